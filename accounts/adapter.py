@@ -1,0 +1,52 @@
+"""allauth's hooks: its sign-in flow runs on our gate, our client address and our stages."""
+
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.stagekit import clear_login
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from accounts import gates
+from accounts.client import client_ip
+from accounts.models import User
+from accounts.services.sessions import sign_in
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    """Few overrides; each calls a service or the gate."""
+
+    def pre_login(
+        self, request: HttpRequest, user: AbstractBaseUser, **_hints: Any
+    ) -> HttpResponse | None:
+        """The gate of every door that ends in a session."""
+        found = gates.refusal(user if isinstance(user, User) else None)
+        if found is None:
+            return None
+        clear_login(request)
+        return render(request, "errors/refused.html", {"error": found}, status=403)
+
+    def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
+        """Start the session and write who signed in, by what, in one transaction."""
+        if isinstance(user, User):
+            sign_in(request, user)
+
+    def get_login_stages(self) -> list[str]:
+        """Verified address first; allauth's second-factor stages join when they are installed."""
+        return ["accounts.stages.VerifiedAddressStage"]
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        return client_ip(request)
+
+    def is_safe_url(self, url: str) -> bool:
+        """`next` stays on the own host (ASVS 3.7.2)."""
+        return url_has_allowed_host_and_scheme(url, allowed_hosts=None)
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        """Social sign-up asks here; our own page decides by itself."""
+        return False
+
+    def add_message(self, *_args: Any, **_hints: Any) -> None:
+        """allauth's own notices are left out: our pages say what happened."""

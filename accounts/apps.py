@@ -1,0 +1,14 @@
+"""Accounts: who a person is, his role, whether he may act now."""
+
+from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
+from django.utils.translation import gettext_lazy as _
+
+
+class AccountsConfig(AppConfig):
+    name = "accounts"
+    verbose_name = _("People")
+
+    def ready(self) -> None:
+        """Register the system checks of every app."""
+        autodiscover_modules("checks")

@@ -1,0 +1,36 @@
+"""How Django recognises people: password check and session, both through the one gate."""
+
+from typing import Any
+
+from django.contrib.auth.backends import BaseBackend
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.http import HttpRequest
+
+from accounts import gates
+from accounts.models import User
+from accounts.services.passwords import find_by_password
+
+
+class GateBackend(BaseBackend):
+    """Password door and session door. The other doors sign in through allauth's flow."""
+
+    def authenticate(
+        self,
+        request: HttpRequest | None,
+        password: str | None = None,
+        login: str | None = None,
+        **credentials: Any,
+    ) -> User | None:
+        """The person with that address or user name and password, if the gate lets him in."""
+        name = login or credentials.get("email") or credentials.get("username") or ""
+        user = find_by_password(name, password or "")
+        return user if self.user_can_authenticate(user) else None
+
+    def user_can_authenticate(self, user: AbstractBaseUser | None) -> bool:
+        """Django's hook for "may this account sign in"."""
+        return isinstance(user, User) and gates.may_act(user)
+
+    def get_user(self, user_id: Any) -> User | None:
+        """The person of a session, asked on each request: a closed gate ends it at once."""
+        user = User.objects.filter(pk=user_id).first()
+        return user if self.user_can_authenticate(user) else None

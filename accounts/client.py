@@ -1,0 +1,91 @@
+"""Who is calling: the one function that turns a request into a client address.
+
+allauth, the limits, the audit log and later bans all call it, so that they cannot disagree.
+"""
+
+import ipaddress
+from collections.abc import Sequence
+
+from django.conf import settings
+from django.http import HttpRequest
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+MAX_FORWARDED_ENTRIES = 32
+FORWARDING_HEADERS = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
+
+
+def parse_address(text: str) -> Address | None:
+    """One address of a header entry: ports, brackets, zones are cut, IPv4-in-IPv6 unwrapped."""
+    text = text.strip().strip('"')
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped
+    return address
+
+
+def resolve(peer: str, forwarded_for: str, networks: Sequence[Network], hops: int) -> str:
+    """The client's address as text: "" only when the peer itself is unknown (a Unix socket).
+
+    Walks X-Forwarded-For from the right. With `networks` an entry is skipped while it is a
+    trusted proxy; with `hops` (and no networks) exactly that many are believed. With neither
+    the header is ignored (ASVS 4.1.3). An unreadable entry ends the walk at the last good one.
+    """
+    current = parse_address(peer)
+    if current is None:
+        return ""
+    entries = forwarded_for.split(",")[-MAX_FORWARDED_ENTRIES:] if forwarded_for else []
+    for position, entry in enumerate(reversed(entries)):
+        believed = _is_in(current, networks) if networks else position < hops
+        candidate = parse_address(entry) if believed else None
+        if candidate is None:
+            break
+        current = candidate
+    return str(current)
+
+
+def client_ip(request: HttpRequest) -> str:
+    """The client's address of this request; trusts only TRUSTED_PROXIES or TRUST_PROXY hops."""
+    return resolve(
+        request.META.get("REMOTE_ADDR", ""),
+        request.META.get("HTTP_X_FORWARDED_FOR", ""),
+        settings.TRUSTED_PROXIES,
+        settings.TRUST_PROXY,
+    )
+
+
+def network_key(address: str) -> str:
+    """The name under which a client is counted: IPv4 whole, IPv6 by its /64."""
+    parsed = parse_address(address)
+    if parsed is None:
+        return "unknown"
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)
+
+
+def is_this_machine(request: HttpRequest) -> bool:
+    """Does the request come from a person at this very machine, with no proxy between?
+
+    A proxy on the same host also connects from loopback, so any forwarding header, a public
+    PUBLIC_URL or a foreign Host says no.
+    """
+    peer = parse_address(request.META.get("REMOTE_ADDR", ""))
+    if peer is None or not peer.is_loopback or settings.TRUSTED_PROXIES or settings.TRUST_PROXY:
+        return False
+    if any(name in request.META for name in FORWARDING_HEADERS):
+        return False
+    host = request.get_host().rpartition(":")[0] or request.get_host()
+    return settings.PUBLIC_URL_IS_LOCAL and host.strip("[]") in ("localhost", "127.0.0.1", "::1")
+
+
+def _is_in(address: Address, networks: Sequence[Network]) -> bool:
+    return any(address.version == net.version and address in net for net in networks)

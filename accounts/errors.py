@@ -1,0 +1,91 @@
+"""Every failure the house can tell of: one class each, with a stable code and a real status."""
+
+from django.utils.translation import gettext_lazy as _
+
+
+class GatehouseError(Exception):
+    """A refusal with a message for a person and a `code` for a program.
+
+    status: the HTTP status it becomes on a page or in the API (RFC 9457 there).
+    """
+
+    code = "server_error"
+    status = 500
+    default_message = _("Something went wrong on our side.")
+
+    def __init__(self, message: str | None = None) -> None:
+        self.message = str(message or self.default_message)
+        super().__init__(self.message)
+
+
+class Forbidden(GatehouseError):
+    """The actor's rank does not allow the act."""
+
+    code = "forbidden"
+    status = 403
+    default_message = _("Your role does not allow this.")
+
+
+class LastOwner(Forbidden):
+    """The act would leave the house without an active owner."""
+
+    code = "last_owner"
+    default_message = _(
+        "This is the last active owner. Make somebody else owner first, then try again."
+    )
+
+
+class NotFound(GatehouseError):
+    """No such record, or none that the caller may see."""
+
+    code = "not_found"
+    status = 404
+    default_message = _("Not found.")
+
+
+class RecordInvalid(GatehouseError):
+    """A record fails validation; `errors` maps field names to lists of messages."""
+
+    code = "record_invalid"
+    status = 402
+    default_message = _("Some fields need attention.")
+
+    def __init__(self, errors: dict[str, list[str]], message: str | None = None) -> None:
+        self.errors = errors
+        first = "; ".join(f"{name}: {' '.join(texts)}" for name, texts in errors.items())
+        super().__init__(message or first)
+
+
+class BadCredentials(GatehouseError):
+    """Wrong email or password; the same for an unknown account (ASVS 6.3.8)."""
+
+    code = "bad_credentials"
+    status = 401
+    default_message = _("The email address or password is not right.")
+
+
+class TokenInvalid(GatehouseError):
+    """A single-use secret that is unknown, replaced, used, or of another purpose."""
+
+    code = "token_invalid"
+    status = 401
+    default_message = _("This link is not valid any more.")
+
+
+class TokenExpired(TokenInvalid):
+    """A single-use secret past its end."""
+
+    code = "token_expired"
+    default_message = _("This link has expired.")
+
+
+class RateLimited(GatehouseError):
+    """Too many tries; `retry_after_seconds` says when the next one counts."""
+
+    code = "rate_limited"
+    status = 429
+    default_message = _("Too many tries. Wait a little and try again.")
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        self.retry_after_seconds = max(1, retry_after_seconds)
+        super().__init__()

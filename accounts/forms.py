@@ -1,0 +1,188 @@
+"""Forms of the sign-in and account pages: they parse; services decide."""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+from accounts import addresses
+from accounts.errors import RecordInvalid
+from accounts.passwords import MAX_PASSWORD_LENGTH
+
+
+class AddressField(forms.CharField):
+    """One email address in its stored form."""
+
+    widget = forms.EmailInput(attrs={"autocomplete": "email", "autocapitalize": "none"})
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("label", _("Email address"))
+        super().__init__(max_length=addresses.MAX_EMAIL_LENGTH, **options)
+
+    def clean(self, value: Any) -> str:
+        text = super().clean(value)
+        if not text and not self.required:
+            return ""
+        try:
+            return addresses.parse_email(text)
+        except addresses.AddressError:
+            raise ValidationError(_("Enter one email address, like name@example.com.")) from None
+
+
+class PasswordField(forms.CharField):
+    """A password as typed: never stripped, never shown again."""
+
+    def __init__(self, *, new: bool = False, **options: Any) -> None:
+        options.setdefault("label", _("New password") if new else _("Password"))
+        options.setdefault("max_length", MAX_PASSWORD_LENGTH)
+        autocomplete = "new-password" if new else "current-password"
+        widget = forms.PasswordInput(attrs={"autocomplete": autocomplete})
+        super().__init__(strip=False, widget=widget, **options)
+
+
+class GatehouseForm(forms.Form):
+    """A form that takes a service's refusals beside its fields."""
+
+    def add_service_errors(self, error: RecordInvalid) -> None:
+        """Show each message at its field, or above the form when the form has no such field."""
+        for name, messages in error.errors.items():
+            for message in messages:
+                self.add_error(name if name in self.fields else None, message)
+
+
+class SignInForm(GatehouseForm):
+    """Address or user name, and password."""
+
+    login = forms.CharField(
+        label=_("Email address or user name"),
+        max_length=addresses.MAX_EMAIL_LENGTH,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}
+        ),
+    )
+    password = PasswordField()
+    next = forms.CharField(required=False, widget=forms.HiddenInput)
+
+
+class LinkForm(GatehouseForm):
+    """Ask for a magic link."""
+
+    email = AddressField()
+    next = forms.CharField(required=False, widget=forms.HiddenInput)
+
+
+class SignUpForm(GatehouseForm):
+    """A new local account; `setup_code` only on a fresh instance asked from elsewhere."""
+
+    email = AddressField()
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=150,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+    )
+    password = PasswordField(new=True, label=_("Password"))
+    setup_code = forms.CharField(
+        label=_("Set-up code"),
+        max_length=100,
+        help_text=_("This instance is new. The code is in the text that the server printed."),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    next = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, needs_code: bool = False, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if not needs_code:
+            del self.fields["setup_code"]
+
+
+class SetUpForm(GatehouseForm):
+    """The first owner's own address and password."""
+
+    email = AddressField()
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=150,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+    )
+    password = PasswordField(new=True, label=_("Password"))
+
+
+class ForgotForm(GatehouseForm):
+    """Ask for a password reset."""
+
+    email = AddressField()
+
+
+class NewPasswordForm(GatehouseForm):
+    """Choose a new password by a mailed link."""
+
+    password = PasswordField(new=True)
+
+
+class ChangePasswordForm(GatehouseForm):
+    """Replace one's own password."""
+
+    current_password = PasswordField(label=_("Current password"))
+    password = PasswordField(new=True)
+
+    def __init__(self, *args: Any, has_password: bool = True, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if not has_password:
+            del self.fields["current_password"]
+
+
+class ConfirmAddressForm(GatehouseForm):
+    """Prove an address; the password is asked for in another browser than the one that asked."""
+
+    password = PasswordField(label=_("Password of this account"))
+
+    def __init__(self, *args: Any, needs_password: bool = True, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if not needs_password:
+            del self.fields["password"]
+
+
+class ProfileForm(GatehouseForm):
+    """One's own name and user name."""
+
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=150,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+    )
+    username = forms.CharField(
+        label=_("User name"),
+        max_length=64,
+        required=False,
+        help_text=_("You can sign in with it instead of your address."),
+        widget=forms.TextInput(attrs={"autocomplete": "username", "autocapitalize": "none"}),
+    )
+
+
+class ChangeEmailForm(GatehouseForm):
+    """Move the account to another address."""
+
+    email = AddressField(label=_("New email address"))
+    password = PasswordField(label=_("Your password"))
+
+    def __init__(self, *args: Any, has_password: bool = True, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if not has_password:
+            del self.fields["password"]
+
+
+class DeleteAccountForm(GatehouseForm):
+    """Proof that the person himself asks: his password, or his address typed out."""
+
+    proof = forms.CharField(max_length=MAX_PASSWORD_LENGTH, strip=False)
+
+    def __init__(self, *args: Any, has_password: bool = True, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if has_password:
+            self.fields["proof"] = PasswordField(label=_("Your password"))
+        else:
+            self.fields["proof"].label = _("Your email address, to confirm")

@@ -1,0 +1,70 @@
+"""The one lock: may this person act now? Every door asks here, and nowhere else.
+
+Doors: password, magic link, later social, OpenID, LDAP and passkey; each session on each request;
+the admin panel; tokens, keys and forward auth in upper rooms, which add their checks by the
+setting SIGN_IN_GATES. See docs/architecture.md.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from accounts.roles import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why not: `code` for a program, `message` for the person, `until` when it ends by itself."""
+
+    code: str
+    message: str
+    until: datetime | None = None
+
+
+Gate = Callable[[User], Refusal | None]
+
+
+def refusal(
+    user: User | None, *, credential_at: datetime | None = None, floor: Role = Role.NONE
+) -> Refusal | None:
+    """Why `user` may not act now, or None.
+
+    credential_at: when the presented credential was issued; older than `not_before` is refused.
+    floor: the lowest role that passes this door.
+    """
+    if user is None:
+        return Refusal("not_authenticated", _("Please sign in."))
+    if not user.is_active:
+        return Refusal("account_disabled", _("This account is disabled. Ask an operator."))
+    if not user.is_claimed:
+        return Refusal("setup_pending", _("This account waits for its first set-up."))
+    if credential_at is not None and credential_at < user.not_before:
+        return Refusal("token_invalid", _("Please sign in again."))
+    for gate in _further_gates():
+        found = gate(user)
+        if found is not None:
+            return found
+    if Role(user.role).rank < floor.rank:
+        return Refusal("forbidden", _("Your role does not allow this."))
+    return None
+
+
+def may_act(user: User | None) -> bool:
+    """Does the lock open for `user`?"""
+    return refusal(user) is None
+
+
+@cache
+def _load(path: str) -> Gate:
+    gate: Gate = import_string(path)
+    return gate
+
+
+def _further_gates() -> list[Gate]:
+    return [_load(path) for path in settings.SIGN_IN_GATES]

@@ -1,0 +1,49 @@
+"""`manage.py createuser EMAIL`"""
+
+from typing import Any
+
+from django.core.management import CommandParser
+
+from accounts.actors import SYSTEM
+from accounts.commands import GatehouseCommand
+from accounts.roles import Role
+from accounts.services.users import create_user
+
+
+class Command(GatehouseCommand):
+    """Make an account, also while registration is closed."""
+
+    help = (
+        "Make an account. Works with registration closed. Without --password or --password-stdin "
+        "the account has no password: sign in with a link (see `magiclink`). Repeating it fails "
+        "without harm, because the address is taken."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("email")
+        parser.add_argument("--role", choices=[role.value for role in Role], default=Role.VIEWER)
+        parser.add_argument("--name", default="")
+        parser.add_argument("--username")
+        parser.add_argument("--password", action="store_true", help="ask for a password")
+        parser.add_argument(
+            "--password-stdin", action="store_true", help="read the password from standard input"
+        )
+        parser.add_argument(
+            "--verified", action="store_true", help="you vouch that the address is this person's"
+        )
+
+    def act(self, **options: Any) -> None:
+        password = None
+        if options["password"] or options["password_stdin"]:
+            password = self.ask_password(from_stdin=options["password_stdin"])
+        user = create_user(
+            actor=SYSTEM,
+            email=options["email"],
+            role=options["role"],
+            name=options["name"],
+            username=options["username"],
+            password=password,
+            verified=options["verified"],
+            source="command",
+        )
+        self.stdout.write(f"Created {user.email} ({user.role}).")

@@ -1,0 +1,29 @@
+"""`manage.py deleteuser LOGIN`"""
+
+from typing import Any
+
+from django.core.management import CommandParser
+
+from accounts.actors import SYSTEM
+from accounts.commands import GatehouseCommand
+from accounts.services.users import delete_user
+
+
+class Command(GatehouseCommand):
+    """Remove an account for good."""
+
+    help = (
+        "Remove an account and all that belongs to it for good, after asking. The last active "
+        "owner cannot be deleted. `disableuser` can be undone; this cannot."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("login", help="address or user name")
+        parser.add_argument("--yes", action="store_true", help="do not ask")
+
+    def act(self, **options: Any) -> None:
+        user = self.person(options["login"])
+        question = f"Delete {user.email} ({user.role}) for good?"
+        self.ask_yes(question, assume_yes=options["yes"])
+        delete_user(actor=SYSTEM, user=user)
+        self.stdout.write(f"Deleted {user.email}.")

@@ -1,0 +1,29 @@
+"""`manage.py disableuser LOGIN`"""
+
+from typing import Any
+
+from django.core.management import CommandError, CommandParser
+
+from accounts.actors import SYSTEM
+from accounts.commands import GatehouseCommand
+from accounts.services.users import disable_user
+
+
+class Command(GatehouseCommand):
+    """Shut an account."""
+
+    help = (
+        "Shut an account: it cannot sign in, its sessions and tokens end. Undone by `enableuser`. "
+        "The last active owner cannot be disabled."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("login", help="address or user name")
+        parser.add_argument("--reason", default="", help="kept in the audit log")
+
+    def act(self, **options: Any) -> None:
+        user = self.person(options["login"])
+        if not user.is_active:
+            raise CommandError(f"{user.email} is disabled already. Nothing was done.")
+        disable_user(actor=SYSTEM, user=user, reason=options["reason"])
+        self.stdout.write(f"Disabled {user.email}.")

@@ -1,0 +1,25 @@
+"""`manage.py enableuser LOGIN`"""
+
+from typing import Any
+
+from django.core.management import CommandError, CommandParser
+
+from accounts.actors import SYSTEM
+from accounts.commands import GatehouseCommand
+from accounts.services.users import enable_user
+
+
+class Command(GatehouseCommand):
+    """Open a disabled account again."""
+
+    help = "Open a disabled account again. Exits with 1 when it is not disabled."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("login", help="address or user name")
+
+    def act(self, **options: Any) -> None:
+        user = self.person(options["login"])
+        if user.is_active:
+            raise CommandError(f"{user.email} is not disabled. Nothing was done.")
+        enable_user(actor=SYSTEM, user=user)
+        self.stdout.write(f"Enabled {user.email}.")

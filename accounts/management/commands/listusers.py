@@ -1,0 +1,55 @@
+"""`manage.py listusers`"""
+
+import json
+from typing import Any
+
+from django.core.management import CommandError, CommandParser
+
+from accounts.commands import GatehouseCommand
+from accounts.models import User
+from accounts.roles import Role
+
+
+class Command(GatehouseCommand):
+    """List accounts as a table or as JSON lines."""
+
+    help = "List accounts, newest first. Reads only. Exits with 1 when nobody matches."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--role", choices=[role.value for role in Role])
+        parser.add_argument("--disabled", action="store_true", help="only disabled accounts")
+        parser.add_argument("--search", default="", help="part of an address, user name or name")
+        parser.add_argument("--limit", type=int, default=100)
+        parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+    def act(self, **options: Any) -> None:
+        people = User.objects.search(options["search"]).order_by("-id")
+        if options["role"]:
+            people = people.filter(role=options["role"])
+        if options["disabled"]:
+            people = people.filter(is_active=False)
+        rows = list(people[: max(1, options["limit"])])
+        if not rows:
+            raise CommandError("Nobody matches.")
+        for user in rows:
+            self.stdout.write(json.dumps(_facts(user)) if options["json"] else _line(user))
+
+
+def _facts(user: User) -> dict[str, Any]:
+    return {
+        "id": str(user.pk),
+        "email": user.email,
+        "username": user.username,
+        "name": user.name,
+        "role": user.role,
+        "active": user.is_active,
+        "verified": user.is_verified,
+        "last_login": user.last_login.isoformat() if user.last_login else None,
+    }
+
+
+def _line(user: User) -> str:
+    state = "active" if user.is_active else "disabled"
+    seen = f"{user.last_login:%Y-%m-%d %H:%M}" if user.last_login else "never signed in"
+    verified = "verified" if user.is_verified else "unverified"
+    return f"{user.email:<40} {user.role:<7} {state:<9} {verified:<11} {seen}"

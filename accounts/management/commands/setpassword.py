@@ -1,0 +1,27 @@
+"""`manage.py setpassword LOGIN`"""
+
+from typing import Any
+
+from django.core.management import CommandParser
+
+from accounts.actors import SYSTEM
+from accounts.commands import GatehouseCommand
+from accounts.services.passwords import set_password
+
+
+class Command(GatehouseCommand):
+    """Set somebody's password."""
+
+    help = "Set an account's password. Ends its sessions and tells the person by mail."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("login", help="address or user name")
+        parser.add_argument(
+            "--password-stdin", action="store_true", help="read the password from standard input"
+        )
+
+    def act(self, **options: Any) -> None:
+        user = self.person(options["login"])
+        password = self.ask_password(from_stdin=options["password_stdin"])
+        set_password(actor=SYSTEM, user=user, new=password)
+        self.stdout.write(f"The password of {user.email} is set; its sessions have ended.")

@@ -1,0 +1,31 @@
+"""`manage.py setrole LOGIN ROLE`"""
+
+from typing import Any
+
+from django.core.management import CommandError, CommandParser
+
+from accounts.actors import SYSTEM
+from accounts.commands import GatehouseCommand
+from accounts.roles import Role
+from accounts.services.users import change_role
+
+
+class Command(GatehouseCommand):
+    """Give somebody another role."""
+
+    help = (
+        "Give an account another role. Ends its sessions. The last active owner cannot be demoted. "
+        "Exits with 1 when the account has that role already."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("login", help="address or user name")
+        parser.add_argument("role", choices=[role.value for role in Role])
+
+    def act(self, **options: Any) -> None:
+        user = self.person(options["login"])
+        if user.role == options["role"]:
+            raise CommandError(f"{user.email} is {user.role} already. Nothing was done.")
+        before = user.role
+        changed = change_role(actor=SYSTEM, user=user, role=options["role"])
+        self.stdout.write(f"{changed.email}: {before} -> {changed.role}.")

@@ -1,0 +1,98 @@
+"""What makes a password unacceptable: length, the person's or product's own words, guessability.
+
+No composition rules and no expiry (NIST 800-63B, ASVS 6.2.5, 6.2.10).
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from accounts.passwords import MAX_PASSWORD_LENGTH, normalise
+
+CONTEXT_WORDS = ("gatehouse", "password", "passwort", "owner", "admin", "editor", "viewer")
+# zxcvbn's own boundary between "somewhat guessable" and "safely unguessable" offline is 10^10;
+# 10^8 refuses lists, keyboard walks and repeats without refusing honest phrases.
+MINIMUM_GUESSES = 10**8
+# Its work grows with the square of the length; what follows only makes a password stronger.
+EXAMINED_CHARACTERS = 64
+
+
+class LengthValidator:
+    """Between `minimum` and 256 characters after normalisation (ASVS 6.2.1, 6.2.9)."""
+
+    def __init__(self, minimum: int = 15) -> None:
+        self.minimum = minimum
+
+    def validate(self, password: str, user: Any = None) -> None:
+        length = len(normalise(password))
+        if length < self.minimum:
+            raise ValidationError(
+                ngettext(
+                    "Use at least %(count)d character. A few words in a row are easy to remember.",
+                    "Use at least %(count)d characters. A few words in a row are easy to remember.",
+                    self.minimum,
+                )
+                % {"count": self.minimum},
+                code="too_short",
+            )
+        if length > MAX_PASSWORD_LENGTH:
+            raise ValidationError(
+                _("Use at most %(count)d characters.") % {"count": MAX_PASSWORD_LENGTH},
+                code="too_long",
+            )
+
+    def get_help_text(self) -> str:
+        return _("At least %(count)d characters; a few words in a row are fine.") % {
+            "count": self.minimum
+        }
+
+
+class ContextValidator:
+    """Not mainly the product's name, a role, the host, or the person's own name (ASVS 6.2.11)."""
+
+    def validate(self, password: str, user: Any = None) -> None:
+        rest = normalise(password).casefold()
+        for word in sorted(_words(user), key=len, reverse=True):
+            rest = rest.replace(word, "")
+        if len(rest) * 2 < len(password):
+            raise ValidationError(
+                _(
+                    "This is mostly your name, your address or a word of this site. Add other words."
+                ),
+                code="context_words",
+            )
+
+    def get_help_text(self) -> str:
+        return ""
+
+
+class GuessableValidator:
+    """Not a leaked password, keyboard walk or repetition; checked offline (ASVS 6.2.12)."""
+
+    def validate(self, password: str, user: Any = None) -> None:
+        # Loaded on first use: its word lists take memory that a quiet instance does not need.
+        from zxcvbn import zxcvbn
+
+        examined = normalise(password)[:EXAMINED_CHARACTERS]
+        if int(zxcvbn(examined, user_inputs=sorted(_words(user)))["guesses"]) < MINIMUM_GUESSES:
+            raise ValidationError(
+                _("This is on lists of common passwords or easy to guess. Choose other words."),
+                code="guessable",
+            )
+
+    def get_help_text(self) -> str:
+        return ""
+
+
+def _words(user: Any) -> Iterable[str]:
+    """Words of four letters or more that a stranger would try for this person on this site."""
+    texts = [*CONTEXT_WORDS, settings.PUBLIC_HOSTNAME]
+    texts += [getattr(user, field, None) or "" for field in ("email", "username", "name")]
+    return {
+        word for text in texts for word in re.split(r"[\W_]+", text.casefold()) if len(word) > 3
+    }

@@ -1,0 +1,143 @@
+"""Setting, changing and resetting passwords."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import audit, gates
+from accounts.actors import SYSTEM, Actor
+from accounts.errors import BadCredentials, RecordInvalid, TokenInvalid
+from accounts.models import AccountToken, AddressRequest, User
+from accounts.outbox import enqueue_mail
+from accounts.passwords import MAX_PASSWORD_LENGTH, check_password_rules
+from accounts.services.requests import handle_next
+from accounts.services.sessions import end_access
+from accounts.services.tokens import issue_token, usable_token
+from accounts.services.users import require_rank
+from accounts.services.verification import prove_address
+
+RESET_LIFETIME = timedelta(minutes=10)  # ASVS 6.5.5
+MAX_LOGIN_LENGTH = 254
+Purpose = AccountToken.Purpose
+
+
+def find_by_password(login: str, password: str) -> User | None:
+    """The account with that address or user name and password; the gate has not been asked.
+
+    One hash is computed whether or not the account exists (ASVS 6.3.8); over-long input is
+    refused before anything is hashed.
+    """
+    if not password or not login or len(password) > MAX_PASSWORD_LENGTH:
+        return None
+    user = User.objects.with_login(login[:MAX_LOGIN_LENGTH]).first()
+    if user is None or not user.has_usable_password():
+        User().set_password(password)
+        return None
+    return user if user.check_password(password) else None
+
+
+def change_own_password(*, user: User, current: str, new: str) -> None:
+    """Replace the person's own password; every session ends, so sign the present one in again.
+
+    Raises BadCredentials when `current` is wrong (an account without a password needs none),
+    RecordInvalid when `new` breaks a rule.
+    """
+    if user.has_usable_password() and not user.check_password(current):
+        raise BadCredentials
+    check_password_rules(new, user)
+    with transaction.atomic():
+        _store(user, new, "password changed")
+        _tell(user)
+        audit.record("account:password:change", actor=user, target=user)
+
+
+def set_password(*, actor: Actor, user: User, new: str) -> None:
+    """An operator sets somebody's password (command line). Raises Forbidden, RecordInvalid."""
+    require_rank(actor, user)
+    check_password_rules(new, user)
+    with transaction.atomic():
+        _store(user, new, "password set")
+        _tell(user)
+        audit.record("account:password:set", actor=actor, target=user)
+
+
+def start_reset(*, actor: Actor, user: User) -> str:
+    """An operator starts a reset: the old password dies, the address gets a link.
+
+    Returns the link for handing over by hand; the operator never learns the new password
+    (ASVS 6.4.6). Raises Forbidden; RecordInvalid for an account that may not sign in.
+    """
+    require_rank(actor, user)
+    found = gates.refusal(user)
+    if found is not None:
+        raise RecordInvalid({"user": [found.message]})
+    with transaction.atomic():
+        _store(user, None, "password reset started")
+        token = issue_token(
+            user, Purpose.RESET_PASSWORD, lifetime=settings.MAGIC_LINK_OPERATOR_EXPIRY
+        )
+        _mail_reset(user, token.url, token.expires_at, language=settings.LANGUAGE_CODE)
+        audit.record("account:password:reset-start", actor=actor, target=user)
+    return token.url
+
+
+def handle_reset_requests() -> int:
+    """Worker job: mail a reset link to each noted address that has an account which may sign in."""
+    count = 0
+    while handle_next(AddressRequest.Kind.RESET_PASSWORD, _handle_reset):
+        count += 1
+    return count
+
+
+def reset_password(token: str, new: str) -> User:
+    """Set a new password by a mailed link: the token's use and its effect in one transaction.
+
+    Proves the address; ends every session. Raises TokenInvalid, RecordInvalid (the link stays
+    usable then). Second factors are not touched (ASVS 6.4.3).
+    """
+    with transaction.atomic():
+        row = usable_token(Purpose.RESET_PASSWORD, token, consume=True)
+        user: User = row.user
+        if gates.refusal(user, credential_at=row.created_at) or user.email != row.email:
+            raise TokenInvalid
+        check_password_rules(new, user)
+        prove_address(user)
+        _store(user, new, "password reset")
+        _tell(user)
+        audit.record("account:password:reset", actor=user, target=user)
+    return user
+
+
+def _handle_reset(row: AddressRequest, _details: dict[str, Any]) -> None:
+    user = User.objects.filter(email=row.email).first()
+    if user is None or not settings.ALLOW_PASSWORD_RESET or not gates.may_act(user):
+        audit.record("account:password:reset-request", target=user, result="refused")
+        return
+    token = issue_token(user, Purpose.RESET_PASSWORD, lifetime=RESET_LIFETIME, binding=row.binding)
+    _mail_reset(user, token.url, token.expires_at, language=row.language)
+    audit.record("account:password:reset-request", actor=SYSTEM, target=user)
+
+
+def _store(user: User, new: str | None, reason: str) -> None:
+    user.set_password(new)
+    user.save(update_fields=["password"])
+    AccountToken.objects.filter(user=user, purpose=Purpose.RESET_PASSWORD).replace(timezone.now())
+    end_access(user, reason)
+
+
+def _tell(user: User) -> None:
+    enqueue_mail(kind="password-changed", recipient=user.email, user=user, context={})
+
+
+def _mail_reset(user: User, url: str, expires_at: Any, *, language: str) -> None:
+    enqueue_mail(
+        kind="reset-password",
+        recipient=user.email,
+        user=user,
+        language=language,
+        context={"url": url, "expires_at": expires_at, "name": user.get_short_name()},
+        expires_at=expires_at,
+    )

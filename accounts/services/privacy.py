@@ -1,0 +1,79 @@
+"""A person's own data: read it all, remove it all."""
+
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from accounts import audit
+from accounts.browser import device_name
+from accounts.errors import BadCredentials, Forbidden
+from accounts.models import AuditEvent, User
+from accounts.outbox import enqueue_mail
+from accounts.services.users import delete_user
+
+EVENTS_EXPORTED = 10_000
+
+
+def export_own_data(user: User) -> dict[str, Any]:
+    """Everything stored about the person as plain JSON values; no secret among it.
+
+    Writes one audit row. Events are the newest 10,000.
+    """
+    audit.record("account:data:export", actor=user, target=user)
+    events = AuditEvent.objects.filter(target_id=user.pk).order_by("-seq")[:EVENTS_EXPORTED]
+    return {
+        "account": {
+            "id": str(user.pk),
+            "email": user.email,
+            "username": user.username,
+            "name": user.name,
+            "role": user.role,
+            "is_verified": user.is_verified,
+            "created_at": user.created_at.isoformat(),
+            "last_login": user.last_login.isoformat() if user.last_login else None,
+        },
+        "sessions": [
+            {
+                "id": str(session.public_id),
+                "device": device_name(session.user_agent),
+                "ip": session.ip,
+                "created_at": session.created_at.isoformat(),
+                "last_seen_at": session.last_seen_at.isoformat(),
+            }
+            for session in user.sessions.order_by("-last_seen_at")
+        ],
+        "mails": [
+            {"kind": mail.kind, "subject": mail.subject, "created_at": mail.created_at.isoformat()}
+            for mail in user.mails.order_by("-id")
+        ],
+        "events": [
+            {
+                "at": event.at.isoformat(),
+                "action": event.action,
+                "result": event.result,
+                "ip": event.ip,
+                "by_you": event.actor_id == user.pk,
+            }
+            for event in events
+        ],
+    }
+
+
+def delete_own_account(*, user: User, proof: str) -> None:
+    """Remove the person's account for good; `proof` is his password, or his address if he has none.
+
+    Raises Forbidden (switched off), BadCredentials, LastOwner.
+    """
+    if not settings.ALLOW_ACCOUNT_DELETION:
+        raise Forbidden(_("Accounts are deleted by operators here."))
+    if user.has_usable_password():
+        if not user.check_password(proof):
+            raise BadCredentials(_("This is not your password."))
+    elif proof.strip().lower() != user.email:
+        raise BadCredentials(_("Type your address exactly as shown."))
+    with transaction.atomic():
+        email = user.email
+        delete_user(actor=user, user=user)
+        enqueue_mail(kind="account-removed", recipient=email, context={})

@@ -1,0 +1,86 @@
+"""Somebody typed an address and asks for mail: noted at once, handled off the request path.
+
+The page has answered before anybody looks whether the account exists; so neither the answer nor
+its time tells (ASVS 6.3.8, CVE-2024-45231).
+"""
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import get_language
+
+from accounts.context import Caller, calling, current_caller
+from accounts.crypto import seal, unseal
+from accounts.models import AddressRequest
+from accounts.signals import address_requested
+
+logger = logging.getLogger("gatehouse.requests")
+Kind = AddressRequest.Kind
+Handler = Callable[[AddressRequest, dict[str, Any]], None]
+
+
+def note_request(
+    kind: Kind,
+    *,
+    email: str,
+    binding: str,
+    next_url: str = "",
+    details: dict[str, Any] | None = None,
+) -> None:
+    """Write down that this caller asks for mail of `kind` to `email` (a parsed address).
+
+    binding: digest of the asking browser's cookie. details: kept sealed. Sends nothing itself.
+    """
+    caller = current_caller()
+    with transaction.atomic():
+        row = AddressRequest(
+            kind=kind,
+            email=email,
+            binding=binding,
+            language=get_language() or "en",
+            ip=caller.ip,
+            request_id=caller.request_id,
+            next_url=next_url[:2000],
+        )
+        if details:
+            row.sealed_details = seal(json.dumps(details), place=_place(row))
+        row.save(force_insert=True)
+        transaction.on_commit(lambda: address_requested.send(sender=AddressRequest, kind=kind))
+
+
+def handle_next(kind: Kind, handler: Handler) -> bool:
+    """Take one noted request and do its work in one transaction; False when there is none.
+
+    A request whose work fails is dropped with a logged error, so that it cannot block the rest.
+    """
+    row = AddressRequest.objects.filter(kind=kind).order_by("id").first()
+    if row is None:
+        return False
+    caller = Caller(ip=row.ip, request_id=row.request_id, channel="worker")
+    with calling(caller):
+        try:
+            with transaction.atomic():
+                if _take(row):
+                    handler(row, _details(row))
+        except Exception:
+            logger.exception("a request for mail could not be handled", extra={"kind": kind})
+            _take(row)
+    return True
+
+
+def _take(row: AddressRequest) -> bool:
+    return AddressRequest.objects.filter(pk=row.pk).delete()[0] == 1
+
+
+def _details(row: AddressRequest) -> dict[str, Any]:
+    if not row.sealed_details:
+        return {}
+    details: dict[str, Any] = json.loads(unseal(row.sealed_details, place=_place(row)))
+    return details
+
+
+def _place(row: AddressRequest) -> str:
+    return f"address_request.sealed_details:{row.pk}"

@@ -1,0 +1,76 @@
+"""Signing in and out: sessions begin and end here, with their audit row."""
+
+import uuid
+
+from allauth.account.internal.flows.login import get_authentication_records
+from django.contrib.auth import login as django_login
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils import timezone
+
+from accounts import audit
+from accounts.actors import Actor
+from accounts.context import current_caller
+from accounts.errors import Forbidden, NotFound
+from accounts.models import BrowserSession, User
+from accounts.roles import Role, can_manage
+from accounts.sessions import DEVICE, SIGNED_IN_AT
+from accounts.signals import access_changed
+
+BACKEND = "accounts.backends.GateBackend"
+
+
+def sign_in(request: HttpRequest, user: User) -> None:
+    """Begin a session for `user` on this browser; the row is written before this returns.
+
+    The caller has passed the gate. The session key is new (no fixation), and row, last sign-in
+    and audit row commit together, so that a crash leaves all or nothing.
+    """
+    methods = sorted({record["method"] for record in get_authentication_records(request, user)})
+    with transaction.atomic():
+        django_login(request, user, backend=BACKEND)
+        caller = current_caller()
+        request.session[DEVICE] = {
+            "id": str(uuid.uuid4()),
+            "ip": caller.ip,
+            "user_agent": caller.user_agent,
+        }
+        request.session[SIGNED_IN_AT] = timezone.now().isoformat()
+        request.session.save()
+        audit.record("account:session:start", actor=user, target=user, methods=methods)
+
+
+def own_sessions(user: User) -> list[BrowserSession]:
+    """Live sessions of `user`, last seen first."""
+    live = user.sessions.filter(expire_date__gt=timezone.now())
+    return list(live.order_by("-last_seen_at")[:200])
+
+
+def end_own_session(user: User, public_id: uuid.UUID) -> None:
+    """Sign one of the person's own devices out. Raises NotFound."""
+    with transaction.atomic():
+        if not user.sessions.filter(public_id=public_id).delete()[0]:
+            raise NotFound
+        audit.record("account:session:end", actor=user, target=user)
+
+
+def end_sessions(*, actor: Actor, user: User) -> int:
+    """Sign `user` out everywhere; every token older than now dies too. Returns ended sessions.
+
+    Raises Forbidden when the actor's rank is too low; everybody may do it to himself.
+    """
+    if actor.pk != user.pk and not can_manage(Role(actor.role), Role(user.role)):
+        raise Forbidden
+    with transaction.atomic():
+        count = end_access(user, "sessions ended")
+        audit.record("account:session:end-all", actor=actor, target=user, count=count)
+    return count
+
+
+def end_access(user: User, reason: str) -> int:
+    """Kill sessions and move `not_before` in the caller's transaction; returns ended sessions."""
+    user.not_before = timezone.now()
+    user.save(update_fields=["not_before"])
+    count = user.sessions.all().delete()[0]
+    transaction.on_commit(lambda: access_changed.send(sender=User, user=user, reason=reason))
+    return count

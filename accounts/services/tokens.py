@@ -1,0 +1,73 @@
+"""Issuing and using the single-use tokens of accounts: set-up, reset, verification, change."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.errors import TokenExpired, TokenInvalid
+from accounts.models import AccountToken, User
+from accounts.tokens import digest, make_token
+
+Purpose = AccountToken.Purpose
+PAGES = {
+    Purpose.SET_UP: "accounts:set-up",
+    Purpose.RESET_PASSWORD: "accounts:reset-password",
+    Purpose.VERIFY_EMAIL: "accounts:verify-email",
+    Purpose.CHANGE_EMAIL: "accounts:verify-email",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """`token` and `url` are the only copies of the secret."""
+
+    token: str = field(repr=False)
+    url: str = field(repr=False)
+    expires_at: datetime
+
+
+def absolute_url(path: str) -> str:
+    """`path` under the configured PUBLIC_URL, never under what the request claims (TRAPS 2)."""
+    return f"{settings.PUBLIC_URL}{path}"
+
+
+def issue_token(
+    user: User, purpose: Purpose, *, lifetime: timedelta, binding: str = "", email: str = ""
+) -> IssuedToken:
+    """A fresh token of `purpose`; older usable ones of that person and purpose die now."""
+    now = timezone.now()
+    AccountToken.objects.filter(user=user, purpose=purpose).replace(now)
+    token = make_token()
+    AccountToken.objects.create(
+        user=user,
+        purpose=purpose,
+        email=email or user.email,
+        digest=digest(purpose, token),
+        binding=binding,
+        created_at=now,
+        expires_at=now + lifetime,
+    )
+    url = absolute_url(reverse(PAGES[purpose], args=[token]))
+    return IssuedToken(token, url, now + lifetime)
+
+
+def usable_token(purpose: Purpose, token: str, *, consume: bool = False) -> AccountToken:
+    """The usable token row. Raises TokenExpired or TokenInvalid.
+
+    consume: mark it used by one conditional UPDATE; only one caller ever gets the row then.
+    """
+    now = timezone.now()
+    name = digest(purpose, token)
+    rows = AccountToken.objects.filter(purpose=purpose).select_related("user")
+    row: AccountToken | None = (
+        rows.consume(name, now) if consume else rows.usable(now).filter(digest=name).first()
+    )
+    if row is not None:
+        return row
+    stale = rows.filter(digest=name).first()
+    if stale is not None and stale.state(now) == "expired":
+        raise TokenExpired
+    raise TokenInvalid

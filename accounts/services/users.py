@@ -1,0 +1,234 @@
+"""Managing people: every change of an account goes through here, whoever asks for it.
+
+Panel, commands, bulk acts and later the API and imports call these functions. Each checks rank
+with roles.can_manage(), keeps the last owner, writes its audit row in the same transaction and
+kills old credentials where the change makes the account weaker.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts import addresses, audit
+from accounts.actors import Actor
+from accounts.errors import Forbidden, LastOwner, RecordInvalid
+from accounts.locks import ROLES, house_lock
+from accounts.models import User
+from accounts.outbox import enqueue_mail
+from accounts.passwords import check_password_rules
+from accounts.roles import Role, can_give, can_manage
+from accounts.services.sessions import end_access
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What an operator may type about a person; None leaves a field as it is."""
+
+    email: str | None = None
+    username: str | None = None
+    name: str | None = None
+
+
+def require_rank(actor: Actor, user: User) -> None:
+    """Raise Forbidden unless `actor` may act on `user`."""
+    if not can_manage(Role(actor.role), Role(user.role)):
+        raise Forbidden(_("You may only manage people whose role is below your own."))
+
+
+def create_user(
+    *,
+    actor: Actor,
+    email: str,
+    role: str = Role.VIEWER,
+    name: str = "",
+    username: str | None = None,
+    password: str | None = None,
+    verified: bool = False,
+    source: str = "operator",
+) -> User:
+    """Make an account. Raises RecordInvalid naming the fields, Forbidden for a role too high.
+
+    verified: the address counts as proved (an operator vouches for it). Sends no mail.
+    """
+    if not can_give(Role(actor.role), Role(role)):
+        raise Forbidden(_("You may only give roles below your own."))
+    user = User(email=email, username=username, name=name, role=role)
+    _clean_names(user)
+    if password is not None:
+        check_password_rules(password, user)
+    if verified:
+        user.email_verified_at = timezone.now()
+    user.set_password(password)
+    return save_new(user, actor=actor, source=source)
+
+
+def save_new(user: User, *, actor: Actor | None, source: str) -> User:
+    """Insert a clean new account with its audit row; RecordInvalid when a name is taken."""
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+            audit.record(
+                "account:user:create", actor=actor, target=user, role=user.role, source=source
+            )
+    except IntegrityError:
+        raise RecordInvalid(_taken(user)) from None
+    return user
+
+
+def edit_profile(*, actor: Actor, user: User, profile: Profile) -> User:
+    """Change address, user name or name of somebody of lower rank, or own user name and name.
+
+    A new address typed by an operator counts as unproved, and both addresses are told.
+    """
+    if actor.pk != user.pk:
+        require_rank(actor, user)
+    elif profile.email is not None and profile.email != user.email:
+        raise Forbidden(_("Change your own address on your account page."))
+    old_email = user.email
+    given = {key: value for key in ("email", "username", "name")
+             if (value := getattr(profile, key)) is not None}  # fmt: skip
+    for field, value in given.items():
+        setattr(user, field, value)
+    _clean_names(user)
+    if user.email != old_email:
+        user.email_verified_at = None
+    try:
+        with transaction.atomic():
+            user.save(update_fields=["email", "username", "name", "email_verified_at"])
+            if user.email != old_email:
+                end_access(user, "address changed")
+                tell_email_changed(user, old_email)
+            audit.record("account:user:edit", actor=actor, target=user, fields=sorted(given))
+    except IntegrityError:
+        raise RecordInvalid(_taken(user)) from None
+    return user
+
+
+def change_role(*, actor: Actor, user: User, role: str) -> User:
+    """Give `user` another role. Raises Forbidden, LastOwner. Ends his sessions and tokens."""
+    with transaction.atomic():
+        current = _locked(user)
+        require_rank(actor, current)
+        if not can_give(Role(actor.role), Role(role)):
+            raise Forbidden(_("You may only give roles below your own."))
+        if current.role == role:
+            return current
+        if role != Role.OWNER:
+            _keep_last_owner(current)
+        before, current.role = current.role, role
+        current.save(update_fields=["role"])
+        end_access(current, "role changed")
+        audit.record("account:role:change", actor=actor, target=current, before=before, after=role)
+    return current
+
+
+def disable_user(*, actor: Actor, user: User, reason: str = "") -> User:
+    """Shut an account; undone by enable_user(). Raises Forbidden, LastOwner."""
+    with transaction.atomic():
+        current = _locked(user)
+        require_rank(actor, current)
+        if not current.is_active:
+            return current
+        _keep_last_owner(current)
+        current.is_active = False
+        current.save(update_fields=["is_active"])
+        end_access(current, "disabled")
+        audit.record("account:user:disable", actor=actor, target=current, reason=reason[:200])
+    return current
+
+
+def enable_user(*, actor: Actor, user: User) -> User:
+    """Open a disabled account again. Its old sessions and tokens stay dead."""
+    with transaction.atomic():
+        current = _locked(user)
+        require_rank(actor, current)
+        if current.is_active:
+            return current
+        current.is_active = True
+        current.save(update_fields=["is_active"])
+        audit.record("account:user:enable", actor=actor, target=current)
+    return current
+
+
+def delete_user(*, actor: Actor, user: User) -> None:
+    """Remove an account with all that belongs to it; the audit log keeps its bare id.
+
+    Everybody may remove himself. Raises Forbidden, LastOwner.
+    """
+    with transaction.atomic():
+        current = _locked(user)
+        if actor.pk != current.pk:
+            require_rank(actor, current)
+        _keep_last_owner(current)
+        key = current.pk
+        end_access(current, "deleted")
+        current.delete()
+        current.pk = key
+        audit.record("account:user:delete", actor=actor, target=current, role=current.role)
+
+
+def mark_verified(*, actor: Actor, user: User) -> User:
+    """An operator vouches for the address, as for a colleague he knows."""
+    require_rank(actor, user)
+    with transaction.atomic():
+        if User.objects.filter(pk=user.pk, email_verified_at=None).update(
+            email_verified_at=timezone.now()
+        ):
+            audit.record("account:email:vouch", actor=actor, target=user)
+    user.refresh_from_db()
+    return user
+
+
+def tell_email_changed(user: User, old_email: str) -> None:
+    """Mail both addresses that the account's address has changed (ASVS 6.3.7)."""
+    for recipient in (old_email, user.email):
+        enqueue_mail(
+            kind="email-changed",
+            recipient=recipient,
+            user=user,
+            context={"new_email": addresses.mask_email(user.email)},
+        )
+
+
+def _locked(user: User) -> User:
+    """The row as it is now, while nobody else may change roles (last-owner rule)."""
+    house_lock(ROLES)
+    current: User | None = User.objects.filter(pk=user.pk).first()
+    if current is None:
+        raise RecordInvalid({"user": [_("This account does not exist any more.")]})
+    return current
+
+
+def _keep_last_owner(user: User) -> None:
+    """Raise LastOwner if `user` is the only active owner; call under the roles lock."""
+    owners = User.objects.active_owners()
+    if owners.filter(pk=user.pk).exists() and not owners.exclude(pk=user.pk).exists():
+        raise LastOwner
+
+
+def _clean_names(user: User) -> None:
+    errors: dict[str, list[str]] = {}
+    try:
+        user.email = addresses.parse_email(user.email)
+    except addresses.AddressError as error:
+        errors["email"] = [_(str(error))]
+    try:
+        user.username = addresses.parse_username(user.username) if user.username else None
+    except addresses.AddressError as error:
+        errors["username"] = [_(str(error))]
+    user.name = " ".join(user.name.split())[:150]
+    if errors:
+        raise RecordInvalid(errors)
+
+
+def _taken(user: User) -> dict[str, list[str]]:
+    others: Any = User.objects.exclude(pk=user.pk)
+    errors = {}
+    if others.filter(email=user.email).exists():
+        errors["email"] = [_("Another account has this address.")]
+    if user.username and others.filter(username=user.username).exists():
+        errors["username"] = [_("Another account has this user name.")]
+    return errors or {"role": [_("This is no role.")]}

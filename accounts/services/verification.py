@@ -1,0 +1,153 @@
+"""Proving an address, and moving an account to another one."""
+
+import hmac
+from datetime import timedelta
+
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+
+from accounts import addresses, audit, gates
+from accounts.browser import binding_of
+from accounts.errors import BadCredentials, RateLimited, RecordInvalid, TokenInvalid
+from accounts.limits import count_try
+from accounts.models import AccountToken, User
+from accounts.outbox import enqueue_mail
+from accounts.services.sessions import end_access
+from accounts.services.tokens import issue_token, usable_token
+from accounts.services.users import tell_email_changed
+from accounts.tokens import digest
+
+LIFETIME = timedelta(hours=24)
+Purpose = AccountToken.Purpose
+
+
+def prove_address(user: User) -> None:
+    """The person has shown that the address is his; call inside the transaction that shows it.
+
+    Unless it was proved before, whatever was set up without that proof dies: password, sessions,
+    tokens. Somebody else may have registered the address in advance (A023).
+    """
+    if user.is_verified:
+        return
+    user.email_verified_at = timezone.now()
+    user.set_password(None)
+    user.save(update_fields=["email_verified_at", "password"])
+    end_access(user, "address proved")
+    audit.record("account:email:prove", actor=user, target=user)
+
+
+def send_verification(request: HttpRequest, user: User) -> bool:
+    """Mail `user` a link that proves the address; False when the limit says not now."""
+    try:
+        count_try(request, "verify-email", user.email)
+    except RateLimited:
+        return False
+    mail_verification(user, binding=binding_of(request), language=get_language() or "en")
+    return True
+
+
+def mail_verification(user: User, *, binding: str, language: str) -> None:
+    """Issue the token and enqueue the mail in one transaction."""
+    with transaction.atomic():
+        token = issue_token(user, Purpose.VERIFY_EMAIL, lifetime=LIFETIME, binding=binding)
+        enqueue_mail(
+            kind="verify-email",
+            recipient=user.email,
+            user=user,
+            language=language,
+            context={"url": token.url, "expires_at": token.expires_at},
+            expires_at=token.expires_at,
+        )
+
+
+def find_verification(token: str) -> AccountToken:
+    """The token of a verification or address-change link. Raises TokenInvalid, TokenExpired."""
+    try:
+        return usable_token(Purpose.VERIFY_EMAIL, token)
+    except TokenInvalid:
+        return usable_token(Purpose.CHANGE_EMAIL, token)
+
+
+def is_asking_browser(request: HttpRequest, row: AccountToken) -> bool:
+    """Is this the browser that signed up, or one signed in to the account?"""
+    if request.user.is_authenticated and request.user.pk == row.user_id:
+        return True
+    return bool(row.binding) and hmac.compare_digest(row.binding, binding_of(request))
+
+
+def confirm_address(token: str, *, is_asking_browser: bool, password: str = "") -> User:
+    """Use the link: prove the address, or move the account to the new one.
+
+    Opened elsewhere than asked, the account's password is needed, so that the owner of a mailbox
+    cannot be tricked into confirming an account that a stranger made with his address.
+    Raises TokenInvalid, TokenExpired, BadCredentials, RecordInvalid.
+    """
+    row = find_verification(token)
+    user: User = row.user
+    if not is_asking_browser and not (password and user.check_password(password)):
+        raise BadCredentials(_("Enter the password that was chosen for this account."))
+    with transaction.atomic():
+        purpose = Purpose(row.purpose)
+        rows = AccountToken.objects.filter(purpose=purpose)
+        if rows.consume(digest(purpose, token), timezone.now()) is None:
+            raise TokenInvalid
+        if gates.refusal(user) is not None:
+            raise TokenInvalid
+        if purpose == Purpose.CHANGE_EMAIL:
+            _move(user, row.email)
+        elif user.email != row.email:
+            raise TokenInvalid
+        else:
+            _mark_proved(user)
+    return user
+
+
+def request_email_change(request: HttpRequest, *, user: User, password: str, new: str) -> None:
+    """Mail the new address a link; nothing changes until it is used.
+
+    The answer is the same for an address that is taken: its owner is told instead.
+    Raises BadCredentials, RecordInvalid, RateLimited.
+    """
+    if user.has_usable_password() and not user.check_password(password):
+        raise BadCredentials(_("This is not your password."))
+    try:
+        email = addresses.parse_email(new)
+    except addresses.AddressError as error:
+        raise RecordInvalid({"email": [_(str(error))]}) from None
+    count_try(request, "verify-email", str(user.pk))
+    language = get_language() or "en"
+    with transaction.atomic():
+        if User.objects.filter(email=email).exclude(pk=user.pk).exists():
+            enqueue_mail(kind="account-exists", recipient=email, language=language, context={})
+        else:
+            token = issue_token(user, Purpose.CHANGE_EMAIL, lifetime=LIFETIME, email=email)
+            enqueue_mail(
+                kind="change-email",
+                recipient=email,
+                user=user,
+                language=language,
+                context={"url": token.url, "expires_at": token.expires_at},
+                expires_at=token.expires_at,
+            )
+        audit.record("account:email:change-request", actor=user, target=user)
+
+
+def _mark_proved(user: User) -> None:
+    user.email_verified_at = timezone.now()
+    user.save(update_fields=["email_verified_at"])
+    audit.record("account:email:verify", actor=user, target=user)
+
+
+def _move(user: User, new: str) -> None:
+    old, user.email = user.email, new
+    user.email_verified_at = timezone.now()
+    try:
+        with transaction.atomic():
+            user.save(update_fields=["email", "email_verified_at"])
+    except IntegrityError:
+        raise TokenInvalid from None
+    tell_email_changed(user, old)
+    audit.record("account:email:change", actor=user, target=user)

@@ -1,0 +1,29 @@
+"""Pages of accounts under the paths of CONTRACT section 3; `account_…` are allauth's own names."""
+
+from django.urls import URLPattern, URLResolver, include, path
+
+from accounts.views import account, entrance
+
+own = [
+    path("", entrance.home, name="home"),
+    path("set-up/<str:token>", entrance.set_up, name="set-up"),
+    path("password/reset/<str:token>", entrance.reset, name="reset-password"),
+    path("verify-email/", account.resend_verification, name="verify-resend"),
+    path("verify-email/<str:token>", account.verify_email, name="verify-email"),
+    path("account/", account.profile, name="profile"),
+    path("account/password", account.change_password, name="change-password"),
+    path("account/email", account.change_email, name="change-email"),
+    path("account/sessions/end", account.end_other_sessions, name="end-other-sessions"),
+    path("account/sessions/<uuid:public_id>/end", account.end_session, name="end-session"),
+    path("account/export", account.export, name="export"),
+    path("account/delete", account.delete, name="delete"),
+    path("settings/workspace/users", account.manage_users, name="users"),
+]
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("sign-in", entrance.sign_in, name="account_login"),
+    path("sign-up", entrance.sign_up, name="account_signup"),
+    path("sign-out", entrance.sign_out, name="account_logout"),
+    path("password/forgot", entrance.forgot_password, name="account_reset_password"),
+    path("", include((own, "accounts"))),
+]

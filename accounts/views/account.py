@@ -1,0 +1,217 @@
+"""The pages of a signed-in person: profile, devices, password, address, own data, deletion."""
+
+import uuid
+
+from django.conf import settings
+from django.contrib.auth import logout
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.browser import device_name
+from accounts.errors import BadCredentials, LastOwner, RecordInvalid, TokenInvalid
+from accounts.forms import (
+    ChangeEmailForm,
+    ChangePasswordForm,
+    ConfirmAddressForm,
+    DeleteAccountForm,
+    GatehouseForm,
+    ProfileForm,
+)
+from accounts.limits import count_try
+from accounts.services import sessions, verification
+from accounts.services.passwords import change_own_password
+from accounts.services.privacy import delete_own_account, export_own_data
+from accounts.services.users import Profile, edit_profile
+from accounts.sessions import DEVICE
+from accounts.views.common import person, redirect_with_notice, secret_page
+from accounts.views.entrance import get_or_post
+
+
+@login_required
+@get_or_post
+def profile(request: HttpRequest) -> HttpResponse:
+    """Who I am, what I may, where I am signed in."""
+    user = person(request)
+    initial = {"name": user.name, "username": user.username}
+    form = ProfileForm(request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        details = Profile(name=form.cleaned_data["name"], username=form.cleaned_data["username"])
+        try:
+            edit_profile(actor=user, user=user, profile=details)
+            return redirect_with_notice("accounts:profile", "saved")
+        except RecordInvalid as error:
+            form.add_service_errors(error)
+            user.refresh_from_db()
+    context = {
+        "form": form,
+        "sessions": _devices(request),
+        "notice": request.GET.get("notice", ""),
+        "allow_deletion": settings.ALLOW_ACCOUNT_DELETION,
+        "allow_password": settings.ALLOW_EMAIL_LOGIN,
+    }
+    status = 400 if form.errors else 200
+    return render(request, "accounts/profile.html", context, status=status)
+
+
+def _devices(request: HttpRequest) -> list[dict[str, object]]:
+    current = request.session.get(DEVICE, {}).get("id")
+    return [
+        {
+            "public_id": row.public_id,
+            "device": device_name(row.user_agent),
+            "ip": row.ip,
+            "created_at": row.created_at,
+            "last_seen_at": row.last_seen_at,
+            "is_current": str(row.public_id) == current,
+        }
+        for row in sessions.own_sessions(person(request))
+    ]
+
+
+@login_required
+@require_POST
+def end_session(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """Sign one of my devices out."""
+    sessions.end_own_session(person(request), public_id)
+    return redirect_with_notice("accounts:profile", "session-ended")
+
+
+@login_required
+@require_POST
+def end_other_sessions(request: HttpRequest) -> HttpResponse:
+    """Sign out everywhere but here."""
+    user = person(request)
+    sessions.end_sessions(actor=user, user=user)
+    sessions.sign_in(request, user)
+    return redirect_with_notice("accounts:profile", "sessions-ended")
+
+
+@login_required
+@get_or_post
+def change_password(request: HttpRequest) -> HttpResponse:
+    """Replace my password; every other device is signed out."""
+    user = person(request)
+    form = ChangePasswordForm(request.POST or None, has_password=user.has_usable_password())
+    if request.method == "POST" and form.is_valid():
+        try:
+            count_try(request, "sign-in", user.email)
+            change_own_password(
+                user=user,
+                current=form.cleaned_data.get("current_password", ""),
+                new=form.cleaned_data["password"],
+            )
+            sessions.sign_in(request, user)
+            return redirect_with_notice("accounts:profile", "password-changed")
+        except BadCredentials as error:
+            form.add_error("current_password", error.message)
+        except RecordInvalid as error:
+            form.add_service_errors(error)
+    return _form_page(request, "accounts/password_change.html", form)
+
+
+@login_required
+@get_or_post
+def change_email(request: HttpRequest) -> HttpResponse:
+    """Ask for a link to a new address."""
+    user = person(request)
+    form = ChangeEmailForm(request.POST or None, has_password=user.has_usable_password())
+    if request.method == "POST" and form.is_valid():
+        try:
+            verification.request_email_change(
+                request,
+                user=user,
+                password=form.cleaned_data.get("password", ""),
+                new=form.cleaned_data["email"],
+            )
+            return render(
+                request, "accounts/verify_sent.html", {"email": form.cleaned_data["email"]}
+            )
+        except BadCredentials as error:
+            form.add_error("password", error.message)
+        except RecordInvalid as error:
+            form.add_service_errors(error)
+    return _form_page(request, "accounts/email_change.html", form)
+
+
+@secret_page
+@get_or_post
+def verify_email(request: HttpRequest, token: str) -> HttpResponse:
+    """Prove an address; only the POST uses the link."""
+    try:
+        row = verification.find_verification(token)
+        is_asking = verification.is_asking_browser(request, row)
+        form = ConfirmAddressForm(request.POST or None, needs_password=not is_asking)
+        if request.method == "POST" and form.is_valid():
+            password = form.cleaned_data.get("password", "")
+            if not is_asking:
+                count_try(request, "sign-in", row.user.email)
+            verification.confirm_address(token, is_asking_browser=is_asking, password=password)
+            page = "accounts:profile" if request.user.is_authenticated else "account_login"
+            return redirect_with_notice(page, "email-verified")
+    except TokenInvalid as error:
+        notice = "link-expired" if error.code == "token_expired" else "link-unknown"
+        return redirect_with_notice("account_login", notice)
+    except BadCredentials as error:
+        form.add_error("password", error.message)
+    return _form_page(request, "accounts/verify_confirm.html", form, email=row.email)
+
+
+@login_required
+@require_POST
+def resend_verification(request: HttpRequest) -> HttpResponse:
+    """Mail me the link again."""
+    user = person(request)
+    if not user.is_verified:
+        verification.send_verification(request, user)
+    return render(request, "accounts/verify_sent.html", {"email": user.email})
+
+
+@login_required
+@require_POST
+def export(request: HttpRequest) -> HttpResponse:
+    """All that is stored about me, as a JSON file."""
+    user = person(request)
+    name = f"gatehouse-{timezone.now():%Y-%m-%d}.json"
+    return JsonResponse(
+        export_own_data(user),
+        json_dumps_params={"indent": 2, "ensure_ascii": False},
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+@login_required
+@get_or_post
+def delete(request: HttpRequest) -> HttpResponse:
+    """Remove my account for good, after proof."""
+    user = person(request)
+    form = DeleteAccountForm(request.POST or None, has_password=user.has_usable_password())
+    if request.method == "POST" and form.is_valid():
+        try:
+            count_try(request, "sign-in", user.email)
+            delete_own_account(user=user, proof=form.cleaned_data["proof"])
+            logout(request)
+            return redirect_with_notice("account_login", "account-deleted")
+        except BadCredentials as error:
+            form.add_error("proof", error.message)
+        except LastOwner as error:
+            form.add_error(None, error.message)
+    return _form_page(request, "accounts/delete.html", form)
+
+
+@login_required
+@require_safe
+def manage_users(request: HttpRequest) -> HttpResponse:
+    """/settings/workspace/users leads operators to the user list of the admin panel."""
+    if not person(request).is_staff:
+        return render(request, "403.html", status=403)
+    return redirect("admin:accounts_user_changelist")
+
+
+def _form_page(
+    request: HttpRequest, template: str, form: GatehouseForm, **context: object
+) -> HttpResponse:
+    status = 400 if form.errors else 200
+    return render(request, template, {"form": form, **context}, status=status)

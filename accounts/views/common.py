@@ -1,0 +1,61 @@
+"""What several pages share: where to go next, notices, headers of pages that hold a secret."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate
+
+from allauth.account.internal.flows.login import perform_login, record_authentication
+from allauth.account.models import Login
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
+
+from accounts.models import User
+
+View = Callable[Concatenate[HttpRequest, ...], HttpResponse]
+
+
+def safe_next(request: HttpRequest) -> str:
+    """`next` of the form or the address when it stays on the own host, else "" (ASVS 3.7.2)."""
+    url = request.POST.get("next") or request.GET.get("next") or ""
+    is_safe = len(url) <= 2000 and url_has_allowed_host_and_scheme(url, allowed_hosts=None)
+    return url if is_safe and url.startswith("/") else ""
+
+
+def redirect_with_notice(name: str, notice: str) -> HttpResponse:
+    """303 to the page `name`, which shows the message of `notice`."""
+    return see_other(f"{reverse(name)}?{urlencode({'notice': notice})}")
+
+
+def see_other(url: str) -> HttpResponse:
+    """303, so that reloading the next page never repeats the act."""
+    response = HttpResponseRedirect(url)
+    response.status_code = 303
+    return response
+
+
+def enter(request: HttpRequest, user: User, *, method: str, next_url: str = "") -> HttpResponse:
+    """Run allauth's sign-in flow: gate, stages, session; answers where it leads."""
+    record_authentication(request, user, method=method)
+    response: HttpResponse = perform_login(request, Login(user=user, redirect_url=next_url or None))
+    return response
+
+
+def secret_page(view: View) -> View:
+    """For pages with a token in their address: no Referer to anybody, no copy in a cache."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
+        response = view(request, *args, **options)
+        response["Referrer-Policy"] = "no-referrer"
+        response["Cache-Control"] = "no-store"
+        return response
+
+    return wrapped
+
+
+def person(request: HttpRequest) -> User:
+    """The signed-in person of a view behind login_required."""
+    if not isinstance(request.user, User):
+        raise TypeError("a view that needs a person must be behind login_required")
+    return request.user

@@ -1,0 +1,208 @@
+"""The pages of people who are not in yet: sign in, up and out, forgotten password, set-up."""
+
+from django.conf import settings
+from django.contrib.auth import logout
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from accounts import audit
+from accounts.browser import PURPOSE as BROWSER
+from accounts.browser import bind, browser_id
+from accounts.client import is_this_machine
+from accounts.errors import BadCredentials, Forbidden, RateLimited, RecordInvalid, TokenInvalid
+from accounts.forms import ForgotForm, LinkForm, NewPasswordForm, SetUpForm, SignInForm, SignUpForm
+from accounts.limits import count_try
+from accounts.models import AccountToken, AddressRequest, User
+from accounts.services import setup, signup
+from accounts.services.passwords import find_by_password, reset_password
+from accounts.services.requests import note_request
+from accounts.services.tokens import usable_token
+from accounts.tokens import digest
+from accounts.views.common import enter, redirect_with_notice, safe_next, secret_page, see_other
+
+get_or_post = require_http_methods(["GET", "HEAD", "POST"])
+
+
+def home(request: HttpRequest) -> HttpResponse:
+    """`/`: the account page, or the sign-in page."""
+    return redirect("accounts:profile" if request.user.is_authenticated else "account_login")
+
+
+@get_or_post
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """The one form that starts sessions, for the admin panel too."""
+    if request.method != "POST":
+        if request.user.is_authenticated:
+            return redirect(safe_next(request) or "accounts:profile")
+        return _sign_in_page(request, SignInForm(initial={"next": safe_next(request)}))
+    if not settings.ALLOW_EMAIL_LOGIN:
+        raise Forbidden
+    form = SignInForm(request.POST)
+    if not form.is_valid():
+        return _sign_in_page(request, form, status=400)
+    login, password = form.cleaned_data["login"], form.cleaned_data["password"]
+    try:
+        count_try(request, "sign-in", login)
+    except RateLimited as error:
+        form.add_error(None, error.message)
+        response = _sign_in_page(request, form, status=429)
+        response["Retry-After"] = str(error.retry_after_seconds)
+        return response
+    if setup.is_well_known_sign_in(request, login, password):
+        return _to_set_up(login)
+    user = find_by_password(login, password)
+    if user is None:
+        _note_failure(login)
+        form.add_error(None, BadCredentials().message)
+        return _sign_in_page(request, form, status=401)
+    return enter(request, user, method="password", next_url=safe_next(request))
+
+
+def _sign_in_page(request: HttpRequest, form: SignInForm, status: int = 200) -> HttpResponse:
+    context = {
+        "form": form,
+        "link_form": LinkForm(initial={"next": safe_next(request)}, auto_id="link_%s"),
+        "next": safe_next(request),
+        "notice": request.GET.get("notice", ""),
+        "allow_password": settings.ALLOW_EMAIL_LOGIN,
+        "allow_link": settings.ALLOW_MAGIC_LINK_LOGIN,
+        "allow_registration": settings.ALLOW_REGISTRATION,
+        "allow_reset": settings.ALLOW_PASSWORD_RESET,
+        "is_fresh": settings.ALLOW_REGISTRATION and signup.is_fresh(),
+    }
+    return render(request, "accounts/sign_in.html", context, status=status)
+
+
+def _note_failure(login: str) -> None:
+    target = User.objects.with_login(login).first()
+    # What was typed is not written: people type passwords into the wrong field (A161).
+    audit.record("account:session:start", target=target, result="refused", methods=["password"])
+
+
+def _to_set_up(login: str) -> HttpResponse:
+    issued = setup.issue_setup_link(User.objects.with_login(login).get())
+    if issued is None:
+        raise TokenInvalid
+    return see_other(reverse("accounts:set-up", args=[issued.token]))
+
+
+@get_or_post
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """GET asks, POST ends the session of this browser."""
+    if not request.user.is_authenticated:
+        return redirect("account_login")
+    if request.method != "POST":
+        return render(request, "accounts/sign_out.html")
+    audit.record("account:session:end", actor=request.user, target=request.user)
+    logout(request)
+    return redirect_with_notice("account_login", "signed-out")
+
+
+@get_or_post
+def sign_up(request: HttpRequest) -> HttpResponse:
+    """A new account; the answer is the same whether or not the address has one already."""
+    if request.user.is_authenticated:
+        return redirect("accounts:profile")
+    if not settings.ALLOW_REGISTRATION:
+        return render(request, "accounts/sign_up_closed.html", status=403)
+    is_fresh = signup.is_fresh()
+    needs_code = is_fresh and not settings.FIRST_ACCOUNT_OPEN and not is_this_machine(request)
+    form = SignUpForm(
+        request.POST or None, needs_code=needs_code, initial={"next": safe_next(request)}
+    )
+    if request.method != "POST" or not form.is_valid():
+        status = 400 if request.method == "POST" else 200
+        return _sign_up_page(request, form, is_fresh=is_fresh, status=status)
+    count_try(request, "sign-up", form.cleaned_data["email"])
+    details = signup.SignUp(
+        form.cleaned_data["email"], form.cleaned_data["name"], form.cleaned_data["password"]
+    )
+    try:
+        return _sign_up(request, details, code=form.cleaned_data.get("setup_code", ""))
+    except RecordInvalid as error:
+        form.add_service_errors(error)
+        return _sign_up_page(request, form, is_fresh=is_fresh, status=400)
+
+
+def _sign_up(request: HttpRequest, details: signup.SignUp, *, code: str) -> HttpResponse:
+    if signup.is_fresh():
+        first = signup.sign_up_first(
+            details, set_up_code=code, is_this_machine=is_this_machine(request)
+        )
+        if first is not None:
+            return enter(request, first, method="password", next_url=safe_next(request))
+    value = browser_id(request)
+    signup.request_sign_up(details, binding=digest(BROWSER, value))
+    response = render(request, "accounts/sign_up_sent.html", {"email": details.email})
+    bind(request, response, value)
+    return response
+
+
+def _sign_up_page(
+    request: HttpRequest, form: SignUpForm, *, is_fresh: bool, status: int
+) -> HttpResponse:
+    context = {"form": form, "is_fresh": is_fresh, "next": safe_next(request)}
+    return render(request, "accounts/sign_up.html", context, status=status)
+
+
+@get_or_post
+def forgot_password(request: HttpRequest) -> HttpResponse:
+    """Ask for a reset link; the answer never tells whether the account exists."""
+    if not settings.ALLOW_PASSWORD_RESET or not settings.ALLOW_EMAIL_LOGIN:
+        raise Forbidden
+    form = ForgotForm(request.POST or None)
+    if request.method != "POST" or not form.is_valid():
+        status = 400 if request.method == "POST" else 200
+        return render(request, "accounts/password_forgot.html", {"form": form}, status=status)
+    email = form.cleaned_data["email"]
+    count_try(request, "reset-password", email)
+    value = browser_id(request)
+    note_request(AddressRequest.Kind.RESET_PASSWORD, email=email, binding=digest(BROWSER, value))
+    response = render(request, "accounts/password_forgot_sent.html", {"email": email})
+    bind(request, response, value)
+    return response
+
+
+@secret_page
+@get_or_post
+def reset(request: HttpRequest, token: str) -> HttpResponse:
+    """Choose a new password; only the POST uses the link. Signs nobody in."""
+    form = NewPasswordForm(request.POST or None)
+    try:
+        usable_token(AccountToken.Purpose.RESET_PASSWORD, token)
+        if request.method == "POST" and form.is_valid():
+            reset_password(token, form.cleaned_data["password"])
+            return redirect_with_notice("account_login", "password-changed")
+    except TokenInvalid as error:
+        return redirect_with_notice("account_login", _notice(error))
+    except RecordInvalid as error:
+        form.add_service_errors(error)
+    status = 400 if request.method == "POST" else 200
+    return render(request, "accounts/password_reset.html", {"form": form}, status=status)
+
+
+@secret_page
+@get_or_post
+def set_up(request: HttpRequest, token: str) -> HttpResponse:
+    """The printed one-time link: choose address and password, become owner."""
+    try:
+        setup.find_setup(token)
+        form = SetUpForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            details = signup.SignUp(
+                form.cleaned_data["email"], form.cleaned_data["name"], form.cleaned_data["password"]
+            )
+            owner = setup.claim_owner(token, details)
+            return enter(request, owner, method="set_up")
+    except TokenInvalid as error:
+        return redirect_with_notice("account_login", _notice(error))
+    except RecordInvalid as error:
+        form.add_service_errors(error)
+    status = 400 if request.method == "POST" else 200
+    return render(request, "accounts/set_up.html", {"form": form}, status=status)
+
+
+def _notice(error: TokenInvalid) -> str:
+    return "link-expired" if error.code == "token_expired" else "link-unknown"

@@ -1,0 +1,79 @@
+"""`manage.py serve`: everything from an empty folder to a running server."""
+
+import logging
+import socket
+from typing import Any
+
+from django.conf import settings
+from django.core.management import BaseCommand, CommandError, CommandParser, call_command
+
+from accounts.context import Caller, calling
+from accounts.services.setup import ensure_owner, issue_setup_link
+from config.cache import cache_alias
+from config.server import run_server
+
+
+class Command(BaseCommand):
+    """Prepare the data, make sure that there is an owner, print his set-up link, serve."""
+
+    help = (
+        "Bring the database up to date, make the first owner if there is none, print the one-time "
+        "set-up link, and serve on HOST:PORT. Safe to repeat: a second start keeps everything."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--prepare-only", action="store_true", help="prepare the data and exit without serving"
+        )
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        if not options["prepare_only"]:
+            _check_port(settings.HOST, settings.PORT)
+        self.prepare()
+        with calling(Caller(channel="command")):
+            self.print_welcome()
+        if not options["prepare_only"]:
+            logging.shutdown()
+            run_server()
+
+    def prepare(self) -> None:
+        """Database, cache file, static files."""
+        settings.DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+        call_command("migrate", verbosity=0, interactive=False)
+        if cache_alias() != "default":
+            call_command("migrate", database=cache_alias(), verbosity=0, interactive=False)
+        call_command("collectstatic", verbosity=0, interactive=False)
+
+    def print_welcome(self) -> None:
+        """Where it listens and, while nobody owns it, the link that makes the reader its owner."""
+        setup = issue_setup_link(ensure_owner())
+        lines = [
+            f"Gatehouse serves {settings.PUBLIC_URL} (listening on {settings.HOST}:{settings.PORT})"
+        ]
+        if setup is not None:
+            lines += [
+                "",
+                "This instance has no owner yet. Open this one-time link and become its owner:",
+                "",
+                f"    {setup.url}",
+                "",
+                f"It works until {setup.expires_at:%Y-%m-%d %H:%M} UTC; a restart prints a new one.",
+                "Set-up code, should the sign-up form ask for one:",
+                f"    {setup.token}",
+            ]
+        self.stdout.write("\n".join([*lines, ""]))
+        self.stdout.flush()
+
+
+def _check_port(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise CommandError(
+                f"HOST={host} PORT={port}: cannot listen there ({error.strerror}). "
+                "Stop what uses the port, or choose another one, for example PORT=8080."
+            ) from error

@@ -1,0 +1,246 @@
+"""Django's settings, read top to bottom. Every value an operator may change comes from config.env.
+
+No logic beyond naming: what is complicated is a pure function in config/env with its own tests.
+"""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+from config.env import database_settings, load, mail_settings
+from config.logs import logging_settings
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+ENV = load(os.environ, BASE_DIR / ".env")
+
+# Core
+ENVIRONMENT = ENV["ENVIRONMENT"]
+DEBUG = ENV["DEBUG"]
+DATA_DIR = Path(ENV["DATA_DIR"])
+SECRET_KEY = ENV["SECRET_KEY"]
+ENCRYPTION_KEY = ENV["ENCRYPTION_KEY"]  # 32 bytes
+PUBLIC_URL = ENV["PUBLIC_URL"].rstrip("/")
+PUBLIC_SCHEME, _, PUBLIC_HOST = PUBLIC_URL.partition("://")
+PUBLIC_HOSTNAME = PUBLIC_HOST.rpartition(":")[0] or PUBLIC_HOST
+IS_HTTPS = PUBLIC_SCHEME == "https"
+PUBLIC_URL_IS_LOCAL = PUBLIC_HOSTNAME in ("localhost", "127.0.0.1", "[::1]")
+ALLOWED_HOSTS = [PUBLIC_HOSTNAME, "localhost", "127.0.0.1", "[::1]", *ENV["ALLOWED_HOSTS"]]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+APPEND_SLASH = False
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000  # bulk actions on a long user list
+
+# Apps
+INSTALLED_APPS = [
+    "config",
+    "magiclinks",
+    "accounts",
+    "allauth",
+    "allauth.account",
+    "django_ratelimit",
+    "django.contrib.admin.apps.SimpleAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+MIDDLEWARE = [
+    "accounts.middleware.CallerMiddleware",
+    "config.middleware.RequestLogMiddleware",
+    "config.middleware.SecurityHeadersMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.middleware.SessionLifeMiddleware",
+    "accounts.middleware.RefusalMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "config.pages.site",
+            ],
+        },
+    },
+]
+
+# Database, and the cache that counts tries
+DATABASES = {"default": database_settings(ENV["DATABASE_URL"], DATA_DIR)}
+DATABASE_ROUTERS = ["config.cache.CacheRouter"]
+if ENV["CACHE_URL"]:
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": ENV["CACHE_URL"],
+            "KEY_PREFIX": "gatehouse",
+            "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
+        }
+    }
+else:
+    CACHES = {
+        "default": {
+            "BACKEND": "config.cache.AtomicDatabaseCache",
+            "LOCATION": "cache_entry",
+            "OPTIONS": {"MAX_ENTRIES": 200_000},
+        }
+    }
+    if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        # A file of its own, so that counting does not queue behind writing people.
+        DATABASES["cache"] = {**DATABASES["default"], "NAME": str(DATA_DIR / "cache.sqlite3")}
+
+# People and how they are recognised
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["accounts.backends.GateBackend"]
+PASSWORD_HASHERS = [
+    "accounts.hashers.BoundedArgon2Hasher",
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "accounts.password_rules.LengthValidator",
+        "OPTIONS": {"minimum": ENV["MIN_PASSWORD_LENGTH"]},
+    },
+    {"NAME": "accounts.password_rules.ContextValidator"},
+    {"NAME": "accounts.password_rules.GuessableValidator"},
+]
+# Further checks of the one gate, from upper rooms: each takes a user, returns a Refusal or None.
+SIGN_IN_GATES: list[str] = []
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "accounts:profile"
+LOGOUT_REDIRECT_URL = "account_login"
+ALLOW_EMAIL_LOGIN = ENV["ALLOW_EMAIL_LOGIN"]
+ALLOW_MAGIC_LINK_LOGIN = ENV["ALLOW_MAGIC_LINK_LOGIN"]
+ALLOW_REGISTRATION = ENV["ALLOW_REGISTRATION"]
+ALLOW_PASSWORD_RESET = ENV["ALLOW_PASSWORD_RESET"]
+ALLOW_ACCOUNT_DELETION = ENV["ALLOW_ACCOUNT_DELETION"]
+ALLOW_UNVERIFIED_EMAIL_LOGIN = ENV["ALLOW_UNVERIFIED_EMAIL_LOGIN"]
+ALLOWED_EMAILS = tuple(ENV["ALLOWED_EMAILS"])
+DEFAULT_ROLE = ENV["DEFAULT_ROLE"]
+
+# allauth: its sign-in flow with its stages; pages, limits and mails are ours
+ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"email", "username"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = "username"
+ACCOUNT_EMAIL_VERIFICATION = "none"  # our own login stage does it, see accounts/stages.py
+ACCOUNT_RATE_LIMITS = False  # accounts/limits.py counts atomically
+ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
+
+# Sessions and cookies
+SESSION_ENGINE = "accounts.sessions"
+SESSION_IDLE_TIMEOUT: timedelta = ENV["SESSION_IDLE_TIMEOUT"]
+SESSION_ABSOLUTE_TIMEOUT: timedelta = ENV["SESSION_ABSOLUTE_TIMEOUT"]
+SESSION_COOKIE_AGE = int(SESSION_IDLE_TIMEOUT.total_seconds())
+COOKIE_PREFIX = "__Host-" if IS_HTTPS else ""
+SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_session"
+SESSION_COOKIE_SECURE = IS_HTTPS
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_csrf"
+CSRF_COOKIE_SECURE = IS_HTTPS
+CSRF_COOKIE_HTTPONLY = True
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+CSRF_FAILURE_VIEW = "config.pages.csrf_failure"
+LANGUAGE_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_language"
+LANGUAGE_COOKIE_SECURE = IS_HTTPS
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+BROWSER_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_browser"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+
+# Network
+TRUSTED_PROXIES = tuple(ENV["TRUSTED_PROXIES"])
+TRUST_PROXY = ENV["TRUST_PROXY"]
+if IS_HTTPS and (TRUSTED_PROXIES or TRUST_PROXY):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+RATELIMIT_IP_META_KEY = "accounts.client.client_ip"
+SILENCED_SYSTEM_CHECKS = [
+    # django-ratelimit does not know our cache; tests prove that it counts atomically.
+    "django_ratelimit.W001",
+]
+LIMITS = {
+    "sign-in": (ENV["LOGIN_MAX"], ENV["LOGIN_WINDOW"]),
+    "sign-up": (ENV["REGISTER_MAX"], ENV["REGISTER_WINDOW"]),
+    "reset-password": (ENV["RESET_PASSWORD_MAX"], ENV["RESET_PASSWORD_WINDOW"]),
+    "verify-email": (ENV["VERIFY_EMAIL_MAX"], ENV["VERIFY_EMAIL_WINDOW"]),
+    "magic-link": (ENV["MAGIC_LINK_MAX"], ENV["MAGIC_LINK_WINDOW"]),
+}
+
+# Magic links and first run
+MAGIC_LINK_EXPIRY: timedelta = ENV["MAGIC_LINK_EXPIRY"]
+MAGIC_LINK_OPERATOR_EXPIRY: timedelta = ENV["MAGIC_LINK_OPERATOR_EXPIRY"]
+MAGIC_LINK_CONFIRM = ENV["MAGIC_LINK_CONFIRM"]
+DEFAULT_OWNER_EMAIL = ENV["DEFAULT_OWNER_EMAIL"]
+DEFAULT_OWNER_PASSWORD = ENV["DEFAULT_OWNER_PASSWORD"]
+DEFAULT_OWNER_USERNAME = ENV["DEFAULT_OWNER_USERNAME"]
+DEFAULT_OWNER_ALLOW_INSECURE = ENV["DEFAULT_OWNER_ALLOW_INSECURE"]
+FIRST_ACCOUNT_OPEN = ENV["FIRST_ACCOUNT_OPEN"]
+
+# Mail
+MAIL = mail_settings(ENV)
+DEFAULT_FROM_EMAIL = MAIL.sender
+MAIL_MAX_ATTEMPTS = ENV["MAIL_MAX_ATTEMPTS"]
+MAIL_TRANSPORT = "config.mail.transport"
+
+# Headers. `default-src 'none'` and a list of what the pages really use (ASVS 3.4.3).
+SECURE_CSP = {
+    "default-src": ["'none'"],
+    "script-src": ["'self'"],
+    "style-src": ["'self'"],
+    "img-src": ["'self'", "data:"],
+    "font-src": ["'self'"],
+    "connect-src": ["'self'"],
+    "form-action": ["'self'"],
+    "frame-ancestors": ["'none'"],
+    "base-uri": ["'none'"],
+    "object-src": ["'none'"],
+}
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SECURE_SSL_REDIRECT = False  # the proxy's work; the health checks come by plain http
+SECURE_HSTS_SECONDS = 31_536_000 if IS_HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = IS_HTTPS
+X_FRAME_OPTIONS = "DENY"
+
+# Language and time
+LANGUAGE_CODE = ENV["LANGUAGE_CODE"]
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = ENV["TIME_ZONE"]
+USE_TZ = True
+
+# Static files
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "config.static.HashedStaticFilesStorage"},
+}
+
+# Logs
+LOGGING = logging_settings(ENV["LOG_LEVEL"], ENV["LOG_FORMAT"])
+
+# Server processes of `manage.py serve`
+HOST, PORT = ENV["HOST"], ENV["PORT"]
+WEB_WORKERS, WEB_THREADS = ENV["WEB_WORKERS"], ENV["WEB_THREADS"]
+# Each server process also sends mail and answers requests for links; tests call the jobs themselves.
+RUN_WORKER = True

@@ -1,0 +1,31 @@
+"""Every path of the house. Handlers for errors are in config.pages."""
+
+from django.http import HttpResponse
+from django.urls import include, path
+from django.views.decorators.http import require_safe
+from django.views.i18n import set_language
+
+from accounts.admin.site import site
+from config import health
+
+handler400 = "config.pages.bad_request"
+handler403 = "config.pages.forbidden"
+handler404 = "config.pages.not_found"
+handler500 = "config.pages.server_error"
+
+
+@require_safe
+def robots(_request: object) -> HttpResponse:
+    """No page of a gate belongs into a search engine."""
+    return HttpResponse("User-agent: *\nDisallow: /\n", content_type="text/plain")
+
+
+urlpatterns = [
+    path("health/live", health.live, name="health-live"),
+    path("health/ready", health.ready, name="health-ready"),
+    path("robots.txt", robots),
+    path("language", set_language, name="set_language"),
+    path("admin/", site.urls),
+    path("", include("magiclinks.urls")),
+    path("", include("accounts.urls")),
+]

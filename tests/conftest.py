@@ -1,0 +1,109 @@
+"""Fixtures that every test may use: people of fixed meaning, their browsers, the clock, the worker."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import OutboxMail, User
+from accounts.roles import Role
+
+pytest_plugins = ["tests.servers.fixtures"]
+
+PASSWORD = "correct horse battery staple"
+MakeUser = Callable[..., User]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that may use the database may use the cache's own file too."""
+    for item in items:
+        for mark in item.iter_markers("django_db"):
+            mark.kwargs.setdefault("databases", "__all__")
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache(request: pytest.FixtureRequest) -> None:
+    """Limits start from nothing in each test that has a database."""
+    if request.node.get_closest_marker("django_db"):
+        request.getfixturevalue("db")
+        cache.clear()
+
+
+@pytest.fixture
+def make_user(db: None) -> MakeUser:
+    """make_user(role="admin", email=…, password=…, **fields) -> User; verified unless told."""
+
+    def make(
+        role: str = Role.VIEWER,
+        email: str | None = None,
+        password: str | None = PASSWORD,
+        is_verified: bool = True,
+        **fields: object,
+    ) -> User:
+        user = User(email=email or f"{role}{User.objects.count()}@example.com", role=role, **fields)
+        user.set_password(password)
+        user.email_verified_at = timezone.now() if is_verified else None
+        user.save(force_insert=True)
+        return user
+
+    return make
+
+
+@pytest.fixture
+def viewer(make_user: MakeUser) -> User:
+    return make_user("viewer", "viewer@example.com", name="Vera Viewer", username="vera")
+
+
+@pytest.fixture
+def editor(make_user: MakeUser) -> User:
+    return make_user("editor", "editor@example.com", name="Edgar Editor")
+
+
+@pytest.fixture
+def admin(make_user: MakeUser) -> User:
+    return make_user("admin", "admin@example.com", name="Ada Admin")
+
+
+@pytest.fixture
+def owner(make_user: MakeUser) -> User:
+    return make_user("owner", "owner@example.com", name="Olga Owner")
+
+
+@pytest.fixture
+def stranger() -> Client:
+    """A browser nobody is signed in with; CSRF is enforced by csrf_client only."""
+    return Client()
+
+
+@pytest.fixture
+def browser_of(db: None) -> Callable[[User], Client]:
+    """browser_of(user) -> a browser signed in as `user` through the sign-in page."""
+
+    def sign_in(user: User, password: str = PASSWORD) -> Client:
+        client = Client(headers={"user-agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"})
+        answer = client.post("/sign-in", {"login": user.email, "password": password})
+        assert answer.status_code == 302, answer.content
+        return client
+
+    return sign_in
+
+
+@pytest.fixture
+def mails(db: None) -> Callable[[], list[OutboxMail]]:
+    """The mails in the outbox, oldest first."""
+    return lambda: list(OutboxMail.objects.order_by("id"))
+
+
+@pytest.fixture
+def at_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], datetime]:
+    """at_time(timedelta(minutes=11)) moves the clock of django.utils.timezone from now on."""
+    real_now = timezone.now
+
+    def move(offset: timedelta) -> datetime:
+        monkeypatch.setattr(timezone, "now", lambda: real_now() + offset)
+        return timezone.now()
+
+    return move
