@@ -62,7 +62,7 @@ class ContextValidator:
         if len(rest) * 2 < len(password):
             raise ValidationError(
                 _(
-                    "This is mostly your name, your address or a word of this site. Add other words."
+                    "This is mostly your name, your address or a word of this site. Add more."
                 ),
                 code="context_words",
             )

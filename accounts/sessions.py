@@ -64,7 +64,7 @@ class SessionStore(DatabaseStore):
 
     def _key(self) -> str:
         if self.session_key is None:
-            self._session_key = self._get_new_session_key()
+            self._session_key = str(self._get_new_session_key())  # type: ignore[attr-defined]  # not in the stubs
         return str(self.session_key)
 
     def delete(self, session_key: str | None = None) -> None:

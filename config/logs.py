@@ -11,7 +11,7 @@ FIELDS = ("event", "method", "route", "status", "milliseconds", "user", "count",
 
 
 class JSONFormatter(logging.Formatter):
-    """Time, level, logger, message, request id, the FIELDS given as `extra`, traces without locals."""
+    """Time, level, logger, message, request id and the FIELDS of `extra`; traces without locals."""
 
     def format(self, record: logging.LogRecord) -> str:
         caller = current_caller()

@@ -242,5 +242,5 @@ LOGGING = logging_settings(ENV["LOG_LEVEL"], ENV["LOG_FORMAT"])
 # Server processes of `manage.py serve`
 HOST, PORT = ENV["HOST"], ENV["PORT"]
 WEB_WORKERS, WEB_THREADS = ENV["WEB_WORKERS"], ENV["WEB_THREADS"]
-# Each server process also sends mail and answers requests for links; tests call the jobs themselves.
+# Each server process also sends mail and answers requests for links; tests do it by hand.
 RUN_WORKER = True

@@ -58,7 +58,7 @@ class Command(BaseCommand):
                 "",
                 f"    {setup.url}",
                 "",
-                f"It works until {setup.expires_at:%Y-%m-%d %H:%M} UTC; a restart prints a new one.",
+                f"It works until {setup.expires_at:%Y-%m-%d %H:%M} UTC; a restart prints another.",
                 "Set-up code, should the sign-up form ask for one:",
                 f"    {setup.token}",
             ]

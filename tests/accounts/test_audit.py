@@ -1,0 +1,108 @@
+"""The audit log's chain: whatever is done to the table behind its back is found."""
+
+from collections.abc import Callable
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import transaction
+
+from accounts import audit
+from accounts.models import AuditEvent, HouseLock, User
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def five_events(owner: User, viewer: User) -> None:
+    for number in range(5):
+        audit.record("account:test:act", actor=owner, target=viewer, number=number)
+
+
+def test_an_event_says_who_did_what_to_whom(owner: User, viewer: User) -> None:
+    audit.record("account:role:change", actor=owner, target=viewer, before="viewer", after="editor")
+
+    event = AuditEvent.objects.get()
+    assert (event.seq, event.action, event.result) == (1, "account:role:change", "success")
+    assert (event.actor_id, event.target_id) == (owner.pk, viewer.pk)
+    assert event.detail == {"before": "viewer", "after": "editor"}
+    assert event.previous_hash == audit.GENESIS
+
+
+def test_a_whole_log_is_found_whole(five_events: None) -> None:
+    assert audit.verify() == audit.Verdict(checked=5)
+
+
+@pytest.mark.parametrize(
+    ("tamper", "broken_at", "reason"),
+    [
+        (
+            lambda: AuditEvent.objects.filter(seq=3).update(action="account:test:other"),
+            3,
+            "a row has been changed",
+        ),
+        (
+            lambda: AuditEvent.objects.filter(seq=3).update(detail={"number": 99}),
+            3,
+            "a row has been changed",
+        ),
+        (lambda: AuditEvent.objects.filter(seq=2).delete(), 2, "a row is missing"),
+        (lambda: AuditEvent.objects.filter(seq=1).delete(), 1, "a row is missing"),
+        (
+            lambda: AuditEvent.objects.filter(seq__gt=3).delete(),
+            4,
+            "the end of the log has been cut off",
+        ),
+        (
+            lambda: AuditEvent.objects.all().delete(),
+            1,
+            "the end of the log has been cut off",
+        ),
+    ],
+)
+def test_tampering_is_found_at_the_first_wrong_row(
+    five_events: None, tamper: Callable[[], object], broken_at: int, reason: str
+) -> None:
+    tamper()
+
+    verdict = audit.verify()
+    assert (verdict.broken_at, verdict.reason) == (broken_at, reason)
+
+
+def test_two_rows_that_changed_places_are_found(five_events: None) -> None:
+    AuditEvent.objects.filter(seq=2).update(seq=99)
+    AuditEvent.objects.filter(seq=3).update(seq=2)
+    AuditEvent.objects.filter(seq=99).update(seq=3)
+
+    assert audit.verify().broken_at == 2
+
+
+def test_a_changed_row_with_a_recomputed_hash_breaks_the_next_one(five_events: None) -> None:
+    event = AuditEvent.objects.get(seq=3)
+    event.detail = {"number": 99}
+    AuditEvent.objects.filter(seq=3).update(detail=event.detail, hash=audit.event_hash(event))
+
+    assert audit.verify().broken_at == 4
+
+
+def test_an_act_that_fails_leaves_no_event(owner: User) -> None:
+    with pytest.raises(RuntimeError), transaction.atomic():
+        audit.record("account:test:act", actor=owner)
+        raise RuntimeError
+
+    assert AuditEvent.objects.count() == 0
+    assert HouseLock.objects.get(pk="audit").seq == 0
+
+
+def test_the_command_reports_a_whole_log(
+    five_events: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call_command("verifyaudit")
+
+    assert capsys.readouterr().out == "The audit log is whole: 5 rows.\n"
+
+
+def test_the_command_names_the_first_wrong_row(five_events: None) -> None:
+    AuditEvent.objects.filter(seq=4).update(ip="203.0.113.1")
+
+    with pytest.raises(CommandError, match=r"broken at row 4: a row has been changed"):
+        call_command("verifyaudit")

@@ -1,0 +1,90 @@
+"""Whose address is believed."""
+
+import ipaddress
+
+import pytest
+from django.test import RequestFactory
+from pytest_django.fixtures import Settings
+
+from accounts.client import client_ip, is_this_machine, network_key, resolve
+
+PROXY = (ipaddress.ip_network("10.0.0.0/8"),)
+
+
+@pytest.mark.parametrize(
+    ("peer", "header", "networks", "hops", "expected"),
+    [
+        ("203.0.113.9", "1.1.1.1", (), 0, "203.0.113.9"),
+        ("10.0.0.1", "1.1.1.1, 2.2.2.2", PROXY, 0, "2.2.2.2"),
+        ("10.0.0.1", "1.1.1.1, 10.0.0.7", PROXY, 0, "1.1.1.1"),
+        ("203.0.113.9", "127.0.0.1", PROXY, 0, "203.0.113.9"),
+        ("10.0.0.1", "1.1.1.1, garbage", PROXY, 0, "10.0.0.1"),
+        ("10.0.0.1", "", PROXY, 0, "10.0.0.1"),
+        ("10.0.0.1", "1.2.3.4:5678", PROXY, 0, "1.2.3.4"),
+        ("10.0.0.1", "[2001:db8::1]:443", PROXY, 0, "2001:db8::1"),
+        ("10.0.0.1", "fe80::1%eth0", PROXY, 0, "fe80::1"),
+        ("10.0.0.1", "::ffff:1.2.3.4", PROXY, 0, "1.2.3.4"),
+        ("::ffff:10.0.0.1", "9.9.9.9", PROXY, 0, "9.9.9.9"),
+        ("10.0.0.1", ", ".join(["8.8.8.8"] * 300), PROXY, 0, "8.8.8.8"),
+        ("127.0.0.1", "1.1.1.1, 2.2.2.2", (), 1, "2.2.2.2"),
+        ("127.0.0.1", "1.1.1.1, 2.2.2.2", (), 2, "1.1.1.1"),
+        ("127.0.0.1", "1.1.1.1", (), 5, "1.1.1.1"),
+        ("", "1.1.1.1", (), 1, ""),
+    ],
+)
+def test_the_client_is_the_right_most_address_not_of_a_trusted_proxy(
+    peer: str, header: str, networks: tuple, hops: int, expected: str
+) -> None:
+    assert resolve(peer, header, networks, hops) == expected
+
+
+def test_without_trusted_proxies_the_header_is_ignored(rf: RequestFactory) -> None:
+    request = rf.get("/", REMOTE_ADDR="203.0.113.9", headers={"x-forwarded-for": "127.0.0.1"})
+
+    assert client_ip(request) == "203.0.113.9"
+
+
+@pytest.mark.parametrize(
+    ("address", "key"),
+    [
+        ("1.2.3.4", "1.2.3.4"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"),
+        ("", "unknown"),
+    ],
+)
+def test_clients_are_counted_by_address_or_by_ipv6_network(address: str, key: str) -> None:
+    assert network_key(address) == key
+
+
+def test_a_person_at_this_machine_is_recognised(rf: RequestFactory) -> None:
+    assert is_this_machine(rf.get("/", headers={"host": "localhost:8000"})) is True
+
+
+@pytest.mark.parametrize(
+    ("address", "headers"),
+    [
+        ("192.0.2.1", {}),
+        ("127.0.0.1", {"x-forwarded-for": "203.0.113.9"}),
+        ("127.0.0.1", {"forwarded": "for=203.0.113.9"}),
+        ("127.0.0.1", {"x-real-ip": "203.0.113.9"}),
+        ("127.0.0.1", {"via": "1.1 proxy"}),
+        ("127.0.0.1", {"host": "gate.example.com"}),
+        ("", {}),
+    ],
+)
+def test_whoever_may_come_through_a_proxy_is_not_at_this_machine(
+    rf: RequestFactory, settings: Settings, address: str, headers: dict[str, str]
+) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
+    request = rf.get("/", REMOTE_ADDR=address, headers={"host": "localhost", **headers})
+
+    assert is_this_machine(request) is False
+
+
+def test_behind_a_public_url_nobody_is_at_this_machine(
+    rf: RequestFactory, settings: Settings
+) -> None:
+    settings.PUBLIC_URL_IS_LOCAL = False
+
+    assert is_this_machine(rf.get("/", headers={"host": "localhost"})) is False
