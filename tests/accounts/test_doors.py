@@ -1,0 +1,161 @@
+"""The one lock: whoever may not act gets in by no door, and out of every room.
+
+A new door is a new row of DOORS; a new way to lose access is a new row of LOSSES.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts import gates
+from accounts.actors import SYSTEM
+from accounts.gates import Refusal
+from accounts.models import AccountToken, AuditEvent, User
+from accounts.services import users
+from accounts.services.passwords import set_password
+from accounts.services.sessions import end_sessions
+from accounts.services.tokens import issue_token
+from magiclinks.services import issue_link
+from tests.conftest import PASSWORD
+
+pytestmark = pytest.mark.django_db
+Enter = Callable[[Client], None]
+
+
+def by_password(user: User) -> Enter:
+    return lambda client: client.post("/sign-in", {"login": user.email, "password": PASSWORD})
+
+
+def by_magic_link(user: User) -> Enter:
+    issued = issue_link(user, actor=SYSTEM, lifetime=timedelta(hours=1), source="command")
+    return lambda client: client.post(issued.url.removeprefix("http://localhost:8000"))
+
+
+def by_password_reset(user: User) -> Enter:
+    purpose = AccountToken.Purpose.RESET_PASSWORD
+    token = issue_token(user, purpose, lifetime=timedelta(hours=1)).token
+    new = "a quite different phrase of words"
+
+    def enter(client: Client) -> None:
+        client.post(f"/password/reset/{token}", {"password": new})
+        client.post("/sign-in", {"login": user.email, "password": new})
+
+    return enter
+
+
+DOORS = {"password": by_password, "magic link": by_magic_link, "reset": by_password_reset}
+LOSSES: dict[str, Callable[[User], object]] = {
+    "disabled": lambda user: users.disable_user(actor=SYSTEM, user=user),
+    "deleted": lambda user: users.delete_user(actor=SYSTEM, user=user),
+    "unclaimed": lambda user: User.objects.filter(pk=user.pk).update(is_claimed=False),
+}
+
+
+def is_in(client: Client) -> bool:
+    return client.get("/account/").status_code == 200
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_who_has_lost_access_gets_in_by_no_door(
+    editor: User, stranger: Client, door: str, loss: str
+) -> None:
+    enter = DOORS[door](editor)
+    LOSSES[loss](editor)
+
+    enter(stranger)
+
+    assert not is_in(stranger)
+    assert not AuditEvent.objects.filter(action="account:session:start", result="success").exists()
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_who_has_access_gets_in_by_each_door(editor: User, stranger: Client, door: str) -> None:
+    DOORS[door](editor)(stranger)
+
+    assert is_in(stranger)
+    assert AuditEvent.objects.filter(action="account:session:start", result="success").count() == 1
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_further_gate_closes_each_door(
+    editor: User, stranger: Client, door: str, settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter = DOORS[door](editor)
+    settings.SIGN_IN_GATES = ["tests.accounts.test_doors.closed"]
+
+    enter(stranger)
+
+    assert not is_in(stranger)
+
+
+def closed(_user: User) -> Refusal | None:
+    """A gate as an upper room adds it."""
+    return Refusal("banned", "Banned for the test.")
+
+
+@pytest.mark.parametrize(
+    "loss",
+    {
+        **LOSSES,
+        "demoted": lambda user: users.change_role(actor=SYSTEM, user=user, role="viewer"),
+        "password changed": lambda user: set_password(
+            actor=SYSTEM, user=user, new="an entirely new phrase of words"
+        ),
+        "signed out everywhere": lambda user: end_sessions(actor=SYSTEM, user=user),
+    }.values(),
+)
+def test_a_live_session_ends_with_the_access(
+    editor: User, browser_of: Callable[[User], Client], loss: Callable[[User], object]
+) -> None:
+    browser = browser_of(editor)
+    assert is_in(browser)
+
+    loss(editor)
+
+    assert not is_in(browser)
+
+
+def test_a_further_gate_ends_a_live_session(
+    editor: User, browser_of: Callable[[User], Client], settings
+) -> None:
+    browser = browser_of(editor)
+
+    settings.SIGN_IN_GATES = ["tests.accounts.test_doors.closed"]
+
+    assert not is_in(browser)
+
+
+@pytest.mark.parametrize("door", ["magic link", "reset"])
+def test_a_link_from_before_the_mark_opens_nothing(
+    editor: User, stranger: Client, door: str
+) -> None:
+    enter = DOORS[door](editor)
+    end_sessions(actor=SYSTEM, user=editor)
+
+    enter(stranger)
+
+    assert not is_in(stranger)
+
+
+def test_the_gate_says_why(make_user: Callable[..., User]) -> None:
+    now = timezone.now()
+    active = make_user("editor", "a@example.com")
+    disabled = make_user("editor", "d@example.com", is_active=False)
+    unclaimed = make_user("owner", "u@example.com", is_claimed=False)
+
+    def code(user: User | None, **options: object) -> str | None:
+        found = gates.refusal(user, **options)  # type: ignore[arg-type]
+        return found and found.code
+
+    assert code(None) == "not_authenticated"
+    assert code(disabled) == "account_disabled"
+    assert code(unclaimed) == "setup_pending"
+    assert code(active) is None
+    assert code(active, credential_at=now - timedelta(days=1)) == "token_invalid"
+    assert code(active, credential_at=now + timedelta(days=1)) is None
+    assert code(active, floor=gates.Role.ADMIN) == "forbidden"
+    assert code(active, floor=gates.Role.EDITOR) is None

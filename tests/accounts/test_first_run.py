@@ -1,0 +1,216 @@
+"""First run: CONTRACT section 10, ATTACKS A157, ASVS 6.3.2 and 6.4.1."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+from pytest_django.fixtures import Settings
+
+from accounts.models import AuditEvent, User
+from accounts.services.setup import ensure_owner, issue_setup_link
+
+pytestmark = pytest.mark.django_db
+PHRASE = "seven quiet rivers under glass"
+ELSEWHERE = {"REMOTE_ADDR": "203.0.113.9"}
+
+
+@pytest.fixture
+def link() -> str:
+    issued = issue_setup_link(ensure_owner())
+    assert issued is not None
+    return issued.url.removeprefix("http://localhost:8000")
+
+
+def claim(client: Client, link: str, **changes: str) -> object:
+    return client.post(
+        link, {"email": "boss@example.com", "name": "Boss", "password": PHRASE, **changes}
+    )
+
+
+def test_a_first_start_makes_an_owner_nobody_can_be(stranger: Client) -> None:
+    owner = ensure_owner()
+
+    assert (owner.email, owner.username, owner.role) == ("admin@admin.com", "admin", "owner")
+    assert (owner.is_claimed, owner.has_usable_password()) == (False, False)
+    stranger.post("/sign-in", {"login": "admin@admin.com", "password": "admin"}, **ELSEWHERE)
+    assert stranger.get("/account/").status_code == 302
+
+
+def test_a_second_start_keeps_everything() -> None:
+    first = ensure_owner()
+
+    assert ensure_owner() == first
+    assert User.objects.count() == 1
+
+
+def test_the_link_makes_its_reader_the_owner(stranger: Client, link: str) -> None:
+    assert stranger.get(link).status_code == 200
+
+    answer = claim(stranger, link)
+
+    assert (answer.status_code, answer["Location"]) == (302, "/account/")
+    owner = User.objects.get()
+    assert (owner.email, owner.role, owner.is_claimed) == ("boss@example.com", "owner", True)
+    assert owner.is_verified
+    assert owner.check_password(PHRASE)
+    assert stranger.get("/account/").status_code == 200
+    assert AuditEvent.objects.filter(action="account:set-up:complete").count() == 1
+
+
+def test_the_link_works_once(stranger: Client, link: str) -> None:
+    claim(stranger, link)
+    second = Client()
+
+    answer = claim(second, link, email="thief@example.com")
+
+    assert (answer.status_code, answer["Location"]) == (303, "/sign-in?notice=link-unknown")
+    assert second.get(link)["Location"] == "/sign-in?notice=link-unknown"
+    assert not User.objects.filter(email="thief@example.com").exists()
+    assert second.get("/account/").status_code == 302
+
+
+def test_a_weak_password_leaves_the_link_usable(stranger: Client, link: str) -> None:
+    answer = claim(stranger, link, password="short")
+
+    assert answer.status_code == 400
+    assert User.objects.get().is_claimed is False
+    assert claim(stranger, link).status_code == 302
+
+
+def test_the_link_ends_after_a_day(
+    stranger: Client, link: str, at_time: Callable[[timedelta], object]
+) -> None:
+    at_time(timedelta(hours=24, seconds=1))
+
+    answer = claim(stranger, link)
+
+    assert (answer.status_code, answer["Location"]) == (303, "/sign-in?notice=link-expired")
+    assert User.objects.get().is_claimed is False
+
+
+def test_each_start_prints_a_fresh_link_until_somebody_owns_the_house(
+    stranger: Client, link: str, capsys: pytest.CaptureFixture[str], tmp_path, settings: Settings
+) -> None:
+    settings.DATA_DIR = tmp_path
+    call_command("serve", "--prepare-only")
+    printed = re.search(r"http://localhost:8000(/set-up/\S+)", capsys.readouterr().out)
+    assert printed is not None
+
+    assert stranger.get(link)["Location"] == "/sign-in?notice=link-unknown"
+    assert claim(stranger, printed[1]).status_code == 302
+    call_command("serve", "--prepare-only")
+    assert "set-up" not in capsys.readouterr().out
+
+
+def test_a_strong_default_owner_password_works_at_once(
+    stranger: Client, settings: Settings
+) -> None:
+    settings.DEFAULT_OWNER_EMAIL = "chief@example.com"
+    settings.DEFAULT_OWNER_PASSWORD = PHRASE
+    ensure_owner()
+
+    stranger.post("/sign-in", {"login": "chief@example.com", "password": PHRASE}, **ELSEWHERE)
+
+    assert stranger.get("/account/").status_code == 200
+
+
+@pytest.mark.parametrize("weak", ["admin", "admin@admin.com", "letmein"])
+def test_a_weak_default_owner_password_opens_nothing_from_elsewhere(
+    stranger: Client, settings: Settings, weak: str
+) -> None:
+    settings.DEFAULT_OWNER_PASSWORD = weak
+    ensure_owner()
+
+    answer = stranger.post("/sign-in", {"login": "admin@admin.com", "password": weak}, **ELSEWHERE)
+
+    assert answer.status_code == 401
+    assert stranger.get("/account/").status_code == 302
+
+
+def test_the_well_known_password_leads_to_the_set_up_page_at_this_machine(
+    stranger: Client,
+) -> None:
+    ensure_owner()
+
+    answer = stranger.post("/sign-in", {"login": "admin", "password": "admin"})
+
+    assert answer.status_code == 303
+    assert answer["Location"].startswith("/set-up/")
+    assert stranger.get("/account/").status_code == 302
+    assert claim(stranger, answer["Location"]).status_code == 302
+
+
+def test_the_well_known_password_is_taken_from_anywhere_only_when_told(
+    stranger: Client, settings: Settings
+) -> None:
+    ensure_owner()
+    settings.DEFAULT_OWNER_ALLOW_INSECURE = True
+
+    answer = stranger.post("/sign-in", {"login": "admin", "password": "admin"}, **ELSEWHERE)
+
+    assert answer["Location"].startswith("/set-up/")
+
+
+def test_the_well_known_password_is_dead_once_the_house_is_owned(
+    stranger: Client, link: str
+) -> None:
+    claim(Client(), link, email="admin@admin.com")
+
+    answer = stranger.post("/sign-in", {"login": "admin@admin.com", "password": "admin"})
+
+    assert answer.status_code == 401
+
+
+def sign_up(client: Client, email: str, code: str | None = None, **extra: str) -> object:
+    data = {"email": email, "name": "N", "password": PHRASE}
+    if code is not None:
+        data["setup_code"] = code
+    return client.post("/sign-up", data, **extra)
+
+
+def test_the_first_sign_up_at_this_machine_becomes_admin(stranger: Client) -> None:
+    ensure_owner()
+
+    answer = sign_up(stranger, "first@example.com")
+
+    assert (answer.status_code, answer["Location"]) == (302, "/account/")
+    assert User.objects.get(email="first@example.com").role == "admin"
+    assert stranger.get("/account/").status_code == 200
+
+
+def test_from_elsewhere_the_first_sign_up_needs_the_printed_code(
+    stranger: Client, link: str
+) -> None:
+    assert b"setup_code" in stranger.get("/sign-up", **ELSEWHERE).content
+
+    assert sign_up(stranger, "first@example.com", **ELSEWHERE).status_code == 400
+    assert sign_up(stranger, "first@example.com", "wrong", **ELSEWHERE).status_code == 400
+    assert not User.objects.filter(email="first@example.com").exists()
+
+    code = link.rpartition("/")[2]
+    assert sign_up(stranger, "first@example.com", code, **ELSEWHERE).status_code == 302
+    assert User.objects.get(email="first@example.com").role == "admin"
+
+
+def test_the_code_may_be_dropped_by_the_operator(stranger: Client, settings: Settings) -> None:
+    ensure_owner()
+    settings.FIRST_ACCOUNT_OPEN = True
+
+    assert sign_up(stranger, "first@example.com", **ELSEWHERE).status_code == 302
+    assert User.objects.get(email="first@example.com").role == "admin"
+
+
+@pytest.mark.parametrize("role", ["owner", "admin"])
+def test_after_an_operator_exists_a_sign_up_is_an_ordinary_one(
+    stranger: Client, make_user: Callable[..., User], role: str
+) -> None:
+    make_user(role)
+
+    answer = sign_up(stranger, "later@example.com")
+
+    assert answer.status_code == 200
+    assert not User.objects.filter(email="later@example.com").exists()
+    assert stranger.get("/account/").status_code == 302

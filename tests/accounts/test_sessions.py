@@ -1,0 +1,156 @@
+"""Sessions and cookies: ATTACKS section 4."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from http.cookies import Morsel
+
+import pytest
+from django.conf import settings as project
+from django.test import Client
+
+from accounts.models import AuditEvent, BrowserSession, User
+from tests.conftest import PASSWORD
+
+pytestmark = pytest.mark.django_db
+Browse = Callable[[User], Client]
+
+
+def cookie(client: Client) -> Morsel:
+    return client.cookies[project.SESSION_COOKIE_NAME]
+
+
+def test_the_table_never_holds_the_cookies_value(viewer: User, browser_of: Browse) -> None:
+    value = cookie(browser_of(viewer)).value
+
+    row = BrowserSession.objects.get()
+    assert len(value) >= 32
+    assert value not in (row.session_key, row.session_data)
+    assert row.user_id == viewer.pk
+    assert row.user_agent.endswith("Firefox/140.0")
+
+
+def test_a_stolen_table_row_opens_nothing(viewer: User, browser_of: Browse) -> None:
+    browser_of(viewer)
+    thief = Client()
+    thief.cookies[project.SESSION_COOKIE_NAME] = BrowserSession.objects.get().session_key
+
+    assert thief.get("/account/").status_code == 302
+
+
+def test_the_cookie_is_http_only_and_same_site(viewer: User, browser_of: Browse) -> None:
+    morsel = cookie(browser_of(viewer))
+
+    assert (morsel["httponly"], morsel["samesite"], morsel["path"]) == (True, "Lax", "/")
+    assert morsel["max-age"] == 30 * 24 * 3600
+
+
+def test_signing_in_gives_a_new_session_key(viewer: User) -> None:
+    client = Client()
+    client.cookies[project.SESSION_COOKIE_NAME] = "fixed-by-the-attacker-0123456789"
+
+    client.post("/sign-in", {"login": viewer.email, "password": PASSWORD})
+
+    assert cookie(client).value != "fixed-by-the-attacker-0123456789"
+    assert client.get("/account/").status_code == 200
+
+
+def test_a_signed_out_cookie_is_dead(viewer: User, browser_of: Browse) -> None:
+    browser = browser_of(viewer)
+    value = cookie(browser).value
+
+    answer = browser.post("/sign-out")
+
+    assert (answer.status_code, answer["Location"]) == (303, "/sign-in?notice=signed-out")
+    replay = Client()
+    replay.cookies[project.SESSION_COOKIE_NAME] = value
+    assert replay.get("/account/").status_code == 302
+    assert not BrowserSession.objects.filter(user=viewer).exists()
+    assert AuditEvent.objects.filter(action="account:session:end", actor_id=viewer.pk).count() == 1
+
+
+def test_a_get_does_not_sign_out(viewer: User, browser_of: Browse) -> None:
+    browser = browser_of(viewer)
+
+    assert browser.get("/sign-out").status_code == 200
+    assert browser.head("/sign-out").status_code == 200
+
+    assert browser.get("/account/").status_code == 200
+
+
+def test_pages_of_a_person_are_not_stored_by_anybody(viewer: User, browser_of: Browse) -> None:
+    assert browser_of(viewer).get("/account/")["Cache-Control"] == "no-store"
+
+
+def test_an_idle_session_ends(
+    viewer: User, browser_of: Browse, at_time: Callable[[timedelta], object]
+) -> None:
+    browser = browser_of(viewer)
+
+    at_time(timedelta(days=30, seconds=1))
+
+    assert browser.get("/account/").status_code == 302
+
+
+def test_activity_slides_the_idle_end_but_not_the_absolute_one(
+    viewer: User, browser_of: Browse, at_time: Callable[[timedelta], object]
+) -> None:
+    browser = browser_of(viewer)
+    for day in range(20, 180, 20):
+        at_time(timedelta(days=day))
+        assert browser.get("/account/").status_code == 200
+
+    at_time(timedelta(days=180, seconds=1))
+
+    assert browser.get("/account/").status_code == 302
+
+
+def test_reading_pages_writes_at_most_every_five_minutes(
+    viewer: User,
+    browser_of: Browse,
+    at_time: Callable[[timedelta], object],
+    django_assert_num_queries: Callable[..., object],
+) -> None:
+    browser = browser_of(viewer)
+    seen = BrowserSession.objects.get().last_seen_at
+
+    at_time(timedelta(minutes=4))
+    browser.get("/account/")
+    assert BrowserSession.objects.get().last_seen_at == seen
+
+    at_time(timedelta(minutes=6))
+    browser.get("/account/")
+    assert BrowserSession.objects.get().last_seen_at > seen
+
+
+def test_a_person_signs_one_of_his_devices_out(viewer: User, browser_of: Browse) -> None:
+    here, phone = browser_of(viewer), browser_of(viewer)
+    phone_row = BrowserSession.objects.order_by("-created_at").first()
+    assert phone_row is not None
+
+    answer = here.post(f"/account/sessions/{phone_row.public_id}/end")
+
+    assert (answer.status_code, answer["Location"]) == (303, "/account/?notice=session-ended")
+    assert phone.get("/account/").status_code == 302
+    assert here.get("/account/").status_code == 200
+
+
+def test_nobody_ends_somebody_elses_session(
+    viewer: User, editor: User, browser_of: Browse
+) -> None:
+    victim = browser_of(editor)
+    row = BrowserSession.objects.get()
+
+    answer = browser_of(viewer).post(f"/account/sessions/{row.public_id}/end")
+
+    assert answer.status_code == 404
+    assert victim.get("/account/").status_code == 200
+
+
+def test_signing_out_everywhere_else_keeps_this_device(viewer: User, browser_of: Browse) -> None:
+    here, phone = browser_of(viewer), browser_of(viewer)
+
+    answer = here.post("/account/sessions/end")
+
+    assert answer.status_code == 303
+    assert here.get("/account/").status_code == 200
+    assert phone.get("/account/").status_code == 302

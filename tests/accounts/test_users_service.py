@@ -1,0 +1,195 @@
+"""Managing people: rank, last owner, ended credentials, audit rows."""
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from accounts.actors import SYSTEM
+from accounts.errors import Forbidden, LastOwner, RecordInvalid
+from accounts.models import AuditEvent, User
+from accounts.roles import Role, can_manage
+from accounts.services import sessions, users
+from accounts.services.passwords import set_password, start_reset
+from accounts.services.users import Profile
+
+pytestmark = pytest.mark.django_db
+
+ACTS: dict[str, Callable[[User, User], object]] = {
+    "edit": lambda actor, user: users.edit_profile(
+        actor=actor, user=user, profile=Profile(name="Changed")
+    ),
+    "change-email": lambda actor, user: users.edit_profile(
+        actor=actor, user=user, profile=Profile(email="changed@example.com")
+    ),
+    "demote": lambda actor, user: users.change_role(actor=actor, user=user, role="none"),
+    "disable": lambda actor, user: users.disable_user(actor=actor, user=user),
+    "enable": lambda actor, user: users.enable_user(actor=actor, user=user),
+    "delete": lambda actor, user: users.delete_user(actor=actor, user=user),
+    "vouch": lambda actor, user: users.mark_verified(actor=actor, user=user),
+    "end sessions": lambda actor, user: sessions.end_sessions(actor=actor, user=user),
+    "set password": lambda actor, user: set_password(
+        actor=actor, user=user, new="an entirely new phrase of words"
+    ),
+    "start reset": lambda actor, user: start_reset(actor=actor, user=user),
+}
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("actor_role", Role)
+@pytest.mark.parametrize("target_role", Role)
+def test_every_act_obeys_the_rank_rule(
+    make_user: Callable[..., User], act: str, actor_role: Role, target_role: Role
+) -> None:
+    make_user("owner", "another-owner@example.com")
+    actor, target = make_user(actor_role, "actor@example.com"), make_user(target_role, "t@example.com")
+    before = User.objects.filter(pk=target.pk).values().get()
+
+    if can_manage(actor_role, target_role):
+        ACTS[act](actor, target)
+        if act not in ("enable", "vouch") and not (act == "demote" and target_role == "none"):
+            assert AuditEvent.objects.filter(target_id=target.pk, actor_id=actor.pk).exists()
+    else:
+        with pytest.raises(Forbidden):
+            ACTS[act](actor, target)
+        assert User.objects.filter(pk=target.pk).values().get() == before
+        assert not AuditEvent.objects.exists()
+
+
+@pytest.mark.parametrize("actor_role", ["admin", "editor", "viewer", "none"])
+@pytest.mark.parametrize("new_role", ["owner", "admin"])
+def test_nobody_gives_a_role_that_is_not_below_his_own(
+    make_user: Callable[..., User], actor_role: str, new_role: str
+) -> None:
+    actor, target = make_user(actor_role, "actor@example.com"), make_user("viewer", "t@example.com")
+
+    with pytest.raises(Forbidden):
+        users.change_role(actor=actor, user=target, role=new_role)
+    with pytest.raises(Forbidden):
+        users.create_user(actor=actor, email="new@example.com", role=new_role)
+
+    target.refresh_from_db()
+    assert target.role == "viewer"
+    assert not User.objects.filter(email="new@example.com").exists()
+
+
+@pytest.mark.parametrize("act", ["demote", "disable", "delete"])
+@pytest.mark.parametrize("by_himself", [True, False])
+def test_the_last_active_owner_stays(
+    make_user: Callable[..., User], owner: User, act: str, by_himself: bool
+) -> None:
+    make_user("owner", "disabled@example.com", is_active=False)
+    make_user("owner", "unclaimed@example.com", is_claimed=False)
+    actor = owner if by_himself else SYSTEM
+
+    with pytest.raises(LastOwner):
+        ACTS[act](actor, owner)  # type: ignore[arg-type]
+
+    owner.refresh_from_db()
+    assert (owner.role, owner.is_active) == ("owner", True)
+    assert not AuditEvent.objects.exists()
+
+
+def test_of_two_owners_one_may_go(make_user: Callable[..., User], owner: User) -> None:
+    second = make_user("owner", "second@example.com")
+
+    users.change_role(actor=owner, user=second, role="admin")
+
+    second.refresh_from_db()
+    assert second.role == "admin"
+    event = AuditEvent.objects.get(action="account:role:change")
+    assert event.detail == {"before": "owner", "after": "admin"}
+
+
+@pytest.mark.parametrize("act", ["demote", "disable", "set password", "end sessions"])
+def test_an_act_that_weakens_an_account_ends_its_sessions_at_once(
+    owner: User, editor: User, browser_of: Callable[[User], Client], act: str
+) -> None:
+    browser = browser_of(editor)
+    before = User.objects.get(pk=editor.pk).not_before
+    assert browser.get("/account/").status_code == 200
+
+    ACTS[act](owner, editor)
+
+    assert editor.sessions.count() == 0
+    assert User.objects.get(pk=editor.pk).not_before > before
+    answer = browser.get("/account/")
+    assert (answer.status_code, answer["Location"]) == (302, "/sign-in?next=/account/")
+
+
+def test_an_account_is_made_with_what_was_typed(owner: User) -> None:
+    user = users.create_user(
+        actor=owner, email=" Nina@Example.com ", role="editor", name=" Nina   N. ", username="Nina"
+    )
+
+    assert (user.email, user.name, user.username) == ("nina@example.com", "Nina N.", "nina")
+    assert (user.role, user.is_verified, user.has_usable_password()) == ("editor", False, False)
+    event = AuditEvent.objects.get()
+    assert (event.action, event.actor_id, event.target_id) == (
+        "account:user:create",
+        owner.pk,
+        user.pk,
+    )
+    assert event.detail == {"role": "editor", "source": "operator"}
+
+
+def test_faults_are_named_by_field(owner: User, viewer: User) -> None:
+    with pytest.raises(RecordInvalid) as caught:
+        users.create_user(actor=owner, email="nope", username="a b")
+    assert set(caught.value.errors) == {"email", "username"}
+
+    with pytest.raises(RecordInvalid) as caught:
+        users.create_user(actor=owner, email=viewer.email, username="VERA")
+    assert caught.value.errors == {
+        "email": ["Another account has this address."],
+        "username": ["Another account has this user name."],
+    }
+    with pytest.raises(RecordInvalid) as caught:
+        users.create_user(actor=owner, email="new@example.com", password="short")
+    assert set(caught.value.errors) == {"password"}
+    assert not AuditEvent.objects.exists()
+
+
+def test_an_address_typed_by_an_operator_is_unproved_and_both_are_told(
+    owner: User, viewer: User, mails: Callable[[], list]
+) -> None:
+    users.edit_profile(actor=owner, user=viewer, profile=Profile(email="new@example.com"))
+
+    viewer.refresh_from_db()
+    assert (viewer.email, viewer.is_verified) == ("new@example.com", False)
+    assert [(mail.kind, mail.recipient) for mail in mails()] == [
+        ("email-changed", "viewer@example.com"),
+        ("email-changed", "new@example.com"),
+    ]
+
+
+def test_nobody_changes_his_own_address_by_the_profile(viewer: User) -> None:
+    with pytest.raises(Forbidden):
+        users.edit_profile(actor=viewer, user=viewer, profile=Profile(email="other@example.com"))
+
+
+def test_an_empty_user_name_takes_it_away(viewer: User) -> None:
+    users.edit_profile(actor=viewer, user=viewer, profile=Profile(username=""))
+
+    viewer.refresh_from_db()
+    assert viewer.username is None
+
+
+def test_staff_and_superuser_follow_from_the_role_and_cannot_be_set(
+    make_user: Callable[..., User],
+) -> None:
+    facts = {
+        role.value: (user.is_staff, user.is_superuser)
+        for role in Role
+        for user in [make_user(role, f"{role}@example.com")]
+    }
+
+    assert facts == {
+        "owner": (True, True),
+        "admin": (True, False),
+        "editor": (False, False),
+        "viewer": (False, False),
+        "none": (False, False),
+    }
+    with pytest.raises(AttributeError):
+        make_user("viewer", "x@example.com").is_staff = True  # type: ignore[misc]
