@@ -1,0 +1,48 @@
+# One command per job. HOST, PORT and DATA_DIR reach the server from the environment or as make
+# variables: make run PORT=8080 DATA_DIR=/srv/gatehouse
+
+# The interpreter of the virtual environment. Empty: the first one that is new enough.
+PYTHON ?=
+# What pytest gets: make test ARGS="tests/accounts -k roles"
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help run test bench docs lint setup setup-ldap
+
+help: ## List the targets.
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1 | /p' Makefile | column -t -s '|' 2>/dev/null \
+		|| sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' Makefile
+
+run: ## From a bare machine to a running server; prints the owner's set-up link.
+	@sh scripts/environment.sh base
+	@exec $(BIN)/python manage.py serve
+
+setup: ## The virtual environment with everything a developer needs.
+	@sh scripts/environment.sh base dev
+
+setup-ldap: ## python-ldap too; needs the LDAP headers (Debian: libldap-dev libsasl2-dev).
+	@sh scripts/environment.sh base ldap
+
+lint: setup ## ruff and mypy.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: ## From a bare Debian or Ubuntu: what the tests need, lint, then the whole suite.
+	@sh scripts/test-packages.sh
+	@sh scripts/environment.sh base dev ldap?
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/pytest $(ARGS)
+
+bench: ## The benchmarks, one table.
+	@sh scripts/environment.sh base
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+docs: ## Regenerate the reference pages that are made from code.
+	@sh scripts/environment.sh base
+	$(BIN)/python -m config.env --write
+	$(BIN)/python -m scripts.reference

@@ -1,0 +1,73 @@
+#!/bin/sh
+# The virtual environment in .venv with the named locks of requirements/: environment.sh base dev ldap?
+# A lock is installed only when it differs from the one installed last. `ldap?` is tried only where
+# the LDAP headers are, and its failure stops nothing.
+set -eu
+cd "$(dirname "$0")/.."
+VENV=.venv
+
+is_new_enough() {
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+}
+
+find_python() {
+    if [ -n "${PYTHON:-}" ]; then
+        is_new_enough "$PYTHON" && { echo "$PYTHON"; return; }
+        echo "PYTHON=$PYTHON is not a Python of version 3.11 or newer." >&2
+        return 1
+    fi
+    for candidate in python3 python3.13 python3.12 python3.11 python3.14 /usr/bin/python3; do
+        is_new_enough "$candidate" && { echo "$candidate"; return; }
+    done
+    echo "Gatehouse needs Python 3.11 or newer and found none: install it, or name it with PYTHON=/path/to/python3." >&2
+    return 1
+}
+
+# Debian and Ubuntu ship the venv module apart from Python.
+ensure_venv_module() {
+    "$1" -c 'import ensurepip, venv' >/dev/null 2>&1 && return
+    package="$("$1" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        sh scripts/apt-install.sh "$package" && "$1" -c 'import ensurepip, venv' && return
+    fi
+    echo "Python's venv module is missing: install it (Debian, Ubuntu: apt-get install $package) and repeat." >&2
+    return 1
+}
+
+make_venv() {
+    [ -x "$VENV/bin/python" ] && is_new_enough "$VENV/bin/python" && return
+    python="$(find_python)"
+    ensure_venv_module "$python"
+    echo "Making the virtual environment with $("$python" --version)"
+    rm -rf "$VENV"
+    "$python" -m venv "$VENV"
+}
+
+install_lock() {
+    lock="requirements/$1.txt"
+    stamp="$VENV/installed-$1.txt"
+    cmp -s "$lock" "$stamp" && return
+    echo "Installing $lock"
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+        --require-hashes -r "$lock" || return 1
+    cp "$lock" "$stamp"
+}
+
+has_ldap_headers() {
+    for folder in /usr/include /usr/local/include /opt/homebrew/include; do
+        [ -f "$folder/lber.h" ] && return
+    done
+    return 1
+}
+
+make_venv
+for name in "$@"; do
+    case "$name" in
+        ldap\?)
+            if has_ldap_headers && ! install_lock ldap; then
+                echo "python-ldap could not be built; everything but LDAP works without it." >&2
+            fi
+            ;;
+        *) install_lock "$name" ;;
+    esac
+done

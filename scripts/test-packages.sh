@@ -1,0 +1,53 @@
+#!/bin/sh
+# The programs that the tests start for themselves, on ports and folders of their own. What is there
+# already is not touched, and with everything there apt is not called at all.
+set -eu
+cd "$(dirname "$0")/.."
+PATH="$PATH:/usr/sbin:/usr/local/sbin"
+missing=""
+
+need() {
+    package="$1"
+    shift
+    for program in "$@"; do
+        if command -v "$program" >/dev/null 2>&1; then return; fi
+    done
+    missing="$missing $package"
+}
+
+need_file() {
+    package="$1"
+    shift
+    for file in "$@"; do
+        if [ -e "$file" ]; then return; fi
+    done
+    missing="$missing $package"
+}
+
+need_file postgresql /usr/lib/postgresql/*/bin/initdb /usr/local/bin/initdb /opt/homebrew/bin/initdb
+need redis-server redis-server
+need slapd slapd
+need ldap-utils ldapsearch
+need chromium chromium chromium-browser google-chrome google-chrome-stable
+need nginx nginx
+need build-essential gcc cc
+need_file libldap-dev /usr/include/lber.h /usr/local/include/lber.h
+need_file libsasl2-dev /usr/include/sasl/sasl.h /usr/local/include/sasl/sasl.h
+need_file python3-dev /usr/include/python3*/Python.h \
+    "$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))' 2>/dev/null)/Python.h"
+need_file fonts-dejavu-core /usr/share/fonts/truetype/* /Library/Fonts
+
+if [ -z "$missing" ]; then exit 0; fi
+command="apt-get install -y --no-install-recommends$missing"
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    # shellcheck disable=SC2086  # one word per package
+    if sh scripts/apt-install.sh $missing; then exit 0; fi
+    echo "Could not install$missing; tests that need one of them will fail." >&2
+    exit 0
+fi
+if command -v apt-get >/dev/null; then
+    echo "The tests need programs that are missing. Run this as root, then repeat: $command" >&2
+else
+    echo "The tests need programs that are missing; on Debian they are the packages$missing." >&2
+fi
+exit 1
