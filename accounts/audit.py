@@ -45,7 +45,7 @@ def record(
     actor, target: anything with a UUID `pk`, or None for the system or nobody.
     The chain's head stays locked until the transaction ends, so that two acts never share a place.
     """
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         head = house_lock(AUDIT)
         caller = current_caller()
         event = AuditEvent(

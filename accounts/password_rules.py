@@ -61,9 +61,7 @@ class ContextValidator:
             rest = rest.replace(word, "")
         if len(rest) * 2 < len(password):
             raise ValidationError(
-                _(
-                    "This is mostly your name, your address or a word of this site. Add more."
-                ),
+                _("This is mostly your name, your address or a word of this site. Add more."),
                 code="context_words",
             )
 

@@ -4,13 +4,16 @@ Whoever reads the table (a backup, an injection) cannot become anybody: the cook
 not in it. The person and device stand in columns, so that sessions can be listed and ended.
 """
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends.base import VALID_KEY_CHARS
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.utils import timezone
+from django.utils.crypto import get_random_string
 
 from accounts.models import BrowserSession
 from accounts.tokens import digest
@@ -30,6 +33,8 @@ class SessionStore(DatabaseStore):
     """
 
     last_seen_at: datetime | None = None
+    _is_new = False
+    _written: str | None = None
 
     @classmethod
     def get_model_class(cls) -> type[BrowserSession]:
@@ -52,7 +57,7 @@ class SessionStore(DatabaseStore):
         device = data.get(DEVICE, {})
         signed_in_at = data.get(SIGNED_IN_AT)
         return BrowserSession(
-            session_key=digest(PURPOSE, self._key()),
+            session_key=digest(PURPOSE, self.session_key or ""),
             session_data=self.encode(data),
             expire_date=self.get_expiry_date(),
             user_id=data.get(SESSION_KEY),
@@ -62,10 +67,27 @@ class SessionStore(DatabaseStore):
             created_at=datetime.fromisoformat(signed_in_at) if signed_in_at else timezone.now(),
         )
 
-    def _key(self) -> str:
+    def create(self) -> None:
+        """A new key; the row comes with the first save, when there is something to keep.
+
+        32 random characters (165 bits) need no look whether they are taken.
+        """
+        self._session_key = get_random_string(32, VALID_KEY_CHARS)
+        self._is_new = True
+        self._session_cache: dict[str, Any] = {}
+        self.modified = True
+
+    def save(self, must_create: bool = False) -> None:
+        """Write the row, unless this very content has been written in this request already."""
         if self.session_key is None:
-            self._session_key = str(self._get_new_session_key())  # type: ignore[attr-defined]  # not in the stubs
-        return str(self.session_key)
+            data = self._get_session(no_load=must_create)  # type: ignore[attr-defined]  # not in the stubs
+            self.create()
+            self._session_cache = data
+        content = json.dumps([self.session_key, self._session], sort_keys=True)  # type: ignore[attr-defined]
+        if content == self._written:
+            return
+        super().save(must_create=self._is_new)
+        self._is_new, self._written = False, content
 
     def delete(self, session_key: str | None = None) -> None:
         key = session_key or self.session_key

@@ -16,7 +16,7 @@ def live(_request: HttpRequest) -> JsonResponse:
 @require_safe
 def ready(_request: HttpRequest) -> JsonResponse:
     """200 when database and cache answer and no migration is missing, else 503 naming the part."""
-    parts = {"database": _database(), "cache": _cache(), "migrations": _migrations()}
+    parts = {"database": database_answers(), "cache": cache_answers(), "migrations": is_migrated()}
     is_ready = all(parts.values())
     body = {
         "status": "ok" if is_ready else "unavailable",
@@ -26,7 +26,7 @@ def ready(_request: HttpRequest) -> JsonResponse:
     return JsonResponse(body, status=200 if is_ready else 503, headers=headers)
 
 
-def _database() -> bool:
+def database_answers() -> bool:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -35,7 +35,8 @@ def _database() -> bool:
     return True
 
 
-def _cache() -> bool:
+def cache_answers() -> bool:
+    """Does the cache keep what it is given?"""
     try:
         cache.set("health", 1, 10)
         return bool(cache.get("health") == 1)
@@ -43,7 +44,8 @@ def _cache() -> bool:
         return False
 
 
-def _migrations() -> bool:
+def is_migrated() -> bool:
+    """Is no migration missing?"""
     try:
         executor = MigrationExecutor(connection)
         return not executor.migration_plan(executor.loader.graph.leaf_nodes())

@@ -134,9 +134,7 @@ def test_a_person_signs_one_of_his_devices_out(viewer: User, browser_of: Browse)
     assert here.get("/account/").status_code == 200
 
 
-def test_nobody_ends_somebody_elses_session(
-    viewer: User, editor: User, browser_of: Browse
-) -> None:
+def test_nobody_ends_somebody_elses_session(viewer: User, editor: User, browser_of: Browse) -> None:
     victim = browser_of(editor)
     row = BrowserSession.objects.get()
 

@@ -42,7 +42,10 @@ def test_every_act_obeys_the_rank_rule(
     make_user: Callable[..., User], act: str, actor_role: Role, target_role: Role
 ) -> None:
     make_user("owner", "another-owner@example.com")
-    actor, target = make_user(actor_role, "actor@example.com"), make_user(target_role, "t@example.com")
+    actor, target = (
+        make_user(actor_role, "actor@example.com"),
+        make_user(target_role, "t@example.com"),
+    )
     before = User.objects.filter(pk=target.pk).values().get()
 
     if can_manage(actor_role, target_role):

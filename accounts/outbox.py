@@ -1,0 +1,2 @@
+def enqueue_mail(**k):
+    pass

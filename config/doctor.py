@@ -1,0 +1,167 @@
+"""What is wrong with this instance: each examination returns findings for `manage.py doctor`."""
+
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core import checks
+from django.db import OperationalError
+
+from accounts.models import OutboxMail, User
+from config.health import cache_answers, database_answers, is_migrated
+
+CONNECT_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """level: error (something does not work), warning (risky) or note."""
+
+    level: str
+    text: str
+    fix: str = ""
+
+
+def examine() -> list[Finding]:
+    """Every finding, errors first."""
+    found = [finding for examination in EXAMINATIONS for finding in examination()]
+    order = ("error", "warning", "note")
+    return sorted(found, key=lambda finding: order.index(finding.level))
+
+
+def _names() -> Iterator[Finding]:
+    for problem in settings.ENV.problems:
+        yield Finding("warning", str(problem))
+
+
+def _database() -> Iterator[Finding]:
+    if not database_answers():
+        yield Finding(
+            "error",
+            f"DATABASE_URL: {_where()} does not answer.",
+            "Start the database, or correct the address.",
+        )
+    elif not is_migrated():
+        yield Finding("error", "The database is not up to date.", "Run `manage.py migrate`.")
+
+
+def _where() -> str:
+    database = settings.DATABASES["default"]
+    host = database.get("HOST")
+    return f"{host}:{database.get('PORT') or 5432}" if host else str(database["NAME"])
+
+
+def _cache() -> Iterator[Finding]:
+    if not cache_answers():
+        yield Finding(
+            "error",
+            "CACHE_URL: the cache does not answer, so limits cannot be counted.",
+            "Start Redis, or remove CACHE_URL to count in the database.",
+        )
+
+
+def _mail() -> Iterator[Finding]:
+    mail = settings.MAIL
+    if mail.transport == "none":
+        yield Finding(
+            "note",
+            "No mail service is configured: mail waits in the outbox.",
+            "Set RESEND_API_KEY and RESEND_EMAIL, or EMAIL_HOST and EMAIL_FROM; or hand links over.",
+        )
+        return
+    host, port = _mail_server()
+    if not _connects(host, port):
+        yield Finding(
+            "error",
+            f"Mail: {host}:{port} cannot be reached in {CONNECT_SECONDS} seconds.",
+            "Check EMAIL_HOST and EMAIL_PORT (or RESEND_API_URL) and the firewall.",
+        )
+
+
+def _mail_server() -> tuple[str, int]:
+    mail = settings.MAIL
+    if mail.transport == "smtp":
+        return mail.host, mail.port
+    url = urlsplit(mail.resend_api_url)
+    return url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+
+
+def _connects(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=CONNECT_SECONDS):
+            return True
+    except OSError:
+        return False
+
+
+def _network() -> Iterator[Finding]:
+    if not settings.IS_HTTPS and not settings.PUBLIC_URL_IS_LOCAL:
+        yield Finding(
+            "warning",
+            f"PUBLIC_URL={settings.PUBLIC_URL} is not https: passwords travel in clear and "
+            "cookies are not marked secure.",
+            "Put a TLS proxy in front and set PUBLIC_URL=https://…",
+        )
+    if settings.PUBLIC_URL_IS_LOCAL and settings.HOST not in ("127.0.0.1", "localhost", "::1"):
+        yield Finding(
+            "warning",
+            f"HOST={settings.HOST} listens to other machines, but PUBLIC_URL={settings.PUBLIC_URL} "
+            "names this one: links in mails will not open elsewhere.",
+            "Set PUBLIC_URL to the address that people type.",
+        )
+    if settings.IS_HTTPS and not settings.TRUSTED_PROXIES and not settings.TRUST_PROXY:
+        yield Finding(
+            "warning",
+            "No proxy is trusted: behind one, everybody seems to come from its address and "
+            "shares its limits.",
+            "Set TRUSTED_PROXIES to the proxy's network, for example 172.16.0.0/12.",
+        )
+
+
+def _people() -> Iterator[Finding]:
+    try:
+        if User.objects.filter(is_claimed=False).exists():
+            yield Finding(
+                "warning",
+                "Nobody owns this instance yet.",
+                "Open the set-up link that `manage.py serve` prints at its start.",
+            )
+        elif not User.objects.active_owners().exists():
+            yield Finding(
+                "error", "There is no active owner.", "Run `manage.py setrole ADDRESS owner`."
+            )
+        dead = OutboxMail.objects.filter(status=OutboxMail.Status.DEAD).count()
+    except OperationalError:
+        return  # the database examination has said so
+    if dead:
+        yield Finding(
+            "warning",
+            f"{dead} mails were given up.",
+            "See Admin panel → Mails for the reason; send them again there.",
+        )
+    if settings.ALLOW_REGISTRATION and settings.DEFAULT_ROLE != "none" and settings.IS_HTTPS:
+        yield Finding(
+            "note",
+            f"Registration is open: anybody can become {settings.DEFAULT_ROLE}.",
+            "Set ALLOW_REGISTRATION=false, ALLOWED_EMAILS=your.domain or DEFAULT_ROLE=none.",
+        )
+
+
+def _checks() -> Iterator[Finding]:
+    for message in checks.run_checks(include_deployment_checks=False):
+        level = "error" if message.level >= checks.ERROR else "warning"
+        if not message.is_silenced():
+            yield Finding(level, f"{message.id}: {message.msg}", message.hint or "")
+
+
+EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    _names,
+    _database,
+    _cache,
+    _mail,
+    _network,
+    _people,
+    _checks,
+)

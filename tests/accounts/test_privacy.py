@@ -1,0 +1,88 @@
+"""Own data and leaving."""
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+from pytest_django.fixtures import Settings
+
+from accounts.models import AuditEvent, User
+from tests.conftest import PASSWORD
+
+pytestmark = pytest.mark.django_db
+Browse = Callable[[User], Client]
+
+
+def test_a_person_takes_his_data_along_without_secrets(viewer: User, browser_of: Browse) -> None:
+    answer = browser_of(viewer).post("/account/export")
+
+    assert answer.status_code == 200
+    assert answer["Content-Disposition"].startswith('attachment; filename="gatehouse-')
+    data = answer.json()
+    assert data["account"]["email"] == viewer.email
+    assert data["sessions"][0]["device"] == "Firefox on Linux"
+    assert [event["action"] for event in data["events"]] == [
+        "account:data:export",
+        "account:session:start",
+    ]
+    assert viewer.password not in answer.content.decode()
+
+
+def test_a_person_removes_his_account_for_good(
+    viewer: User, browser_of: Browse, mails: Callable[[], list]
+) -> None:
+    browser = browser_of(viewer)
+    assert browser.get("/account/delete").status_code == 200
+
+    answer = browser.post("/account/delete", {"proof": PASSWORD})
+
+    assert (answer.status_code, answer["Location"]) == (303, "/sign-in?notice=account-deleted")
+    assert not User.objects.filter(pk=viewer.pk).exists()
+    assert browser.get("/account/").status_code == 302
+    assert [mail.recipient for mail in mails()] == ["viewer@example.com"]
+    event = AuditEvent.objects.get(action="account:user:delete")
+    assert (event.actor_id, event.target_id) == (viewer.pk, viewer.pk)
+    assert "viewer@example.com" not in str(event.detail)
+
+
+def test_removal_needs_the_password(viewer: User, browser_of: Browse) -> None:
+    answer = browser_of(viewer).post("/account/delete", {"proof": "wrong"})
+
+    assert answer.status_code == 400
+    assert User.objects.filter(pk=viewer.pk).exists()
+
+
+def test_the_last_owner_cannot_leave(owner: User, browser_of: Browse) -> None:
+    answer = browser_of(owner).post("/account/delete", {"proof": PASSWORD})
+
+    assert answer.status_code == 400
+    assert b"last active owner" in answer.content
+    assert User.objects.filter(pk=owner.pk).exists()
+
+
+def test_leaving_can_be_switched_off(viewer: User, browser_of: Browse, settings: Settings) -> None:
+    settings.ALLOW_ACCOUNT_DELETION = False
+
+    assert browser_of(viewer).post("/account/delete", {"proof": PASSWORD}).status_code == 403
+
+    assert User.objects.filter(pk=viewer.pk).exists()
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "role", "roles", "is_staff", "is_superuser", "is_active", "email", "email_verified_at",
+        "is_verified", "groups", "user_permissions", "id", "password", "created_at", "not_before",
+        "is_claimed",
+    ],
+)  # fmt: skip
+def test_a_person_changes_nothing_but_name_and_user_name(
+    viewer: User, browser_of: Browse, field: str
+) -> None:
+    browser = browser_of(viewer)
+    before = User.objects.filter(pk=viewer.pk).values().get()
+
+    browser.post("/account/", {"name": "New Name", "username": "vera", field: "owner"})
+
+    after = User.objects.filter(pk=viewer.pk).values().get()
+    assert after == {**before, "name": "New Name"}

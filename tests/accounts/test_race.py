@@ -1,0 +1,28 @@
+"""Two at once: exactly one first admin, and never no owner; 50 times, on both databases."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.accounts.race_processes import Race, run_race
+
+pytestmark = pytest.mark.race
+ROUNDS = 50
+
+
+def test_of_many_first_sign_ups_exactly_one_becomes_admin(
+    any_database: str, tmp_path: Path
+) -> None:
+    race = Race(prepare="empty_house", act="sign_up", count="count_people")
+
+    found = run_race(any_database, str(tmp_path), race, ROUNDS)
+
+    assert found == [(1, 1, True)] * ROUNDS
+
+
+def test_removing_both_owners_at_once_leaves_one(any_database: str, tmp_path: Path) -> None:
+    race = Race(prepare="two_owners", act="remove_an_owner", count="count_owners")
+
+    found = run_race(any_database, str(tmp_path), race, ROUNDS)
+
+    assert found == [(1, True)] * ROUNDS
