@@ -27,6 +27,7 @@ def ready(_request: HttpRequest) -> JsonResponse:
 
 
 def database_answers() -> bool:
+    """Does the database answer?"""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
