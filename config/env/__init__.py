@@ -1,0 +1,19 @@
+"""The declaration room: every setting is declared here once, read, checked and described.
+
+Nothing here imports Django, so that a wrong setting is reported before anything else starts.
+"""
+
+from config.env.databases import database_settings
+from config.env.load import Environment, load
+from config.env.mailing import MailSettings, mail_settings
+from config.env.problems import Problem, SettingsError
+
+__all__ = [
+    "Environment",
+    "MailSettings",
+    "Problem",
+    "SettingsError",
+    "database_settings",
+    "load",
+    "mail_settings",
+]

@@ -1,0 +1,205 @@
+"""From the process environment and .env to an Environment, or to an error with every fault."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from config.env import rules, secrets
+from config.env.declare import Kind, Variable
+from config.env.dotenv import read_dotenv
+from config.env.durations import format_duration
+from config.env.nearest import nearest
+from config.env.problems import Problem, SettingsError, Unreadable
+from config.env.resolve import FILE_ENDING, Findings, Given, Layer, default_of, resolve
+from config.env.sections.later import LATER_NAMES, later_purpose
+from config.env.urls import hide_password
+from config.env.variables import BY_NAME, VARIABLES
+
+SET = "(set)"
+SECRET_FIX = "remove it to have one generated, or write what `openssl rand -base64 48` prints"  # noqa: S105 - advice
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line for `manage.py doctor`: no secret in it; `note` is what is unwise, or nothing."""
+
+    name: str
+    value: str
+    source: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Every setting by its canonical name, with its source, and warnings in `problems`."""
+
+    _values: dict[str, Any] = field(repr=False)
+    _sources: dict[str, str]
+    problems: tuple[Problem, ...] = ()
+
+    def __getitem__(self, name: str) -> Any:
+        """The value of the variable `name`. Raises KeyError for what is not declared."""
+        return self._values[name]
+
+    def source(self, name: str) -> str:
+        """Where the value is from, for people: `.env line 3: KHOJ_DOMAIN`, `default`, …"""
+        return self._sources[name]
+
+    def describe(self) -> list[Row]:
+        """All settings in the order of the reference page, secrets masked."""
+        return [self._row(variable) for variable in VARIABLES]
+
+    def _row(self, variable: Variable) -> Row:
+        notes = [
+            f"{problem.name} {problem.what}. Fix: {problem.fix}."
+            for problem in self.problems
+            if problem.name in variable.names
+        ]
+        value = shown(variable, self._values[variable.name])
+        return Row(variable.name, value, self._sources[variable.name], " ".join(notes))
+
+
+def load(
+    environ: Mapping[str, str], dotenv_path: Path | None = None, *, data_dir: Path | None = None
+) -> Environment:
+    """All settings, from `environ`, then the file at `dotenv_path`, then defaults.
+
+    Makes secrets that nobody gave in `data_dir` (default: DATA_DIR, relative to the folder of
+    .env). Raises SettingsError with every fault at once.
+    """
+    lines, faults = read_dotenv(dotenv_path)
+    layers: tuple[Layer, ...] = (
+        {name: Given(text, f"environment: {name}") for name, text in environ.items()},
+        {
+            line.name: Given(line.value, f".env line {line.number}: {line.name}")
+            for line in lines.values()
+        },
+    )
+    found = Findings(errors=faults)
+    values, sources = _resolve_all(layers, found)
+    base = dotenv_path.parent if dotenv_path else Path.cwd()
+    values["DATA_DIR"] = data_dir or (base / values["DATA_DIR"]).resolve()
+    found.errors += rules.problems_of(rules.ERRORS, values)
+    found.warnings += rules.problems_of(rules.WARNINGS, values)
+    _check_required(values, sources, found)
+    _settle_secrets(values, sources, found)
+    if found.errors:
+        raise SettingsError(found.errors)
+    found.warnings += _odd_names(layers)
+    return Environment(values, sources, tuple(found.warnings))
+
+
+def _resolve_all(
+    layers: tuple[Layer, ...], found: Findings
+) -> tuple[dict[str, Any], dict[str, str]]:
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for variable in VARIABLES:
+        resolved = resolve(variable, layers, found)
+        values[variable.name] = resolved.value if resolved else default_of(variable, values)
+        sources[variable.name] = resolved.source if resolved else "default"
+    return values, sources
+
+
+def _check_required(values: Mapping[str, Any], sources: Mapping[str, str], found: Findings) -> None:
+    for variable in VARIABLES:
+        is_missing = variable.required_in_production and sources[variable.name] == "default"
+        if is_missing and values["ENVIRONMENT"] == "production":
+            fix = f"set it, for example {variable.name}={variable.example}"
+            found.errors.append(Problem(variable.name, "is missing in production", fix))
+
+
+def _settle_secrets(values: dict[str, Any], sources: dict[str, str], found: Findings) -> None:
+    """Refuse weak secrets, make missing ones, and turn ENCRYPTION_KEY into bytes.
+
+    Nothing is made while there are errors: DATA_DIR may be one of them.
+    """
+    is_production = values["ENVIRONMENT"] == "production"
+    for variable in (BY_NAME[name] for name in secrets.MAKERS):
+        if values[variable.name] is not None:
+            _check_strength(variable.name, values[variable.name], found, is_production)
+        elif not found.errors:
+            values[variable.name] = _generated(variable, values["DATA_DIR"], found)
+            sources[variable.name] = f"generated: {secrets.DIRECTORY}/{variable.generated}"
+    if found.errors:
+        return
+    try:
+        values["ENCRYPTION_KEY"] = secrets.decode_key(values["ENCRYPTION_KEY"])
+    except Unreadable as error:
+        found.errors.append(Problem("ENCRYPTION_KEY", error.what, error.fix))
+
+
+def _check_strength(name: str, secret: str, found: Findings, is_production: bool) -> None:
+    fix = secrets.KEY_FIX if name == "ENCRYPTION_KEY" else SECRET_FIX
+    if secrets.is_published(secret):
+        what = "is empty, a placeholder, or a value that is published"
+        found.errors.append(Problem(name, what, fix))
+    elif weakness := secrets.weakness(secret):
+        (found.errors if is_production else found.warnings).append(Problem(name, weakness, fix))
+
+
+def _generated(variable: Variable, data_dir: Path, found: Findings) -> str | None:
+    path = data_dir / secrets.DIRECTORY / variable.generated
+    try:
+        secret = secrets.stored_secret(data_dir, variable.generated, secrets.MAKERS[variable.name])
+        if secrets.is_readable_by_others(path):
+            what = f"is kept in {path}, which others on this machine may read"
+            found.warnings.append(Problem(variable.name, what, f"run chmod 600 {path}"))
+    except Unreadable as error:
+        found.errors.append(Problem(variable.name, error.what, error.fix))
+    except OSError as error:
+        what = f"cannot be kept in {path} ({error.strerror})"
+        fix = f"let this user write to DATA_DIR, or set {variable.name}"
+        found.errors.append(Problem(variable.name, what, fix))
+    else:
+        return secret
+    return None
+
+
+def _odd_names(layers: tuple[Layer, ...]) -> list[Problem]:
+    """Names that have no effect: known ones of other versions, and probable misspellings."""
+    known = {name for variable in VARIABLES for name in variable.names}
+    known |= {
+        f"{name}{FILE_ENDING}"
+        for variable in VARIABLES
+        if variable.may_hold_password
+        for name in variable.names
+    }
+    candidates = sorted(known | set(LATER_NAMES))
+    problems = {}
+    for position, layer in enumerate(layers):
+        for name, given in layer.items():
+            if name not in known:
+                problem = _odd_name(name, given, candidates, is_ours=position == 1)
+                problems |= {name: problem} if problem else {}
+    return list(problems.values())
+
+
+def _odd_name(name: str, given: Given, candidates: list[str], *, is_ours: bool) -> Problem | None:
+    purpose = later_purpose(name)
+    if purpose:
+        what = f"is understood ({purpose}), but this version does not act on it"
+        return Problem(name, what, "leave it for a later version") if given.text.strip() else None
+    meant = nearest(name, candidates, is_ours=is_ours)
+    if not meant:
+        return None
+    return Problem(name, f"is unknown; did you mean {meant}?", f"write {meant}, or remove it")
+
+
+def shown(variable: Variable, value: Any) -> str:
+    """`value` as an operator would write it; of secrets only whether they are set."""
+    if value is None or value == []:
+        return ""
+    if variable.secret:
+        return SET
+    if variable.kind in (Kind.DATABASE_URL, Kind.CACHE_URL):
+        return hide_password(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    if isinstance(value, list):
+        return ",".join(str(item) for item in value)
+    return str(value)

@@ -1,0 +1,45 @@
+"""What can be wrong with a setting, in words that tell a person what to do about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+LONGEST_ECHO = 60
+
+
+class Unreadable(ValueError):
+    """A value that a parser refuses: `what` is wrong with it and the `fix`, without full stops.
+
+    Neither may hold the value of a secret.
+    """
+
+    def __init__(self, what: str, fix: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.fix = fix
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with one variable. It names values only where they are no secrets."""
+
+    name: str
+    what: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.what}. Fix: {self.fix}."
+
+
+class SettingsError(Exception):
+    """The settings do not allow a start. Its text has one line for each problem, all of them."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def echo(text: str) -> str:
+    """`text` in quotes for a message: one line, and cut when it is long."""
+    if len(text) > LONGEST_ECHO:
+        text = text[: LONGEST_ECHO - 1] + "…"
+    return repr(text)

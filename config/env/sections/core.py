@@ -1,0 +1,313 @@
+"""Settings of the site itself: address, data, secrets, servers it talks to, logs, processes."""
+
+import zoneinfo
+from collections.abc import Mapping
+from typing import Any
+
+from config.env.declare import Alias, Kind, Section, Variable
+from config.env.problems import Unreadable, echo
+from config.env.urls import origin_of
+
+TRUE = ("true", "1", "yes", "on")
+
+
+def khoj_domain_as_url(text: str, texts: Mapping[str, str]) -> str:
+    """Khoj gives a bare host and says in KHOJ_NO_HTTPS whether it is served without TLS."""
+    if "://" in text:
+        return text
+    has_no_tls = texts.get("KHOJ_NO_HTTPS", "").strip().lower() in TRUE
+    return f"{'http' if has_no_tls else 'https'}://{text.strip()}"
+
+
+def nextauth_url_as_url(text: str, _texts: Mapping[str, str]) -> str:
+    """NextAuth's address may carry the path of its own API."""
+    return origin_of(text.strip())
+
+
+def check_site(url: str) -> str:
+    """PUBLIC_URL is a whole site: cookies and paths of the contract begin at its root."""
+    if url != origin_of(url):
+        raise Unreadable(f"{echo(url)} has a path", "write scheme and host alone")
+    return url
+
+
+def check_hosts(hosts: list[str]) -> list[str]:
+    """Host names as Django's ALLOWED_HOSTS takes them: no scheme, port or path."""
+    for host in hosts:
+        if "/" in host or (":" in host and not host.startswith("[")):
+            raise Unreadable(f"{echo(host)} is not a bare host name", "cut scheme, port and path")
+    return [host.lower() for host in hosts]
+
+
+def check_time_zone(name: str) -> str:
+    """A name of the IANA time zone database."""
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        fix = "write a name such as UTC or Europe/Berlin"
+        raise Unreadable(f"{echo(name)} is not a time zone", fix) from None
+    return name
+
+
+def environment_of(values: Mapping[str, Any]) -> str:
+    """A site under https is a production site unless somebody says otherwise."""
+    return "production" if values["PUBLIC_URL"].startswith("https://") else "development"
+
+
+def public_url_of(values: Mapping[str, Any]) -> str:
+    """Where `make run` answers."""
+    return f"http://localhost:{values['PORT']}"
+
+
+def log_format_of(values: Mapping[str, Any]) -> str:
+    """Machines read the logs in production, people elsewhere."""
+    return "json" if values["ENVIRONMENT"] == "production" else "text"
+
+
+SITE = Section(
+    "The site",
+    "Where it answers, under which name, and where its data live.",
+    (
+        Variable(
+            name="DATA_DIR",
+            kind=Kind.PATH,
+            default="./data",
+            example="/var/lib/gatehouse",
+            help=(
+                "The folder that a backup must hold: SQLite files and generated secrets. A "
+                "relative path starts at the project's folder."
+            ),
+        ),
+        Variable(
+            name="HOST",
+            kind=Kind.TEXT,
+            default="127.0.0.1",
+            example="0.0.0.0",  # noqa: S104 - an example, for containers
+            help=(
+                "The address on which the server listens. The default is reachable from this "
+                "machine alone; a container needs 0.0.0.0."
+            ),
+        ),
+        Variable(
+            name="PORT",
+            kind=Kind.INTEGER,
+            default="8000",
+            example="8080",
+            minimum=1,
+            maximum=65535,
+            help="The TCP port on which the server listens.",
+        ),
+        Variable(
+            name="KHOJ_NO_HTTPS",
+            kind=Kind.BOOL,
+            default="false",
+            example="true",
+            origin="Khoj",
+            help="Says that KHOJ_DOMAIN is served over plain http. Nothing else reads it.",
+        ),
+        Variable(
+            name="PUBLIC_URL",
+            kind=Kind.URL,
+            default_from=public_url_of,
+            default_note="http://localhost:<PORT>",
+            example="https://gate.example.com",
+            check=check_site,
+            required_in_production=True,
+            aliases=(
+                Alias("DOMAIN_SERVER", "LibreChat"),
+                Alias("DOMAIN_CLIENT", "LibreChat", "DOMAIN_SERVER goes before it", yields=True),
+                Alias("NEXTAUTH_URL", "LobeChat, Reflector", "a path is cut", nextauth_url_as_url),
+                Alias(
+                    "KHOJ_DOMAIN",
+                    "Khoj",
+                    "a bare host; https unless KHOJ_NO_HTTPS is true",
+                    khoj_domain_as_url,
+                ),
+            ),
+            help=(
+                "The address under which people reach the site. Links in mails are made from it, "
+                "never from a request, and https here switches secure cookies and HSTS on."
+            ),
+        ),
+        Variable(
+            name="ENVIRONMENT",
+            kind=Kind.CHOICE,
+            choices=("development", "production"),
+            default_from=environment_of,
+            default_note="production when PUBLIC_URL is https, else development",
+            example="production",
+            help=(
+                "In production a weak secret, debug pages and a wildcard host stop the start. In "
+                "development they warn, except for published secrets, which stop every start."
+            ),
+        ),
+        Variable(
+            name="ALLOWED_HOSTS",
+            kind=Kind.LIST,
+            default="",
+            example="gate.internal,gate.example.org",
+            check=check_hosts,
+            help=(
+                "Further host names under which the site answers, beside those of PUBLIC_URL, "
+                "localhost, 127.0.0.1 and [::1]. A leading dot admits every name below."
+            ),
+        ),
+        Variable(
+            name="LANGUAGE_CODE",
+            kind=Kind.CHOICE,
+            choices=("en", "de"),
+            default="en",
+            example="de",
+            help="The language of mails, and of pages when the browser asks for no known one.",
+        ),
+        Variable(
+            name="TIME_ZONE",
+            kind=Kind.TEXT,
+            default="UTC",
+            example="Europe/Berlin",
+            check=check_time_zone,
+            help="The IANA time zone in which pages show times. Stored and logged times are UTC.",
+        ),
+        Variable(
+            name="DEBUG",
+            kind=Kind.BOOL,
+            default="false",
+            example="true",
+            help=(
+                "Shows traces with local values in the browser. For work on the code alone; "
+                "refused in production."
+            ),
+        ),
+    ),
+)
+
+SECRETS = Section(
+    "Secrets of the site",
+    "Both are generated once into DATA_DIR/secrets when they are not given. Each process that "
+    "serves the same data must see the same values.",
+    (
+        Variable(
+            name="SECRET_KEY",
+            kind=Kind.SECRET,
+            strong=True,
+            generated="django_secret_key",
+            default_note="generated once into DATA_DIR/secrets/django_secret_key",
+            aliases=(
+                Alias("KHOJ_DJANGO_SECRET_KEY", "Khoj"),
+                Alias("NEXT_AUTH_SECRET", "LobeChat"),
+                Alias("NEXTAUTH_SECRET", "LobeChat, Reflector"),
+                Alias("AUTH_SECRET", "LobeChat"),
+            ),
+            origin="Reflector",
+            help=(
+                "Signs short-lived values such as form tokens. At least 32 random characters. "
+                "Changing it ends what was signed with it and loses no stored data."
+            ),
+        ),
+        Variable(
+            name="ENCRYPTION_KEY",
+            kind=Kind.SECRET,
+            strong=True,
+            generated="encryption_key",
+            default_note="generated once into DATA_DIR/secrets/encryption_key",
+            help=(
+                "Encrypts what must be read back, such as links in waiting mails, by "
+                "AES-256-GCM. 32 random bytes in base64 or 64 hexadecimal digits. Whoever loses it loses what "
+                "it encrypted, so back it up."
+            ),
+        ),
+    ),
+)
+
+SERVERS = Section(
+    "Database, cache and processes",
+    "An instance runs without any other server. Several nodes need PostgreSQL and Redis.",
+    (
+        Variable(
+            name="DATABASE_URL",
+            kind=Kind.DATABASE_URL,
+            default_note="a SQLite file in DATA_DIR",
+            example="postgres://gatehouse:PASSWORD@db:5432/gatehouse?sslmode=verify-full",
+            help=(
+                "Where accounts are kept. Takes postgres:// with libpq's options such as sslmode, "
+                "or sqlite:///file (below DATA_DIR; four slashes for an absolute path). Special "
+                "characters of the password are percent-encoded."
+            ),
+        ),
+        Variable(
+            name="CACHE_URL",
+            kind=Kind.CACHE_URL,
+            default_note="none: limits are counted in the database",
+            example="redis://redis:6379/0",
+            aliases=(Alias("REDIS_URL", "the name that hosting platforms give it"),),
+            help="A Redis server that counts limits for several nodes. rediss:// uses TLS.",
+        ),
+        Variable(
+            name="WEB_WORKERS",
+            kind=Kind.INTEGER,
+            default="1",
+            example="4",
+            minimum=1,
+            maximum=64,
+            help="Server processes. One for each core is enough.",
+        ),
+        Variable(
+            name="WEB_THREADS",
+            kind=Kind.INTEGER,
+            default="8",
+            example="16",
+            minimum=1,
+            maximum=64,
+            help="Threads in each server process; each may hold one database connection.",
+        ),
+        Variable(
+            name="LOG_LEVEL",
+            kind=Kind.CHOICE,
+            choices=("debug", "info", "warning", "error"),
+            default="info",
+            example="warning",
+            help="The least serious messages that the log still holds.",
+        ),
+        Variable(
+            name="LOG_FORMAT",
+            kind=Kind.CHOICE,
+            choices=("json", "text"),
+            default_from=log_format_of,
+            default_note="json in production, else text",
+            example="json",
+            help="How a line of the log looks: one JSON object, or text for people.",
+        ),
+    ),
+)
+
+NETWORK = Section(
+    "Proxies in front",
+    "The address of a caller decides about limits and stands in the audit log. Forwarding headers "
+    "are ignored until one of these says whom to believe.",
+    (
+        Variable(
+            name="TRUSTED_PROXIES",
+            kind=Kind.NETWORKS,
+            default="",
+            example="10.0.0.0/8,192.168.1.5",
+            help=(
+                "Networks of your own reverse proxies. X-Forwarded-For is read from the right "
+                "while the sender is one of them. Networks of the whole internet are refused."
+            ),
+        ),
+        Variable(
+            name="TRUST_PROXY",
+            kind=Kind.INTEGER,
+            default="0",
+            example="1",
+            minimum=0,
+            maximum=10,
+            origin="LibreChat",
+            fix="write how many proxies stand in front of this server, 0 to 10, for example 1",
+            help=(
+                "How many proxies stand in front, for setups whose networks are not known. "
+                "TRUSTED_PROXIES is safer and goes before it. Only a number is taken, not true."
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,25 @@
+"""The declaration table: every setting of this version, each once, in the order of resolving.
+
+A default that is derived from other settings may read only those declared before it.
+"""
+
+from config.env.declare import Section, Variable
+from config.env.sections import core, mail, people
+
+SECTIONS: tuple[Section, ...] = (
+    core.SITE,
+    core.SECRETS,
+    core.SERVERS,
+    core.NETWORK,
+    people.SIGN_IN,
+    people.LIMITS,
+    people.MAGIC_LINKS,
+    people.FIRST_RUN,
+    mail.RESEND,
+    mail.SMTP,
+    mail.OUTBOX,
+)
+VARIABLES: tuple[Variable, ...] = tuple(
+    variable for section in SECTIONS for variable in section.variables
+)
+BY_NAME: dict[str, Variable] = {variable.name: variable for variable in VARIABLES}
