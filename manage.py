@@ -6,11 +6,16 @@ import sys
 
 from django.core.management import execute_from_command_line
 
+from config.env import SettingsError
+
 
 def main() -> None:
-    """Run the command named in sys.argv."""
+    """Run the command named in sys.argv; a bad setting stops it with a sentence, not a trace."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except SettingsError as error:
+        sys.exit(f"Gatehouse cannot start: these settings need attention.\n{error}")
 
 
 if __name__ == "__main__":

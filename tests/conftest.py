@@ -74,8 +74,8 @@ def owner(make_user: MakeUser) -> User:
 
 @pytest.fixture
 def stranger() -> Client:
-    """A browser nobody is signed in with; CSRF is enforced by csrf_client only."""
-    return Client()
+    """A browser at this machine with which nobody is signed in."""
+    return Client(headers={"host": "localhost:8000"})
 
 
 @pytest.fixture

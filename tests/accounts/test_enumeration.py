@@ -68,15 +68,15 @@ def test_behind_both_answers_runs_the_same_work(viewer: User, owner: User, form:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_limit_counts_known_and_unknown_alike(viewer: User, owner: User, form: str) -> None:
-    def statuses(email: str) -> list[tuple[int, bool]]:
+    def statuses(email: str, address: str) -> list[tuple[int, bool]]:
         path, data = FORMS[form]
-        client = Client()
+        client = Client(REMOTE_ADDR=address)
         answers = [client.post(path, data(email)) for _try in range(10)]
         return [(answer.status_code, "Retry-After" in answer) for answer in answers]
 
-    known = statuses(KNOWN)
+    known = statuses(KNOWN, "192.0.2.1")
 
-    assert known == statuses(UNKNOWN)
+    assert known == statuses(UNKNOWN, "192.0.2.2")
     assert known[-1] == (429, True)
 
 
