@@ -1,0 +1,223 @@
+"""Real PostgreSQL and Redis in folders of their own, and fresh migrated databases for each test."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from tests.servers.processes import (
+    ROOT,
+    ServerProcess,
+    accepts_connections,
+    free_port,
+    program,
+)
+
+PREPARE = """
+import django
+django.setup()
+from config.management.commands.serve import Command
+Command().prepare()
+"""
+SHELL = """
+import json, sys
+import django
+django.setup()
+result = None
+exec(sys.argv[1])
+print("\\n" + json.dumps(result, default=str))
+"""
+_numbers = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceData:
+    """What one Gatehouse stands on. url is "" for SQLite, whose files are in data_dir."""
+
+    kind: str
+    url: str
+    data_dir: Path
+    extra: dict[str, str] = field(default_factory=dict)
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Environment of a process over this data; nothing of the tests' own settings leaks in."""
+        inherited = {
+            name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ
+        }
+        own = {
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "DATA_DIR": str(self.data_dir),
+            "LOG_FORMAT": "json",
+        }
+        if self.url:
+            own["DATABASE_URL"] = self.url
+        return inherited | own | self.extra | more
+
+    def python(self, code: str, *arguments: str, **more: str) -> str:
+        """Run code in a process over this data; its output. Raises with its error text."""
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            cwd=ROOT,
+            env=self.environment(**more),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"exit {done.returncode}:\n{done.stderr[-3000:]}")
+        return done.stdout
+
+    def shell(self, code: str, **more: str) -> Any:
+        """Run code with Django set up; what it leaves in `result` comes back through JSON."""
+        return json.loads(self.python(SHELL, code, **more).splitlines()[-1])
+
+    def manage(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run `manage.py arguments` over this data."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.environment(**more),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+
+class PostgresServer:
+    """A cluster in a temporary folder, on a Unix socket there and on a port of 127.0.0.1."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.folder = Path(tempfile.mkdtemp(prefix="gatehouse-postgres-"))
+        self.user = "postgres" if os.getuid() == 0 else None
+        if self.user:
+            shutil.chown(self.folder, self.user, self.user)
+        self._run_initdb()
+        self.process = ServerProcess(
+            [_postgres_program("postgres"), "-D", str(self.folder / "data"), *self._options()],
+            self.folder / "log",
+            user=self.user,
+        )
+        self.process.wait_until(self._answers)
+
+    def _run_initdb(self) -> None:
+        identity: dict[str, Any] = (
+            {"user": self.user, "group": self.user, "extra_groups": []} if self.user else {}
+        )
+        command = [_postgres_program("initdb"), "-D", str(self.folder / "data"), "-U", "gatehouse"]
+        command += ["-A", "trust", "-N", "--encoding=UTF8", "--locale=C.UTF-8"]
+        subprocess.run(command, check=True, capture_output=True, cwd=self.folder, **identity)
+
+    def _options(self) -> list[str]:
+        settings = {
+            "port": self.port,
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": self.folder,
+            # The data lives as long as the tests: nothing has to survive a power cut.
+            "fsync": "off",
+            "synchronous_commit": "off",
+            "full_page_writes": "off",
+            "max_connections": 200,
+        }
+        return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+
+    def _answers(self) -> bool:
+        try:
+            self.execute(sql.SQL("SELECT 1"))
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def url(self, database: str = "postgres") -> str:
+        """DATABASE_URL of one of its databases."""
+        return f"postgresql://gatehouse@127.0.0.1:{self.port}/{database}"
+
+    def execute(self, statement: sql.Composable, database: str = "postgres") -> list[tuple[Any]]:
+        """Run one statement outside of a transaction; its rows, if it has any."""
+        with psycopg.connect(self.url(database), autocommit=True, connect_timeout=5) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def create_database(self, template: str = "template1") -> str:
+        """A new database, copied from `template`; its name."""
+        name = f"test_{os.getpid()}_{next(_numbers)}"
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        self.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
+        return name
+
+    def drop_database(self, name: str) -> None:
+        """Drop it, with whoever is still connected."""
+        self.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def stop(self) -> None:
+        self.process.stop(signal.SIGINT)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _postgres_program(name: str) -> str:
+    """Debian keeps the server's programs out of PATH, one folder for each version."""
+    folders = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name)
+    )
+    for folder in reversed(folders):
+        if (folder / name).exists():
+            return str(folder / name)
+    return program(name)
+
+
+class RedisServer:
+    """A Redis that writes nothing to disk."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.folder = Path(tempfile.mkdtemp(prefix="gatehouse-redis-"))
+        command = [program("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1"]
+        command += ["--save", "", "--appendonly", "no", "--dir", str(self.folder)]
+        self.process = ServerProcess(command, self.folder / "log")
+        self.process.wait_until(lambda: accepts_connections(self.port))
+
+    @property
+    def url(self) -> str:
+        """CACHE_URL of its first database."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def stop(self) -> None:
+        self.process.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Templates:
+    """Migrated once, copied for each test: a folder for SQLite, a database for PostgreSQL."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._made: dict[str, InstanceData] = {}
+
+    def fresh(self, kind: str, target: Path, server: PostgresServer | None = None) -> InstanceData:
+        """New data of this kind ("sqlite", "postgres"), migrated, with secrets and static files."""
+        template = self._made.get(kind) or self._make(kind, server)
+        shutil.copytree(template.data_dir, target, symlinks=True)
+        if server is None:
+            return InstanceData(kind, "", target)
+        name = server.create_database(template.url.rpartition("/")[2])
+        return InstanceData(kind, server.url(name), target)
+
+    def _make(self, kind: str, server: PostgresServer | None) -> InstanceData:
+        url = server.url(server.create_database()) if server else ""
+        template = InstanceData(kind, url, self.folder / kind)
+        template.data_dir.mkdir(mode=0o700)
+        template.python(PREPARE)
+        self._made[kind] = template
+        return template

@@ -1,0 +1,142 @@
+"""Fixtures of real servers; tests/conftest.py names this module as a plug-in.
+
+Everything runs on free ports of 127.0.0.1 in temporary folders, starts when first asked for, and
+is ended by its own process id, whatever became of the test.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.servers.databases import InstanceData, PostgresServer, RedisServer, Templates
+from tests.servers.gatehouse import Gatehouse
+from tests.servers.mail import ResendServer, SMTPServer
+from tests.servers.processes import program
+from tests.servers.race import Racers
+
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+StartGatehouse = Callable[..., Gatehouse]
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A real PostgreSQL: .url(name), .create_database(), .execute()."""
+    server = PostgresServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A real Redis: .url, .port."""
+    server = RedisServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def _smtp_server() -> Iterator[SMTPServer]:
+    server = SMTPServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def smtp_server(_smtp_server: SMTPServer) -> SMTPServer:
+    """An SMTP server: .port, .mails, .fail_with(451, times=2), .fail_with(HANG_UP)."""
+    _smtp_server.clear()
+    return _smtp_server
+
+
+@pytest.fixture(scope="session")
+def _resend_server() -> Iterator[ResendServer]:
+    server = ResendServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def resend_server(_resend_server: ResendServer) -> ResendServer:
+    """Resend's API: .url, .requests, .delivered, .fail_with(429, times=2)."""
+    _resend_server.clear()
+    return _resend_server
+
+
+@pytest.fixture(scope="session")
+def data_templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    """Migrated data to copy from; the copies are what tests want."""
+    return Templates(tmp_path_factory.mktemp("templates"))
+
+
+@pytest.fixture
+def sqlite_data(data_templates: Templates, tmp_path: Path) -> InstanceData:
+    """Fresh migrated data on SQLite."""
+    return data_templates.fresh("sqlite", tmp_path / "data")
+
+
+@pytest.fixture
+def postgres_data(
+    data_templates: Templates, tmp_path: Path, postgres_server: PostgresServer
+) -> Iterator[InstanceData]:
+    """Fresh migrated data on PostgreSQL."""
+    data = data_templates.fresh("postgres", tmp_path / "data", postgres_server)
+    yield data
+    postgres_server.drop_database(data.url.rpartition("/")[2])
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def any_database(request: pytest.FixtureRequest) -> InstanceData:
+    """Fresh migrated data, once on SQLite and once on PostgreSQL."""
+    return request.getfixturevalue(f"{request.param}_data")
+
+
+@pytest.fixture
+def gatehouse_server(tmp_path: Path) -> Iterator[StartGatehouse]:
+    """gatehouse_server(data, processes=2, LOGIN_MAX="1000") -> a running Gatehouse over `data`."""
+    running: list[Gatehouse] = []
+
+    def start(data: InstanceData, processes: int = 1, **environment: str) -> Gatehouse:
+        running.append(Gatehouse(data, tmp_path, processes, environment))
+        return running[-1]
+
+    yield start
+    for gatehouse in running:
+        gatehouse.stop()
+
+
+@pytest.fixture(scope="session")
+def racers() -> Iterator[Racers]:
+    """32 clients in 4 processes: .run([RaceRequest(...), ...]) -> [Answer, ...]."""
+    crowd = Racers()
+    yield crowd
+    crowd.stop()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real Chromium."""
+    # Playwright's event loop stays in this thread; Django would refuse database work beside it.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    chromium = program("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page in a browser profile of its own."""
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()

@@ -1,0 +1,71 @@
+"""Gatehouse itself as real server processes, several over one database when asked."""
+
+import http.client
+import sys
+from pathlib import Path
+
+from tests.servers.client import HTTPClient
+from tests.servers.databases import InstanceData
+from tests.servers.processes import ServerProcess, free_port
+
+# What `manage.py serve` runs after its preparations.
+SERVE = "from config.server import run_server; run_server()"
+
+
+class Gatehouse:
+    """One running instance: `url` is its public address, `urls` one address for each process."""
+
+    def __init__(
+        self, data: InstanceData, folder: Path, processes: int, environment: dict[str, str]
+    ) -> None:
+        self.data = data
+        self.ports = [free_port() for _ in range(processes)]
+        self.environment = {"PUBLIC_URL": self.urls[0], **environment}
+        self.processes: list[ServerProcess] = []
+        try:
+            for port in self.ports:
+                self.processes.append(self._start(port, folder))
+            for port, process in zip(self.ports, self.processes, strict=True):
+                process.wait_until(lambda port=port: is_live(port))
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self, port: int, folder: Path) -> ServerProcess:
+        return ServerProcess(
+            [sys.executable, "-c", SERVE],
+            folder / f"gatehouse-{port}.log",
+            environment=self.data.environment(HOST="127.0.0.1", PORT=str(port), **self.environment),
+        )
+
+    @property
+    def urls(self) -> list[str]:
+        return [f"http://127.0.0.1:{port}" for port in self.ports]
+
+    @property
+    def url(self) -> str:
+        return self.urls[0]
+
+    def client(self, process: int = 0) -> HTTPClient:
+        """A new browser at one of the processes; get a page first for its CSRF cookie."""
+        return HTTPClient(self.urls[process])
+
+    def output(self) -> str:
+        """Everything that the processes have logged."""
+        return "".join(process.output() for process in self.processes)
+
+    def stop(self) -> None:
+        for process in self.processes:
+            process.stop()
+
+
+def is_live(port: int) -> bool:
+    """/health/live answers 200."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/health/live")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,112 @@
+"""Start a real program on a free port, wait until it answers, and end exactly that process."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+POLL_SECONDS = 0.02
+STOP_SECONDS = 10.0
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def program(*names: str) -> str:
+    """Path of the first of these programs that is installed; fails the test when none is."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+    for name in names:
+        found = shutil.which(name, path=path)
+        if found:
+            return found
+    message = f"None of {', '.join(names)} is installed; `make test` installs what the tests need."
+    raise FileNotFoundError(message)
+
+
+class ServerProcess:
+    """A child in a process group of its own, its output in a file."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        log: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        user: str | None = None,
+    ) -> None:
+        self.log = log
+        self.command = list(command)
+        # A program that refuses to run as root gives up every group of root as well.
+        identity = {"user": user, "group": user, "extra_groups": []} if user else {}
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=ROOT if user is None else log.parent,
+                env=dict(environment) if environment is not None else None,
+                start_new_session=True,
+                **identity,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def output(self) -> str:
+        """All that the program has printed."""
+        return self.log.read_text(errors="replace")
+
+    def wait_until(self, is_ready: Callable[[], bool], seconds: float = 20.0) -> None:
+        """Poll; raises RuntimeError with the end of the output when it dies or takes too long."""
+        if not wait_for(lambda: self.process.poll() is not None or is_ready(), seconds):
+            self.stop()
+            raise RuntimeError(
+                f"{self.command[0]} did not answer in time:\n{self.output()[-2000:]}"
+            )
+        if self.process.poll() is not None:
+            raise RuntimeError(f"{self.command[0]} ended at once:\n{self.output()[-2000:]}")
+
+    def stop(self, first: signal.Signals = signal.SIGTERM) -> None:
+        """Ask, then end the whole group; the group is ours, made by start_new_session."""
+        if self.process.poll() is None:
+            self.process.send_signal(first)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(STOP_SECONDS)
+        self.kill()
+
+    def kill(self) -> None:
+        """End program and children as a power cut would: `kill -9`, no clean-up."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(STOP_SECONDS)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+    """True as soon as `condition` holds, False when it never does within `seconds`."""
+    pause = threading.Event()
+    for _ in range(max(1, int(seconds / POLL_SECONDS))):
+        if condition():
+            return True
+        pause.wait(POLL_SECONDS)
+    return condition()
+
+
+def accepts_connections(port: int) -> bool:
+    """Somebody listens on 127.0.0.1:port."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=0.5).close()
+    except OSError:
+        return False
+    return True
