@@ -29,6 +29,15 @@ class JSONFormatter(logging.Formatter):
         return json.dumps(content, default=str, ensure_ascii=False)
 
 
+class TextFormatter(logging.Formatter):
+    """The same fields for a person at a terminal, on one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        fields = [f"{name}={getattr(record, name)}" for name in FIELDS if hasattr(record, name)]
+        return " ".join([line, *fields])
+
+
 def logging_settings(level: str, form: str) -> dict[str, Any]:
     """Django's LOGGING for LOG_LEVEL and LOG_FORMAT (json or text); everything goes to stderr."""
     return {
@@ -36,7 +45,10 @@ def logging_settings(level: str, form: str) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {
             "json": {"()": "config.logs.JSONFormatter"},
-            "text": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"},
+            "text": {
+                "()": "config.logs.TextFormatter",
+                "format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+            },
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form}},
         "root": {"handlers": ["stderr"], "level": level.upper()},
