@@ -168,7 +168,7 @@ def _odd_names(layers: tuple[Layer, ...]) -> list[Problem]:
         for name in variable.names
     }
     candidates = sorted(known | set(LATER_NAMES))
-    problems = {}
+    problems: dict[str, Problem] = {}
     for position, layer in enumerate(layers):
         for name, given in layer.items():
             if name not in known:

@@ -109,7 +109,7 @@ SITE = Section(
             name="PUBLIC_URL",
             kind=Kind.URL,
             default_from=public_url_of,
-            default_note="http://localhost:<PORT>",
+            default_note="`http://localhost:<PORT>`",
             example="https://gate.example.com",
             check=check_site,
             required_in_production=True,
@@ -137,8 +137,8 @@ SITE = Section(
             default_note="production when PUBLIC_URL is https, else development",
             example="production",
             help=(
-                "In production a weak secret, debug pages and a wildcard host stop the start. In "
-                "development they warn, except for published secrets, which stop every start."
+                "In production a weak secret, debug pages and a wildcard host stop the start, in "
+                "development they do not. Published secrets stop every start."
             ),
         ),
         Variable(
@@ -212,8 +212,8 @@ SECRETS = Section(
             default_note="generated once into DATA_DIR/secrets/encryption_key",
             help=(
                 "Encrypts what must be read back, such as links in waiting mails, by "
-                "AES-256-GCM. 32 random bytes in base64 or 64 hexadecimal digits. Whoever loses it loses what "
-                "it encrypted, so back it up."
+                "AES-256-GCM. 32 random bytes in base64 or 64 hexadecimal digits. Whoever loses "
+                "it loses what it encrypted, so back it up."
             ),
         ),
     ),
