@@ -9,7 +9,7 @@ from tests.servers.databases import InstanceData
 from tests.servers.processes import ServerProcess, free_port
 
 # What `manage.py serve` runs after its preparations.
-SERVE = "from config.server import run_server; run_server()"
+SERVE = "import django; django.setup(); from config.server import run_server; run_server()"
 
 
 class Gatehouse:
