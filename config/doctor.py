@@ -68,7 +68,7 @@ def _mail() -> Iterator[Finding]:
         yield Finding(
             "note",
             "No mail service is configured: mail waits in the outbox.",
-            "Set RESEND_API_KEY and RESEND_EMAIL, or EMAIL_HOST and EMAIL_FROM; or hand links over.",
+            "Set RESEND_API_KEY and RESEND_EMAIL, or EMAIL_HOST and EMAIL_FROM.",
         )
         return
     host, port = _mail_server()
@@ -84,7 +84,7 @@ def _mail_server() -> tuple[str, int]:
     mail = settings.MAIL
     if mail.transport == "smtp":
         return mail.host, mail.port
-    url = urlsplit(mail.resend_api_url)
+    url = urlsplit(mail.api_url)
     return url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
 
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import OutboxMail, User
 from accounts.roles import Role
 
-# pytest_plugins = ["tests.servers.fixtures"]
+pytest_plugins = ["tests.servers.fixtures"]
 
 PASSWORD = "correct horse battery staple"
 MakeUser = Callable[..., User]

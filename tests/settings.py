@@ -9,8 +9,9 @@ os.environ.setdefault("LOG_LEVEL", "warning")
 os.environ.setdefault("LOG_FORMAT", "json")
 
 from config.settings import *  # noqa: E402, F403
-from config.settings import DATABASES, STORAGES  # noqa: E402
+from config.settings import DATABASES, STATIC_ROOT, STORAGES  # noqa: E402
 
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 RUN_WORKER = False
 STORAGES = {

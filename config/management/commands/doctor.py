@@ -19,7 +19,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--all", action="store_true", help="also settings left at their default")
+        parser.add_argument("--all", action="store_true", help="also settings at their default")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         rows = settings.ENV.describe()

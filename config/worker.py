@@ -1,0 +1,2 @@
+def start_worker():
+    pass
