@@ -5,7 +5,7 @@ from datetime import timedelta
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.env.durations import FIX, DurationError, format_duration, parse_duration
@@ -191,6 +191,7 @@ SUMS = st.recursive(
 LONGEST_MILLISECONDS = Fraction(timedelta(days=3653) // MILLISECOND)
 
 
+@settings(deadline=None)
 @given(SUMS)
 def test_every_sum_agrees_with_plain_fractions(generated: Sum) -> None:
     value = generated.value
@@ -209,6 +210,7 @@ def test_every_sum_agrees_with_plain_fractions(generated: Sum) -> None:
             parse_duration(generated.text)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("+-*/%"), st.integers(1, 99)), max_size=8))
 def test_precedence_agrees_with_python(tail: list[tuple[str, int]]) -> None:
     text = "5000" + "".join(f" {sign} {number}" for sign, number in tail)
@@ -223,6 +225,7 @@ def test_precedence_agrees_with_python(tail: list[tuple[str, int]]) -> None:
         assert parse_duration(text) == timedelta(microseconds=round(expected * 1_000))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=250))
 def test_no_text_does_anything_but_be_read_or_refused(text: str) -> None:
     try:
