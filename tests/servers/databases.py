@@ -42,7 +42,7 @@ _numbers = count(1)
 
 @dataclass(frozen=True, slots=True)
 class InstanceData:
-    """What one Gatehouse stands on. url is "" for SQLite, whose files are in data_dir."""
+    """What one Gatehouse stands on; kind is "sqlite" or "postgres", url its DATABASE_URL."""
 
     kind: str
     url: str
@@ -59,10 +59,9 @@ class InstanceData:
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
             "DATA_DIR": str(self.data_dir),
+            "DATABASE_URL": self.url,
             "LOG_FORMAT": "json",
         }
-        if self.url:
-            own["DATABASE_URL"] = self.url
         return inherited | own | self.extra | more
 
     def python(self, code: str, *arguments: str, **more: str) -> str:
@@ -208,16 +207,21 @@ class Templates:
     def fresh(self, kind: str, target: Path, server: PostgresServer | None = None) -> InstanceData:
         """New data of this kind ("sqlite", "postgres"), migrated, with secrets and static files."""
         template = self._made.get(kind) or self._make(kind, server)
-        shutil.copytree(template.data_dir, target, symlinks=True)
+        shutil.copytree(template.data_dir, target, dirs_exist_ok=True)
         if server is None:
-            return InstanceData(kind, "", target)
+            return InstanceData(kind, _sqlite_url(target), target)
         name = server.create_database(template.url.rpartition("/")[2])
         return InstanceData(kind, server.url(name), target)
 
     def _make(self, kind: str, server: PostgresServer | None) -> InstanceData:
-        url = server.url(server.create_database()) if server else ""
-        template = InstanceData(kind, url, self.folder / kind)
+        folder = self.folder / kind
+        url = server.url(server.create_database()) if server else _sqlite_url(folder)
+        template = InstanceData(kind, url, folder)
         template.data_dir.mkdir(mode=0o700)
         template.python(PREPARE)
         self._made[kind] = template
         return template
+
+
+def _sqlite_url(folder: Path) -> str:
+    return f"sqlite:///{folder / 'gatehouse.sqlite3'}"

@@ -81,7 +81,7 @@ def data_templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
 @pytest.fixture
 def sqlite_data(data_templates: Templates, tmp_path: Path) -> InstanceData:
     """Fresh migrated data on SQLite."""
-    return data_templates.fresh("sqlite", tmp_path / "data")
+    return data_templates.fresh("sqlite", tmp_path)
 
 
 @pytest.fixture
@@ -89,15 +89,21 @@ def postgres_data(
     data_templates: Templates, tmp_path: Path, postgres_server: PostgresServer
 ) -> Iterator[InstanceData]:
     """Fresh migrated data on PostgreSQL."""
-    data = data_templates.fresh("postgres", tmp_path / "data", postgres_server)
+    data = data_templates.fresh("postgres", tmp_path, postgres_server)
     yield data
     postgres_server.drop_database(data.url.rpartition("/")[2])
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def any_database(request: pytest.FixtureRequest) -> InstanceData:
-    """Fresh migrated data, once on SQLite and once on PostgreSQL."""
+def any_data(request: pytest.FixtureRequest) -> InstanceData:
+    """Fresh migrated data, once on SQLite and once on PostgreSQL; its DATA_DIR is tmp_path."""
     return request.getfixturevalue(f"{request.param}_data")
+
+
+@pytest.fixture
+def any_database(any_data: InstanceData) -> str:
+    """DATABASE_URL of any_data."""
+    return any_data.url
 
 
 @pytest.fixture

@@ -94,16 +94,16 @@ def test_browser_opens_a_page(page: Page) -> None:
 
 
 def test_gatehouse_runs_in_two_processes_over_one_database(
-    any_database: InstanceData, gatehouse_server: Callable[..., Gatehouse]
+    any_data: InstanceData, gatehouse_server: Callable[..., Gatehouse]
 ) -> None:
-    gatehouse = gatehouse_server(any_database, processes=2)
+    gatehouse = gatehouse_server(any_data, processes=2)
 
     answers = [gatehouse.client(process).get("/health/ready") for process in (0, 1)]
 
     assert [answer.status for answer in answers] == [200, 200]
-    assert any_database.shell(
+    assert any_data.shell(
         "from accounts.models import User; result = User.objects.count()"
-    ) == any_database.shell("result = 0")
+    ) == any_data.shell("result = 0")
 
 
 def test_racers_all_reach_the_server(
