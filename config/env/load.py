@@ -185,7 +185,7 @@ def _odd_name(name: str, given: Given, candidates: list[str], *, is_ours: bool) 
     meant = nearest(name, candidates, is_ours=is_ours)
     if not meant:
         return None
-    return Problem(name, f"is unknown; did you mean {meant}?", f"write {meant}, or remove it")
+    return Problem(name, "is unknown", f"did you mean {meant}? Write that, or remove it")
 
 
 def shown(variable: Variable, value: Any) -> str:

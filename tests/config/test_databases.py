@@ -1,0 +1,113 @@
+"""Database and Redis URLs: what Django is told, and that no message repeats a password."""
+
+from pathlib import Path
+
+import pytest
+
+from config.env.databases import database_settings, parse_cache_url, parse_database_url
+from config.env.problems import Unreadable
+from config.env.urls import hide_password
+
+DATA_DIR = Path("/data")
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        (None, "/data/gatehouse.sqlite3"),
+        ("", "/data/gatehouse.sqlite3"),
+        ("sqlite:///people.db", "/data/people.db"),
+        ("sqlite:////srv/people.db", "/srv/people.db"),
+        ("sqlite:///my%20people.db", "/data/my people.db"),
+    ],
+)
+def test_sqlite_waits_its_turn_instead_of_failing(url: str | None, path: str) -> None:
+    assert database_settings(url, DATA_DIR) == {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": path,
+        "CONN_MAX_AGE": None,
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        },
+    }
+
+
+def test_postgresql_keeps_its_connections() -> None:
+    url = "postgresql://gate:p%40ss%2Fword@db.example.com:5433/gate?sslmode=verify-full"
+
+    assert database_settings(url, DATA_DIR) == {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "gate",
+        "USER": "gate",
+        "PASSWORD": "p@ss/word",
+        "HOST": "db.example.com",
+        "PORT": "5433",
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"sslmode": "verify-full"},
+    }
+
+
+def test_postgresql_may_be_a_socket() -> None:
+    settings = database_settings("postgres:///gate?host=/run/postgresql", DATA_DIR)
+
+    assert settings["HOST"] == "/run/postgresql"
+    assert settings["OPTIONS"] == {}
+
+
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [
+        ("mysql://user:hunter2@db/gate", "is neither a postgres:// nor a sqlite:// URL"),
+        ("postgres://user:hunter2@db", "does not name one database after the host"),
+        ("postgres://user:hunter2@db:99999/gate", "has a host or a port that cannot be read"),
+        ("postgres://user:hunter2@db:port/gate", "has a host or a port that cannot be read"),
+        ("postgres://user:hunter2 x@db/gate", "holds a space or a control character"),
+        ("postgres://user:hunter2@db/gate#x", "holds a # that is not percent-encoded"),
+        ("postgres://u:hunter2@db/gate?sslmod=require", "has the unknown option 'sslmod'"),
+        ("sqlite://:memory:", "is not the URL of a SQLite file"),
+        ("sqlite:///:memory:", "is not the URL of a SQLite file"),
+        ("sqlite:///", "is not the URL of a SQLite file"),
+        ("hunter2", "is neither a postgres:// nor a sqlite:// URL"),
+    ],
+)
+def test_a_bad_database_url_is_refused_without_being_repeated(url: str, what: str) -> None:
+    with pytest.raises(Unreadable) as refusal:
+        parse_database_url(url)
+
+    assert refusal.value.what == what
+    assert "hunter2" not in refusal.value.what + refusal.value.fix
+
+
+def test_a_parsed_url_does_not_show_its_password() -> None:
+    assert "hunter2" not in repr(parse_database_url("postgres://user:hunter2@db/gate"))
+
+
+@pytest.mark.parametrize("url", ["redis://redis:6379/0", "rediss://:hunter2@redis.example.com/1"])
+def test_a_redis_url_is_taken_as_it_is(url: str) -> None:
+    assert parse_cache_url(url) == url
+
+
+@pytest.mark.parametrize("url", ["memcached://:hunter2@cache", "redis://", "hunter2"])
+def test_a_bad_redis_url_is_refused_without_being_repeated(url: str) -> None:
+    with pytest.raises(Unreadable) as refusal:
+        parse_cache_url(url)
+
+    assert refusal.value.what == "is not the URL of a Redis server"
+    assert "hunter2" not in refusal.value.fix
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgres://u:hunter2@db/gate", "postgres://u:(set)@db/gate"),
+        ("redis://:hunter2@redis/0", "redis://:(set)@redis/0"),
+        ("postgres://u:hun@ter2@db/gate", "postgres://u:(set)@db/gate"),
+        ("postgres://db/gate?password=hunter2", "postgres://db/gate?(set)"),
+        ("sqlite:///people.db", "sqlite:///people.db"),
+    ],
+)
+def test_a_shown_url_has_no_password(url: str, shown: str) -> None:
+    assert hide_password(url) == shown

@@ -1,0 +1,337 @@
+"""Where values come from, which name wins, and that every fault is told at once."""
+
+from collections.abc import Callable
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from config.env import Environment, SettingsError, load
+from config.env.parsers import parse
+from config.env.variables import BY_NAME, VARIABLES
+
+Load = Callable[..., Environment]
+Lines = Callable[..., list[str]]
+
+
+def test_nothing_given_gives_a_whole_environment(load_env: Load, tmp_path: Path) -> None:
+    env = load_env()
+
+    assert env["PUBLIC_URL"] == "http://localhost:8000"
+    assert env["ENVIRONMENT"] == "development"
+    assert env["LOG_FORMAT"] == "text"
+    assert env["DATA_DIR"] == tmp_path / "data"
+    assert env["DATABASE_URL"] is None
+    assert env["TRUSTED_PROXIES"] == []
+    assert env["DEFAULT_OWNER_EMAIL"] == "admin@admin.com"
+    assert env.source("PUBLIC_URL") == "default"
+    assert env.problems == ()
+
+
+def test_the_port_moves_the_default_address(load_env: Load) -> None:
+    assert load_env(PORT="9000")["PUBLIC_URL"] == "http://localhost:9000"
+
+
+def test_https_makes_a_production_site(load_env: Load) -> None:
+    env = load_env(PUBLIC_URL="https://gate.example.com/")
+
+    assert env["PUBLIC_URL"] == "https://gate.example.com"
+    assert env["ENVIRONMENT"] == "production"
+    assert env["LOG_FORMAT"] == "json"
+
+
+def test_the_process_goes_before_the_file_whatever_the_name(load_env: Load) -> None:
+    env = load_env("KHOJ_DOMAIN=file.example.com\nPORT=1\n", PUBLIC_URL="http://localhost:7000")
+
+    assert env["PUBLIC_URL"] == "http://localhost:7000"
+    assert env.source("PUBLIC_URL") == "environment: PUBLIC_URL"
+    assert env.source("PORT") == ".env line 2: PORT"
+
+
+@pytest.mark.parametrize(
+    ("environ", "url"),
+    [
+        ({"DOMAIN_SERVER": "https://a.example.com"}, "https://a.example.com"),
+        ({"DOMAIN_CLIENT": "https://a.example.com"}, "https://a.example.com"),
+        ({"NEXTAUTH_URL": "https://a.example.com/api/auth"}, "https://a.example.com"),
+        ({"KHOJ_DOMAIN": "a.example.com"}, "https://a.example.com"),
+        ({"KHOJ_DOMAIN": "a.lan:42110", "KHOJ_NO_HTTPS": "True"}, "http://a.lan:42110"),
+        ({"PUBLIC_URL": "https://A.example.com:443"}, "https://a.example.com"),
+        ({"PUBLIC_URL": '"http://[::1]:8000"'}, "http://[::1]:8000"),
+    ],
+)
+def test_each_name_of_the_address_is_understood(
+    load_env: Load, environ: dict[str, str], url: str
+) -> None:
+    env = load_env(**environ)
+
+    assert env["PUBLIC_URL"] == url
+    assert env.source("PUBLIC_URL") == f"environment: {next(iter(environ))}"
+
+
+def test_an_alias_in_the_file_is_named_with_its_line(load_env: Load) -> None:
+    env = load_env("# ours\n\nKHOJ_DOMAIN=gate.example.com\n")
+
+    assert env.source("PUBLIC_URL") == ".env line 3: KHOJ_DOMAIN"
+
+
+def test_two_names_with_one_value_are_no_fault(load_env: Load) -> None:
+    env = load_env(PUBLIC_URL="https://a.example.com", KHOJ_DOMAIN="a.example.com")
+
+    assert env.source("PUBLIC_URL") == "environment: PUBLIC_URL"
+    assert env.problems == ()
+
+
+def test_two_names_with_two_values_are_a_fault_that_names_both(faults: Lines) -> None:
+    assert faults(PUBLIC_URL="https://a.example.com", KHOJ_DOMAIN="b.example.com") == [
+        (
+            "PUBLIC_URL: differs from KHOJ_DOMAIN, which is another name of the same setting. "
+            "Fix: remove one of them."
+        )
+    ]
+
+
+def test_two_secrets_of_one_setting_are_a_fault_without_their_values(faults: Lines) -> None:
+    lines = faults(
+        NEXT_AUTH_SECRET="Zq3vWm8xK1pRt6yB9nHc4sLd7fGj2aUe",
+        AUTH_SECRET="b5TnXe0wQk7rYm2zVp9cHs4uLd8gJf1a",
+    )
+
+    assert lines == [
+        (
+            "NEXT_AUTH_SECRET: differs from AUTH_SECRET, which is another name of the same setting. "
+            "Fix: remove one of them."
+        )
+    ]
+
+
+def test_the_two_domains_of_librechat_may_differ(load_env: Load) -> None:
+    env = load_env(DOMAIN_SERVER="https://api.example.com", DOMAIN_CLIENT="https://example.com")
+
+    assert env["PUBLIC_URL"] == "https://api.example.com"
+    assert [str(problem) for problem in env.problems] == [
+        "DOMAIN_CLIENT: differs from DOMAIN_SERVER, which goes before it. Fix: remove one of them."
+    ]
+
+
+def test_every_fault_is_told_at_once(faults: Lines) -> None:
+    lines = faults(
+        "WEB_THREADS=many\nthis is no line\n",
+        PORT="70000",
+        ALLOW_REGISTRATION="maybe",
+        MAGIC_LINK_EXPIRY="10 minutes",
+        TRUST_PROXY="true",
+        DEFAULT_ROLE="owner",
+        DEFAULT_OWNER_EMAIL="nobody",
+        TIME_ZONE="Mars/Olympus",
+    )
+
+    assert lines == [
+        (
+            ".env line 2: is neither NAME=value nor a comment. Fix: write NAME=value or remove the "
+            "line."
+        ),
+        "PORT: '70000' is too large. Fix: write 1 to 65535, for example PORT=8080.",
+        (
+            "TIME_ZONE: 'Mars/Olympus' is not a time zone. Fix: write a name such as UTC or "
+            "Europe/Berlin, for example TIME_ZONE=Europe/Berlin."
+        ),
+        (
+            "WEB_THREADS: 'many' is not a whole number. Fix: write a whole number, for example "
+            "WEB_THREADS=16."
+        ),
+        (
+            "TRUST_PROXY: 'true' is not a whole number. Fix: write how many proxies stand in front of "
+            "this server, 0 to 10, for example 1."
+        ),
+        (
+            "ALLOW_REGISTRATION: 'maybe' is neither true nor false. Fix: write true or false, for "
+            "example ALLOW_REGISTRATION=false."
+        ),
+        (
+            "DEFAULT_ROLE: 'owner' is not one of none, viewer. Fix: write one of none, viewer, for "
+            "example DEFAULT_ROLE=none."
+        ),
+        (
+            "MAGIC_LINK_EXPIRY: 'minutes' is not a unit. Fix: write a number with a unit (500ms, 30s, "
+            "15m, 24h, 30d, 1w) or a sum such as 1000 * 60 * 15, for example MAGIC_LINK_EXPIRY=5m."
+        ),
+        (
+            "DEFAULT_OWNER_EMAIL: 'nobody' is not an email address. Fix: write one address, for "
+            "example DEFAULT_OWNER_EMAIL=anna@example.com."
+        ),
+    ]
+
+
+@pytest.mark.parametrize("everywhere", ["0.0.0.0/0", "::/0", "10.0.0.0/8,0.0.0.0/0"])
+def test_a_proxy_network_of_the_whole_internet_is_refused(faults: Lines, everywhere: str) -> None:
+    lines = faults(TRUSTED_PROXIES=everywhere)
+
+    assert len(lines) == 1
+    assert "trusts the whole internet" in lines[0]
+
+
+def test_proxy_networks_are_read_as_networks(load_env: Load) -> None:
+    env = load_env(TRUSTED_PROXIES="10.0.0.0/8, 192.168.1.5 ,fd00::/8")
+
+    assert env["TRUSTED_PROXIES"] == [
+        ip_network("10.0.0.0/8"),
+        ip_network("192.168.1.5/32"),
+        ip_network("fd00::/8"),
+    ]
+
+
+def test_networks_go_before_a_number_of_proxies(warnings: Lines) -> None:
+    assert warnings(TRUSTED_PROXIES="10.0.0.0/8", TRUST_PROXY="1") == [
+        (
+            "TRUST_PROXY: has no effect, because TRUSTED_PROXIES goes before it. Fix: remove one of "
+            "them."
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environ", "line"),
+    [
+        (
+            {"DEBUG": "true"},
+            "DEBUG: shows secrets to visitors and is on in production. Fix: remove it.",
+        ),
+        (
+            {"ALLOWED_HOSTS": "*"},
+            "ALLOWED_HOSTS: admits every Host header with * in production. Fix: name the hosts.",
+        ),
+    ],
+)
+def test_production_refuses_what_development_takes(
+    load_env: Load, faults: Lines, environ: dict[str, str], line: str
+) -> None:
+    load_env(**environ)
+
+    assert faults(PUBLIC_URL="https://a.example.com", **environ) == [line]
+
+
+def test_production_needs_its_address(faults: Lines) -> None:
+    assert faults(ENVIRONMENT="production") == [
+        (
+            "PUBLIC_URL: is missing in production. Fix: set it, for example "
+            "PUBLIC_URL=https://gate.example.com."
+        )
+    ]
+
+
+def test_lists_take_the_full_width_comma_and_whole_domains(load_env: Load) -> None:
+    env = load_env(AUTH_ALLOWED_EMAILS="Anna@Example.com\uff0c@example.org, ,example.net")
+
+    assert env["ALLOWED_EMAILS"] == ["anna@example.com", "example.org", "example.net"]
+
+
+@pytest.mark.parametrize("name", ["EMAIL_PORT", "ALLOWED_EMAILS", "RESEND_API_KEY", "LOGIN_WINDOW"])
+def test_an_empty_value_counts_as_not_given(load_env: Load, name: str) -> None:
+    env = load_env(**{name: "  "})
+
+    assert env.source(name) == "default"
+
+
+def test_a_window_counts_minutes_and_a_life_milliseconds(load_env: Load) -> None:
+    env = load_env(LOGIN_WINDOW="5", SESSION_IDLE_TIMEOUT="1000 * 60 * 60 * 24")
+
+    assert env["LOGIN_WINDOW"].total_seconds() == 300
+    assert env["SESSION_IDLE_TIMEOUT"].total_seconds() == 86_400
+
+
+def test_a_relative_data_folder_starts_at_the_project(load_env: Load, tmp_path: Path) -> None:
+    assert load_env(DATA_DIR="elsewhere")["DATA_DIR"] == tmp_path / "elsewhere"
+
+
+def test_a_secret_may_come_from_a_file(load_env: Load, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("correct horse\n")
+
+    env = load_env(DEFAULT_OWNER_PASSWORD_FILE=str(tmp_path / "password"))
+
+    assert env["DEFAULT_OWNER_PASSWORD"] == "correct horse"
+    assert env.source("DEFAULT_OWNER_PASSWORD") == "environment: DEFAULT_OWNER_PASSWORD_FILE"
+
+
+def test_a_missing_file_of_a_secret_is_a_fault(faults: Lines, tmp_path: Path) -> None:
+    path = tmp_path / "missing"
+
+    assert faults(EMAIL_PASSWORD_FILE=str(path)) == [
+        (
+            f"EMAIL_PASSWORD: is to be read from the file {path}, which cannot be read (No such file "
+            "or directory). Fix: mend EMAIL_PASSWORD_FILE or the file's permissions."
+        )
+    ]
+
+
+def test_what_may_hold_a_password_is_never_repeated(tmp_path: Path) -> None:
+    secret = "hunter2-Zq3vWm8xK1pRt6yB"
+    environ = {
+        "DATABASE_URL": f"mysql://user:{secret}@host/name",
+        "REDIS_URL": f"http://:{secret}@host",
+        "PUBLIC_URL": f"https://user:{secret}@host",
+        "SECRET_KEY": secret,
+        "ENCRYPTION_KEY": secret,
+        "ENVIRONMENT": "production",
+    }
+
+    with pytest.raises(SettingsError) as refusal:
+        load(environ, data_dir=tmp_path)
+
+    assert len(refusal.value.problems) >= 5
+    assert secret not in str(refusal.value)
+    assert secret not in repr(refusal.value)
+
+
+def test_a_description_masks_what_is_secret(load_env: Load) -> None:
+    env = load_env(
+        DATABASE_URL="postgres://gate:hunter2@db:5432/gate?sslmode=require",
+        CACHE_URL="redis://:hunter2@redis:6379/0",
+        RESEND_API_KEY="hunter2",
+        RESEND_EMAIL="gate@example.com",
+        LOGIN_WINDOW="90",
+        ALLOWED_HOSTS="a.example.com,b.example.com",
+    )
+
+    rows = {row.name: row for row in env.describe()}
+
+    assert list(rows) == [variable.name for variable in VARIABLES]
+    assert rows["DATABASE_URL"].value == "postgres://gate:(set)@db:5432/gate?(set)"
+    assert rows["CACHE_URL"].value == "redis://:(set)@redis:6379/0"
+    assert rows["RESEND_API_KEY"].value == "(set)"
+    assert rows["SECRET_KEY"].value == "(set)"
+    assert rows["SECRET_KEY"].source == "generated: secrets/django_secret_key"
+    assert rows["LOGIN_WINDOW"].value == "1h30m"
+    assert rows["ALLOWED_HOSTS"].value == "a.example.com,b.example.com"
+    assert rows["ALLOW_REGISTRATION"].value == "true"
+    assert "hunter2" not in repr(env)
+    assert "hunter2" not in repr(list(rows.values()))
+
+
+def test_a_warning_stands_beside_its_setting(load_env: Load) -> None:
+    rows = {row.name: row for row in load_env(MAGIC_LINK_EXPIRY="1h").describe()}
+
+    assert rows["MAGIC_LINK_EXPIRY"].note == (
+        "MAGIC_LINK_EXPIRY is longer than the ten minutes that OWASP ASVS 5.0, 6.5.5 admits. "
+        "Fix: write 10m."
+    )
+
+
+def test_an_unknown_setting_is_a_key_error(load_env: Load) -> None:
+    with pytest.raises(KeyError):
+        load_env()["NO_SUCH_SETTING"]
+
+
+def test_no_name_is_declared_twice() -> None:
+    names = [name for variable in VARIABLES for name in variable.names]
+
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("name", sorted(BY_NAME))
+def test_every_example_is_a_value_that_is_taken(name: str) -> None:
+    variable = BY_NAME[name]
+
+    if variable.example:
+        parse(variable, variable.example)
+    assert variable.secret != bool(variable.example)

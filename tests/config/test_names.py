@@ -1,0 +1,84 @@
+"""Names that mean nothing here: misspelt ones, later ones, and those of an ordinary shell."""
+
+from collections.abc import Callable
+
+import pytest
+
+from config.env.nearest import nearest
+from config.env.sections.later import LATER_NAMES
+from config.env.variables import BY_NAME
+
+Lines = Callable[..., list[str]]
+
+ORDINARY = (
+    "PATH HOME LANG LANGUAGE HOSTNAME HOSTTYPE LOGNAME USER SHELL TERM PWD OLDPWD SHLVL EDITOR "
+    "MAIL EMAIL DISPLAY TZ DEBUGINFOD_URLS SSH_AUTH_SOCK SSH_CONNECTION XDG_DATA_HOME "
+    "XDG_RUNTIME_DIR DBUS_SESSION_BUS_ADDRESS VIRTUAL_ENV PYTHONPATH DJANGO_SETTINGS_MODULE "
+    "INVOCATION_ID JOURNAL_STREAM KUBERNETES_SERVICE_HOST KUBERNETES_PORT PGHOST PGPASSWORD "
+    "POSTGRES_PASSWORD POSTGRES_USER REDIS_HOST REDIS_PORT HTTP_PROXY HTTPS_PROXY NO_PROXY "
+    "http_proxy no_proxy NODE_ENV OPENAI_API_KEY AWS_SECRET_ACCESS_KEY GITHUB_TOKEN GITHUB_ACTIONS "
+    "SMTP_HOST SMTP_PASSWORD SAML_CALLBACK_URL FORK_VIOLATION_SCORE MONGO_URI APP_TITLE "
+    "COMPOSE_PROJECT_NAME DEBIAN_FRONTEND WEB_CONCURRENCY LC_ALL LS_COLORS"
+)
+
+
+def test_an_ordinary_environment_gives_no_warning(warnings: Lines) -> None:
+    assert warnings(**dict.fromkeys(ORDINARY.split(), "x")) == []
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "meant"),
+    [
+        ("ALOW_REGISTRATION", "ALLOW_REGISTRATION"),
+        ("ALLOW_REGISTRATON", "ALLOW_REGISTRATION"),
+        ("RESEND_APIKEY", "RESEND_API_KEY"),
+        ("DATABSE_URL", "DATABASE_URL"),
+        ("TRUSTED_PROXYS", "TRUSTED_PROXIES"),
+        ("MAGICLINK_EXPIRY", "MAGIC_LINK_EXPIRY"),
+        ("MIN_PASSWORT_LENGTH", "MIN_PASSWORD_LENGTH"),
+        ("LDAP_URI", "LDAP_URL"),
+    ],
+)
+def test_a_misspelt_name_is_told_with_the_nearest(
+    warnings: Lines, misspelt: str, meant: str
+) -> None:
+    assert warnings(**{misspelt: "x"}) == [
+        f"{misspelt}: is unknown. Fix: did you mean {meant}? Write that, or remove it."
+    ]
+
+
+def test_a_lower_case_name_counts_in_the_file_alone(warnings: Lines) -> None:
+    assert warnings("allow_registration=false\n") == [
+        (
+            "allow_registration: is unknown. Fix: did you mean ALLOW_REGISTRATION? "
+            "Write that, or remove it."
+        )
+    ]
+    assert warnings("", allow_registration="false") == []
+
+
+def test_a_later_name_is_understood_without_effect(warnings: Lines) -> None:
+    assert warnings(LDAP_URL="ldaps://directory.example.com") == [
+        (
+            "LDAP_URL: is understood (sign-in through LDAP), but this version does not act on it. "
+            "Fix: leave it for a later version."
+        )
+    ]
+
+
+def test_a_later_name_without_a_value_is_quiet(warnings: Lines) -> None:
+    assert warnings(GOOGLE_CLIENT_ID="") == []
+
+
+def test_the_providers_of_a_list_are_understood(warnings: Lines) -> None:
+    assert len(warnings(AUTH_ZITADEL_CLIENT_ID="x", AUTH_OKTA_LABEL="y")) == 2
+
+
+def test_no_name_is_both_effective_and_later() -> None:
+    effective = {name for variable in BY_NAME.values() for name in variable.names}
+
+    assert effective & set(LATER_NAMES) == set()
+
+
+def test_short_names_are_not_guessed_at() -> None:
+    assert nearest("PROT", ["PORT"], is_ours=True) == ""

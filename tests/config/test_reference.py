@@ -1,0 +1,79 @@
+"""The generated pages are up to date, complete, and hold nothing that would be a fault."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from config.env.__main__ import ROOT, main
+from config.env.dotenv import parse_dotenv
+from config.env.reference import EXAMPLE, REFERENCE, pages, render_example, render_reference
+from config.env.sections.later import LATER_NAMES
+from config.env.variables import VARIABLES
+
+
+def test_the_generated_pages_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--check"]) == 0, capsys.readouterr().err
+
+
+def test_a_stale_page_is_told_by_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["--write", "--root", str(tmp_path)])
+    (tmp_path / EXAMPLE).write_text("PORT=1\n")
+
+    status = main(["--check", "--root", str(tmp_path)])
+
+    assert status == 1
+    assert capsys.readouterr().err == (
+        "Stale: .env.example. Run python -m config.env --write and commit the result.\n"
+    )
+
+
+def test_pages_that_are_missing_are_made(tmp_path: Path) -> None:
+    assert main(["--check", "--root", str(tmp_path)]) == 1
+    assert main(["--write", "--root", str(tmp_path)]) == 0
+    assert main(["--check", "--root", str(tmp_path)]) == 0
+    assert (tmp_path / REFERENCE).read_text() == pages()[REFERENCE]
+
+
+def test_every_setting_has_a_heading_and_every_name_is_there() -> None:
+    page = render_reference()
+
+    for variable in VARIABLES:
+        assert page.count(f"\n### {variable.name}\n") == 1
+        assert all(f"`{alias.name}` ({alias.origin}" in page for alias in variable.aliases)
+    assert all(f"`{name}`" in page for name in LATER_NAMES)
+
+
+def test_the_page_holds_no_table() -> None:
+    assert not [line for line in render_reference().splitlines() if line.startswith("|")]
+
+
+def test_the_example_sets_nothing_and_names_everything() -> None:
+    example = render_example()
+    lines = example.splitlines()
+
+    assert parse_dotenv(example) == ({}, [])
+    for variable in VARIABLES:
+        assert sum(line.startswith(f"#{variable.name}=") for line in lines) == 1
+        if variable.may_hold_password:
+            assert f"#{variable.name}=" in lines
+
+
+def test_help_is_whole_sentences() -> None:
+    assert [variable.name for variable in VARIABLES if not variable.help.endswith(".")] == []
+
+
+def test_the_room_needs_no_django() -> None:
+    program = (
+        "import sys, config.env, config.env.reference; "
+        "print([name for name in sys.modules if name.partition('.')[0] == 'django'])"
+    )
+
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert run.stdout == "[]\n"
