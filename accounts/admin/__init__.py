@@ -1,0 +1,1 @@
+"""The admin panel. Importing it registers the tables of accounts on accounts.admin.site.site."""

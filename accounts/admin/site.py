@@ -1,3 +1,87 @@
-from django.contrib.admin import AdminSite
+"""The admin panel's site: behind /sign-in and the one gate, with a dashboard as its index."""
 
-site = AdminSite(name="admin")
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
+
+from accounts import gates
+from accounts.admin import dashboard
+from accounts.models import User
+from accounts.roles import Role
+
+
+class GatehouseAdminSite(AdminSite):
+    """Django's admin without its own doors: no sign-in form, no password form.
+
+    Anonymous visitors go to /sign-in and come back; people below admin get the 403 page.
+    """
+
+    site_title = _("Gatehouse admin panel")
+    site_header = _("Gatehouse")
+    index_title = _("Overview")
+    site_url = "/account/"
+    index_template = "admin/index.html"
+    enable_nav_sidebar = False
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """The one gate with the floor of an admin."""
+        return _refusal(request) is None
+
+    def admin_view(
+        self, view: Callable[..., HttpResponse], cacheable: bool = False
+    ) -> Callable[..., HttpResponse]:
+        """Asks the gate before any page of the panel; answers 302 to /sign-in or 403."""
+        guarded = super().admin_view(view, cacheable)
+
+        @wraps(view)
+        def asked(request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
+            if not request.user.is_authenticated:
+                return redirect_to_login(request.get_full_path())
+            found = _refusal(request)
+            if found is not None:
+                return render(request, "errors/refused.html", {"error": found}, status=403)
+            return guarded(request, *args, **options)
+
+        return asked
+
+    def index(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The dashboard."""
+        context = dashboard.context() | (extra_context or {})
+        return super().index(request, context)
+
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The stock form would be a door without limits and second factors."""
+        return redirect_to_login(request.GET.get("next") or "/admin/")
+
+    def logout(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return redirect("account_logout")
+
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return redirect("accounts:change-password")
+
+    def password_change_done(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return redirect("accounts:profile")
+
+
+def _refusal(request: HttpRequest) -> gates.Refusal | None:
+    user = request.user if isinstance(request.user, User) else None
+    return gates.refusal(user, floor=Role.ADMIN)
+
+
+site = GatehouseAdminSite(name="admin")
