@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-PROCESSES, THREADS = 4, 8
+PROCESSES, THREADS = 2, 6
 TIMEOUT_SECONDS = 60
 
 
