@@ -100,8 +100,7 @@ def test_two_secrets_of_one_setting_are_a_fault_without_their_values(faults: Lin
     assert lines == [
         (
             "NEXT_AUTH_SECRET: differs from AUTH_SECRET, which is another name of the same "
-            "setting. "
-            "Fix: remove one of them."
+            "setting. Fix: remove one of them."
         )
     ]
 
@@ -143,8 +142,7 @@ def test_every_fault_is_told_at_once(faults: Lines) -> None:
         ),
         (
             "TRUST_PROXY: 'true' is not a whole number. Fix: write how many proxies stand in front "
-            "of "
-            "this server, 0 to 10, for example 1."
+            "of this server, 0 to 10, for example 1."
         ),
         (
             "ALLOW_REGISTRATION: 'maybe' is neither true nor false. Fix: write true or false, for "
@@ -156,8 +154,8 @@ def test_every_fault_is_told_at_once(faults: Lines) -> None:
         ),
         (
             "MAGIC_LINK_EXPIRY: 'minutes' is not a unit. Fix: write a number with a unit (500ms, "
-            "30s, "
-            "15m, 24h, 30d, 1w) or a sum such as 1000 * 60 * 15, for example MAGIC_LINK_EXPIRY=5m."
+            "30s, 15m, 24h, 30d, 1w) or a sum such as 1000 * 60 * 15, for example "
+            "MAGIC_LINK_EXPIRY=5m."
         ),
         (
             "DEFAULT_OWNER_EMAIL: 'nobody' is not an email address. Fix: write one address, for "
@@ -188,8 +186,7 @@ def test_networks_go_before_a_number_of_proxies(warnings: Lines) -> None:
     assert warnings(TRUSTED_PROXIES="10.0.0.0/8", TRUST_PROXY="1") == [
         (
             "TRUST_PROXY: has no effect, because TRUSTED_PROXIES goes before it. Fix: remove one "
-            "of "
-            "them."
+            "of them."
         )
     ]
 
@@ -263,8 +260,7 @@ def test_a_missing_file_of_a_secret_is_a_fault(faults: Lines, tmp_path: Path) ->
     assert faults(EMAIL_PASSWORD_FILE=str(path)) == [
         (
             f"EMAIL_PASSWORD: is to be read from the file {path}, which cannot be read (No such "
-            f"file "
-            "or directory). Fix: mend EMAIL_PASSWORD_FILE or the file's permissions."
+            "file or directory). Fix: mend EMAIL_PASSWORD_FILE or the file's permissions."
         )
     ]
 

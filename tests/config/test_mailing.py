@@ -79,8 +79,7 @@ def test_no_secret_is_shown(load_env: Load) -> None:
             {"RESEND_API_KEY": "re_1"},
             (
                 "RESEND_EMAIL: is missing while RESEND_API_KEY is set. Fix: set it to the sender, "
-                "for "
-                "example RESEND_EMAIL=gate@example.com."
+                "for example RESEND_EMAIL=gate@example.com."
             ),
         ),
         (
@@ -108,16 +107,14 @@ def test_no_secret_is_shown(load_env: Load) -> None:
             {"EMAIL_SERVICE": "gmail", "EMAIL_FROM": "gate@example.com"},
             (
                 "EMAIL_SERVICE: needs EMAIL_USERNAME and EMAIL_PASSWORD, which are missing. Fix: "
-                "set "
-                "both."
+                "set both."
             ),
         ),
         (
             {**SMTP, "EMAIL_FROM": "Gate <gate@example.com>, other@example.com"},
             (
                 "EMAIL_FROM: 'Gate <gate@example.com>, other@example.com' is not a sender. Fix: "
-                "write "
-                "name@example.com or Name <name@example.com>, for example "
+                "write name@example.com or Name <name@example.com>, for example "
                 "EMAIL_FROM=gate@example.com."
             ),
         ),

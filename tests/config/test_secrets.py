@@ -111,8 +111,7 @@ def test_an_encryption_key_of_another_length_is_refused(faults: Lines) -> None:
     assert faults(ENCRYPTION_KEY=STRONG) == [
         (
             "ENCRYPTION_KEY: is neither 32 bytes in base64 nor 64 hexadecimal digits. Fix: remove "
-            "it "
-            "to have one generated, or write what `openssl rand -base64 32` prints."
+            "it to have one generated, or write what `openssl rand -base64 32` prints."
         )
     ]
 
