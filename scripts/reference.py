@@ -1,0 +1,74 @@
+"""docs/reference/commands.md, made from what every command says with --help.
+
+`python -m scripts.reference` writes the page; `--check` exits 1 when it is out of date.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "commands.md"
+OURS = ("config", "sso", "api", "magiclinks", "moderation", "accounts")
+SHARED = {"--version", "--settings", "--pythonpath", "--traceback", "--verbosity", "--help"}
+SHARED |= {"--no-color", "--force-color", "--skip-checks"}
+INTRODUCTION = """\
+# Commands
+
+Run them as `.venv/bin/python manage.py COMMAND`, with the same environment as the server. Every
+command works with registration closed, exits non-zero when it did nothing, and asks before it
+destroys. This page is made by `make docs` from what each command says with `--help`.
+"""
+
+
+def render() -> str:
+    """The whole page."""
+    # Help has no use for real data, and must not make any in the data folder of an instance.
+    os.environ["DATA_DIR"] = tempfile.mkdtemp(prefix="gatehouse-reference-")
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+    import django
+    from django.core.management import get_commands, load_command_class
+
+    django.setup()
+    apps = get_commands()
+    parts = [INTRODUCTION]
+    for name in sorted(name for name, app in apps.items() if app in OURS):
+        command = load_command_class(apps[name], name)
+        parser = command.create_parser("manage.py", name)
+        lines = [line for action in parser._actions if (line := describe(action))]
+        parts.append("\n".join([f"\n## {name}", "", str(command.help), "", *lines, ""]))
+    return "".join(parts).replace("\n\n\n", "\n\n")
+
+
+def describe(action: argparse.Action) -> str:
+    """One argument as a list item; "" for those that every Django command has.
+
+    Not argparse's own text, which differs between versions of Python.
+    """
+    if SHARED & set(action.option_strings):
+        return ""
+    values = "|".join(map(str, action.choices or ())) or str(action.metavar or "")
+    if action.option_strings:
+        takes_value = action.nargs != 0
+        value = f" {values or action.dest.upper()}" if takes_value else ""
+        name = f"`{action.option_strings[-1]}{value}`"
+    else:
+        name = f"`{(action.metavar or action.dest).upper()}`"
+    return f"- {name}: {action.help}" if action.help else f"- {name}"
+
+
+def main() -> int:
+    """Write, or with --check compare; 1 when the page differs."""
+    page = render()
+    if "--check" in sys.argv[1:]:
+        return int(not PAGE.exists() or PAGE.read_text() != page)
+    PAGE.parent.mkdir(parents=True, exist_ok=True)
+    PAGE.write_text(page)
+    print(f"wrote {PAGE.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""One staircase: config -> sso -> api -> {magiclinks | moderation} -> accounts -> Django."""
+
+import pytest
+
+from tests.architecture.sources import APPS, Import, imports, modules
+
+# An app may import the apps named here and itself. The picture in docs/architecture.md.
+MAY_IMPORT = {
+    "config": {"sso", "api", "magiclinks", "moderation", "accounts"},
+    "sso": {"api", "magiclinks", "moderation", "accounts"},
+    "api": {"magiclinks", "moderation", "accounts"},
+    "magiclinks": {"accounts"},
+    "moderation": {"accounts"},
+    "accounts": set(),
+}
+# Inside an app: what answers people, then services, then models, then pure modules.
+TOP = {"views", "admin", "management", "urls"}
+# No database, no settings, no clock of Django: rules that a table can test.
+PURE = {
+    "accounts.actors",
+    "accounts.addresses",
+    "accounts.errors",
+    "accounts.roles",
+    "accounts.tokens",
+    "accounts.uuids",
+    "config.env",
+}
+IMPURE_LIBRARIES = ("django.conf", "django.db", "django.core.cache", "django.contrib", "allauth")
+ALL = list(imports())
+
+
+def _layer(module: str) -> str:
+    return module.partition(".")[2].partition(".")[0]
+
+
+def _is_pure(module: str) -> bool:
+    return any(module == pure or module.startswith(f"{pure}.") for pure in PURE)
+
+
+def _known(name: str) -> str | None:
+    """The first-party module that this imported name lies in."""
+    names = {module for module, _file in modules()}
+    while name and name not in names:
+        name = name.rpartition(".")[0]
+    return name or None
+
+
+FIRST_PARTY: list[Import] = [
+    Import(found.importer, known, found.line, found.hidden)
+    for found in ALL
+    if found.imported.partition(".")[0] in APPS and (known := _known(found.imported))
+]
+
+
+def test_no_app_imports_upward() -> None:
+    wrong = [
+        str(found)
+        for found in FIRST_PARTY
+        if (importer := found.importer.partition(".")[0]) != (imported := _app(found))
+        and imported not in MAY_IMPORT[importer]
+    ]
+
+    assert wrong == []
+
+
+def _app(found: Import) -> str:
+    return found.imported.partition(".")[0]
+
+
+def test_no_pair_of_apps_imports_each_other() -> None:
+    pairs = {(found.importer.partition(".")[0], _app(found)) for found in FIRST_PARTY}
+
+    assert {pair for pair in pairs if pair[0] < pair[1] and pair[::-1] in pairs} == set()
+
+
+def test_nothing_below_imports_what_answers_people() -> None:
+    wrong = [
+        str(found)
+        for found in FIRST_PARTY
+        if _app(found) == found.importer.partition(".")[0] != "config"
+        and _layer(found.imported) in TOP
+        and _layer(found.importer) not in TOP
+        # The app's start-up may fetch what registers itself.
+        and _layer(found.importer) != "apps"
+    ]
+
+    assert wrong == []
+
+
+def test_models_know_no_service_and_no_page() -> None:
+    models = [found for found in FIRST_PARTY if _layer(found.importer) == "models"]
+    wrong = [str(found) for found in models if _layer(found.imported) in TOP | {"services"}]
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("module", sorted(PURE))
+def test_pure_modules_know_no_database_and_no_settings(module: str) -> None:
+    wrong = [
+        str(found)
+        for found in ALL
+        if (found.importer == module or found.importer.startswith(f"{module}."))
+        and (
+            found.imported.startswith(IMPURE_LIBRARIES)
+            or (found.imported.startswith(APPS) and not _is_pure(_known(found.imported) or ""))
+        )
+        # `from accounts import addresses` names the empty package as well.
+        and found.imported not in APPS
+    ]
+
+    assert wrong == []
+
+
+def test_no_first_party_import_hides_in_a_function() -> None:
+    assert [str(found) for found in FIRST_PARTY if found.hidden] == []
