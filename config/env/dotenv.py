@@ -5,8 +5,8 @@ Understood: `export NAME=value`, comment lines, ` # comment` after a bare value,
 """
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from config.env.problems import Problem
 
@@ -20,8 +20,7 @@ _ESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One value of the file; `number` is the line on which it starts, from 1."""
 
     name: str

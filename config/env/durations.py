@@ -10,7 +10,6 @@ A sum without any unit is in the variable's bare unit: milliseconds where LibreC
 """
 
 import re
-from dataclasses import dataclass, field
 from datetime import timedelta
 from fractions import Fraction
 from typing import Literal, NamedTuple
@@ -56,8 +55,7 @@ class Amount(NamedTuple):
     is_time: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A number, with its unit if it has one, or one sign."""
 
     text: str
@@ -125,13 +123,13 @@ def _token(match: re.Match[str]) -> Token:
     return Token(match[0].strip(), Amount(size, bool(unit)))
 
 
-@dataclass(slots=True)
 class _Reader:
     """Recursive descent over the tokens; `depth` bounds how deep it may go."""
 
-    tokens: list[Token]
-    position: int = field(default=0)
-    depth: int = field(default=0)
+    def __init__(self, tokens: list[Token]) -> None:
+        self.tokens = tokens
+        self.position = 0
+        self.depth = 0
 
     def read(self) -> Amount:
         amount = self._sum()

@@ -34,12 +34,12 @@ class Resolved:
     alias: Alias | None = None
 
 
-@dataclass(slots=True)
 class Findings:
     """What was found wrong so far; `errors` stop the start."""
 
-    errors: list[Problem] = field(default_factory=list)
-    warnings: list[Problem] = field(default_factory=list)
+    def __init__(self, errors: list[Problem]) -> None:
+        self.errors = errors
+        self.warnings: list[Problem] = []
 
 
 def resolve(variable: Variable, layers: tuple[Layer, ...], found: Findings) -> Resolved | None:

@@ -4,11 +4,10 @@ Each becomes a Variable when what it governs is built. Until then a value gives 
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class LaterGroup:
+class LaterGroup(NamedTuple):
     """Names of one thing that this version does not do."""
 
     purpose: str

@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from accounts.addresses import AddressError, parse_email
 from config.env.declare import Kind, Section, Variable
@@ -13,8 +12,7 @@ _SENDER = re.compile(r'(?:"(?P<quoted>[^"<>]*)"|(?P<name>[^"<>]*?))\s*<(?P<addre
 _SPECIAL = re.compile(r'[][()<>@,;:\\".]')
 
 
-@dataclass(frozen=True, slots=True)
-class Preset:
+class Preset(NamedTuple):
     """The SMTP server of a known mail service; the port follows the encryption."""
 
     host: str
