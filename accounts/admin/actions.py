@@ -63,5 +63,5 @@ def _as_get(request: HttpRequest) -> HttpRequest:
     asked = copy(request)
     asked.resolver_match = request.resolver_match
     asked.method = "GET"
-    asked.POST = QueryDict()  # type: ignore[assignment]  # the stubs want their immutable twin
+    asked.POST = QueryDict()
     return asked

@@ -1,0 +1,150 @@
+"""Bulk actions of the user list. Each leaves out whom the operator may not manage and says so."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin import ModelAdmin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts.admin.actions import PANEL_MAXIMUM, Action, render_with_panel
+from accounts.admin.base import panel_actor
+from accounts.admin.user_acts import (
+    ACTS,
+    Tally,
+    act_on_each,
+    delete,
+    sign_out_if_ended,
+    start_reset,
+)
+from accounts.admin.user_forms import ChooseRoleForm
+from accounts.models import User
+from accounts.services.users import change_role
+
+BULK_MAXIMUM = 500
+CONFIRMED = "confirmed"
+Body = Callable[["ModelAdmin[User]", HttpRequest, list[User]], HttpResponse | None]
+
+
+def _action(name: str, description: Any, *, permission: str, maximum: int, body: Body) -> Action:
+    """A function as ModelAdmin wants it, which refuses more than `maximum` people at once."""
+
+    def action(
+        modeladmin: "ModelAdmin[User]", request: HttpRequest, queryset: "QuerySet[User]"
+    ) -> HttpResponse | None:
+        people = list(queryset[: maximum + 1])
+        if len(people) > maximum:
+            text = _("Nothing was changed: choose at most %(maximum)d people at once.")
+            messages.warning(request, text % {"maximum": maximum})
+            return None
+        return body(modeladmin, request, people)
+
+    action.__name__ = name
+    action.short_description = description  # type: ignore[attr-defined]  # Django's own way
+    action.allowed_permissions = [permission]  # type: ignore[attr-defined]
+    return action
+
+
+def _report(request: HttpRequest, tally: Tally) -> None:
+    """Tell the operator, in a session that is still alive."""
+    sign_out_if_ended(request)
+    level = messages.WARNING if tally.skipped else messages.SUCCESS
+    messages.add_message(request, level, str(tally))
+
+
+def _simple(name: str) -> Action:
+    act = ACTS[name]
+
+    def body(_admin: "ModelAdmin[User]", request: HttpRequest, people: list[User]) -> None:
+        _report(request, act_on_each(panel_actor(request), people, act.run))
+
+    function = f"{name.replace('-', '_')}_people"
+    return _action(function, act.bulk_label, permission="change", maximum=BULK_MAXIMUM, body=body)
+
+
+def _ask(
+    modeladmin: "ModelAdmin[User]", request: HttpRequest, template: str, context: dict[str, Any]
+) -> HttpResponse:
+    """The page between choosing an action and doing it; it names the people once more."""
+    opts = modeladmin.opts
+    common = modeladmin.admin_site.each_context(request) | {
+        "opts": opts,
+        "media": modeladmin.media,
+        "checkbox_name": ACTION_CHECKBOX_NAME,
+        "confirmed_name": CONFIRMED,
+        "action_name": request.POST.get("action", ""),
+    }
+    return TemplateResponse(request, template, common | context)
+
+
+def _change_role(
+    modeladmin: "ModelAdmin[User]", request: HttpRequest, people: list[User]
+) -> HttpResponse | None:
+    actor = panel_actor(request)
+    is_answer = CONFIRMED in request.POST
+    form = ChooseRoleForm(request.POST if is_answer else None, actor=actor)
+    if not is_answer or not form.is_valid():
+        context = {"title": _("Change role"), "people": people, "form": form}
+        return _ask(modeladmin, request, "admin/accounts/user/choose_role.html", context)
+    role = form.cleaned_data["role"]
+
+    def give(giver: User, person: User) -> User:
+        return change_role(actor=giver, user=person, role=role)
+
+    _report(request, act_on_each(actor, people, give))
+    return None
+
+
+def _start_resets(
+    modeladmin: "ModelAdmin[User]", request: HttpRequest, people: list[User]
+) -> HttpResponse | None:
+    tally = act_on_each(panel_actor(request), people, start_reset)
+    _report(request, tally)
+    if not tally.results:
+        return None
+    rows = [{"person": person, "link": link} for person, link in tally.results]
+    template = "admin/accounts/user/reset_links.html"
+    return render_with_panel(modeladmin, request, template, {"rows": rows})
+
+
+def _delete(
+    modeladmin: "ModelAdmin[User]", request: HttpRequest, people: list[User]
+) -> HttpResponse | None:
+    if CONFIRMED not in request.POST:
+        _lines, counts, _lacking, _protected = modeladmin.get_deleted_objects(people, request)
+        context = {"title": _("Delete people"), "people": people, "counts": counts.items()}
+        return _ask(modeladmin, request, "admin/accounts/user/delete_people.html", context)
+    _report(request, act_on_each(panel_actor(request), people, delete))
+    return None
+
+
+BULK_ACTIONS: tuple[Action, ...] = (
+    _action(
+        "change_role_of_people",
+        gettext_lazy("Change role"),
+        permission="change",
+        maximum=BULK_MAXIMUM,
+        body=_change_role,
+    ),
+    _action(
+        "start_reset_of_people",
+        gettext_lazy("Start password reset"),
+        permission="change",
+        maximum=PANEL_MAXIMUM,
+        body=_start_resets,
+    ),
+    *(_simple(name) for name in ACTS),
+    # Django's name for it, so that its own, which asks nobody about rank, stays away.
+    _action(
+        "delete_selected",
+        gettext_lazy("Delete"),
+        permission="delete",
+        maximum=BULK_MAXIMUM,
+        body=_delete,
+    ),
+)

@@ -1,0 +1,145 @@
+"""The state of an account in one word, and the filters beside the user list."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from django.contrib.admin import ModelAdmin, SimpleListFilter
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import ROLE_LABELS, User
+from accounts.roles import Role
+
+Choices = list[tuple[str, Any]]
+
+
+class State(StrEnum):
+    """What stands between the person and the house; the first that applies, in this order."""
+
+    NOT_SET_UP = "not-set-up"
+    DISABLED = "disabled"
+    NO_ACCESS = "no-access"
+    ACTIVE = "active"
+
+
+STATE_LABELS: dict[State, Any] = {
+    State.ACTIVE: _("Active"),
+    State.DISABLED: _("Disabled"),
+    State.NO_ACCESS: _("No access"),
+    State.NOT_SET_UP: _("Not set up yet"),
+}
+_IN_STATE: dict[str, Q] = {
+    State.NOT_SET_UP: Q(is_claimed=False),
+    State.DISABLED: Q(is_claimed=True, is_active=False),
+    State.NO_ACCESS: Q(is_claimed=True, is_active=True, role=Role.NONE),
+    State.ACTIVE: Q(is_claimed=True, is_active=True) & ~Q(role=Role.NONE),
+}
+
+
+def state_of(user: User) -> State:
+    """The state of one account; the same rule as the filter's."""
+    if not user.is_claimed:
+        return State.NOT_SET_UP
+    if not user.is_active:
+        return State.DISABLED
+    return State.NO_ACCESS if user.role == Role.NONE else State.ACTIVE
+
+
+class ChoiceFilter(SimpleListFilter):
+    """A filter by a fixed list of conditions; a value that is not in the list filters nothing."""
+
+    def conditions(self) -> dict[str, Q]:
+        """value in the address -> condition."""
+        raise NotImplementedError
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
+        condition = self.conditions().get(self.value() or "")
+        return queryset if condition is None else queryset.filter(condition)
+
+
+class RoleFilter(ChoiceFilter):
+    title = _("role")
+    parameter_name = "role"
+
+    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[User]") -> Choices:
+        return list(ROLE_LABELS)
+
+    def conditions(self) -> dict[str, Q]:
+        return {role.value: Q(role=role.value) for role in Role}
+
+
+class StateFilter(ChoiceFilter):
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[User]") -> Choices:
+        return [(state.value, label) for state, label in STATE_LABELS.items()]
+
+    def conditions(self) -> dict[str, Q]:
+        return _IN_STATE
+
+
+class VerifiedFilter(ChoiceFilter):
+    title = _("address verified")
+    parameter_name = "verified"
+
+    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[User]") -> Choices:
+        return [("yes", _("Yes")), ("no", _("No"))]
+
+    def conditions(self) -> dict[str, Q]:
+        return {"yes": ~Q(email_verified_at=None), "no": Q(email_verified_at=None)}
+
+
+def _start_of_today() -> datetime:
+    return timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _days_ago(days: int) -> Callable[[], datetime]:
+    return lambda: timezone.now() - timedelta(days=days)
+
+
+class SinceFilter(ChoiceFilter):
+    """How long ago a moment is. The spans hold each other: 30 days include today."""
+
+    field: ClassVar[str]
+    starts: ClassVar[dict[str, Callable[[], datetime]]] = {
+        "today": _start_of_today,
+        "7": _days_ago(7),
+        "30": _days_ago(30),
+        "90": _days_ago(90),
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[User]") -> Choices:
+        return [
+            ("today", _("Today")),
+            ("7", _("Last 7 days")),
+            ("30", _("Last 30 days")),
+            ("90", _("Last 90 days")),
+            ("longer", _("Longer ago")),
+        ]
+
+    def conditions(self) -> dict[str, Q]:
+        since = {key: Q(**{f"{self.field}__gte": start()}) for key, start in self.starts.items()}
+        return since | {"longer": Q(**{f"{self.field}__lt": self.starts["90"]()})}
+
+
+class LastSignInFilter(SinceFilter):
+    title = _("last sign-in")
+    parameter_name = "signed-in"
+    field = "last_login"
+
+    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[User]") -> Choices:
+        return [*super().lookups(request, model_admin), ("never", _("Never"))]
+
+    def conditions(self) -> dict[str, Q]:
+        return super().conditions() | {"never": Q(last_login=None)}
+
+
+class CreatedFilter(SinceFilter):
+    title = _("created")
+    parameter_name = "created"
+    field = "created_at"

@@ -1,0 +1,246 @@
+"""The user list and the page of one person. Every write is a call of accounts.services."""
+
+from typing import Any, cast
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts.admin import user_pages
+from accounts.admin.actions import Action, user_actions
+from accounts.admin.base import SEARCH_MAX_LENGTH, PanelAdmin, panel_actor
+from accounts.admin.cells import moment
+from accounts.admin.site import site
+from accounts.admin.user_acts import plain_message, sign_out_if_ended
+from accounts.admin.user_bulk import BULK_ACTIONS
+from accounts.admin.user_filters import (
+    STATE_LABELS,
+    CreatedFilter,
+    LastSignInFilter,
+    RoleFilter,
+    StateFilter,
+    VerifiedFilter,
+    state_of,
+)
+from accounts.admin.user_forms import AddUserForm, PersonForm
+from accounts.errors import GatehouseError
+from accounts.models import User, UserQuerySet
+from accounts.services import users
+from accounts.services.users import Profile
+
+EDITABLE = ("email", "name", "username", "role")
+FACTS = ("state", "verified_at", "last_sign_in", "created", "id")
+
+
+@admin.register(User, site=site)
+class UserAdmin(PanelAdmin):
+    """All people, whoever looks; only those of lower rank can be changed or deleted."""
+
+    list_display = ("person", "role_name", "state", "verified", "last_sign_in", "created")
+    list_display_links = ("person",)
+    list_filter = (RoleFilter, StateFilter, VerifiedFilter, LastSignInFilter, CreatedFilter)
+    search_fields = ("email", "username", "name")
+    search_help_text = gettext_lazy("Part of an address, a name or a user name, or a whole id")
+    ordering = ("-id",)
+    sortable_by = ()
+    title = gettext_lazy("People")
+
+    # The list
+
+    @property
+    def actions(self) -> list[Action]:  # type: ignore[override]  # read anew: apps add theirs later
+        return [*BULK_ACTIONS, *user_actions().values()]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[User], search_term: str
+    ) -> tuple[QuerySet[User], bool]:
+        """Parts of address, user name or name; a whole id finds that one person."""
+        text = search_term.strip()[:SEARCH_MAX_LENGTH]
+        if "\x00" in text:
+            return queryset.none(), False
+        key = _as_uuid(text)
+        if key is not None:
+            return queryset.filter(pk=key), False
+        return cast("UserQuerySet", queryset).search(text), False
+
+    def response_action(  # type: ignore[override]  # the stubs follow a later Django
+        self, request: HttpRequest, queryset: QuerySet[User]
+    ) -> HttpResponse | None:
+        """Refuses ticks that are no ids, which Django would hand to the database."""
+        if not all(_as_uuid(key) for key in request.POST.getlist(ACTION_CHECKBOX_NAME)):
+            messages.warning(request, _("Nothing was changed: please tick people of the list."))
+            return None
+        return super().response_action(request, queryset)
+
+    @admin.display(description=gettext_lazy("person"))
+    def person(self, user: User) -> SafeString:
+        return format_html(
+            "<strong>{}</strong><br>{}{}",
+            user.name or user.email,
+            user.email if user.name else "",
+            f" · {user.username}" if user.username else "",
+        )
+
+    @admin.display(description=gettext_lazy("role"))
+    def role_name(self, user: User) -> str:
+        return str(user.get_role_display())
+
+    @admin.display(description=gettext_lazy("state"))
+    def state(self, user: User) -> SafeString:
+        found = state_of(user)
+        return format_html('<span class="state state-{}">{}</span>', found, STATE_LABELS[found])
+
+    @admin.display(description=gettext_lazy("verified"), boolean=True)
+    def verified(self, user: User) -> bool:
+        return user.is_verified
+
+    @admin.display(description=gettext_lazy("address verified"))
+    def verified_at(self, user: User) -> str:
+        return moment(user.email_verified_at, empty=_("No"))
+
+    @admin.display(description=gettext_lazy("last sign-in"))
+    def last_sign_in(self, user: User) -> str:
+        return moment(user.last_login, empty=_("Never"))
+
+    @admin.display(description=gettext_lazy("created"))
+    def created(self, user: User) -> str:
+        return moment(user.created_at)
+
+    # Who may
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """An operator, and for one person: is his rank lower?"""
+        return super().has_change_permission(request, obj) and (
+            obj is None or panel_actor(request).can_manage(obj)
+        )
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and (
+            obj is None or panel_actor(request).can_manage(obj)
+        )
+
+    # The page of one person
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*user_pages.urls(self), *super().get_urls()]
+
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        if obj is None:
+            fields = {"fields": (*EDITABLE, "vouched"), "description": _ADD_HELP}
+            return [(None, fields)]
+        return [(None, {"fields": EDITABLE}), (_("Facts"), {"fields": FACTS})]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Facts; and the own address, which is changed on the account page with a proof."""
+        if obj is None:
+            return ()
+        is_self = obj.pk == panel_actor(request).pk
+        return (*FACTS, "email") if is_self else FACTS
+
+    def get_form(
+        self, request: HttpRequest, obj: User | None = None, change: bool = False, **options: Any
+    ) -> Any:
+        """A form class of this request alone, so that it can hold the operator."""
+        options["form"] = PersonForm if change else AddUserForm
+        form: Any = super().get_form(request, obj, change, **options)
+        form.actor = panel_actor(request)
+        form.refusal = getattr(request, "gatehouse_refusal", None)
+        return form
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        person = self.get_object(request, object_id)
+        beside = user_pages.page_context(panel_actor(request), person) if person else {}
+        return super().change_view(request, object_id, form_url, beside | (extra_context or {}))
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """What a service refuses is undone as a whole, and the form says why."""
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except GatehouseError as error:
+            request.gatehouse_refusal = error  # type: ignore[attr-defined]  # read by get_form()
+            return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def save_model(self, request: HttpRequest, obj: User, form: PersonForm, change: bool) -> None:
+        """Hand what was typed to the services. Raises what they raise; see changeform_view()."""
+        actor = panel_actor(request)
+        if change:
+            _edit(actor, obj, form)
+            sign_out_if_ended(request)
+            return
+        typed = form.cleaned_data
+        made = users.create_user(
+            actor=actor,
+            email=typed["email"],
+            role=typed["role"],
+            name=typed["name"],
+            username=typed["username"] or None,
+            verified=typed["vouched"],
+        )
+        obj.pk, obj.email = made.pk, made.email
+
+    # Deletion
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Names and counts of what goes; who may is asked of accounts.roles, not of each table."""
+        lines, counts = user_pages.what_goes(list(objs))
+        return lines, counts, set(), []
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except GatehouseError as error:
+            messages.error(request, plain_message(error))
+            return redirect("admin:accounts_user_change", object_id)
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        users.delete_user(actor=panel_actor(request), user=obj)
+        sign_out_if_ended(request)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for person in queryset:
+            users.delete_user(actor=panel_actor(request), user=person)
+
+
+_ADD_HELP = gettext_lazy(
+    "No password is set here. Afterwards tick the person in the list and choose "
+    "“Get email login URL”, or start a password reset on the person's page, and hand the link over."
+)
+
+
+def _edit(actor: User, person: User, form: PersonForm) -> None:
+    """Only what was changed goes to the services, so that the audit log names just that."""
+    changed = {name: form.cleaned_data[name] for name in form.changed_data}
+    role = changed.pop("role", None)
+    if changed:
+        users.edit_profile(actor=actor, user=person, profile=Profile(**changed))
+    if role is not None:
+        users.change_role(actor=actor, user=person, role=role)
+
+
+def _as_uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
