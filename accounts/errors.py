@@ -55,6 +55,11 @@ class RecordInvalid(GatehouseError):
         first = "; ".join(f"{name}: {' '.join(texts)}" for name, texts in errors.items())
         super().__init__(message or first)
 
+    @property
+    def sentences(self) -> str:
+        """The messages alone, for places that show no field names."""
+        return " ".join(text for texts in self.errors.values() for text in texts)
+
 
 class BadCredentials(GatehouseError):
     """Wrong email or password; the same for an unknown account (ASVS 6.3.8)."""
@@ -65,9 +70,13 @@ class BadCredentials(GatehouseError):
 
 
 class TokenInvalid(GatehouseError):
-    """A single-use secret that is unknown, replaced, used, or of another purpose."""
+    """A single-use secret that is unknown, replaced, used, or of another purpose.
+
+    notice: what the sign-in page tells whoever came with it.
+    """
 
     code = "token_invalid"
+    notice = "link-unknown"
     status = 401
     default_message = _("This link is not valid any more.")
 
@@ -76,6 +85,7 @@ class TokenExpired(TokenInvalid):
     """A single-use secret past its end."""
 
     code = "token_expired"
+    notice = "link-expired"
     default_message = _("This link has expired.")
 
 

@@ -119,6 +119,18 @@ def _handle_sign_up(row: AddressRequest, details: dict[str, Any]) -> None:
     mail_verification(user, binding=row.binding, language=row.language)
 
 
+def open_account(email: str) -> User | None:
+    """An unverified account for an address that asks for a link; None when registration is closed.
+
+    It has no password; redeeming the link proves the address.
+    """
+    if not settings.ALLOW_REGISTRATION or not addresses.is_allowed(email, settings.ALLOWED_EMAILS):
+        return None
+    user = _new_user(email, "", make_password(None))
+    user.role = settings.DEFAULT_ROLE
+    return save_new(user, actor=None, source="magic-link")
+
+
 def _new_user(email: str, name: str, password_hash: str) -> User:
     return User(email=email, name=" ".join(name.split())[:150], password=password_hash)
 

@@ -152,8 +152,7 @@ def verify_email(request: HttpRequest, token: str) -> HttpResponse:
             page = "accounts:profile" if request.user.is_authenticated else "account_login"
             return redirect_with_notice(page, "email-verified")
     except TokenInvalid as error:
-        notice = "link-expired" if error.code == "token_expired" else "link-unknown"
-        return redirect_with_notice("account_login", notice)
+        return redirect_with_notice("account_login", error.notice)
     except BadCredentials as error:
         form.add_error("password", error.message)
     return _form_page(request, "accounts/verify_confirm.html", form, email=row.email)

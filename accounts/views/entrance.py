@@ -176,7 +176,7 @@ def reset(request: HttpRequest, token: str) -> HttpResponse:
             reset_password(token, form.cleaned_data["password"])
             return redirect_with_notice("account_login", "password-changed")
     except TokenInvalid as error:
-        return redirect_with_notice("account_login", _notice(error))
+        return redirect_with_notice("account_login", error.notice)
     except RecordInvalid as error:
         form.add_service_errors(error)
     status = 400 if request.method == "POST" else 200
@@ -197,12 +197,9 @@ def set_up(request: HttpRequest, token: str) -> HttpResponse:
             owner = setup.claim_owner(token, details)
             return enter(request, owner, method="set_up")
     except TokenInvalid as error:
-        return redirect_with_notice("account_login", _notice(error))
+        return redirect_with_notice("account_login", error.notice)
     except RecordInvalid as error:
         form.add_service_errors(error)
     status = 400 if request.method == "POST" else 200
     return render(request, "accounts/set_up.html", {"form": form}, status=status)
 
-
-def _notice(error: TokenInvalid) -> str:
-    return "link-expired" if error.code == "token_expired" else "link-unknown"

@@ -1,0 +1,94 @@
+"""Asking for a link, and opening one."""
+
+import hmac
+
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from accounts.addresses import mask_email
+from accounts.browser import PURPOSE as BROWSER
+from accounts.browser import bind, binding_of, browser_id
+from accounts.errors import Forbidden, TokenInvalid
+from accounts.forms import LinkForm
+from accounts.limits import count_try
+from accounts.models import AddressRequest
+from accounts.services.requests import note_request
+from accounts.tokens import digest
+from accounts.views.common import enter, redirect_with_notice, safe_next, secret_page
+from magiclinks import services
+from magiclinks.models import LoginLink
+
+get_or_post = require_http_methods(["GET", "HEAD", "POST"])
+PREFETCH_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
+
+
+@get_or_post
+def ask(request: HttpRequest) -> HttpResponse:
+    """Note the wish for a link; the answer never tells whether the account exists."""
+    if not settings.ALLOW_MAGIC_LINK_LOGIN:
+        raise Forbidden
+    if request.user.is_authenticated:
+        return redirect("accounts:profile")
+    form = LinkForm(request.POST or None, initial={"next": safe_next(request)})
+    if request.method != "POST" or not form.is_valid():
+        status = 400 if request.method == "POST" else 200
+        context = {"form": form, "next": safe_next(request)}
+        return render(request, "magiclinks/request.html", context, status=status)
+    email = form.cleaned_data["email"]
+    count_try(request, "magic-link", email)
+    value = browser_id(request)
+    note_request(
+        AddressRequest.Kind.MAGIC_LINK,
+        email=email,
+        binding=digest(BROWSER, value),
+        next_url=safe_next(request),
+    )
+    context = {"email": email, "has_transport": settings.MAIL.transport != "none"}
+    response = render(request, "magiclinks/sent.html", context)
+    bind(request, response, value)
+    return response
+
+
+@secret_page
+@get_or_post
+def open_link(request: HttpRequest, token: str) -> HttpResponse:
+    """GET in the browser that asked, and POST anywhere, sign in; everything else only looks.
+
+    So neither a mail scanner nor a prefetching browser nor a stranger's link to somebody else's
+    page uses a link up or signs anybody in.
+    """
+    try:
+        link = services.find_link(token)
+        if request.method == "POST" or opens_at_once(request, link):
+            return _redeem(request, token)
+    except services.LinkRefused as error:
+        services.note_refused(error)
+        return redirect_with_notice("account_login", "link-unknown")
+    except TokenInvalid as error:
+        return redirect_with_notice("account_login", error.notice)
+    context = {"masked_email": mask_email(link.email)}
+    return render(request, "magiclinks/confirm.html", context)
+
+
+def opens_at_once(request: HttpRequest, link: LoginLink) -> bool:
+    """Is this the browser that asked, opening the link itself, and nobody else is signed in?"""
+    if request.method != "GET" or is_prefetch(request) or settings.MAGIC_LINK_CONFIRM == "always":
+        return False
+    if request.user.is_authenticated and request.user.pk != link.user_id:
+        return False
+    return bool(link.binding) and hmac.compare_digest(link.binding, binding_of(request))
+
+
+def is_prefetch(request: HttpRequest) -> bool:
+    """Does the browser say that it only loads ahead?"""
+    stated = " ".join(request.headers.get(name, "") for name in PREFETCH_HEADERS).lower()
+    return any(word in stated for word in ("prefetch", "prerender", "preview"))
+
+
+def _redeem(request: HttpRequest, token: str) -> HttpResponse:
+    with transaction.atomic():
+        link = services.redeem_link(token)
+        return enter(request, link.user, method="magic_link", next_url=link.next_url)
