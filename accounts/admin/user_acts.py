@@ -124,7 +124,7 @@ def _reason(error: GatehouseError) -> str:
         return _("last owner")
     if isinstance(error, Forbidden):
         return _("rank")
-    return plain_message(error)
+    return plain_message(error).rstrip(".")
 
 
 def plain_message(error: GatehouseError) -> str:

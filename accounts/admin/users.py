@@ -44,6 +44,7 @@ FACTS = ("state", "verified_at", "last_sign_in", "created", "id")
 class UserAdmin(PanelAdmin):
     """All people, whoever looks; only those of lower rank can be changed or deleted."""
 
+    form = PersonForm
     list_display = ("person", "role_name", "state", "verified", "last_sign_in", "created")
     list_display_links = ("person",)
     list_filter = (RoleFilter, StateFilter, VerifiedFilter, LastSignInFilter, CreatedFilter)
@@ -149,7 +150,8 @@ class UserAdmin(PanelAdmin):
         self, request: HttpRequest, obj: User | None = None, change: bool = False, **options: Any
     ) -> Any:
         """A form class of this request alone, so that it can hold the operator."""
-        options["form"] = PersonForm if change else AddUserForm
+        if not change:
+            options["form"] = AddUserForm
         form: Any = super().get_form(request, obj, change, **options)
         form.actor = panel_actor(request)
         form.refusal = getattr(request, "gatehouse_refusal", None)

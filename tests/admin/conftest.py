@@ -1,0 +1,54 @@
+"""What tests of the panel share: a browser by role, and the panel's forms filled in as shown."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+
+from accounts.models import User
+
+LIST = "/admin/accounts/user/"
+MakeUser = Callable[..., User]
+BrowserOf = Callable[..., Client]
+
+
+def page_of(person: User, name: str = "change") -> str:
+    """Address of a page or button of one person."""
+    return f"{LIST}{person.pk}/{name}/"
+
+
+def edited(person: User, **changes: Any) -> dict[str, Any]:
+    """The edit form as the page shows it, with some fields typed over."""
+    shown = {
+        "email": person.email,
+        "name": person.name,
+        "username": person.username or "",
+        "role": person.role,
+    }
+    return shown | changes
+
+
+def bulk(client: Client, action: str, people: list[User], **more: Any) -> HttpResponse:
+    """Tick people in the list and run an action; confirmed="yes" answers its page in between."""
+    ticked = {"action": action, "_selected_action": [str(person.pk) for person in people]}
+    return client.post(LIST, ticked | ({} if "confirmed" in more else {"index": "0"}) | more)
+
+
+def notices(client: Client) -> list[str]:
+    """The messages that the next page of the panel shows."""
+    return [str(message) for message in client.get(LIST).context["messages"]]
+
+
+@pytest.fixture
+def as_role(make_user: MakeUser, browser_of: BrowserOf) -> Callable[[str], tuple[Client, User]]:
+    """as_role("admin") -> (signed-in browser, its user); "stranger" has a user who is nobody's."""
+
+    def enter(role: str) -> tuple[Client, User]:
+        if role == "stranger":
+            return Client(), User(email="stranger@example.com")
+        operator = make_user(role, f"operator-{role}@example.com")
+        return browser_of(operator), operator
+
+    return enter

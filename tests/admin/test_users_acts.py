@@ -1,0 +1,245 @@
+"""Who may do what to whom in the panel: every act, every rank, through the real forms."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+
+from accounts.models import AuditEvent, BrowserSession, User
+from tests.admin.conftest import BrowserOf, MakeUser, bulk, edited, notices, page_of
+
+pytestmark = pytest.mark.django_db
+AsRole = Callable[[str], tuple[Client, User]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """An act: how it is done, what it answers, what it changes, and its audit action."""
+
+    do: Callable[[Client, User], HttpResponse]
+    audit: str
+    effect: Callable[[User | None], bool]
+    status: int = 302
+
+
+def _press(name: str) -> Callable[[Client, User], HttpResponse]:
+    return lambda client, person: client.post(page_of(person, name))
+
+
+def _type(**changes: Any) -> Callable[[Client, User], HttpResponse]:
+    return lambda client, person: client.post(page_of(person), edited(person, **changes))
+
+
+def _tick(action: str, **more: Any) -> Callable[[Client, User], HttpResponse]:
+    return lambda client, person: bulk(client, action, [person], **more)
+
+
+def _no_sessions(person: User | None) -> bool:
+    return not BrowserSession.objects.filter(user=person).exists()
+
+
+def _is_reset(person: User | None) -> bool:
+    return not User.objects.get(pk=person.pk).has_usable_password()
+
+
+ACTS = {
+    "name": Case(_type(name="Changed"), "account:user:edit", lambda p: p.name == "Changed"),
+    "email": Case(
+        _type(email="new@example.com"), "account:user:edit", lambda p: p.email == "new@example.com"
+    ),
+    "role": Case(_type(role="viewer"), "account:role:change", lambda p: p.role == "viewer"),
+    "reset": Case(_press("reset"), "account:password:reset-start", _is_reset, 200),
+    "disable": Case(_press("disable"), "account:user:disable", lambda p: not p.is_active),
+    "end sessions": Case(_press("end-sessions"), "account:session:end-all", _no_sessions),
+    "delete": Case(
+        lambda client, person: client.post(page_of(person, "delete"), {"post": "yes"}),
+        "account:user:delete",
+        lambda p: p is None,
+    ),
+    "enable": Case(_press("enable"), "account:user:enable", lambda p: p.is_active),
+    "verify": Case(_press("verify"), "account:email:vouch", lambda p: p.is_verified),
+}
+BULK_ACTS = {
+    "role": Case(
+        _tick("change_role_of_people", role="viewer", confirmed="yes"),
+        "account:role:change",
+        lambda p: p.role == "viewer",
+    ),
+    "reset": Case(_tick("start_reset_of_people"), "account:password:reset-start", _is_reset, 200),
+    "disable": Case(_tick("disable_people"), "account:user:disable", lambda p: not p.is_active),
+    "end sessions": Case(_tick("end_sessions_people"), "account:session:end-all", _no_sessions),
+    "delete": Case(
+        _tick("delete_selected", confirmed="yes"), "account:user:delete", lambda p: p is None
+    ),
+    "enable": Case(_tick("enable_people"), "account:user:enable", lambda p: p.is_active),
+    "verify": Case(_tick("verify_people"), "account:email:vouch", lambda p: p.is_verified),
+}
+REACHES = {
+    "stranger": set(),
+    "viewer": set(),
+    "editor": set(),
+    "admin": {"none", "viewer", "editor"},
+    "owner": {"none", "viewer", "editor", "admin", "owner"},
+}
+
+
+@pytest.fixture
+def target(make_user: MakeUser, browser_of: BrowserOf, request: pytest.FixtureRequest) -> User:
+    """A person of the asked role, signed in somewhere, in the state that the act changes."""
+    role, act = request.param
+    person = make_user(role, "target@example.com", name="Target")
+    browser_of(person)
+    fields = {"enable": {"is_active": False}, "verify": {"email_verified_at": None}}
+    User.objects.filter(pk=person.pk).update(**fields.get(act, {"name": person.name}))
+    person.refresh_from_db()
+    return person
+
+
+def _row(person: User) -> tuple[dict[str, Any] | None, int]:
+    sessions = BrowserSession.objects.filter(user_id=person.pk).count()
+    return User.objects.filter(pk=person.pk).values().first(), sessions
+
+
+def _audits(operator: User, person: User) -> list[str]:
+    rows = AuditEvent.objects.filter(target_id=person.pk, actor_id=operator.pk).order_by("seq")
+    return list(rows.values_list("action", flat=True))
+
+
+def _expect_done(case: Case, answer: HttpResponse, operator: User, person: User) -> None:
+    assert answer.status_code == case.status
+    now = User.objects.filter(pk=person.pk).first()
+    assert case.effect(now if now or case.effect is not _no_sessions else person)
+    assert _audits(operator, person) == [case.audit]
+
+
+def _cross(acts: dict[str, Case]) -> list[Any]:
+    return [
+        pytest.param((role, act), act, id=f"{act}-{role}")
+        for act in acts
+        for role in ("none", "editor", "admin", "owner")
+    ]
+
+
+@pytest.mark.parametrize("operator_role", REACHES)
+@pytest.mark.parametrize(("target", "act"), _cross(ACTS), indirect=["target"])
+def test_each_act_on_one_person_obeys_the_rank(
+    as_role: AsRole, target: User, act: str, operator_role: str
+) -> None:
+    case, (browser, operator) = ACTS[act], as_role(operator_role)
+    before = _row(target)
+
+    answer = case.do(browser, target)
+
+    if target.role in REACHES[operator_role]:
+        _expect_done(case, answer, operator, target)
+        return
+    assert answer.status_code == (302 if operator_role == "stranger" else 403)
+    if operator_role == "stranger":
+        assert answer["Location"].startswith("/sign-in?next=/admin/accounts/user/")
+    assert _row(target) == before
+    assert _audits(operator, target) == []
+
+
+@pytest.mark.parametrize("operator_role", REACHES)
+@pytest.mark.parametrize(("target", "act"), _cross(BULK_ACTS), indirect=["target"])
+def test_each_bulk_act_obeys_the_rank(
+    as_role: AsRole, target: User, act: str, operator_role: str
+) -> None:
+    case, (browser, operator) = BULK_ACTS[act], as_role(operator_role)
+    before = _row(target)
+
+    answer = case.do(browser, target)
+
+    if target.role in REACHES[operator_role]:
+        _expect_done(case, answer, operator, target)
+        return
+    is_below = operator_role in ("viewer", "editor")
+    assert answer.status_code == (403 if is_below else 302)
+    if operator_role == "admin":
+        assert notices(browser) == ["0 done, 1 skipped: rank"]
+    assert _row(target) == before
+    assert _audits(operator, target) == []
+
+
+@pytest.mark.parametrize(
+    ("operator_role", "status"),
+    [("stranger", 302), ("viewer", 403), ("editor", 403), ("admin", 200), ("owner", 200)],
+)
+@pytest.mark.parametrize("page", ["", "add/", "{key}/change/", "{key}/delete/"])
+def test_only_operators_see_the_pages(
+    as_role: AsRole, make_user: MakeUser, operator_role: str, status: int, page: str
+) -> None:
+    target = make_user("viewer", "target@example.com")
+    browser, _operator = as_role(operator_role)
+
+    answer = browser.get("/admin/accounts/user/" + page.format(key=target.pk))
+
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize("target_role", ["admin", "owner"])
+def test_an_admin_sees_his_equals_and_owners_without_buttons(
+    as_role: AsRole, make_user: MakeUser, target_role: str
+) -> None:
+    target = make_user(target_role, "target@example.com")
+    browser, _admin = as_role("admin")
+
+    page = browser.get(page_of(target))
+
+    assert page.status_code == 200
+    content = page.content.decode()
+    assert "target@example.com" in content
+    assert "person-acts" not in content
+    assert 'name="_save"' not in content
+    assert page_of(target, "delete") not in content
+
+
+LAST_OWNER_ACTS = {
+    "demote": _type(role="admin"),
+    "disable": _press("disable"),
+    "delete": ACTS["delete"].do,
+    "bulk demote": _tick("change_role_of_people", role="admin", confirmed="yes"),
+    "bulk disable": _tick("disable_people"),
+    "bulk delete": _tick("delete_selected", confirmed="yes"),
+}
+
+
+@pytest.mark.parametrize("act", LAST_OWNER_ACTS)
+def test_the_last_owner_stays(
+    owner: User, make_user: MakeUser, browser_of: BrowserOf, act: str
+) -> None:
+    make_user("owner", "disabled@example.com", is_active=False)
+    make_user("owner", "unclaimed@example.com", is_claimed=False)
+    browser = browser_of(owner)
+    before = _row(owner)
+    events = AuditEvent.objects.count()
+
+    answer = LAST_OWNER_ACTS[act](browser, owner)
+
+    assert answer.status_code == (200 if act == "demote" else 302)
+    assert _row(owner) == before
+    assert AuditEvent.objects.count() == events
+    if act == "demote":
+        assert "This is the last active owner." in answer.content.decode()
+    elif act.startswith("bulk"):
+        assert notices(browser) == ["0 done, 1 skipped: last owner"]
+    else:
+        assert "This is the last active owner." in notices(browser)[0]
+
+
+@pytest.mark.parametrize("act", LAST_OWNER_ACTS)
+def test_an_owner_who_removes_himself_is_signed_out_of_the_panel(
+    owner: User, make_user: MakeUser, browser_of: BrowserOf, act: str
+) -> None:
+    make_user("owner", "second@example.com")
+    browser = browser_of(owner)
+
+    answer = LAST_OWNER_ACTS[act](browser, owner)
+
+    assert answer.status_code == 302
+    assert not User.objects.active_owners().filter(pk=owner.pk).exists()
+    again = browser.get("/admin/accounts/user/")
+    assert (again.status_code, again["Location"]) == (302, "/sign-in?next=/admin/accounts/user/")
