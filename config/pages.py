@@ -1,9 +1,137 @@
-def site(request):
-    return {}
+"""What every page knows, and the answers when something goes wrong: pages, or problem documents."""
+
+import logging
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.core.exceptions import DisallowedHost
+from django.db import DatabaseError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
+
+from accounts.context import current_caller
+
+logger = logging.getLogger("gatehouse.pages")
+SITE_NAME = "Gatehouse"
+HTML, PROBLEM_JSON, JSON = "text/html", "application/problem+json", "application/json"
 
 
-def csrf_failure(request, reason=""):
-    pass
+class Problem(NamedTuple):
+    """A failed request: HTTP status, code for a program, texts for people.
+
+    hint: what the operator may have to set; "" when there is nothing to say. It is on the page
+    and at the end of a document's `detail`.
+    """
+
+    status: int
+    code: str
+    title: str
+    detail: str
+    hint: str = ""
 
 
-bad_request = forbidden = not_found = server_error = lambda r, *a, **k: None
+def site(request: HttpRequest) -> dict[str, Any]:
+    """Context of every page; asks no database.
+
+    has_mail: can mail leave this server? language_page: where the language switch leads back to.
+    """
+    return {
+        "site_name": SITE_NAME,
+        "has_mail": settings.MAIL.transport != "none",
+        "language_page": request.get_full_path(),
+    }
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """403: a form without its right token. `reason` is logged by Django and not shown."""
+    problem = Problem(
+        403,
+        "csrf_failed",
+        _("This form is out of date"),
+        _("Go back, reload the page and send the form again. Your browser must accept cookies."),
+        _(
+            "If this happens every time, set PUBLIC_URL to the address in the browser's address "
+            "bar, with https:// or http:// and the port. Other names belong into ALLOWED_HOSTS."
+        ),
+    )
+    return _answer(request, "403.html", problem)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400: unreadable, or asked for under a name that this server does not have."""
+    if isinstance(exception, DisallowedHost):
+        problem = Problem(
+            400,
+            "host_not_allowed",
+            _("Wrong address"),
+            _("This server does not answer under this name."),
+            _(
+                "Set PUBLIC_URL to the address that people open, and list further names in "
+                "ALLOWED_HOSTS. Behind a proxy, let it pass the Host header on."
+            ),
+        )
+    else:
+        detail = _("The server could not read this request.")
+        problem = Problem(400, "malformed", _("Unreadable request"), detail)
+    return _answer(request, "400.html", problem)
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """403: no permission."""
+    detail = _("Your role does not allow this page. Ask an operator if you need it.")
+    return _answer(request, "403.html", Problem(403, "forbidden", _("Not allowed"), detail))
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """404: nothing there, or nothing that this person may see."""
+    detail = _(
+        "There is nothing at this address. Maybe the link is incomplete, or the page has moved."
+    )
+    return _answer(request, "404.html", Problem(404, "not_found", _("Page not found"), detail))
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500 with the request id, without database and context processors."""
+    request_id = current_caller().request_id
+    detail = _("This is our fault, not yours. Try again in a moment.")
+    problem = Problem(500, "server_error", _("Something went wrong"), detail)
+    if prefers_json(request):
+        return _document(problem, request_id=request_id)
+    try:
+        page: str = render_to_string("500.html", {"request_id": request_id})
+    except Exception:  # whatever is broken, the last page of all must not break with it
+        logger.exception("the page for server errors cannot be shown")
+        page = f"{problem.title}. {detail} {request_id}"
+        return HttpResponse(page, status=500, content_type="text/plain; charset=utf-8")
+    return HttpResponse(page, status=500)
+
+
+def prefers_json(request: HttpRequest) -> bool:
+    """Does the client ask for JSON rather than for a page? Browsers and `*/*` get pages."""
+    return request.get_preferred_type([HTML, PROBLEM_JSON, JSON]) in (PROBLEM_JSON, JSON)
+
+
+def _answer(request: HttpRequest, template: str, problem: Problem) -> HttpResponse:
+    if prefers_json(request):
+        return _document(problem)
+    context = {"problem": problem}
+    try:
+        page = render_to_string(template, context, request)
+    except DatabaseError:
+        # Who is signed in cannot be known now: the page says the rest.
+        page = render_to_string(template, context)
+    return HttpResponse(page, status=problem.status)
+
+
+def _document(problem: Problem, **members: str) -> HttpResponse:
+    """RFC 9457."""
+    content = {
+        "type": "about:blank",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": f"{problem.detail} {problem.hint}".strip(),
+        "code": problem.code,
+        **members,
+    }
+    return JsonResponse(content, status=problem.status, content_type=PROBLEM_JSON)
