@@ -129,9 +129,7 @@ def _reason(error: GatehouseError) -> str:
 
 def plain_message(error: GatehouseError) -> str:
     """The sentence for a person, without the names of fields."""
-    if isinstance(error, RecordInvalid):
-        return " ".join(str(text) for texts in error.errors.values() for text in texts)
-    return error.message
+    return error.sentences if isinstance(error, RecordInvalid) else error.message
 
 
 def sign_out_if_ended(request: HttpRequest) -> None:
