@@ -7,7 +7,19 @@ from typing import Any
 
 from accounts.context import current_caller
 
-FIELDS = ("event", "method", "route", "status", "milliseconds", "user", "count", "kind", "reason")
+FIELDS = (
+    "event",
+    "method",
+    "route",
+    "status",
+    "milliseconds",
+    "user",
+    "count",
+    "kind",
+    "reason",
+    "mail_id",
+    "job",
+)
 
 
 class JSONFormatter(logging.Formatter):

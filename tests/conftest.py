@@ -1,5 +1,7 @@
-"""Fixtures that every test may use: people of fixed meaning, their browsers, the clock, the worker."""
+"""Fixtures that every test may use: people of fixed meaning, their browsers, the clock."""
 
+import json
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -8,6 +10,7 @@ from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
+from accounts.crypto import unseal
 from accounts.models import OutboxMail, User
 from accounts.roles import Role
 
@@ -95,6 +98,20 @@ def browser_of(db: None) -> Callable[[User], Client]:
 def mails(db: None) -> Callable[[], list[OutboxMail]]:
     """The mails in the outbox, oldest first."""
     return lambda: list(OutboxMail.objects.order_by("id"))
+
+
+def text_of(mail: OutboxMail) -> str:
+    """The plain text of a mail that has not been sent yet."""
+    body: dict[str, str] = json.loads(
+        unseal(mail.sealed_body, place=f"outbox.sealed_body:{mail.pk}")
+    )
+    return body["text"]
+
+
+def path_in(mail: OutboxMail) -> str:
+    """The path of the one link in a mail."""
+    (url,) = re.findall(r"^http://localhost:8000(/\S+)$", text_of(mail), re.MULTILINE)
+    return str(url)
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ os.environ.setdefault("PUBLIC_URL", "http://localhost:8000")
 os.environ.setdefault("LOG_LEVEL", "warning")
 os.environ.setdefault("LOG_FORMAT", "json")
 
-from config.settings import *  # noqa: E402, F403
-from config.settings import DATABASES, STATIC_ROOT, STORAGES  # noqa: E402
+from config.settings import *  # noqa: F403
+from config.settings import DATABASES, STATIC_ROOT, STORAGES
 
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
@@ -19,7 +19,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 # Tests of several threads share the in-memory databases through a name.
-for alias, database in DATABASES.items():
+for database in DATABASES.values():
     if database["ENGINE"].endswith("sqlite3"):
         database.setdefault("TEST", {})["NAME"] = None
     database.pop("CONN_MAX_AGE", None)

@@ -2,8 +2,14 @@
 
 import pytest
 
-from accounts.addresses import AddressError, is_allowed, limit_key, mask_email, parse_email
-from accounts.addresses import parse_username
+from accounts.addresses import (
+    AddressError,
+    is_allowed,
+    limit_key,
+    mask_email,
+    parse_email,
+    parse_username,
+)
 
 
 @pytest.mark.parametrize(

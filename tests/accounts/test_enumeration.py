@@ -1,4 +1,4 @@
-"""Nobody learns who has an account: ATTACKS section 2. Time is equal because the work is the same."""
+"""Nobody learns who has an account: ATTACKS section 2. Equal work takes equal time."""
 
 import re
 from collections.abc import Callable

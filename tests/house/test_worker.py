@@ -1,0 +1,106 @@
+"""The worker: from a typed address to a mail at a real server; clearing away."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+
+from accounts.models import AccountToken, BrowserSession, OutboxMail, User
+from config import worker
+from magiclinks.models import LoginLink
+from tests.magiclinks.conftest import Ask, ask_link  # noqa: F401  # a fixture
+from tests.servers.databases import InstanceData
+from tests.servers.gatehouse import Gatehouse
+from tests.servers.mail import ResendServer, SMTPServer
+from tests.servers.processes import wait_for
+
+PERSON = """
+from accounts.actors import SYSTEM
+from accounts.services.users import create_user
+create_user(actor=SYSTEM, email="anna@example.com", verified=True)
+"""
+
+
+def test_a_typed_address_becomes_a_mail_by_smtp_and_its_link_signs_in(
+    sqlite_data: InstanceData,
+    gatehouse_server: Callable[..., Gatehouse],
+    smtp_server: SMTPServer,
+) -> None:
+    sqlite_data.shell(PERSON)
+    gatehouse = gatehouse_server(
+        sqlite_data,
+        EMAIL_HOST="127.0.0.1",
+        EMAIL_PORT=str(smtp_server.port),
+        EMAIL_ENCRYPTION="none",
+        EMAIL_FROM="gate@example.com",
+    )
+    smtp_server.fail_with(451)
+    client = gatehouse.client()
+    client.get("/sign-in")
+
+    assert client.post("/magic-link", {"email": "anna@example.com"}).status == 200
+    assert client.post("/magic-link", {"email": "anna@example.com"}).status == 200
+
+    assert wait_for(lambda: len(smtp_server.mails) == 1)
+    text = smtp_server.mails[0].message.get_body(("plain",)).get_content()
+    path = next(line for line in text.splitlines() if "/magic-link/" in line)
+    answer = client.get(path.removeprefix(gatehouse.url))
+    assert (answer.status, answer.headers["location"]) == (302, "/account/")
+    assert path.rpartition("/")[2] not in gatehouse.output()
+
+
+def test_a_typed_address_becomes_a_mail_by_resend(
+    sqlite_data: InstanceData,
+    gatehouse_server: Callable[..., Gatehouse],
+    resend_server: ResendServer,
+) -> None:
+    sqlite_data.shell(PERSON)
+    gatehouse = gatehouse_server(
+        sqlite_data,
+        RESEND_API_KEY="re_key_of_the_test",
+        RESEND_EMAIL="gate@example.com",
+        RESEND_API_URL=resend_server.url,
+    )
+    client = gatehouse.client()
+    client.get("/sign-in")
+
+    client.post("/magic-link", {"email": "anna@example.com"})
+
+    assert wait_for(lambda: resend_server.delivered == 1)
+    assert resend_server.requests[0].body["to"] == ["anna@example.com"]
+    assert "re_key_of_the_test" not in gatehouse.output()
+
+
+@pytest.mark.django_db
+def test_one_failing_job_stops_no_other(
+    viewer: User, stranger: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> int:
+        raise RuntimeError("for the test")
+
+    stranger.post("/magic-link", {"email": viewer.email})
+    monkeypatch.setattr(worker, "JOBS", (fails, *worker.JOBS))
+
+    assert worker.run_jobs_once() == 1
+    assert OutboxMail.objects.get().status == "waiting"
+
+
+@pytest.mark.django_db
+def test_what_nothing_needs_any_more_is_cleared_away(
+    viewer: User,
+    browser_of: Callable[[User], Client],
+    ask_link: Ask,  # noqa: F811
+    at_time: Callable[[timedelta], object],
+) -> None:
+    browser_of(viewer)
+    ask_link(Client(), viewer.email)
+
+    at_time(timedelta(days=29))
+    worker.purge()
+    assert (BrowserSession.objects.count(), LoginLink.objects.count()) == (1, 1)
+
+    at_time(timedelta(days=31))
+    worker.purge()
+    assert (BrowserSession.objects.count(), LoginLink.objects.count()) == (0, 0)
+    assert AccountToken.objects.count() == 0

@@ -1,0 +1,222 @@
+"""Links that operators fetch: the panel's action, the table of links, the command."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from accounts.errors import Forbidden, RecordInvalid
+from accounts.models import AuditEvent, User
+from magiclinks.models import LoginLink
+from magiclinks.services import issue_link
+
+pytestmark = pytest.mark.django_db
+LIST = "/admin/accounts/user/"
+
+
+def fetch(client: Client, *people: User, **fields: str) -> object:
+    chosen = [str(user.pk) for user in people]
+    return client.post(LIST, {"action": "get_login_url", "_selected_action": chosen, **fields})
+
+
+def urls_in(answer: object) -> list[str]:
+    return re.findall(r'value="http://localhost:8000(/magic-link/[^"]+)"', answer.content.decode())  # type: ignore[attr-defined]
+
+
+def test_an_owner_fetches_a_link_that_signs_a_colleague_in(
+    owner: User, viewer: User, stranger: Client, browser_of: Callable[[User], Client]
+) -> None:
+    answer = fetch(browser_of(owner), viewer)
+
+    (path,) = urls_in(answer)
+    assert "no-store" in answer["Cache-Control"]
+    assert "Works until" in answer.content.decode()
+    assert stranger.get(path).status_code == 200
+    assert stranger.post(path).status_code == 302
+    assert stranger.get("/account/").status_code == 200
+    event = AuditEvent.objects.get(action="link:login:issue")
+    assert (event.actor_id, event.target_id) == (owner.pk, viewer.pk)
+
+
+def test_fetching_again_makes_a_fresh_link_and_says_that_the_older_died(
+    owner: User, viewer: User, stranger: Client, browser_of: Callable[[User], Client]
+) -> None:
+    panel = browser_of(owner)
+    (first,) = urls_in(fetch(panel, viewer))
+
+    answer = fetch(panel, viewer)
+
+    (second,) = urls_in(answer)
+    assert "The older link of this account has died." in answer.content.decode()
+    assert stranger.post(first)["Location"] == "/sign-in?notice=link-replaced"
+    assert stranger.post(second).status_code == 302
+
+
+def test_the_link_is_shown_once_and_only_there(
+    owner: User, viewer: User, browser_of: Callable[[User], Client]
+) -> None:
+    panel = browser_of(owner)
+    (path,) = urls_in(fetch(panel, viewer))
+    token = path.rpartition("/")[2]
+
+    pages = [LIST, "/admin/", "/admin/magiclinks/loginlink/", f"{LIST}{viewer.pk}/change/"]
+    shown = b"".join(panel.get(page).content for page in pages)
+
+    assert token.encode() not in shown
+    assert token not in str(list(owner.sessions.values()))
+
+
+@pytest.mark.parametrize(("role", "status"), [("viewer", 403), ("editor", 403), (None, 302)])
+def test_below_admin_nobody_fetches_a_link(
+    make_user: Callable[..., User],
+    viewer: User,
+    stranger: Client,
+    browser_of: Callable[[User], Client],
+    role: str | None,
+    status: int,
+) -> None:
+    client = browser_of(make_user(role)) if role else stranger
+
+    assert fetch(client, viewer).status_code == status
+    assert LoginLink.objects.count() == 0
+
+
+def test_a019_an_admin_gets_links_for_lower_ranks_only(
+    admin: User,
+    owner: User,
+    viewer: User,
+    make_user: Callable[..., User],
+    browser_of: Callable[[User], Client],
+) -> None:
+    other_admin = make_user("admin", "other@example.com")
+    disabled = make_user("viewer", "disabled@example.com", is_active=False)
+
+    answer = fetch(browser_of(admin), owner, other_admin, viewer, disabled)
+
+    assert len(urls_in(answer)) == 1
+    assert list(LoginLink.objects.values_list("user_id", flat=True)) == [viewer.pk]
+    page = answer.content.decode()
+    assert "owner@example.com: You may only manage people whose role is below your own." in page
+    assert "disabled@example.com: This account is disabled. Ask an operator." in page
+
+
+def test_a019_a_list_of_hundreds_is_bounded(
+    owner: User, make_user: Callable[..., User], browser_of: Callable[[User], Client]
+) -> None:
+    people = [make_user("viewer", f"p{number}@example.com", None) for number in range(105)]
+
+    answer = fetch(browser_of(owner), *people)
+
+    assert LoginLink.objects.count() == len(urls_in(answer)) == 100
+    assert "At most 100 at a time" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("minutes", "lifetime"), [("", timedelta(hours=1)), ("1440", timedelta(hours=24))]
+)
+def test_the_operator_chooses_how_long_it_works(
+    owner: User,
+    viewer: User,
+    browser_of: Callable[[User], Client],
+    minutes: str,
+    lifetime: timedelta,
+) -> None:
+    fetch(browser_of(owner), viewer, lifetime=minutes)
+
+    link = LoginLink.objects.get()
+    assert link.expires_at - link.created_at == lifetime
+
+
+@pytest.mark.parametrize("lifetime", [timedelta(seconds=59), timedelta(hours=24, seconds=1)])
+def test_a_lifetime_out_of_bounds_is_refused_and_kills_nothing(
+    owner: User, viewer: User, lifetime: timedelta
+) -> None:
+    issue_link(viewer, actor=owner, lifetime=timedelta(hours=1), source="panel")
+
+    with pytest.raises(RecordInvalid, match="1 minute and 24 hours"):
+        issue_link(viewer, actor=owner, lifetime=lifetime, source="panel")
+
+    assert LoginLink.objects.get().replaced_at is None
+
+
+def test_a_refused_operator_kills_no_link(viewer: User, admin: User, owner: User) -> None:
+    issue_link(owner, actor=owner, lifetime=timedelta(hours=1), source="panel")
+
+    with pytest.raises(Forbidden):
+        issue_link(owner, actor=admin, lifetime=timedelta(hours=1), source="panel")
+
+    assert LoginLink.objects.get().replaced_at is None
+
+
+def test_the_table_tells_the_facts_and_changes_nothing(
+    owner: User, viewer: User, browser_of: Callable[[User], Client]
+) -> None:
+    panel = browser_of(owner)
+    fetch(panel, viewer)
+    link = LoginLink.objects.get()
+
+    table = panel.get("/admin/magiclinks/loginlink/").content.decode()
+    detail = panel.get(f"/admin/magiclinks/loginlink/{link.pk}/change/").content.decode()
+
+    for text in ("viewer@example.com", "live", "owner@example.com", "admin panel"):
+        assert text in table
+        assert text in detail
+    assert link.digest not in table + detail
+    assert panel.post(f"/admin/magiclinks/loginlink/{link.pk}/delete/").status_code == 403
+    assert panel.get("/admin/magiclinks/loginlink/add/").status_code == 403
+    assert LoginLink.objects.count() == 1
+
+
+def test_the_table_needs_as_many_queries_for_many_links_as_for_few(
+    owner: User,
+    viewer: User,
+    make_user: Callable[..., User],
+    browser_of: Callable[[User], Client],
+    django_assert_num_queries,
+) -> None:
+    panel = browser_of(owner)
+    fetch(panel, viewer)
+    with CaptureQueriesContext(connection) as few:
+        panel.get("/admin/magiclinks/loginlink/")
+    before = len(few)
+    fetch(panel, *[make_user("viewer", f"p{number}@example.com", None) for number in range(30)])
+
+    with django_assert_num_queries(before):
+        panel.get("/admin/magiclinks/loginlink/")
+
+
+def test_the_command_prints_the_link_alone_on_standard_output(
+    viewer: User, stranger: Client
+) -> None:
+    out, err = StringIO(), StringIO()
+
+    call_command("magiclink", "vera", "--lifetime", "30", stdout=out, stderr=err)
+
+    assert (
+        stranger.post(out.getvalue().strip().removeprefix("http://localhost:8000")).status_code
+        == 302
+    )
+    assert "viewer@example.com" in err.getvalue()
+    link = LoginLink.objects.get()
+    assert (link.source, link.expires_at - link.created_at) == ("command", timedelta(minutes=30))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nobody@example.com"], "No account has the address or user name 'nobody@example.com'."),
+        (["vera", "--lifetime", "0"], "lifetime: Choose between 1 minute and 24 hours."),
+    ],
+)
+def test_the_command_says_what_is_wrong(viewer: User, arguments: list[str], message: str) -> None:
+    with pytest.raises(CommandError) as refusal:
+        call_command("magiclink", *arguments)
+
+    assert str(refusal.value) == message
+    assert LoginLink.objects.count() == 0
