@@ -6,7 +6,6 @@ from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from accounts.addresses import mask_email
@@ -18,7 +17,7 @@ from accounts.limits import count_try
 from accounts.models import AddressRequest
 from accounts.services.requests import note_request
 from accounts.tokens import digest
-from accounts.views.common import enter, redirect_with_notice, safe_next, secret_page
+from accounts.views.common import enter, posted, redirect_with_notice, safe_next, secret_page
 from magiclinks import services
 from magiclinks.models import LoginLink
 
@@ -33,10 +32,7 @@ def ask(request: HttpRequest) -> HttpResponse:
         raise Forbidden
     if request.user.is_authenticated:
         return redirect("accounts:profile")
-    form = LinkForm(request.POST or None, initial={"next": safe_next(request)})
-    if len(request.POST.getlist("email")) > 1:
-        # Whoever reads the first and mails the last would mail a stranger (GHSA-5jpx-9hw9-2fx4).
-        form.add_error("email", _("Enter one email address."))
+    form = LinkForm(posted(request), initial={"next": safe_next(request)})
     if request.method != "POST" or not form.is_valid():
         status = 400 if request.method == "POST" else 200
         context = {"form": form, "next": safe_next(request)}

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from accounts import addresses, audit, gates
 from accounts.browser import binding_of
-from accounts.errors import BadCredentials, RateLimited, RecordInvalid, TokenInvalid
+from accounts.errors import BadCredentials, RateLimited, RecordInvalid, TokenExpired, TokenInvalid
 from accounts.limits import count_try
 from accounts.models import AccountToken, User
 from accounts.outbox import enqueue_mail
@@ -67,6 +67,8 @@ def find_verification(token: str) -> AccountToken:
     """The token of a verification or address-change link. Raises TokenInvalid, TokenExpired."""
     try:
         return usable_token(Purpose.VERIFY_EMAIL, token)
+    except TokenExpired:
+        raise
     except TokenInvalid:
         return usable_token(Purpose.CHANGE_EMAIL, token)
 

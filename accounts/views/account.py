@@ -26,7 +26,7 @@ from accounts.services.passwords import change_own_password
 from accounts.services.privacy import delete_own_account, export_own_data
 from accounts.services.users import Profile, edit_profile
 from accounts.sessions import DEVICE
-from accounts.views.common import person, redirect_with_notice, secret_page
+from accounts.views.common import person, posted, redirect_with_notice, secret_page
 from accounts.views.entrance import get_or_post
 
 
@@ -36,7 +36,7 @@ def profile(request: HttpRequest) -> HttpResponse:
     """Who I am, what I may, where I am signed in."""
     user = person(request)
     initial = {"name": user.name, "username": user.username}
-    form = ProfileForm(request.POST or None, initial=initial)
+    form = ProfileForm(posted(request), initial=initial)
     if request.method == "POST" and form.is_valid():
         details = Profile(name=form.cleaned_data["name"], username=form.cleaned_data["username"])
         try:
@@ -94,7 +94,7 @@ def end_other_sessions(request: HttpRequest) -> HttpResponse:
 def change_password(request: HttpRequest) -> HttpResponse:
     """Replace my password; every other device is signed out."""
     user = person(request)
-    form = ChangePasswordForm(request.POST or None, has_password=user.has_usable_password())
+    form = ChangePasswordForm(posted(request), has_password=user.has_usable_password())
     if request.method == "POST" and form.is_valid():
         try:
             count_try(request, "sign-in", user.email)
@@ -117,7 +117,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
 def change_email(request: HttpRequest) -> HttpResponse:
     """Ask for a link to a new address."""
     user = person(request)
-    form = ChangeEmailForm(request.POST or None, has_password=user.has_usable_password())
+    form = ChangeEmailForm(posted(request), has_password=user.has_usable_password())
     if request.method == "POST" and form.is_valid():
         try:
             verification.request_email_change(
@@ -143,7 +143,7 @@ def verify_email(request: HttpRequest, token: str) -> HttpResponse:
     try:
         row = verification.find_verification(token)
         is_asking = verification.is_asking_browser(request, row)
-        form = ConfirmAddressForm(request.POST or None, needs_password=not is_asking)
+        form = ConfirmAddressForm(posted(request), needs_password=not is_asking)
         if request.method == "POST" and form.is_valid():
             password = form.cleaned_data.get("password", "")
             if not is_asking:
@@ -186,7 +186,7 @@ def export(request: HttpRequest) -> HttpResponse:
 def delete(request: HttpRequest) -> HttpResponse:
     """Remove my account for good, after proof."""
     user = person(request)
-    form = DeleteAccountForm(request.POST or None, has_password=user.has_usable_password())
+    form = DeleteAccountForm(posted(request), has_password=user.has_usable_password())
     if request.method == "POST" and form.is_valid():
         try:
             count_try(request, "sign-in", user.email)

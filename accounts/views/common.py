@@ -6,13 +6,18 @@ from typing import Any, Concatenate
 
 from allauth.account.internal.flows.login import perform_login, record_authentication
 from allauth.account.models import Login
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 
 from accounts.models import User
 
 View = Callable[Concatenate[HttpRequest, ...], HttpResponse]
+
+
+def posted(request: HttpRequest) -> QueryDict | None:
+    """The form that was sent, an empty one too; None when the page is only looked at."""
+    return request.POST if request.method == "POST" else None
 
 
 def safe_next(request: HttpRequest) -> str:

@@ -20,7 +20,14 @@ from accounts.services.passwords import find_by_password, reset_password
 from accounts.services.requests import note_request
 from accounts.services.tokens import usable_token
 from accounts.tokens import digest
-from accounts.views.common import enter, redirect_with_notice, safe_next, secret_page, see_other
+from accounts.views.common import (
+    enter,
+    posted,
+    redirect_with_notice,
+    safe_next,
+    secret_page,
+    see_other,
+)
 
 get_or_post = require_http_methods(["GET", "HEAD", "POST"])
 
@@ -109,9 +116,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
         return render(request, "accounts/sign_up_closed.html", status=403)
     is_fresh = signup.is_fresh()
     needs_code = is_fresh and not settings.FIRST_ACCOUNT_OPEN and not is_this_machine(request)
-    form = SignUpForm(
-        request.POST or None, needs_code=needs_code, initial={"next": safe_next(request)}
-    )
+    form = SignUpForm(posted(request), needs_code=needs_code, initial={"next": safe_next(request)})
     if request.method != "POST" or not form.is_valid():
         status = 400 if request.method == "POST" else 200
         return _sign_up_page(request, form, is_fresh=is_fresh, status=status)
@@ -152,7 +157,7 @@ def forgot_password(request: HttpRequest) -> HttpResponse:
     """Ask for a reset link; the answer never tells whether the account exists."""
     if not settings.ALLOW_PASSWORD_RESET or not settings.ALLOW_EMAIL_LOGIN:
         raise Forbidden
-    form = ForgotForm(request.POST or None)
+    form = ForgotForm(posted(request))
     if request.method != "POST" or not form.is_valid():
         status = 400 if request.method == "POST" else 200
         return render(request, "accounts/password_forgot.html", {"form": form}, status=status)
@@ -169,7 +174,7 @@ def forgot_password(request: HttpRequest) -> HttpResponse:
 @get_or_post
 def reset(request: HttpRequest, token: str) -> HttpResponse:
     """Choose a new password; only the POST uses the link. Signs nobody in."""
-    form = NewPasswordForm(request.POST or None)
+    form = NewPasswordForm(posted(request))
     try:
         usable_token(AccountToken.Purpose.RESET_PASSWORD, token)
         if request.method == "POST" and form.is_valid():
@@ -189,7 +194,7 @@ def set_up(request: HttpRequest, token: str) -> HttpResponse:
     """The printed one-time link: choose address and password, become owner."""
     try:
         setup.find_setup(token)
-        form = SetUpForm(request.POST or None)
+        form = SetUpForm(posted(request))
         if request.method == "POST" and form.is_valid():
             details = signup.SignUp(
                 form.cleaned_data["email"], form.cleaned_data["name"], form.cleaned_data["password"]
@@ -202,4 +207,3 @@ def set_up(request: HttpRequest, token: str) -> HttpResponse:
         form.add_service_errors(error)
     status = 400 if request.method == "POST" else 200
     return render(request, "accounts/set_up.html", {"form": form}, status=status)
-

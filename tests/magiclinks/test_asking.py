@@ -107,13 +107,6 @@ def test_a009_odd_addresses_are_refused_beside_the_field(
     assert (OutboxMail.objects.count(), User.objects.count()) == (0, 1)
 
 
-def test_a009_two_addresses_in_one_form_are_refused(stranger: Client, viewer: User) -> None:
-    answer = stranger.post("/magic-link", {"email": [viewer.email, "a@evil.example"]})
-
-    assert answer.status_code == 400
-    assert AddressRequest.objects.count() == 0
-
-
 def test_a007_a_refused_request_kills_no_link(
     stranger: Client, viewer: User, ask_link: Ask, settings
 ) -> None:
