@@ -43,7 +43,7 @@ class PersonForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
         widget=AdminTextInputWidget(attrs={"autocomplete": "off"}),
         help_text=_("May be used instead of the address to sign in. Leave it empty for none."),
     )
-    role = forms.ChoiceField(label=_("Role"))
+    role = forms.ChoiceField(label=_("Role"), initial=Role.VIEWER.value)
 
     class Meta:
         model = User
@@ -94,4 +94,5 @@ class ChooseRoleForm(forms.Form):
 
     def __init__(self, *args: Any, actor: Actor, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.fields["role"].choices = role_choices(actor)  # type: ignore[attr-defined]
+        choices = [("", _("Choose a role")), *role_choices(actor)]
+        self.fields["role"].choices = choices  # type: ignore[attr-defined]

@@ -65,6 +65,7 @@ def test_only_roles_that_may_be_given_are_offered(
 
     for url in (f"{LIST}add/", page_of(person)):
         form = browser.get(url).context["adminform"].form
+        assert form["role"].value() == "viewer"
         assert [value for value, _label in form.fields["role"].choices] == offered
 
 

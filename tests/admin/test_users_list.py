@@ -225,6 +225,7 @@ def test_several_people_change_role_through_the_page_in_between(
 
     assert page.status_code == 200
     assert [value for value, _label in page.context["form"].fields["role"].choices] == [
+        "",
         "editor",
         "viewer",
         "none",
