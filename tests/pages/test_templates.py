@@ -1,0 +1,152 @@
+"""What holds for every template and every page."""
+
+import re
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.template.loader import get_template
+
+from tests.pages.pages import read
+from tests.pages.walk import open_all
+
+ROOT = Path(settings.BASE_DIR) / "templates"
+TEMPLATES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in ROOT.rglob("*.html")
+    if path.relative_to(ROOT).parts[0] != "mail"  # mails need style attributes
+)
+INLINE = {
+    "a style attribute": re.compile(r"<[^>]*\sstyle\s*=", re.IGNORECASE),
+    "an event attribute": re.compile(r"<[^>]*\son[a-z]+\s*=", re.IGNORECASE),
+    "a style element": re.compile(r"<style\b", re.IGNORECASE),
+    "a script without src": re.compile(r"<script\b(?![^>]*\ssrc=)", re.IGNORECASE),
+    "a javascript address": re.compile(r"javascript:", re.IGNORECASE),
+}
+POST_FORM = re.compile(r"<form\b[^>]*method=\"post\".*?</form>", re.IGNORECASE | re.DOTALL)
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_compiles_and_holds_nothing_inline(name: str) -> None:
+    get_template(name)
+    text = (ROOT / name).read_text()
+    assert [what for what, pattern in INLINE.items() if pattern.search(text)] == []
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_every_post_form_of_a_template_carries_the_csrf_token(name: str) -> None:
+    forms = POST_FORM.findall((ROOT / name).read_text())
+    assert [form for form in forms if "{% csrf_token %}" not in form] == []
+
+
+@pytest.mark.django_db
+def test_every_page_has_a_language_a_title_and_one_heading(
+    stranger, browser_of, owner, viewer
+) -> None:
+    opened = open_all(stranger, browser_of, owner, viewer)
+    assert len(opened) == 19
+    for name, answer in opened:
+        page = read(answer.content)
+        facts = (
+            page.all("html")[0].attributes["lang"],
+            len(page.all("h1")),
+            len(page.all("main")),
+            len(page.all("title")),
+        )
+        assert facts == ("en", 1, 1, 1), name
+
+
+@pytest.mark.django_db
+def test_every_post_form_of_a_page_holds_a_token(stranger, browser_of, owner, viewer) -> None:
+    for name, answer in open_all(stranger, browser_of, owner, viewer):
+        page = read(answer.content)
+        inputs = [each for each in page.all("input") if "name" in each.attributes]
+        guarded = {
+            each.form
+            for each in inputs
+            if each.attributes["name"] == "csrfmiddlewaretoken" and each.attributes["value"]
+        }
+        posts = {form.form for form in page.all("form") if form.attributes["method"] == "post"}
+        assert posts, name
+        assert posts <= guarded, name
+
+
+@pytest.mark.django_db
+def test_no_id_stands_twice_on_a_page_and_every_label_finds_its_field(
+    stranger, browser_of, owner, viewer
+) -> None:
+    for name, answer in open_all(stranger, browser_of, owner, viewer):
+        page = read(answer.content)
+        ids = [each.attributes["id"] for each in page.elements if "id" in each.attributes]
+        targets = {label.attributes["for"] for label in page.all("label")}
+        assert sorted(set(ids)) == sorted(ids), name
+        assert targets <= set(ids), name
+
+
+@pytest.mark.django_db
+def test_pages_follow_the_language_of_the_browser(stranger) -> None:
+    page = read(stranger.get("/sign-in", headers={"accept-language": "de"}).content)
+    assert page.all("html")[0].attributes["lang"] == "de"
+
+
+@pytest.mark.django_db
+def test_the_language_switch_returns_to_the_page(stranger) -> None:
+    page = read(stranger.get("/sign-in?notice=signed-out").content)
+    (form,) = [each for each in page.all("form") if each.attributes["action"] == "/language"]
+    (back,) = [
+        each.attributes["value"]
+        for each in page.all("input")
+        if each.form == form.form and each.attributes["name"] == "next"
+    ]
+    answer = stranger.post("/language", {"language": "de", "next": back})
+    assert (back, answer.status_code, answer["Location"]) == (
+        "/sign-in?notice=signed-out",
+        302,
+        back,
+    )
+    assert read(stranger.get(back).content).all("html")[0].attributes["lang"] == "de"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("notice", "shown"),
+    [
+        ("signed-out", ["You are signed out."]),
+        ("account-deleted", ["Your account is deleted."]),
+        ("link-expired", ["This link has expired. Ask for a new one."]),
+        ("password-changed", ["Your password is changed. You can sign in with it now."]),
+        ("<script>", []),
+        ("", []),
+    ],
+)
+def test_a_notice_is_a_known_text_and_nothing_else(stranger, notice: str, shown: list[str]) -> None:
+    content = stranger.get("/sign-in", {"notice": notice}).content.decode()
+    assert re.findall(r'role="status"><p>([^<]*)</p>', content) == shown
+
+
+@pytest.mark.django_db
+def test_the_admin_panel_is_in_the_menu_of_operators_alone(browser_of, viewer, admin) -> None:
+    def menu(user: object) -> list[str]:
+        page = read(browser_of(user).get("/account/").content)
+        return [link.attributes["href"] for link in page.all("a")][2:4]
+
+    assert menu(admin) == ["/account/", "/admin/"]
+    assert menu(viewer) == ["/account/", "/account/email"]
+
+
+@pytest.mark.django_db
+def test_allauth_pages_wear_the_same_clothes(rf) -> None:
+    template = get_template("account/account_inactive.html")
+    page = read(template.render({}, rf.get("/")).encode())
+    stylesheets = [link.attributes["href"] for link in page.all("link")]
+    assert (stylesheets[1], len(page.all("h1")), len(page.all("main"))) == (
+        "/static/gatehouse.css",
+        1,
+        1,
+    )
+
+
+def test_the_stylesheet_is_small_and_fetches_nothing() -> None:
+    style = Path(settings.BASE_DIR) / "static" / "gatehouse.css"
+    assert style.stat().st_size < 15_000
+    assert re.findall(r"url\(|@import", style.read_text()) == []
