@@ -1,5 +1,6 @@
 """What holds for every template and every page."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -146,7 +147,32 @@ def test_allauth_pages_wear_the_same_clothes(rf) -> None:
     )
 
 
-def test_the_stylesheet_is_small_and_fetches_nothing() -> None:
-    style = Path(settings.BASE_DIR) / "static" / "gatehouse.css"
-    assert style.stat().st_size < 15_000
-    assert re.findall(r"url\(|@import", style.read_text()) == []
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("path", "unsent", "sent"),
+    [
+        ("/password/forgot", "This server has no mail service", "Check your mail"),
+        ("/magic-link", "Ask for your link", "Check your mail"),
+    ],
+)
+def test_a_page_promises_a_mail_only_when_mail_can_leave(
+    stranger, settings, owner, path: str, unsent: str, sent: str
+) -> None:
+    def heading() -> str:
+        content = stranger.post(path, {"email": "somebody@example.com"}).content.decode()
+        return content.partition("<h1>")[2].partition("</h1>")[0]
+
+    assert heading() == unsent
+    settings.MAIL = dataclasses.replace(settings.MAIL, transport="smtp")
+    assert heading() == sent
+
+
+@pytest.mark.django_db
+def test_the_language_switch_never_leads_to_a_page_that_only_takes_posts(
+    browser_of, make_user, settings
+) -> None:
+    settings.ALLOW_UNVERIFIED_EMAIL_LOGIN = True
+    browser = browser_of(make_user(is_verified=False))
+    assert '<input type="hidden" name="next" value="/">' in (
+        browser.post("/verify-email/").content.decode()
+    )
