@@ -1,15 +1,17 @@
 """The user list: what it shows, finds, filters, counts and refuses."""
 
+import uuid
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.admin import actions
+from accounts.admin.site import site
 from accounts.admin.user_filters import StateFilter, state_of
 from accounts.models import User
 from tests.admin.conftest import LIST, BrowserOf, MakeUser, bulk, notices, page_of
@@ -60,6 +62,14 @@ def test_search_for_a_null_sign_is_refused_with_a_sentence(browser: Client) -> N
 
     assert answer.status_code == 200
     assert [str(m) for m in answer.context["messages"]] == ["Null characters are not allowed."]
+
+
+def test_a_null_sign_never_reaches_the_database(rf: RequestFactory, viewer: User) -> None:
+    users = site.get_model_admin(User)
+
+    found, _distinct = users.get_search_results(rf.get(LIST), User.objects.all(), "a\x00b")
+
+    assert found.query.is_empty()
 
 
 @pytest.mark.parametrize(
@@ -352,3 +362,15 @@ def test_other_apps_add_actions(
     assert '<option value="greet">Greet</option>' in browser.get(LIST).content.decode()
     assert bulk(browser, "greet", [viewer]).status_code == 302
     assert greeted == [viewer.email]
+
+
+@pytest.mark.parametrize("action", ["disable_people", "delete_selected", "change_role_of_people"])
+def test_of_all_owners_the_one_who_acts_stays(
+    browser: Client, owner: User, make_user: MakeUser, action: str
+) -> None:
+    older = make_user("owner", "older@example.com", id=uuid.UUID(int=1))
+
+    bulk(browser, action, [owner, older], role="viewer", confirmed="yes")
+
+    assert notices(browser) == ["1 done, 1 skipped: last owner"]
+    assert list(User.objects.active_owners()) == [owner]
