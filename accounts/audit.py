@@ -7,20 +7,28 @@ reasons, never a secret and never an address: the log outlives accounts (TRAPS 2
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.context import current_caller
-from accounts.locks import AUDIT, house_lock
+from accounts.locks import AUDIT
 from accounts.models import AuditEvent, HouseLock
 
 GENESIS = "0" * 64
 CHUNK = 2000
+FIELDS = AuditEvent._meta.concrete_fields
+_HEADS, _EVENTS = HouseLock._meta.db_table, AuditEvent._meta.db_table
+# Names of our own tables and columns, so the statements hold no foreign text. The first locks.
+TAKE_PLACES = f"UPDATE {_HEADS} SET seq = seq + %s WHERE name = %s RETURNING seq, hash"  # noqa: S608
+SET_HEAD = f"UPDATE {_HEADS} SET hash = %s WHERE name = %s"  # noqa: S608
+INSERT = "INSERT INTO {} ({}) VALUES ({})".format(  # noqa: S608
+    _EVENTS, ", ".join(str(field.column) for field in FIELDS), ", ".join(["%s"] * len(FIELDS))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,31 +48,54 @@ def record(
     result: str = "success",
     **detail: Any,
 ) -> AuditEvent:
-    """Append one event; call it inside the transaction of the act, after its other writes.
+    """Append one event; call it inside the transaction of the act.
 
     actor, target: anything with a UUID `pk`, or None for the system or nobody.
-    The chain's head stays locked until the transaction ends, so that two acts never share a place.
     """
-    with transaction.atomic(savepoint=False):
-        head = house_lock(AUDIT)
-        caller = current_caller()
-        event = AuditEvent(
-            seq=head.seq + 1,
-            at=timezone.now(),
-            action=action,
-            result=result,
-            actor_id=getattr(actor, "pk", None),
-            target_id=getattr(target, "pk", None),
-            channel=caller.channel,
-            ip=caller.ip,
-            request_id=caller.request_id,
-            detail=detail,
-            previous_hash=head.hash or GENESIS,
-        )
-        event.hash = event_hash(event)
-        event.save(force_insert=True)
-        HouseLock.objects.filter(pk=AUDIT).update(seq=event.seq, hash=event.hash)
+    event = draft(action, actor=actor, target=target, result=result, **detail)
+    append([event])
     return event
+
+
+def draft(
+    action: str,
+    *,
+    actor: Any = None,
+    target: Any = None,
+    result: str = "success",
+    **detail: Any,
+) -> AuditEvent:
+    """An event of the current caller that has no place in the log yet; see record()."""
+    caller = current_caller()
+    return AuditEvent(
+        at=timezone.now(),
+        action=action,
+        result=result,
+        actor_id=getattr(actor, "pk", None),
+        target_id=getattr(target, "pk", None),
+        channel=caller.channel,
+        ip=caller.ip,
+        request_id=caller.request_id,
+        detail=detail,
+    )
+
+
+def append(events: Sequence[AuditEvent]) -> None:
+    """Give drafts their places in the chain and write them.
+
+    The chain's head stays locked until the transaction ends, so that two acts never share a
+    place. Nearly every act of the house ends here; plain SQL takes a fifth of the ORM's time.
+    """
+    if not events:
+        return
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
+        cursor.execute(TAKE_PLACES, [len(events), AUDIT])
+        last, previous = cursor.fetchone()
+        for seq, event in enumerate(events, last - len(events) + 1):
+            event.seq, event.previous_hash = seq, previous or GENESIS
+            event.hash = previous = event_hash(event)
+        cursor.executemany(INSERT, [_values(event) for event in events])
+        cursor.execute(SET_HEAD, [previous, AUDIT])
 
 
 def event_hash(event: AuditEvent) -> str:
@@ -99,6 +130,10 @@ def verify() -> Verdict:
     if (head.seq, head.hash or GENESIS) != (expected_seq - 1, expected_hash):
         return Verdict(expected_seq - 1, expected_seq, "the end of the log has been cut off")
     return Verdict(expected_seq - 1)
+
+
+def _values(event: AuditEvent) -> list[Any]:
+    return [field.get_db_prep_save(getattr(event, field.attname), connection) for field in FIELDS]
 
 
 def _events() -> Iterator[AuditEvent]:

@@ -9,14 +9,17 @@ that the service can drop a repetition.
 import json
 import logging
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
 
 from django.conf import settings
 from django.db import models, transaction
 from django.template.loader import render_to_string
 from django.utils import timezone, translation
+from django.utils.html import escape
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
@@ -33,6 +36,7 @@ Status = OutboxMail.Status
 LEASE = timedelta(seconds=60)
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=30), timedelta(hours=1)
 SUBJECT_MAX_LENGTH = 200
+URL_PLACE = "https://link.invalid/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,14 @@ class Message:
     subject: str
     text: str = field(repr=False)
     html: str = field(repr=False)
+
+
+class _Text(NamedTuple):
+    """A rendered mail without its link."""
+
+    subject: str
+    plain: str
+    html: str
 
 
 class MailFailed(Exception):
@@ -83,14 +95,46 @@ def enqueue_mail(
     recipient: a parsed address. language: "" for LANGUAGE_CODE. expires_at: when the link inside
     ends. Sends nothing itself; signals.mail_queued follows the commit.
     """
-    subject, text, html = _render(kind, context, language or settings.LANGUAGE_CODE)
-    mail = OutboxMail(
-        user=user, recipient=recipient, kind=kind, subject=subject, expires_at=expires_at
+    mail = draft_mail(
+        kind=kind,
+        recipient=recipient,
+        context=context,
+        user=user,
+        language=language,
+        expires_at=expires_at,
     )
-    mail.sealed_body = seal(json.dumps({"text": text, "html": html}), place=_place(mail))
-    mail.save(force_insert=True)
-    transaction.on_commit(lambda: mail_queued.send(sender=OutboxMail))
+    enqueue([mail])
     return mail
+
+
+def draft_mail(
+    *,
+    kind: str,
+    recipient: str,
+    context: dict[str, Any],
+    user: User | None = None,
+    language: str = "",
+    expires_at: datetime | None = None,
+) -> OutboxMail:
+    """A mail that is not written yet; see enqueue_mail()."""
+    url = str(context.get("url", ""))
+    rest = {name: value for name, value in context.items() if name != "url"}
+    text = _render(kind, tuple(sorted(rest.items())), bool(url), language or settings.LANGUAGE_CODE)
+    mail = OutboxMail(
+        user=user, recipient=recipient, kind=kind, subject=text.subject, expires_at=expires_at
+    )
+    body = {
+        "text": text.plain.replace(URL_PLACE, url),
+        "html": text.html.replace(URL_PLACE, escape(url)),
+    }
+    mail.sealed_body = seal(json.dumps(body), place=_place(mail))
+    return mail
+
+
+def enqueue(mails: Sequence[OutboxMail]) -> None:
+    """Write drafts in the caller's transaction."""
+    OutboxMail.objects.bulk_create(mails)
+    transaction.on_commit(lambda: mail_queued.send(sender=OutboxMail))
 
 
 def deliver_due(limit: int = 100) -> int:
@@ -211,27 +255,29 @@ def _pause(attempts: int) -> timedelta:
     return base + base * secrets.randbelow(200) / 1000
 
 
-def _render(kind: str, context: dict[str, Any], language: str) -> tuple[str, str, str]:
-    """Subject, text and HTML: the first line of the one template is the subject."""
+@lru_cache(maxsize=64)
+def _render(kind: str, context: tuple[tuple[str, Any], ...], has_url: bool, language: str) -> _Text:
+    """The one template of `kind` in both forms; its first line is the subject.
+
+    Kept, with URL_PLACE for the link, because mails of one moment differ in nothing else.
+    """
+    url = {"url": URL_PLACE} if has_url else {}
     with translation.override(language):
-        values = {**context, "public_url": settings.PUBLIC_URL}
+        values = {**dict(context), **url, "public_url": settings.PUBLIC_URL}
         rendered = render_to_string(f"mail/{kind}.txt", values)
         # A line break in a subject would start a header of its own.
         subject, _line_end, rest = rendered.strip().partition("\n")
         paragraphs = [part.strip() for part in rest.split("\n\n") if part.strip()]
-        url = str(context.get("url", ""))
-        html = render_to_string(
-            "mail/layout.html",
-            {"parts": [_part(text, url) for text in paragraphs], "language": language},
-        )
-    return subject.strip()[:SUBJECT_MAX_LENGTH], "\n\n".join(paragraphs) + "\n", html
+        parts = [_part(text) for text in paragraphs]
+        html = render_to_string("mail/layout.html", {"parts": parts, "language": language})
+    return _Text(subject.strip()[:SUBJECT_MAX_LENGTH], "\n\n".join(paragraphs) + "\n", html)
 
 
-def _part(paragraph: str, url: str) -> dict[str, str]:
+def _part(paragraph: str) -> dict[str, str]:
     """A paragraph for the HTML form; `Label:` above the link becomes a button."""
     label, _line_end, rest = paragraph.partition("\n")
-    if url and rest.strip() == url:
-        return {"label": label.rstrip(":"), "url": url}
+    if rest.strip() == URL_PLACE:
+        return {"label": label.rstrip(":"), "url": URL_PLACE}
     return {"text": paragraph}
 
 

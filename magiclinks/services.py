@@ -4,30 +4,31 @@
 UPDATE in the transaction that also writes the session (ASVS 6.5.1).
 """
 
+import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Count
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts import audit, gates
 from accounts.actors import Actor
-from accounts.context import current_caller
+from accounts.context import calling, current_caller
 from accounts.errors import RecordInvalid, TokenExpired, TokenInvalid
 from accounts.limits import CLIENT_FACTOR, limit_for
-from accounts.models import AddressRequest, User
-from accounts.outbox import enqueue_mail
-from accounts.services.requests import handle_next
+from accounts.models import AddressRequest, AuditEvent, OutboxMail, User
+from accounts.outbox import draft_mail, enqueue
+from accounts.services.requests import caller_of, handle_all
 from accounts.services.signup import open_account
 from accounts.services.tokens import absolute_url
 from accounts.services.users import require_rank
 from accounts.services.verification import prove_address
 from accounts.tokens import digest, make_token
-from accounts.uuids import uuid7
 from magiclinks.models import LoginLink
 
 PURPOSE = "login-link"
@@ -76,52 +77,43 @@ def issue_link(user: User, *, actor: Actor, lifetime: timedelta, source: str) ->
     found = gates.refusal(user)
     if found is not None:
         raise RecordInvalid({"user": [found.message]})
-    return _issue(user, actor=actor, source=source, lifetime=lifetime)
+    link, token = _draft(user, actor=actor, source=source, lifetime=lifetime)
+    replaced = _write([link], [_issue_event(link, actor=actor)])
+    return IssuedLink(_url(token), link.expires_at, replaced)
 
 
 def handle_link_requests() -> int:
     """Worker job: mail a link for each noted request that leads to an account which may sign in."""
-    count = 0
-    while handle_next(AddressRequest.Kind.MAGIC_LINK, _handle_request):
-        count += 1
-    return count
+    return handle_all(
+        AddressRequest.Kind.MAGIC_LINK, _handle_requests, lambda row, _: _handle_requests([row])
+    )
 
 
 def find_link(token: str) -> LoginLink:
     """The live link. Raises TokenInvalid, TokenExpired, LinkUsed, LinkReplaced; changes nothing."""
-    now = timezone.now()
     rows = LoginLink.objects.select_related("user")
     link: LoginLink | None = rows.filter(digest=digest(PURPOSE, token)).first()
     if link is None:
         raise TokenInvalid
-    match link.state(now):
-        case "used":
-            raise LinkUsed
-        case "replaced":
-            raise LinkReplaced
-        case "expired":
-            raise TokenExpired
+    _require_live(link)
     return link
 
 
-def redeem_link(token: str) -> LoginLink:
-    """Use the link; call in one transaction with the sign-in, so that both happen or neither.
+def redeem_link(link: LoginLink) -> None:
+    """Use a link of find_link(); call in one transaction with the sign-in: both happen or neither.
 
-    Proves the address. Raises what find_link() raises; TokenInvalid also when the account may not
+    Proves the address. Raises what find_link() raises, and LinkRefused when the account may not
     sign in, its address has changed, or the link is older than the account's mark.
     """
     now = timezone.now()
-    name = digest(PURPOSE, token)
-    link: LoginLink | None = LoginLink.objects.select_related("user").consume(name, now)
-    if link is None:
-        find_link(token)
-        raise TokenInvalid
+    if not LoginLink.objects.usable(now).filter(pk=link.pk).update(used_at=now):
+        link.refresh_from_db()
+        _require_live(link)
     reason = _refusal(link)
     if reason:
         raise LinkRefused(link.user, reason)
     prove_address(link.user)
     audit.record("link:login:redeem", actor=link.user, target=link.user, link=str(link.pk))
-    return link
 
 
 def note_refused(error: LinkRefused) -> None:
@@ -134,45 +126,63 @@ def purge_links(before: datetime) -> int:
     return LoginLink.objects.filter(expires_at__lt=before).delete()[0]
 
 
-def _handle_request(row: AddressRequest, _details: dict[str, Any]) -> None:
-    user = User.objects.filter(email=row.email).first() or open_account(row.email)
-    reason = _reason_against(user)
-    if user is None or reason:
-        audit.record("link:login:request", target=user, result="refused", reason=reason)
-        return
-    issued = _issue(
-        user,
-        actor=None,
-        source=Source.REQUEST,
-        lifetime=settings.MAGIC_LINK_EXPIRY,
-        binding=row.binding,
-        next_url=row.next_url,
-    )
-    enqueue_mail(
-        kind="magic-link",
-        recipient=user.email,
-        user=user,
-        language=row.language,
-        context={"url": issued.url, "expires_at": issued.expires_at},
-        expires_at=issued.expires_at,
-    )
+def _handle_requests(rows: list[AddressRequest]) -> None:
+    """Issue and mail the links of many requests; the newest request of an address counts."""
+    newest = {row.email: row for row in rows}
+    people = {user.email: user for user in User.objects.filter(email__in=newest)}
+    flooded = _flooded(people.values())
+    links: list[LoginLink] = []
+    mails: list[OutboxMail] = []
+    events: list[AuditEvent] = []
+    for email, row in newest.items():
+        with calling(caller_of(row)):
+            user = people.get(email) or open_account(email)
+            reason = _reason_against(user, flooded)
+            if user is None or reason:
+                events.append(
+                    audit.draft("link:login:request", target=user, result="refused", reason=reason)
+                )
+                continue
+            link, token = _draft(
+                user,
+                actor=None,
+                source=Source.REQUEST,
+                lifetime=settings.MAGIC_LINK_EXPIRY,
+                binding=row.binding,
+                next_url=row.next_url,
+            )
+            links.append(link)
+            events.append(_issue_event(link, actor=None))
+            mails.append(_mail(link, token, row.language))
+    _write(links, events)
+    enqueue(mails)
 
 
-def _reason_against(user: User | None) -> str:
+def _flooded(people: Iterable[User]) -> set[uuid.UUID]:
+    """Who got so many links lately that another would only fill the mailbox.
+
+    From many clients at once nobody replaces a link for ever: the last one stays alive (A007).
+    """
+    limit = limit_for("magic-link")
+    since = timezone.now() - limit.window
+    recent = LoginLink.objects.filter(
+        user_id__in=[user.pk for user in people], created_at__gt=since
+    )
+    counts = recent.values_list("user_id").annotate(number=Count("pk")).order_by()
+    return {key for key, number in counts if number >= limit.maximum * CLIENT_FACTOR}
+
+
+def _reason_against(user: User | None, flooded: set[uuid.UUID]) -> str:
     """Why a request from the sign-in page gets no link; "" when it does."""
     if user is None:
         return "no account"
     found = gates.refusal(user)
     if found is not None:
         return found.code
-    limit = limit_for("magic-link")
-    recent = LoginLink.objects.filter(user=user, created_at__gt=timezone.now() - limit.window)
-    # From many clients at once nobody fills a mailbox, and the last link stays alive (A007).
-    is_flooded = recent.count() >= limit.maximum * CLIENT_FACTOR
-    return "rate_limited" if is_flooded else ""
+    return "rate_limited" if user.pk in flooded else ""
 
 
-def _issue(
+def _draft(
     user: User,
     *,
     actor: Actor | None,
@@ -180,29 +190,68 @@ def _issue(
     lifetime: timedelta,
     binding: str = "",
     next_url: str = "",
-) -> IssuedLink:
+) -> tuple[LoginLink, str]:
+    """A link that is not written yet, and its secret."""
     token = make_token()
-    key = uuid7()
-    with transaction.atomic():
+    now = timezone.now()
+    link = LoginLink(
+        user=user,
+        email=user.email,
+        digest=digest(PURPOSE, token),
+        binding=binding,
+        created_at=now,
+        expires_at=now + lifetime,
+        source=source,
+        issued_by=getattr(actor, "pk", None),
+        next_url=next_url,
+        ip=current_caller().ip,
+    )
+    return link, token
+
+
+def _write(links: list[LoginLink], events: list[AuditEvent]) -> int:
+    """Write drafts; returns how many older live links of the same people died."""
+    with transaction.atomic(savepoint=False):
         # First, because its lock makes two issues at once follow one another.
-        audit.record("link:login:issue", actor=actor, target=user, source=source, link=str(key))
-        now = timezone.now()
-        replaced = LoginLink.objects.filter(user=user).replace(now)
-        LoginLink.objects.create(
-            id=key,
-            user=user,
-            email=user.email,
-            digest=digest(PURPOSE, token),
-            binding=binding,
-            created_at=now,
-            expires_at=now + lifetime,
-            source=source,
-            issued_by=getattr(actor, "pk", None),
-            next_url=next_url,
-            ip=current_caller().ip,
-        )
-    url = absolute_url(reverse("magiclinks:open", args=[token]))
-    return IssuedLink(url, now + lifetime, replaced)
+        audit.append(events)
+        people = [link.user_id for link in links]
+        replaced = LoginLink.objects.filter(user_id__in=people).replace(timezone.now())
+        LoginLink.objects.bulk_create(links)
+    return replaced
+
+
+def _issue_event(link: LoginLink, *, actor: Actor | None) -> AuditEvent:
+    return audit.draft(
+        "link:login:issue", actor=actor, target=link.user, source=link.source, link=str(link.pk)
+    )
+
+
+def _mail(link: LoginLink, token: str, language: str) -> OutboxMail:
+    return draft_mail(
+        kind="magic-link",
+        recipient=link.email,
+        user=link.user,
+        language=language,
+        context={
+            "url": _url(token),
+            "expires_at": link.expires_at.replace(second=0, microsecond=0),
+        },
+        expires_at=link.expires_at,
+    )
+
+
+def _url(token: str) -> str:
+    return absolute_url(reverse("magiclinks:open", args=[token]))
+
+
+def _require_live(link: LoginLink) -> None:
+    match link.state(timezone.now()):
+        case "used":
+            raise LinkUsed
+        case "replaced":
+            raise LinkReplaced
+        case "expired":
+            raise TokenExpired
 
 
 def _refusal(link: LoginLink) -> str:

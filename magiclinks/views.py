@@ -63,7 +63,7 @@ def open_link(request: HttpRequest, token: str) -> HttpResponse:
     try:
         link = services.find_link(token)
         if request.method == "POST" or opens_at_once(request, link):
-            return _redeem(request, token)
+            return _redeem(request, link)
     except services.LinkRefused as error:
         services.note_refused(error)
         return redirect_with_notice("account_login", "link-unknown")
@@ -88,7 +88,7 @@ def is_prefetch(request: HttpRequest) -> bool:
     return any(word in stated for word in ("prefetch", "prerender", "preview"))
 
 
-def _redeem(request: HttpRequest, token: str) -> HttpResponse:
+def _redeem(request: HttpRequest, link: LoginLink) -> HttpResponse:
     with transaction.atomic():
-        link = services.redeem_link(token)
+        services.redeem_link(link)
         return enter(request, link.user, method="magic_link", next_url=link.next_url)

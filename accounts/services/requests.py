@@ -20,6 +20,8 @@ from accounts.signals import address_requested
 logger = logging.getLogger("gatehouse.requests")
 Kind = AddressRequest.Kind
 Handler = Callable[[AddressRequest, dict[str, Any]], None]
+BatchHandler = Callable[[list[AddressRequest]], None]
+BATCH = 50
 
 
 def note_request(
@@ -59,8 +61,7 @@ def handle_next(kind: Kind, handler: Handler) -> bool:
     row = AddressRequest.objects.filter(kind=kind).order_by("id").first()
     if row is None:
         return False
-    caller = Caller(ip=row.ip, request_id=row.request_id, channel="worker")
-    with calling(caller):
+    with calling(caller_of(row)):
         try:
             with transaction.atomic():
                 if _take(row):
@@ -69,6 +70,35 @@ def handle_next(kind: Kind, handler: Handler) -> bool:
             logger.exception("a request for mail could not be handled", extra={"kind": kind})
             _take(row)
     return True
+
+
+def handle_all(kind: Kind, handle: BatchHandler, handler: Handler) -> int:
+    """Do all noted requests of `kind`, many in one transaction; returns how many.
+
+    A batch whose work fails is done again one by one with `handler`, as by handle_next().
+    """
+    count = 0
+    while done := _handle_batch(kind, handle, handler):
+        count += done
+    return count
+
+
+def _handle_batch(kind: Kind, handle: BatchHandler, handler: Handler) -> int:
+    try:
+        with transaction.atomic():
+            waiting = AddressRequest.objects.filter(kind=kind).order_by("id")
+            rows = list(waiting.select_for_update(skip_locked=True)[:BATCH])
+            AddressRequest.objects.filter(pk__in=[row.pk for row in rows]).delete()
+            handle(rows)
+        return len(rows)
+    except Exception:
+        logger.exception("a batch of requests failed; trying one by one", extra={"kind": kind})
+        return sum(handle_next(kind, handler) for _turn in range(BATCH))
+
+
+def caller_of(row: AddressRequest) -> Caller:
+    """Who asked, for the audit log."""
+    return Caller(ip=row.ip, request_id=row.request_id, channel="worker")
 
 
 def _take(row: AddressRequest) -> bool:

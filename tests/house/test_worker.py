@@ -35,11 +35,9 @@ def test_a_typed_address_becomes_a_mail_by_smtp_and_its_link_signs_in(
         EMAIL_ENCRYPTION="none",
         EMAIL_FROM="gate@example.com",
     )
-    smtp_server.fail_with(451)
     client = gatehouse.client()
     client.get("/sign-in")
 
-    assert client.post("/magic-link", {"email": "anna@example.com"}).status == 200
     assert client.post("/magic-link", {"email": "anna@example.com"}).status == 200
 
     assert wait_for(lambda: len(smtp_server.mails) == 1)

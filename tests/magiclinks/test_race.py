@@ -21,14 +21,15 @@ from django.db import transaction
 from accounts.browser import PURPOSE
 from accounts.models import User
 from accounts.tokens import digest
-from magiclinks.services import _issue
+from magiclinks.services import _draft, _url, _write
 result = []
 with transaction.atomic():
     for number in range({ROUNDS}):
         user = User.objects.create(email=f"person{{number:02}}@example.com")
-        issued = _issue(user, actor=None, source="request", lifetime=timedelta(hours=1),
-                        binding=digest(PURPOSE, "{BROWSER}"))
-        result.append("/magic-link/" + issued.url.rpartition("/")[2])
+        link, token = _draft(user, actor=None, source="request", lifetime=timedelta(hours=1),
+                             binding=digest(PURPOSE, "{BROWSER}"))
+        _write([link], [])
+        result.append("/magic-link/" + token)
 """
 # For each person: links used, sessions, redemptions and sign-ins in the audit log.
 COUNT = """
