@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 
 from accounts.models import User
+from accounts.secrecy import keep_secret
 
 Action = Callable[["ModelAdmin[User]", HttpRequest, "QuerySet[User]"], HttpResponse | None]
 _actions: dict[str, Action] = {}
@@ -53,8 +54,7 @@ def render_with_panel(
     )
     if not isinstance(response, TemplateResponse):
         raise TypeError("the user list redirected instead of showing the panel")
-    response["Cache-Control"] = "no-store"
-    response["Referrer-Policy"] = "no-referrer"
+    keep_secret(response)
     return response
 
 

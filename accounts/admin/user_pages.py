@@ -19,6 +19,7 @@ from accounts.admin.user_acts import ACTS, Act, plain_message, sign_out_if_ended
 from accounts.browser import device_name
 from accounts.errors import GatehouseError
 from accounts.models import AuditEvent, User
+from accounts.secrecy import keep_secret
 from accounts.services.sessions import own_sessions
 
 SHOWN_SESSIONS = 20
@@ -79,10 +80,7 @@ def _reset_view(modeladmin: "ModelAdmin[User]") -> Callable[..., HttpResponse]:
             "original": person,
             "panel": {"rows": [{"person": person, "link": link}]},
         }
-        response = render(request, "admin/accounts/user/reset_link.html", context)
-        response["Cache-Control"] = "no-store"
-        response["Referrer-Policy"] = "no-referrer"
-        return response
+        return keep_secret(render(request, "admin/accounts/user/reset_link.html", context))
 
     return view
 

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 
 from accounts.models import User
+from accounts.secrecy import keep_secret
 
 View = Callable[Concatenate[HttpRequest, ...], HttpResponse]
 
@@ -47,14 +48,11 @@ def enter(request: HttpRequest, user: User, *, method: str, next_url: str = "") 
 
 
 def secret_page(view: View) -> View:
-    """For pages with a token in their address: no Referer to anybody, no copy in a cache."""
+    """For pages with a token in their address; see keep_secret()."""
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
-        response = view(request, *args, **options)
-        response["Referrer-Policy"] = "no-referrer"
-        response["Cache-Control"] = "no-store"
-        return response
+        return keep_secret(view(request, *args, **options))
 
     return wrapped
 

@@ -130,7 +130,7 @@ def test_a_forgotten_password_is_replaced_by_the_mailed_link(
     page = stranger.get(path)
     answer = stranger.post(path, {"password": NEW})
 
-    assert (page.status_code, page["Referrer-Policy"]) == (200, "no-referrer")
+    assert (page.status_code, page["Referrer-Policy"]) == (200, "strict-origin")
     assert (answer.status_code, answer["Location"]) == (303, "/sign-in?notice=password-changed")
     viewer.refresh_from_db()
     assert viewer.check_password(NEW)

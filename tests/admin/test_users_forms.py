@@ -245,7 +245,7 @@ def test_the_reset_link_is_shown_once_on_a_page_that_nobody_keeps(
     link = answer.context["panel"]["rows"][0]["link"]
     assert answer.status_code == 200
     assert "no-store" in answer["Cache-Control"]
-    assert answer["Referrer-Policy"] == "no-referrer"
+    assert answer["Referrer-Policy"] == "strict-origin"
     assert link in answer.content.decode()
     assert 'type="password"' not in answer.content.decode()
     assert link not in browser.get(page_of(person)).content.decode()

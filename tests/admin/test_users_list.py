@@ -298,7 +298,7 @@ def test_reset_links_of_several_stand_on_top_of_the_list_once(
     content = answer.content.decode()
     assert answer.status_code == 200
     assert "no-store" in answer["Cache-Control"]
-    assert answer["Referrer-Policy"] == "no-referrer"
+    assert answer["Referrer-Policy"] == "strict-origin"
     assert [row["person"].email for row in rows] == [viewer.email]
     assert rows[0]["link"] in content
     shown = [str(message) for message in answer.context["messages"]]

@@ -225,13 +225,13 @@ def test_a015_a_link_leads_only_to_the_own_host(
     assert location in {"/account/", "/%0d%0aX:%20y"}
 
 
-def test_a021_the_pages_of_a_link_give_no_referer_and_stay_in_no_cache(
+def test_a021_the_pages_of_a_link_give_no_path_away_and_stay_in_no_cache(
     stranger: Client, viewer: User, ask_link: Ask
 ) -> None:
     path = ask_link(stranger, viewer.email)
 
     for answer in (Client().get(path), stranger.get(path), stranger.get(path)):
-        assert answer["Referrer-Policy"] == "no-referrer"
+        assert answer["Referrer-Policy"] == "strict-origin"
         assert answer["Cache-Control"] == "no-store"
 
 
