@@ -45,7 +45,8 @@ def test_every_page_has_a_language_a_title_and_one_heading(
     stranger, browser_of, owner, viewer
 ) -> None:
     opened = open_all(stranger, browser_of, owner, viewer)
-    assert len(opened) == 19
+    assert len(opened) == 20
+    assert [name for name, answer in opened if answer.status_code >= 500] == []
     for name, answer in opened:
         page = read(answer.content)
         facts = (
@@ -176,3 +177,30 @@ def test_the_language_switch_never_leads_to_a_page_that_only_takes_posts(
     assert '<input type="hidden" name="next" value="/">' in (
         browser.post("/verify-email/").content.decode()
     )
+
+
+@pytest.mark.django_db
+def test_an_account_without_a_role_is_told_that_it_waits(browser_of, make_user) -> None:
+    content = browser_of(make_user("none")).get("/account/").content.decode()
+    assert content.count("Your account waits for access") == 1
+
+
+@pytest.mark.django_db
+def test_an_unproved_address_is_marked_and_its_link_can_be_mailed_again(
+    browser_of, make_user, settings
+) -> None:
+    settings.ALLOW_UNVERIFIED_EMAIL_LOGIN = True
+    page = read(browser_of(make_user(is_verified=False)).get("/account/").content)
+    forms = [form.attributes.get("action") for form in page.all("form")]
+    assert forms.count("/verify-email/") == 1
+
+
+@pytest.mark.django_db
+def test_pages_open_where_no_static_files_were_collected(stranger, settings, tmp_path) -> None:
+    settings.STATIC_ROOT = tmp_path
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "config.static.HashedStaticFilesStorage"},
+    }
+    page = read(stranger.get("/sign-in").content)
+    assert page.all("link")[1].attributes["href"] == "/static/gatehouse.css"

@@ -1,5 +1,6 @@
 """Every page of the house that a test can open, by a name."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import NamedTuple
@@ -7,8 +8,10 @@ from typing import NamedTuple
 from django.http import HttpResponse
 from django.test import Client
 
-from accounts.models import User
+from accounts.crypto import unseal
+from accounts.models import OutboxMail, User
 from accounts.services.passwords import start_reset
+from accounts.services.verification import mail_verification
 from magiclinks import services as links
 
 BrowserOf = Callable[[User], Client]
@@ -63,10 +66,20 @@ def _answers(stranger: Client) -> list[Opened]:
 def _secret_pages(stranger: Client, owner: User, viewer: User) -> list[Opened]:
     link = links.issue_link(viewer, actor=owner, lifetime=timedelta(hours=1), source="operator")
     reset = start_reset(actor=owner, user=viewer)
+    mail_verification(viewer, binding="", language="en")
     return [
         Opened("confirm link", stranger.get(_path(link.url))),
         Opened("choose password", stranger.get(_path(reset))),
+        Opened("confirm address", stranger.get(_mailed_path())),
     ]
+
+
+def _mailed_path() -> str:
+    mail = OutboxMail.objects.latest("id")
+    body = unseal(mail.sealed_body, place=f"outbox.sealed_body:{mail.pk}")
+    found = re.search(r"(/verify-email/[\w-]+)", body)
+    assert found is not None
+    return found[1]
 
 
 def _path(url: str) -> str:
