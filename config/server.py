@@ -9,6 +9,8 @@ from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
 
+CONNECTIONS = 1024
+
 
 def run_server() -> None:
     """Serve config.wsgi until told to stop (SIGTERM, SIGINT).
@@ -27,8 +29,9 @@ def run_server() -> None:
         interface=Interfaces.WSGI,
         workers=settings.WEB_WORKERS,
         blocking_threads=settings.WEB_THREADS,
-        # As many requests in Python at once as threads; further ones wait in the server.
-        backpressure=settings.WEB_THREADS,
+        # Open connections of a process, idle ones too: each browser keeps some. Requests in Python
+        # are bounded by the threads above.
+        backpressure=CONNECTIONS,
         log_level=LogLevels.error,
         respawn_failed_workers=True,
     ).serve()
