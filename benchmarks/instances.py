@@ -1,0 +1,124 @@
+"""The servers that are measured: Gatehouse as an operator starts it, and the bare one."""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.servers.databases import InstanceData
+from tests.servers.gatehouse import is_live
+from tests.servers.processes import ServerProcess, accepts_connections, free_port
+
+# The counters work as always; they must only not end the measurement.
+LIMITS = {
+    "LOGIN_MAX": "100000",
+    "LOGIN_WINDOW": "1m",
+    "MAGIC_LINK_MAX": "100000",
+    "MAGIC_LINK_WINDOW": "1m",
+    "MAGIC_LINK_EXPIRY": "1h",
+}
+PASSWORD = "seven green bottles on a wall"
+# Accounts are made directly: making them is not what is measured.
+MAKE_PEOPLE = """
+from django.contrib.auth.hashers import make_password
+from django.utils import timezone
+from accounts.models import User
+hashed = make_password({password!r})
+people = [
+    User(email=f"person{{number}}@example.com", username=f"person{{number}}", role="viewer",
+         password=hashed, email_verified_at=timezone.now())
+    for number in range({count})
+]
+User.objects.bulk_create(people, batch_size=500)
+result = len(people)
+"""
+
+
+def email_of(number: int) -> str:
+    """The address of one of the people that make_people() makes."""
+    return f"person{number}@example.com"
+
+
+def make_data(folder: Path, database_url: str = "") -> InstanceData:
+    """An instance's data as the first start leaves them."""
+    url = database_url or f"sqlite:///{folder / 'gatehouse.sqlite3'}"
+    data = InstanceData("benchmark", url, folder)
+    prepared = data.manage("serve", "--prepare-only")
+    if prepared.returncode != 0:
+        raise RuntimeError(prepared.stderr)
+    return data
+
+
+def make_people(data: InstanceData, count: int) -> None:
+    """`count` viewers with a proved address and PASSWORD."""
+    data.shell(MAKE_PEOPLE.format(password=PASSWORD, count=count))
+
+
+@contextmanager
+def gatehouse(data: InstanceData, processes: int = 1) -> Iterator[tuple[ServerProcess, int]]:
+    """`manage.py serve` over `data` with `processes` server processes: the process and its port."""
+    port = free_port()
+    environment = data.environment(
+        PORT=str(port), WEB_WORKERS=str(processes), LOG_LEVEL="warning", **LIMITS
+    )
+    command = [sys.executable, "manage.py", "serve"]
+    with _running(ServerProcess(command, data.data_dir / "log", environment=environment)) as server:
+        server.wait_until(lambda: is_live(port))
+        yield server, port
+
+
+@contextmanager
+def bare(folder: Path, processes: int = 1, threads: int = 8) -> Iterator[tuple[ServerProcess, int]]:
+    """The bare server: the process and its port."""
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.bare", str(port), str(processes), str(threads)]
+    with _running(ServerProcess(command, folder / "bare.log")) as server:
+        server.wait_until(lambda: is_live(port))
+        yield server, port
+
+
+@contextmanager
+def _running(server: ServerProcess) -> Iterator[ServerProcess]:
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def seconds_to_answer(
+    command: list[str], port: int, log: Path, environment: dict[str, str]
+) -> float:
+    """From the start of the process to the first 200 on /health/live."""
+    begin = time.perf_counter()
+    with _running(ServerProcess(command, log, environment=environment)) as server:
+        pause = threading.Event()
+        while not (accepts_connections(port) and is_live(port)):
+            pause.wait(0.005)
+            if server.process.poll() is not None:
+                raise RuntimeError(server.output()[-2000:])
+        return time.perf_counter() - begin
+
+
+def memory_of(server: ServerProcess) -> float:
+    """Proportional set size of the process and all its children, in MB of a million bytes."""
+    return sum(_proportional_bytes(pid) for pid in _group(server.pid)) / 1_000_000
+
+
+def _group(leader: int) -> list[int]:
+    """Every process of the leader's own session; start_new_session gave it one."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[3]) == leader:
+            found.append(int(folder.name))
+    return found
+
+
+def _proportional_bytes(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))

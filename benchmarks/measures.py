@@ -1,0 +1,215 @@
+"""The measurements. Each returns rows of the table and stands beside the bare server."""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.instances import (
+    PASSWORD,
+    bare,
+    gatehouse,
+    make_data,
+    make_people,
+    memory_of,
+    seconds_to_answer,
+)
+from benchmarks.load import Measured, Plan, measure
+from benchmarks.plans import AskAndRedeem, AskForLinks, Hello, Redeem, SignIn
+from tests.servers.databases import InstanceData
+from tests.servers.processes import free_port, wait_for
+
+PROCESSES = 2
+SETTLE_SECONDS = 2.0
+COUNT_LINKS = "from magiclinks.models import LoginLink; result = LoginLink.objects.count()"
+ALL_TOKENS = "from benchmarks.outbox import all_tokens; result = all_tokens()"
+# As the server's own threads do: each process admits as many hashes at once as there are cores.
+HASH = """
+import sys, threading, time
+import django
+django.setup()
+from django.contrib.auth.hashers import check_password, make_password
+password, threads, begin, seconds = (
+    sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
+)
+encoded, counts = make_password(password), [0] * threads
+def work(number):
+    while time.time() < begin:
+        time.sleep(0.001)
+    while time.time() < begin + seconds:
+        assert check_password(password, encoded)
+        counts[number] += 1
+running = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
+for thread in running: thread.start()
+for thread in running: thread.join()
+print(sum(counts))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table. aim: a bound on `value`, or on value / bare when `is_ratio`.
+
+    aim 0 means that nothing is aimed at: the row explains another one.
+    """
+
+    what: str
+    unit: str
+    value: float
+    bare: float
+    aim: float = 0.0
+    more_is_better: bool = True
+    is_ratio: bool = False
+
+    @property
+    def ratio(self) -> float:
+        return self.value / self.bare
+
+    @property
+    def reaches_aim(self) -> bool:
+        measured = self.ratio if self.is_ratio else self.value
+        return measured >= self.aim if self.more_is_better else measured <= self.aim
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """seconds: length of each load; clients: browsers at once; repeats: starts that are timed."""
+
+    seconds: float = 10.0
+    clients: int = 32
+    repeats: int = 5
+    people: int = 20_000
+    database_url: str = ""
+
+
+def measure_start(options: Options) -> Iterator[Row]:
+    """From the command to the first answer, on data that are there already."""
+    with _folder() as folder:
+        data = make_data(folder, options.database_url)
+        port = free_port()
+        environment = data.environment(PORT=str(port))
+        ours = [sys.executable, "manage.py", "serve"]
+        theirs = [sys.executable, "-m", "benchmarks.bare", str(port), "1", "8"]
+        value, beside = (
+            statistics.median(
+                seconds_to_answer(command, port, folder / "log", environment)
+                for _ in range(options.repeats)
+            )
+            for command in (ours, theirs)
+        )
+    yield Row("start to first answer", "s", value, beside, 2.0, more_is_better=False)
+
+
+def measure_memory(options: Options) -> Iterator[Row]:
+    """Proportional memory of all processes of a server at rest that has answered once."""
+    with _folder() as folder:
+        with gatehouse(make_data(folder, options.database_url)) as (server, _port):
+            value = _memory_at_rest(server)
+        with bare(folder) as (server, _port):
+            beside = _memory_at_rest(server)
+    yield Row("memory at rest", "MB", value, beside, 130.0, more_is_better=False)
+
+
+def _memory_at_rest(server: object) -> float:
+    threading.Event().wait(SETTLE_SECONDS)
+    return memory_of(server)  # type: ignore[arg-type]
+
+
+def measure_links(options: Options) -> Iterator[Row]:
+    """Magic links: asked for, made by the worker, redeemed; apart and as a whole."""
+    with _folder() as folder:
+        data = make_data(folder, options.database_url)
+        make_people(data, options.people)
+        hello = _bare_rate(options, folder)
+        with gatehouse(data, PROCESSES) as (_server, port):
+            load = _loader(options, port)
+            asked, links_per_second = _ask(data, load, options)
+            yield Row("magic-link requests", "/s", asked.rate("request"), hello)
+            yield Row("links made by the worker", "/s", links_per_second, hello)
+            redeemed = load(Redeem(_tokens(data)))
+            yield Row("magic-link redemptions", "/s", redeemed.rate("redemption"), hello)
+    with _folder() as folder:
+        data = make_data(folder, options.database_url)
+        make_people(data, options.people)
+        with gatehouse(data, PROCESSES) as (_server, port):
+            plan = AskAndRedeem(data.environment(), options.people)
+            whole = _loader(options, port)(plan)
+    yield Row("request + redemption pairs", "/s", whole.rate("journey"), hello, 400.0)
+
+
+def _ask(
+    data: InstanceData, load: Callable[[Plan], Measured], options: Options
+) -> tuple[Measured, float]:
+    """The requests, and how many links a second came of them until the last one was made."""
+    start = time.perf_counter()
+    asked = load(AskForLinks(options.people))
+    end = time.perf_counter()
+    total = asked.counts["request"]
+    if not wait_for(lambda: data.shell(COUNT_LINKS) == total, 600):
+        raise RuntimeError("not every request has led to a link")
+    # Without the start of the load processes, which is no work of the server.
+    lead = end - start - asked.seconds
+    return asked, total / (time.perf_counter() - start - lead)
+
+
+def _tokens(data: InstanceData) -> dict[int, str]:
+    return {int(number): token for number, token in data.shell(ALL_TOKENS).items()}
+
+
+def measure_sign_in(options: Options) -> Iterator[Row]:
+    """Sign-ins with a password beside bare Argon2id with the same parameters and concurrency."""
+    with _folder() as folder:
+        data = make_data(folder, options.database_url)
+        make_people(data, 1000)
+        hello = _bare_rate(options, folder)
+        hashes = _hash_rate(data, options)
+        with gatehouse(data, PROCESSES) as (_server, port):
+            signed_in = _loader(options, port)(SignIn(1000))
+    rate = signed_in.rate("sign-in")
+    yield Row("sign-ins beside the bare server", "/s", rate, hello)
+    yield Row("sign-ins beside bare Argon2id", "/s", rate, hashes, 0.9, is_ratio=True)
+
+
+def _hash_rate(data: InstanceData, options: Options) -> float:
+    threads, begin = options.clients // PROCESSES, time.time() + 3.0
+    arguments = [PASSWORD, str(threads), str(begin), str(options.seconds)]
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", HASH, *arguments],
+            env=data.environment(),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(PROCESSES)
+    ]
+    counts = [int(process.communicate(timeout=120)[0]) for process in running]
+    return sum(counts) / options.seconds
+
+
+def _bare_rate(options: Options, folder: Path) -> float:
+    with bare(folder, PROCESSES) as (_server, port):
+        return _loader(options, port)(Hello()).rate("hello")
+
+
+def _loader(options: Options, port: int) -> Callable[[Plan], Measured]:
+    return lambda plan: measure(plan, port, seconds=options.seconds, clients=options.clients)
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="gatehouse-bench-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+MEASURES: dict[str, Callable[[Options], Iterator[Row]]] = {
+    "start": measure_start,
+    "memory": measure_memory,
+    "links": measure_links,
+    "sign-in": measure_sign_in,
+}
