@@ -1,8 +1,266 @@
-"""What the dashboard shows."""
+"""What the dashboard shows: numbers, thirty days of charts, warnings, the newest events.
 
-from typing import Any
+A fixed number of queries, each on an index and with a limit: a count stops at COUNT_CAP, a chart
+reads thirty days. Days are those of UTC, so that all operators see the same bars.
+"""
+
+from collections import defaultdict
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.db.models import Count, Q, QuerySet
+from django.db.models.functions import TruncDate
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from accounts.admin.charts import Chart, Series, by_day
+from accounts.admin.fact_cells import actor_cell, result_badge, target_cell, with_people
+from accounts.models import AuditEvent, BrowserSession, OutboxMail, User
+from accounts.roles import Role
+
+DAYS = 30
+COUNT_CAP = 10_000
+RECENT_EVENTS = 10
+Status = OutboxMail.Status
+SIGN_IN, LINK_ISSUED, LINK_USED = "account:session:start", "link:login:issue", "link:login:redeem"
+Counts = dict[Any, dict[date, int]]
+
+
+class Card(NamedTuple):
+    """One big number. tone: plain, warn or bad."""
+
+    label: str
+    number: str
+    hint: str
+    url: str
+    tone: str = "plain"
+
+
+class Advice(NamedTuple):
+    """Something the operator should mend. tone: bad when it is unsafe, warn otherwise."""
+
+    tone: str
+    title: str
+    advice: str
+    url: str = ""
+    link: str = ""
+
+
+class Event(NamedTuple):
+    """One row of the newest events."""
+
+    row: AuditEvent
+    actor: str | SafeString
+    target: str | SafeString
+    result: SafeString
 
 
 def context() -> dict[str, Any]:
     """Template context of the dashboard."""
-    return {}
+    days = _days()
+    return {
+        "cards": _cards(),
+        "charts": _charts(days),
+        "warnings": _warnings(),
+        "events": _events(),
+        "days": DAYS,
+    }
+
+
+# Numbers
+
+
+def _cards() -> list[Card]:
+    users, mails = reverse("admin:accounts_user_changelist"), _mails_url()
+    waiting = _capped(User.objects.people().filter(is_active=True, role=Role.NONE))
+    live = BrowserSession.objects.filter(expire_date__gt=timezone.now(), user__isnull=False)
+    held = [Status.QUEUED, Status.SENDING, Status.WAITING]
+    queued = _capped(OutboxMail.objects.filter(status__in=held))
+    dead = _capped(OutboxMail.objects.filter(status=Status.DEAD))
+    return [
+        Card(_("People"), _shown(_capped(User.objects.people())), _("with an account"), users),
+        Card(
+            _("Waiting for access"),
+            _shown(waiting),
+            _("have no role yet: give one"),
+            f"{users}?state=no-access",
+            "warn" if waiting else "plain",
+        ),
+        Card(
+            _("Active sessions"),
+            _shown(_capped(live)),
+            _("signed-in devices"),
+            reverse("admin:accounts_browsersession_changelist"),
+        ),
+        Card(_("Mail waiting"), _shown(queued), _("not sent yet"), mails),
+        Card(
+            _("Mail given up"),
+            _shown(dead),
+            _("could not be sent"),
+            f"{mails}?status={Status.DEAD.value}",
+            "bad" if dead else "plain",
+        ),
+    ]
+
+
+def _mails_url() -> str:
+    return reverse("admin:accounts_outboxmail_changelist")
+
+
+def _capped(rows: "QuerySet[Any]") -> int:
+    """How many rows, at most one more than COUNT_CAP."""
+    return rows.order_by().values("pk")[: COUNT_CAP + 1].count()
+
+
+def _shown(count: int) -> str:
+    return f"{count:,}" if count <= COUNT_CAP else f"{COUNT_CAP:,}+"
+
+
+# Charts
+
+
+def _days() -> tuple[date, ...]:
+    today = timezone.now().astimezone(UTC).date()
+    return tuple(today - timedelta(days=DAYS - 1 - number) for number in range(DAYS))
+
+
+def _charts(days: tuple[date, ...]) -> list[Chart]:
+    since = datetime.combine(days[0], time.min, tzinfo=UTC)
+    events, people, mails = _event_counts(since), _people_counts(since), _mail_counts(since)
+
+    def series(label: str, tone: str, counts: dict[date, int]) -> Series:
+        return Series(label, tone, by_day(days, counts))
+
+    return [
+        Chart(
+            "sign-ins",
+            _("Sign-ins"),
+            days,
+            (
+                series(_("signed in"), "good", events[SIGN_IN, "success"]),
+                series(_("refused"), "bad", events[SIGN_IN, "refused"]),
+            ),
+        ),
+        Chart("new-users", _("New people"), days, (series(_("new accounts"), "good", people),)),
+        Chart(
+            "links",
+            _("Sign-in links"),
+            days,
+            (
+                series(_("issued"), "plain", events[LINK_ISSUED, "success"]),
+                series(_("used"), "good", events[LINK_USED, "success"]),
+            ),
+        ),
+        Chart(
+            "mails",
+            _("Mail"),
+            days,
+            (
+                series(_("sent"), "good", mails[Status.SENT.value]),
+                series(_("given up"), "bad", mails[Status.DEAD.value]),
+            ),
+        ),
+    ]
+
+
+def _event_counts(since: datetime) -> Counts:
+    """Counts by (action, result) and day."""
+    rows = AuditEvent.objects.filter(at__gte=since, action__in=[SIGN_IN, LINK_ISSUED, LINK_USED])
+    grouped = rows.annotate(day=TruncDate("at", tzinfo=UTC)).values("day", "action", "result")
+    counts: Counts = defaultdict(dict)
+    for row in grouped.annotate(number=Count("pk")).order_by():
+        counts[row["action"], row["result"]][row["day"]] = row["number"]
+    return counts
+
+
+def _people_counts(since: datetime) -> dict[date, int]:
+    rows = User.objects.people().filter(created_at__gte=since)
+    grouped = rows.annotate(day=TruncDate("created_at", tzinfo=UTC)).values("day")
+    return {row["day"]: row["number"] for row in grouped.annotate(number=Count("pk")).order_by()}
+
+
+def _mail_counts(since: datetime) -> Counts:
+    """Counts by status and the day on which the mail was written."""
+    rows = OutboxMail.objects.filter(
+        Q(status=Status.SENT) | Q(status=Status.DEAD), created_at__gte=since
+    )
+    grouped = rows.annotate(day=TruncDate("created_at", tzinfo=UTC)).values("day", "status")
+    counts: Counts = defaultdict(dict)
+    for row in grouped.annotate(number=Count("pk")).order_by():
+        counts[row["status"]][row["day"]] = row["number"]
+    return counts
+
+
+# Warnings
+
+
+def _warnings() -> list[Advice]:
+    found: list[Advice] = []
+    if User.objects.filter(is_claimed=False).exists():
+        found.append(_unclaimed())
+    if not settings.IS_HTTPS and not settings.PUBLIC_URL_IS_LOCAL:
+        found.append(_no_https())
+    if settings.MAIL.transport == "none":
+        found.append(_no_mail())
+    if settings.ALLOW_REGISTRATION:
+        found.append(_open_registration())
+    return found
+
+
+def _unclaimed() -> Advice:
+    return Advice(
+        "bad",
+        _("The first owner account has not been set up."),
+        _(
+            "Whoever holds its set-up link becomes owner. Open the link that the server printed "
+            "at its start, or delete the account if you do not need it."
+        ),
+        f"{reverse('admin:accounts_user_changelist')}?state=not-set-up",
+        _("Show the account"),
+    )
+
+
+def _no_https() -> Advice:
+    text = _(
+        "PUBLIC_URL is %(url)s: passwords and sessions cross the network unencrypted. Put a proxy "
+        "with a certificate in front, set PUBLIC_URL to its https:// address and restart."
+    )
+    return Advice(
+        "bad", _("This server is used without HTTPS."), text % {"url": settings.PUBLIC_URL}
+    )
+
+
+def _no_mail() -> Advice:
+    return Advice(
+        "warn",
+        _("No mail service is set."),
+        _(
+            "Mail waits here until one is. Set RESEND_API_KEY and RESEND_EMAIL, or EMAIL_HOST, "
+            "and restart. Until then, hand links over yourself: tick people in the list and "
+            "choose “Get email login URL”."
+        ),
+        f"{_mails_url()}?status={Status.WAITING.value}",
+        _("Show waiting mail"),
+    )
+
+
+def _open_registration() -> Advice:
+    if settings.ALLOWED_EMAILS:
+        who = _("Anyone whose address fits ALLOWED_EMAILS may make an account with the role "
+                "“%(role)s”.")  # fmt: skip
+    else:
+        who = _("Anyone may make an account with the role “%(role)s”.")
+    advice = _("If you do not want this, set ALLOW_REGISTRATION=false and restart.")
+    role = User(role=settings.DEFAULT_ROLE).get_role_display()
+    return Advice("warn", _("Registration is open."), f"{who % {'role': role}} {advice}")
+
+
+# Events
+
+
+def _events() -> list[Event]:
+    newest = with_people(AuditEvent.objects.order_by("-seq"))[:RECENT_EVENTS]
+    return [Event(row, actor_cell(row), target_cell(row), result_badge(row)) for row in newest]

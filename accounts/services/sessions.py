@@ -27,7 +27,7 @@ def sign_in(request: HttpRequest, user: User) -> None:
     and audit row commit together, so that a crash leaves all or nothing.
     """
     methods = sorted({record["method"] for record in get_authentication_records(request, user)})
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         django_login(request, user, backend=BACKEND)
         caller = current_caller()
         request.session[DEVICE] = {
@@ -52,6 +52,22 @@ def end_own_session(user: User, public_id: uuid.UUID) -> None:
         if not user.sessions.filter(public_id=public_id).delete()[0]:
             raise NotFound
         audit.record("account:session:end", actor=user, target=user)
+
+
+def end_session(*, actor: Actor, session: BrowserSession) -> None:
+    """Sign one device out, as an operator. Everybody may do it to himself.
+
+    Raises Forbidden when the actor's rank is too low, NotFound when it has ended already.
+    """
+    user = session.user
+    if user is None:
+        raise NotFound
+    if actor.pk != user.pk and not can_manage(Role(actor.role), Role(user.role)):
+        raise Forbidden
+    with transaction.atomic():
+        if not user.sessions.filter(pk=session.pk).delete()[0]:
+            raise NotFound
+        audit.record("account:session:end", actor=actor, target=user)
 
 
 def end_sessions(*, actor: Actor, user: User) -> int:

@@ -1,0 +1,103 @@
+"""The filters beside the tables of facts."""
+
+from typing import Any
+
+from django.contrib.admin import ModelAdmin
+from django.db.models import Q
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from accounts.admin.user_filters import ChoiceFilter, Choices, SinceFilter
+from accounts.models import OutboxMail
+
+# In the address -> label, and the beginnings of the actions' names.
+ACTION_FAMILIES: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "sessions": (_("Signing in and out"), ("account:session:",)),
+    "links": (_("Sign-in links"), ("link:",)),
+    "passwords": (_("Passwords"), ("account:password:",)),
+    "roles": (_("Roles"), ("account:role:",)),
+    "people": (_("People"), ("account:user:", "account:set-up:", "account:data:")),
+    "addresses": (_("Email addresses"), ("account:email:",)),
+    "mail": (_("Mail"), ("mail:",)),
+}
+RESULTS: Choices = [("success", _("Done")), ("refused", _("Refused")), ("failure", _("Failed"))]
+# The names of the files in templates/mail.
+MAIL_KINDS: Choices = [
+    ("magic-link", _("Sign-in link")),
+    ("reset-password", _("Password reset")),
+    ("verify-email", _("Address verification")),
+    ("change-email", _("Address change")),
+    ("email-changed", _("Address changed")),
+    ("password-changed", _("Password changed")),
+    ("account-exists", _("Account exists already")),
+    ("account-removed", _("Account removed")),
+]
+
+
+class ActionFilter(ChoiceFilter):
+    title = _("kind of action")
+    parameter_name = "about"
+
+    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> Choices:
+        return [(name, label) for name, (label, _beginnings) in ACTION_FAMILIES.items()]
+
+    def conditions(self) -> dict[str, Q]:
+        return {name: _begins(names) for name, (_label, names) in ACTION_FAMILIES.items()}
+
+
+def _begins(beginnings: tuple[str, ...]) -> Q:
+    condition = Q()
+    for beginning in beginnings:
+        condition |= Q(action__startswith=beginning)
+    return condition
+
+
+class ResultFilter(ChoiceFilter):
+    title = _("result")
+    parameter_name = "result"
+
+    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> Choices:
+        return RESULTS
+
+    def conditions(self) -> dict[str, Q]:
+        return {name: Q(result=name) for name, _label in RESULTS}
+
+
+class StatusFilter(ChoiceFilter):
+    title = _("status")
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> Choices:
+        return list(OutboxMail.Status.choices)
+
+    def conditions(self) -> dict[str, Q]:
+        return {status.value: Q(status=status.value) for status in OutboxMail.Status}
+
+
+class KindFilter(ChoiceFilter):
+    title = _("kind")
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> Choices:
+        return MAIL_KINDS
+
+    def conditions(self) -> dict[str, Q]:
+        return {name: Q(kind=name) for name, _label in MAIL_KINDS}
+
+
+class AtFilter(SinceFilter):
+    title = _("when")
+    parameter_name = "at"
+    field = "at"
+
+
+class MailCreatedFilter(SinceFilter):
+    title = _("created")
+    parameter_name = "created"
+    field = "created_at"
+
+
+class SessionCreatedFilter(SinceFilter):
+    title = _("signed in")
+    parameter_name = "begun"
+    field = "created_at"
