@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts import audit, gates
 from accounts.actors import SYSTEM, Actor
@@ -46,7 +47,7 @@ def change_own_password(*, user: User, current: str, new: str) -> None:
     RecordInvalid when `new` breaks a rule.
     """
     if user.has_usable_password() and not user.check_password(current):
-        raise BadCredentials
+        raise BadCredentials(_("This is not your password."))
     check_password_rules(new, user)
     with transaction.atomic():
         _store(user, new, "password changed")

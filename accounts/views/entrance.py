@@ -176,7 +176,7 @@ def reset(request: HttpRequest, token: str) -> HttpResponse:
     """Choose a new password; only the POST uses the link. Signs nobody in."""
     form = NewPasswordForm(posted(request))
     try:
-        usable_token(AccountToken.Purpose.RESET_PASSWORD, token)
+        row = usable_token(AccountToken.Purpose.RESET_PASSWORD, token)
         if request.method == "POST" and form.is_valid():
             reset_password(token, form.cleaned_data["password"])
             return redirect_with_notice("account_login", "password-changed")
@@ -185,7 +185,8 @@ def reset(request: HttpRequest, token: str) -> HttpResponse:
     except RecordInvalid as error:
         form.add_service_errors(error)
     status = 400 if request.method == "POST" else 200
-    return render(request, "accounts/password_reset.html", {"form": form}, status=status)
+    context = {"form": form, "email": row.email}
+    return render(request, "accounts/password_reset.html", context, status=status)
 
 
 @secret_page

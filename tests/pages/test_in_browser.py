@@ -1,0 +1,181 @@
+"""Every page of people in a real browser: axe, Content-Security-Policy, phone width, keyboard."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+from tests.conftest import PASSWORD
+from tests.servers.databases import InstanceData
+from tests.servers.gatehouse import Gatehouse
+
+pytestmark = pytest.mark.browser
+PEOPLE = f"""
+from datetime import timedelta
+from accounts.actors import SYSTEM
+from accounts.models import AccountToken
+from accounts.services.setup import ensure_owner, issue_setup_link
+from accounts.services.tokens import issue_token
+from accounts.services.users import create_user
+from magiclinks.services import issue_link
+hour = timedelta(hours=1)
+vera = create_user(actor=SYSTEM, email="vera@example.com", name="Vera", password="{PASSWORD}",
+                   verified=True)
+nora = create_user(actor=SYSTEM, email="nora@example.com", role="none", verified=True,
+                   password="{PASSWORD}")
+reset = issue_token(vera, AccountToken.Purpose.RESET_PASSWORD, lifetime=hour)
+verify = issue_token(nora, AccountToken.Purpose.VERIFY_EMAIL, lifetime=hour)
+link = issue_link(vera, actor=SYSTEM, lifetime=hour, source="command")
+result = {{
+    "link": "/magic-link/" + link.url.rpartition("/")[2],
+    "reset": "/password/reset/" + reset.token,
+    "verify": "/verify-email/" + verify.token,
+    "set-up": "/set-up/" + issue_setup_link(ensure_owner()).token,
+}}
+"""
+PUBLIC = [
+    "/sign-in",
+    "/sign-in?notice=link-expired",
+    "/sign-up",
+    "/password/forgot",
+    "/magic-link",
+    "/nothing-here",
+]
+OWN = ["/account/", "/account/password", "/account/email", "/account/delete", "/sign-out"]
+OWN += ["/settings/workspace/users"]
+PHONE = {"width": 360, "height": 740}
+DESKTOP = {"width": 1280, "height": 800}
+
+
+@pytest.fixture
+def house(
+    sqlite_data: InstanceData, gatehouse_server: Callable[..., Gatehouse]
+) -> tuple[Gatehouse, dict[str, str]]:
+    """A running Gatehouse with two people, and paths that hold tokens."""
+    paths = sqlite_data.shell(PEOPLE)
+    return gatehouse_server(sqlite_data), paths
+
+
+@pytest.fixture(params=["light", "dark"])
+def pages(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page in either colour scheme that remembers what its console said of the policy."""
+    context = browser.new_context(color_scheme=request.param, viewport=DESKTOP)
+    page = context.new_page()
+    yield page
+    context.close()
+
+
+def examine(page: Page, name: str) -> list[str]:
+    """What is wrong with the page that is open now."""
+    found = [
+        f"{name}: {violation['id']}: {node['html'][:200]}"
+        for violation in Axe().run(page).response["violations"]
+        for node in violation["nodes"]
+    ]
+    page.set_viewport_size(PHONE)
+    if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+        found.append(f"{name}: wider than a phone")
+    page.set_viewport_size(DESKTOP)
+    if page.locator("h1").count() != 1:
+        found.append(f"{name}: {page.locator('h1').count()} headings")
+    return found
+
+
+def sign_in(page: Page, gatehouse: Gatehouse, login: str) -> None:
+    page.goto(f"{gatehouse.url}/sign-in")
+    page.fill("input[name=login]", login)
+    page.fill("input[name=password]", PASSWORD)
+    page.click("form:has(input[name=password]) button[type=submit]")
+    page.wait_for_url("**/account/")
+
+
+def test_no_page_breaks_a_rule_of_access_or_the_policy(
+    house: tuple[Gatehouse, dict[str, str]], pages: Page
+) -> None:
+    gatehouse, secret = house
+    said: list[str] = []
+    pages.on("console", lambda message: said.append(f"{pages.url}: {message.text}"))
+    found: list[str] = []
+    for path in [*PUBLIC, *secret.values()]:
+        pages.goto(gatehouse.url + path)
+        found += examine(pages, path.rpartition("/")[0] or path)
+    pages.goto(f"{gatehouse.url}/sign-in")
+    pages.fill("input[name=login]", "nobody@example.com")
+    pages.fill("input[name=password]", "wrong")
+    pages.click("form:has(input[name=password]) button[type=submit]")
+    found += examine(pages, "a refused sign-in")
+    for form in ("/magic-link", "/password/forgot"):
+        pages.goto(gatehouse.url + form)
+        pages.fill("input[name=email]", "somebody@example.com")
+        pages.click("main button[type=submit]")
+        found += examine(pages, f"sent by {form}")
+    for login in ("vera@example.com", "nora@example.com"):
+        sign_in(pages, gatehouse, login)
+        for path in OWN:
+            pages.goto(gatehouse.url + path)
+            found += examine(pages, f"{path} of {login}")
+        pages.goto(f"{gatehouse.url}/sign-out")
+        pages.click("main button[type=submit]")
+
+    assert found == []
+    # Chromium reports every answer of 4xx; nothing else may be said.
+    assert [line for line in said if "Failed to load resource" not in line] == []
+
+
+def test_a_person_signs_in_by_keyboard_alone(
+    house: tuple[Gatehouse, dict[str, str]], page: Page
+) -> None:
+    gatehouse, _secret = house
+    page.goto(f"{gatehouse.url}/sign-in")
+
+    focused = "document.activeElement.name || document.activeElement.textContent.trim()"
+    order = []
+    for _step in range(12):
+        page.keyboard.press("Tab")
+        order.append(page.evaluate(focused))
+        if order[-1] == "login":
+            page.keyboard.type("vera@example.com")
+        if order[-1] == "password":
+            page.keyboard.type(PASSWORD)
+            page.keyboard.press("Enter")
+            break
+    page.wait_for_url("**/account/")
+
+    assert order[0] == "Skip to content"
+    assert page.locator("h1").inner_text() == "Your account"
+
+
+def test_a_person_signs_in_by_link_and_out_without_scripts(
+    house: tuple[Gatehouse, dict[str, str]], browser: Browser
+) -> None:
+    gatehouse, secret = house
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+
+    page.goto(gatehouse.url + secret["link"])
+    assert "v•••@example.com" in page.inner_text("main")
+    page.click("main button[type=submit]")
+    assert page.url == f"{gatehouse.url}/account/"
+    page.goto(gatehouse.url + secret["link"])
+    assert page.url == f"{gatehouse.url}/account/"
+    page.click("header >> text=Sign out")
+    page.click("main button[type=submit]")
+    assert page.url.startswith(f"{gatehouse.url}/sign-in")
+    page.goto(f"{gatehouse.url}/account/")
+    assert page.url.startswith(f"{gatehouse.url}/sign-in")
+    context.close()
+
+
+def test_the_printed_link_makes_its_reader_the_owner(
+    house: tuple[Gatehouse, dict[str, str]], page: Page
+) -> None:
+    gatehouse, secret = house
+    page.goto(gatehouse.url + secret["set-up"])
+    page.fill("input[name=email]", "olga@example.com")
+    page.fill("input[name=password]", PASSWORD)
+    page.click("main button[type=submit]")
+
+    page.wait_for_url("**/account/")
+    page.goto(f"{gatehouse.url}/settings/workspace/users")
+    assert page.url == f"{gatehouse.url}/admin/accounts/user/"
