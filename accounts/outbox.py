@@ -133,6 +133,8 @@ def draft_mail(
 
 def enqueue(mails: Sequence[OutboxMail]) -> None:
     """Write drafts in the caller's transaction."""
+    if not mails:
+        return  # nobody is woken for nothing
     OutboxMail.objects.bulk_create(mails)
     transaction.on_commit(lambda: mail_queued.send(sender=OutboxMail))
 

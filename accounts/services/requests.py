@@ -88,6 +88,8 @@ def _handle_batch(kind: Kind, handle: BatchHandler, handler: Handler) -> int:
         with transaction.atomic():
             waiting = AddressRequest.objects.filter(kind=kind).order_by("id")
             rows = list(waiting.select_for_update(skip_locked=True)[:BATCH])
+            if not rows:
+                return 0
             AddressRequest.objects.filter(pk__in=[row.pk for row in rows]).delete()
             handle(rows)
         return len(rows)
