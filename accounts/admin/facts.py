@@ -29,6 +29,7 @@ from accounts.admin.fact_cells import (
     with_people,
 )
 from accounts.admin.fact_filters import (
+    MAIL_KINDS,
     ActionFilter,
     AtFilter,
     KindFilter,
@@ -51,7 +52,7 @@ class AuditEventAdmin(FactAdmin):
     """The audit log. It names people by id; the addresses shown are those of today."""
 
     title = gettext_lazy("Audit log")
-    list_display = ("when", "action_name", "actor", "target", "outcome", "where", "details")
+    list_display = ("when", "what", "actor", "target", "outcome", "where")
     list_filter = (ActionFilter, ResultFilter, AtFilter)
     # Not looked up as fields: get_search_results() decides; Django shows the box for it.
     search_fields = ("seq",)
@@ -59,7 +60,7 @@ class AuditEventAdmin(FactAdmin):
         "An address or part of one with @, an id, a network address, a request id or an action"
     )
     facts: ClassVar[tuple[str, ...]] = (
-        "seq",
+        "number",
         "exactly",
         "action",
         "outcome",
@@ -68,7 +69,7 @@ class AuditEventAdmin(FactAdmin):
         "target",
         "target_key",
         "channel",
-        "ip",
+        "network",
         "request_id",
         "details",
     )
@@ -87,13 +88,22 @@ class AuditEventAdmin(FactAdmin):
     def when(self, event: AuditEvent) -> str:
         return moment(event.at)
 
+    @admin.display(description=gettext_lazy("number"))
+    def number(self, event: AuditEvent) -> str:
+        return str(event.seq)
+
+    @admin.display(description=gettext_lazy("network address"))
+    def network(self, event: AuditEvent) -> str:
+        return event.ip or NOTHING
+
     @admin.display(description=gettext_lazy("when"))
     def exactly(self, event: AuditEvent) -> str:
         return date_format(timezone.localtime(event.at), "DATETIME_FORMAT")
 
     @admin.display(description=gettext_lazy("action"))
-    def action_name(self, event: AuditEvent) -> SafeString:
-        return format_html("<code>{}</code>", event.action)
+    def what(self, event: AuditEvent) -> SafeString:
+        beside = self.details(event) if event.detail else ""
+        return format_html('<code>{}</code> <span class="quiet">{}</span>', event.action, beside)
 
     @admin.display(description=gettext_lazy("by"))
     def actor(self, event: AuditEvent) -> str:
@@ -122,10 +132,15 @@ class AuditEventAdmin(FactAdmin):
 
     @admin.display(description=gettext_lazy("detail"))
     def details(self, event: AuditEvent) -> str:
-        pairs = [(name, _plain(value)) for name, value in sorted(event.detail.items())]
+        pairs = [(name, _plain(value)) for name, value in _in_order(event.detail)]
         if not pairs:
             return NOTHING
         return format_html_join("", '<span class="pair">{}: {}</span> ', pairs)
+
+
+def _in_order(detail: dict[str, Any]) -> list[tuple[str, Any]]:
+    """By name, but what was before what is after."""
+    return sorted(detail.items(), key=lambda pair: (pair[0] != "before", pair[0]))
 
 
 def _plain(value: Any) -> str:
@@ -163,7 +178,7 @@ class OutboxMailAdmin(ActingAdmin):
     """What became of each mail. Its text is sealed and shown nowhere."""
 
     title = gettext_lazy("Mail")
-    list_display = ("status_badge", "recipient", "kind", "subject", "tries", "next_try", "made")
+    list_display = ("status_badge", "recipient", "about", "tries", "next_try", "made")
     list_display_links = ("recipient",)
     list_filter = (StatusFilter, KindFilter, MailCreatedFilter)
     search_fields = ("recipient",)
@@ -173,7 +188,7 @@ class OutboxMailAdmin(ActingAdmin):
         "status_badge",
         "recipient",
         "person",
-        "kind",
+        "kind_name",
         "subject",
         "attempts",
         "next_try",
@@ -196,6 +211,14 @@ class OutboxMailAdmin(ActingAdmin):
     @admin.display(description=gettext_lazy("person"))
     def person(self, mail: OutboxMail) -> str:
         return person_link(mail.user_id, mail.user.email if mail.user else None)
+
+    @admin.display(description=gettext_lazy("kind"))
+    def kind_name(self, mail: OutboxMail) -> str:
+        return str(dict(MAIL_KINDS).get(mail.kind, mail.kind))
+
+    @admin.display(description=gettext_lazy("subject"))
+    def about(self, mail: OutboxMail) -> SafeString:
+        return format_html('{} <span class="quiet">{}</span>', mail.subject, self.kind_name(mail))
 
     @admin.display(description=gettext_lazy("attempts"))
     def tries(self, mail: OutboxMail) -> str | SafeString:
@@ -251,7 +274,7 @@ class BrowserSessionAdmin(ActingAdmin):
     title = gettext_lazy("Sessions")
     # The end moves with each use, and unlike last_seen_at it has an index.
     ordering: ClassVar[tuple[str, ...]] = ("-expire_date",)
-    list_display = ("device", "person", "ip", "begun", "seen")
+    list_display = ("device", "person", "network", "begun", "seen")
     list_filter = (SessionCreatedFilter,)
     search_fields = ("user__email", "user__name", "ip")
     search_help_text = gettext_lazy("Part of a person's address or name, or a network address")
@@ -261,7 +284,7 @@ class BrowserSessionAdmin(ActingAdmin):
         "person",
         "device",
         "user_agent",
-        "ip",
+        "network",
         "created_at",
         "last_seen_at",
         "expire_date",
@@ -300,6 +323,10 @@ class BrowserSessionAdmin(ActingAdmin):
     @admin.display(description=gettext_lazy("person"))
     def person(self, session: BrowserSession) -> str:
         return person_link(session.user_id, session.user.email if session.user else None)
+
+    @admin.display(description=gettext_lazy("network address"))
+    def network(self, session: BrowserSession) -> str:
+        return session.ip or NOTHING
 
     @admin.display(description=gettext_lazy("signed in"))
     def begun(self, session: BrowserSession) -> str:
