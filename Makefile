@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench docs lint setup setup-ldap
+.PHONY: help run test bench docs messages lint setup setup-ldap
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 | /p' Makefile | column -t -s '|' 2>/dev/null \
@@ -46,3 +46,9 @@ docs: ## Regenerate the reference pages that are made from code.
 	@sh scripts/environment.sh base
 	$(BIN)/python -m config.env --write
 	$(BIN)/python -m scripts.reference
+
+messages: ## Collect and compile the German texts; needs gettext. Translate what is empty in between.
+	@sh scripts/environment.sh base
+	$(BIN)/python manage.py makemessages -l de --no-location --no-obsolete -e html,txt,py \
+		-i .venv -i node_modules -i tests
+	$(BIN)/python manage.py compilemessages -l de -i .venv

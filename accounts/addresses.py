@@ -3,6 +3,9 @@
 import re
 import unicodedata
 
+# The null variant, because settings are read with this module: it marks a text and does no more.
+from django.utils.translation.trans_null import gettext_noop
+
 MAX_EMAIL_LENGTH = 254
 # RFC 5321 dot-atom in ASCII. Quoted local parts, lists, comments and look-alike signs are how
 # one mail gets delivered to two people (CVE-2022-35924), so nothing but the plain form passes.
@@ -11,9 +14,12 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _EMAIL = re.compile(rf"(?P<local>{_LOCAL})@(?P<domain>{_LABEL}(?:\.{_LABEL})*)", re.ASCII)
 _USERNAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?", re.ASCII)
 
+NOT_AN_ADDRESS = gettext_noop("Enter one email address, like name@example.com.")
+NOT_A_USERNAME = gettext_noop("Use letters, digits, dots, hyphens and underscores, at most 64.")
+
 
 class AddressError(ValueError):
-    """The text is not an address we accept."""
+    """The text is not an address we accept; in English, to be translated where it is shown."""
 
 
 def parse_email(raw: str) -> str:
@@ -23,10 +29,10 @@ def parse_email(raw: str) -> str:
     """
     text = raw.strip(" \t").lower()
     if not text or len(text) > MAX_EMAIL_LENGTH:
-        raise AddressError("Enter one email address, like name@example.com.")
+        raise AddressError(NOT_AN_ADDRESS)
     match = _EMAIL.fullmatch(text)
     if match is None or len(match["local"]) > 64:
-        raise AddressError("Enter one email address, like name@example.com.")
+        raise AddressError(NOT_AN_ADDRESS)
     return text
 
 
@@ -34,7 +40,7 @@ def parse_username(raw: str) -> str:
     """The stored form of a user name: lower case, 1-64 of a-z 0-9 . _ -, no sign at the ends."""
     text = raw.strip(" \t").lower()
     if len(text) > 64 or _USERNAME.fullmatch(text) is None:
-        raise AddressError("Use letters, digits, dots, hyphens and underscores, at most 64.")
+        raise AddressError(NOT_A_USERNAME)
     return text
 
 
