@@ -1,0 +1,472 @@
+"""The tables of facts: read by operators, written by nobody, silent about secrets."""
+
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from accounts import audit
+from accounts.context import Caller, calling
+from accounts.errors import Forbidden, NotFound
+from accounts.models import AuditEvent, BrowserSession, OutboxMail, User
+from accounts.outbox import enqueue_mail
+from accounts.services.sessions import end_session
+from magiclinks.services import issue_link
+
+pytestmark = pytest.mark.django_db
+AUDIT = "/admin/accounts/auditevent/"
+MAIL = "/admin/accounts/outboxmail/"
+SESSIONS = "/admin/accounts/browsersession/"
+LINKS = "/admin/magiclinks/loginlink/"
+LISTS = [AUDIT, MAIL, SESSIONS, LINKS]
+Enter = Callable[[str], tuple[Client, User]]
+Status = OutboxMail.Status
+
+
+def made_mail(user: User | None = None, status: str = Status.DEAD, **fields: Any) -> OutboxMail:
+    """A mail as the outbox writes it, then put into a state."""
+    mail = enqueue_mail(
+        kind="magic-link",
+        recipient=user.email if user else "someone@example.com",
+        context={"url": "http://localhost:8000/magic-link/secret-of-the-mail", "minutes": 10},
+        user=user,
+    )
+    for name, value in {"status": status, **fields}.items():
+        setattr(mail, name, value)
+    mail.save()
+    return mail
+
+
+def made_session(user: User, **fields: Any) -> BrowserSession:
+    defaults = {
+        "session_key": uuid.uuid4().hex * 2,
+        "expire_date": timezone.now() + timedelta(days=1),
+        "session_data": "data-of-the-session",
+        "ip": "203.0.113.7",
+        "user_agent": "Mozilla/5.0 (Windows NT 10.0) Firefox/140.0",
+    }
+    return BrowserSession.objects.create(user=user, **(defaults | fields))
+
+
+def details_of_all(person: User) -> list[str]:
+    """One address of each kind of fact."""
+    event = AuditEvent.objects.latest("seq")
+    return [
+        f"{AUDIT}{event.pk}/change/",
+        f"{MAIL}{made_mail(person).pk}/change/",
+        f"{SESSIONS}{made_session(person).public_id}/change/",
+    ]
+
+
+def shown(client: Client, url: str) -> list[Any]:
+    """The rows of a list."""
+    answer = client.get(url)
+    assert answer.status_code == 200
+    return list(answer.context["cl"].result_list)
+
+
+def said(client: Client) -> list[str]:
+    return [str(message) for message in client.get(MAIL).context["messages"]]
+
+
+def act(client: Client, url: str, action: str, keys: list[Any], **more: str) -> Any:
+    ticked = {"action": action, "_selected_action": [str(key) for key in keys], "index": "0"}
+    return client.post(url, ticked | more)
+
+
+# Who may look
+
+
+@pytest.mark.parametrize("url", LISTS)
+@pytest.mark.parametrize(
+    ("role", "status"),
+    [("none", 403), ("viewer", 403), ("editor", 403), ("admin", 200), ("owner", 200)],
+)
+def test_a_list_of_facts_opens_for_operators_alone(
+    as_role: Enter, role: str, status: int, url: str
+) -> None:
+    browser, _operator = as_role(role)
+
+    assert browser.get(url).status_code == status
+
+
+@pytest.mark.parametrize("url", LISTS)
+def test_a_stranger_is_sent_to_the_sign_in_page(as_role: Enter, url: str) -> None:
+    browser, _nobody = as_role("stranger")
+
+    answer = browser.get(url)
+
+    assert (answer.status_code, answer["Location"]) == (302, f"/sign-in?next={url}")
+
+
+@pytest.mark.parametrize(
+    ("role", "status"), [("viewer", 403), ("editor", 403), ("admin", 200), ("owner", 200)]
+)
+def test_a_page_of_one_fact_opens_for_operators_alone(
+    as_role: Enter, viewer: User, role: str, status: int
+) -> None:
+    browser, _operator = as_role(role)
+
+    assert [browser.get(url).status_code for url in details_of_all(viewer)] == [status] * 3
+
+
+# Read-only
+
+
+def _facts() -> list[Any]:
+    models = (AuditEvent, OutboxMail)
+    rows = [list(model.objects.order_by("pk").values()) for model in models]
+    return [*rows, set(BrowserSession.objects.values_list("public_id", "user_id", "ip"))]
+
+
+@pytest.mark.parametrize(
+    ("role", "status"),
+    [("stranger", 302), ("viewer", 403), ("editor", 403), ("admin", 403), ("owner", 403)],
+)
+def test_a_forged_post_changes_no_fact(
+    as_role: Enter, viewer: User, role: str, status: int
+) -> None:
+    browser, _operator = as_role(role)
+    audit.record("account:user:edit", target=viewer)
+    pages = details_of_all(viewer)
+    before = _facts()
+    forged = {"action": "made:up", "recipient": "x@example.com", "ip": "1.1.1.1", "post": "yes"}
+    targets = [
+        *pages,
+        *(page.replace("/change/", "/delete/") for page in pages),
+        *(f"{url}add/" for url in LISTS),
+    ]
+
+    statuses = {url: browser.post(url, forged).status_code for url in targets}
+
+    assert set(statuses.values()) == {status}, statuses
+    assert _facts() == before
+
+
+@pytest.mark.parametrize("url", LISTS)
+def test_djangos_own_deletion_is_no_action_of_facts(as_role: Enter, viewer: User, url: str) -> None:
+    browser, _operator = as_role("owner")
+    audit.record("account:user:edit", target=viewer)
+    made_mail(viewer)
+    session = made_session(viewer)
+    before = _facts()
+    keys = [session.public_id] if url == SESSIONS else [OutboxMail.objects.get().pk]
+
+    answer = act(browser, url, "delete_selected", keys, post="yes")
+
+    # Lists without actions show themselves; others come back with a word that nothing was done.
+    assert answer.status_code == (200 if url in (AUDIT, LINKS) else 302)
+    assert _facts() == before
+
+
+# Secrets
+
+
+def test_no_page_shows_a_secret(as_role: Enter, viewer: User) -> None:
+    browser, _operator = as_role("owner")
+    pages = details_of_all(viewer)
+    issued = issue_link(viewer, actor=_operator, lifetime=timedelta(hours=1), source="panel")
+    token = issued.url.rpartition("/")[2]
+    link = viewer.login_links.get()
+    secrets = [
+        *BrowserSession.objects.values_list("session_key", flat=True),
+        *OutboxMail.objects.values_list("sealed_body", flat=True),
+        "data-of-the-session",
+        "secret-of-the-mail",
+        link.digest,
+        token,
+        viewer.password,
+    ]
+    lists = [
+        f"{url}{query}" for url in LISTS for query in ("", "?_popup=1", "?_popup=1&_to_field=id")
+    ]
+    pages += [f"{LINKS}{link.pk}/change/", f"{SESSIONS}?_popup=1&_to_field=session_key", "/admin/"]
+
+    for url in lists + pages:
+        text = browser.get(url).content.decode()
+        assert [secret for secret in secrets if secret in text] == [], url
+
+
+def test_a_session_is_not_found_by_its_key(as_role: Enter, viewer: User) -> None:
+    browser, _operator = as_role("owner")
+    session = made_session(viewer)
+
+    assert browser.get(f"{SESSIONS}{session.session_key}/change/").status_code == 302
+    assert browser.get(f"{SESSIONS}{session.public_id}/change/").status_code == 200
+
+
+# The audit log
+
+
+def test_the_audit_log_names_people_by_the_addresses_of_today(
+    as_role: Enter, viewer: User, admin: User
+) -> None:
+    browser, _operator = as_role("owner")
+    audit.record("account:user:edit", actor=admin, target=viewer, fields=["name"])
+    User.objects.filter(pk=viewer.pk).update(email="moved@example.com")
+    gone = uuid.uuid4()
+    audit.record("account:user:delete", actor=admin, target=User(pk=gone))
+
+    page = browser.get(AUDIT).content.decode()
+
+    assert f'<a href="/admin/accounts/user/{viewer.pk}/change/">moved@example.com</a>' in page
+    assert f'<code title="{gone}">{str(gone)[-8:]}…</code>' in page
+    assert "fields: name" in page
+
+
+def test_the_audit_log_is_newest_first(as_role: Enter, viewer: User) -> None:
+    browser, _operator = as_role("owner")
+    first, second = (audit.record("account:user:edit", target=viewer) for _ in range(2))
+
+    assert [event.seq for event in shown(browser, AUDIT)][:2] == [second.seq, first.seq]
+
+
+def _searched(browser: Client, text: str) -> set[int]:
+    return {event.seq for event in shown(browser, f"{AUDIT}?q={text}")}
+
+
+def test_the_audit_log_is_searched_by_person_id_address_and_request(
+    as_role: Enter, make_user: Callable[..., User]
+) -> None:
+    browser, _operator = as_role("owner")
+    one, other = make_user(email="one@example.com"), make_user(email="two@example.net")
+    with calling(Caller(ip="198.51.100.4", request_id="feed0001", channel="web")):
+        first = audit.record("account:user:edit", actor=one, target=other).seq
+    with calling(Caller(ip="198.51.100.5", request_id="feed0002", channel="web")):
+        second = audit.record("account:role:change", target=other).seq
+
+    assert _searched(browser, "one@example.com") == {first}
+    assert _searched(browser, "@example.net") == {first, second}
+    assert _searched(browser, str(one.pk)) == {first}
+    assert _searched(browser, str(other.pk)) == {first, second}
+    assert _searched(browser, "198.51.100.5") == {second}
+    assert _searched(browser, "feed0001") == {first}
+    assert _searched(browser, "account:role:change") == {second}
+    assert _searched(browser, "nobody@example.com") == set()
+    assert _searched(browser, "nothing") == set()
+
+
+@pytest.mark.parametrize(
+    ("query", "actions"),
+    [
+        ("about=roles", {"account:role:change"}),
+        ("about=mail", {"mail:outbox:dead"}),
+        ("about=links", {"link:login:issue"}),
+        ("result=failure", {"mail:outbox:dead"}),
+        ("result=refused", {"link:login:issue"}),
+        ("about=roles&result=refused", set()),
+        ("at=longer", {"account:email:verify"}),
+    ],
+)
+def test_the_audit_log_is_filtered(as_role: Enter, query: str, actions: set[str]) -> None:
+    browser, _operator = as_role("owner")
+    audit.record("account:role:change")
+    audit.record("mail:outbox:dead", result="failure")
+    audit.record("link:login:issue", result="refused")
+    old = audit.record("account:email:verify")
+    AuditEvent.objects.filter(pk=old.pk).update(at=timezone.now() - timedelta(days=91))
+
+    assert {event.action for event in shown(browser, f"{AUDIT}?{query}")} == actions
+
+
+def test_a_filter_of_nonsense_filters_nothing(as_role: Enter) -> None:
+    browser, _operator = as_role("owner")
+    audit.record("account:role:change")
+
+    everything = len(shown(browser, AUDIT))
+
+    assert len(shown(browser, f"{AUDIT}?about=x&result=y&at=z")) == everything
+
+
+def test_a_lookup_that_is_no_filter_is_refused(as_role: Enter) -> None:
+    browser, _operator = as_role("owner")
+    made_mail()
+
+    for url in (f"{MAIL}?sealed_body__startswith=a", f"{SESSIONS}?session_key__startswith=a"):
+        assert browser.get(url).status_code == 400, url
+
+
+@pytest.mark.parametrize("url", [AUDIT, MAIL, SESSIONS])
+def test_a_list_asks_as_often_for_many_rows_as_for_few(
+    as_role: Enter, make_user: Callable[..., User], url: str
+) -> None:
+    browser, _operator = as_role("owner")
+
+    def grow() -> None:
+        person = make_user()
+        audit.record("account:user:edit", actor=person, target=person)
+        made_mail(person)
+        made_session(person)
+
+    grow()
+    browser.get(url)
+    with CaptureQueriesContext(connection) as few:
+        browser.get(url)
+    for _ in range(12):
+        grow()
+    with CaptureQueriesContext(connection) as many:
+        browser.get(url)
+
+    assert len(many) == len(few)
+
+
+# Sending again
+
+
+@pytest.mark.parametrize("role", ["admin", "owner"])
+def test_an_operator_sends_a_dead_mail_again(as_role: Enter, viewer: User, role: str) -> None:
+    browser, operator = as_role(role)
+    mail = made_mail(viewer, attempts=8, last_error="550 no mailbox")
+
+    answer = act(browser, MAIL, "send_again", [mail.pk])
+
+    mail.refresh_from_db()
+    assert answer.status_code == 302
+    assert (mail.status, mail.attempts, mail.last_error) == (Status.QUEUED, 0, "")
+    event = AuditEvent.objects.get(action="mail:outbox:retry")
+    assert (event.actor_id, event.target_id) == (operator.pk, viewer.pk)
+    assert said(browser) == ["1 mail will be sent again."]
+
+
+@pytest.mark.parametrize("role", ["viewer", "editor"])
+def test_nobody_else_sends_a_mail_again(as_role: Enter, viewer: User, role: str) -> None:
+    browser, _person = as_role(role)
+    mail = made_mail(viewer)
+
+    assert act(browser, MAIL, "send_again", [mail.pk]).status_code == 403
+    mail.refresh_from_db()
+    assert mail.status == Status.DEAD
+
+
+def test_mails_that_cannot_be_sent_again_are_counted(as_role: Enter, viewer: User) -> None:
+    browser, _operator = as_role("admin")
+    mails = [made_mail(viewer) for _ in range(2)]
+    mails += [made_mail(viewer, Status.SENT, sealed_body="") for _ in range(2)]
+    mails.append(made_mail(viewer, expires_at=timezone.now() - timedelta(minutes=1)))
+
+    act(browser, MAIL, "send_again", [mail.pk for mail in mails])
+
+    assert sorted(said(browser)) == [
+        "2 mails will be sent again.",
+        "Skipped 1: The link in this mail has ended. Issue a new one.",
+        "Skipped 2: This mail has been sent; its text is gone.",
+    ]
+
+
+@pytest.mark.parametrize("key", ["x", "", "1", "\x00"])
+@pytest.mark.parametrize(("url", "action"), [(MAIL, "send_again"), (SESSIONS, "end_chosen")])
+def test_a_tick_that_is_no_id_changes_nothing(
+    as_role: Enter, viewer: User, url: str, action: str, key: str
+) -> None:
+    browser, _operator = as_role("owner")
+    made_mail(viewer)
+    made_session(viewer)
+    before = _facts()
+
+    assert act(browser, url, action, [key]).status_code == 302
+    assert _facts() == before
+
+
+@pytest.mark.parametrize(
+    ("query", "statuses"),
+    [
+        ("status=dead", [Status.DEAD]),
+        ("status=sent", [Status.SENT]),
+        ("kind=magic-link", [Status.SENT, Status.DEAD]),
+        ("kind=reset-password", []),
+        ("q=vera", [Status.DEAD]),
+        ("created=today", [Status.SENT, Status.DEAD]),
+        ("created=longer", []),
+    ],
+)
+def test_mail_is_filtered_and_searched(
+    as_role: Enter, make_user: Callable[..., User], query: str, statuses: list[str]
+) -> None:
+    browser, _operator = as_role("owner")
+    made_mail(make_user(email="vera@example.com"), Status.DEAD)
+    made_mail(make_user(email="tom@example.com"), Status.SENT, sealed_body="")
+
+    assert [mail.status for mail in shown(browser, f"{MAIL}?{query}")] == statuses
+
+
+# Ending sessions
+
+
+def test_an_operator_ends_sessions_of_lower_rank_and_leaves_others(
+    as_role: Enter, viewer: User, owner: User
+) -> None:
+    browser, operator = as_role("admin")
+    low, high = made_session(viewer), made_session(owner)
+
+    answer = act(browser, SESSIONS, "end_chosen", [low.public_id, high.public_id])
+
+    assert answer.status_code == 302
+    left = set(BrowserSession.objects.values_list("public_id", flat=True))
+    assert low.public_id not in left
+    assert high.public_id in left
+    event = AuditEvent.objects.get(action="account:session:end")
+    assert (event.actor_id, event.target_id) == (operator.pk, viewer.pk)
+    assert said(browser) == ["1 session has ended.", "Skipped 1: Your role does not allow this."]
+
+
+@pytest.mark.parametrize("role", ["viewer", "editor"])
+def test_nobody_else_ends_a_session_in_the_panel(
+    as_role: Enter, make_user: Callable[..., User], role: str
+) -> None:
+    browser, _person = as_role(role)
+    session = made_session(make_user("none"))
+
+    assert act(browser, SESSIONS, "end_chosen", [session.public_id]).status_code == 403
+    assert BrowserSession.objects.filter(pk=session.pk).exists()
+
+
+def test_a_session_key_is_no_tick(as_role: Enter, viewer: User) -> None:
+    browser, _operator = as_role("owner")
+    session = made_session(viewer)
+
+    act(browser, SESSIONS, "end_chosen", [session.session_key])
+
+    assert BrowserSession.objects.filter(pk=session.pk).exists()
+
+
+def test_ended_and_anonymous_sessions_are_not_listed(as_role: Enter, viewer: User) -> None:
+    browser, operator = as_role("owner")
+    made_session(viewer, expire_date=timezone.now() - timedelta(seconds=1))
+    BrowserSession.objects.filter(pk=made_session(viewer).pk).update(user=None)
+    live = made_session(viewer)
+
+    rows = shown(browser, SESSIONS)
+
+    assert {row.public_id for row in rows} == {
+        live.public_id,
+        operator.sessions.get().public_id,
+    }
+
+
+def test_a_session_shows_its_device_and_person(as_role: Enter, viewer: User) -> None:
+    browser, _operator = as_role("owner")
+    session = made_session(viewer)
+
+    page = browser.get(f"{SESSIONS}{session.public_id}/change/").content.decode()
+
+    assert "Firefox on Windows" in page
+    assert viewer.email in page
+    assert "203.0.113.7" in page
+
+
+def test_the_service_ends_one_session_once(viewer: User, admin: User, owner: User) -> None:
+    session = made_session(viewer)
+    with pytest.raises(Forbidden):
+        end_session(actor=admin, session=made_session(owner))
+
+    end_session(actor=admin, session=session)
+
+    with pytest.raises(NotFound):
+        end_session(actor=admin, session=session)
+    assert AuditEvent.objects.filter(action="account:session:end").count() == 1

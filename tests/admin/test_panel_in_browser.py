@@ -1,0 +1,201 @@
+"""Every page of the panel in a real browser: accessible, within the CSP, and as wide as a phone."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+from tests.servers.databases import InstanceData
+from tests.servers.fixtures import StartGatehouse
+from tests.servers.gatehouse import Gatehouse
+
+pytestmark = pytest.mark.browser
+PASSWORD = "correct horse battery staple"
+PEOPLE, MAIL, AUDIT = (
+    "/admin/accounts/user/",
+    "/admin/accounts/outboxmail/",
+    "/admin/accounts/auditevent/",
+)
+SESSIONS, LINKS = "/admin/accounts/browsersession/", "/admin/magiclinks/loginlink/"
+# What the pages show: people in all states, mails in two, links, and a long address.
+SEED = f"""
+from datetime import timedelta
+from django.utils import timezone
+from accounts.actors import SYSTEM
+from accounts.models import OutboxMail, User
+from accounts.services import users
+from magiclinks.services import issue_link
+User.objects.update(is_claimed=True, is_active=False)
+owner = users.create_user(
+    actor=SYSTEM, email="owner@example.com", role="owner", name="Olga Owner",
+    password="{PASSWORD}", verified=True,
+)
+long = "a.person.with.a.very.long.address@a-very-long-name-of-a-house.example.com"
+person = users.create_user(actor=owner, email=long, role="viewer", name="Vera Viewer")
+users.create_user(actor=owner, email="waiting@example.com", role="none")
+issue_link(person, actor=owner, lifetime=timedelta(hours=1), source="panel")
+for status, error in (("dead", "550 no such mailbox"), ("waiting", ""), ("sent", "")):
+    OutboxMail.objects.create(
+        user=person, recipient=long, kind="magic-link", subject="Your sign-in link",
+        status=status, last_error=error, attempts=3, sealed_body="x",
+    )
+result = str(person.pk)
+"""
+
+
+class Panel:
+    """A browser signed in as owner; `reports` holds what the console complained about."""
+
+    def __init__(self, page: Page, house: Gatehouse, person: str) -> None:
+        self.page, self.house, self.person = page, house, person
+        self.reports: list[str] = []
+        page.on("console", lambda message: self._note(message.type, message.text))
+        page.on("pageerror", lambda error: self._note("error", str(error)))
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self.reports.append(text)
+
+    def sign_in(self) -> None:
+        self.page.goto(f"{self.house.url}/sign-in?next=/admin/")
+        self.page.get_by_label("Email", exact=False).first.fill("owner@example.com")
+        self.page.locator("input[type=password]").fill(PASSWORD)
+        self.page.locator("input[type=password]").press("Enter")
+        self.page.wait_for_url("**/admin/")
+
+    def open(self, path: str) -> None:
+        answer = self.page.goto(f"{self.house.url}{path}")
+        assert answer is not None
+        assert answer.status == 200, path
+
+    def open_first(self, path: str) -> None:
+        """The page of the newest row of a list."""
+        self.open(path)
+        self.page.locator("#result_list tbody th a").first.click()
+
+    def choose(self, path: str, action: str) -> None:
+        """Tick the newest row of a list and run an action."""
+        self.open(path)
+        self.page.locator("input.action-select").first.check()
+        self.page.locator("select[name=action]").select_option(action)
+        self.page.locator("button[name=index]").first.click()
+        self.page.wait_for_load_state()
+
+    def look(self, width: int, scheme: str) -> None:
+        """Another window and another wish for colours; no colour is still on its way."""
+        self.page.set_viewport_size({"width": width, "height": 844})
+        self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+
+    def flaws(self) -> list[tuple[str, list[str]]]:
+        """What axe finds on the page as it is."""
+        found: list[dict[str, Any]] = Axe().run(self.page).response["violations"]
+        return [(flaw["id"], [node["html"][:150] for node in flaw["nodes"]]) for flaw in found]
+
+    def overhang(self) -> int:
+        """Pixels by which the page is wider than the window."""
+        width: int = self.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        return width
+
+
+PAGES: dict[str, Callable[[Panel], None]] = {
+    "overview": lambda panel: panel.open("/admin/"),
+    "tables": lambda panel: panel.open("/admin/accounts/"),
+    "people": lambda panel: panel.open(PEOPLE),
+    "nobody": lambda panel: panel.open(f"{PEOPLE}?q=nobody-of-that-name"),
+    "add": lambda panel: panel.open(f"{PEOPLE}add/"),
+    "person": lambda panel: panel.open(f"{PEOPLE}{panel.person}/change/"),
+    "delete": lambda panel: panel.open(f"{PEOPLE}{panel.person}/delete/"),
+    "role": lambda panel: panel.choose(PEOPLE, "change_role_of_people"),
+    "link": lambda panel: panel.choose(PEOPLE, "get_login_url"),
+    "mails": lambda panel: panel.open(MAIL),
+    "mail": lambda panel: panel.open_first(MAIL),
+    "again": lambda panel: panel.choose(f"{MAIL}?status=dead", "send_again"),
+    "events": lambda panel: panel.open(AUDIT),
+    "event": lambda panel: panel.open_first(AUDIT),
+    "sessions": lambda panel: panel.open(SESSIONS),
+    "session": lambda panel: panel.open_first(SESSIONS),
+    "links": lambda panel: panel.open(LINKS),
+    "link-detail": lambda panel: panel.open_first(LINKS),
+}
+LOOKS = [(1280, "light"), (390, "dark")]
+
+
+@pytest.fixture
+def house(sqlite_data: InstanceData, gatehouse_server: StartGatehouse) -> tuple[Gatehouse, str]:
+    """A running Gatehouse, and the id of one of its people."""
+    person = sqlite_data.shell(SEED)
+    return gatehouse_server(sqlite_data, ALLOW_REGISTRATION="true"), person
+
+
+@pytest.fixture
+def panel(page: Page, house: tuple[Gatehouse, str]) -> Panel:
+    opened = Panel(page, *house)
+    opened.sign_in()
+    return opened
+
+
+def test_axe_finds_no_flaw_in_light_and_dark_on_screen_and_phone(panel: Panel) -> None:
+    findings: dict[str, Any] = {}
+
+    for name, visit in PAGES.items():
+        visit(panel)
+        for width, scheme in LOOKS:
+            panel.look(width, scheme)
+            findings[f"{name} {width} {scheme}"] = panel.flaws()
+
+    assert {place: flaws for place, flaws in findings.items() if flaws} == {}
+
+
+# Apart from axe, which writes styles of its own that the policy rightly reports.
+def test_no_page_breaks_the_policy_or_is_wider_than_a_phone(panel: Panel) -> None:
+    panel.look(390, "light")
+    findings: dict[str, Any] = {}
+
+    for name, visit in PAGES.items():
+        visit(panel)
+        panel.page.wait_for_load_state("networkidle")
+        findings[name] = (panel.overhang(), list(panel.reports))
+        panel.reports.clear()
+
+    assert {name: found for name, found in findings.items() if found != (0, [])} == {}
+
+
+def test_charts_open_as_tables_by_keyboard(panel: Panel) -> None:
+    summary = panel.page.locator("#chart-sign-ins summary")
+    summary.focus()
+    panel.page.keyboard.press("Enter")
+
+    rows = panel.page.locator("#chart-sign-ins tbody tr")
+    assert rows.count() == 30
+    assert rows.last.locator("td").all_inner_texts() == ["1", "0"]
+    assert panel.flaws() == []
+
+
+def test_the_panel_is_left_by_its_sign_out_button(panel: Panel) -> None:
+    panel.page.get_by_role("button", name="Sign out").click()
+    panel.page.wait_for_url("**/sign-in**")
+
+    panel.page.goto(f"{panel.house.url}/admin/")
+
+    assert "/sign-in?next=/admin/" in panel.page.url
+
+
+@pytest.fixture
+def plain_page(browser: Browser) -> Iterator[Page]:
+    """A browser that runs no script."""
+    context = browser.new_context(java_script_enabled=False)
+    yield context.new_page()
+    context.close()
+
+
+def test_the_panel_works_without_script(plain_page: Page, house: tuple[Gatehouse, str]) -> None:
+    panel = Panel(plain_page, *house)
+    panel.sign_in()
+
+    panel.choose(f"{MAIL}?status=dead", "send_again")
+
+    assert plain_page.locator(".messagelist").inner_text() == "1 mail will be sent again."
