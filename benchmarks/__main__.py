@@ -1,6 +1,6 @@
 """`python -m benchmarks [NAME ...]`: run the measurements and print one table.
 
-Exits 1 when a figure misses its aim.
+With --strict it exits 1 when a figure misses its aim.
 """
 
 import argparse
@@ -22,6 +22,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=usual.seconds, help="of each load")
     parser.add_argument("--clients", type=int, default=usual.clients, help="browsers at once")
     parser.add_argument("--database-url", default="", help="instead of SQLite; must be empty")
+    parser.add_argument("--strict", action="store_true", help="exit 1 when an aim is missed")
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(MEASURES)
     if unknown:
@@ -39,7 +40,7 @@ def main() -> int:
         for row in MEASURES[name](options):
             rows.append(row)
             print(_line(_cells(row)), flush=True)
-    return int(any(row.aim and not row.reaches_aim for row in rows))
+    return int(arguments.strict and any(row.aim and not row.reaches_aim for row in rows))
 
 
 def _cells(row: Row) -> list[str]:

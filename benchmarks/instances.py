@@ -1,5 +1,6 @@
 """The servers that are measured: Gatehouse as an operator starts it, and the bare one."""
 
+import os
 import sys
 import threading
 import time
@@ -104,6 +105,16 @@ def seconds_to_answer(
 def memory_of(server: ServerProcess) -> float:
     """Proportional set size of the process and all its children, in MB of a million bytes."""
     return sum(_proportional_bytes(pid) for pid in _group(server.pid)) / 1_000_000
+
+
+def processor_seconds_of(server: ServerProcess) -> float:
+    """Processor time that the process and all its living children have used."""
+    return sum(_ticks(pid) for pid in _group(server.pid)) / os.sysconf("SC_CLK_TCK")
+
+
+def _ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
 
 
 def _group(leader: int) -> list[int]:

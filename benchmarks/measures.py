@@ -18,12 +18,13 @@ from benchmarks.instances import (
     make_data,
     make_people,
     memory_of,
+    processor_seconds_of,
     seconds_to_answer,
 )
 from benchmarks.load import Measured, Plan, measure
 from benchmarks.plans import AskAndRedeem, AskForLinks, Hello, Redeem, SignIn
 from tests.servers.databases import InstanceData
-from tests.servers.processes import free_port, wait_for
+from tests.servers.processes import ServerProcess, free_port, wait_for
 
 PROCESSES = 2
 SETTLE_SECONDS = 2.0
@@ -88,6 +89,14 @@ class Options:
     database_url: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """The bare server: answers a second, and milliseconds of processor time for each."""
+
+    rate: float
+    cost: float
+
+
 def measure_start(options: Options) -> Iterator[Row]:
     """From the command to the first answer, on data that are there already."""
     with _folder() as folder:
@@ -116,9 +125,9 @@ def measure_memory(options: Options) -> Iterator[Row]:
     yield Row("memory at rest", "MB", value, beside, 130.0, more_is_better=False)
 
 
-def _memory_at_rest(server: object) -> float:
+def _memory_at_rest(server: ServerProcess) -> float:
     threading.Event().wait(SETTLE_SECONDS)
-    return memory_of(server)  # type: ignore[arg-type]
+    return memory_of(server)
 
 
 def measure_links(options: Options) -> Iterator[Row]:
@@ -126,21 +135,31 @@ def measure_links(options: Options) -> Iterator[Row]:
     with _folder() as folder:
         data = make_data(folder, options.database_url)
         make_people(data, options.people)
-        hello = _bare_rate(options, folder)
+        hello = _bare(options, folder)
         with gatehouse(data, PROCESSES) as (_server, port):
             load = _loader(options, port)
             asked, links_per_second = _ask(data, load, options)
-            yield Row("magic-link requests", "/s", asked.rate("request"), hello)
-            yield Row("links made by the worker", "/s", links_per_second, hello)
+            yield Row("magic-link requests", "/s", asked.rate("request"), hello.rate)
+            yield Row("links made by the worker", "/s", links_per_second, hello.rate)
             redeemed = load(Redeem(_tokens(data)))
-            yield Row("magic-link redemptions", "/s", redeemed.rate("redemption"), hello)
+            yield Row("magic-link redemptions", "/s", redeemed.rate("redemption"), hello.rate)
     with _folder() as folder:
         data = make_data(folder, options.database_url)
         make_people(data, options.people)
-        with gatehouse(data, PROCESSES) as (_server, port):
+        with gatehouse(data, PROCESSES) as (server, port):
+            load = _loader(options, port)
             plan = AskAndRedeem(data.environment(), options.people)
-            whole = _loader(options, port)(plan)
-    yield Row("request + redemption pairs", "/s", whole.rate("journey"), hello, 400.0)
+            whole, cost = _with_cost(server, lambda: load(plan))
+    yield Row("request + redemption pairs", "/s", whole.rate("journey"), hello.rate, 400.0)
+    yield Row("processor time of a pair", "ms", cost, hello.cost)
+
+
+def _with_cost(server: ServerProcess, run: Callable[[], Measured]) -> tuple[Measured, float]:
+    """The load, and the milliseconds of processor time that the server used for each journey."""
+    before = processor_seconds_of(server)
+    measured = run()
+    used = processor_seconds_of(server) - before
+    return measured, used * 1000 / measured.counts["journey"]
 
 
 def _ask(
@@ -167,12 +186,12 @@ def measure_sign_in(options: Options) -> Iterator[Row]:
     with _folder() as folder:
         data = make_data(folder, options.database_url)
         make_people(data, 1000)
-        hello = _bare_rate(options, folder)
+        hello = _bare(options, folder)
         hashes = _hash_rate(data, options)
         with gatehouse(data, PROCESSES) as (_server, port):
             signed_in = _loader(options, port)(SignIn(1000))
     rate = signed_in.rate("sign-in")
-    yield Row("sign-ins beside the bare server", "/s", rate, hello)
+    yield Row("sign-ins beside the bare server", "/s", rate, hello.rate)
     yield Row("sign-ins beside bare Argon2id", "/s", rate, hashes, 0.9, is_ratio=True)
 
 
@@ -192,9 +211,11 @@ def _hash_rate(data: InstanceData, options: Options) -> float:
     return sum(counts) / options.seconds
 
 
-def _bare_rate(options: Options, folder: Path) -> float:
-    with bare(folder, PROCESSES) as (_server, port):
-        return _loader(options, port)(Hello()).rate("hello")
+def _bare(options: Options, folder: Path) -> Bare:
+    with bare(folder, PROCESSES) as (server, port):
+        load = _loader(options, port)
+        measured, cost = _with_cost(server, lambda: load(Hello()))
+    return Bare(measured.rate("hello"), cost)
 
 
 def _loader(options: Options, port: int) -> Callable[[Plan], Measured]:
