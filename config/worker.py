@@ -7,15 +7,18 @@ embedded default therefore needs no second service.
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from datetime import timedelta
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from django.db import close_old_connections
 from django.utils import timezone
 
 from accounts import outbox
-from accounts.models import AccountToken
+from accounts.models import AccountToken, AddressRequest
 from accounts.services import passwords, signup
 from accounts.sessions import SessionStore
 from accounts.signals import address_requested, mail_queued
@@ -27,18 +30,21 @@ POLL_SECONDS = 2.0
 PURGE_EVERY = timedelta(minutes=10)
 # Used and expired links and sent mails stay readable in the panel for so long.
 KEEP = timedelta(days=30)
-JOBS: tuple[Callable[[], int], ...] = (
-    links.handle_link_requests,
-    signup.handle_sign_up_requests,
-    passwords.handle_reset_requests,
-    outbox.deliver_due,
-)
+# A wish for mail seldom comes alone; those of one moment are answered in one transaction.
+GATHER_SECONDS = 0.01
+Job = Callable[[], int]
+REQUEST_JOBS: dict[AddressRequest.Kind, Job] = {
+    AddressRequest.Kind.MAGIC_LINK: links.handle_link_requests,
+    AddressRequest.Kind.SIGN_UP: signup.handle_sign_up_requests,
+    AddressRequest.Kind.RESET_PASSWORD: passwords.handle_reset_requests,
+}
+JOBS: tuple[Job, ...] = (*REQUEST_JOBS.values(), outbox.deliver_due)
 
 
-def run_jobs_once() -> int:
+def run_jobs_once(jobs: Collection[Job] = JOBS) -> int:
     """Do what is due now; returns how many things were done. A failing job stops no other."""
     done = 0
-    for job in JOBS:
+    for job in jobs:
         try:
             done += job()
         except Exception:
@@ -57,28 +63,44 @@ def purge() -> None:
 
 
 class Worker:
-    """The thread. wake() makes it look at once instead of at the next poll."""
+    """The thread. A signal makes it do that job at once; every POLL_SECONDS it does them all."""
 
     def __init__(self) -> None:
-        self._wake = threading.Event()
+        self._wanted: SimpleQueue[Job] = SimpleQueue()
+        self._poll_at = 0.0
         self._purge_at = timezone.now()
 
     def start(self) -> None:
         """Run until the process ends. A daemon: all its work is safe to be cut off."""
-        for signal in (address_requested, mail_queued):
-            signal.connect(self.wake)
+        address_requested.connect(self._on_request)
+        mail_queued.connect(self._on_mail)
         threading.Thread(target=self._run, name="worker", daemon=True).start()
 
-    def wake(self, **_of_signal: Any) -> None:
-        self._wake.set()
+    def _on_request(self, kind: AddressRequest.Kind, **_of_signal: Any) -> None:
+        self._wanted.put(REQUEST_JOBS[kind])
+
+    def _on_mail(self, **_of_signal: Any) -> None:
+        self._wanted.put(outbox.deliver_due)
 
     def _run(self) -> None:
         while True:
-            self._wake.wait(POLL_SECONDS)
-            self._wake.clear()
+            jobs = self._next_jobs()
             close_old_connections()
-            run_jobs_once()
+            run_jobs_once(jobs)
             self._purge_when_due()
+
+    def _next_jobs(self) -> Collection[Job]:
+        """Wait for a signal or the next poll."""
+        wanted: set[Job] = set()
+        with suppress(Empty):
+            wanted.add(self._wanted.get(timeout=max(0.0, self._poll_at - time.monotonic())))
+            time.sleep(GATHER_SECONDS)
+            while True:
+                wanted.add(self._wanted.get_nowait())
+        if time.monotonic() < self._poll_at:
+            return wanted
+        self._poll_at = time.monotonic() + POLL_SECONDS
+        return JOBS
 
     def _purge_when_due(self) -> None:
         if timezone.now() < self._purge_at:
