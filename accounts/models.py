@@ -167,12 +167,14 @@ class BrowserSession(AbstractBaseSession):
     """One signed-in device. `session_key` holds a digest: the cookie's value is never stored."""
 
     session_key = models.CharField(max_length=64, primary_key=True)
-    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    public_id = models.UUIDField(_("id"), default=uuid.uuid4, unique=True, editable=False)
+    # Django's field, with a name that our translation holds.
+    expire_date = models.DateTimeField(_("ends"), db_index=True)
     user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="sessions")
-    ip = models.CharField(max_length=45, blank=True)
-    user_agent = models.CharField(max_length=256, blank=True)
-    created_at = models.DateTimeField(default=timezone.now)
-    last_seen_at = models.DateTimeField(default=timezone.now)
+    ip = models.CharField(_("network address"), max_length=45, blank=True)
+    user_agent = models.CharField(_("browser"), max_length=256, blank=True)
+    created_at = models.DateTimeField(_("signed in"), default=timezone.now)
+    last_seen_at = models.DateTimeField(_("last seen"), default=timezone.now)
 
     class Meta:
         verbose_name = _("session")
@@ -180,7 +182,7 @@ class BrowserSession(AbstractBaseSession):
         indexes = [models.Index(fields=["user", "-last_seen_at"], name="session_of_user")]
 
     def __str__(self) -> str:
-        return f"session {self.public_id}"
+        return _("session %(id)s") % {"id": self.public_id}
 
     @classmethod
     def get_session_store_class(cls) -> Any:
@@ -248,6 +250,8 @@ class AccountToken(SingleUseToken):
     email = models.EmailField(max_length=254)
 
     class Meta:
+        verbose_name = _("account link")
+        verbose_name_plural = _("account links")
         indexes = [models.Index(fields=["user", "purpose"], name="token_of_user")]
 
     def __str__(self) -> str:
@@ -324,7 +328,7 @@ class OutboxMail(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} to {self.recipient}"
+        return f"{self.recipient}: {self.subject}"
 
 
 class AuditEvent(models.Model):

@@ -33,4 +33,4 @@ class LoginLink(SingleUseToken):
         ]
 
     def __str__(self) -> str:
-        return f"link {self.pk}"
+        return _("link %(id)s") % {"id": self.pk}

@@ -110,6 +110,8 @@ class Migration(migrations.Migration):
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tokens', to=settings.AUTH_USER_MODEL)),
             ],
             options={
+                'verbose_name': 'account link',
+                'verbose_name_plural': 'account links',
                 'indexes': [models.Index(fields=['user', 'purpose'], name='token_of_user')],
             },
         ),
@@ -117,13 +119,13 @@ class Migration(migrations.Migration):
             name='BrowserSession',
             fields=[
                 ('session_data', models.TextField(verbose_name='session data')),
-                ('expire_date', models.DateTimeField(db_index=True, verbose_name='expire date')),
+                ('expire_date', models.DateTimeField(db_index=True, verbose_name='ends')),
                 ('session_key', models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ('public_id', models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
-                ('ip', models.CharField(blank=True, max_length=45)),
-                ('user_agent', models.CharField(blank=True, max_length=256)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('last_seen_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ('public_id', models.UUIDField(default=uuid.uuid4, editable=False, unique=True, verbose_name='id')),
+                ('ip', models.CharField(blank=True, max_length=45, verbose_name='network address')),
+                ('user_agent', models.CharField(blank=True, max_length=256, verbose_name='browser')),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='signed in')),
+                ('last_seen_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='last seen')),
                 ('user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='sessions', to=settings.AUTH_USER_MODEL)),
             ],
             options={
