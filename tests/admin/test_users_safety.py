@@ -30,10 +30,10 @@ def test_a_button_answers_nothing_but_post(
 
 @pytest.mark.parametrize("name", BUTTONS)
 def test_a_button_of_nobody_is_not_found(owner: User, browser_of: BrowserOf, name: str) -> None:
-    assert browser_of(owner).post(f"{LIST}{uuid.uuid4()}/{name}/").status_code == 404
+    assert browser_of(owner).post(f"{LIST}{uuid.UUID(int=7)}/{name}/").status_code == 404
 
 
-@pytest.mark.parametrize("key", ["x", "1", "%00", "__", str(uuid.uuid4())])
+@pytest.mark.parametrize("key", ["x", "1", "%00", "__", str(uuid.UUID(int=7))])
 @pytest.mark.parametrize("page", ["change", "delete"])
 def test_a_page_of_nobody_leads_away(
     owner: User, browser_of: BrowserOf, key: str, page: str
