@@ -4,7 +4,6 @@ import re
 import unicodedata
 
 # The null variant, because settings are read with this module: it marks a text and does no more.
-from django.utils.translation.trans_null import gettext_noop
 
 MAX_EMAIL_LENGTH = 254
 # RFC 5321 dot-atom in ASCII. Quoted local parts, lists, comments and look-alike signs are how
@@ -13,6 +12,12 @@ _LOCAL = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _EMAIL = re.compile(rf"(?P<local>{_LOCAL})@(?P<domain>{_LABEL}(?:\.{_LABEL})*)", re.ASCII)
 _USERNAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?", re.ASCII)
+
+
+def gettext_noop(message: str) -> str:
+    """Marks a message for translators; Django's own would load all of Django into this module."""
+    return message
+
 
 NOT_AN_ADDRESS = gettext_noop("Enter one email address, like name@example.com.")
 NOT_A_USERNAME = gettext_noop("Use letters, digits, dots, hyphens and underscores, at most 64.")
