@@ -3,8 +3,6 @@
 import re
 import unicodedata
 
-# The null variant, because settings are read with this module: it marks a text and does no more.
-
 MAX_EMAIL_LENGTH = 254
 # RFC 5321 dot-atom in ASCII. Quoted local parts, lists, comments and look-alike signs are how
 # one mail gets delivered to two people (CVE-2022-35924), so nothing but the plain form passes.

@@ -88,6 +88,8 @@ def _marking_names(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and "translation" in (node.module or ""):
             yield from (each.asname or each.name for each in node.names if each.name in MARKS)
+        elif isinstance(node, ast.FunctionDef) and node.name in MARKS:
+            yield node.name
 
 
 def _known(catalog: polib.POFile) -> set[str]:
