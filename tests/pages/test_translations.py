@@ -90,8 +90,6 @@ def _marking_names(tree: ast.Module) -> Iterator[str]:
             yield from (each.asname or each.name for each in node.names if each.name in MARKS)
         elif isinstance(node, ast.FunctionDef) and node.name in MARKS:
             yield node.name
-        elif isinstance(node, ast.FunctionDef) and node.name in MARKS:
-            yield node.name
 
 
 def _known(catalog: polib.POFile) -> set[str]:
