@@ -15,20 +15,17 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
+from accounts import rows
 from accounts.context import current_caller
 from accounts.locks import AUDIT
 from accounts.models import AuditEvent, HouseLock
 
 GENESIS = "0" * 64
 CHUNK = 2000
-FIELDS = AuditEvent._meta.concrete_fields
-_HEADS, _EVENTS = HouseLock._meta.db_table, AuditEvent._meta.db_table
-# Names of our own tables and columns, so the statements hold no foreign text. The first locks.
+_HEADS = HouseLock._meta.db_table
+# The name of our own table, so the statements hold no foreign text. The first one locks.
 TAKE_PLACES = f"UPDATE {_HEADS} SET seq = seq + %s WHERE name = %s RETURNING seq, hash"  # noqa: S608
 SET_HEAD = f"UPDATE {_HEADS} SET hash = %s WHERE name = %s"  # noqa: S608
-INSERT = "INSERT INTO {} ({}) VALUES ({})".format(  # noqa: S608
-    _EVENTS, ", ".join(str(field.column) for field in FIELDS), ", ".join(["%s"] * len(FIELDS))
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +91,7 @@ def append(events: Sequence[AuditEvent]) -> None:
         for seq, event in enumerate(events, last - len(events) + 1):
             event.seq, event.previous_hash = seq, previous or GENESIS
             event.hash = previous = event_hash(event)
-        cursor.executemany(INSERT, [_values(event) for event in events])
+        rows.insert(events)
         cursor.execute(SET_HEAD, [previous, AUDIT])
 
 
@@ -130,10 +127,6 @@ def verify() -> Verdict:
     if (head.seq, head.hash or GENESIS) != (expected_seq - 1, expected_hash):
         return Verdict(expected_seq - 1, expected_seq, "the end of the log has been cut off")
     return Verdict(expected_seq - 1)
-
-
-def _values(event: AuditEvent) -> list[Any]:
-    return [field.get_db_prep_save(getattr(event, field.attname), connection) for field in FIELDS]
 
 
 def _events() -> Iterator[AuditEvent]:

@@ -6,7 +6,7 @@ from django.contrib.auth.backends import BaseBackend
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
 
-from accounts import gates
+from accounts import gates, rows
 from accounts.models import User
 from accounts.services.passwords import find_by_password
 
@@ -32,5 +32,5 @@ class GateBackend(BaseBackend):
 
     def get_user(self, user_id: Any) -> User | None:
         """The person of a session, asked on each request: a closed gate ends it at once."""
-        user = User.objects.filter(pk=user_id).first()
+        user = rows.find(User, "id", user_id)
         return user if self.user_can_authenticate(user) else None

@@ -23,7 +23,7 @@ from django.utils.html import escape
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
-from accounts import audit
+from accounts import audit, rows
 from accounts.actors import Actor
 from accounts.crypto import SealBroken, seal, unseal
 from accounts.errors import Forbidden, RecordInvalid
@@ -135,7 +135,7 @@ def enqueue(mails: Sequence[OutboxMail]) -> None:
     """Write drafts in the caller's transaction."""
     if not mails:
         return  # nobody is woken for nothing
-    OutboxMail.objects.bulk_create(mails)
+    rows.insert(mails)
     transaction.on_commit(lambda: mail_queued.send(sender=OutboxMail))
 
 

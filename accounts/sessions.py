@@ -15,6 +15,7 @@ from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.utils import timezone
 from django.utils.crypto import get_random_string
 
+from accounts import rows
 from accounts.models import BrowserSession
 from accounts.tokens import digest
 
@@ -41,10 +42,8 @@ class SessionStore(DatabaseStore):
         return BrowserSession
 
     def _get_session_from_db(self) -> BrowserSession | None:
-        row = BrowserSession.objects.filter(
-            pk=digest(PURPOSE, self.session_key or ""), expire_date__gt=timezone.now()
-        ).first()
-        if row is None:
+        row = rows.find(BrowserSession, "session_key", digest(PURPOSE, self.session_key or ""))
+        if row is None or row.expire_date <= timezone.now():
             self._session_key = None
             return None
         self.last_seen_at = row.last_seen_at
@@ -86,7 +85,10 @@ class SessionStore(DatabaseStore):
         content = json.dumps([self.session_key, self._session], sort_keys=True)  # type: ignore[attr-defined]
         if content == self._written:
             return
-        super().save(must_create=self._is_new)
+        if self._is_new:
+            rows.insert([self.create_model_instance(self._session)])  # type: ignore[attr-defined]
+        else:
+            super().save()
         self._is_new, self._written = False, content
 
     def delete(self, session_key: str | None = None) -> None:

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import audit, gates
+from accounts import audit, gates, rows
 from accounts.actors import Actor
 from accounts.context import calling, current_caller
 from accounts.errors import RecordInvalid, TokenExpired, TokenInvalid
@@ -91,10 +91,11 @@ def handle_link_requests() -> int:
 
 def find_link(token: str) -> LoginLink:
     """The live link. Raises TokenInvalid, TokenExpired, LinkUsed, LinkReplaced; changes nothing."""
-    rows = LoginLink.objects.select_related("user")
-    link: LoginLink | None = rows.filter(digest=digest(PURPOSE, token)).first()
-    if link is None:
+    link = rows.find(LoginLink, "digest", digest(PURPOSE, token))
+    user = None if link is None else rows.find(User, "id", link.user_id)
+    if link is None or user is None:
         raise TokenInvalid
+    link.user = user
     _require_live(link)
     return link
 
@@ -126,9 +127,9 @@ def purge_links(before: datetime) -> int:
     return LoginLink.objects.filter(expires_at__lt=before).delete()[0]
 
 
-def _handle_requests(rows: list[AddressRequest]) -> None:
+def _handle_requests(requests: list[AddressRequest]) -> None:
     """Issue and mail the links of many requests; the newest request of an address counts."""
-    newest = {row.email: row for row in rows}
+    newest = {row.email: row for row in requests}
     people = {user.email: user for user in User.objects.filter(email__in=newest)}
     flooded = _flooded(people.values())
     links: list[LoginLink] = []
@@ -216,7 +217,7 @@ def _write(links: list[LoginLink], events: list[AuditEvent]) -> int:
         audit.append(events)
         people = [link.user_id for link in links]
         replaced = LoginLink.objects.filter(user_id__in=people).replace(timezone.now())
-        LoginLink.objects.bulk_create(links)
+        rows.insert(links)
     return replaced
 
 

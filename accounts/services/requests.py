@@ -12,6 +12,7 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import get_language
 
+from accounts import rows
 from accounts.context import Caller, calling, current_caller
 from accounts.crypto import seal, unseal
 from accounts.models import AddressRequest
@@ -49,7 +50,7 @@ def note_request(
         )
         if details:
             row.sealed_details = seal(json.dumps(details), place=_place(row))
-        row.save(force_insert=True)
+        rows.insert([row])
         transaction.on_commit(lambda: address_requested.send(sender=AddressRequest, kind=kind))
 
 
@@ -87,12 +88,12 @@ def _handle_batch(kind: Kind, handle: BatchHandler, handler: Handler) -> int:
     try:
         with transaction.atomic():
             waiting = AddressRequest.objects.filter(kind=kind).order_by("id")
-            rows = list(waiting.select_for_update(skip_locked=True)[:BATCH])
-            if not rows:
+            batch = list(waiting.select_for_update(skip_locked=True)[:BATCH])
+            if not batch:
                 return 0
-            AddressRequest.objects.filter(pk__in=[row.pk for row in rows]).delete()
-            handle(rows)
-        return len(rows)
+            AddressRequest.objects.filter(pk__in=[row.pk for row in batch]).delete()
+            handle(batch)
+        return len(batch)
     except Exception:
         logger.exception("a batch of requests failed; trying one by one", extra={"kind": kind})
         return sum(handle_next(kind, handler) for _turn in range(BATCH))
