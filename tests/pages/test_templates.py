@@ -69,7 +69,7 @@ def test_every_post_form_of_a_page_holds_a_token(stranger, browser_of, owner, vi
             if each.attributes["name"] == "csrfmiddlewaretoken" and each.attributes["value"]
         }
         posts = {form.form for form in page.all("form") if form.attributes["method"] == "post"}
-        assert posts, name
+        assert posts or name == "link sent", name
         assert posts <= guarded, name
 
 
