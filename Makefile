@@ -36,7 +36,7 @@ test: ## From a bare Debian or Ubuntu: what the tests need, lint, then the whole
 	@sh scripts/test-packages.sh
 	@sh scripts/environment.sh base dev ldap?
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n auto --dist loadfile $(ARGS)
 
 bench: ## The benchmarks, one table.
 	@sh scripts/environment.sh base

@@ -26,13 +26,19 @@ ROLE_LABELS = [
 ]
 
 
+def login_column(login: str) -> tuple[str, str]:
+    """Where `login` is looked up, and its stored form: address or user name."""
+    key = login.strip().lower()
+    return ("email" if "@" in key else "username"), key
+
+
 class UserQuerySet(models.QuerySet["User"]):
     """Named filters; ordering by primary key is ordering by time of creation."""
 
     def with_login(self, login: str) -> Self:
         """The account whose address or user name is `login` (at most one)."""
-        key = login.strip().lower()
-        return self.filter(email=key) if "@" in key else self.filter(username=key)
+        column, key = login_column(login)
+        return self.filter(**{column: key})
 
     def search(self, text: str) -> Self:
         """Whose address, user name or name holds `text`; all of them for an empty text."""

@@ -8,10 +8,10 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import audit, gates
+from accounts import audit, gates, rows
 from accounts.actors import SYSTEM, Actor
 from accounts.errors import BadCredentials, RecordInvalid, TokenInvalid
-from accounts.models import AccountToken, AddressRequest, User
+from accounts.models import AccountToken, AddressRequest, User, login_column
 from accounts.outbox import enqueue_mail
 from accounts.passwords import MAX_PASSWORD_LENGTH, check_password_rules
 from accounts.services.requests import handle_next
@@ -33,7 +33,7 @@ def find_by_password(login: str, password: str) -> User | None:
     """
     if not password or not login or len(password) > MAX_PASSWORD_LENGTH:
         return None
-    user = User.objects.with_login(login[:MAX_LOGIN_LENGTH]).first()
+    user = rows.find(User, *login_column(login[:MAX_LOGIN_LENGTH]))
     if user is None or not user.has_usable_password():
         User().set_password(password)
         return None
