@@ -1,6 +1,7 @@
 """Accounts: who a person is, his role, whether he may act now."""
 
 from django.apps import AppConfig
+from django.contrib.auth.signals import user_logged_in
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
@@ -10,5 +11,6 @@ class AccountsConfig(AppConfig):
     verbose_name = _("People")
 
     def ready(self) -> None:
-        """Register the system checks of every app."""
+        """Register the system checks of every app; write last_login ourselves, in sign_in()."""
         autodiscover_modules("checks")
+        user_logged_in.disconnect(dispatch_uid="update_last_login")

@@ -1,4 +1,4 @@
-"""One row read by a unique column, and plain inserts, for the tables that every request touches.
+"""One row read by a unique column, plain inserts and updates, for the busiest tables.
 
 Django builds the same SQL anew for each call, which takes several times as long as the database
 needs. Here it is built once for each table; values go through the fields as always. No signals are
@@ -49,6 +49,19 @@ def insert(rows: Sequence[models.Model]) -> None:
         row._state.adding, row._state.db = False, using
 
 
+def update(row: models.Model, *names: str) -> None:
+    """Write these fields of an existing row."""
+    model = row._meta.model  # not type(row): request.user is a proxy
+    connection = connections[router.db_for_write(model)]
+    fields = [model._meta.get_field(name) for name in names]
+    values = [
+        field.get_db_prep_save(getattr(row, field.attname), connection)  # type: ignore[union-attr]
+        for field in (*fields, model._meta.pk)
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_update(model, names), values)
+
+
 # Names of our own tables and columns, quoted: the statements hold no foreign text.
 @cache
 def _select(model: type[models.Model], column: str) -> str:
@@ -62,6 +75,14 @@ def _insert(model: type[models.Model]) -> str:
     places = ", ".join(["%s"] * len(model._meta.concrete_fields))
     table = _quoted(model._meta.db_table)
     return f"INSERT INTO {table} ({_columns(model)}) VALUES ({places})"  # noqa: S608
+
+
+@cache
+def _update(model: type[models.Model], names: tuple[str, ...]) -> str:
+    columns = [str(model._meta.get_field(name).column) for name in names]  # type: ignore[union-attr]
+    changes = ", ".join(f"{_quoted(column)} = %s" for column in columns)
+    key = _quoted(str(model._meta.pk.column))
+    return f"UPDATE {_quoted(model._meta.db_table)} SET {changes} WHERE {key} = %s"  # noqa: S608
 
 
 def _columns(model: type[models.Model]) -> str:

@@ -34,6 +34,7 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000  # bulk actions on a long user list
 
 # Apps
 INSTALLED_APPS = [
+    "django.contrib.auth",  # first: accounts takes one of its signals away
     "config",
     "magiclinks",
     "accounts",
@@ -41,7 +42,6 @@ INSTALLED_APPS = [
     "allauth.account",
     "django_ratelimit",
     "django.contrib.admin.apps.SimpleAdminConfig",
-    "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",
     "django.contrib.staticfiles",

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts import audit
+from accounts import audit, rows
 from accounts.actors import Actor
 from accounts.context import current_caller
 from accounts.errors import Forbidden, NotFound
@@ -37,6 +37,8 @@ def sign_in(request: HttpRequest, user: User) -> None:
         }
         request.session[SIGNED_IN_AT] = timezone.now().isoformat()
         request.session.save()
+        user.last_login = timezone.now()
+        rows.update(user, "last_login")
         audit.record("account:session:start", actor=user, target=user, methods=methods)
 
 

@@ -1,0 +1,71 @@
+"""Hot rows read and written without the ORM are the same rows."""
+
+from collections.abc import Callable
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.test import Client
+from django.utils import timezone
+
+from accounts import rows
+from accounts.models import AuditEvent, BrowserSession, User
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("column", ["id", "email", "username"])
+def test_a_found_row_equals_the_orms_row(viewer: User, column: str) -> None:
+    viewer.last_login = timezone.now()
+    viewer.save()
+
+    found = rows.find(User, column, getattr(viewer, column))
+
+    assert found is not None
+    expected = User.objects.get(pk=viewer.pk)
+    for field in User._meta.concrete_fields:
+        assert getattr(found, field.attname) == getattr(expected, field.attname)
+    assert (found._state.adding, found._state.db) == (False, "default")
+
+
+def test_a_missing_row_is_none(viewer: User) -> None:
+    assert rows.find(User, "email", "nobody@example.com") is None
+
+
+def test_inserted_rows_are_the_orms_rows() -> None:
+    event = AuditEvent(seq=7, at=timezone.now(), action="a:b:c", channel="web", detail={"n": [1]})
+
+    rows.insert([event])
+
+    stored = AuditEvent.objects.get(seq=7)
+    assert (stored.at, stored.detail, stored.actor_id) == (event.at, {"n": [1]}, None)
+
+
+def test_a_taken_key_is_refused(viewer: User) -> None:
+    twin = User(email=viewer.email)
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        rows.insert([twin])
+
+    assert User.objects.count() == 1
+
+
+def test_an_update_writes_the_named_field_of_the_one_row(viewer: User, editor: User) -> None:
+    viewer.last_login, viewer.name = timezone.now(), "not written"
+
+    rows.update(viewer, "last_login")
+
+    stored = User.objects.get(pk=viewer.pk)
+    assert (stored.last_login, stored.name) == (viewer.last_login, "Vera Viewer")
+    editor.refresh_from_db()
+    assert editor.last_login is None
+
+
+def test_a_sign_in_writes_when_it_was(viewer: User, browser_of: Callable[[User], Client]) -> None:
+    before = timezone.now()
+
+    browser_of(viewer)
+
+    viewer.refresh_from_db()
+    assert viewer.last_login is not None
+    assert before < viewer.last_login < timezone.now()
+    assert BrowserSession.objects.get().user_id == viewer.pk
