@@ -17,6 +17,11 @@ class GatehouseError(Exception):
         self.message = str(message or self.default_message)
         super().__init__(self.message)
 
+    @property
+    def sentences(self) -> str:
+        """The message for a person, without the names of fields."""
+        return self.message
+
 
 class Forbidden(GatehouseError):
     """The actor's rank does not allow the act."""
@@ -57,7 +62,7 @@ class RecordInvalid(GatehouseError):
 
     @property
     def sentences(self) -> str:
-        """The messages alone, for places that show no field names."""
+        """The messages alone."""
         return " ".join(text for texts in self.errors.values() for text in texts)
 
 

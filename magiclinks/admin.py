@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from accounts.admin.actions import PANEL_MAXIMUM, render_with_panel, user_action
 from accounts.admin.base import FactAdmin, panel_actor
 from accounts.admin.site import site
-from accounts.errors import GatehouseError, RecordInvalid
+from accounts.errors import GatehouseError
 from accounts.models import User
 from magiclinks.models import LoginLink
 from magiclinks.services import LONGEST, issue_link
@@ -43,10 +43,8 @@ def get_login_url(
                 lifetime=_lifetime(request),
                 source=LoginLink.Source.PANEL,
             )
-        except RecordInvalid as error:
-            skipped.append((user.email, error.sentences))
         except GatehouseError as error:
-            skipped.append((user.email, error.message))
+            skipped.append((user.email, error.sentences))
         else:
             links.append(
                 {

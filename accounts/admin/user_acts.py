@@ -124,12 +124,7 @@ def _reason(error: GatehouseError) -> str:
         return _("last owner")
     if isinstance(error, Forbidden):
         return _("rank")
-    return plain_message(error).rstrip(".")
-
-
-def plain_message(error: GatehouseError) -> str:
-    """The sentence for a person, without the names of fields."""
-    return error.sentences if isinstance(error, RecordInvalid) else error.message
+    return error.sentences.rstrip(".")
 
 
 def sign_out_if_ended(request: HttpRequest) -> None:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from accounts.admin.base import panel_actor
-from accounts.admin.user_acts import ACTS, Act, plain_message, sign_out_if_ended, start_reset
+from accounts.admin.user_acts import ACTS, Act, sign_out_if_ended, start_reset
 from accounts.browser import device_name
 from accounts.errors import GatehouseError
 from accounts.models import AuditEvent, User
@@ -56,7 +56,7 @@ def _act_view(modeladmin: "ModelAdmin[User]", act: Act) -> Callable[..., HttpRes
         try:
             act.run(panel_actor(request), person)
         except GatehouseError as error:
-            messages.error(request, plain_message(error))
+            messages.error(request, error.sentences)
         else:
             sign_out_if_ended(request)
             messages.success(request, f"{person.email}: {act.done}")
@@ -72,7 +72,7 @@ def _reset_view(modeladmin: "ModelAdmin[User]") -> Callable[..., HttpResponse]:
         try:
             link = start_reset(panel_actor(request), person)
         except GatehouseError as error:
-            messages.error(request, plain_message(error))
+            messages.error(request, error.sentences)
             return redirect("admin:accounts_user_change", person.pk)
         context = modeladmin.admin_site.each_context(request) | {
             "title": _("Password reset started"),

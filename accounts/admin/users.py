@@ -19,7 +19,7 @@ from accounts.admin.actions import Action, user_actions
 from accounts.admin.base import SEARCH_MAX_LENGTH, PanelAdmin, panel_actor
 from accounts.admin.cells import moment
 from accounts.admin.site import site
-from accounts.admin.user_acts import plain_message, sign_out_if_ended
+from accounts.admin.user_acts import sign_out_if_ended
 from accounts.admin.user_bulk import BULK_ACTIONS
 from accounts.admin.user_filters import (
     STATE_LABELS,
@@ -213,7 +213,7 @@ class UserAdmin(PanelAdmin):
         try:
             return super().delete_view(request, object_id, extra_context)
         except GatehouseError as error:
-            messages.error(request, plain_message(error))
+            messages.error(request, error.sentences)
             return redirect("admin:accounts_user_change", object_id)
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:

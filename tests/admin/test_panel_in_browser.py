@@ -62,8 +62,8 @@ class Panel:
         self.page.goto(f"{self.house.url}/sign-in?next=/admin/")
         self.page.get_by_label("Email", exact=False).first.fill("owner@example.com")
         self.page.locator("input[type=password]").fill(PASSWORD)
-        self.page.locator("input[type=password]").press("Enter")
-        self.page.wait_for_url("**/admin/")
+        with self.page.expect_navigation(url=f"{self.house.url}/admin/"):
+            self.page.locator("input[type=password]").press("Enter")
 
     def open(self, path: str) -> None:
         answer = self.page.goto(f"{self.house.url}{path}")
@@ -73,15 +73,16 @@ class Panel:
     def open_first(self, path: str) -> None:
         """The page of the newest row of a list."""
         self.open(path)
-        self.page.locator("#result_list tbody th a").first.click()
+        with self.page.expect_navigation():
+            self.page.locator("#result_list tbody th a").first.click()
 
     def choose(self, path: str, action: str) -> None:
         """Tick the newest row of a list and run an action."""
         self.open(path)
         self.page.locator("input.action-select").first.check()
         self.page.locator("select[name=action]").select_option(action)
-        self.page.locator("button[name=index]").first.click()
-        self.page.wait_for_load_state()
+        with self.page.expect_navigation():
+            self.page.locator("button[name=index]").first.click()
 
     def look(self, width: int, scheme: str) -> None:
         """Another window and another wish for colours; no colour is still on its way."""

@@ -82,11 +82,17 @@ def examine(page: Page, name: str) -> list[str]:
     return found
 
 
+def press(page: Page, selector: str) -> None:
+    """Click what leads to another page, and wait until it is there."""
+    with page.expect_navigation():
+        page.click(selector)
+
+
 def sign_in(page: Page, gatehouse: Gatehouse, login: str) -> None:
     page.goto(f"{gatehouse.url}/sign-in")
     page.fill("input[name=login]", login)
     page.fill("input[name=password]", PASSWORD)
-    page.click("form:has(input[name=password]) button[type=submit]")
+    press(page, "form:has(input[name=password]) button[type=submit]")
     page.wait_for_url("**/account/")
 
 
@@ -103,12 +109,12 @@ def test_no_page_breaks_a_rule_of_access_or_the_policy(
     pages.goto(f"{gatehouse.url}/sign-in")
     pages.fill("input[name=login]", "nobody@example.com")
     pages.fill("input[name=password]", "wrong")
-    pages.click("form:has(input[name=password]) button[type=submit]")
+    press(pages, "form:has(input[name=password]) button[type=submit]")
     found += examine(pages, "a refused sign-in")
     for form in ("/magic-link", "/password/forgot"):
         pages.goto(gatehouse.url + form)
         pages.fill("input[name=email]", "somebody@example.com")
-        pages.click("main button[type=submit]")
+        press(pages, "main button[type=submit]")
         found += examine(pages, f"sent by {form}")
     for login in ("vera@example.com", "nora@example.com"):
         sign_in(pages, gatehouse, login)
@@ -116,7 +122,7 @@ def test_no_page_breaks_a_rule_of_access_or_the_policy(
             pages.goto(gatehouse.url + path)
             found += examine(pages, f"{path} of {login}")
         pages.goto(f"{gatehouse.url}/sign-out")
-        pages.click("main button[type=submit]")
+        press(pages, "main button[type=submit]")
 
     assert found == []
     # Chromium reports every answer of 4xx; nothing else may be said.
@@ -138,9 +144,9 @@ def test_a_person_signs_in_by_keyboard_alone(
             page.keyboard.type("vera@example.com")
         if order[-1] == "password":
             page.keyboard.type(PASSWORD)
-            page.keyboard.press("Enter")
+            with page.expect_navigation(url="**/account/"):
+                page.keyboard.press("Enter")
             break
-    page.wait_for_url("**/account/")
 
     assert order[0] == "Skip to content"
     assert page.locator("h1").inner_text() == "Your account"
@@ -155,12 +161,11 @@ def test_a_person_signs_in_by_link_and_out_without_scripts(
 
     page.goto(gatehouse.url + secret["link"])
     assert "v•••@example.com" in page.inner_text("main")
-    page.click("main button[type=submit]")
+    press(page, "main button[type=submit]")
     assert page.url == f"{gatehouse.url}/account/"
     page.goto(gatehouse.url + secret["link"])
     assert page.url == f"{gatehouse.url}/account/"
-    page.click("header >> text=Sign out")
-    page.click("main button[type=submit]")
+    press(page, "header >> text=Sign out")
     assert page.url.startswith(f"{gatehouse.url}/sign-in")
     page.goto(f"{gatehouse.url}/account/")
     assert page.url.startswith(f"{gatehouse.url}/sign-in")
@@ -174,7 +179,7 @@ def test_the_printed_link_makes_its_reader_the_owner(
     page.goto(gatehouse.url + secret["set-up"])
     page.fill("input[name=email]", "olga@example.com")
     page.fill("input[name=password]", PASSWORD)
-    page.click("main button[type=submit]")
+    press(page, "main button[type=submit]")
 
     page.wait_for_url("**/account/")
     page.goto(f"{gatehouse.url}/settings/workspace/users")
