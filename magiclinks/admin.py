@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from accounts.admin.actions import PANEL_MAXIMUM, render_with_panel, user_action
 from accounts.admin.base import FactAdmin, panel_actor
+from accounts.admin.cells import NOTHING
 from accounts.admin.site import site
 from accounts.errors import GatehouseError
 from accounts.models import User
@@ -91,7 +92,7 @@ class LoginLinkAdmin(FactAdmin):
 
     @admin.display(description=gettext_lazy("operator"))
     def issuer(self, link: LoginLink) -> str:
-        return getattr(link, "issuer_email", None) or "-"
+        return getattr(link, "issuer_email", None) or NOTHING
 
 
 def _lifetime(request: HttpRequest) -> timedelta:

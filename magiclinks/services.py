@@ -84,9 +84,7 @@ def issue_link(user: User, *, actor: Actor, lifetime: timedelta, source: str) ->
 
 def handle_link_requests() -> int:
     """Worker job: mail a link for each noted request that leads to an account which may sign in."""
-    return handle_all(
-        AddressRequest.Kind.MAGIC_LINK, _handle_requests, lambda row, _: _handle_requests([row])
-    )
+    return handle_all(AddressRequest.Kind.MAGIC_LINK, _handle_requests)
 
 
 def find_link(token: str) -> LoginLink:

@@ -2,6 +2,7 @@
 
 from functools import cached_property
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django.contrib import admin
 from django.core.paginator import Paginator
@@ -15,6 +16,19 @@ from accounts.models import User
 
 COUNT_CAP = 10_000
 SEARCH_MAX_LENGTH = 254
+
+
+def capped_count(rows: "QuerySet[Any]") -> int:
+    """How many rows, at most one more than COUNT_CAP."""
+    return rows.order_by().values("pk")[: COUNT_CAP + 1].count()
+
+
+def as_uuid(text: str) -> UUID | None:
+    """The id that `text` spells, or None."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]  # not generic at run time
@@ -33,7 +47,7 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]  # not generic at ru
     @cached_property
     def _counted(self) -> int:
         rows: QuerySet[Model] = self.object_list  # type: ignore[assignment]
-        return rows.order_by().values("pk")[: COUNT_CAP + 1].count()
+        return capped_count(rows)
 
 
 class PanelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time

@@ -9,20 +9,20 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q
 from django.db.models.functions import TruncDate
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from accounts.admin.base import COUNT_CAP, capped_count
 from accounts.admin.charts import Chart, Series, by_day
 from accounts.admin.fact_cells import actor_cell, result_badge, target_cell, with_people
 from accounts.models import AuditEvent, BrowserSession, OutboxMail, User
 from accounts.roles import Role
 
 DAYS = 30
-COUNT_CAP = 10_000
 RECENT_EVENTS = 10
 Status = OutboxMail.Status
 SIGN_IN, LINK_ISSUED, LINK_USED = "account:session:start", "link:login:issue", "link:login:redeem"
@@ -75,13 +75,13 @@ def context() -> dict[str, Any]:
 
 def _cards() -> list[Card]:
     users, mails = reverse("admin:accounts_user_changelist"), _mails_url()
-    waiting = _capped(User.objects.people().filter(is_active=True, role=Role.NONE))
+    waiting = capped_count(User.objects.people().filter(is_active=True, role=Role.NONE))
     live = BrowserSession.objects.filter(expire_date__gt=timezone.now(), user__isnull=False)
     held = [Status.QUEUED, Status.SENDING, Status.WAITING]
-    queued = _capped(OutboxMail.objects.filter(status__in=held))
-    dead = _capped(OutboxMail.objects.filter(status=Status.DEAD))
+    queued = capped_count(OutboxMail.objects.filter(status__in=held))
+    dead = capped_count(OutboxMail.objects.filter(status=Status.DEAD))
     return [
-        Card(_("People"), _shown(_capped(User.objects.people())), _("with an account"), users),
+        Card(_("People"), _shown(capped_count(User.objects.people())), _("with an account"), users),
         Card(
             _("Waiting for access"),
             _shown(waiting),
@@ -91,7 +91,7 @@ def _cards() -> list[Card]:
         ),
         Card(
             _("Active sessions"),
-            _shown(_capped(live)),
+            _shown(capped_count(live)),
             _("signed-in devices"),
             reverse("admin:accounts_browsersession_changelist"),
         ),
@@ -108,11 +108,6 @@ def _cards() -> list[Card]:
 
 def _mails_url() -> str:
     return reverse("admin:accounts_outboxmail_changelist")
-
-
-def _capped(rows: "QuerySet[Any]") -> int:
-    """How many rows, at most one more than COUNT_CAP."""
-    return rows.order_by().values("pk")[: COUNT_CAP + 1].count()
 
 
 def _shown(count: int) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
-from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -10,18 +9,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
-from accounts.admin.base import FactAdmin
-from accounts.errors import GatehouseError, RecordInvalid
+from accounts.admin.base import FactAdmin, as_uuid
+from accounts.errors import GatehouseError
 
 ACT_MAXIMUM = 500
-
-
-def as_uuid(text: str) -> UUID | None:
-    """The id that `text` spells, or None."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 class ActingAdmin(FactAdmin):
@@ -65,10 +56,8 @@ def act_on_rows(
         try:
             act(row)
             count += 1
-        except RecordInvalid as error:
-            reasons[error.sentences] = reasons.get(error.sentences, 0) + 1
         except GatehouseError as error:
-            reasons[error.message] = reasons.get(error.message, 0) + 1
+            reasons[error.sentences] = reasons.get(error.sentences, 0) + 1
     if count:
         messages.success(request, done(count))
     for reason, number in reasons.items():

@@ -17,9 +17,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from accounts.admin.base import SEARCH_MAX_LENGTH, FactAdmin, panel_actor
+from accounts.admin.base import SEARCH_MAX_LENGTH, FactAdmin, as_uuid, panel_actor
 from accounts.admin.cells import NOTHING, moment
-from accounts.admin.fact_acts import ACT_MAXIMUM, ActingAdmin, act_on_rows, as_uuid
+from accounts.admin.fact_acts import ACT_MAXIMUM, ActingAdmin, act_on_rows
 from accounts.admin.fact_cells import (
     actor_cell,
     badge,

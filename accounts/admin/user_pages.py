@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from accounts.admin.base import panel_actor
+from accounts.admin.fact_cells import with_people
 from accounts.admin.user_acts import ACTS, Act, sign_out_if_ended, start_reset
 from accounts.browser import device_name
 from accounts.errors import GatehouseError
@@ -87,6 +88,7 @@ def _reset_view(modeladmin: "ModelAdmin[User]") -> Callable[..., HttpResponse]:
 
 def page_context(actor: User, person: User) -> dict[str, Any]:
     """What the page of one person shows beside the form: buttons, devices, last events."""
+    newest = AuditEvent.objects.filter(target_id=person.pk).order_by("-seq")
     return {
         "buttons": _buttons(person) if actor.can_manage(person) else [],
         "may_reset": actor.can_manage(person) and actor.pk != person.pk,
@@ -94,7 +96,7 @@ def page_context(actor: User, person: User) -> dict[str, Any]:
             {"name": device_name(row.user_agent), "ip": row.ip, "last_seen_at": row.last_seen_at}
             for row in own_sessions(person)[:SHOWN_SESSIONS]
         ],
-        "events": _events(person),
+        "events": with_people(newest)[:SHOWN_EVENTS],
     }
 
 
@@ -109,13 +111,6 @@ def _buttons(person: User) -> list[dict[str, Any]]:
         for name, act in ACTS.items()
         if is_useful.get(name, True)
     ]
-
-
-def _events(person: User) -> list[dict[str, Any]]:
-    """The newest audit events about the person, with the actors' addresses of today."""
-    rows = list(AuditEvent.objects.filter(target_id=person.pk).order_by("-seq")[:SHOWN_EVENTS])
-    actors = User.objects.in_bulk({row.actor_id for row in rows if row.actor_id})
-    return [{"row": row, "actor": actors.get(row.actor_id, "")} for row in rows]
 
 
 def what_goes(people: list[User]) -> tuple[list[Any], dict[str, int]]:

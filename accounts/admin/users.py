@@ -1,7 +1,6 @@
 """The user list and the page of one person. Every write is a call of accounts.services."""
 
 from typing import Any, cast
-from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -16,7 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.admin import user_pages
 from accounts.admin.actions import Action, user_actions
-from accounts.admin.base import SEARCH_MAX_LENGTH, PanelAdmin, panel_actor
+from accounts.admin.base import SEARCH_MAX_LENGTH, PanelAdmin, as_uuid, panel_actor
 from accounts.admin.cells import moment
 from accounts.admin.site import site
 from accounts.admin.user_acts import sign_out_if_ended
@@ -67,7 +66,7 @@ class UserAdmin(PanelAdmin):
         text = search_term.strip()[:SEARCH_MAX_LENGTH]
         if "\x00" in text:
             return queryset.none(), False
-        key = _as_uuid(text)
+        key = as_uuid(text)
         if key is not None:
             return queryset.filter(pk=key), False
         return cast("UserQuerySet", queryset).search(text), False
@@ -76,7 +75,7 @@ class UserAdmin(PanelAdmin):
         self, request: HttpRequest, queryset: QuerySet[User]
     ) -> HttpResponse | None:
         """Refuses ticks that are no ids, which Django would hand to the database."""
-        if not all(_as_uuid(key) for key in request.POST.getlist(ACTION_CHECKBOX_NAME)):
+        if not all(as_uuid(key) for key in request.POST.getlist(ACTION_CHECKBOX_NAME)):
             messages.warning(request, _("Nothing was changed: please tick people of the list."))
             return None
         return super().response_action(request, queryset)
@@ -239,10 +238,3 @@ def _edit(actor: User, person: User, form: PersonForm) -> None:
         users.edit_profile(actor=actor, user=person, profile=Profile(**changed))
     if role is not None:
         users.change_role(actor=actor, user=person, role=role)
-
-
-def _as_uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

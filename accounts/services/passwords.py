@@ -14,7 +14,7 @@ from accounts.errors import BadCredentials, RecordInvalid, TokenInvalid
 from accounts.models import AccountToken, AddressRequest, User, login_column
 from accounts.outbox import enqueue_mail
 from accounts.passwords import MAX_PASSWORD_LENGTH, check_password_rules
-from accounts.services.requests import handle_next
+from accounts.services.requests import handle_each
 from accounts.services.sessions import end_access
 from accounts.services.tokens import issue_token, usable_token
 from accounts.services.users import require_rank
@@ -87,10 +87,7 @@ def start_reset(*, actor: Actor, user: User) -> str:
 
 def handle_reset_requests() -> int:
     """Worker job: mail a reset link to each noted address that has an account which may sign in."""
-    count = 0
-    while handle_next(AddressRequest.Kind.RESET_PASSWORD, _handle_reset):
-        count += 1
-    return count
+    return handle_each(AddressRequest.Kind.RESET_PASSWORD, _handle_reset)
 
 
 def reset_password(token: str, new: str) -> User:

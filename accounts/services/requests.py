@@ -73,18 +73,26 @@ def handle_next(kind: Kind, handler: Handler) -> bool:
     return True
 
 
-def handle_all(kind: Kind, handle: BatchHandler, handler: Handler) -> int:
+def handle_each(kind: Kind, handler: Handler) -> int:
+    """Do all noted requests of `kind`, each in a transaction of its own; returns how many."""
+    count = 0
+    while handle_next(kind, handler):
+        count += 1
+    return count
+
+
+def handle_all(kind: Kind, handle: BatchHandler) -> int:
     """Do all noted requests of `kind`, many in one transaction; returns how many.
 
-    A batch whose work fails is done again one by one with `handler`, as by handle_next().
+    Those of a batch whose work fails are done again one by one, as by handle_next().
     """
     count = 0
-    while done := _handle_batch(kind, handle, handler):
+    while done := _handle_batch(kind, handle):
         count += done
     return count
 
 
-def _handle_batch(kind: Kind, handle: BatchHandler, handler: Handler) -> int:
+def _handle_batch(kind: Kind, handle: BatchHandler) -> int:
     try:
         with transaction.atomic():
             waiting = AddressRequest.objects.filter(kind=kind).order_by("id")
@@ -96,7 +104,7 @@ def _handle_batch(kind: Kind, handle: BatchHandler, handler: Handler) -> int:
         return len(batch)
     except Exception:
         logger.exception("a batch of requests failed; trying one by one", extra={"kind": kind})
-        return sum(handle_next(kind, handler) for _turn in range(BATCH))
+        return handle_each(kind, lambda row, _details: handle([row]))
 
 
 def caller_of(row: AddressRequest) -> Caller:

@@ -22,7 +22,7 @@ from accounts.models import AccountToken, AddressRequest, User
 from accounts.outbox import enqueue_mail
 from accounts.passwords import check_password_rules, normalise
 from accounts.roles import OPERATORS, Role
-from accounts.services.requests import handle_next, note_request
+from accounts.services.requests import handle_each, note_request
 from accounts.services.tokens import usable_token
 from accounts.services.users import save_new
 from accounts.services.verification import mail_verification
@@ -94,10 +94,7 @@ def request_sign_up(details: SignUp, *, binding: str) -> None:
 
 def handle_sign_up_requests() -> int:
     """Worker job: make the accounts that were asked for."""
-    count = 0
-    while handle_next(AddressRequest.Kind.SIGN_UP, _handle_sign_up):
-        count += 1
-    return count
+    return handle_each(AddressRequest.Kind.SIGN_UP, _handle_sign_up)
 
 
 def _handle_sign_up(row: AddressRequest, details: dict[str, Any]) -> None:

@@ -7,11 +7,10 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 
-from accounts.crypto import unseal
 from accounts.models import AccountToken, AuditEvent, OutboxMail, User
 from accounts.passwords import password_problems
 from accounts.services.passwords import handle_reset_requests, start_reset
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, text_of
 
 pytestmark = pytest.mark.django_db
 NEW = "nine green lanterns by the sea"
@@ -115,7 +114,7 @@ def asked_reset(user: User) -> str:
     Client().post("/password/forgot", {"email": user.email})
     handle_reset_requests()
     mail = OutboxMail.objects.filter(kind="reset-password").latest("id")
-    body = unseal(mail.sealed_body, place=f"outbox.sealed_body:{mail.pk}")
+    body = text_of(mail)
     found = re.search(r"http://localhost:8000(/password/reset/[\w-]+)", body)
     assert found is not None
     return found[1]

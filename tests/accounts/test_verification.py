@@ -8,12 +8,11 @@ import pytest
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from accounts.crypto import unseal
 from accounts.models import AuditEvent, OutboxMail, User
 from accounts.services.passwords import handle_reset_requests
 from accounts.services.signup import handle_sign_up_requests
 from tests.accounts.test_passwords import NEW, asked_reset
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, text_of
 
 pytestmark = pytest.mark.django_db
 EMAIL = "new@example.com"
@@ -21,7 +20,7 @@ EMAIL = "new@example.com"
 
 def mailed_path(kind: str) -> str:
     mail = OutboxMail.objects.filter(kind=kind).latest("id")
-    body = unseal(mail.sealed_body, place=f"outbox.sealed_body:{mail.pk}")
+    body = text_of(mail)
     found = re.search(r"http://localhost:8000(/verify-email/[\w-]+)", body)
     assert found is not None
     return found[1]

@@ -8,11 +8,11 @@ from typing import NamedTuple
 from django.http import HttpResponse
 from django.test import Client
 
-from accounts.crypto import unseal
 from accounts.models import OutboxMail, User
 from accounts.services.passwords import start_reset
 from accounts.services.verification import mail_verification
 from magiclinks import services as links
+from tests.conftest import text_of
 
 BrowserOf = Callable[[User], Client]
 PUBLIC = {
@@ -76,7 +76,7 @@ def _secret_pages(stranger: Client, owner: User, viewer: User) -> list[Opened]:
 
 def _mailed_path() -> str:
     mail = OutboxMail.objects.latest("id")
-    body = unseal(mail.sealed_body, place=f"outbox.sealed_body:{mail.pk}")
+    body = text_of(mail)
     found = re.search(r"(/verify-email/[\w-]+)", body)
     assert found is not None
     return found[1]
