@@ -94,7 +94,8 @@ def find_link(token: str) -> LoginLink:
     if link is None or user is None:
         raise TokenInvalid
     link.user = user
-    _require_live(link)
+    if (end := _end_of(link)) is not None:
+        raise end
     return link
 
 
@@ -106,8 +107,8 @@ def redeem_link(link: LoginLink) -> None:
     """
     now = timezone.now()
     if not LoginLink.objects.usable(now).filter(pk=link.pk).update(used_at=now):
-        link.refresh_from_db()
-        _require_live(link)
+        now_there = LoginLink.objects.filter(pk=link.pk).first()
+        raise (now_there and _end_of(now_there)) or TokenInvalid
     reason = _refusal(link)
     if reason:
         raise LinkRefused(link.user, reason)
@@ -243,14 +244,16 @@ def _url(token: str) -> str:
     return absolute_url(reverse("magiclinks:open", args=[token]))
 
 
-def _require_live(link: LoginLink) -> None:
+def _end_of(link: LoginLink) -> TokenInvalid | None:
+    """What ended the link; None while it is live."""
     match link.state(timezone.now()):
         case "used":
-            raise LinkUsed
+            return LinkUsed()
         case "replaced":
-            raise LinkReplaced
+            return LinkReplaced()
         case "expired":
-            raise TokenExpired
+            return TokenExpired()
+    return None
 
 
 def _refusal(link: LoginLink) -> str:

@@ -8,10 +8,12 @@ import pytest
 from django.test import Client
 
 from accounts.actors import SYSTEM
+from accounts.errors import TokenExpired, TokenInvalid
 from accounts.models import AuditEvent, BrowserSession, User
 from accounts.services import users
 from accounts.services.passwords import set_password
 from magiclinks.models import LoginLink
+from magiclinks.services import LinkReplaced, LinkUsed, find_link, redeem_link
 from tests.conftest import PASSWORD
 from tests.magiclinks.conftest import Ask
 
@@ -311,3 +313,28 @@ def test_a_failure_after_the_use_leaves_the_link_usable(
 
 def _fail(*_args: object, **_options: object) -> None:
     raise RuntimeError("the database went away")
+
+
+@pytest.mark.parametrize(
+    ("happens", "error"),
+    [
+        (lambda user: LoginLink.objects.update(used_at=user.created_at), LinkUsed),
+        (lambda user: LoginLink.objects.update(replaced_at=user.created_at), LinkReplaced),
+        (lambda user: LoginLink.objects.update(expires_at=user.created_at), TokenExpired),
+        (lambda user: users.delete_user(actor=SYSTEM, user=user), TokenInvalid),
+    ],
+)
+def test_what_happens_between_looking_and_using_is_seen(
+    viewer: User,
+    issued_path: Issue,
+    happens: Callable[[User], object],
+    error: type[TokenInvalid],
+) -> None:
+    link = find_link(issued_path(viewer).rpartition("/")[2])
+    happens(viewer)
+
+    with pytest.raises(TokenInvalid) as refusal:
+        redeem_link(link)
+
+    assert type(refusal.value) is error
+    assert not AuditEvent.objects.filter(action="link:login:redeem").exists()
