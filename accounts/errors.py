@@ -11,6 +11,8 @@ class GatehouseError(Exception):
 
     code = "server_error"
     status = 500
+    # The same for every error of its kind (RFC 9457: "title").
+    title = _("Something went wrong")
     default_message = _("Something went wrong on our side.")
 
     def __init__(self, message: str | None = None) -> None:
@@ -28,6 +30,7 @@ class Forbidden(GatehouseError):
 
     code = "forbidden"
     status = 403
+    title = _("Not allowed")
     default_message = _("Your role does not allow this.")
 
 
@@ -45,6 +48,7 @@ class NotFound(GatehouseError):
 
     code = "not_found"
     status = 404
+    title = _("Not found")
     default_message = _("Not found.")
 
 
@@ -53,6 +57,7 @@ class RecordInvalid(GatehouseError):
 
     code = "record_invalid"
     status = 402
+    title = _("Some fields need attention")
     default_message = _("Some fields need attention.")
 
     def __init__(self, errors: dict[str, list[str]], message: str | None = None) -> None:
@@ -71,6 +76,7 @@ class BadCredentials(GatehouseError):
 
     code = "bad_credentials"
     status = 401
+    title = _("Wrong credentials")
     default_message = _("The email address or password is not right.")
 
 
@@ -81,6 +87,7 @@ class TokenInvalid(GatehouseError):
     """
 
     code = "token_invalid"
+    title = _("Not valid")
     notice = "link-unknown"
     status = 401
     default_message = _("This link is not valid any more.")
@@ -90,6 +97,7 @@ class TokenExpired(TokenInvalid):
     """A single-use secret past its end."""
 
     code = "token_expired"
+    title = _("Expired")
     notice = "link-expired"
     default_message = _("This link has expired.")
 
@@ -99,6 +107,7 @@ class RateLimited(GatehouseError):
 
     code = "rate_limited"
     status = 429
+    title = _("Too many tries")
     default_message = _("Too many tries. Wait a little and try again.")
 
     def __init__(self, retry_after_seconds: int) -> None:

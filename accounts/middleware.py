@@ -12,6 +12,7 @@ from django.utils import timezone
 from accounts.client import client_ip
 from accounts.context import Caller, calling
 from accounts.errors import GatehouseError, RateLimited
+from accounts.problems import prefers_json, problem_of
 
 Handler = Callable[[HttpRequest], HttpResponse]
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -68,6 +69,8 @@ class RefusalMiddleware:
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if not isinstance(error, GatehouseError):
             return None
+        if prefers_json(request):
+            return problem_of(error)
         response = render(request, "errors/refused.html", {"error": error}, status=error.status)
         if isinstance(error, RateLimited):
             response["Retry-After"] = str(error.retry_after_seconds)

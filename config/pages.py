@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.db import DatabaseError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
 from accounts.context import current_caller
+from accounts.problems import prefers_json, problem_document
 
 logger = logging.getLogger("gatehouse.pages")
 SITE_NAME = "Gatehouse"
-HTML, PROBLEM_JSON, JSON = "text/html", "application/problem+json", "application/json"
 
 
 class Problem(NamedTuple):
@@ -107,11 +107,6 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return HttpResponse(page, status=500)
 
 
-def prefers_json(request: HttpRequest) -> bool:
-    """Does the client ask for JSON rather than for a page? Browsers and `*/*` get pages."""
-    return request.get_preferred_type([HTML, PROBLEM_JSON, JSON]) in (PROBLEM_JSON, JSON)
-
-
 def _answer(request: HttpRequest, template: str, problem: Problem) -> HttpResponse:
     if prefers_json(request):
         return _document(problem)
@@ -124,14 +119,8 @@ def _answer(request: HttpRequest, template: str, problem: Problem) -> HttpRespon
     return HttpResponse(page, status=problem.status)
 
 
-def _document(problem: Problem, **members: str) -> HttpResponse:
-    """RFC 9457."""
-    content = {
-        "type": "about:blank",
-        "title": problem.title,
-        "status": problem.status,
-        "detail": f"{problem.detail} {problem.hint}".strip(),
-        "code": problem.code,
-        **members,
-    }
-    return JsonResponse(content, status=problem.status, content_type=PROBLEM_JSON)
+def _document(failure: Problem, **members: Any) -> HttpResponse:
+    detail = f"{failure.detail} {failure.hint}".strip()
+    return problem_document(
+        failure.status, failure.code, title=failure.title, detail=detail, **members
+    )

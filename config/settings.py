@@ -36,11 +36,13 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000  # bulk actions on a long user list
 INSTALLED_APPS = [
     "django.contrib.auth",  # first: accounts takes one of its signals away
     "config",
+    "api",
     "magiclinks",
     "accounts",
     "allauth",
     "allauth.account",
     "django_ratelimit",
+    "rest_framework",
     "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.contenttypes",
     "django.contrib.messages",
@@ -51,6 +53,7 @@ MIDDLEWARE = [
     "config.middleware.RequestLogMiddleware",
     "config.middleware.SecurityHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "api.middleware.ApiMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -198,6 +201,11 @@ MAIL = mail_settings(ENV)
 DEFAULT_FROM_EMAIL = MAIL.sender
 MAIL_MAX_ATTEMPTS = ENV["MAIL_MAX_ATTEMPTS"]
 MAIL_TRANSPORT = "config.mail.transport"
+
+# API
+API_RECORD_INVALID_STATUS = ENV["API_RECORD_INVALID_STATUS"]
+REQUIRE_API_KEY_AND_TOKEN = ENV["REQUIRE_API_KEY_AND_TOKEN"]
+REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None, "DEFAULT_VERSIONING_CLASS": None}
 
 # Headers. `default-src 'none'` and a list of what the pages really use (ASVS 3.4.3).
 SECURE_CSP = {

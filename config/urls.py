@@ -26,6 +26,7 @@ urlpatterns = [
     path("robots.txt", robots),
     path("language", set_language, name="set_language"),
     path("admin/", site.urls),
+    path("api/v1/", include("api.urls")),
     path("", include("magiclinks.urls")),
     path("", include("accounts.urls")),
 ]

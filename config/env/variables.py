@@ -4,7 +4,7 @@ A default that is derived from other settings may read only those declared befor
 """
 
 from config.env.declare import Section, Variable
-from config.env.sections import core, mail, people
+from config.env.sections import api, core, mail, people
 
 SECTIONS: tuple[Section, ...] = (
     core.SITE,
@@ -18,6 +18,7 @@ SECTIONS: tuple[Section, ...] = (
     mail.RESEND,
     mail.SMTP,
     mail.OUTBOX,
+    api.API,
 )
 VARIABLES: tuple[Variable, ...] = tuple(
     variable for section in SECTIONS for variable in section.variables

@@ -46,7 +46,7 @@ def test_an_unknown_address_is_a_document_for_programs(stranger) -> None:
     answer = stranger.get("/nothing", headers=JSON)
     assert answer.status_code == 404
     assert document(answer) == {
-        "type": "about:blank",
+        "type": "http://localhost:8000/api/v1/docs#not_found",
         "title": "Page not found",
         "status": 404,
         "detail": "There is nothing at this address. Maybe the link is incomplete, "
@@ -138,7 +138,8 @@ def test_the_document_of_a_fault_carries_the_request_id_and_no_trace() -> None:
         answer = pages.server_error(RequestFactory().get("/", headers=JSON))
     assert answer.status_code == 500
     assert answer.content == (
-        b'{"type": "about:blank", "title": "Something went wrong", "status": 500, '
+        b'{"type": "http://localhost:8000/api/v1/docs#server_error", '
+        b'"title": "Something went wrong", "status": 500, '
         b'"detail": "This is our fault, not yours. Try again in a moment.", '
         b'"code": "server_error", "request_id": "request-1234"}'
     )

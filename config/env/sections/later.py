@@ -26,11 +26,6 @@ LATER = (
         _names("JWT_SECRET JWT_REFRESH_SECRET SESSION_EXPIRY REFRESH_TOKEN_EXPIRY"),
     ),
     LaterGroup(
-        "the API",
-        "Gatehouse",
-        _names("REQUIRE_API_KEY_AND_TOKEN API_RECORD_INVALID_STATUS"),
-    ),
-    LaterGroup(
         "tokens of other issuers",
         "Reflector",
         _names(

@@ -1,0 +1,102 @@
+"""What a request may do: its person, the credentials that came, and the scopes they leave."""
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from accounts import gates
+from accounts.errors import Forbidden
+from accounts.models import User
+from accounts.roles import OPERATORS, Role
+from api.errors import AccessTokenInvalid, ApiKeyInvalid, NotAuthenticated, Refused, ScopeMissing
+from api.models import ApiKey
+
+
+class Scope(StrEnum):
+    """What an API key may be used for."""
+
+    READ = "read"
+    WRITE = "write"
+    USERS = "users"
+    MODERATION = "moderation"
+    SERVICE = "service"
+
+
+ALL_SCOPES = frozenset(Scope)
+
+
+def scopes_of(role: Role) -> frozenset[Scope]:
+    """The scopes that a key of somebody with `role` can have at most (CONTRACT section 4)."""
+    if role in OPERATORS:
+        return ALL_SCOPES
+    if role == Role.EDITOR:
+        return frozenset({Scope.READ, Scope.WRITE})
+    return frozenset({Scope.READ})
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a method of a path asks for: a scope of the key, and the lowest role."""
+
+    scope: Scope
+    floor: Role = Role.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who calls, by what, and how far that reaches. Tokens and sessions reach as far as the role.
+
+    key: the API key that came. session_id: the token family or browser session that came.
+    claims: of the access token, {} without one.
+    """
+
+    user: User
+    scopes: frozenset[Scope] = ALL_SCOPES
+    key: ApiKey | None = None
+    session_id: uuid.UUID | None = None
+    has_token: bool = False
+    claims: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def role(self) -> Role:
+        return Role(self.user.role)
+
+    def require(self, need: Need) -> None:
+        """Raise ScopeMissing or Forbidden unless the credentials and the role reach so far."""
+        if need.scope not in self.scopes:
+            raise ScopeMissing(need.scope)
+        if self.role.rank < need.floor.rank:
+            raise Forbidden
+
+
+def joined(first: Access, second: Access) -> Access:
+    """Two credentials of one request: the same person, and what both allow (A125).
+
+    Raises AccessTokenInvalid when they belong to different people.
+    """
+    if first.user.pk != second.user.pk:
+        raise AccessTokenInvalid("The credentials of this request belong to different people.")
+    return Access(
+        user=first.user,
+        scopes=first.scopes & second.scopes,
+        key=first.key or second.key,
+        session_id=first.session_id or second.session_id,
+        has_token=first.has_token or second.has_token,
+        claims=first.claims or second.claims,
+    )
+
+
+def pass_gate(user: User, credential_at: datetime, *, by_key: bool = False) -> None:
+    """Ask the one gate. Raises the error that a program gets for this credential."""
+    found = gates.refusal(user, credential_at=credential_at)
+    if found is None:
+        return
+    match found.code:
+        case "not_authenticated":
+            raise NotAuthenticated
+        case "token_invalid":
+            raise ApiKeyInvalid if by_key else AccessTokenInvalid
+        case code:
+            raise Refused(code, found.message, found.until)

@@ -1,0 +1,1 @@
+"""What the machine face does: signing keys, token families, API keys."""

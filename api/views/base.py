@@ -1,0 +1,139 @@
+"""What all API views share: deny by default, one credential check, one renderer, cursors."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, NoReturn
+
+from django.core.exceptions import RequestDataTooBig
+from django.http import Http404
+from django.http.request import UnreadablePostError
+from django.middleware.csrf import get_token
+from rest_framework import exceptions
+from rest_framework.parsers import JSONParser
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.serializers import Serializer
+from rest_framework.views import APIView
+
+from accounts.errors import GatehouseError, NotFound, RecordInvalid
+from accounts.problems import problem_of
+from api import errors
+from api.access import Access, Need
+from api.credentials import SAFE_METHODS, identify
+
+CSRF_HEADER = "X-CSRF-Token"
+# What DRF and Django raise, and the error of ours that says the same.
+TRANSLATIONS: tuple[tuple[type[Exception], type[GatehouseError]], ...] = (
+    (exceptions.ParseError, errors.Unreadable),
+    (UnreadablePostError, errors.Unreadable),
+    (RequestDataTooBig, errors.TooLarge),
+    (exceptions.UnsupportedMediaType, errors.NotJson),
+    (exceptions.NotAcceptable, errors.NotAcceptable),
+    (exceptions.MethodNotAllowed, errors.MethodNotAllowed),
+    (exceptions.NotFound, NotFound),
+    (Http404, NotFound),
+)
+
+
+class BodyParser(JSONParser):
+    """JSON whose nesting cannot exhaust the interpreter."""
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        try:
+            return super().parse(stream, media_type, parser_context)
+        except RecursionError:
+            raise errors.Unreadable from None
+
+
+class ApiView(APIView):
+    """Base of every view of /api/v1/.
+
+    needs: what each method asks of its caller; None is open to everybody. A method without an
+    entry is not served, so that forgetting one denies.
+    """
+
+    needs: ClassVar[Mapping[str, Need | None]] = {}
+    authentication_classes = ()
+    permission_classes = ()
+    throttle_classes = ()
+    parser_classes = (BodyParser,)
+    renderer_classes = (JSONRenderer,)
+    metadata_class = None
+    access: Access
+
+    @property
+    def allowed_methods(self) -> list[str]:
+        return sorted(self.needs)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Who calls, and may he? Everything else waits for that."""
+        self.format_kwarg = None
+        request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(
+            request
+        )
+        method = "GET" if request.method == "HEAD" else str(request.method)
+        if method not in self.needs:
+            raise errors.MethodNotAllowed
+        need = self.needs[method]
+        if need is None:
+            return
+        self.access = identify(request._request)
+        request._request.user = self.access.user
+        self.access.require(need)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Hand the form token to browsers: a session changes nothing without it."""
+        answer = super().finalize_response(request, response, *args, **kwargs)
+        http = request._request
+        if request.method in SAFE_METHODS and hasattr(http, "session"):
+            answer[CSRF_HEADER] = get_token(http)
+        return answer
+
+    def handle_exception(self, exc: Exception) -> Any:
+        """Every failure that is not ours becomes one problem document (RFC 9457)."""
+        error = as_error(exc)
+        if error is None:
+            raise exc
+        response = problem_of(error)
+        if isinstance(error, errors.MethodNotAllowed):
+            response["Allow"] = ", ".join(self.allowed_methods)
+        return response
+
+    def http_method_not_allowed(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        raise errors.MethodNotAllowed
+
+
+def as_error(exc: Exception) -> GatehouseError | None:
+    """The error of ours that says what `exc` says; None for a fault of ours."""
+    if isinstance(exc, GatehouseError):
+        return exc
+    if isinstance(exc, exceptions.ValidationError):
+        return RecordInvalid(flat(exc.detail))
+    return next((ours() for theirs, ours in TRANSLATIONS if isinstance(exc, theirs)), None)
+
+
+def flat(detail: Any, name: str = "") -> dict[str, list[str]]:
+    """DRF's nested messages as field name -> messages; the name of an inner field has dots.
+
+    What concerns the whole record stands under "record".
+    """
+    if isinstance(detail, dict):
+        found: dict[str, list[str]] = {}
+        for key, inner in detail.items():
+            part = "record" if key == "non_field_errors" else str(key)
+            found |= flat(inner, f"{name}.{part}" if name else part)
+        return found
+    if isinstance(detail, list) and any(isinstance(item, (dict, list)) for item in detail):
+        found = {}
+        for place, inner in enumerate(detail):
+            if inner:
+                found |= flat(inner, f"{name}.{place}")
+        return found
+    texts = detail if isinstance(detail, list) else [detail]
+    return {name or "record": [str(text) for text in texts]}
+
+
+def checked(kind: type[Serializer[Any]], data: Any, *, partial: bool = False) -> dict[str, Any]:
+    """`data` as the serializer `kind` reads it. Raises RecordInvalid naming the fields."""
+    serializer = kind(data=data, partial=partial)
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
