@@ -110,6 +110,23 @@ class SetUpForm(GatehouseForm):
     password = PasswordField(new=True, label=_("Password"))
 
 
+class InvitationForm(GatehouseForm):
+    """The invited person's own name and password; no password where nobody signs in with one."""
+
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=150,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+    )
+    password = PasswordField(new=True, label=_("Password"))
+
+    def __init__(self, *args: Any, needs_password: bool = True, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if not needs_password:
+            del self.fields["password"]
+
+
 class ForgotForm(GatehouseForm):
     """Ask for a password reset."""
 

@@ -1,7 +1,6 @@
 """The tables of accounts: people, sessions, single-use tokens, mail to send, the audit log."""
 
 import uuid
-from datetime import datetime
 from typing import Any, ClassVar, Self
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -15,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import addresses
 from accounts.passwords import normalise
 from accounts.roles import OPERATORS, Role, allows, can_manage
+from accounts.single_use import SingleUseToken
 from accounts.uuids import uuid7
 
 ROLE_LABELS = [
@@ -196,52 +196,6 @@ class BrowserSession(AbstractBaseSession):
         raise TypeError("use accounts.sessions.SessionStore")
 
 
-class SingleUseQuerySet(models.QuerySet[Any]):
-    """One conditional UPDATE decides who uses a token; nothing is read before it is written."""
-
-    def usable(self, now: datetime) -> Self:
-        return self.filter(used_at=None, replaced_at=None, expires_at__gt=now)
-
-    def consume(self, digest: str, now: datetime) -> Any | None:
-        """Mark the usable row with that digest used and return it; None when nobody wins it.
-
-        Call inside the transaction of the effect, so that both happen or neither.
-        """
-        if self.usable(now).filter(digest=digest).update(used_at=now) != 1:
-            return None
-        return self.get(digest=digest)
-
-    def replace(self, now: datetime) -> int:
-        """Kill what is still usable here because a newer one has been issued."""
-        return self.usable(now).update(replaced_at=now)
-
-
-class SingleUseToken(models.Model):
-    """Base of everything that works once: only the digest of the secret is kept."""
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    digest = models.CharField(max_length=64, unique=True, editable=False)
-    # Digest of the cookie of the browser that asked; "" when no browser did.
-    binding = models.CharField(max_length=64, blank=True, editable=False)
-    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
-    expires_at = models.DateTimeField(_("ends"))
-    used_at = models.DateTimeField(_("used"), null=True, blank=True)
-    replaced_at = models.DateTimeField(_("replaced"), null=True, blank=True)
-
-    objects = SingleUseQuerySet.as_manager()
-
-    class Meta:
-        abstract = True
-
-    def state(self, now: datetime) -> str:
-        """live, used, replaced or expired."""
-        if self.used_at:
-            return "used"
-        if self.replaced_at:
-            return "replaced"
-        return "live" if self.expires_at > now else "expired"
-
-
 class AccountToken(SingleUseToken):
     """Set-up, password reset, address verification and address change."""
 
@@ -262,6 +216,28 @@ class AccountToken(SingleUseToken):
 
     def __str__(self) -> str:
         return f"{self.purpose} for {self.user_id}"
+
+
+class Invitation(SingleUseToken):
+    """A link by which `email` gets an account of `role`; "replaced" says withdrawn, too."""
+
+    email = models.EmailField(_("email address"), max_length=254, db_index=True)
+    name = models.CharField(_("name"), max_length=150, blank=True)
+    role = models.CharField(_("role"), max_length=8, choices=ROLE_LABELS)
+    # Null with by_system False: the operator's account is gone, and nobody vouches any more.
+    invited_by = models.ForeignKey(
+        User, null=True, on_delete=models.SET_NULL, related_name="invitations"
+    )
+    by_system = models.BooleanField(default=False, editable=False)
+    # The account made by it; the row holds that person's address and goes with him.
+    user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
+
+    class Meta:
+        verbose_name = _("invitation")
+        verbose_name_plural = _("invitations")
+
+    def __str__(self) -> str:
+        return _("invitation %(id)s") % {"id": self.pk}
 
 
 class AddressRequest(models.Model):

@@ -2,11 +2,12 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from accounts.views import account, entrance
+from accounts.views import account, entrance, invitations
 
 own = [
     path("", entrance.home, name="home"),
     path("set-up/<str:token>", entrance.set_up, name="set-up"),
+    path("invitation/<str:token>", invitations.accept, name="invitation"),
     path("password/reset/<str:token>", entrance.reset, name="reset-password"),
     path("verify-email/", account.resend_verification, name="verify-resend"),
     path("verify-email/<str:token>", account.verify_email, name="verify-email"),

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from accounts import outbox
 from accounts.models import AccountToken, AddressRequest
-from accounts.services import passwords, signup
+from accounts.services import invitations, passwords, signup
 from accounts.sessions import SessionStore
 from accounts.signals import address_requested, mail_queued
 from config import cache
@@ -58,6 +58,7 @@ def purge() -> None:
     SessionStore.clear_expired()
     cache.purge_expired()
     AccountToken.objects.filter(expires_at__lt=before).delete()
+    invitations.purge_invitations(before)
     links.purge_links(before)
     outbox.purge_mails(before)
 

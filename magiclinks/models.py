@@ -3,7 +3,8 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import SingleUseToken, User
+from accounts.models import User
+from accounts.single_use import SingleUseToken
 
 
 class LoginLink(SingleUseToken):

@@ -16,7 +16,7 @@ ACTION_FAMILIES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "links": (_("Sign-in links"), ("link:",)),
     "passwords": (_("Passwords"), ("account:password:",)),
     "roles": (_("Roles"), ("account:role:",)),
-    "people": (_("People"), ("account:user:", "account:set-up:", "account:data:")),
+    "people": (_("People"), ("account:user:", "account:invitation:", "account:set-up:", "account:data:")),
     "addresses": (_("Email addresses"), ("account:email:",)),
     "mail": (_("Mail"), ("mail:",)),
 }
@@ -24,6 +24,7 @@ RESULTS: Choices = [("success", _("Done")), ("refused", _("Refused")), ("failure
 # The names of the files in templates/mail.
 MAIL_KINDS: Choices = [
     ("magic-link", _("Sign-in link")),
+    ("invitation", _("Invitation")),
     ("reset-password", _("Password reset")),
     ("verify-email", _("Address verification")),
     ("change-email", _("Address change")),

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.browser import device_name
 from accounts.errors import BadCredentials, Forbidden
-from accounts.models import AuditEvent, User
+from accounts.models import AuditEvent, Invitation, User
 from accounts.outbox import enqueue_mail
 from accounts.services.users import delete_user
 
@@ -43,6 +43,14 @@ def export_own_data(user: User) -> dict[str, Any]:
                 "last_seen_at": session.last_seen_at.isoformat(),
             }
             for session in user.sessions.order_by("-last_seen_at")
+        ],
+        "invitations": [
+            {
+                "role": invitation.role,
+                "invited_at": invitation.created_at.isoformat(),
+                "accepted_at": invitation.used_at.isoformat(),
+            }
+            for invitation in Invitation.objects.filter(user=user, used_at__isnull=False)
         ],
         "mails": [
             {"kind": mail.kind, "subject": mail.subject, "created_at": mail.created_at.isoformat()}

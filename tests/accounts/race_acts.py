@@ -4,9 +4,10 @@ from django.db import transaction
 
 from accounts import audit
 from accounts.actors import SYSTEM
-from accounts.errors import LastOwner
-from accounts.models import AuditEvent, BrowserSession, HouseLock, User
-from accounts.services import signup, users
+from accounts.errors import LastOwner, TokenInvalid
+from accounts.models import AuditEvent, BrowserSession, HouseLock, Invitation, User
+from accounts.services import invitations, signup, users
+from accounts.tokens import digest
 
 PHRASE = "seven quiet rivers under glass"
 
@@ -63,3 +64,28 @@ def remove_an_owner(place: int) -> None:
 def count_owners() -> tuple[int, bool]:
     """(active owners left, is the audit log whole)."""
     return User.objects.active_owners().count(), audit.verify().broken_at is None
+
+
+TOKEN = "the-one-token-of-this-race"
+
+
+def one_invitation() -> None:
+    """One live invitation, whose token every process knows."""
+    empty_house()
+    Invitation.objects.all().delete()
+    row = invitations.invite(actor=SYSTEM, email="new@example.com", role="editor").invitation
+    Invitation.objects.filter(pk=row.pk).update(digest=digest(invitations.PURPOSE, TOKEN))
+
+
+def accept(place: int) -> None:
+    try:
+        invitations.accept_invitation(TOKEN, name=f"Person {place}", password=PHRASE)
+    except TokenInvalid:
+        return
+
+
+def count_accepted() -> tuple[int, int, int, bool]:
+    """(accounts, invitations used, acceptances in the audit log, is the log whole)."""
+    accepted = AuditEvent.objects.filter(action="account:invitation:accept").count()
+    used = Invitation.objects.filter(used_at__isnull=False, user__isnull=False).count()
+    return User.objects.count(), used, accepted, audit.verify().broken_at is None
