@@ -5,9 +5,25 @@ The middleware cuts the slash off before it looks here.
 
 from django.urls import path
 
-from api.views import me
+from api.views import audit, invitations, links, me, users
 
 app_name = "api"
 urlpatterns = [
     path("me", me.MeView.as_view(), name="me"),
+    path("me/sessions", me.OwnSessionsView.as_view(), name="own-sessions"),
+    path("me/sessions/<uuid:session_id>", me.OwnSessionView.as_view(), name="own-session"),
+    path("me/export", me.OwnExportView.as_view(), name="own-export"),
+    path("auth/magic-link", links.MagicLinkView.as_view(), name="ask-magic-link"),
+    path("users", users.UsersView.as_view(), name="users"),
+    path("users/<uuid:user_id>", users.UserView.as_view(), name="user"),
+    path("users/<uuid:user_id>/magic-link", users.UserLinkView.as_view(), name="user-magic-link"),
+    path("users/<uuid:user_id>/password", users.UserPasswordView.as_view(), name="user-password"),
+    path("users/<uuid:user_id>/sessions", users.UserSessionsView.as_view(), name="user-sessions"),
+    path("invitations", invitations.InvitationsView.as_view(), name="invitations"),
+    path(
+        "invitations/<uuid:invitation_id>",
+        invitations.InvitationView.as_view(),
+        name="invitation",
+    ),
+    path("audit-events", audit.AuditEventsView.as_view(), name="audit-events"),
 ]

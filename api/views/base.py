@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, NoReturn
 
 from django.core.exceptions import RequestDataTooBig
-from django.http import Http404
+from django.http import Http404, QueryDict
 from django.http.request import UnreadablePostError
 from django.middleware.csrf import get_token
 from rest_framework import exceptions
@@ -134,6 +134,12 @@ def flat(detail: Any, name: str = "") -> dict[str, list[str]]:
 
 def checked(kind: type[Serializer[Any]], data: Any, *, partial: bool = False) -> dict[str, Any]:
     """`data` as the serializer `kind` reads it. Raises RecordInvalid naming the fields."""
-    serializer = kind(data=data, partial=partial)
+    # A field that is missing from a form counts as false or empty; here it is just not given.
+    serializer = kind(data=data.dict() if isinstance(data, QueryDict) else data, partial=partial)
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
+
+
+def queried(kind: type[Serializer[Any]], request: Request) -> dict[str, Any]:
+    """What stands in the address after "?", as checked() reads it."""
+    return checked(kind, request.query_params)

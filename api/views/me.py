@@ -1,13 +1,27 @@
-"""/api/v1/me: the caller's own account."""
+"""/api/v1/me: the caller's own account, sign-ins and data."""
 
+import uuid
 from typing import Any
 
+from django.conf import settings
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.models import User
-from api.access import Need, Scope
-from api.views.base import ApiView
+from accounts.browser import device_name
+from accounts.errors import Forbidden, RecordInvalid
+from accounts.limits import count_try
+from accounts.models import BrowserSession, User
+from accounts.passwords import MAX_PASSWORD_LENGTH
+from accounts.services import sessions
+from accounts.services.privacy import delete_own_account, export_own_data
+from accounts.services.users import Profile, edit_profile
+from api.access import Access, Need, Scope
+from api.pagination import whole
+from api.serializers import Export, SessionRecord, UserRecord, page_of
+from api.views.base import ApiView, checked
 
 
 def user_record(user: User) -> dict[str, Any]:
@@ -25,11 +39,121 @@ def user_record(user: User) -> dict[str, Any]:
     }
 
 
+class OwnProfileChange(serializers.Serializer[Any]):
+    """What people may change about themselves here; everything else is ignored."""
+
+    name = serializers.CharField(required=False, allow_blank=True, max_length=150)
+    username = serializers.CharField(
+        required=False, allow_blank=True, allow_null=True, max_length=64, help_text="Null: none."
+    )
+
+
+class OwnDeletion(serializers.Serializer[Any]):
+    """The proof that it is really the person."""
+
+    password = serializers.CharField(
+        required=False,
+        trim_whitespace=False,
+        max_length=MAX_PASSWORD_LENGTH,
+        help_text="The present password.",
+    )
+    proof = serializers.CharField(
+        required=False,
+        trim_whitespace=False,
+        max_length=MAX_PASSWORD_LENGTH,
+        help_text="For an account without a password: its address.",
+    )
+
+
 class MeView(ApiView):
     """Own account."""
 
-    needs = {"GET": Need(Scope.READ)}
+    needs = {
+        "GET": Need(Scope.READ),
+        "PATCH": Need(Scope.WRITE),
+        "DELETE": Need(Scope.WRITE),
+    }
 
+    @extend_schema(summary="Read your account", responses=UserRecord)
     def get(self, request: Request) -> Response:
         """Who am I, and what may I?"""
         return Response(user_record(self.access.user))
+
+    @extend_schema(summary="Change your account", request=OwnProfileChange, responses=UserRecord)
+    def patch(self, request: Request) -> Response:
+        """Change the own name and user name. Address and password have pages of their own.
+
+        Fields that are not named here, `role` among them, are ignored.
+        """
+        given = checked(OwnProfileChange, request.data, partial=True)
+        user = self.access.user
+        if given:
+            profile = Profile(**{name: value or "" for name, value in given.items()})
+            user = edit_profile(actor=user, user=user, profile=profile)
+        return Response(user_record(user))
+
+    @extend_schema(summary="Delete your account", request=OwnDeletion, responses={204: None})
+    def delete(self, request: Request) -> Response:
+        """Remove the own account for good, with all that belongs to it.
+
+        Not by API key, and only where `ALLOW_ACCOUNT_DELETION` is on. The last owner stays.
+        """
+        if self.access.key is not None:
+            raise Forbidden(_("An API key cannot delete its account."))
+        given = checked(OwnDeletion, request.data)
+        proof = given.get("password") or given.get("proof")
+        if not proof:
+            raise RecordInvalid({"password": [_("This field is required.")]})
+        user = self.access.user
+        count_try(request._request, "sign-in", user.email)
+        delete_own_account(user=user, proof=proof)
+        return Response(status=204)
+
+
+class OwnSessionsView(ApiView):
+    """Where the caller is signed in."""
+
+    needs = {"GET": Need(Scope.READ)}
+
+    @extend_schema(summary="List your sign-ins", responses=page_of(SessionRecord))
+    def get(self, request: Request) -> Response:
+        """Browsers and programs that are signed in, last seen first, at most 200 of each."""
+        rows = sessions.own_sessions(self.access.user)
+        return whole(_browser_record(row, self.access) for row in rows)
+
+
+class OwnSessionView(ApiView):
+    """One of the caller's sign-ins."""
+
+    needs = {"DELETE": Need(Scope.WRITE)}
+
+    @extend_schema(summary="End one of your sign-ins", request=None, responses={204: None})
+    def delete(self, request: Request, session_id: uuid.UUID) -> Response:
+        """Sign one of the own browsers or programs out, at once."""
+        sessions.end_own_session(self.access.user, session_id)
+        return Response(status=204)
+
+
+class OwnExportView(ApiView):
+    """All that is stored about the caller."""
+
+    needs = {"GET": Need(Scope.READ)}
+
+    @extend_schema(summary="Export your data", responses=Export)
+    def get(self, request: Request) -> Response:
+        """Everything that is stored about the caller, without secrets."""
+        return Response(export_own_data(self.access.user))
+
+
+def _browser_record(row: BrowserSession, access: Access) -> dict[str, Any]:
+    last_end = row.created_at + settings.SESSION_ABSOLUTE_TIMEOUT
+    return {
+        "id": str(row.public_id),
+        "kind": "browser",
+        "device": device_name(row.user_agent),
+        "ip": row.ip,
+        "created_at": row.created_at,
+        "last_seen_at": row.last_seen_at,
+        "expires_at": min(row.expire_date, last_end),
+        "is_current": str(row.public_id) == str(access.session_id),
+    }

@@ -39,4 +39,4 @@ def test_unknown_paths_and_methods_are_problem_documents(stranger: Client) -> No
 
     assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
     assert (wrong.status_code, wrong.json()["code"]) == (405, "method_not_allowed")
-    assert wrong["Allow"] == "GET"
+    assert wrong["Allow"] == "DELETE, GET, PATCH"

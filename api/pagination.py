@@ -1,0 +1,107 @@
+"""Lists in pages: cursors over the primary key, newest first; nothing is ever counted.
+
+A cursor names the last row that was seen, so a page stays right while rows come and go, and the
+thousandth page costs as much as the first.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db.models import Model, QuerySet
+from django.utils.translation import gettext as _
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.errors import RecordInvalid
+from api.views.base import queried
+
+LIMIT, LIMIT_MAX = 50, 200
+CURSOR_MAX_LENGTH = 200
+Record = Callable[[Any], dict[str, Any]]
+
+
+class PageQuery(serializers.Serializer[Any]):
+    """What every list understands in its address."""
+
+    cursor = serializers.CharField(
+        required=False,
+        max_length=CURSOR_MAX_LENGTH,
+        help_text="Where the page begins; take it from `next` or `previous` as it is.",
+    )
+    limit = serializers.IntegerField(
+        default=LIMIT, min_value=1, max_value=LIMIT_MAX, help_text="Rows on a page, at most."
+    )
+
+
+class Cursor(NamedTuple):
+    """The row next to the page, and whether the page goes back from it towards newer rows."""
+
+    key: Any
+    is_back: bool
+
+    @property
+    def text(self) -> str:
+        """As it stands in addresses."""
+        plain = f"{'>' if self.is_back else '<'}{self.key}"
+        return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
+
+
+def read_cursor(text: str, model: type[Model]) -> Cursor:
+    """The cursor that `text` spells for rows of `model`. Raises RecordInvalid."""
+    field = model._meta.pk
+    try:
+        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
+        plain = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+        key = field.to_python(plain[1:])
+        field.run_validators(key)
+    except (UnicodeError, binascii.Error, ValidationError):
+        raise RecordInvalid({"cursor": [_("This is no cursor of this list.")]}) from None
+    if plain[:1] not in ("<", ">") or key is None:
+        raise RecordInvalid({"cursor": [_("This is no cursor of this list.")]})
+    return Cursor(key, plain[0] == ">")
+
+
+def page(request: Request, rows: QuerySet[Any], record: Record) -> Response:
+    """One page of `rows`, newest first, each as `record` says it; one query.
+
+    Raises RecordInvalid on `cursor` and `limit`.
+    """
+    asked = queried(PageQuery, request)
+    limit = asked["limit"]
+    cursor = read_cursor(asked["cursor"], rows.model) if "cursor" in asked else None
+    is_back = cursor is not None and cursor.is_back
+    if cursor is not None:
+        rows = rows.filter(**{"pk__gt" if is_back else "pk__lt": cursor.key})
+    found = list(rows.order_by("pk" if is_back else "-pk")[: limit + 1])
+    has_more, found = len(found) > limit, found[:limit]
+    if is_back:
+        found.reverse()
+    # Beside a page that was reached from another one lies that other one.
+    has_next, has_previous = (True, has_more) if is_back else (has_more, cursor is not None)
+    return Response(
+        {
+            "next": _link(request, Cursor(found[-1].pk, False)) if found and has_next else None,
+            "previous": _link(request, Cursor(found[0].pk, True))
+            if found and has_previous
+            else None,
+            "results": [record(row) for row in found],
+        }
+    )
+
+
+def whole(records: Iterable[dict[str, Any]]) -> Response:
+    """A short list in the same shape, as its only page."""
+    return Response({"next": None, "previous": None, "results": list(records)})
+
+
+def _link(request: Request, cursor: Cursor) -> str:
+    """The address of another page under PUBLIC_URL, with all filters of this one."""
+    query = request.query_params.copy()
+    query["cursor"] = cursor.text
+    path = request.path.rstrip("/")
+    return f"{settings.PUBLIC_URL}{path}?{query.urlencode()}"

@@ -1,0 +1,100 @@
+"""/api/v1/invitations: links by which people make their own accounts, for operators."""
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.errors import NotFound
+from accounts.models import ROLE_LABELS, Invitation
+from accounts.roles import Role
+from accounts.services import invitations
+from api.access import Need, Scope
+from api.pagination import page
+from api.serializers import InvitationRecord, IssuedInvitationRecord, page_of
+from api.views.base import ApiView, checked
+
+OPERATOR = Need(Scope.USERS, Role.ADMIN)
+
+
+class NewInvitation(serializers.Serializer[Any]):
+    """Whom to invite to what."""
+
+    email = serializers.CharField(max_length=254)
+    role = serializers.ChoiceField(
+        ROLE_LABELS, default=Role.VIEWER.value, help_text="Below your own; an owner gives any."
+    )
+    name = serializers.CharField(
+        default="", allow_blank=True, max_length=150, help_text="What the form begins with."
+    )
+    lifetime = serializers.IntegerField(
+        required=False,
+        min_value=int(invitations.SHORTEST.total_seconds()),
+        max_value=int(invitations.LONGEST.total_seconds()),
+        help_text="Seconds; 7 days unless told.",
+    )
+
+
+class InvitationsView(ApiView):
+    """Open invitations."""
+
+    needs = {"GET": OPERATOR, "POST": OPERATOR}
+
+    @extend_schema(summary="List open invitations", responses=page_of(InvitationRecord))
+    def get(self, request: Request) -> Response:
+        """What is open now and of a role that the caller may manage, newest first."""
+        return page(request, invitations.open_invitations(self.access.user), _record)
+
+    @extend_schema(
+        summary="Invite somebody", request=NewInvitation, responses={201: IssuedInvitationRecord}
+    )
+    def post(self, request: Request) -> Response:
+        """Invite an address; an older open invitation of it ends. Works with sign-up closed.
+
+        `link` is in this answer alone. It is mailed too where mail is set up.
+        """
+        given = checked(NewInvitation, request.data)
+        seconds = given.get("lifetime")
+        issued = invitations.invite(
+            actor=self.access.user,
+            email=given["email"],
+            role=given["role"],
+            name=given["name"],
+            lifetime=None if seconds is None else timedelta(seconds=seconds),
+        )
+        record = {**_record(issued.invitation), "link": issued.url, "mailed": issued.mailed}
+        return Response(record, status=201)
+
+
+class InvitationView(ApiView):
+    """One open invitation."""
+
+    needs = {"DELETE": OPERATOR}
+
+    @extend_schema(summary="Withdraw an invitation", request=None, responses={204: None})
+    def delete(self, request: Request, invitation_id: uuid.UUID) -> Response:
+        """End an open invitation: its link opens nothing any more."""
+        actor = self.access.user
+        found: Invitation | None = (
+            invitations.open_invitations(actor).filter(pk=invitation_id).first()
+        )
+        if found is None:
+            raise NotFound
+        invitations.withdraw(actor=actor, invitation=found)
+        return Response(status=204)
+
+
+def _record(invitation: Invitation) -> dict[str, Any]:
+    return {
+        "id": invitation.pk,
+        "email": invitation.email,
+        "name": invitation.name,
+        "role": invitation.role,
+        "invited_by": invitation.invited_by_id,
+        "created_at": invitation.created_at,
+        "expires_at": invitation.expires_at,
+    }

@@ -1,0 +1,68 @@
+"""/api/v1/auth/magic-link: ask for a sign-in link, as the page does."""
+
+from typing import Any
+
+from django.conf import settings
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.addresses import AddressError, parse_email
+from accounts.errors import Forbidden
+from accounts.limits import count_try
+from accounts.models import AddressRequest
+from accounts.services.requests import note_request
+from api.serializers import Sentence
+from api.views.base import ApiView, checked
+
+
+class LinkRequest(serializers.Serializer[Any]):
+    """Where the link goes, and where it leads."""
+
+    email = serializers.CharField(max_length=254)
+    next = serializers.CharField(
+        default="",
+        allow_blank=True,
+        max_length=2000,
+        help_text="Path on this server to open after the sign-in, like `/account/`.",
+    )
+
+    def validate_email(self, value: str) -> str:
+        try:
+            return parse_email(value)
+        except AddressError as error:
+            raise serializers.ValidationError(_(str(error))) from None
+
+    def validate_next(self, value: str) -> str:
+        is_safe = url_has_allowed_host_and_scheme(value, allowed_hosts=None)
+        if value and not (is_safe and value.startswith("/")):
+            raise serializers.ValidationError(_("Give a path on this server, like /account/."))
+        return value
+
+
+class MagicLinkView(ApiView):
+    """Sign-in links that people ask for themselves."""
+
+    needs = {"POST": None}
+
+    @extend_schema(summary="Ask for a sign-in link", request=LinkRequest, responses={202: Sentence})
+    def post(self, request: Request) -> Response:
+        """Mail a sign-in link to an address. The answer never tells whether it has an account.
+
+        No browser is bound to such a link: whoever opens it confirms with one more press.
+        """
+        if not settings.ALLOW_MAGIC_LINK_LOGIN:
+            raise Forbidden(_("Sign-in by link is switched off here."))
+        given = checked(LinkRequest, request.data)
+        count_try(request._request, "magic-link", given["email"])
+        note_request(
+            AddressRequest.Kind.MAGIC_LINK,
+            email=given["email"],
+            binding="",
+            next_url=given["next"],
+        )
+        detail = _("If this address has an account, a link is on its way to it.")
+        return Response({"detail": detail}, status=202)

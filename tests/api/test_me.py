@@ -1,0 +1,175 @@
+"""Own account: reading, changing, deleting; own sign-ins and data."""
+
+import uuid
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+from pytest_django import Settings
+
+from accounts.models import AuditEvent, BrowserSession, User
+from tests.api.calls import API, call, problem
+from tests.conftest import PASSWORD, MakeUser
+
+pytestmark = pytest.mark.django_db
+BrowserOf = Callable[[User], Client]
+
+
+def test_people_change_their_own_name_and_user_name(viewer: User, browser_of: BrowserOf) -> None:
+    answer = call(browser_of(viewer), "PATCH", "me", {"name": " Vera  V. ", "username": "Vera.V"})
+
+    assert answer.status_code == 200
+    assert (answer.json()["name"], answer.json()["username"]) == ("Vera V.", "vera.v")
+    viewer.refresh_from_db()
+    assert (viewer.name, viewer.username) == ("Vera V.", "vera.v")
+
+
+def test_null_takes_the_user_name_away(viewer: User, browser_of: BrowserOf) -> None:
+    assert call(browser_of(viewer), "PATCH", "me", {"username": None}).json()["username"] is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("role", "owner"),
+        ("roles", ["owner"]),
+        ("is_staff", True),
+        ("isStaff", True),
+        ("is_superuser", True),
+        ("is_active", False),
+        ("is_verified", False),
+        ("email_verified", True),
+        ("email_verified_at", None),
+        ("email", "somebody@example.com"),
+        ("id", "0199aaaa-0000-7000-8000-000000000000"),
+        ("password", "another long password"),
+        ("not_before", "2020-01-01T00:00:00Z"),
+        ("created_at", "2020-01-01T00:00:00Z"),
+        ("groups", ["admin"]),
+        ("user_permissions", [1]),
+        ("user", {"role": "owner"}),
+        ("$set", {"role": "owner"}),
+    ],
+)
+def test_whatever_else_is_sent_changes_nothing(
+    viewer: User, browser_of: BrowserOf, field: str, value: object
+) -> None:
+    browser = browser_of(viewer)
+    before = User.objects.filter(pk=viewer.pk).values().get()
+
+    answer = call(browser, "PATCH", "me", {field: value})
+
+    assert answer.status_code == 200
+    assert User.objects.filter(pk=viewer.pk).values().get() == before
+
+
+def test_a_list_of_json_patch_is_refused(viewer: User, browser_of: BrowserOf) -> None:
+    body = [{"op": "replace", "path": "/role", "value": "owner"}]
+
+    assert problem(call(browser_of(viewer), "PATCH", "me", body)) == (402, "record_invalid")
+
+
+def test_a_taken_user_name_is_told_by_field(
+    viewer: User, editor: User, browser_of: BrowserOf
+) -> None:
+    answer = call(browser_of(editor), "PATCH", "me", {"username": "VERA"})
+
+    assert problem(answer) == (402, "record_invalid")
+    assert answer.json()["errors"] == {"username": ["Another account has this user name."]}
+
+
+def test_a_change_without_the_form_token_is_refused(viewer: User, browser_of: BrowserOf) -> None:
+    browser = browser_of(viewer)
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies = browser.cookies
+
+    answer = strict.patch(f"{API}/me", {"name": "x"}, content_type="application/json")
+
+    assert problem(answer) == (403, "csrf_failed")
+
+
+def test_the_account_goes_with_its_password_alone(viewer: User, browser_of: BrowserOf) -> None:
+    browser = browser_of(viewer)
+
+    assert problem(call(browser, "DELETE", "me", {})) == (402, "record_invalid")
+    assert problem(call(browser, "DELETE", "me", {"password": "wrong"})) == (401, "bad_credentials")
+    assert call(browser, "DELETE", "me", {"password": PASSWORD}).status_code == 204
+    assert not User.objects.filter(pk=viewer.pk).exists()
+    assert problem(browser.get(f"{API}/me")) == (401, "not_authenticated")
+
+
+def test_an_account_without_a_password_goes_with_its_address(
+    make_user: MakeUser, browser_of: BrowserOf
+) -> None:
+    user = make_user()
+    browser = browser_of(user)
+    User.objects.filter(pk=user.pk).update(password="!")
+    browser.force_login(User.objects.get(pk=user.pk), backend="accounts.backends.GateBackend")
+
+    assert call(browser, "DELETE", "me", {"proof": user.email}).status_code == 204
+    assert not User.objects.filter(pk=user.pk).exists()
+
+
+def test_guessing_the_password_of_a_deletion_is_limited(
+    viewer: User, browser_of: BrowserOf, settings: Settings
+) -> None:
+    browser = browser_of(viewer)
+    settings.LIMITS = {**settings.LIMITS, "sign-in": (2, settings.LIMITS["sign-in"][1])}
+    codes = [problem(call(browser, "DELETE", "me", {"password": "no"}))[0] for _ in range(3)]
+
+    assert codes[-1] == 429
+
+
+def test_the_last_owner_stays(owner: User, browser_of: BrowserOf) -> None:
+    answer = call(browser_of(owner), "DELETE", "me", {"password": PASSWORD})
+
+    assert problem(answer) == (403, "last_owner")
+    assert User.objects.filter(pk=owner.pk).exists()
+
+
+def test_deletion_can_be_switched_off(
+    viewer: User, browser_of: BrowserOf, settings: Settings
+) -> None:
+    settings.ALLOW_ACCOUNT_DELETION = False
+
+    answer = call(browser_of(viewer), "DELETE", "me", {"password": PASSWORD})
+
+    assert problem(answer) == (403, "forbidden")
+
+
+def test_own_sign_ins_are_listed_and_ended(viewer: User, browser_of: BrowserOf) -> None:
+    here, there = browser_of(viewer), browser_of(viewer)
+
+    listed = here.get(f"{API}/me/sessions").json()
+    other = next(row for row in listed["results"] if not row["is_current"])
+
+    assert [row["is_current"] for row in listed["results"]].count(True) == 1
+    assert (listed["next"], listed["previous"]) == (None, None)
+    assert {row["kind"] for row in listed["results"]} == {"browser"}
+    assert other["device"] == "Firefox on Linux"
+    assert other["expires_at"] > other["created_at"]
+    assert call(here, "DELETE", f"me/sessions/{other['id']}").status_code == 204
+    assert problem(there.get(f"{API}/me")) == (401, "not_authenticated")
+    assert here.get(f"{API}/me").status_code == 200
+
+
+def test_sign_ins_of_others_are_not_there(
+    viewer: User, editor: User, browser_of: BrowserOf
+) -> None:
+    browser_of(editor)
+    (theirs,) = BrowserSession.objects.filter(user=editor).values_list("public_id", flat=True)
+    browser = browser_of(viewer)
+
+    for key in (theirs, uuid.uuid4()):
+        answer = call(browser, "DELETE", f"me/sessions/{key}")
+        assert problem(answer) == (404, "not_found")
+    assert BrowserSession.objects.filter(public_id=theirs).exists()
+
+
+def test_the_export_holds_what_is_stored_and_no_secret(viewer: User, browser_of: BrowserOf) -> None:
+    answer = browser_of(viewer).get(f"{API}/me/export")
+
+    assert answer.json()["account"]["email"] == "viewer@example.com"
+    assert answer.json()["sessions"][0]["device"] == "Firefox on Linux"
+    assert "password" not in answer.json()["account"]
+    assert AuditEvent.objects.filter(action="account:data:export", target_id=viewer.pk).count() == 1
