@@ -16,7 +16,10 @@ ACTION_FAMILIES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "links": (_("Sign-in links"), ("link:",)),
     "passwords": (_("Passwords"), ("account:password:",)),
     "roles": (_("Roles"), ("account:role:",)),
-    "people": (_("People"), ("account:user:", "account:invitation:", "account:set-up:", "account:data:")),
+    "people": (
+        _("People"),
+        ("account:user:", "account:invitation:", "account:set-up:", "account:data:"),
+    ),
     "addresses": (_("Email addresses"), ("account:email:",)),
     "mail": (_("Mail"), ("mail:",)),
 }

@@ -18,6 +18,7 @@ PEOPLE, MAIL, AUDIT = (
     "/admin/accounts/outboxmail/",
     "/admin/accounts/auditevent/",
 )
+INVITATIONS = "/admin/accounts/invitation/"
 SESSIONS, LINKS = "/admin/accounts/browsersession/", "/admin/magiclinks/loginlink/"
 # What the pages show: people in all states, mails in two, links, and a long address.
 SEED = f"""
@@ -26,6 +27,7 @@ from django.utils import timezone
 from accounts.actors import SYSTEM
 from accounts.models import OutboxMail, User
 from accounts.services import users
+from accounts.services.invitations import invite
 from magiclinks.services import issue_link
 User.objects.update(is_claimed=True, is_active=False)
 owner = users.create_user(
@@ -36,6 +38,7 @@ long = "a.person.with.a.very.long.address@a-very-long-name-of-a-house.example.co
 person = users.create_user(actor=owner, email=long, role="viewer", name="Vera Viewer")
 users.create_user(actor=owner, email="waiting@example.com", role="none")
 issue_link(person, actor=owner, lifetime=timedelta(hours=1), source="panel")
+invite(actor=owner, email="n" + long, name="Nina New")
 for status, error in (("dead", "550 no such mailbox"), ("waiting", ""), ("sent", "")):
     OutboxMail.objects.create(
         user=person, recipient=long, kind="magic-link", subject="Your sign-in link",
@@ -84,6 +87,13 @@ class Panel:
         with self.page.expect_navigation():
             self.page.locator("button[name=index]").first.click()
 
+    def invite(self) -> None:
+        """Fill in the form; the answer shows the link."""
+        self.open(f"{INVITATIONS}add/")
+        self.page.get_by_label("Email address").fill("guest@example.com")
+        with self.page.expect_navigation():
+            self.page.locator("input[type=submit][value=Invite]").click()
+
     def look(self, width: int, scheme: str) -> None:
         """Another window and another wish for colours; no colour is still on its way."""
         self.page.set_viewport_size({"width": width, "height": 844})
@@ -112,6 +122,10 @@ PAGES: dict[str, Callable[[Panel], None]] = {
     "delete": lambda panel: panel.open(f"{PEOPLE}{panel.person}/delete/"),
     "role": lambda panel: panel.choose(PEOPLE, "change_role_of_people"),
     "link": lambda panel: panel.choose(PEOPLE, "get_login_url"),
+    "invitations": lambda panel: panel.open(INVITATIONS),
+    "invitation": lambda panel: panel.open_first(INVITATIONS),
+    "invite": lambda panel: panel.open(f"{INVITATIONS}add/"),
+    "invited": lambda panel: panel.invite(),
     "mails": lambda panel: panel.open(MAIL),
     "mail": lambda panel: panel.open_first(MAIL),
     "again": lambda panel: panel.choose(f"{MAIL}?status=dead", "send_again"),

@@ -15,6 +15,7 @@ PEOPLE = f"""
 from datetime import timedelta
 from accounts.actors import SYSTEM
 from accounts.models import AccountToken
+from accounts.services.invitations import invite
 from accounts.services.setup import ensure_owner, issue_setup_link
 from accounts.services.tokens import issue_token
 from accounts.services.users import create_user
@@ -27,7 +28,9 @@ nora = create_user(actor=SYSTEM, email="nora@example.com", role="none", verified
 reset = issue_token(vera, AccountToken.Purpose.RESET_PASSWORD, lifetime=hour)
 verify = issue_token(nora, AccountToken.Purpose.VERIFY_EMAIL, lifetime=hour)
 link = issue_link(vera, actor=SYSTEM, lifetime=hour, source="command")
+invitation = invite(actor=SYSTEM, email="new@example.com")
 result = {{
+    "invitation": "/invitation/" + invitation.url.rpartition("/")[2],
     "link": "/magic-link/" + link.url.rpartition("/")[2],
     "reset": "/password/reset/" + reset.token,
     "verify": "/verify-email/" + verify.token,

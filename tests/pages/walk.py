@@ -9,6 +9,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from accounts.models import OutboxMail, User
+from accounts.services.invitations import invite
 from accounts.services.passwords import start_reset
 from accounts.services.verification import mail_verification
 from magiclinks import services as links
@@ -66,10 +67,12 @@ def _answers(stranger: Client) -> list[Opened]:
 def _secret_pages(stranger: Client, owner: User, viewer: User) -> list[Opened]:
     link = links.issue_link(viewer, actor=owner, lifetime=timedelta(hours=1), source="operator")
     reset = start_reset(actor=owner, user=viewer)
+    invitation = invite(actor=owner, email="invited@example.com")
     mail_verification(viewer, binding="", language="en")
     return [
         Opened("confirm link", stranger.get(_path(link.url))),
         Opened("choose password", stranger.get(_path(reset))),
+        Opened("accept invitation", stranger.get(_path(invitation.url))),
         Opened("confirm address", stranger.get(_mailed_path())),
     ]
 

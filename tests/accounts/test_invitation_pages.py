@@ -1,0 +1,249 @@
+"""Invitations as people meet them: the page behind the link, and the command."""
+
+import io
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.http import HttpResponse
+from django.test import Client
+from pytest_django.fixtures import Settings
+
+from accounts.actors import SYSTEM
+from accounts.models import AuditEvent, BrowserSession, Invitation, User
+from accounts.roles import Role
+from accounts.services import invitations
+from accounts.services.invitations import IssuedInvitation, accept_invitation, invite
+from tests.accounts.inviting import EMAIL, PHRASE, events, path_of, states, token_of
+from tests.conftest import PASSWORD
+from tests.pages.pages import read
+
+pytestmark = pytest.mark.django_db
+MakeUser = Callable[..., User]
+Browse = Callable[[User], Client]
+
+
+def typed(**changes: str) -> dict[str, str]:
+    return {"name": "Nina New", "password": PHRASE} | changes
+
+
+# The page
+
+
+def test_the_page_says_who_invites_whom_to_what(stranger: Client, owner: User) -> None:
+    issued = invite(actor=owner, email=EMAIL, role="editor", name="Nina New")
+
+    answer = stranger.get(path_of(issued))
+
+    text = answer.content.decode()
+    assert answer.status_code == 200
+    assert "Olga Owner invites you to join with the role <strong>Editor</strong>." in text
+    assert f"<strong>{EMAIL}</strong>" in text
+    assert owner.email not in text
+    assert read(answer.content).input("name")["value"] == "Nina New"
+    assert (answer["Cache-Control"], answer["Referrer-Policy"]) == ("no-store", "strict-origin")
+
+
+def test_a_nameless_inviter_is_masked(stranger: Client, make_user: MakeUser) -> None:
+    issued = invite(actor=make_user("admin", "secret.boss@example.com"), email=EMAIL)
+
+    text = stranger.get(path_of(issued)).content.decode()
+
+    assert "s•••@example.com invites you" in text
+    assert "secret.boss" not in text
+
+
+def test_the_command_line_invites_without_a_name(stranger: Client) -> None:
+    issued = invite(actor=SYSTEM, email=EMAIL)
+
+    assert b"You are invited to join with the role" in stranger.get(path_of(issued)).content
+
+
+def test_looking_uses_nothing_up(stranger: Client, invited: IssuedInvitation) -> None:
+    before = events()
+
+    for method in (stranger.get, stranger.head, stranger.get):
+        assert method(path_of(invited)).status_code == 200
+
+    assert stranger.options(path_of(invited)).status_code == 405
+    assert (states(), events(), BrowserSession.objects.count()) == (["live"], before, 0)
+
+
+def test_posting_makes_the_account_and_signs_in(
+    stranger: Client, invited: IssuedInvitation
+) -> None:
+    answer = stranger.post(path_of(invited), typed())
+
+    assert (answer.status_code, answer["Location"]) == (303, "/account/")
+    user = User.objects.get(email=EMAIL)
+    assert (user.name, user.role, states()) == ("Nina New", "editor", ["used"])
+    assert stranger.get("/account/").context["user"] == user
+    start = AuditEvent.objects.get(action="account:session:start")
+    assert (start.target_id, start.detail["methods"]) == (user.pk, ["invitation"])
+
+
+@pytest.mark.parametrize("wrong", [{"password": "short"}, {"password": ""}, {"name": "x" * 151}])
+def test_a_refused_form_says_why_and_the_next_try_counts(
+    stranger: Client, invited: IssuedInvitation, wrong: dict[str, str]
+) -> None:
+    answer = stranger.post(path_of(invited), typed(**wrong))
+
+    assert answer.status_code == 400
+    assert list(answer.context["form"].errors) == list(wrong)
+    assert states() == ["live"]
+    assert stranger.post(path_of(invited), typed()).status_code == 303
+
+
+def test_the_form_gives_neither_role_nor_address(
+    stranger: Client, invited: IssuedInvitation
+) -> None:
+    more = {"role": "owner", "email": "evil@example.com", "username": "root", "is_superuser": "1"}
+
+    assert stranger.post(path_of(invited), typed(**more)).status_code == 303
+
+    user = User.objects.get(email=EMAIL)
+    assert (user.role, user.username) == ("editor", None)
+    assert not User.objects.filter(email="evil@example.com").exists()
+
+
+def test_posting_needs_the_page_of_the_same_browser(invited: IssuedInvitation) -> None:
+    browser = Client(headers={"host": "localhost:8000"}, enforce_csrf_checks=True)
+
+    assert browser.post(path_of(invited), typed()).status_code == 403
+
+    assert states() == ["live"]
+
+
+def test_an_account_made_meanwhile_is_told_on_the_page(
+    stranger: Client, make_user: MakeUser, invited: IssuedInvitation
+) -> None:
+    make_user("viewer", EMAIL)
+
+    answer = stranger.post(path_of(invited), typed())
+
+    assert answer.status_code == 400
+    assert answer.context["form"].non_field_errors() == ["Another account has this address."]
+    assert states() == ["live"]
+
+
+def _used(issued: IssuedInvitation, owner: User, move: Callable[[timedelta], Any]) -> None:
+    accept_invitation(token_of(issued), name="", password=PHRASE)
+
+
+def _withdrawn(issued: IssuedInvitation, owner: User, move: Callable[[timedelta], Any]) -> None:
+    invitations.withdraw(actor=owner, invitation=issued.invitation)
+
+
+def _expired(issued: IssuedInvitation, owner: User, move: Callable[[timedelta], Any]) -> None:
+    move(timedelta(days=7))
+
+
+@pytest.mark.parametrize(
+    ("end", "notice", "text"),
+    [
+        (_used, "invitation-used", b"This invitation has been used already."),
+        (_withdrawn, "invitation-unknown", b"This invitation does not work any more."),
+        (_expired, "invitation-expired", b"This invitation has expired."),
+    ],
+)
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_what_is_over_leads_to_the_sign_in_page(
+    stranger: Client,
+    owner: User,
+    invited: IssuedInvitation,
+    at_time: Callable[[timedelta], Any],
+    end: Callable[..., None],
+    notice: str,
+    text: bytes,
+    method: str,
+) -> None:
+    end(invited, owner, at_time)
+    before = User.objects.count()
+
+    answer: HttpResponse = getattr(stranger, method)(path_of(invited), typed())
+
+    assert (answer.status_code, answer["Location"]) == (303, f"/sign-in?notice={notice}")
+    assert text in stranger.get(answer["Location"]).content
+    assert User.objects.count() == before
+
+
+def test_a_signed_in_person_is_told_and_changes_places(
+    viewer: User, browser_of: Browse, invited: IssuedInvitation
+) -> None:
+    browser = browser_of(viewer)
+    assert b"You are signed in as viewer@example.com now." in browser.get(path_of(invited)).content
+
+    assert browser.post(path_of(invited), typed()).status_code == 303
+
+    assert browser.get("/account/").context["user"].email == EMAIL
+    viewer.refresh_from_db()
+    assert viewer.check_password(PASSWORD)
+
+
+def test_without_passwords_none_is_asked(
+    stranger: Client, invited: IssuedInvitation, settings: Settings
+) -> None:
+    settings.ALLOW_EMAIL_LOGIN = False
+    assert "password" not in stranger.get(path_of(invited)).context["form"].fields
+
+    assert stranger.post(path_of(invited), {"name": ""}).status_code == 303
+
+    assert not User.objects.get(email=EMAIL).has_usable_password()
+
+
+# The command
+
+
+def run(*args: str) -> tuple[str, str]:
+    """What `inviteuser` writes on standard output and on standard error."""
+    out, err = io.StringIO(), io.StringIO()
+    call_command("inviteuser", *args, stdout=out, stderr=err)
+    return out.getvalue(), err.getvalue()
+
+
+@pytest.mark.parametrize("role", [role.value for role in Role])
+def test_inviteuser_prints_the_link_alone_on_standard_output(
+    settings: Settings, stranger: Client, role: str
+) -> None:
+    settings.ALLOW_REGISTRATION = False
+
+    out, err = run("New@Example.com", "--role", role, "--hours", "48", "--name", "Nina")
+
+    row = Invitation.objects.get()
+    assert (row.email, row.role, row.name, row.by_system) == (EMAIL, role, "Nina", True)
+    assert row.expires_at - row.created_at == timedelta(hours=48)
+    assert err.startswith(f"For {EMAIL} ({role}); works once, until 2")
+    assert err.endswith("; not mailed: hand it over.\n")
+    assert stranger.get(out.strip().removeprefix("http://localhost:8000")).status_code == 200
+    event = AuditEvent.objects.get()
+    assert (event.action, event.channel, event.actor_id) == (
+        "account:invitation:issue",
+        "command",
+        None,
+    )
+
+
+def test_inviteuser_says_when_it_is_mailed(settings: Settings) -> None:
+    settings.MAIL_TRANSPORT = "tests.accounts.inviting.some_transport"
+
+    assert run(EMAIL)[1].endswith("; mailed, too.\n")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["nope"], "email: Enter one email address"),
+        (["viewer@example.com"], "Another account has this address"),
+        ([EMAIL, "--hours", "0"], "lifetime: Choose between 1 minute and 30 days"),
+        ([EMAIL, "--hours", "721"], "lifetime: Choose between 1 minute and 30 days"),
+        ([EMAIL, "--hours", "9999999999999"], "lifetime: Choose between 1 and 720 hours"),
+        ([EMAIL, "--role", "emperor"], "invalid choice: 'emperor'"),
+    ],
+)
+def test_inviteuser_says_what_is_wrong(viewer: User, args: list[str], message: str) -> None:
+    with pytest.raises(CommandError, match=message):
+        run(*args)
+
+    assert (Invitation.objects.count(), events()) == (0, [])
