@@ -34,6 +34,7 @@ lint: setup ## ruff and mypy.
 
 test: ## From a bare Debian or Ubuntu: what the tests need, lint, then the whole suite.
 	@sh scripts/test-packages.sh
+	@sh scripts/node-modules.sh
 	@sh scripts/environment.sh base dev ldap?
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/pytest -n auto --dist loadfile $(ARGS)

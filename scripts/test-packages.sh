@@ -36,6 +36,8 @@ need_file libldap-dev /usr/include/lber.h /usr/local/include/lber.h
 need_file libsasl2-dev /usr/include/sasl/sasl.h /usr/local/include/sasl/sasl.h
 need_file python3-dev /usr/include/python3*/Python.h \
     "$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))' 2>/dev/null)/Python.h"
+need nodejs node nodejs
+need npm npm
 need_file fonts-dejavu-core /usr/share/fonts/truetype/* /Library/Fonts
 
 if [ -z "$missing" ]; then exit 0; fi

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.servers.databases import InstanceData, PostgresServer, RedisServer, Templates
 from tests.servers.gatehouse import Gatehouse
 from tests.servers.mail import ResendServer, SMTPServer
+from tests.servers.node import OpenIDProvider
 from tests.servers.processes import program
 from tests.servers.race import Racers
 
@@ -70,6 +71,14 @@ def resend_server(_resend_server: ResendServer) -> ResendServer:
     """Resend's API: .url, .requests, .delivered, .fail_with(429, times=2)."""
     _resend_server.clear()
     return _resend_server
+
+
+@pytest.fixture(scope="session")
+def openid_provider() -> Iterator[OpenIDProvider]:
+    """A certified OpenID provider: .issuer, .sign_in("anna"), .robot_token(), .rotate(keep=True)."""
+    server = OpenIDProvider()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")
