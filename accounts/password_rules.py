@@ -77,6 +77,8 @@ class GuessableValidator:
         from zxcvbn import zxcvbn
 
         examined = normalise(password)[:EXAMINED_CHARACTERS]
+        if not examined:
+            return  # too short, says the other rule; zxcvbn would stumble over it
         if int(zxcvbn(examined, user_inputs=sorted(_words(user)))["guesses"]) < MINIMUM_GUESSES:
             raise ValidationError(
                 _("This is on lists of common passwords or easy to guess. Choose other words."),

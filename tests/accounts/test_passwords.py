@@ -210,3 +210,9 @@ def test_an_operator_starts_a_reset_without_learning_the_password(
     viewer.refresh_from_db()
     assert viewer.check_password(NEW)
     assert AccountToken.objects.get(purpose="reset-password").used_at is not None
+
+
+def test_an_empty_password_is_too_short_and_nothing_else(make_user: Callable[..., User]) -> None:
+    assert password_problems("", make_user()) == [
+        "Use at least 15 characters. A few words in a row are easy to remember."
+    ]
