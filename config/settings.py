@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "config",
     "api",
     "magiclinks",
+    "moderation",
     "accounts",
     "allauth",
     "allauth.account",

@@ -1,0 +1,134 @@
+"""The tables of moderation: violations, scores of subjects, bans."""
+
+from datetime import datetime
+from typing import Self
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from accounts.uuids import uuid7
+
+
+class BanQuerySet(models.QuerySet["Ban"]):
+    """Named filters."""
+
+    def active(self, now: datetime) -> Self:
+        """Neither lifted nor over; asks the clock, so no clean-up has to run."""
+        live = models.Q(until=None) | models.Q(until__gt=now)
+        return self.filter(live, lifted_at=None)
+
+
+class Ban(models.Model):
+    """One ban: of a person, of a network, or of both, which are lifted together."""
+
+    class Kind(models.TextChoices):
+        AUTOMATIC = "automatic", _("Automatic")
+        MANUAL = "manual", _("By an operator")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.CASCADE, related_name="bans"
+    )
+    # As accounts.client.network_key() names it: an IPv4 address, or an IPv6 /64. "" for none.
+    network = models.CharField(_("network"), max_length=49, blank=True)
+    kind = models.CharField(_("kind"), max_length=9, choices=Kind.choices)
+    # What the banned person reads.
+    reason = models.CharField(_("reason"), max_length=200)
+    created_at = models.DateTimeField(_("since"), default=timezone.now)
+    # Null: until an operator lifts it.
+    until = models.DateTimeField(_("until"), null=True, blank=True)
+    # The operator; null for an automatic ban and for the command line.
+    created_by = models.UUIDField(null=True, editable=False)
+    lifted_at = models.DateTimeField(_("lifted"), null=True, blank=True)
+    lifted_by = models.UUIDField(null=True, editable=False)
+
+    objects = BanQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("ban")
+        verbose_name_plural = _("bans")
+        indexes = [
+            # Only what may still be in force is looked up at the doors.
+            models.Index(
+                fields=["user", "until"], name="ban_of_user", condition=models.Q(lifted_at=None)
+            ),
+            models.Index(
+                fields=["network", "until"],
+                name="ban_of_network",
+                condition=models.Q(lifted_at=None),
+            ),
+            models.Index(fields=["until"], name="ban_until"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+    def state(self, now: datetime) -> str:
+        """active, lifted or over."""
+        if self.lifted_at:
+            return "lifted"
+        return "over" if self.until and self.until <= now else "active"
+
+
+class Violation(models.Model):
+    """One exceeded limit or reported deed, with the score that it added to its subject."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # login, registration, magic_link, reset_password, verify_email, message, concurrent, non_browser,
+    # api, second_factor, or whatever an app names.
+    type = models.CharField(_("type"), max_length=40)
+    score = models.FloatField(_("score"))
+    # Whom it counts against: "user:<id>" when known, else "network:<network>".
+    subject = models.CharField(max_length=64)
+    user = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.CASCADE, related_name="violations"
+    )
+    network = models.CharField(_("network"), max_length=49, blank=True)
+    at = models.DateTimeField(_("when"), default=timezone.now)
+    # "7 in 5m", as it was configured then.
+    limit = models.CharField(_("limit"), max_length=40, blank=True)
+    detail = models.JSONField(_("detail"), default=dict)
+    # The subject's total, decayed to this moment, before and after.
+    total_before = models.FloatField()
+    total_after = models.FloatField(_("total"))
+    # The ban that this one brought about.
+    ban = models.ForeignKey(
+        Ban, null=True, blank=True, on_delete=models.SET_NULL, related_name="violations"
+    )
+    # The account whose service key reported it; null for our own limits.
+    reported_by = models.UUIDField(null=True, editable=False)
+    request_id = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        verbose_name = _("violation")
+        verbose_name_plural = _("violations")
+        indexes = [
+            models.Index(fields=["subject", "-id"], name="violation_subject"),
+            models.Index(fields=["type", "-id"], name="violation_type"),
+            models.Index(fields=["user", "-id"], name="violation_user"),
+            models.Index(fields=["network", "-id"], name="violation_network"),
+            models.Index(fields=["at"], name="violation_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.pk}"
+
+
+class Score(models.Model):
+    """The running total of one subject as it was at `at`; it decays from there by itself.
+
+    The row is the subject's lock: totals are read and written under it, so that two violations at
+    once never both see the same total.
+    """
+
+    subject = models.CharField(max_length=64, primary_key=True)
+    total = models.FloatField(default=0.0)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes = [models.Index(fields=["at"], name="score_at")]
+
+    def __str__(self) -> str:
+        return self.subject

@@ -1,0 +1,1 @@
+"""What moderation does: count, score, ban, lift, explain."""
