@@ -9,9 +9,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from accounts import gates
+from accounts import devices, gates
 from accounts.client import client_ip
 from accounts.models import User
+from accounts.problems import refusal_templates
 from accounts.services.sessions import sign_in
 
 
@@ -22,16 +23,25 @@ class AccountAdapter(DefaultAccountAdapter):
         self, request: HttpRequest, user: AbstractBaseUser, **_hints: Any
     ) -> HttpResponse | None:
         """The gate of every door that ends in a session."""
-        found = gates.refusal(user if isinstance(user, User) else None)
+        found = gates.client_refusal(client_ip(request)) or gates.refusal(
+            user if isinstance(user, User) else None
+        )
         if found is None:
             return None
         clear_login(request)
-        return render(request, "errors/refused.html", {"error": found}, status=403)
+        return render(request, refusal_templates(found.code), {"error": found}, status=403)
 
     def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
         """Start the session and write who signed in, by what, in one transaction."""
         if isinstance(user, User):
             sign_in(request, user)
+
+    def post_login(self, request: HttpRequest, user: AbstractBaseUser, **hints: Any) -> Any:
+        """Where the new session leads; its browser is a known device from now on."""
+        response = super().post_login(request, user, **hints)
+        if isinstance(user, User):
+            devices.remember(request, response, user)
+        return response
 
     def get_login_stages(self) -> list[str]:
         """Verified address first; allauth's second-factor stages join when they are installed."""

@@ -72,6 +72,20 @@ def network_key(address: str) -> str:
     return str(parsed)
 
 
+def is_undeclared_proxy(request: HttpRequest) -> bool:
+    """Does the request come through a proxy of the own network that no setting names?
+
+    Then its address stands for everybody, and nothing may be held against it. Strangers from
+    outside cannot claim it: only a private or loopback peer is believed to be one.
+    """
+    if settings.TRUSTED_PROXIES or settings.TRUST_PROXY:
+        return False
+    peer = parse_address(request.META.get("REMOTE_ADDR", ""))
+    if peer is not None and not peer.is_private:
+        return False
+    return any(name in request.META for name in FORWARDING_HEADERS)
+
+
 def is_this_machine(request: HttpRequest) -> bool:
     """Does the request come from a person at this very machine, with no proxy between?
 

@@ -1,5 +1,7 @@
 """Every failure the house can tell of: one class each, with a stable code and a real status."""
 
+from datetime import datetime
+
 from django.utils.translation import gettext_lazy as _
 
 
@@ -100,6 +102,23 @@ class TokenExpired(TokenInvalid):
     title = _("Expired")
     notice = "link-expired"
     default_message = _("This link has expired.")
+
+
+class Refused(GatehouseError):
+    """A gate is closed for this person or client: `code` says why, `until` when it opens again."""
+
+    status = 403
+    title = _("Not allowed")
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        until: datetime | None = None,
+        since: datetime | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code, self.until, self.since = code, until, since
 
 
 class RateLimited(GatehouseError):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from typing import Any
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -25,9 +26,11 @@ class Refusal:
     code: str
     message: str
     until: datetime | None = None
+    since: datetime | None = None
 
 
 Gate = Callable[[User], Refusal | None]
+ClientGate = Callable[[str], Refusal | None]
 
 
 def refusal(
@@ -60,10 +63,23 @@ def may_act(user: User | None) -> bool:
     return refusal(user) is None
 
 
+def client_refusal(ip: str) -> Refusal | None:
+    """Why nobody may sign in or up from the address `ip` now, or None.
+
+    Asked at the doors, before a credential is looked at; never of a live session, so that one
+    person's deeds do not throw out a whole office.
+    """
+    for path in settings.CLIENT_GATES:
+        gate: ClientGate = _load(path)
+        found = gate(ip)
+        if found is not None:
+            return found
+    return None
+
+
 @cache
-def _load(path: str) -> Gate:
-    gate: Gate = import_string(path)
-    return gate
+def _load(path: str) -> Any:
+    return import_string(path)
 
 
 def _further_gates() -> list[Gate]:

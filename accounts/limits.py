@@ -1,15 +1,19 @@
 """How many tries: django-ratelimit's counting over our atomic cache, by account and by client."""
 
+import hashlib
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
+from django.core.cache import caches
 from django.http import HttpRequest
 from django_ratelimit.core import get_usage
 
-from accounts import addresses
-from accounts.client import client_ip, network_key
-from accounts.errors import RateLimited
+from accounts import addresses, devices, gates
+from accounts.client import client_ip, is_undeclared_proxy, network_key
+from accounts.errors import RateLimited, Refused
+from accounts.models import User
 from accounts.signals import limit_exceeded
 
 
@@ -26,6 +30,10 @@ class Limit:
         """In django-ratelimit's own notation."""
         return f"{self.maximum}/{int(self.window.total_seconds())}s"
 
+    def wider(self, factor: int) -> "Limit":
+        """The same limit for a name behind which there are many."""
+        return Limit(self.scope, self.maximum * factor, self.window)
+
 
 def limit_for(scope: str) -> Limit:
     """The configured limit of `scope`, a key of settings.LIMITS."""
@@ -35,23 +43,97 @@ def limit_for(scope: str) -> Limit:
 
 # An office behind one address is many people: the client's own limit is this many times wider.
 CLIENT_FACTOR = 5
+# One account guessed at from many networks at once.
+ACCOUNT_FACTOR = 10
+# Where the wait grows each time the limit is exceeded anew, up to LOGIN_DELAY_MAX.
+GROWING = frozenset({"sign-in"})
 
 
 def count_try(request: HttpRequest, scope: str, login: str = "") -> None:
     """Count one try of `scope` for this client, and for `login` as asked from this client.
 
-    Raises RateLimited before the try is evaluated. Both counters move for known and unknown
-    names alike, and every spelling of a name is one name (A029, A035).
+    Raises RateLimited before the try is evaluated, and Refused when nobody may come in from this
+    network. Counters move for known and unknown names alike, and every spelling of a name is one
+    name (A029, A035). A device that has signed in to the account before has a counter of its own:
+    what strangers do to the account, or in the same network, does not delay it.
     """
+    _ask_client_gates(request)
     limit = limit_for(scope)
+    name = addresses.limit_key(login) if login else ""
+    device = devices.known_device(request, login) if login else ""
+    if device:
+        _count(request, limit, f"device:{device}:{name}")
+    else:
+        _count_stranger(request, limit, name)
+
+
+def _count_stranger(request: HttpRequest, limit: Limit, name: str) -> None:
+    """A try from a browser that the account does not know; name is "" for no account."""
     client = network_key(client_ip(request))
-    wide = Limit(scope, limit.maximum * CLIENT_FACTOR, limit.window)
-    _count(request, wide, f"client:{client}")
-    if login:
-        _count(request, limit, f"login:{client}:{addresses.limit_key(login)}")
+    _count(request, limit.wider(CLIENT_FACTOR), f"client:{client}")
+    if name and limit.scope in GROWING:
+        _count_with_growing_wait(request, limit, f"login:{client}:{name}")
+        _count_account(request, limit.wider(ACCOUNT_FACTOR), f"account:{name}")
+    elif name:
+        _count(request, limit, f"login:{client}:{name}")
+
+
+def _ask_client_gates(request: HttpRequest) -> None:
+    """Live sessions go on in a banned network, with everything that they may do."""
+    if _person(request) is not None:
+        return
+    found = gates.client_refusal(client_ip(request))
+    if found is not None:
+        raise Refused(found.code, found.message, found.until, found.since)
 
 
 def _count(request: HttpRequest, limit: Limit, name: str) -> None:
+    count, wait = _usage(request, limit, name)
+    if count > limit.maximum:
+        raise _exceeded(request, limit, name, count, wait)
+
+
+def _count_account(request: HttpRequest, limit: Limit, name: str) -> None:
+    """Guesses at one account from many networks. Nobody's violation: the person himself may be
+    the one who comes too late."""
+    count, wait = _usage(request, limit, name)
+    if count > limit.maximum:
+        raise RateLimited(wait)
+
+
+def _count_with_growing_wait(request: HttpRequest, limit: Limit, name: str) -> None:
+    """As _count(), but the n-th time in a row the wait is 2^(n-1) windows, at most the bound."""
+    cache = caches["counters"]
+    key = hashlib.sha256(f"{limit.scope}:{name}".encode()).hexdigest()
+    left = int(cache.get(f"wait:{key}", 0) - time.time())
+    if left > 0:
+        raise _exceeded(request, limit, name, limit.maximum + 1, left)
+    count, wait = _usage(request, limit, name)
+    if count <= limit.maximum:
+        return
+    if count == limit.maximum + 1:
+        # The first one over the top, however many come at once: one step of growth.
+        wait = max(wait, _grown(f"strikes:{key}", limit))
+        cache.set(f"wait:{key}", int(time.time()) + wait, timeout=wait)
+    raise _exceeded(request, limit, name, count, wait)
+
+
+def _grown(key: str, limit: Limit) -> int:
+    """Seconds to wait after one more strike; 0 for the first, which waits for the window's end."""
+    bound = int(settings.LOGIN_DELAY_MAX.total_seconds())
+    memory = 2 * bound + int(limit.window.total_seconds())
+    cache = caches["counters"]
+    cache.add(key, 0, timeout=memory)
+    strikes = min(int(cache.incr(key)), 30)
+    cache.touch(key, timeout=memory)
+    if strikes == 1:
+        return 0
+    grown: int = int(limit.window.total_seconds()) * 2 ** (strikes - 1)
+    return min(grown, bound)
+
+
+def _usage(request: HttpRequest, limit: Limit, name: str) -> tuple[int, int]:
+    """(tries of `name` in this window with this one, seconds to the window's end)."""
     usage = get_usage(
         request,
         group=f"gatehouse:{limit.scope}",
@@ -59,7 +141,22 @@ def _count(request: HttpRequest, limit: Limit, name: str) -> None:
         rate=limit.rate,
         increment=True,
     )
-    if usage is None or not usage["should_limit"]:
-        return
-    limit_exceeded.send(sender=Limit, scope=limit.scope, name=name, count=usage["count"])
-    raise RateLimited(usage["time_left"])
+    if usage is None:
+        return 0, 0
+    # A counter that cannot be read counts as full.
+    count = limit.maximum + 1 if usage["should_limit"] else int(usage["count"])
+    return max(count, int(usage["count"])), int(usage["time_left"])
+
+
+def _exceeded(request: HttpRequest, limit: Limit, name: str, count: int, wait: int) -> RateLimited:
+    """Tell the listeners, who may score it, and return the error to raise."""
+    ip = "" if is_undeclared_proxy(request) else client_ip(request)
+    limit_exceeded.send(
+        sender=Limit, limit=limit, name=name, count=count, user=_person(request), ip=ip
+    )
+    return RateLimited(wait)
+
+
+def _person(request: HttpRequest) -> User | None:
+    user = getattr(request, "user", None)
+    return user if isinstance(user, User) else None

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.client import client_ip
 from accounts.context import Caller, calling
 from accounts.errors import GatehouseError, RateLimited
-from accounts.problems import prefers_json, problem_of
+from accounts.problems import prefers_json, problem_of, refusal_templates
 
 Handler = Callable[[HttpRequest], HttpResponse]
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -71,7 +71,8 @@ class RefusalMiddleware:
             return None
         if prefers_json(request):
             return problem_of(error)
-        response = render(request, "errors/refused.html", {"error": error}, status=error.status)
+        names = refusal_templates(error.code)
+        response = render(request, names, {"error": error}, status=error.status)
         if isinstance(error, RateLimited):
             response["Retry-After"] = str(error.retry_after_seconds)
         return response

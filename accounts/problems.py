@@ -45,6 +45,11 @@ def problem_document(
     return JsonResponse(content, status=status, content_type=PROBLEM_JSON, headers=headers)
 
 
+def refusal_templates(code: str) -> list[str]:
+    """The page for a refusal: one of its own where there is one, else the common one."""
+    return [f"errors/refused-{code}.html", "errors/refused.html"]
+
+
 def problem_of(error: GatehouseError) -> JsonResponse:
     """What a program gets for `error`."""
     members: dict[str, Any] = {}

@@ -8,5 +8,6 @@ address_requested = Signal()
 # sender: User; kwargs: user, reason. Sent after commit of everything that makes a live credential
 # weaker: disable, delete, role change, password change, sign-out everywhere.
 access_changed = Signal()
-# kwargs: scope, subjects. A limit was exceeded.
+# sender: limits.Limit; kwargs: limit (a Limit), name, count, user (who is signed in, or None) and
+# ip ("" when it is that of a proxy which nobody declared). Sent for each try beyond a limit.
 limit_exceeded = Signal()

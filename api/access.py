@@ -7,10 +7,10 @@ from enum import StrEnum
 from typing import Any
 
 from accounts import gates
-from accounts.errors import Forbidden
+from accounts.errors import Forbidden, Refused
 from accounts.models import User
 from accounts.roles import OPERATORS, Role
-from api.errors import AccessTokenInvalid, ApiKeyInvalid, NotAuthenticated, Refused, ScopeMissing
+from api.errors import AccessTokenInvalid, ApiKeyInvalid, NotAuthenticated, ScopeMissing
 from api.models import ApiKey
 
 

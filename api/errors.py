@@ -3,6 +3,7 @@
 from django.utils.translation import gettext_lazy as _
 
 from accounts.errors import Forbidden, GatehouseError
+from accounts.errors import Refused as Refused
 
 
 class NotAuthenticated(GatehouseError):
@@ -56,17 +57,6 @@ class CsrfFailed(Forbidden):
         "A change with the session cookie needs the header X-CSRF-Token, with the value that the "
         "same header of an earlier answer to a GET had."
     )
-
-
-class Refused(GatehouseError):
-    """The gate is closed for this person; `code` says why, `until` when it ends by itself."""
-
-    status = 403
-    title = _("Not allowed")
-
-    def __init__(self, code: str, message: str, until: object = None) -> None:
-        super().__init__(message)
-        self.code, self.until = code, until
 
 
 class Unreadable(GatehouseError):

@@ -7,7 +7,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
-from config.env import database_settings, load, mail_settings
+from config.env import action_limits, database_settings, load, mail_settings
 from config.logs import logging_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -82,29 +82,27 @@ TEMPLATES = [
     },
 ]
 
-# Database, and the cache that counts tries
+# Database, cache and counters
 DATABASES = {"default": database_settings(ENV["DATABASE_URL"], DATA_DIR)}
 DATABASE_ROUTERS = ["config.cache.CacheRouter"]
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # A file of its own, so that counting does not queue behind writing people.
+    DATABASES["cache"] = {**DATABASES["default"], "NAME": str(DATA_DIR / "cache.sqlite3")}
+IN_DATABASE = {
+    "BACKEND": "config.cache.AtomicDatabaseCache",
+    "LOCATION": "cache_entry",
+    "OPTIONS": {"MAX_ENTRIES": 200_000},
+}
+# Limits count in the database, with Redis too: what Redis forgets must not open a limit.
+CACHES = {"default": IN_DATABASE, "counters": IN_DATABASE}
+RATELIMIT_USE_CACHE = "counters"
 if ENV["CACHE_URL"]:
-    CACHES = {
-        "default": {
-            "BACKEND": "django.core.cache.backends.redis.RedisCache",
-            "LOCATION": ENV["CACHE_URL"],
-            "KEY_PREFIX": "gatehouse",
-            "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
-        }
+    CACHES["default"] = {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": ENV["CACHE_URL"],
+        "KEY_PREFIX": "gatehouse",
+        "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
     }
-else:
-    CACHES = {
-        "default": {
-            "BACKEND": "config.cache.AtomicDatabaseCache",
-            "LOCATION": "cache_entry",
-            "OPTIONS": {"MAX_ENTRIES": 200_000},
-        }
-    }
-    if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-        # A file of its own, so that counting does not queue behind writing people.
-        DATABASES["cache"] = {**DATABASES["default"], "NAME": str(DATA_DIR / "cache.sqlite3")}
 
 # People and how they are recognised
 AUTH_USER_MODEL = "accounts.User"
@@ -124,7 +122,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "accounts.password_rules.GuessableValidator"},
 ]
 # Further checks of the one gate, from upper rooms: each takes a user, returns a Refusal or None.
-SIGN_IN_GATES: list[str] = []
+SIGN_IN_GATES: list[str] = ["moderation.gate.user_gate"]
+# Likewise at the doors alone, of a client's address: nobody's live session is asked.
+CLIENT_GATES: list[str] = ["moderation.gate.client_gate"]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "accounts:profile"
 LOGOUT_REDIRECT_URL = "account_login"
@@ -167,6 +167,7 @@ LANGUAGE_COOKIE_SECURE = IS_HTTPS
 LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 BROWSER_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_browser"
+DEVICE_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_device"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
 # Network
@@ -186,6 +187,26 @@ LIMITS = {
     "verify-email": (ENV["VERIFY_EMAIL_MAX"], ENV["VERIFY_EMAIL_WINDOW"]),
     "magic-link": (ENV["MAGIC_LINK_MAX"], ENV["MAGIC_LINK_WINDOW"]),
 }
+LOGIN_DELAY_MAX: timedelta = ENV["LOGIN_DELAY_MAX"]
+
+# Moderation
+BAN_VIOLATIONS = ENV["BAN_VIOLATIONS"]
+BAN_DURATION: timedelta = ENV["BAN_DURATION"]
+BAN_INTERVAL = ENV["BAN_INTERVAL"]
+MODERATION_SCORE_HALF_LIFE: timedelta = ENV["MODERATION_SCORE_HALF_LIFE"]
+MODERATION_RETENTION: timedelta = ENV["MODERATION_RETENTION"]
+MODERATION_ALLOWED_NETWORKS = tuple(ENV["MODERATION_ALLOWED_NETWORKS"])
+VIOLATION_SCORES = {
+    "login": ENV["LOGIN_VIOLATION_SCORE"],
+    "registration": ENV["REGISTRATION_VIOLATION_SCORE"],
+    "magic_link": ENV["MAGIC_LINK_VIOLATION_SCORE"],
+    "reset_password": ENV["RESET_PASSWORD_VIOLATION_SCORE"],
+    "verify_email": ENV["VERIFY_EMAIL_VIOLATION_SCORE"],
+    "message": ENV["MESSAGE_VIOLATION_SCORE"],
+    "concurrent": ENV["CONCURRENT_VIOLATION_SCORE"],
+    "non_browser": ENV["NON_BROWSER_VIOLATION_SCORE"],
+}
+ACTIONS = action_limits(ENV)
 
 # Magic links and first run
 MAGIC_LINK_EXPIRY: timedelta = ENV["MAGIC_LINK_EXPIRY"]

@@ -28,5 +28,6 @@ urlpatterns = [
     path("admin/", site.urls),
     path("api/v1/", include("api.urls")),
     path("", include("magiclinks.urls")),
+    path("", include("moderation.urls")),
     path("", include("accounts.urls")),
 ]

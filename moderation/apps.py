@@ -1,7 +1,10 @@
 """The app `moderation`: limits, violations, scores and bans."""
 
 from django.apps import AppConfig
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
+
+from accounts.signals import limit_exceeded
 
 
 class ModerationConfig(AppConfig):
@@ -10,3 +13,10 @@ class ModerationConfig(AppConfig):
     name = "moderation"
     verbose_name = _("Moderation")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Score what exceeds a limit."""
+        limit_exceeded.connect(
+            import_string("moderation.receivers.score_exceeded_limit"),
+            dispatch_uid="moderation.score_exceeded_limit",
+        )

@@ -76,8 +76,8 @@ class Violation(models.Model):
     """One exceeded limit or reported deed, with the score that it added to its subject."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    # login, registration, magic_link, reset_password, verify_email, message, concurrent, non_browser,
-    # api, second_factor, or whatever an app names.
+    # login, registration, magic_link, reset_password, verify_email, message, concurrent,
+    # non_browser, api, second_factor, or whatever an app names.
     type = models.CharField(_("type"), max_length=40)
     score = models.FloatField(_("score"))
     # Whom it counts against: "user:<id>" when known, else "network:<network>".

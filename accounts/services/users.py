@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import addresses, audit
+from accounts import addresses, audit, gates
 from accounts.actors import Actor
 from accounts.errors import Forbidden, LastOwner, RecordInvalid
 from accounts.locks import ROLES, house_lock
@@ -202,10 +202,17 @@ def _locked(user: User) -> User:
     return current
 
 
+def is_last_owner(user: User) -> bool:
+    """Is `user` the only owner who may act? To rely on the answer, ask under the roles lock."""
+    owners = User.objects.active_owners()
+    if not owners.filter(pk=user.pk).exists():
+        return False
+    return not any(gates.may_act(other) for other in owners.exclude(pk=user.pk))
+
+
 def _keep_last_owner(user: User) -> None:
     """Raise LastOwner if `user` is the only active owner; call under the roles lock."""
-    owners = User.objects.active_owners()
-    if owners.filter(pk=user.pk).exists() and not owners.exclude(pk=user.pk).exists():
+    if is_last_owner(user):
         raise LastOwner
 
 

@@ -124,6 +124,12 @@ def mail_settings_without_server(values: Values) -> Iterator[Problem]:
             yield Problem(name, what, "set one of them")
 
 
+def bans_are_off(values: Values) -> Iterator[Problem]:
+    if not values["BAN_VIOLATIONS"]:
+        what = "is false, so limits hold but whoever exceeds them is never banned"
+        yield Problem("BAN_VIOLATIONS", what, "remove it, or ban by hand")
+
+
 ERRORS: tuple[Rule, ...] = (
     debug_in_production,
     wildcard_host,
@@ -141,6 +147,7 @@ WARNINGS: tuple[Rule, ...] = (
     insecure_first_password,
     mail_in_clear,
     mail_settings_without_server,
+    bans_are_off,
 )
 
 

@@ -4,7 +4,7 @@ A default that is derived from other settings may read only those declared befor
 """
 
 from config.env.declare import Section, Variable
-from config.env.sections import api, core, mail, people
+from config.env.sections import actions, api, core, mail, moderation, people
 
 SECTIONS: tuple[Section, ...] = (
     core.SITE,
@@ -13,6 +13,9 @@ SECTIONS: tuple[Section, ...] = (
     core.NETWORK,
     people.SIGN_IN,
     people.LIMITS,
+    moderation.BANS,
+    moderation.MESSAGES,
+    actions.ACTIONS,
     people.MAGIC_LINKS,
     people.FIRST_RUN,
     mail.RESEND,

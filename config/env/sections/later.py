@@ -108,30 +108,6 @@ LATER = (
             "LDAP_ROLES_MAPPING LDAP_DEFAULT_ACCESS UPDATE_ROLES_ON_LOGIN"
         ),
     ),
-    LaterGroup(
-        "bans",
-        "LibreChat",
-        _names(
-            "BAN_VIOLATIONS BAN_DURATION BAN_INTERVAL LOGIN_VIOLATION_SCORE "
-            "REGISTRATION_VIOLATION_SCORE MESSAGE_VIOLATION_SCORE CONCURRENT_VIOLATION_SCORE "
-            "NON_BROWSER_VIOLATION_SCORE RESET_PASSWORD_VIOLATION_SCORE "
-            "VERIFY_EMAIL_VIOLATION_SCORE"
-        ),
-    ),
-    LaterGroup(
-        "bans",
-        "Gatehouse",
-        _names("MODERATION_SCORE_HALF_LIFE MODERATION_ALLOWED_NETWORKS"),
-    ),
-    LaterGroup(
-        "limits of messages",
-        "LibreChat",
-        _names(
-            "LIMIT_MESSAGE_IP MESSAGE_IP_MAX MESSAGE_IP_WINDOW LIMIT_MESSAGE_USER "
-            "MESSAGE_USER_MAX MESSAGE_USER_WINDOW LIMIT_CONCURRENT_MESSAGES "
-            "CONCURRENT_MESSAGE_MAX"
-        ),
-    ),
 )
 
 LATER_NAMES = {name: group.purpose for group in LATER for name in group.names}

@@ -1,0 +1,41 @@
+"""The bans as accounts' one gate asks them; see settings.SIGN_IN_GATES and CLIENT_GATES.
+
+Both ask the table and the clock: a ban ends by itself, survives restarts, and needs no cache.
+"""
+
+from django.utils.translation import gettext as _
+
+from accounts.client import network_key
+from accounts.gates import Refusal
+from accounts.models import User
+from moderation.models import Ban
+from moderation.reasons import BY_OPERATOR, shown
+from moderation.services.bans import ban_at, ban_of
+
+CODE = "banned"
+
+
+def user_gate(user: User) -> Refusal | None:
+    """Why `user` may not act by reason of a ban, or None."""
+    found = ban_of(user)
+    if found is None:
+        return None
+    message = _("This account is banned. %(reason)s") % {"reason": shown(found.reason)}
+    return Refusal(CODE, message, found.until, found.created_at)
+
+
+def client_gate(ip: str) -> Refusal | None:
+    """Why nobody may sign in from `ip` by reason of a ban, or None."""
+    found = ban_at(network_key(ip))
+    if found is None:
+        return None
+    message = _("Sign-in from your network is closed. %(reason)s") % {
+        "reason": shown(_public_reason(found))
+    }
+    return Refusal(CODE, message, found.until, found.created_at)
+
+
+def _public_reason(found: Ban) -> str:
+    """What an operator wrote about a person is not for everybody in the same network."""
+    is_about_a_person = found.user_id is not None and found.kind == Ban.Kind.MANUAL
+    return BY_OPERATOR if is_about_a_person else found.reason

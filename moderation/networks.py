@@ -1,0 +1,49 @@
+"""Names of networks, and those that nobody may ban."""
+
+import ipaddress
+
+from django.conf import settings
+
+from accounts.client import Network, network_key, parse_address
+
+UNKNOWN = "unknown"
+
+
+def network_name(text: str) -> str:
+    """The name under which an address, or a name already made of one, is counted and banned.
+
+    "" for nothing and for what is no address: an IPv4 address, or the /64 of an IPv6 address.
+    """
+    text = text.strip()
+    if text.endswith("/64"):
+        text = text.removesuffix("/64")
+    name = network_key(text)
+    return "" if name == UNKNOWN else name
+
+
+def is_exempt(network: str) -> bool:
+    """May this network never be banned?
+
+    Unknown ones, this machine itself (whatever proxy runs on it), trusted proxies, and what
+    MODERATION_ALLOWED_NETWORKS names.
+    """
+    parsed = _parse(network)
+    if parsed is None or parsed.is_loopback or parsed.is_unspecified:
+        return True
+    exempt = (*settings.MODERATION_ALLOWED_NETWORKS, *settings.TRUSTED_PROXIES)
+    return any(_overlap(parsed, other) for other in exempt)
+
+
+def _parse(network: str) -> Network | None:
+    address = parse_address(network.removesuffix("/64"))
+    if address is None:
+        return None
+    return ipaddress.ip_network((address, 32 if address.version == 4 else 64), strict=False)
+
+
+def _overlap(one: Network, other: Network) -> bool:
+    if isinstance(one, ipaddress.IPv4Network) and isinstance(other, ipaddress.IPv4Network):
+        return one.overlaps(other)
+    if isinstance(one, ipaddress.IPv6Network) and isinstance(other, ipaddress.IPv6Network):
+        return one.overlaps(other)
+    return False

@@ -1,0 +1,27 @@
+"""What the banned person reads. Stored in English, shown in the reader's language."""
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+REASONS = {
+    "login": gettext_noop("Too many failed sign-ins."),
+    "registration": gettext_noop("Too many sign-ups."),
+    "magic_link": gettext_noop("Too many requests for sign-in links."),
+    "reset_password": gettext_noop("Too many requests for a new password."),
+    "verify_email": gettext_noop("Too many requests for a verification mail."),
+    "message": gettext_noop("Too many messages in a short time."),
+    "concurrent": gettext_noop("Too many messages at once."),
+    "non_browser": gettext_noop("Messages that did not come from a browser."),
+}
+OTHER = gettext_noop("Limits of this site were exceeded again and again.")
+BY_OPERATOR = gettext_noop("An operator decided so.")
+
+
+def reason_for(violation_type: str) -> str:
+    """The stored reason of an automatic ban that this type of violation brought about."""
+    return REASONS.get(violation_type, OTHER)
+
+
+def shown(reason: str) -> str:
+    """A stored reason in the reader's language; what an operator typed stays as it is."""
+    return _(reason) if reason else _(BY_OPERATOR)

@@ -1,0 +1,50 @@
+"""Listens to exceeded limits and scores them."""
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+from django.db import DatabaseError
+
+from accounts.limits import Limit
+from accounts.models import User
+from moderation.services.violations import violate
+
+logger = logging.getLogger("gatehouse.moderation")
+# Scopes of accounts.limits, by the names that violations have.
+TYPES = {
+    "sign-in": "login",
+    "sign-up": "registration",
+    "reset-password": "reset_password",
+    "verify-email": "verify_email",
+    "magic-link": "magic_link",
+}
+UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+
+
+def score_exceeded_limit(
+    *, limit: Limit, count: int, user: User | None, ip: str, **_of_signal: Any
+) -> None:
+    """A violation of who is signed in, or else of the network: never of a name that was typed.
+
+    Whoever guesses at somebody's account must not get that person banned.
+    """
+    kind = TYPES.get(limit.scope, limit.scope.replace("-", "_"))
+    try:
+        violate(
+            type=kind,
+            user=user,
+            network=ip,
+            limit=f"{limit.maximum} in {window_text(limit.window)}",
+            detail={"count": count},
+        )
+    except DatabaseError:
+        # The answer is "too many tries" all the same.
+        logger.exception("a violation could not be written")
+
+
+def window_text(window: timedelta) -> str:
+    """5m, 1h, 90s: whole numbers of the largest unit that fits."""
+    seconds = int(window.total_seconds())
+    unit, size = next((unit, size) for unit, size in UNITS if seconds % size == 0)
+    return f"{seconds // size}{unit}"
