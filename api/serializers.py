@@ -96,6 +96,67 @@ class IssuedInvitationRecord(InvitationRecord):
     mailed = serializers.BooleanField(help_text="Is it on its way by mail, too?")
 
 
+class ViolationRecord(Shape):
+    """An exceeded limit, or a deed that an app has reported."""
+
+    id = serializers.UUIDField()
+    type = serializers.CharField(help_text="As in `login`, `message`, or a name of an app.")
+    score = serializers.FloatField()
+    total = serializers.FloatField(help_text="What the person or address had then, this included.")
+    user_id = serializers.UUIDField(allow_null=True)
+    network = serializers.CharField(allow_blank=True, help_text="An IPv4 address or an IPv6 /64.")
+    at = serializers.DateTimeField()
+    limit = serializers.CharField(allow_blank=True, help_text="As in `7 in 5m`.")
+    detail = serializers.DictField()
+    ban_id = serializers.UUIDField(allow_null=True, help_text="The ban that it brought about.")
+    reported_by = serializers.UUIDField(allow_null=True, help_text="Whose service key it was.")
+
+
+class BanRecord(Shape):
+    """A ban of a person, an address, or both."""
+
+    id = serializers.UUIDField()
+    user_id = serializers.UUIDField(allow_null=True)
+    network = serializers.CharField(allow_blank=True)
+    kind = serializers.CharField(help_text="`automatic` or `manual`.")
+    state = serializers.CharField(help_text="`active`, `lifted` or `over`.")
+    reason = serializers.CharField(help_text="The banned person reads this.")
+    created_at = serializers.DateTimeField()
+    until = serializers.DateTimeField(allow_null=True, help_text="Null: until it is lifted.")
+    created_by = serializers.UUIDField(
+        allow_null=True, help_text="Null: Gatehouse, or the command line."
+    )
+    lifted_at = serializers.DateTimeField(allow_null=True)
+    lifted_by = serializers.UUIDField(allow_null=True)
+
+
+class ReportedRecord(Shape):
+    """What a report has done."""
+
+    violation = ViolationRecord()
+    total = serializers.FloatField(help_text="The score now.")
+    ban = BanRecord(allow_null=True, help_text="The ban that this brought about.")
+
+
+class StandingRecord(Shape):
+    """What is left of the tightest limit; all null where nothing is limited."""
+
+    limit = serializers.IntegerField(allow_null=True)
+    remaining = serializers.IntegerField(allow_null=True)
+    reset_at = serializers.DateTimeField(allow_null=True, help_text="When it counts from 0 again.")
+
+
+class StartedRecord(StandingRecord):
+    """An admitted beginning."""
+
+    slot = serializers.CharField(
+        allow_null=True, help_text="To be given back at the end; null where nothing is counted."
+    )
+    slot_until = serializers.DateTimeField(
+        allow_null=True, help_text="When it is free again by itself."
+    )
+
+
 class ResetLinkRecord(Shape):
     """A link by which somebody sets a new password, once."""
 

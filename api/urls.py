@@ -5,7 +5,7 @@ The middleware cuts the slash off before it looks here.
 
 from django.urls import path
 
-from api.views import audit, invitations, links, me, users
+from api.views import actions, audit, invitations, links, me, moderation, users
 
 app_name = "api"
 urlpatterns = [
@@ -18,12 +18,28 @@ urlpatterns = [
     path("users/<uuid:user_id>", users.UserView.as_view(), name="user"),
     path("users/<uuid:user_id>/magic-link", users.UserLinkView.as_view(), name="user-magic-link"),
     path("users/<uuid:user_id>/password", users.UserPasswordView.as_view(), name="user-password"),
+    path("users/<uuid:user_id>/ban", moderation.UserBanView.as_view(), name="user-ban"),
+    path("users/<uuid:user_id>/unban", moderation.UserUnbanView.as_view(), name="user-unban"),
     path("users/<uuid:user_id>/sessions", users.UserSessionsView.as_view(), name="user-sessions"),
     path("invitations", invitations.InvitationsView.as_view(), name="invitations"),
     path(
         "invitations/<uuid:invitation_id>",
         invitations.InvitationView.as_view(),
         name="invitation",
+    ),
+    path("moderation/violations", moderation.ViolationsView.as_view(), name="violations"),
+    path("moderation/bans", moderation.BansView.as_view(), name="bans"),
+    path("moderation/bans/<uuid:ban_id>", moderation.BanView.as_view(), name="ban"),
+    path("moderation/actions/<str:action>", actions.ActionView.as_view(), name="action"),
+    path(
+        "moderation/actions/<str:action>/start",
+        actions.ActionStartView.as_view(),
+        name="action-start",
+    ),
+    path(
+        "moderation/actions/<str:action>/release",
+        actions.ActionReleaseView.as_view(),
+        name="action-release",
     ),
     path("audit-events", audit.AuditEventsView.as_view(), name="audit-events"),
 ]

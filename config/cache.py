@@ -1,4 +1,4 @@
-"""The cache of an instance without Redis: one table, counters that lose nothing.
+"""The counters of every instance, and the cache of one without Redis: one table, nothing lost.
 
 Django's DatabaseCache.incr reads and then writes (two processes lose counts), resets the entry's
 life to five minutes, and counts the whole table on each write. Here each act is one statement.
@@ -27,8 +27,18 @@ SET = f"""INSERT INTO {TABLE} (cache_key, value, expires_at) VALUES (%s, %s, %s)
 GET = f"SELECT value FROM {TABLE} WHERE cache_key = %s AND {LIVE}"  # noqa: S608
 INCREMENT = f"""UPDATE {TABLE} SET value = CAST(CAST(value AS BIGINT) + %s AS TEXT)
     WHERE cache_key = %s AND {LIVE} RETURNING value"""  # noqa: S608
+# Count one more in a window that begins with its first one and keeps its end.
+HIT = f"""INSERT INTO {TABLE} (cache_key, value, expires_at) VALUES (%s, '1', %s)
+    ON CONFLICT (cache_key) DO UPDATE SET
+    value = CASE WHEN {TABLE}.expires_at <= %s THEN '1'
+        ELSE CAST(CAST({TABLE}.value AS BIGINT) + 1 AS TEXT) END,
+    expires_at = CASE WHEN {TABLE}.expires_at <= %s THEN excluded.expires_at
+        ELSE {TABLE}.expires_at END
+    RETURNING value, expires_at"""  # noqa: S608
 TOUCH = f"UPDATE {TABLE} SET expires_at = %s WHERE cache_key = %s AND {LIVE} RETURNING 1"  # noqa: S608
 DELETE = f"DELETE FROM {TABLE} WHERE cache_key = %s RETURNING 1"  # noqa: S608
+DELETE_VALUE = f"""DELETE FROM {TABLE} WHERE cache_key = %s AND value = %s AND {LIVE}
+    RETURNING 1"""  # noqa: S608
 
 
 def cache_alias() -> str:
@@ -83,6 +93,20 @@ class AtomicDatabaseCache(BaseCache):
         if row is None:
             raise ValueError(f"Key {key!r} not found")
         return int(row[0])
+
+    def hit(self, key: str, seconds: float) -> tuple[int, float]:
+        """Count one more in the window of `key`: the count, and the window's end (Unix time)."""
+        name = self.make_and_validate_key(key)
+        now = time.time()
+        row = self._one(HIT, [name, now + seconds, now, now])
+        if row is None:
+            raise RuntimeError("the database did not count")
+        return int(row[0]), float(row[1])
+
+    def delete_value(self, key: str, value: Any) -> bool:
+        """Delete the entry if `value` is what it holds; was it so?"""
+        name = self.make_and_validate_key(key)
+        return self._one(DELETE_VALUE, [name, json.dumps(value), time.time()]) is not None
 
     def touch(self, key: str, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
         name = self.make_and_validate_key(key, version=version)

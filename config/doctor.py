@@ -57,8 +57,8 @@ def _cache() -> Iterator[Finding]:
     if not cache_answers():
         yield Finding(
             "error",
-            "CACHE_URL: the cache does not answer, so limits cannot be counted.",
-            "Start Redis, or remove CACHE_URL to count in the database.",
+            "CACHE_URL: the cache does not answer.",
+            "Start Redis, or remove CACHE_URL to keep the cache in the database.",
         )
 
 

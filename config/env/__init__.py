@@ -3,6 +3,7 @@
 Nothing here imports Django, so that a wrong setting is reported before anything else starts.
 """
 
+from config.env.actions import action_limits
 from config.env.databases import database_settings
 from config.env.load import Environment, load
 from config.env.mailing import MailSettings, mail_settings
@@ -13,6 +14,7 @@ __all__ = [
     "MailSettings",
     "Problem",
     "SettingsError",
+    "action_limits",
     "database_settings",
     "load",
     "mail_settings",

@@ -237,10 +237,13 @@ SERVERS = Section(
         Variable(
             name="CACHE_URL",
             kind=Kind.CACHE_URL,
-            default_note="none: limits are counted in the database",
+            default_note="none: the database is the cache",
             example="redis://redis:6379/0",
             aliases=(Alias("REDIS_URL", "the name that hosting platforms give it"),),
-            help="A Redis server that counts limits for several nodes. rediss:// uses TLS.",
+            help=(
+                "A Redis server as cache. Limits and bans stand in the database all the same, so "
+                "that nothing opens when Redis is gone. rediss:// uses TLS."
+            ),
         ),
         Variable(
             name="WEB_WORKERS",

@@ -1,0 +1,68 @@
+"""Counting what may be done only so often or so much at once; exact over any number of processes.
+
+Everything is counted by single statements of the database (the cache `counters`), never in Redis:
+what Redis forgets or holds back must not open a limit.
+"""
+
+import re
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, Protocol, cast
+
+from django.core.cache import caches
+
+_SLOT = re.compile(r"([a-z0-9_:-]{1,200}\.\d{1,3})\.([0-9a-f]{32})", re.ASCII)
+
+
+class Store(Protocol):
+    """The acts of the cache `counters` that are needed here; each is atomic."""
+
+    def hit(self, key: str, seconds: float) -> tuple[int, float]: ...
+
+    def add(self, key: str, value: str, timeout: float) -> bool: ...
+
+    def delete_value(self, key: str, value: str) -> bool: ...
+
+
+class Tally(NamedTuple):
+    """How often in the present window, this time included, and when that window ends."""
+
+    number: int
+    ends_at: datetime
+
+
+class Slot(NamedTuple):
+    """One of the places for what goes on at once, held until it is given back or `until`.
+
+    name: what whoever holds it gives it back by; holds a random part, so that only he can.
+    """
+
+    name: str
+    until: datetime
+
+
+def _store() -> Store:
+    return cast("Store", caches["counters"])
+
+
+def hit(name: str, window: timedelta) -> Tally:
+    """Count one more of `name`. The window begins with the first one and does not slide."""
+    count, end = _store().hit(f"count:{name}", window.total_seconds())
+    return Tally(count, datetime.fromtimestamp(end, UTC))
+
+
+def take_slot(name: str, places: int, life: timedelta) -> Slot | None:
+    """One of `places` places of `name` for at most `life`; None when all are taken."""
+    mark = secrets.token_hex(16)
+    until = datetime.now(UTC) + life
+    for place in range(places):
+        key = f"{name}.{place}"
+        if _store().add(f"slot:{key}", mark, life.total_seconds()):
+            return Slot(f"{key}.{mark}", until)
+    return None
+
+
+def free_slot(name: str) -> bool:
+    """Give a place back; False when nobody held it by this name any more."""
+    match = _SLOT.fullmatch(name)
+    return match is not None and _store().delete_value(f"slot:{match[1]}", match[2])
