@@ -15,6 +15,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
+from accounts.errors import Refused
 from accounts.models import User
 from accounts.roles import Role
 
@@ -75,6 +76,13 @@ def client_refusal(ip: str) -> Refusal | None:
         if found is not None:
             return found
     return None
+
+
+def require_open_door(ip: str) -> None:
+    """Raise Refused when nobody may sign in or up from the address `ip` now."""
+    found = client_refusal(ip)
+    if found is not None:
+        raise Refused(found.code, found.message, found.until, found.since)
 
 
 @cache

@@ -12,7 +12,7 @@ from django_ratelimit.core import get_usage
 
 from accounts import addresses, devices, gates
 from accounts.client import client_ip, is_undeclared_proxy, network_key
-from accounts.errors import RateLimited, Refused
+from accounts.errors import RateLimited
 from accounts.models import User
 from accounts.signals import limit_exceeded
 
@@ -80,11 +80,8 @@ def _count_stranger(request: HttpRequest, limit: Limit, name: str) -> None:
 
 def _ask_client_gates(request: HttpRequest) -> None:
     """Live sessions go on in a banned network, with everything that they may do."""
-    if _person(request) is not None:
-        return
-    found = gates.client_refusal(client_ip(request))
-    if found is not None:
-        raise Refused(found.code, found.message, found.until, found.since)
+    if _person(request) is None:
+        gates.require_open_door(client_ip(request))
 
 
 def _count(request: HttpRequest, limit: Limit, name: str) -> None:

@@ -24,6 +24,7 @@ from accounts.sessions import SessionStore
 from accounts.signals import address_requested, mail_queued
 from config import cache
 from magiclinks import services as links
+from moderation.services.violations import purge_moderation
 
 logger = logging.getLogger("gatehouse.worker")
 POLL_SECONDS = 2.0
@@ -53,7 +54,7 @@ def run_jobs_once(jobs: Collection[Job] = JOBS) -> int:
 
 
 def purge() -> None:
-    """Delete what nothing needs any more: ended sessions and counters, old links and mails."""
+    """Delete what nothing needs any more: ended sessions and counters, old links, mails, bans."""
     before = timezone.now() - KEEP
     SessionStore.clear_expired()
     cache.purge_expired()
@@ -61,6 +62,7 @@ def purge() -> None:
     invitations.purge_invitations(before)
     links.purge_links(before)
     outbox.purge_mails(before)
+    purge_moderation(timezone.now())
 
 
 class Worker:

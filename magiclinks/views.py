@@ -12,13 +12,16 @@ from django.utils.html import escape
 from django.utils.translation import get_language
 from django.views.decorators.http import require_http_methods
 
+from accounts import gates
 from accounts.addresses import mask_email
 from accounts.browser import PURPOSE as BROWSER
 from accounts.browser import bind, binding_of, browser_id
+from accounts.client import client_ip
 from accounts.errors import Forbidden, TokenInvalid
 from accounts.forms import LinkForm
 from accounts.limits import count_try
 from accounts.models import AddressRequest
+from accounts.problems import refusal_templates
 from accounts.services.requests import note_request
 from accounts.tokens import digest
 from accounts.views.common import enter, posted, redirect_with_notice, safe_next, secret_page
@@ -82,11 +85,20 @@ def open_link(request: HttpRequest, token: str) -> HttpResponse:
             return _redeem(request, link)
     except services.LinkRefused as error:
         services.note_refused(error)
-        return redirect_with_notice("account_login", "link-unknown")
+        return _refused(request, error)
     except TokenInvalid as error:
         return redirect_with_notice("account_login", error.notice)
     context = {"masked_email": mask_email(link.email)}
     return render(request, "magiclinks/confirm.html", context)
+
+
+def _refused(request: HttpRequest, error: services.LinkRefused) -> HttpResponse:
+    """Whoever holds a live link has the mailbox, so that a ban may be told to him."""
+    found = gates.refusal(error.user)
+    if found is not None and found.since is not None:
+        names = refusal_templates(found.code)
+        return render(request, names, {"error": found}, status=403)
+    return redirect_with_notice("account_login", "link-unknown")
 
 
 def opens_at_once(request: HttpRequest, link: LoginLink) -> bool:
@@ -105,6 +117,8 @@ def is_prefetch(request: HttpRequest) -> bool:
 
 
 def _redeem(request: HttpRequest, link: LoginLink) -> HttpResponse:
+    # First, so that a door which is closed for this network does not use the link up.
+    gates.require_open_door(client_ip(request))
     with transaction.atomic():
         services.redeem_link(link)
         return enter(request, link.user, method="magic_link", next_url=link.next_url)

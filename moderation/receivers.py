@@ -1,13 +1,13 @@
 """Listens to exceeded limits and scores them."""
 
 import logging
-from datetime import timedelta
 from typing import Any
 
 from django.db import DatabaseError
 
 from accounts.limits import Limit
 from accounts.models import User
+from moderation.durations import time_text
 from moderation.services.violations import violate
 
 logger = logging.getLogger("gatehouse.moderation")
@@ -19,7 +19,6 @@ TYPES = {
     "verify-email": "verify_email",
     "magic-link": "magic_link",
 }
-UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
 def score_exceeded_limit(
@@ -35,16 +34,9 @@ def score_exceeded_limit(
             type=kind,
             user=user,
             network=ip,
-            limit=f"{limit.maximum} in {window_text(limit.window)}",
+            limit=f"{limit.maximum} in {time_text(limit.window)}",
             detail={"count": count},
         )
     except DatabaseError:
         # The answer is "too many tries" all the same.
         logger.exception("a violation could not be written")
-
-
-def window_text(window: timedelta) -> str:
-    """5m, 1h, 90s: whole numbers of the largest unit that fits."""
-    seconds = int(window.total_seconds())
-    unit, size = next((unit, size) for unit, size in UNITS if seconds % size == 0)
-    return f"{seconds // size}{unit}"

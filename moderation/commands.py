@@ -1,0 +1,41 @@
+"""What the ban commands share."""
+
+from typing import Any
+
+from django.core.management import CommandError
+
+from accounts.models import User
+from moderation.models import Ban
+from moderation.reasons import shown
+
+
+def whom(ban: Ban) -> str:
+    """`anna@example.com and 203.0.113.7`, for the terminal."""
+    names = [ban.user.email] if ban.user is not None else []
+    return " and ".join([*names, ban.network] if ban.network else names)
+
+
+def until_text(ban: Ban) -> str:
+    """`until 2026-11-21 14:00 UTC`, or `until it is lifted`."""
+    return f"until {ban.until:%Y-%m-%d %H:%M} UTC" if ban.until else "until it is lifted"
+
+
+def facts(ban: Ban, state: str) -> dict[str, Any]:
+    """One ban as JSON."""
+    return {
+        "id": str(ban.pk),
+        "user": ban.user.email if ban.user is not None else None,
+        "network": ban.network or None,
+        "kind": ban.kind,
+        "reason": shown(ban.reason),
+        "state": state,
+        "created_at": ban.created_at.isoformat(),
+        "until": ban.until.isoformat() if ban.until else None,
+        "lifted_at": ban.lifted_at.isoformat() if ban.lifted_at else None,
+    }
+
+
+def require_target(user: User | None, *others: str) -> None:
+    """Raise CommandError unless somebody or something is named."""
+    if user is None and not any(others):
+        raise CommandError("Say whom: an address or user name, or --network with an address.")

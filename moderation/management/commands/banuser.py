@@ -1,0 +1,60 @@
+"""`manage.py banuser [LOGIN] [--network ADDRESS]`"""
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.management import CommandError, CommandParser
+
+from accounts.actors import SYSTEM
+from accounts.commands import GatehouseCommand
+from moderation.commands import require_target, until_text, whom
+from moderation.durations import parse_time
+from moderation.services.bans import ban
+
+
+class Command(GatehouseCommand):
+    """Ban a person, a network, or both."""
+
+    help = (
+        "Ban a person, a network, or both as one ban. The person's sessions end, and no door "
+        "opens until the ban ends. A network's ban closes sign-in and sign-up from there. The "
+        "last owner who may act cannot be banned. Undone by `unban`."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("login", nargs="?", default="", help="address or user name")
+        parser.add_argument("--network", default="", help="an IP address; of IPv6 its /64")
+        length = parser.add_mutually_exclusive_group()
+        length.add_argument("--duration", default="", help="30m, 2h, 7d; without it BAN_DURATION")
+        length.add_argument("--permanent", action="store_true", help="until somebody lifts it")
+        parser.add_argument("--reason", default="", help="the banned person reads it")
+        parser.add_argument("--yes", action="store_true", help="do not ask before --permanent")
+
+    def act(self, **options: Any) -> None:
+        user = self.person(options["login"]) if options["login"] else None
+        require_target(user, options["network"])
+        duration = _duration(options)
+        if duration is None:
+            target = user.email if user else options["network"]
+            self.ask_yes(f"Ban {target} until somebody lifts it?", assume_yes=options["yes"])
+        row = ban(
+            actor=SYSTEM,
+            user=user,
+            network=options["network"],
+            duration=duration,
+            reason=options["reason"],
+        )
+        self.stdout.write(f"Banned {whom(row)} {until_text(row)}.")
+
+
+def _duration(options: dict[str, Any]) -> timedelta | None:
+    if options["permanent"]:
+        return None
+    if not options["duration"]:
+        default: timedelta = settings.BAN_DURATION
+        return default
+    try:
+        return parse_time(options["duration"])
+    except ValueError as error:
+        raise CommandError(f"--duration: {error}.") from None
