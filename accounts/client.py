@@ -13,6 +13,12 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MAX_FORWARDED_ENTRIES = 32
+# Where a proxy of the own house stands: this machine, containers, the local network.
+OWN_NETWORKS = tuple(
+    ipaddress.ip_network(text)
+    for text in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16",
+                 "::1/128", "fc00::/7", "fe80::/10")
+)  # fmt: skip
 FORWARDING_HEADERS = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
 
 
@@ -81,7 +87,7 @@ def is_undeclared_proxy(request: HttpRequest) -> bool:
     if settings.TRUSTED_PROXIES or settings.TRUST_PROXY:
         return False
     peer = parse_address(request.META.get("REMOTE_ADDR", ""))
-    if peer is not None and not peer.is_private:
+    if peer is not None and not _is_in(peer, OWN_NETWORKS):
         return False
     return any(name in request.META for name in FORWARDING_HEADERS)
 

@@ -7,6 +7,10 @@ from django.conf import settings
 from accounts.client import Network, network_key, parse_address
 
 UNKNOWN = "unknown"
+# Loopback, and the addresses that mean none.
+THIS_MACHINE: tuple[Network, ...] = tuple(
+    ipaddress.ip_network(text) for text in ("127.0.0.0/8", "0.0.0.0/32", "::/127")
+)
 
 
 def network_name(text: str) -> str:
@@ -28,9 +32,9 @@ def is_exempt(network: str) -> bool:
     MODERATION_ALLOWED_NETWORKS names.
     """
     parsed = _parse(network)
-    if parsed is None or parsed.is_loopback or parsed.is_unspecified:
+    if parsed is None:
         return True
-    exempt = (*settings.MODERATION_ALLOWED_NETWORKS, *settings.TRUSTED_PROXIES)
+    exempt = (*THIS_MACHINE, *settings.MODERATION_ALLOWED_NETWORKS, *settings.TRUSTED_PROXIES)
     return any(_overlap(parsed, other) for other in exempt)
 
 

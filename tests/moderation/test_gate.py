@@ -1,0 +1,220 @@
+"""Bans at every door: A047, A049, and what the banned are told."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+
+from accounts import gates
+from accounts.models import AuditEvent, User
+from magiclinks.models import LoginLink
+from moderation.models import Ban
+from tests.accounts.test_doors import DOORS, by_magic_link, is_in
+from tests.conftest import PASSWORD
+from tests.moderation.conftest import AWAY, ELSEWHERE
+
+pytestmark = pytest.mark.django_db
+MakeBan = Callable[..., Ban]
+FromNetwork = Callable[[str], Client]
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("hours", [2, None])
+def test_who_is_banned_gets_in_by_no_door(
+    editor: User, stranger: Client, make_ban: MakeBan, door: str, hours: int | None
+) -> None:
+    enter = DOORS[door](editor)
+    make_ban(user=editor, hours=hours)
+
+    enter(stranger)
+
+    assert not is_in(stranger)
+    assert not AuditEvent.objects.filter(action="account:session:start", result="success").exists()
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_from_a_banned_network_nobody_gets_in_by_any_door(
+    editor: User, from_network: FromNetwork, make_ban: MakeBan, door: str
+) -> None:
+    enter = DOORS[door](editor)
+    make_ban(network=AWAY)
+    client = from_network(AWAY)
+
+    enter(client)
+
+    assert not is_in(client)
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_from_another_network_everybody_gets_in(
+    editor: User, from_network: FromNetwork, make_ban: MakeBan, door: str
+) -> None:
+    enter = DOORS[door](editor)
+    make_ban(network=AWAY)
+    client = from_network(ELSEWHERE)
+
+    enter(client)
+
+    assert is_in(client)
+
+
+@pytest.mark.parametrize("path", ["/sign-up", "/magic-link", "/password/forgot", "/sign-in"])
+def test_a_banned_network_may_ask_for_nothing(
+    owner: User, from_network: FromNetwork, make_ban: MakeBan, path: str
+) -> None:
+    make_ban(network=AWAY)
+    fields = {
+        "email": "new@example.com",
+        "login": "new@example.com",
+        "name": "New",
+        "password": "seven quiet rivers under glass",
+    }
+
+    assert from_network(AWAY).post(path, fields).status_code == 403
+    assert from_network(ELSEWHERE).post(path, fields).status_code != 403
+
+
+def test_a047_live_sessions_of_others_in_a_banned_network_go_on(
+    viewer: User, editor: User, from_network: FromNetwork, make_ban: MakeBan
+) -> None:
+    office = {user.pk: from_network(AWAY) for user in (viewer, editor)}
+    for user in (viewer, editor):
+        office[user.pk].post("/sign-in", {"login": user.email, "password": PASSWORD})
+
+    make_ban(user=editor, network=AWAY)
+
+    assert is_in(office[viewer.pk])
+    assert not is_in(office[editor.pk])
+
+
+def test_a_live_session_in_a_banned_network_may_still_change_its_password(
+    viewer: User, from_network: FromNetwork, make_ban: MakeBan
+) -> None:
+    client = from_network(AWAY)
+    client.post("/sign-in", {"login": viewer.email, "password": PASSWORD})
+    make_ban(network=AWAY)
+
+    answer = client.post("/account/password", {"current": "wrong", "password": "seven quiet"})
+
+    assert answer.status_code != 403
+
+
+def test_a049_the_door_opens_when_the_ban_ends(
+    editor: User, make_ban: MakeBan, at_time: Callable[[timedelta], object]
+) -> None:
+    make_ban(user=editor, hours=2)
+
+    at_time(timedelta(hours=2, seconds=-1))
+    assert gates.may_act(editor) is False
+
+    at_time(timedelta(hours=2, seconds=1))
+    assert gates.may_act(editor) is True
+
+
+def test_a_link_opened_in_a_banned_network_stays_usable(
+    editor: User, from_network: FromNetwork, make_ban: MakeBan
+) -> None:
+    enter = by_magic_link(editor)
+    make_ban(network=AWAY)
+
+    enter(from_network(AWAY))
+    assert LoginLink.objects.get().used_at is None
+
+    client = from_network(ELSEWHERE)
+    enter(client)
+    assert is_in(client)
+
+
+@pytest.mark.parametrize("door", ["password", "magic link"])
+def test_the_banned_person_is_told_why_and_until_when(
+    editor: User, stranger: Client, make_ban: MakeBan, door: str
+) -> None:
+    ban = make_ban(user=editor)
+    paths: list[tuple[str, dict[str, str]]] = []
+    if door == "password":
+        paths.append(("/sign-in", {"login": editor.email, "password": PASSWORD}))
+    else:
+        Ban.objects.update(lifted_at=ban.created_at)
+        by_magic_link(editor)(_Recorder(paths))  # type: ignore[arg-type]
+        Ban.objects.update(lifted_at=None)
+    path, fields = paths[0]
+
+    answer = stranger.post(path, fields)
+
+    assert answer.status_code == 403
+    text = answer.content.decode()
+    assert "This account is banned. Too loud." in text
+    assert ban.until is not None
+    assert f'datetime="{ban.until.isoformat(timespec="seconds")[:16]}' in text
+    assert f'datetime="{ban.created_at.isoformat(timespec="seconds")[:16]}' in text
+
+
+class _Recorder:
+    """A client that only notes what it should have sent."""
+
+    def __init__(self, paths: list[tuple[str, dict[str, str]]]) -> None:
+        self.paths = paths
+
+    def post(self, path: str, fields: dict[str, str] | None = None) -> None:
+        self.paths.append((path, fields or {}))
+
+
+def test_a_wrong_password_learns_nothing_of_a_ban(
+    editor: User, stranger: Client, make_ban: MakeBan
+) -> None:
+    make_ban(user=editor)
+
+    answer = stranger.post("/sign-in", {"login": editor.email, "password": "wrong"})
+
+    assert answer.status_code == 401
+    assert "anned" not in answer.content.decode()
+
+
+def test_the_page_tells_of_the_own_network_alone(
+    from_network: FromNetwork, make_ban: MakeBan
+) -> None:
+    make_ban(network=AWAY)
+
+    there, here = (from_network(ip).get("/banned") for ip in (AWAY, ELSEWHERE))
+
+    assert (there.status_code, here.status_code) == (200, 200)
+    assert "Sign-in from your network is closed. Too loud." in there.content.decode()
+    assert "Your network is not banned" in here.content.decode()
+    assert "Too loud" not in here.content.decode()
+
+
+def test_what_was_written_about_a_person_is_not_told_to_the_network(
+    editor: User, from_network: FromNetwork, make_ban: MakeBan
+) -> None:
+    make_ban(user=editor, network=AWAY)
+
+    text = from_network(AWAY).get("/banned").content.decode()
+
+    assert "An operator decided so." in text
+    assert "Too loud" not in text
+
+
+def test_programs_get_the_code_and_the_end(
+    editor: User, from_network: FromNetwork, make_ban: MakeBan
+) -> None:
+    ban = make_ban(network=AWAY)
+    assert ban.until is not None
+
+    answer = from_network(AWAY).post(
+        "/sign-in", {"login": "a@b.de", "password": "x"}, headers={"accept": "application/json"}
+    )
+
+    assert answer.status_code == 403
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == "banned"
+    assert answer.json()["until"] == ban.until.isoformat()
+
+
+def test_asking_the_gates_is_one_query_each(
+    editor: User, django_assert_num_queries: Callable[[int], object]
+) -> None:
+    with django_assert_num_queries(1):  # type: ignore[attr-defined]
+        assert gates.refusal(editor) is None
+    with django_assert_num_queries(1):  # type: ignore[attr-defined]
+        assert gates.client_refusal(AWAY) is None
