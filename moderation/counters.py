@@ -19,6 +19,8 @@ class Store(Protocol):
 
     def hit(self, key: str, seconds: float) -> tuple[int, float]: ...
 
+    def get(self, key: str, default: int) -> int: ...
+
     def add(self, key: str, value: str, timeout: float) -> bool: ...
 
     def delete_value(self, key: str, value: str) -> bool: ...
@@ -49,6 +51,11 @@ def hit(name: str, window: timedelta) -> Tally:
     """Count one more of `name`. The window begins with the first one and does not slide."""
     count, end = _store().hit(f"count:{name}", window.total_seconds())
     return Tally(count, datetime.fromtimestamp(end, UTC))
+
+
+def count_of(name: str) -> int:
+    """How often hit() has counted `name` in its present window."""
+    return _store().get(f"count:{name}", 0)
 
 
 def take_slot(name: str, places: int, life: timedelta) -> Slot | None:

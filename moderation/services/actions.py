@@ -13,7 +13,7 @@ from accounts.errors import Forbidden, NotFound, RateLimited
 from accounts.models import User
 from accounts.roles import Role, can_manage
 from moderation.browsers import is_browser
-from moderation.counters import Slot, Tally, free_slot, hit, take_slot
+from moderation.counters import Slot, Tally, count_of, free_slot, hit, take_slot
 from moderation.models import Ban
 from moderation.services.violations import violate
 
@@ -80,15 +80,11 @@ class Started(NamedTuple):
 
 
 class _Count(NamedTuple):
-    """One limit and where its counter stands now.
-
-    is_guilty: does the person's own share explain the count? Else an excess scores nothing.
-    """
+    """One limit and where its counter stands now."""
 
     by: str
     rate: Rate
     tally: Tally
-    is_guilty: bool = True
 
     @property
     def is_exceeded(self) -> bool:
@@ -165,7 +161,11 @@ def _count(action: str, limits: dict[str, Rate], doer: Doer) -> Standing:
         tally = hit(f"{action}:user:{doer.user.pk.hex}", limits[USER].window)
         counts.append(_Count(USER, limits[USER], tally))
     if IP in limits and doer.network:
-        counts.append(_count_network(action, limits[IP], doer))
+        if doer.user:
+            # First, so that whoever is refused finds all his earlier tries in his share.
+            hit(_share_name(action, doer), limits[IP].window)
+        tally = hit(f"{action}:ip:{doer.network}", limits[IP].window)
+        counts.append(_Count(IP, limits[IP], tally))
     exceeded = [count for count in counts if count.is_exceeded]
     if exceeded:
         raise _refused(action, exceeded, doer)
@@ -175,19 +175,6 @@ def _count(action: str, limits: dict[str, Rate], doer: Doer) -> Standing:
     return Standing(tightest.rate.maximum, tightest.remaining, tightest.tally.ends_at)
 
 
-def _count_network(action: str, rate: Rate, doer: Doer) -> _Count:
-    """An address can be an office: whoever comes last there must not be the one that is banned.
-
-    So a person scores only with a share of more than half of what the address may do.
-    """
-    is_guilty = True
-    if doer.user:
-        # Before the network's own counter, so that one person alone is never ahead of his share.
-        share = hit(f"{action}:share:{doer.network}:{doer.user.pk.hex}", rate.window)
-        is_guilty = share.number * 2 > rate.maximum
-    return _Count(IP, rate, hit(f"{action}:ip:{doer.network}", rate.window), is_guilty)
-
-
 def _refused(action: str, exceeded: list[_Count], doer: Doer) -> LimitExceeded:
     """Note the violation; the error to raise for it."""
     first = exceeded[0]
@@ -195,11 +182,25 @@ def _refused(action: str, exceeded: list[_Count], doer: Doer) -> LimitExceeded:
         action,
         doer,
         limit=str(first.rate),
-        score=None if first.is_guilty else 0.0,
+        score=None if _is_guilty(action, first, doer) else 0.0,
         detail={"by": first.by, "count": first.tally.number},
     )
     end = max(count.tally.ends_at for count in exceeded)
     return LimitExceeded(int((end - timezone.now()).total_seconds()) + 1, ban)
+
+
+def _is_guilty(action: str, exceeded: _Count, doer: Doer) -> bool:
+    """Does the excess score? An address can be an office, whose last comer must not be banned.
+
+    So beyond the limit of an address a person scores only with a share of more than half of it.
+    """
+    if exceeded.by == USER or doer.user is None:
+        return True
+    return count_of(_share_name(action, doer)) * 2 > exceeded.rate.maximum
+
+
+def _share_name(action: str, doer: Doer) -> str:
+    return f"{action}:share:{doer.network}:{doer.user.pk.hex if doer.user else ''}"
 
 
 def _note(

@@ -1,0 +1,183 @@
+"""Counted actions from several processes at once: exact, on each database, whatever Redis does."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import IO
+
+import pytest
+import redis
+
+from tests.servers.databases import InstanceData, RedisServer
+from tests.servers.gatehouse import Gatehouse
+from tests.servers.processes import ROOT, free_port
+
+pytestmark = pytest.mark.race
+PROCESSES, THREADS = 4, 8
+TRIES = PROCESSES * THREADS
+MAKE_PEOPLE = """
+from accounts.models import User
+User.objects.filter(role="owner").delete()
+for name in ("owner", "viewer"):
+    User.objects.create(email=f"{name}@example.com", role=name)
+"""
+# Says that it is ready, waits for the word, lets all its threads go, prints what became of them.
+CROWD = f"""
+import sys, threading, json
+import django
+django.setup()
+from django.db import connections
+from accounts.models import User
+from moderation.services.actions import *
+act, with_user = sys.argv[1], sys.argv[2] == "user"
+owner, viewer = (User.objects.get(email=f"{{name}}@example.com") for name in ("owner", "viewer"))
+doer = Doer(user=viewer if with_user else None, network="203.0.113.7", reported_by=owner)
+results, barrier = [], threading.Barrier({THREADS} + 1)
+def one():
+    barrier.wait()
+    try:
+        globals()[act](sys.argv[3], doer)
+        results.append("admitted")
+    except LimitExceeded:
+        results.append("refused")
+    finally:
+        connections.close_all()
+threads = [threading.Thread(target=one) for _ in range({THREADS})]
+for thread in threads:
+    thread.start()
+print("ready", flush=True)
+sys.stdin.readline()
+barrier.wait()
+for thread in threads:
+    thread.join()
+print(json.dumps(results), flush=True)
+"""
+VIOLATIONS = """
+from moderation.models import Ban, Violation
+result = [Violation.objects.count(), sum(v.score for v in Violation.objects.all()),
+          Ban.objects.count()]
+"""
+MEDIAN = """
+import statistics, time
+from accounts.models import User
+from moderation.services.actions import Doer, count_action
+owner, viewer = (User.objects.get(email=f"{name}@example.com") for name in ("owner", "viewer"))
+doer = Doer(user=viewer, network="203.0.113.7", reported_by=owner)
+times = []
+for _ in range(500):
+    start = time.perf_counter()
+    count_action("message", doer)
+    times.append(time.perf_counter() - start)
+result = statistics.median(times) * 1000
+"""
+
+
+def burst(data: InstanceData, act: str, whom: str, action: str, **environment: str) -> list[str]:
+    """What TRIES calls of `act` at the same moment led to, sorted."""
+    with ExitStack() as stack:
+        crowd = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", CROWD, act, whom, action],
+                    cwd=ROOT,
+                    env=data.environment(**environment),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for _ in range(PROCESSES)
+        ]
+        for process in crowd:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        outputs = [_let_go(process) for process in crowd]
+        return sorted(outcome for pipe in outputs for outcome in json.loads(pipe.readline()))
+
+
+def _let_go(process: "subprocess.Popen[str]") -> IO[str]:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    return process.stdout
+
+
+@contextmanager
+def _frozen(server: RedisServer) -> Iterator[None]:
+    """It takes connections and answers nothing."""
+    server.process.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        server.process.process.send_signal(signal.SIGCONT)
+
+
+def expected(admitted: int) -> list[str]:
+    return ["admitted"] * admitted + ["refused"] * (TRIES - admitted)
+
+
+def test_a_burst_gets_exactly_what_the_limit_admits(any_data: InstanceData) -> None:
+    any_data.shell(MAKE_PEOPLE)
+
+    outcomes = burst(any_data, "count_action", "user", "message", MESSAGE_IP_MAX="10")
+
+    assert outcomes == expected(10)
+    # 22 were refused and scored; the total crosses 20 once.
+    assert any_data.shell(VIOLATIONS) == [22, 22, 1]
+
+
+def test_a_burst_of_strangers_gets_exactly_what_the_limit_admits(any_data: InstanceData) -> None:
+    any_data.shell(MAKE_PEOPLE)
+    limits = {"ACTION_LIMITS": "image:ip=7/1h", "BAN_VIOLATIONS": "false"}
+
+    assert burst(any_data, "count_action", "nobody", "image", **limits) == expected(7)
+    assert any_data.shell(VIOLATIONS) == [25, 25, 0]
+
+
+def test_just_so_many_go_on_at_once(any_data: InstanceData) -> None:
+    any_data.shell(MAKE_PEOPLE)
+    limits = {"CONCURRENT_MESSAGE_MAX": "3", "LIMIT_MESSAGE_IP": "false"}
+
+    assert burst(any_data, "start_action", "user", "message", **limits) == expected(3)
+
+
+def test_limits_hold_when_redis_is_flushed_slow_or_gone(
+    postgres_data: InstanceData, redis_server: RedisServer
+) -> None:
+    data = postgres_data
+    data.shell(MAKE_PEOPLE)
+    limits = {"ACTION_LIMITS": "image:user=20/1h", "CACHE_URL": redis_server.url}
+    client = redis.Redis.from_url(redis_server.url)
+
+    assert burst(data, "count_action", "user", "image", **limits) == expected(20)
+    client.flushall()
+    assert burst(data, "count_action", "user", "image", **limits) == expected(0)
+    with _frozen(redis_server):
+        assert burst(data, "count_action", "user", "image", **limits) == expected(0)
+    limits["CACHE_URL"] = f"redis://127.0.0.1:{free_port()}/0"
+    assert burst(data, "count_action", "user", "image", **limits) == expected(0)
+
+
+def test_the_limit_of_sign_ins_holds_when_redis_is_gone(
+    sqlite_data: InstanceData, gatehouse_server: Callable[..., Gatehouse]
+) -> None:
+    gone = f"redis://127.0.0.1:{free_port()}/0"
+    gatehouse = gatehouse_server(sqlite_data, CACHE_URL=gone, LOGIN_MAX="3")
+    client = gatehouse.client()
+    client.get("/sign-in")
+    fields = {"login": "nobody@example.com", "password": "wrong"}
+
+    assert [client.post("/sign-in", fields).status for _ in range(5)] == [401] * 3 + [429] * 2
+
+
+def test_a_check_costs_less_than_a_millisecond_on_sqlite(sqlite_data: InstanceData) -> None:
+    sqlite_data.shell(MAKE_PEOPLE)
+
+    limits = {"MESSAGE_IP_MAX": "100000", "LIMIT_MESSAGE_USER": "true"}
+    median = sqlite_data.shell(MEDIAN, MESSAGE_USER_MAX="100000", **limits)
+
+    assert median < 1.0
