@@ -1,6 +1,6 @@
 """How apps add actions to the user list, and how an action shows a secret on top of it.
 
-One of the three seams by which upper rooms extend accounts: see docs/architecture.md.
+One of the seams by which upper rooms extend accounts: see docs/architecture.md.
 """
 
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from copy import copy
 from typing import Any
 
 from django.contrib.admin import ModelAdmin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
@@ -18,6 +19,8 @@ from accounts.secrecy import keep_secret
 Action = Callable[["ModelAdmin[User]", HttpRequest, "QuerySet[User]"], HttpResponse | None]
 _actions: dict[str, Action] = {}
 PANEL_MAXIMUM = 100
+# The field by which the page in between says that it was answered.
+CONFIRMED = "confirmed"
 
 
 def user_action(*, description: Any, permission: str = "change") -> Callable[[Action], Action]:
@@ -39,6 +42,24 @@ def user_action(*, description: Any, permission: str = "change") -> Callable[[Ac
 def user_actions() -> dict[str, Action]:
     """The registered actions by name, in the order of registration."""
     return dict(_actions)
+
+
+def ask_first(
+    modeladmin: "ModelAdmin[User]", request: HttpRequest, template: str, context: dict[str, Any]
+) -> TemplateResponse:
+    """The page between choosing an action and doing it; it names the people once more.
+
+    context needs title and people; CONFIRMED stands in the answer to the page.
+    """
+    opts = modeladmin.opts
+    common = modeladmin.admin_site.each_context(request) | {
+        "opts": opts,
+        "media": modeladmin.media,
+        "checkbox_name": ACTION_CHECKBOX_NAME,
+        "confirmed_name": CONFIRMED,
+        "action_name": request.POST.get("action", ""),
+    }
+    return TemplateResponse(request, template, common | context)
 
 
 def render_with_panel(

@@ -12,7 +12,7 @@ ROUND_STEPS = (2, 4, 6, 8, 10)
 
 
 class Series(NamedTuple):
-    """One colour of a chart. tone: good, bad or plain; values: one count for each day."""
+    """One colour of a chart. tone: good, bad, warn or plain; values: one count for each day."""
 
     label: Any
     tone: str

@@ -5,6 +5,7 @@ reads thirty days. Days are those of UTC, so that all operators see the same bar
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
@@ -58,12 +59,28 @@ class Event(NamedTuple):
     result: SafeString
 
 
+class Part(NamedTuple):
+    """What an upper room shows on the dashboard; its charts stand over the days they are given."""
+
+    cards: Callable[[], list[Card]]
+    charts: Callable[[tuple[date, ...]], list[Chart]]
+
+
+_parts: dict[str, Part] = {}
+
+
+def add_part(name: str, part: Part) -> None:
+    """Show `part` behind what accounts shows; one for each name."""
+    _parts[name] = part
+
+
 def context() -> dict[str, Any]:
     """Template context of the dashboard."""
     days = _days()
     return {
-        "cards": _cards(),
-        "charts": _charts(days),
+        "cards": _cards() + [card for part in _parts.values() for card in part.cards()],
+        "charts": _charts(days)
+        + [chart for part in _parts.values() for chart in part.charts(days)],
         "warnings": _warnings(),
         "events": _events(),
         "days": DAYS,
@@ -81,24 +98,24 @@ def _cards() -> list[Card]:
     queued = capped_count(OutboxMail.objects.filter(status__in=held))
     dead = capped_count(OutboxMail.objects.filter(status=Status.DEAD))
     return [
-        Card(_("People"), _shown(capped_count(User.objects.people())), _("with an account"), users),
+        Card(_("People"), shown(capped_count(User.objects.people())), _("with an account"), users),
         Card(
             _("Waiting for access"),
-            _shown(waiting),
+            shown(waiting),
             _("have no role yet: give one"),
             f"{users}?state=no-access",
             "warn" if waiting else "plain",
         ),
         Card(
             _("Active sessions"),
-            _shown(capped_count(live)),
+            shown(capped_count(live)),
             _("signed-in devices"),
             reverse("admin:accounts_browsersession_changelist"),
         ),
-        Card(_("Mail waiting"), _shown(queued), _("not sent yet"), mails),
+        Card(_("Mail waiting"), shown(queued), _("not sent yet"), mails),
         Card(
             _("Mail given up"),
-            _shown(dead),
+            shown(dead),
             _("could not be sent"),
             f"{mails}?status={Status.DEAD.value}",
             "bad" if dead else "plain",
@@ -110,7 +127,8 @@ def _mails_url() -> str:
     return reverse("admin:accounts_outboxmail_changelist")
 
 
-def _shown(count: int) -> str:
+def shown(count: int) -> str:
+    """A count as capped_count() gives it, for a card."""
     return f"{count:,}" if count <= COUNT_CAP else f"{COUNT_CAP:,}+"
 
 

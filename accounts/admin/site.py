@@ -30,8 +30,8 @@ class GatehouseAdminSite(AdminSite):
     enable_nav_sidebar = False
 
     def has_permission(self, request: HttpRequest) -> bool:
-        """The one gate with the floor of an admin."""
-        return _refusal(request) is None
+        """The one gate with the floor of an admin; once in a request, however often Django asks."""
+        return getattr(request, "may_enter_panel", False) or _refusal(request) is None
 
     def admin_view(  # type: ignore[override]  # the stubs want a type variable
         self, view: Callable[..., HttpResponse], cacheable: bool = False
@@ -46,6 +46,7 @@ class GatehouseAdminSite(AdminSite):
             found = _refusal(request)
             if found is not None:
                 return render(request, "errors/refused.html", {"error": found}, status=403)
+            request.may_enter_panel = True  # type: ignore[attr-defined]  # read by has_permission()
             return guarded(request, *args, **options)
 
         return asked

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.auth import logout
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -104,6 +106,18 @@ class Tally:
         return ", ".join(parts)
 
 
+def chosen_people(
+    request: HttpRequest, people: "QuerySet[User]", maximum: int
+) -> list[User] | None:
+    """The people of a bulk action; None, and the operator is told, when there are too many."""
+    chosen = list(people[: maximum + 1])
+    if len(chosen) <= maximum:
+        return chosen
+    text = _("Nothing was changed: choose at most %(maximum)d people at once.")
+    messages.warning(request, text % {"maximum": maximum})
+    return None
+
+
 def act_on_each(actor: User, people: Iterable[User], run: Run) -> Tally:
     """Run an act on each person, the actor himself last, so that his rank lasts to the end."""
     tally = Tally()
@@ -125,6 +139,13 @@ def _reason(error: GatehouseError) -> str:
     if isinstance(error, Forbidden):
         return _("rank")
     return error.sentences.rstrip(".")
+
+
+def report(request: HttpRequest, tally: Tally) -> None:
+    """Tell the operator what came of it, in a session that is still alive."""
+    sign_out_if_ended(request)
+    level = messages.WARNING if tally.skipped else messages.SUCCESS
+    messages.add_message(request, level, str(tally))
 
 
 def sign_out_if_ended(request: HttpRequest) -> None:

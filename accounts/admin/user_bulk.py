@@ -3,23 +3,26 @@
 from collections.abc import Callable
 from typing import Any
 
-from django.contrib import messages
 from django.contrib.admin import ModelAdmin
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.admin.actions import PANEL_MAXIMUM, Action, render_with_panel
+from accounts.admin.actions import (
+    CONFIRMED,
+    PANEL_MAXIMUM,
+    Action,
+    ask_first,
+    render_with_panel,
+)
 from accounts.admin.base import panel_actor
 from accounts.admin.user_acts import (
     ACTS,
-    Tally,
     act_on_each,
+    chosen_people,
     delete,
-    sign_out_if_ended,
+    report,
     start_reset,
 )
 from accounts.admin.user_forms import ChooseRoleForm
@@ -27,7 +30,6 @@ from accounts.models import User
 from accounts.services.users import change_role
 
 BULK_MAXIMUM = 500
-CONFIRMED = "confirmed"
 Body = Callable[["ModelAdmin[User]", HttpRequest, list[User]], HttpResponse | None]
 
 
@@ -37,12 +39,8 @@ def _action(name: str, description: Any, *, permission: str, maximum: int, body:
     def action(
         modeladmin: "ModelAdmin[User]", request: HttpRequest, queryset: "QuerySet[User]"
     ) -> HttpResponse | None:
-        people = list(queryset[: maximum + 1])
-        if len(people) > maximum:
-            text = _("Nothing was changed: choose at most %(maximum)d people at once.")
-            messages.warning(request, text % {"maximum": maximum})
-            return None
-        return body(modeladmin, request, people)
+        people = chosen_people(request, queryset, maximum)
+        return None if people is None else body(modeladmin, request, people)
 
     action.__name__ = name
     action.short_description = description  # type: ignore[attr-defined]  # Django's own way
@@ -50,36 +48,14 @@ def _action(name: str, description: Any, *, permission: str, maximum: int, body:
     return action
 
 
-def _report(request: HttpRequest, tally: Tally) -> None:
-    """Tell the operator, in a session that is still alive."""
-    sign_out_if_ended(request)
-    level = messages.WARNING if tally.skipped else messages.SUCCESS
-    messages.add_message(request, level, str(tally))
-
-
 def _simple(name: str) -> Action:
     act = ACTS[name]
 
     def body(_admin: "ModelAdmin[User]", request: HttpRequest, people: list[User]) -> None:
-        _report(request, act_on_each(panel_actor(request), people, act.run))
+        report(request, act_on_each(panel_actor(request), people, act.run))
 
     function = f"{name.replace('-', '_')}_people"
     return _action(function, act.bulk_label, permission="change", maximum=BULK_MAXIMUM, body=body)
-
-
-def _ask(
-    modeladmin: "ModelAdmin[User]", request: HttpRequest, template: str, context: dict[str, Any]
-) -> HttpResponse:
-    """The page between choosing an action and doing it; it names the people once more."""
-    opts = modeladmin.opts
-    common = modeladmin.admin_site.each_context(request) | {
-        "opts": opts,
-        "media": modeladmin.media,
-        "checkbox_name": ACTION_CHECKBOX_NAME,
-        "confirmed_name": CONFIRMED,
-        "action_name": request.POST.get("action", ""),
-    }
-    return TemplateResponse(request, template, common | context)
 
 
 def _change_role(
@@ -90,13 +66,13 @@ def _change_role(
     form = ChooseRoleForm(request.POST if is_answer else None, actor=actor)
     if not is_answer or not form.is_valid():
         context = {"title": _("Change role"), "people": people, "form": form}
-        return _ask(modeladmin, request, "admin/accounts/user/choose_role.html", context)
+        return ask_first(modeladmin, request, "admin/accounts/user/choose_role.html", context)
     role = form.cleaned_data["role"]
 
     def give(giver: User, person: User) -> User:
         return change_role(actor=giver, user=person, role=role)
 
-    _report(request, act_on_each(actor, people, give))
+    report(request, act_on_each(actor, people, give))
     return None
 
 
@@ -104,7 +80,7 @@ def _start_resets(
     modeladmin: "ModelAdmin[User]", request: HttpRequest, people: list[User]
 ) -> HttpResponse | None:
     tally = act_on_each(panel_actor(request), people, start_reset)
-    _report(request, tally)
+    report(request, tally)
     if not tally.results:
         return None
     rows = [{"person": person, "link": link} for person, link in tally.results]
@@ -118,8 +94,8 @@ def _delete(
     if CONFIRMED not in request.POST:
         _lines, counts, _lacking, _protected = modeladmin.get_deleted_objects(people, request)
         context = {"title": _("Delete people"), "people": people, "counts": counts.items()}
-        return _ask(modeladmin, request, "admin/accounts/user/delete_people.html", context)
-    _report(request, act_on_each(panel_actor(request), people, delete))
+        return ask_first(modeladmin, request, "admin/accounts/user/delete_people.html", context)
+    report(request, act_on_each(panel_actor(request), people, delete))
     return None
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from django.contrib.admin import ModelAdmin, SimpleListFilter
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -49,6 +49,41 @@ def state_of(user: User) -> State:
     return State.NO_ACCESS if user.role == Role.NONE else State.ACTIVE
 
 
+class Mark(NamedTuple):
+    """A word beside the state of people of whom `condition` is true, and a choice of its filter."""
+
+    label: Any
+    condition: Callable[[], Exists]
+
+
+_marks: dict[str, Mark] = {}
+
+
+def user_mark(name: str, label: Any, condition: Callable[[], Exists]) -> None:
+    """Upper rooms mark people in the user list by it. name: in the address of the filter.
+
+    condition: made anew for each list; it is asked once for each person of a page, so it needs
+    an index.
+    """
+    _marks[name] = Mark(label, condition)
+
+
+def with_marks(people: "QuerySet[User]") -> "QuerySet[User]":
+    """The people with what marks_of() reads."""
+    conditions: Any = {_field(name): mark.condition() for name, mark in _marks.items()}
+    return people.annotate(**conditions)
+
+
+def marks_of(user: User) -> dict[str, Any]:
+    """The labels of a person's marks by name; none when he was not read with_marks()."""
+    found = {name: getattr(user, _field(name), False) for name in _marks}
+    return {name: _marks[name].label for name, is_marked in found.items() if is_marked}
+
+
+def _field(name: str) -> str:
+    return f"has_mark_{name}"
+
+
 class ChoiceFilter(SimpleListFilter):
     """A filter by a fixed list of conditions; a value that is not in the list filters nothing."""
 
@@ -77,10 +112,11 @@ class StateFilter(ChoiceFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[User]") -> Choices:
-        return [(state.value, label) for state, label in STATE_LABELS.items()]
+        states: Choices = [(state.value, label) for state, label in STATE_LABELS.items()]
+        return states + [(name, mark.label) for name, mark in _marks.items()]
 
     def conditions(self) -> dict[str, Q]:
-        return _IN_STATE
+        return _IN_STATE | {name: Q(mark.condition()) for name, mark in _marks.items()}
 
 
 class VerifiedFilter(ChoiceFilter):

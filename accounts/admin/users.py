@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -27,7 +27,9 @@ from accounts.admin.user_filters import (
     RoleFilter,
     StateFilter,
     VerifiedFilter,
+    marks_of,
     state_of,
+    with_marks,
 )
 from accounts.admin.user_forms import AddUserForm, PersonForm
 from accounts.errors import GatehouseError
@@ -58,6 +60,9 @@ class UserAdmin(PanelAdmin):
     @property
     def actions(self) -> list[Action]:  # type: ignore[override]  # read anew: apps add theirs later
         return [*BULK_ACTIONS, *user_actions().values()]
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[User]":
+        return with_marks(super().get_queryset(request))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[User], search_term: str
@@ -96,7 +101,8 @@ class UserAdmin(PanelAdmin):
     @admin.display(description=gettext_lazy("state"))
     def state(self, user: User) -> SafeString:
         found = state_of(user)
-        return format_html('<span class="state state-{}">{}</span>', found, STATE_LABELS[found])
+        words = {found.value: STATE_LABELS[found]} | marks_of(user)
+        return format_html_join(" ", '<span class="state state-{}">{}</span>', words.items())
 
     @admin.display(description=gettext_lazy("verified"), boolean=True)
     def verified(self, user: User) -> bool:

@@ -74,6 +74,7 @@ def test_the_cards_count_people_sessions_and_mail(make_user: MakeUser) -> None:
         "Active sessions": "2",
         "Mail waiting": "3",
         "Mail given up": "1",
+        "Bans in force": "0",
     }
 
 
@@ -180,7 +181,7 @@ def test_the_number_of_queries_does_not_grow(as_role: Enter, make_user: MakeUser
     with CaptureQueriesContext(connection) as many:
         browser.get("/admin/")
 
-    assert len(many) == len(few) == 12
+    assert len(many) == len(few) == 16
 
 
 def test_the_page_holds_charts_without_script_and_inline_style(as_role: Enter) -> None:
@@ -188,9 +189,9 @@ def test_the_page_holds_charts_without_script_and_inline_style(as_role: Enter) -
 
     page = browser.get("/admin/").content.decode()
 
-    assert page.count("<svg viewBox=") == 4
-    assert page.count("<desc id=") == 4
-    assert page.count("<details>") == 4
+    assert page.count("<svg viewBox=") == 5
+    assert page.count("<desc id=") == 5
+    assert page.count("<details>") == 5
     assert re.findall(r"<script|<style|\sstyle=|\son\w+=", page) == []
     assert "Signed in: 1." in page
 

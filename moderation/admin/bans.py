@@ -1,0 +1,326 @@
+"""The table of bans: ban somebody, see why a ban fell, lift it, try other limits."""
+
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import AdminForm
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.admin.base import panel_actor
+from accounts.admin.cells import NOTHING, moment
+from accounts.admin.fact_acts import ACT_MAXIMUM, ActingAdmin, act_on_rows
+from accounts.admin.fact_cells import person_link
+from accounts.admin.site import site
+from accounts.admin.user_filters import ChoiceFilter, Choices, SinceFilter
+from accounts.errors import GatehouseError, NotFound, RecordInvalid
+from accounts.models import User
+from moderation.admin.curves import Curve, Rise, curve
+from moderation.admin.forms import BanSomebodyForm
+from moderation.admin.labels import (
+    STATES,
+    ban_link,
+    end_of,
+    points,
+    state_badge,
+    type_label,
+    whom,
+)
+from moderation.admin.replay import replay_page
+from moderation.admin.tables import SEARCH_HELP, search_condition
+from moderation.models import Ban
+from moderation.reasons import shown
+from moderation.services.bans import ban, lift
+from moderation.services.explain import Explanation, explain
+
+
+class BanStateFilter(ChoiceFilter):
+    title = gettext_lazy("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> Choices:
+        return [(state, label) for state, (_tone, label) in STATES.items()]
+
+    def conditions(self) -> dict[str, Q]:
+        now = timezone.now()
+        return {
+            "active": Q(lifted_at=None) & (Q(until=None) | Q(until__gt=now)),
+            "lifted": Q(lifted_at__isnull=False),
+            "over": Q(lifted_at=None, until__lte=now),
+        }
+
+
+class BanKindFilter(ChoiceFilter):
+    title = gettext_lazy("kind")
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> Choices:
+        return list(Ban.Kind.choices)
+
+    def conditions(self) -> dict[str, Q]:
+        return {kind.value: Q(kind=kind.value) for kind in Ban.Kind}
+
+
+class BanSinceFilter(SinceFilter):
+    title = gettext_lazy("since")
+    parameter_name = "since"
+    field = "created_at"
+
+
+@admin.register(Ban, site=site)
+class BanAdmin(ActingAdmin):
+    """Who is or was banned, why and until when. The page of one ban explains it."""
+
+    title = gettext_lazy("Bans")
+    list_display = ("who", "state_cell", "kind_name", "reason_text", "since", "end")
+    list_filter = (BanStateFilter, BanKindFilter, BanSinceFilter)
+    # Not looked up as fields: get_search_results() decides; Django shows the box for it.
+    search_fields = ("network",)
+    search_help_text = SEARCH_HELP
+    list_display_links = ("state_cell",)
+    actions = ("lift_chosen",)
+    facts: ClassVar[tuple[str, ...]] = (
+        "person",
+        "place",
+        "state_cell",
+        "kind_name",
+        "reason_text",
+        "exactly",
+        "end_exactly",
+        "author",
+        "lifted",
+        "id",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Ban]":
+        found: QuerySet[Ban] = super().get_queryset(request)
+        return found.select_related("user")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Ban]", search_term: str
+    ) -> "tuple[QuerySet[Ban], bool]":
+        return queryset.filter(search_condition(search_term)), False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """To add one is to ban; whom is decided by the service."""
+        return bool(self.has_view_permission(request))
+
+    def get_urls(self) -> list[URLPattern]:
+        guard = self.admin_site.admin_view
+        return [
+            path("replay/", guard(require_safe(self.replay_view)), name="moderation_replay"),
+            path(
+                "<uuid:key>/lift/", guard(require_POST(self.lift_view)), name="moderation_ban_lift"
+            ),
+            *super().get_urls(),
+        ]
+
+    # Cells
+
+    @admin.display(description=gettext_lazy("who"))
+    def who(self, row: Ban) -> str:
+        return whom(row.user, row.network)
+
+    @admin.display(description=gettext_lazy("person"))
+    def person(self, row: Ban) -> str:
+        return NOTHING if row.user is None else person_link(row.user.pk, row.user.email)
+
+    @admin.display(description=gettext_lazy("network address"))
+    def place(self, row: Ban) -> str:
+        return row.network or NOTHING
+
+    @admin.display(description=gettext_lazy("state"))
+    def state_cell(self, row: Ban) -> SafeString:
+        return state_badge(row)
+
+    @admin.display(description=gettext_lazy("kind"))
+    def kind_name(self, row: Ban) -> str:
+        return str(row.get_kind_display())
+
+    @admin.display(description=gettext_lazy("reason"))
+    def reason_text(self, row: Ban) -> str:
+        return shown(row.reason)
+
+    @admin.display(description=gettext_lazy("since"))
+    def since(self, row: Ban) -> str:
+        return moment(row.created_at)
+
+    @admin.display(description=gettext_lazy("until"))
+    def end(self, row: Ban) -> str:
+        return end_of(row)
+
+    @admin.display(description=gettext_lazy("since"))
+    def exactly(self, row: Ban) -> str:
+        return date_format(timezone.localtime(row.created_at), "DATETIME_FORMAT")
+
+    @admin.display(description=gettext_lazy("until"))
+    def end_exactly(self, row: Ban) -> str:
+        if row.until is None:
+            return _("when it is lifted")
+        return date_format(timezone.localtime(row.until), "DATETIME_FORMAT")
+
+    @admin.display(description=gettext_lazy("by"))
+    def author(self, row: Ban) -> str:
+        return _operator(row.created_by)
+
+    @admin.display(description=gettext_lazy("lifted"))
+    def lifted(self, row: Ban) -> str:
+        if row.lifted_at is None:
+            return NOTHING
+        when = date_format(timezone.localtime(row.lifted_at), "DATETIME_FORMAT")
+        return format_html("{} · {}", when, _operator(row.lifted_by))
+
+    # To ban, and to lift
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The form; what the service refuses stands beside its fields."""
+        form = BanSomebodyForm(request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            typed = form.cleaned_data
+            try:
+                made = ban(
+                    actor=panel_actor(request),
+                    user=typed["person"],
+                    network=typed["network"],
+                    duration=typed["duration"],
+                    reason=typed["reason"],
+                )
+            except GatehouseError as error:
+                form.show(_named(error))
+            else:
+                messages.success(request, _("The ban is in force."))
+                return redirect("admin:moderation_ban_change", made.pk)
+        fields: Any = [(None, {"fields": list(form.fields)})]
+        framed = AdminForm(form, fields, {}, model_admin=self)  # type: ignore[arg-type]  # any form
+        context = {"title": _("Ban"), "opts": self.opts, "form": form, "adminform": framed}
+        common = self.admin_site.each_context(request)
+        return render(request, "admin/moderation/ban/add.html", common | context)
+
+    def lift_view(self, request: HttpRequest, key: UUID) -> HttpResponse:
+        """The button of the page of one ban."""
+        row = Ban.objects.filter(pk=key).first()
+        if row is None:
+            raise Http404
+        try:
+            lift(actor=panel_actor(request), ban=row)
+        except NotFound:
+            messages.warning(request, _("This ban is not in force any more."))
+        except GatehouseError as error:
+            messages.error(request, error.sentences)
+        else:
+            messages.success(request, _("The ban is lifted."))
+        return redirect("admin:moderation_ban_change", row.pk)
+
+    @admin.action(description=gettext_lazy("Lift"), permissions=["act"])
+    def lift_chosen(self, request: HttpRequest, queryset: "QuerySet[Ban]") -> None:
+        """End the chosen bans; those of people of higher rank, and those that are over, stay."""
+        actor = panel_actor(request)
+
+        def end(row: Ban) -> None:
+            try:
+                lift(actor=actor, ban=row)
+            except NotFound:
+                raise NotFound(_("not in force any more")) from None
+
+        act_on_rows(
+            request,
+            list(queryset[:ACT_MAXIMUM]),
+            end,
+            lambda count: (
+                ngettext("%(count)d ban is lifted.", "%(count)d bans are lifted.", count)
+                % {"count": count}
+            ),
+        )
+
+    # The pages
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        beside = _page_context(panel_actor(request), row) if isinstance(row, Ban) else {}
+        return super().change_view(request, object_id, form_url, beside | (extra_context or {}))
+
+    def replay_view(self, request: HttpRequest) -> HttpResponse:
+        """What other limits would have done."""
+        common = self.admin_site.each_context(request) | {"opts": self.opts}
+        return replay_page(request, common)
+
+
+def _named(error: GatehouseError) -> GatehouseError:
+    """The service speaks of `user`; the form calls that field `person`."""
+    if not isinstance(error, RecordInvalid) or "user" not in error.errors:
+        return error
+    return RecordInvalid({{"user": "person"}.get(k, k): texts for k, texts in error.errors.items()})
+
+
+def _operator(key: UUID | None) -> str | SafeString:
+    if key is None:
+        return _("system")
+    email = User.objects.filter(pk=key).values_list("email", flat=True).first()
+    return person_link(key, email)
+
+
+def _page_context(actor: User, row: Ban) -> dict[str, Any]:
+    """What the page of one ban shows below its facts."""
+    found = explain(row)
+    is_active = row.state(timezone.now()) == "active"
+    others = Ban.objects.active(timezone.now()).exclude(pk=row.pk).filter(_same(row))
+    return {
+        "may_lift": is_active and (row.user is None or actor.can_manage(row.user)),
+        "is_automatic": row.kind == Ban.Kind.AUTOMATIC,
+        "explanation": found,
+        "rows": _rows(found) if found else [],
+        "earlier": points(found.earlier) if found and found.has_earlier else "",
+        "total": points(found.total) if found else "",
+        "curve": _curve(found) if found else None,
+        "others": [
+            (ban_link(other, whom(other.user, other.network)), end_of(other))
+            for other in others.select_related("user")[:10]
+        ],
+    }
+
+
+def _same(row: Ban) -> Q:
+    """Bans of the same person or the same network."""
+    condition = Q(pk__in=[])
+    if row.user_id is not None:
+        condition |= Q(user_id=row.user_id)
+    if row.network:
+        condition |= Q(network=row.network)
+    return condition
+
+
+def _rows(found: Explanation) -> list[dict[str, Any]]:
+    return [
+        {
+            "violation": row.violation,
+            "type": type_label(row.violation.type),
+            "score": points(row.violation.score),
+            "worth": points(row.worth),
+            "total": points(row.violation.total_after),
+        }
+        for row in found.rows
+    ]
+
+
+def _curve(found: Explanation) -> Curve:
+    rises = [Rise(row.at, row.total_before, row.total_after) for row in found.steps]
+    return curve(rises, settings.BAN_INTERVAL)

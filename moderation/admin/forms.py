@@ -1,0 +1,85 @@
+"""Forms of moderation. They only read what was typed: the services decide and write."""
+
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.contrib.admin.widgets import AdminTextInputWidget
+from django.utils.translation import gettext_lazy as _
+
+from accounts.errors import GatehouseError, RecordInvalid
+from accounts.models import User
+from moderation.networks import network_name
+from moderation.services.bans import MAX_REASON_LENGTH
+
+DURATIONS: dict[str, tuple[Any, timedelta | None]] = {
+    "1h": (_("1 hour"), timedelta(hours=1)),
+    "24h": (_("24 hours"), timedelta(hours=24)),
+    "7d": (_("7 days"), timedelta(days=7)),
+    "30d": (_("30 days"), timedelta(days=30)),
+    "lifted": (_("until it is lifted"), None),
+}
+MAX_WHOM_LENGTH = 254
+
+
+class BanForm(forms.Form):
+    """How long, and why."""
+
+    duration = forms.ChoiceField(
+        label=_("How long"), choices=[(key, label) for key, (label, _time) in DURATIONS.items()]
+    )
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=MAX_REASON_LENGTH,
+        widget=AdminTextInputWidget(attrs={"autocomplete": "off"}),
+        help_text=_("The banned person reads it."),
+    )
+
+    def clean_duration(self) -> timedelta | None:
+        """None: until it is lifted."""
+        return DURATIONS[self.cleaned_data["duration"]][1]
+
+    def show(self, error: GatehouseError) -> None:
+        """Write a service's refusal beside its fields."""
+        found = error.errors if isinstance(error, RecordInvalid) else {"": [error.message]}
+        for name, texts in found.items():
+            self.add_error(name if name in self.fields else None, [str(text) for text in texts])
+
+
+class BanSomebodyForm(BanForm):
+    """A ban of a person, a network, or both as one ban."""
+
+    person = forms.CharField(
+        label=_("Person"),
+        max_length=MAX_WHOM_LENGTH,
+        required=False,
+        widget=AdminTextInputWidget(attrs={"autocomplete": "off"}),
+        help_text=_("Email address or user name. Leave it empty to ban a network alone."),
+    )
+    network = forms.CharField(
+        label=_("Network address"),
+        max_length=64,
+        required=False,
+        widget=AdminTextInputWidget(attrs={"autocomplete": "off"}),
+        help_text=_(
+            "An IPv4 or IPv6 address; of the latter its /64. Nobody can sign in or sign up from "
+            "there. Whoever is signed in stays signed in."
+        ),
+    )
+    field_order = ("person", "network", "duration", "reason")
+
+    def clean_person(self) -> User | None:
+        """The account, or None for an empty field."""
+        typed: str = self.cleaned_data["person"].strip()
+        if not typed:
+            return None
+        found: User | None = User.objects.with_login(typed).first()
+        if found is None:
+            raise forms.ValidationError(_("No account has this address or user name."))
+        return found
+
+    def clean_network(self) -> str:
+        typed: str = self.cleaned_data["network"].strip()
+        if typed and not network_name(typed):
+            raise forms.ValidationError(_("Write one address, such as 203.0.113.7 or 2001:db8::1."))
+        return typed

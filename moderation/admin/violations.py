@@ -1,0 +1,143 @@
+"""The table of violations: what was exceeded or reported, and what it was worth."""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy
+
+from accounts.admin.base import FactAdmin
+from accounts.admin.cells import NOTHING, moment
+from accounts.admin.fact_cells import person_link
+from accounts.admin.site import site
+from accounts.admin.user_filters import ChoiceFilter, Choices, SinceFilter
+from moderation.admin.labels import ban_link, points, type_label, whom
+from moderation.admin.tables import SEARCH_HELP, search_condition, stored_types
+from moderation.models import Violation
+
+
+class TypeFilter(ChoiceFilter):
+    title = gettext_lazy("type")
+    parameter_name = "type"
+
+    def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> Choices:
+        return [(name, type_label(name)) for name in stored_types()]
+
+    def conditions(self) -> dict[str, Q]:
+        return {str(name): Q(type=name) for name, _label in self.lookup_choices}
+
+
+class BroughtBanFilter(ChoiceFilter):
+    title = gettext_lazy("brought a ban")
+    parameter_name = "ban"
+
+    def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> Choices:
+        return [("yes", gettext_lazy("Yes")), ("no", gettext_lazy("No"))]
+
+    def conditions(self) -> dict[str, Q]:
+        return {"yes": Q(ban__isnull=False), "no": Q(ban=None)}
+
+
+class ViolatedFilter(SinceFilter):
+    title = gettext_lazy("when")
+    parameter_name = "at"
+    field = "at"
+
+
+@admin.register(Violation, site=site)
+class ViolationAdmin(FactAdmin):
+    """Newest first. The total is that of the person, or else of the network, after it."""
+
+    title = gettext_lazy("Violations")
+    list_display = ("when", "kind", "who", "worth", "total", "ban_cell")
+    list_filter = (TypeFilter, BroughtBanFilter, ViolatedFilter)
+    # Not looked up as fields: get_search_results() decides; Django shows the box for it.
+    search_fields = ("network",)
+    search_help_text = SEARCH_HELP
+    facts: ClassVar[tuple[str, ...]] = (
+        "exactly",
+        "kind",
+        "person",
+        "place",
+        "worth",
+        "before",
+        "total",
+        "limit_text",
+        "ban_cell",
+        "reporter",
+        "details",
+        "request_id",
+        "id",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Violation]":
+        found: QuerySet[Violation] = super().get_queryset(request)
+        return found.select_related("user", "ban")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Violation]", search_term: str
+    ) -> "tuple[QuerySet[Violation], bool]":
+        return queryset.filter(search_condition(search_term)), False
+
+    @admin.display(description=gettext_lazy("when"))
+    def when(self, violation: Violation) -> str:
+        return moment(violation.at)
+
+    @admin.display(description=gettext_lazy("when"))
+    def exactly(self, violation: Violation) -> str:
+        return date_format(timezone.localtime(violation.at), "DATETIME_FORMAT")
+
+    @admin.display(description=gettext_lazy("type"))
+    def kind(self, violation: Violation) -> SafeString:
+        beside = violation.limit
+        label = type_label(violation.type)
+        return format_html('{} <span class="quiet">{}</span>', label, beside)
+
+    @admin.display(description=gettext_lazy("who"))
+    def who(self, violation: Violation) -> str:
+        return whom(violation.user, violation.network)
+
+    @admin.display(description=gettext_lazy("person"))
+    def person(self, violation: Violation) -> str:
+        user = violation.user
+        return NOTHING if user is None else person_link(user.pk, user.email)
+
+    @admin.display(description=gettext_lazy("network address"))
+    def place(self, violation: Violation) -> str:
+        return violation.network or NOTHING
+
+    @admin.display(description=gettext_lazy("score"))
+    def worth(self, violation: Violation) -> str:
+        return points(violation.score)
+
+    @admin.display(description=gettext_lazy("total before"))
+    def before(self, violation: Violation) -> str:
+        return points(violation.total_before)
+
+    @admin.display(description=gettext_lazy("total after"))
+    def total(self, violation: Violation) -> str:
+        return points(violation.total_after)
+
+    @admin.display(description=gettext_lazy("limit"))
+    def limit_text(self, violation: Violation) -> str:
+        return violation.limit or NOTHING
+
+    @admin.display(description=gettext_lazy("ban"))
+    def ban_cell(self, violation: Violation) -> str:
+        return ban_link(violation.ban)
+
+    @admin.display(description=gettext_lazy("reported by"))
+    def reporter(self, violation: Violation) -> str:
+        return person_link(violation.reported_by, None)
+
+    @admin.display(description=gettext_lazy("detail"))
+    def details(self, violation: Violation) -> str:
+        pairs = [(name, str(value)) for name, value in sorted(violation.detail.items())]
+        if not pairs:
+            return NOTHING
+        return format_html_join("", '<span class="pair">{}: {}</span> ', pairs)

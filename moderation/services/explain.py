@@ -1,0 +1,77 @@
+"""Why a ban fell: the scored events before it, and what each was still worth at that moment.
+
+Nothing is computed from today's settings. The stored totals tell by themselves how much of one
+total was left at the next violation, whatever the half-life was then.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from moderation.models import Ban, Violation
+
+ROWS_MAXIMUM = 200
+# Worth less than this, an event is shown as 0.00 and told of in one sum with all earlier ones.
+LEAST_WORTH = 0.005
+
+
+class Contribution(NamedTuple):
+    """A violation, and how much of its score was left when the ban fell."""
+
+    violation: Violation
+    worth: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How a subject came to its ban; total = the sum of all worths and of `earlier`.
+
+    rows: oldest first, without those of score 0; the last one brought the ban about.
+    steps: every violation from the first row on, also those of score 0, oldest first.
+    earlier: what was left of events that are not listed, because they are old, many or purged.
+    """
+
+    crossing: Violation
+    rows: tuple[Contribution, ...]
+    steps: tuple[Violation, ...]
+    earlier: float
+
+    @property
+    def total(self) -> float:
+        return self.crossing.total_after
+
+    @property
+    def has_earlier(self) -> bool:
+        return self.earlier >= LEAST_WORTH
+
+
+def explain(ban: Ban) -> Explanation | None:
+    """The events that led to `ban`; None for a ban by an operator and when they are purged."""
+    crossing = ban.violations.order_by("pk").first()
+    if crossing is None:
+        return None
+    newest = Violation.objects.filter(subject=crossing.subject, pk__lte=crossing.pk)
+    found = list(newest.order_by("-pk")[:ROWS_MAXIMUM])
+    rows, earlier = _worths(sorted(found, key=lambda row: (row.at, row.pk), reverse=True))
+    listed = tuple(row for row in reversed(rows) if row.violation.score)
+    return Explanation(crossing, listed, tuple(row.violation for row in reversed(rows)), earlier)
+
+
+def _worths(newest_first: list[Violation]) -> tuple[list[Contribution], float]:
+    """Each with its worth, newest first, up to those worth nothing; and what came before."""
+    rows: list[Contribution] = []
+    left, later = 1.0, None
+    for violation in newest_first:
+        if later is not None:
+            left *= _kept(violation, later)
+        if left * violation.total_after < LEAST_WORTH:
+            return rows, left * violation.total_after
+        rows.append(Contribution(violation, violation.score * left))
+        later = violation
+    return rows, left * later.total_before if later is not None else 0.0
+
+
+def _kept(earlier: Violation, later: Violation) -> float:
+    """The share of the earlier one's total that was left at the later one: 0 to 1."""
+    if earlier.total_after <= 0:
+        return 0.0
+    return min(1.0, later.total_before / earlier.total_after)
