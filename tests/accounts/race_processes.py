@@ -4,6 +4,7 @@ A round: the referee prepares the database, everybody waits at a barrier, all ac
 referee counts. Run by test_race.py; needs no pytest in the children.
 """
 
+import importlib
 import multiprocessing
 import os
 import threading
@@ -17,11 +18,12 @@ TIMEOUT_SECONDS = 60
 
 @dataclass(frozen=True)
 class Race:
-    """Names of functions in tests.accounts.race_acts: prepare(), act(number), count()."""
+    """Names of functions in the module `acts`: prepare(), act(number), count()."""
 
     prepare: str
     act: str
     count: str
+    acts: str = "tests.accounts.race_acts"
 
 
 def run_race(database_url: str, data_dir: str, race: Race, rounds: int) -> list[Any]:
@@ -68,8 +70,7 @@ def _child(
 
 
 def _runner(place: int, race: Race, rounds: int, barrier: Any, results: Any) -> None:
-    from tests.accounts import race_acts
-
+    race_acts = importlib.import_module(race.acts)
     prepare: Callable[[], None] = getattr(race_acts, race.prepare)
     act: Callable[[int], None] = getattr(race_acts, race.act)
     count: Callable[[], Any] = getattr(race_acts, race.count)

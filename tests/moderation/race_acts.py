@@ -1,0 +1,55 @@
+"""What the processes of a race do. Imported after django.setup()."""
+
+from django.conf import settings
+
+from accounts import audit
+from accounts.models import User
+from moderation.models import Ban, Score, Violation
+from moderation.scoring import NEVER
+from moderation.services.violations import violate
+from tests.accounts.race_acts import empty_house
+
+EACH = 3
+AWAY = "203.0.113.7"
+
+
+def clean_sheet() -> None:
+    """A viewer, two owners, no violation."""
+    empty_house()
+    for model in (Violation, Ban, Score):
+        model.objects.all().delete()
+    for name in ("first", "second"):
+        User.objects.create(email=f"{name}@example.com", role="owner")
+    User.objects.create(email="viewer@example.com", role="viewer")
+
+
+def violate_as_stranger(_place: int) -> None:
+    settings.MODERATION_SCORE_HALF_LIFE = NEVER
+    for _ in range(EACH):
+        violate(type="x", network=AWAY, score=5)
+
+
+def violate_as_viewer(_place: int) -> None:
+    settings.MODERATION_SCORE_HALF_LIFE = NEVER
+    viewer = User.objects.get(email="viewer@example.com")
+    for _ in range(EACH):
+        violate(type="x", user=viewer, network=AWAY, score=5)
+
+
+def violate_as_owners(place: int) -> None:
+    """Both owners cross at the same time."""
+    owner = User.objects.get(email="first@example.com" if place % 2 else "second@example.com")
+    violate(type="x", user=owner, network=AWAY, score=20)
+
+
+def count_bans() -> tuple[int, int, float, bool]:
+    """(bans, violations, total, is the audit log whole)."""
+    total = Score.objects.get().total
+    whole = audit.verify().broken_at is None
+    return Ban.objects.count(), Violation.objects.count(), total, whole
+
+
+def count_banned_owners() -> tuple[int, int, bool]:
+    """(owners that are banned, violations, is the audit log whole)."""
+    banned = Ban.objects.exclude(user=None).values("user").distinct().count()
+    return banned, Violation.objects.count(), audit.verify().broken_at is None

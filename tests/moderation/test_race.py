@@ -1,0 +1,96 @@
+"""Many violations at once, of real processes: each counted, each crossing one ban."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.accounts.race_processes import PROCESSES, THREADS, Race, run_race
+from tests.moderation.race_acts import EACH
+from tests.servers.client import Answer
+from tests.servers.databases import InstanceData
+from tests.servers.fixtures import StartGatehouse
+from tests.servers.race import RaceRequest, Racers
+
+pytestmark = pytest.mark.race
+ROUNDS = 10
+ACTS = "tests.moderation.race_acts"
+CROWD = PROCESSES * THREADS
+
+
+@pytest.mark.parametrize("act", ["violate_as_stranger", "violate_as_viewer"])
+def test_parallel_violations_are_all_counted_and_each_crossing_bans_once(
+    any_database: str, tmp_path: Path, act: str
+) -> None:
+    race = Race("clean_sheet", act, "count_bans", ACTS)
+
+    found = run_race(any_database, str(tmp_path), race, ROUNDS)
+
+    number = CROWD * EACH
+    assert found == [(number * 5 // 20, number, number * 5.0, True)] * ROUNDS
+
+
+def test_owners_who_cross_at_once_are_never_both_banned(any_database: str, tmp_path: Path) -> None:
+    race = Race("clean_sheet", "violate_as_owners", "count_banned_owners", ACTS)
+
+    found = run_race(any_database, str(tmp_path), race, ROUNDS)
+
+    assert found == [(1, CROWD, True)] * ROUNDS
+
+
+WAITING = """
+from moderation.models import Ban, Score, Violation
+result = [
+    Violation.objects.count(),
+    [round(row.total, 1) for row in Score.objects.all()],
+    Ban.objects.count(),
+]
+"""
+
+
+def test_of_32_guesses_at_once_at_two_processes_exactly_seven_are_looked_at(
+    any_data: InstanceData, gatehouse_server: StartGatehouse, racers: Racers
+) -> None:
+    gatehouse = gatehouse_server(any_data, processes=2)
+    token = "c" * 32
+    fields = {"login": "a@example.com", "password": "wrong", "csrfmiddlewaretoken": token}
+    requests = [
+        RaceRequest(url, "POST", "/sign-in", fields, {"gatehouse_csrf": token})
+        for url in gatehouse.urls * 16
+    ]
+
+    answers: list[Answer] = racers.run(requests)
+
+    assert sorted(answer.status for answer in answers) == [401] * 7 + [429] * 25
+    assert all(int(a.headers["retry-after"]) > 0 for a in answers if a.status == 429)
+    # This machine is scored like everybody and banned never.
+    assert any_data.shell(WAITING) == [25, [25.0], 0]
+
+
+def test_behind_a_proxy_a_burst_bans_the_client_at_the_twentieth_violation(
+    any_data: InstanceData, gatehouse_server: StartGatehouse, racers: Racers
+) -> None:
+    gatehouse = gatehouse_server(
+        any_data, processes=2, TRUSTED_PROXIES="127.0.0.0/8", MODERATION_SCORE_HALF_LIFE="0"
+    )
+    token = "c" * 32
+    fields = {"login": "a@example.com", "password": "wrong", "csrfmiddlewaretoken": token}
+    requests = [
+        RaceRequest(
+            url,
+            "POST",
+            "/sign-in",
+            fields,
+            {"gatehouse_csrf": token},
+            {"X-Forwarded-For": "203.0.113.7"},
+        )
+        for url in gatehouse.urls * 16
+    ]
+
+    codes = [answer.status for _round in range(2) for answer in racers.run(requests)]
+
+    assert codes.count(401) == 7
+    violations, totals, bans = any_data.shell(WAITING)
+    assert codes.count(429) == violations == totals[0]
+    # Whoever was past the gate when the ban fell is still counted.
+    assert 20 <= violations < 40
+    assert bans == 1
