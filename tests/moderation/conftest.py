@@ -1,10 +1,12 @@
 """What tests of moderation share."""
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from moderation.models import Ban
 from moderation.scoring import NEVER
@@ -17,6 +19,20 @@ ELSEWHERE = "198.51.100.9"
 def exact_scores(settings) -> None:
     """Totals that stay whole numbers: nothing fades while a test runs."""
     settings.MODERATION_SCORE_HALF_LIFE = NEVER
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """clock(60): it is a minute later, for counters and bans. It stands still in between."""
+    real_now, start = timezone.now, time.time()
+    passed = [0.0]
+    monkeypatch.setattr(time, "time", lambda: start + passed[0])
+    monkeypatch.setattr(timezone, "now", lambda: real_now() + timedelta(seconds=passed[0]))
+
+    def forward(seconds: float) -> None:
+        passed[0] += seconds
+
+    return forward
 
 
 @pytest.fixture

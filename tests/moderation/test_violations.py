@@ -16,7 +16,7 @@ from moderation.models import Ban, Score, Violation
 from moderation.services.violations import purge_moderation, violate
 from tests.moderation.conftest import AWAY, ELSEWHERE
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("exact_scores")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("exact_scores", "clock")]
 Move = Callable[[timedelta], object]
 
 

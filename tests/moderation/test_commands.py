@@ -1,0 +1,180 @@
+"""banuser, unban, listbans: A051, the way in that no ban closes."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from accounts.models import AuditEvent, User
+from moderation.durations import parse_time, time_text
+from moderation.models import Ban
+from moderation.services import bans
+from tests.moderation.conftest import AWAY, ELSEWHERE
+
+pytestmark = pytest.mark.django_db
+MakeBan = Callable[..., Ban]
+
+
+def run(*arguments: str) -> str:
+    out = StringIO()
+    call_command(*arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_banning_a_person_for_a_time(viewer: User) -> None:
+    text = run("banuser", viewer.email, "--duration", "7d", "--reason", "Too loud.")
+
+    row = Ban.objects.get()
+    assert (row.user, row.network, row.reason) == (viewer, "", "Too loud.")
+    assert (row.kind, row.created_by) == ("manual", None)
+    assert row.until == row.created_at + timedelta(days=7)
+    assert text == f"Banned viewer@example.com until {row.until:%Y-%m-%d %H:%M} UTC.\n"
+    event = AuditEvent.objects.get(action="moderation:ban:start")
+    assert (event.channel, event.actor_id, event.target_id) == ("command", None, viewer.pk)
+
+
+def test_a_user_name_serves_as_well_and_the_default_is_the_configured_time(
+    viewer: User, settings
+) -> None:
+    settings.BAN_DURATION = timedelta(hours=5)
+
+    run("banuser", "vera")
+
+    row = Ban.objects.get()
+    assert row.until == row.created_at + timedelta(hours=5)
+
+
+def test_banning_for_ever_asks_first(viewer: User) -> None:
+    with pytest.raises(CommandError, match="Add --yes"):
+        run("banuser", viewer.email, "--permanent")
+    assert Ban.objects.count() == 0
+
+    text = run("banuser", viewer.email, "--permanent", "--yes")
+
+    assert text == "Banned viewer@example.com until it is lifted.\n"
+    assert Ban.objects.get().until is None
+
+
+def test_banning_a_network_and_a_person_as_one_ban(viewer: User) -> None:
+    run("banuser", viewer.email, "--network", AWAY)
+    run("banuser", "--network", "2001:db8::5")
+
+    found = [(row.user, row.network) for row in Ban.objects.order_by("id")]
+    assert found == [(viewer, AWAY), (None, "2001:db8::/64")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Say whom"),
+        (["nobody@example.com"], "No account has the address"),
+        (["viewer@example.com", "--duration", "5"], "write 30m, 2h, 7d"),
+        (["viewer@example.com", "--duration", "0s"], "Choose a time"),
+        (["viewer@example.com", "--duration", "99999w"], "Choose a time"),
+        (["viewer@example.com", "--duration", "999999999w999999999w"], "too long"),
+        (["viewer@example.com", "--duration", "1h", "--permanent"], "not allowed with"),
+        (["--network", "127.0.0.1"], "This network is never banned"),
+        (["--network", "nonsense"], "Write one address"),
+        (["owner@example.com"], "last active owner"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_changes_nothing(
+    viewer: User, owner: User, arguments: list[str], message: str
+) -> None:
+    with pytest.raises(CommandError, match=message):
+        run("banuser", *arguments)
+
+    assert Ban.objects.count() == 0
+
+
+def test_a051_a_banned_owner_is_freed_at_the_command_line(owner: User, make_ban: MakeBan) -> None:
+    make_ban(user=owner, network=AWAY, hours=None)
+
+    text = run("unban", owner.email)
+
+    assert text == f"Lifted the ban of owner@example.com and {AWAY}.\n"
+    assert (bans.ban_of(owner), bans.ban_at(AWAY)) == (None, None)
+
+
+def test_lifting_by_network_and_by_id(viewer: User, make_ban: MakeBan) -> None:
+    make_ban(network=AWAY)
+    make_ban(network="2001:db8::/64")
+    other = make_ban(user=viewer)
+
+    run("unban", "--network", AWAY)
+    run("unban", "--network", "2001:db8::77")
+    run("unban", "--id", str(other.pk))
+
+    assert list(bans.active_bans()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Say whom"),
+        (["viewer@example.com"], "No such ban is in force"),
+        (["--network", "nonsense"], "is no address"),
+        (["--id", "5"], "is no id of a ban"),
+        (["viewer@example.com", "--network", AWAY], "No such ban is in force"),
+    ],
+)
+def test_lifting_nothing_is_said(
+    viewer: User, make_ban: MakeBan, arguments: list[str], message: str
+) -> None:
+    make_ban(network=AWAY)
+
+    with pytest.raises(CommandError, match=message):
+        run("unban", *arguments)
+
+    assert bans.active_bans().count() == 1
+
+
+def test_listing_shows_what_is_in_force(viewer: User, make_ban: MakeBan) -> None:
+    old = make_ban(network=ELSEWHERE, created_at=timezone.now() - timedelta(days=1))
+    network, person = make_ban(network=AWAY, hours=None), make_ban(user=viewer)
+
+    lines = run("listbans").splitlines()
+
+    assert person.until is not None
+    end = f"until {person.until:%Y-%m-%d %H:%M} UTC"
+    assert lines == [
+        f"{person.pk}  active  viewer@example.com  {end}  Too loud.",
+        f"{network.pk}  active  {AWAY}  until it is lifted  Too loud.",
+    ]
+    assert [json.loads(line)["id"] for line in run("listbans", "--json").splitlines()] == [
+        str(person.pk),
+        str(network.pk),
+    ]
+    everything = [json.loads(line) for line in run("listbans", "--all", "--json").splitlines()]
+    assert [row["state"] for row in everything if row["id"] == str(old.pk)] == ["over"]
+
+
+def test_listing_nothing_exits_with_an_error() -> None:
+    with pytest.raises(CommandError, match="There is no ban"):
+        run("listbans")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("2h", 7200), ("1d12h", 129_600), (" 1W ", 604_800), ("1m30s", 90)],
+)
+def test_times_are_read(text: str, seconds: int) -> None:
+    assert parse_time(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "5", "2 h", "h", "-1h", "1.5h", "2h;", "1y"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a time"):
+        parse_time(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (300, "5m"), (90, "1m30s"), (604_800, "7d"), (129_600, "1d12h")],
+)
+def test_times_are_written(seconds: int, text: str) -> None:
+    assert time_text(timedelta(seconds=seconds)) == text

@@ -1,0 +1,238 @@
+"""Nobody gets somebody else locked out or banned: growing waits, known devices, other doors."""
+
+from collections.abc import Callable
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from hypothesis import HealthCheck, given
+from hypothesis import settings as sized
+from hypothesis import strategies as some
+
+from accounts.models import User
+from accounts.services.sessions import end_sessions
+from moderation.models import Ban, Violation
+from tests.accounts.test_doors import by_magic_link, is_in
+from tests.conftest import PASSWORD
+from tests.moderation.conftest import AWAY, ELSEWHERE
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
+FromNetwork = Callable[[str], Client]
+WINDOW, BOUND, BAN_SECONDS = 300, 3600, 7200
+
+
+def guess(client: Client, login: str) -> int:
+    return client.post("/sign-in", {"login": login, "password": "wrong"}).status_code
+
+
+def right(client: Client, user: User) -> int:
+    return client.post("/sign-in", {"login": user.email, "password": PASSWORD}).status_code
+
+
+def wait_of(client: Client, login: str) -> int:
+    answer = client.post("/sign-in", {"login": login, "password": "wrong"})
+    assert answer.status_code == 429
+    return int(answer.headers["Retry-After"])
+
+
+def test_the_wait_doubles_each_time_and_ends_at_the_bound(
+    settings, from_network: FromNetwork, clock: Callable[[float], None]
+) -> None:
+    settings.VIOLATION_SCORES = {"login": 0}
+    client = from_network(AWAY)
+    waits = []
+
+    for _ in range(8):
+        codes = [guess(client, "a@example.com") for _ in range(7)]
+        assert codes == [401] * 7
+        waits.append(wait_of(client, "a@example.com"))
+        clock(waits[-1] + 1)
+
+    assert 0 < waits[0] <= WINDOW
+    assert waits[1:] == [2 * WINDOW, 4 * WINDOW, 8 * WINDOW, BOUND, BOUND, BOUND, BOUND]
+
+
+def test_after_a_long_quiet_the_wait_is_short_again(
+    settings, from_network: FromNetwork, clock: Callable[[float], None]
+) -> None:
+    settings.VIOLATION_SCORES = {"login": 0}
+    client = from_network(AWAY)
+    for _ in range(3):
+        for _ in range(7):
+            guess(client, "a@example.com")
+        clock(wait_of(client, "a@example.com") + 1)
+
+    clock(2 * BOUND + WINDOW + 1)
+    for _ in range(7):
+        guess(client, "a@example.com")
+
+    assert wait_of(client, "a@example.com") <= WINDOW
+
+
+def test_a033_the_right_password_during_the_wait_gets_the_same_answer(
+    viewer: User, from_network: FromNetwork
+) -> None:
+    client = from_network(AWAY)
+    for _ in range(8):
+        guess(client, viewer.email)
+
+    assert right(client, viewer) == 429
+    assert not is_in(client)
+
+
+def test_guesses_from_elsewhere_do_not_delay_the_person(
+    viewer: User, from_network: FromNetwork
+) -> None:
+    attacker = from_network(AWAY)
+    for _ in range(40):
+        guess(attacker, viewer.email)
+
+    assert right(from_network(ELSEWHERE), viewer) == 302
+
+
+def test_a043_one_account_guessed_at_from_a_thousand_networks_has_one_budget(
+    viewer: User, from_network: FromNetwork
+) -> None:
+    codes = [guess(from_network(f"198.18.{n // 250}.{n % 250}"), viewer.email) for n in range(200)]
+
+    assert codes == [401] * 70 + [429] * 130
+
+
+def test_who_only_comes_too_late_for_that_budget_is_not_scored(
+    viewer: User, from_network: FromNetwork
+) -> None:
+    for n in range(70):
+        guess(from_network(f"198.18.0.{n}"), viewer.email)
+
+    assert right(from_network(ELSEWHERE), viewer) == 429
+
+    assert Violation.objects.count() == 0
+
+
+def test_a_known_device_stays_open_whatever_happens_around_it(
+    viewer: User, from_network: FromNetwork
+) -> None:
+    device = from_network(AWAY)
+    assert right(device, viewer) == 302
+    device.post("/sign-out")
+    neighbour = from_network(AWAY)
+    for _ in range(20):
+        guess(neighbour, viewer.email)
+    for n in range(100):
+        guess(from_network(f"198.18.0.{n}"), viewer.email)
+
+    assert right(neighbour, viewer) == 429
+    assert right(device, viewer) == 302
+
+
+def test_a_known_device_has_a_limit_of_its_own(viewer: User, from_network: FromNetwork) -> None:
+    device = from_network(AWAY)
+    right(device, viewer)
+
+    assert [guess(device, viewer.email) for _ in range(9)] == [401] * 7 + [429] * 2
+
+
+def test_a_known_device_is_a_stranger_to_other_accounts(
+    viewer: User, editor: User, from_network: FromNetwork
+) -> None:
+    device, neighbour = from_network(AWAY), from_network(AWAY)
+    right(device, viewer)
+    for _ in range(8):
+        guess(neighbour, editor.email)
+
+    assert right(device, editor) == 429
+
+
+def test_ending_all_sessions_makes_every_device_a_stranger(
+    viewer: User, from_network: FromNetwork
+) -> None:
+    device, neighbour = from_network(AWAY), from_network(AWAY)
+    right(device, viewer)
+    end_sessions(actor=viewer, user=viewer)
+    for _ in range(8):
+        guess(neighbour, viewer.email)
+
+    assert right(device, viewer) == 429
+
+
+@pytest.mark.parametrize("forged", ["", "x", "W10:1:x", "a" * 5000])
+def test_a_forged_cookie_makes_no_known_device(
+    viewer: User, from_network: FromNetwork, settings, forged: str
+) -> None:
+    client = from_network(AWAY)
+    for _ in range(8):
+        guess(client, viewer.email)
+
+    client.cookies[settings.DEVICE_COOKIE_NAME] = forged
+
+    assert right(client, viewer) == 429
+
+
+def test_the_cookie_names_nobody_and_scripts_cannot_read_it(
+    viewer: User, from_network: FromNetwork, settings
+) -> None:
+    client = from_network(AWAY)
+    right(client, viewer)
+
+    cookie = client.cookies[settings.DEVICE_COOKIE_NAME]
+
+    assert cookie["httponly"] is True
+    assert cookie["samesite"] == "Lax"
+    assert viewer.email not in cookie.value
+
+
+def test_a_sign_in_link_opens_while_passwords_wait(viewer: User, from_network: FromNetwork) -> None:
+    client = from_network(AWAY)
+    for _ in range(10):
+        guess(client, viewer.email)
+
+    by_magic_link(viewer)(client)
+
+    assert is_in(client)
+
+
+NETWORKS = ["203.0.113.7", "203.0.113.8", "198.51.100.9"]
+steps = some.lists(
+    some.tuples(
+        some.sampled_from(NETWORKS),
+        some.sampled_from(["password", "link", "reset"]),
+        some.sampled_from([0, 1, 60, 301, 4000]),
+    ),
+    min_size=5,
+    max_size=15,
+)
+
+
+@given(steps)
+@sized(
+    max_examples=10,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_no_sequence_of_an_attackers_requests_shuts_the_victim_out(
+    viewer: User,
+    from_network: FromNetwork,
+    clock: Callable[[float], None],
+    attack: list[tuple[str, str, int]],
+) -> None:
+    """From his own device he is in at once; from a new one, after the bound at the latest."""
+    cache.clear()
+    Ban.objects.all().delete()
+    device = from_network("192.0.2.1")
+    assert right(device, viewer) == 302
+
+    for network, door, pause in attack:
+        client = from_network(network)
+        for _ in range(8):
+            if door == "password":
+                guess(client, viewer.email)
+            elif door == "link":
+                client.post("/magic-link", {"email": viewer.email})
+            else:
+                client.post("/password/forgot", {"email": viewer.email})
+        clock(pause)
+
+    assert right(device, viewer) == 302
+    assert not Ban.objects.filter(user=viewer).exists()
+    clock(max(BOUND, BAN_SECONDS) + 1)
+    assert right(from_network(NETWORKS[0]), viewer) == 302
