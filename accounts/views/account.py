@@ -10,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts import devices
 from accounts.browser import device_name
 from accounts.errors import BadCredentials, LastOwner, RecordInvalid, TokenInvalid
 from accounts.forms import (
@@ -21,6 +22,7 @@ from accounts.forms import (
     ProfileForm,
 )
 from accounts.limits import count_try
+from accounts.models import User
 from accounts.services import sessions, verification
 from accounts.services.passwords import change_own_password
 from accounts.services.privacy import delete_own_account, export_own_data
@@ -85,8 +87,15 @@ def end_other_sessions(request: HttpRequest) -> HttpResponse:
     """Sign out everywhere but here."""
     user = person(request)
     sessions.end_sessions(actor=user, user=user)
+    return _stay(request, user, "sessions-ended")
+
+
+def _stay(request: HttpRequest, user: User, notice: str) -> HttpResponse:
+    """All devices have just been signed out and forgotten: this one comes back."""
     sessions.sign_in(request, user)
-    return redirect_with_notice("accounts:profile", "sessions-ended")
+    response = redirect_with_notice("accounts:profile", notice)
+    devices.remember(request, response, user)
+    return response
 
 
 @login_required
@@ -103,8 +112,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
                 current=form.cleaned_data.get("current_password", ""),
                 new=form.cleaned_data["password"],
             )
-            sessions.sign_in(request, user)
-            return redirect_with_notice("accounts:profile", "password-changed")
+            return _stay(request, user, "password-changed")
         except BadCredentials as error:
             form.add_error("current_password", error.message)
         except RecordInvalid as error:

@@ -155,6 +155,18 @@ def test_ending_all_sessions_makes_every_device_a_stranger(
     assert right(device, viewer) == 429
 
 
+def test_the_device_that_ends_all_sessions_stays_known(
+    viewer: User, from_network: FromNetwork
+) -> None:
+    device, neighbour = from_network(AWAY), from_network(AWAY)
+    right(device, viewer)
+    device.post("/account/sessions/end")
+    for _ in range(8):
+        guess(neighbour, viewer.email)
+
+    assert right(device, viewer) == 302
+
+
 @pytest.mark.parametrize("forged", ["", "x", "W10:1:x", "a" * 5000])
 def test_a_forged_cookie_makes_no_known_device(
     viewer: User, from_network: FromNetwork, settings, forged: str

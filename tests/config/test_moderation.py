@@ -1,0 +1,71 @@
+"""A045: settings of moderation that make no sense refuse the start, with name, fault and fix."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from config.env import Environment, SettingsError
+
+Load = Callable[..., Environment]
+
+
+def test_the_defaults_are_librechats(load_env: Load) -> None:
+    env = load_env()
+
+    assert (env["BAN_VIOLATIONS"], env["BAN_INTERVAL"]) == (True, 20)
+    assert env["BAN_DURATION"] == timedelta(hours=2)
+    assert env["MODERATION_SCORE_HALF_LIFE"] == timedelta(hours=24)
+    assert env["NON_BROWSER_VIOLATION_SCORE"] == 20
+    assert env["LOGIN_VIOLATION_SCORE"] == env["MESSAGE_VIOLATION_SCORE"] == 1
+    assert (env["LIMIT_MESSAGE_IP"], env["LIMIT_MESSAGE_USER"]) == (True, False)
+    assert (env["MESSAGE_IP_MAX"], env["MESSAGE_IP_WINDOW"]) == (40, timedelta(minutes=1))
+    assert (env["LIMIT_CONCURRENT_MESSAGES"], env["CONCURRENT_MESSAGE_MAX"]) == (True, 2)
+
+
+def test_librechats_own_notation_is_understood(load_env: Load) -> None:
+    env = load_env(BAN_DURATION="1000 * 60 * 60 * 3", MESSAGE_USER_WINDOW="2")
+
+    assert env["BAN_DURATION"] == timedelta(hours=3)
+    assert env["MESSAGE_USER_WINDOW"] == timedelta(minutes=2)
+
+
+def test_a_half_life_of_zero_means_never(load_env: Load) -> None:
+    assert load_env(MODERATION_SCORE_HALF_LIFE="0")["MODERATION_SCORE_HALF_LIFE"] == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BAN_INTERVAL", "0"),
+        ("BAN_INTERVAL", "-20"),
+        ("BAN_INTERVAL", "many"),
+        ("BAN_INTERVAL", "nan"),
+        ("BAN_DURATION", "0"),
+        ("BAN_DURATION", "-1"),
+        ("BAN_DURATION", "soon"),
+        ("MODERATION_SCORE_HALF_LIFE", "-1h"),
+        ("LOGIN_VIOLATION_SCORE", "-1"),
+        ("NON_BROWSER_VIOLATION_SCORE", "1e3"),
+        ("MESSAGE_VIOLATION_SCORE", "one"),
+        ("MESSAGE_IP_MAX", "0"),
+        ("MESSAGE_USER_WINDOW", "0"),
+        ("CONCURRENT_MESSAGE_MAX", "0"),
+        ("LOGIN_DELAY_MAX", "1s"),
+        ("MODERATION_RETENTION", "1h"),
+        ("MODERATION_ALLOWED_NETWORKS", "0.0.0.0/0"),
+        ("MODERATION_ALLOWED_NETWORKS", "office"),
+    ],
+)
+def test_a_value_that_makes_no_sense_stops_the_start(load_env: Load, name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_env(**{name: value})
+
+    assert [problem.name for problem in refused.value.problems] == [name]
+    assert all(problem.fix for problem in refused.value.problems)
+
+
+def test_switching_bans_off_is_warned_of(load_env: Load) -> None:
+    env = load_env(BAN_VIOLATIONS="false")
+
+    assert [problem.name for problem in env.problems] == ["BAN_VIOLATIONS"]
