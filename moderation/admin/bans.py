@@ -32,6 +32,7 @@ from moderation.admin.labels import (
     STATES,
     ban_link,
     end_of,
+    name_of,
     points,
     state_badge,
     type_label,
@@ -83,12 +84,11 @@ class BanAdmin(ActingAdmin):
     """Who is or was banned, why and until when. The page of one ban explains it."""
 
     title = gettext_lazy("Bans")
-    list_display = ("who", "state_cell", "kind_name", "reason_text", "since", "end")
+    list_display = ("since", "who", "state_cell", "kind_name", "reason_text", "end")
     list_filter = (BanStateFilter, BanKindFilter, BanSinceFilter)
     # Not looked up as fields: get_search_results() decides; Django shows the box for it.
     search_fields = ("network",)
     search_help_text = SEARCH_HELP
-    list_display_links = ("state_cell",)
     actions = ("lift_chosen",)
     facts: ClassVar[tuple[str, ...]] = (
         "person",
@@ -282,8 +282,11 @@ def _page_context(actor: User, row: Ban) -> dict[str, Any]:
     """What the page of one ban shows below its facts."""
     found = explain(row)
     is_active = row.state(timezone.now()) == "active"
-    others = Ban.objects.active(timezone.now()).exclude(pk=row.pk).filter(_same(row))
+    others = (
+        Ban.objects.active(timezone.now()).exclude(pk=row.pk).filter(_same(row)).order_by("-pk")
+    )
     return {
+        "subtitle": name_of(row),
         "may_lift": is_active and (row.user is None or actor.can_manage(row.user)),
         "is_automatic": row.kind == Ban.Kind.AUTOMATIC,
         "explanation": found,
@@ -292,7 +295,7 @@ def _page_context(actor: User, row: Ban) -> dict[str, Any]:
         "total": points(found.total) if found else "",
         "curve": _curve(found) if found else None,
         "others": [
-            (ban_link(other, whom(other.user, other.network)), end_of(other))
+            (ban_link(other, name_of(other)), end_of(other))
             for other in others.select_related("user")[:10]
         ],
     }

@@ -56,6 +56,12 @@ def whom(user: User | None, network: str) -> str | SafeString:
     return format_html('{} <span class="quiet">{}</span>', person, network)
 
 
+def name_of(ban: Ban) -> str:
+    """Whom or what a ban is about, in plain text."""
+    email = ban.user.email if ban.user else ""
+    return " · ".join(filter(None, (email, ban.network)))
+
+
 def state_badge(ban: Ban) -> SafeString:
     """In force, lifted or over."""
     return badge(*STATES[ban.state(timezone.now())])

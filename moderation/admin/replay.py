@@ -34,18 +34,22 @@ class ReplayForm(forms.Form):
     """The values to try; the fields of scores are made from the types that are stored."""
 
     days = forms.IntegerField(
-        label=gettext_lazy("Days to replay"), min_value=1, max_value=DAYS_MAXIMUM
+        label=gettext_lazy("Days to replay"),
+        min_value=1,
+        max_value=DAYS_MAXIMUM,
+        help_text=gettext_lazy("The last 1 to 90 days."),
     )
     interval = forms.FloatField(
-        label=gettext_lazy("Total at which a ban falls (BAN_INTERVAL)"),
+        label=gettext_lazy("Points for a ban"),
         min_value=0.01,
         max_value=MAXIMUM,
+        help_text=gettext_lazy("BAN_INTERVAL: with 20, a ban falls at 20, 40, 60."),
     )
     half_life = forms.FloatField(
-        label=gettext_lazy("Half-life in hours (MODERATION_SCORE_HALF_LIFE)"),
+        label=gettext_lazy("Half-life in hours"),
         min_value=0,
         max_value=HOURS_MAXIMUM,
-        help_text=gettext_lazy("0: scores never fade."),
+        help_text=gettext_lazy("MODERATION_SCORE_HALF_LIFE. 0: scores never fade."),
     )
 
     def __init__(self, *args: Any, types: list[str], **options: Any) -> None:

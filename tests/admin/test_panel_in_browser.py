@@ -20,6 +20,8 @@ PEOPLE, MAIL, AUDIT = (
 )
 INVITATIONS = "/admin/accounts/invitation/"
 SESSIONS, LINKS = "/admin/accounts/browsersession/", "/admin/magiclinks/loginlink/"
+BANS, VIOLATIONS = "/admin/moderation/ban/", "/admin/moderation/violation/"
+REPLAY = f"{BANS}replay/?days=30&interval=10&half_life=24"
 # What the pages show: people in all states, mails in two, links, and a long address.
 SEED = f"""
 from datetime import timedelta
@@ -29,6 +31,8 @@ from accounts.models import OutboxMail, User
 from accounts.services import users
 from accounts.services.invitations import invite
 from magiclinks.services import issue_link
+from moderation.services.bans import ban
+from moderation.services.violations import violate
 User.objects.update(is_claimed=True, is_active=False)
 owner = users.create_user(
     actor=SYSTEM, email="owner@example.com", role="owner", name="Olga Owner",
@@ -44,6 +48,11 @@ for status, error in (("dead", "550 no such mailbox"), ("waiting", ""), ("sent",
         user=person, recipient=long, kind="magic-link", subject="Your sign-in link",
         status=status, last_error=error, attempts=3, sealed_body="x",
     )
+for score in (1, 7.5, 12):
+    violate(type="login", user=person, network="203.0.113.7", score=score, limit="7 in 5m")
+violate(type="upload", network="198.51.100.9", detail={{"room": "blue"}})
+ban(actor=owner, network="203.0.113.7", duration=None, reason="A flood.")
+ban(actor=owner, user=person, duration=None, reason="Rude.")
 result = str(person.pk)
 """
 
@@ -135,6 +144,14 @@ PAGES: dict[str, Callable[[Panel], None]] = {
     "session": lambda panel: panel.open_first(SESSIONS),
     "links": lambda panel: panel.open(LINKS),
     "link-detail": lambda panel: panel.open_first(LINKS),
+    "violations": lambda panel: panel.open(VIOLATIONS),
+    "violation": lambda panel: panel.open_first(VIOLATIONS),
+    "bans": lambda panel: panel.open(BANS),
+    "ban": lambda panel: panel.open_first(f"{BANS}?kind=manual"),
+    "explained": lambda panel: panel.open_first(f"{BANS}?kind=automatic"),
+    "to-ban": lambda panel: panel.open(f"{BANS}add/"),
+    "what-if": lambda panel: panel.open(REPLAY),
+    "ban-people": lambda panel: panel.choose(f"{PEOPLE}?role=viewer", "ban_people"),
 }
 LOOKS = [(1280, "light"), (390, "dark")]
 

@@ -250,9 +250,15 @@ def test_other_bans_in_force_of_the_same_network_are_named(panel: Client, viewer
     banned(network="203.0.113.7", since=now - DAY)
     banned(network="198.51.100.9", since=now)
 
-    others = panel.get(page_of(ban)).context["others"]
+    mine = banned(user=viewer, since=now)
 
-    assert [page_of(other) in link for link, _end in others] == [True]
+    answer = panel.get(page_of(ban))
+
+    assert [link for link, _end in answer.context["others"]] == [
+        f'<a href="{page_of(mine)}">viewer@example.com</a>',
+        f'<a href="{page_of(other)}">203.0.113.7</a>',
+    ]
+    assert answer.context["subtitle"] == "viewer@example.com · 203.0.113.7"
 
 
 def test_a_button_lifts_a_ban(panel: Client, owner: User, viewer: User) -> None:
