@@ -1,10 +1,9 @@
 """Moderation on the dashboard: how many bans are in force, and violations by day and type."""
 
 from collections import Counter
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 
-from django.db.models import Count
-from django.db.models.functions import TruncDate
+from django.db.models import Count, QuerySet, Value
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -29,7 +28,7 @@ def cards() -> list[Card]:
 
 def charts(days: tuple[date, ...]) -> list[Chart]:
     """Violations of the most frequent types by day (UTC), and of all others together."""
-    counts = _counts(datetime.combine(days[0], time.min, tzinfo=UTC))
+    counts = _counts(days)
     totals = Counter({kind: sum(by.values()) for kind, by in counts.items()})
     first = [kind for kind, _total in sorted(totals.items(), key=lambda one: (-one[1], one[0]))]
     series = [
@@ -45,13 +44,24 @@ def charts(days: tuple[date, ...]) -> list[Chart]:
     return [Chart("violations", _("Violations"), days, tuple(series))]
 
 
-def _counts(since: datetime) -> dict[str, Counter[date]]:
-    """Counts by type and day."""
-    rows = Violation.objects.filter(at__gte=since).annotate(day=TruncDate("at", tzinfo=UTC))
+def _counts(days: tuple[date, ...]) -> dict[str, Counter[date]]:
+    """Counts by type and day: one query of a piece for each day.
+
+    The pieces keep to the index of the time. To ask each row for its day took ten times as long.
+    """
+    first, *others = (_of_day(number, day) for number, day in enumerate(days))
     counts: dict[str, Counter[date]] = {}
-    for row in rows.values("type", "day").annotate(number=Count("pk")).order_by():
-        counts.setdefault(row["type"], Counter())[row["day"]] = row["number"]
+    for kind, number, count in first.union(*others, all=True):
+        counts.setdefault(kind, Counter())[days[number]] = count
     return counts
+
+
+def _of_day(number: int, day: date) -> "QuerySet[Violation, tuple[str, int, int]]":
+    """(type, number, count) for each type of one day (UTC)."""
+    start = datetime.combine(day, time.min, tzinfo=UTC)
+    rows = Violation.objects.filter(at__gte=start, at__lt=start + timedelta(days=1))
+    grouped = rows.order_by().values("type").annotate(day=Value(number), count=Count("pk"))
+    return grouped.values_list("type", "day", "count")
 
 
 add_part("moderation", Part(cards, charts))
