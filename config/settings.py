@@ -7,7 +7,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
-from config.env import database_settings, load, mail_settings
+from config.env import database_settings, foreign_public_key, load, mail_settings
 from config.logs import logging_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -206,6 +206,16 @@ MAIL_TRANSPORT = "config.mail.transport"
 API_RECORD_INVALID_STATUS = ENV["API_RECORD_INVALID_STATUS"]
 REQUIRE_API_KEY_AND_TOKEN = ENV["REQUIRE_API_KEY_AND_TOKEN"]
 REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None, "DEFAULT_VERSIONING_CLASS": None}
+
+# Tokens of other issuers
+AUTH_BACKEND = ENV["AUTH_BACKEND"]
+AUTH_JWT_ISSUER = tuple(ENV["AUTH_JWT_ISSUER"])
+AUTH_JWT_AUDIENCE = tuple(ENV["AUTH_JWT_AUDIENCE"])
+AUTH_JWT_ALGORITHM = tuple(ENV["AUTH_JWT_ALGORITHM"])
+AUTH_JWT_PUBLIC_KEY = foreign_public_key(ENV)  # PEM, or nothing
+AUTH_JWT_JWKS_URL = ENV["AUTH_JWT_JWKS_URL"] or ""
+AUTH_JWT_LEEWAY: timedelta = ENV["AUTH_JWT_LEEWAY"]
+AUTH_JWT_REGISTRATION = ENV["AUTH_JWT_REGISTRATION"]
 
 # Headers. `default-src 'none'` and a list of what the pages really use (ASVS 3.4.3).
 SECURE_CSP = {

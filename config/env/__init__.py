@@ -4,6 +4,7 @@ Nothing here imports Django, so that a wrong setting is reported before anything
 """
 
 from config.env.databases import database_settings
+from config.env.foreign import foreign_public_key
 from config.env.load import Environment, load
 from config.env.mailing import MailSettings, mail_settings
 from config.env.problems import Problem, SettingsError
@@ -14,6 +15,7 @@ __all__ = [
     "Problem",
     "SettingsError",
     "database_settings",
+    "foreign_public_key",
     "load",
     "mail_settings",
 ]

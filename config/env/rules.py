@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from config.env.foreign import foreign_tokens, foreign_tokens_off
 from config.env.problems import Problem
 
 Values = Mapping[str, Any]
@@ -131,6 +132,7 @@ ERRORS: tuple[Rule, ...] = (
     smtp_without_sender,
     smtp_half_signed_in,
     session_ends_before_it_idles,
+    foreign_tokens,
 )
 WARNINGS: tuple[Rule, ...] = (
     two_ways_to_trust_proxies,
@@ -141,6 +143,7 @@ WARNINGS: tuple[Rule, ...] = (
     insecure_first_password,
     mail_in_clear,
     mail_settings_without_server,
+    foreign_tokens_off,
 )
 
 

@@ -28,10 +28,7 @@ LATER = (
     LaterGroup(
         "tokens of other issuers",
         "Reflector",
-        _names(
-            "AUTH_BACKEND AUTH_JWT_PUBLIC_KEY AUTH_JWT_AUDIENCE AUTH_JWT_ALGORITHM "
-            "CORS_ALLOW_CREDENTIALS FEATURE_REQUIRE_LOGIN"
-        ),
+        _names("CORS_ALLOW_CREDENTIALS FEATURE_REQUIRE_LOGIN"),
     ),
     LaterGroup(
         "sign-in without accounts",
@@ -72,10 +69,7 @@ LATER = (
     LaterGroup(
         "sign-in through Authentik",
         "Reflector",
-        _names(
-            "AUTHENTIK_ISSUER AUTHENTIK_REFRESH_TOKEN_URL AUTHENTIK_CLIENT_ID "
-            "AUTHENTIK_CLIENT_SECRET"
-        ),
+        _names("AUTHENTIK_REFRESH_TOKEN_URL AUTHENTIK_CLIENT_ID AUTHENTIK_CLIENT_SECRET"),
     ),
     LaterGroup(
         "sign-in through the providers of a list",
