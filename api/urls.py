@@ -5,7 +5,7 @@ The middleware cuts the slash off before it looks here.
 
 from django.urls import path
 
-from api.views import audit, invitations, links, me, users
+from api.views import audit, invitations, links, me, reference, users
 
 app_name = "api"
 urlpatterns = [
@@ -26,4 +26,6 @@ urlpatterns = [
         name="invitation",
     ),
     path("audit-events", audit.AuditEventsView.as_view(), name="audit-events"),
+    path("schema", reference.SchemaView.as_view(), name="schema"),
+    path("docs", reference.ReferenceView.as_view(), name="docs"),
 ]

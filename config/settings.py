@@ -9,6 +9,7 @@ from pathlib import Path
 
 from config.env import database_settings, foreign_public_key, load, mail_settings
 from config.logs import logging_settings
+from config.openapi import SPECTACULAR
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = load(os.environ, BASE_DIR / ".env")
@@ -205,7 +206,12 @@ MAIL_TRANSPORT = "config.mail.transport"
 # API
 API_RECORD_INVALID_STATUS = ENV["API_RECORD_INVALID_STATUS"]
 REQUIRE_API_KEY_AND_TOKEN = ENV["REQUIRE_API_KEY_AND_TOKEN"]
-REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None, "DEFAULT_VERSIONING_CLASS": None}
+REST_FRAMEWORK = {
+    "UNAUTHENTICATED_USER": None,
+    "DEFAULT_VERSIONING_CLASS": None,
+    "DEFAULT_SCHEMA_CLASS": "api.schema.AutoSchema",
+}
+SPECTACULAR_SETTINGS = SPECTACULAR
 
 # Tokens of other issuers
 AUTH_BACKEND = ENV["AUTH_BACKEND"]

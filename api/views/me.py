@@ -74,12 +74,17 @@ class MeView(ApiView):
         "DELETE": Need(Scope.WRITE),
     }
 
-    @extend_schema(summary="Read your account", responses=UserRecord)
+    @extend_schema(operation_id="get_me", summary="Read your account", responses=UserRecord)
     def get(self, request: Request) -> Response:
         """Who am I, and what may I?"""
         return Response(user_record(self.access.user))
 
-    @extend_schema(summary="Change your account", request=OwnProfileChange, responses=UserRecord)
+    @extend_schema(
+        operation_id="change_me",
+        summary="Change your account",
+        request=OwnProfileChange,
+        responses=UserRecord,
+    )
     def patch(self, request: Request) -> Response:
         """Change the own name and user name. Address and password have pages of their own.
 
@@ -92,7 +97,12 @@ class MeView(ApiView):
             user = edit_profile(actor=user, user=user, profile=profile)
         return Response(user_record(user))
 
-    @extend_schema(summary="Delete your account", request=OwnDeletion, responses={204: None})
+    @extend_schema(
+        operation_id="delete_me",
+        summary="Delete your account",
+        request=OwnDeletion,
+        responses={204: None},
+    )
     def delete(self, request: Request) -> Response:
         """Remove the own account for good, with all that belongs to it.
 
@@ -115,7 +125,11 @@ class OwnSessionsView(ApiView):
 
     needs = {"GET": Need(Scope.READ)}
 
-    @extend_schema(summary="List your sign-ins", responses=page_of(SessionRecord))
+    @extend_schema(
+        operation_id="list_my_sessions",
+        summary="List your sign-ins",
+        responses=page_of(SessionRecord),
+    )
     def get(self, request: Request) -> Response:
         """Browsers and programs that are signed in, last seen first, at most 200 of each."""
         rows = sessions.own_sessions(self.access.user)
@@ -127,7 +141,12 @@ class OwnSessionView(ApiView):
 
     needs = {"DELETE": Need(Scope.WRITE)}
 
-    @extend_schema(summary="End one of your sign-ins", request=None, responses={204: None})
+    @extend_schema(
+        operation_id="end_my_session",
+        summary="End one of your sign-ins",
+        request=None,
+        responses={204: None},
+    )
     def delete(self, request: Request, session_id: uuid.UUID) -> Response:
         """Sign one of the own browsers or programs out, at once."""
         sessions.end_own_session(self.access.user, session_id)
@@ -139,7 +158,7 @@ class OwnExportView(ApiView):
 
     needs = {"GET": Need(Scope.READ)}
 
-    @extend_schema(summary="Export your data", responses=Export)
+    @extend_schema(operation_id="export_my_data", summary="Export your data", responses=Export)
     def get(self, request: Request) -> Response:
         """Everything that is stored about the caller, without secrets."""
         return Response(export_own_data(self.access.user))
