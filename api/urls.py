@@ -5,7 +5,7 @@ The middleware cuts the slash off before it looks here.
 
 from django.urls import path
 
-from api.views import audit, invitations, links, me, reference, users
+from api.views import apikeys, audit, invitations, links, me, reference, users
 
 app_name = "api"
 urlpatterns = [
@@ -14,6 +14,9 @@ urlpatterns = [
     path("me/sessions/<uuid:session_id>", me.OwnSessionView.as_view(), name="own-session"),
     path("me/export", me.OwnExportView.as_view(), name="own-export"),
     path("auth/magic-link", links.MagicLinkView.as_view(), name="ask-magic-link"),
+    path("api-keys", apikeys.KeysView.as_view(), name="api-keys"),
+    path("api-keys/<str:key_id>", apikeys.KeyView.as_view(), name="api-key"),
+    path("api-keys/<str:key_id>/rotate", apikeys.KeyRotationView.as_view(), name="rotate-api-key"),
     path("users", users.UsersView.as_view(), name="users"),
     path("users/<uuid:user_id>", users.UserView.as_view(), name="user"),
     path("users/<uuid:user_id>/magic-link", users.UserLinkView.as_view(), name="user-magic-link"),

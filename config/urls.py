@@ -27,6 +27,7 @@ urlpatterns = [
     path("language", set_language, name="set_language"),
     path("admin/", site.urls),
     path("api/v1/", include("api.urls")),
+    path("account/keys", include("api.page_urls")),
     path("", include("magiclinks.urls")),
     path("", include("accounts.urls")),
 ]

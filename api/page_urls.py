@@ -1,0 +1,12 @@
+"""The page of one's own API keys, below /account/keys."""
+
+from django.urls import path
+
+from api.views import keypages
+
+app_name = "apikeys"
+urlpatterns = [
+    path("", keypages.own_keys, name="list"),
+    path("/<str:key_id>/rotate", keypages.rotate, name="rotate"),
+    path("/<str:key_id>/revoke", keypages.revoke, name="revoke"),
+]
