@@ -218,6 +218,19 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = SPECTACULAR
 
+# Tokens
+SESSION_EXPIRY: timedelta = ENV["SESSION_EXPIRY"]
+REFRESH_TOKEN_EXPIRY: timedelta = ENV["REFRESH_TOKEN_EXPIRY"]
+JWT_AUDIENCE = ENV["JWT_AUDIENCE"]
+JWT_ALGORITHM = ENV["JWT_ALGORITHM"]
+JWT_KEY_MAX_AGE: timedelta = ENV["JWT_KEY_MAX_AGE"]
+JWT_KEY_PUBLISH_AHEAD: timedelta = ENV["JWT_KEY_PUBLISH_AHEAD"]
+JWT_SECRET = ENV["JWT_SECRET"] or ""  # with one, access tokens are HS256
+JWT_REFRESH_SECRET = ENV["JWT_REFRESH_SECRET"] or ""
+REFRESH_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_refresh"
+# Second factors of upper rooms: dotted names of objects, see accounts/factors.py.
+SECOND_FACTORS: list[str] = []
+
 # Tokens of other issuers
 AUTH_BACKEND = ENV["AUTH_BACKEND"]
 AUTH_JWT_ISSUER = tuple(ENV["AUTH_JWT_ISSUER"])

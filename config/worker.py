@@ -22,6 +22,7 @@ from accounts.models import AccountToken, AddressRequest
 from accounts.services import invitations, passwords, signup
 from accounts.sessions import SessionStore
 from accounts.signals import address_requested, mail_queued
+from api.services import families, signing
 from config import cache
 from magiclinks import services as links
 
@@ -53,7 +54,10 @@ def run_jobs_once(jobs: Collection[Job] = JOBS) -> int:
 
 
 def purge() -> None:
-    """Delete what nothing needs any more: ended sessions and counters, old links and mails."""
+    """Delete what nothing needs any more: ended sessions and counters, old links and mails.
+
+    Signing keys that are old enough get their successor here, too: no key is urgent.
+    """
     before = timezone.now() - KEEP
     SessionStore.clear_expired()
     cache.purge_expired()
@@ -61,6 +65,9 @@ def purge() -> None:
     invitations.purge_invitations(before)
     links.purge_links(before)
     outbox.purge_mails(before)
+    families.purge_families(before)
+    signing.purge_keys(before)
+    signing.rotate_when_due()
 
 
 class Worker:

@@ -10,6 +10,11 @@ from urllib.parse import urlsplit
 
 from config.env.foreign import foreign_tokens, foreign_tokens_off
 from config.env.problems import Problem
+from config.env.sections.tokens import (
+    algorithm_without_effect,
+    half_of_two_secrets,
+    one_secret_twice,
+)
 
 Values = Mapping[str, Any]
 Rule = Callable[[Values], Iterator[Problem]]
@@ -133,6 +138,8 @@ ERRORS: tuple[Rule, ...] = (
     smtp_half_signed_in,
     session_ends_before_it_idles,
     foreign_tokens,
+    half_of_two_secrets,
+    one_secret_twice,
 )
 WARNINGS: tuple[Rule, ...] = (
     two_ways_to_trust_proxies,
@@ -144,6 +151,7 @@ WARNINGS: tuple[Rule, ...] = (
     mail_in_clear,
     mail_settings_without_server,
     foreign_tokens_off,
+    algorithm_without_effect,
 )
 
 

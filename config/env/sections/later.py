@@ -21,11 +21,6 @@ def _names(text: str) -> tuple[str, ...]:
 
 LATER = (
     LaterGroup(
-        "tokens for the API",
-        "LibreChat",
-        _names("JWT_SECRET JWT_REFRESH_SECRET SESSION_EXPIRY REFRESH_TOKEN_EXPIRY"),
-    ),
-    LaterGroup(
         "tokens of other issuers",
         "Reflector",
         _names("CORS_ALLOW_CREDENTIALS FEATURE_REQUIRE_LOGIN"),
