@@ -1,6 +1,7 @@
 """What all API views share: deny by default, one credential check, one renderer, cursors."""
 
 from collections.abc import Mapping
+from io import BytesIO
 from typing import Any, ClassVar, NoReturn
 
 from django.core.exceptions import RequestDataTooBig
@@ -35,11 +36,13 @@ TRANSLATIONS: tuple[tuple[type[Exception], type[GatehouseError]], ...] = (
 
 
 class BodyParser(JSONParser):
-    """JSON whose nesting cannot exhaust the interpreter."""
+    """JSON that is neither too long nor so nested that it exhausts the interpreter."""
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        # Django bounds `body` alone, not what is read from the stream.
+        body = (parser_context or {})["request"]._request.body
         try:
-            return super().parse(stream, media_type, parser_context)
+            return super().parse(BytesIO(body), media_type, parser_context)
         except RecursionError:
             raise errors.Unreadable from None
 
