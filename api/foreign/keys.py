@@ -70,14 +70,15 @@ class FetchedKeys:
 
     def find(self, kid: str, algorithm: str) -> tuple[PublicKey, ...]:
         """See KeySource; may fetch, and waits for a fetch that is already under way."""
+        start = self._clock()
         if not self._is_fresh():
             self._refresh(waits=not self._keys)
         found = self._known(kid, algorithm)
         if found or self._is_known_as_unknown(kid):
             return found
-        is_asked = self._refresh(waits=True)
+        self._refresh(waits=True)
         found = self._known(kid, algorithm)
-        if is_asked and not found:
+        if not found and self._fetched_at is not None and self._fetched_at >= start:
             self._remember_unknown(kid)
         return found
 
@@ -94,22 +95,20 @@ class FetchedKeys:
     def _may_fetch(self) -> bool:
         return self._tried_at is None or self._clock() - self._tried_at >= PAUSE_SECONDS
 
-    def _refresh(self, *, waits: bool) -> bool:
-        """Fetch the key set, unless somebody just has. Has it been fetched since this call?
+    def _refresh(self, *, waits: bool) -> None:
+        """Fetch the key set, unless somebody just has.
 
         waits: for the thread that fetches now, instead of going on with the keys there are.
         """
-        start = self._clock()
         if not self._may_fetch() and not self._lock.locked():
-            return False
+            return
         if not self._lock.acquire(blocking=waits):
-            return False
+            return
         try:
             if self._may_fetch():
                 self._fetch_keys()
         finally:
             self._lock.release()
-        return self._fetched_at is not None and self._fetched_at >= start
 
     def _fetch_keys(self) -> None:
         """Call it with the lock. A failure keeps the keys there are."""
