@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "django_ratelimit",
+    "corsheaders",
     "rest_framework",
     "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.contenttypes",
@@ -54,6 +55,7 @@ MIDDLEWARE = [
     "config.middleware.RequestLogMiddleware",
     "config.middleware.SecurityHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "api.middleware.ApiMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -160,7 +162,10 @@ SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_csrf"
 CSRF_COOKIE_SECURE = IS_HTTPS
 CSRF_COOKIE_HTTPONLY = True
+CSRF_HEADER_NAME = "HTTP_X_CSRF_TOKEN"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+if ENV["CORS_ALLOW_CREDENTIALS"]:
+    CSRF_TRUSTED_ORIGINS += ENV["CORS_ALLOWED_ORIGINS"]
 CSRF_FAILURE_VIEW = "config.pages.csrf_failure"
 LANGUAGE_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_language"
 LANGUAGE_COOKIE_SECURE = IS_HTTPS
@@ -217,6 +222,18 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "api.schema.AutoSchema",
 }
 SPECTACULAR_SETTINGS = SPECTACULAR
+
+# Pages on other hosts
+CORS_URLS_REGEX = r"^/api/v1/"
+CORS_ALLOW_ALL_ORIGINS = "*" in ENV["CORS_ALLOWED_ORIGINS"]
+CORS_ALLOWED_ORIGINS = [origin for origin in ENV["CORS_ALLOWED_ORIGINS"] if origin != "*"]
+CORS_ALLOW_CREDENTIALS = ENV["CORS_ALLOW_CREDENTIALS"]
+CORS_ALLOW_METHODS = ["GET", "HEAD", "POST", "PATCH", "DELETE"]
+CORS_ALLOW_HEADERS = ["accept", "accept-language", "authorization", "content-type", "x-api-key",
+                      "x-csrf-token", "x-request-id"]  # fmt: skip
+CORS_EXPOSE_HEADERS = ["location", "retry-after", "www-authenticate", "x-csrf-token",
+                       "x-request-id"]  # fmt: skip
+CORS_PREFLIGHT_MAX_AGE = 600
 
 # Tokens
 SESSION_EXPIRY: timedelta = ENV["SESSION_EXPIRY"]

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NoReturn
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, QueryDict
 from django.http.request import UnreadablePostError
-from django.middleware.csrf import get_token
+from django.middleware.csrf import CsrfViewMiddleware, get_token
 from rest_framework import exceptions
 from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
@@ -89,6 +89,8 @@ class ApiView(APIView):
         http = request._request
         if request.method in SAFE_METHODS and hasattr(http, "session"):
             answer[CSRF_HEADER] = get_token(http)
+            # Sets the cookie that belongs to the token, for a browser that has none.
+            CsrfViewMiddleware(lambda _request: answer).process_response(http, answer)
         return answer
 
     def handle_exception(self, exc: Exception) -> Any:

@@ -32,6 +32,19 @@ def has_smtp(values: Values) -> bool:
     return bool(values["EMAIL_HOST"])
 
 
+def cookies_for_everybody(values: Values) -> Iterator[Problem]:
+    if values["CORS_ALLOW_CREDENTIALS"] and "*" in values["CORS_ALLOWED_ORIGINS"]:
+        what = "is * while CORS_ALLOW_CREDENTIALS is on, so any page could act as whoever opens it"
+        fix = "name the origins, or remove CORS_ALLOW_CREDENTIALS"
+        yield Problem("CORS_ALLOWED_ORIGINS", what, fix)
+
+
+def cookies_for_nobody(values: Values) -> Iterator[Problem]:
+    if values["CORS_ALLOW_CREDENTIALS"] and not values["CORS_ALLOWED_ORIGINS"]:
+        what = "has no effect without CORS_ALLOWED_ORIGINS"
+        yield Problem("CORS_ALLOW_CREDENTIALS", what, "name the origins, or remove it")
+
+
 def debug_in_production(values: Values) -> Iterator[Problem]:
     if _is_production(values) and values["DEBUG"]:
         yield Problem("DEBUG", "shows secrets to visitors and is on in production", "remove it")
@@ -137,11 +150,13 @@ ERRORS: tuple[Rule, ...] = (
     smtp_without_sender,
     smtp_half_signed_in,
     session_ends_before_it_idles,
+    cookies_for_everybody,
     foreign_tokens,
     half_of_two_secrets,
     one_secret_twice,
 )
 WARNINGS: tuple[Rule, ...] = (
+    cookies_for_nobody,
     two_ways_to_trust_proxies,
     public_site_without_tls,
     public_site_in_development,

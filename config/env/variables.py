@@ -4,7 +4,7 @@ A default that is derived from other settings may read only those declared befor
 """
 
 from config.env.declare import Section, Variable
-from config.env.sections import api, apikeys, core, foreign, mail, people, tokens
+from config.env.sections import api, apikeys, core, cors, foreign, mail, people, tokens
 
 SECTIONS: tuple[Section, ...] = (
     core.SITE,
@@ -19,6 +19,7 @@ SECTIONS: tuple[Section, ...] = (
     mail.SMTP,
     mail.OUTBOX,
     api.API,
+    cors.CORS,
     tokens.TOKENS,
     apikeys.API_KEYS,
     foreign.FOREIGN,

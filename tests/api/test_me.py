@@ -86,6 +86,18 @@ def test_a_change_without_the_form_token_is_refused(viewer: User, browser_of: Br
     answer = strict.patch(f"{API}/me", {"name": "x"}, content_type="application/json")
 
     assert problem(answer) == (403, "csrf_failed")
+    assert call(strict, "PATCH", "me", {"name": "x"}).status_code == 200
+
+
+def test_the_form_token_works_without_its_cookie_from_a_page(
+    viewer: User, browser_of: BrowserOf, settings: Settings
+) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies = browser_of(viewer).cookies
+    del strict.cookies[settings.CSRF_COOKIE_NAME]
+
+    assert call(strict, "PATCH", "me", {"name": "x"}).status_code == 200
+    assert strict.cookies[settings.CSRF_COOKIE_NAME]["httponly"] is True
 
 
 def test_the_account_goes_with_its_password_alone(viewer: User, browser_of: BrowserOf) -> None:

@@ -23,7 +23,7 @@ LATER = (
     LaterGroup(
         "tokens of other issuers",
         "Reflector",
-        _names("CORS_ALLOW_CREDENTIALS FEATURE_REQUIRE_LOGIN"),
+        _names("FEATURE_REQUIRE_LOGIN"),
     ),
     LaterGroup(
         "sign-in without accounts",
