@@ -61,7 +61,7 @@ class ApiKeyAdmin(FactAdmin):
     title = gettext_lazy("API keys")
     # The id is random; this has an index.
     ordering: ClassVar[tuple[str, ...]] = ("-created_at",)
-    list_display = ("shown", "named", "person", "state_badge", "may", "made", "end", "used")
+    list_display = ("named", "person", "state_badge", "may", "end", "used")
     list_filter = (KeyStateFilter,)
     # Not looked up as fields: get_search_results() decides; Django shows the box for it.
     search_fields = ("id",)
@@ -112,8 +112,8 @@ class ApiKeyAdmin(FactAdmin):
         return format_html("<code>{}</code>", str(key))
 
     @admin.display(description=gettext_lazy("name"))
-    def named(self, key: ApiKey) -> str:
-        return key.name
+    def named(self, key: ApiKey) -> SafeString:
+        return format_html('{} <span class="quiet">{}</span>', key.name, str(key))
 
     @admin.display(description=gettext_lazy("person"))
     def person(self, key: ApiKey) -> str:
@@ -130,10 +130,6 @@ class ApiKeyAdmin(FactAdmin):
     @admin.display(description=gettext_lazy("networks"))
     def from_where(self, key: ApiKey) -> str:
         return ", ".join(key.networks) or _("everywhere")
-
-    @admin.display(description=gettext_lazy("created"))
-    def made(self, key: ApiKey) -> str:
-        return moment(key.created_at)
 
     @admin.display(description=gettext_lazy("ends"))
     def end(self, key: ApiKey) -> str:

@@ -1,4 +1,4 @@
-"""The page of one's own API keys, below /account/keys."""
+"""The page of one's own API keys and programs, below /account/keys."""
 
 from django.urls import path
 
@@ -7,6 +7,7 @@ from api.views import keypages
 app_name = "apikeys"
 urlpatterns = [
     path("", keypages.own_keys, name="list"),
+    path("/programs/<uuid:family_id>/end", keypages.end_program, name="end-program"),
     path("/<str:key_id>/rotate", keypages.rotate, name="rotate"),
     path("/<str:key_id>/revoke", keypages.revoke, name="revoke"),
 ]

@@ -1,5 +1,6 @@
-"""/account/keys: make, see, rotate and revoke one's own API keys in the browser."""
+"""/account/keys: one's own API keys and signed-in programs, in the browser."""
 
+import uuid
 from datetime import datetime, time, timedelta
 from typing import Any
 
@@ -11,7 +12,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
 
+from accounts.browser import device_name
 from accounts.errors import NotFound, RecordInvalid
 from accounts.forms import GatehouseForm
 from accounts.models import User
@@ -19,8 +22,8 @@ from accounts.secrecy import keep_secret
 from accounts.views.common import person, posted, redirect_with_notice
 from accounts.views.entrance import get_or_post
 from api.access import Scope
-from api.models import ApiKey
-from api.services import apikeys
+from api.models import ApiKey, TokenFamily
+from api.services import apikeys, families
 
 SCOPE_TEXTS = {
     Scope.READ: _("Look at things: your account, lists, the audit log if you may see it"),
@@ -128,6 +131,7 @@ def own_keys(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "keys": [_row(key, now) for key in apikeys.own_keys(user)],
+        "programs": [_program(family) for family in families.own_families(user)],
         "notice": request.GET.get("notice", ""),
         "now": now,
     }
@@ -163,6 +167,15 @@ def revoke(request: HttpRequest, key_id: str) -> HttpResponse:
     return redirect_with_notice("apikeys:list", "key-revoked")
 
 
+@login_required
+@require_POST
+def end_program(request: HttpRequest, family_id: uuid.UUID) -> HttpResponse:
+    """Sign a program out that has signed in with tokens."""
+    user = person(request)
+    families.end_family(actor=user, user=user, family_id=family_id)
+    return redirect_with_notice("apikeys:list", "program-ended")
+
+
 def _made(
     request: HttpRequest, issued: apikeys.IssuedKey, old: ApiKey | None = None
 ) -> HttpResponse:
@@ -183,6 +196,10 @@ def _live_key(user: User, key_id: str) -> ApiKey:
 
 def _row(key: ApiKey, now: datetime) -> dict[str, Any]:
     return {"key": key, "state": apikeys.state_of(key, now), "shown": str(key)}
+
+
+def _program(family: TokenFamily) -> dict[str, Any]:
+    return {"family": family, "device": device_name(family.user_agent)}
 
 
 def _lives() -> list[tuple[str, Any]]:

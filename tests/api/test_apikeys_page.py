@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services.sessions import end_sessions
-from api.models import ApiKey
+from api.models import ApiKey, TokenFamily
 from api.services.apikeys import revoke_key, rotate_key
 from tests.api.keys import call_with, made
 from tests.pages.pages import read
@@ -247,3 +247,27 @@ def test_a_name_cannot_write_html(viewer: User, browser_of: BrowserOf) -> None:
         page = browser.get(path).content.decode()
         assert "<b>bold" not in page
         assert "&lt;b&gt;bold" in page
+
+
+def test_a_signed_in_program_is_seen_and_signed_out(
+    viewer: User, owner: User, browser_of: BrowserOf
+) -> None:
+    end = timezone.now() + timedelta(days=7)
+    mine = TokenFamily.objects.create(
+        user=viewer, seed="s" * 43, expires_at=end, ip="192.0.2.7", user_agent="backup/1.0"
+    )
+    theirs = TokenFamily.objects.create(user=owner, seed="t" * 43, expires_at=end, ip="192.0.2.8")
+    browser = browser_of(viewer)
+    page = browser.get(PAGE).content.decode()
+    assert "192.0.2.7" in page
+    assert "192.0.2.8" not in page
+
+    done = browser.post(f"{PAGE}/programs/{mine.pk}/end", follow=True)
+    other = browser.post(f"{PAGE}/programs/{theirs.pk}/end")
+
+    assert done.redirect_chain == [(f"{PAGE}?notice=program-ended", 303)]
+    assert "That program is signed out." in done.content.decode()
+    assert other.status_code == 404
+    assert browser.get(f"{PAGE}/programs/{theirs.pk}/end").status_code == 405
+    living = TokenFamily.objects.filter(ended_at=None)
+    assert [family.pk for family in living] == [theirs.pk]
