@@ -1,9 +1,11 @@
 """API keys for tests: made by the service, used by a client without cookies."""
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import User
 from api.services.apikeys import IssuedKey, KeyWish, create_key
@@ -33,6 +35,11 @@ def call_with(
         REMOTE_ADDR=ip,
         **options,
     )
+
+
+def in_days(days: float) -> datetime:
+    """So many days from now."""
+    return timezone.now() + timedelta(days=days)
 
 
 def refusal(answer: Any) -> tuple[int, str]:
