@@ -99,6 +99,7 @@ class ApiKey(models.Model):
         indexes = [
             models.Index(fields=["user", "-created_at"], name="api_key_of_user"),
             models.Index(fields=["-created_at"], name="api_key_created_at"),
+            models.Index(fields=["expires_at"], name="api_key_expires_at"),
         ]
 
     def __str__(self) -> str:

@@ -22,7 +22,7 @@ from accounts.models import AccountToken, AddressRequest
 from accounts.services import invitations, passwords, signup
 from accounts.sessions import SessionStore
 from accounts.signals import address_requested, mail_queued
-from api.services import families, signing
+from api.services import apikeys, families, signing
 from config import cache
 from magiclinks import services as links
 
@@ -64,6 +64,7 @@ def purge() -> None:
     AccountToken.objects.filter(expires_at__lt=before).delete()
     invitations.purge_invitations(before)
     links.purge_links(before)
+    apikeys.purge_keys(before)
     outbox.purge_mails(before)
     families.purge_families(before)
     signing.purge_keys(before)
