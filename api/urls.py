@@ -5,7 +5,7 @@ The middleware cuts the slash off before it looks here.
 
 from django.urls import path
 
-from api.views import apikeys, audit, invitations, links, me, reference, users
+from api.views import apikeys, audit, invitations, links, me, reference, tokens, users
 
 app_name = "api"
 urlpatterns = [
@@ -13,6 +13,10 @@ urlpatterns = [
     path("me/sessions", me.OwnSessionsView.as_view(), name="own-sessions"),
     path("me/sessions/<uuid:session_id>", me.OwnSessionView.as_view(), name="own-session"),
     path("me/export", me.OwnExportView.as_view(), name="own-export"),
+    path("auth/token", tokens.TokenView.as_view(), name="token"),
+    path("auth/token/refresh", tokens.RefreshView.as_view(), name="refresh-token"),
+    path("auth/token/revoke", tokens.RevocationView.as_view(), name="revoke-token"),
+    path("auth/token/session", tokens.SessionTokenView.as_view(), name="session-token"),
     path("auth/magic-link", links.MagicLinkView.as_view(), name="ask-magic-link"),
     path("api-keys", apikeys.KeysView.as_view(), name="api-keys"),
     path("api-keys/<str:key_id>", apikeys.KeyView.as_view(), name="api-key"),

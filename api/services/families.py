@@ -80,11 +80,13 @@ def start_by_password(user: User, at: datetime) -> Pair:
     """
     family = _new_family(user, at, at + settings.REFRESH_TOKEN_EXPIRY)
     with transaction.atomic(savepoint=False):
-        if not note_sign_in(user, at):
-            raise BadCredentials
-        user.last_login = at
-        rows.insert([family])
-        audit.record("account:session:start", actor=user, target=user, methods=["password"])
+        is_unchanged = note_sign_in(user, at)
+        if is_unchanged:
+            rows.insert([family])
+            audit.record("account:session:start", actor=user, target=user, methods=["password"])
+    if not is_unchanged:
+        raise BadCredentials
+    user.last_login = at
     return _pair(family, user, at)
 
 
@@ -124,6 +126,19 @@ def read_access(text: str) -> tuple[TokenFamily, dict[str, Any]]:
     token = AccessToken.read(access_backend, text, now)
     family = _living(token.identifier("sid"), token.identifier("sub"), now)
     return family, token.payload
+
+
+def person_of(text: str) -> User:
+    """Whose newest, living refresh token this is; it is not spent.
+
+    Raises AccessTokenInvalid, AccessTokenExpired, Refused.
+    """
+    now = timezone.now()
+    token = RefreshToken.read(refresh_backend, text, now)
+    family = _living(token.identifier("sid"), token.identifier("sub"), now)
+    if not _is_genuine(token, family) or token.generation != family.generation:
+        raise AccessTokenInvalid
+    return family.user
 
 
 def family_of(text: str) -> TokenFamily | None:
