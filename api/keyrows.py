@@ -1,7 +1,7 @@
 """A key with its owner in one ready statement, and the note of its use; see accounts.rows."""
 
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from django.db import connections, models, router
@@ -10,6 +10,7 @@ from accounts.models import User
 from api.keymeter import NOTE_EVERY
 from api.models import ApiKey
 
+ROWS_REMEMBERED = 1024
 _KEYS, _PEOPLE = ApiKey._meta.db_table, User._meta.db_table
 # Names of our own tables and columns: the statement holds no foreign text.
 NOTE_USE = f"""UPDATE "{_KEYS}" SET "last_used_at" = %s, "last_used_ip" = %s
@@ -25,9 +26,7 @@ def find_key(key_id: str) -> ApiKey | None:
         found = cursor.fetchone()
     if found is None:
         return None
-    values = list(found)
-    for place, expression, convert in _converters(using):
-        values[place] = convert(values[place], expression, connection)
+    values = _converted(tuple(found), using)
     names = _names(ApiKey)
     key: ApiKey = ApiKey.from_db(using, names, values[: len(names)])
     key.user = User.from_db(using, _names(User), values[len(names) :])
@@ -41,6 +40,17 @@ def note_use(key: ApiKey, ip: str, now: datetime) -> None:
     at, before = (field.get_db_prep_save(moment, connection) for moment in (now, now - NOTE_EVERY))
     with connection.cursor() as cursor:
         cursor.execute(NOTE_USE, [at, ip, key.pk, before])
+
+
+@lru_cache(maxsize=ROWS_REMEMBERED)
+def _converted(found: tuple[Any, ...], using: str) -> tuple[Any, ...]:
+    """The row as Python values. A key that is busy comes with the same row again and again."""
+    connection = connections[using]
+    values = list(found)
+    for place, expression, convert in _converters(using):
+        if values[place] is not None:
+            values[place] = convert(values[place], expression, connection)
+    return tuple(tuple(value) if isinstance(value, list) else value for value in values)
 
 
 @cache

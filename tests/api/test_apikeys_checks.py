@@ -37,7 +37,7 @@ def test_a_right_key_is_its_owner(editor: User) -> None:
 
     key = check(issued.text, HERE)
 
-    assert (key.pk, key.user, key.scopes) == (issued.key.pk, editor, ["read", "write"])
+    assert (key.pk, key.user, list(key.scopes)) == (issued.key.pk, editor, ["read", "write"])
     assert key.user.created_at == editor.created_at
     assert key.expires_at == issued.key.expires_at
     assert access_by(key).scopes == {Scope.READ, Scope.WRITE}
