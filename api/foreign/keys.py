@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from api.foreign.fetching import Fetch, Unfetchable, check_address, fetch_json
+from api.foreign.fetching import Fetch, Unfetchable, fetch_json
 from api.foreign.jwk import PublicKey, keys_in
 from api.foreign.policy import same_issuer
 
@@ -137,7 +137,6 @@ class FetchedKeys:
             raise Unfetchable(f"its discovery document is of another issuer: {str(named)[:200]!r}")
         if not isinstance(url, str):
             raise Unfetchable("its discovery document names no keys")
-        check_address(url, self.allows_http)
         return url
 
     def _is_known_as_unknown(self, kid: str) -> bool:
