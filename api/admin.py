@@ -86,6 +86,15 @@ class ApiKeyAdmin(FactAdmin):
         found: QuerySet[ApiKey] = super().get_queryset(request)
         return found.defer("digest").select_related("user")
 
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> ApiKey | None:
+        """By id and by nothing else."""
+        if not ID.fullmatch(object_id):
+            return None
+        found: ApiKey | None = self.get_queryset(request).filter(pk=object_id).first()
+        return found
+
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[ApiKey]", search_term: str
     ) -> "tuple[QuerySet[ApiKey], bool]":

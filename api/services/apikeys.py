@@ -122,7 +122,9 @@ def revoke_key(*, actor: Actor, key: ApiKey) -> None:
 
 def own_key(user: User, key_id: str) -> ApiKey:
     """One key of the person. Raises NotFound, also for keys of others."""
-    key = ApiKey.objects.filter(pk=key_id, user=user).select_related("user").first()
+    key = None
+    if keyformat.ID.fullmatch(key_id):  # PostgreSQL fails on texts with NUL
+        key = ApiKey.objects.filter(pk=key_id, user=user).select_related("user").first()
     if key is None:
         raise NotFound
     return key

@@ -146,3 +146,10 @@ def test_ticks_that_are_no_ids_change_nothing(
 
     assert said == ["Nothing was changed: please tick at most 500 rows of the list."]
     assert ApiKey.objects.get().revoked_at is None
+
+
+@pytest.mark.parametrize("key_id", ["%00", "x", "AAAAAAAAAA", "_5F_5F"])
+def test_an_unknown_id_leads_back(admin: User, browser_of: BrowserOf, key_id: str) -> None:
+    answer = browser_of(admin).get(f"{LIST}{key_id}/change/")
+
+    assert (answer.status_code, answer["Location"]) == (302, "/admin/")
