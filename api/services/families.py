@@ -218,9 +218,9 @@ def _living(family_id: uuid.UUID, user_id: uuid.UUID, now: datetime) -> TokenFam
     is_over = family.ended_at is not None or family.expires_at <= now
     if is_over or family.user_id != user_id:
         raise AccessTokenInvalid
+    pass_gate(family.user, family.created_at)
     if family.session_id is not None and (session_end is None or session_end <= now):
         raise AccessTokenInvalid
-    pass_gate(family.user, family.created_at)
     return family
 
 
