@@ -11,16 +11,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.browser import device_name
-from accounts.errors import Forbidden, RecordInvalid
+from accounts.errors import Forbidden, NotFound, RecordInvalid
 from accounts.limits import count_try
 from accounts.models import BrowserSession, User
 from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.services import sessions
 from accounts.services.privacy import delete_own_account, export_own_data
 from accounts.services.users import Profile, edit_profile
-from api.access import Access, Need, Scope
+from api.access import Need, Scope
+from api.models import TokenFamily
 from api.pagination import whole
 from api.serializers import Export, SessionRecord, UserRecord, page_of
+from api.services import families
 from api.views.base import ApiView, checked
 
 
@@ -132,8 +134,10 @@ class OwnSessionsView(ApiView):
     )
     def get(self, request: Request) -> Response:
         """Browsers and programs that are signed in, last seen first, at most 200 of each."""
-        rows = sessions.own_sessions(self.access.user)
-        return whole(_browser_record(row, self.access) for row in rows)
+        user, current = self.access.user, str(self.access.session_id)
+        found = [_browser_record(row, current) for row in sessions.own_sessions(user)]
+        found += [_program_record(row, current) for row in families.own_families(user)]
+        return whole(sorted(found, key=lambda each: each["last_seen_at"], reverse=True))
 
 
 class OwnSessionView(ApiView):
@@ -149,7 +153,11 @@ class OwnSessionView(ApiView):
     )
     def delete(self, request: Request, session_id: uuid.UUID) -> Response:
         """Sign one of the own browsers or programs out, at once."""
-        sessions.end_own_session(self.access.user, session_id)
+        user = self.access.user
+        try:
+            sessions.end_own_session(user, session_id)
+        except NotFound:
+            families.end_family(actor=user, user=user, family_id=session_id)
         return Response(status=204)
 
 
@@ -164,7 +172,7 @@ class OwnExportView(ApiView):
         return Response(export_own_data(self.access.user))
 
 
-def _browser_record(row: BrowserSession, access: Access) -> dict[str, Any]:
+def _browser_record(row: BrowserSession, current: str) -> dict[str, Any]:
     last_end = row.created_at + settings.SESSION_ABSOLUTE_TIMEOUT
     return {
         "id": str(row.public_id),
@@ -174,5 +182,18 @@ def _browser_record(row: BrowserSession, access: Access) -> dict[str, Any]:
         "created_at": row.created_at,
         "last_seen_at": row.last_seen_at,
         "expires_at": min(row.expire_date, last_end),
-        "is_current": str(row.public_id) == str(access.session_id),
+        "is_current": str(row.public_id) == current,
+    }
+
+
+def _program_record(row: TokenFamily, current: str) -> dict[str, Any]:
+    return {
+        "id": str(row.pk),
+        "kind": "tokens",
+        "device": device_name(row.user_agent),
+        "ip": row.ip,
+        "created_at": row.created_at,
+        "last_seen_at": row.rotated_at,
+        "expires_at": row.expires_at,
+        "is_current": str(row.pk) == current,
     }
