@@ -29,7 +29,7 @@ urlpatterns = [
     path("admin/", site.urls),
     path("api/v1/", include("api.urls")),
     path(".well-known/jwks.json", jwks.key_set, name="jwks"),
-    path("account/keys", include("api.page_urls")),
+    path("account/keys", include("api.views.page_urls")),
     path("", include("magiclinks.urls")),
     path("", include("accounts.urls")),
 ]

@@ -27,7 +27,7 @@ class Command(GatehouseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        acts = parser.add_subparsers(dest="what", required=True)
+        acts = parser.add_subparsers(dest="what", required=True, help="create, list or revoke")
         create = acts.add_parser("create", help="make a key that acts as somebody")
         create.add_argument("login", help="address or user name of the owner")
         create.add_argument("name", help="what the key is for")
