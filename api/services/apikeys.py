@@ -139,9 +139,9 @@ def own_keys(user: User) -> list[ApiKey]:
 
 
 def state_of(key: ApiKey, now: datetime) -> str:
-    """live, revoked, expired, or ended: with its owner's access (role, password, sign-out)."""
+    """live, revoked, expired, or ended: with its owner's access (password, address, shut)."""
     state = key.state(now)
-    return "ended" if state == "live" and key.created_at < key.user.not_before else state
+    return "ended" if state == "live" and key.created_at < key.user.keys_not_before else state
 
 
 def live_condition(now: datetime) -> Q:
@@ -151,7 +151,7 @@ def live_condition(now: datetime) -> Q:
 
 def ended_condition() -> Q:
     """Keys older than their owner's mark."""
-    return Q(created_at__lt=F("user__not_before"))
+    return Q(created_at__lt=F("user__keys_not_before"))
 
 
 def purge_keys(before: datetime) -> int:

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
-from accounts.services.sessions import end_sessions
+from accounts.services.sessions import end_access
 from api.models import ApiKey, TokenFamily
 from api.services.apikeys import revoke_key, rotate_key
 from tests.api.keys import call_with, made
@@ -147,8 +147,8 @@ def test_only_lives_within_the_longest_are_offered(
 def test_the_list_tells_what_became_of_each_key(
     viewer: User, owner: User, browser_of: BrowserOf
 ) -> None:
-    made(viewer, "before the sign-out")
-    end_sessions(actor=viewer, user=viewer)
+    made(viewer, "before the new password")
+    end_access(viewer, "password changed")
     viewer.refresh_from_db()
     revoke_key(actor=viewer, key=made(viewer, "revoked one").key)
     rotate_key(actor=viewer, key=made(viewer, "rotated one").key)
@@ -160,7 +160,7 @@ def test_the_list_tells_what_became_of_each_key(
     page = answer.content.decode()
     states = {row["key"].name: row["state"] for row in answer.context["keys"]}
     assert states == {
-        "before the sign-out": "ended",
+        "before the new password": "ended",
         "revoked one": "revoked",
         "rotated one": "live",
         "used one": "live",
