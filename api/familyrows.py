@@ -21,7 +21,6 @@ NOTE_SIGN_IN = f"""UPDATE "{_PEOPLE}" SET "last_login" = %s
 
 def find_family(family_id: uuid.UUID) -> tuple[TokenFamily, datetime | None] | None:
     """A family, its `user` loaded, and the end of its browser session (None: no such session)."""
-    fields = _fields()
     with connection.cursor() as cursor:
         parameter = TokenFamily._meta.pk.get_db_prep_value(family_id, connection)
         cursor.execute(_select(), [parameter])
@@ -30,11 +29,11 @@ def find_family(family_id: uuid.UUID) -> tuple[TokenFamily, datetime | None] | N
         return None
     values = list(found)
     for place, expression, convert in _converters(connection.vendor):
-        values[place] = convert(values[place], expression, connection)
-    names = [field.attname for field in fields]
-    count = len(TokenFamily._meta.concrete_fields)
-    family: TokenFamily = TokenFamily.from_db(connection.alias, names[:count], values[:count])
-    family.user = User.from_db(connection.alias, names[count:-1], values[count:-1])
+        if values[place] is not None:
+            values[place] = convert(values[place], expression, connection)
+    names, count = _names(TokenFamily), len(_names(TokenFamily))
+    family: TokenFamily = TokenFamily.from_db(connection.alias, names, values[:count])
+    family.user = User.from_db(connection.alias, _names(User), values[count:-1])
     return family, values[-1]
 
 
@@ -68,6 +67,11 @@ def _execute(statement: str, model: type[models.Model], **values: Any) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         return bool(cursor.rowcount)
+
+
+@cache
+def _names(model: type[models.Model]) -> list[str]:
+    return [field.attname for field in model._meta.concrete_fields]
 
 
 @cache

@@ -11,9 +11,9 @@ import json
 import re
 import uuid
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
-import jwt
 from django.conf import settings
 from jwt.algorithms import get_default_algorithms
 from rest_framework_simplejwt.backends import TokenBackend
@@ -64,8 +64,10 @@ class Backend(TokenBackend):
     def encode(self, payload: dict[str, Any]) -> str:
         """The signed token."""
         signer = self.keys.signer()
-        header = {"typ": self.typ, **({"kid": signer.kid} if signer.kid else {})}
-        return jwt.encode(payload, signer.key, algorithm=signer.algorithm, headers=header)
+        body = json.dumps(payload, separators=(",", ":")).encode()
+        signed = f"{_header(signer.algorithm, self.typ, signer.kid)}.{_encoded(body)}"
+        signature = ALGORITHMS[signer.algorithm].sign(signed.encode(), signer.key)
+        return f"{signed}.{_encoded(signature)}"
 
     def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
         """The claims of a token whose signature is good; they themselves are not judged here.
@@ -73,7 +75,7 @@ class Backend(TokenBackend):
         Raises AccessTokenInvalid for everything else. `verify` exists for the parent's sake:
         nothing unverified is ever returned.
         """
-        if len(token) > MAX_BYTES or SHAPE.fullmatch(token) is None:
+        if not looks_like_token(token):
             raise AccessTokenInvalid
         signed, _, signature = token.rpartition(".")
         first, _, second = signed.partition(".")
@@ -178,13 +180,29 @@ class RefreshToken(SignedToken):
         return number
 
 
+def looks_like_token(text: str) -> bool:
+    """Is it three parts of base64url, and not too long?"""
+    return len(text) <= MAX_BYTES and SHAPE.fullmatch(text) is not None
+
+
+@lru_cache(maxsize=64)
+def _header(algorithm: str, typ: str, kid: str) -> str:
+    """The first part of every token of that type and key."""
+    header = {"alg": algorithm, "typ": typ, **({"kid": kid} if kid else {})}
+    return _encoded(json.dumps(header, separators=(",", ":")).encode())
+
+
+def _encoded(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
 def _decoded(part: str) -> bytes:
     """One part of a token in the one spelling that base64url has for it."""
     try:
         content = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
     except binascii.Error:
         raise AccessTokenInvalid from None
-    if base64.urlsafe_b64encode(content).rstrip(b"=") != part.encode():
+    if _encoded(content) != part:
         raise AccessTokenInvalid
     return content
 
