@@ -86,7 +86,7 @@ class Revocation(serializers.Serializer[Any]):
 
     refresh = TokenText(required=False, max_length=MAX_BYTES, help_text=REFRESH_HELP)
     everywhere = serializers.BooleanField(
-        default=False, help_text="True: every browser, program and key of the person ends."
+        default=False, help_text="True: every browser and program of the person is signed out."
     )
 
 
