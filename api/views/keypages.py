@@ -26,7 +26,7 @@ from api.models import ApiKey, TokenFamily
 from api.services import apikeys, families
 
 SCOPE_TEXTS = {
-    Scope.READ: _("Look at things: your account, lists, the audit log if you may see it"),
+    Scope.READ: _("Look at things: your account and your own lists"),
     Scope.WRITE: _("Change things in the apps behind this gate"),
     Scope.USERS: _("Manage people, invitations and your own keys"),
     Scope.MODERATION: _("See violations, ban and lift bans"),
