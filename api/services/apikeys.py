@@ -305,7 +305,7 @@ def _successor(key: ApiKey, via: Access | None, now: datetime) -> ApiKey:
 def _lock_owner(user: User) -> None:
     """Hold the person's row; raise Forbidden if his access has ended since the request began.
 
-    Otherwise a key made in that moment would outlive a sign-out everywhere or a lost role.
+    Otherwise a session or token that was ended in that moment could still leave a key behind.
     """
     current = User.objects.select_for_update().filter(pk=user.pk).first()
     if current is None or current.not_before != user.not_before:

@@ -38,7 +38,7 @@ class KeyRecord(serializers.Serializer[Any]):
     scopes = serializers.ListField(child=serializers.ChoiceField(list(Scope)))
     networks = serializers.ListField(child=serializers.CharField())
     state = serializers.ChoiceField(
-        STATES, help_text="`ended`: with the access it was made in (role, password, sign-out)."
+        STATES, help_text="`ended`: its owner's password or address has changed since."
     )
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField(allow_null=True)
