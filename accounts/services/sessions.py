@@ -42,6 +42,15 @@ def sign_in(request: HttpRequest, user: User) -> None:
         audit.record("account:session:start", actor=user, target=user, methods=methods)
 
 
+def note_refused_sign_in(login: str, methods: list[str]) -> None:
+    """Write down that somebody tried to sign in as `login` and failed.
+
+    What was typed is not written: people type passwords into the wrong field (A161).
+    """
+    target = User.objects.with_login(login).first()
+    audit.record("account:session:start", target=target, result="refused", methods=methods)
+
+
 def own_sessions(user: User) -> list[BrowserSession]:
     """Live sessions of `user`, last seen first."""
     live = user.sessions.filter(expire_date__gt=timezone.now())

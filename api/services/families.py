@@ -7,6 +7,7 @@ one statement, and a refresh is two, in plain SQL that is built once (see accoun
 import hashlib
 import hmac
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -72,18 +73,18 @@ def refresh_secret() -> bytes:
     return _derived(settings.ENCRYPTION_KEY)
 
 
-def start_by_password(user: User, at: datetime) -> Pair:
+def start_by_password(user: User, at: datetime, methods: Sequence[str] = ("password",)) -> Pair:
     """Sign `user` in by tokens; the gate has been passed. Writes family, last sign-in and audit.
 
-    at: a moment before the credential was read. Raises BadCredentials when password or access of
-    the person have changed since.
+    at: a moment before the credential was read. methods: by what, for the audit log. Raises
+    BadCredentials when password or access of the person have changed since.
     """
     family = _new_family(user, at, at + settings.REFRESH_TOKEN_EXPIRY)
     with transaction.atomic(savepoint=False):
         is_unchanged = note_sign_in(user, at)
         if is_unchanged:
             rows.insert([family])
-            audit.record("account:session:start", actor=user, target=user, methods=["password"])
+            audit.record("account:session:start", actor=user, target=user, methods=list(methods))
     if not is_unchanged:
         raise BadCredentials
     user.last_login = at

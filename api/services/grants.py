@@ -10,6 +10,7 @@ from accounts.errors import BadCredentials, Forbidden
 from accounts.limits import count_try
 from accounts.models import User
 from accounts.services.passwords import find_by_password
+from accounts.services.sessions import note_refused_sign_in
 from accounts.services.verification import send_verification
 from api.access import pass_gate
 from api.errors import EmailUnverified, OtpInvalid, OtpRequired
@@ -29,11 +30,15 @@ def sign_in_by_password(request: HttpRequest, login: str, password: str, otp: st
     at = timezone.now()  # older than what is read now: a change in between ends the tokens
     user = find_by_password(login, password)
     if user is None:
+        note_refused_sign_in(login, ["password"])
         raise BadCredentials
     pass_gate(user, at)
     _require_proved_address(request, user)
-    _require_second_factor(user, otp)
-    return start_by_password(user, at)
+    methods = ["password"]
+    if factors.required(user):
+        _require_second_factor(user, otp)
+        methods.append("otp")
+    return start_by_password(user, at, methods)
 
 
 def _require_proved_address(request: HttpRequest, user: User) -> None:
@@ -45,9 +50,8 @@ def _require_proved_address(request: HttpRequest, user: User) -> None:
 
 
 def _require_second_factor(user: User, otp: str) -> None:
-    if not factors.required(user):
-        return
     if not otp:
         raise OtpRequired
     if not factors.check(user, otp):
+        note_refused_sign_in(user.email, ["password", "otp"])
         raise OtpInvalid

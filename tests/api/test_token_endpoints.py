@@ -110,6 +110,8 @@ def test_a_wrong_sign_in_does_not_tell_what_was_wrong(
     assert answer["WWW-Authenticate"] == "Bearer"
     assert answer.json()["detail"] == "The email address or password is not right."
     assert TokenFamily.objects.count() == 0
+    (event,) = AuditEvent.objects.filter(action="account:session:start")
+    assert (event.result, event.detail) == ("refused", {"methods": ["password"]})
 
 
 @pytest.mark.parametrize(
@@ -191,6 +193,13 @@ def test_a_second_factor_is_asked_for_before_any_token(
     assert TokenFamily.objects.count() == 0
     assert grant(**who, otp="123456").status_code == 200
     assert grant(email=viewer.email, password=PASSWORD).status_code == 200
+    events = AuditEvent.objects.filter(action="account:session:start").order_by("seq")
+    assert [(event.result, event.detail["methods"]) for event in events] == [
+        ("refused", ["password", "otp"]),
+        ("refused", ["password"]),
+        ("success", ["password", "otp"]),
+        ("success", ["password"]),
+    ]
 
 
 def test_a_password_changed_in_the_same_moment_gives_no_tokens(
