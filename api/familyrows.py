@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from django.db import connection, models
@@ -10,6 +10,7 @@ from django.db import connection, models
 from accounts.models import BrowserSession, User
 from api.models import TokenFamily
 
+ROWS_REMEMBERED = 1024
 _FAMILIES, _PEOPLE = TokenFamily._meta.db_table, User._meta.db_table
 _SESSIONS = BrowserSession._meta.db_table
 # Names of our own tables and columns: the statements hold no foreign text.
@@ -27,10 +28,7 @@ def find_family(family_id: uuid.UUID) -> tuple[TokenFamily, datetime | None] | N
         found = cursor.fetchone()
     if found is None:
         return None
-    values = list(found)
-    for place, expression, convert in _converters(connection.vendor):
-        if values[place] is not None:
-            values[place] = convert(values[place], expression, connection)
+    values = _converted(tuple(found), connection.vendor)
     names, count = _names(TokenFamily), len(_names(TokenFamily))
     family: TokenFamily = TokenFamily.from_db(connection.alias, names, values[:count])
     family.user = User.from_db(connection.alias, _names(User), values[count:-1])
@@ -67,6 +65,16 @@ def _execute(statement: str, model: type[models.Model], **values: Any) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         return bool(cursor.rowcount)
+
+
+@lru_cache(maxsize=ROWS_REMEMBERED)
+def _converted(found: tuple[Any, ...], vendor: str) -> tuple[Any, ...]:
+    """The row as Python values. A token that is busy comes with the same row again and again."""
+    values = list(found)
+    for place, expression, convert in _converters(vendor):
+        if values[place] is not None:
+            values[place] = convert(values[place], expression, connection)
+    return tuple(values)
 
 
 @cache
