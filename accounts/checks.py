@@ -27,15 +27,14 @@ def check_one_lock(**_options: Any) -> list[CheckMessage]:
 
 @register(Tags.security)
 def check_gates(**_options: Any) -> list[CheckMessage]:
-    """Each gate of SIGN_IN_GATES must exist; a gate that cannot be loaded must stop the start."""
+    """Each gate and second factor must exist; one that cannot be loaded must stop the start."""
     messages: list[CheckMessage] = []
-    for path in settings.SIGN_IN_GATES:
-        try:
-            import_string(path)
-        except ImportError:
-            messages.append(
-                Error(f"SIGN_IN_GATES names {path}, which does not exist.", id="accounts.E002")
-            )
+    for setting, code in (("SIGN_IN_GATES", "accounts.E002"), ("SECOND_FACTORS", "accounts.E003")):
+        for path in getattr(settings, setting):
+            try:
+                import_string(path)
+            except ImportError:
+                messages.append(Error(f"{setting} names {path}, which does not exist.", id=code))
     return messages
 
 

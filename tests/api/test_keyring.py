@@ -15,9 +15,10 @@ from django.utils import timezone
 from accounts.actors import SYSTEM
 from accounts.models import AuditEvent, User
 from api import keyring
-from api.models import SigningKey
+from api.models import SigningKey, TokenFamily
 from api.services import families, signing
 from api.tokens import CLOCK_SKEW
+from config import worker
 
 AtTime = Callable[[timedelta], datetime]
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -230,6 +231,19 @@ def test_a_key_rotates_by_age_in_time_for_its_successor(at_time: AtTime, setting
     assert signing.rotate_when_due() is None
     at_time(settings.JWT_KEY_MAX_AGE + 2 * MINUTE)
     assert signer() == rotation.kid
+
+
+def test_the_worker_rotates_and_clears_away(viewer: User, at_time: AtTime, settings: Any) -> None:
+    families.start_by_password(viewer, timezone.now())
+    first = signer()
+    at_time(settings.JWT_KEY_MAX_AGE)
+    worker.purge()
+
+    (second,) = set(kids()) - {first}
+    assert TokenFamily.objects.count() == 0
+    at_time(settings.JWT_KEY_MAX_AGE + 32 * DAY)
+    worker.purge()
+    assert [key.kid for key in SigningKey.objects.all()] == [second]
 
 
 def test_nothing_rotates_before_the_first_key_is_needed() -> None:

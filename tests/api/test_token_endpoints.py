@@ -10,6 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.actors import SYSTEM
+from accounts.checks import check_gates
 from accounts.models import AuditEvent, BrowserSession, OutboxMail, User
 from accounts.services import sessions, users
 from api.models import TokenFamily
@@ -200,6 +201,12 @@ def test_a_second_factor_is_asked_for_before_any_token(
         ("success", ["password", "otp"]),
         ("success", ["password"]),
     ]
+
+
+def test_a_second_factor_that_does_not_exist_stops_the_start(settings: Any) -> None:
+    settings.SECOND_FACTORS = ["tests.api.test_token_endpoints.no_factor"]
+
+    assert [message.id for message in check_gates()] == ["accounts.E003"]
 
 
 def test_a_password_changed_in_the_same_moment_gives_no_tokens(
