@@ -98,9 +98,8 @@ def test_one_value_for_two_secrets_stops_the_start(faults: Lines, other: str) ->
 def test_a081_a_published_secret_stops_every_start(faults: Lines, name: str, secret: str) -> None:
     given = {"JWT_SECRET": ONE, "JWT_REFRESH_SECRET": TWO, name: secret}
 
-    assert faults(**given) == [
-        f"{name}: is empty, a placeholder, or a value that is published. Fix: remove it, or {RANDOM}."
-    ]
+    what = "is empty, a placeholder, or a value that is published"
+    assert faults(**given) == [f"{name}: {what}. Fix: remove it, or {RANDOM}."]
 
 
 @pytest.mark.parametrize("name", NAMES)
