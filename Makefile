@@ -47,6 +47,7 @@ docs: ## Regenerate the reference pages that are made from code.
 	@sh scripts/environment.sh base
 	$(BIN)/python -m config.env --write
 	$(BIN)/python -m scripts.reference
+	$(BIN)/python -m scripts.openapi
 
 messages: ## Collect and compile the German texts; needs gettext. Translate what is empty in between.
 	@sh scripts/environment.sh base

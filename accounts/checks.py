@@ -7,6 +7,13 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as CheckWarning
 from django.utils.module_loading import import_string
 
+# Settings that name functions, and the code of what is wrong with one.
+NAMED = {
+    "SIGN_IN_GATES": "accounts.E002",
+    "CLIENT_GATES": "accounts.E002",
+    "SECOND_FACTORS": "accounts.E003",
+}
+
 
 @register(Tags.security)
 def check_one_lock(**_options: Any) -> list[CheckMessage]:
@@ -27,16 +34,14 @@ def check_one_lock(**_options: Any) -> list[CheckMessage]:
 
 @register(Tags.security)
 def check_gates(**_options: Any) -> list[CheckMessage]:
-    """Each gate must exist; a gate that cannot be loaded must stop the start."""
+    """Each gate and second factor must exist; one that cannot be loaded must stop the start."""
     messages: list[CheckMessage] = []
-    for name in ("SIGN_IN_GATES", "CLIENT_GATES"):
-        for path in getattr(settings, name):
+    for setting, code in NAMED.items():
+        for path in getattr(settings, setting):
             try:
                 import_string(path)
             except ImportError:
-                messages.append(
-                    Error(f"{name} names {path}, which does not exist.", id="accounts.E002")
-                )
+                messages.append(Error(f"{setting} names {path}, which does not exist.", id=code))
     return messages
 
 

@@ -35,11 +35,16 @@ ClientGate = Callable[[str], Refusal | None]
 
 
 def refusal(
-    user: User | None, *, credential_at: datetime | None = None, floor: Role = Role.NONE
+    user: User | None,
+    *,
+    credential_at: datetime | None = None,
+    is_key: bool = False,
+    floor: Role = Role.NONE,
 ) -> Refusal | None:
     """Why `user` may not act now, or None.
 
-    credential_at: when the presented credential was issued; older than `not_before` is refused.
+    credential_at: when the presented credential was issued; older than the person's mark is
+    refused. is_key: it is an API key, which has a mark of its own.
     floor: the lowest role that passes this door.
     """
     if user is None:
@@ -48,7 +53,8 @@ def refusal(
         return Refusal("account_disabled", _("This account is disabled. Ask an operator."))
     if not user.is_claimed:
         return Refusal("setup_pending", _("This account waits for its first set-up."))
-    if credential_at is not None and credential_at < user.not_before:
+    mark = user.keys_not_before if is_key else user.not_before
+    if credential_at is not None and credential_at < mark:
         return Refusal("token_invalid", _("Please sign in again."))
     for gate in _further_gates():
         found = gate(user)

@@ -84,8 +84,10 @@ class User(AbstractBaseUser):
     # False only for the default owner until somebody has used the set-up link.
     is_claimed = models.BooleanField(default=True, editable=False)
     email_verified_at = models.DateTimeField(_("address verified"), null=True, blank=True)
-    # Every credential older than this mark is dead.
+    # Every sign-in, link and token older than this mark is dead.
     not_before = models.DateTimeField(default=timezone.now, editable=False)
+    # The same mark of API keys: they outlive signing out everywhere, a new role and a ban.
+    keys_not_before = models.DateTimeField(default=timezone.now, editable=False)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
 
     objects = UserManager()

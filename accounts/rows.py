@@ -6,29 +6,86 @@ sent, and save() of a model is not called.
 """
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from django.db import connections, models, router
 
 Row = TypeVar("Row", bound=models.Model)
+ROWS_REMEMBERED = 1024
 
 
 def find(model: type[Row], column: str, value: Any) -> Row | None:
     """The row whose unique `column` (a name of ours, never foreign text) is `value`."""
-    using = router.db_for_read(model)
-    connection = connections[using]
-    field = model._meta.get_field(column)
-    parameter = field.get_db_prep_value(value, connection)  # type: ignore[union-attr]  # a column
+    reader = _reader(model, column)
+    found = reader.one(value)
+    return None if found is None else instance(model, found)
+
+
+class Reader:
+    """Reads one row of joined tables, found by one column, with a statement that is built once.
+
+    fields: the columns of the row that one() returns. source: everything from FROM on, its only
+    place being the value of `by`; names of ours alone, never foreign text.
+    """
+
+    def __init__(self, fields: Sequence[Any], source: str, by: Any) -> None:
+        self.fields, self.by = tuple(fields), by
+        columns = ", ".join(
+            f"{_quoted(field.model._meta.db_table)}.{_quoted(field.column)}" for field in fields
+        )
+        self.statement = f"SELECT {columns} {source}"
+        # A row that is busy comes with the same values again and again.
+        self._converted = lru_cache(maxsize=ROWS_REMEMBERED)(self._convert)
+        self._converters: dict[str, list[tuple[int, Any, Any]]] = {}
+
+    def one(self, value: Any) -> tuple[Any, ...] | None:
+        """The row as Python values, or None."""
+        using = router.db_for_read(self.by.model)
+        connection = connections[using]
+        with connection.cursor() as cursor:
+            cursor.execute(self.statement, [self.by.get_db_prep_value(value, connection)])
+            found = cursor.fetchone()
+        return None if found is None else self._converted(tuple(found), using)
+
+    def _convert(self, found: tuple[Any, ...], using: str) -> tuple[Any, ...]:
+        values = list(found)
+        for place, expression, convert in self._converters_of(using):
+            if values[place] is not None:
+                values[place] = convert(values[place], expression, connections[using])
+        # Remembered values are shared, so that none of them may be one that can be changed.
+        return tuple(tuple(value) if isinstance(value, list) else value for value in values)
+
+    def _converters_of(self, using: str) -> list[tuple[int, Any, Any]]:
+        """(place, expression, function) for each conversion that database or field asks for."""
+        if using not in self._converters:
+            connection = connections[using]
+            self._converters[using] = [
+                (place, field.cached_col, function)
+                for place, field in enumerate(self.fields)
+                for function in (
+                    *connection.ops.get_db_converters(field.cached_col),
+                    *field.cached_col.get_db_converters(connection),
+                )
+            ]
+        return self._converters[using]
+
+
+def instance(model: type[Row], values: Sequence[Any]) -> Row:
+    """The row of `model` that these values of all its columns make."""
+    return model.from_db(router.db_for_read(model), _names(model), list(values))
+
+
+def change(statement: str, model: type[models.Model], **values: Any) -> bool:
+    """Run a conditional statement whose places are these columns in order; was a row changed?"""
+    connection = connections[router.db_for_write(model)]
+    parameters = [
+        model._meta.get_field(name).get_db_prep_save(value, connection)  # type: ignore[union-attr]
+        for name, value in values.items()
+    ]
     with connection.cursor() as cursor:
-        cursor.execute(_select(model, column), [parameter])
-        found = cursor.fetchone()
-    if found is None:
-        return None
-    values = list(found)
-    for place, expression, convert in _converters(model, using):
-        values[place] = convert(values[place], expression, connection)
-    return model.from_db(using, _names(model), values)
+        cursor.execute(statement, parameters)
+        return bool(cursor.rowcount)
 
 
 def insert(rows: Sequence[models.Model]) -> None:
@@ -64,10 +121,11 @@ def update(row: models.Model, *names: str) -> None:
 
 # Names of our own tables and columns, quoted: the statements hold no foreign text.
 @cache
-def _select(model: type[models.Model], column: str) -> str:
-    condition = _quoted(str(model._meta.get_field(column).column))  # type: ignore[union-attr]
-    table = _quoted(model._meta.db_table)
-    return f"SELECT {_columns(model)} FROM {table} WHERE {condition} = %s"  # noqa: S608
+def _reader(model: type[models.Model], column: str) -> Reader:
+    by = model._meta.get_field(column)
+    place = _quoted(str(by.column))  # type: ignore[union-attr]  # a column
+    source = f"FROM {_quoted(model._meta.db_table)} WHERE {place} = %s"
+    return Reader(model._meta.concrete_fields, source, by)
 
 
 @cache
@@ -96,16 +154,3 @@ def _quoted(name: str) -> str:
 @cache
 def _names(model: type[models.Model]) -> list[str]:
     return [field.attname for field in model._meta.concrete_fields]
-
-
-@cache
-def _converters(model: type[models.Model], using: str) -> list[tuple[int, Any, Any]]:
-    """(place, expression, function) for each conversion that the database or a field asks for."""
-    connection = connections[using]
-    found = []
-    for place, field in enumerate(model._meta.concrete_fields):
-        expression = field.cached_col
-        functions = connection.ops.get_db_converters(expression)
-        functions += expression.get_db_converters(connection)
-        found += [(place, expression, function) for function in functions]
-    return found

@@ -90,7 +90,7 @@ def joined(first: Access, second: Access) -> Access:
 
 def pass_gate(user: User, credential_at: datetime, *, by_key: bool = False) -> None:
     """Ask the one gate. Raises the error that a program gets for this credential."""
-    found = gates.refusal(user, credential_at=credential_at)
+    found = gates.refusal(user, credential_at=credential_at, is_key=by_key)
     if found is None:
         return
     match found.code:

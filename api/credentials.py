@@ -4,34 +4,97 @@ A wrong credential is refused and never ignored. Credentials are looked for in h
 session cookie alone, never in the address or the body, which end up in logs (A123).
 """
 
+from functools import reduce
+
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
+from accounts.context import current_caller
+from accounts.limits import count_try
 from accounts.models import User
 from accounts.sessions import DEVICE, SessionStore
-from api.access import Access
-from api.errors import CsrfFailed, NotAuthenticated
+from api import foreign
+from api.access import Access, joined, pass_gate
+from api.errors import AccessTokenInvalid, ApiKeyInvalid, CsrfFailed, NotAuthenticated
+from api.keyformat import shown_id
+from api.services.families import read_access
+from api.services.keychecks import ApiKeyMistyped, access_by, check
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+BOTH = 2
 
 
 def identify(request: HttpRequest) -> Access:
     """Who calls, by all the credentials that came together.
 
-    Raises NotAuthenticated without any; AccessTokenInvalid, AccessTokenExpired, ApiKeyInvalid,
-    Refused, CsrfFailed.
+    With REQUIRE_API_KEY_AND_TOKEN nothing less than both will do. Raises NotAuthenticated without
+    any; AccessTokenInvalid, AccessTokenExpired, ApiKeyInvalid, RateLimited, Refused, CsrfFailed.
     """
-    session = _by_session(request)
+    offered = [found for found in (_by_key(request), _by_token(request)) if found is not None]
+    if settings.REQUIRE_API_KEY_AND_TOKEN and len(offered) < BOTH:
+        raise NotAuthenticated(_("Send an API key and an access token, both with each request."))
+    session = session_of(request)
+    if offered:
+        access = reduce(joined, offered)
+        if session is not None:
+            joined(access, session)  # refuses somebody else's; the person's own adds nothing
+        return access
     if session is None:
         raise NotAuthenticated
     check_csrf(request)
     return session
 
 
-def _by_session(request: HttpRequest) -> Access | None:
+def bearer_of(request: HttpRequest) -> str | None:
+    """The token of the header Authorization; None when there is no such header.
+
+    Raises AccessTokenInvalid for another scheme, for nothing, and for more than one token.
+    """
+    header = request.META.get("HTTP_AUTHORIZATION")
+    if header is None:
+        return None
+    scheme, _space, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token or len(token.split()) != 1 or "," in token:
+        raise AccessTokenInvalid
+    return str(token)
+
+
+def _by_token(request: HttpRequest) -> Access | None:
+    """The access token of the header Authorization, ours or of a listed issuer; None without."""
+    token = bearer_of(request)
+    if token is None:
+        return None
+    if foreign.is_foreign(token):
+        user, theirs = foreign.authenticate(token)
+        pass_gate(user, theirs.issued_at)
+        return Access(user=user, has_token=True, claims=theirs.claims)
+    family, claims = read_access(token)
+    return Access(user=family.user, session_id=family.pk, has_token=True, claims=claims)
+
+
+def _by_key(request: HttpRequest) -> Access | None:
+    """The key of the header X-API-Key; None when there is no such header.
+
+    Wrong keys are counted for the client, and answered 429 when they are too many. A right key
+    is never held up by them: many programs share one address.
+    """
+    text = request.META.get("HTTP_X_API_KEY")
+    if text is None:
+        return None
+    try:
+        return access_by(check(text, current_caller().ip))
+    except ApiKeyMistyped:
+        raise  # it cost nothing
+    except ApiKeyInvalid:
+        count_try(request, "api-key", shown_id(text) or "")
+        raise
+
+
+def session_of(request: HttpRequest) -> Access | None:
     """The signed-in browser; an ended session is as good as none, because cookies come unasked."""
     cookie = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
     if not cookie:
@@ -52,6 +115,19 @@ def check_csrf(request: HttpRequest) -> None:
     check = _CsrfCheck(_no_response)
     check.process_request(request)
     if check.process_view(request, _no_response, (), {}) is not None:
+        raise CsrfFailed
+
+
+def require_own_page(request: HttpRequest) -> None:
+    """Raise CsrfFailed when a browser says that the page of another site sent this.
+
+    For what comes by the refresh cookie, which is SameSite=Strict anyway. Programs say nothing.
+    """
+    origin = request.headers.get("Origin")
+    if origin is not None:
+        if origin not in settings.CSRF_TRUSTED_ORIGINS:
+            raise CsrfFailed
+    elif request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
         raise CsrfFailed
 
 

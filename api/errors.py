@@ -2,8 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from accounts.errors import Forbidden, GatehouseError
-from accounts.errors import Refused as Refused
+from accounts.errors import BadCredentials, Forbidden, GatehouseError
 
 
 class NotAuthenticated(GatehouseError):
@@ -102,3 +101,29 @@ class NotJson(GatehouseError):
     status = 415
     title = _("Only JSON is read")
     default_message = _("Send the body as JSON, with the header Content-Type: application/json.")
+
+
+class EmailUnverified(Forbidden):
+    """The password is right, and nobody has proved to own the address yet."""
+
+    code = "email_unverified"
+    title = _("Address not verified")
+    default_message = _(
+        "Verify your address first: a link for that has been mailed to it. Then sign in again."
+    )
+
+
+class OtpRequired(BadCredentials):
+    """The password is right, and the account has a second factor."""
+
+    code = "otp_required"
+    title = _("Second factor needed")
+    default_message = _("Send the code of your second factor as `otp`, with the password again.")
+
+
+class OtpInvalid(BadCredentials):
+    """The password is right, the code of the second factor is not."""
+
+    code = "otp_invalid"
+    title = _("Wrong code")
+    default_message = _("The code of the second factor is not right.")

@@ -5,15 +5,18 @@ itself (api.credentials), so its requests leave Django's chain here, which halve
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import resolve
+from django.urls import ResolverMatch, resolve
 from django.utils import translation
 
 from accounts.errors import GatehouseError, NotFound
 from accounts.problems import is_for_machines, problem_of
 
+PATHS_REMEMBERED = 512
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
 
@@ -34,11 +37,17 @@ class ApiMiddleware:
         return response
 
 
+@lru_cache(maxsize=PATHS_REMEMBERED)
+def _match(path: str, urlconf: str) -> ResolverMatch:
+    """The view of a path. Busy paths are few, and looking one up tries every pattern before it."""
+    return resolve(path, urlconf)
+
+
 def _answer(request: HttpRequest) -> HttpResponse:
     """Call the view; a trailing slash makes no difference."""
     path = request.path_info.rstrip("/")
     try:
-        match = resolve(path)
+        match = _match(path, settings.ROOT_URLCONF)
     except Http404:
         return problem_of(NotFound())
     request.resolver_match = match

@@ -87,6 +87,8 @@ class ApiKey(models.Model):
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     expires_at = models.DateTimeField(_("ends"), null=True, blank=True)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
+    # Another key has taken its place; it works on until its end.
+    rotated_at = models.DateTimeField(_("rotated"), null=True, blank=True)
     # Written at most once a minute.
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)
     last_used_ip = models.CharField(_("last used from"), max_length=45, blank=True)
@@ -97,6 +99,7 @@ class ApiKey(models.Model):
         indexes = [
             models.Index(fields=["user", "-created_at"], name="api_key_of_user"),
             models.Index(fields=["-created_at"], name="api_key_created_at"),
+            models.Index(fields=["expires_at"], name="api_key_expires_at"),
         ]
 
     def __str__(self) -> str:

@@ -18,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.errors import RecordInvalid
-from api.views.base import queried
+from api.reading import queried
 
 LIMIT, LIMIT_MAX = 50, 200
 CURSOR_MAX_LENGTH = 200

@@ -7,6 +7,7 @@ from rest_framework import serializers
 from accounts.models import ROLE_LABELS
 
 Shape = serializers.Serializer[Any]
+SESSION_KINDS = [("browser", "Browser"), ("tokens", "Tokens")]
 
 
 class Problem(Shape):
@@ -46,7 +47,7 @@ class SessionRecord(Shape):
     """A sign-in: a browser, or a program with tokens."""
 
     id = serializers.UUIDField()
-    kind = serializers.ChoiceField([("browser", "Browser"), ("tokens", "Tokens")])
+    kind = serializers.ChoiceField(SESSION_KINDS)
     device = serializers.CharField(help_text="A guess from what the program says of itself.")
     ip = serializers.CharField(allow_blank=True, help_text="From where it signed in.")
     created_at = serializers.DateTimeField()

@@ -5,7 +5,18 @@ The middleware cuts the slash off before it looks here.
 
 from django.urls import path
 
-from api.views import actions, audit, invitations, links, me, moderation, users
+from api.views import (
+    actions,
+    apikeys,
+    audit,
+    invitations,
+    links,
+    me,
+    moderation,
+    reference,
+    tokens,
+    users,
+)
 
 app_name = "api"
 urlpatterns = [
@@ -13,7 +24,14 @@ urlpatterns = [
     path("me/sessions", me.OwnSessionsView.as_view(), name="own-sessions"),
     path("me/sessions/<uuid:session_id>", me.OwnSessionView.as_view(), name="own-session"),
     path("me/export", me.OwnExportView.as_view(), name="own-export"),
+    path("auth/token", tokens.TokenView.as_view(), name="token"),
+    path("auth/token/refresh", tokens.RefreshView.as_view(), name="refresh-token"),
+    path("auth/token/revoke", tokens.RevocationView.as_view(), name="revoke-token"),
+    path("auth/token/session", tokens.SessionTokenView.as_view(), name="session-token"),
     path("auth/magic-link", links.MagicLinkView.as_view(), name="ask-magic-link"),
+    path("api-keys", apikeys.KeysView.as_view(), name="api-keys"),
+    path("api-keys/<str:key_id>", apikeys.KeyView.as_view(), name="api-key"),
+    path("api-keys/<str:key_id>/rotate", apikeys.KeyRotationView.as_view(), name="rotate-api-key"),
     path("users", users.UsersView.as_view(), name="users"),
     path("users/<uuid:user_id>", users.UserView.as_view(), name="user"),
     path("users/<uuid:user_id>/magic-link", users.UserLinkView.as_view(), name="user-magic-link"),
@@ -42,4 +60,6 @@ urlpatterns = [
         name="action-release",
     ),
     path("audit-events", audit.AuditEventsView.as_view(), name="audit-events"),
+    path("schema", reference.SchemaView.as_view(), name="schema"),
+    path("docs", reference.ReferenceView.as_view(), name="docs"),
 ]

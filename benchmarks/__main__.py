@@ -8,7 +8,8 @@ import os
 import platform
 import sys
 
-from benchmarks.measures import MEASURES, Options, Row
+from benchmarks.measures import MEASURES
+from benchmarks.rows import Options, Row
 
 WIDTHS = (34, 14, 14, 9, 12, 8)
 HEADINGS = ("measured", "Gatehouse", "bare", "ratio", "aim", "verdict")

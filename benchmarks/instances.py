@@ -19,6 +19,7 @@ LIMITS = {
     "MAGIC_LINK_MAX": "100000",
     "MAGIC_LINK_WINDOW": "1m",
     "MAGIC_LINK_EXPIRY": "1h",
+    "API_KEY_MAX": "100000000",
 }
 PASSWORD = "seven green bottles on a wall"
 # Accounts are made directly: making them is not what is measured.

@@ -3,13 +3,9 @@
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks.instances import (
     PASSWORD,
@@ -18,15 +14,15 @@ from benchmarks.instances import (
     make_data,
     make_people,
     memory_of,
-    processor_seconds_of,
     seconds_to_answer,
 )
-from benchmarks.load import Measured, Plan, measure
-from benchmarks.plans import AskAndRedeem, AskForLinks, Hello, Redeem, SignIn
+from benchmarks.load import Measured, Plan
+from benchmarks.machine import measure_api, measure_keys
+from benchmarks.plans import AskAndRedeem, AskForLinks, Redeem, SignIn
+from benchmarks.rows import PROCESSES, Options, Row, bare_rate, folder, loader, with_cost
 from tests.servers.databases import InstanceData
 from tests.servers.processes import ServerProcess, free_port, wait_for
 
-PROCESSES = 2
 SETTLE_SECONDS = 2.0
 COUNT_LINKS = "from magiclinks.models import LoginLink; result = LoginLink.objects.count()"
 ALL_TOKENS = "from benchmarks.outbox import all_tokens; result = all_tokens()"
@@ -53,61 +49,17 @@ print(sum(counts))
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table. aim: a bound on `value`, or on value / bare when `is_ratio`.
-
-    aim 0 means that nothing is aimed at: the row explains another one.
-    """
-
-    what: str
-    unit: str
-    value: float
-    bare: float
-    aim: float = 0.0
-    more_is_better: bool = True
-    is_ratio: bool = False
-
-    @property
-    def ratio(self) -> float:
-        return self.value / self.bare
-
-    @property
-    def reaches_aim(self) -> bool:
-        measured = self.ratio if self.is_ratio else self.value
-        return measured >= self.aim if self.more_is_better else measured <= self.aim
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """seconds: length of each load; clients: browsers at once; repeats: starts that are timed."""
-
-    seconds: float = 10.0
-    clients: int = 32
-    repeats: int = 5
-    people: int = 20_000
-    database_url: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Bare:
-    """The bare server: answers a second, and milliseconds of processor time for each."""
-
-    rate: float
-    cost: float
-
-
 def measure_start(options: Options) -> Iterator[Row]:
     """From the command to the first answer, on data that are there already."""
-    with _folder() as folder:
-        data = make_data(folder, options.database_url)
+    with folder() as place:
+        data = make_data(place, options.database_url)
         port = free_port()
         environment = data.environment(PORT=str(port))
         ours = [sys.executable, "manage.py", "serve"]
         theirs = [sys.executable, "-m", "benchmarks.bare", str(port), "1", "8"]
         value, beside = (
             statistics.median(
-                seconds_to_answer(command, port, folder / "log", environment)
+                seconds_to_answer(command, port, place / "log", environment)
                 for _ in range(options.repeats)
             )
             for command in (ours, theirs)
@@ -117,10 +69,10 @@ def measure_start(options: Options) -> Iterator[Row]:
 
 def measure_memory(options: Options) -> Iterator[Row]:
     """Proportional memory of all processes of a server at rest that has answered once."""
-    with _folder() as folder:
-        with gatehouse(make_data(folder, options.database_url)) as (server, _port):
+    with folder() as place:
+        with gatehouse(make_data(place, options.database_url)) as (server, _port):
             value = _memory_at_rest(server)
-        with bare(folder) as (server, _port):
+        with bare(place) as (server, _port):
             beside = _memory_at_rest(server)
     yield Row("memory at rest", "MB", value, beside, 130.0, more_is_better=False)
 
@@ -132,34 +84,26 @@ def _memory_at_rest(server: ServerProcess) -> float:
 
 def measure_links(options: Options) -> Iterator[Row]:
     """Magic links: asked for, made by the worker, redeemed; apart and as a whole."""
-    with _folder() as folder:
-        data = make_data(folder, options.database_url)
+    with folder() as place:
+        data = make_data(place, options.database_url)
         make_people(data, options.people)
-        hello = _bare(options, folder)
+        hello = bare_rate(options, place)
         with gatehouse(data, PROCESSES) as (_server, port):
-            load = _loader(options, port)
+            load = loader(options, port)
             asked, links_per_second = _ask(data, load, options)
             yield Row("magic-link requests", "/s", asked.rate("request"), hello.rate)
             yield Row("links made by the worker", "/s", links_per_second, hello.rate)
             redeemed = load(Redeem(_tokens(data)))
             yield Row("magic-link redemptions", "/s", redeemed.rate("redemption"), hello.rate)
-    with _folder() as folder:
-        data = make_data(folder, options.database_url)
+    with folder() as place:
+        data = make_data(place, options.database_url)
         make_people(data, options.people)
         with gatehouse(data, PROCESSES) as (server, port):
-            load = _loader(options, port)
+            load = loader(options, port)
             plan = AskAndRedeem(data.environment(), options.people)
-            whole, cost = _with_cost(server, lambda: load(plan))
+            whole, cost = with_cost(server, lambda: load(plan))
     yield Row("request + redemption pairs", "/s", whole.rate("journey"), hello.rate, 400.0)
     yield Row("processor time of a pair", "ms", cost, hello.cost)
-
-
-def _with_cost(server: ServerProcess, run: Callable[[], Measured]) -> tuple[Measured, float]:
-    """The load, and the milliseconds of processor time that the server used for each journey."""
-    before = processor_seconds_of(server)
-    measured = run()
-    used = processor_seconds_of(server) - before
-    return measured, used * 1000 / measured.counts["journey"]
 
 
 def _ask(
@@ -183,13 +127,13 @@ def _tokens(data: InstanceData) -> dict[int, str]:
 
 def measure_sign_in(options: Options) -> Iterator[Row]:
     """Sign-ins with a password beside bare Argon2id with the same parameters and concurrency."""
-    with _folder() as folder:
-        data = make_data(folder, options.database_url)
+    with folder() as place:
+        data = make_data(place, options.database_url)
         make_people(data, 1000)
-        hello = _bare(options, folder)
+        hello = bare_rate(options, place)
         hashes = _hash_rate(data, options)
         with gatehouse(data, PROCESSES) as (_server, port):
-            signed_in = _loader(options, port)(SignIn(1000))
+            signed_in = loader(options, port)(SignIn(1000))
     rate = signed_in.rate("sign-in")
     yield Row("sign-ins beside the bare server", "/s", rate, hello.rate)
     yield Row("sign-ins beside bare Argon2id", "/s", rate, hashes, 0.9, is_ratio=True)
@@ -211,26 +155,11 @@ def _hash_rate(data: InstanceData, options: Options) -> float:
     return sum(counts) / options.seconds
 
 
-def _bare(options: Options, folder: Path) -> Bare:
-    with bare(folder, PROCESSES) as (server, port):
-        load = _loader(options, port)
-        measured, cost = _with_cost(server, lambda: load(Hello()))
-    return Bare(measured.rate("hello"), cost)
-
-
-def _loader(options: Options, port: int) -> Callable[[Plan], Measured]:
-    return lambda plan: measure(plan, port, seconds=options.seconds, clients=options.clients)
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="gatehouse-bench-", ignore_cleanup_errors=True) as name:
-        yield Path(name)
-
-
 MEASURES: dict[str, Callable[[Options], Iterator[Row]]] = {
     "start": measure_start,
     "memory": measure_memory,
     "links": measure_links,
     "sign-in": measure_sign_in,
+    "api": measure_api,
+    "keys": measure_keys,
 }

@@ -7,8 +7,15 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
-from config.env import action_limits, database_settings, load, mail_settings
+from config.env import (
+    action_limits,
+    database_settings,
+    foreign_public_key,
+    load,
+    mail_settings,
+)
 from config.logs import logging_settings
+from config.openapi import SPECTACULAR
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = load(os.environ, BASE_DIR / ".env")
@@ -43,6 +50,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "django_ratelimit",
+    "corsheaders",
     "rest_framework",
     "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.contenttypes",
@@ -54,6 +62,7 @@ MIDDLEWARE = [
     "config.middleware.RequestLogMiddleware",
     "config.middleware.SecurityHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "api.middleware.ApiMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -160,7 +169,10 @@ SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_csrf"
 CSRF_COOKIE_SECURE = IS_HTTPS
 CSRF_COOKIE_HTTPONLY = True
+CSRF_HEADER_NAME = "HTTP_X_CSRF_TOKEN"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+if ENV["CORS_ALLOW_CREDENTIALS"]:
+    CSRF_TRUSTED_ORIGINS += ENV["CORS_ALLOWED_ORIGINS"]
 CSRF_FAILURE_VIEW = "config.pages.csrf_failure"
 LANGUAGE_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_language"
 LANGUAGE_COOKIE_SECURE = IS_HTTPS
@@ -186,6 +198,7 @@ LIMITS = {
     "reset-password": (ENV["RESET_PASSWORD_MAX"], ENV["RESET_PASSWORD_WINDOW"]),
     "verify-email": (ENV["VERIFY_EMAIL_MAX"], ENV["VERIFY_EMAIL_WINDOW"]),
     "magic-link": (ENV["MAGIC_LINK_MAX"], ENV["MAGIC_LINK_WINDOW"]),
+    "api-key": (ENV["API_KEY_FAILURES_MAX"], ENV["API_KEY_FAILURES_WINDOW"]),
 }
 LOGIN_DELAY_MAX: timedelta = ENV["LOGIN_DELAY_MAX"]
 
@@ -227,7 +240,51 @@ MAIL_TRANSPORT = "config.mail.transport"
 # API
 API_RECORD_INVALID_STATUS = ENV["API_RECORD_INVALID_STATUS"]
 REQUIRE_API_KEY_AND_TOKEN = ENV["REQUIRE_API_KEY_AND_TOKEN"]
-REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None, "DEFAULT_VERSIONING_CLASS": None}
+API_KEY_DEFAULT_AGE: timedelta = ENV["API_KEY_DEFAULT_AGE"]
+API_KEY_MAX_AGE: timedelta = ENV["API_KEY_MAX_AGE"]  # 0: without end
+API_KEY_MAX = ENV["API_KEY_MAX"]
+API_KEY_WINDOW: timedelta = ENV["API_KEY_WINDOW"]
+REST_FRAMEWORK = {
+    "UNAUTHENTICATED_USER": None,
+    "DEFAULT_VERSIONING_CLASS": None,
+    "DEFAULT_SCHEMA_CLASS": "api.schema.AutoSchema",
+}
+SPECTACULAR_SETTINGS = SPECTACULAR
+
+# Pages on other hosts
+CORS_URLS_REGEX = r"^/api/v1/"
+CORS_ALLOW_ALL_ORIGINS = "*" in ENV["CORS_ALLOWED_ORIGINS"]
+CORS_ALLOWED_ORIGINS = [origin for origin in ENV["CORS_ALLOWED_ORIGINS"] if origin != "*"]
+CORS_ALLOW_CREDENTIALS = ENV["CORS_ALLOW_CREDENTIALS"]
+CORS_ALLOW_METHODS = ["GET", "HEAD", "POST", "PATCH", "DELETE"]
+CORS_ALLOW_HEADERS = ["accept", "accept-language", "authorization", "content-type", "x-api-key",
+                      "x-csrf-token", "x-request-id"]  # fmt: skip
+CORS_EXPOSE_HEADERS = ["location", "retry-after", "www-authenticate", "x-csrf-token",
+                       "x-request-id"]  # fmt: skip
+CORS_PREFLIGHT_MAX_AGE = 600
+
+# Tokens
+SESSION_EXPIRY: timedelta = ENV["SESSION_EXPIRY"]
+REFRESH_TOKEN_EXPIRY: timedelta = ENV["REFRESH_TOKEN_EXPIRY"]
+JWT_AUDIENCE = ENV["JWT_AUDIENCE"]
+JWT_ALGORITHM = ENV["JWT_ALGORITHM"]
+JWT_KEY_MAX_AGE: timedelta = ENV["JWT_KEY_MAX_AGE"]
+JWT_KEY_PUBLISH_AHEAD: timedelta = ENV["JWT_KEY_PUBLISH_AHEAD"]
+JWT_SECRET = ENV["JWT_SECRET"] or ""  # with one, access tokens are HS256
+JWT_REFRESH_SECRET = ENV["JWT_REFRESH_SECRET"] or ""
+REFRESH_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_refresh"
+# Second factors of upper rooms: dotted names of objects, see accounts/factors.py.
+SECOND_FACTORS: list[str] = []
+
+# Tokens of other issuers
+AUTH_BACKEND = ENV["AUTH_BACKEND"]
+AUTH_JWT_ISSUER = tuple(ENV["AUTH_JWT_ISSUER"])
+AUTH_JWT_AUDIENCE = tuple(ENV["AUTH_JWT_AUDIENCE"])
+AUTH_JWT_ALGORITHM = tuple(ENV["AUTH_JWT_ALGORITHM"])
+AUTH_JWT_PUBLIC_KEY = foreign_public_key(ENV)  # PEM, or nothing
+AUTH_JWT_JWKS_URL = ENV["AUTH_JWT_JWKS_URL"] or ""
+AUTH_JWT_LEEWAY: timedelta = ENV["AUTH_JWT_LEEWAY"]
+AUTH_JWT_REGISTRATION = ENV["AUTH_JWT_REGISTRATION"]
 
 # Headers. `default-src 'none'` and a list of what the pages really use (ASVS 3.4.3).
 SECURE_CSP = {

@@ -6,6 +6,7 @@ from django.views.decorators.http import require_safe
 from django.views.i18n import set_language
 
 from accounts.admin.site import site
+from api.views import jwks
 from config import health
 
 handler400 = "config.pages.bad_request"
@@ -27,6 +28,8 @@ urlpatterns = [
     path("language", set_language, name="set_language"),
     path("admin/", site.urls),
     path("api/v1/", include("api.urls")),
+    path(".well-known/jwks.json", jwks.key_set, name="jwks"),
+    path("account/keys", include("api.views.page_urls")),
     path("", include("magiclinks.urls")),
     path("", include("moderation.urls")),
     path("", include("accounts.urls")),

@@ -22,6 +22,7 @@ from accounts.models import AccountToken, AddressRequest
 from accounts.services import invitations, passwords, signup
 from accounts.sessions import SessionStore
 from accounts.signals import address_requested, mail_queued
+from api.services import apikeys, families, signing
 from config import cache
 from magiclinks import services as links
 from moderation.services.violations import purge_moderation
@@ -54,15 +55,22 @@ def run_jobs_once(jobs: Collection[Job] = JOBS) -> int:
 
 
 def purge() -> None:
-    """Delete what nothing needs any more: ended sessions and counters, old links, mails, bans."""
+    """Delete what nothing needs any more: ended sessions and counters, old links, mails, bans.
+
+    Signing keys that are old enough get their successor here, too: no key is urgent.
+    """
     before = timezone.now() - KEEP
     SessionStore.clear_expired()
     cache.purge_expired()
     AccountToken.objects.filter(expires_at__lt=before).delete()
     invitations.purge_invitations(before)
     links.purge_links(before)
+    apikeys.purge_keys(before)
     outbox.purge_mails(before)
     purge_moderation(timezone.now())
+    families.purge_families(before)
+    signing.purge_keys(before)
+    signing.rotate_when_due()
 
 
 class Worker:

@@ -13,6 +13,7 @@ from django.utils import timezone, translation
 from accounts.crypto import unseal
 from accounts.models import OutboxMail, User
 from accounts.roles import Role
+from api.services.signing import ring_cache
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -29,10 +30,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _empty_cache(request: pytest.FixtureRequest) -> None:
-    """Limits start from nothing in each test that has a database."""
+    """Limits and signing keys start from nothing in each test that has a database."""
     if request.node.get_closest_marker("django_db"):
         request.getfixturevalue("db")
         cache.clear()
+        ring_cache.forget()
 
 
 @pytest.fixture(autouse=True)

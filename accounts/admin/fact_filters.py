@@ -21,6 +21,7 @@ ACTION_FAMILIES: dict[str, tuple[Any, tuple[str, ...]]] = {
         ("account:user:", "account:invitation:", "account:set-up:", "account:data:"),
     ),
     "addresses": (_("Email addresses"), ("account:email:",)),
+    "keys": (_("API keys"), ("api:key:",)),
     "mail": (_("Mail"), ("mail:",)),
 }
 RESULTS: Choices = [("success", _("Done")), ("refused", _("Refused")), ("failure", _("Failed"))]
@@ -33,6 +34,7 @@ MAIL_KINDS: Choices = [
     ("change-email", _("Address change")),
     ("email-changed", _("Address changed")),
     ("password-changed", _("Password changed")),
+    ("key-created", _("API key made")),
     ("account-exists", _("Account exists already")),
     ("account-removed", _("Account removed")),
 ]

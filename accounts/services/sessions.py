@@ -42,6 +42,15 @@ def sign_in(request: HttpRequest, user: User) -> None:
         audit.record("account:session:start", actor=user, target=user, methods=methods)
 
 
+def note_refused_sign_in(login: str, methods: list[str]) -> None:
+    """Write down that somebody tried to sign in as `login` and failed.
+
+    What was typed is not written: people type passwords into the wrong field (A161).
+    """
+    target = User.objects.with_login(login).first()
+    audit.record("account:session:start", target=target, result="refused", methods=methods)
+
+
 def own_sessions(user: User) -> list[BrowserSession]:
     """Live sessions of `user`, last seen first."""
     live = user.sessions.filter(expire_date__gt=timezone.now())
@@ -72,13 +81,23 @@ def end_sessions(*, actor: Actor, user: User) -> int:
     """
     _require_rank_or_self(actor, user)
     with transaction.atomic():
-        count = end_access(user, "sessions ended")
+        count = end_sign_ins(user, "sessions ended")
         audit.record("account:session:end-all", actor=actor, target=user, count=count)
     return count
 
 
 def end_access(user: User, reason: str) -> int:
-    """Kill sessions and move `not_before` in the caller's transaction; returns ended sessions."""
+    """Kill everything that was issued before, API keys too; see end_sign_ins()."""
+    user.keys_not_before = timezone.now()
+    user.save(update_fields=["keys_not_before"])
+    return end_sign_ins(user, reason)
+
+
+def end_sign_ins(user: User, reason: str) -> int:
+    """Kill sessions and move `not_before` in the caller's transaction; returns ended sessions.
+
+    API keys stay: their scopes follow the role by themselves, and a script is no device.
+    """
     user.not_before = timezone.now()
     user.save(update_fields=["not_before"])
     count = user.sessions.all().delete()[0]

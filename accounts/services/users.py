@@ -20,7 +20,7 @@ from accounts.models import User
 from accounts.outbox import enqueue_mail
 from accounts.passwords import check_password_rules
 from accounts.roles import Role, can_give, can_manage
-from accounts.services.sessions import end_access
+from accounts.services.sessions import end_access, end_sign_ins
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def change_role(*, actor: Actor, user: User, role: str) -> User:
             _keep_last_owner(current)
         before, current.role = current.role, role
         current.save(update_fields=["role"])
-        end_access(current, "role changed")
+        end_sign_ins(current, "role changed")
         audit.record("account:role:change", actor=actor, target=current, before=before, after=role)
     return current
 

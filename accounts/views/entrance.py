@@ -18,6 +18,7 @@ from accounts.models import AccountToken, AddressRequest, User
 from accounts.services import setup, signup
 from accounts.services.passwords import find_by_password, reset_password
 from accounts.services.requests import note_request
+from accounts.services.sessions import note_refused_sign_in
 from accounts.services.tokens import usable_token
 from accounts.tokens import digest
 from accounts.views.common import (
@@ -61,7 +62,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return _to_set_up(login)
     user = find_by_password(login, password)
     if user is None:
-        _note_failure(login)
+        note_refused_sign_in(login, ["password"])
         form.add_error(None, BadCredentials().message)
         return _sign_in_page(request, form, status=401)
     return enter(request, user, method="password", next_url=safe_next(request))
@@ -80,12 +81,6 @@ def _sign_in_page(request: HttpRequest, form: SignInForm, status: int = 200) -> 
         "is_fresh": settings.ALLOW_REGISTRATION and signup.is_fresh(),
     }
     return render(request, "accounts/sign_in.html", context, status=status)
-
-
-def _note_failure(login: str) -> None:
-    target = User.objects.with_login(login).first()
-    # What was typed is not written: people type passwords into the wrong field (A161).
-    audit.record("account:session:start", target=target, result="refused", methods=["password"])
 
 
 def _to_set_up(login: str) -> HttpResponse:

@@ -42,7 +42,10 @@ class AuditEventsView(ApiView):
     needs = {"GET": Need(Scope.USERS, Role.ADMIN)}
 
     @extend_schema(
-        summary="Read the audit log", parameters=[AuditQuery], responses=page_of(AuditRecord)
+        operation_id="list_audit_events",
+        summary="Read the audit log",
+        parameters=[AuditQuery],
+        responses=page_of(AuditRecord),
     )
     def get(self, request: Request) -> Response:
         """All events, newest first. People are named by id alone."""

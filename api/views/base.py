@@ -1,17 +1,17 @@
 """What all API views share: deny by default, one credential check, one renderer, cursors."""
 
 from collections.abc import Mapping
+from io import BytesIO
 from typing import Any, ClassVar, NoReturn
 
 from django.core.exceptions import RequestDataTooBig
-from django.http import Http404, QueryDict
+from django.http import Http404
 from django.http.request import UnreadablePostError
-from django.middleware.csrf import get_token
+from django.middleware.csrf import CsrfViewMiddleware, get_token
 from rest_framework import exceptions
 from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
-from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from accounts.errors import GatehouseError, NotFound, RecordInvalid
@@ -19,8 +19,12 @@ from accounts.problems import problem_of
 from api import errors
 from api.access import Access, Need
 from api.credentials import SAFE_METHODS, identify
+from api.reading import checked as checked
+from api.reading import flat
+from api.reading import queried as queried
 
 CSRF_HEADER = "X-CSRF-Token"
+PLAIN_WISHES = ("*/*", "application/json")
 # What DRF and Django raise, and the error of ours that says the same.
 TRANSLATIONS: tuple[tuple[type[Exception], type[GatehouseError]], ...] = (
     (exceptions.ParseError, errors.Unreadable),
@@ -35,11 +39,13 @@ TRANSLATIONS: tuple[tuple[type[Exception], type[GatehouseError]], ...] = (
 
 
 class BodyParser(JSONParser):
-    """JSON whose nesting cannot exhaust the interpreter."""
+    """JSON that is neither too long nor so nested that it exhausts the interpreter."""
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        # Django bounds `body` alone, not what is read from the stream.
+        body = (parser_context or {})["request"]._request.body
         try:
-            return super().parse(stream, media_type, parser_context)
+            return super().parse(BytesIO(body), media_type, parser_context)
         except RecursionError:
             raise errors.Unreadable from None
 
@@ -59,6 +65,14 @@ class ApiView(APIView):
     renderer_classes = (JSONRenderer,)
     metadata_class = None
     access: Access
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        """The one renderer; what nearly every program asks for takes no weighing."""
+        if request.META.get("HTTP_ACCEPT", "*/*") in PLAIN_WISHES and not request.META.get(
+            "QUERY_STRING"
+        ):
+            return JSONRenderer(), JSONRenderer.media_type
+        return super().perform_content_negotiation(request, force)
 
     @property
     def allowed_methods(self) -> list[str]:
@@ -86,6 +100,8 @@ class ApiView(APIView):
         http = request._request
         if request.method in SAFE_METHODS and hasattr(http, "session"):
             answer[CSRF_HEADER] = get_token(http)
+            # Sets the cookie that belongs to the token, for a browser that has none.
+            CsrfViewMiddleware(lambda _request: answer).process_response(http, answer)
         return answer
 
     def handle_exception(self, exc: Exception) -> Any:
@@ -109,37 +125,3 @@ def as_error(exc: Exception) -> GatehouseError | None:
     if isinstance(exc, exceptions.ValidationError):
         return RecordInvalid(flat(exc.detail))
     return next((ours() for theirs, ours in TRANSLATIONS if isinstance(exc, theirs)), None)
-
-
-def flat(detail: Any, name: str = "") -> dict[str, list[str]]:
-    """DRF's nested messages as field name -> messages; the name of an inner field has dots.
-
-    What concerns the whole record stands under "record".
-    """
-    if isinstance(detail, dict):
-        found: dict[str, list[str]] = {}
-        for key, inner in detail.items():
-            part = "record" if key == "non_field_errors" else str(key)
-            found |= flat(inner, f"{name}.{part}" if name else part)
-        return found
-    if isinstance(detail, list) and any(isinstance(item, (dict, list)) for item in detail):
-        found = {}
-        for place, inner in enumerate(detail):
-            if inner:
-                found |= flat(inner, f"{name}.{place}")
-        return found
-    texts = detail if isinstance(detail, list) else [detail]
-    return {name or "record": [str(text) for text in texts]}
-
-
-def checked(kind: type[Serializer[Any]], data: Any, *, partial: bool = False) -> dict[str, Any]:
-    """`data` as the serializer `kind` reads it. Raises RecordInvalid naming the fields."""
-    # A field that is missing from a form counts as false or empty; here it is just not given.
-    serializer = kind(data=data.dict() if isinstance(data, QueryDict) else data, partial=partial)
-    serializer.is_valid(raise_exception=True)
-    return dict(serializer.validated_data)
-
-
-def queried(kind: type[Serializer[Any]], request: Request) -> dict[str, Any]:
-    """What stands in the address after "?", as checked() reads it."""
-    return checked(kind, request.query_params)

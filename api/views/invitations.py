@@ -44,13 +44,20 @@ class InvitationsView(ApiView):
 
     needs = {"GET": OPERATOR, "POST": OPERATOR}
 
-    @extend_schema(summary="List open invitations", responses=page_of(InvitationRecord))
+    @extend_schema(
+        operation_id="list_invitations",
+        summary="List open invitations",
+        responses=page_of(InvitationRecord),
+    )
     def get(self, request: Request) -> Response:
         """What is open now and of a role that the caller may manage, newest first."""
         return page(request, invitations.open_invitations(self.access.user), _record)
 
     @extend_schema(
-        summary="Invite somebody", request=NewInvitation, responses={201: IssuedInvitationRecord}
+        operation_id="create_invitation",
+        summary="Invite somebody",
+        request=NewInvitation,
+        responses={201: IssuedInvitationRecord},
     )
     def post(self, request: Request) -> Response:
         """Invite an address; an older open invitation of it ends. Works with sign-up closed.
@@ -75,7 +82,12 @@ class InvitationView(ApiView):
 
     needs = {"DELETE": OPERATOR}
 
-    @extend_schema(summary="Withdraw an invitation", request=None, responses={204: None})
+    @extend_schema(
+        operation_id="withdraw_invitation",
+        summary="Withdraw an invitation",
+        request=None,
+        responses={204: None},
+    )
     def delete(self, request: Request, invitation_id: uuid.UUID) -> Response:
         """End an open invitation: its link opens nothing any more."""
         actor = self.access.user

@@ -19,7 +19,7 @@ from api.serializers import Sentence
 from api.views.base import ApiView, checked
 
 
-class LinkRequest(serializers.Serializer[Any]):
+class LinkByMail(serializers.Serializer[Any]):
     """Where the link goes, and where it leads."""
 
     email = serializers.CharField(max_length=254)
@@ -48,7 +48,12 @@ class MagicLinkView(ApiView):
 
     needs = {"POST": None}
 
-    @extend_schema(summary="Ask for a sign-in link", request=LinkRequest, responses={202: Sentence})
+    @extend_schema(
+        operation_id="ask_magic_link",
+        summary="Ask for a sign-in link",
+        request=LinkByMail,
+        responses={202: Sentence},
+    )
     def post(self, request: Request) -> Response:
         """Mail a sign-in link to an address. The answer never tells whether it has an account.
 
@@ -56,7 +61,7 @@ class MagicLinkView(ApiView):
         """
         if not settings.ALLOW_MAGIC_LINK_LOGIN:
             raise Forbidden(_("Sign-in by link is switched off here."))
-        given = checked(LinkRequest, request.data)
+        given = checked(LinkByMail, request.data)
         count_try(request._request, "magic-link", given["email"])
         note_request(
             AddressRequest.Kind.MAGIC_LINK,

@@ -11,16 +11,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.browser import device_name
-from accounts.errors import Forbidden, RecordInvalid
+from accounts.errors import Forbidden, NotFound, RecordInvalid
 from accounts.limits import count_try
 from accounts.models import BrowserSession, User
 from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.services import sessions
 from accounts.services.privacy import delete_own_account, export_own_data
 from accounts.services.users import Profile, edit_profile
-from api.access import Access, Need, Scope
+from api.access import Need, Scope
+from api.models import TokenFamily
 from api.pagination import whole
 from api.serializers import Export, SessionRecord, UserRecord, page_of
+from api.services import families
 from api.views.base import ApiView, checked
 
 
@@ -74,12 +76,17 @@ class MeView(ApiView):
         "DELETE": Need(Scope.WRITE),
     }
 
-    @extend_schema(summary="Read your account", responses=UserRecord)
+    @extend_schema(operation_id="get_me", summary="Read your account", responses=UserRecord)
     def get(self, request: Request) -> Response:
         """Who am I, and what may I?"""
         return Response(user_record(self.access.user))
 
-    @extend_schema(summary="Change your account", request=OwnProfileChange, responses=UserRecord)
+    @extend_schema(
+        operation_id="change_me",
+        summary="Change your account",
+        request=OwnProfileChange,
+        responses=UserRecord,
+    )
     def patch(self, request: Request) -> Response:
         """Change the own name and user name. Address and password have pages of their own.
 
@@ -92,7 +99,12 @@ class MeView(ApiView):
             user = edit_profile(actor=user, user=user, profile=profile)
         return Response(user_record(user))
 
-    @extend_schema(summary="Delete your account", request=OwnDeletion, responses={204: None})
+    @extend_schema(
+        operation_id="delete_me",
+        summary="Delete your account",
+        request=OwnDeletion,
+        responses={204: None},
+    )
     def delete(self, request: Request) -> Response:
         """Remove the own account for good, with all that belongs to it.
 
@@ -115,11 +127,17 @@ class OwnSessionsView(ApiView):
 
     needs = {"GET": Need(Scope.READ)}
 
-    @extend_schema(summary="List your sign-ins", responses=page_of(SessionRecord))
+    @extend_schema(
+        operation_id="list_my_sessions",
+        summary="List your sign-ins",
+        responses=page_of(SessionRecord),
+    )
     def get(self, request: Request) -> Response:
         """Browsers and programs that are signed in, last seen first, at most 200 of each."""
-        rows = sessions.own_sessions(self.access.user)
-        return whole(_browser_record(row, self.access) for row in rows)
+        user, current = self.access.user, str(self.access.session_id)
+        found = [_browser_record(row, current) for row in sessions.own_sessions(user)]
+        found += [_program_record(row, current) for row in families.own_families(user)]
+        return whole(sorted(found, key=lambda each: each["last_seen_at"], reverse=True))
 
 
 class OwnSessionView(ApiView):
@@ -127,10 +145,19 @@ class OwnSessionView(ApiView):
 
     needs = {"DELETE": Need(Scope.WRITE)}
 
-    @extend_schema(summary="End one of your sign-ins", request=None, responses={204: None})
+    @extend_schema(
+        operation_id="end_my_session",
+        summary="End one of your sign-ins",
+        request=None,
+        responses={204: None},
+    )
     def delete(self, request: Request, session_id: uuid.UUID) -> Response:
         """Sign one of the own browsers or programs out, at once."""
-        sessions.end_own_session(self.access.user, session_id)
+        user = self.access.user
+        try:
+            sessions.end_own_session(user, session_id)
+        except NotFound:
+            families.end_family(actor=user, user=user, family_id=session_id)
         return Response(status=204)
 
 
@@ -139,13 +166,13 @@ class OwnExportView(ApiView):
 
     needs = {"GET": Need(Scope.READ)}
 
-    @extend_schema(summary="Export your data", responses=Export)
+    @extend_schema(operation_id="export_my_data", summary="Export your data", responses=Export)
     def get(self, request: Request) -> Response:
         """Everything that is stored about the caller, without secrets."""
         return Response(export_own_data(self.access.user))
 
 
-def _browser_record(row: BrowserSession, access: Access) -> dict[str, Any]:
+def _browser_record(row: BrowserSession, current: str) -> dict[str, Any]:
     last_end = row.created_at + settings.SESSION_ABSOLUTE_TIMEOUT
     return {
         "id": str(row.public_id),
@@ -155,5 +182,18 @@ def _browser_record(row: BrowserSession, access: Access) -> dict[str, Any]:
         "created_at": row.created_at,
         "last_seen_at": row.last_seen_at,
         "expires_at": min(row.expire_date, last_end),
-        "is_current": str(row.public_id) == str(access.session_id),
+        "is_current": str(row.public_id) == current,
+    }
+
+
+def _program_record(row: TokenFamily, current: str) -> dict[str, Any]:
+    return {
+        "id": str(row.pk),
+        "kind": "tokens",
+        "device": device_name(row.user_agent),
+        "ip": row.ip,
+        "created_at": row.created_at,
+        "last_seen_at": row.rotated_at,
+        "expires_at": row.expires_at,
+        "is_current": str(row.pk) == current,
     }

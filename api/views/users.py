@@ -116,12 +116,22 @@ class UsersView(ApiView):
 
     needs = {"GET": OPERATOR, "POST": OPERATOR}
 
-    @extend_schema(summary="List people", parameters=[UserQuery], responses=page_of(UserRecord))
+    @extend_schema(
+        operation_id="list_users",
+        summary="List people",
+        parameters=[UserQuery],
+        responses=page_of(UserRecord),
+    )
     def get(self, request: Request) -> Response:
         """All accounts, newest first; filters narrow the list together."""
         return page(request, _found(queried(UserQuery, request)), user_record)
 
-    @extend_schema(summary="Make an account", request=NewUser, responses={201: UserRecord})
+    @extend_schema(
+        operation_id="create_user",
+        summary="Make an account",
+        request=NewUser,
+        responses={201: UserRecord},
+    )
     def post(self, request: Request) -> Response:
         """Make an account of a role below the own one (owners: any)."""
         given = checked(NewUser, request.data)
@@ -144,12 +154,17 @@ class UserView(ApiView):
 
     needs = {"GET": OPERATOR, "PATCH": OPERATOR, "DELETE": OPERATOR}
 
-    @extend_schema(summary="Read an account", responses=UserRecord)
+    @extend_schema(operation_id="get_user", summary="Read an account", responses=UserRecord)
     def get(self, request: Request, user_id: uuid.UUID) -> Response:
         """One account."""
         return Response(user_record(find_user(user_id)))
 
-    @extend_schema(summary="Change an account", request=UserChange, responses=UserRecord)
+    @extend_schema(
+        operation_id="change_user",
+        summary="Change an account",
+        request=UserChange,
+        responses=UserRecord,
+    )
     def patch(self, request: Request, user_id: uuid.UUID) -> Response:
         """Change an account of a role below the own one, or the own name and user name.
 
@@ -162,7 +177,9 @@ class UserView(ApiView):
         change_user(actor, user_id, checked(UserChange, request.data, partial=True))
         return Response(user_record(find_user(user_id)))
 
-    @extend_schema(summary="Delete an account", request=None, responses={204: None})
+    @extend_schema(
+        operation_id="delete_user", summary="Delete an account", request=None, responses={204: None}
+    )
     def delete(self, request: Request, user_id: uuid.UUID) -> Response:
         """Remove an account for good, with all that belongs to it.
 
@@ -184,7 +201,10 @@ class UserLinkView(ApiView):
     needs = {"POST": OPERATOR}
 
     @extend_schema(
-        summary="Get a sign-in link", request=LinkWish, responses={201: IssuedLinkRecord}
+        operation_id="issue_magic_link",
+        summary="Get a sign-in link",
+        request=LinkWish,
+        responses={201: IssuedLinkRecord},
     )
     def post(self, request: Request, user_id: uuid.UUID) -> Response:
         """A link that signs the person in, once, to be handed over. Older ones of him die."""
@@ -205,6 +225,7 @@ class UserPasswordView(ApiView):
     needs = {"POST": OPERATOR}
 
     @extend_schema(
+        operation_id="set_user_password",
         summary="Set a password, or begin a reset",
         request=NewPassword,
         responses={
@@ -233,7 +254,12 @@ class UserSessionsView(ApiView):
 
     needs = {"DELETE": OPERATOR}
 
-    @extend_schema(summary="Sign a person out everywhere", request=None, responses={204: None})
+    @extend_schema(
+        operation_id="end_user_sessions",
+        summary="Sign a person out everywhere",
+        request=None,
+        responses={204: None},
+    )
     def delete(self, request: Request, user_id: uuid.UUID) -> Response:
         """End every browser, token and key of the person that was there before."""
         sessions.end_sessions(actor=self.access.user, user=find_user(user_id))

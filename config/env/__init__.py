@@ -5,6 +5,7 @@ Nothing here imports Django, so that a wrong setting is reported before anything
 
 from config.env.actions import action_limits
 from config.env.databases import database_settings
+from config.env.foreign import foreign_public_key
 from config.env.load import Environment, load
 from config.env.mailing import MailSettings, mail_settings
 from config.env.problems import Problem, SettingsError
@@ -16,6 +17,7 @@ __all__ = [
     "SettingsError",
     "action_limits",
     "database_settings",
+    "foreign_public_key",
     "load",
     "mail_settings",
 ]

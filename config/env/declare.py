@@ -22,6 +22,7 @@ class Kind(StrEnum):
     PATH = "path"
     NETWORKS = "networks in CIDR notation, separated by commas"
     CHOICE = "one of a few words"
+    PUBLIC_KEY = "public key in PEM, or the path of such a file"
     SECRET = "secret"  # noqa: S105 - the name of the kind
     DATABASE_URL = "database URL"
     CACHE_URL = "Redis URL"

@@ -15,10 +15,12 @@ from config.env.problems import Problem, SettingsError, Unreadable
 from config.env.resolve import FILE_ENDING, Findings, Given, Layer, default_of, resolve
 from config.env.sections.later import LATER_NAMES, later_purpose
 from config.env.urls import hide_password
-from config.env.variables import BY_NAME, VARIABLES
+from config.env.variables import VARIABLES
 
 SET = "(set)"
 SECRET_FIX = "remove it to have one generated, or write what `openssl rand -base64 48` prints"  # noqa: S105 - advice
+OWN_SECRET_FIX = "remove it, or write what `openssl rand -base64 48` prints"  # noqa: S105 - advice
+FIXES = {"SECRET_KEY": SECRET_FIX, "ENCRYPTION_KEY": secrets.KEY_FIX}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +119,10 @@ def _settle_secrets(values: dict[str, Any], sources: dict[str, str], found: Find
     Nothing is made while there are errors: DATA_DIR may be one of them.
     """
     is_production = values["ENVIRONMENT"] == "production"
-    for variable in (BY_NAME[name] for name in secrets.MAKERS):
+    for variable in (variable for variable in VARIABLES if variable.strong):
         if values[variable.name] is not None:
             _check_strength(variable.name, values[variable.name], found, is_production)
-        elif not found.errors:
+        elif variable.generated and not found.errors:
             values[variable.name] = _generated(variable, values["DATA_DIR"], found)
             sources[variable.name] = f"generated: {secrets.DIRECTORY}/{variable.generated}"
     if found.errors:
@@ -132,7 +134,7 @@ def _settle_secrets(values: dict[str, Any], sources: dict[str, str], found: Find
 
 
 def _check_strength(name: str, secret: str, found: Findings, is_production: bool) -> None:
-    fix = secrets.KEY_FIX if name == "ENCRYPTION_KEY" else SECRET_FIX
+    fix = FIXES.get(name, OWN_SECRET_FIX)
     if secrets.is_published(secret):
         what = "is empty, a placeholder, or a value that is published"
         found.errors.append(Problem(name, what, fix))

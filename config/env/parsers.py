@@ -15,6 +15,7 @@ from config.env.databases import parse_cache_url, parse_database_url
 from config.env.declare import Kind, Variable
 from config.env.durations import format_duration, parse_duration
 from config.env.problems import Unreadable, echo
+from config.env.public_keys import KeySetting, parse_key_setting
 from config.env.urls import parse_url
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -144,6 +145,10 @@ def _choice(variable: Variable, text: str) -> str:
     return folded
 
 
+def _public_key(_variable: Variable, text: str) -> KeySetting:
+    return parse_key_setting(text)
+
+
 def _secret(_variable: Variable, text: str) -> str:
     return text
 
@@ -168,6 +173,7 @@ PARSERS: dict[Kind, Callable[[Variable, str], Any]] = {
     Kind.PATH: _path,
     Kind.NETWORKS: _networks,
     Kind.CHOICE: _choice,
+    Kind.PUBLIC_KEY: _public_key,
     Kind.SECRET: _secret,
     Kind.DATABASE_URL: _database_url,
     Kind.CACHE_URL: _cache_url,

@@ -8,7 +8,13 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from config.env.foreign import foreign_tokens, foreign_tokens_off
 from config.env.problems import Problem
+from config.env.sections.tokens import (
+    algorithm_without_effect,
+    half_of_two_secrets,
+    one_secret_twice,
+)
 
 Values = Mapping[str, Any]
 Rule = Callable[[Values], Iterator[Problem]]
@@ -24,6 +30,19 @@ def _is_production(values: Values) -> bool:
 def has_smtp(values: Values) -> bool:
     """Is an SMTP server named, directly or as a service?"""
     return bool(values["EMAIL_HOST"])
+
+
+def cookies_for_everybody(values: Values) -> Iterator[Problem]:
+    if values["CORS_ALLOW_CREDENTIALS"] and "*" in values["CORS_ALLOWED_ORIGINS"]:
+        what = "is * while CORS_ALLOW_CREDENTIALS is on, so any page could act as whoever opens it"
+        fix = "name the origins, or remove CORS_ALLOW_CREDENTIALS"
+        yield Problem("CORS_ALLOWED_ORIGINS", what, fix)
+
+
+def cookies_for_nobody(values: Values) -> Iterator[Problem]:
+    if values["CORS_ALLOW_CREDENTIALS"] and not values["CORS_ALLOWED_ORIGINS"]:
+        what = "has no effect without CORS_ALLOWED_ORIGINS"
+        yield Problem("CORS_ALLOW_CREDENTIALS", what, "name the origins, or remove it")
 
 
 def debug_in_production(values: Values) -> Iterator[Problem]:
@@ -137,8 +156,13 @@ ERRORS: tuple[Rule, ...] = (
     smtp_without_sender,
     smtp_half_signed_in,
     session_ends_before_it_idles,
+    cookies_for_everybody,
+    foreign_tokens,
+    half_of_two_secrets,
+    one_secret_twice,
 )
 WARNINGS: tuple[Rule, ...] = (
+    cookies_for_nobody,
     two_ways_to_trust_proxies,
     public_site_without_tls,
     public_site_in_development,
@@ -148,6 +172,8 @@ WARNINGS: tuple[Rule, ...] = (
     mail_in_clear,
     mail_settings_without_server,
     bans_are_off,
+    foreign_tokens_off,
+    algorithm_without_effect,
 )
 
 

@@ -4,7 +4,18 @@ A default that is derived from other settings may read only those declared befor
 """
 
 from config.env.declare import Section, Variable
-from config.env.sections import actions, api, core, mail, moderation, people
+from config.env.sections import (
+    actions,
+    api,
+    apikeys,
+    core,
+    cors,
+    foreign,
+    mail,
+    moderation,
+    people,
+    tokens,
+)
 
 SECTIONS: tuple[Section, ...] = (
     core.SITE,
@@ -22,6 +33,10 @@ SECTIONS: tuple[Section, ...] = (
     mail.SMTP,
     mail.OUTBOX,
     api.API,
+    cors.CORS,
+    tokens.TOKENS,
+    apikeys.API_KEYS,
+    foreign.FOREIGN,
 )
 VARIABLES: tuple[Variable, ...] = tuple(
     variable for section in SECTIONS for variable in section.variables

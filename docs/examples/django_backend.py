@@ -6,6 +6,19 @@ from typing import Any
 
 import jwt
 from django.conf import settings
+
+# What a settings.py has otherwise: this one file is a whole Django project.
+settings.configure(
+    ALLOWED_HOSTS=["127.0.0.1"],
+    ROOT_URLCONF=__name__,
+    SECRET_KEY=os.urandom(32).hex(),
+    INSTALLED_APPS=["rest_framework"],
+    REST_FRAMEWORK={
+        "UNAUTHENTICATED_USER": None,
+        "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    },
+)
+
 from django.core.wsgi import get_wsgi_application
 from django.urls import path
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
@@ -56,16 +69,5 @@ class PrivateView(APIView):
         return Response({"id": request.user.id, "role": request.user.role})
 
 
-# The rest makes this one file a whole Django project.
 urlpatterns = [path("private", PrivateView.as_view())]
-settings.configure(
-    ALLOWED_HOSTS=["127.0.0.1"],
-    ROOT_URLCONF=__name__,
-    SECRET_KEY=os.urandom(32).hex(),
-    INSTALLED_APPS=["rest_framework"],
-    REST_FRAMEWORK={
-        "UNAUTHENTICATED_USER": None,
-        "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    },
-)
 application = get_wsgi_application()

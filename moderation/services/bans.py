@@ -14,10 +14,10 @@ from accounts.errors import Forbidden, LastOwner, NotFound, RecordInvalid
 from accounts.locks import ROLES, house_lock
 from accounts.models import User
 from accounts.roles import OPERATORS, Role
+from accounts.services.sessions import end_sign_ins
 from accounts.services.users import is_last_owner, require_rank
 from moderation.models import Ban, BanQuerySet
 from moderation.networks import is_exempt, network_name
-from moderation.services.sign_ins import end_sign_ins
 
 LONGEST = timedelta(days=3653)
 MAX_REASON_LENGTH = 200
@@ -54,7 +54,7 @@ def ban(
             created_by=actor.pk,
         )
         if user is not None:
-            end_sign_ins(user)
+            end_sign_ins(user, "banned")
         audit.record(
             "moderation:ban:start", actor=actor, target=user, ban=str(row.pk), kind=row.kind
         )

@@ -18,12 +18,12 @@ from accounts.actors import Actor
 from accounts.context import current_caller
 from accounts.locks import ROLES, house_lock
 from accounts.models import User
+from accounts.services.sessions import end_sign_ins
 from accounts.services.users import is_last_owner
 from moderation import scoring
 from moderation.models import Ban, Score, Violation
 from moderation.networks import UNKNOWN, is_exempt, network_name
 from moderation.reasons import reason_for
-from moderation.services.sign_ins import end_sign_ins
 
 logger = logging.getLogger("gatehouse.moderation")
 DEFAULT_SCORE = 1.0
@@ -142,7 +142,7 @@ def _ban_for(kind: str, user: User | None, network: str, now: datetime) -> Ban |
         until=until,
     )
     if user is not None:
-        end_sign_ins(user)
+        end_sign_ins(user, "banned")
     audit.record("moderation:ban:start", target=user, ban=str(ban.pk), kind=ban.kind, type=kind)
     return ban
 

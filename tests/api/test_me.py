@@ -5,10 +5,13 @@ from collections.abc import Callable
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import AuditEvent, BrowserSession, User
+from api.services.families import start_by_password
 from tests.api.calls import API, call, problem
+from tests.api.keys import made
 from tests.conftest import PASSWORD, MakeUser
 
 pytestmark = pytest.mark.django_db
@@ -86,6 +89,18 @@ def test_a_change_without_the_form_token_is_refused(viewer: User, browser_of: Br
     answer = strict.patch(f"{API}/me", {"name": "x"}, content_type="application/json")
 
     assert problem(answer) == (403, "csrf_failed")
+    assert call(strict, "PATCH", "me", {"name": "x"}).status_code == 200
+
+
+def test_the_form_token_works_without_its_cookie_from_a_page(
+    viewer: User, browser_of: BrowserOf, settings: Settings
+) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies = browser_of(viewer).cookies
+    del strict.cookies[settings.CSRF_COOKIE_NAME]
+
+    assert call(strict, "PATCH", "me", {"name": "x"}).status_code == 200
+    assert strict.cookies[settings.CSRF_COOKIE_NAME]["httponly"] is True
 
 
 def test_the_account_goes_with_its_password_alone(viewer: User, browser_of: BrowserOf) -> None:
@@ -120,6 +135,16 @@ def test_guessing_the_password_of_a_deletion_is_limited(
     assert codes[-1] == 429
 
 
+def test_a_key_cannot_delete_its_account(owner: User, viewer: User) -> None:
+    key = made(owner, scopes=["read", "write"])
+    program = Client(headers={"x-api-key": key.text})
+
+    answer = program.delete(f"{API}/me", {"password": PASSWORD}, content_type="application/json")
+
+    assert problem(answer) == (403, "forbidden")
+    assert answer.json()["detail"] == "An API key cannot delete its account."
+
+
 def test_the_last_owner_stays(owner: User, browser_of: BrowserOf) -> None:
     answer = call(browser_of(owner), "DELETE", "me", {"password": PASSWORD})
 
@@ -151,6 +176,28 @@ def test_own_sign_ins_are_listed_and_ended(viewer: User, browser_of: BrowserOf) 
     assert call(here, "DELETE", f"me/sessions/{other['id']}").status_code == 204
     assert problem(there.get(f"{API}/me")) == (401, "not_authenticated")
     assert here.get(f"{API}/me").status_code == 200
+
+
+def test_programs_with_tokens_stand_in_the_same_list(
+    viewer: User, editor: User, browser_of: BrowserOf
+) -> None:
+    browser = browser_of(viewer)
+    pair = start_by_password(viewer, timezone.now())
+    theirs = start_by_password(editor, timezone.now())
+    program = Client(headers={"authorization": f"Bearer {pair.access}"})
+
+    listed = program.get(f"{API}/me/sessions").json()["results"]
+
+    assert [(row["kind"], row["is_current"]) for row in listed] == [
+        ("tokens", True),
+        ("browser", False),
+    ]
+    assert listed[0]["id"] == str(pair.family.pk)
+    answer = call(browser, "DELETE", f"me/sessions/{theirs.family.pk}")
+    assert problem(answer) == (404, "not_found")
+    assert call(browser, "DELETE", f"me/sessions/{pair.family.pk}").status_code == 204
+    assert problem(program.get(f"{API}/me")) == (401, "token_invalid")
+    assert browser.get(f"{API}/me").status_code == 200
 
 
 def test_sign_ins_of_others_are_not_there(

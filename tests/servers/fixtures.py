@@ -75,7 +75,7 @@ def resend_server(_resend_server: ResendServer) -> ResendServer:
 
 @pytest.fixture(scope="session")
 def openid_provider() -> Iterator[OpenIDProvider]:
-    """A certified OpenID provider: .issuer, .sign_in("anna"), .robot_token(), .rotate(keep=True)."""
+    """A certified OpenID provider: .issuer, .sign_in("anna"), .rotate(keep=True)."""
     server = OpenIDProvider()
     yield server
     server.stop()

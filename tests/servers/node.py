@@ -34,7 +34,7 @@ class OpenIDProvider:
         return f"http://127.0.0.1:{self.port}"
 
     def rotate(self, *, keep: bool) -> list[str]:
-        """Sign with a new key from now on; `keep` the old ones published. All kids, newest first."""
+        """Sign with a new key; `keep` the old ones published. All kids, newest first."""
         body = json.dumps({"keep": keep})
         return self._ask("POST", "/control/rotate", body)["kids"]
 

@@ -21,17 +21,9 @@ def _names(text: str) -> tuple[str, ...]:
 
 LATER = (
     LaterGroup(
-        "tokens for the API",
-        "LibreChat",
-        _names("JWT_SECRET JWT_REFRESH_SECRET SESSION_EXPIRY REFRESH_TOKEN_EXPIRY"),
-    ),
-    LaterGroup(
         "tokens of other issuers",
         "Reflector",
-        _names(
-            "AUTH_BACKEND AUTH_JWT_PUBLIC_KEY AUTH_JWT_AUDIENCE AUTH_JWT_ALGORITHM "
-            "CORS_ALLOW_CREDENTIALS FEATURE_REQUIRE_LOGIN"
-        ),
+        _names("FEATURE_REQUIRE_LOGIN"),
     ),
     LaterGroup(
         "sign-in without accounts",
@@ -72,10 +64,7 @@ LATER = (
     LaterGroup(
         "sign-in through Authentik",
         "Reflector",
-        _names(
-            "AUTHENTIK_ISSUER AUTHENTIK_REFRESH_TOKEN_URL AUTHENTIK_CLIENT_ID "
-            "AUTHENTIK_CLIENT_SECRET"
-        ),
+        _names("AUTHENTIK_REFRESH_TOKEN_URL AUTHENTIK_CLIENT_ID AUTHENTIK_CLIENT_SECRET"),
     ),
     LaterGroup(
         "sign-in through the providers of a list",

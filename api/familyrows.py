@@ -1,0 +1,63 @@
+"""A family with its person and session in one ready statement; see accounts.rows."""
+
+import uuid
+from datetime import datetime
+from functools import cache
+
+from accounts import rows
+from accounts.models import BrowserSession, User
+from api.models import TokenFamily
+
+_FAMILIES, _PEOPLE = TokenFamily._meta.db_table, User._meta.db_table
+_SESSIONS = BrowserSession._meta.db_table
+# Names of our own tables and columns: the statements hold no foreign text.
+ADVANCE = f"""UPDATE "{_FAMILIES}" SET "generation" = "generation" + 1, "rotated_at" = %s
+    WHERE "id" = %s AND "generation" = %s AND "ended_at" IS NULL AND "expires_at" > %s"""  # noqa: S608
+NOTE_SIGN_IN = f"""UPDATE "{_PEOPLE}" SET "last_login" = %s
+    WHERE "id" = %s AND "not_before" = %s"""  # noqa: S608
+
+
+def find_family(family_id: uuid.UUID) -> tuple[TokenFamily, datetime | None] | None:
+    """A family, its `user` loaded, and the end of its browser session (None: no such session)."""
+    found = _reader().one(family_id)
+    if found is None:
+        return None
+    count = len(TokenFamily._meta.concrete_fields)
+    family = rows.instance(TokenFamily, found[:count])
+    family.user = rows.instance(User, found[count:-1])
+    return family, found[-1]
+
+
+def advance(family: TokenFamily, now: datetime) -> bool:
+    """Spend the present generation of a living family; False when somebody else was faster."""
+    return rows.change(
+        ADVANCE,
+        TokenFamily,
+        rotated_at=now,
+        id=family.pk,
+        generation=family.generation,
+        expires_at=now,
+    )
+
+
+def note_sign_in(user: User, at: datetime) -> bool:
+    """Write the last sign-in, unless the access of the person has changed since `user` was read.
+
+    Whoever changes a password or an access holds this row until it is done, so this waits and
+    then sees it.
+    """
+    return rows.change(NOTE_SIGN_IN, User, last_login=at, id=user.pk, not_before=user.not_before)
+
+
+@cache
+def _reader() -> rows.Reader:
+    """Family, person, and the end of the session."""
+    fields = (*TokenFamily._meta.concrete_fields, *User._meta.concrete_fields)
+    return rows.Reader(
+        (*fields, BrowserSession._meta.get_field("expire_date")),
+        f"""FROM "{_FAMILIES}" JOIN "{_PEOPLE}" ON "{_PEOPLE}"."id" = "{_FAMILIES}"."user_id"
+            LEFT JOIN "{_SESSIONS}" ON "{_SESSIONS}"."public_id" = "{_FAMILIES}"."session_id"
+                AND "{_SESSIONS}"."user_id" = "{_FAMILIES}"."user_id"
+            WHERE "{_FAMILIES}"."id" = %s""",
+        by=TokenFamily._meta.pk,
+    )

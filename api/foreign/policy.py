@@ -1,0 +1,52 @@
+"""What is demanded of a token of another issuer, as the settings say. One value, no act."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """issuers: without a slash at the end. pem: the only key, "" when keys are fetched.
+
+    jwks_url: where keys are fetched, "" when the issuer's discovery document says it. leeway: in
+    seconds. allows_http: keys may come without TLS from other machines (DEBUG).
+    """
+
+    issuers: tuple[str, ...]
+    audiences: tuple[str, ...]
+    algorithms: tuple[str, ...] = ("RS256",)
+    pem: str = field(default="", repr=False)
+    jwks_url: str = ""
+    leeway: int = 30
+    allows_http: bool = False
+
+    @staticmethod
+    def audience_of(claims: dict[str, Any]) -> set[str]:
+        """For whom a token was made; Cognito's access tokens name their client instead."""
+        named = claims.get("aud")
+        if named is None and claims.get("token_use") == "access":
+            named = claims.get("client_id")
+        names = named if isinstance(named, list) else [named]
+        return {name for name in names if isinstance(name, str)}
+
+
+def current_policy() -> Policy | None:
+    """The policy of the settings; None unless AUTH_BACKEND is jwt."""
+    if settings.AUTH_BACKEND != "jwt":
+        return None
+    return Policy(
+        issuers=settings.AUTH_JWT_ISSUER,
+        audiences=settings.AUTH_JWT_AUDIENCE,
+        algorithms=settings.AUTH_JWT_ALGORITHM,
+        pem=settings.AUTH_JWT_PUBLIC_KEY,
+        jwks_url=settings.AUTH_JWT_JWKS_URL,
+        leeway=int(settings.AUTH_JWT_LEEWAY.total_seconds()),
+        allows_http=settings.DEBUG,
+    )
+
+
+def same_issuer(text: str) -> str:
+    """`text` as issuers are compared: one slash at its end makes no difference."""
+    return text.removesuffix("/")

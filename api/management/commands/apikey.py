@@ -1,0 +1,115 @@
+"""`manage.py apikey create|list|revoke`"""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from django.core.management import CommandError, CommandParser
+from django.utils import timezone
+from django.utils.formats import date_format
+
+from accounts.actors import SYSTEM
+from accounts.commands import GatehouseCommand
+from api.access import Scope
+from api.keyformat import shown_id
+from api.models import ApiKey
+from api.services import apikeys
+
+
+class Command(GatehouseCommand):
+    """Keys of scripts, from the command line."""
+
+    help = (
+        "Make, list and revoke API keys: apikey create LOGIN NAME [--scope SCOPE …] [--days DAYS] "
+        "[--network CIDR …], apikey list [LOGIN] [--limit ROWS] [--json], apikey revoke KEY "
+        "[--yes]. A new key is printed once, alone, on standard output. Exits with 1 when nothing "
+        "was made, found or revoked."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        acts = parser.add_subparsers(dest="what", required=True, help="create, list or revoke")
+        create = acts.add_parser("create", help="make a key that acts as somebody")
+        create.add_argument("login", help="address or user name of the owner")
+        create.add_argument("name", help="what the key is for")
+        scopes = [scope.value for scope in Scope]
+        create.add_argument("--scope", action="append", choices=scopes, help="again for more")
+        ends = create.add_mutually_exclusive_group()
+        ends.add_argument("--days", type=int, help="its life (default: API_KEY_DEFAULT_AGE)")
+        ends.add_argument("--endless", action="store_true", help="only with API_KEY_MAX_AGE=0")
+        create.add_argument("--network", action="append", default=[], help="CIDR; again for more")
+        listing = acts.add_parser("list", help="keys of everybody or of one person, newest first")
+        listing.add_argument("login", nargs="?", default="")
+        listing.add_argument("--limit", type=int, default=100)
+        listing.add_argument("--json", action="store_true", help="one JSON object a line")
+        revoke = acts.add_parser("revoke", help="end a key at once")
+        revoke.add_argument("key", help="its id, or as lists show it")
+        revoke.add_argument("--yes", action="store_true", help="do not ask")
+
+    def act(self, **options: Any) -> None:
+        acts = {"create": self._create, "list": self._list, "revoke": self._revoke}
+        acts[options["what"]](options)
+
+    def _create(self, options: dict[str, Any]) -> None:
+        user = self.person(options["login"])
+        days = options["days"]
+        try:
+            end = None if days is None else timezone.now() + timedelta(days=days)
+        except OverflowError as error:
+            raise CommandError("days: choose fewer.") from error
+        wish = apikeys.KeyWish(
+            name=options["name"],
+            scopes=options["scope"] or [Scope.READ],
+            expires_at=end,
+            is_endless=options["endless"],
+            networks=options["network"],
+        )
+        issued = apikeys.create_key(actor=SYSTEM, user=user, wish=wish)
+        self.stdout.write(issued.text)
+        self.stderr.write(
+            f"For {user.email}; may {', '.join(issued.key.scopes)}; {_end_of(issued.key)}."
+        )
+
+    def _list(self, options: dict[str, Any]) -> None:
+        keys = ApiKey.objects.select_related("user").order_by("-created_at", "-pk")
+        if options["login"]:
+            keys = keys.filter(user=self.person(options["login"]))
+        rows = list(keys[: max(1, options["limit"])])
+        if not rows:
+            raise CommandError("There are no keys.")
+        for key in rows:
+            self.stdout.write(json.dumps(_facts(key)) if options["json"] else _line(key))
+
+    def _revoke(self, options: dict[str, Any]) -> None:
+        key_id = shown_id(options["key"])
+        key = ApiKey.objects.select_related("user").filter(pk=key_id).first()
+        if key is None or key.revoked_at is not None:
+            raise CommandError("There is no such key, or it has been revoked already.")
+        question = f"Revoke {key} “{key.name}” of {key.user.email}?"
+        self.ask_yes(question, assume_yes=options["yes"])
+        apikeys.revoke_key(actor=SYSTEM, key=key)
+        self.stderr.write(f"{key} of {key.user.email} is revoked.")
+
+
+def _end_of(key: ApiKey) -> str:
+    return f"until {date_format(key.expires_at, 'c')}" if key.expires_at else "without end"
+
+
+def _facts(key: ApiKey) -> dict[str, Any]:
+    return {
+        "id": key.pk,
+        "shown": str(key),
+        "name": key.name,
+        "owner": key.user.email,
+        "state": apikeys.state_of(key, timezone.now()),
+        "scopes": key.scopes,
+        "networks": key.networks,
+        "created_at": key.created_at.isoformat(),
+        "expires_at": key.expires_at.isoformat() if key.expires_at else None,
+        "last_used_at": key.last_used_at.isoformat() if key.last_used_at else None,
+    }
+
+
+def _line(key: ApiKey) -> str:
+    state = apikeys.state_of(key, timezone.now())
+    used = f"used {key.last_used_at:%Y-%m-%d %H:%M}" if key.last_used_at else "never used"
+    return f"{key!s:<20} {state:<8} {key.user.email:<40} {key.name:<24} {_end_of(key)}; {used}"

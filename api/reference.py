@@ -1,0 +1,294 @@
+"""The API's description cut into what the reference page shows. Pure: from document to values."""
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+Document = dict[str, Any]
+METHODS = ("get", "post", "put", "patch", "delete")
+JSON = "application/json"
+DEEPEST = 4
+MARKED = re.compile(r"(`[^`]+`|\*\*[^*]+\*\*)")
+# What a field of this name holds in examples; everything else goes by its type.
+EXAMPLES: dict[str, Any] = {
+    "email": "anna@example.com",
+    "username": "anna",
+    "name": "Anna Arnold",
+    "role": "viewer",
+    "password": "correct horse battery staple",
+    "url": "https://gate.example.com/…",
+    "link": "https://gate.example.com/invitation/…",
+    "next": "https://gate.example.com/api/v1/…?cursor=…",
+    "previous": None,
+    "lifetime": 3600,
+    "limit": 50,
+    "device": "Firefox on Linux",
+    "ip": "203.0.113.7",
+    "action": "account:role:change",
+    "result": "success",
+    "channel": "web",
+    "detail": {"before": "viewer", "after": "editor"},
+    "seq": 4711,
+    "proof": "anna@example.com",
+    "networks": ["203.0.113.0/24"],
+    "scopes": ["read"],
+    "otp": "123456",
+    "reason": "spam",
+}
+BY_TYPE: dict[str, Any] = {
+    "string": "…",
+    "integer": 1,
+    "number": 1.5,
+    "boolean": True,
+    "null": None,
+}
+BY_FORMAT = {
+    "uuid": "0199d3a0-7a3e-7c51-9d2f-5b1f0c9e4a77",
+    "date-time": "2026-01-31T09:30:00Z",
+    "uri": "https://gate.example.com/…",
+}
+WORDS = {
+    "boolean": "true or false",
+    "integer": "whole number",
+    "string": "text",
+    "object": "object",
+    "date-time": "date and time",
+    "uuid": "UUID",
+    "uri": "URL",
+}
+
+
+class Part(NamedTuple):
+    """A piece of text. kind: "", "code" or "strong"."""
+
+    text: str
+    kind: str = ""
+
+
+class Field(NamedTuple):
+    """One value that goes in or comes out."""
+
+    name: str
+    kind: str
+    is_required: bool
+    help: list[Part]
+
+
+class Answer(NamedTuple):
+    """One status that a call can have; `example` is JSON, "" when there is no body."""
+
+    status: str
+    text: list[Part]
+    fields: list[Field]
+    example: str
+
+    @property
+    def is_good(self) -> bool:
+        return self.status.startswith("2")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one path."""
+
+    id: str
+    method: str
+    path: str
+    summary: str
+    paragraphs: list[list[Part]]
+    scope: str
+    role: str
+    is_open: bool
+    parameters: list[Field]
+    body: list[Field]
+    answers: list[Answer]
+    curl: str
+
+
+class Group(NamedTuple):
+    """Paths that belong together."""
+
+    name: str
+    text: list[Part]
+    operations: list[Operation]
+
+
+def parts(text: str) -> list[Part]:
+    """`text` cut at what stands between backticks or double asterisks."""
+    return [_part(piece) for piece in MARKED.split(" ".join(text.split())) if piece]
+
+
+def _part(piece: str) -> Part:
+    if piece.startswith("`"):
+        return Part(piece.strip("`"), "code")
+    return Part(piece.strip("*"), "strong") if piece.startswith("**") else Part(piece)
+
+
+def groups(document: Document, house: str) -> list[Group]:
+    """Every operation of `document`, in the order of its tags; `house` begins the addresses."""
+    found: dict[str, list[Operation]] = {tag["name"]: [] for tag in document.get("tags", ())}
+    for path, item in document["paths"].items():
+        for method in METHODS:
+            if method in item:
+                operation = _operation(document, path, method, item[method], house)
+                found.setdefault(item[method]["tags"][0], []).append(operation)
+    texts = {tag["name"]: tag["description"] for tag in document.get("tags", ())}
+    return [Group(name, parts(texts.get(name, "")), all_) for name, all_ in found.items() if all_]
+
+
+def introduction(document: Document) -> list[list[Part]]:
+    """The paragraphs before everything else."""
+    return [parts(text) for text in document["info"]["description"].strip().split("\n\n")]
+
+
+def _operation(document: Document, path: str, method: str, raw: Document, house: str) -> Operation:
+    body = raw.get("requestBody", {}).get("content", {}).get(JSON, {}).get("schema")
+    sentences = [text for text in raw.get("description", "").split("\n\n") if text]
+    return Operation(
+        id=raw["operationId"],
+        method=method.upper(),
+        path=path,
+        summary=raw.get("summary", raw["operationId"].replace("_", " ").capitalize()),
+        paragraphs=[parts(text) for text in sentences if not _is_need(text)],
+        scope=raw.get("x-scope", ""),
+        role=raw.get("x-role", ""),
+        is_open=not raw.get("security"),
+        parameters=[_parameter(document, each) for each in raw.get("parameters", ())],
+        body=list(_fields(document, body)) if body else [],
+        answers=[_answer(document, *each) for each in raw["responses"].items()],
+        curl=_curl(document, path, method, raw, body, house),
+    )
+
+
+def _is_need(text: str) -> bool:
+    """The sentence of schema.need_text(), which the page shows as badges."""
+    return text.startswith(("Needs the scope", "Open to everybody"))
+
+
+def _parameter(document: Document, raw: Document) -> Field:
+    kind = _kind(document, raw["schema"])
+    return Field(raw["name"], kind, raw.get("required", False), parts(raw.get("description", "")))
+
+
+def _answer(document: Document, status: str, raw: Document) -> Answer:
+    raw = _resolved(document, raw)
+    schema = raw.get("content", {}).get(JSON, {}).get("schema")
+    text = parts(raw["description"])
+    if schema is None:
+        return Answer(status, text, [], "")
+    example = json.dumps(_example(document, schema), indent=2, ensure_ascii=False)
+    return Answer(status, text, list(_fields(document, schema)), example)
+
+
+def _resolved(document: Document, node: Document) -> Document:
+    """What `node` points at."""
+    if "allOf" in node and len(node["allOf"]) == 1:
+        return {**_resolved(document, node["allOf"][0]), **_without(node, "allOf")}
+    if "$ref" not in node:
+        return node
+    found = document
+    for name in node["$ref"].removeprefix("#/").split("/"):
+        found = found[name]
+    return {**_resolved(document, found), **_without(node, "$ref")}
+
+
+def _without(node: Document, name: str) -> Document:
+    return {key: value for key, value in node.items() if key != name}
+
+
+def _fields(
+    document: Document, node: Document, prefix: str = "", depth: int = 0
+) -> Iterator[Field]:
+    """The members of an object and of what is in it, with dots between the names."""
+    node = _resolved(document, node)
+    required = node.get("required", ())
+    for name, raw in node.get("properties", {}).items():
+        member = _resolved(document, raw)
+        help_text = parts(
+            raw.get("description", "") if "$ref" in raw else member.get("description", "")
+        )
+        full = f"{prefix}{name}"
+        yield Field(full, _kind(document, raw), name in required, help_text)
+        inner = member.get("items", member)
+        if depth < DEEPEST and isinstance(inner, dict):
+            place = f"{full}[]." if "items" in member else f"{full}."
+            yield from _fields(document, inner, place, depth + 1)
+
+
+def _kind(document: Document, node: Document) -> str:
+    """What a value is, in words."""
+    node = _resolved(document, node)
+    if "enum" in node:
+        return f"one of {', '.join(str(value) for value in node['enum'] if value is not None)}"
+    choices = node.get("oneOf") or node.get("anyOf")
+    if choices:
+        return " or ".join(dict.fromkeys(_kind(document, choice) for choice in choices))
+    types = node.get("type", "any value")
+    names = types if isinstance(types, list) else [types]
+    if "array" in names:
+        return f"list of {_kind(document, node.get('items', {}))}"
+    words = [_word(node, name) for name in names if name != "null"]
+    return " or ".join(words + ["null"] * ("null" in names)) + _bounds(node)
+
+
+def _word(node: Document, name: str) -> str:
+    """The type `name`, or what its format says closer."""
+    return WORDS.get(node.get("format", ""), WORDS.get(name, name))
+
+
+def _bounds(node: Document) -> str:
+    low, high = node.get("minimum"), node.get("maximum")
+    if low is not None and high is not None:
+        return f", {low} to {high}"
+    if node.get("maxLength"):
+        return f", at most {node['maxLength']} characters"
+    return ""
+
+
+def _example(document: Document, node: Document, name: str = "", depth: int = 0) -> Any:
+    """A value such as the schema describes."""
+    node = _resolved(document, node)
+    if "properties" in node and depth <= DEEPEST:
+        inner = node["properties"].items()
+        return {key: _example(document, raw, key, depth + 1) for key, raw in inner}
+    types = node.get("type", "string")
+    kind = types[0] if isinstance(types, list) else types
+    if name in EXAMPLES and _fits(EXAMPLES[name], node, kind):
+        return EXAMPLES[name]
+    if "enum" in node:
+        return node["enum"][0]
+    choices = node.get("oneOf") or node.get("anyOf")
+    if choices:
+        return _example(document, choices[0], name, depth + 1)
+    if kind == "array":
+        return [_example(document, node.get("items", {}), name, depth + 1)]
+    if kind == "object":
+        return {}
+    return BY_FORMAT.get(node.get("format", ""), BY_TYPE.get(kind, "…"))
+
+
+def _fits(value: Any, node: Document, kind: str) -> bool:
+    kinds = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict}
+    if value is None:
+        return "null" in node.get("type", ())
+    return isinstance(value, kinds.get(kind, str)) and value in node.get("enum", [value])
+
+
+def _curl(document: Document, path: str, method: str, raw: Document, body: Any, house: str) -> str:
+    """The call as one types it in a shell."""
+    address = re.sub(r"\{(\w+)\}", lambda found: f"${found[1].upper()}", path)
+    lines = [f'curl -s "{house}{address}"']
+    if method != "get":
+        lines[0] = f'curl -s -X {method.upper()} "{house}{address}"'
+    if raw.get("security"):
+        lines.append('-H "Authorization: Bearer $TOKEN"')
+    if body:
+        example = _example(document, body)
+        needed = _resolved(document, body).get("required", ())
+        shown = {key: value for key, value in example.items() if key in needed} or example
+        lines.append("-H 'Content-Type: application/json'")
+        lines.append(f"-d {shlex.quote(json.dumps(shown, ensure_ascii=False))}")
+    return " \\\n  ".join(lines)

@@ -1,0 +1,190 @@
+"""/api/v1/api-keys: the caller's own keys."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api.access import Need, Scope
+from api.models import ApiKey
+from api.pagination import whole
+from api.serializers import page_of
+from api.services import apikeys
+from api.views.base import ApiView, checked
+
+STATES = ("live", "revoked", "expired", "ended")
+
+
+class ExactMoment(serializers.DateTimeField):
+    """A time with its offset: one without would mean another moment for each reader."""
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        if value.utcoffset() is None:
+            raise serializers.ValidationError(_("Say the offset too, as in 2027-01-31T12:00:00Z."))
+        return super().enforce_timezone(value)
+
+
+class KeyRecord(serializers.Serializer[Any]):
+    """An API key, without the key itself."""
+
+    id = serializers.CharField(help_text="The readable part of the key.")
+    name = serializers.CharField()
+    shown = serializers.CharField(help_text="How lists show it: its beginning and its end.")
+    scopes = serializers.ListField(child=serializers.ChoiceField(list(Scope)))
+    networks = serializers.ListField(child=serializers.CharField())
+    state = serializers.ChoiceField(
+        STATES, help_text="`ended`: its owner's password or address has changed since."
+    )
+    created_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField(allow_null=True)
+    revoked_at = serializers.DateTimeField(allow_null=True)
+    rotated_at = serializers.DateTimeField(
+        allow_null=True, help_text="Since then another key has its place."
+    )
+    last_used_at = serializers.DateTimeField(allow_null=True, help_text="To the minute.")
+    last_used_ip = serializers.CharField(allow_blank=True)
+
+
+class IssuedKeyRecord(KeyRecord):
+    """A new key."""
+
+    key = serializers.CharField(help_text="The only copy; keep it like a password.")
+
+
+class NewKey(serializers.Serializer[Any]):
+    """What the new key is for."""
+
+    name = serializers.CharField(max_length=200)
+    scopes = serializers.ListField(
+        child=serializers.CharField(max_length=20),
+        default=lambda: [Scope.READ.value],
+        max_length=20,
+        help_text="Of read, write, users, moderation, service; no more than the role allows.",
+    )
+    expires_at = ExactMoment(
+        required=False,
+        allow_null=True,
+        help_text="API_KEY_DEFAULT_AGE from now unless told; null only if API_KEY_MAX_AGE is 0.",
+    )
+    networks = serializers.ListField(
+        child=serializers.CharField(max_length=apikeys.NETWORK_MAX_LENGTH),
+        default=list,
+        max_length=apikeys.NETWORKS_MAX,
+        help_text="In CIDR notation; empty: from everywhere.",
+    )
+
+
+class Rotation(serializers.Serializer[Any]):
+    """How long the old key works on."""
+
+    overlap = serializers.IntegerField(
+        default=int(apikeys.OVERLAP.total_seconds()),
+        min_value=0,
+        max_value=int(apikeys.OVERLAP_MAX.total_seconds()),
+        help_text="Seconds.",
+    )
+
+
+class KeysView(ApiView):
+    """Own keys."""
+
+    needs = {"GET": Need(Scope.READ), "POST": Need(Scope.USERS)}
+
+    @extend_schema(
+        operation_id="list_api_keys", summary="List own keys", responses=page_of(KeyRecord)
+    )
+    def get(self, request: Request) -> Response:
+        """All live keys, newest first, then the last 100 that have ended."""
+        return whole(map(_record, apikeys.own_keys(self.access.user)))
+
+    @extend_schema(
+        operation_id="create_api_key",
+        summary="Make a key",
+        request=NewKey,
+        responses={201: IssuedKeyRecord},
+    )
+    def post(self, request: Request) -> Response:
+        """A new key of the caller; `key` is in this answer alone. Its owner is told by mail.
+
+        A key makes keys only with the scope `users`, and none that reaches further or lives
+        longer than itself. At most 100 live keys for each person.
+        """
+        given = checked(NewKey, request.data)
+        wish = apikeys.KeyWish(
+            name=given["name"],
+            scopes=given["scopes"],
+            expires_at=given.get("expires_at"),
+            is_endless="expires_at" in given and given["expires_at"] is None,
+            networks=given["networks"],
+        )
+        user = self.access.user
+        issued = apikeys.create_key(actor=user, user=user, wish=wish, via=self.access)
+        return _issued(issued)
+
+
+class KeyView(ApiView):
+    """One own key."""
+
+    needs = {"GET": Need(Scope.READ), "DELETE": Need(Scope.USERS)}
+
+    @extend_schema(operation_id="get_api_key", summary="Read a key", responses=KeyRecord)
+    def get(self, request: Request, key_id: str) -> Response:
+        """What is known of one key; never the key itself."""
+        return Response(_record(apikeys.own_key(self.access.user, key_id)))
+
+    @extend_schema(
+        operation_id="revoke_api_key", summary="Revoke a key", request=None, responses={204: None}
+    )
+    def delete(self, request: Request, key_id: str) -> Response:
+        """End a key at once and for good; one that was revoked before is not found."""
+        user = self.access.user
+        apikeys.revoke_key(actor=user, key=apikeys.own_key(user, key_id))
+        return Response(status=204)
+
+
+class KeyRotationView(ApiView):
+    """Replacing one key by another."""
+
+    needs = {"POST": Need(Scope.USERS)}
+
+    @extend_schema(
+        operation_id="rotate_api_key",
+        summary="Rotate a key",
+        request=Rotation,
+        responses={201: IssuedKeyRecord},
+    )
+    def post(self, request: Request, key_id: str) -> Response:
+        """A new key with the same name, scopes, networks and life; the old one works on a while.
+
+        `key` is in this answer alone.
+        """
+        overlap = timedelta(seconds=checked(Rotation, request.data)["overlap"])
+        user = self.access.user
+        key = apikeys.own_key(user, key_id)
+        return _issued(apikeys.rotate_key(actor=user, key=key, overlap=overlap, via=self.access))
+
+
+def _issued(issued: apikeys.IssuedKey) -> Response:
+    return Response({**_record(issued.key), "key": issued.text}, status=201)
+
+
+def _record(key: ApiKey) -> dict[str, Any]:
+    return {
+        "id": key.pk,
+        "name": key.name,
+        "shown": str(key),
+        "scopes": key.scopes,
+        "networks": key.networks,
+        "state": apikeys.state_of(key, timezone.now()),
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+        "rotated_at": key.rotated_at,
+        "last_used_at": key.last_used_at,
+        "last_used_ip": key.last_used_ip,
+    }

@@ -1,0 +1,30 @@
+"""/.well-known/jwks.json: the keys that verify our access tokens."""
+
+import hashlib
+import json
+
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.cache import get_conditional_response
+
+from accounts.problems import problem_of
+from api.errors import MethodNotAllowed
+from api.services.signing import published_keys
+
+# Less than the shortest JWT_KEY_PUBLISH_AHEAD, so that no backend meets a key it has not read.
+MAX_AGE_SECONDS = 300
+
+
+def key_set(request: HttpRequest) -> HttpResponseBase:
+    """The JSON Web Key Set (RFC 7517), for everybody and every site."""
+    if request.method not in ("GET", "HEAD"):
+        refusal = problem_of(MethodNotAllowed())
+        refusal["Allow"] = "GET, HEAD"
+        return refusal
+    body = json.dumps({"keys": published_keys()}, separators=(",", ":")).encode()
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    response = HttpResponse(body, content_type="application/json", headers={"ETag": etag})
+    response["Cache-Control"] = f"public, max-age={MAX_AGE_SECONDS}"
+    response["Access-Control-Allow-Origin"] = "*"
+    response["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return get_conditional_response(request, etag=etag, response=response) or response

@@ -1,0 +1,220 @@
+"""/account/keys: one's own API keys and signed-in programs, in the browser."""
+
+import uuid
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
+
+from accounts.browser import device_name
+from accounts.errors import NotFound, RecordInvalid
+from accounts.forms import GatehouseForm
+from accounts.models import User
+from accounts.secrecy import keep_secret
+from accounts.views.common import person, posted, redirect_with_notice
+from accounts.views.entrance import get_or_post
+from api.access import Scope
+from api.models import ApiKey, TokenFamily
+from api.services import apikeys, families
+
+SCOPE_TEXTS = {
+    Scope.READ: _("Look at things: your account and your own lists"),
+    Scope.WRITE: _("Change things in the apps behind this gate"),
+    Scope.USERS: _("Manage people, invitations and your own keys"),
+    Scope.MODERATION: _("See violations, ban and lift bans"),
+    Scope.SERVICE: _("Count actions and report violations as an app"),
+}
+LIVES = (7, 30, 90, 365)
+DATE, NEVER = "date", "never"
+OVERLAPS = ((0, _("End it now")), (1, _("1 hour")), (24, _("1 day")), (168, _("7 days")))
+
+
+class NewKeyForm(GatehouseForm):
+    """A key's name, rights, end and networks."""
+
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=apikeys.NAME_MAX_LENGTH,
+        help_text=_("What uses it, for example “backup script”."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    scopes = forms.MultipleChoiceField(
+        label=_("It may"),
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": _("Choose at least one.")},
+    )
+    life = forms.ChoiceField(label=_("It ends"))
+    date = forms.DateField(
+        label=_("Last day"),
+        required=False,
+        help_text=_("Only for “on a date”."),
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+    networks = forms.CharField(
+        label=_("Only from these networks"),
+        required=False,
+        max_length=apikeys.NETWORKS_MAX * (apikeys.NETWORK_MAX_LENGTH + 2),
+        help_text=_("One on a line, such as 203.0.113.0/24 or 2001:db8::/32. Empty: everywhere."),
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "autocomplete": "off"}),
+    )
+
+    def __init__(self, *args: Any, user: User, **options: Any) -> None:
+        super().__init__(*args, **options)
+        possible = apikeys.scopes_for(user)
+        choices = [(scope.value, text) for scope, text in SCOPE_TEXTS.items() if scope in possible]
+        scopes, life = self.fields["scopes"], self.fields["life"]
+        scopes.choices, scopes.initial = choices, [Scope.READ.value]  # type: ignore[attr-defined]
+        life.choices, life.initial = _lives(), _usual_life()  # type: ignore[attr-defined]
+
+    def clean_date(self) -> Any:
+        """A day is needed where “on a date” is chosen."""
+        day = self.cleaned_data.get("date")
+        if self.cleaned_data.get("life") == DATE and day is None:
+            raise ValidationError(_("Choose the last day."))
+        return day
+
+    def wish(self) -> apikeys.KeyWish:
+        """What the valid form asks for."""
+        life = self.cleaned_data["life"]
+        return apikeys.KeyWish(
+            name=self.cleaned_data["name"],
+            scopes=self.cleaned_data["scopes"],
+            expires_at=self._end(life),
+            is_endless=life == NEVER,
+            networks=self.cleaned_data["networks"].replace(",", " ").split(),
+        )
+
+    def _end(self, life: str) -> datetime | None:
+        if life == NEVER:
+            return None
+        if life == DATE:
+            day = self.cleaned_data["date"]
+            return datetime.combine(day, time(23, 59, 59), timezone.get_current_timezone())
+        return timezone.now() + timedelta(days=int(life))
+
+    def add_service_errors(self, error: RecordInvalid) -> None:
+        """Messages about the end belong to the field that was used."""
+        field = "date" if self.cleaned_data.get("life") == DATE else "life"
+        errors = {field if name == "expires_at" else name: texts
+                  for name, texts in error.errors.items()}  # fmt: skip
+        super().add_service_errors(RecordInvalid(errors))
+
+
+class RotateForm(GatehouseForm):
+    """How long the old key works on."""
+
+    overlap = forms.TypedChoiceField(
+        label=_("The old key works for another"), choices=OVERLAPS, coerce=int, initial=24
+    )
+
+
+@login_required
+@get_or_post
+def own_keys(request: HttpRequest) -> HttpResponse:
+    """All my keys, and the form for a new one; its POST shows the new key, once."""
+    user = person(request)
+    form = NewKeyForm(posted(request), user=user)
+    if request.method == "POST" and form.is_valid():
+        try:
+            return _made(request, apikeys.create_key(actor=user, user=user, wish=form.wish()))
+        except RecordInvalid as error:
+            form.add_service_errors(error)
+    now = timezone.now()
+    context = {
+        "form": form,
+        "keys": [_row(key, now) for key in apikeys.own_keys(user)],
+        "programs": [_program(family) for family in families.own_families(user)],
+        "notice": request.GET.get("notice", ""),
+        "now": now,
+    }
+    return render(request, "api/keys.html", context, status=400 if form.errors else 200)
+
+
+@login_required
+@get_or_post
+def rotate(request: HttpRequest, key_id: str) -> HttpResponse:
+    """Ask how long the old key works on; the POST shows the new key, once."""
+    user = person(request)
+    key = _live_key(user, key_id)
+    form = RotateForm(posted(request))
+    if request.method == "POST" and form.is_valid():
+        overlap = timedelta(hours=form.cleaned_data["overlap"])
+        try:
+            return _made(request, apikeys.rotate_key(actor=user, key=key, overlap=overlap), key)
+        except RecordInvalid as error:
+            form.add_service_errors(error)
+    status = 400 if form.errors else 200
+    return render(request, "api/key_rotate.html", {"form": form, "key": key}, status=status)
+
+
+@login_required
+@get_or_post
+def revoke(request: HttpRequest, key_id: str) -> HttpResponse:
+    """Ask, then end a key at once."""
+    user = person(request)
+    key = apikeys.own_key(user, key_id)
+    if request.method != "POST":
+        return render(request, "api/key_revoke.html", {"key": key})
+    apikeys.revoke_key(actor=user, key=key)
+    return redirect_with_notice("apikeys:list", "key-revoked")
+
+
+@login_required
+@require_POST
+def end_program(request: HttpRequest, family_id: uuid.UUID) -> HttpResponse:
+    """Sign a program out that has signed in with tokens."""
+    user = person(request)
+    families.end_family(actor=user, user=user, family_id=family_id)
+    return redirect_with_notice("apikeys:list", "program-ended")
+
+
+def _made(
+    request: HttpRequest, issued: apikeys.IssuedKey, old: ApiKey | None = None
+) -> HttpResponse:
+    """The one page that ever holds the key."""
+    if old is not None:
+        old.refresh_from_db()
+    context = {"key": issued.key, "text": issued.text, "old": old, "now": timezone.now()}
+    return keep_secret(render(request, "api/key_made.html", context))
+
+
+def _live_key(user: User, key_id: str) -> ApiKey:
+    """A key that can be rotated. Raises NotFound."""
+    key = apikeys.own_key(user, key_id)
+    if apikeys.state_of(key, timezone.now()) != "live":
+        raise NotFound
+    return key
+
+
+def _row(key: ApiKey, now: datetime) -> dict[str, Any]:
+    return {"key": key, "state": apikeys.state_of(key, now), "shown": str(key)}
+
+
+def _program(family: TokenFamily) -> dict[str, Any]:
+    return {"family": family, "device": device_name(family.user_agent)}
+
+
+def _lives() -> list[tuple[str, Any]]:
+    """The ends to choose from, within API_KEY_MAX_AGE."""
+    longest = settings.API_KEY_MAX_AGE
+    days = [number for number in LIVES if not longest or timedelta(days=number) <= longest]
+    choices: list[tuple[str, Any]] = [
+        (str(number), _("in %(number)d days") % {"number": number}) for number in days
+    ]
+    choices.append((DATE, _("on a date")))
+    return choices if longest else [*choices, (NEVER, _("never"))]
+
+
+def _usual_life() -> str:
+    """The longest of the choices that is no longer than the default life."""
+    usual = [number for number in LIVES if timedelta(days=number) <= settings.API_KEY_DEFAULT_AGE]
+    offered = {value for value, _text in _lives()}
+    return next((str(number) for number in reversed(usual) if str(number) in offered), DATE)

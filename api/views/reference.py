@@ -1,0 +1,87 @@
+"""/api/v1/schema and /api/v1/docs: the API described for programs and for people.
+
+Both are the same for everybody, made once for each process, and need nothing from elsewhere.
+"""
+
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpResponse
+from django.template.loader import render_to_string
+from django.utils import translation
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api.codes import all_codes
+from api.reference import groups, introduction
+from api.schema import document
+from api.views.base import ApiView
+
+DESCRIPTION = {
+    "type": "object",
+    "required": ["openapi", "info", "paths"],
+    "properties": {
+        "openapi": {"type": "string"},
+        "info": {"type": "object", "additionalProperties": True},
+        "paths": {"type": "object", "additionalProperties": True},
+    },
+    "additionalProperties": True,
+}
+
+
+class SchemaView(ApiView):
+    """This description for programs."""
+
+    needs = {"GET": None}
+
+    @extend_schema(operation_id="get_schema", summary="OpenAPI 3.1", responses={200: DESCRIPTION})
+    def get(self, request: Request) -> Response:
+        """What this page shows, as one OpenAPI document; see the list of tools at openapis.org."""
+        return Response(document())
+
+
+class PageRenderer(BaseRenderer):
+    """Stands in for content that is a page already."""
+
+    media_type = "text/html"
+    format = "html"
+
+
+class ReferenceView(ApiView):
+    """This description for people."""
+
+    needs = {"GET": None}
+    renderer_classes = (PageRenderer,)  # type: ignore[assignment]  # the only path that is a page
+
+    def perform_content_negotiation(
+        self, request: Request, force: bool = False
+    ) -> tuple[BaseRenderer, str]:
+        """A page, whatever is asked for: there is no other form of it here."""
+        return PageRenderer(), PageRenderer.media_type
+
+    @extend_schema(
+        operation_id="get_docs",
+        summary="Reference",
+        responses={(200, "text/html"): OpenApiTypes.STR},
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """Every path with its fields, answers and an example, as a page."""
+        return HttpResponse(_page(settings.PUBLIC_URL, settings.API_RECORD_INVALID_STATUS))
+
+
+@cache
+def _page(house: str, _record_invalid_status: int) -> str:
+    """The whole page, in the English of the names it explains."""
+    description = document()
+    with translation.override("en"):
+        context: dict[str, Any] = {
+            "introduction": introduction(description),
+            "groups": groups(description, house),
+            "codes": all_codes(),
+            "house": house,
+        }
+        return render_to_string("api/reference.html", context)

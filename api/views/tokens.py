@@ -1,0 +1,288 @@
+"""/api/v1/auth/token*: sign in by tokens, refresh, sign out, tokens for the signed-in browser."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.models import User
+from accounts.passwords import MAX_PASSWORD_LENGTH
+from accounts.services.passwords import MAX_LOGIN_LENGTH
+from accounts.services.sessions import end_sessions
+from accounts.sessions import SIGNED_IN_AT
+from api.access import Need, Scope
+from api.credentials import bearer_of, check_csrf, identify, require_own_page, session_of
+from api.errors import AccessTokenInvalid, NotAuthenticated, NotJson
+from api.serializers import UserRecord
+from api.services import families
+from api.services.families import Pair
+from api.services.grants import sign_in_by_password
+from api.tokens import MAX_BYTES, looks_like_token
+from api.views.base import ApiView, checked
+from api.views.me import user_record
+
+JSON = "application/json"
+REFRESH_HELP = "Without it the cookie is read."
+
+
+class TokenText(serializers.CharField):
+    """A token: a text, and no number that could be written as one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return str(super().to_internal_value(data))
+
+
+class PasswordGrant(serializers.Serializer[Any]):
+    """Who signs in. `username` and `login` are other names of `email`."""
+
+    email = serializers.CharField(
+        required=False, max_length=MAX_LOGIN_LENGTH, help_text="The address or the user name."
+    )
+    username = serializers.CharField(required=False, max_length=MAX_LOGIN_LENGTH)
+    login = serializers.CharField(required=False, max_length=MAX_LOGIN_LENGTH)
+    password = serializers.CharField(trim_whitespace=False, max_length=MAX_PASSWORD_LENGTH)
+    otp = serializers.CharField(
+        default="", allow_blank=True, max_length=64, help_text="The code of a second factor."
+    )
+    refresh_cookie = serializers.BooleanField(
+        default=False,
+        help_text="True: the refresh token comes as an HttpOnly cookie, not in the body.",
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        names = (attrs.get(name) for name in ("email", "username", "login"))
+        attrs["login"] = next((name for name in names if name), "")
+        if not attrs["login"]:
+            missing = self.fields["email"].error_messages["required"]
+            raise serializers.ValidationError({"email": [missing]})
+        return attrs
+
+
+class SessionGrant(serializers.Serializer[Any]):
+    """How the tokens come."""
+
+    refresh_cookie = serializers.BooleanField(
+        default=False,
+        help_text="True: the refresh token comes as an HttpOnly cookie, not in the body.",
+    )
+
+
+class RefreshGrant(serializers.Serializer[Any]):
+    """The newest refresh token."""
+
+    refresh = TokenText(required=False, max_length=MAX_BYTES, help_text=REFRESH_HELP)
+
+
+class Revocation(serializers.Serializer[Any]):
+    """What ends."""
+
+    refresh = TokenText(required=False, max_length=MAX_BYTES, help_text=REFRESH_HELP)
+    everywhere = serializers.BooleanField(
+        default=False, help_text="True: every browser and program of the person is signed out."
+    )
+
+
+class TokenPair(serializers.Serializer[Any]):
+    """An access token and what gets the next one."""
+
+    access = serializers.CharField(help_text="For the header `Authorization: Bearer …`.")
+    refresh = serializers.CharField(
+        required=False, help_text="Opaque; good once. Missing when it comes as a cookie."
+    )
+    token_type = serializers.CharField(help_text="Always `Bearer`.")
+    expires_in = serializers.IntegerField(help_text="Seconds until the access token ends.")
+    refresh_expires_in = serializers.IntegerField(
+        help_text="Seconds until the whole sign-in ends, however often it is refreshed."
+    )
+    user = UserRecord()
+
+
+class TokenView(ApiView):
+    """Sign-in by password."""
+
+    needs = {"POST": None}
+
+    @extend_schema(
+        operation_id="create_token",
+        summary="Sign in",
+        request=PasswordGrant,
+        responses=TokenPair,
+    )
+    def post(self, request: Request) -> Response:
+        """Tokens for a password.
+
+        401 `bad_credentials` does not tell whether the account exists. After a right password:
+        401 `otp_required` and `otp_invalid`, 403 `email_unverified` or why the account is shut.
+        """
+        given = checked(PasswordGrant, request.data)
+        pair = sign_in_by_password(
+            request._request, given["login"], given["password"], given["otp"]
+        )
+        return _answer(pair, in_cookie=given["refresh_cookie"])
+
+
+class RefreshView(ApiView):
+    """New tokens for old ones."""
+
+    needs = {"POST": None}
+
+    @extend_schema(
+        operation_id="refresh_token",
+        summary="Refresh tokens",
+        request=RefreshGrant,
+        responses=TokenPair,
+    )
+    def post(self, request: Request) -> Response:
+        """The next pair; the refresh token that was sent is spent with that.
+
+        Whoever sends a spent one ends the whole sign-in: somebody has a copy. Two tabs that
+        refresh within ten seconds get the same successor.
+        """
+        text = _refresh_token(request.data)
+        if text is not None:
+            return _answer(families.refresh(text), in_cookie=False)
+        return _answer(families.refresh(_cookie(request._request)), in_cookie=True)
+
+
+class RevocationView(ApiView):
+    """Sign-out of programs."""
+
+    needs = {"POST": None}
+
+    @extend_schema(
+        operation_id="revoke_token",
+        summary="Sign out",
+        request=Revocation,
+        responses={204: None},
+    )
+    def post(self, request: Request) -> Response:
+        """End the sign-ins of the refresh token, the cookie and the access token that came.
+
+        A token that is unknown or has ended is no error (RFC 7009). With `everywhere` the
+        credential must live.
+        """
+        http, given = request._request, checked(Revocation, request.data)
+        text = given.get("refresh")
+        if given["everywhere"]:
+            person = _person(http, text)
+            end_sessions(actor=person, user=person)
+        else:
+            _end_each(http, text)
+        answer = Response(status=204)
+        if settings.REFRESH_COOKIE_NAME in http.COOKIES:
+            answer.delete_cookie(settings.REFRESH_COOKIE_NAME, samesite="Strict")
+        return answer
+
+
+class SessionTokenView(ApiView):
+    """Tokens for the signed-in browser."""
+
+    # The browser's session is asked for by hand: no other credential counts here, and this one
+    # counts even where REQUIRE_API_KEY_AND_TOKEN shuts sessions out.
+    needs = {"POST": None}
+
+    @extend_schema(
+        operation_id="create_token_for_session",
+        summary="Get tokens for the signed-in browser",
+        request=SessionGrant,
+        responses=TokenPair,
+    )
+    def post(self, request: Request) -> Response:
+        """Tokens that end with the browser's session. Needs its cookie and `X-CSRF-Token`."""
+        http = request._request
+        access = session_of(http)
+        if access is None or access.session_id is None:
+            raise NotAuthenticated
+        check_csrf(http)
+        given = checked(SessionGrant, request.data)
+        signed_in_at = datetime.fromisoformat(http.session[SIGNED_IN_AT])
+        pair = families.start_by_session(
+            access.user, uuid.UUID(str(access.session_id)), signed_in_at
+        )
+        return _answer(pair, in_cookie=given["refresh_cookie"])
+
+
+def _refresh_token(data: Any) -> str | None:
+    """`refresh` of a body; None without. Raises RecordInvalid.
+
+    What looks like a token needs no serializer, which takes as long as the refresh itself.
+    """
+    text = data.get("refresh") if isinstance(data, dict) else None
+    if isinstance(text, str) and looks_like_token(text):
+        return text
+    found: str | None = checked(RefreshGrant, data).get("refresh")
+    return found
+
+
+def _answer(pair: Pair, *, in_cookie: bool) -> Response:
+    """The pair as a TokenPair; the refresh token in the cookie or in the body."""
+    content: dict[str, Any] = {"access": pair.access}
+    if not in_cookie:
+        content["refresh"] = pair.refresh
+    content |= {
+        "token_type": "Bearer",
+        "expires_in": pair.expires_in,
+        "refresh_expires_in": pair.refresh_expires_in,
+        "user": user_record(pair.family.user),
+    }
+    answer = Response(content)
+    if in_cookie:
+        answer.set_cookie(
+            settings.REFRESH_COOKIE_NAME,
+            pair.refresh,
+            max_age=pair.refresh_expires_in,
+            secure=settings.IS_HTTPS,
+            httponly=True,
+            samesite="Strict",
+        )
+    return answer
+
+
+def _cookie(request: HttpRequest) -> str:
+    """The refresh token of the cookie, if our own page sent the request.
+
+    Raises NotAuthenticated, CsrfFailed, NotJson.
+    """
+    text = request.COOKIES.get(settings.REFRESH_COOKIE_NAME)
+    if not text:
+        raise NotAuthenticated
+    require_own_page(request)
+    if request.content_type != JSON:
+        raise NotJson  # a form of another site cannot send this type, even without a body
+    return text
+
+
+def _end_each(request: HttpRequest, text: str | None) -> None:
+    """End whatever tokens came. Raises NotAuthenticated when none did."""
+    cookie = _cookie(request) if settings.REFRESH_COOKIE_NAME in request.COOKIES else None
+    try:
+        bearer = bearer_of(request)
+    except AccessTokenInvalid:
+        bearer = ""
+    texts = [found for found in (text, cookie, bearer) if found is not None]
+    if not texts:
+        raise NotAuthenticated
+    for family in filter(None, map(families.family_of, texts)):
+        families.sign_out(family)
+
+
+def _person(request: HttpRequest, text: str | None) -> User:
+    """Whose living credential came: refresh token, cookie, or what any call is made with.
+
+    Raises what the credential is refused with.
+    """
+    if text is None and request.COOKIES.get(settings.REFRESH_COOKIE_NAME):
+        text = _cookie(request)
+    if text is not None:
+        return families.person_of(text)
+    access = identify(request)
+    access.require(Need(Scope.WRITE))
+    return access.user

@@ -1,0 +1,134 @@
+"""The measurements of the machine face: calls with keys and tokens, refreshes, stored keys."""
+
+import http.client
+import json
+import re
+from collections.abc import Iterator
+
+from benchmarks.instances import PASSWORD, gatehouse, make_data
+from benchmarks.load import Measured
+from benchmarks.machine_plans import CallApi, Refresh, TokensOfSession
+from benchmarks.rows import PROCESSES, Options, Row, bare_rate, folder, loader
+from tests.servers.client import HTTPClient
+from tests.servers.databases import InstanceData
+
+# One person with a password, a key, and a link to sign in by.
+PREPARE = """
+from datetime import timedelta
+from django.utils import timezone
+from accounts.actors import SYSTEM
+from accounts.models import User
+from api.services.apikeys import KeyWish, create_key
+from magiclinks.services import issue_link
+user = User(email="script@example.com", role="editor", email_verified_at=timezone.now())
+user.set_password({password!r})
+user.save()
+key = create_key(actor=user, user=user, wish=KeyWish("benchmark"))
+link = issue_link(user, actor=SYSTEM, lifetime=timedelta(hours=1), source="command")
+result = {{"key": key.text, "link": link.url}}
+"""
+# Milliseconds of a check of one key, the median of many, beside `stored` others.
+CHECK = """
+import statistics, time
+from django.db import connection, transaction
+from accounts.models import User
+from api.models import ApiKey
+from api.services import keychecks
+from api.services.apikeys import KeyWish, create_key
+people = [User.objects.get_or_create(email=f"{{name}}@example.com")[0] for name in ("one", "many")]
+user, owner = people
+if not ApiKey.objects.filter(user=owner).exists():
+    create_key(actor=owner, user=owner, wish=KeyWish("stored"))
+pattern = ApiKey.objects.filter(user=owner).first()
+others = ", ".join(field.column for field in ApiKey._meta.concrete_fields if field.name != "id")
+copy = (f"INSERT INTO api_apikey (id, {{others}}) "
+        f"SELECT %s, {{others}} FROM api_apikey WHERE id = '{{pattern.pk}}'")
+there = ApiKey.objects.count()
+with transaction.atomic(), connection.cursor() as cursor:
+    ids = (f"{{number * 7919 % 10**10:010}}" for number in range(there, {stored}))
+    cursor.executemany(copy, [(key,) for key in ids])
+ApiKey.objects.filter(name="measured").delete()
+text = create_key(actor=user, user=user, wish=KeyWish("measured")).text
+for _ in range(500):
+    keychecks.check(text, "192.0.2.1")
+times = []
+for _ in range(5000):
+    start = time.perf_counter()
+    keychecks.check(text, "192.0.2.1")
+    times.append(time.perf_counter() - start)
+result = statistics.median(times) * 1000
+"""
+FEW, MANY = 1_000, 1_000_000
+
+
+def measure_api(options: Options) -> Iterator[Row]:
+    """Calls with a key and with a token, refreshes, tokens for a browser's session."""
+    with folder() as place:
+        hello = bare_rate(options, place).rate
+        data = make_data(place, options.database_url)
+        made = data.shell(PREPARE.format(password=PASSWORD))
+        with gatehouse(data, PROCESSES) as (_server, port):
+            load = loader(options, port)
+            yield _row("API calls with a key", load(CallApi({"X-API-Key": made["key"]})), hello)
+            pairs = [_tokens(port) for _ in range(options.clients)]
+            bearer = {"Authorization": f"Bearer {pairs[0]['access']}"}
+            yield _row("API calls with an access token", load(CallApi(bearer)), hello)
+            yield _row(
+                "refreshes (ES256)", load(Refresh([pair["refresh"] for pair in pairs])), hello
+            )
+            cookies, token = _sign_in(port, made["link"])
+            yield _row("tokens for a session", load(TokensOfSession(cookies, token)), hello)
+
+
+def _row(what: str, measured: Measured, hello: float) -> Row:
+    label = next(name for name in measured.counts if name != "journey")
+    return Row(what, "/s", measured.rate(label), hello, AIMS[what])
+
+
+AIMS = {
+    "API calls with a key": 3400.0,
+    "API calls with an access token": 0.0,
+    "refreshes (ES256)": 1000.0,
+    "tokens for a session": 1000.0,
+}
+
+
+def _tokens(port: int) -> dict[str, str]:
+    """A sign-in by tokens."""
+    wish = {"email": "script@example.com", "password": PASSWORD}
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    headers = {"Content-Type": "application/json"}
+    connection.request("POST", "/api/v1/auth/token", json.dumps(wish), headers)
+    found: dict[str, str] = json.loads(connection.getresponse().read())
+    connection.close()
+    return found
+
+
+def _sign_in(port: int, link: str) -> tuple[str, str]:
+    """A browser that has used the link: its cookies, and the token that changes need."""
+    client = HTTPClient(f"http://127.0.0.1:{port}")
+    path = re.sub(r"^https?://[^/]+", "", link)
+    client.get(path)
+    client.post(path, {})
+    token = client.get("/api/v1/me").headers["x-csrf-token"]
+    return "; ".join(f"{name}={value}" for name, value in client.cookies.items()), token
+
+
+def measure_keys(options: Options) -> Iterator[Row]:
+    """What a check costs beside a thousand stored keys and beside a million."""
+    with folder() as place:
+        data = make_data(place, options.database_url)
+        few, many = (_check(data, stored) for stored in (FEW, MANY))
+    yield Row(
+        "key check, 1 million keys stored",
+        "ms",
+        many,
+        few,
+        1.2,
+        more_is_better=False,
+        is_ratio=True,
+    )
+
+
+def _check(data: InstanceData, stored: int) -> float:
+    return float(data.shell(CHECK.format(stored=stored), API_KEY_MAX="100000000"))

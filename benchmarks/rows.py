@@ -1,0 +1,83 @@
+"""A row of the table, and what every measurement needs to fill one."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.instances import bare, processor_seconds_of
+from benchmarks.load import Measured, Plan, measure
+from benchmarks.plans import Hello
+from tests.servers.processes import ServerProcess
+
+PROCESSES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table. aim: a bound on `value`, or on value / bare when `is_ratio`.
+
+    aim 0 means that nothing is aimed at: the row explains another one.
+    """
+
+    what: str
+    unit: str
+    value: float
+    bare: float
+    aim: float = 0.0
+    more_is_better: bool = True
+    is_ratio: bool = False
+
+    @property
+    def ratio(self) -> float:
+        return self.value / self.bare
+
+    @property
+    def reaches_aim(self) -> bool:
+        measured = self.ratio if self.is_ratio else self.value
+        return measured >= self.aim if self.more_is_better else measured <= self.aim
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """seconds: length of each load; clients: browsers at once; repeats: starts that are timed."""
+
+    seconds: float = 10.0
+    clients: int = 32
+    repeats: int = 5
+    people: int = 20_000
+    database_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """The bare server: answers a second, and milliseconds of processor time for each."""
+
+    rate: float
+    cost: float
+
+
+def bare_rate(options: Options, place: Path) -> Bare:
+    with bare(place, PROCESSES) as (server, port):
+        load = loader(options, port)
+        measured, cost = with_cost(server, lambda: load(Hello()))
+    return Bare(measured.rate("hello"), cost)
+
+
+def loader(options: Options, port: int) -> Callable[[Plan], Measured]:
+    return lambda plan: measure(plan, port, seconds=options.seconds, clients=options.clients)
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="gatehouse-bench-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+def with_cost(server: ServerProcess, run: Callable[[], Measured]) -> tuple[Measured, float]:
+    """The load, and the milliseconds of processor time that the server used for each journey."""
+    before = processor_seconds_of(server)
+    measured = run()
+    used = processor_seconds_of(server) - before
+    return measured, used * 1000 / measured.counts["journey"]

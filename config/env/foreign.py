@@ -1,0 +1,72 @@
+"""Rules of AUTH_BACKEND=jwt: what it needs, and what does not go together."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from config.env.problems import Problem, echo
+from config.env.public_keys import key_problems
+
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+ISSUER_FIX = (
+    "set it to the provider's issuer, for example "
+    "AUTH_JWT_ISSUER=https://authentik.example.com/application/o/reflector/"
+)
+AUDIENCE_FIX = "set it to the client id or API name of your tokens (their claim aud)"
+
+
+def foreign_tokens(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Errors of AUTH_BACKEND=jwt; nothing without it."""
+    if values["AUTH_BACKEND"] != "jwt":
+        return
+    if not values["AUTH_JWT_ISSUER"]:
+        what = "is missing while AUTH_BACKEND is jwt, so nobody's tokens are known by it"
+        yield Problem("AUTH_JWT_ISSUER", what, ISSUER_FIX)
+    if not values["AUTH_JWT_AUDIENCE"]:
+        what = "is missing while AUTH_BACKEND is jwt, so tokens for other services would do"
+        yield Problem("AUTH_JWT_AUDIENCE", what, AUDIENCE_FIX)
+    if not values["AUTH_JWT_ALGORITHM"]:
+        yield Problem("AUTH_JWT_ALGORITHM", "names no algorithm", "write RS256")
+    if values["PUBLIC_URL"] in values["AUTH_JWT_ISSUER"]:
+        what = "names this site itself, whose own tokens are taken anyway"
+        yield Problem("AUTH_JWT_ISSUER", what, "name other issuers only")
+    yield from _key_sources(values)
+
+
+def _key_sources(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """One source of keys: the file, or the address, or discovery."""
+    if values["AUTH_JWT_PUBLIC_KEY"]:
+        yield from key_problems(values)
+        if values["AUTH_JWT_JWKS_URL"]:
+            what = "is set beside AUTH_JWT_PUBLIC_KEY, which is another source of keys"
+            yield Problem("AUTH_JWT_JWKS_URL", what, "remove one of them")
+        return
+    name = "AUTH_JWT_JWKS_URL" if values["AUTH_JWT_JWKS_URL"] else "AUTH_JWT_ISSUER"
+    urls = [values["AUTH_JWT_JWKS_URL"]] if values["AUTH_JWT_JWKS_URL"] else values[name]
+    for url in urls:
+        parts = urlsplit(url)
+        is_safe = parts.scheme == "https" or parts.hostname in LOCAL_HOSTS or values["DEBUG"]
+        if not is_safe:
+            what = f"{echo(url)} is not https, so anybody on the way could hand us keys"
+            yield Problem(name, what, "write the https:// address of the provider")
+
+
+def foreign_tokens_off(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Warnings: settings that have no effect with this AUTH_BACKEND."""
+    backend = values["AUTH_BACKEND"]
+    if backend == "none":
+        what = "is none (sign-in without accounts), but this version does not act on it"
+        yield Problem("AUTH_BACKEND", what, "leave it for a later version")
+    if backend == "jwt":
+        return
+    for name in ("AUTH_JWT_PUBLIC_KEY", "AUTH_JWT_AUDIENCE", "AUTH_JWT_ISSUER", "AUTHENTIK_ISSUER"):
+        if values[name]:
+            yield Problem(name, "has no effect without AUTH_BACKEND=jwt", "set that, or remove it")
+
+
+def foreign_public_key(env: Any) -> str:
+    """The PEM text of AUTH_JWT_PUBLIC_KEY, "" when none is given or needed; `env` has no errors."""
+    if env["AUTH_BACKEND"] != "jwt" or not env["AUTH_JWT_PUBLIC_KEY"]:
+        return ""
+    pem: str = env["AUTH_JWT_PUBLIC_KEY"].read(env["DATA_DIR"])
+    return pem

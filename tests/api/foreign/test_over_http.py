@@ -1,0 +1,116 @@
+"""`GET /api/v1/me` with the token of another issuer."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts.actors import SYSTEM
+from accounts.models import User
+from accounts.services.users import change_role, disable_user
+from api.models import ForeignIdentity
+from tests.api.foreign.providers import Provider
+from tests.servers.node import RESOURCE, OpenIDProvider
+
+pytestmark = pytest.mark.django_db
+Trust = Callable[..., None]
+
+
+def _me(client: Client, token: str, **headers: str) -> tuple[int, dict[str, Any]]:
+    answer = client.get("/api/v1/me", headers={"authorization": f"Bearer {token}", **headers})
+    return answer.status_code, answer.json()
+
+
+def _problem(client: Client, token: str) -> tuple[int, str]:
+    status, body = _me(client, token)
+    return status, body["code"]
+
+
+@pytest.fixture
+def known(provider: Provider, trust: Trust, viewer: User) -> Provider:
+    """A trusted provider whose subject anna is the viewer."""
+    trust(provider.issuer)
+    long_ago = timezone.now() - timedelta(hours=1)
+    User.objects.filter(pk=viewer.pk).update(not_before=long_ago)
+    ForeignIdentity.objects.create(issuer=provider.issuer, subject="anna", user=viewer)
+    return provider
+
+
+def test_a_person_of_a_certified_provider_comes_in(
+    openid_provider: OpenIDProvider, trust: Trust, stranger: Client
+) -> None:
+    trust(openid_provider.issuer, AUTH_JWT_AUDIENCE=(RESOURCE,), AUTH_JWT_REGISTRATION=True)
+    tokens = openid_provider.sign_in("hanna")
+
+    status, me = _me(stranger, tokens["access_token"])
+
+    assert (status, me["email"], me["role"]) == (200, "hanna@example.com", "none")
+    assert _problem(stranger, tokens["id_token"]) == (401, "token_invalid")
+
+
+def test_a_known_person_comes_in_as_himself(
+    known: Provider, stranger: Client, viewer: User
+) -> None:
+    status, me = _me(stranger, known.token(role="owner", email="owner@example.com"))
+
+    assert (status, me["id"], me["role"]) == (200, str(viewer.pk), "viewer")
+
+
+def test_the_claims_of_another_issuer_give_no_right(known: Provider, stranger: Client) -> None:
+    token = known.token(role="owner", roles=["owner"], groups=["owner"])
+
+    answer = stranger.get("/api/v1/users", headers={"authorization": f"Bearer {token}"})
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+def test_a_stranger_is_refused_with_a_sentence(known: Provider, stranger: Client) -> None:
+    status, problem = _me(stranger, known.token(sub="bert"))
+
+    assert (status, problem["code"]) == (403, "forbidden")
+    assert problem["detail"] == (
+        "Nobody here belongs to this token, and new people are not admitted by token."
+    )
+
+
+def test_without_the_backend_the_token_is_nothing(
+    known: Provider, stranger: Client, settings: Any
+) -> None:
+    settings.AUTH_BACKEND = "local"
+
+    assert _problem(stranger, known.token()) == (401, "token_invalid")
+    assert known.asked == {}
+
+
+def test_an_expired_token_says_so(known: Provider, stranger: Client) -> None:
+    issued = int(timezone.now().timestamp()) - 600
+
+    assert _problem(stranger, known.token(iat=issued, exp=issued + 60)) == (401, "token_expired")
+
+
+def test_the_gate_is_asked(known: Provider, stranger: Client, viewer: User) -> None:
+    disable_user(actor=SYSTEM, user=viewer)
+
+    assert _problem(stranger, known.token()) == (403, "account_disabled")
+
+
+def test_a_changed_role_ends_older_tokens(known: Provider, stranger: Client, viewer: User) -> None:
+    issued = int(timezone.now().timestamp())
+    token = known.token(iat=issued - 5)
+    assert _me(stranger, token)[0] == 200
+    change_role(actor=SYSTEM, user=viewer, role="editor")
+
+    assert _problem(stranger, token) == (401, "token_invalid")
+    status, me = _me(stranger, known.token(iat=issued + 2))
+    assert (status, me["role"]) == (200, "editor")
+
+
+def test_forged_tokens_are_refused_and_cause_one_fetch(known: Provider, stranger: Client) -> None:
+    for number in range(20):
+        token = known.token({"kid": f"forged-{number}"})
+        assert _problem(stranger, token) == (401, "token_invalid")
+
+    assert known.asked["/jwks"] == 1

@@ -1,0 +1,283 @@
+"""Who a foreign subject is here: by issuer and subject, never by address."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from accounts.errors import Forbidden, RecordInvalid
+from accounts.models import AuditEvent, User
+from api.access import pass_gate
+from api.errors import AccessTokenInvalid
+from api.foreign import authenticate, is_enabled, is_foreign
+from api.foreign.people import person_of
+from api.foreign.verify import ForeignClaims
+from api.models import ForeignIdentity
+from tests.api.foreign.providers import Provider, SigningKey
+from tests.servers.databases import InstanceData
+
+pytestmark = pytest.mark.django_db
+ISSUER = "https://id.example.com/o/team"
+Trust = Callable[..., None]
+
+
+@pytest.fixture
+def registration(trust: Trust) -> None:
+    trust(ISSUER, AUTH_JWT_REGISTRATION=True)
+
+
+def _claims(subject: str = "anna", **changes: Any) -> ForeignClaims:
+    now = datetime.now(UTC).replace(microsecond=0)
+    fields = {
+        "issuer": ISSUER,
+        "subject": subject,
+        "email": f"{subject}@example.com",
+        "email_verified": True,
+        "name": "Anna",
+        "issued_at": now - timedelta(seconds=20),
+        "expires_at": now + timedelta(minutes=10),
+        "claims": {},
+    }
+    return ForeignClaims(**{**fields, **changes})
+
+
+@pytest.mark.usefixtures("registration")
+def test_the_first_visit_makes_an_account_without_any_right() -> None:
+    user = person_of(_claims())
+
+    assert (user.email, user.name, user.role) == ("anna@example.com", "Anna", "none")
+    assert user.is_verified is True
+    assert user.has_usable_password() is False
+    (event,) = AuditEvent.objects.filter(action="account:user:create")
+    assert (event.target_id, event.actor_id) == (user.pk, None)
+    assert event.detail == {"role": "none", "source": "jwt"}
+
+
+@pytest.mark.usefixtures("registration")
+def test_the_token_that_brings_a_person_passes_the_gate() -> None:
+    claims = _claims(issued_at=datetime.now(UTC) - timedelta(hours=2))
+
+    user = person_of(claims)
+
+    pass_gate(user, claims.issued_at)
+    assert User.objects.get().not_before == claims.issued_at
+
+
+@pytest.mark.usefixtures("registration")
+def test_the_second_visit_finds_the_same_person() -> None:
+    first = person_of(_claims())
+
+    second = person_of(_claims(email="other@example.com", name="Else"))
+
+    assert second.pk == first.pk
+    assert User.objects.get().email == "anna@example.com"
+    assert ForeignIdentity.objects.count() == 1
+
+
+@pytest.mark.usefixtures("registration")
+def test_a_subject_of_another_issuer_is_somebody_else() -> None:
+    first = person_of(_claims())
+
+    second = person_of(_claims(issuer="https://other.example"))
+
+    assert second.pk != first.pk
+    assert second.email != first.email
+
+
+@pytest.mark.usefixtures("registration")
+@pytest.mark.parametrize("subject", ["Anna", "anna ", "ánna", "ANNA"])
+def test_subjects_are_compared_sign_by_sign(subject: str) -> None:
+    assert person_of(_claims()).pk != person_of(_claims(subject, email=None)).pk
+
+
+@pytest.mark.usefixtures("registration")
+def test_an_address_opens_no_account_that_is_there(admin: User) -> None:
+    before = User.objects.filter(pk=admin.pk).values().get()
+
+    user = person_of(_claims(email=admin.email))
+
+    assert user.pk != admin.pk
+    assert user.email.endswith("@users.invalid")
+    assert (user.is_verified, user.role) == (False, "none")
+    assert User.objects.filter(pk=admin.pk).values().get() == before
+
+
+@pytest.mark.usefixtures("registration")
+@pytest.mark.parametrize("changes", [{"email": None}, {"email_verified": False}])
+def test_without_a_proved_address_one_of_ours_stands_for_it(changes: dict[str, object]) -> None:
+    """An address that nobody has proved would wait here for its real owner."""
+    users = [person_of(_claims(subject, **changes)) for subject in ("anna", "bert")]
+
+    assert len({user.email for user in users}) == 2
+    for user in users:
+        assert user.email.endswith("@users.invalid")
+        assert user.is_verified is False
+
+
+def test_strangers_are_refused_where_registration_is_off(trust: Trust) -> None:
+    trust(ISSUER)
+
+    with pytest.raises(Forbidden) as refused:
+        person_of(_claims())
+
+    assert refused.value.message == (
+        "Nobody here belongs to this token, and new people are not admitted by token."
+    )
+    assert User.objects.count() == 0
+
+
+def test_people_known_already_come_in_where_registration_is_off(trust: Trust, viewer: User) -> None:
+    trust(ISSUER)
+    ForeignIdentity.objects.create(issuer=ISSUER, subject="anna", user=viewer)
+
+    assert person_of(_claims(email=None)).pk == viewer.pk
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_admitted"),
+    [
+        ({}, True),
+        ({"email": "anna@sub.example.com"}, False),
+        ({"email": None}, False),
+        ({"email_verified": False}, False),
+    ],
+)
+def test_the_allow_list_counts_for_proved_addresses(
+    trust: Trust, changes: dict[str, object], is_admitted: bool
+) -> None:
+    trust(ISSUER, AUTH_JWT_REGISTRATION=True, ALLOWED_EMAILS=("example.com",))
+
+    if is_admitted:
+        assert person_of(_claims(**changes)).email == "anna@example.com"
+    else:
+        with pytest.raises(Forbidden):
+            person_of(_claims(**changes))
+        assert User.objects.count() == 0
+
+
+@pytest.mark.usefixtures("registration")
+def test_a_visit_is_written_once_an_hour(
+    at_time: Callable[[timedelta], datetime], django_assert_num_queries: Any
+) -> None:
+    person_of(_claims())
+    first = ForeignIdentity.objects.get().last_seen_at
+
+    at_time(timedelta(minutes=59))
+    with django_assert_num_queries(1):
+        person_of(_claims())
+    assert ForeignIdentity.objects.get().last_seen_at == first
+    now = at_time(timedelta(minutes=61))
+    with django_assert_num_queries(2):
+        person_of(_claims())
+    assert ForeignIdentity.objects.get().last_seen_at >= now
+    with django_assert_num_queries(1):
+        person_of(_claims())
+
+
+@pytest.mark.usefixtures("registration")
+def test_the_second_of_two_first_visits_gets_the_account_of_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = person_of(_claims())
+    real, calls = ForeignIdentity.objects.filter, iter(range(10))
+    hidden = ForeignIdentity.objects.none()
+    # As it is for the second: nobody is there when it looks, and somebody when it writes.
+    monkeypatch.setattr(
+        ForeignIdentity.objects,
+        "filter",
+        lambda **names: hidden if next(calls) < 2 else real(**names),
+    )
+
+    for changes in ({}, {"email": None}):
+        assert person_of(_claims(**changes)).pk == first.pk
+        calls = iter(range(10))
+    assert User.objects.count() == 1
+
+
+RACE = """
+import threading
+from datetime import UTC, datetime, timedelta
+from django.db import connection
+from accounts.models import AuditEvent, User
+from api.foreign.people import person_of
+from api.foreign.verify import ForeignClaims
+from api.models import ForeignIdentity
+now = datetime.now(UTC)
+barrier, found = threading.Barrier(8), []
+def come(round):
+    claims = ForeignClaims("https://id.example.com", f"subject-{round}", f"a{round}@example.com",
+                           True, "Anna", now, now + timedelta(minutes=1), {})
+    barrier.wait()
+    try:
+        found.append((round, str(person_of(claims).pk)))
+    finally:
+        connection.close()
+for round in range(10):
+    threads = [threading.Thread(target=come, args=(round,)) for _ in range(8)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+result = [len(found), len(set(found)), User.objects.filter(email__startswith="a").count(),
+          ForeignIdentity.objects.count(),
+          AuditEvent.objects.filter(action="account:user:create", detail__source="jwt").count()]
+"""
+
+
+@pytest.mark.race
+def test_first_visits_at_once_make_one_account(any_data: InstanceData) -> None:
+    settings = {
+        "AUTH_BACKEND": "jwt",
+        "AUTH_JWT_ISSUER": "https://id.example.com",
+        "AUTH_JWT_AUDIENCE": "gate",
+        "AUTH_JWT_REGISTRATION": "true",
+    }
+
+    assert any_data.shell(RACE, **settings) == [80, 10, 10, 10, 10]
+
+
+def test_the_way_of_a_token_is_seen_without_belief(provider: Provider, trust: Trust) -> None:
+    assert is_enabled() is False
+    assert is_foreign(provider.token()) is False
+    with pytest.raises(AccessTokenInvalid):
+        authenticate(provider.token())
+
+    trust(provider.issuer)
+
+    assert is_enabled() is True
+    assert is_foreign(provider.token(key=SigningKey())) is True
+    assert is_foreign(provider.token(iss="http://localhost:8000")) is False
+    assert is_foreign("not a token") is False
+    assert provider.asked == {}
+
+
+def test_a_token_gives_person_and_claims(provider: Provider, trust: Trust) -> None:
+    trust(provider.issuer, AUTH_JWT_REGISTRATION=True)
+
+    user, claims = authenticate(provider.token(email="anna@example.com", email_verified=True))
+
+    assert user.email == "anna@example.com"
+    assert (claims.issuer, claims.subject) == (provider.issuer, "anna")
+    assert claims.issued_at <= timezone.now()
+
+
+def test_the_keys_are_kept_between_requests(provider: Provider, trust: Trust) -> None:
+    trust(provider.issuer, AUTH_JWT_REGISTRATION=True)
+
+    for _ in range(5):
+        authenticate(provider.token())
+
+    assert provider.asked["/jwks"] == 1
+
+
+def test_a_taken_address_is_no_reason_to_fail_otherwise(
+    monkeypatch: pytest.MonkeyPatch, trust: Trust
+) -> None:
+    trust(ISSUER, AUTH_JWT_REGISTRATION=True)
+
+    def refuse(*_arguments: object, **_names: object) -> User:
+        raise RecordInvalid({"email": ["taken"]})
+
+    monkeypatch.setattr("api.foreign.people.save_new", refuse)
+    with pytest.raises(Forbidden, match="No account can be made for this token"):
+        person_of(_claims())

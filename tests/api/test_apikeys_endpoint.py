@@ -1,0 +1,428 @@
+"""/api/v1/api-keys, and keys as credentials of every request."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import AuditEvent, User
+from accounts.services.users import change_role, disable_user
+from api import keyformat
+from api.models import ApiKey
+from api.services.apikeys import revoke_key
+from tests.api.calls import call
+from tests.api.keys import call_with, made, refusal
+
+pytestmark = pytest.mark.django_db
+BrowserOf = Callable[[User], Client]
+KEYS = "api-keys"
+FIELDS = {
+    "id",
+    "name",
+    "shown",
+    "scopes",
+    "networks",
+    "state",
+    "created_at",
+    "expires_at",
+    "revoked_at",
+    "rotated_at",
+    "last_used_at",
+    "last_used_ip",
+}
+
+
+@pytest.fixture
+def master(admin: User) -> str:
+    """A key of an admin that may everything."""
+    scopes = ["read", "write", "users", "moderation", "service"]
+    return made(admin, "master", scopes=scopes).text
+
+
+# As a credential
+
+
+def test_a_key_is_a_credential_without_cookies_and_form_tokens(viewer: User, master: str) -> None:
+    answer = call_with(made(viewer).text)
+
+    assert answer.status_code == 200
+    assert answer.json()["email"] == "viewer@example.com"
+    assert "X-CSRF-Token" not in answer
+    assert answer.cookies == {}
+    assert call_with(master, "POST", KEYS, {"name": "made by a key"}).status_code == 201
+
+
+@pytest.mark.parametrize("text", ["", " ", "x", "gth_", "None", "gth_AbCdEf0123_" + "x" * 49])
+def test_a_wrong_key_is_refused_and_never_ignored(
+    viewer: User, browser_of: BrowserOf, text: str
+) -> None:
+    assert refusal(call_with(text)) == (403, "api_key_invalid")
+    with_session = browser_of(viewer).get("/api/v1/me", headers={"x-api-key": text})
+    assert refusal(with_session) == (403, "api_key_invalid")
+
+
+def test_an_unknown_key_is_refused(viewer: User) -> None:
+    assert refusal(call_with(keyformat.make().text)) == (403, "api_key_invalid")
+
+
+def test_a_key_outside_its_header_is_no_credential(master: str) -> None:
+    client = Client()
+    body = json.dumps({"key": master, "api_key": master, "X-API-Key": master, "name": "x"})
+    cookie = Client()
+    for name in ("X-API-Key", "api_key", "key", "gatehouse_session"):
+        cookie.cookies[name] = master
+
+    tries = [
+        client.get("/api/v1/me", {"api_key": master, "key": master, "X-API-Key": master}),
+        client.post(f"/api/v1/{KEYS}", body, content_type="application/json"),
+        cookie.get("/api/v1/me"),
+        client.get("/api/v1/me", headers={"x-gatehouse-key": master}),
+    ]
+
+    assert [refusal(answer) for answer in tries] == [(401, "not_authenticated")] * 4
+    assert ApiKey.objects.count() == 1
+
+
+def test_a_key_is_no_bearer_token(master: str) -> None:
+    answer = Client().get("/api/v1/me", headers={"authorization": f"Bearer {master}"})
+
+    assert answer.status_code == 401
+
+
+def test_key_and_session_of_different_people_are_refused(
+    viewer: User, master: str, browser_of: BrowserOf
+) -> None:
+    answer = browser_of(viewer).get("/api/v1/users", headers={"x-api-key": master})
+
+    assert refusal(answer) == (401, "token_invalid")
+
+
+def test_a_key_beside_its_owners_session_is_bound_by_its_own_scopes(
+    admin: User, browser_of: BrowserOf
+) -> None:
+    browser, reading = browser_of(admin), made(admin).text
+
+    assert browser.get("/api/v1/users").status_code == 200
+    answer = browser.get("/api/v1/users", headers={"x-api-key": reading})
+    assert refusal(answer) == (403, "forbidden")
+
+
+def test_a_key_works_at_no_page(viewer: User) -> None:
+    client = Client(headers={"x-api-key": made(viewer).text})
+
+    for path in ("/account/", "/account/keys", "/admin/"):
+        assert client.get(path).status_code == 302
+
+
+def test_a_scope_that_is_missing_is_named(admin: User) -> None:
+    answer = call_with(made(admin).text, "GET", "users")
+
+    assert refusal(answer) == (403, "forbidden")
+    assert "users" in answer.json()["detail"]
+
+
+def test_lost_access_reaches_keys_at_the_next_request(editor: User, owner: User) -> None:
+    text = made(editor).text
+    assert call_with(text).status_code == 200
+
+    disable_user(actor=owner, user=editor)
+
+    assert refusal(call_with(text)) == (403, "account_disabled")
+
+
+def test_a_lost_role_reaches_keys_at_the_next_request(
+    editor: User, owner: User, stranger: Client
+) -> None:
+    text = made(editor, scopes=["read", "write"]).text
+    change = {"path": "/api/v1/me", "data": {"name": "E"}, "content_type": "application/json"}
+    assert stranger.patch(**change, headers={"x-api-key": text}).status_code == 200
+
+    change_role(actor=owner, user=editor, role="viewer")
+
+    assert refusal(stranger.patch(**change, headers={"x-api-key": text})) == (403, "forbidden")
+    assert call_with(text).status_code == 200
+
+
+def test_a_key_is_kept_to_its_networks(viewer: User) -> None:
+    text = made(viewer, networks=["203.0.113.0/24", "2001:db8::/32"]).text
+
+    assert call_with(text, ip="203.0.113.7").status_code == 200
+    assert call_with(text, ip="2001:db8::7").status_code == 200
+    assert refusal(call_with(text, ip="198.51.100.7")) == (403, "api_key_invalid")
+    forged = call_with(text, ip="198.51.100.7", HTTP_X_FORWARDED_FOR="203.0.113.7")
+    assert refusal(forged) == (403, "api_key_invalid")
+
+
+def test_too_many_requests_are_told_when_to_come_back(viewer: User, settings: Any) -> None:
+    settings.API_KEY_MAX, settings.API_KEY_WINDOW = 2, timedelta(days=1)
+    text = made(viewer).text
+    statuses = [call_with(text).status_code for _number in range(2)]
+
+    answer = call_with(text)
+
+    assert statuses == [200, 200]
+    assert refusal(answer) == (429, "rate_limited")
+    assert 0 < int(answer["Retry-After"]) <= 86_400
+
+
+def test_guessing_is_slowed_and_holds_up_no_right_key(viewer: User, settings: Any) -> None:
+    settings.LIMITS = {**settings.LIMITS, "api-key": (2, timedelta(minutes=5))}
+    wrong = [keyformat.make().text for _number in range(12)]
+
+    guesses = [refusal(call_with(text)) for text in wrong]
+
+    assert guesses == [(403, "api_key_invalid")] * 10 + [(429, "rate_limited")] * 2
+    assert call_with(made(viewer).text).status_code == 200
+    assert refusal(call_with(wrong[0], ip="198.51.100.7")) == (403, "api_key_invalid")
+
+
+def test_one_wrong_key_again_and_again_is_slowed_sooner(settings: Any) -> None:
+    settings.LIMITS = {**settings.LIMITS, "api-key": (2, timedelta(minutes=5))}
+    text = keyformat.make().text
+
+    assert [call_with(text).status_code for _number in range(4)] == [403, 403, 429, 429]
+
+
+def test_mistyped_keys_are_not_counted(settings: Any) -> None:
+    settings.LIMITS = {**settings.LIMITS, "api-key": (1, timedelta(minutes=5))}
+
+    assert [call_with("gth_mistyped").status_code for _number in range(20)] == [403] * 20
+
+
+# Making
+
+
+def test_the_answer_to_a_post_alone_holds_the_key(viewer: User, browser_of: BrowserOf) -> None:
+    browser = browser_of(viewer)
+
+    answer = call(browser, "POST", KEYS, {"name": "script"})
+
+    assert answer.status_code == 201
+    assert answer["Cache-Control"] == "no-store"
+    made_key = answer.json()
+    assert set(made_key) == FIELDS | {"key"}
+    assert call_with(made_key["key"]).json()["email"] == "viewer@example.com"
+    (listed,) = browser.get(f"/api/v1/{KEYS}").json()["results"]
+    one = browser.get(f"/api/v1/{KEYS}/{made_key['id']}").json()
+    assert set(listed) == set(one) == FIELDS
+    assert listed["shown"] == f"gth_{made_key['id']}_…{made_key['key'][-4:]}"
+    secret = made_key["key"][15:58]
+    seen = [browser.get("/api/v1/me/export").content, browser.get("/account/keys").content]
+    assert not any(secret.encode() in content for content in seen)
+
+
+def test_a_wish_is_followed(admin: User, browser_of: BrowserOf) -> None:
+    end = (timezone.now() + timedelta(days=3)).replace(microsecond=0)
+    wish = {
+        "name": "  nightly   backup ",
+        "scopes": ["users", "read"],
+        "expires_at": end.isoformat(),
+        "networks": ["203.0.113.9/24"],
+    }
+
+    key = call(browser_of(admin), "POST", KEYS, wish).json()
+
+    assert key["name"] == "nightly backup"
+    assert key["scopes"] == ["read", "users"]
+    assert key["networks"] == ["203.0.113.0/24"]
+    assert ApiKey.objects.get().expires_at == end
+    assert key["state"] == "live"
+
+
+def test_fields_of_others_are_ignored(viewer: User, admin: User, browser_of: BrowserOf) -> None:
+    forged = {
+        "user": str(admin.pk),
+        "user_id": str(admin.pk),
+        "owner": str(admin.pk),
+        "role": "owner",
+        "id": "AAAAAAAAAA",
+        "hash": "0" * 64,
+        "digest": "0" * 64,
+        "prefix": "gth_x",
+        "key": "gth_AAAAAAAAAA_" + "x" * 49,
+        "created_at": "2099-01-01T00:00:00Z",
+        "last_used_at": "2099-01-01T00:00:00Z",
+    }
+
+    answer = call(browser_of(viewer), "POST", KEYS, {"name": "x", **forged})
+
+    assert answer.status_code == 201
+    row = ApiKey.objects.get()
+    assert row.user == viewer
+    assert row.pk != "AAAAAAAAAA"
+    assert row.digest != "0" * 64
+    assert row.created_at < timezone.now()
+    assert row.last_used_at is None
+    assert answer.json()["key"] != forged["key"]
+
+
+@pytest.mark.parametrize(
+    ("wish", "field"),
+    [
+        ({}, "name"),
+        ({"name": None}, "name"),
+        ({"name": ["x"]}, "name"),
+        ({"name": "x", "scopes": ["users"]}, "scopes"),
+        ({"name": "x", "scopes": ["everything"]}, "scopes"),
+        ({"name": "x", "scopes": []}, "scopes"),
+        ({"name": "x", "scopes": "read"}, "scopes"),
+        ({"name": "x", "scopes": [["read"]]}, "scopes.0"),
+        ({"name": "x", "expires_at": None}, "expires_at"),
+        ({"name": "x", "expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
+        ({"name": "x", "expires_at": "9999-12-31T23:59:59-23:59"}, "expires_at"),
+        ({"name": "x", "expires_at": "0001-01-01T00:00:00+23:59"}, "expires_at"),
+        ({"name": "x", "expires_at": "2026-12-31T12:00:00"}, "expires_at"),
+        ({"name": "x", "expires_at": "2026-12-31"}, "expires_at"),
+        ({"name": "x", "expires_at": 1893456000}, "expires_at"),
+        ({"name": "x", "networks": ["everywhere"]}, "networks"),
+        ({"name": "x", "networks": "10.0.0.0/8"}, "networks"),
+        ({"name": "x", "networks": ["\ud800"]}, "networks.0"),
+    ],
+)
+def test_a_wrong_wish_names_its_field(
+    viewer: User, browser_of: BrowserOf, wish: dict[str, Any], field: str
+) -> None:
+    answer = call(browser_of(viewer), "POST", KEYS, wish)
+
+    assert refusal(answer) == (402, "record_invalid")
+    assert list(answer.json()["errors"]) == [field]
+    assert not ApiKey.objects.exists()
+
+
+def test_nobody_makes_keys_without_a_credential(stranger: Client, viewer: User) -> None:
+    body = json.dumps({"name": "x", "userId": str(viewer.pk), "user_id": str(viewer.pk)})
+
+    answer = stranger.post(f"/api/v1/{KEYS}", body, content_type="application/json")
+
+    assert refusal(answer) == (401, "not_authenticated")
+    assert not ApiKey.objects.exists()
+
+
+def test_a_session_makes_keys_with_its_form_token_alone(
+    viewer: User, browser_of: BrowserOf
+) -> None:
+    answer = browser_of(viewer).post(
+        f"/api/v1/{KEYS}", {"name": "x"}, content_type="application/json"
+    )
+    enforcing = Client(enforce_csrf_checks=True)
+    enforcing.cookies = browser_of(viewer).cookies
+    forged = enforcing.post(f"/api/v1/{KEYS}", {"name": "x"}, content_type="application/json")
+
+    assert refusal(forged) == (403, "csrf_failed")
+    assert answer.status_code == 201
+
+
+def test_a_key_makes_keys_with_the_scope_users_alone(admin: User) -> None:
+    writing = made(admin, scopes=["read", "write", "moderation", "service"]).text
+    managing = made(admin, scopes=["users"]).text
+
+    assert refusal(call_with(writing, "POST", KEYS, {"name": "x"})) == (403, "forbidden")
+    wider = call_with(managing, "POST", KEYS, {"name": "x", "scopes": ["read"]})
+    assert refusal(wider) == (402, "record_invalid")
+    same = call_with(managing, "POST", KEYS, {"name": "x", "scopes": ["users"]})
+    assert same.status_code == 201
+    assert ApiKey.objects.count() == 3
+
+
+# Listing, revoking, rotating
+
+
+def test_people_see_their_own_keys_alone(viewer: User, owner: User, browser_of: BrowserOf) -> None:
+    key, browser = made(viewer).key, browser_of(owner)
+
+    assert browser.get(f"/api/v1/{KEYS}").json() == {"next": None, "previous": None, "results": []}
+    for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/rotate")):
+        answer = call(browser, method, f"{KEYS}/{key.pk}{path}", {})
+        assert refusal(answer) == (404, "not_found")
+    assert ApiKey.objects.get().revoked_at is None
+
+
+def test_a_revoked_key_is_gone(viewer: User, browser_of: BrowserOf) -> None:
+    issued, browser = made(viewer), browser_of(viewer)
+
+    first = call(browser, "DELETE", f"{KEYS}/{issued.key.pk}")
+    second = call(browser, "DELETE", f"{KEYS}/{issued.key.pk}")
+
+    assert (first.status_code, first.content) == (204, b"")
+    assert refusal(second) == (404, "not_found")
+    assert refusal(call_with(issued.text)) == (403, "api_key_invalid")
+    (row,) = browser.get(f"/api/v1/{KEYS}").json()["results"]
+    assert row["state"] == "revoked"
+
+
+def test_a_key_that_reads_revokes_nothing(admin: User) -> None:
+    issued = made(admin)
+
+    answer = call_with(issued.text, "DELETE", f"{KEYS}/{issued.key.pk}")
+
+    assert refusal(answer) == (403, "forbidden")
+
+
+@pytest.mark.parametrize("key_id", ["x", "AAAAAAAAAA", "%00", "\ud800", "a" * 300, "' OR 1=1"])
+def test_an_unknown_id_is_not_found(viewer: User, browser_of: BrowserOf, key_id: str) -> None:
+    path = f"{KEYS}/{key_id}".encode(errors="surrogatepass").decode(errors="replace")
+
+    assert refusal(call(browser_of(viewer), "DELETE", path)) == (404, "not_found")
+
+
+def test_a_rotated_key_works_on_for_the_overlap(viewer: User, browser_of: BrowserOf) -> None:
+    old, browser = made(viewer, "nightly"), browser_of(viewer)
+
+    answer = call(browser, "POST", f"{KEYS}/{old.key.pk}/rotate", {"overlap": 3600})
+
+    assert answer.status_code == 201
+    assert set(answer.json()) == FIELDS | {"key"}
+    assert answer.json()["name"] == "nightly"
+    for text in (old.text, answer.json()["key"]):
+        assert call_with(text).status_code == 200
+    row = ApiKey.objects.get(pk=old.key.pk)
+    assert row.expires_at is not None
+    assert row.rotated_at is not None
+    assert row.expires_at - row.rotated_at == timedelta(hours=1)
+
+
+@pytest.mark.parametrize("overlap", [-1, 604_801, "soon", None, 1e300])
+def test_a_wrong_overlap_rotates_nothing(
+    viewer: User, browser_of: BrowserOf, overlap: object
+) -> None:
+    key = made(viewer).key
+
+    answer = call(browser_of(viewer), "POST", f"{KEYS}/{key.pk}/rotate", {"overlap": overlap})
+
+    assert refusal(answer) == (402, "record_invalid")
+    assert ApiKey.objects.count() == 1
+
+
+def test_a_dead_key_is_not_rotated(viewer: User, browser_of: BrowserOf) -> None:
+    key = made(viewer).key
+    revoke_key(actor=viewer, key=key)
+
+    answer = call(browser_of(viewer), "POST", f"{KEYS}/{key.pk}/rotate", {})
+
+    assert refusal(answer) == (404, "not_found")
+
+
+def test_no_call_by_key_is_written_into_the_audit_log(viewer: User) -> None:
+    text = made(viewer).text
+    before = AuditEvent.objects.count()
+
+    for _number in range(3):
+        call_with(text)
+    call_with(keyformat.make().text)
+
+    assert AuditEvent.objects.count() == before
+
+
+def test_no_key_is_in_the_log(master: str, caplog: pytest.LogCaptureFixture, viewer: User) -> None:
+    caplog.set_level("DEBUG")
+    call_with(master)
+    call_with(master, "POST", KEYS, {"name": "x", "scopes": ["root"]})
+    call_with(master, "GET", "nothing")
+    fresh = call_with(master, "POST", KEYS, {"name": "x"}).json()["key"]
+
+    for text in (master, fresh):
+        assert text[15:] not in caplog.text

@@ -1,0 +1,346 @@
+"""Keys as the services make, check, rotate and revoke them."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from accounts.errors import Forbidden, NotFound, RecordInvalid
+from accounts.models import AuditEvent, OutboxMail, User
+from accounts.services.sessions import end_sessions
+from api import keyformat
+from api.access import Access, Scope
+from api.errors import ApiKeyInvalid
+from api.models import ApiKey
+from api.services import apikeys
+from api.services.apikeys import KeyWish, create_key, revoke_key, rotate_key, state_of
+from api.services.keychecks import access_by, check
+from tests.api.keys import HERE, in_days, made
+from tests.conftest import text_of
+
+pytestmark = pytest.mark.django_db
+AtTime = Callable[[timedelta], datetime]
+MakeUser = Callable[..., User]
+DAY = timedelta(days=1)
+
+
+def faults(wish: dict[str, Any], user: User, via: Access | None = None) -> list[str]:
+    """The names of the fields that a wish is refused for."""
+    with pytest.raises(RecordInvalid) as caught:
+        create_key(actor=user, user=user, wish=KeyWish(**{"name": "x", **wish}), via=via)
+    return sorted(caught.value.errors)
+
+
+# Making
+
+
+def test_only_a_digest_of_a_key_is_kept(viewer: User) -> None:
+    issued = made(viewer)
+    parts = keyformat.parse(issued.text)
+    assert parts is not None
+
+    row = ApiKey.objects.values().get(pk=parts.id)
+
+    assert parts.secret not in str(row)
+    assert issued.text not in str(row)
+    assert len(row["digest"]) == 64
+    assert row["ending"] == issued.text[-4:]
+    assert parts.secret not in repr(issued)
+
+
+def test_a_key_reads_and_lives_90_days_unless_told(viewer: User) -> None:
+    key = made(viewer).key
+
+    assert key.scopes == ["read"]
+    assert key.networks == []
+    assert key.expires_at == key.created_at + 90 * DAY
+
+
+def test_its_owner_is_told_by_mail(viewer: User, mails: Callable[[], list[OutboxMail]]) -> None:
+    issued = made(viewer, "backup script")
+
+    (mail,) = mails()
+    assert (mail.kind, mail.recipient) == ("key-created", "viewer@example.com")
+    text = text_of(mail)
+    assert "backup script" in text
+    assert str(issued.key) in text
+    assert "http://localhost:8000/account/keys" in text
+    assert issued.text[15:-4] not in text
+
+
+def test_making_rotating_and_revoking_are_written_down_without_the_key(viewer: User) -> None:
+    first = made(viewer)
+    second = rotate_key(actor=viewer, key=first.key)
+    revoke_key(actor=viewer, key=second.key)
+
+    events = AuditEvent.objects.filter(action__startswith="api:key:").order_by("seq")
+
+    assert [(event.action, event.detail["key"]) for event in events] == [
+        ("api:key:create", first.key.pk),
+        ("api:key:rotate", second.key.pk),
+        ("api:key:revoke", second.key.pk),
+    ]
+    assert {(event.actor_id, event.target_id) for event in events} == {(viewer.pk, viewer.pk)}
+    secrets = [issued.text[15:] for issued in (first, second)]
+    assert not any(secret in str(event.detail) for secret in secrets for event in events)
+
+
+@pytest.mark.parametrize(
+    ("role", "possible"),
+    [
+        ("none", {"read"}),
+        ("viewer", {"read"}),
+        ("editor", {"read", "write"}),
+        ("admin", {"read", "write", "users", "moderation", "service"}),
+        ("owner", {"read", "write", "users", "moderation", "service"}),
+    ],
+)
+def test_a_role_bounds_the_scopes(make_user: MakeUser, role: str, possible: set[str]) -> None:
+    user = make_user(role)
+
+    for scope in Scope:
+        if scope in possible:
+            assert made(user, scopes=[scope]).key.scopes == [scope]
+        else:
+            assert faults({"scopes": [scope]}, user) == ["scopes"]
+
+
+def test_scopes_stand_once_and_in_order(admin: User) -> None:
+    assert made(admin, scopes=["users", "read", "users"]).key.scopes == ["read", "users"]
+
+
+@pytest.mark.parametrize(
+    ("wish", "fields"),
+    [
+        ({"name": ""}, ["name"]),
+        ({"name": " \t "}, ["name"]),
+        ({"name": "n" * 81}, ["name"]),
+        ({"name": "a\x00b"}, ["name"]),
+        ({"name": "a\N{RIGHT-TO-LEFT OVERRIDE}b"}, ["name"]),
+        ({"scopes": []}, ["scopes"]),
+        ({"scopes": ["root"]}, ["scopes"]),
+        ({"scopes": ["READ"]}, ["scopes"]),
+        ({"expires_at": datetime(2020, 1, 1, tzinfo=UTC)}, ["expires_at"]),
+        ({"expires_at": datetime(2999, 1, 1, tzinfo=UTC)}, ["expires_at"]),
+        ({"is_endless": True}, ["expires_at"]),
+        ({"networks": ["10.0.0.0/33"]}, ["networks"]),
+        ({"networks": ["example.com"]}, ["networks"]),
+        ({"networks": ["fe80::1%eth0"]}, ["networks"]),
+        ({"networks": [""]}, ["networks"]),
+        ({"networks": ["1" * 5000]}, ["networks"]),
+        ({"networks": [f"10.0.{number}.0/24" for number in range(21)]}, ["networks"]),
+        ({"name": "", "scopes": [], "networks": ["x"]}, ["name", "networks", "scopes"]),
+    ],
+)
+def test_a_wrong_wish_makes_nothing(viewer: User, wish: dict[str, Any], fields: list[str]) -> None:
+    assert faults(wish, viewer) == fields
+    assert ApiKey.objects.count() == OutboxMail.objects.count() == 0
+
+
+def test_a_key_may_live_for_ever_only_where_no_age_is_set(viewer: User, settings: Any) -> None:
+    settings.API_KEY_MAX_AGE = timedelta(0)
+
+    assert made(viewer, is_endless=True).key.expires_at is None
+    far = datetime(2999, 1, 1, tzinfo=UTC)
+    assert made(viewer, expires_at=far).key.expires_at == far
+
+
+def test_the_default_life_stays_within_the_longest(viewer: User, settings: Any) -> None:
+    settings.API_KEY_MAX_AGE = DAY
+    key = made(viewer).key
+
+    assert key.expires_at == key.created_at + DAY
+
+
+def test_networks_are_written_in_one_way(viewer: User) -> None:
+    asked = [
+        "10.1.2.3/8",
+        "10.0.0.0/8",
+        " 192.0.2.7 ",
+        "2001:DB8:0::1/32",
+        "::ffff:198.51.100.9/120",
+    ]
+
+    assert made(viewer, networks=asked).key.networks == [
+        "10.0.0.0/8",
+        "192.0.2.7/32",
+        "2001:db8::/32",
+        "198.51.100.0/24",
+    ]
+
+
+def test_a_person_has_at_most_100_live_keys(viewer: User) -> None:
+    now = timezone.now()
+    ApiKey.objects.bulk_create(
+        ApiKey(pk=f"key{number:07}", user=viewer, name="k", expires_at=now + DAY)
+        for number in range(99)
+    )
+    last = made(viewer)
+    assert faults({}, viewer) == ["record"]
+
+    revoke_key(actor=viewer, key=last.key)
+
+    assert state_of(made(viewer).key, timezone.now()) == "live"
+
+
+def test_a_key_made_while_access_ends_is_refused(viewer: User) -> None:
+    stale = User.objects.get(pk=viewer.pk)
+    end_sessions(actor=viewer, user=viewer)
+
+    with pytest.raises(Forbidden):
+        create_key(actor=stale, user=stale, wish=KeyWish("late"))
+    assert not ApiKey.objects.exists()
+
+
+def test_an_operator_makes_keys_for_people_of_lower_rank_alone(
+    admin: User, owner: User, viewer: User
+) -> None:
+    create_key(actor=admin, user=viewer, wish=KeyWish("for Vera"))
+
+    with pytest.raises(Forbidden):
+        create_key(actor=admin, user=owner, wish=KeyWish("for Olga"))
+    with pytest.raises(Forbidden):
+        create_key(actor=viewer, user=admin, wish=KeyWish("for Ada"))
+    assert [key.name for key in ApiKey.objects.all()] == ["for Vera"]
+
+
+# Made by a key
+
+
+def test_a_key_hands_on_no_more_than_it_has(admin: User) -> None:
+    networks = ["10.0.0.0/8", "2001:db8::/32"]
+    key = made(admin, scopes=["read", "users"], networks=networks, expires_at=in_days(5)).key
+    via = access_by(ApiKey.objects.select_related("user").get(pk=key.pk))
+
+    assert faults({"scopes": ["write"]}, admin, via) == ["scopes"]
+    assert faults({"expires_at": in_days(6)}, admin, via) == ["expires_at"]
+    assert faults({"is_endless": True}, admin, via) == ["expires_at"]
+    assert faults({"networks": ["0.0.0.0/0"]}, admin, via) == ["networks"]
+    assert faults({"networks": ["10.1.0.0/16", "192.0.2.0/24"]}, admin, via) == ["networks"]
+    heir = create_key(actor=admin, user=admin, wish=KeyWish("heir"), via=via).key
+    assert (heir.networks, heir.expires_at) == (networks, key.expires_at)
+    narrow = KeyWish("narrow", networks=["10.9.0.0/16"], expires_at=in_days(1))
+    assert create_key(actor=admin, user=admin, wish=narrow, via=via).key.networks == ["10.9.0.0/16"]
+
+
+def test_a_key_rotates_none_that_may_more(admin: User) -> None:
+    weak = made(admin, scopes=["read", "users"], networks=["10.0.0.0/8"]).key
+    via = access_by(ApiKey.objects.select_related("user").get(pk=weak.pk))
+    wider = [
+        made(admin, scopes=["read", "write"], networks=["10.0.0.0/8"]).key,
+        made(admin, scopes=["read"]).key,
+        made(admin, scopes=["read"], networks=["10.1.0.0/16", "192.0.2.0/24"]).key,
+    ]
+
+    for key in wider:
+        with pytest.raises(Forbidden):
+            rotate_key(actor=admin, key=key, via=via)
+    assert rotate_key(actor=admin, key=weak, via=via).key.scopes == ["read", "users"]
+
+
+# Rotating
+
+
+def test_both_keys_work_until_the_old_one_ends(viewer: User, at_time: AtTime) -> None:
+    old = made(viewer, "nightly", networks=["192.0.2.0/24"], expires_at=in_days(30))
+    new = rotate_key(actor=viewer, key=old.key)
+
+    assert check(old.text, "192.0.2.1").pk == old.key.pk
+    assert check(new.text, "192.0.2.1").pk == new.key.pk
+    assert (new.key.name, new.key.networks, new.key.scopes) == (
+        "nightly",
+        ["192.0.2.0/24"],
+        ["read"],
+    )
+    assert new.key.expires_at is not None
+    assert abs(new.key.expires_at - in_days(30)) < timedelta(minutes=1)
+    at_time(DAY + timedelta(seconds=5))
+    assert check(new.text, "192.0.2.1").pk == new.key.pk
+    with pytest.raises(ApiKeyInvalid):
+        check(old.text, "192.0.2.1")
+
+
+def test_without_overlap_the_old_key_ends_at_once(viewer: User) -> None:
+    old = made(viewer)
+    rotate_key(actor=viewer, key=old.key, overlap=timedelta(0))
+
+    with pytest.raises(ApiKeyInvalid):
+        check(old.text, HERE)
+
+
+def test_an_overlap_prolongs_nothing(viewer: User) -> None:
+    old = made(viewer, expires_at=in_days(0.5)).key
+
+    rotate_key(actor=viewer, key=old, overlap=7 * DAY)
+
+    assert ApiKey.objects.get(pk=old.pk).expires_at == old.expires_at
+
+
+@pytest.mark.parametrize("overlap", [timedelta(seconds=-1), 7 * DAY + timedelta(seconds=1)])
+def test_an_overlap_has_bounds(viewer: User, overlap: timedelta) -> None:
+    with pytest.raises(RecordInvalid):
+        rotate_key(actor=viewer, key=made(viewer).key, overlap=overlap)
+    assert ApiKey.objects.count() == 1
+
+
+def test_a_key_is_rotated_once(viewer: User) -> None:
+    old = made(viewer).key
+    rotate_key(actor=viewer, key=old)
+
+    with pytest.raises(RecordInvalid):
+        rotate_key(actor=viewer, key=old)
+    assert ApiKey.objects.count() == 2
+
+
+def test_what_has_ended_or_is_of_others_is_not_rotated(viewer: User, admin: User) -> None:
+    key = made(viewer).key
+    with pytest.raises(NotFound):
+        rotate_key(actor=admin, key=key)
+    revoke_key(actor=viewer, key=key)
+    key.refresh_from_db()
+
+    with pytest.raises(NotFound):
+        rotate_key(actor=viewer, key=key)
+    assert ApiKey.objects.count() == 1
+
+
+# Revoking and listing
+
+
+def test_operators_revoke_keys_of_lower_ranks(
+    admin: User, owner: User, editor: User, viewer: User
+) -> None:
+    revoke_key(actor=admin, key=made(viewer).key)
+
+    with pytest.raises(Forbidden):
+        revoke_key(actor=admin, key=made(owner).key)
+    with pytest.raises(Forbidden):
+        revoke_key(actor=editor, key=made(viewer).key)
+    assert ApiKey.objects.exclude(revoked_at=None).count() == 1
+
+
+def test_own_keys_are_listed_live_ones_first(viewer: User, admin: User, at_time: AtTime) -> None:
+    names = []
+    for number, name in enumerate(["first", "second", "third"]):
+        at_time(timedelta(seconds=number))
+        names.append(made(viewer, name).key)
+    made(admin, "of somebody else")
+    revoke_key(actor=viewer, key=names[2])
+
+    assert [key.name for key in apikeys.own_keys(viewer)] == ["second", "first", "third"]
+    with pytest.raises(NotFound):
+        apikeys.own_key(admin, names[0].pk)
+
+
+def test_long_ended_keys_are_cleared_away(viewer: User, at_time: AtTime) -> None:
+    at_time(-100 * DAY)
+    for name in ("revoked", "expired", "live"):
+        key = made(viewer, name, expires_at=in_days(1 if name == "expired" else 300)).key
+        if name == "revoked":
+            revoke_key(actor=viewer, key=key)
+    now = at_time(timedelta(0))
+
+    assert apikeys.purge_keys(now - 90 * DAY) == 2
+    assert [key.name for key in ApiKey.objects.all()] == ["live"]

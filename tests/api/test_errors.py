@@ -1,0 +1,331 @@
+"""Whatever is wrong with a request: a problem document, never a page, never a fault of ours."""
+
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+from django.http import HttpRequest
+from django.test import Client
+from django.urls import URLPattern
+from pytest_django import Settings
+
+from accounts.actors import SYSTEM
+from accounts.models import User
+from accounts.roles import Role
+from accounts.services.invitations import invite
+from api import urls
+from api.access import Need
+from api.schema import document
+from api.views.me import MeView
+from tests.api.calls import API
+
+pytestmark = pytest.mark.django_db
+BrowserOf = Callable[[User], Client]
+JSON, PAGE = "application/json", "docs"
+
+
+class Operation(NamedTuple):
+    """One method of one path; `fields` are those of its body, None when it has none."""
+
+    method: str
+    route: str
+    need: Need | None
+    allowed: tuple[str, ...]
+    fields: tuple[str, ...] | None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.route}"
+
+
+def _fields(method: str, route: str) -> tuple[str, ...] | None:
+    description = document()
+    path = f"{API}/{route}".replace("<uuid:", "{").replace("<str:", "{").replace(">", "}")
+    operation = description["paths"][path][method.lower()]
+    if "requestBody" not in operation:
+        return None
+    name = operation["requestBody"]["content"][JSON]["schema"]["$ref"].rpartition("/")[2]
+    return tuple(description["components"]["schemas"][name]["properties"])
+
+
+def _operations() -> list[Operation]:
+    found = []
+    for pattern in urls.urlpatterns:
+        assert isinstance(pattern, URLPattern)
+        needs, route = pattern.callback.cls.needs, str(pattern.pattern)
+        for method, need in needs.items():
+            fields = _fields(method, route)
+            found.append(Operation(method, route, need, tuple(sorted(needs)), fields))
+    return found
+
+
+ALL = _operations()
+WITH_BODY = [each for each in ALL if each.fields is not None]
+WITH_ID = [each for each in ALL if "<" in each.route]
+GUARDED = [each for each in ALL if each.need is not None]
+FOR_OPERATORS = [each for each in GUARDED if each.need and each.need.floor == Role.ADMIN]
+READING = [each for each in ALL if each.method == "GET"]
+
+
+def each_of(operations: list[Operation]) -> Any:
+    return pytest.mark.parametrize("operation", operations, ids=str)
+
+
+@pytest.fixture
+def ids(viewer: User, owner: User, browser_of: BrowserOf) -> dict[str, str]:
+    """Something that is there for each kind of id."""
+    browser = browser_of(owner)
+    made = browser.post(f"{API}/api-keys", {"name": "a key"}, content_type=JSON)
+    return {
+        "<uuid:user_id>": str(viewer.pk),
+        "<uuid:session_id>": str(uuid.uuid4()),
+        "<uuid:invitation_id>": str(invite(actor=SYSTEM, email="i@example.com").invitation.pk),
+        "<str:key_id>": made.json().get("id", "nothing"),
+    }
+
+
+def path_of(operation: Operation, ids: dict[str, str]) -> str:
+    path = operation.route
+    for name, value in ids.items():
+        path = path.replace(name, value)
+    return f"{API}/{path}"
+
+
+NOTHING_THERE = {
+    "<uuid:user_id>": str(uuid.uuid4()),
+    "<uuid:session_id>": str(uuid.uuid4()),
+    "<uuid:invitation_id>": str(uuid.uuid4()),
+    "<str:key_id>": "nothing",
+}
+
+
+def refused(answer: Any, status: int, code: str) -> dict[str, Any]:
+    """The document, after looking at everything that each has."""
+    assert answer.status_code == status, answer.content
+    assert answer["Content-Type"] == "application/problem+json"
+    found: dict[str, Any] = answer.json()
+    assert (found["status"], found["code"]) == (status, code)
+    assert found["type"] == f"http://localhost:8000/api/v1/docs#{code}"
+    assert found["title"]
+    assert found["detail"]
+    assert answer["Cache-Control"] == "no-store"
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert answer["X-Request-ID"]
+    return found
+
+
+@each_of(GUARDED)
+def test_without_a_credential(stranger: Client, operation: Operation) -> None:
+    for ending in ("", "/"):
+        path = path_of(operation, NOTHING_THERE) + ending
+        answer = stranger.generic(operation.method, path, b"", content_type=JSON)
+
+        refused(answer, 401, "not_authenticated")
+        assert answer["WWW-Authenticate"] == "Bearer"
+
+
+@each_of(FOR_OPERATORS)
+def test_with_too_low_a_role(
+    editor: User, browser_of: BrowserOf, ids: dict[str, str], operation: Operation
+) -> None:
+    answer = browser_of(editor).generic(
+        operation.method, path_of(operation, ids), b"{}", content_type=JSON
+    )
+
+    refused(answer, 403, "forbidden")
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "POST", "DELETE", "OPTIONS", "TRACE", "BREW"])
+@each_of([each for each in ALL if each.method == each.allowed[0]])
+def test_with_a_method_that_is_not_there(
+    stranger: Client, operation: Operation, method: str
+) -> None:
+    if method in operation.allowed:
+        pytest.skip("it is there")
+    answer = stranger.generic(method, path_of(operation, NOTHING_THERE), b"x")
+
+    refused(answer, 405, "method_not_allowed")
+    assert answer["Allow"] == ", ".join(operation.allowed)
+
+
+@each_of(READING)
+def test_head_is_get_without_its_content(
+    owner: User, browser_of: BrowserOf, ids: dict[str, str], operation: Operation
+) -> None:
+    browser, path = browser_of(owner), path_of(operation, ids)
+
+    got, head = browser.get(path), browser.head(path)
+
+    assert (head.status_code, head["Content-Type"]) == (got.status_code, got["Content-Type"])
+    assert head.content == b""
+
+
+@each_of([each for each in ALL if "GET" not in each.allowed])
+def test_head_without_a_get(stranger: Client, operation: Operation) -> None:
+    answer = stranger.head(path_of(operation, NOTHING_THERE))
+
+    assert (answer.status_code, answer["Content-Type"]) == (405, "application/problem+json")
+
+
+@each_of([each for each in ALL if each.route != PAGE])
+def test_when_a_page_is_asked_for(
+    owner: User, browser_of: BrowserOf, ids: dict[str, str], operation: Operation
+) -> None:
+    answer = browser_of(owner).generic(
+        operation.method,
+        path_of(operation, ids),
+        b"{}",
+        content_type=JSON,
+        headers={"accept": "text/html"},
+    )
+
+    refused(answer, 406, "not_acceptable")
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "status", "code"),
+    [
+        ("text/plain", b'{"email": "a@example.com"}', 415, "unsupported_media_type"),
+        ("application/x-www-form-urlencoded", b"email=a", 415, "unsupported_media_type"),
+        ("multipart/form-data; boundary=x", b"--x--", 415, "unsupported_media_type"),
+        ("application/xml", b"<a/>", 415, "unsupported_media_type"),
+        ("nonsense", b"{}", 415, "unsupported_media_type"),
+        (JSON, b"{", 400, "malformed"),
+        (JSON, b"\xff\xfe{}", 400, "malformed"),
+        (JSON, b'{"email": NaN}', 400, "malformed"),
+        (JSON, b"[" * 100_000, 400, "malformed"),
+        (JSON, b'{"a":' * 20_000 + b"1" + b"}" * 20_000, 400, "malformed"),
+        (JSON, b'"' + b"x" * 300_000 + b'"', 413, "too_large"),
+    ],
+    ids=["plain", "form", "multipart", "xml", "nonsense", "broken", "bytes", "nan", "deep list",
+         "deep object", "long"],
+)  # fmt: skip
+@each_of(WITH_BODY)
+def test_with_a_body_that_is_no_json(
+    owner: User,
+    browser_of: BrowserOf,
+    ids: dict[str, str],
+    operation: Operation,
+    kind: str,
+    body: bytes,
+    status: int,
+    code: str,
+) -> None:
+    answer = browser_of(owner).generic(
+        operation.method, path_of(operation, ids), body, content_type=kind
+    )
+
+    refused(answer, status, code)
+
+
+@pytest.mark.parametrize("body", [[], [1], "text", 7, True, [{"email": "a@example.com"}]], ids=str)
+@each_of(WITH_BODY)
+def test_with_a_body_that_is_no_object(
+    owner: User, browser_of: BrowserOf, ids: dict[str, str], operation: Operation, body: Any
+) -> None:
+    answer = browser_of(owner).generic(
+        operation.method, path_of(operation, ids), json.dumps(body).encode(), content_type=JSON
+    )
+
+    assert list(refused(answer, 402, "record_invalid")["errors"]) == ["record"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["a\x00b", "\ud800", {"a": 1}, [["a"]], 10**400, "x" * 20_000],
+    ids=["nul", "surrogate", "object", "list", "huge number", "long text"],
+)
+@each_of(WITH_BODY)
+def test_with_values_that_no_field_takes(
+    owner: User, browser_of: BrowserOf, ids: dict[str, str], operation: Operation, value: Any
+) -> None:
+    assert operation.fields is not None
+    body = json.dumps(dict.fromkeys(operation.fields, value)).encode()
+
+    answer = browser_of(owner).generic(
+        operation.method, path_of(operation, ids), body, content_type=JSON
+    )
+
+    found = refused(answer, 402, "record_invalid")
+    assert {name.partition(".")[0] for name in found["errors"]} <= set(operation.fields)
+
+
+@each_of(WITH_ID)
+def test_with_an_id_that_is_not_there(
+    owner: User, browser_of: BrowserOf, operation: Operation
+) -> None:
+    answer = browser_of(owner).generic(
+        operation.method, path_of(operation, NOTHING_THERE), b"{}", content_type=JSON
+    )
+
+    refused(answer, 404, "not_found")
+
+
+@pytest.mark.parametrize("key", ["%00", "%ED%A0%80", "..%2F..", "'--", "x" * 2000, "é"])
+@each_of(WITH_ID)
+def test_with_an_id_that_is_none(
+    owner: User, browser_of: BrowserOf, operation: Operation, key: str
+) -> None:
+    path = path_of(operation, dict.fromkeys(NOTHING_THERE, key))
+    answer = browser_of(owner).generic(operation.method, path, b"{}", content_type=JSON)
+
+    refused(answer, 404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["", "/", "/nothing", "/users/../nothing", "/me/x/y", "/ME"])
+def test_a_path_that_is_not_there(stranger: Client, path: str) -> None:
+    refused(stranger.get(f"{API}{path}/nothing"), 404, "not_found")
+
+
+def test_another_host_is_told_in_the_same_form(stranger: Client) -> None:
+    answer = stranger.get(f"{API}/me", headers={"host": "evil.example"})
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "host_not_allowed")
+    assert answer["Content-Type"] == "application/problem+json"
+
+
+def test_a_fault_of_ours_carries_an_id_and_no_trace(
+    viewer: User, browser_of: BrowserOf, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    def fail(self: MeView, request: HttpRequest) -> None:
+        raise RuntimeError("the secret reason")
+
+    browser = browser_of(viewer)
+    browser.raise_request_exception = False
+    monkeypatch.setattr(MeView, "get", fail)
+
+    for accept in ("application/json", "text/html, */*"):
+        answer = browser.get(f"{API}/me", headers={"accept": accept})
+
+        found = refused(answer, 500, "server_error")
+        assert found["request_id"] == answer["X-Request-ID"]
+        assert b"secret" not in answer.content
+        assert b"Traceback" not in answer.content
+
+
+@pytest.mark.parametrize("path", ["/nothing-here", "/nothing/here/"])
+def test_programs_get_the_same_document_outside_the_api(stranger: Client, path: str) -> None:
+    answer = stranger.get(path, headers={"accept": "application/json"})
+
+    assert answer["Content-Type"] == "application/problem+json"
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert stranger.get(path)["Content-Type"] == "text/html; charset=utf-8"
+
+
+def test_a_fault_outside_the_api_is_the_same_document(
+    stranger: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: object, **_options: object) -> None:
+        raise RuntimeError("the secret reason")
+
+    stranger.raise_request_exception = False
+    monkeypatch.setattr("config.health.HttpResponse", fail, raising=False)
+    monkeypatch.setattr("config.health.JsonResponse", fail, raising=False)
+
+    answer = stranger.get("/health/live", headers={"accept": "application/json"})
+
+    assert answer["Content-Type"] == "application/problem+json"
+    assert (answer.status_code, answer.json()["code"]) == (500, "server_error")
+    assert answer.json()["request_id"] == answer["X-Request-ID"]
+    assert b"secret" not in answer.content

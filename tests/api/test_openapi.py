@@ -1,0 +1,253 @@
+"""The description of the API: whole, true, current, and readable."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
+from django.test import Client
+from django.urls import URLPattern
+from drf_spectacular.drainage import GENERATOR_STATS
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.validation import validate_schema
+from playwright.sync_api import Browser
+from pytest_django import Settings
+
+from accounts.errors import GatehouseError
+from api import urls
+from api.codes import all_codes
+from api.reference import groups, parts
+from api.schema import document, need_text
+from api.views.base import ApiView
+from tests.servers.databases import InstanceData
+from tests.servers.gatehouse import Gatehouse
+
+PAGE = "/api/v1/docs"
+METHODS = {"get", "post", "put", "patch", "delete"}
+GATES = (settings.BASE_DIR / "accounts" / "gates.py").read_text()
+
+
+def _views() -> list[tuple[str, type[ApiView]]]:
+    patterns = [pattern for pattern in urls.urlpatterns if isinstance(pattern, URLPattern)]
+    return [(str(each.pattern), each.callback.cls) for each in patterns]
+
+
+def _operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document()["paths"].items():
+        for method in METHODS & set(item):
+            yield path, method, item[method]
+
+
+def _nodes(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value:
+        if isinstance(inner, (dict, list)):
+            yield from _nodes(inner)
+
+
+def test_the_description_is_valid_openapi_3_1() -> None:
+    description = document()
+
+    validate_schema(description)
+    assert description["openapi"] == "3.1.0"
+    assert {"bearer", "apiKey", "session"} == set(description["components"]["securitySchemes"])
+
+
+def test_making_it_gives_no_warning() -> None:
+    GENERATOR_STATS.reset()
+    with GENERATOR_STATS.silence():
+        SchemaGenerator().get_schema(request=None, public=True)
+
+    assert not GENERATOR_STATS._warn_cache, dict(GENERATOR_STATS._warn_cache)
+    assert not GENERATOR_STATS._error_cache, dict(GENERATOR_STATS._error_cache)
+
+
+def test_every_path_and_method_is_described() -> None:
+    described = {(path, method.upper()) for path, method, _operation in _operations()}
+    served = {
+        ("/api/v1/" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route), method)
+        for route, view in _views()
+        for method in view.needs
+    }
+
+    assert served <= described
+
+
+def test_every_operation_has_a_name_of_its_own_and_words() -> None:
+    operations = [operation for _path, _method, operation in _operations()]
+    names = [operation["operationId"] for operation in operations]
+
+    assert len(set(names)) == len(names)
+    assert [name for name in names if not re.fullmatch(r"[a-z]+(_[a-z]+)+", name)] == []
+    assert [each["operationId"] for each in operations if not each.get("summary")] == []
+    assert [each["operationId"] for each in operations if len(each["description"]) < 40] == []
+
+
+def test_every_operation_says_what_it_needs() -> None:
+    for route, view in _views():
+        path = "/api/v1/" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route)
+        for method, need in view.needs.items():
+            operation = document()["paths"][path][method.lower()]
+            assert operation["description"].endswith(need_text(need)), path
+            if need is not None:
+                assert operation["security"], path
+                assert {"401", "403"} <= set(operation["responses"]), path
+
+
+def test_every_answer_has_a_shape() -> None:
+    for path, method, operation in _operations():
+        good = [status for status in operation["responses"] if status.startswith("2")]
+        assert good, (path, method)
+        for status in set(good) - {"204"}:
+            (content,) = operation["responses"][status]["content"].values()
+            schema = content["schema"]
+            assert schema.keys() & {"$ref", "properties", "type", "oneOf"}, (path, method)
+            assert schema != {"type": "object", "additionalProperties": {}}, (path, method)
+
+
+def test_all_refusals_are_one_document() -> None:
+    found = document()["components"]["responses"]
+
+    for response in found.values():
+        (kind, content), *rest = response["content"].items()
+        assert (kind, rest) == ("application/problem+json", [])
+        assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+
+
+def test_the_number_of_record_invalid_follows_the_setting(settings: Settings) -> None:
+    settings.API_RECORD_INVALID_STATUS = 422
+
+    responses = document()["paths"]["/api/v1/users"]["post"]["responses"]
+
+    assert "422" in responses
+    assert "402" not in responses
+
+
+def test_the_committed_description_is_current() -> None:
+    kept = settings.BASE_DIR / "docs" / "reference" / "openapi.json"
+
+    assert json.loads(kept.read_text()) == json.loads(json.dumps(document(), default=str)), (
+        "run `make docs`"
+    )
+
+
+def test_every_view_denies_by_default() -> None:
+    handlers = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
+
+    for route, view in _views():
+        assert issubclass(view, ApiView), route
+        own = {name.upper() for name in handlers if name in vars(view)}
+        assert own - {"OPTIONS"} == set(view.needs), route
+
+
+@pytest.mark.django_db
+def test_the_description_is_served_to_everybody(stranger: Client) -> None:
+    answer = stranger.get("/api/v1/schema")
+
+    assert answer.status_code == 200
+    assert answer["Content-Type"] == "application/json"
+    assert answer.json()["openapi"] == "3.1.0"
+
+
+# The page
+
+
+@pytest.fixture
+def page(stranger: Client, db: None) -> str:
+    answer = stranger.get(PAGE)
+    assert answer.status_code == 200
+    assert answer["Content-Type"] == "text/html; charset=utf-8"
+    return str(answer.content.decode())
+
+
+def test_the_page_shows_every_operation(page: str) -> None:
+    for path, _method, operation in _operations():
+        assert f'id="{operation["operationId"]}"' in page
+        assert f'<code class="path">{path}</code>' in page
+
+
+def test_every_code_has_its_place_on_the_page(page: str) -> None:
+    def kinds(parent: type[GatehouseError]) -> set[str]:
+        return {parent.code}.union(*(kinds(child) for child in parent.__subclasses__()))
+
+    wanted = kinds(GatehouseError) | set(re.findall(r'Refusal\("(\w+)"', GATES))
+
+    assert {code for code in wanted if f'id="{code}"' not in page} == set()
+    assert len({code.code for code in all_codes()}) == len(all_codes())
+
+
+def test_the_page_has_no_script_and_nothing_from_elsewhere(page: str) -> None:
+    assert "<script" not in page
+    assert "style=" not in page
+    loaded = re.findall(r'(?:src|href)="([^"#]+)"', page)
+    assert [url for url in loaded if not url.startswith("/")] == []
+
+
+def test_every_place_that_the_page_points_to_is_on_it_once(page: str) -> None:
+    places = re.findall(r'id="([^"]+)"', page)
+
+    assert len(set(places)) == len(places)
+    assert set(re.findall(r'href="#([^"]+)"', page)) <= set(places)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("accept", ["text/html", "*/*", "application/json", "image/png"])
+def test_the_page_comes_whatever_is_asked_for(stranger: Client, accept: str) -> None:
+    assert stranger.get(PAGE, headers={"accept": accept}).status_code == 200
+    assert stranger.head(PAGE, headers={"accept": accept}).content == b""
+
+
+def test_texts_are_cut_at_their_marks() -> None:
+    assert [tuple(part) for part in parts("Call `next` **now**.")] == [
+        ("Call ", ""),
+        ("next", "code"),
+        (" ", ""),
+        ("now", "strong"),
+        (".", ""),
+    ]
+
+
+def test_examples_are_what_the_fields_allow() -> None:
+    operations = {
+        each.id: each for group in groups(document(), "https://x") for each in group.operations
+    }
+
+    made = json.loads(operations["create_user"].answers[0].example)
+    assert made["email"] == "anna@example.com"
+    assert made["role"] == "viewer"
+    assert operations["create_user"].curl.startswith('curl -s -X POST "https://x/api/v1/users"')
+    assert "Authorization" not in operations["ask_magic_link"].curl
+    assert operations["change_user"].curl.splitlines()[0].endswith('users/$USER_ID" \\')
+    assert [field.name for field in operations["list_users"].answers[0].fields][:4] == [
+        "next",
+        "previous",
+        "results",
+        "results[].id",
+    ]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_breaks_no_rule_of_access_or_the_policy(
+    sqlite_data: InstanceData,
+    gatehouse_server: Callable[..., Gatehouse],
+    browser: Browser,
+    scheme: Any,
+) -> None:
+    server = gatehouse_server(sqlite_data)
+    context = browser.new_context(color_scheme=scheme, viewport={"width": 360, "height": 740})
+    shown, said = context.new_page(), list[str]()
+    shown.on("console", lambda message: said.append(message.text))
+    shown.goto(f"{server.url}{PAGE}")
+    shown.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+
+    assert shown.evaluate("document.documentElement.scrollWidth") <= 360
+    shown.set_viewport_size({"width": 1280, "height": 800})
+    assert [each["id"] for each in Axe().run(shown).response["violations"]] == []
+    assert shown.locator("h1").count() == 1
+    assert said == []
+    context.close()

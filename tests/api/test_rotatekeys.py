@@ -1,0 +1,121 @@
+"""`manage.py rotatekeys`: what it does, what it says, and its exit code."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from accounts.models import AuditEvent, User
+from api.models import SigningKey
+from api.services import signing
+from tests.api.tokens import me, outcome, sign_in
+from tests.servers.databases import InstanceData
+from tests.servers.gatehouse import Gatehouse
+
+
+def rotate(*options: str) -> list[str]:
+    """The lines that the command printed."""
+    out = StringIO()
+    call_command("rotatekeys", *options, stdout=out)
+    return out.getvalue().splitlines()
+
+
+def _kid(line: str) -> str:
+    return line.partition(" ")[0]
+
+
+@pytest.mark.django_db
+class TestHere:
+    def test_it_publishes_a_key_that_signs_tomorrow(self, viewer: User) -> None:
+        access = sign_in(viewer)["access"]
+        old = SigningKey.objects.get()
+
+        signs, replaced = rotate()
+
+        new = SigningKey.objects.exclude(pk=old.pk).get()
+        assert re.fullmatch(rf"{new.kid} signs from \S+ on\.", signs)
+        assert replaced == f"{old.kid} is believed until their tokens have ended."
+        ahead = new.active_from - timezone.now()
+        assert timedelta(hours=23, minutes=59) < ahead <= timedelta(hours=24)
+        assert me(access).status_code == 200
+
+    def test_a_second_time_does_nothing_and_says_so(self) -> None:
+        signing.RingKeys().signer()
+        rotate()
+
+        with pytest.raises(CommandError, match="Nothing was done"):
+            rotate()
+        assert SigningKey.objects.count() == 2
+
+    def test_now_signs_with_the_new_key_and_believes_the_old_one(self, viewer: User) -> None:
+        access = sign_in(viewer)["access"]
+        signs, _replaced = rotate("--now")
+
+        assert signing.RingKeys().signer().kid == _kid(signs)
+        assert me(access).status_code == 200
+
+    def test_an_emergency_kills_what_is_out(self, viewer: User) -> None:
+        body = sign_in(viewer)
+        old = SigningKey.objects.get().kid
+
+        signs, replaced = rotate("--emergency", "--yes")
+
+        assert replaced == f"{old} is dead now."
+        assert outcome(me(body["access"])) == (401, "token_invalid")
+        assert [key["kid"] for key in signing.published_keys()] == [_kid(signs)]
+        (event,) = AuditEvent.objects.filter(action="api:signing-key:replace-all")
+        assert (event.channel, event.actor_id) == ("command", None)
+
+    def test_an_emergency_asks_first(self) -> None:
+        old = signing.RingKeys().signer().kid
+        with pytest.raises(CommandError, match="Add --yes"):
+            rotate("--emergency")
+        assert [key["kid"] for key in signing.published_keys()] == [old]
+
+    def test_now_and_emergency_are_two_things(self) -> None:
+        with pytest.raises(CommandError, match="not allowed with"):
+            rotate("--now", "--emergency")
+
+    def test_there_is_nothing_to_rotate_with_a_shared_secret(self, settings: Any) -> None:
+        settings.JWT_SECRET = "a-secret-for-tests-of-hs256-only-0123456789"
+        with pytest.raises(CommandError, match="JWT_SECRET signs here"):
+            rotate("--now")
+        assert SigningKey.objects.count() == 0
+
+
+SIGN_IN = """
+from django.utils import timezone
+from accounts.models import User
+from api.services.families import start_by_password
+user = User.objects.create(email="person@example.com")
+result = start_by_password(user, timezone.now()).access
+"""
+
+
+def test_an_emergency_reaches_every_running_server_within_a_second(
+    sqlite_data: InstanceData, gatehouse_server: Callable[..., Gatehouse]
+) -> None:
+    gatehouse = gatehouse_server(sqlite_data, processes=2)
+    access = sqlite_data.shell(SIGN_IN, PUBLIC_URL=gatehouse.url)
+    clients = [gatehouse.client(number) for number in range(2)]
+
+    def statuses() -> list[int]:
+        headers = {"Authorization": f"Bearer {access}"}
+        return [client.get("/api/v1/me", headers).status for client in clients]
+
+    assert statuses() == [200, 200]
+    done = sqlite_data.manage("rotatekeys", "--emergency", "--yes")
+    assert done.returncode == 0, done.stderr
+    # The command itself takes longer to end than the servers may still remember.
+    ended_at = timezone.now()
+    while statuses() != [401, 401]:
+        assert timezone.now() - ended_at < timedelta(seconds=signing.RING_SECONDS)
+
+    again = sqlite_data.manage("rotatekeys")
+    assert again.returncode == 0
+    assert sqlite_data.manage("rotatekeys").returncode == 1

@@ -1,0 +1,548 @@
+"""Signing in by tokens over HTTP: password, second factor, session, cookie, sign-out."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import jwt
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts.actors import SYSTEM
+from accounts.checks import check_gates
+from accounts.models import AuditEvent, BrowserSession, OutboxMail, User
+from accounts.services import sessions, users
+from api.models import TokenFamily
+from api.services import grants, signing
+from tests.api.calls import call
+from tests.api.keys import made
+from tests.api.tokens import API, bearer, me, outcome, post, refreshed, sign_in
+from tests.conftest import PASSWORD, MakeUser
+
+pytestmark = pytest.mark.django_db
+AtTime = Callable[[timedelta], datetime]
+BrowserOf = Callable[[User], Client]
+COOKIE = "gatehouse_refresh"
+
+
+class CodeFactor:
+    """A second factor of everybody but viewers, whose code is 123456."""
+
+    def is_set_up(self, user: User) -> bool:
+        return user.role != "viewer"
+
+    def check(self, user: User, code: str) -> bool:
+        return code == "123456"
+
+
+code_factor = CodeFactor()
+
+
+def grant(**body: Any) -> Any:
+    return post("auth/token", body)
+
+
+def test_a_password_becomes_a_pair_of_tokens(viewer: User) -> None:
+    answer = grant(email="Viewer@Example.com ", password=PASSWORD)
+
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body.keys() == {
+        *("access", "refresh", "token_type", "expires_in", "refresh_expires_in", "user")
+    }
+    assert (body["token_type"], body["expires_in"]) == ("Bearer", 900)
+    assert body["refresh_expires_in"] == 7 * 24 * 3600
+    assert body["user"]["id"] == str(viewer.pk)
+    assert answer["Cache-Control"] == "no-store"
+    assert answer.cookies == {}
+    assert me(body["access"]).json()["email"] == "viewer@example.com"
+
+
+def test_the_claims_are_those_of_the_documentation(viewer: User) -> None:
+    body = sign_in(viewer)
+    header = jwt.get_unverified_header(body["access"])
+    key = jwt.PyJWKSet.from_dict(Client().get("/.well-known/jwks.json").json())[header["kid"]]
+    claims = jwt.decode(body["access"], key, algorithms=["ES256"], audience="http://localhost:8000")
+
+    family = TokenFamily.objects.get()
+    assert header == {"alg": "ES256", "typ": "at+jwt", "kid": header["kid"]}
+    assert claims.keys() == {
+        *("iss", "sub", "aud", "exp", "iat", "jti", "sid", "role", "email", "client_id")
+    }
+    assert claims["iss"] == "http://localhost:8000"
+    assert (claims["sub"], claims["sid"]) == (str(viewer.pk), str(family.pk))
+    assert (claims["role"], claims["email"]) == ("viewer", "viewer@example.com")
+    assert claims["client_id"] == "gatehouse"
+    assert claims["exp"] - claims["iat"] == 900
+
+
+@pytest.mark.parametrize("name", ["email", "username", "login"])
+def test_the_user_name_signs_in_too(viewer: User, name: str) -> None:
+    assert grant(**{name: "Vera", "password": PASSWORD}).status_code == 200
+
+
+def test_a_sign_in_is_written_down(viewer: User) -> None:
+    sign_in(viewer)
+
+    (event,) = AuditEvent.objects.filter(action="account:session:start")
+    assert (event.actor_id, event.target_id) == (viewer.pk, viewer.pk)
+    assert event.detail == {"methods": ["password"]}
+    viewer.refresh_from_db()
+    assert viewer.last_login is not None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"email": "viewer@example.com", "password": "wrong"},
+        {"email": "nobody@example.com", "password": PASSWORD},
+        {"email": "not an address", "password": PASSWORD},
+        {"email": "nolink@example.com", "password": "!"},
+    ],
+)
+def test_a_wrong_sign_in_does_not_tell_what_was_wrong(
+    viewer: User, make_user: MakeUser, body: dict[str, str]
+) -> None:
+    make_user(email="nolink@example.com", password=None)
+    answer = post("auth/token", body)
+
+    assert outcome(answer) == (401, "bad_credentials")
+    assert answer["WWW-Authenticate"] == "Bearer"
+    assert answer.json()["detail"] == "The email address or password is not right."
+    assert TokenFamily.objects.count() == 0
+    (event,) = AuditEvent.objects.filter(action="account:session:start")
+    assert (event.result, event.detail) == ("refused", {"methods": ["password"]})
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"password": PASSWORD}, "email"),
+        ({"email": "viewer@example.com"}, "password"),
+        ({"email": "viewer@example.com", "password": ["x"]}, "password"),
+        ({"email": {"$ne": ""}, "password": PASSWORD}, "email"),
+        ({"email": "viewer@example.com", "password": PASSWORD, "refresh_cookie": "?"},
+         "refresh_cookie"),
+    ],
+)  # fmt: skip
+def test_an_incomplete_sign_in_names_the_field(viewer: User, body: Any, field: str) -> None:
+    answer = post("auth/token", body)
+
+    assert outcome(answer) == (402, "record_invalid")
+    assert list(answer.json()["errors"]) == [field]
+
+
+def test_tries_are_limited_for_known_and_unknown_alike(viewer: User, settings: Any) -> None:
+    settings.LIMITS = {**settings.LIMITS, "sign-in": (2, timedelta(minutes=5))}
+    for email in ("viewer@example.com", "nobody@example.com"):
+        outcomes = [outcome(grant(email=email, password="wrong")) for _ in range(2)]
+        blocked = grant(email=email, password=PASSWORD)
+
+        assert outcomes == [(401, "bad_credentials")] * 2
+        assert outcome(blocked) == (429, "rate_limited")
+        assert 1 <= int(blocked["Retry-After"]) <= 300
+
+
+def test_passwords_may_be_switched_off(viewer: User, settings: Any) -> None:
+    settings.ALLOW_EMAIL_LOGIN = False
+    answer = grant(email=viewer.email, password=PASSWORD)
+
+    assert outcome(answer) == (403, "forbidden")
+    assert answer.json()["detail"] == "Sign-in with a password is switched off here."
+
+
+def test_a_shut_account_is_told_so_after_the_right_password_alone(viewer: User) -> None:
+    users.disable_user(actor=SYSTEM, user=viewer)
+
+    wrong = grant(email=viewer.email, password="wrong")
+    right = grant(email=viewer.email, password=PASSWORD)
+    assert (outcome(wrong), outcome(right)) == (
+        (401, "bad_credentials"),
+        (403, "account_disabled"),
+    )
+
+
+def test_an_account_that_waits_for_its_set_up_gets_nothing(make_user: MakeUser) -> None:
+    user = make_user(is_claimed=False)
+
+    answer = grant(email=user.email, password=PASSWORD)
+    assert outcome(answer) == (403, "setup_pending")
+
+
+def test_an_unproved_address_gets_a_mail_and_no_tokens(
+    make_user: MakeUser, mails: Callable[[], list[OutboxMail]], settings: Any
+) -> None:
+    user = make_user(is_verified=False)
+    answer = grant(email=user.email, password=PASSWORD)
+
+    assert outcome(answer) == (403, "email_unverified")
+    assert [mail.kind for mail in mails()] == ["verify-email"]
+    settings.ALLOW_UNVERIFIED_EMAIL_LOGIN = True
+    assert grant(email=user.email, password=PASSWORD).status_code == 200
+
+
+def test_a_second_factor_is_asked_for_before_any_token(
+    viewer: User, editor: User, settings: Any
+) -> None:
+    settings.SECOND_FACTORS = ["tests.api.test_token_endpoints.code_factor"]
+    who = {"email": editor.email, "password": PASSWORD}
+
+    assert outcome(grant(**who)) == (401, "otp_required")
+    assert outcome(grant(**who, otp="000000")) == (401, "otp_invalid")
+    assert outcome(grant(**{**who, "password": "wrong"}, otp="123456")) == (401, "bad_credentials")
+    assert TokenFamily.objects.count() == 0
+    assert grant(**who, otp="123456").status_code == 200
+    assert grant(email=viewer.email, password=PASSWORD).status_code == 200
+    events = AuditEvent.objects.filter(action="account:session:start").order_by("seq")
+    assert [(event.result, event.detail["methods"]) for event in events] == [
+        ("refused", ["password", "otp"]),
+        ("refused", ["password"]),
+        ("success", ["password", "otp"]),
+        ("success", ["password"]),
+    ]
+
+
+def test_a_second_factor_that_does_not_exist_stops_the_start(settings: Any) -> None:
+    settings.SECOND_FACTORS = ["tests.api.test_token_endpoints.no_factor"]
+
+    assert [message.id for message in check_gates()] == ["accounts.E003"]
+
+
+def test_a_password_changed_in_the_same_moment_gives_no_tokens(
+    viewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = grants.find_by_password
+
+    def find_and_change(login: str, password: str) -> User | None:
+        found = find(login, password)
+        sessions.end_access(User.objects.get(pk=viewer.pk), "password changed")
+        return found
+
+    monkeypatch.setattr(grants, "find_by_password", find_and_change)
+
+    assert outcome(grant(email=viewer.email, password=PASSWORD)) == (401, "bad_credentials")
+    assert TokenFamily.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("", "Bearer", "Bearer ", "Basic dXNlcjpwdw==", "Token {}", "{}", "Bearer  {}"),
+        *(
+            "Bearer {} {}",
+            "Bearer {},Bearer {}",
+            "Bearer {}, Bearer {}",
+            "Bearer {}\t",
+            "Bearer\t{}",
+        ),
+    ],
+)
+def test_anything_else_than_one_bearer_token_is_refused(viewer: User, header: str) -> None:
+    access = sign_in(viewer)["access"]
+    answer = bearer(header.replace("{}", access))
+
+    assert outcome(answer) == (401, "token_invalid")
+    assert answer["WWW-Authenticate"] == 'Bearer error="invalid_token"'
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_scheme_has_no_case(viewer: User, scheme: str) -> None:
+    assert bearer(f"{scheme} {sign_in(viewer)['access']}").status_code == 200
+
+
+def test_a_token_is_no_credential_in_address_cookie_or_body(viewer: User) -> None:
+    access = sign_in(viewer)["access"]
+    client = Client()
+    client.cookies["access"] = access
+
+    assert outcome(client.get(f"{API}/me?access_token={access}")) == (401, "not_authenticated")
+
+
+def test_role_and_address_are_those_of_today_not_of_the_token(viewer: User) -> None:
+    access = sign_in(viewer)["access"]
+    User.objects.filter(pk=viewer.pk).update(role="admin", email="new@example.com")
+
+    assert me(access).json()["role"] == "admin"
+    assert me(access).json()["email"] == "new@example.com"
+    assert (
+        Client().get(f"{API}/users", headers={"authorization": f"Bearer {access}"}).status_code
+        == 200
+    )
+
+
+def test_a_token_needs_no_form_token_to_change_something(viewer: User) -> None:
+    access = sign_in(viewer)["access"]
+    answer = Client(enforce_csrf_checks=True).patch(
+        f"{API}/me",
+        '{"name": "Vera"}',
+        content_type="application/json",
+        headers={"authorization": f"Bearer {access}"},
+    )
+
+    assert (answer.status_code, answer.json()["name"]) == (200, "Vera")
+
+
+def test_key_and_token_of_one_person_allow_what_both_do(viewer: User, editor: User) -> None:
+    access = sign_in(editor)["access"]
+    key = made(editor).text
+
+    def change(key: str, access: str) -> tuple[int, str]:
+        headers = {"x-api-key": key, "authorization": f"Bearer {access}"}
+        return outcome(
+            Client().patch(f"{API}/me", "{}", content_type="application/json", headers=headers)
+        )
+
+    assert change(key, access) == (403, "forbidden")
+    assert change(made(editor, scopes=["read", "write"]).text, access) == (200, "")
+    assert change(made(viewer).text, access) == (401, "token_invalid")
+    assert change(key, "wrong") == (401, "token_invalid")
+    assert change("wrong", access) == (403, "api_key_invalid")
+
+
+def test_the_session_of_somebody_else_is_refused_beside_a_token(
+    viewer: User, editor: User, browser_of: BrowserOf
+) -> None:
+    headers = {"authorization": f"Bearer {sign_in(viewer)['access']}"}
+
+    assert browser_of(viewer).get(f"{API}/me", headers=headers).status_code == 200
+    answer = browser_of(editor).get(f"{API}/me", headers=headers)
+    assert outcome(answer) == (401, "token_invalid")
+
+
+def test_both_credentials_may_be_demanded(
+    viewer: User, browser_of: BrowserOf, settings: Any
+) -> None:
+    settings.REQUIRE_API_KEY_AND_TOKEN = True
+    browser = browser_of(viewer)
+    access, key = sign_in(viewer)["access"], made(viewer).text
+    with_token, with_key = {"authorization": f"Bearer {access}"}, {"x-api-key": key}
+
+    for headers in ({}, with_token, with_key):
+        answer = Client().get(f"{API}/me", headers=headers)
+        assert outcome(answer) == (401, "not_authenticated")
+    assert outcome(browser.get(f"{API}/me")) == (401, "not_authenticated")
+    assert Client().get(f"{API}/me", headers={**with_token, **with_key}).status_code == 200
+
+
+def test_the_refresh_token_may_stay_in_a_cookie(viewer: User, settings: Any) -> None:
+    client = Client()
+    wish = {"email": viewer.email, "password": PASSWORD, "refresh_cookie": True}
+    first = post("auth/token", wish, client)
+
+    cookie = first.cookies[COOKIE]
+    assert "refresh" not in first.json()
+    assert cookie["httponly"] is True
+    assert (cookie["samesite"], cookie["path"], cookie["domain"]) == ("Strict", "/", "")
+    assert (cookie["secure"], cookie["max-age"]) == ("", 7 * 24 * 3600)
+    second = post("auth/token/refresh", {}, client)
+    assert second.status_code == 200
+    assert "refresh" not in second.json()
+    assert second.cookies[COOKIE].value != cookie.value
+    settings.IS_HTTPS = True
+    assert post("auth/token/refresh", {}, client).cookies[COOKIE]["secure"] is True
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, (200, "")),
+        ({"origin": "http://localhost:8000"}, (200, "")),
+        ({"origin": "http://localhost:8000", "sec_fetch_site": "same-origin"}, (200, "")),
+        ({"sec_fetch_site": "same-origin"}, (200, "")),
+        ({"origin": "https://app.example.com", "sec_fetch_site": "same-site"}, (200, "")),
+        ({"origin": "https://evil.example"}, (403, "csrf_failed")),
+        ({"origin": "null"}, (403, "csrf_failed")),
+        ({"origin": ""}, (403, "csrf_failed")),
+        ({"origin": "http://localhost:8000.evil.example"}, (403, "csrf_failed")),
+        ({"origin": "http://localhost:8001"}, (403, "csrf_failed")),
+        ({"sec_fetch_site": "same-site"}, (403, "csrf_failed")),
+        ({"sec_fetch_site": "cross-site"}, (403, "csrf_failed")),
+        ({"sec_fetch_site": "none"}, (403, "csrf_failed")),
+    ],
+)
+def test_the_cookie_is_taken_from_our_own_pages_alone(
+    viewer: User, settings: Any, headers: dict[str, str], expected: tuple[int, str]
+) -> None:
+    settings.CSRF_TRUSTED_ORIGINS = ["http://localhost:8000", "https://app.example.com"]
+    client = Client()
+    client.cookies[COOKIE] = sign_in(viewer)["refresh"]
+
+    for path, right in (("refresh", expected), ("revoke", expected)):
+        answer = post(f"auth/token/{path}", {}, client, **headers)
+        assert outcome(answer) == (right if path == "refresh" or right[0] == 403 else (204, ""))
+
+
+def test_a_form_of_another_site_cannot_use_the_cookie(viewer: User) -> None:
+    client = Client()
+    client.cookies[COOKIE] = sign_in(viewer)["refresh"]
+    for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
+        answer = client.generic("POST", f"{API}/auth/token/refresh", b"", content_type=kind)
+        assert outcome(answer) == (415, "unsupported_media_type")
+
+
+def test_a_refresh_without_any_token_is_asked_to_sign_in() -> None:
+    assert outcome(post("auth/token/refresh", {})) == (401, "not_authenticated")
+    assert outcome(post("auth/token/revoke", {})) == (401, "not_authenticated")
+
+
+@pytest.mark.parametrize("by", ["body", "bearer", "cookie", "spent"])
+def test_signing_out_ends_the_family_at_once(viewer: User, by: str) -> None:
+    other = sign_in(viewer)
+    body = sign_in(viewer)
+    client = Client()
+    match by:
+        case "body":
+            answer = post("auth/token/revoke", {"refresh": body["refresh"]})
+        case "spent":
+            refreshed(body["refresh"])
+            answer = post("auth/token/revoke", {"refresh": body["refresh"]})
+        case "bearer":
+            answer = post("auth/token/revoke", {}, authorization=f"Bearer {body['access']}")
+        case "cookie":
+            client.cookies[COOKIE] = body["refresh"]
+            answer = post("auth/token/revoke", {}, client)
+            assert client.cookies[COOKIE].value == ""
+
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert outcome(me(body["access"])) == (401, "token_invalid")
+    assert outcome(refreshed(body["refresh"])) == (401, "token_invalid")
+    assert me(other["access"]).status_code == 200
+    (event,) = AuditEvent.objects.filter(action="api:token:end")
+    assert event.target_id == viewer.pk
+
+
+def test_signing_out_with_a_useless_token_is_no_error(viewer: User, at_time: AtTime) -> None:
+    body = sign_in(viewer)
+    for wrong in ("x", "", body["refresh"][:-4] + "AAAA", "a" * 9000):
+        answer = post("auth/token/revoke", {"refresh": wrong or "-"})
+        assert answer.status_code == (402 if len(wrong) > 8192 else 204)
+    assert post("auth/token/revoke", {}, authorization="Bearer wrong").status_code == 204
+    for _ in range(2):
+        assert post("auth/token/revoke", {"refresh": body["refresh"]}).status_code == 204
+    at_time(timedelta(days=8))
+    assert post("auth/token/revoke", {"refresh": body["refresh"]}).status_code == 204
+    assert AuditEvent.objects.filter(action="api:token:end").count() == 1
+
+
+def test_signing_out_everywhere_ends_browsers_and_programs(
+    viewer: User, browser_of: BrowserOf
+) -> None:
+    browser, first, second = browser_of(viewer), sign_in(viewer), sign_in(viewer)
+    key = made(viewer).text
+
+    answer = post("auth/token/revoke", {"refresh": first["refresh"], "everywhere": True})
+
+    assert answer.status_code == 204
+    assert BrowserSession.objects.count() == 0
+    assert outcome(browser.get(f"{API}/me")) == (401, "not_authenticated")
+    for body in (first, second):
+        assert outcome(me(body["access"])) == (401, "token_invalid")
+        assert outcome(refreshed(body["refresh"])) == (401, "token_invalid")
+    answer = Client().get(f"{API}/me", headers={"x-api-key": key})
+    assert answer.status_code == 200  # a script is no device; docs/api-keys.md
+
+
+def test_signing_out_everywhere_needs_a_living_credential(
+    viewer: User, browser_of: BrowserOf
+) -> None:
+    body = sign_in(viewer)
+    everywhere = {"everywhere": True}
+
+    assert outcome(post("auth/token/revoke", everywhere)) == (401, "not_authenticated")
+    assert outcome(post("auth/token/revoke", {**everywhere, "refresh": "x"})) == (
+        401,
+        "token_invalid",
+    )
+    key = made(viewer).text
+    assert outcome(post("auth/token/revoke", everywhere, x_api_key=key)) == (403, "forbidden")
+    browser = Client(enforce_csrf_checks=True)
+    browser.cookies = browser_of(viewer).cookies
+    assert outcome(post("auth/token/revoke", everywhere, browser)) == (403, "csrf_failed")
+    assert me(body["access"]).status_code == 200
+    assert (
+        post("auth/token/revoke", everywhere, authorization=f"Bearer {body['access']}").status_code
+        == 204
+    )
+    assert outcome(me(body["access"])) == (401, "token_invalid")
+
+
+def test_the_signed_in_browser_gets_tokens_that_end_with_it(
+    viewer: User, browser_of: BrowserOf, settings: Any
+) -> None:
+    browser = browser_of(viewer)
+    answer = call(browser, "POST", "auth/token/session", {})
+
+    assert answer.status_code == 200
+    body = answer.json()
+    session = BrowserSession.objects.get()
+    assert TokenFamily.objects.get().session_id == session.public_id
+    assert body["refresh_expires_in"] <= settings.SESSION_ABSOLUTE_TIMEOUT.total_seconds()
+    assert me(body["access"]).status_code == 200
+    second = refreshed(body["refresh"]).json()
+    sessions.end_own_session(viewer, session.public_id)
+    for access in (body["access"], second["access"]):
+        assert outcome(me(access)) == (401, "token_invalid")
+    assert outcome(refreshed(second["refresh"])) == (401, "token_invalid")
+
+
+def test_tokens_of_a_session_idle_and_end_with_it(
+    viewer: User, browser_of: BrowserOf, settings: Any
+) -> None:
+    settings.REFRESH_TOKEN_EXPIRY = timedelta(days=300)
+    body = call(browser_of(viewer), "POST", "auth/token/session", {}).json()
+    family = TokenFamily.objects.get()
+    session = BrowserSession.objects.get()
+
+    assert family.expires_at == session.created_at + settings.SESSION_ABSOLUTE_TIMEOUT
+    BrowserSession.objects.update(expire_date=timezone.now())
+    assert outcome(me(body["access"])) == (401, "token_invalid")
+
+
+def test_tokens_of_the_session_need_the_session_and_its_form_token(
+    viewer: User, browser_of: BrowserOf, settings: Any
+) -> None:
+    settings.REQUIRE_API_KEY_AND_TOKEN = True
+    access, key = sign_in(viewer)["access"], made(viewer).text
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies = browser_of(viewer).cookies
+
+    for headers in ({}, {"authorization": f"Bearer {access}"}, {"x_api_key": key}):
+        answer = post("auth/token/session", {}, **headers)
+        assert outcome(answer) == (401, "not_authenticated")
+    assert outcome(post("auth/token/session", {}, strict)) == (403, "csrf_failed")
+
+
+def test_where_both_are_demanded_a_browser_still_gets_its_token(
+    viewer: User, browser_of: BrowserOf, settings: Any
+) -> None:
+    browser = browser_of(viewer)
+    settings.REQUIRE_API_KEY_AND_TOKEN = True
+
+    answer = post("auth/token/session", {"refresh_cookie": True}, browser)
+
+    assert answer.status_code == 200
+    assert COOKIE in answer.cookies
+    assert "refresh" not in answer.json()
+
+
+def test_the_key_set_is_public_and_kept_for_a_while(stranger: Client, settings: Any) -> None:
+    answer = stranger.get("/.well-known/jwks.json")
+
+    assert answer.status_code == 200
+    assert answer["Content-Type"] == "application/json"
+    assert answer["Cache-Control"] == "public, max-age=300"
+    assert answer["Access-Control-Allow-Origin"] == "*"
+    (key,) = answer.json()["keys"]
+    assert key.keys() == {"kty", "crv", "x", "y", "kid", "alg", "use"}
+    again = stranger.get("/.well-known/jwks.json", headers={"if-none-match": answer["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    head = stranger.head("/.well-known/jwks.json")
+    assert (head.status_code, head["ETag"]) == (200, answer["ETag"])
+    wrong = stranger.post("/.well-known/jwks.json")
+    assert (outcome(wrong), wrong["Allow"]) == ((405, "method_not_allowed"), "GET, HEAD")
+    signing.rotate(actor=SYSTEM)
+    after = stranger.get("/.well-known/jwks.json", headers={"if-none-match": answer["ETag"]})
+    assert (after.status_code, len(after.json()["keys"])) == (200, 2)
+    settings.JWT_SECRET = "a-secret-for-tests-of-hs256-only-0123456789"
+    assert stranger.get("/.well-known/jwks.json").json() == {"keys": []}
