@@ -43,9 +43,9 @@ def test_any_order_of_the_same_moment_gives_the_same_total(
 
 
 @given(events, intervals)
-def test_a_ban_falls_exactly_when_the_floor_rises(found: list[Event], interval: float) -> None:
+def test_a_ban_falls_exactly_when_the_level_rises(found: list[Event], interval: float) -> None:
     for step in scoring.replay(found, half_life=HALF_LIFE, interval=interval):
-        rises = math.floor(step.after / interval) > math.floor(step.before / interval)
+        rises = scoring.level(step.after, interval) > scoring.level(step.before, interval)
         assert step.is_ban is rises
 
 
@@ -57,8 +57,8 @@ def test_without_decay_no_multiple_is_banned_twice_and_none_is_passed_over(
 
     steps = scoring.replay(found, half_life=NEVER, interval=interval)
 
-    floors = [math.floor(step.after / interval) for step in steps]
-    reached = {floor for floor in floors if floor > 0}
+    levels = [scoring.level(step.after, interval) for step in steps]
+    reached = {level for level in levels if level > 0}
     assert sum(step.is_ban for step in steps) == len(reached)
 
 
@@ -141,3 +141,19 @@ def test_with_a_half_life_of_zero_nothing_fades() -> None:
 )
 def test_crossing_a_multiple_of_twenty(before: float, after: float, is_ban: bool) -> None:
     assert scoring.crosses(before, after, 20) is is_ban
+
+
+def test_the_seconds_between_violations_do_not_put_a_ban_off() -> None:
+    found = [Event(START + timedelta(seconds=10 * number), 1.0) for number in range(20)]
+
+    steps = scoring.replay(found, half_life=timedelta(days=1), interval=20)
+
+    assert steps[-1].after < 20
+    assert [place for place, step in enumerate(steps, 1) if step.is_ban] == [20]
+
+
+@pytest.mark.parametrize(
+    ("total", "level"), [(0.0, 0), (19.94, 0), (19.96, 1), (20.0, 1), (39.94, 1), (39.96, 2)]
+)
+def test_a_total_that_lacks_next_to_nothing_is_whole(total: float, level: int) -> None:
+    assert scoring.level(total, 20) == level
