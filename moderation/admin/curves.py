@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from accounts.admin.charts import round_up
+from moderation import scoring
 
 WIDTH, HEIGHT = 600, 160
 # Left of the first violation, so that its step is seen.
@@ -103,7 +104,7 @@ def crossed_level(before: float, after: float, interval: float) -> float | None:
 
     None happens when the interval was another one at that time.
     """
-    level = math.floor(after / interval) * interval
+    level = scoring.level(after, interval) * interval
     return level if before < level else None
 
 
