@@ -117,7 +117,7 @@ def _longest(column: str, value: object) -> Ban | None:
     field, until = Ban._meta.get_field(column), Ban._meta.get_field("until")
     parameters = [
         field.get_db_prep_value(value, connection),  # type: ignore[union-attr]  # a column
-        until.get_db_prep_value(timezone.now(), connection),  # type: ignore[union-attr]
+        until.get_db_prep_value(timezone.now(), connection),
     ]
     with connection.cursor() as cursor:
         cursor.execute(_probe(field.column), parameters)  # type: ignore[union-attr]
