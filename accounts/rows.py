@@ -79,13 +79,25 @@ def instance(model: type[Row], values: Sequence[Any]) -> Row:
 def change(statement: str, model: type[models.Model], **values: Any) -> bool:
     """Run a conditional statement whose places are these columns in order; was a row changed?"""
     connection = connections[router.db_for_write(model)]
-    parameters = [
+    with connection.cursor() as cursor:
+        cursor.execute(statement, _parameters(model, values, connection))
+        return bool(cursor.rowcount)
+
+
+def exists(statement: str, model: type[models.Model], **values: Any) -> bool:
+    """Does a SELECT whose places are these columns in order find anything?"""
+    connection = connections[router.db_for_read(model)]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, _parameters(model, values, connection))
+        return cursor.fetchone() is not None
+
+
+def _parameters(model: type[models.Model], values: dict[str, Any], connection: Any) -> list[Any]:
+    """Values of columns as the database takes them."""
+    return [
         model._meta.get_field(name).get_db_prep_save(value, connection)  # type: ignore[union-attr]
         for name, value in values.items()
     ]
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return bool(cursor.rowcount)
 
 
 def insert(rows: Sequence[models.Model]) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from django.conf import settings
-from django.core.cache import cache
+from django.core.cache import caches
 
 from accounts.errors import RateLimited
 
@@ -78,11 +78,12 @@ def _meter_of(key_id: str) -> Meter:
 def _draw(name: str, maximum: int, seconds: int) -> int:
     """Take a share of the common count; returns how many uses it is good for, 0 when all are."""
     share = max(1, maximum // SHARES)
-    if cache.add(name, share, timeout=2 * seconds):
+    counters = caches[settings.RATELIMIT_USE_CACHE]
+    if counters.add(name, share, timeout=2 * seconds):
         total = share
     else:
         try:
-            total = cache.incr(name, share)
+            total = counters.incr(name, share)
         except ValueError:  # emptied at this very moment: the count begins anew
             total = share
     return max(0, min(share, maximum - (total - share)))

@@ -1,14 +1,13 @@
 """Bans by operators: laid, lifted, looked up. Automatic ones come from services.violations."""
 
 from datetime import datetime, timedelta
-from functools import cache
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import audit
+from accounts import audit, rows
 from accounts.actors import Actor
 from accounts.context import current_caller
 from accounts.errors import Forbidden, LastOwner, NotFound, RecordInvalid
@@ -21,6 +20,12 @@ from moderation.models import Ban, BanQuerySet
 from moderation.networks import is_exempt, network_name
 
 LONGEST = timedelta(days=3653)
+# As BanQuerySet.active(), by column. Our own names only: no foreign text.
+IS_BANNED = {
+    field: f"""SELECT 1 FROM "{Ban._meta.db_table}" WHERE "{column}" = %s
+        AND "lifted_at" IS NULL AND ("until" IS NULL OR "until" > %s) LIMIT 1"""  # noqa: S608
+    for field, column in (("user", "user_id"), ("network", "network"))
+}
 MAX_REASON_LENGTH = 200
 
 
@@ -114,28 +119,11 @@ def ban_at(network: str) -> Ban | None:
 
 def _longest(column: str, value: object) -> Ban | None:
     """Asked at each request of everybody, so that nearly always there is none: a plain probe."""
-    field, until = Ban._meta.get_field(column), Ban._meta.get_field("until")
-    parameters = [
-        field.get_db_prep_value(value, connection),  # type: ignore[union-attr]  # a column
-        until.get_db_prep_value(timezone.now(), connection),
-    ]
-    with connection.cursor() as cursor:
-        cursor.execute(_probe(field.column), parameters)  # type: ignore[union-attr]
-        keys = [Ban._meta.pk.to_python(key) for (key,) in cursor.fetchall()]
-    if not keys:
+    if not rows.exists(IS_BANNED[column], Ban, **{column: value, "until": timezone.now()}):
         return None
-    longest = active_bans().filter(pk__in=keys).order_by(F("until").desc(nulls_first=True))
-    found: Ban | None = longest.first()
+    lasting = active_bans().filter(**{column: value}).order_by(F("until").desc(nulls_first=True))
+    found: Ban | None = lasting.first()
     return found
-
-
-@cache
-def _probe(column: str) -> str:
-    """The bans in force; as BanQuerySet.active(). Our own names only: no foreign text."""
-    return (
-        f'SELECT id FROM "{Ban._meta.db_table}" WHERE "{column}" = %s '  # noqa: S608
-        "AND lifted_at IS NULL AND (until IS NULL OR until > %s)"
-    )
 
 
 def _require_operator(actor: Actor) -> None:
