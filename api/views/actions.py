@@ -51,10 +51,12 @@ class ActionView(ApiView):
     )
     def post(self, request: Request, action: str) -> Response:
         """Ask before the app does it: 200 with what is left, or 429 with the violation scored."""
-        return Response(actions.count_action(action, self._doer(request))._asdict())
+        doer = self._doer(request, action)
+        return Response(actions.count_action(action, doer)._asdict())
 
-    def _doer(self, request: Request) -> Doer:
-        """Who does it. Raises Refused for whoever may do nothing at present."""
+    def _doer(self, request: Request, action: str) -> Doer:
+        """Who does it. Raises NotFound for no action; Refused for whoever may do nothing now."""
+        _require_known(action)
         given = checked(Deed, request.data)
         user, network = named(given), given.get("ip", "")
         # Of a network alone the doors are closed; who has signed in goes on there.
@@ -80,7 +82,7 @@ class ActionStartView(ActionView):
 
         Give `slot` back at the end with `release`; by itself it is free after 60 seconds.
         """
-        started = actions.start_action(action, self._doer(request))
+        started = actions.start_action(action, self._doer(request, action))
         slot = started.slot
         return Response(
             {
@@ -99,10 +101,14 @@ class ActionReleaseView(ApiView):
     @extend_schema(summary="End an action", request=Slot, responses={204: None})
     def post(self, request: Request, action: str) -> Response:
         """Give a place back. One that was free already makes no difference."""
-        if action not in settings.ACTIONS:
-            raise NotFound
+        _require_known(action)
         actions.release_action(checked(Slot, request.data)["slot"])
         return Response(status=204)
+
+
+def _require_known(action: str) -> None:
+    if action not in settings.ACTIONS:
+        raise NotFound
 
 
 def _refusal_at(network: str) -> gates.Refusal | None:
