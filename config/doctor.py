@@ -10,7 +10,7 @@ from django.core import checks
 from django.db import OperationalError
 
 from accounts.models import OutboxMail, User
-from config.health import cache_answers, database_answers, is_migrated
+from config.health import cache_answers, counters_answer, database_answers, is_migrated
 
 CONNECT_SECONDS = 5
 
@@ -54,10 +54,16 @@ def _where() -> str:
 
 
 def _cache() -> Iterator[Finding]:
-    if not cache_answers():
+    if not counters_answer():
         yield Finding(
             "error",
-            "CACHE_URL: the cache does not answer.",
+            "The counters of the limits cannot be written.",
+            "Look at the rights and the free space of DATA_DIR, or at the database.",
+        )
+    elif not cache_answers():
+        yield Finding(
+            "warning",
+            "CACHE_URL: the cache does not answer. Sign-in, limits and bans work without it.",
             "Start Redis, or remove CACHE_URL to keep the cache in the database.",
         )
 
