@@ -3,14 +3,14 @@
 from typing import Any
 
 from django.conf import settings
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import gates
 from accounts.errors import NotFound, Refused
-from api.serializers import Problem, StandingRecord, StartedRecord
+from api.serializers import StandingRecord, StartedRecord
 from api.views.base import ApiView, checked
 from api.views.moderation import APP, Whom, named
 from moderation.services import actions
@@ -35,22 +35,18 @@ class Slot(serializers.Serializer[Any]):
     slot = serializers.CharField(max_length=300, help_text="As `start` answered it.")
 
 
-REFUSALS = {
-    403: OpenApiResponse(Problem, "`banned` with `until`, or the account is shut."),
-    429: OpenApiResponse(Problem, "Once too often; `Retry-After`, and `until` when it banned."),
-}
-
-
 class ActionView(ApiView):
     """One action of an app."""
 
     needs = {"POST": APP}
 
-    @extend_schema(
-        summary="Count an action", request=Deed, responses={200: StandingRecord, **REFUSALS}
-    )
+    @extend_schema(summary="Count an action", request=Deed, responses={200: StandingRecord})
     def post(self, request: Request, action: str) -> Response:
-        """Ask before the app does it: 200 with what is left, or 429 with the violation scored."""
+        """Ask before the app does it: 200 with what is left, or 429 with the violation scored.
+
+        403 with the code `banned` and `until` for whoever may do nothing now; 429 has `until` too
+        when this very violation brought a ban.
+        """
         doer = self._doer(request, action)
         return Response(actions.count_action(action, doer)._asdict())
 
@@ -74,9 +70,7 @@ class ActionView(ApiView):
 class ActionStartView(ActionView):
     """The beginning of an action that takes a while."""
 
-    @extend_schema(
-        summary="Begin an action", request=Deed, responses={200: StartedRecord, **REFUSALS}
-    )
+    @extend_schema(summary="Begin an action", request=Deed, responses={200: StartedRecord})
     def post(self, request: Request, action: str) -> Response:
         """Count it, and take one of the person's places for actions at the same time.
 
