@@ -3,14 +3,19 @@
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core import checks
-from django.db import OperationalError
+from django.db import DatabaseError, OperationalError
+from django.utils.timesince import timesince
 
 from accounts.models import OutboxMail, User
 from config.health import cache_answers, counters_answer, database_answers, is_migrated
+from moderation.proxychain import Sighting, chain
+from moderation.proxytexts import told
+from moderation.services.proxies import proxy_problems, sightings, trust
 
 CONNECT_SECONDS = 5
 
@@ -126,6 +131,29 @@ def _network() -> Iterator[Finding]:
         )
 
 
+def _proxies() -> Iterator[Finding]:
+    """By the requests that the running server has noted in the last hours."""
+    try:
+        found, seen = proxy_problems(), sightings()
+    except DatabaseError:
+        return  # the database examination has said so
+    for warned in found:
+        text = told(warned)
+        yield Finding("warning", f"{text.title}{_ago(warned.at)}", text.advice)
+    for one in seen:
+        if one.is_forwarded:
+            yield Finding("note", f"A request came this way{_ago(one.at)}: {_way(one)}")
+
+
+def _ago(at: datetime | None) -> str:
+    return f" ({timesince(at, depth=1)} ago)" if at else ""
+
+
+def _way(seen: Sighting) -> str:
+    hops = (f"{hop.text} ({hop.standing})" for hop in chain(seen, trust()))
+    return f"{' <- '.join(hops)}, by {seen.scheme}"
+
+
 def _people() -> Iterator[Finding]:
     try:
         if User.objects.filter(is_claimed=False).exists():
@@ -168,6 +196,7 @@ EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _cache,
     _mail,
     _network,
+    _proxies,
     _people,
     _checks,
 )
