@@ -43,6 +43,7 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000  # bulk actions on a long user list
 INSTALLED_APPS = [
     "django.contrib.auth",  # first: accounts takes one of its signals away
     "config",
+    "sso",
     "api",
     "magiclinks",
     "moderation",

@@ -1,0 +1,61 @@
+"""What a proxy is told: status and headers, for the short way and for Django alike. Pure."""
+
+import re
+from typing import NamedTuple
+
+from accounts.roles import Role
+from sso.passes import Outcome, Pass, Refusal
+from sso.rules import Demand
+from sso.targets import Target
+
+Headers = list[tuple[str, str]]
+IDENTITY = ("Remote-User", "Remote-Email", "Remote-Name", "Remote-Groups", "Remote-Id")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]+")
+
+
+class Verdict(NamedTuple):
+    """status: 204, 401 or 403. code: why not, "" for 204. bearer: whose headers a 204 carries."""
+
+    status: int
+    code: str
+    demand: Demand
+    bearer: Pass | None = None
+
+
+def verdict(
+    demand: Demand, outcome: Outcome, target: Target, *, is_here: bool, needs_proof: bool
+) -> Verdict:
+    """May the bearer of this credential do that?
+
+    is_here: the client's address lies in the credential's networks. needs_proof: an address that
+    is not proved passes nowhere.
+    """
+    if isinstance(outcome, Pass) and not is_here:
+        outcome = Refusal(outcome.kind, "api_key_invalid")
+    if demand.floor is None:
+        return Verdict(204, "", demand, outcome if isinstance(outcome, Pass) else None)
+    if isinstance(outcome, Refusal):
+        return Verdict(403 if outcome.is_known else 401, outcome.code, demand)
+    if needs_proof and not outcome.is_verified:
+        return Verdict(403, "email_unverified", demand)
+    if demand.is_denied or outcome.role.rank < demand.floor.rank or outcome.role is Role.NONE:
+        return Verdict(403, "forbidden", demand)
+    if not (outcome.may_read if target.is_reading else outcome.may_write):
+        return Verdict(403, "scope_missing", demand)
+    return Verdict(204, "", demand, outcome)
+
+
+def identity_headers(bearer: Pass | None) -> Headers:
+    """Every identity header, empty where there is nothing to say, so that none is inherited.
+
+    Remote-User is the address: proved, unique, and not free to choose like a user name.
+    """
+    if bearer is None:
+        return [(name, "") for name in IDENTITY]
+    values = (bearer.email, bearer.email, bearer.name, str(bearer.role), str(bearer.user_id))
+    return [(name, _latin(value)) for name, value in zip(IDENTITY, values, strict=True)]
+
+
+def _latin(text: str) -> str:
+    """UTF-8 as WSGI carries it, without what would end a header."""
+    return _UNPRINTABLE.sub(" ", text).strip().encode().decode("latin-1")

@@ -1,0 +1,154 @@
+"""One check, from the WSGI environment of a proxy's request to its verdict: the short way.
+
+Used by the WSGI function before Django, and by Django's own view for what the short way leaves.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from ipaddress import ip_network
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+from django.conf import settings
+
+from accounts.client import is_in, parse_address, resolve
+from accounts.roles import Role
+from sso.answers import Headers, Verdict, identity_headers, verdict
+from sso.epoch import Epoch
+from sso.memo import Memo, ThreadMemos
+from sso.passes import AskDjango, Outcome, Pass, Refusal, by_key, by_session, by_token
+from sso.rules import Rule, demand
+from sso.services.rules import load_rules
+from sso.targets import Target, target_of
+
+NOBODY = Refusal("", "not_authenticated")
+FOREVER = float("inf")
+Environ = Mapping[str, Any]
+
+
+class Remembered(NamedTuple):
+    """What is kept of a credential: what it is worth, and the headers of its 204."""
+
+    outcome: Outcome
+    headers: Headers
+
+
+class Checked(NamedTuple):
+    """A verdict with all that went into it."""
+
+    verdict: Verdict
+    headers: Headers
+    outcome: Outcome
+    target: Target
+    ip: str
+
+
+class Checker:
+    """Answers checks for one process. epoch: see sso.epoch; it decides what may be remembered."""
+
+    def __init__(self, epoch: Callable[[], Epoch]) -> None:
+        self._epoch = epoch
+        self._memos: ThreadMemos[Remembered] = ThreadMemos()
+        self._rules: Memo[tuple[Rule, ...]] = Memo(most=1)
+
+    def check(self, environ: Environ) -> Checked:
+        """Raises AskDjango for credentials that only the long way can tell."""
+        epoch = self._epoch()
+        known = self._known(environ, epoch)
+        target = target_of(environ)
+        ip = resolve(
+            environ.get("REMOTE_ADDR", ""),
+            environ.get("HTTP_X_FORWARDED_FOR", ""),
+            settings.TRUSTED_PROXIES,
+            settings.TRUST_PROXY,
+        )
+        wanted = demand(self._loaded(epoch), target, ip, raised_role(environ))
+        found = verdict(
+            wanted,
+            known.outcome,
+            target,
+            is_here=_is_here(known.outcome, ip),
+            needs_proof=not settings.ALLOW_UNVERIFIED_EMAIL_LOGIN,
+        )
+        headers = known.headers if found.bearer is not None else identity_headers(None)
+        return Checked(found, headers, known.outcome, target, ip)
+
+    def _known(self, environ: Environ, epoch: Epoch) -> Remembered:
+        kind, credential = offered(environ)
+        if not kind:
+            return Remembered(NOBODY, [])
+        key = hashlib.sha256(f"{kind}:{credential}".encode()).digest()
+        for memo in (self._memos.good, self._memos.bad):
+            remembered = memo.get(key, epoch)
+            if remembered is not None:
+                return remembered
+        outcome = _ASK[kind](credential, datetime.now(UTC))
+        is_good = isinstance(outcome, Pass)
+        known = Remembered(outcome, identity_headers(outcome) if isinstance(outcome, Pass) else [])
+        memo = self._memos.good if is_good else self._memos.bad
+        memo.put(key, known, outcome.until if isinstance(outcome, Pass) else FOREVER)
+        return known
+
+    def _loaded(self, epoch: Epoch) -> tuple[Rule, ...]:
+        rules = self._rules.get(b"", epoch)
+        if rules is None:
+            rules = load_rules()
+            self._rules.put(b"", rules, FOREVER)
+        return rules
+
+
+_ASK: dict[str, Callable[[str, datetime], Outcome]] = {
+    "session": by_session,
+    "key": by_key,
+    "token": by_token,
+}
+
+
+def offered(environ: Environ) -> tuple[str, str]:
+    """(kind, credential) of the request; ("", "") for none. Raises AskDjango for several."""
+    found = []
+    if "HTTP_X_API_KEY" in environ:
+        found.append(("key", environ["HTTP_X_API_KEY"]))
+    if "HTTP_AUTHORIZATION" in environ:
+        scheme, _space, token = environ["HTTP_AUTHORIZATION"].partition(" ")
+        if scheme.lower() != "bearer" or settings.AUTH_BACKEND == "jwt":
+            raise AskDjango
+        found.append(("token", token))
+    cookie = session_cookie(environ.get("HTTP_COOKIE", ""))
+    if cookie:
+        found.append(("session", cookie))
+    if len(found) > 1 or (found and settings.REQUIRE_API_KEY_AND_TOKEN):
+        raise AskDjango
+    return found[0] if found else ("", "")
+
+
+def session_cookie(header: str) -> str:
+    """The value of our session cookie; the last one counts, as Django has it."""
+    name = f"{settings.SESSION_COOKIE_NAME}="
+    value = ""
+    if name not in header:
+        return value
+    for part in header.split(";"):
+        stripped = part.strip()
+        if stripped.startswith(name):
+            value = stripped[len(name) :].strip()
+    return value[1:-1] if value[:1] == value[-1:] == '"' and len(value) > 1 else value
+
+
+def raised_role(environ: Environ) -> Role | None:
+    """The role of ?role=…; a word that is no role asks for the highest, and so for no mistake."""
+    query = environ.get("QUERY_STRING", "")
+    if "role" not in query:
+        return None
+    words = [value for name, value in parse_qsl(query, keep_blank_values=True) if name == "role"]
+    known = [Role(word) if word in Role else Role.OWNER for word in words]
+    return max(known, key=lambda role: role.rank, default=None)
+
+
+def _is_here(outcome: Outcome, ip: str) -> bool:
+    if not isinstance(outcome, Pass) or not outcome.networks:
+        return True
+    address = parse_address(ip)
+    networks = [ip_network(text) for text in outcome.networks]
+    return address is not None and is_in(address, networks)

@@ -1,0 +1,52 @@
+"""What a process remembers of credentials: bounded, for seconds, and not past any change."""
+
+import threading
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+LIFE_SECONDS = 5.0
+MOST = 10_000
+Value = TypeVar("Value")
+Clock = Callable[[], float]
+
+
+@dataclass(slots=True)
+class Memo(Generic[Value]):
+    """Values by key. Everything is forgotten when the epoch differs, and when it is full."""
+
+    epoch: Hashable = None
+    most: int = MOST
+    life: float = LIFE_SECONDS
+    clock: Clock = time.time
+    _values: dict[bytes, tuple[float, Value]] = field(default_factory=dict, repr=False)
+
+    def get(self, key: bytes, epoch: Hashable) -> Value | None:
+        """What was put under `key` in this epoch, while it lives."""
+        if epoch != self.epoch:
+            self._values.clear()
+            self.epoch = epoch
+            return None
+        found = self._values.get(key)
+        return found[1] if found is not None and found[0] > self.clock() else None
+
+    def put(self, key: bytes, value: Value, until: float) -> None:
+        """Remember until `until` (seconds since 1970) at the latest."""
+        if len(self._values) >= self.most:
+            self._values.clear()
+        self._values[key] = (min(until, self.clock() + self.life), value)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+class ThreadMemos(threading.local, Generic[Value]):
+    """The tables of one thread: each has a connection, and so an epoch, of its own.
+
+    good and bad apart, so that a flood of wrong credentials pushes no right one out.
+    """
+
+    def __init__(self) -> None:
+        self.good: Memo[Value] = Memo()
+        self.bad: Memo[Value] = Memo()

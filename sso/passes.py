@@ -1,0 +1,215 @@
+"""From one credential to a Pass, or to the reason why there is none; the same as the one gate.
+
+This is the gate of accounts.gates written out for one row, for the sake of its speed. A test asks
+both about every credential in every state and finds no difference.
+"""
+
+import hmac
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+
+from accounts.models import User
+from accounts.roles import Role
+from accounts.services.sessions import BACKEND
+from accounts.sessions import PURPOSE as SESSION
+from accounts.sessions import SIGNED_IN_AT, TOUCH_EVERY, SessionStore
+from accounts.tokens import digest
+from api import keyformat
+from api.access import Scope, scopes_of
+from api.errors import AccessTokenExpired, AccessTokenInvalid
+from api.services.families import access_backend
+from api.services.keychecks import NOBODYS
+from api.services.keychecks import PURPOSE as KEY
+from api.tokens import AccessToken
+from sso.queries import Found, find, moment, seconds, texts
+
+
+class Pass(NamedTuple):
+    """A person who may act. until: seconds since 1970, after which nothing of this holds.
+
+    networks: whence the credential works, () is everywhere. may_read, may_write: by its scopes.
+    """
+
+    kind: str
+    user_id: UUID
+    email: str
+    name: str
+    role: Role
+    is_verified: bool
+    until: float
+    networks: tuple[str, ...] = ()
+    may_read: bool = True
+    may_write: bool = True
+
+
+class Refusal(NamedTuple):
+    """Why not. is_known: the credential is right, but its person may not act now."""
+
+    kind: str
+    code: str
+    is_known: bool = False
+    user_id: UUID | None = None
+
+
+Outcome = Pass | Refusal
+
+
+class AskDjango(Exception):
+    """The short way does not know: something has to be written, or is not of ours."""
+
+
+def by_session(cookie: str, now: datetime) -> Outcome:
+    """What a session cookie is worth. Raises AskDjango when its activity is to be written."""
+    nobody = Refusal("session", "not_authenticated")
+    found = find("session", digest(SESSION, cookie), now)
+    if found is None:
+        return nobody
+    end = seconds(found.own["expire_date"])
+    data = _session_data(found.own["session_data"])
+    if end is None or end <= now.timestamp() or not _is_signed_in(data, found):
+        return nobody
+    absolute_end = _absolute_end(data)
+    if absolute_end is not None and absolute_end < now.timestamp():
+        return nobody
+    if _closed(found, None, is_key=False) is not None:
+        return nobody
+    touch_at = (seconds(found.own["last_seen_at"]) or 0) + TOUCH_EVERY.total_seconds()
+    if now.timestamp() > touch_at:
+        raise AskDjango
+    return _pass("session", found, min(end, touch_at, absolute_end or end))
+
+
+def by_key(text: str, now: datetime) -> Outcome:
+    """What an API key is worth; its networks are looked at for each request."""
+    invalid = Refusal("key", "api_key_invalid")
+    parts = keyformat.parse(text)
+    if parts is None:
+        return invalid
+    found = find("key", parts.id, now)
+    kept = found.own["digest"] if found else NOBODYS
+    is_right = hmac.compare_digest(kept, digest(KEY, parts.proof))
+    if found is None or not is_right:
+        return invalid
+    end = seconds(found.own["expires_at"]) or float("inf")
+    if found.own["revoked_at"] is not None or end <= now.timestamp():
+        return invalid
+    closed = _closed(found, moment(found.own["created_at"]), is_key=True)
+    if closed is not None:
+        return invalid if closed == "token_invalid" else _known("key", closed, found)
+    scopes = frozenset(texts(found.own["scopes"])) & scopes_of(Role(found.person["role"]))
+    return _pass(
+        "key",
+        found,
+        end,
+        networks=texts(found.own["networks"]),
+        may_read=Scope.READ in scopes,
+        may_write=Scope.WRITE in scopes,
+    )
+
+
+def by_token(text: str, now: datetime) -> Outcome:
+    """What an access token of ours is worth."""
+    try:
+        token = AccessToken.read(access_backend, text, now)
+        family_id, user_id = token.identifier("sid"), token.identifier("sub")
+    except AccessTokenExpired:
+        return Refusal("token", "token_expired")
+    except AccessTokenInvalid:
+        return Refusal("token", "token_invalid")
+    invalid = Refusal("token", "token_invalid")
+    found = find("token", _stored_id(family_id), now)
+    if found is None or found.own["ended_at"] is not None or _id(found.own["user_id"]) != user_id:
+        return invalid
+    end = min(seconds(found.own["expires_at"]) or 0, token.payload["exp"])
+    if end <= now.timestamp():
+        return invalid
+    closed = _closed(found, moment(found.own["created_at"]), is_key=False)
+    if closed is not None:
+        return invalid if closed == "token_invalid" else _known("token", closed, found)
+    if found.own["session_id"] is not None:
+        session_end = seconds(found.session_end)
+        if session_end is None or session_end <= now.timestamp():
+            return invalid
+        end = min(end, session_end)
+    return _pass("token", found, end)
+
+
+def _closed(found: Found, credential_at: datetime | None, *, is_key: bool) -> str | None:
+    """The code of gates.refusal() for this row, in its order."""
+    person = found.person
+    if not person["is_active"]:
+        return "account_disabled"
+    if not person["is_claimed"]:
+        return "setup_pending"
+    mark = person["keys_not_before" if is_key else "not_before"]
+    if credential_at is not None and credential_at < moment(mark):
+        return "token_invalid"
+    return "banned" if found.is_banned else None
+
+
+def _pass(kind: str, found: Found, until: float, **scope: Any) -> Pass:
+    person = found.person
+    return Pass(
+        kind=kind,
+        user_id=_id(person["id"]),
+        email=person["email"],
+        name=person["name"],
+        role=Role(person["role"]),
+        is_verified=person["email_verified_at"] is not None,
+        until=until,
+        **scope,
+    )
+
+
+def _known(kind: str, code: str, found: Found) -> Refusal:
+    return Refusal(kind, code, is_known=True, user_id=_id(found.person["id"]))
+
+
+class _State(NamedTuple):
+    """What the hash of a session is made of; see User."""
+
+    password: str
+    not_before: datetime
+
+
+def _is_signed_in(data: dict[str, Any], found: Found) -> bool:
+    """As django.contrib.auth.get_user() has it."""
+    if data.get(SESSION_KEY) != str(_id(found.own["user_id"])):
+        return False
+    if data.get(BACKEND_SESSION_KEY) != BACKEND:
+        return False
+    state = _State(found.person["password"], moment(found.person["not_before"]))
+    own = User._get_session_auth_hash(state)  # type: ignore[arg-type]  # reads these two alone
+    return hmac.compare_digest(data.get(HASH_SESSION_KEY, ""), own)
+
+
+def _absolute_end(data: dict[str, Any]) -> float | None:
+    signed_in_at = data.get(SIGNED_IN_AT)
+    if signed_in_at is None:
+        return None
+    end: datetime = datetime.fromisoformat(signed_in_at) + settings.SESSION_ABSOLUTE_TIMEOUT
+    return end.timestamp()
+
+
+@lru_cache(maxsize=4096)
+def _decoded(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = SessionStore().decode(text)
+    return found
+
+
+def _session_data(text: str) -> dict[str, Any]:
+    """The content of a session; nothing when its signature is not ours."""
+    return _decoded(text)
+
+
+def _id(value: Any) -> UUID:
+    return value if isinstance(value, UUID) else UUID(value)
+
+
+def _stored_id(value: UUID) -> Any:
+    return value.hex if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3") else value
