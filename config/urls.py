@@ -32,5 +32,6 @@ urlpatterns = [
     path("account/keys", include("api.views.page_urls")),
     path("", include("magiclinks.urls")),
     path("", include("moderation.urls")),
+    path("", include("sso.urls")),
     path("", include("accounts.urls")),
 ]

@@ -26,6 +26,7 @@ from api.services import apikeys, families, signing
 from config import cache
 from magiclinks import services as links
 from moderation.services.violations import purge_moderation
+from sso.services import denials
 
 logger = logging.getLogger("gatehouse.worker")
 POLL_SECONDS = 2.0
@@ -40,7 +41,7 @@ REQUEST_JOBS: dict[AddressRequest.Kind, Job] = {
     AddressRequest.Kind.SIGN_UP: signup.handle_sign_up_requests,
     AddressRequest.Kind.RESET_PASSWORD: passwords.handle_reset_requests,
 }
-JOBS: tuple[Job, ...] = (*REQUEST_JOBS.values(), outbox.deliver_due)
+JOBS: tuple[Job, ...] = (*REQUEST_JOBS.values(), outbox.deliver_due, denials.write_denials)
 
 
 def run_jobs_once(jobs: Collection[Job] = JOBS) -> int:
@@ -68,6 +69,7 @@ def purge() -> None:
     apikeys.purge_keys(before)
     outbox.purge_mails(before)
     purge_moderation(timezone.now())
+    denials.purge_denials(timezone.now())
     families.purge_families(before)
     signing.purge_keys(before)
     signing.rotate_when_due()

@@ -6,9 +6,14 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-application = get_wsgi_application()
+django = get_wsgi_application()
 
-from config.worker import start_worker  # noqa: E402  # needs the apps to be loaded
+# These need the apps to be loaded.
+from config.worker import start_worker  # noqa: E402
+from sso.checking import CHECKER  # noqa: E402
+from sso.fast import FastPath  # noqa: E402
+
+application = FastPath(django, CHECKER)
 
 if settings.RUN_WORKER:
     start_worker()

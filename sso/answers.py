@@ -30,7 +30,7 @@ def verdict(
     is_here: the client's address lies in the credential's networks. needs_proof: an address that
     is not proved passes nowhere.
     """
-    if isinstance(outcome, Pass) and not is_here:
+    if not is_here:
         outcome = Refusal(outcome.kind, "api_key_invalid")
     if demand.floor is None:
         return Verdict(204, "", demand, outcome if isinstance(outcome, Pass) else None)

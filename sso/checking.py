@@ -15,7 +15,7 @@ from django.conf import settings
 from accounts.client import is_in, parse_address, resolve
 from accounts.roles import Role
 from sso.answers import Headers, Verdict, identity_headers, verdict
-from sso.epoch import Epoch
+from sso.epoch import Epoch, current_epoch
 from sso.memo import Memo, ThreadMemos
 from sso.passes import AskDjango, Outcome, Pass, Refusal, by_key, by_session, by_token
 from sso.rules import Rule, demand
@@ -53,9 +53,15 @@ class Checker:
         self._rules: Memo[tuple[Rule, ...]] = Memo(most=1)
 
     def check(self, environ: Environ) -> Checked:
-        """Raises AskDjango for credentials that only the long way can tell."""
+        """The short way. Raises AskDjango for credentials that only the long way can tell."""
         epoch = self._epoch()
-        known = self._known(environ, epoch)
+        return self._judge(environ, epoch, self._known(environ, epoch))
+
+    def judge(self, environ: Environ, outcome: Outcome) -> Checked:
+        """The verdict on a credential that the long way has looked at."""
+        return self._judge(environ, self._epoch(), _remembered(outcome))
+
+    def _judge(self, environ: Environ, epoch: Epoch, known: Remembered) -> Checked:
         target = target_of(environ)
         ip = resolve(
             environ.get("REMOTE_ADDR", ""),
@@ -84,10 +90,11 @@ class Checker:
             if remembered is not None:
                 return remembered
         outcome = _ASK[kind](credential, datetime.now(UTC))
-        is_good = isinstance(outcome, Pass)
-        known = Remembered(outcome, identity_headers(outcome) if isinstance(outcome, Pass) else [])
-        memo = self._memos.good if is_good else self._memos.bad
-        memo.put(key, known, outcome.until if isinstance(outcome, Pass) else FOREVER)
+        known = _remembered(outcome)
+        if isinstance(outcome, Pass):
+            self._memos.good.put(key, known, outcome.until)
+        else:
+            self._memos.bad.put(key, known, FOREVER)
         return known
 
     def _loaded(self, epoch: Epoch) -> tuple[Rule, ...]:
@@ -98,6 +105,11 @@ class Checker:
         return rules
 
 
+def _remembered(outcome: Outcome) -> Remembered:
+    return Remembered(outcome, identity_headers(outcome) if isinstance(outcome, Pass) else [])
+
+
+_ROLES = {role.value: role for role in Role}
 _ASK: dict[str, Callable[[str, datetime], Outcome]] = {
     "session": by_session,
     "key": by_key,
@@ -142,13 +154,17 @@ def raised_role(environ: Environ) -> Role | None:
     if "role" not in query:
         return None
     words = [value for name, value in parse_qsl(query, keep_blank_values=True) if name == "role"]
-    known = [Role(word) if word in Role else Role.OWNER for word in words]
+    known = [_ROLES.get(word, Role.OWNER) for word in words]
     return max(known, key=lambda role: role.rank, default=None)
 
 
 def _is_here(outcome: Outcome, ip: str) -> bool:
-    if not isinstance(outcome, Pass) or not outcome.networks:
+    if not outcome.networks:
         return True
     address = parse_address(ip)
     networks = [ip_network(text) for text in outcome.networks]
     return address is not None and is_in(address, networks)
+
+
+# One for each process.
+CHECKER = Checker(current_epoch)

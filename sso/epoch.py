@@ -12,7 +12,7 @@ from django.db import connection
 Epoch = tuple[Any, int, int]
 
 
-def sqlite_epoch() -> Epoch:
+def current_epoch() -> Epoch:
     """Something that differs after every change of the database.
 
     The connection itself is part of it: another one counts from elsewhere.

@@ -54,6 +54,7 @@ class Refusal(NamedTuple):
     code: str
     is_known: bool = False
     user_id: UUID | None = None
+    networks: tuple[str, ...] = ()
 
 
 Outcome = Pass | Refusal
@@ -100,7 +101,9 @@ def by_key(text: str, now: datetime) -> Outcome:
         return invalid
     closed = _closed(found, moment(found.own["created_at"]), is_key=True)
     if closed is not None:
-        return invalid if closed == "token_invalid" else _known("key", closed, found)
+        if closed == "token_invalid":
+            return invalid
+        return _known("key", closed, found)._replace(networks=texts(found.own["networks"]))
     scopes = frozenset(texts(found.own["scopes"])) & scopes_of(Role(found.person["role"]))
     return _pass(
         "key",

@@ -1,0 +1,55 @@
+"""What the credentials of a request are worth, by the same code as the API's: the reference.
+
+It knows what the short way does not (several credentials at once, tokens of other issuers) and
+writes what is to be written: a session's activity, a key's use.
+"""
+
+from django.http import HttpRequest
+
+from accounts.errors import RateLimited, Refused
+from accounts.roles import Role
+from api.access import Access, Scope
+from api.credentials import identify
+from api.errors import (
+    AccessTokenExpired,
+    AccessTokenInvalid,
+    ApiKeyInvalid,
+    NotAuthenticated,
+)
+from sso.passes import Outcome, Pass, Refusal
+
+# Nothing of it is remembered, so that it need not know its own end.
+AT_ONCE = 0.0
+
+
+def outcome_of(request: HttpRequest) -> Outcome:
+    """A Pass, or why there is none. Wrong keys are counted, as they are by the API."""
+    try:
+        return _pass(identify(request))
+    except Refused as error:
+        return Refusal("", error.code, is_known=True)
+    except (AccessTokenExpired, AccessTokenInvalid, ApiKeyInvalid, NotAuthenticated) as error:
+        return Refusal("", error.code)
+    except RateLimited:
+        return Refusal("", ApiKeyInvalid.code)
+
+
+def _pass(access: Access) -> Pass:
+    user = access.user
+    return Pass(
+        kind=_kind(access),
+        user_id=user.pk,
+        email=user.email,
+        name=user.name,
+        role=Role(user.role),
+        is_verified=user.is_verified,
+        until=AT_ONCE,
+        may_read=Scope.READ in access.scopes,
+        may_write=Scope.WRITE in access.scopes,
+    )
+
+
+def _kind(access: Access) -> str:
+    if access.key is not None:
+        return "key"
+    return "token" if access.has_token else "session"

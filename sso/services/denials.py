@@ -1,0 +1,105 @@
+"""Refusals under short references, so that an operator can look up why somebody was refused.
+
+They are gathered in the process and written by its worker: a flood of refused requests writes a
+bounded number of rows, and no check waits for the disk. A crash loses the last two seconds.
+"""
+
+import secrets
+import threading
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from sso.checking import Checked
+from sso.models import Denial
+
+ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+LENGTH = 8
+# One reference for the same refusal in so long.
+SAME_FOR = timedelta(minutes=1)
+MOST_WAITING = 5_000
+KEEP = timedelta(days=7)
+MOST_KEPT = 100_000
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Refusals that are not written yet, and the references of the last minute."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    new: dict[str, Denial] = field(default_factory=dict)
+    again: dict[str, int] = field(default_factory=dict)
+    known: dict[tuple[Any, ...], tuple[datetime, str]] = field(default_factory=dict)
+
+
+_waiting = _Waiting()
+
+
+def note_denial(checked: Checked) -> str:
+    """The reference of this refusal; "" when more are waiting than are kept."""
+    now = timezone.now()
+    verdict, target = checked.verdict, checked.target
+    user_id = checked.outcome.user_id
+    place = (verdict.code, verdict.demand.rule_id, user_id, checked.ip, target.host, target.path,
+             target.method)  # fmt: skip
+    with _waiting.lock:
+        found = _waiting.known.get(place)
+        if found is not None and now - found[0] < SAME_FOR:
+            _waiting.again[found[1]] = _waiting.again.get(found[1], 0) + 1
+            return found[1]
+        if len(_waiting.new) >= MOST_WAITING:
+            return ""
+        if len(_waiting.known) >= MOST_WAITING:
+            _waiting.known.clear()
+        row = _row(checked, now)
+        _waiting.known[place] = (now, row.reference)
+        _waiting.new[row.reference] = row
+    return row.reference
+
+
+def write_denials() -> int:
+    """Worker job: write what waits; returns how many rows."""
+    with _waiting.lock:
+        new, _waiting.new = _waiting.new, {}
+        again, _waiting.again = _waiting.again, {}
+    if not new and not again:
+        return 0
+    for reference in list(again):
+        if reference in new:
+            new[reference].count += again.pop(reference)
+    with transaction.atomic():
+        Denial.objects.bulk_create(new.values(), batch_size=500, ignore_conflicts=True)
+        for reference, count in again.items():
+            Denial.objects.filter(pk=reference).update(count=F("count") + count)
+    return len(new) + len(again)
+
+
+def purge_denials(now: datetime) -> int:
+    """Delete what is older than a week, and the oldest of more than MOST_KEPT."""
+    gone = Denial.objects.filter(at__lt=now - KEEP).delete()[0]
+    oldest = Denial.objects.order_by("-at").values_list("at", flat=True)[MOST_KEPT:][:1]
+    for at in oldest:
+        gone += Denial.objects.filter(at__lte=at).delete()[0]
+    return gone
+
+
+def _row(checked: Checked, now: datetime) -> Denial:
+    verdict, outcome, target = checked.verdict, checked.outcome, checked.target
+    return Denial(
+        reference="".join(secrets.choice(ALPHABET) for _place in range(LENGTH)),
+        at=now,
+        status=verdict.status,
+        code=verdict.code,
+        why=verdict.demand.why[:200],
+        rule_id=verdict.demand.rule_id or None,
+        user_id=outcome.user_id,
+        credential=outcome.kind,
+        host=target.host[:253],
+        path=target.path[:500],
+        method=target.method,
+        ip=checked.ip,
+    )

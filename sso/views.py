@@ -1,0 +1,91 @@
+"""/auth/check and /auth/forward: what a proxy asks about each request that it holds."""
+
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from accounts.problems import prefers_json, problem_document
+from sso.checking import CHECKER, Checked
+from sso.longway import outcome_of
+from sso.services.denials import note_denial
+from sso.targets import Target
+
+
+@require_safe
+def check(request: HttpRequest) -> HttpResponse:
+    """204, 401 or 403 (nginx: auth_request)."""
+    checked = _checked(request)
+    if checked.verdict.status == 204:
+        return _passed(checked)
+    return _refused(checked, note_denial(checked))
+
+
+@require_safe
+def forward(request: HttpRequest) -> HttpResponse:
+    """204, 403; a browser without a credential goes to the sign-in page (Caddy, Traefik)."""
+    checked = _checked(request)
+    verdict = checked.verdict
+    if verdict.status == 204:
+        return _passed(checked)
+    reference = note_denial(checked)
+    if verdict.status == 401 and is_navigation(request, checked.target):
+        back = checked.target.url if _is_ours(checked.target) else ""
+        query = f"?{urlencode({'next': back})}" if back else ""
+        response = HttpResponse(status=302)
+        response["Location"] = f"{settings.PUBLIC_URL}{reverse('account_login')}{query}"
+        response["Cache-Control"] = "no-store"
+        return response
+    if verdict.status == 403 and not prefers_json(request):
+        context = {"code": verdict.code, "reference": reference}
+        page = render(request, "sso/refused.html", context, status=403)
+        page["Cache-Control"] = "no-store"
+        return page
+    return _refused(checked, reference)
+
+
+def is_navigation(request: HttpRequest, target: Target) -> bool:
+    """Does a person wait in front of a browser, rather than a program or a part of a page?"""
+    mode = request.headers.get("Sec-Fetch-Mode")
+    if mode is not None:
+        return mode == "navigate" and target.is_reading
+    return target.is_reading and "text/html" in request.headers.get("Accept", "")
+
+
+def _checked(request: HttpRequest) -> Checked:
+    return CHECKER.judge(request.META, outcome_of(request))
+
+
+def _passed(checked: Checked) -> HttpResponse:
+    response = HttpResponse(status=204)
+    response["Cache-Control"] = "no-store"
+    for name, value in checked.headers:
+        response[name] = value
+    return response
+
+
+def _refused(checked: Checked, reference: str) -> HttpResponse:
+    verdict = checked.verdict
+    response: HttpResponse = problem_document(
+        verdict.status,
+        verdict.code,
+        title=_("Not allowed") if verdict.status == 403 else _("Not signed in"),
+        detail=_("Ask an operator, and name the reference %(reference)s.")
+        % {"reference": reference},
+        reference=reference,
+    )
+    response["Cache-Control"] = "no-store"
+    response["X-Gatehouse-Reference"] = reference
+    if verdict.status == 401:
+        response["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _is_ours(target: Target) -> bool:
+    """May the sign-in page lead back there? Only to the own host (A143)."""
+    return url_has_allowed_host_and_scheme(target.url, allowed_hosts={settings.PUBLIC_HOST})

@@ -1,0 +1,206 @@
+"""One gate for both ways: whatever the state, the short way answers as the long one does."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.test import Client, RequestFactory
+from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from accounts.context import Caller, calling
+from accounts.models import BrowserSession, User
+from accounts.roles import Role
+from accounts.sessions import SIGNED_IN_AT, SessionStore
+from api.models import ApiKey, TokenFamily
+from api.services import families
+from moderation.models import Ban
+from sso.checking import Checked, Checker
+from sso.epoch import current_epoch
+from sso.longway import outcome_of
+from sso.models import AccessRule
+from sso.passes import AskDjango
+from tests.api.keys import made
+
+pytestmark = pytest.mark.django_db
+NOW = timezone.now
+HOST = "app.example.com"
+Environ = dict[str, Any]
+
+DAYS = st.sampled_from([None, timedelta(days=-1), timedelta(seconds=-1), timedelta(days=1)])
+PEOPLE = st.fixed_dictionaries({
+    "role": st.sampled_from(list(Role)),
+    "is_active": st.sampled_from([True, True, True, False]),
+    "is_claimed": st.sampled_from([True, True, True, False]),
+    "verified": st.booleans(),
+    "not_before": DAYS,
+    "keys_not_before": DAYS,
+    "ban": st.sampled_from(["", "", "", "now", "over", "lifted", "endless"]),
+    "new_password": st.sampled_from([False, False, True]),
+})  # fmt: skip
+CREDENTIALS = st.fixed_dictionaries({
+    "kind": st.sampled_from(["key", "token", "session", "none"]),
+    "expires": DAYS,
+    "is_ended": st.sampled_from([False, False, True]),
+    "is_spoilt": st.sampled_from([False, False, False, True]),
+    "scopes": st.lists(st.sampled_from(["read", "write", "users", "service"]), unique=True),
+    "networks": st.sampled_from([[], [], ["127.0.0.0/8"], ["203.0.113.0/24"]]),
+    "of_session": st.sampled_from(["no", "no", "live", "over"]),
+    "signed_in": st.sampled_from([timedelta(0), timedelta(days=-400)]),
+})  # fmt: skip
+REQUESTS = st.fixed_dictionaries({
+    "method": st.sampled_from(["GET", "HEAD", "POST", "DELETE", ""]),
+    "url": st.sampled_from(["/", "/open/x", "/shut", "/admin/a", "/a%2e%2e/b", "", "/openly"]),
+    "query": st.sampled_from(["", "role=admin", "role=viewer", "role=root", "role="]),
+})  # fmt: skip
+
+
+@pytest.fixture
+def rules(db: None) -> None:
+    rows = [("open", "public", "viewer", "/open"), ("shut", "deny", "viewer", "/shut"),
+            ("admins", "role", "admin", "/admin")]  # fmt: skip
+    for position, (name, effect, role, path) in enumerate(rows):
+        AccessRule.objects.create(
+            position=position,
+            name=name,
+            effect=effect,
+            role=role,
+            path=path,
+            host="app.example.com",
+        )
+
+
+@settings(
+    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(person=PEOPLE, credential=CREDENTIALS, asked=REQUESTS)
+def test_both_ways_give_the_same_answer(
+    rules: None, make_user: Callable[..., User], person: Any, credential: Any, asked: Any
+) -> None:
+    with transaction.atomic():
+        user = make_user("viewer", "p@example.com")
+        environ = _environ(asked) | _offer(user, credential)
+        _change(user, person)
+        checker = Checker(current_epoch)
+        short, again, long = _short(checker, environ), _short(checker, environ), _long(environ)
+        transaction.set_rollback(True)
+
+    assert short is None or _said(short) == _said(long)
+    assert again is None or _said(again) == _said(long)
+    assert short is not None or credential["kind"] == "session"
+
+
+def _short(checker: Checker, environ: Environ) -> Checked | None:
+    try:
+        return checker.check(environ)
+    except AskDjango:
+        return None
+
+
+def _long(environ: Environ) -> Checked:
+    request = RequestFactory().get("/auth/check")
+    request.META.update(environ)
+    if "HTTP_COOKIE" in environ:
+        name, _equals, value = environ["HTTP_COOKIE"].partition("=")
+        request.COOKIES[name] = value
+    with calling(Caller(ip=environ["REMOTE_ADDR"], channel="web")):
+        return Checker(current_epoch).judge(environ, outcome_of(request))
+
+
+def _said(checked: Checked) -> Any:
+    """Everything that anybody outside can see."""
+    code = checked.verdict.code
+    return checked.verdict.status, code, checked.verdict.demand, checked.headers
+
+
+def _environ(asked: Any) -> Environ:
+    return {
+        "REMOTE_ADDR": "127.0.0.1",
+        "QUERY_STRING": asked["query"],
+        "HTTP_X_ORIGINAL_URL": f"https://{HOST}{asked['url']}",
+        "HTTP_X_ORIGINAL_METHOD": asked["method"],
+    }
+
+
+def _offer(user: User, credential: Any) -> Environ:
+    match credential["kind"]:
+        case "key":
+            return {"HTTP_X_API_KEY": _spoilt(_key(user, credential), credential)}
+        case "token":
+            return {"HTTP_AUTHORIZATION": f"Bearer {_spoilt(_token(user, credential), credential)}"}
+        case "session":
+            cookie = _spoilt(_session(user, credential), credential)
+            return {"HTTP_COOKIE": f"gatehouse_session={cookie}"}
+    return {}
+
+
+def _spoilt(text: str, credential: Any) -> str:
+    return text[:-1] + ("A" if text[-1] != "A" else "B") if credential["is_spoilt"] else text
+
+
+def _end(credential: Any) -> Any:
+    return NOW() + (credential["expires"] or timedelta(days=1))
+
+
+def _key(user: User, credential: Any) -> str:
+    issued = made(user)
+    ApiKey.objects.update(
+        scopes=credential["scopes"],
+        networks=credential["networks"],
+        expires_at=None if credential["expires"] is None else _end(credential),
+        revoked_at=NOW() if credential["is_ended"] else None,
+    )
+    return issued.text
+
+
+def _token(user: User, credential: Any) -> str:
+    pair = families.start_by_password(user, NOW())
+    session_id = None
+    if credential["of_session"] != "no":
+        _session(user, {**credential, "expires": None, "is_ended": False})
+        row = BrowserSession.objects.get()
+        if credential["of_session"] == "over":
+            BrowserSession.objects.update(expire_date=NOW() - timedelta(seconds=1))
+        session_id = row.public_id
+    TokenFamily.objects.update(
+        expires_at=_end(credential),
+        ended_at=NOW() if credential["is_ended"] else None,
+        session_id=session_id,
+    )
+    return pair.access
+
+
+def _session(user: User, credential: Any) -> str:
+    client = Client()
+    client.force_login(user)
+    key = client.session.session_key
+    assert key is not None
+    store = SessionStore(key)
+    store[SIGNED_IN_AT] = (NOW() + credential["signed_in"]).isoformat()
+    store.save()
+    BrowserSession.objects.update(expire_date=_end(credential))
+    if credential["is_ended"]:
+        BrowserSession.objects.all().delete()
+    return key
+
+
+def _change(user: User, person: Any) -> None:
+    changed = {name: person[name] for name in ("role", "is_active", "is_claimed")}
+    changed["email_verified_at"] = NOW() if person["verified"] else None
+    for name in ("not_before", "keys_not_before"):
+        if person[name] is not None:
+            changed[name] = NOW() + person[name]
+    if person["new_password"]:
+        user.set_password("another horse battery staple")
+        changed["password"] = user.password
+    User.objects.filter(pk=user.pk).update(**changed)
+    if person["ban"]:
+        until = {"endless": None, "over": NOW() - timedelta(seconds=1)}
+        Ban.objects.create(
+            user=user, kind="manual", created_at=NOW(),
+            until=until.get(person["ban"], NOW() + timedelta(hours=1)),
+            lifted_at=NOW() if person["ban"] == "lifted" else None,
+        )  # fmt: skip
