@@ -1,0 +1,88 @@
+"""Counts of several processes are one sum, and cost next to nothing."""
+
+import os
+import threading
+import timeit
+from collections.abc import Callable
+from time import process_time
+
+import pytest
+
+from accounts import tally
+from accounts.tally import HASHES_WAITING, NAME_BYTES, ROWS, Tally
+
+
+def in_a_process(act: Callable[[], None]) -> None:
+    """Run `act` in a child as the server forks its workers, and let it die without clean-up."""
+    child = os.fork()
+    if child == 0:
+        try:
+            act()
+        finally:
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.fixture
+def counts(monkeypatch: pytest.MonkeyPatch) -> Tally:
+    shared = Tally()
+    shared.share()
+    os.register_at_fork(after_in_child=shared._leave)
+    return shared
+
+
+def test_counts_of_several_processes_are_added_up(counts: Tally) -> None:
+    counts.add("checks", "204", "short", by=3)
+    in_a_process(lambda: counts.add("checks", "204", "short"))
+    in_a_process(lambda: counts.add("limits", "sign-in"))
+
+    assert counts.counts() == {("checks", "204", "short"): 4, ("limits", "sign-in"): 1}
+
+
+def test_a_worker_that_was_replaced_takes_no_counts_along(counts: Tally) -> None:
+    counts.add("checks")
+    for _worker in range(2 * tally.COLUMNS):
+        in_a_process(lambda: counts.add("checks"))
+
+    assert counts.counts() == {("checks",): 1 + 2 * tally.COLUMNS}
+
+
+def test_what_was_under_way_ends_with_its_process(counts: Tally) -> None:
+    counts.add("mine")
+    in_a_process(lambda: counts.add(*HASHES_WAITING))
+    in_a_process(lambda: counts.add("successor"))
+
+    assert counts.counts()[HASHES_WAITING] == 0
+
+
+def test_no_count_of_many_threads_is_lost(counts: Tally) -> None:
+    def add_many() -> None:
+        for _time in range(20_000):
+            counts.add("checks")
+
+    threads = [threading.Thread(target=add_many) for _thread in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert counts.counts() == {("checks",): 160_000}
+
+
+def test_keys_without_end_are_bounded(counts: Tally) -> None:
+    for number in range(ROWS + 50):
+        counts.add("names", str(number))
+    counts.add("long", "x" * NAME_BYTES)
+    counts.add("names", "0")
+
+    assert len(counts.counts()) == ROWS
+    assert counts.counts()["names", "0"] == 2
+
+
+def test_adding_costs_less_than_a_microsecond(counts: Tally) -> None:
+    def add() -> None:
+        counts.add("checks", "204", "short")
+
+    fastest = min(timeit.repeat(add, number=20_000, repeat=20, timer=process_time)) / 20_000
+
+    assert fastest < 1e-6
