@@ -1,6 +1,7 @@
 """Every failure the house can tell of: one class each, with a stable code and a real status."""
 
 from datetime import datetime
+from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
 
@@ -105,7 +106,10 @@ class TokenExpired(TokenInvalid):
 
 
 class Refused(GatehouseError):
-    """A gate is closed for this person or client: `code` says why, `until` when it opens again."""
+    """A gate is closed for this person or client: `code` says why, `until` when it opens again.
+
+    user_id: the person, where a credential has proved who it is.
+    """
 
     status = 403
     title = _("Not allowed")
@@ -116,9 +120,10 @@ class Refused(GatehouseError):
         message: str,
         until: datetime | None = None,
         since: datetime | None = None,
+        user_id: UUID | None = None,
     ) -> None:
         super().__init__(message)
-        self.code, self.until, self.since = code, until, since
+        self.code, self.until, self.since, self.user_id = code, until, since, user_id
 
 
 class RateLimited(GatehouseError):

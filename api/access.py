@@ -99,4 +99,4 @@ def pass_gate(user: User, credential_at: datetime, *, by_key: bool = False) -> N
         case "token_invalid":
             raise ApiKeyInvalid if by_key else AccessTokenInvalid
         case code:
-            raise Refused(code, found.message, found.until)
+            raise Refused(code, found.message, found.until, user_id=user.pk)

@@ -15,9 +15,10 @@ from django.conf import settings
 from accounts.client import is_in, parse_address, resolve
 from accounts.roles import Role
 from sso.answers import Headers, Verdict, identity_headers, verdict
+from sso.cookies import cookie_value, lone_gate_cookie
 from sso.epoch import Epoch, current_epoch
 from sso.memo import Memo, ThreadMemos
-from sso.passes import AskDjango, Outcome, Pass, Refusal, by_key, by_session, by_token
+from sso.passes import AskDjango, Outcome, Pass, Refusal, by_gate, by_key, by_session, by_token
 from sso.rules import Rule, demand
 from sso.services.rules import load_rules
 from sso.targets import Target, target_of
@@ -74,7 +75,7 @@ class Checker:
             wanted,
             known.outcome,
             target,
-            is_here=_is_here(known.outcome, ip),
+            is_here=is_here(known.outcome, ip),
             needs_proof=not settings.ALLOW_UNVERIFIED_EMAIL_LOGIN,
         )
         headers = known.headers if found.bearer is not None else identity_headers(None)
@@ -112,6 +113,7 @@ def _remembered(outcome: Outcome) -> Remembered:
 _ROLES = {role.value: role for role in Role}
 _ASK: dict[str, Callable[[str, datetime], Outcome]] = {
     "session": by_session,
+    "gate": by_gate,
     "key": by_key,
     "token": by_token,
 }
@@ -127,25 +129,15 @@ def offered(environ: Environ) -> tuple[str, str]:
         if scheme.lower() != "bearer" or settings.AUTH_BACKEND == "jwt":
             raise AskDjango
         found.append(("token", token))
-    cookie = session_cookie(environ.get("HTTP_COOKIE", ""))
+    cookie = cookie_value(environ.get("HTTP_COOKIE", ""), settings.SESSION_COOKIE_NAME)
     if cookie:
         found.append(("session", cookie))
+    gate = lone_gate_cookie(environ)
+    if gate:
+        found.append(("gate", gate))
     if len(found) > 1 or (found and settings.REQUIRE_API_KEY_AND_TOKEN):
         raise AskDjango
     return found[0] if found else ("", "")
-
-
-def session_cookie(header: str) -> str:
-    """The value of our session cookie; the last one counts, as Django has it."""
-    name = f"{settings.SESSION_COOKIE_NAME}="
-    value = ""
-    if name not in header:
-        return value
-    for part in header.split(";"):
-        stripped = part.strip()
-        if stripped.startswith(name):
-            value = stripped[len(name) :].strip()
-    return value[1:-1] if value[:1] == value[-1:] == '"' and len(value) > 1 else value
 
 
 def raised_role(environ: Environ) -> Role | None:
@@ -158,7 +150,8 @@ def raised_role(environ: Environ) -> Role | None:
     return max(known, key=lambda role: role.rank, default=None)
 
 
-def _is_here(outcome: Outcome, ip: str) -> bool:
+def is_here(outcome: Outcome, ip: str) -> bool:
+    """Does the client's address lie in the networks of the credential?"""
     if not outcome.networks:
         return True
     address = parse_address(ip)

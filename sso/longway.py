@@ -4,7 +4,9 @@ It knows what the short way does not (several credentials at once, tokens of oth
 writes what is to be written: a session's activity, a key's use.
 """
 
+from django.conf import settings
 from django.http import HttpRequest
+from django.utils import timezone
 
 from accounts.errors import RateLimited, Refused
 from accounts.roles import Role
@@ -16,7 +18,9 @@ from api.errors import (
     ApiKeyInvalid,
     NotAuthenticated,
 )
+from sso.cookies import lone_gate_cookie
 from sso.passes import Outcome, Pass, Refusal
+from sso.services.cookies import person_by_gate_cookie
 
 # Nothing of it is remembered, so that it need not know its own end.
 AT_ONCE = 0.0
@@ -24,20 +28,30 @@ AT_ONCE = 0.0
 
 def outcome_of(request: HttpRequest) -> Outcome:
     """A Pass, or why there is none. Wrong keys are counted, as they are by the API."""
+    cookie = "" if settings.REQUIRE_API_KEY_AND_TOKEN else lone_gate_cookie(request.META)
+    if cookie:
+        return _by_gate(cookie)
     try:
         return _pass(identify(request))
     except Refused as error:
-        return Refusal("", error.code, is_known=True)
+        return Refusal("", error.code, is_known=True, user_id=error.user_id)
     except (AccessTokenExpired, AccessTokenInvalid, ApiKeyInvalid, NotAuthenticated) as error:
         return Refusal("", error.code)
     except RateLimited:
         return Refusal("", ApiKeyInvalid.code)
 
 
-def _pass(access: Access) -> Pass:
+def _by_gate(cookie: str) -> Outcome:
+    user = person_by_gate_cookie(cookie, timezone.now())
+    if user is None:
+        return Refusal("gate", NotAuthenticated.code)
+    return _pass(Access(user=user), "gate")
+
+
+def _pass(access: Access, kind: str = "") -> Pass:
     user = access.user
     return Pass(
-        kind=_kind(access),
+        kind=kind or _kind(access),
         user_id=user.pk,
         email=user.email,
         name=user.name,

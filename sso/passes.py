@@ -26,6 +26,7 @@ from api.services.families import access_backend
 from api.services.keychecks import NOBODYS
 from api.services.keychecks import PURPOSE as KEY
 from api.tokens import AccessToken
+from sso.cookies import PURPOSE as GATE
 from sso.queries import Found, find, moment, seconds, texts
 
 
@@ -66,8 +67,17 @@ class AskDjango(Exception):
 
 def by_session(cookie: str, now: datetime) -> Outcome:
     """What a session cookie is worth. Raises AskDjango when its activity is to be written."""
-    nobody = Refusal("session", "not_authenticated")
-    found = find("session", digest(SESSION, cookie), now)
+    return _by_browser("session", digest(SESSION, cookie), now)
+
+
+def by_gate(cookie: str, now: datetime) -> Outcome:
+    """What the cookie of apps on other hosts is worth: the session that it was made for."""
+    return _by_browser("gate", digest(GATE, cookie), now)
+
+
+def _by_browser(kind: str, key: str, now: datetime) -> Outcome:
+    nobody = Refusal(kind, "not_authenticated")
+    found = find(kind, key, now)
     if found is None:
         return nobody
     end = seconds(found.own["expire_date"])
@@ -82,7 +92,7 @@ def by_session(cookie: str, now: datetime) -> Outcome:
     touch_at = (seconds(found.own["last_seen_at"]) or 0) + TOUCH_EVERY.total_seconds()
     if now.timestamp() > touch_at:
         raise AskDjango
-    return _pass("session", found, min(end, touch_at, absolute_end or end))
+    return _pass(kind, found, min(end, touch_at, absolute_end or end))
 
 
 def by_key(text: str, now: datetime) -> Outcome:
@@ -94,8 +104,17 @@ def by_key(text: str, now: datetime) -> Outcome:
     found = find("key", parts.id, now)
     kept = found.own["digest"] if found else NOBODYS
     is_right = hmac.compare_digest(kept, digest(KEY, parts.proof))
-    if found is None or not is_right:
-        return invalid
+    return _key_worth(found, now) if found is not None and is_right else invalid
+
+
+def by_key_id(key_id: str, now: datetime) -> Outcome:
+    """What the key of that id is worth to whoever holds it; for operators who try something."""
+    found = find("key", key_id, now)
+    return _key_worth(found, now) if found is not None else Refusal("key", "api_key_invalid")
+
+
+def _key_worth(found: Found, now: datetime) -> Outcome:
+    invalid = Refusal("key", "api_key_invalid")
     end = seconds(found.own["expires_at"]) or float("inf")
     if found.own["revoked_at"] is not None or end <= now.timestamp():
         return invalid
