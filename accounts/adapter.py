@@ -7,10 +7,10 @@ from allauth.account.internal.stagekit import clear_login
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts import devices, gates
 from accounts.client import client_ip
+from accounts.destinations import is_safe_destination
 from accounts.models import User
 from accounts.problems import refusal_templates
 from accounts.services.sessions import sign_in
@@ -51,8 +51,8 @@ class AccountAdapter(DefaultAccountAdapter):
         return client_ip(request)
 
     def is_safe_url(self, url: str) -> bool:
-        """`next` stays on the own host (ASVS 3.7.2)."""
-        return url_has_allowed_host_and_scheme(url, allowed_hosts=None)
+        """`next` stays on the own host, or leads to an app that asks here (ASVS 3.7.2)."""
+        return is_safe_destination(url)
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Social sign-up asks here; our own page decides by itself."""

@@ -49,6 +49,13 @@ class SessionStore(DatabaseStore):
         self.last_seen_at = row.last_seen_at
         return row
 
+    @classmethod
+    def read_only(cls, row: BrowserSession) -> "SessionStore":
+        """The content of `row` for who does not hold its cookie; never to be saved."""
+        store = cls()
+        store._session_cache = store.decode(row.session_data)
+        return store
+
     def exists(self, session_key: str) -> bool:
         return BrowserSession.objects.filter(pk=digest(PURPOSE, session_key)).exists()
 

@@ -73,6 +73,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.middleware.SessionLifeMiddleware",
+    "sso.middleware.GateCookieMiddleware",
     "accounts.middleware.RefusalMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -182,6 +183,9 @@ LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 BROWSER_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_browser"
 DEVICE_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_device"
+# Set for FORWARD_AUTH_DOMAIN, so that it cannot have the prefix of the others.
+FORWARD_AUTH_DOMAIN = ENV["FORWARD_AUTH_DOMAIN"]
+GATE_COOKIE_NAME = f"{'__Secure-' if IS_HTTPS else ''}gatehouse_gate"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
 # Network
@@ -308,6 +312,11 @@ SECURE_SSL_REDIRECT = False  # the proxy's work; the health checks come by plain
 SECURE_HSTS_SECONDS = 31_536_000 if IS_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = IS_HTTPS
 X_FRAME_OPTIONS = "DENY"
+if FORWARD_AUTH_DOMAIN:
+    # The sign-in form leads back to an app, and browsers hold redirects of a form to this list.
+    SECURE_CSP["form-action"] += [
+        f"{PUBLIC_SCHEME}://{host}:*" for host in (FORWARD_AUTH_DOMAIN, f"*.{FORWARD_AUTH_DOMAIN}")
+    ]
 
 # Language and time
 LANGUAGE_CODE = ENV["LANGUAGE_CODE"]

@@ -4,7 +4,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import User
+from accounts.models import BrowserSession, User
 from accounts.roles import Role
 from accounts.uuids import uuid7
 
@@ -81,3 +81,27 @@ class Denial(models.Model):
 
     def __str__(self) -> str:
         return self.reference
+
+
+class GateCookie(models.Model):
+    """A second key to a browser session, for apps on other hosts; worth nothing on our own pages.
+
+    One for each session, gone with it. `digest`: the cookie's value is never stored.
+    """
+
+    session = models.OneToOneField(
+        BrowserSession,
+        primary_key=True,
+        on_delete=models.CASCADE,
+        editable=False,
+        related_name="gate_cookie",
+    )
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("cookie of apps")
+        verbose_name_plural = _("cookies of apps")
+
+    def __str__(self) -> str:
+        return str(self.pk)

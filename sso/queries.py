@@ -15,11 +15,17 @@ from django.db.models import Model
 from accounts.models import BrowserSession, User
 from api.models import ApiKey, TokenFamily
 from moderation.models import Ban
+from sso.models import GateCookie
 
 PERSON = ("id", "email", "name", "role", "is_active", "is_claimed", "email_verified_at",
           "password", "not_before", "keys_not_before")  # fmt: skip
 CREDENTIALS: dict[str, tuple[type[Model], tuple[str, ...]]] = {
     "session": (
+        BrowserSession,
+        ("session_data", "expire_date", "last_seen_at", "user_id"),
+    ),
+    # Found by its second key; see GateCookie.
+    "gate": (
         BrowserSession,
         ("session_data", "expire_date", "last_seen_at", "user_id"),
     ),
@@ -90,9 +96,13 @@ def _statement(kind: str, vendor: str) -> str:
         further = ", s.expire_date"
         join = f"""LEFT JOIN {BrowserSession._meta.db_table} s
             ON s.public_id = c.session_id AND s.user_id = c.user_id"""
+    wanted = f"c.{model._meta.pk.column}"
+    if kind == "gate":
+        join = f"JOIN {GateCookie._meta.db_table} g ON g.session_id = c.session_key"
+        wanted = "g.digest"
     return f"""SELECT {", ".join(columns)}, {ban}{further}
         FROM {model._meta.db_table} c JOIN {User._meta.db_table} u ON u.id = c.user_id {join}
-        WHERE c.{model._meta.pk.column} = {place}"""  # noqa: S608 - names of our own tables
+        WHERE {wanted} = {place}"""  # noqa: S608 - names of our own tables
 
 
 def _stored_time(now: datetime) -> Any:

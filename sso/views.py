@@ -6,10 +6,10 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from accounts.destinations import is_safe_destination
 from accounts.problems import prefers_json, problem_document
 from sso.checking import CHECKER, Checked
 from sso.longway import outcome_of
@@ -35,7 +35,7 @@ def forward(request: HttpRequest) -> HttpResponse:
         return _passed(checked)
     reference = note_denial(checked)
     if verdict.status == 401 and is_navigation(request, checked.target):
-        back = checked.target.url if _is_ours(checked.target) else ""
+        back = checked.target.url if is_safe_destination(checked.target.url) else ""
         query = f"?{urlencode({'next': back})}" if back else ""
         response = HttpResponse(status=302)
         response["Location"] = f"{settings.PUBLIC_URL}{reverse('account_login')}{query}"
@@ -84,8 +84,3 @@ def _refused(checked: Checked, reference: str) -> HttpResponse:
     if verdict.status == 401:
         response["WWW-Authenticate"] = "Bearer"
     return response
-
-
-def _is_ours(target: Target) -> bool:
-    """May the sign-in page lead back there? Only to the own host (A143)."""
-    return url_has_allowed_host_and_scheme(target.url, allowed_hosts={settings.PUBLIC_HOST})

@@ -100,7 +100,7 @@ def end_sign_ins(user: User, reason: str) -> int:
     """
     user.not_before = timezone.now()
     user.save(update_fields=["not_before"])
-    count = user.sessions.all().delete()[0]
+    count = user.sessions.all().delete()[1].get(BrowserSession._meta.label, 0)
     transaction.on_commit(lambda: access_changed.send(sender=User, user=user, reason=reason))
     return count
 

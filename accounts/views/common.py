@@ -8,8 +8,9 @@ from allauth.account.internal.flows.login import perform_login, record_authentic
 from allauth.account.models import Login
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme, urlencode
+from django.utils.http import urlencode
 
+from accounts.destinations import is_safe_destination
 from accounts.models import User
 from accounts.secrecy import keep_secret
 
@@ -22,10 +23,9 @@ def posted(request: HttpRequest) -> QueryDict | None:
 
 
 def safe_next(request: HttpRequest) -> str:
-    """`next` of the form or the address when it stays on the own host, else "" (ASVS 3.7.2)."""
+    """`next` of the form or the address when it may be gone to, else "" (ASVS 3.7.2)."""
     url = request.POST.get("next") or request.GET.get("next") or ""
-    is_safe = len(url) <= 2000 and url_has_allowed_host_and_scheme(url, allowed_hosts=None)
-    return url if is_safe and url.startswith("/") else ""
+    return url if is_safe_destination(url) else ""
 
 
 def redirect_with_notice(name: str, notice: str) -> HttpResponse:

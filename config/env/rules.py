@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from config.env.foreign import foreign_tokens, foreign_tokens_off
 from config.env.problems import Problem
+from config.env.sections.forward import apps_domain_elsewhere
 from config.env.sections.tokens import (
     algorithm_without_effect,
     half_of_two_secrets,
@@ -160,6 +161,7 @@ ERRORS: tuple[Rule, ...] = (
     foreign_tokens,
     half_of_two_secrets,
     one_secret_twice,
+    apps_domain_elsewhere,
 )
 WARNINGS: tuple[Rule, ...] = (
     cookies_for_nobody,

@@ -11,6 +11,7 @@ from config.env.sections import (
     core,
     cors,
     foreign,
+    forward,
     mail,
     moderation,
     people,
@@ -37,6 +38,7 @@ SECTIONS: tuple[Section, ...] = (
     tokens.TOKENS,
     apikeys.API_KEYS,
     foreign.FOREIGN,
+    forward.FORWARD,
 )
 VARIABLES: tuple[Variable, ...] = tuple(
     variable for section in SECTIONS for variable in section.variables
