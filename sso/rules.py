@@ -1,6 +1,8 @@
 """Who may pass where: rules in order, the first that fits decides. Pure.
 
 Without a fitting rule, reading takes the role viewer and writing editor (CONTRACT section 7).
+What a request does not say clearly is never to its advantage: every rule that might speak of it
+is asked, and the strictest decides.
 """
 
 from collections.abc import Sequence
@@ -14,6 +16,15 @@ from accounts.roles import Role
 from sso.targets import Target
 
 Network = IPv4Network | IPv6Network
+
+
+class Condition(StrEnum):
+    """What a rule can ask of a request."""
+
+    HOST = "host"
+    PATH = "path"
+    METHOD = "method"
+    NETWORK = "network"
 
 
 class Effect(StrEnum):
@@ -41,6 +52,11 @@ class Rule:
     methods: frozenset[str] = frozenset()
     networks: tuple[Network, ...] = ()
 
+    @property
+    def is_unconditional(self) -> bool:
+        """Does it fit every request?"""
+        return not (self.host or self.path.rstrip("/") or self.methods or self.networks)
+
     def fits(self, target: Target, ip: str) -> bool:
         """Does it speak of this request from this client?"""
         return (
@@ -49,6 +65,20 @@ class Rule:
             and (not self.methods or target.method in self.methods)
             and (not self.networks or self._fits_network(ip))
         )
+
+    def misfits(self, target: Target, ip: str) -> tuple[Condition, ...]:
+        """The conditions that this request does not meet; () when the rule fits."""
+        met = {
+            Condition.HOST: self._fits_host(target.host),
+            Condition.PATH: self._fits_path(target.path),
+            Condition.METHOD: not self.methods or target.method in self.methods,
+            Condition.NETWORK: not self.networks or self._fits_network(ip),
+        }
+        return tuple(condition for condition, is_met in met.items() if not is_met)
+
+    def might_fit(self, target: Target, ip: str) -> bool:
+        """Would it fit if what the request does not say clearly were as the rule wants it?"""
+        return set(self.misfits(target, ip)) <= unclear(target, ip)
 
     def _fits_host(self, host: str) -> bool:
         if self.host.startswith("*."):
@@ -74,25 +104,56 @@ class Demand(NamedTuple):
     floor: Role | None
     why: str
 
+    @property
+    def strictness(self) -> int:
+        """Order for comparison: everybody -1, a role by its rank, nobody above all."""
+        if self.is_denied:
+            return Role.OWNER.rank + 1
+        return -1 if self.floor is None else self.floor.rank
+
+
+def unclear(target: Target, ip: str) -> set[Condition]:
+    """What the request does not say, or says in a way that two servers could read differently."""
+    said = {
+        Condition.HOST: target.host,
+        Condition.PATH: target.path,
+        Condition.METHOD: target.method,
+        Condition.NETWORK: ip,
+    }
+    return {condition for condition, value in said.items() if not value}
+
 
 def demand(rules: Sequence[Rule], target: Target, ip: str, raised: Role | None = None) -> Demand:
     """What `target` takes, by the first rule that fits, else by its method.
 
     raised: the role that the proxy's own configuration asks for (?role=admin); it only raises.
-    A path that can be read in two ways ("") fits no rule of a path; then a rule that would shut
-    it might be missed, so that it takes an admin where any rule speaks of paths on that host.
+    Of an unclear request the strictest decides among that one and all rules before it that might
+    fit: otherwise //shut would pass where /shut does not.
     """
-    if not target.path and _is_about_paths(rules, target.host):
-        return Demand("", False, _higher(Role.ADMIN, raised), "the path can be read in two ways")
+    is_clear = bool(target.host and target.path and target.method and ip)
+    uncertain: list[Demand] = []
     for rule in rules:
         if rule.fits(target, ip):
-            return _of_rule(rule, target, raised)
+            return strictest(*uncertain, of_rule(rule, raised))
+        if not is_clear and rule.might_fit(target, ip):
+            uncertain.append(of_rule(rule, raised))
+    return strictest(*uncertain, by_method(target, raised))
+
+
+def strictest(*demands: Demand) -> Demand:
+    """The one that lets the fewest in; of equals the first."""
+    return max(demands, key=lambda one: one.strictness)
+
+
+def by_method(target: Target, raised: Role | None) -> Demand:
+    """What a request takes of which no rule speaks."""
     floor = Role.VIEWER if target.is_reading else Role.EDITOR
     kind = "reading" if target.is_reading else "writing"
     return Demand("", False, _higher(floor, raised), f"no rule fits; {kind} takes {floor}")
 
 
-def _of_rule(rule: Rule, target: Target, raised: Role | None) -> Demand:
+def of_rule(rule: Rule, raised: Role | None) -> Demand:
+    """What a request takes of which `rule` speaks."""
     why = f"rule “{rule.name}”"
     match rule.effect:
         case Effect.DENY:
@@ -105,8 +166,27 @@ def _of_rule(rule: Rule, target: Target, raised: Role | None) -> Demand:
     return Demand(rule.id, False, floor, f"{why} takes {floor}")
 
 
-def _is_about_paths(rules: Sequence[Rule], host: str) -> bool:
-    return any(rule.path and rule._fits_host(host) for rule in rules)
+def asked(rules: Sequence[Rule]) -> tuple[Rule, ...]:
+    """The rules that can decide anything: up to the first that fits every request."""
+    for place, rule in enumerate(rules):
+        if rule.is_unconditional:
+            return tuple(rules[: place + 1])
+    return tuple(rules)
+
+
+def admitting(rules: Sequence[Rule], role: Role) -> tuple[Rule | None, ...]:
+    """The rules that let in whoever has `role`, without those that let everybody in.
+
+    None among them: the default, which reads with viewer, where no rule fits every request.
+    """
+    reached = asked(rules)
+    found: list[Rule | None] = [
+        rule
+        for rule in reached
+        if rule.effect is Effect.ROLE and Role.NONE.rank < rule.role.rank <= role.rank
+    ]
+    has_default = not (reached and reached[-1].is_unconditional)
+    return (*found, None) if has_default and role.rank >= Role.VIEWER.rank else tuple(found)
 
 
 def _higher(floor: Role, raised: Role | None) -> Role:
