@@ -33,18 +33,22 @@ class Target(NamedTuple):
         return self.method in READING
 
 
+UNCLEAR = Target("", "", "", "")
+
+
 def target_of(environ: Mapping[str, str]) -> Target:
     """The target of a check, from the WSGI environment of the proxy's request."""
+    scheme = environ.get("HTTP_X_FORWARDED_PROTO", "")
+    host = environ.get("HTTP_X_FORWARDED_HOST", "").lower()
+    uri = environ.get("HTTP_X_FORWARDED_URI", "")
+    method = environ.get("HTTP_X_FORWARDED_METHOD", "")
     original = environ.get("HTTP_X_ORIGINAL_URL", "")
     if original:
+        forwarded = (host, uri, method)
         scheme, host, uri = _split(original)
-        method = environ.get("HTTP_X_ORIGINAL_METHOD", "")
-    else:
-        scheme = environ.get("HTTP_X_FORWARDED_PROTO", "")
-        host = environ.get("HTTP_X_FORWARDED_HOST", "")
-        uri = environ.get("HTTP_X_FORWARDED_URI", "")
-        method = environ.get("HTTP_X_FORWARDED_METHOD", "")
-    host = host.lower()
+        host, method = host.lower(), environ.get("HTTP_X_ORIGINAL_METHOD", "")
+        if _contradict(forwarded, (host, uri, method)):
+            return UNCLEAR
     name = clean_host(host)
     is_whole = name and scheme in ("http", "https") and uri.startswith("/")
     return Target(
@@ -53,6 +57,15 @@ def target_of(environ: Mapping[str, str]) -> Target:
         method=method if _METHOD.fullmatch(method) else "",
         url=f"{scheme}://{host}{uri}" if is_whole and _is_plain(uri) else "",
     )
+
+
+def _contradict(forwarded: tuple[str, ...], original: tuple[str, ...]) -> bool:
+    """Is the same said in two ways that differ? A proxy speaks one way; a client wrote the other.
+
+    Caddy and Traefik hand on an X-Original-URL that the client made up.
+    """
+    pairs = zip(forwarded, original, strict=True)
+    return any(one and one != other for one, other in pairs)
 
 
 def clean_host(host: str) -> str:
