@@ -12,8 +12,10 @@ django = get_wsgi_application()
 from config.worker import start_worker  # noqa: E402
 from sso.checking import CHECKER  # noqa: E402
 from sso.fast import FastPath  # noqa: E402
+from sso.listening import start_listener  # noqa: E402
 
 application = FastPath(django, CHECKER)
+start_listener()
 
 if settings.RUN_WORKER:
     start_worker()

@@ -6,18 +6,16 @@ both about every credential in every state and finds no difference.
 
 import hmac
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 
-from accounts.models import User
 from accounts.roles import Role
 from accounts.services.sessions import BACKEND
 from accounts.sessions import PURPOSE as SESSION
-from accounts.sessions import SIGNED_IN_AT, TOUCH_EVERY, SessionStore
+from accounts.sessions import SIGNED_IN_AT, TOUCH_EVERY
 from accounts.tokens import digest
 from api import keyformat
 from api.access import Scope, scopes_of
@@ -28,12 +26,14 @@ from api.services.keychecks import PURPOSE as KEY
 from api.tokens import AccessToken
 from sso.cookies import PURPOSE as GATE
 from sso.queries import Found, find, moment, seconds, texts
+from sso.sessiondata import decoded, state_hash
 
 
 class Pass(NamedTuple):
     """A person who may act. until: seconds since 1970, after which nothing of this holds.
 
     networks: whence the credential works, () is everywhere. may_read, may_write: by its scopes.
+    credential_id: of the session, token family or key; none of it is a secret.
     """
 
     kind: str
@@ -46,6 +46,7 @@ class Pass(NamedTuple):
     networks: tuple[str, ...] = ()
     may_read: bool = True
     may_write: bool = True
+    credential_id: str = ""
 
 
 class Refusal(NamedTuple):
@@ -81,7 +82,7 @@ def _by_browser(kind: str, key: str, now: datetime) -> Outcome:
     if found is None:
         return nobody
     end = seconds(found.own["expire_date"])
-    data = _session_data(found.own["session_data"])
+    data = decoded(found.own["session_data"])
     if end is None or end <= now.timestamp() or not _is_signed_in(data, found):
         return nobody
     absolute_end = _absolute_end(data)
@@ -92,7 +93,8 @@ def _by_browser(kind: str, key: str, now: datetime) -> Outcome:
     touch_at = (seconds(found.own["last_seen_at"]) or 0) + TOUCH_EVERY.total_seconds()
     if now.timestamp() > touch_at:
         raise AskDjango
-    return _pass(kind, found, min(end, touch_at, absolute_end or end))
+    end = min(end, touch_at, absolute_end or end)
+    return _pass(kind, found, end, credential_id=str(_id(found.own["public_id"])))
 
 
 def by_key(text: str, now: datetime) -> Outcome:
@@ -131,6 +133,7 @@ def _key_worth(found: Found, now: datetime) -> Outcome:
         networks=texts(found.own["networks"]),
         may_read=Scope.READ in scopes,
         may_write=Scope.WRITE in scopes,
+        credential_id=found.own["id"],
     )
 
 
@@ -158,7 +161,7 @@ def by_token(text: str, now: datetime) -> Outcome:
         if session_end is None or session_end <= now.timestamp():
             return invalid
         end = min(end, session_end)
-    return _pass("token", found, end)
+    return _pass("token", found, end, credential_id=str(family_id))
 
 
 def _closed(found: Found, credential_at: datetime | None, *, is_key: bool) -> str | None:
@@ -192,21 +195,13 @@ def _known(kind: str, code: str, found: Found) -> Refusal:
     return Refusal(kind, code, is_known=True, user_id=_id(found.person["id"]))
 
 
-class _State(NamedTuple):
-    """What the hash of a session is made of; see User."""
-
-    password: str
-    not_before: datetime
-
-
 def _is_signed_in(data: dict[str, Any], found: Found) -> bool:
     """As django.contrib.auth.get_user() has it."""
     if data.get(SESSION_KEY) != str(_id(found.own["user_id"])):
         return False
     if data.get(BACKEND_SESSION_KEY) != BACKEND:
         return False
-    state = _State(found.person["password"], moment(found.person["not_before"]))
-    own = User._get_session_auth_hash(state)  # type: ignore[arg-type]  # reads these two alone
+    own = state_hash(found.person["password"], moment(found.person["not_before"]))
     return hmac.compare_digest(data.get(HASH_SESSION_KEY, ""), own)
 
 
@@ -216,17 +211,6 @@ def _absolute_end(data: dict[str, Any]) -> float | None:
         return None
     end: datetime = datetime.fromisoformat(signed_in_at) + settings.SESSION_ABSOLUTE_TIMEOUT
     return end.timestamp()
-
-
-@lru_cache(maxsize=4096)
-def _decoded(text: str) -> dict[str, Any]:
-    found: dict[str, Any] = SessionStore().decode(text)
-    return found
-
-
-def _session_data(text: str) -> dict[str, Any]:
-    """The content of a session; nothing when its signature is not ours."""
-    return _decoded(text)
 
 
 def _id(value: Any) -> UUID:

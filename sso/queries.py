@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, NamedTuple
 
-from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
 from accounts.models import BrowserSession, User
 from api.models import ApiKey, TokenFamily
 from moderation.models import Ban
+from sso.connecting import opened
 from sso.models import GateCookie
 
 PERSON = ("id", "email", "name", "role", "is_active", "is_claimed", "email_verified_at",
@@ -22,16 +23,25 @@ PERSON = ("id", "email", "name", "role", "is_active", "is_claimed", "email_verif
 CREDENTIALS: dict[str, tuple[type[Model], tuple[str, ...]]] = {
     "session": (
         BrowserSession,
-        ("session_data", "expire_date", "last_seen_at", "user_id"),
+        ("session_data", "expire_date", "last_seen_at", "user_id", "public_id"),
     ),
     # Found by its second key; see GateCookie.
     "gate": (
         BrowserSession,
-        ("session_data", "expire_date", "last_seen_at", "user_id"),
+        ("session_data", "expire_date", "last_seen_at", "user_id", "public_id"),
     ),
     "key": (
         ApiKey,
-        ("digest", "scopes", "networks", "created_at", "expires_at", "revoked_at", "last_used_at"),
+        (
+            "id",
+            "digest",
+            "scopes",
+            "networks",
+            "created_at",
+            "expires_at",
+            "revoked_at",
+            "last_used_at",
+        ),
     ),
     "token": (
         TokenFamily,
@@ -53,9 +63,11 @@ class Found(NamedTuple):
 
 def find(kind: str, key: str, now: datetime) -> Found | None:
     """The row of the credential `key` (a digest, an id), or None."""
-    connection.ensure_connection()
-    raw = connection.connection
-    row = raw.execute(_statement(kind, connection.vendor), (_stored_time(now), key)).fetchone()
+    wrapper = opened()
+    raw = wrapper.connection
+    row = raw.execute(
+        _statement(kind, wrapper.vendor), (_stored_time(wrapper, now), key)
+    ).fetchone()
     if row is None:
         return None
     names = CREDENTIALS[kind][1]
@@ -68,13 +80,15 @@ def find(kind: str, key: str, now: datetime) -> Found | None:
     )
 
 
-def seconds(value: datetime | None) -> float | None:
+def seconds(value: datetime | str | None) -> float | None:
     """A stored time as seconds since 1970."""
     return None if value is None else moment(value).timestamp()
 
 
-def moment(value: datetime) -> datetime:
-    """A stored time as Django gives it; SQLite keeps it in UTC without saying so."""
+def moment(value: datetime | str) -> datetime:
+    """A stored time as Django gives it; SQLite keeps it as text in UTC without saying so."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value
 
 
@@ -86,14 +100,15 @@ def texts(value: Any) -> tuple[str, ...]:
 @cache
 def _statement(kind: str, vendor: str) -> str:
     model, names = CREDENTIALS[kind]
-    columns = [f"c.{model._meta.get_field(name).column}" for name in names]  # type: ignore[union-attr]  # all are columns
-    columns += [f"u.{name}" for name in PERSON]
-    place = "?" if vendor == "sqlite" else "%s"
+    # In SQLite a plus takes the declared type away, and with it a converter for each value.
+    sign, place = ("+", "?") if vendor == "sqlite" else ("", "%s")
+    columns = [f"{sign}c.{model._meta.get_field(name).column}" for name in names]  # type: ignore[union-attr]  # all are columns
+    columns += [f"{sign}u.{name}" for name in PERSON]
     ban = f"""EXISTS(SELECT 1 FROM {Ban._meta.db_table} b WHERE b.user_id = u.id
         AND b.lifted_at IS NULL AND (b.until IS NULL OR b.until > {place}))"""  # noqa: S608
     further, join = "", ""
     if kind == "token":
-        further = ", s.expire_date"
+        further = f", {sign}s.expire_date"
         join = f"""LEFT JOIN {BrowserSession._meta.db_table} s
             ON s.public_id = c.session_id AND s.user_id = c.user_id"""
     wanted = f"c.{model._meta.pk.column}"
@@ -105,5 +120,5 @@ def _statement(kind: str, vendor: str) -> str:
         WHERE {wanted} = {place}"""  # noqa: S608 - names of our own tables
 
 
-def _stored_time(now: datetime) -> Any:
-    return connection.ops.adapt_datetimefield_value(now)
+def _stored_time(wrapper: BaseDatabaseWrapper, now: datetime) -> Any:
+    return wrapper.ops.adapt_datetimefield_value(now)

@@ -1,0 +1,100 @@
+"""News of changes with PostgreSQL: within a host by shared memory, between hosts by NOTIFY.
+
+One thread in each server process listens, and asks the database every BEAT_SECONDS whether it is
+still there. Without such a beat for BELIEVED_SECONDS nothing remembered is believed any more, so
+that a lost connection costs speed and never lets anybody in.
+"""
+
+import logging
+import mmap
+import os
+import select
+import threading
+import time
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.db import Error, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from sso import mapped
+
+logger = logging.getLogger("gatehouse.epoch")
+CHANNEL = "gatehouse_epoch"
+FILE = "epoch"
+BEAT_SECONDS = 0.3
+BELIEVED_SECONDS = 1.0
+RETRY_SECONDS = 0.3
+
+
+class Beat:
+    """When the listener last heard from the database (monotonic seconds)."""
+
+    at = float("-inf")
+
+
+def shared_epoch() -> bytes | None:
+    """The bytes that every change on any host renews; None while the listener is deaf."""
+    if time.monotonic() - Beat.at > BELIEVED_SECONDS:
+        return None
+    return _memory()[:]
+
+
+def renew() -> None:
+    """Say to every process of this host that something has changed."""
+    try:
+        _memory()[:] = os.urandom(mapped.LENGTH)
+    except OSError:
+        # The notification, which is part of the transaction, reaches each process as well.
+        logger.exception("the shared epoch cannot be written")
+
+
+class Listener:
+    """The thread: listens for the changes of all hosts."""
+
+    def start(self) -> None:
+        """Run until the process ends."""
+        threading.Thread(target=self._run, name="epoch", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            connection = connections.create_connection("default")
+            try:
+                self._listen(connection)
+            except (Error, OSError) as error:
+                logger.warning("listening has stopped", extra={"reason": type(error).__name__})
+            except Exception:
+                logger.exception("listening has stopped")
+            Beat.at = float("-inf")
+            connection.close()
+            time.sleep(RETRY_SECONDS)
+
+    def _listen(self, connection: BaseDatabaseWrapper) -> None:
+        """Beat until the connection breaks."""
+        with connection.wrap_database_errors:
+            connection.ensure_connection()
+            raw: Any = connection.connection
+            raw.add_notify_handler(_on_notify)
+            raw.execute(f"LISTEN {CHANNEL}")
+            renew()  # what was said while nobody listened
+            while True:
+                asked_at = time.monotonic()
+                raw.execute("SELECT 1")
+                Beat.at = asked_at
+                select.select([raw.fileno()], [], [], BEAT_SECONDS)
+
+
+def start_listener() -> None:
+    """Start it where it is needed; once in each server process."""
+    if settings.DATABASES["default"]["ENGINE"].endswith("postgresql"):
+        Listener().start()
+
+
+def _on_notify(_notification: Any) -> None:
+    renew()
+
+
+@cache
+def _memory() -> mmap.mmap:
+    return mapped.own(settings.DATA_DIR / FILE)
