@@ -15,12 +15,13 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
-from accounts import rows
+from accounts import rows, tally
 from accounts.context import current_caller
 from accounts.locks import AUDIT
 from accounts.models import AuditEvent, HouseLock
 
 GENESIS = "0" * 64
+SIGN_IN = "account:session:start"
 CHUNK = 2000
 _HEADS = HouseLock._meta.db_table
 # The name of our own table, so the statements hold no foreign text. The first one locks.
@@ -93,6 +94,15 @@ def append(events: Sequence[AuditEvent]) -> None:
             event.hash = previous = event_hash(event)
         rows.insert(events)
         cursor.execute(SET_HEAD, [previous, AUDIT])
+        transaction.on_commit(lambda: _count(events))
+
+
+def _count(events: Sequence[AuditEvent]) -> None:
+    """For monitoring: acts, and who came through which door or did not."""
+    for event in events:
+        tally.add("acts", event.action, event.result)
+        if event.action == SIGN_IN:
+            tally.add("doors", "+".join(event.detail.get("methods", ())), event.result)
 
 
 def event_hash(event: AuditEvent) -> str:

@@ -10,7 +10,7 @@ from django.core.cache import caches
 from django.http import HttpRequest
 from django_ratelimit.core import get_usage
 
-from accounts import addresses, devices, gates
+from accounts import addresses, devices, gates, tally
 from accounts.client import client_ip, is_undeclared_proxy, network_key
 from accounts.errors import RateLimited
 from accounts.models import User
@@ -95,6 +95,7 @@ def _count_account(request: HttpRequest, limit: Limit, name: str) -> None:
     the one who comes too late."""
     count, wait = _usage(request, limit, name)
     if count > limit.maximum:
+        tally.add("limits", limit.scope)
         raise RateLimited(wait)
 
 
@@ -147,6 +148,7 @@ def _usage(request: HttpRequest, limit: Limit, name: str) -> tuple[int, int]:
 
 def _exceeded(request: HttpRequest, limit: Limit, name: str, count: int, wait: int) -> RateLimited:
     """Tell the listeners, who may score it, and return the error to raise."""
+    tally.add("limits", limit.scope)
     ip = "" if is_undeclared_proxy(request) else client_ip(request)
     limit_exceeded.send(
         sender=Limit, limit=limit, name=name, count=count, user=_person(request), ip=ip

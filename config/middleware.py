@@ -7,6 +7,8 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from accounts import tally
+
 logger = logging.getLogger("gatehouse.request")
 Handler = Callable[[HttpRequest], HttpResponse]
 
@@ -20,6 +22,9 @@ class RequestLogMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         start = time.perf_counter()
         response = self.get_response(request)
+        seconds = time.perf_counter() - start
+        tally.add("requests", str(response.status_code))
+        tally.add("requests_took", by=int(seconds * 1_000_000))
         match = request.resolver_match
         logger.info(
             "request",
@@ -27,7 +32,7 @@ class RequestLogMiddleware:
                 "method": request.method,
                 "route": match.route if match else "",
                 "status": response.status_code,
-                "milliseconds": round((time.perf_counter() - start) * 1000, 1),
+                "milliseconds": round(seconds * 1000, 1),
             },
         )
         return response

@@ -191,6 +191,7 @@ MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 # Network
 TRUSTED_PROXIES = tuple(ENV["TRUSTED_PROXIES"])
 TRUST_PROXY = ENV["TRUST_PROXY"]
+METRICS_NETWORKS = tuple(ENV["METRICS_NETWORKS"])
 if IS_HTTPS and (TRUSTED_PROXIES or TRUST_PROXY):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 RATELIMIT_IP_META_KEY = "accounts.client.client_ip"

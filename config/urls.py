@@ -8,6 +8,7 @@ from django.views.i18n import set_language
 from accounts.admin.site import site
 from api.views import jwks
 from config import health
+from config.metrics import metrics
 
 handler400 = "config.pages.bad_request"
 handler403 = "config.pages.forbidden"
@@ -24,6 +25,7 @@ def robots(_request: object) -> HttpResponse:
 urlpatterns = [
     path("health/live", health.live, name="health-live"),
     path("health/ready", health.ready, name="health-ready"),
+    path("metrics", metrics, name="metrics"),
     path("robots.txt", robots),
     path("language", set_language, name="set_language"),
     path("admin/", site.urls),

@@ -14,6 +14,7 @@ from django.conf import settings
 
 from accounts.client import is_in, parse_address, resolve
 from accounts.roles import Role
+from sso import counting
 from sso.answers import Headers, Verdict, identity_headers, verdict
 from sso.cookies import cookie_value, lone_gate_cookie
 from sso.epoch import Epoch, current_epoch
@@ -89,6 +90,7 @@ class Checker:
         for memo in (self._memos.good, self._memos.bad):
             remembered = memo.get(key, epoch)
             if remembered is not None:
+                counting.remembered()
                 return remembered
         outcome = _ASK[kind](credential, datetime.now(UTC))
         known = _remembered(outcome)

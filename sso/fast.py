@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from sso.checking import Checker
+from sso.counting import failed_short, passed_short
 from sso.passes import AskDjango
 
 logger = logging.getLogger(__name__)
@@ -35,10 +36,12 @@ class FastPath:
         except AskDjango:
             return self.django(environ, start)
         except Exception:
+            failed_short()
             logger.exception("a check failed")
             start("503 Service Unavailable", [NO_STORE, ("Retry-After", "1"), EMPTY])
             return []
         if checked.verdict.status != 204:
             return self.django(environ, start)
+        passed_short()
         start(LINES[204], [NO_STORE, *checked.headers])
         return []

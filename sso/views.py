@@ -12,12 +12,14 @@ from django.views.decorators.http import require_safe
 from accounts.destinations import is_safe_destination
 from accounts.problems import prefers_json, problem_document
 from sso.checking import CHECKER, Checked
+from sso.counting import counted
 from sso.longway import outcome_of
 from sso.services.denials import note_denial
 from sso.targets import Target
 
 
 @require_safe
+@counted
 def check(request: HttpRequest) -> HttpResponse:
     """204, 401 or 403 (nginx: auth_request)."""
     checked = _checked(request)
@@ -27,6 +29,7 @@ def check(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@counted
 def forward(request: HttpRequest) -> HttpResponse:
     """204, 403; a browser without a credential goes to the sign-in page (Caddy, Traefik)."""
     checked = _checked(request)

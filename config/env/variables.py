@@ -14,6 +14,7 @@ from config.env.sections import (
     forward,
     mail,
     moderation,
+    monitoring,
     people,
     tokens,
 )
@@ -23,6 +24,7 @@ SECTIONS: tuple[Section, ...] = (
     core.SECRETS,
     core.SERVERS,
     core.NETWORK,
+    monitoring.MONITORING,
     people.SIGN_IN,
     people.LIMITS,
     moderation.BANS,

@@ -1,0 +1,26 @@
+"""What monitoring sees of checks: answers by status and way, and how much was remembered."""
+
+from collections.abc import Callable
+from functools import wraps
+
+from django.http import HttpRequest, HttpResponse
+
+from accounts import tally
+
+SHORT, LONG = "short", "long"
+passed_short = tally.TALLY.quick("checks", "204", SHORT)
+failed_short = tally.TALLY.quick("checks", "503", SHORT)
+remembered = tally.TALLY.quick("checks_remembered")
+View = Callable[[HttpRequest], HttpResponse]
+
+
+def counted(view: View) -> View:
+    """Count the answers of a view of Django: the long way."""
+
+    @wraps(view)
+    def count(request: HttpRequest) -> HttpResponse:
+        response = view(request)
+        tally.add("checks", str(response.status_code), LONG)
+        return response
+
+    return count
