@@ -9,6 +9,8 @@ from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
 
+from accounts.tally import TALLY
+
 CONNECTIONS = 1024
 
 
@@ -19,6 +21,7 @@ def run_server() -> None:
     connections are not.
     """
     get_resolver().url_patterns  # noqa: B018  # loads every view before the fork
+    TALLY.share()
     connections.close_all()
     gc.collect()
     gc.freeze()
