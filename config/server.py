@@ -10,6 +10,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 
 from accounts.tally import TALLY
+from config.moving.locks import serving
 
 CONNECTIONS = 1024
 
@@ -25,7 +26,7 @@ def run_server() -> None:
     connections.close_all()
     gc.collect()
     gc.freeze()
-    Granian(
+    server = Granian(
         "config.wsgi:application",
         address=settings.HOST,
         port=settings.PORT,
@@ -37,4 +38,6 @@ def run_server() -> None:
         backpressure=CONNECTIONS,
         log_level=LogLevels.error,
         respawn_failed_workers=True,
-    ).serve()
+    )
+    with serving():
+        server.serve()

@@ -5,11 +5,13 @@ import socket
 from typing import Any
 
 from django.conf import settings
-from django.core.management import BaseCommand, CommandError, CommandParser, call_command
+from django.core.management import BaseCommand, CommandError, CommandParser
 
 from accounts.context import Caller, calling
 from accounts.services.setup import ensure_owner, issue_setup_link
-from config.cache import cache_alias
+from config.moving.errors import MovingError
+from config.moving.preparing import prepare
+from config.moving.telling import told
 from config.server import run_server
 
 
@@ -38,12 +40,13 @@ class Command(BaseCommand):
             run_server()
 
     def prepare(self) -> None:
-        """Database, cache file, static files."""
-        settings.DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
-        call_command("migrate", verbosity=0, interactive=False)
-        if cache_alias() != "default":
-            call_command("migrate", database=cache_alias(), verbosity=0, interactive=False)
-        call_command("collectstatic", verbosity=0, interactive=False)
+        """Database, cache file, static files; nodes that start at once do it one by one."""
+        try:
+            prepared = prepare(self.stdout.write)
+        except MovingError as error:
+            raise CommandError(error.message) from error
+        if prepared.revoked is not None:
+            self.stdout.write(told(prepared.revoked))
 
     def print_welcome(self) -> None:
         """Where it listens and, while nobody owns it, the link that makes the reader its owner."""

@@ -1,0 +1,90 @@
+"""After a restore: nothing that was revoked since the backup may come to life again.
+
+The restored database carries a mark that came in with the data, in the same transaction or file.
+Whoever prepares that database next ends everything old and removes the mark, in one transaction:
+a crash in between opens nothing.
+"""
+
+from typing import NamedTuple
+
+from django.apps import apps
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import audit
+from accounts.actors import SYSTEM
+from accounts.models import AddressRequest, BrowserSession, HouseLock, OutboxMail, User
+from accounts.single_use import SingleUseToken
+from api.models import ApiKey, SigningKey, TokenFamily
+from api.services import signing
+
+MARK = "restore"
+KEEP_KEYS = "keep-keys"
+END_REASON = "restored"
+# Plain SQL, for a database that may be older than our models; the columns are those of the lock.
+MARK_SQL = "INSERT INTO accounts_houselock (name, seq, hash) VALUES ('{mark}', 0, '{how}')"
+UNMARK_SQL = "DELETE FROM accounts_houselock WHERE name = '{mark}'"
+
+
+class Revoked(NamedTuple):
+    """How many of each ended; api_keys is 0 where they were kept."""
+
+    people: int
+    sessions: int
+    sign_ins: int
+    links: int
+    mails: int
+    api_keys: int
+    kept_keys: bool
+
+
+def mark_statements(*, keep_keys: bool) -> list[str]:
+    """SQL that marks a database as restored."""
+    how = KEEP_KEYS if keep_keys else ""
+    return [UNMARK_SQL.format(mark=MARK), MARK_SQL.format(mark=MARK, how=how)]
+
+
+def finish_restore() -> Revoked | None:
+    """End everything that was issued before, if the mark is there; None without it."""
+    with transaction.atomic():
+        mark = HouseLock.objects.select_for_update().filter(pk=MARK).first()
+        if mark is None:
+            return None
+        keep_keys = mark.hash == KEEP_KEYS
+        revoked = _revoke(keep_keys=keep_keys)
+        mark.delete()
+        audit.record("instance:restore", actor=SYSTEM, people=revoked.people, keys_kept=keep_keys)
+        # A signing key that was killed since the backup would sign again.
+        if not settings.JWT_SECRET and SigningKey.objects.exists():
+            signing.replace_all(actor=SYSTEM)
+    return revoked
+
+
+def _revoke(*, keep_keys: bool) -> Revoked:
+    now = timezone.now()
+    marks = {"not_before": now} if keep_keys else {"not_before": now, "keys_not_before": now}
+    living_keys = ApiKey.objects.filter(revoked_at=None)
+    families = TokenFamily.objects.filter(ended_at=None)
+    AddressRequest.objects.all().delete()
+    return Revoked(
+        people=User.objects.update(**marks),
+        sessions=BrowserSession.objects.all().delete()[0],
+        sign_ins=families.update(ended_at=now, end_reason=END_REASON),
+        links=sum(kind.objects.replace(now) for kind in single_use_models()),
+        mails=_drop_mails(),
+        api_keys=0 if keep_keys else living_keys.count(),
+        kept_keys=keep_keys,
+    )
+
+
+def single_use_models() -> list[type[SingleUseToken]]:
+    """Every table of links and tokens that work once."""
+    return [model for model in apps.get_models() if issubclass(model, SingleUseToken)]
+
+
+def _drop_mails() -> int:
+    """Mail that was on its way has been sent long ago, or holds a link that is dead now."""
+    status = OutboxMail.Status
+    waiting = OutboxMail.objects.filter(status__in=[status.QUEUED, status.SENDING, status.WAITING])
+    return waiting.update(status=status.EXPIRED, sealed_body="")

@@ -1,0 +1,55 @@
+"""What every start and every upgrade does to the data, one process at a time."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from config.cache import cache_alias
+from config.moving.aftermath import Revoked, finish_restore
+from config.moving.errors import MovingError
+from config.moving.locks import alone, say_nothing
+
+# Stands in a database that `movedata` has not filled yet, with how far it got.
+MOVE_TABLE = "gatehouse_move"
+
+
+class Prepared(NamedTuple):
+    """migrations: what was applied, as app.name; revoked: what ended because of a restore."""
+
+    migrations: list[str]
+    revoked: Revoked | None
+
+
+def prepare(say: Callable[[str], None] = say_nothing) -> Prepared:
+    """Migrate, collect static files, finish a restore. Several processes at once do it once.
+
+    Raises MovingError for a database that holds only a part of what is being moved to it.
+    """
+    settings.DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with alone(say):
+        _require_whole()
+        missing = pending_migrations()
+        call_command("migrate", verbosity=0, interactive=False)
+        if cache_alias() != "default":
+            call_command("migrate", database=cache_alias(), verbosity=0, interactive=False)
+        call_command("collectstatic", verbosity=0, interactive=False)
+        return Prepared(missing, finish_restore())
+
+
+def pending_migrations() -> list[str]:
+    """What a migration would apply now, in order, as app.name."""
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return [f"{migration.app_label}.{migration.name}" for migration, _backwards in plan]
+
+
+def _require_whole() -> None:
+    if MOVE_TABLE in connection.introspection.table_names():
+        raise MovingError(
+            "A move to this database was stopped half-way. Repeat the same `manage.py movedata` "
+            "with the settings of the old database, or empty this one."
+        )

@@ -1,0 +1,40 @@
+"""A bar on the terminal; one line for each step where there is none."""
+
+from typing import Protocol
+
+WIDTH = 24
+
+
+class Writer(Protocol):
+    """What BaseCommand.stdout is."""
+
+    def write(
+        self, msg: str = "", style_func: None = None, ending: str | None = None
+    ) -> object: ...
+
+    def isatty(self) -> bool: ...
+
+
+class Bar:
+    """Says how many of `total` things are done, and what is being done."""
+
+    def __init__(self, out: Writer, total: int) -> None:
+        self.out, self.total, self.done = out, total, 0
+        self._label = ""
+
+    def step(self, label: str, count: int) -> None:
+        """`count` more are done, of the part `label`."""
+        self.done += count
+        part = min(1.0, self.done / self.total) if self.total else 1.0
+        if self.out.isatty():
+            filled = "#" * int(part * WIDTH)
+            line = f"\r[{filled:<{WIDTH}}] {part:4.0%} {self.done} of {self.total} {label:<32.32}"
+            self.out.write(line, ending="")
+        elif label != self._label:
+            self.out.write(f"{part:4.0%} {label}")
+        self._label = label
+
+    def end(self) -> None:
+        """Leave the line."""
+        if self.out.isatty():
+            self.out.write("")

@@ -1,0 +1,1 @@
+"""Moves, backups, restores, upgrades."""
