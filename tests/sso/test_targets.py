@@ -74,8 +74,6 @@ def test_nginx_names_the_target_in_one_address() -> None:
     environ = {
         "HTTP_X_ORIGINAL_URL": "https://App.example.com:8443/a?b=c",
         "HTTP_X_ORIGINAL_METHOD": "POST",
-        "HTTP_X_FORWARDED_HOST": "other.example.com",
-        "HTTP_X_FORWARDED_METHOD": "GET",
     }
 
     assert target_of(environ) == Target(
