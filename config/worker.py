@@ -26,7 +26,7 @@ from api.services import apikeys, families, signing
 from config import cache
 from magiclinks import services as links
 from moderation.services.violations import purge_moderation
-from sso.services import denials
+from sso.services import denials, notes
 
 logger = logging.getLogger("gatehouse.worker")
 POLL_SECONDS = 2.0
@@ -41,7 +41,8 @@ REQUEST_JOBS: dict[AddressRequest.Kind, Job] = {
     AddressRequest.Kind.SIGN_UP: signup.handle_sign_up_requests,
     AddressRequest.Kind.RESET_PASSWORD: passwords.handle_reset_requests,
 }
-JOBS: tuple[Job, ...] = (*REQUEST_JOBS.values(), outbox.deliver_due, denials.write_denials)
+NOTING: tuple[Job, ...] = (denials.write_denials, notes.write_notes)
+JOBS: tuple[Job, ...] = (*REQUEST_JOBS.values(), outbox.deliver_due, *NOTING)
 
 
 def run_jobs_once(jobs: Collection[Job] = JOBS) -> int:

@@ -4,15 +4,16 @@ Used by the WSGI function before Django, and by Django's own view for what the s
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from django.conf import settings
+from django.core.signals import setting_changed
 
-from accounts.client import is_in, parse_address, resolve
+from accounts.client import Network, is_in, parse_address, resolve
 from accounts.roles import Role
 from sso import counting
 from sso.answers import Headers, Verdict, identity_headers, verdict
@@ -21,19 +22,25 @@ from sso.epoch import Epoch, current_epoch
 from sso.memo import Memo, ThreadMemos
 from sso.passes import AskDjango, Outcome, Pass, Refusal, by_gate, by_key, by_session, by_token
 from sso.rules import Rule, demand
+from sso.services.notes import note_use
 from sso.services.rules import load_rules
 from sso.targets import Target, target_of
 
 NOBODY = Refusal("", "not_authenticated")
 FOREVER = float("inf")
+# Of one credential: a person seldom has more addresses open within five seconds.
+MOST_VERDICTS = 64
+# For so long a signed token is handed out again.
+TOKEN_SECONDS = 20.0
 Environ = Mapping[str, Any]
 
 
 class Remembered(NamedTuple):
-    """What is kept of a credential: what it is worth, and the headers of its 204."""
+    """What is kept of a credential: what it is worth, the headers of its 204, and its verdicts."""
 
     outcome: Outcome
     headers: Headers
+    verdicts: dict[tuple[str, ...], "Checked"]
 
 
 class Checked(NamedTuple):
@@ -46,70 +53,131 @@ class Checked(NamedTuple):
     ip: str
 
 
+class Config(NamedTuple):
+    """The settings of checks, read once: each look at Django's costs as much as a dictionary."""
+
+    session_cookie: str
+    has_gate: bool
+    only_foreign_tokens: bool
+    takes_both: bool
+    needs_proof: bool
+    networks: Sequence[Network]
+    hops: int
+
+
+class Kept(ThreadMemos[Remembered]):
+    """Everything that one thread remembers in one epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rules: tuple[Rule, ...] | None = None
+        self.nobody = _remembered(NOBODY)
+        self.tokens: Memo[str] = Memo(life=TOKEN_SECONDS)
+
+    def begin(self, epoch: Epoch) -> bool:
+        """Forget everything unless nothing has changed."""
+        if super().begin(epoch):
+            return True
+        self.rules = None
+        self.nobody = _remembered(NOBODY)
+        self.tokens.clear()
+        return False
+
+
 class Checker:
     """Answers checks for one process. epoch: see sso.epoch; it decides what may be remembered."""
 
     def __init__(self, epoch: Callable[[], Epoch]) -> None:
         self._epoch = epoch
-        self._memos: ThreadMemos[Remembered] = ThreadMemos()
-        self._rules: Memo[tuple[Rule, ...]] = Memo(most=1)
+        self._kept = Kept()
+        self._config: Config | None = None
+        setting_changed.connect(self._forget_settings)
+
+    @property
+    def tokens(self) -> Memo[str]:
+        """Signed tokens of this thread, for as long as nothing changes."""
+        return self._kept.tokens
 
     def check(self, environ: Environ) -> Checked:
         """The short way. Raises AskDjango for credentials that only the long way can tell."""
-        epoch = self._epoch()
-        return self._judge(environ, epoch, self._known(environ, epoch))
+        kept = self._kept
+        kept.begin(self._epoch())
+        config = self._config or self._read_settings()
+        known = self._known(environ, kept, config)
+        place = _place(environ, config)
+        checked = known.verdicts.get(place)
+        if checked is None:
+            checked = self._judge(environ, kept, known, config)
+            if len(known.verdicts) >= MOST_VERDICTS:
+                known.verdicts.clear()
+            known.verdicts[place] = checked
+            if known.outcome.kind == "key" and isinstance(known.outcome, Pass):
+                note_use(known.outcome.credential_id, checked.ip)
+        return checked
 
     def judge(self, environ: Environ, outcome: Outcome) -> Checked:
         """The verdict on a credential that the long way has looked at."""
-        return self._judge(environ, self._epoch(), _remembered(outcome))
+        self._kept.begin(self._epoch())
+        config = self._config or self._read_settings()
+        return self._judge(environ, self._kept, _remembered(outcome), config)
 
-    def _judge(self, environ: Environ, epoch: Epoch, known: Remembered) -> Checked:
+    def _judge(self, environ: Environ, kept: Kept, known: Remembered, config: Config) -> Checked:
         target = target_of(environ)
         ip = resolve(
             environ.get("REMOTE_ADDR", ""),
             environ.get("HTTP_X_FORWARDED_FOR", ""),
-            settings.TRUSTED_PROXIES,
-            settings.TRUST_PROXY,
+            config.networks,
+            config.hops,
         )
-        wanted = demand(self._loaded(epoch), target, ip, raised_role(environ))
+        if kept.rules is None:
+            kept.rules = load_rules()
+        wanted = demand(kept.rules, target, ip, raised_role(environ))
         found = verdict(
             wanted,
             known.outcome,
             target,
             is_here=is_here(known.outcome, ip),
-            needs_proof=not settings.ALLOW_UNVERIFIED_EMAIL_LOGIN,
+            needs_proof=config.needs_proof,
         )
         headers = known.headers if found.bearer is not None else identity_headers(None)
         return Checked(found, headers, known.outcome, target, ip)
 
-    def _known(self, environ: Environ, epoch: Epoch) -> Remembered:
-        kind, credential = offered(environ)
+    def _known(self, environ: Environ, kept: Kept, config: Config) -> Remembered:
+        kind, credential = offered(environ, config)
         if not kind:
-            return Remembered(NOBODY, [])
+            return kept.nobody
         key = hashlib.sha256(f"{kind}:{credential}".encode()).digest()
-        for memo in (self._memos.good, self._memos.bad):
-            remembered = memo.get(key, epoch)
-            if remembered is not None:
-                counting.remembered()
-                return remembered
-        outcome = _ASK[kind](credential, datetime.now(UTC))
-        known = _remembered(outcome)
-        if isinstance(outcome, Pass):
-            self._memos.good.put(key, known, outcome.until)
+        remembered = kept.good.get(key) or kept.bad.get(key)
+        if remembered is not None:
+            counting.remembered()
+            return remembered
+        known = _remembered(_ASK[kind](credential, datetime.now(UTC)))
+        if isinstance(known.outcome, Pass):
+            kept.good.put(key, known, known.outcome.until)
         else:
-            self._memos.bad.put(key, known, FOREVER)
+            kept.bad.put(key, known, FOREVER)
         return known
 
-    def _loaded(self, epoch: Epoch) -> tuple[Rule, ...]:
-        rules = self._rules.get(b"", epoch)
-        if rules is None:
-            rules = load_rules()
-            self._rules.put(b"", rules, FOREVER)
-        return rules
+    def _read_settings(self) -> Config:
+        self._config = Config(
+            session_cookie=settings.SESSION_COOKIE_NAME,
+            has_gate=bool(settings.FORWARD_AUTH_DOMAIN),
+            only_foreign_tokens=settings.AUTH_BACKEND == "jwt",
+            takes_both=settings.REQUIRE_API_KEY_AND_TOKEN,
+            needs_proof=not settings.ALLOW_UNVERIFIED_EMAIL_LOGIN,
+            networks=settings.TRUSTED_PROXIES,
+            hops=settings.TRUST_PROXY,
+        )
+        return self._config
+
+    def _forget_settings(self, **_of_signal: Any) -> None:
+        """Settings change in tests alone."""
+        self._config = None
 
 
 def _remembered(outcome: Outcome) -> Remembered:
-    return Remembered(outcome, identity_headers(outcome) if isinstance(outcome, Pass) else [])
+    headers = identity_headers(outcome) if isinstance(outcome, Pass) else []
+    return Remembered(outcome, headers, {})
 
 
 _ROLES = {role.value: role for role in Role}
@@ -121,25 +189,42 @@ _ASK: dict[str, Callable[[str, datetime], Outcome]] = {
 }
 
 
-def offered(environ: Environ) -> tuple[str, str]:
+def offered(environ: Environ, config: Config) -> tuple[str, str]:
     """(kind, credential) of the request; ("", "") for none. Raises AskDjango for several."""
     found = []
     if "HTTP_X_API_KEY" in environ:
         found.append(("key", environ["HTTP_X_API_KEY"]))
     if "HTTP_AUTHORIZATION" in environ:
         scheme, _space, token = environ["HTTP_AUTHORIZATION"].partition(" ")
-        if scheme.lower() != "bearer" or settings.AUTH_BACKEND == "jwt":
+        if scheme.lower() != "bearer" or config.only_foreign_tokens:
             raise AskDjango
         found.append(("token", token))
-    cookie = cookie_value(environ.get("HTTP_COOKIE", ""), settings.SESSION_COOKIE_NAME)
-    if cookie:
-        found.append(("session", cookie))
-    gate = lone_gate_cookie(environ)
-    if gate:
-        found.append(("gate", gate))
-    if len(found) > 1 or (found and settings.REQUIRE_API_KEY_AND_TOKEN):
+    if "HTTP_COOKIE" in environ:
+        cookie = cookie_value(environ["HTTP_COOKIE"], config.session_cookie)
+        if cookie:
+            found.append(("session", cookie))
+        gate = lone_gate_cookie(environ) if config.has_gate else ""
+        if gate:
+            found.append(("gate", gate))
+    if len(found) > 1 or (found and config.takes_both):
         raise AskDjango
     return found[0] if found else ("", "")
+
+
+def _place(environ: Environ, config: Config) -> tuple[str, ...]:
+    """All lines of the request that a verdict is made of, besides the credential."""
+    get = environ.get
+    return (
+        get("HTTP_X_ORIGINAL_URL", ""),
+        get("HTTP_X_ORIGINAL_METHOD", ""),
+        get("HTTP_X_FORWARDED_PROTO", ""),
+        get("HTTP_X_FORWARDED_HOST", ""),
+        get("HTTP_X_FORWARDED_URI", ""),
+        get("HTTP_X_FORWARDED_METHOD", ""),
+        get("QUERY_STRING", ""),
+        get("REMOTE_ADDR", ""),
+        get("HTTP_X_FORWARDED_FOR", "") if config.networks or config.hops else "",
+    )
 
 
 def raised_role(environ: Environ) -> Role | None:

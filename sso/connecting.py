@@ -1,8 +1,9 @@
 """The database connection of this thread, without the detour that Django's proxy takes."""
 
 import threading
+from contextlib import suppress
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 
@@ -26,4 +27,7 @@ def opened() -> BaseDatabaseWrapper:
 
 def drop() -> None:
     """Close it after a fault, so that the next request begins with a new one."""
-    _here.wrapper.close()
+    wrapper = _here.wrapper
+    if not wrapper.in_atomic_block:
+        with suppress(Error):
+            wrapper.close()

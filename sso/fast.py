@@ -7,41 +7,104 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sso.checking import Checker
-from sso.counting import failed_short, passed_short
+from accounts import tally
+from sso.checking import Checked, Checker
+from sso.connecting import drop
+from sso.counting import SHORT, failed_short, passed_short
+from sso.learned import Application, Environ, Learned, Start
 from sso.passes import AskDjango
+from sso.services.denials import note_denial
+from sso.services.tokens import token_headers
 
 logger = logging.getLogger(__name__)
-Environ = dict[str, Any]
-Start = Callable[..., Any]
-Application = Callable[[Environ, Start], Iterable[bytes]]
+Act = Callable[[Environ, Start], Iterable[bytes]]
 
-CHECK = "/auth/check"
+CHECK, FORWARD = "/auth/check", "/auth/forward"
+KEY_SET, LIVE = "/.well-known/jwks.json", "/health/live"
+READING = frozenset({"GET", "HEAD"})
 NO_STORE = ("Cache-Control", "no-store")
+RETRY = ("Retry-After", "1")
 EMPTY = ("Content-Length", "0")
-LINES = {204: "204 No Content", 401: "401 Unauthorized", 403: "403 Forbidden"}
+PASSED, UNAVAILABLE = "204 No Content", "503 Service Unavailable"
 
 
 class FastPath:
-    """Answers /auth/check by itself where it can; `django` answers the rest."""
+    """Answers checks, and what monitoring and backends ask all the time; `django` the rest."""
 
     def __init__(self, django: Application, checker: Checker) -> None:
         self.django, self.checker = django, checker
+        self.learned = Learned(self._by_django)
+        self._acts: dict[str, Act] = {
+            CHECK: self._check,
+            FORWARD: self._forward,
+            KEY_SET: self._public,
+            LIVE: self._public,
+        }
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
-        if environ["PATH_INFO"] != CHECK or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+        act = self._acts.get(environ["PATH_INFO"])
+        if act is None or environ["REQUEST_METHOD"] not in READING:
             return self.django(environ, start)
+        return act(environ, start)
+
+    def _check(self, environ: Environ, start: Start) -> Iterable[bytes]:
         try:
             checked = self.checker.check(environ)
+            if checked.verdict.status == 204:
+                return self._pass(checked, environ, start)
         except AskDjango:
-            return self.django(environ, start)
+            return self._by_django(environ, start)
         except Exception:
-            failed_short()
             logger.exception("a check failed")
-            start("503 Service Unavailable", [NO_STORE, ("Retry-After", "1"), EMPTY])
-            return []
-        if checked.verdict.status != 204:
-            return self.django(environ, start)
+            return _fail(start)
+        return self._refuse(checked, environ, start)
+
+    def _forward(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        """Refusals here are pages and redirects: Django's work."""
+        try:
+            checked = self.checker.check(environ)
+            if checked.verdict.status == 204:
+                return self._pass(checked, environ, start)
+        except AskDjango:
+            pass
+        except Exception:
+            logger.exception("a check failed")
+            return _fail(start)
+        return self._by_django(environ, start)
+
+    def _pass(self, checked: Checked, environ: Environ, start: Start) -> Iterable[bytes]:
+        query = environ.get("QUERY_STRING", "")
+        more = token_headers(checked, query, self.checker.tokens) if query else []
         passed_short()
-        start(LINES[204], [NO_STORE, *checked.headers])
+        start(PASSED, [NO_STORE, *checked.headers, *more])
         return []
+
+    def _refuse(self, checked: Checked, environ: Environ, start: Start) -> Iterable[bytes]:
+        status, code = checked.verdict.status, checked.verdict.code
+
+        def reference() -> str:
+            tally.add("checks", str(status), SHORT)
+            return note_denial(checked)
+
+        return self.learned.answer(f"{status} {code}", environ, start, reference)
+
+    def _public(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        return self.learned.answer("", environ, start)
+
+    def _by_django(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        """Django's answer; its failure is one that a proxy may try again a moment later."""
+
+        def begin(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            if status.startswith("500 "):
+                return start(UNAVAILABLE, [*headers, RETRY], *more)
+            return start(status, headers, *more)
+
+        return self.django(environ, begin)
+
+
+def _fail(start: Start) -> Iterable[bytes]:
+    """Nobody can say: the next request begins with a new connection."""
+    failed_short()
+    drop()
+    start(UNAVAILABLE, [NO_STORE, RETRY, EMPTY])
+    return []

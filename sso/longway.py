@@ -60,6 +60,7 @@ def _pass(access: Access, kind: str = "") -> Pass:
         until=AT_ONCE,
         may_read=Scope.READ in access.scopes,
         may_write=Scope.WRITE in access.scopes,
+        credential_id=access.key.pk if access.key else str(access.session_id or ""),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a process remembers of credentials: bounded, for seconds, and not past any change."""
+"""What a thread remembers of checks: bounded, for seconds, and not past any change."""
 
 import threading
 import time
@@ -14,28 +14,26 @@ Clock = Callable[[], float]
 
 @dataclass(slots=True)
 class Memo(Generic[Value]):
-    """Values by key. Everything is forgotten when the epoch differs, and when it is full."""
+    """Values by key. Everything is forgotten when it is full."""
 
-    epoch: Hashable = None
     most: int = MOST
     life: float = LIFE_SECONDS
     clock: Clock = time.time
-    _values: dict[bytes, tuple[float, Value]] = field(default_factory=dict, repr=False)
+    _values: dict[Hashable, tuple[float, Value]] = field(default_factory=dict, repr=False)
 
-    def get(self, key: bytes, epoch: Hashable) -> Value | None:
-        """What was put under `key` in this epoch, while it lives."""
-        if epoch != self.epoch:
-            self._values.clear()
-            self.epoch = epoch
-            return None
+    def get(self, key: Hashable) -> Value | None:
+        """What was put under `key`, while it lives."""
         found = self._values.get(key)
         return found[1] if found is not None and found[0] > self.clock() else None
 
-    def put(self, key: bytes, value: Value, until: float) -> None:
+    def put(self, key: Hashable, value: Value, until: float) -> None:
         """Remember until `until` (seconds since 1970) at the latest."""
         if len(self._values) >= self.most:
             self._values.clear()
         self._values[key] = (min(until, self.clock() + self.life), value)
+
+    def clear(self) -> None:
+        self._values.clear()
 
     def __len__(self) -> int:
         return len(self._values)
@@ -48,5 +46,18 @@ class ThreadMemos(threading.local, Generic[Value]):
     """
 
     def __init__(self) -> None:
+        self.epoch: Hashable | None = None
         self.good: Memo[Value] = Memo()
         self.bad: Memo[Value] = Memo()
+
+    def begin(self, epoch: Hashable | None) -> bool:
+        """Forget everything unless this is the epoch of before. None is never that of before.
+
+        Returns whether something may be remembered still.
+        """
+        if epoch is not None and epoch == self.epoch:
+            return True
+        self.epoch = epoch
+        self.good.clear()
+        self.bad.clear()
+        return False

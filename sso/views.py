@@ -15,6 +15,7 @@ from sso.checking import CHECKER, Checked
 from sso.counting import counted
 from sso.longway import outcome_of
 from sso.services.denials import note_denial
+from sso.services.tokens import token_headers
 from sso.targets import Target
 
 
@@ -24,7 +25,7 @@ def check(request: HttpRequest) -> HttpResponse:
     """204, 401 or 403 (nginx: auth_request)."""
     checked = _checked(request)
     if checked.verdict.status == 204:
-        return _passed(checked)
+        return _passed(request, checked)
     return _refused(checked, note_denial(checked))
 
 
@@ -35,7 +36,7 @@ def forward(request: HttpRequest) -> HttpResponse:
     checked = _checked(request)
     verdict = checked.verdict
     if verdict.status == 204:
-        return _passed(checked)
+        return _passed(request, checked)
     reference = note_denial(checked)
     if verdict.status == 401 and is_navigation(request, checked.target):
         back = checked.target.url if is_safe_destination(checked.target.url) else ""
@@ -64,10 +65,11 @@ def _checked(request: HttpRequest) -> Checked:
     return CHECKER.judge(request.META, outcome_of(request))
 
 
-def _passed(checked: Checked) -> HttpResponse:
+def _passed(request: HttpRequest, checked: Checked) -> HttpResponse:
     response = HttpResponse(status=204)
     response["Cache-Control"] = "no-store"
-    for name, value in checked.headers:
+    query = request.META.get("QUERY_STRING", "")
+    for name, value in [*checked.headers, *token_headers(checked, query)]:
         response[name] = value
     return response
 

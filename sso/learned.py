@@ -1,0 +1,120 @@
+"""Answers that Django gave a moment ago, given again to whoever would get the same.
+
+Only such answers are kept as depend on nothing but their key, so that their bytes and headers are
+Django's own. The id of the request is made anew, and so is the reference of a refusal.
+"""
+
+import re
+import secrets
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from django.conf import settings
+
+from accounts.middleware import REQUEST_ID
+from sso.cookies import cookie_value
+from sso.memo import Memo
+
+Environ = dict[str, Any]
+Headers = list[tuple[str, str]]
+Start = Callable[..., Any]
+Application = Callable[[Environ, Start], Iterable[bytes]]
+REFERENCE = "X-Gatehouse-Reference"
+IDENTITY = "X-Request-ID"
+FOREVER = float("inf")
+LIFE_SECONDS = 1.0
+MOST = 256
+LONGEST = 200
+# Who sends one of these may get another answer.
+CONDITIONS = ("HTTP_ORIGIN", "HTTP_IF_NONE_MATCH", "HTTP_IF_MATCH", "HTTP_IF_MODIFIED_SINCE",
+              "HTTP_IF_UNMODIFIED_SINCE", "HTTP_RANGE")  # fmt: skip
+_EMPTIED = re.compile(r'[^=]+="";')
+
+
+class Answer(NamedTuple):
+    """pieces: the body, cut where the reference stands. headers: without id and reference."""
+
+    status: str
+    headers: Headers
+    pieces: list[bytes]
+
+
+class Learned:
+    """The answers that this process knows; `django` gives those that it does not."""
+
+    def __init__(self, django: Application) -> None:
+        self.django = django
+        self._answers: Memo[Answer] = Memo(most=MOST, life=LIFE_SECONDS)
+
+    def answer(
+        self, about: str, environ: Environ, start: Start, reference: Callable[[], str] | None = None
+    ) -> Iterable[bytes]:
+        """The answer of the path, of which `about` says all that the header lines do not.
+
+        reference: gives that of a refusal; called only when its answer is known already.
+        """
+        key = _key(about, environ)
+        known = self._answers.get(key) if key else None
+        if known is None:
+            return self._learn(key, environ, start)
+        headers = [*known.headers, (IDENTITY, _request_id(environ))]
+        body = known.pieces[0]
+        if reference is not None:
+            name = reference()
+            headers.append((REFERENCE, name))
+            body = name.encode().join(known.pieces)
+        start(known.status, headers)
+        return [body]
+
+    def _learn(self, key: tuple[str, ...] | None, environ: Environ, start: Start) -> list[bytes]:
+        heard: list[Any] = []
+        response = self.django(environ, lambda *said: heard.extend(said))
+        try:
+            body = b"".join(response)
+        finally:
+            getattr(response, "close", int)()
+        status, headers = heard[:2]
+        learned = _answer(status, headers, body)
+        if key and learned:
+            self._answers.put(key, learned, FOREVER)
+        start(status, headers)
+        return [body]
+
+
+def _key(about: str, environ: Environ) -> tuple[str, ...] | None:
+    """All that the answer depends on; None when that is too much."""
+    if environ.get("QUERY_STRING") or environ["REQUEST_METHOD"] != "GET":
+        return None
+    if any(name in environ for name in CONDITIONS):
+        return None
+    cookies = environ.get("HTTP_COOKIE", "")
+    key = (
+        about,
+        environ["PATH_INFO"],
+        environ.get("HTTP_HOST", ""),
+        environ.get("HTTP_X_FORWARDED_PROTO", ""),
+        environ.get("HTTP_ACCEPT_LANGUAGE", ""),
+        cookie_value(cookies, settings.LANGUAGE_COOKIE_NAME) if cookies else "",
+        "session" if cookies and cookie_value(cookies, settings.SESSION_COOKIE_NAME) else "",
+    )
+    return None if sum(map(len, key)) > LONGEST + len(about) else key
+
+
+def _answer(status: str, headers: Headers, body: bytes) -> Answer | None:
+    """What may be kept of an answer; None when it says something to one client alone."""
+    said = dict(headers)
+    if any(name == "Set-Cookie" and not _EMPTIED.match(value) for name, value in headers):
+        return None
+    kept = [(name, value) for name, value in headers if name not in (IDENTITY, REFERENCE)]
+    if REFERENCE not in said:
+        return Answer(status, kept, [body]) if status.startswith("200 ") else None
+    reference = said[REFERENCE].encode()
+    if not reference or status[:4] not in ("401 ", "403 "):
+        return None
+    return Answer(status, kept, body.split(reference))
+
+
+def _request_id(environ: Environ) -> str:
+    """As accounts.middleware has it."""
+    given = environ.get("HTTP_X_REQUEST_ID", "")
+    return given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
