@@ -16,6 +16,8 @@ from config.health import cache_answers, counters_answer, database_answers, is_m
 from moderation.proxychain import Sighting, chain
 from moderation.proxytexts import told
 from moderation.services.proxies import proxy_problems, sightings, trust
+from sso.ruletexts import open_entry
+from sso.services.rules import is_used, open_entries
 
 CONNECT_SECONDS = 5
 
@@ -183,6 +185,18 @@ def _people() -> Iterator[Finding]:
         )
 
 
+def _forward_auth() -> Iterator[Finding]:
+    try:
+        found = open_entries() if is_used() else ()
+    except DatabaseError:
+        return  # the database examination has said so
+    if found:
+        is_fenced = bool(settings.ALLOWED_EMAILS)
+        yield Finding(
+            "warning", " ".join(open_entry(found, settings.DEFAULT_ROLE, is_fenced=is_fenced))
+        )
+
+
 def _checks() -> Iterator[Finding]:
     for message in checks.run_checks(include_deployment_checks=False):
         level = "error" if message.level >= checks.ERROR else "warning"
@@ -198,5 +212,6 @@ EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _network,
     _proxies,
     _people,
+    _forward_auth,
     _checks,
 )

@@ -22,6 +22,7 @@ ACTION_FAMILIES: dict[str, tuple[Any, tuple[str, ...]]] = {
     ),
     "addresses": (_("Email addresses"), ("account:email:",)),
     "keys": (_("API keys"), ("api:key:",)),
+    "rules": (_("Access rules"), ("sso:rule:",)),
     "mail": (_("Mail"), ("mail:",)),
 }
 RESULTS: Choices = [("success", _("Done")), ("refused", _("Refused")), ("failure", _("Failed"))]

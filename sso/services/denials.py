@@ -87,6 +87,15 @@ def purge_denials(now: datetime) -> int:
     return gone
 
 
+def reference_in(text: str) -> str:
+    """The reference that somebody read out or typed; "" when it is none.
+
+    Spaces, hyphens and case are forgiven.
+    """
+    found = "".join(text.split()).replace("-", "").upper()
+    return found if len(found) == LENGTH and set(found) <= set(ALPHABET) else ""
+
+
 def _row(checked: Checked, now: datetime) -> Denial:
     verdict, outcome, target = checked.verdict, checked.outcome, checked.target
     return Denial(

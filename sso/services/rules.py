@@ -53,7 +53,9 @@ def create_rule(*, actor: Actor, rule: AccessRule) -> AccessRule:
             raise RecordInvalid({"name": [_("There are too many rules already.")]})
         rule.position = others[-1].position + STEP if others else STEP
         rule.save(force_insert=True)
-        audit.record("sso:rule:create", actor=actor, **_named(rule), after=told(_values(rule)))
+        audit.record(
+            "sso:rule:create", actor=actor, target=rule, name=rule.name, after=told(_values(rule))
+        )
     return rule
 
 
@@ -73,7 +75,8 @@ def change_rule(*, actor: Actor, rule: AccessRule) -> AccessRule:
         audit.record(
             "sso:rule:change",
             actor=actor,
-            **_named(rule),
+            target=rule,
+            name=rule.name,
             before=told({name: before[name] for name in changed}),
             after=told({name: after[name] for name in changed}),
         )
@@ -94,8 +97,10 @@ def delete_rule(*, actor: Actor, rule: AccessRule) -> None:
     require_owner(actor)
     with transaction.atomic():
         current = _current(rule)
-        named = _named(current)
-        audit.record("sso:rule:delete", actor=actor, **named, before=told(_values(current)))
+        values = told(_values(current))
+        audit.record(
+            "sso:rule:delete", actor=actor, target=current, name=current.name, before=values
+        )
         current.delete()
 
 
@@ -119,7 +124,8 @@ def move_rule(*, actor: Actor, rule: AccessRule, places: int) -> bool:
         audit.record(
             "sso:rule:move",
             actor=actor,
-            **_named(rows[after]),
+            target=rule,
+            name=rows[after].name,
             before=str(before + 1),
             after=str(after + 1),
         )
@@ -168,10 +174,6 @@ def _clean(rule: AccessRule) -> None:
 
 def _values(rule: AccessRule) -> dict[str, Any]:
     return {name: getattr(rule, name) for name in FIELDS}
-
-
-def _named(rule: AccessRule) -> dict[str, str]:
-    return {"rule": str(rule.pk), "name": rule.name}
 
 
 def _locked() -> list[AccessRule]:

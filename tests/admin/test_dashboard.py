@@ -181,7 +181,7 @@ def test_the_number_of_queries_does_not_grow(as_role: Enter, make_user: MakeUser
     with CaptureQueriesContext(connection) as many:
         browser.get("/admin/")
 
-    assert len(many) == len(few) == 16
+    assert len(many) == len(few) == 18
 
 
 def test_the_page_holds_charts_without_script_and_inline_style(as_role: Enter) -> None:
