@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from django.conf import settings
+
 from accounts import tally
 from sso.checking import Checked, Checker
 from sso.connecting import drop
@@ -20,6 +22,7 @@ logger = logging.getLogger(__name__)
 Act = Callable[[Environ, Start], Iterable[bytes]]
 
 CHECK, FORWARD = "/auth/check", "/auth/forward"
+ASKED = frozenset({CHECK, FORWARD})
 KEY_SET, LIVE = "/.well-known/jwks.json", "/health/live"
 READING = frozenset({"GET", "HEAD"})
 NO_STORE = ("Cache-Control", "no-store")
@@ -45,6 +48,9 @@ class FastPath:
         act = self._acts.get(environ["PATH_INFO"])
         if act is None or environ["REQUEST_METHOD"] not in READING:
             return self.django(environ, start)
+        if environ["PATH_INFO"] in ASKED:
+            # Proxies send the app's host or none of ours; what they ask about stands elsewhere.
+            environ["HTTP_HOST"] = settings.PUBLIC_HOST
         return act(environ, start)
 
     def _check(self, environ: Environ, start: Start) -> Iterable[bytes]:
