@@ -1,0 +1,214 @@
+"""The shipped files for several nodes name what exists, pin what they run, and hold no secret."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.test import Client
+
+from config.env.variables import BY_NAME
+from config.version import VERSION
+from tests.servers.processes import ROOT, free_port, program
+
+DEPLOY = ROOT / "deploy"
+COMPOSE = yaml.safe_load((DEPLOY / "compose.three-nodes.yaml").read_text())
+ONE_NODE = yaml.safe_load((ROOT / "compose.yaml").read_text())
+KUBERNETES = {
+    file.stem: yaml.safe_load(file.read_text()) for file in (DEPLOY / "kubernetes").glob("*.yaml")
+}
+PAGE = (ROOT / "docs" / "several-nodes.md").read_text()
+NODES = ("app1", "app2", "app3")
+PODS = ("deployment", "migration")
+# Of the pod's own fields, to put into ALLOWED_HOSTS.
+NOT_OURS = {"POD_IP"}
+SECRETS = {"DATABASE_URL", "CACHE_URL", "SECRET_KEY", "ENCRYPTION_KEY"}
+
+
+def _pod(name: str) -> dict[str, Any]:
+    spec: dict[str, Any] = KUBERNETES[name]["spec"]["template"]["spec"]
+    return spec
+
+
+def _container(name: str) -> dict[str, Any]:
+    (container,) = _pod(name)["containers"]
+    return dict(container)
+
+
+def _environment(name: str) -> dict[str, Any]:
+    """Settings of a pod by name: those of the map, and those of its own."""
+    own = {entry["name"]: entry for entry in _container(name)["env"]}
+    return {**KUBERNETES["settings"]["data"], **own}
+
+
+@pytest.mark.parametrize("service", [*NODES, "migrate"])
+def test_compose_sets_only_settings_that_exist(service: str) -> None:
+    assert set(COMPOSE["services"][service]["environment"]) <= set(BY_NAME)
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_kubernetes_sets_only_settings_that_exist(name: str) -> None:
+    assert set(_environment(name)) - NOT_OURS <= set(BY_NAME)
+
+
+def test_every_node_gets_the_same_settings_and_none_makes_its_own_secrets() -> None:
+    settings = [COMPOSE["services"][name]["environment"] for name in (*NODES, "migrate")]
+
+    assert settings == [settings[0]] * 4
+    assert settings[0].keys() >= SECRETS
+    assert all(_environment(name).keys() >= SECRETS for name in PODS)
+
+
+def test_secrets_are_asked_for_and_never_written() -> None:
+    environment = COMPOSE["services"]["app1"]["environment"]
+    for name in ("SECRET_KEY", "ENCRYPTION_KEY"):
+        assert environment[name] == f"${{{name}:?set it in .env}}"
+    for pod in PODS:
+        given = _environment(pod)
+        references = [given[name]["valueFrom"]["secretKeyRef"] for name in sorted(SECRETS)]
+        assert references == [{"name": "gatehouse", "key": name} for name in sorted(SECRETS)]
+        assert not [entry for entry in given.values() if "value" in entry and "://" in str(entry)]
+
+
+@pytest.mark.parametrize("text", ["postgres", "redis"])
+def test_the_settings_map_names_no_server_with_a_password(text: str) -> None:
+    assert text not in (DEPLOY / "kubernetes" / "settings.yaml").read_text()
+
+
+def _images() -> dict[str, str]:
+    found = {name: service["image"] for name, service in COMPOSE["services"].items()}
+    return found | {name: _container(name)["image"] for name in PODS}
+
+
+@pytest.mark.parametrize("image", sorted(set(_images().values())))
+def test_images_are_pinned(image: str) -> None:
+    name, _colon, tag = image.rpartition(":")
+
+    assert name
+    assert re.fullmatch(r"\d[\w.-]*", tag)
+
+
+def test_our_image_carries_the_version_of_the_code() -> None:
+    tags = {image.rpartition(":")[2] for image in _images().values() if "gatehouse" in image}
+
+    assert tags == {VERSION}
+
+
+def test_database_and_redis_are_the_same_as_with_one_node() -> None:
+    for name in ("db", "redis"):
+        assert COMPOSE["services"][name]["image"] == ONE_NODE["services"][name]["image"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
+def test_the_path_of_a_probe_answers(probe: str) -> None:
+    container = _container("deployment")
+    asked = container[probe]["httpGet"]
+
+    assert asked["port"] in [port["name"] for port in container["ports"]]
+    answer = Client(headers={"host": "localhost"}).get(asked["path"])
+    assert answer.status_code == 200
+
+
+def test_a_database_that_is_gone_restarts_no_node() -> None:
+    assert _container("deployment")["livenessProbe"]["httpGet"]["path"] == "/health/live"
+    assert _container("deployment")["readinessProbe"]["httpGet"]["path"] == "/health/ready"
+
+
+@pytest.mark.django_db
+def test_the_path_and_port_that_prometheus_is_told_exist() -> None:
+    annotations = KUBERNETES["deployment"]["spec"]["template"]["metadata"]["annotations"]
+
+    assert annotations["prometheus.io/port"] == KUBERNETES["settings"]["data"]["PORT"]
+    path = annotations["prometheus.io/path"]
+    assert Client(headers={"host": "localhost"}).get(path).status_code == 200
+
+
+def test_there_is_time_to_stop() -> None:
+    pod = _pod("deployment")
+    pause = int(_container("deployment")["lifecycle"]["preStop"]["exec"]["command"][1])
+
+    assert pod["terminationGracePeriodSeconds"] >= pause + 30
+    assert {COMPOSE["services"][name]["stop_grace_period"] for name in NODES} == {"30s"}
+
+
+def test_the_objects_find_each_other() -> None:
+    labels = KUBERNETES["deployment"]["spec"]["template"]["metadata"]["labels"]
+    deployment, service = KUBERNETES["deployment"]["spec"], KUBERNETES["service"]["spec"]
+
+    assert deployment["selector"]["matchLabels"] == labels
+    assert service["selector"] == labels
+    assert KUBERNETES["disruption"]["spec"]["selector"]["matchLabels"] == labels
+    assert KUBERNETES["disruption"]["spec"]["minAvailable"] == deployment["replicas"] - 1
+    # Nobody is sent to the pod that brings the database up to date.
+    assert KUBERNETES["migration"]["spec"]["template"]["metadata"]["labels"] != labels
+    names = [port["name"] for port in _container("deployment")["ports"]]
+    assert [port["targetPort"] for port in service["ports"]] == names
+
+
+def test_never_fewer_nodes_while_a_version_is_rolled_out() -> None:
+    rolling = KUBERNETES["deployment"]["spec"]["strategy"]["rollingUpdate"]
+
+    assert rolling == {"maxUnavailable": 0, "maxSurge": 1}
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_pods_may_do_nothing_but_serve(name: str) -> None:
+    assert _pod(name)["securityContext"]["runAsUser"] == 10001  # as in the image
+    assert _pod(name)["automountServiceAccountToken"] is False
+    assert _container(name)["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    mounts = {mount["mountPath"] for mount in _container(name)["volumeMounts"]}
+    assert mounts == {"/tmp", KUBERNETES["settings"]["data"]["DATA_DIR"]}
+
+
+def test_compose_starts_nodes_after_the_database_is_up_to_date() -> None:
+    services = COMPOSE["services"]
+
+    assert services["migrate"]["command"] == _container("migration")["command"]
+    waits = [services[name]["depends_on"] for name in NODES]
+    assert waits == [{"migrate": {"condition": "service_completed_successfully"}}] * 3
+    assert set(services["proxy"]["depends_on"]) == set(NODES)
+
+
+def test_compose_publishes_the_proxy_alone() -> None:
+    assert [name for name, of in COMPOSE["services"].items() if "ports" in of] == ["proxy"]
+
+
+def test_the_proxy_asks_every_node() -> None:
+    text = (DEPLOY / "nginx.three-nodes.conf").read_text()
+
+    assert re.findall(r"server (\w+):8000", text) == list(NODES)
+    assert set(re.findall(r"access_log (\S+);", text)) == {"off"}
+
+
+def test_mounted_files_exist_or_are_explained() -> None:
+    volumes = COMPOSE["services"]["proxy"]["volumes"]
+    paths = [line.partition(":")[0].removeprefix("./") for line in volumes]
+
+    assert [path for path in paths if not (ROOT / path).exists() and path not in PAGE] == []
+
+
+def test_nginx_finds_no_fault_in_the_shipped_file(tmp_path: Path) -> None:
+    text = (DEPLOY / "nginx.three-nodes.conf").read_text()
+    # Names of containers, and certificates, are not there on this machine.
+    text = re.sub(r"app\d:8000", "127.0.0.1:8000", text)
+    text = re.sub(r"(?m)^\s*ssl_\w+ .*$|^\s*error_log.*$", "", text)
+    text = text.replace("listen 443 ssl", f"listen {free_port()}").replace("listen 80", "listen 1")
+    (tmp_path / "site.conf").write_text(text)
+    head = f"pid {tmp_path}/pid;\nerror_log stderr;\nevents {{}}\n"
+    (tmp_path / "nginx.conf").write_text(f"{head}http {{ include {tmp_path}/site.conf; }}\n")
+    command = [program("nginx"), "-t", "-c", str(tmp_path / "nginx.conf")]
+    done = subprocess.run(command, capture_output=True, text=True)
+
+    assert "syntax is ok" in done.stderr
+
+
+@pytest.mark.parametrize("name", sorted(KUBERNETES))
+def test_the_page_names_every_file(name: str) -> None:
+    assert f"deploy/kubernetes/{name}.yaml" in PAGE
