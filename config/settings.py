@@ -16,6 +16,7 @@ from config.env import (
 )
 from config.logs import logging_settings
 from config.openapi import SPECTACULAR
+from config.staticheaders import for_every_site
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = load(os.environ, BASE_DIR / ".env")
@@ -334,6 +335,7 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "config.static.HashedStaticFilesStorage"},
 }
+WHITENOISE_ADD_HEADERS_FUNCTION = for_every_site
 
 # Logs
 LOGGING = logging_settings(ENV["LOG_LEVEL"], ENV["LOG_FORMAT"])

@@ -4,7 +4,6 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
@@ -14,6 +13,7 @@ from accounts.problems import prefers_json, problem_document
 from sso.checking import CHECKER, Checked
 from sso.counting import counted
 from sso.longway import outcome_of
+from sso.refusedpage import refused_page
 from sso.services.denials import note_denial
 from sso.services.tokens import token_headers
 from sso.targets import Target
@@ -46,10 +46,7 @@ def forward(request: HttpRequest) -> HttpResponse:
         response["Cache-Control"] = "no-store"
         return response
     if verdict.status == 403 and not prefers_json(request):
-        context = {"code": verdict.code, "reference": reference}
-        page = render(request, "sso/refused.html", context, status=403)
-        page["Cache-Control"] = "no-store"
-        return page
+        return refused_page(request, checked, reference)
     return _refused(checked, reference)
 
 

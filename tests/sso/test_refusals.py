@@ -1,5 +1,6 @@
 """Refusals: written by reference, found by it however it is read out, explained on their page."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -235,3 +236,31 @@ def test_refusals_are_kept_for_a_week() -> None:
 
     assert purge_denials(now) == 1
     assert Denial.objects.get().reference == "BBBB2222"
+
+
+# The page of the refused person
+
+
+def test_the_page_works_under_the_name_of_the_app(viewer: User, browser_of: BrowserOf) -> None:
+    AccessRule.objects.create(name="Shut", effect="deny")
+
+    answer = ask(browser_of(viewer), "/of-the-app")
+
+    text = answer.content.decode()
+    addresses = re.findall(r'(?:href|src)="([^"]*)"', text)
+    assert [one for one in addresses if not one.startswith("http://localhost:8000/")] == []
+    assert answer["content-security-policy"] == (
+        "default-src 'none'; style-src http://localhost:8000; img-src http://localhost:8000; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    assert viewer.email in text
+
+
+def test_its_look_may_be_taken_from_another_site(stranger: Client, settings: Any) -> None:
+    settings.WHITENOISE_USE_FINDERS = True
+
+    answer = stranger.get("/static/gatehouse.css")
+
+    assert answer.status_code == 200
+    assert answer["cross-origin-resource-policy"] == "cross-origin"
+    assert stranger.get("/sign-in")["cross-origin-resource-policy"] == "same-origin"
