@@ -22,6 +22,8 @@ from sso import mapped
 
 logger = logging.getLogger("gatehouse.epoch")
 CHANNEL = "gatehouse_epoch"
+# As operators see the connection in pg_stat_activity.
+NAME = "gatehouse-epoch"
 FILE = "epoch"
 BEAT_SECONDS = 0.3
 BELIEVED_SECONDS = 1.0
@@ -76,6 +78,7 @@ class Listener:
             connection.ensure_connection()
             raw: Any = connection.connection
             raw.add_notify_handler(_on_notify)
+            raw.execute(f"SET application_name = '{NAME}'")
             raw.execute(f"LISTEN {CHANNEL}")
             renew()  # what was said while nobody listened
             while True:
