@@ -53,9 +53,24 @@ def identity_headers(bearer: Pass | None) -> Headers:
     if bearer is None:
         return [(name, "") for name in IDENTITY]
     values = (bearer.email, bearer.email, bearer.name, str(bearer.role), str(bearer.user_id))
-    return [(name, _latin(value)) for name, value in zip(IDENTITY, values, strict=True)]
+    return [(name, _one_line(value)) for name, value in zip(IDENTITY, values, strict=True)]
 
 
-def _latin(text: str) -> str:
-    """UTF-8 as WSGI carries it, without what would end a header."""
-    return _UNPRINTABLE.sub(" ", text).strip().encode().decode("latin-1")
+def as_wsgi(text: str) -> str:
+    """UTF-8 as WSGI and Django carry it: each byte as the character of that number."""
+    return text.encode().decode("latin-1")
+
+
+def from_wsgi(text: str) -> str:
+    """The text back; as it is when it was carried otherwise."""
+    if text.isascii():
+        return text
+    try:
+        return text.encode("latin-1").decode()
+    except UnicodeError:
+        return text
+
+
+def _one_line(text: str) -> str:
+    """Without what would end a header."""
+    return _UNPRINTABLE.sub(" ", text).strip()

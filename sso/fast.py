@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from accounts import tally
+from sso.answers import from_wsgi
 from sso.checking import Checked, Checker
 from sso.connecting import drop
 from sso.counting import SHORT, failed_short, passed_short
@@ -101,6 +102,8 @@ class FastPath:
         """Django's answer; its failure is one that a proxy may try again a moment later."""
 
         def begin(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            # The server writes text as UTF-8, where WSGI would have it write latin-1.
+            headers = [(name, from_wsgi(value)) for name, value in headers]
             if status.startswith("500 "):
                 return start(UNAVAILABLE, [*headers, RETRY], *more)
             return start(status, headers, *more)

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.destinations import is_safe_destination
 from accounts.problems import prefers_json, problem_document
+from sso.answers import as_wsgi
 from sso.checking import CHECKER, Checked
 from sso.counting import counted
 from sso.longway import outcome_of
@@ -67,7 +68,7 @@ def _passed(request: HttpRequest, checked: Checked) -> HttpResponse:
     response["Cache-Control"] = "no-store"
     query = request.META.get("QUERY_STRING", "")
     for name, value in [*checked.headers, *token_headers(checked, query)]:
-        response[name] = value
+        response[name] = as_wsgi(value)
     return response
 
 
