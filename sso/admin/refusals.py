@@ -102,6 +102,7 @@ class DenialAdmin(FactAdmin):
     search_help_text = gettext_lazy(
         "A reference, part of a person's address or name, a host, or a network address"
     )
+    change_list_template = "admin/sso/denial/change_list.html"
     change_form_template = "admin/sso/denial/change_form.html"
     facts: ClassVar[tuple[str, ...]] = (
         "reference",

@@ -147,6 +147,7 @@ def _result(form: TrialForm) -> dict[str, Any]:
         "rules": [_rule_row(step, found.demand) for step in found.steps],
         "default_decides": not found.demand.rule_id,
         "default": _takes(found.demand) if not found.demand.rule_id else "",
+        "why": "" if found.status == 204 else _check_why(found.checks[-1], bearer, found),
         "checks": [_check_row(check, bearer, found) for check in found.checks],
         "headers": _headers(found),
     }
@@ -187,8 +188,8 @@ def _rule_row(step: Step, demand: Demand) -> RuleRow:
     misfits = ", ".join(condition_name(one) for one in step.misfits)
     texts = {
         Standing.FITS: "",
-        Standing.UNCLEAR: _("not clear: %(conditions)s"),
-        Standing.OTHER: _("does not fit: %(conditions)s"),
+        Standing.UNCLEAR: _("not clear: %(conditions)s") % {"conditions": misfits},
+        Standing.OTHER: misfits,
         Standing.LATER: _("a rule before it fits"),
     }
     return RuleRow(
@@ -196,7 +197,7 @@ def _rule_row(step: Step, demand: Demand) -> RuleRow:
         whom=whom_badge(step.rule.effect, step.rule.role),
         conditions=conditions_cell(step.rule),
         standing=badge(*STANDINGS[step.standing]),
-        why=texts[step.standing] % {"conditions": misfits},
+        why=texts[step.standing],
         decides=step.rule.id == demand.rule_id,
     )
 
@@ -211,6 +212,8 @@ def _check_why(check: Check, bearer: Bearer, found: Explanation) -> str:
     match check.question:
         case Question.CREDENTIAL if bearer.note:
             return bearer.note
+        case Question.OPEN if not check.is_passed:
+            return _("the rule lets nobody in")
         case Question.ROLE:
             words = {"takes": _takes(found.demand), "role": role}
             return _("%(takes)s; the person has %(role)s") % words

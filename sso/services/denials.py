@@ -6,16 +6,19 @@ bounded number of rows, and no check waits for the disk. A crash loses the last 
 
 import secrets
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from accounts.models import User
 from sso.checking import Checked
-from sso.models import Denial
+from sso.models import AccessRule, Denial
 
 ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 LENGTH = 8
@@ -72,6 +75,7 @@ def write_denials() -> int:
         if reference in new:
             new[reference].count += again.pop(reference)
     with transaction.atomic():
+        _forget_deleted(new.values())
         Denial.objects.bulk_create(new.values(), batch_size=500, ignore_conflicts=True)
         for reference, count in again.items():
             Denial.objects.filter(pk=reference).update(count=F("count") + count)
@@ -85,6 +89,17 @@ def purge_denials(now: datetime) -> int:
     for at in oldest:
         gone += Denial.objects.filter(at__lte=at).delete()[0]
     return gone
+
+
+def _forget_deleted(rows: Collection[Denial]) -> None:
+    """One person or rule that is deleted meanwhile must not lose all others their rows."""
+    people = {row.user_id for row in rows if row.user_id}
+    rules = {row.rule_id for row in rows if row.rule_id}
+    people &= set(User.objects.filter(pk__in=people).values_list("pk", flat=True))
+    rules &= set(AccessRule.objects.filter(pk__in=rules).values_list("pk", flat=True))
+    for row in rows:
+        row.user_id = row.user_id if row.user_id in people else None
+        row.rule_id = row.rule_id if row.rule_id in rules else None
 
 
 def reference_in(text: str) -> str:
@@ -104,7 +119,7 @@ def _row(checked: Checked, now: datetime) -> Denial:
         status=verdict.status,
         code=verdict.code,
         why=verdict.demand.why[:200],
-        rule_id=verdict.demand.rule_id or None,
+        rule_id=UUID(verdict.demand.rule_id) if verdict.demand.rule_id else None,
         user_id=outcome.user_id,
         credential=outcome.kind,
         host=target.host[:253],

@@ -344,7 +344,7 @@ def test_the_page_says_which_rule_decides_and_why_others_do_not(
     assert result["status"] == 403
     assert ">Wiki</a>" in result["decision"]
     assert [row.why for row in result["rules"]] == [
-        "does not fit: host", "", "a rule before it fits",
+        "host", "", "a rule before it fits",
     ]  # fmt: skip
     assert [row.decides for row in result["rules"]] == [False, True, False]
     assert result["checks"][-1].why == "takes the role Editor; the person has Viewer"

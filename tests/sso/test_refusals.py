@@ -12,6 +12,7 @@ from django.utils import timezone
 from accounts.models import User
 from moderation.models import Ban
 from sso.models import AccessRule, Denial
+from sso.services import denials
 from sso.services.denials import ALPHABET, purge_denials, reference_in, write_denials
 from tests.api.keys import made
 
@@ -19,6 +20,12 @@ pytestmark = pytest.mark.django_db
 BrowserOf = Callable[..., Client]
 LIST = "/admin/sso/denial/"
 HOST = "app.example.com"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refusals of other tests wait in this process, too."""
+    monkeypatch.setattr(denials, "_waiting", denials._Waiting())
 
 
 @pytest.fixture
@@ -93,6 +100,21 @@ def test_a_banned_key_names_its_person_and_the_page_his_ban(panel: Client, edito
     row = Denial.objects.get(path="/by-key")
     assert (row.code, row.user_id) == ("banned", editor.pk)
     assert f"/admin/moderation/ban/{ban.pk}/change/" in page(panel, row)
+
+
+def test_a_person_deleted_before_writing_loses_nobody_else_the_rows(
+    stranger: Client, viewer: User, browser_of: BrowserOf
+) -> None:
+    row = AccessRule.objects.create(name="Shut", effect="deny")
+    ask(browser_of(viewer), "/deleted")
+    ask(stranger, "/other")
+    viewer.delete()
+    row.delete()
+
+    assert write_denials() == 2
+    assert set(Denial.objects.values_list("path", "user_id", "rule_id")) == {
+        ("/deleted", None, None), ("/other", None, None),
+    }  # fmt: skip
 
 
 def test_a_reference_is_made_of_letters_that_are_not_mistaken() -> None:
