@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
+from django.http import parse_cookie
 
 # What a gate cookie's digest is bound to.
 PURPOSE = "gate"
@@ -11,14 +12,17 @@ PURPOSE = "gate"
 
 def cookie_value(header: str, name: str) -> str:
     """The value of the cookie `name`; the last one counts, as Django has it."""
-    start, value = f"{name}=", ""
-    if start not in header:
+    value = ""
+    if name not in header:
         return value
+    if '"' in header or not header.isascii():
+        text = header.encode("latin-1", "replace").decode(errors="replace")
+        return str(parse_cookie(text).get(name, ""))
     for part in header.split(";"):
-        stripped = part.strip()
-        if stripped.startswith(start):
-            value = stripped[len(start) :].strip()
-    return value[1:-1] if value[:1] == value[-1:] == '"' and len(value) > 1 else value
+        found, equals, text = part.partition("=")
+        if equals and found.strip() == name:
+            value = text.strip()
+    return value
 
 
 def lone_gate_cookie(environ: Mapping[str, Any]) -> str:

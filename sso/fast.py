@@ -49,9 +49,6 @@ class FastPath:
         act = self._acts.get(environ["PATH_INFO"])
         if act is None or environ["REQUEST_METHOD"] not in READING:
             return self.django(environ, start)
-        if environ["PATH_INFO"] in ASKED:
-            # Proxies send the app's host or none of ours; what they ask about stands elsewhere.
-            environ["HTTP_HOST"] = settings.PUBLIC_HOST
         return act(environ, start)
 
     def _check(self, environ: Environ, start: Start) -> Iterable[bytes]:
@@ -88,6 +85,7 @@ class FastPath:
 
     def _refuse(self, checked: Checked, environ: Environ, start: Start) -> Iterable[bytes]:
         status, code = checked.verdict.status, checked.verdict.code
+        _name_us(environ)
 
         def reference() -> str:
             tally.add("checks", str(status), SHORT)
@@ -100,6 +98,7 @@ class FastPath:
 
     def _by_django(self, environ: Environ, start: Start) -> Iterable[bytes]:
         """Django's answer; its failure is one that a proxy may try again a moment later."""
+        _name_us(environ)
 
         def begin(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
             # The server writes text as UTF-8, where WSGI would have it write latin-1.
@@ -109,6 +108,12 @@ class FastPath:
             return start(status, headers, *more)
 
         return self.django(environ, begin)
+
+
+def _name_us(environ: Environ) -> None:
+    """Proxies send the app's host or none of ours; what they ask about stands elsewhere."""
+    if environ["PATH_INFO"] in ASKED:
+        environ["HTTP_HOST"] = settings.PUBLIC_HOST
 
 
 def _fail(start: Start) -> Iterable[bytes]:

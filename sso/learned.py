@@ -88,14 +88,17 @@ def _key(about: str, environ: Environ) -> tuple[str, ...] | None:
     if any(name in environ for name in CONDITIONS):
         return None
     cookies = environ.get("HTTP_COOKIE", "")
+    session = cookie_value(cookies, settings.SESSION_COOKIE_NAME)
+    if not session and settings.SESSION_COOKIE_NAME in cookies:
+        return None  # an empty one, or a longer name: Django answers them differently
     key = (
         about,
         environ["PATH_INFO"],
         environ.get("HTTP_HOST", ""),
         environ.get("HTTP_X_FORWARDED_PROTO", ""),
         environ.get("HTTP_ACCEPT_LANGUAGE", ""),
-        cookie_value(cookies, settings.LANGUAGE_COOKIE_NAME) if cookies else "",
-        "session" if cookies and cookie_value(cookies, settings.SESSION_COOKIE_NAME) else "",
+        cookie_value(cookies, settings.LANGUAGE_COOKIE_NAME),
+        "session" if session else "",
     )
     return None if sum(map(len, key)) > LONGEST + len(about) else key
 
