@@ -1,0 +1,191 @@
+"""One of two nodes is replaced under load, and nobody behind the proxy notices."""
+
+import http.client
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.metrics.scraped import samples
+from tests.servers.client import HTTPClient
+from tests.servers.databases import InstanceData
+from tests.servers.gatehouse import Gatehouse, is_live
+from tests.servers.processes import (
+    ROOT,
+    ServerProcess,
+    accepts_connections,
+    free_port,
+    program,
+    wait_for,
+)
+
+IN_FLIGHT = 100
+NGINX = """
+{user}
+daemon off;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+events {{ worker_connections 1024; }}
+http {{
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/site.conf;
+}}
+"""
+StartGatehouse = Callable[..., Gatehouse]
+
+
+@pytest.fixture
+def nodes(gatehouse_server: StartGatehouse, postgres_data: InstanceData) -> Gatehouse:
+    """Two nodes over one PostgreSQL, behind a declared proxy, with room for a crowd."""
+    more = {"LOGIN_MAX": "1000", "MAGIC_LINK_MAX": "1000", "WEB_WORKERS": "2"}
+    return gatehouse_server(postgres_data, processes=2, TRUSTED_PROXIES="127.0.0.1", **more)
+
+
+@pytest.fixture
+def proxy(nodes: Gatehouse, tmp_path: Path) -> Iterator[int]:
+    """The port of nginx with the shipped rules for several nodes, without its TLS."""
+    folder = tmp_path / "nginx"
+    folder.mkdir()
+    port = free_port()
+    (folder / "site.conf").write_text(_site(nodes.ports, port))
+    # Started as root, its workers would give root up and could not reach the folder.
+    user = "user root;" if os.getuid() == 0 else ""
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, user=user))
+    command = [program("nginx"), "-c", str(folder / "nginx.conf")]
+    process = ServerProcess(command, folder / "output")
+    process.wait_until(lambda: accepts_connections(port))
+    yield port
+    process.stop()
+
+
+def _site(ports: list[int], port: int) -> str:
+    """deploy/nginx.three-nodes.conf with two nodes and plain HTTP on `port`."""
+    shipped = (ROOT / "deploy" / "nginx.three-nodes.conf").read_text()
+    upstream, _server, rest = shipped.partition("server {")
+    lines = [line for line in upstream.splitlines() if "server app3" not in line]
+    upstream = "\n".join(lines)
+    for number, node in enumerate(ports, 1):
+        assert upstream.count(f"app{number}:8000") == 1
+        upstream = upstream.replace(f"app{number}:8000", f"127.0.0.1:{node}")
+    location = rest[rest.index("location / {") :]
+    return f"{upstream}\nserver {{ listen 127.0.0.1:{port}; access_log off;\n{location}"
+
+
+class Crowd:
+    """Keeps IN_FLIGHT requests under way until told to stop; collects every status."""
+
+    def __init__(self, url: str, ask: Callable[[HTTPClient], int]) -> None:
+        self.url, self.ask = url, ask
+        self.statuses: list[int | str] = []
+        self.under_way = 0
+        self._over = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._run) for _one in range(IN_FLIGHT)]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            with self._lock:
+                self.under_way += 1
+            status = self._ask_once()
+            with self._lock:
+                self.under_way -= 1
+                self.statuses.append(status)
+
+    def _ask_once(self) -> int | str:
+        client = HTTPClient(self.url)
+        # Slow is no failure here: a busy machine may take long for a hundred at once.
+        client.connection.timeout = 120
+        try:
+            return self.ask(client)
+        except (OSError, http.client.HTTPException) as error:
+            return repr(error)
+        finally:
+            client.connection.close()
+
+    def wait_for_more(self, count: int) -> None:
+        """Until so many more requests have been answered."""
+        goal = len(self.statuses) + count
+        pause = threading.Event()
+        for _turn in range(12_000):
+            if len(self.statuses) >= goal:
+                return
+            pause.wait(0.01)
+        raise AssertionError(f"only {len(self.statuses)} answers")
+
+    def end(self) -> set[int | str]:
+        """Every status that anybody got."""
+        self._over.set()
+        for thread in self._threads:
+            thread.join(60)
+        return set(self.statuses)
+
+
+def _read_page(client: HTTPClient) -> int:
+    return client.get("/sign-in").status
+
+
+def _ask_for_link(client: HTTPClient) -> int:
+    """A form, which a proxy may hand over only once."""
+    client.cookies["gatehouse_csrf"] = "c" * 32
+    email = f"nobody-{os.urandom(4).hex()}@example.com"
+    return client.post("/magic-link", {"email": email}).status
+
+
+def _sign_in(client: HTTPClient) -> int:
+    """A form with a password to hash: a slow request."""
+    client.cookies["gatehouse_csrf"] = "c" * 32
+    fields = {"login": f"nobody-{os.urandom(4).hex()}@example.com", "password": "no such word"}
+    return client.post("/sign-in", fields).status
+
+
+@pytest.mark.parametrize(
+    ("ask", "status"), [(_read_page, 200), (_ask_for_link, 200)], ids=["reading", "posting"]
+)
+def test_a_node_is_replaced_under_load_and_no_request_fails(
+    nodes: Gatehouse, proxy: int, tmp_path: Path, ask: Callable[[HTTPClient], int], status: int
+) -> None:
+    crowd = Crowd(f"http://127.0.0.1:{proxy}", ask)
+    try:
+        crowd.wait_for_more(IN_FLIGHT)
+        assert crowd.under_way > IN_FLIGHT * 0.8
+        nodes.processes[0].process.terminate()
+        code = nodes.processes[0].process.wait(60)
+        crowd.wait_for_more(IN_FLIGHT)
+        nodes.processes[0] = nodes._start(nodes.ports[0], tmp_path)
+        nodes.processes[0].wait_until(lambda: is_live(nodes.ports[0]))
+        crowd.wait_for_more(IN_FLIGHT)
+    finally:
+        statuses = crowd.end()
+
+    assert code == 0
+    assert statuses == {status}
+
+
+def test_what_a_node_has_begun_it_ends_without_any_proxy(nodes: Gatehouse) -> None:
+    clients = [nodes.client() for _one in range(12)]
+    with ThreadPoolExecutor(len(clients)) as pool:
+        answers = [pool.submit(_sign_in, client) for client in clients]
+        # Each has come as far as its password.
+        assert wait_for(lambda: _hashes(nodes) >= len(clients))
+        nodes.processes[0].process.terminate()
+        statuses = [answer.result(60) for answer in answers]
+
+    assert statuses == [401] * len(clients)
+    assert nodes.processes[0].process.wait(60) == 0
+
+
+def _hashes(nodes: Gatehouse) -> float:
+    """Password hashes of the first node: waiting, running and done."""
+    values = samples(nodes.client().get("/metrics").text)
+    names = ("hashes_waiting", "hashes_running", "hashes_total")
+    return sum(values.get((f"gatehouse_password_{name}", ()), 0) for name in names)
