@@ -148,7 +148,11 @@ def _result(form: TrialForm) -> dict[str, Any]:
         "default_decides": not found.demand.rule_id,
         "default": _takes(found.demand) if not found.demand.rule_id else "",
         "why": "" if found.status == 204 else _check_why(found.checks[-1], bearer, found),
-        "checks": [_check_row(check, bearer, found) for check in found.checks],
+        "checks": [
+            _check_row(check, bearer, found)
+            for check in found.checks
+            if check.question is not Question.SCOPE or bearer.key is not None
+        ],
         "headers": _headers(found),
     }
 

@@ -357,6 +357,12 @@ def test_the_page_shows_what_the_app_would_be_told(panel: Client, make_user: Mak
     result = tried(panel, who="jo@example.com", method="POST")
 
     assert result["status"] == 204
+    assert [row.question for row in result["checks"]] == [
+        "Is somebody signed in who may act?",
+        "Is the email address confirmed?",
+        "Is anybody let in at all?",
+        "Is the role high enough?",
+    ]
     assert dict(result["headers"])["Remote-Name"] == "Jö"
     assert dict(result["headers"])["Remote-Groups"] == "editor"
 
