@@ -8,6 +8,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from accounts.context import Caller, calling
 from config.cache import cache_alias
 from config.moving.aftermath import Revoked, finish_restore
 from config.moving.errors import MovingError
@@ -30,7 +31,7 @@ def prepare(say: Callable[[str], None] = say_nothing) -> Prepared:
     Raises MovingError for a database that holds only a part of what is being moved to it.
     """
     settings.DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with alone(say):
+    with alone(say), calling(Caller(channel="command")):
         _require_whole()
         missing = pending_migrations()
         call_command("migrate", verbosity=0, interactive=False)
