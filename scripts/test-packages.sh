@@ -31,6 +31,7 @@ need ldap-utils ldapsearch
 need chromium chromium chromium-browser google-chrome google-chrome-stable
 need nginx nginx
 need caddy caddy
+need haproxy haproxy
 need build-essential gcc cc
 need_file libldap-dev /usr/include/lber.h /usr/local/include/lber.h
 need_file libsasl2-dev /usr/include/sasl/sasl.h /usr/local/include/sasl/sasl.h

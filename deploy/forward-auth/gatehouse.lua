@@ -1,0 +1,71 @@
+-- Asks Gatehouse whether a request may pass; see haproxy.cfg.
+-- http-request lua.gatehouse rules: what the rules say; with a role in that place, at least that role.
+
+local GATEHOUSE = os.getenv("GATEHOUSE") or "http://127.0.0.1:8000"
+local MILLISECONDS = 5000
+-- What the question says of the request. The body is not read.
+local TOLD = { "cookie", "authorization", "x-api-key", "accept", "accept-language", "user-agent",
+    "sec-fetch-mode", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host" }
+-- Every one is answered each time, so that none is inherited from the client.
+local IDENTITY = { "remote-user", "remote-email", "remote-name", "remote-groups", "remote-id",
+    "remote-token" }
+-- What a refusal says to the client.
+local ANSWERED = { "location", "content-type", "cache-control", "www-authenticate", "retry-after",
+    "content-security-policy", "content-language", "vary", "x-gatehouse-reference",
+    "x-content-type-options", "x-frame-options", "referrer-policy" }
+
+local function question(txn)
+    local given = txn.http:req_get_headers()
+    local headers = {}
+    for _, name in ipairs(TOLD) do
+        if given[name] then
+            headers[name] = {}
+            for place = 0, #given[name] do
+                table.insert(headers[name], given[name][place])
+            end
+        end
+    end
+    headers["x-forwarded-method"] = { txn.sf:method() }
+    headers["x-forwarded-uri"] = { txn.f:pathq() }
+    return headers
+end
+
+local function answer(txn, status, headers, body)
+    local reply = txn:reply({ status = status, body = body })
+    for _, name in ipairs(ANSWERED) do
+        for place = 0, headers[name] and #headers[name] or -1 do
+            reply:add_header(name, headers[name][place])
+        end
+    end
+    txn:done(reply)
+end
+
+local function closed(txn)
+    answer(txn, 503, { ["retry-after"] = { [0] = "5" }, ["cache-control"] = { [0] = "no-store" } },
+        "")
+end
+
+core.register_action("gatehouse", { "http-req" }, function(txn, role)
+    local url = GATEHOUSE .. "/auth/forward"
+    if role ~= "rules" then
+        url = url .. "?role=" .. role
+    end
+    local found = core.httpclient():get({ url = url, headers = question(txn),
+        timeout = MILLISECONDS })
+    if not found or not found.status or found.status == 0 or found.status >= 500 then
+        return closed(txn)
+    end
+    if found.status ~= 204 then
+        if found.status ~= 302 and found.status ~= 401 and found.status ~= 403 then
+            return closed(txn)
+        end
+        return answer(txn, found.status, found.headers, found.body)
+    end
+    for _, name in ipairs(IDENTITY) do
+        txn.http:req_del_header(name)
+        local value = found.headers[name] and found.headers[name][0]
+        if value and value ~= "" then
+            txn.http:req_set_header(name, value)
+        end
+    end
+end, 1)

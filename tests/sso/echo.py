@@ -1,0 +1,90 @@
+"""A small app that says what it was sent, takes uploads, and speaks back on a websocket."""
+
+import base64
+import hashlib
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+class EchoApp:
+    """Runs in this process on `port` until stop(); `seen` counts the requests that arrived."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+        app = self
+
+        class Handler(_Echo):
+            def count(self) -> None:
+                app.seen += 1
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.port = int(self._server.server_address[1])
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Echo(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def count(self) -> None:
+        """One more request."""
+
+    def do_GET(self) -> None:
+        self.count()
+        if self.headers.get("Upgrade", "").lower() == "websocket":
+            self._speak_back()
+            return
+        length = self._read_body()
+        pairs = [[name.lower(), value] for name, value in self.headers.items()]
+        said = {"method": self.command, "path": self.path, "headers": pairs, "length": length}
+        body = json.dumps(said).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def do_PUT(self) -> None:
+        self.do_GET()
+
+    def _read_body(self) -> int:
+        """The length of the body, which may come in chunks."""
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            left = length = int(self.headers.get("Content-Length", "0"))
+            while left:
+                left -= len(self.rfile.read(min(left, 65536)))
+            return length
+        length = 0
+        while size := int(self.rfile.readline(), 16):
+            length += len(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return length
+
+    def _speak_back(self) -> None:
+        """Take the connection over, and send every byte back."""
+        key = self.headers["Sec-WebSocket-Key"] + GUID
+        accept = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Sec-WebSocket-Accept", accept)
+        self.send_header("X-Seen-User", self.headers.get("Remote-User", ""))
+        self.end_headers()
+        self.wfile.flush()
+        self.close_connection = True
+        while data := self.connection.recv(4096):
+            self.connection.sendall(data)
+
+    def log_message(self, *_line: object) -> None:
+        """Nothing."""
