@@ -19,7 +19,12 @@ def counted(view: View) -> View:
 
     @wraps(view)
     def count(request: HttpRequest) -> HttpResponse:
-        response = view(request)
+        try:
+            response = view(request)
+        except Exception:
+            # The function before Django makes 503 of it, so that a proxy asks again.
+            tally.add("checks", "503", LONG)
+            raise
         tally.add("checks", str(response.status_code), LONG)
         return response
 

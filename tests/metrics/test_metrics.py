@@ -156,6 +156,22 @@ def test_checks_are_counted_by_status_and_way(viewer: User, browser_of: BrowserO
     assert after["gatehouse_checks_remembered_total", ()] == 1
 
 
+def test_a_check_that_fails_is_counted_as_the_proxy_sees_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_arguments: Any) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("sso.views._checked", broken)
+    before = scrape()
+
+    browser = Client(headers={"host": "localhost"}, raise_request_exception=False)
+    assert browser.get("/auth/forward").status_code == 500
+
+    key = ("gatehouse_checks_total", (("status", "503"), ("way", "long")))
+    assert grown(before, scrape())[key] == 1
+
+
 def _check(cookie: str) -> str:
     """One request of a proxy, as the server hands it over; the status."""
     statuses: list[str] = []

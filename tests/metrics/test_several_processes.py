@@ -7,7 +7,7 @@ from tests.metrics.scraped import samples
 from tests.servers.databases import InstanceData
 from tests.servers.gatehouse import Gatehouse
 
-CHECKS = ("gatehouse_checks_total", (("status", "401"), ("way", "long")))
+CHECKS = "gatehouse_checks_total"
 
 
 def test_all_processes_of_a_server_are_counted_together(
@@ -25,5 +25,10 @@ def test_all_processes_of_a_server_are_counted_together(
     for thread in threads:
         thread.join()
 
-    found = [samples(server.client().get("/metrics").text)[CHECKS] for _time in range(8)]
-    assert found == [40] * 8
+    assert [_checks(server) for _time in range(8)] == [40] * 8
+
+
+def _checks(server: Gatehouse) -> float:
+    """Of either way: a process answers its first refusal by Django, and the next ones itself."""
+    values = samples(server.client().get("/metrics").text)
+    return sum(value for (name, _labels), value in values.items() if name == CHECKS)
