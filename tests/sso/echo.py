@@ -20,14 +20,20 @@ class EchoApp:
             def count(self) -> None:
                 app.seen += 1
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.port = int(self._server.server_address[1])
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def stop(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_of_request: object) -> None:
+        """A proxy that hangs up is nothing to tell."""
 
 
 class _Echo(BaseHTTPRequestHandler):
