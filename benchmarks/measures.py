@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from benchmarks.forward import measure_forward
 from benchmarks.instances import (
     PASSWORD,
     bare,
@@ -164,4 +165,5 @@ MEASURES: dict[str, Callable[[Options], Iterator[Row]]] = {
     "api": measure_api,
     "keys": measure_keys,
     "limits": measure_limits,
+    "forward": measure_forward,
 }

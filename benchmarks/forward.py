@@ -1,0 +1,142 @@
+"""Checks for proxies: hot, all different, refused, during a storm of sign-ins; and revocation."""
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks.forward_data import FILL, OFFERS, REVOKE
+from benchmarks.instances import bare, gatehouse, make_data, make_people
+from benchmarks.plans import SignIn
+from benchmarks.rows import PROCESSES, Options, Row, folder, loader
+from benchmarks.wrk import Asked, Heard, is_there, load
+from tests.servers.client import HTTPClient
+from tests.servers.databases import InstanceData
+
+PEOPLE = 1000
+CONNECTIONS = (1, 8, 64)
+USUAL = 8
+STORED = (100_000, 1_000_000)
+PIECE = 100_000
+HOT, DIFFERENT, STORM = 0.85, 1 / 3, 0.5
+ROUNDS, DELAY_MS = 20, 1000.0
+PUBLIC_URL = "http://localhost:8000"
+BOARD = ("X-Original-URL: https://app.example.com/board?page=1", "X-Original-Method: GET")
+HELLO = Asked("/")
+
+
+class Bench:
+    """Gatehouse and the bare server side by side; each figure has its own of the bare one."""
+
+    def __init__(self, options: Options, port: int, bare_port: int) -> None:
+        self.options, self.port, self.bare_port = options, port, bare_port
+
+    def both(self, asked: Asked, connections: int = USUAL) -> tuple[Heard, Heard]:
+        """Ours and the bare one, one after the other."""
+        seconds = self.options.seconds
+        load(asked, self.port, seconds=1, connections=connections)
+        ours = load(asked, self.port, seconds=seconds, connections=connections)
+        theirs = load(HELLO, self.bare_port, seconds=seconds, connections=connections)
+        return ours, theirs
+
+    def rates(self, what: str, asked: Asked, aim: float = 0.0) -> Iterator[Row]:
+        """Rate and times at every number of connections; the aim is of the usual one."""
+        for connections in CONNECTIONS:
+            ours, theirs = self.both(asked, connections)
+            name = f"{what}, {connections} conn."
+            own_aim = aim if connections == USUAL else 0.0
+            yield Row(name, "/s", ours.rate, theirs.rate, own_aim, is_ratio=True)
+            yield Row(f"{name} p50", "ms", ours.p50, theirs.p50, more_is_better=False)
+            yield Row(f"{name} p99", "ms", ours.p99, theirs.p99, more_is_better=False)
+
+    def rate(self, what: str, asked: Asked, aim: float = 0.0) -> Row:
+        ours, theirs = self.both(asked)
+        return Row(what, "/s", ours.rate, theirs.rate, aim, is_ratio=True)
+
+
+def measure_forward(options: Options) -> Iterator[Row]:
+    """Everything of forward auth. Without wrk there is nothing to measure it with."""
+    if not is_there():
+        raise RuntimeError("wrk is not installed (Debian and Ubuntu: apt-get install wrk)")
+    with folder() as place:
+        data = _prepared(place, options.database_url)
+        with (
+            bare(place, PROCESSES) as (_bare, bare_port),
+            gatehouse(data, PROCESSES) as (_server, port),
+        ):
+            bench = Bench(options, port, bare_port)
+            yield from _hot(bench, data)
+            yield from _different(bench, data, place)
+            yield from _storm(bench, data)
+            yield _revocation(port, data)
+
+
+def _prepared(place: Path, database_url: str) -> InstanceData:
+    data = make_data(place, database_url)
+    data = dataclasses.replace(data, extra={"PUBLIC_URL": PUBLIC_URL, "SESSION_EXPIRY": "1d"})
+    make_people(data, PEOPLE)
+    return data
+
+
+def _hot(bench: Bench, data: InstanceData) -> Iterator[Row]:
+    """The same credential again and again."""
+    offers: dict[str, str] = data.shell(OFFERS)
+    for kind, header in offers.items():
+        asked = Asked("/auth/check", (*BOARD, header))
+        yield from bench.rates(f"check by {kind}", asked, HOT)
+    yield bench.rate("denied check", Asked("/auth/check", BOARD, is_refused=True))
+    token = Asked("/auth/check?token=1", (*BOARD, offers["key"]))
+    yield bench.rate("check with Remote-Token", token)
+    yield bench.rate("key set (JWKS)", Asked("/.well-known/jwks.json"))
+    yield bench.rate("/health/live", Asked("/health/live"))
+
+
+def _different(bench: Bench, data: InstanceData, place: Path) -> Iterator[Row]:
+    """Every request brings another credential, beside ever more stored ones."""
+    stored = 0
+    for wanted in STORED:
+        while stored < wanted:
+            data.shell(FILL.format(count=PIECE, folder=str(place)))
+            stored += PIECE
+        for kind in ("key", "session"):
+            asked = Asked("/auth/check", BOARD, each=place / f"{kind}.headers")
+            yield bench.rate(f"{kind}, all different of {wanted // 1000} k", asked, DIFFERENT)
+
+
+def _storm(bench: Bench, data: InstanceData) -> Iterator[Row]:
+    """Checks while browsers sign in with passwords as fast as they can."""
+    asked = Asked("/auth/check", (*BOARD, data.shell(OFFERS)["session"]))
+    quiet, _theirs = bench.both(asked)
+    seconds = bench.options.seconds + 6
+    signing_in = dataclasses.replace(bench.options, seconds=seconds, clients=8)
+    storm = threading.Thread(target=lambda: loader(signing_in, bench.port)(SignIn(PEOPLE)))
+    storm.start()
+    threading.Event().wait(3)
+    stormy = load(asked, bench.port, seconds=bench.options.seconds, connections=USUAL)
+    storm.join()
+    yield Row("check during a storm of sign-ins", "/s", stormy.rate, quiet.rate, STORM,
+              is_ratio=True)  # fmt: skip
+    yield Row("the same, p99", "ms", stormy.p99, quiet.p99, more_is_better=False)
+
+
+def _revocation(port: int, data: InstanceData) -> Row:
+    """The longest time from the end of a revocation in another process to the first refusal."""
+    delays = []
+    for _round in range(ROUNDS):
+        key = data.shell(OFFERS)["key"].partition(": ")[2]
+        client = HTTPClient(f"http://127.0.0.1:{port}")
+        ask = _asker(client, key)
+        for _again in range(20):
+            if ask() != 204:
+                raise RuntimeError("a right key was refused")
+        revoked_at = float(data.shell(REVOKE.format(key=key)))
+        while ask() == 204:
+            pass
+        delays.append((time.time() - revoked_at) * 1000)
+    return Row("revocation delay, longest", "ms", max(delays), max(delays), DELAY_MS, False)
+
+
+def _asker(client: HTTPClient, key: str) -> Callable[[], int]:
+    headers = dict(line.split(": ", 1) for line in BOARD)
+    return lambda: client.get("/auth/check", {**headers, "X-API-Key": key}).status

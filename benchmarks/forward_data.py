@@ -1,0 +1,104 @@
+"""What the measurements of checks stand on: credentials, and many more of them."""
+
+# One header line for each kind of credential.
+OFFERS = """
+from datetime import timedelta
+from django.test import Client
+from django.utils import timezone
+from accounts.models import BrowserSession, User
+from api.services import apikeys, families
+person, _is_new = User.objects.get_or_create(
+    email="checked@example.com",
+    defaults={"username": "checked", "role": "editor", "email_verified_at": timezone.now()},
+)
+browser = Client()
+browser.force_login(person)
+# Nobody has to write down its activity while it is measured.
+BrowserSession.objects.filter(user_id=person.pk).update(
+    last_seen_at=timezone.now() + timedelta(hours=6)
+)
+person.api_keys.all().delete()
+wish = apikeys.KeyWish(name="benchmark")
+result = {
+    "session": f"Cookie: gatehouse_session={browser.session.session_key}",
+    "token": f"Authorization: Bearer {families.start_by_password(person, timezone.now()).access}",
+    "key": f"X-API-Key: {apikeys.create_key(actor=person, user=person, wish=wish).text}",
+}
+"""
+# `count` more keys and sessions of all people; their header lines in two files, in any order.
+FILL = """
+import random
+from itertools import cycle
+from datetime import timedelta
+from uuid import uuid4
+from django.db import connection, transaction
+from django.test import Client
+from django.utils import timezone
+from accounts.models import BrowserSession, User
+from accounts.sessions import PURPOSE as SESSION
+from accounts.sessions import SessionStore
+from accounts.tokens import digest
+from api import keyformat
+from api.models import ApiKey
+from api.services.keychecks import digest_of
+people = list(User.objects.filter(role="viewer").order_by("email"))
+def as_key(value):
+    return value if connection.features.has_native_uuid_field else value.hex
+def copy(model, pattern, given, rows):
+    columns = [field.column for field in model._meta.concrete_fields]
+    others = ", ".join(f'"{{name}}"' for name in columns if name not in given)
+    table, places = model._meta.db_table, ", ".join(["%s"] * len(given))
+    names = ", ".join(f'"{{name}}"' for name in given)
+    statement = (f'INSERT INTO {{table}} ({{names}}, {{others}}) SELECT {{places}}, {{others}} '
+                 f'FROM {{table}} WHERE "{{model._meta.pk.column}}" = %s')
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.executemany(statement, [(*row, pattern) for row in rows])
+contents = {{}}
+for person in people:
+    store = SessionStore()
+    store.create()
+    store["_auth_user_id"] = str(person.pk)
+    store["_auth_user_backend"] = "accounts.backends.GateBackend"
+    store["_auth_user_hash"] = person.get_session_auth_hash()
+    contents[person.pk] = store.encode(dict(store.items()))
+browser = Client()
+browser.force_login(people[0])
+name = digest(SESSION, browser.session.session_key)
+BrowserSession.objects.filter(pk=name).update(
+    last_seen_at=timezone.now() + timedelta(hours=6),
+    expire_date=timezone.now() + timedelta(days=7),
+)
+ApiKey.objects.get_or_create(id="benchmark1", defaults={{
+    "user": people[0], "name": "x", "digest": "x", "ending": "x", "scopes": ["read"],
+    "last_used_at": timezone.now() + timedelta(hours=6)}})
+keys = [keyformat.make() for _number in range({count})]
+copy(ApiKey, "benchmark1", ("id", "user_id", "digest", "ending"),
+     [(key.id, as_key(person.pk), digest_of(key), key.ending)
+      for key, person in zip(keys, cycle(people))])
+cookies = [uuid4().hex for _number in range({count})]
+copy(BrowserSession, name, ("session_key", "public_id", "user_id", "session_data"),
+     [(digest(SESSION, cookie), as_key(uuid4()), as_key(person.pk), contents[person.pk])
+      for cookie, person in zip(cookies, cycle(people))])
+def keep(name, lines, kept=200_000):
+    path = f"{folder}/{{name}}.headers"
+    try:
+        lines += open(path).read().splitlines()
+    except FileNotFoundError:
+        pass
+    random.shuffle(lines)
+    open(path, "w").write("\\n".join(lines[:kept]) + "\\n")
+keep("key", [f"X-API-Key: {{key.text}}" for key in keys])
+keep("session", [f"Cookie: gatehouse_session={{cookie}}" for cookie in cookies])
+with connection.cursor() as cursor:
+    cursor.execute("ANALYZE")
+result = None
+"""
+# Ends a key; when that was done, in seconds since 1970.
+REVOKE = """
+import time
+from django.utils import timezone
+from api.models import ApiKey
+from api import keyformat
+ApiKey.objects.filter(pk=keyformat.parse({key!r}).id).update(revoked_at=timezone.now())
+result = time.time()
+"""
