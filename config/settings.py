@@ -7,6 +7,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
+from accounts.providers import Provider
 from config.env import (
     action_limits,
     database_settings,
@@ -49,6 +50,13 @@ INSTALLED_APPS = [
     "accounts",
     "allauth",
     "allauth.account",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.apple",
+    "allauth.socialaccount.providers.discord",
+    "allauth.socialaccount.providers.facebook",
+    "allauth.socialaccount.providers.github",
+    "allauth.socialaccount.providers.google",
+    "allauth.socialaccount.providers.openid_connect",
     "django_ratelimit",
     "corsheaders",
     "rest_framework",
@@ -155,6 +163,9 @@ ACCOUNT_EMAIL_VERIFICATION = "none"  # our own login stage does it, see accounts
 ACCOUNT_RATE_LIMITS = False  # accounts/limits.py counts atomically
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
+
+# Providers that people may sign in through, in the order of their buttons (accounts/providers.py)
+SIGN_IN_PROVIDERS: tuple[Provider, ...] = ()
 
 # Sessions and cookies
 SESSION_ENGINE = "accounts.sessions"

@@ -33,6 +33,8 @@ MAIL_KINDS: Choices = [
     ("verify-email", _("Address verification")),
     ("change-email", _("Address change")),
     ("email-changed", _("Address changed")),
+    ("identity-connected", _("Provider connected")),
+    ("identity-disconnected", _("Provider disconnected")),
     ("password-changed", _("Password changed")),
     ("key-created", _("API key made")),
     ("account-exists", _("Account exists already")),
