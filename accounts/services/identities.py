@@ -98,11 +98,10 @@ def arrive(door: Door, arrival: Arrival) -> User:
     identity = _find(door, arrival)
     if not decision.is_admitted:
         _refuse(door, identity, decision)
-    is_new = False
     if identity is None:
-        identity, is_new = _connect_or_make(door, arrival)
+        identity = _connect_or_make(door, arrival, decision.role or door.default_role)
     with transaction.atomic():
-        user = _apply_role(door, identity.user, decision, is_new=is_new)
+        user = _apply_role(door, identity.user, decision)
         _note(identity, arrival, decision)
     return user
 
@@ -174,13 +173,16 @@ def _refuse(door: Door, identity: Identity | None, decision: Decision) -> None:
     raise RoleRequired
 
 
-def _connect_or_make(door: Door, arrival: Arrival) -> tuple[Identity, bool]:
-    """(identity, is the account new). Of two arrivals at once the second gets the first's."""
+def _connect_or_make(door: Door, arrival: Arrival, role: Role) -> Identity:
+    """The identity of a first arrival, a new account having `role`.
+
+    Of two at once the second gets the first's.
+    """
     email = _address_of(door, arrival)
     existing = User.objects.filter(email=email).first()
     try:
         if existing is None:
-            return _register(door, arrival, email), True
+            return _register(door, arrival, email, role)
         if not _may_connect(door, arrival, existing):
             audit.record(
                 "account:identity:connect", target=existing, result="refused", provider=door.id
@@ -188,12 +190,12 @@ def _connect_or_make(door: Door, arrival: Arrival) -> tuple[Identity, bool]:
             raise AccountExists
         with transaction.atomic():
             prove_address(existing)
-            return _create(door, arrival, existing), False
+            return _create(door, arrival, existing)
     except (IntegrityError, RecordInvalid):
         found = _find(door, arrival)
         if found is None:
             raise AccountExists from None
-        return found, False
+        return found
 
 
 def _address_of(door: Door, arrival: Arrival) -> str:
@@ -225,7 +227,7 @@ def _may_connect(door: Door, arrival: Arrival, user: User) -> bool:
     return door.trusts_email and user.is_verified and not has_secrets
 
 
-def _register(door: Door, arrival: Arrival, email: str) -> Identity:
+def _register(door: Door, arrival: Arrival, email: str, role: Role) -> Identity:
     """A new account. Raises RegistrationClosed, RecordInvalid when the address is taken by now."""
     if not door.allows_registration:
         raise RegistrationClosed
@@ -233,7 +235,7 @@ def _register(door: Door, arrival: Arrival, email: str) -> Identity:
         arrival.email_verified and addresses.is_allowed(email, settings.ALLOWED_EMAILS)
     ):
         raise RegistrationClosed(str(_("Addresses of this domain cannot register here.")))
-    user = User(email=email, name=" ".join(arrival.name.split())[:150], role=door.default_role)
+    user = User(email=email, name=" ".join(arrival.name.split())[:150], role=role)
     user.username = _free_username(arrival.username)
     user.email_verified_at = timezone.now() if arrival.email_verified else None
     user.set_password(None)
@@ -272,17 +274,12 @@ def _tell(user: User, kind: str, provider: str) -> None:
         enqueue_mail(kind=kind, recipient=user.email, user=user, context={"provider": provider})
 
 
-def _apply_role(door: Door, user: User, decision: Decision, *, is_new: bool) -> User:
-    """Give the role that the mapping says, unless somebody may not be touched by it."""
-    role = decision.role
-    if is_new:
-        role = role or door.default_role
-    elif not door.mapping.updates or not door.mapping.rules:
+def _apply_role(door: Door, user: User, decision: Decision) -> User:
+    """Give the role that the mapping says now, unless somebody may not be touched by it."""
+    if not door.mapping.updates or not door.mapping.rules or user.role_is_kept:
         return user
-    elif role is None:
-        role = door.default_role
-    is_owner = user.role == Role.OWNER
-    if user.role_is_kept or user.role == role or (is_owner and not door.mapping.gives_owner):
+    role = decision.role or door.default_role
+    if user.role == role or (user.role == Role.OWNER and not door.mapping.gives_owner):
         return user
     try:
         return change_role(actor=SYSTEM, user=user, role=role)
