@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from api.foreign.fetching import Fetch, Unfetchable, fetch_json
-from api.foreign.jwk import PublicKey, keys_in
-from api.foreign.policy import same_issuer
+from accounts.oidc.fetching import Fetch, Unfetchable, fetch_json
+from accounts.oidc.issuers import same_issuer
+from accounts.oidc.jwk import PublicKey, keys_in
 
 logger = logging.getLogger(__name__)
 
