@@ -8,12 +8,15 @@ from datetime import timedelta
 from pathlib import Path
 
 from accounts.providers import Provider
+from accounts.roles import Role
 from config.env import (
     action_limits,
+    anonymous_role,
     database_settings,
     foreign_public_key,
     load,
     mail_settings,
+    opening_settings,
 )
 from config.logs import logging_settings
 from config.openapi import SPECTACULAR
@@ -166,6 +169,10 @@ ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
 
 # Providers that people may sign in through, in the order of their buttons (accounts/providers.py)
 SIGN_IN_PROVIDERS: tuple[Provider, ...] = ()
+
+# Without sign-in: the role of whoever has no account, None while there is no such thing
+ANONYMOUS_ROLE: Role | None = anonymous_role(ENV)
+ANONYMOUS_SETTINGS = tuple(opening_settings(ENV))  # what to remove to end it
 
 # Sessions and cookies
 SESSION_ENGINE = "accounts.sessions"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from config.env import rules, secrets
+from config.env.anonymous import contradictions
 from config.env.declare import Kind, Variable
 from config.env.dotenv import read_dotenv
 from config.env.durations import format_duration
@@ -84,6 +85,7 @@ def load(
     base = dotenv_path.parent if dotenv_path else Path.cwd()
     values["DATA_DIR"] = data_dir or (base / values["DATA_DIR"]).resolve()
     found.errors += rules.problems_of(rules.ERRORS, values)
+    found.errors += contradictions(values, sources)
     found.warnings += rules.problems_of(rules.WARNINGS, values)
     _check_required(values, sources, found)
     _settle_secrets(values, sources, found)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from config.env.anonymous import everybody_comes_in
 from config.env.foreign import foreign_tokens, foreign_tokens_off
 from config.env.problems import Problem
 from config.env.sections.tokens import (
@@ -174,6 +175,7 @@ WARNINGS: tuple[Rule, ...] = (
     bans_are_off,
     foreign_tokens_off,
     algorithm_without_effect,
+    everybody_comes_in,
 )
 
 

@@ -6,6 +6,7 @@ A default that is derived from other settings may read only those declared befor
 from config.env.declare import Section, Variable
 from config.env.sections import (
     actions,
+    anonymous,
     api,
     apikeys,
     core,
@@ -37,6 +38,7 @@ SECTIONS: tuple[Section, ...] = (
     tokens.TOKENS,
     apikeys.API_KEYS,
     foreign.FOREIGN,
+    anonymous.ANONYMOUS,
 )
 VARIABLES: tuple[Variable, ...] = tuple(
     variable for section in SECTIONS for variable in section.variables

@@ -78,8 +78,8 @@ FOREIGN = Section(
             origin="Reflector",
             help=(
                 "Whose access tokens the API takes: local means those of Gatehouse, jwt also "
-                "those of AUTH_JWT_ISSUER. none is understood (sign-in without accounts), but "
-                "this version does not act on it and goes on as with local."
+                "those of AUTH_JWT_ISSUER. none is the same as ANONYMOUS_MODE=true: nobody has to "
+                "sign in; whoever does has the tokens of Gatehouse."
             ),
         ),
         Variable(

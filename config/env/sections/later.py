@@ -20,16 +20,6 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 LATER = (
-    LaterGroup(
-        "tokens of other issuers",
-        "Reflector",
-        _names("FEATURE_REQUIRE_LOGIN"),
-    ),
-    LaterGroup(
-        "sign-in without accounts",
-        "Gatehouse, Mage",
-        _names("ANONYMOUS_MODE ANONYMOUS_ROLE REQUIRE_USER_AUTHENTICATION"),
-    ),
     LaterGroup("required second factors", "Gatehouse", _names("MFA_REQUIRED_ROLES")),
     LaterGroup(
         "sign-in through other providers",
