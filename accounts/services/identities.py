@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import addresses, audit
 from accounts.actors import SYSTEM
 from accounts.errors import Forbidden, LastOwner, NotFound, RecordInvalid
-from accounts.models import Identity, User
+from accounts.models import Authenticator, Identity, User
 from accounts.outbox import enqueue_mail
 from accounts.providers import Door
 from accounts.rolemaps import Decision
@@ -139,15 +139,15 @@ def disconnect(*, user: User, identity_id: Any) -> None:
         _tell(user, "identity-disconnected", identity.provider)
 
 
-def has_other_way_in(user: User, identity: Identity) -> bool:
-    """Could `user` still sign in without `identity`?"""
+def has_other_way_in(user: User, besides: Identity | Authenticator) -> bool:
+    """Could `user` still sign in without this identity or passkey?"""
     doors = {provider.id for provider in settings.SIGN_IN_PROVIDERS}
-    others = user.identities.exclude(pk=identity.pk).values_list("provider", flat=True)
+    others = user.identities.exclude(pk=besides.pk).values_list("provider", flat=True)
     return (
         (settings.ALLOW_EMAIL_LOGIN and user.has_usable_password())
         or (settings.ALLOW_MAGIC_LINK_LOGIN and user.is_verified and _gets_mail(user))
         or any(provider in doors or provider == "ldap" for provider in others)
-        or user.authenticators.filter(kind="passkey").exists()
+        or user.authenticators.filter(kind="passkey").exclude(pk=besides.pk).exists()
     )
 
 
