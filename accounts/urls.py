@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from accounts.views import account, entrance, invitations
+from accounts.views import account, entrance, invitations, passkeys
 
 own = [
     path("", entrance.home, name="home"),
@@ -16,6 +16,13 @@ own = [
     path("account/email", account.change_email, name="change-email"),
     path("account/sessions/end", account.end_other_sessions, name="end-other-sessions"),
     path("account/sessions/<uuid:public_id>/end", account.end_session, name="end-session"),
+    path("account/passkeys", passkeys.add, name="passkeys"),
+    path("account/passkeys/add", passkeys.add_page, name="passkey-add"),
+    path("account/passkeys/options", passkeys.adding_options, name="passkey-options"),
+    path("account/passkeys/<uuid:passkey_id>/rename", passkeys.rename, name="passkey-rename"),
+    path("account/passkeys/<uuid:passkey_id>/remove", passkeys.remove, name="passkey-remove"),
+    path("sign-in/passkey", passkeys.sign_in, name="passkey-sign-in"),
+    path("sign-in/passkey/options", passkeys.sign_in_options, name="passkey-sign-in-options"),
     path("account/export", account.export, name="export"),
     path("account/delete", account.delete, name="delete"),
     path("settings/workspace/users", account.manage_users, name="users"),

@@ -216,6 +216,9 @@ LIMITS = {
     "reset-password": (ENV["RESET_PASSWORD_MAX"], ENV["RESET_PASSWORD_WINDOW"]),
     "verify-email": (ENV["VERIFY_EMAIL_MAX"], ENV["VERIFY_EMAIL_WINDOW"]),
     "magic-link": (ENV["MAGIC_LINK_MAX"], ENV["MAGIC_LINK_WINDOW"]),
+    # Apart from passwords: guesses at those do not close this door.
+    "passkey": (ENV["LOGIN_MAX"], ENV["LOGIN_WINDOW"]),
+    "passkey-options": (60, timedelta(minutes=1)),  # every look at the sign-in page asks
     "api-key": (ENV["API_KEY_FAILURES_MAX"], ENV["API_KEY_FAILURES_WINDOW"]),
 }
 LOGIN_DELAY_MAX: timedelta = ENV["LOGIN_DELAY_MAX"]

@@ -35,6 +35,8 @@ MAIL_KINDS: Choices = [
     ("email-changed", _("Address changed")),
     ("identity-connected", _("Provider connected")),
     ("identity-disconnected", _("Provider disconnected")),
+    ("passkey-added", _("Passkey added")),
+    ("passkey-removed", _("Passkey removed")),
     ("password-changed", _("Password changed")),
     ("key-created", _("API key made")),
     ("account-exists", _("Account exists already")),
