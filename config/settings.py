@@ -18,8 +18,10 @@ from config.env import (
     mail_settings,
     opening_settings,
 )
+from config.ldap import directory_settings
 from config.logs import logging_settings
 from config.openapi import SPECTACULAR
+from config.providers import auto_redirect, sign_in_providers
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = load(os.environ, BASE_DIR / ".env")
@@ -82,6 +84,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.middleware.SessionLifeMiddleware",
+    "accounts.middleware.AnonymousModeMiddleware",
     "accounts.middleware.RefusalMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -167,12 +170,21 @@ ACCOUNT_RATE_LIMITS = False  # accounts/limits.py counts atomically
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
 
+# Roles that need a second factor
+MFA_REQUIRED_ROLES = tuple(ENV["MFA_REQUIRED_ROLES"])
+
 # Providers that people may sign in through, in the order of their buttons (accounts/providers.py)
-SIGN_IN_PROVIDERS: tuple[Provider, ...] = ()
+SIGN_IN_PROVIDERS: tuple[Provider, ...] = sign_in_providers(ENV.values)
+AUTO_REDIRECT = auto_redirect(ENV.values)  # id of the provider of strangers, or nothing
 
 # Without sign-in: the role of whoever has no account, None while there is no such thing
 ANONYMOUS_ROLE: Role | None = anonymous_role(ENV)
 ANONYMOUS_SETTINGS = tuple(opening_settings(ENV))  # what to remove to end it
+
+# The directory that people may sign in with, or None (accounts/directory)
+LDAP = directory_settings(ENV)
+if LDAP is not None and LDAP.is_only_way:
+    ALLOW_REGISTRATION = False  # a local password would open nothing
 
 # Sessions and cookies
 SESSION_ENGINE = "accounts.sessions"
@@ -215,10 +227,12 @@ LIMITS = {
     "sign-up": (ENV["REGISTER_MAX"], ENV["REGISTER_WINDOW"]),
     "reset-password": (ENV["RESET_PASSWORD_MAX"], ENV["RESET_PASSWORD_WINDOW"]),
     "verify-email": (ENV["VERIFY_EMAIL_MAX"], ENV["VERIFY_EMAIL_WINDOW"]),
-    "magic-link": (ENV["MAGIC_LINK_MAX"], ENV["MAGIC_LINK_WINDOW"]),
     # Apart from passwords: guesses at those do not close this door.
     "passkey": (ENV["LOGIN_MAX"], ENV["LOGIN_WINDOW"]),
     "passkey-options": (60, timedelta(minutes=1)),  # every look at the sign-in page asks
+    "magic-link": (ENV["MAGIC_LINK_MAX"], ENV["MAGIC_LINK_WINDOW"]),
+    # Codes of second factors, for each account: see accounts/limits.py.
+    "second-factor": (5, timedelta(minutes=15)),
     "api-key": (ENV["API_KEY_FAILURES_MAX"], ENV["API_KEY_FAILURES_WINDOW"]),
 }
 LOGIN_DELAY_MAX: timedelta = ENV["LOGIN_DELAY_MAX"]
@@ -294,8 +308,6 @@ JWT_KEY_PUBLISH_AHEAD: timedelta = ENV["JWT_KEY_PUBLISH_AHEAD"]
 JWT_SECRET = ENV["JWT_SECRET"] or ""  # with one, access tokens are HS256
 JWT_REFRESH_SECRET = ENV["JWT_REFRESH_SECRET"] or ""
 REFRESH_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_refresh"
-# Second factors of upper rooms: dotted names of objects, see accounts/factors.py.
-SECOND_FACTORS: list[str] = []
 
 # Tokens of other issuers
 AUTH_BACKEND = ENV["AUTH_BACKEND"]

@@ -56,7 +56,8 @@ def foreign_tokens_off(values: Mapping[str, Any]) -> Iterator[Problem]:
     if values["AUTH_BACKEND"] == "jwt":
         return
     for name in ("AUTH_JWT_PUBLIC_KEY", "AUTH_JWT_AUDIENCE", "AUTH_JWT_ISSUER", "AUTHENTIK_ISSUER"):
-        if values[name]:
+        is_for_sign_in = name == "AUTHENTIK_ISSUER" and values["AUTHENTIK_CLIENT_ID"]
+        if values[name] and not is_for_sign_in:
             yield Problem(name, "has no effect without AUTH_BACKEND=jwt", "set that, or remove it")
 
 

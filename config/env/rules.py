@@ -8,8 +8,10 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from config.env import sign_in
 from config.env.anonymous import everybody_comes_in
 from config.env.foreign import foreign_tokens, foreign_tokens_off
+from config.env.ldap import directory_errors, directory_warnings
 from config.env.problems import Problem
 from config.env.sections.tokens import (
     algorithm_without_effect,
@@ -110,6 +112,8 @@ def public_site_in_development(values: Values) -> Iterator[Problem]:
 
 
 def no_door_open(values: Values) -> Iterator[Problem]:
+    if sign_in.has_button(values):
+        return
     if not values["ALLOW_EMAIL_LOGIN"] and not values["ALLOW_MAGIC_LINK_LOGIN"]:
         what = "is false like ALLOW_MAGIC_LINK_LOGIN, so only links of operators open the door"
         yield Problem("ALLOW_EMAIL_LOGIN", what, "set one of them to true")
@@ -161,6 +165,8 @@ ERRORS: tuple[Rule, ...] = (
     foreign_tokens,
     half_of_two_secrets,
     one_secret_twice,
+    *sign_in.ERRORS,
+    directory_errors,
 )
 WARNINGS: tuple[Rule, ...] = (
     cookies_for_nobody,
@@ -176,6 +182,8 @@ WARNINGS: tuple[Rule, ...] = (
     foreign_tokens_off,
     algorithm_without_effect,
     everybody_comes_in,
+    *sign_in.WARNINGS,
+    directory_warnings,
 )
 
 

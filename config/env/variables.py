@@ -11,10 +11,14 @@ from config.env.sections import (
     apikeys,
     core,
     cors,
+    factors,
     foreign,
+    ldap,
     mail,
     moderation,
+    oidc,
     people,
+    social,
     tokens,
 )
 
@@ -24,6 +28,13 @@ SECTIONS: tuple[Section, ...] = (
     core.SERVERS,
     core.NETWORK,
     people.SIGN_IN,
+    social.SOCIAL,
+    oidc.OPENID,
+    oidc.OPENID_ROLES,
+    oidc.LISTED,
+    oidc.AUTHENTIK,
+    oidc.OIDC,
+    factors.FACTORS,
     people.LIMITS,
     moderation.BANS,
     moderation.MESSAGES,
@@ -38,6 +49,7 @@ SECTIONS: tuple[Section, ...] = (
     tokens.TOKENS,
     apikeys.API_KEYS,
     foreign.FOREIGN,
+    ldap.LDAP,
     anonymous.ANONYMOUS,
 )
 VARIABLES: tuple[Variable, ...] = tuple(
