@@ -29,7 +29,7 @@ def passkey_button(context: Context, purpose: str) -> dict[str, Any]:
         "options": reverse(
             "accounts:passkey-options" if purpose == ADD else "accounts:passkey-sign-in-options"
         ),
-        "finish": _finish(purpose, context.get("next", "")),
+        "finish": _finish(purpose, str(context.get("next") or "")),
         "texts": json.dumps(_texts()),
         "csrf_token": context.get("csrf_token", ""),
     }

@@ -16,6 +16,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -41,7 +42,7 @@ class NotSignedIn(BadCredentials):
     """The session has ended while the page was open."""
 
     code = "not_authenticated"
-    default_message = _("You are signed out. Load this page again.")
+    default_message = gettext_lazy("You are signed out. Load this page again.")
 
 
 def for_script(view: View) -> View:
