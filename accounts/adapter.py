@@ -23,8 +23,9 @@ class AccountAdapter(DefaultAccountAdapter):
         self, request: HttpRequest, user: AbstractBaseUser, **_hints: Any
     ) -> HttpResponse | None:
         """The gate of every door that ends in a session."""
+        is_person = isinstance(user, User) and not user.is_built_in
         found = gates.client_refusal(client_ip(request)) or gates.refusal(
-            user if isinstance(user, User) else None
+            user if is_person else None  # type: ignore[arg-type]  # a User then
         )
         if found is None:
             return None

@@ -28,7 +28,7 @@ class GateBackend(BaseBackend):
 
     def user_can_authenticate(self, user: AbstractBaseUser | None) -> bool:
         """Django's hook for "may this account sign in"."""
-        return isinstance(user, User) and gates.may_act(user)
+        return isinstance(user, User) and not user.is_built_in and gates.may_act(user)
 
     def get_user(self, user_id: Any) -> User | None:
         """The person of a session, asked on each request: a closed gate ends it at once."""

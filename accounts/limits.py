@@ -156,4 +156,4 @@ def _exceeded(request: HttpRequest, limit: Limit, name: str, count: int, wait: i
 
 def _person(request: HttpRequest) -> User | None:
     user = getattr(request, "user", None)
-    return user if isinstance(user, User) else None
+    return user if isinstance(user, User) and not user.is_built_in else None

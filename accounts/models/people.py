@@ -10,6 +10,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from accounts import addresses
+from accounts.anonymous import ANONYMOUS_ID, is_anonymous
 from accounts.passwords import normalise
 from accounts.roles import OPERATORS, Role, allows, can_manage
 from accounts.uuids import uuid7
@@ -62,7 +63,14 @@ class UserQuerySet(models.QuerySet["User"]):
 
 
 class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type: ignore[misc]  # from_queryset makes the class at run time
-    """Default manager; people are made by accounts.services, not here."""
+    """Default manager, blind for the built-in anonymous user (see accounts.anonymous).
+
+    People are made by accounts.services, not here.
+    """
+
+    def get_queryset(self) -> UserQuerySet:
+        found: UserQuerySet = super().get_queryset()
+        return found.exclude(pk=ANONYMOUS_ID)
 
     def get_by_natural_key(self, username: str | None) -> "User":
         user: User = self.get(email=addresses.parse_email(username or ""))
@@ -94,6 +102,7 @@ class User(AbstractBaseUser):
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
 
     objects = UserManager()
+    everyone: ClassVar[models.Manager["User"]] = models.Manager()
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
@@ -123,6 +132,11 @@ class User(AbstractBaseUser):
     @property
     def rank(self) -> int:
         return Role(self.role).rank
+
+    @property
+    def is_built_in(self) -> bool:
+        """Is this the anonymous user, who is no person?"""
+        return is_anonymous(self.pk)
 
     @property
     def is_verified(self) -> bool:

@@ -34,7 +34,7 @@ def find_by_password(login: str, password: str) -> User | None:
     if not password or not login or len(password) > MAX_PASSWORD_LENGTH:
         return None
     user = rows.find(User, *login_column(login[:MAX_LOGIN_LENGTH]))
-    if user is None or not user.has_usable_password():
+    if user is None or user.is_built_in or not user.has_usable_password():
         User().set_password(password)
         return None
     return user if user.check_password(password) else None

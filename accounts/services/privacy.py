@@ -19,8 +19,10 @@ EVENTS_EXPORTED = 10_000
 def export_own_data(user: User) -> dict[str, Any]:
     """Everything stored about the person as plain JSON values; no secret among it.
 
-    Writes one audit row. Events are the newest 10,000.
+    Writes one audit row. Events are the newest 10,000. Raises Forbidden for the anonymous user.
     """
+    if user.is_built_in:
+        raise Forbidden  # others' network addresses stand among its events
     audit.record("account:data:export", actor=user, target=user)
     events = AuditEvent.objects.filter(target_id=user.pk).order_by("-seq")[:EVENTS_EXPORTED]
     return {
@@ -74,7 +76,7 @@ def delete_own_account(*, user: User, proof: str) -> None:
 
     Raises Forbidden (switched off), BadCredentials, LastOwner.
     """
-    if not settings.ALLOW_ACCOUNT_DELETION:
+    if not settings.ALLOW_ACCOUNT_DELETION or user.is_built_in:
         raise Forbidden(_("Accounts are deleted by operators here."))
     if user.has_usable_password():
         if not user.check_password(proof):

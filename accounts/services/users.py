@@ -33,7 +33,9 @@ class Profile:
 
 
 def require_rank(actor: Actor, user: User) -> None:
-    """Raise Forbidden unless `actor` may act on `user`."""
+    """Raise Forbidden unless `actor` may act on `user`; nobody may on the anonymous user."""
+    if user.is_built_in:
+        raise Forbidden(_("The anonymous user belongs to the settings and cannot be changed."))
     if not can_manage(Role(actor.role), Role(user.role)):
         raise Forbidden(_("You may only manage people whose role is below your own."))
 
@@ -83,7 +85,7 @@ def edit_profile(*, actor: Actor, user: User, profile: Profile) -> User:
 
     A new address typed by an operator counts as unproved, and both addresses are told.
     """
-    if actor.pk != user.pk:
+    if actor.pk != user.pk or user.is_built_in:
         require_rank(actor, user)
     elif profile.email is not None and profile.email != user.email:
         raise Forbidden(_("Change your own address on your account page."))
@@ -160,7 +162,7 @@ def delete_user(*, actor: Actor, user: User) -> None:
     """
     with transaction.atomic():
         current = _locked(user)
-        if actor.pk != current.pk:
+        if actor.pk != current.pk or current.is_built_in:
             require_rank(actor, current)
         _keep_last_owner(current)
         key = current.pk

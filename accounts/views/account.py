@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import devices
 from accounts.browser import device_name
-from accounts.errors import BadCredentials, LastOwner, RecordInvalid, TokenInvalid
+from accounts.errors import BadCredentials, Forbidden, LastOwner, RecordInvalid, TokenInvalid
 from accounts.forms import (
     ChangeEmailForm,
     ChangePasswordForm,
@@ -23,7 +23,7 @@ from accounts.forms import (
 )
 from accounts.limits import count_try
 from accounts.models import User
-from accounts.services import sessions, verification
+from accounts.services import sessions, signup, verification
 from accounts.services.passwords import change_own_password
 from accounts.services.privacy import delete_own_account, export_own_data
 from accounts.services.users import Profile, edit_profile
@@ -37,6 +37,8 @@ from accounts.views.entrance import get_or_post
 def profile(request: HttpRequest) -> HttpResponse:
     """Who I am, what I may, where I am signed in."""
     user = person(request)
+    if user.is_built_in:
+        return _page_of_everybody(request)
     initial = {"name": user.name, "username": user.username}
     form = ProfileForm(posted(request), initial=initial)
     if request.method == "POST" and form.is_valid():
@@ -56,6 +58,18 @@ def profile(request: HttpRequest) -> HttpResponse:
     }
     status = 400 if form.errors else 200
     return render(request, "accounts/profile.html", context, status=status)
+
+
+def _page_of_everybody(request: HttpRequest) -> HttpResponse:
+    """What the anonymous user has instead of a profile."""
+    if request.method == "POST":
+        raise Forbidden
+    allow_registration = settings.ALLOW_REGISTRATION
+    context = {
+        "allow_registration": allow_registration,
+        "is_fresh": allow_registration and signup.is_fresh(),
+    }
+    return render(request, "accounts/anonymous.html", context)
 
 
 def _devices(request: HttpRequest) -> list[dict[str, object]]:

@@ -15,7 +15,7 @@ OPENING = {
 }
 
 
-def opening_settings(values: Mapping[str, Any]) -> list[str]:
+def opening_settings(values: Any) -> list[str]:
     """The settings that let everybody in, as `NAME=value`; none of them while the mode is off."""
     return [f"{name}={text}" for name, (value, text) in OPENING.items() if values[name] == value]
 
