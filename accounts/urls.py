@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from accounts.views import account, entrance, invitations, passkeys
+from accounts.views import account, entrance, identities, invitations, passkeys
 
 own = [
     path("", entrance.home, name="home"),
@@ -23,6 +23,12 @@ own = [
     path("account/passkeys/<uuid:passkey_id>/remove", passkeys.remove, name="passkey-remove"),
     path("sign-in/passkey", passkeys.sign_in, name="passkey-sign-in"),
     path("sign-in/passkey/options", passkeys.sign_in_options, name="passkey-sign-in-options"),
+    path("account/identities/<slug:provider>/connect", identities.connect, name="connect"),
+    path(
+        "account/identities/<uuid:identity_id>/disconnect",
+        identities.disconnect_page,
+        name="disconnect",
+    ),
     path("account/export", account.export, name="export"),
     path("account/delete", account.delete, name="delete"),
     path("settings/workspace/users", account.manage_users, name="users"),

@@ -1,0 +1,135 @@
+"""Apple: a client secret that we sign, an ID token that Apple signs, a callback by POST."""
+
+import json
+import logging
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import jwt
+from allauth.socialaccount.providers.apple.views import AppleOAuth2Adapter
+from django.http import HttpRequest, QueryDict
+from django.utils import timezone
+from django.utils.http import urlencode
+
+from accounts.oidc.errors import SignInFailed
+from accounts.oidc.keys import FetchedKeys
+from accounts.oidc.pending import Pending
+from accounts.providers import Provider
+from accounts.services.identities import Arrival
+from accounts.social.flows import SocialFlow, subject, text_at
+
+logger = logging.getLogger(__name__)
+
+ISSUER = "https://appleid.apple.com"
+ALGORITHMS = ("RS256", "ES256")
+SECRET_SECONDS = 300
+LONGEST_USER = 2000
+# What a callback by POST hands on to the callback by GET.
+PASSED_ON = ("code", "state", "error", "user")
+LONGEST_PASSED = 4096
+
+
+class AppleFlow(SocialFlow):
+    """The person is in the ID token; his name comes once, beside the first answer."""
+
+    authorize_endpoint = AppleOAuth2Adapter.authorize_url
+    token_endpoint = AppleOAuth2Adapter.access_token_url
+    keys_endpoint = AppleOAuth2Adapter.public_key_url
+    knows_pkce = False
+
+    def more_query(self, pending: Pending) -> dict[str, str]:
+        """Apple sends name and address only by POST."""
+        return {"response_mode": "form_post", "nonce": pending.nonce}
+
+    def arrival(
+        self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
+    ) -> Arrival:
+        claims = self._claims(provider, pending, answer.get("id_token"))
+        return Arrival(
+            subject=subject(claims.get("sub")),
+            email=text_at(claims, "email"),
+            email_verified=_is_verified(claims.get("email_verified")),
+            name=_name(request.GET.get("user", "")),
+        )
+
+    def client_secret(self, provider: Provider) -> str:
+        """A JWT by the team's key, for five minutes."""
+        now = int(timezone.now().timestamp())
+        claims = {
+            "iss": provider.options["team_id"],
+            "sub": provider.client_id,
+            "aud": ISSUER,
+            "iat": now,
+            "exp": now + SECRET_SECONDS,
+        }
+        headers = {"kid": provider.options["key_id"]}
+        try:
+            return jwt.encode(claims, provider.options["private_key"], "ES256", headers)
+        except (ValueError, TypeError, jwt.InvalidKeyError):
+            logger.warning("APPLE_PRIVATE_KEY_PATH holds no key for ES256")
+            raise SignInFailed("provider_error", "the private key is unusable") from None
+
+    def _claims(self, provider: Provider, pending: Pending, token: Any) -> dict[str, Any]:
+        """The claims of an ID token that Apple made for this sign-in. Raises SignInFailed."""
+        try:
+            claims = self._verified(provider, str(token))
+        except jwt.InvalidTokenError as error:
+            raise SignInFailed("token_refused", type(error).__name__) from None
+        if claims.get("nonce") != pending.nonce:
+            raise SignInFailed("token_refused", "nonce of another sign-in")
+        return claims
+
+    def _verified(self, provider: Provider, token: str) -> dict[str, Any]:
+        header = jwt.get_unverified_header(token)
+        algorithm, kid = header.get("alg"), header.get("kid", "")
+        if algorithm not in ALGORITHMS or not isinstance(kid, str):
+            raise jwt.InvalidAlgorithmError("not one of Apple's")
+        found = _keys(self.endpoint(provider, "keys")).find(kid, algorithm)
+        if not found:
+            raise jwt.InvalidKeyError("unknown key")
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            found[0].key,
+            algorithms=[algorithm],
+            audience=provider.client_id,
+            issuer=ISSUER,
+            leeway=provider.leeway,
+            options={"require": ["iss", "aud", "exp", "iat", "sub"], "strict_aud": True},
+        )
+        return claims
+
+
+@lru_cache(maxsize=8)
+def _keys(url: str) -> FetchedKeys:
+    """One set of keys for each process."""
+    return FetchedKeys(ISSUER, url)
+
+
+def _is_verified(claim: Any) -> bool:
+    """Apple documents a boolean, or the same as text."""
+    return claim is True or claim == "true"
+
+
+def _name(text: str) -> str:
+    """First and last name of the form's `user`, which nobody signs; "" when there is none."""
+    try:
+        user = json.loads(text) if 0 < len(text) <= LONGEST_USER else {}
+    except (ValueError, RecursionError):
+        return ""
+    name = user.get("name") if isinstance(user, dict) else None
+    if not isinstance(name, dict):
+        return ""
+    return f"{text_at(name, 'firstName')} {text_at(name, 'lastName')}".strip()
+
+
+def passed_on(form: QueryDict) -> str:
+    """The query of a callback by GET that says what the POST `form` said.
+
+    A POST from another site comes without our cookies (SameSite=Lax); the GET that it is led to
+    has them, and everything is checked there.
+    """
+    found = {name: form.get(name, "") for name in PASSED_ON}
+    return urlencode(
+        {name: value for name, value in found.items() if 0 < len(value) <= LONGEST_PASSED}
+    )
