@@ -85,7 +85,6 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.middleware.SessionLifeMiddleware",
     "accounts.middleware.AnonymousModeMiddleware",
-    "accounts.middleware.AnonymousModeMiddleware",
     "accounts.middleware.RefusalMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",

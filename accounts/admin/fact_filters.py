@@ -21,6 +21,10 @@ ACTION_FAMILIES: dict[str, tuple[Any, tuple[str, ...]]] = {
         ("account:user:", "account:invitation:", "account:set-up:", "account:data:"),
     ),
     "addresses": (_("Email addresses"), ("account:email:",)),
+    "factors": (
+        _("Second factors"),
+        ("account:factor:", "account:passkey:", "account:recovery-codes:", "account:confirm:"),
+    ),
     "keys": (_("API keys"), ("api:key:",)),
     "mail": (_("Mail"), ("mail:",)),
 }
@@ -38,6 +42,11 @@ MAIL_KINDS: Choices = [
     ("passkey-added", _("Passkey added")),
     ("passkey-removed", _("Passkey removed")),
     ("password-changed", _("Password changed")),
+    ("factor-added", _("Second factor added")),
+    ("factor-removed", _("Second factor removed")),
+    ("factors-reset", _("Second factors reset")),
+    ("recovery-codes-made", _("Recovery codes made")),
+    ("recovery-code-used", _("Recovery code used")),
     ("key-created", _("API key made")),
     ("account-exists", _("Account exists already")),
     ("account-removed", _("Account removed")),
