@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from accounts.views import account, entrance, identities, invitations, passkeys
+from accounts.views import account, entrance, identities, invitations, oauth, passkeys
 
 own = [
     path("", entrance.home, name="home"),
@@ -29,9 +29,13 @@ own = [
         identities.disconnect_page,
         name="disconnect",
     ),
+    path("oauth/<slug:provider>/login", oauth.start, name="provider-start"),
+    path("oauth/<slug:provider>/callback", oauth.callback, name="provider-callback"),
+    path("api/auth/callback/<slug:provider>", oauth.callback, name="provider-callback-other"),
     path("account/export", account.export, name="export"),
     path("account/delete", account.delete, name="delete"),
     path("settings/workspace/users", account.manage_users, name="users"),
+    *oauth.own_callbacks(),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [

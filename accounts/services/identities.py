@@ -47,6 +47,8 @@ class Arrival:
     name: str = ""
     username: str = ""
     claims: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    # Of OpenID Connect, where the provider's sign-out wants it back; else "".
+    id_token: str = field(default="", repr=False)
 
 
 class RoleRequired(Forbidden):
