@@ -1,5 +1,6 @@
 """A person's own data: read it all, remove it all."""
 
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -34,7 +35,7 @@ def export_own_data(user: User) -> dict[str, Any]:
             "role": user.role,
             "is_verified": user.is_verified,
             "created_at": user.created_at.isoformat(),
-            "last_login": user.last_login.isoformat() if user.last_login else None,
+            "last_login": _moment(user.last_login),
         },
         "sessions": [
             {
@@ -45,6 +46,17 @@ def export_own_data(user: User) -> dict[str, Any]:
                 "last_seen_at": session.last_seen_at.isoformat(),
             }
             for session in user.sessions.order_by("-last_seen_at")
+        ],
+        "identities": [
+            {
+                "provider": identity.provider,
+                "subject": identity.subject,
+                "email": identity.email,
+                "connected_at": identity.created_at.isoformat(),
+                "last_used_at": _moment(identity.last_used_at),
+                "role_reason": identity.role_reason,
+            }
+            for identity in user.identities.order_by("created_at")
         ],
         "invitations": [
             {
@@ -69,6 +81,10 @@ def export_own_data(user: User) -> dict[str, Any]:
             for event in events
         ],
     }
+
+
+def _moment(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
 
 
 def delete_own_account(*, user: User, proof: str) -> None:

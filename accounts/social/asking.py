@@ -6,7 +6,6 @@ codes and tokens.
 
 import http.client
 import json
-import time
 import urllib.request
 from collections.abc import Mapping
 from typing import Any
@@ -15,13 +14,11 @@ from urllib.parse import urlencode, urlsplit
 
 from accounts.oidc.errors import SignInFailed
 from accounts.oidc.fetching import (
-    CHUNK_BYTES,
-    DEADLINE_SECONDS,
-    LARGEST_BYTES,
     OPENER,
-    TIMEOUT_SECONDS,
+    POST_TIMEOUT_SECONDS,
     Unfetchable,
     check_address,
+    read_bounded,
 )
 
 Headers = Mapping[str, str]
@@ -45,7 +42,7 @@ def ask(url: str, *, headers: Headers, form: Mapping[str, str] | None = None) ->
         detail = f"{host}: {type(error).__name__}"
         raise SignInFailed("provider_unreachable", detail) from None
     except Unfetchable:
-        raise SignInFailed("provider_error", f"{host} is no address that we ask") from None
+        raise SignInFailed("provider_error", f"{host} cannot be asked, or says too much") from None
     except (ValueError, RecursionError):
         raise SignInFailed("provider_error", f"{host} answered without JSON") from None
 
@@ -67,12 +64,5 @@ def _request(url: str, headers: Headers, form: Mapping[str, str] | None) -> urll
 
 
 def _body(request: urllib.request.Request) -> bytes:
-    """All of the answer. Raises OSError when it is too long or takes too long."""
-    end = time.monotonic() + DEADLINE_SECONDS
-    body = bytearray()
-    with OPENER.open(request, timeout=TIMEOUT_SECONDS) as answer:
-        while chunk := answer.read1(CHUNK_BYTES):
-            body += chunk
-            if len(body) > LARGEST_BYTES or time.monotonic() > end:
-                raise TimeoutError
-    return bytes(body)
+    with OPENER.open(request, timeout=POST_TIMEOUT_SECONDS) as answer:
+        return read_bounded(answer)

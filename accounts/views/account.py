@@ -116,6 +116,8 @@ def _stay(request: HttpRequest, user: User, notice: str) -> HttpResponse:
 @get_or_post
 def change_password(request: HttpRequest) -> HttpResponse:
     """Replace my password; every other device is signed out."""
+    if not settings.ALLOW_EMAIL_LOGIN:
+        raise Forbidden
     user = person(request)
     form = ChangePasswordForm(posted(request), has_password=user.has_usable_password())
     if request.method == "POST" and form.is_valid():

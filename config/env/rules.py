@@ -119,6 +119,12 @@ def no_door_open(values: Values) -> Iterator[Problem]:
         yield Problem("ALLOW_EMAIL_LOGIN", what, "set one of them to true")
 
 
+def sso_without_provider(values: Values) -> Iterator[Problem]:
+    if values["SSO_ONLY"] and not sign_in.has_button(values):
+        what = "is true without a provider, so nobody could sign in"
+        yield Problem("SSO_ONLY", what, "set up a provider, or remove it")
+
+
 def long_lived_links(values: Values) -> Iterator[Problem]:
     if values["MAGIC_LINK_EXPIRY"] > LONGEST_ADVISED_LINK:
         what = "is longer than the ten minutes that OWASP ASVS 5.0, 6.5.5 admits"
@@ -166,6 +172,7 @@ ERRORS: tuple[Rule, ...] = (
     half_of_two_secrets,
     one_secret_twice,
     *sign_in.ERRORS,
+    sso_without_provider,
     directory_errors,
 )
 WARNINGS: tuple[Rule, ...] = (

@@ -68,6 +68,14 @@ SIGN_IN = Section(
             "ALLOW_MAGIC_LINK_LOGIN", "true", "Sign-in with a link that is sent on request.", ""
         ),
         _switch(
+            "SSO_ONLY",
+            "false",
+            "Sign-in through providers and by passkey alone: closes passwords, requests for links, "
+            "the sign-up form and the reset of passwords, whatever their own switches say. Links "
+            "that operators make still open.",
+            "",
+        ),
+        _switch(
             "ALLOW_REGISTRATION",
             "true",
             "Whether a stranger may make an account, by the sign-up form or by asking for a link. "
