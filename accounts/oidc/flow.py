@@ -8,9 +8,12 @@ from typing import Protocol
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.http import url_has_allowed_host_and_scheme
 
-from accounts.oidc.pending import Pending, begin_pending, remember
-from accounts.providers import Provider
+from accounts.errors import NotFound
+from accounts.oidc.errors import SignInFailed
+from accounts.oidc.pending import SIGN_IN, Pending, begin_pending, remember
+from accounts.providers import Provider, find
 from accounts.services.identities import Arrival
 
 
@@ -57,6 +60,22 @@ def begin(request: HttpRequest, provider: Provider, *, process: str, next_url: s
     response = leave(request, url, provider)
     remember(request, response, pending)
     return response
+
+
+def to_usual_provider(request: HttpRequest) -> HttpResponse | None:
+    """OPENID_AUTO_REDIRECT: where a stranger goes instead of the sign-in page, or None.
+
+    Not with ?local=1, nor where the page has something to tell, nor while the provider is down.
+    """
+    if not settings.AUTO_REDIRECT or {"local", "notice"} & set(request.GET):
+        return None
+    try:
+        provider = find(settings.AUTO_REDIRECT)
+        url = request.GET.get("next", "")
+        is_own = url.startswith("/") and url_has_allowed_host_and_scheme(url, allowed_hosts=None)
+        return begin(request, provider, process=SIGN_IN, next_url=url if is_own else "")
+    except (NotFound, SignInFailed):
+        return None
 
 
 def leave(request: HttpRequest, url: str, provider: Provider) -> HttpResponse:
