@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib.sessions.backends.base import SessionBase
 from django.core.cache import caches
@@ -20,9 +20,11 @@ from django.utils.translation import gettext_lazy as _
 from accounts import audit, passkeys
 from accounts.errors import Forbidden, NotFound, RecordInvalid
 from accounts.models import Authenticator, User
-from accounts.outbox import enqueue_mail
 from accounts.passkeys import Known, PasskeyCopied, PasskeyExpired, PasskeyInvalid, PasskeyUnknown
-from accounts.services.identities import PLACEHOLDER_DOMAIN, LastWayIn, has_other_way_in
+from accounts.services import recovery
+from accounts.services.authenticators import require_not_last
+from accounts.services.factormails import tell
+from accounts.services.identities import LastWayIn, has_other_way_in
 from accounts.services.sessions import end_sign_ins
 from accounts.tokens import digest
 
@@ -54,6 +56,13 @@ class Question:
     asked_at: str
 
 
+class Added(NamedTuple):
+    """A new passkey, and the recovery codes that were made with the first factor, else ()."""
+
+    passkey: Authenticator
+    codes: tuple[str, ...]
+
+
 def of_user(user: User) -> list[Authenticator]:
     """The person's passkeys, oldest first."""
     return list(user.authenticators.filter(kind=PASSKEY).order_by("id"))
@@ -72,17 +81,21 @@ def begin_adding(session: SessionBase, user: User) -> dict[str, Any]:
     return options
 
 
-def add(session: SessionBase, user: User, answer: Any, *, name: str) -> Authenticator:
+def add(
+    session: SessionBase, user: User, answer: Any, *, name: str, is_first: bool = False
+) -> Added:
     """Keep the passkey that the browser has made; mails and writes it down.
 
-    Raises PasskeyExpired, PasskeyInvalid, TooManyPasskeys, RecordInvalid (no name).
+    is_first: whoever adds it has given his first factor only and is let in by this one, so there
+    must be no second factor yet. Raises PasskeyExpired, PasskeyInvalid, TooManyPasskeys,
+    RecordInvalid (no name).
     """
     title = clean_name(name)
     try:
         challenge = passkeys.challenge_of_new(answer)
         _take(session, challenge, ADD, user)
         made = passkeys.check_new(answer, challenge)
-        return _store(user, made, title)
+        return _store(user, made, title, is_first=is_first)
     except (PasskeyInvalid, PasskeyExpired) as error:
         audit.record(
             "account:passkey:add", actor=user, target=user, result="refused", reason=error.code
@@ -90,7 +103,7 @@ def add(session: SessionBase, user: User, answer: Any, *, name: str) -> Authenti
         raise
 
 
-def _store(user: User, made: passkeys.Credential, name: str) -> Authenticator:
+def _store(user: User, made: passkeys.Credential, name: str, *, is_first: bool) -> Added:
     row = Authenticator(
         user=user,
         kind=PASSKEY,
@@ -107,6 +120,8 @@ def _store(user: User, made: passkeys.Credential, name: str) -> Authenticator:
     with transaction.atomic():
         # The account's row is the turnstile: two at once do not make the twenty-first.
         User.objects.select_for_update().get(pk=user.pk)
+        if is_first and user.authenticators.exists():
+            raise PasskeyExpired
         if user.authenticators.filter(kind=PASSKEY).count() >= MOST_PASSKEYS:
             raise TooManyPasskeys
         try:
@@ -115,8 +130,8 @@ def _store(user: User, made: passkeys.Credential, name: str) -> Authenticator:
         except IntegrityError:
             raise PasskeyInvalid(str(_("This passkey is in use already."))) from None
         audit.record("account:passkey:add", actor=user, target=user, passkey=str(row.pk))
-        _tell(user, "passkey-added", name)
-    return row
+        tell(user, "passkey-added", name=name)
+        return Added(row, recovery.ensure_codes(user))
 
 
 def begin_signing_in(session: SessionBase) -> dict[str, Any]:
@@ -193,17 +208,19 @@ def remove(*, user: User, passkey_id: uuid.UUID, ends_sessions: bool) -> int:
     """Take away one of the person's own passkeys; returns ended sessions.
 
     ends_sessions: also end every session, this one too, so sign it in again (ASVS 7.4.3).
-    Raises NotFound, LastWayIn.
+    Recovery codes go with the last factor. Raises NotFound, LastWayIn, FactorNeeded.
     """
     with transaction.atomic():
         User.objects.select_for_update().get(pk=user.pk)
         row = find_own(user, passkey_id)
         if not has_other_way_in(user, row):
             raise LastWayIn
+        require_not_last(user)
         row.delete()
+        recovery.drop_without_factor(user)
         count = end_sign_ins(user, "passkey removed") if ends_sessions else 0
         audit.record("account:passkey:remove", actor=user, target=user, passkey=str(passkey_id))
-        _tell(user, "passkey-removed", row.name)
+        tell(user, "passkey-removed", name=row.name)
     return count
 
 
@@ -286,9 +303,3 @@ def _take(session: SessionBase, challenge: str, purpose: str, user: User | None)
 
 def _person(user: User | None) -> str:
     return "" if user is None else str(user.pk)
-
-
-def _tell(user: User, kind: str, name: str) -> None:
-    """Mail the person that a way in was added or taken away (ASVS 6.3.7)."""
-    if not user.email.endswith(f"@{PLACEHOLDER_DOMAIN}"):
-        enqueue_mail(kind=kind, recipient=user.email, user=user, context={"name": name})

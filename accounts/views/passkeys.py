@@ -30,6 +30,7 @@ from accounts.passkeys import PasskeyExpired, PasskeyInvalid
 from accounts.problems import problem_of
 from accounts.services import passkeys as service
 from accounts.services import sessions
+from accounts.services.authenticators import FactorNeeded, lacks_required_factor
 from accounts.services.identities import LastWayIn
 from accounts.views.common import enter, person, posted, redirect_with_notice, safe_next
 from accounts.views.entrance import get_or_post
@@ -62,15 +63,18 @@ def for_script(view: View) -> View:
 
 @for_script
 def adding_options(request: HttpRequest) -> HttpResponse:
-    """What the browser needs to make a passkey for the signed-in person."""
-    user = _signed_in(request)
+    """What the browser needs to make a passkey for the signed-in person.
+
+    Also for whoever must set up a second factor before he gets in (see pending_person).
+    """
+    user = request.user if isinstance(request.user, User) else _waiting_for_first(request)
     count_try(request, "passkey-options")
     return JsonResponse(service.begin_adding(request.session, user))
 
 
 @for_script
 def add(request: HttpRequest) -> HttpResponse:
-    """Keep the passkey that the browser has made; 201, and where to go next."""
+    """Keep the passkey that the browser has made; 201, recovery codes with the first factor."""
     user = _signed_in(request)
     count_try(request, "passkey-options")
     body = _body(request)
@@ -82,7 +86,13 @@ def add(request: HttpRequest) -> HttpResponse:
         name=name if isinstance(name, str) else "",
     )
     url = f"{reverse('accounts:profile')}?{urlencode({'notice': 'passkey-added'})}"
-    return JsonResponse({"id": str(made.pk), "name": made.name, "next": url}, status=201)
+    content = {
+        "id": str(made.passkey.pk),
+        "name": made.passkey.name,
+        "codes": made.codes,
+        "next": url,
+    }
+    return JsonResponse(content, status=201)
 
 
 @for_script
@@ -136,6 +146,17 @@ def pending_person(request: HttpRequest) -> User:
     return user
 
 
+def _waiting_for_first(request: HttpRequest) -> User:
+    """Who waits in a stage to set up his first second factor; nobody else adds one there."""
+    try:
+        user = pending_person(request)
+    except PasskeyExpired:
+        raise NotSignedIn from None
+    if not lacks_required_factor(user):
+        raise NotSignedIn
+    return user
+
+
 @login_required
 @require_safe
 def add_page(request: HttpRequest) -> HttpResponse:
@@ -175,7 +196,7 @@ def remove(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
         try:
             service.remove(user=user, passkey_id=passkey_id, ends_sessions=ends)
             return _stay(request, user) if ends else _removed()
-        except LastWayIn as error:
+        except (LastWayIn, FactorNeeded) as error:
             form.add_error(None, error.message)
     context = {"form": form, "passkey": row}
     return render(request, "accounts/passkey_remove.html", context, status=_status(form))
