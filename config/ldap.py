@@ -5,7 +5,7 @@ from typing import Any
 from accounts.directory.filters import USER_DN, USERNAME, FilterTemplate, parse_filter
 from accounts.directory.values import PROVIDER, Directory
 from accounts.providers import Door
-from accounts.rolemaps import ClaimPath, RoleMapping, RoleRule
+from accounts.rolemaps import ClaimPath, Requirement, RoleMapping, RoleRule
 from accounts.roles import BY_RANK, Role
 from config.env.ldap import is_on
 from config.env.sections.ldap import GroupRole, parse_roles_mapping
@@ -13,6 +13,7 @@ from config.env.sections.ldap import GroupRole, parse_roles_mapping
 # The claims that accounts.services.directory makes of a person's groups.
 GROUPS = ClaimPath("groups", "ldap")
 GROUP_NAMES = ClaimPath("group_names", "ldap")
+ADMITTED = Requirement(ClaimPath("authorization_filter", "ldap"), frozenset({"met"}))
 
 
 def directory_settings(env: Any) -> Directory | None:
@@ -61,11 +62,18 @@ def _door(env: Any) -> Door:
         needs_email=False,
         default_role=Role(env["LDAP_DEFAULT_ACCESS"]),
         mapping=RoleMapping(
+            requirements=(ADMITTED,) if env["LDAP_AUTHORIZATION_FILTER"] else (),
             rules=_rules(parse_roles_mapping(text)) if text else (),
-            updates=env["UPDATE_ROLES_ON_LOGIN"],
+            updates=_updates_roles(env),
             folds_case=True,
         ),
     )
+
+
+def _updates_roles(env: Any) -> bool:
+    """A directory knows its groups at every sign-in, so only a written `false` keeps old roles."""
+    is_written = env.source("UPDATE_ROLES_ON_LOGIN") != "default"
+    return bool(env["UPDATE_ROLES_ON_LOGIN"]) or not is_written
 
 
 def _rules(groups: tuple[GroupRole, ...]) -> tuple[RoleRule, ...]:

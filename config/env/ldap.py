@@ -1,4 +1,4 @@
-"""Rules of the directory: what its settings need, and what is unwise. Pure but for the CA's file."""
+"""Rules of the directory: what its settings need, and what is unwise."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
