@@ -1,4 +1,8 @@
-"""Apple: a client secret that we sign, an ID token that Apple signs, a callback by POST."""
+"""Apple: a client secret that we sign, an ID token that Apple signs, a callback by POST.
+
+The POST comes from Apple's site and so without our SameSite=Lax cookies; the callback leads it to
+a GET with the same words, where everything is checked.
+"""
 
 import json
 import logging
@@ -8,11 +12,12 @@ from typing import Any
 
 import jwt
 from allauth.socialaccount.providers.apple.views import AppleOAuth2Adapter
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.http import urlencode
 
+from accounts.oidc.discovery import Metadata
 from accounts.oidc.errors import SignInFailed
+from accounts.oidc.idtokens import TokenCheck
 from accounts.oidc.keys import FetchedKeys
 from accounts.oidc.pending import Pending
 from accounts.providers import Provider
@@ -25,9 +30,6 @@ ISSUER = "https://appleid.apple.com"
 ALGORITHMS = ("RS256", "ES256")
 SECRET_SECONDS = 300
 LONGEST_USER = 2000
-# What a callback by POST hands on to the callback by GET.
-PASSED_ON = ("code", "state", "error", "user")
-LONGEST_PASSED = 4096
 
 
 class AppleFlow(SocialFlow):
@@ -45,7 +47,7 @@ class AppleFlow(SocialFlow):
     def arrival(
         self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
     ) -> Arrival:
-        claims = self._claims(provider, pending, answer.get("id_token"))
+        claims = _claims(self, provider, pending, answer)
         return Arrival(
             subject=subject(claims.get("sub")),
             email=text_at(claims, "email"),
@@ -70,34 +72,22 @@ class AppleFlow(SocialFlow):
             logger.warning("APPLE_PRIVATE_KEY_PATH holds no key for ES256")
             raise SignInFailed("provider_error", "the private key is unusable") from None
 
-    def _claims(self, provider: Provider, pending: Pending, token: Any) -> dict[str, Any]:
-        """The claims of an ID token that Apple made for this sign-in. Raises SignInFailed."""
-        try:
-            claims = self._verified(provider, str(token))
-        except jwt.InvalidTokenError as error:
-            raise SignInFailed("token_refused", type(error).__name__) from None
-        if claims.get("nonce") != pending.nonce:
-            raise SignInFailed("token_refused", "nonce of another sign-in")
-        return claims
 
-    def _verified(self, provider: Provider, token: str) -> dict[str, Any]:
-        header = jwt.get_unverified_header(token)
-        algorithm, kid = header.get("alg"), header.get("kid", "")
-        if algorithm not in ALGORITHMS or not isinstance(kid, str):
-            raise jwt.InvalidAlgorithmError("not one of Apple's")
-        found = _keys(self.endpoint(provider, "keys")).find(kid, algorithm)
-        if not found:
-            raise jwt.InvalidKeyError("unknown key")
-        claims: dict[str, Any] = jwt.decode(
-            token,
-            found[0].key,
-            algorithms=[algorithm],
-            audience=provider.client_id,
-            issuer=ISSUER,
-            leeway=provider.leeway,
-            options={"require": ["iss", "aud", "exp", "iat", "sub"], "strict_aud": True},
-        )
-        return claims
+def _claims(
+    flow: AppleFlow, provider: Provider, pending: Pending, answer: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """The claims of an ID token that Apple made for this sign-in. Raises SignInFailed."""
+    keys_url = flow.endpoint(provider, "keys")
+    metadata = Metadata(
+        issuer=ISSUER,
+        authorization_endpoint=flow.endpoint(provider, "authorize"),
+        token_endpoint=flow.endpoint(provider, "token"),
+        jwks_uri=keys_url,
+        algorithms=ALGORITHMS,
+    )
+    check = TokenCheck(provider, metadata, _keys(keys_url), pending.nonce)
+    access_token = text_at(answer, "access_token")
+    return check.id_claims(text_at(answer, "id_token"), access_token=access_token)
 
 
 @lru_cache(maxsize=8)
@@ -121,15 +111,3 @@ def _name(text: str) -> str:
     if not isinstance(name, dict):
         return ""
     return f"{text_at(name, 'firstName')} {text_at(name, 'lastName')}".strip()
-
-
-def passed_on(form: QueryDict) -> str:
-    """The query of a callback by GET that says what the POST `form` said.
-
-    A POST from another site comes without our cookies (SameSite=Lax); the GET that it is led to
-    has them, and everything is checked there.
-    """
-    found = {name: form.get(name, "") for name in PASSED_ON}
-    return urlencode(
-        {name: value for name, value in found.items() if 0 < len(value) <= LONGEST_PASSED}
-    )

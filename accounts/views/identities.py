@@ -20,6 +20,7 @@ from accounts.services.identities import LastWayIn, disconnect
 from accounts.social.kinds import register_social
 from accounts.views.common import person, redirect_with_notice
 from accounts.views.entrance import get_or_post
+from accounts.views.oauth import failed
 
 register_social()
 
@@ -28,13 +29,11 @@ register_social()
 @require_POST
 def connect(request: HttpRequest, provider: str) -> HttpResponse:
     """Go to the provider, to come back with an identity of mine."""
-    person(request)
     found = find(provider)
     try:
         return begin(request, found, process=CONNECT, next_url=reverse("accounts:profile"))
     except SignInFailed as error:
-        context = {"error": error, "provider": found}
-        return render(request, "accounts/provider_failed.html", context, status=error.status)
+        return failed(request, found, error)
 
 
 @login_required
