@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from accounts.browser import bind, browser_id
 from accounts.errors import NotFound
 from accounts.oidc.errors import SignInFailed
 from accounts.oidc.pending import SIGN_IN, Pending, begin_pending, remember
@@ -59,6 +60,8 @@ def begin(request: HttpRequest, provider: Provider, *, process: str, next_url: s
     url = flow_of(provider).authorize_url(provider, pending)
     response = leave(request, url, provider)
     remember(request, response, pending)
+    # Whoever still has to prove his address opens the mailed link in this browser.
+    bind(request, response, browser_id(request))
     return response
 
 
