@@ -22,7 +22,7 @@ from accounts.oidc.keys import FetchedKeys
 from accounts.oidc.pending import Pending
 from accounts.providers import Provider
 from accounts.services.identities import Arrival
-from accounts.social.flows import SocialFlow, subject, text_at
+from accounts.social.flows import SocialFlow, access_token, subject, text_at
 
 logger = logging.getLogger(__name__)
 
@@ -86,8 +86,7 @@ def _claims(
         algorithms=ALGORITHMS,
     )
     check = TokenCheck(provider, metadata, _keys(keys_url), pending.nonce)
-    access_token = text_at(answer, "access_token")
-    return check.id_claims(text_at(answer, "id_token"), access_token=access_token)
+    return check.id_claims(text_at(answer, "id_token"), access_token=access_token(answer))
 
 
 @lru_cache(maxsize=8)
