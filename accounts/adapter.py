@@ -14,6 +14,8 @@ from accounts.client import client_ip
 from accounts.models import User
 from accounts.problems import refusal_templates
 from accounts.services.sessions import sign_in
+from accounts.stages import REMEMBERED, last_method
+from accounts.stepup import mark_fresh
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -35,6 +37,8 @@ class AccountAdapter(DefaultAccountAdapter):
     def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
         """Start the session and write who signed in, by what, in one transaction."""
         if isinstance(user, User):
+            if last_method(request, user) != REMEMBERED:
+                mark_fresh(request)
             sign_in(request, user)
 
     def post_login(self, request: HttpRequest, user: AbstractBaseUser, **hints: Any) -> Any:
@@ -45,8 +49,8 @@ class AccountAdapter(DefaultAccountAdapter):
         return response
 
     def get_login_stages(self) -> list[str]:
-        """Verified address first; allauth's second-factor stages join when they are installed."""
-        return ["accounts.stages.VerifiedAddressStage"]
+        """Verified address first, then the second factor."""
+        return ["accounts.stages.VerifiedAddressStage", "accounts.stages.SecondFactorStage"]
 
     def get_client_ip(self, request: HttpRequest) -> str:
         return client_ip(request)

@@ -2,7 +2,17 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from accounts.views import account, entrance, identities, invitations, oauth, passkeys
+from accounts.views import (
+    account,
+    confirm,
+    entrance,
+    factors,
+    identities,
+    invitations,
+    oauth,
+    passkeys,
+    second_factor,
+)
 
 own = [
     path("", entrance.home, name="home"),
@@ -21,6 +31,18 @@ own = [
     path("account/passkeys/options", passkeys.adding_options, name="passkey-options"),
     path("account/passkeys/<uuid:passkey_id>/rename", passkeys.rename, name="passkey-rename"),
     path("account/passkeys/<uuid:passkey_id>/remove", passkeys.remove, name="passkey-remove"),
+    path("account/authenticator/set-up", factors.set_up_app, name="app-set-up"),
+    path("account/authenticator/rename", factors.rename_app, name="app-rename"),
+    path("account/authenticator/remove", factors.remove_app, name="app-remove"),
+    path("account/recovery-codes", factors.recovery_codes, name="recovery-codes"),
+    path(
+        "account/browsers/<uuid:browser_id>/forget", factors.forget_browser, name="browser-forget"
+    ),
+    path("second-factor", second_factor.ask, name="second-factor"),
+    path("second-factor/set-up", second_factor.set_up, name="second-factor-set-up"),
+    path("second-factor/cancel", second_factor.cancel_sign_in, name="second-factor-cancel"),
+    path("confirm", confirm.confirm, name="confirm"),
+    path("confirm/continue", confirm.confirm_continue, name="confirm-continue"),
     path("sign-in/passkey", passkeys.sign_in, name="passkey-sign-in"),
     path("sign-in/passkey/options", passkeys.sign_in_options, name="passkey-sign-in-options"),
     path("account/identities/<slug:provider>/connect", identities.connect, name="connect"),

@@ -170,6 +170,7 @@ ACCOUNT_EMAIL_VERIFICATION = "none"  # our own login stage does it, see accounts
 ACCOUNT_RATE_LIMITS = False  # accounts/limits.py counts atomically
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
+ACCOUNT_LOGIN_TIMEOUT = 10 * 60  # of a sign-in that waits for its second factor
 
 # Roles that need a second factor
 MFA_REQUIRED_ROLES = tuple(ENV["MFA_REQUIRED_ROLES"])
@@ -210,6 +211,7 @@ LANGUAGE_COOKIE_SECURE = IS_HTTPS
 LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 BROWSER_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_browser"
+REMEMBERED_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_remembered"
 DEVICE_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_device"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 

@@ -95,6 +95,7 @@ def confirm_app(user: User, secret: str, code: str, *, name: str = "") -> tuple[
     try:
         with transaction.atomic():
             user.authenticators.filter(kind=TOTP).delete()
+            user.remembered_browsers.all().delete()
             row.save(force_insert=True)
             audit.record("account:factor:add", actor=user, target=user, kind=TOTP.value)
             tell(user, "factor-added", factor=TOTP.value)
@@ -120,6 +121,7 @@ def remove_app(user: User) -> None:
             raise NotFound
         audit.record("account:factor:remove", actor=user, target=user, kind=TOTP.value)
         tell(user, "factor-removed", factor=TOTP.value)
+        user.remembered_browsers.all().delete()
         recovery.drop_without_factor(user)
 
 

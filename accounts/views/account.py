@@ -28,6 +28,7 @@ from accounts.services.passwords import change_own_password
 from accounts.services.privacy import delete_own_account, export_own_data
 from accounts.services.users import Profile, edit_profile
 from accounts.sessions import DEVICE
+from accounts.stepup import require_fresh_beside_password, require_fresh_to_post
 from accounts.views.common import person, posted, redirect_with_notice, secret_page
 from accounts.views.entrance import get_or_post
 
@@ -113,6 +114,7 @@ def _stay(request: HttpRequest, user: User, notice: str) -> HttpResponse:
 
 
 @login_required
+@require_fresh_beside_password
 @get_or_post
 def change_password(request: HttpRequest) -> HttpResponse:
     """Replace my password; every other device is signed out."""
@@ -137,6 +139,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
+@require_fresh_beside_password
 @get_or_post
 def change_email(request: HttpRequest) -> HttpResponse:
     """Ask for a link to a new address."""
@@ -193,6 +196,7 @@ def resend_verification(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
+@require_fresh_to_post
 @require_POST
 def export(request: HttpRequest) -> HttpResponse:
     """All that is stored about me, as a JSON file."""
@@ -206,6 +210,7 @@ def export(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
+@require_fresh_beside_password
 @get_or_post
 def delete(request: HttpRequest) -> HttpResponse:
     """Remove my account for good, after proof."""

@@ -24,6 +24,7 @@ from accounts.services.passwords import reset_password
 from accounts.services.requests import note_request
 from accounts.services.sessions import note_refused_sign_in
 from accounts.services.tokens import usable_token
+from accounts.stages import cancel
 from accounts.tokens import digest
 from accounts.views.common import (
     enter,
@@ -110,6 +111,8 @@ def _to_set_up(login: str) -> HttpResponse:
 def sign_out(request: HttpRequest) -> HttpResponse:
     """GET asks, POST ends the session of this browser."""
     if not request.user.is_authenticated:
+        if request.method == "POST":
+            cancel(request)
         return redirect("account_login")
     if request.method != "POST":
         return render(request, "accounts/sign_out.html")
