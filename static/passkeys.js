@@ -2,7 +2,6 @@
 // The page brings addresses and texts: templates/accounts/_passkey_button.html.
 
 const REARM_MILLISECONDS = 4 * 60 * 1000; // before the server's question ends
-const MAKES = new Set(["add", "set-up"]);
 const PROBLEMS = {
   NotAllowedError: "cancelled",
   InvalidStateError: "exists",
@@ -79,30 +78,14 @@ async function finish(box, credential) {
   }
   const name = box.closest("form")?.elements.namedItem("name")?.value;
   const body = name === undefined ? { credential: answer } : { credential: answer, name };
-  const { next, codes } = await post(box, box.dataset.finish, body);
-  if (codes?.length) showCodes(codes, next);
-  else window.location.assign(next);
-}
-
-// The recovery codes that came with the first factor: shown here, and kept nowhere.
-function showCodes(codes, next) {
-  const place = document.querySelector("[data-passkey-codes]");
-  const list = place.querySelector("ol");
-  for (const code of codes) {
-    const line = document.createElement("li");
-    line.append(Object.assign(document.createElement("code"), { textContent: code }));
-    list.append(line);
-  }
-  place.querySelector("a").href = next;
-  document.querySelector("[data-passkey-adding]").hidden = true;
-  place.hidden = false;
-  place.querySelector("h1").focus();
+  const { next } = await post(box, box.dataset.finish, body);
+  window.location.assign(next);
 }
 
 async function ask(box, extra = {}) {
   const purpose = box.dataset.passkey;
   const publicKey = prepared(await post(box, box.dataset.options, { purpose }));
-  const method = MAKES.has(purpose) ? "create" : "get";
+  const method = purpose === "add" ? "create" : "get";
   return navigator.credentials[method]({ publicKey, ...extra });
 }
 
@@ -125,7 +108,7 @@ async function start(box, button) {
   if (window.location.origin !== box.dataset.site) return show(box, texts.host);
   if (!window.isSecureContext) return show(box, texts.insecure);
   const form = box.closest("form");
-  if (MAKES.has(box.dataset.passkey) && form && !form.reportValidity()) return;
+  if (box.dataset.passkey === "add" && form && !form.reportValidity()) return;
   button.setAttribute("aria-disabled", "true");
   offered?.abort();
   try {

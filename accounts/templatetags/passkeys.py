@@ -12,8 +12,6 @@ from django.utils.translation import gettext as _
 from accounts import passkeys
 from accounts.services.passkeys import ADD, SIGN_IN
 
-SET_UP = "set-up"
-
 register = template.Library()
 
 
@@ -21,18 +19,16 @@ register = template.Library()
 def passkey_button(context: Context, purpose: str) -> dict[str, Any]:
     """A button that works by static/passkeys.js; nothing where passkeys cannot work.
 
-    purpose: "sign-in" and "add" send the answer themselves. "second-factor", "step-up" and
-    "set-up" (the first passkey of whoever must have a second factor to get in) stand in a form:
-    the answer goes into its hidden field `passkey` as JSON, and the form is sent.
+    purpose: "sign-in" and "add" send the answer themselves; "add" takes the field `name` of the
+    form around it. "second-factor" and "step-up" stand in a form: the answer goes into its hidden
+    field `passkey` as JSON, and the form is sent.
     """
     return {
         "purpose": purpose,
         "is_available": passkeys.are_available(),
         "site": passkeys.origin(),
         "options": reverse(
-            "accounts:passkey-options"
-            if purpose in (ADD, SET_UP)
-            else "accounts:passkey-sign-in-options"
+            "accounts:passkey-options" if purpose == ADD else "accounts:passkey-sign-in-options"
         ),
         "finish": _finish(purpose, str(context.get("next") or "")),
         "texts": json.dumps(_texts()),

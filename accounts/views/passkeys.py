@@ -9,7 +9,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from allauth.account.internal.stagekit import get_pending_stage
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -20,9 +19,9 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts import devices, gates, passkeys
+from accounts import devices, gates, oncesecrets, passkeys
 from accounts.browser import device_name
-from accounts.errors import BadCredentials, GatehouseError, RecordInvalid, Refused
+from accounts.errors import BadCredentials, Forbidden, GatehouseError, RecordInvalid, Refused
 from accounts.forms import PasskeyNameForm, PasskeyRemovalForm
 from accounts.limits import count_try
 from accounts.models import User
@@ -32,8 +31,11 @@ from accounts.services import passkeys as service
 from accounts.services import sessions
 from accounts.services.authenticators import FactorNeeded, lacks_required_factor
 from accounts.services.identities import LastWayIn
+from accounts.stages import SecondFactorStage, pending
+from accounts.stepup import is_fresh, require_fresh
 from accounts.views.common import enter, person, posted, redirect_with_notice, safe_next
 from accounts.views.entrance import get_or_post
+from accounts.views.second_factor import set_up_done
 
 View = Callable[[HttpRequest], HttpResponse]
 LONGEST_BODY = 32 * 1024
@@ -44,6 +46,15 @@ class NotSignedIn(BadCredentials):
 
     code = "not_authenticated"
     default_message = gettext_lazy("You are signed out. Load this page again.")
+
+
+class ProofTooOld(Forbidden):
+    """A dangerous act wants a proof of who is there that is at most 15 minutes old."""
+
+    code = "confirmation_needed"
+    default_message = gettext_lazy(
+        "It is a while since you signed in. Load this page again, and confirm that it is you."
+    )
 
 
 def for_script(view: View) -> View:
@@ -63,20 +74,40 @@ def for_script(view: View) -> View:
 
 @for_script
 def adding_options(request: HttpRequest) -> HttpResponse:
-    """What the browser needs to make a passkey for the signed-in person.
-
-    Also for whoever must set up a second factor before he gets in (see pending_person).
-    """
-    user = request.user if isinstance(request.user, User) else _waiting_for_first(request)
+    """What the browser needs to make a passkey; see add() for whom."""
     count_try(request, "passkey-options")
+    stage = None if request.user.is_authenticated else _set_up_stage(request)
+    user = stage.person if stage is not None else _proved(request)
     return JsonResponse(service.begin_adding(request.session, user))
 
 
 @for_script
 def add(request: HttpRequest) -> HttpResponse:
-    """Keep the passkey that the browser has made; 201, recovery codes with the first factor."""
-    user = _signed_in(request)
+    """Keep the passkey that the browser has made; 201, and where to go next.
+
+    For the signed-in person with a fresh proof. Also for whoever waits in the sign-in because his
+    role needs a second factor and he has none: the passkey is it, and lets him in.
+    """
     count_try(request, "passkey-options")
+    if not request.user.is_authenticated:
+        return _set_up_and_enter(request, _set_up_stage(request))
+    made = _add(request, _proved(request))
+    url = f"{reverse('accounts:profile')}?{urlencode({'notice': 'passkey-added'})}"
+    if made.codes:
+        url = f"{reverse('accounts:recovery-codes')}?{urlencode({'next': url})}"
+    content = {"id": str(made.passkey.pk), "name": made.passkey.name, "next": url}
+    return JsonResponse(content, status=201)
+
+
+def _set_up_and_enter(request: HttpRequest, stage: SecondFactorStage) -> HttpResponse:
+    _add(request, stage.person, is_first=True)
+    answer = _for_script(set_up_done(stage, "passkey"))
+    answer.status_code = 201
+    return answer
+
+
+def _add(request: HttpRequest, user: User, *, is_first: bool = False) -> service.Added:
+    """Keep the passkey; new recovery codes wait for the page that shows them."""
     body = _body(request)
     name = body.get("name")
     made = service.add(
@@ -84,15 +115,18 @@ def add(request: HttpRequest) -> HttpResponse:
         user,
         body.get("credential"),
         name=name if isinstance(name, str) else "",
+        is_first=is_first,
     )
-    url = f"{reverse('accounts:profile')}?{urlencode({'notice': 'passkey-added'})}"
-    content = {
-        "id": str(made.passkey.pk),
-        "name": made.passkey.name,
-        "codes": made.codes,
-        "next": url,
-    }
-    return JsonResponse(content, status=201)
+    oncesecrets.put(request.session, made.codes)
+    return made
+
+
+def _set_up_stage(request: HttpRequest) -> SecondFactorStage:
+    """The sign-in that waits for a first second factor. Raises NotSignedIn."""
+    stage = pending(request)
+    if stage is None or not lacks_required_factor(stage.person):
+        raise NotSignedIn
+    return stage
 
 
 @for_script
@@ -103,7 +137,7 @@ def sign_in_options(request: HttpRequest) -> HttpResponse:
     if purpose == service.SIGN_IN:
         return JsonResponse(service.begin_signing_in(request.session))
     if purpose == service.SECOND_FACTOR:
-        user = pending_person(request)
+        user = _waiting(request)
         return JsonResponse(service.begin_proving(request.session, user, service.SECOND_FACTOR))
     if purpose == service.STEP_UP:
         user = _signed_in(request)
@@ -137,27 +171,16 @@ def _for_script(response: HttpResponse) -> HttpResponse:
     return answer
 
 
-def pending_person(request: HttpRequest) -> User:
-    """Who has given a first factor and waits in a stage. Raises PasskeyExpired for nobody."""
-    stage = get_pending_stage(request)
-    user = stage.login.user if stage is not None else None
-    if not isinstance(user, User):
+def _waiting(request: HttpRequest) -> User:
+    """Who has given a first factor and waits for the second. Raises PasskeyExpired for nobody."""
+    stage = pending(request)
+    if stage is None:
         raise PasskeyExpired
-    return user
-
-
-def _waiting_for_first(request: HttpRequest) -> User:
-    """Who waits in a stage to set up his first second factor; nobody else adds one there."""
-    try:
-        user = pending_person(request)
-    except PasskeyExpired:
-        raise NotSignedIn from None
-    if not lacks_required_factor(user):
-        raise NotSignedIn
-    return user
+    return stage.person
 
 
 @login_required
+@require_fresh
 @require_safe
 def add_page(request: HttpRequest) -> HttpResponse:
     """The name of a new passkey, and the button that makes it."""
@@ -168,6 +191,7 @@ def add_page(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
+@require_fresh
 @get_or_post
 def rename(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
     """Another name for one of my passkeys."""
@@ -185,6 +209,7 @@ def rename(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
 
 
 @login_required
+@require_fresh
 @get_or_post
 def remove(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
     """Remove one of my passkeys, and sign out other devices if wished."""
@@ -222,6 +247,14 @@ def _signed_in(request: HttpRequest) -> User:
     if not isinstance(request.user, User):
         raise NotSignedIn
     return request.user
+
+
+def _proved(request: HttpRequest) -> User:
+    """The signed-in person with a fresh proof. Raises NotSignedIn, ProofTooOld."""
+    user = _signed_in(request)
+    if not is_fresh(request):
+        raise ProofTooOld
+    return user
 
 
 def _body(request: HttpRequest) -> dict[str, Any]:
