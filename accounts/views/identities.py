@@ -18,6 +18,7 @@ from accounts.providers import find
 from accounts.services import sessions
 from accounts.services.identities import LastWayIn, disconnect
 from accounts.social.kinds import register_social
+from accounts.stepup import mark_fresh, require_fresh
 from accounts.views.common import person, redirect_with_notice
 from accounts.views.entrance import get_or_post
 from accounts.views.oauth import failed
@@ -27,6 +28,7 @@ register_social()
 
 @login_required
 @require_POST
+@require_fresh
 def connect(request: HttpRequest, provider: str) -> HttpResponse:
     """Go to the provider, to come back with an identity of mine."""
     found = find(provider)
@@ -37,6 +39,7 @@ def connect(request: HttpRequest, provider: str) -> HttpResponse:
 
 
 @login_required
+@require_fresh
 @get_or_post
 def disconnect_page(request: HttpRequest, identity_id: uuid.UUID) -> HttpResponse:
     """GET asks, POST takes it away; every other device is signed out."""
@@ -53,6 +56,7 @@ def disconnect_page(request: HttpRequest, identity_id: uuid.UUID) -> HttpRespons
             status = error.status
         else:
             sessions.sign_in(request, user)
+            mark_fresh(request)  # the session is a new one; the proof is not older
             response = redirect_with_notice("accounts:profile", "disconnected")
             devices.remember(request, response, user)
             return response
