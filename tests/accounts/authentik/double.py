@@ -42,7 +42,7 @@ class Refuse(Exception):
 
 
 class AuthentikDouble:
-    """.url; .state: the lists by path; .sent: all requests; knobs: version, fail_at(), stages."""
+    """.url; .state: lists by path; .sent: requests; knobs: version, issuer, stages, fail_at()."""
 
     def __init__(self) -> None:
         self.version = "2026.5.6"
@@ -52,6 +52,7 @@ class AuthentikDouble:
         self.failures: dict[str, tuple[int, Any]] = {}
         self.after: dict[str, int] = {}
         self.discovery_status = 200
+        self.issuer = ""
         self.shows_secrets = True
         self.sessions: dict[str, Record] = {}
         self.steps: dict[str, int] = {}
@@ -353,7 +354,8 @@ class _Handler(BaseHTTPRequestHandler):
         slug = path.split("/")[3]
         served = [each["slug"] for each in self.double.applications if each["provider"]]
         status = self.double.discovery_status if slug in served else 404
-        self._send(status, {"issuer": f"{self.double.url}/application/o/{slug}/"}, {})
+        issuer = self.double.issuer or f"{self.double.url}/application/o/{slug}/"
+        self._send(status, {"issuer": issuer}, {})
 
     def _send(self, status: int, document: Record | None, cookies: dict[str, str]) -> None:
         content = b"" if document is None else json.dumps(document).encode()
