@@ -10,6 +10,7 @@ from django.core import checks
 from django.db import OperationalError
 
 from accounts.models import OutboxMail, User
+from accounts.roles import OPERATORS
 from config.health import cache_answers, database_answers, is_migrated
 
 CONNECT_SECONDS = 5
@@ -149,6 +150,16 @@ def _people() -> Iterator[Finding]:
         )
 
 
+def _factors() -> Iterator[Finding]:
+    """Whoever manages people should not be one stolen password away."""
+    if settings.IS_HTTPS and not set(OPERATORS) <= set(settings.MFA_REQUIRED_ROLES):
+        yield Finding(
+            "note",
+            "Operators may sign in without a second factor.",
+            "Set MFA_REQUIRED_ROLES=owner,admin.",
+        )
+
+
 def _checks() -> Iterator[Finding]:
     for message in checks.run_checks(include_deployment_checks=False):
         level = "error" if message.level >= checks.ERROR else "warning"
@@ -163,5 +174,6 @@ EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _mail,
     _network,
     _people,
+    _factors,
     _checks,
 )

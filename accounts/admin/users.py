@@ -23,6 +23,7 @@ from accounts.admin.user_bulk import BULK_ACTIONS
 from accounts.admin.user_filters import (
     STATE_LABELS,
     CreatedFilter,
+    FactorFilter,
     LastSignInFilter,
     RoleFilter,
     StateFilter,
@@ -48,7 +49,14 @@ class UserAdmin(PanelAdmin):
     form = PersonForm
     list_display = ("person", "role_name", "state", "verified", "last_sign_in", "created")
     list_display_links = ("person",)
-    list_filter = (RoleFilter, StateFilter, VerifiedFilter, LastSignInFilter, CreatedFilter)
+    list_filter = (
+        RoleFilter,
+        StateFilter,
+        VerifiedFilter,
+        FactorFilter,
+        LastSignInFilter,
+        CreatedFilter,
+    )
     search_fields = ("email", "username", "name")
     search_help_text = gettext_lazy("Part of an address, a name or a user name, or a whole id")
     ordering = ("-id",)

@@ -66,6 +66,15 @@ def export_own_data(user: User) -> dict[str, Any]:
             }
             for invitation in Invitation.objects.filter(user=user, used_at__isnull=False)
         ],
+        "second_factors": [
+            {
+                "kind": factor.kind,
+                "name": factor.name,
+                "created_at": factor.created_at.isoformat(),
+                "last_used_at": factor.last_used_at.isoformat() if factor.last_used_at else None,
+            }
+            for factor in user.authenticators.order_by("id")
+        ],
         "mails": [
             {"kind": mail.kind, "subject": mail.subject, "created_at": mail.created_at.isoformat()}
             for mail in user.mails.order_by("-id")
