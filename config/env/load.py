@@ -2,25 +2,25 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from config.env import rules, secrets
 from config.env.anonymous import contradictions
-from config.env.declare import Kind, Variable
+from config.env.declare import Variable
 from config.env.dotenv import read_dotenv
-from config.env.durations import format_duration
+from config.env.lines import LineReport, Outcome, report_lines
 from config.env.listed import unlisted, variables_of
 from config.env.nearest import nearest
+from config.env.others import without_others
 from config.env.problems import Problem, SettingsError, Unreadable
 from config.env.resolve import FILE_ENDING, Findings, Given, Layer, default_of, resolve
 from config.env.sections.later import LATER_NAMES, later_purpose
-from config.env.urls import hide_password
+from config.env.shown import shown
+from config.env.strangers import business_of
 from config.env.variables import VARIABLES
 
-SET = "(set)"
 SECRET_FIX = "remove it to have one generated, or write what `openssl rand -base64 48` prints"  # noqa: S105 - advice
 OWN_SECRET_FIX = "remove it, or write what `openssl rand -base64 48` prints"  # noqa: S105 - advice
 FIXES = {"SECRET_KEY": SECRET_FIX, "ENCRYPTION_KEY": secrets.KEY_FIX}
@@ -45,6 +45,8 @@ class Environment:
     problems: tuple[Problem, ...] = ()
     # Those of providers of a list, whose names depend on it.
     further: tuple[Variable, ...] = ()
+    # What each line of .env did.
+    lines: tuple[LineReport, ...] = ()
 
     def __getitem__(self, name: str) -> Any:
         """The value of the variable `name`. Raises KeyError for what is not declared."""
@@ -90,6 +92,7 @@ def load(
         },
     )
     found = Findings(errors=faults)
+    layers = without_others(layers, found)
     values, sources = _resolve_all(layers, found)
     further = variables_of(values)
     _resolve_each(further, layers, found, values, sources)
@@ -105,8 +108,10 @@ def load(
     _settle_secrets(values, sources, found)
     if found.errors:
         raise SettingsError(found.errors)
-    found.warnings += _odd_names(layers, (*VARIABLES, *further))
-    return Environment(values, sources, tuple(found.warnings), further)
+    variables = (*VARIABLES, *further)
+    found.warnings += _odd_names(layers, variables)
+    reports = report_lines(lines.values(), Outcome(variables, values, sources, found.warnings))
+    return Environment(values, sources, tuple(found.warnings), further, reports)
 
 
 def _resolve_all(
@@ -215,24 +220,9 @@ def _odd_name(name: str, given: Given, candidates: list[str], *, is_ours: bool) 
     if provider:
         what = f"has no effect, because AUTH_SSO_PROVIDERS does not name {provider}"
         return Problem(name, what, f"add {provider} there") if given.text.strip() else None
+    if business_of(name):
+        return None
     meant = nearest(name, candidates, is_ours=is_ours)
     if not meant:
         return None
     return Problem(name, "is unknown", f"did you mean {meant}? Write that, or remove it")
-
-
-def shown(variable: Variable, value: Any) -> str:
-    """`value` as an operator would write it; of secrets only whether they are set."""
-    if value is None or value == []:
-        return ""
-    if variable.secret:
-        return SET
-    if variable.kind in (Kind.DATABASE_URL, Kind.CACHE_URL):
-        return hide_password(value)
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, timedelta):
-        return format_duration(value)
-    if isinstance(value, list):
-        return ",".join(str(item) for item in value)
-    return str(value)
