@@ -9,9 +9,6 @@ from django.test import Client
 from accounts.models import AuditEvent, Authenticator, User
 from tests.accounts.passkeys.device import Device
 
-Post = Callable[..., Any]
-AddTo = Callable[[Client], Device]
-
 
 def post(client: Client, path: str, body: Any = None) -> Any:
     """POST `body` as JSON, as the script does."""
@@ -56,10 +53,16 @@ def last_event(action: str) -> AuditEvent:
 
 
 @pytest.fixture
-def device(viewer: User, browser_of: Callable[[User], Client]) -> Device:
+def home(viewer: User, browser_of: Callable[[User], Client]) -> Client:
+    """The browser of `viewer`, signed in by password before she has a passkey."""
+    return browser_of(viewer)
+
+
+@pytest.fixture
+def device(home: Client) -> Device:
     """A passkey of `viewer`, added on her account page."""
     made = Device()
-    assert add(browser_of(viewer), made).status_code == 201
+    assert add(home, made).status_code == 201
     return made
 
 

@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import pytest
 from django.test import Client
+from django.utils.http import urlencode
 
-from accounts.models import Authenticator, BrowserSession, User
+from accounts.models import Authenticator, BrowserSession
 from accounts.services import passkeys
-from tests.accounts.passkeys.conftest import add, is_signed_in, last_event, post, problem
+from tests.accounts.passkeys.conftest import add, is_signed_in, last_event, post, problem, sign_in
 from tests.accounts.passkeys.device import AAGUID, ATTESTED, VERIFIED, Device, to_bytes, to_text
 from tests.conftest import text_of
 
@@ -39,8 +40,7 @@ def test_a_passkey_is_kept_mailed_and_written_down(viewer, browser_of, mails) ->
     assert answer.json() == {
         "id": str(row.pk),
         "name": "Work laptop",
-        "codes": answer.json()["codes"],
-        "next": "/account/?notice=passkey-added",
+        "next": f"/account/recovery-codes?{urlencode({'next': '/account/?notice=passkey-added'})}",
     }
     assert (row.user_id, row.kind, row.name) == (viewer.pk, "passkey", "Work laptop")
     assert row.credential_id == to_text(device.credential_id)
@@ -64,7 +64,9 @@ def test_recovery_codes_come_with_the_first_passkey_and_go_with_the_last(
 
     first, second = add(client, Device()).json(), add(client, Device()).json()
 
-    assert (len(first["codes"]), second["codes"]) == (10, [])
+    assert client.get(first["next"]).content.count(b"<li><code>") == 10
+    assert second["next"] == "/account/?notice=passkey-added"
+    assert client.get(first["next"]).content.count(b"<li><code>") == 0
     assert viewer.recovery_codes.count() == 10
     client.post(f"/account/passkeys/{first['id']}/remove", {})
     assert viewer.recovery_codes.count() == 10
@@ -72,9 +74,9 @@ def test_recovery_codes_come_with_the_first_passkey_and_go_with_the_last(
     assert viewer.recovery_codes.count() == 0
 
 
-def test_a_role_that_needs_a_factor_keeps_the_last(viewer, browser_of, row, settings) -> None:
+def test_a_role_that_needs_a_factor_keeps_the_last(home, row, settings) -> None:
     settings.MFA_REQUIRED_ROLES = ("viewer",)
-    client = browser_of(viewer)
+    client = home
 
     answer = client.post(f"/account/passkeys/{row.pk}/remove", {})
 
@@ -285,8 +287,8 @@ def test_the_origin_is_what_browsers_say(settings, url, origin) -> None:
     assert passkeys.passkeys.origin() == origin
 
 
-def test_a_passkey_gets_another_name(viewer, browser_of, row) -> None:
-    client = browser_of(viewer)
+def test_a_passkey_gets_another_name(home, row) -> None:
+    client = home
     path = f"/account/passkeys/{row.pk}/rename"
 
     assert b"My laptop" in client.get(path).content
@@ -298,43 +300,63 @@ def test_a_passkey_gets_another_name(viewer, browser_of, row) -> None:
     assert last_event("account:passkey:rename").detail == {"passkey": str(row.pk)}
 
 
-def test_removing_asks_first_and_can_leave_other_devices_in(viewer, browser_of, row, mails) -> None:
-    client, other = browser_of(viewer), browser_of(viewer)
+def test_removing_asks_first_and_can_leave_other_devices_in(
+    viewer, home, device, row, stranger, mails
+) -> None:
+    sign_in(stranger, device)
     path = f"/account/passkeys/{row.pk}/remove"
 
-    assert "Remove “My laptop”?" in client.get(path).content.decode()
+    assert "Remove “My laptop”?" in home.get(path).content.decode()
     assert Authenticator.objects.count() == 1
-    answer = client.post(path, {})
+    answer = home.post(path, {})
 
     assert (answer.status_code, answer["Location"]) == (303, "/account/?notice=passkey-removed")
     assert Authenticator.objects.count() == 0
-    assert other.get("/account/").status_code == 200
+    assert stranger.get("/account/").status_code == 200
     assert "passkey-removed" in [mail.kind for mail in mails()]
     assert last_event("account:passkey:remove").actor_id == viewer.pk
 
 
-def test_removing_can_sign_out_all_other_devices(viewer, browser_of, row) -> None:
-    client, other = browser_of(viewer), browser_of(viewer)
+def test_removing_can_sign_out_all_other_devices(viewer, home, device, row, stranger) -> None:
+    sign_in(stranger, device)
 
-    client.post(f"/account/passkeys/{row.pk}/remove", {"ends_sessions": "on"})
+    home.post(f"/account/passkeys/{row.pk}/remove", {"ends_sessions": "on"})
 
-    assert client.get("/account/").status_code == 200
-    assert other.get("/account/").status_code == 302
+    assert home.get("/account/").status_code == 200
+    assert stranger.get("/account/").status_code == 302
     assert BrowserSession.objects.filter(user=viewer).count() == 1
 
 
-def test_the_last_way_in_stays(viewer, browser_of, row, settings) -> None:
-    client = browser_of(viewer)
-    settings.ALLOW_MAGIC_LINK_LOGIN = False
-    User.objects.filter(pk=viewer.pk).update(password="!")
-    viewer.refresh_from_db()
-    client.force_login(viewer, backend="accounts.backends.GateBackend")
+def test_the_last_way_in_stays(home, row, settings) -> None:
+    settings.ALLOW_MAGIC_LINK_LOGIN = settings.ALLOW_EMAIL_LOGIN = False
 
-    answer = client.post(f"/account/passkeys/{row.pk}/remove", {})
+    answer = home.post(f"/account/passkeys/{row.pk}/remove", {})
 
     assert answer.status_code == 400
     assert b"This is your only way to sign in." in answer.content
     assert Authenticator.objects.count() == 1
+
+
+@pytest.mark.parametrize("act", ["add", "{row}/rename", "{row}/remove"])
+def test_changing_passkeys_wants_a_fresh_proof(home, row, at_time, act) -> None:
+    at_time(timedelta(minutes=16))
+    path = f"/account/passkeys/{act.format(row=row.pk)}"
+
+    answer = home.get(path)
+
+    assert (answer.status_code, answer["Location"]) == (
+        303,
+        f"/confirm?{urlencode({'next': path})}",
+    )
+    assert home.post(path, {"name": "x"}).status_code == 303
+    assert Authenticator.objects.get().name == "My laptop"
+
+
+@pytest.mark.parametrize("path", [OPTIONS, ADD])
+def test_the_script_adds_nothing_without_a_fresh_proof(home, at_time, path) -> None:
+    at_time(timedelta(minutes=16))
+
+    assert problem(post(home, path)) == (403, "confirmation_needed")
 
 
 @pytest.mark.parametrize("act", ["rename", "remove"])

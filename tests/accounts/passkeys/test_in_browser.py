@@ -23,6 +23,15 @@ ROWS = """
 from accounts.models import Authenticator
 result = list(Authenticator.objects.order_by("id").values("name", "sign_count", "last_used_at"))
 """
+FORGET_PROOFS = """
+from accounts.models import BrowserSession
+from accounts.sessions import SessionStore
+for row in BrowserSession.objects.exclude(user=None):
+    content = SessionStore().decode(row.session_data)
+    content.pop("_proved_at")
+    row.session_data = SessionStore().encode(content)
+    row.save()
+"""
 NEWEST = """
 from accounts.models import Authenticator
 result = Authenticator.objects.latest("id").pk
@@ -122,9 +131,8 @@ def sign_out(page: Page, house: Gatehouse) -> None:
 def add_passkey(page: Page, house: Gatehouse, name: str = "Test device") -> None:
     page.goto(f"{house.url}/account/passkeys/add")
     page.fill("input[name=name]", name)
-    page.click(BUTTON)
-    page.wait_for_selector("[data-passkey-codes]:visible")
-    press(page, "[data-passkey-codes] a", "**/account/?notice=passkey-added")
+    press(page, BUTTON, "**/account/recovery-codes?*")
+    press(page, "main .actions a", "**/account/?notice=passkey-added")
 
 
 def problem(page: Page) -> str:
@@ -137,15 +145,9 @@ def test_a_person_adds_a_passkey_and_signs_in_with_it_alone(
 ) -> None:
     device = Device(tab)
     sign_in_by_password(tab, house)
-    tab.goto(f"{house.url}/account/passkeys/add")
-    tab.fill("input[name=name]", "Test device")
-    tab.click(BUTTON)
-    tab.wait_for_selector("[data-passkey-codes]:visible")
-    assert tab.locator("[data-passkey-codes] li code").count() == 10
-    assert tab.evaluate("document.activeElement.textContent") == "Keep your recovery codes"
-    assert wrong(tab, "codes") == []
-    press(tab, "[data-passkey-codes] a", "**/account/?notice=passkey-added")
+    add_passkey(tab, house)
     assert "Your passkey is added." in tab.inner_text("main")
+    assert "Test device" in tab.inner_text("main")
     (credential,) = device.say("getCredentials")["credentials"]
     assert (credential["isResidentCredential"], credential["rpId"]) == (True, "localhost")
 
@@ -156,6 +158,58 @@ def test_a_person_adds_a_passkey_and_signs_in_with_it_alone(
     (row,) = house.data.shell(ROWS)
     assert (row["name"], row["sign_count"]) == ("Test device", 2)
     assert house.data.shell(EVENTS)[-1] == ["success", {"methods": ["passkey"]}]
+    assert said == []
+
+
+def test_a_passkey_is_the_second_factor_after_a_password(
+    house: Gatehouse, tab: Page, said: list[str]
+) -> None:
+    Device(tab)
+    sign_in_by_password(tab, house)
+    add_passkey(tab, house)
+    sign_out(tab, house)
+    tab.fill("input[name=login]", "vera@example.com")
+    tab.fill("input[name=password]", PASSWORD)
+    press(tab, "form:has(input[name=password]) button[type=submit]", "**/second-factor")
+
+    press(tab, BUTTON, "**/account/")
+
+    methods = {"methods": ["passkey", "password"]}
+    assert house.data.shell(EVENTS)[-1] == ["success", methods]
+    assert said == []
+
+
+def test_a_passkey_confirms_a_dangerous_act(house: Gatehouse, tab: Page, said: list[str]) -> None:
+    Device(tab)
+    sign_in_by_password(tab, house)
+    add_passkey(tab, house)
+    house.data.shell(FORGET_PROOFS)
+    tab.goto(f"{house.url}/account/passkeys/add")
+    assert tab.inner_text("h1") == "Confirm that it is you"
+
+    press(tab, BUTTON, "**/account/passkeys/add")
+
+    assert tab.inner_text("h1") == "Add a passkey"
+    assert said == []
+
+
+def test_a_role_that_needs_a_factor_gets_in_by_a_passkey(
+    sqlite_data: InstanceData, tmp_path: Path, tab: Page, said: list[str]
+) -> None:
+    sqlite_data.shell(PEOPLE)
+    house = LocalGatehouse(sqlite_data, tmp_path, 1, {"MFA_REQUIRED_ROLES": "viewer,editor,admin"})
+    Device(tab)
+    try:
+        tab.goto(f"{house.url}/sign-in")
+        tab.fill("input[name=login]", "vera@example.com")
+        tab.fill("input[name=password]", PASSWORD)
+        submit = "form:has(input[name=password]) button[type=submit]"
+        press(tab, submit, "**/second-factor/set-up")
+        press(tab, BUTTON, "**/account/recovery-codes?*")
+        press(tab, "main .actions a", "**/account/")
+    finally:
+        house.stop()
+
     assert said == []
 
 

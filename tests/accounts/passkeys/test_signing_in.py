@@ -191,11 +191,10 @@ def test_the_question_of_another_browser_is_none(viewer, device, stranger) -> No
     refused(answer, stranger, "passkey_expired", target=viewer)
 
 
-def test_a_question_of_another_purpose_is_none(viewer, device, browser_of) -> None:
-    client = browser_of(viewer)
-    credential = device.get(options_for(client, "step-up"))
+def test_a_question_of_another_purpose_is_none(home, device) -> None:
+    credential = device.get(options_for(home, "step-up"))
 
-    answer = post(client, "/sign-in/passkey", {"credential": credential})
+    answer = post(home, "/sign-in/passkey", {"credential": credential})
 
     assert problem(answer) == (401, "passkey_expired")
     assert last_event(START).detail == {"methods": ["passkey"], "reason": "passkey_expired"}
@@ -241,8 +240,8 @@ def test_an_unknown_passkey_opens_nothing(stranger, db) -> None:
     refused(sign_in(stranger, Device(handle=b"x" * 16)), stranger, "passkey_unknown", target=None)
 
 
-def test_a_removed_passkey_opens_nothing(viewer, device, row, browser_of, stranger) -> None:
-    browser_of(viewer).post(f"/account/passkeys/{row.pk}/remove", {})
+def test_a_removed_passkey_opens_nothing(home, device, row, stranger) -> None:
+    home.post(f"/account/passkeys/{row.pk}/remove", {})
 
     refused(sign_in(stranger, device), stranger, "passkey_unknown", target=None)
 
