@@ -30,7 +30,7 @@ def bring(tmp_path: Path) -> Bring:
     """bring("khoj", ("old line", "new line")) -> what the file of that system sets."""
 
     def run(system: str, *changes: tuple[str, str]) -> Environment:
-        text = (FILES / f"{system}.env").read_text()
+        text = (FILES / f"{system}.dotenv").read_text()
         for old, new in changes:
             assert old in text
             text = text.replace(old, new)
@@ -57,7 +57,7 @@ def warned(env: Environment) -> list[str]:
 def test_every_line_is_ours_or_explained_or_warned_of(bring: Bring, system: str) -> None:
     env = bring(system)
 
-    names = re.findall(r"^([A-Za-z0-9_]+)=", (FILES / f"{system}.env").read_text(), re.MULTILINE)
+    names = re.findall(r"^([A-Za-z0-9_]+)=", (FILES / f"{system}.dotenv").read_text(), re.MULTILINE)
     assert [line.name for line in env.lines] == names
     assert [line for line in env.lines if line.what == "not used by Gatehouse: unknown"] == []
     numbers = [line.number for line in env.lines]
