@@ -5,6 +5,7 @@ host name of PUBLIC_URL, the only right origin is PUBLIC_URL itself.
 """
 
 import ipaddress
+import logging
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ from fido2.webauthn import (
 
 from accounts.errors import BadCredentials, Forbidden
 
+# The library logs the id of each passkey that it sees; our logs name no such thing.
+logging.getLogger("fido2").setLevel(logging.WARNING)
 # ES256, EdDSA, RS256: what WebAuthn recommends, in the order of our wish.
 ALGORITHMS = (-7, -8, -257)
 # Milliseconds that the browser waits for the person; the challenge lives as long.

@@ -336,3 +336,14 @@ def test_answers_are_kept_by_nobody(stranger, db) -> None:
     answer = post(stranger, "/sign-in/passkey/options", {"purpose": "sign-in"})
 
     assert "no-store" in answer["Cache-Control"]
+
+
+def test_logs_name_no_passkey(browser_of, viewer, stranger, caplog) -> None:
+    caplog.set_level("DEBUG")
+    device = Device()
+    add(browser_of(viewer), device)
+
+    assert sign_in(stranger, device).status_code == 200
+
+    assert device.credential_id.hex() not in caplog.text
+    assert to_text(device.credential_id) not in caplog.text
