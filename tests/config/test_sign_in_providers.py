@@ -5,6 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from accounts.roles import Role
 from config.providers import auto_redirect, sign_in_providers
@@ -190,7 +192,9 @@ def test_social_providers_follow_the_switch_of_registration(load_env: Load) -> N
 
 
 def test_apples_key_is_read_from_its_file(load_env: Load, tmp_path: Path) -> None:
-    (tmp_path / "key.p8").write_text("PRIVATE KEY".join(["-----BEGIN ", "-----\nx\n"]))
+    form = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(*form)
+    (tmp_path / "key.p8").write_bytes(pem)
     env = load_env(
         DATA_DIR=str(tmp_path),
         APPLE_CLIENT_ID="a",
@@ -199,7 +203,7 @@ def test_apples_key_is_read_from_its_file(load_env: Load, tmp_path: Path) -> Non
         APPLE_PRIVATE_KEY_PATH="key.p8",
     )
 
-    assert sign_in_providers(env.values)[0].options["private_key"].startswith("-----BEGIN PRIVATE")
+    assert sign_in_providers(env.values)[0].options["private_key"] == pem.decode()
 
 
 def test_switched_off_login_takes_every_button_away(load_env: Load) -> None:

@@ -25,12 +25,14 @@ from tests.accounts.oidc.conftest import (
     assert_nobody_came_in,
     come_back,
     come_in,
+    leads_to,
     query_of,
     start,
     use_openid,
 )
 from tests.accounts.oidc.double import CLIENT, CODE, DISCOVERY, Double, SigningKey
 from tests.api.foreign.providers import Clock, b64
+from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
 CALLBACK = "/oauth/openid/callback"
@@ -114,6 +116,23 @@ def test_a_state_works_once_even_with_its_old_cookie(as_openid: Double, stranger
     assert len(as_openid.posted) == 1
     row = AuditEvent.objects.get(action="account:session:start", result="refused")
     assert row.detail["reason"] == "state_lost: state used before"
+
+
+def test_what_one_person_began_connects_nothing_to_the_next(
+    as_openid: Double, editor: User, viewer: User, browser_of: Callable[[User], Client]
+) -> None:
+    client = browser_of(editor)
+    url = leads_to(client.post("/account/identities/openid/connect"))
+    client.post("/sign-out")
+    client.post("/sign-in", {"login": viewer.email, "password": PASSWORD})
+
+    answer = come_back(client, as_openid, url)
+
+    assert answer.status_code == 400
+    assert as_openid.posted == []
+    assert Identity.objects.count() == 0
+    row = AuditEvent.objects.get(action="account:session:start", result="refused")
+    assert row.detail["reason"] == "state_lost: begun by another person"
 
 
 def test_a_state_ends_after_ten_minutes(
