@@ -12,12 +12,12 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from accounts.directory.failures import DirectoryError, Failures
+from accounts.directory.transport import connect
 from accounts.directory.values import Directory
 
 PAGE_SIZE = 500
 # How many searches are on the way at once, where many are needed.
 IN_FLIGHT = 50
-TLS_1_2 = 0x303
 SUBTREE = 2
 # A server that did not answer is left alone for so long, so that waiting for it does not take up
 # every thread; whoever needs no directory comes in meanwhile.
@@ -47,16 +47,16 @@ class Connection:
     """An open connection; close it by leaving opened()."""
 
     def __init__(self, directory: Directory) -> None:
+        """Reach the server, TLS included; sends no name. Raises DirectoryError."""
         self._seconds = directory.step_seconds
-        self._starts_tls, self._is_tls = directory.starts_tls, directory.uses_tls
-        self._handle = library().initialize(directory.url, bytes_mode=False)
-        _set_options(self._handle, directory)
-
-    def start_tls(self) -> None:
-        """Switch to TLS where StartTLS is configured; nothing is sent before. DirectoryError."""
-        if self._starts_tls:
-            with _translated(is_tls=True, is_starting=True):
-                self._handle.start_tls_s()
+        names = library()
+        if directory.url.startswith("ldapi://"):
+            self._handle = names.initialize(directory.url)
+        else:
+            # The scheme is of no concern any more: TLS is behind the socket.
+            number = connect(directory).detach()
+            self._handle = names.initialize("ldap://directory", fileno=number)
+        _set_options(self._handle, self._seconds)
 
     def bind(self, dn: str, password: str) -> bool:
         """Sign in; False for a wrong password or name. Raises DirectoryError.
@@ -66,7 +66,7 @@ class Connection:
         if not dn or not password:
             return False
         errors = library()
-        with _translated(is_tls=self._is_tls):
+        with _translated():
             try:
                 self._handle.result3(self._handle.simple_bind(dn, password), timeout=self._seconds)
             except (errors.INVALID_CREDENTIALS, errors.INVALID_DN_SYNTAX, errors.NO_SUCH_OBJECT):
@@ -82,7 +82,7 @@ class Connection:
 
         Raises DirectoryError; its failure is TOO_MANY when there are more than `at_most`.
         """
-        with _translated(is_tls=self._is_tls):
+        with _translated():
             number = self._handle.search_ext(
                 base, SUBTREE, text, list(attributes), sizelimit=at_most
             )
@@ -95,7 +95,7 @@ class Connection:
         controls = importlib.import_module("ldap.controls")
         control = controls.SimplePagedResultsControl(True, size=size, cookie="")
         while True:
-            with _translated(is_tls=self._is_tls):
+            with _translated():
                 number = self._handle.search_ext(
                     base, SUBTREE, text, list(attributes), serverctrls=[control]
                 )
@@ -112,7 +112,7 @@ class Connection:
         self, base: str, texts: Sequence[str], attributes: Sequence[str]
     ) -> Iterator[list[Entry]]:
         """One answer for each filter, in order; several are on the way at once."""
-        with _translated(is_tls=self._is_tls):
+        with _translated():
             for start in range(0, len(texts), IN_FLIGHT):
                 numbers = [
                     self._handle.search_ext(base, SUBTREE, text, list(attributes))
@@ -142,16 +142,16 @@ def _ask_whether_rested(url: str) -> None:
 def opened(directory: Directory) -> Iterator[Connection]:
     """A connection that is closed in any case. Raises DirectoryError when there is none."""
     _ask_whether_rested(directory.url)
-    connection = Connection(directory)
     try:
-        connection.start_tls()
-        yield connection
+        connection = Connection(directory)
+        try:
+            yield connection
+        finally:
+            connection.close()
     except DirectoryError as error:
         if error.failure in (Failures.NO_ANSWER, Failures.TOO_SLOW):
             _silent[directory.url] = (time.monotonic() + REST_SECONDS, error.failure)
         raise
-    finally:
-        connection.close()
 
 
 @contextmanager
@@ -172,22 +172,14 @@ def library() -> Any:
         raise DirectoryError(Failures.NOT_INSTALLED, str(error)) from None
 
 
-def _set_options(handle: Any, directory: Directory) -> None:
-    """Time limits, no referrals, TLS; for this connection alone."""
+def _set_options(handle: Any, seconds: float) -> None:
+    """Time limits and no referrals, for this connection alone."""
     names = library()
     handle.set_option(names.OPT_PROTOCOL_VERSION, 3)
     handle.set_option(names.OPT_REFERRALS, 0)
     handle.set_option(names.OPT_DEREF, names.DEREF_NEVER)
-    handle.set_option(names.OPT_NETWORK_TIMEOUT, directory.step_seconds)
-    handle.set_option(names.OPT_TIMEOUT, directory.step_seconds)
-    if not directory.uses_tls:
-        return
-    demand = names.OPT_X_TLS_DEMAND if directory.checks_certificate else names.OPT_X_TLS_NEVER
-    handle.set_option(names.OPT_X_TLS_REQUIRE_CERT, demand)
-    handle.set_option(names.OPT_X_TLS_PROTOCOL_MIN, TLS_1_2)
-    if directory.ca_file:
-        handle.set_option(names.OPT_X_TLS_CACERTFILE, directory.ca_file)
-    handle.set_option(names.OPT_X_TLS_NEWCTX, 0)
+    handle.set_option(names.OPT_NETWORK_TIMEOUT, seconds)
+    handle.set_option(names.OPT_TIMEOUT, seconds)
 
 
 def _entries(found: Any) -> list[Entry]:
@@ -199,30 +191,24 @@ def _entries(found: Any) -> list[Entry]:
     ]
 
 
-@contextmanager
-def _translated(*, is_tls: bool = False, is_starting: bool = False) -> Iterator[None]:
-    """Errors of the library as DirectoryError, with the failure that they are."""
-    errors = library()
-    try:
-        yield
-    except errors.LDAPError as error:
-        detail = _detail(error)
-        failure = _failure(error, detail, is_tls=is_tls)
-        if is_starting and failure not in (Failures.CERTIFICATE, Failures.TOO_SLOW):
-            failure = Failures.NO_ANSWER if _is(error, "SERVER_DOWN") else Failures.NO_STARTTLS
-        raise DirectoryError(failure, detail) from None
-
-
-def _failure(error: Exception, detail: str, *, is_tls: bool) -> Failures:
+def _failure(error: Exception) -> Failures:
     if _is(error, "TIMEOUT", "TIMELIMIT_EXCEEDED"):
         return Failures.TOO_SLOW
-    says_tls = any(word in detail.lower() for word in ("tls", "certificate", "ssl"))
     if _is(error, "SERVER_DOWN", "CONNECT_ERROR"):
-        return Failures.CERTIFICATE if is_tls and says_tls else Failures.NO_ANSWER
+        return Failures.NO_ANSWER
     for names, failure in BY_ERROR.items():
         if _is(error, *names):
             return failure
     return Failures.OTHER
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Errors of the library as DirectoryError, with the failure that they are."""
+    try:
+        yield
+    except library().LDAPError as error:
+        raise DirectoryError(_failure(error), _detail(error)) from None
 
 
 BY_ERROR = {

@@ -39,6 +39,10 @@ class Failures(Enum):
         "Set LDAP_CA_CERT_PATH to the authority's PEM file, and write the host name of the "
         "certificate in LDAP_URL.",
     )
+    NO_TLS = Failure(
+        "The server does not speak TLS at this port.",
+        "ldaps:// is usually port 636; at 389 use ldap:// with LDAP_STARTTLS=true.",
+    )
     NO_STARTTLS = Failure(
         "The server does not offer StartTLS.",
         "Use ldaps:// in LDAP_URL, or set up a certificate on the server.",

@@ -1,6 +1,7 @@
 """TLS, certificates, servers that are down or slow: ATTACKS A115, F19; TRAPS 38."""
 
 import dataclasses
+import threading
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from accounts.directory.failures import DirectoryError, Failures
 from accounts.models import User
 from tests.directory.conftest import SignIn, UseDirectory
 from tests.servers.ldap import DirectoryServer, SilentServer, StrippingServer, write_certificates
-from tests.servers.processes import free_port
+from tests.servers.processes import free_port, wait_for
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +28,7 @@ def test_the_right_certificate_lets_people_in(
     server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn, uses_starttls: bool
 ) -> None:
     server.add_person("anna")
-    url = f"ldap://localhost:{server.port}" if uses_starttls else server.tls_url
+    url = server.url if uses_starttls else server.tls_url
     use_directory(
         LDAP_URL=url,
         LDAP_CA_CERT_PATH=str(server.ca_file),
@@ -41,8 +42,8 @@ def test_the_right_certificate_lets_people_in(
 def test_an_unknown_authority_is_refused(
     server: DirectoryServer, use_directory: UseDirectory, tmp_path: Path, uses_starttls: bool
 ) -> None:
-    write_certificates(tmp_path, "localhost")
-    url = f"ldap://localhost:{server.port}" if uses_starttls else server.tls_url
+    write_certificates(tmp_path, "127.0.0.1")
+    url = server.url if uses_starttls else server.tls_url
     changes = {"LDAP_URL": url, "LDAP_STARTTLS": str(uses_starttls).lower()}
 
     other = use_directory(**changes, LDAP_CA_CERT_PATH=str(tmp_path / "ca.pem"))
@@ -56,7 +57,7 @@ def test_a_certificate_of_another_host_is_refused(
 ) -> None:
     port = server.port if uses_starttls else server.tls_port
     directory = use_directory(
-        LDAP_URL=f"{'ldap' if uses_starttls else 'ldaps'}://127.0.0.1:{port}",
+        LDAP_URL=f"{'ldap' if uses_starttls else 'ldaps'}://localhost:{port}",
         LDAP_STARTTLS=str(uses_starttls).lower(),
         LDAP_CA_CERT_PATH=str(server.ca_file),
     )
@@ -165,7 +166,40 @@ def test_connections_are_closed_whatever_happens(
 
     with pytest.raises(KeyError), opened(directory):
         raise KeyError
-    with pytest.raises(DirectoryError), opened(use_directory(LDAP_URL="ldap://127.0.0.1:1")) as one:
-        one.bind("cn=x", "y")
+    with pytest.raises(DirectoryError), opened_as_service(directory) as connection:
+        connection.search("ou=nowhere,dc=example,dc=org", "(uid=anna)", ["1.1"])
 
     assert len(closed) == 2
+
+
+def test_threads_of_tls_end_with_their_connection(
+    server: DirectoryServer, use_directory: UseDirectory
+) -> None:
+    directory = use_directory(LDAP_URL=server.tls_url, LDAP_CA_CERT_PATH=str(server.ca_file))
+
+    for _ in range(5):
+        with opened_as_service(directory) as connection:
+            assert connection.search("dc=example,dc=org", "(uid=anna)", ["1.1"]) == []
+
+    assert wait_for(lambda: "directory-tls" not in [one.name for one in threading.enumerate()])
+
+
+def test_a_long_answer_comes_whole_through_tls(
+    server: DirectoryServer, use_directory: UseDirectory
+) -> None:
+    texts = [f"{number:07d}" * 40 for number in range(12_000)]
+    server.add_person("anna", description=texts)
+    directory = use_directory(LDAP_URL=server.tls_url, LDAP_CA_CERT_PATH=str(server.ca_file))
+
+    with opened_as_service(directory) as connection:
+        (found,) = connection.search("dc=example,dc=org", "(uid=anna)", ["description"])
+
+    assert sorted(found.texts("description")) == sorted(texts)
+
+
+def test_tls_at_a_port_that_speaks_none_is_told(
+    server: DirectoryServer, use_directory: UseDirectory
+) -> None:
+    directory = use_directory(LDAP_URL=f"ldaps://127.0.0.1:{server.port}")
+
+    assert failure_of(directory) in (Failures.NO_TLS, Failures.NO_ANSWER)

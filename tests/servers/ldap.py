@@ -1,4 +1,4 @@
-"""A real OpenLDAP in a folder of its own, with TLS, memberOf and 400 ms at most to its start."""
+"""A real OpenLDAP in a folder of its own, with TLS and memberOf."""
 
 import shutil
 import socket
@@ -75,7 +75,7 @@ userPassword: {SERVICE_PASSWORD}
 
 
 class DirectoryServer:
-    """slapd on ldap:// and ldaps:// of 127.0.0.1, the certificate being for `localhost` alone.
+    """slapd on ldap:// and ldaps:// of 127.0.0.1, the certificate being for that address.
 
     Written to as its root, read by the service account; asked by nobody anonymously.
     """
@@ -84,10 +84,10 @@ class DirectoryServer:
         self.folder = Path(tempfile.mkdtemp(prefix="gatehouse-slapd-"))
         (self.folder / "data").mkdir()
         self.ca_file = self.folder / "ca.pem"
-        write_certificates(self.folder, "localhost")
+        write_certificates(self.folder, "127.0.0.1")
         self.port, self.tls_port = free_port(), free_port()
         self.url = f"ldap://127.0.0.1:{self.port}"
-        self.tls_url = f"ldaps://localhost:{self.tls_port}"
+        self.tls_url = f"ldaps://127.0.0.1:{self.tls_port}"
         config = CONFIG.format(
             schemas=SCHEMAS, modules=MODULES, folder=self.folder, suffix=SUFFIX, root_dn=ROOT_DN,
             root_password=ROOT_PASSWORD, service_dn=SERVICE_DN,
@@ -198,10 +198,20 @@ def _certificate(name: str, issuer: Any, issuer_key: Any, *, is_authority: bool)
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=30))
         .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(_key_usage(is_authority=is_authority), critical=True)
     )
     if not is_authority:
         builder = builder.add_extension(x509.SubjectAlternativeName([_alternative(name)]), False)
     return builder.sign(issuer_key or key, hashes.SHA256()), key
+
+
+def _key_usage(*, is_authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not is_authority, key_cert_sign=is_authority, crl_sign=is_authority,
+        content_commitment=False, key_encipherment=False, data_encipherment=False,
+        key_agreement=False, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
 
 
 def _alternative(name: str) -> x509.GeneralName:
