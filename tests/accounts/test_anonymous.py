@@ -17,8 +17,10 @@ from accounts.actors import SYSTEM
 from accounts.anonymous import ANONYMOUS_EMAIL, ANONYMOUS_ID
 from accounts.errors import Forbidden, RecordInvalid
 from accounts.models import AuditEvent, BrowserSession, OutboxMail, User
+from accounts.providers import Door
 from accounts.roles import Role
 from accounts.services import passwords, sessions, signup, users
+from accounts.services.identities import AccountExists, Arrival, EmailMissing, arrive
 from accounts.services.setup import ensure_owner, issue_setup_link
 from api.models import ApiKey
 from api.services import apikeys
@@ -589,6 +591,31 @@ def test_a_second_account_takes_nothing(stranger: Client, anonymous: User) -> No
 
     assert User.objects.filter(email="second@example.com").exists()
     assert use(key).json()["id"] == str(ANONYMOUS_ID)
+
+
+def test_who_comes_in_through_a_provider_first_takes_nothing(
+    stranger: Client, anonymous: User
+) -> None:
+    key = made_key(stranger)
+    door = Door(id="work", label="Work", allows_registration=True, default_role=Role.ADMIN)
+
+    arrive(door, Arrival(subject="1", email="nina@example.com", email_verified=True))
+    with pytest.raises(AccountExists):
+        arrive(door, Arrival(subject="2", email="nina@example.com"))
+
+    assert User.objects.get().email == "nina@example.com"
+    assert use(key).json()["id"] == str(ANONYMOUS_ID)
+
+
+@pytest.mark.parametrize("is_proved", [True, False])
+def test_no_provider_hands_out_the_anonymous_user(anonymous: User, is_proved: bool) -> None:
+    door = Door(id="work", label="Work", allows_registration=True, trusts_email=True)
+    arrival = Arrival(subject="1", email=ANONYMOUS_EMAIL, email_verified=is_proved)
+
+    with pytest.raises(EmailMissing):
+        arrive(door, arrival)
+
+    assert not User.objects.exists()
 
 
 def test_a_take_over_that_fails_leaves_no_account(
