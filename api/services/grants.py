@@ -22,8 +22,9 @@ def sign_in_by_password(request: HttpRequest, login: str, password: str, otp: st
 
     Raises Forbidden while passwords are switched off; RateLimited before anything is tried;
     BadCredentials for a wrong password and an unknown account alike; DirectoryError when the
-    directory cannot be asked. RoleRequired, AccountExists, RegistrationClosed and the rest only after a right
-    password: Refused, EmailUnverified, SecondFactorSetUpRequired, OtpRequired, OtpInvalid.
+    directory cannot be asked. The rest only after a right password: RoleRequired, AccountExists,
+    RegistrationClosed (of the directory), Refused, EmailUnverified, SecondFactorSetUpRequired,
+    OtpRequired, OtpInvalid.
     """
     if not settings.ALLOW_EMAIL_LOGIN:
         raise Forbidden(_("Sign-in with a password is switched off here."))
