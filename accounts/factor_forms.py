@@ -1,5 +1,7 @@
 """Forms of second factors: they parse; services decide."""
 
+from typing import Any
+
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
@@ -20,7 +22,6 @@ class SecondFactorForm(GatehouseForm):
     code = forms.CharField(
         label=_("Code"),
         max_length=CODE_MAX_LENGTH,
-        required=False,
         help_text=_("Six digits from your authenticator app, or a recovery code."),
         # No numeric keyboard: recovery codes hold letters.
         widget=forms.TextInput(attrs={**APP_CODE, "inputmode": "text"}),
@@ -29,11 +30,10 @@ class SecondFactorForm(GatehouseForm):
     remember = forms.BooleanField(label=_("Do not ask in this browser for 30 days"), required=False)
     next = forms.CharField(required=False, widget=forms.HiddenInput)
 
-    def clean(self) -> None:
+    def __init__(self, *args: Any, **options: Any) -> None:
         """One of the two must be there: an empty form passes no step (A061)."""
-        given = self.cleaned_data
-        if not given.get("code") and not given.get("passkey") and "code" not in self.errors:
-            self.add_error("code", _("Type the code."))
+        super().__init__(*args, **options)
+        self.fields["code"].required = not self.data.get("passkey")
 
 
 class NewAppForm(GatehouseForm):
