@@ -40,7 +40,6 @@ def sign_in_by_password(request: HttpRequest, login: str, password: str, otp: st
     pass_gate(user, at)
     _require_proved_address(request, user)
     methods = [found.method]
-    authenticators.require_set_up(user)
     if authenticators.has_factor(user):
         methods.append(_require_second_factor(request, user, otp))
     return start_by_password(user, at, methods)

@@ -221,17 +221,31 @@ def test_who_lacks_a_required_second_factor_gets_no_tokens(
     assert TokenFamily.objects.count() == 0
 
 
+def test_tokens_from_before_the_rule_open_nothing_until_the_factor_is_there(
+    admin: User, settings: Any
+) -> None:
+    pair = grant(email=admin.email, password=PASSWORD).json()
+    settings.MFA_REQUIRED_ROLES = ("admin",)
+    refused = (403, "second_factor_setup_required")
+
+    assert outcome(me(pair["access"])) == refused
+    assert outcome(post("auth/token/refresh", {"refresh": pair["refresh"]})) == refused
+
+    set_up_app(admin)
+    assert me(pair["access"]).status_code == 200
+
+
 def test_a_password_changed_in_the_same_moment_gives_no_tokens(
     viewer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    find = grants.find_by_password
+    find = grants.find_by_credentials
 
-    def find_and_change(login: str, password: str) -> User | None:
+    def find_and_change(login: str, password: str) -> Any:
         found = find(login, password)
         sessions.end_access(User.objects.get(pk=viewer.pk), "password changed")
         return found
 
-    monkeypatch.setattr(grants, "find_by_password", find_and_change)
+    monkeypatch.setattr(grants, "find_by_credentials", find_and_change)
 
     assert outcome(grant(email=viewer.email, password=PASSWORD)) == (401, "bad_credentials")
     assert TokenFamily.objects.count() == 0
