@@ -1,7 +1,9 @@
 """From the environment to settings.LDAP. Loads nothing of LDAP itself."""
 
+from contextlib import suppress
 from typing import Any
 
+from accounts.addresses import AddressError, parse_username
 from accounts.directory.filters import USER_DN, USERNAME, FilterTemplate, parse_filter
 from accounts.directory.values import PROVIDER, Directory
 from accounts.providers import Door
@@ -42,6 +44,16 @@ def directory_settings(env: Any) -> Directory | None:
         email_is_proved=env["LDAP_EMAIL_IS_PROVED"],
         is_only_way=env["AUTHENTICATION_MODE"] == "ldap",
     )
+
+
+def owner_username(env: Any) -> str:
+    """The default owner's user name: with a directory LDAP_ADMIN_USERNAME, where it is one of ours
+    (names there may be such as we do not have)."""
+    name: str = env["DEFAULT_OWNER_USERNAME"]
+    if is_on(env) and env["LDAP_ADMIN_USERNAME"]:
+        with suppress(AddressError):
+            name = parse_username(env["LDAP_ADMIN_USERNAME"])
+    return name
 
 
 def _username_fields(env: Any) -> tuple[str, ...]:

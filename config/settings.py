@@ -18,7 +18,7 @@ from config.env import (
     mail_settings,
     opening_settings,
 )
-from config.ldap import directory_settings
+from config.ldap import directory_settings, owner_username
 from config.logs import logging_settings
 from config.openapi import SPECTACULAR
 from config.providers import auto_redirect, sign_in_providers
@@ -265,7 +265,7 @@ MAGIC_LINK_OPERATOR_EXPIRY: timedelta = ENV["MAGIC_LINK_OPERATOR_EXPIRY"]
 MAGIC_LINK_CONFIRM = ENV["MAGIC_LINK_CONFIRM"]
 DEFAULT_OWNER_EMAIL = ENV["DEFAULT_OWNER_EMAIL"]
 DEFAULT_OWNER_PASSWORD = ENV["DEFAULT_OWNER_PASSWORD"]
-DEFAULT_OWNER_USERNAME = ENV["DEFAULT_OWNER_USERNAME"]
+DEFAULT_OWNER_USERNAME = owner_username(ENV)
 DEFAULT_OWNER_ALLOW_INSECURE = ENV["DEFAULT_OWNER_ALLOW_INSECURE"]
 FIRST_ACCOUNT_OPEN = ENV["FIRST_ACCOUNT_OPEN"]
 

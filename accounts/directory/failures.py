@@ -71,6 +71,10 @@ class Failures(Enum):
         "The server does not give all results.",
         "Raise the server's size limit for LDAP_BIND_DN, or narrow LDAP_BASE_DN.",
     )
+    NOBODY_SEEN = Failure(
+        "The directory shows nobody at all.",
+        "Check the rights of LDAP_BIND_DN, LDAP_BASE_DN and LDAP_SEARCH_FILTER.",
+    )
     GROUPS_CUT = Failure(
         "The server gives only a part of the person's groups.",
         "Set LDAP_GROUP_SEARCH_FILTER, for example (member={user_dn}).",

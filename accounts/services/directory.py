@@ -15,7 +15,7 @@ from django.db import transaction
 
 from accounts import audit, rows
 from accounts.actors import SYSTEM
-from accounts.directory.connection import Connection, opened_as_service
+from accounts.directory.connection import opened_as_service
 from accounts.directory.failures import DirectoryError, Failures
 from accounts.directory.people import Person, describe, find_entry, prove_password
 from accounts.directory.values import PROVIDER, Directory
@@ -89,12 +89,13 @@ def come_in(directory: Directory, person: Person) -> User:
     arrival = arrival_of(directory, person)
     existing = User.objects.filter(email=arrival.email).first() if arrival.email else None
     door = directory.door
-    if existing is not None and _is_out_of_reach(existing):
+    if existing is not None and is_out_of_reach(existing):
         door = replace(door, trusts_email=False)
     return _become_first_owner(directory, person, arrive(door, arrival))
 
 
-def _is_out_of_reach(user: User) -> bool:
+def is_out_of_reach(user: User) -> bool:
+    """Is this an account that no address of the directory opens?"""
     return user.role in OPERATORS or came_by_directory(user)
 
 
@@ -151,7 +152,7 @@ def _become_first_owner(directory: Directory, person: Person, user: User) -> Use
         if User.objects.people().filter(role=Role.OWNER).exists():
             return user
         is_first = is_fresh()
-        _remove_default_owner()
+        _take_place_of_default_owner(user, person.username)
         user = change_role(actor=SYSTEM, user=user, role=Role.OWNER)
         if is_first:
             hand_over(user)
@@ -159,21 +160,19 @@ def _become_first_owner(directory: Directory, person: Person, user: User) -> Use
     return user
 
 
-def _remove_default_owner() -> None:
-    """Nobody is behind it, and its set-up link would make a second owner."""
+def _take_place_of_default_owner(user: User, username: str) -> None:
+    """Nobody is behind the default owner, and its set-up link would make a second one.
+
+    It has kept the user name of the person who was to come.
+    """
     for default in User.objects.filter(role=Role.OWNER, is_claimed=False):
-        key = default.pk
+        key, name = default.pk, default.username
         default.delete()
         default.pk = key
         audit.record("account:user:delete", actor=SYSTEM, target=default, role=default.role)
-
-
-def look_up(connection: Connection, directory: Directory, login: str) -> Person | Failures:
-    """What the directory says of that one person, without a password. Raises DirectoryError."""
-    entry = find_entry(connection, directory, login)
-    if isinstance(entry, Failures):
-        return entry
-    return next(describe(connection, directory, [entry]))
+        if user.username is None and name == username.casefold():
+            user.username = name
+            user.save(update_fields=["username"])
 
 
 def identity_of(person: Person) -> Identity | None:

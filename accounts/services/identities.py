@@ -103,7 +103,7 @@ def arrive(door: Door, arrival: Arrival) -> User:
     if identity is None:
         identity = _connect_or_make(door, arrival, decision.role or door.default_role)
     with transaction.atomic():
-        user = _apply_role(door, identity.user, decision)
+        user = apply_role(door, identity.user, decision)
         _note(identity, arrival, decision)
     return user
 
@@ -276,12 +276,20 @@ def _tell(user: User, kind: str, provider: str) -> None:
         enqueue_mail(kind=kind, recipient=user.email, user=user, context={"provider": provider})
 
 
-def _apply_role(door: Door, user: User, decision: Decision) -> User:
-    """Give the role that the mapping says now, unless somebody may not be touched by it."""
+def role_by(door: Door, user: User, decision: Decision) -> Role:
+    """The role that the mapping gives `user` now; his own where it may not touch him."""
+    own = Role(user.role)
     if not door.mapping.updates or not door.mapping.rules or user.role_is_kept:
-        return user
-    role = decision.role or door.default_role
-    if user.role == role or (user.role == Role.OWNER and not door.mapping.gives_owner):
+        return own
+    if own == Role.OWNER and not door.mapping.gives_owner:
+        return own
+    return decision.role or door.default_role
+
+
+def apply_role(door: Door, user: User, decision: Decision) -> User:
+    """Give the role of role_by(); the last owner stays what he is."""
+    role = role_by(door, user, decision)
+    if user.role == role:
         return user
     try:
         return change_role(actor=SYSTEM, user=user, role=role)
