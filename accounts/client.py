@@ -39,23 +39,37 @@ def parse_address(text: str) -> Address | None:
 
 
 def resolve(peer: str, forwarded_for: str, networks: Sequence[Network], hops: int) -> str:
-    """The client's address as text: "" only when the peer itself is unknown (a Unix socket).
+    """The client's address as text: "" only when the peer itself is unknown (a Unix socket)."""
+    believed = walk(peer, forwarded_for, networks, hops)
+    return str(believed[-1]) if believed else ""
+
+
+def walk(
+    peer: str, forwarded_for: str, networks: Sequence[Network], hops: int
+) -> tuple[Address, ...]:
+    """The addresses that are believed, from the peer to the client; () for an unknown peer.
 
     Walks X-Forwarded-For from the right. With `networks` an entry is skipped while it is a
     trusted proxy; with `hops` (and no networks) exactly that many are believed. With neither
     the header is ignored (ASVS 4.1.3). An unreadable entry ends the walk at the last good one.
     """
-    current = parse_address(peer)
-    if current is None:
-        return ""
-    entries = forwarded_for.split(",")[-MAX_FORWARDED_ENTRIES:] if forwarded_for else []
-    for position, entry in enumerate(reversed(entries)):
-        believed = _is_in(current, networks) if networks else position < hops
+    first = parse_address(peer)
+    if first is None:
+        return ()
+    found = [first]
+    for position, entry in enumerate(forwarded_entries(forwarded_for)):
+        believed = is_in(found[-1], networks) if networks else position < hops
         candidate = parse_address(entry) if believed else None
         if candidate is None:
             break
-        current = candidate
-    return str(current)
+        found.append(candidate)
+    return tuple(found)
+
+
+def forwarded_entries(forwarded_for: str) -> list[str]:
+    """The entries of X-Forwarded-For from the right, at most MAX_FORWARDED_ENTRIES."""
+    entries = forwarded_for.split(",")[-MAX_FORWARDED_ENTRIES:] if forwarded_for else []
+    return entries[::-1]
 
 
 def client_ip(request: HttpRequest) -> str:
@@ -87,7 +101,7 @@ def is_undeclared_proxy(request: HttpRequest) -> bool:
     if settings.TRUSTED_PROXIES or settings.TRUST_PROXY:
         return False
     peer = parse_address(request.META.get("REMOTE_ADDR", ""))
-    if peer is not None and not _is_in(peer, OWN_NETWORKS):
+    if peer is not None and not is_in(peer, OWN_NETWORKS):
         return False
     return any(name in request.META for name in FORWARDING_HEADERS)
 
@@ -107,5 +121,6 @@ def is_this_machine(request: HttpRequest) -> bool:
     return settings.PUBLIC_URL_IS_LOCAL and host.strip("[]") in ("localhost", "127.0.0.1", "::1")
 
 
-def _is_in(address: Address, networks: Sequence[Network]) -> bool:
+def is_in(address: Address, networks: Sequence[Network]) -> bool:
+    """Is the address in one of the networks?"""
     return any(address.version == net.version and address in net for net in networks)

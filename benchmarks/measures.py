@@ -16,6 +16,7 @@ from benchmarks.instances import (
     memory_of,
     seconds_to_answer,
 )
+from benchmarks.limits import measure_limits
 from benchmarks.load import Measured, Plan
 from benchmarks.machine import measure_api, measure_keys
 from benchmarks.plans import AskAndRedeem, AskForLinks, Redeem, SignIn
@@ -162,4 +163,5 @@ MEASURES: dict[str, Callable[[Options], Iterator[Row]]] = {
     "sign-in": measure_sign_in,
     "api": measure_api,
     "keys": measure_keys,
+    "limits": measure_limits,
 }

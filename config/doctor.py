@@ -3,15 +3,20 @@
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core import checks
-from django.db import OperationalError
+from django.db import DatabaseError, OperationalError
+from django.utils.timesince import timesince
 
 from accounts.models import OutboxMail, User
 from accounts.roles import OPERATORS
-from config.health import cache_answers, database_answers, is_migrated
+from config.health import cache_answers, counters_answer, database_answers, is_migrated
+from moderation.proxychain import Sighting, chain
+from moderation.proxytexts import told
+from moderation.services.proxies import proxy_problems, sightings, trust
 
 CONNECT_SECONDS = 5
 
@@ -55,10 +60,16 @@ def _where() -> str:
 
 
 def _cache() -> Iterator[Finding]:
-    if not cache_answers():
+    if not counters_answer():
         yield Finding(
             "error",
-            "CACHE_URL: the cache does not answer.",
+            "The counters of the limits cannot be written.",
+            "Look at the rights and the free space of DATA_DIR, or at the database.",
+        )
+    elif not cache_answers():
+        yield Finding(
+            "warning",
+            "CACHE_URL: the cache does not answer. Sign-in, limits and bans work without it.",
             "Start Redis, or remove CACHE_URL to keep the cache in the database.",
         )
 
@@ -121,6 +132,29 @@ def _network() -> Iterator[Finding]:
         )
 
 
+def _proxies() -> Iterator[Finding]:
+    """By the requests that the running server has noted in the last hours."""
+    try:
+        found, seen = proxy_problems(), sightings()
+    except DatabaseError:
+        return  # the database examination has said so
+    for warned in found:
+        text = told(warned)
+        yield Finding("warning", f"{text.title}{_ago(warned.at)}", text.advice)
+    for one in seen:
+        if one.is_forwarded:
+            yield Finding("note", f"A request came this way{_ago(one.at)}: {_way(one)}")
+
+
+def _ago(at: datetime | None) -> str:
+    return f" ({timesince(at, depth=1)} ago)" if at else ""
+
+
+def _way(seen: Sighting) -> str:
+    hops = (f"{hop.text} ({hop.standing})" for hop in chain(seen, trust()))
+    return f"{' <- '.join(hops)}, by {seen.scheme}"
+
+
 def _people() -> Iterator[Finding]:
     try:
         if User.objects.filter(is_claimed=False).exists():
@@ -173,6 +207,7 @@ EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _cache,
     _mail,
     _network,
+    _proxies,
     _people,
     _factors,
     _checks,

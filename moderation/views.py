@@ -5,14 +5,17 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from accounts.client import client_ip
-from moderation.gate import client_gate
+from accounts.devices import people_of
+from moderation.gate import client_gate, user_gate
 
 
 @require_safe
 def banned(request: HttpRequest) -> HttpResponse:
-    """Why, since when and until when the caller's own network is banned; of accounts nothing.
+    """Why, since when and until when whoever uses this browser, or its network, is banned.
 
-    A person's own ban is told at the door, to whoever has proved to be that person.
+    A person's own ban is told only at the door, to whoever has proved to be that person, and
+    here, in a browser that has signed in as him before.
     """
-    context = {"error": client_gate(client_ip(request))}
-    return render(request, "moderation/banned.html", context)
+    known = (user_gate(user) for user in people_of(request))
+    error = next(filter(None, known), None) or client_gate(client_ip(request))
+    return render(request, "moderation/banned.html", {"error": error})

@@ -59,11 +59,20 @@ class Event(NamedTuple):
     result: SafeString
 
 
+class Link(NamedTuple):
+    """A page that has no table and therefore no place in the menu."""
+
+    url: str
+    label: str
+
+
 class Part(NamedTuple):
     """What an upper room shows on the dashboard; its charts stand over the days they are given."""
 
     cards: Callable[[], list[Card]]
     charts: Callable[[tuple[date, ...]], list[Chart]]
+    warnings: Callable[[], list[Advice]] = list
+    links: Callable[[], list[Link]] = list
 
 
 _parts: dict[str, Part] = {}
@@ -81,7 +90,9 @@ def context() -> dict[str, Any]:
         "cards": _cards() + [card for part in _parts.values() for card in part.cards()],
         "charts": _charts(days)
         + [chart for part in _parts.values() for chart in part.charts(days)],
-        "warnings": _warnings(),
+        "warnings": _warnings()
+        + [advice for part in _parts.values() for advice in part.warnings()],
+        "links": [link for part in _parts.values() for link in part.links()],
         "events": _events(),
         "days": DAYS,
     }

@@ -7,7 +7,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from accounts import audit
+from accounts import audit, devices, gates
 from accounts.browser import PURPOSE as BROWSER
 from accounts.browser import bind, browser_id
 from accounts.client import is_this_machine
@@ -96,8 +96,15 @@ def _sign_in_page(request: HttpRequest, form: SignInForm, status: int = 200) -> 
         "allow_registration": settings.ALLOW_REGISTRATION,
         "allow_reset": settings.ALLOW_PASSWORD_RESET,
         "is_fresh": settings.ALLOW_REGISTRATION and signup.is_fresh(),
+        "shut": _shut_out(request),
     }
     return render(request, "accounts/sign_in.html", context, status=status)
+
+
+def _shut_out(request: HttpRequest) -> gates.Refusal | None:
+    """Why somebody who was signed in with this browser is so no more, when it lasts for a time."""
+    found = (gates.refusal(user) for user in devices.people_of(request))
+    return next((each for each in found if each and each.since), None)
 
 
 def _to_set_up(login: str) -> HttpResponse:

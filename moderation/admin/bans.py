@@ -38,6 +38,7 @@ from moderation.admin.labels import (
     type_label,
     whom,
 )
+from moderation.admin.proxies import proxies_page
 from moderation.admin.replay import replay_page
 from moderation.admin.tables import SEARCH_HELP, search_condition
 from moderation.models import Ban
@@ -120,6 +121,7 @@ class BanAdmin(ActingAdmin):
         guard = self.admin_site.admin_view
         return [
             path("replay/", guard(require_safe(self.replay_view)), name="moderation_replay"),
+            path("proxies/", guard(require_safe(self.proxies_view)), name="moderation_proxies"),
             path(
                 "<uuid:key>/lift/", guard(require_POST(self.lift_view)), name="moderation_ban_lift"
             ),
@@ -262,6 +264,11 @@ class BanAdmin(ActingAdmin):
         """What other limits would have done."""
         common = self.admin_site.each_context(request) | {"opts": self.opts}
         return replay_page(request, common)
+
+    def proxies_view(self, request: HttpRequest) -> HttpResponse:
+        """How this request came here, and what is wrong with the way."""
+        common = self.admin_site.each_context(request) | {"opts": self.opts}
+        return proxies_page(request, common)
 
 
 def _named(error: GatehouseError) -> GatehouseError:

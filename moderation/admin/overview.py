@@ -11,6 +11,7 @@ from accounts.admin.base import capped_count
 from accounts.admin.charts import Chart, Series, by_day
 from accounts.admin.dashboard import Card, Part, add_part, shown
 from moderation.admin.labels import type_label
+from moderation.admin.proxies import advices, links
 from moderation.models import Violation
 from moderation.services.bans import active_bans
 
@@ -64,4 +65,4 @@ def _of_day(number: int, day: date) -> "QuerySet[Violation, tuple[str, int, int]
     return grouped.values_list("type", "day", "count")
 
 
-add_part("moderation", Part(cards, charts))
+add_part("moderation", Part(cards, charts, advices, links))

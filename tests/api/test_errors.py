@@ -19,6 +19,7 @@ from api import urls
 from api.access import Need
 from api.schema import document
 from api.views.me import MeView
+from moderation.services.bans import ban
 from tests.api.calls import API
 
 pytestmark = pytest.mark.django_db
@@ -73,7 +74,7 @@ def each_of(operations: list[Operation]) -> Any:
 
 
 @pytest.fixture
-def ids(viewer: User, owner: User, browser_of: BrowserOf) -> dict[str, str]:
+def ids(viewer: User, owner: User, make_user: Any, browser_of: BrowserOf) -> dict[str, str]:
     """Something that is there for each kind of id."""
     browser = browser_of(owner)
     made = browser.post(f"{API}/api-keys", {"name": "a key"}, content_type=JSON)
@@ -82,6 +83,8 @@ def ids(viewer: User, owner: User, browser_of: BrowserOf) -> dict[str, str]:
         "<uuid:session_id>": str(uuid.uuid4()),
         "<uuid:invitation_id>": str(invite(actor=SYSTEM, email="i@example.com").invitation.pk),
         "<str:key_id>": made.json().get("id", "nothing"),
+        "<uuid:ban_id>": str(ban(actor=SYSTEM, user=make_user(), duration=None, reason="").pk),
+        "<str:action>": "message",
     }
 
 
@@ -97,6 +100,8 @@ NOTHING_THERE = {
     "<uuid:session_id>": str(uuid.uuid4()),
     "<uuid:invitation_id>": str(uuid.uuid4()),
     "<str:key_id>": "nothing",
+    "<uuid:ban_id>": str(uuid.uuid4()),
+    "<str:action>": "nothing",
 }
 
 

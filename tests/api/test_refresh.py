@@ -202,9 +202,11 @@ def test_a_forgery_costs_no_query(viewer: User, django_assert_num_queries: Any) 
             assert outcome(refreshed(text)) == INVALID
 
 
-def test_a_refresh_is_two_statements(viewer: User, django_assert_num_queries: Any) -> None:
+def test_a_refresh_is_two_statements_and_a_look_for_bans(
+    viewer: User, django_assert_num_queries: Any
+) -> None:
     pair = families.refresh(sign_in(viewer)["refresh"])
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         families.refresh(pair.refresh)
 
 

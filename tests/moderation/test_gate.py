@@ -173,6 +173,22 @@ def test_a_wrong_password_learns_nothing_of_a_ban(
     assert "anned" not in answer.content.decode()
 
 
+def test_whoever_was_thrown_out_is_told_in_the_browser_that_he_used(
+    editor: User, stranger: Client, make_ban: MakeBan
+) -> None:
+    stranger.post("/sign-in", {"login": editor.email, "password": PASSWORD})
+    make_ban(user=editor)
+
+    turned_away = stranger.get("/account/", follow=True).content.decode()
+    told = stranger.get("/banned").content.decode()
+    elsewhere = [Client().get(path).content.decode() for path in ("/sign-in", "/banned")]
+
+    assert not is_in(stranger)
+    assert "This account is banned. Too loud. It ends on" in turned_away
+    assert "This account is banned. Too loud." in told
+    assert not any("Too loud" in page for page in elsewhere)
+
+
 def test_the_page_tells_of_the_own_network_alone(
     from_network: FromNetwork, make_ban: MakeBan
 ) -> None:

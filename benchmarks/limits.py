@@ -1,0 +1,112 @@
+"""What limits cost, and what stored violations cost whoever signs in."""
+
+from collections.abc import Iterator
+
+from benchmarks.instances import LIMITS, PASSWORD, make_data, make_people
+from benchmarks.rows import Options, Row, folder
+from tests.servers.databases import InstanceData
+
+# All in one process, one after the other, without a network: medians in milliseconds.
+TIMES = """
+import statistics, time
+from django.test import Client, RequestFactory
+from accounts.limits import count_try
+from accounts.models import User
+from moderation.services.actions import Doer, count_action
+from moderation.services.violations import violate
+people = list(User.objects.filter(role="viewer").order_by("email")[:100])
+def median(act, times):
+    taken = []
+    for number in range(times + 20):
+        start = time.perf_counter()
+        act(number)
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken[20:]) * 1000
+request = RequestFactory().post("/sign-in", REMOTE_ADDR="203.0.113.7")
+doers = [Doer(user=user, network="203.0.113.7", reported_by=user) for user in people]
+def sign_in(number):
+    fields = {{"login": people[number % 100].email, "password": {password!r}}}
+    assert Client(headers={{"host": "localhost"}}).post("/sign-in", fields).status_code == 302
+result = {{
+    "try": median(lambda number: count_try(request, "sign-in", people[number % 100].email), 2000),
+    "action": median(lambda number: count_action("message", doers[number % 100]), 2000),
+    "violation": median(lambda number: violate(type="x", user=people[number % 100], score=0), 500),
+    "sign-in": median(sign_in, 200),
+}}
+"""
+# `count` more violations of the last ninety days, and an ended ban for every thousand of them;
+# spread over all people and a thousand networks.
+FILL = """
+from itertools import cycle
+from datetime import timedelta
+from django.db import connection, transaction
+from django.utils import timezone
+from accounts.models import User
+from accounts.uuids import uuid7
+from moderation.models import Ban, Violation
+from moderation.services.violations import violate
+people = list(User.objects.filter(role="viewer"))
+pattern = violate(type="login", user=people[0], network="198.51.100.1", score=0).violation
+given = ("id", "at", "user_id", "subject", "network")
+columns = [field.column for field in Violation._meta.concrete_fields]
+others = ", ".join(connection.ops.quote_name(name) for name in columns if name not in given)
+copy = (f"INSERT INTO moderation_violation ({{', '.join(given)}}, {{others}}) "
+        f"SELECT %s, %s, %s, %s, %s, {{others}} FROM moderation_violation WHERE id = %s")
+def as_key(value):
+    return value if connection.features.has_native_uuid_field else value.hex
+now, step = timezone.now(), timedelta(days=90) / {count}
+moments = (connection.ops.adapt_datetimefield_value(now - step * n) for n in range({count}))
+rows = (
+    (as_key(uuid7()), at, as_key(person.pk), f"user:{{person.pk}}",
+     f"198.51.{{n % 4}}.{{n % 250}}", as_key(pattern.pk))
+    for n, (at, person) in enumerate(zip(moments, cycle(people)))
+)
+with transaction.atomic(), connection.cursor() as cursor:
+    cursor.executemany(copy, rows)
+Ban.objects.bulk_create(
+    Ban(user=people[n % len(people)], network=f"198.51.{{n % 4}}.{{n % 250}}", kind="automatic",
+        created_at=now - timedelta(hours=3), until=now - timedelta(hours=1))
+    for n in range({count} // 1000)
+)
+with connection.cursor() as cursor:
+    cursor.execute("ANALYZE")
+result = None
+"""
+ENVIRONMENT = {
+    **LIMITS,
+    "LOGIN_MAX": "100000",
+    "LOGIN_WINDOW": "1h",
+    "MESSAGE_IP_MAX": "100000",
+    "LIMIT_MESSAGE_USER": "true",
+    "MESSAGE_USER_MAX": "100000",
+}
+PEOPLE = 1000
+FEW, MANY = 1_000, 1_000_000
+PIECE = 100_000  # of what is stored by one process
+# Of a sign-in; and what a million rows may cost over a thousand.
+SHARE, FLAT = 0.1, 1.2
+
+
+def measure_limits(options: Options) -> Iterator[Row]:
+    """One check of a limit beside a sign-in, and sign-ins beside ever more violations."""
+    with folder() as place:
+        data = make_data(place, options.database_url)
+        make_people(data, PEOPLE)
+        few, many = (_times(data, stored) for stored in (FEW, MANY))
+    for what, name in (("sign-in limit", "try"), ("limit of an action", "action")):
+        yield Row(f"{what}, one check", "ms", few[name], few["sign-in"], 1.0, False)
+        yield _bound(f"{what}, beside a sign-in", few[name], few["sign-in"], SHARE)
+    for what, name in (("sign-in", "sign-in"), ("a violation", "violation")):
+        yield _bound(f"{what}, 1 million violations", many[name], few[name], FLAT)
+
+
+def _bound(what: str, value: float, beside: float, aim: float) -> Row:
+    return Row(what, "ms", value, beside, aim, more_is_better=False, is_ratio=True)
+
+
+def _times(data: InstanceData, stored: int) -> dict[str, float]:
+    """Medians beside `stored` more violations."""
+    for begin in range(0, stored, PIECE):
+        data.shell(FILL.format(count=min(PIECE, stored - begin)))
+    times: dict[str, float] = data.shell(TIMES.format(password=PASSWORD), **ENVIRONMENT)
+    return times
