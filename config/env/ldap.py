@@ -1,6 +1,7 @@
 """Rules of the directory: what its settings need, and what is unwise."""
 
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,6 +29,12 @@ def directory_errors(values: Mapping[str, Any]) -> Iterator[Problem]:
     if not values["LDAP_BASE_DN"]:
         fix = "set it to where your people are, such as LDAP_BASE_DN=ou=people,dc=example,dc=org"
         yield Problem("LDAP_BASE_DN", "is missing while LDAP_URL is set", fix)
+    if find_spec("ldap") is None:
+        what = "needs python-ldap, which is not installed"
+        fix = (
+            "install the LDAP headers (Debian: libldap-dev libsasl2-dev) and run `make setup-ldap`"
+        )
+        yield Problem("LDAP_URL", what, fix)
     yield from _service_account(values)
     yield from _transport(values)
 
