@@ -125,6 +125,7 @@ def page_context(actor: User, person: User) -> dict[str, Any]:
         "buttons": _buttons(person) if actor.can_manage(person) else [],
         "may_reset": actor.can_manage(person) and actor.pk != person.pk,
         "factors": list(person.authenticators.order_by("id")),
+        "identities": list(person.identities.order_by("id")),
         "codes_left": recovery.standing(person).left,
         "devices": [
             {"name": device_name(row.user_agent), "ip": row.ip, "last_seen_at": row.last_seen_at}

@@ -127,6 +127,18 @@ def change_role(*, actor: Actor, user: User, role: str) -> User:
     return current
 
 
+def keep_role(*, actor: Actor, user: User, kept: bool) -> User:
+    """Say whether sign-ins through providers leave the role of `user` alone. Raises Forbidden."""
+    with transaction.atomic():
+        current = _locked(user)
+        require_rank(actor, current)
+        if current.role_is_kept != kept:
+            current.role_is_kept = kept
+            current.save(update_fields=["role_is_kept"])
+            audit.record("account:role:keep", actor=actor, target=current, kept=kept)
+    return current
+
+
 def disable_user(*, actor: Actor, user: User, reason: str = "") -> User:
     """Shut an account; undone by enable_user(). Raises Forbidden, LastOwner."""
     with transaction.atomic():
@@ -213,8 +225,8 @@ def is_last_owner(user: User) -> bool:
 
 
 def _keep_last_owner(user: User) -> None:
-    """Raise LastOwner if `user` is the only active owner; call under the roles lock."""
-    if is_last_owner(user):
+    """Raise LastOwner if `user`, just read under the roles lock, is the only active owner."""
+    if user.role == Role.OWNER and is_last_owner(user):
         raise LastOwner
 
 
