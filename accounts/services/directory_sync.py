@@ -6,6 +6,7 @@ so that undo() finds it whatever became of the run. An error of the directory is
 """
 
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -172,6 +173,7 @@ def apply(planned: Plan, progress: Progress | None = None) -> Outcome:
                     _apply_one(change, run, done_disables, done_roles)
                 except LastOwner:
                     kept += 1
+            _note_reasons(batch)
             if done_disables or done_roles:
                 audit.record(SYNC, run=run, disabled=done_disables, roles=done_roles)
         disabled, roles = disabled + len(done_disables), roles + len(done_roles)
@@ -182,22 +184,25 @@ def apply(planned: Plan, progress: Progress | None = None) -> Outcome:
 
 def _apply_one(change: Change, run: str, disables: list[str], roles: list[list[str]]) -> None:
     """Raises LastOwner, with nothing of this account written."""
-    with transaction.atomic():
-        if change.role is None:
-            disable_user(actor=SYSTEM, user=change.user, reason=f"syncldap {run}: {change.reason}")
-            disables.append(str(change.user.pk))
-            return
-        before = str(change.user.role)
-        change_role(actor=SYSTEM, user=change.user, role=change.role)
-        _note_reason(change)
-        roles.append([str(change.user.pk), before, str(change.role)])
+    user = change.user
+    if change.role is None:
+        disable_user(actor=SYSTEM, user=user, reason=f"syncldap {run}: {change.reason}")
+        disables.append(str(user.pk))
+        return
+    before = str(user.role)
+    change_role(actor=SYSTEM, user=user, role=change.role)
+    roles.append([str(user.pk), before, str(change.role)])
 
 
-def _note_reason(change: Change) -> None:
-    """For the panel's line "why this role"."""
-    Identity.objects.filter(pk=change.identity.pk).update(
-        role_reason=change.reason, role_decided_at=timezone.now()
-    )
+def _note_reasons(changes: Sequence[Change]) -> None:
+    """For the panel's line "why this role"; people of one group share one reason."""
+    keys: dict[str, list[uuid.UUID]] = defaultdict(list)
+    for change in changes:
+        if change.role is not None:
+            keys[change.reason].append(change.identity.pk)
+    for reason, found in keys.items():
+        rows = Identity.objects.filter(pk__in=found)
+        rows.update(role_reason=reason, role_decided_at=timezone.now())
 
 
 def undo(progress: Progress | None = None) -> Outcome:
