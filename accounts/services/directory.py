@@ -142,14 +142,11 @@ def _note(failure: Failures) -> None:
 
 def _become_first_owner(directory: Directory, person: Person, user: User) -> User:
     """LDAP_ADMIN_USERNAME becomes owner as long as no person is; the default owner goes then."""
-    wanted = directory.admin_username.casefold()
-    if not wanted or person.username.casefold() != wanted or not user.is_active:
-        return user
-    if User.objects.people().filter(role=Role.OWNER).exists():
+    if not user.is_active or not is_first_owner(directory, person):
         return user
     with transaction.atomic():
         house_lock(ROLES)
-        if User.objects.people().filter(role=Role.OWNER).exists():
+        if not is_first_owner(directory, person):
             return user
         is_first = is_fresh()
         _take_place_of_default_owner(user, person.username)
@@ -158,6 +155,14 @@ def _become_first_owner(directory: Directory, person: Person, user: User) -> Use
             hand_over(user)
         audit.record("account:set-up:complete", actor=user, target=user, source=PROVIDER)
     return user
+
+
+def is_first_owner(directory: Directory, person: Person) -> bool:
+    """Is this LDAP_ADMIN_USERNAME, and is no person owner yet?"""
+    wanted = directory.admin_username.casefold()
+    if not wanted or person.username.casefold() != wanted:
+        return False
+    return not User.objects.people().filter(role=Role.OWNER).exists()
 
 
 def _take_place_of_default_owner(user: User, username: str) -> None:

@@ -8,7 +8,12 @@ from accounts.directory.failures import DirectoryError, Failures
 from accounts.directory.people import Person, describe, find_entry, prove_password
 from accounts.directory.values import Directory
 from accounts.models import User
-from accounts.services.directory import arrival_of, identity_of, is_out_of_reach
+from accounts.services.directory import (
+    arrival_of,
+    identity_of,
+    is_first_owner,
+    is_out_of_reach,
+)
 from accounts.services.identities import role_by
 
 SHOWN_GROUPS = 20
@@ -109,7 +114,8 @@ def _access_steps(directory: Directory, person: Person) -> Iterator[Step]:
             return
     yield Step("Groups", _groups(person))
     yield Step("Role", _role(directory, person))
-    yield Step("Sign-in", _what_would_happen(directory, person))
+    owner = "; becomes owner, because nobody is" if is_first_owner(directory, person) else ""
+    yield Step("Sign-in", _what_would_happen(directory, person) + owner)
 
 
 def _groups(person: Person) -> str:

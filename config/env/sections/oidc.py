@@ -351,7 +351,8 @@ OIDC = Section(
             "UPDATE_ROLES_ON_LOGIN",
             "false",
             "Whether roles from a mapping of groups follow it at each sign-in. Otherwise they are "
-            "given when the account is made.",
+            "given when the account is made. Roles from a directory (LDAP) follow it unless "
+            "false is written here.",
             "Mage",
         ),
     ),
