@@ -88,10 +88,9 @@ def come_in(directory: Directory, person: Person) -> User:
     """
     arrival = arrival_of(directory, person)
     existing = User.objects.filter(email=arrival.email).first() if arrival.email else None
-    door = directory.door
     if existing is not None and is_out_of_reach(existing):
-        door = replace(door, trusts_email=False)
-    return _become_first_owner(directory, person, arrive(door, arrival))
+        arrival = replace(arrival, email_verified=False)
+    return _become_first_owner(directory, person, arrive(directory.door, arrival))
 
 
 def is_out_of_reach(user: User) -> bool:

@@ -182,12 +182,20 @@ def test_an_entry_with_the_name_of_a_local_account_never_opens_it(
     assert User.objects.count() == 1
 
 
+@pytest.mark.parametrize("has_come_before", [True, False])
+@pytest.mark.parametrize("role", ["owner", "admin"])
 def test_an_entry_with_the_address_of_an_operator_never_opens_his_account(
-    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn, make_user: MakeUser
+    server: DirectoryServer,
+    use_directory: UseDirectory,
+    sign_in: SignIn,
+    make_user: MakeUser,
+    role: str,
+    has_come_before: bool,
 ) -> None:
-    """He has no password: he comes in by links."""
-    boss = make_user("owner", "boss@example.org", password=None)
-    User.objects.update(last_login=boss.created_at)
+    """He has no password: he comes in by links, or his account was made in advance."""
+    boss = make_user(role, "boss@example.org", password=None)
+    if has_come_before:
+        User.objects.update(last_login=boss.created_at)
     server.add_person("eve", mail="boss@example.org")
     use_directory()
 
