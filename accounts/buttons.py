@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Identity, User
 from accounts.providers import SOCIAL_KINDS, Provider, configured
-from accounts.services.identities import has_other_way_in
+from accounts.services.identities import has_other_way_in, is_held
 
 MARKS = "elements/marks"
 
@@ -26,7 +26,10 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A connected identity. is_off: its provider is not configured any more."""
+    """A connected identity. is_off: its provider is not configured any more.
+
+    is_held: the directory keeps it, so the person cannot take it away.
+    """
 
     identity_id: UUID
     label: str
@@ -37,6 +40,7 @@ class Method:
     last_used_at: datetime | None
     is_off: bool
     is_last: bool
+    is_held: bool
 
 
 def button_of(provider: Provider) -> Button:
@@ -69,6 +73,7 @@ def method_of(user: User, identity: Identity, known: Mapping[str, Button] | None
         identity.last_used_at,
         is_off=identity.provider not in known and identity.provider != "ldap",
         is_last=not has_other_way_in(user, identity),
+        is_held=is_held(identity),
     )
 
 

@@ -17,12 +17,14 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import addresses, audit
 from accounts.actors import SYSTEM
+from accounts.directory.values import PROVIDER as DIRECTORY
 from accounts.errors import Forbidden, LastOwner, NotFound, RecordInvalid
 from accounts.models import Authenticator, Identity, User
 from accounts.outbox import enqueue_mail
 from accounts.providers import Door
 from accounts.rolemaps import Decision
 from accounts.roles import Role
+from accounts.services.passwords import opens_by_password
 from accounts.services.sessions import end_sign_ins
 from accounts.services.signup import RegistrationClosed
 from accounts.services.users import change_role, save_new
@@ -129,7 +131,7 @@ def disconnect(*, user: User, identity_id: Any) -> None:
     """Take away one of the person's own identities. Raises NotFound, LastWayIn."""
     with transaction.atomic():
         identity = user.identities.filter(pk=identity_id).first()
-        if identity is None:
+        if identity is None or is_held(identity):
             raise NotFound
         if not has_other_way_in(user, identity):
             raise LastWayIn
@@ -141,14 +143,21 @@ def disconnect(*, user: User, identity_id: Any) -> None:
         _tell(user, "identity-disconnected", identity.provider)
 
 
+def is_held(identity: Identity) -> bool:
+    """Is it the directory's? By it the account ends when the person leaves, so it stays."""
+    return identity.provider == DIRECTORY and settings.LDAP is not None
+
+
 def has_other_way_in(user: User, besides: Identity | Authenticator) -> bool:
     """Could `user` still sign in without this identity or passkey?"""
     doors = {provider.id for provider in settings.SIGN_IN_PROVIDERS}
+    if settings.LDAP is not None:
+        doors.add(DIRECTORY)
     others = user.identities.exclude(pk=besides.pk).values_list("provider", flat=True)
     return (
-        (settings.ALLOW_EMAIL_LOGIN and user.has_usable_password())
+        (settings.ALLOW_EMAIL_LOGIN and user.has_usable_password() and opens_by_password(user))
         or (settings.ALLOW_MAGIC_LINK_LOGIN and user.is_verified and _gets_mail(user))
-        or any(provider in doors or provider == "ldap" for provider in others)
+        or any(provider in doors for provider in others)
         or user.authenticators.filter(kind="passkey").exclude(pk=besides.pk).exists()
     )
 

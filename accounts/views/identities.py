@@ -16,7 +16,7 @@ from accounts.oidc.flow import begin
 from accounts.oidc.pending import CONNECT
 from accounts.providers import find
 from accounts.services import sessions
-from accounts.services.identities import LastWayIn, disconnect
+from accounts.services.identities import LastWayIn, disconnect, is_held
 from accounts.social.kinds import register_social
 from accounts.stepup import mark_fresh, require_fresh
 from accounts.views.common import person, redirect_with_notice
@@ -45,7 +45,7 @@ def disconnect_page(request: HttpRequest, identity_id: uuid.UUID) -> HttpRespons
     """GET asks, POST takes it away; every other device is signed out."""
     user = person(request)
     identity = user.identities.filter(pk=identity_id).first()
-    if identity is None:
+    if identity is None or is_held(identity):
         raise NotFound
     method = method_of(user, identity)
     status = 200

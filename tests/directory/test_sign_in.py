@@ -257,6 +257,20 @@ def test_who_came_by_the_directory_has_no_local_password(
     assert sign_in("anna").status_code == 302
 
 
+def test_nobody_takes_himself_out_of_the_directory(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    server.add_person("anna")
+    use_directory()
+    client = sign_in("anna").client
+    path = f"/account/identities/{Identity.objects.get().pk}/disconnect"
+
+    assert "Kept by the directory" in client.get("/account/").content.decode()
+    assert client.get(path).status_code == 404
+    assert client.post(path).status_code == 404
+    assert Identity.objects.count() == 1
+
+
 def test_where_the_directory_is_the_only_way_local_passwords_open_owners_alone(
     server: DirectoryServer,
     use_directory: UseDirectory,
