@@ -14,6 +14,8 @@ from accounts.destinations import is_safe_destination
 from accounts.models import User
 from accounts.problems import refusal_templates
 from accounts.services.sessions import sign_in
+from accounts.stages import REMEMBERED, last_method
+from accounts.stepup import mark_fresh
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -23,8 +25,9 @@ class AccountAdapter(DefaultAccountAdapter):
         self, request: HttpRequest, user: AbstractBaseUser, **_hints: Any
     ) -> HttpResponse | None:
         """The gate of every door that ends in a session."""
+        is_person = isinstance(user, User) and not user.is_built_in
         found = gates.client_refusal(client_ip(request)) or gates.refusal(
-            user if isinstance(user, User) else None
+            user if is_person else None  # type: ignore[arg-type]  # a User then
         )
         if found is None:
             return None
@@ -34,6 +37,8 @@ class AccountAdapter(DefaultAccountAdapter):
     def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
         """Start the session and write who signed in, by what, in one transaction."""
         if isinstance(user, User):
+            if last_method(request, user) != REMEMBERED:
+                mark_fresh(request)
             sign_in(request, user)
 
     def post_login(self, request: HttpRequest, user: AbstractBaseUser, **hints: Any) -> Any:
@@ -44,8 +49,8 @@ class AccountAdapter(DefaultAccountAdapter):
         return response
 
     def get_login_stages(self) -> list[str]:
-        """Verified address first; allauth's second-factor stages join when they are installed."""
-        return ["accounts.stages.VerifiedAddressStage"]
+        """Verified address first, then the second factor."""
+        return ["accounts.stages.VerifiedAddressStage", "accounts.stages.SecondFactorStage"]
 
     def get_client_ip(self, request: HttpRequest) -> str:
         return client_ip(request)

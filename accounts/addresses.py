@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from accounts.anonymous import RESERVED_DOMAIN
+
 MAX_EMAIL_LENGTH = 254
 # RFC 5321 dot-atom in ASCII. Quoted local parts, lists, comments and look-alike signs are how
 # one mail gets delivered to two people (CVE-2022-35924), so nothing but the plain form passes.
@@ -34,7 +36,7 @@ def parse_email(raw: str) -> str:
     if not text or len(text) > MAX_EMAIL_LENGTH:
         raise AddressError(NOT_AN_ADDRESS)
     match = _EMAIL.fullmatch(text)
-    if match is None or len(match["local"]) > 64:
+    if match is None or len(match["local"]) > 64 or match["domain"] == RESERVED_DOMAIN:
         raise AddressError(NOT_AN_ADDRESS)
     return text
 

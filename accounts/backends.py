@@ -8,7 +8,8 @@ from django.http import HttpRequest
 
 from accounts import gates, rows
 from accounts.models import User
-from accounts.services.passwords import find_by_password
+from accounts.services import authenticators
+from accounts.services.directory import find_by_credentials
 
 
 class GateBackend(BaseBackend):
@@ -23,14 +24,16 @@ class GateBackend(BaseBackend):
     ) -> User | None:
         """The person with that address or user name and password, if the gate lets him in."""
         name = login or credentials.get("email") or credentials.get("username") or ""
-        user = find_by_password(name, password or "")
-        return user if self.user_can_authenticate(user) else None
+        found = find_by_credentials(name, password or "")
+        return found.user if found and self.user_can_authenticate(found.user) else None
 
     def user_can_authenticate(self, user: AbstractBaseUser | None) -> bool:
         """Django's hook for "may this account sign in"."""
-        return isinstance(user, User) and gates.may_act(user)
+        return isinstance(user, User) and not user.is_built_in and gates.may_act(user)
 
     def get_user(self, user_id: Any) -> User | None:
         """The person of a session, asked on each request: a closed gate ends it at once."""
         user = rows.find(User, "id", user_id)
+        if user is None or authenticators.lacks_required_factor(user):
+            return None  # the next sign-in leads to the set-up
         return user if self.user_can_authenticate(user) else None

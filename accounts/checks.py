@@ -11,7 +11,6 @@ from django.utils.module_loading import import_string
 NAMED = {
     "SIGN_IN_GATES": "accounts.E002",
     "CLIENT_GATES": "accounts.E002",
-    "SECOND_FACTORS": "accounts.E003",
 }
 
 
@@ -34,7 +33,7 @@ def check_one_lock(**_options: Any) -> list[CheckMessage]:
 
 @register(Tags.security)
 def check_gates(**_options: Any) -> list[CheckMessage]:
-    """Each gate and second factor must exist; one that cannot be loaded must stop the start."""
+    """Each gate must exist; one that cannot be loaded must stop the start."""
     messages: list[CheckMessage] = []
     for setting, code in NAMED.items():
         for path in getattr(settings, setting):

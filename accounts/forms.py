@@ -58,7 +58,11 @@ class SignInForm(GatehouseForm):
         label=_("Email address or user name"),
         max_length=addresses.MAX_EMAIL_LENGTH,
         widget=forms.TextInput(
-            attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}
+            attrs={
+                "autocomplete": "username webauthn",
+                "autocapitalize": "none",
+                "spellcheck": "false",
+            }
         ),
     )
     password = PasswordField()
@@ -203,3 +207,20 @@ class DeleteAccountForm(GatehouseForm):
             self.fields["proof"] = PasswordField(label=_("Your password"))
         else:
             self.fields["proof"].label = _("Your email address, to confirm")
+
+
+class PasskeyNameForm(GatehouseForm):
+    """What a person calls one of his passkeys."""
+
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=80,
+        help_text=_("So that you know it again, like “Work laptop”."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+
+class PasskeyRemovalForm(GatehouseForm):
+    """Remove a passkey, and sign out the device that it may be on."""
+
+    ends_sessions = forms.BooleanField(label=_("Sign out all other devices"), required=False)

@@ -51,15 +51,28 @@ def refusal(
         return Refusal("not_authenticated", _("Please sign in."))
     if not user.is_active:
         return Refusal("account_disabled", _("This account is disabled. Ask an operator."))
+    if user.is_built_in:
+        return _refusal_of_anonymous(user, floor)
     if not user.is_claimed:
         return Refusal("setup_pending", _("This account waits for its first set-up."))
     mark = user.keys_not_before if is_key else user.not_before
     if credential_at is not None and credential_at < mark:
         return Refusal("token_invalid", _("Please sign in again."))
-    for gate in _further_gates():
-        found = gate(user)
-        if found is not None:
-            return found
+    found = _further_refusal(user)
+    if found is not None:
+        return found
+    if Role(user.role).rank < floor.rank:
+        return Refusal("forbidden", _("Your role does not allow this."))
+    return None
+
+
+def _refusal_of_anonymous(user: User, floor: Role) -> Refusal | None:
+    """The anonymous user acts while the settings say so, with their role and no other.
+
+    It has no mark and cannot be banned: that would shut everybody out.
+    """
+    if not user.is_active or user.role != settings.ANONYMOUS_ROLE:
+        return Refusal("account_disabled", _("Use without an account is off. Please sign in."))
     if Role(user.role).rank < floor.rank:
         return Refusal("forbidden", _("Your role does not allow this."))
     return None
@@ -96,5 +109,6 @@ def _load(path: str) -> Any:
     return import_string(path)
 
 
-def _further_gates() -> list[Gate]:
-    return [_load(path) for path in settings.SIGN_IN_GATES]
+def _further_refusal(user: User) -> Refusal | None:
+    gates: list[Gate] = [_load(path) for path in settings.SIGN_IN_GATES]
+    return next(filter(None, (gate(user) for gate in gates)), None)

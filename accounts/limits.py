@@ -4,6 +4,7 @@ import hashlib
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.core.cache import caches
@@ -65,6 +66,45 @@ def count_try(request: HttpRequest, scope: str, login: str = "") -> None:
         _count(request, limit, f"device:{device}:{name}")
     else:
         _count_stranger(request, limit, name)
+
+
+def count_guess(request: HttpRequest, user: User) -> None:
+    """Count one guess at a code of `user`'s second factor; forgive_guess() after a right one.
+
+    For the account, not for the session or the client (A063). A browser that has signed in to the
+    account before has a counter of its own: whoever has stolen a password neither gets more tries
+    nor keeps the person himself out. Raises RateLimited before anything is tried, each time for
+    longer, and Refused when nobody may come in from this network.
+    """
+    _ask_client_gates(request)
+    limit = limit_for("second-factor")
+    name = _guess_name(request, user)
+    cache: Any = caches["counters"]
+    left = int(cache.get(f"wait:{name}", 0) - time.time())
+    if left > 0:
+        raise _exceeded(request, limit, name, limit.maximum + 1, left)
+    count, end = cache.hit(f"guesses:{name}", limit.window.total_seconds())
+    if count <= limit.maximum:
+        return
+    wait = int(end - time.time()) + 1
+    if count == limit.maximum + 1:
+        wait = max(wait, _grown(f"strikes:{name}", limit))
+        cache.set(f"wait:{name}", int(time.time()) + wait, timeout=wait)
+    raise _exceeded(request, limit, name, count, wait)
+
+
+def forgive_guess(request: HttpRequest, user: User) -> None:
+    """The code was right: this guess counts no more; those before it do."""
+    try:
+        caches["counters"].incr(f"guesses:{_guess_name(request, user)}", -1)
+    except ValueError:
+        return  # the window has ended meanwhile
+
+
+def _guess_name(request: HttpRequest, user: User) -> str:
+    device = devices.known_device(request, user.email)
+    name = f"second-factor:{user.pk}:{device}"
+    return hashlib.sha256(name.encode()).hexdigest()
 
 
 def _count_stranger(request: HttpRequest, limit: Limit, name: str) -> None:
@@ -158,4 +198,4 @@ def _exceeded(request: HttpRequest, limit: Limit, name: str, count: int, wait: i
 
 def _person(request: HttpRequest) -> User | None:
     user = getattr(request, "user", None)
-    return user if isinstance(user, User) else None
+    return user if isinstance(user, User) and not user.is_built_in else None

@@ -3,7 +3,9 @@
 import re
 import secrets
 from collections.abc import Callable
+from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -11,8 +13,9 @@ from django.utils import timezone
 
 from accounts.client import client_ip
 from accounts.context import Caller, calling
-from accounts.errors import GatehouseError, RateLimited
+from accounts.errors import GatehouseError, RateLimited, Refused
 from accounts.problems import prefers_json, problem_of, refusal_templates
+from accounts.services.anonymous import visitor
 
 Handler = Callable[[HttpRequest], HttpResponse]
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -57,6 +60,44 @@ class SessionLifeMiddleware:
         return self.get_response(request)
 
 
+class AnonymousModeMiddleware:
+    """While nobody has to sign in, gives the anonymous user to pages that are opened without.
+
+    Every page of apps that a team adds, and those of our own that are in OPEN_PAGES. All other
+    pages of ours, the admin panel among them, still see nobody and ask for sign-in. No session.
+    """
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: Any, *_of_view: Any) -> HttpResponse | None:
+        """Refuses at once who may not come in from his network."""
+        is_on = settings.ANONYMOUS_ROLE is not None
+        if not is_on or not _is_open(request, view) or request.user.is_authenticated:
+            return None
+        try:
+            request.user = visitor(client_ip(request)) or request.user
+        except Refused as error:
+            return _refused(request, error)
+        return None
+
+
+OWN_ROOMS = ("accounts", "allauth", "api", "config", "magiclinks", "moderation", "sso")
+OPEN_PAGES = ("accounts:home", "accounts:profile", "apikeys:list", "apikeys:rotate",
+              "apikeys:revoke")  # fmt: skip
+
+
+def _is_open(request: HttpRequest, view: Any) -> bool:
+    match = request.resolver_match
+    if match is None or "admin" in match.app_names:
+        return False
+    is_ours = str(getattr(view, "__module__", "")).partition(".")[0] in OWN_ROOMS
+    return match.view_name in OPEN_PAGES or not is_ours
+
+
 class RefusalMiddleware:
     """Turns an uncaught GatehouseError of a page into that page's answer with the real status."""
 
@@ -67,12 +108,14 @@ class RefusalMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if not isinstance(error, GatehouseError):
-            return None
-        if prefers_json(request):
-            return problem_of(error)
-        names = refusal_templates(error.code)
-        response = render(request, names, {"error": error}, status=error.status)
-        if isinstance(error, RateLimited):
-            response["Retry-After"] = str(error.retry_after_seconds)
-        return response
+        return _refused(request, error) if isinstance(error, GatehouseError) else None
+
+
+def _refused(request: HttpRequest, error: GatehouseError) -> HttpResponse:
+    if prefers_json(request):
+        return problem_of(error)
+    names = refusal_templates(error.code)
+    response = render(request, names, {"error": error}, status=error.status)
+    if isinstance(error, RateLimited):
+        response["Retry-After"] = str(error.retry_after_seconds)
+    return response

@@ -25,6 +25,7 @@ from django.utils.translation import gettext as _
 
 from accounts import audit, rows
 from accounts.actors import Actor
+from accounts.anonymous import ANONYMOUS_EMAIL
 from accounts.crypto import SealBroken, seal, unseal
 from accounts.errors import Forbidden, RecordInvalid
 from accounts.models import OutboxMail, User
@@ -132,7 +133,8 @@ def draft_mail(
 
 
 def enqueue(mails: Sequence[OutboxMail]) -> None:
-    """Write drafts in the caller's transaction."""
+    """Write drafts in the caller's transaction; none to the anonymous user, whom none reaches."""
+    mails = [mail for mail in mails if mail.recipient != ANONYMOUS_EMAIL]
     if not mails:
         return  # nobody is woken for nothing
     rows.insert(mails)

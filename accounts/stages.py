@@ -1,13 +1,25 @@
 """Steps between a right credential and a session."""
 
-from allauth.account.internal.stagekit import clear_login
-from allauth.account.stages import LoginStage
-from django.conf import settings
-from django.http import HttpResponse
-from django.shortcuts import render
+from datetime import datetime, timedelta
 
+from allauth.account.internal.flows.login import get_authentication_records, record_authentication
+from allauth.account.internal.stagekit import clear_login
+from allauth.account.stages import LoginStage, LoginStageController
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+
+from accounts import gates, remembered
 from accounts.models import User
+from accounts.services import authenticators
 from accounts.services.verification import send_verification
+
+# How long the second factor may be waited for.
+PENDING_LIFETIME = timedelta(minutes=10)
+# Methods that prove two factors at once, and the one that stands for a factor proved earlier.
+BOTH_FACTORS = "passkey"
+REMEMBERED = "remembered_browser"
 
 
 class VerifiedAddressStage(LoginStage):
@@ -25,3 +37,81 @@ class VerifiedAddressStage(LoginStage):
         send_verification(self.request, user)
         clear_login(self.request)
         return render(self.request, "accounts/verify_sent.html", {"email": user.email}), False
+
+
+class SecondFactorStage(LoginStage):
+    """Asks for the second factor at every door, and for its set-up where the role needs one.
+
+    Until then there is no session: the browser holds a note of who waits, and nothing opens by it
+    but the pages of this stage (A059).
+    """
+
+    key = "second-factor"
+    urlname = "accounts:second-factor"
+
+    def handle(self) -> tuple[HttpResponse | None, bool]:
+        user = self.login.user
+        if not isinstance(user, User):
+            return None, False
+        if last_method(self.request, user) == BOTH_FACTORS:
+            return None, True
+        if authenticators.has_factor(user):
+            if not remembered.is_remembered(self.request, user):
+                return self._wait("accounts:second-factor")
+            record_authentication(self.request, user, method=REMEMBERED)
+        elif authenticators.lacks_required_factor(user):
+            return self._wait("accounts:second-factor-set-up")
+        return None, True
+
+    @property
+    def person(self) -> User:
+        """Who waits."""
+        if not isinstance(self.login.user, User):
+            raise TypeError("pending() answers no stage without a person")
+        return self.login.user
+
+    def passed(self, method: str) -> HttpResponse:
+        """The factor is proved by `method`: start the session; answers where it leads."""
+        record_authentication(self.request, self.person, method=method)
+        response: HttpResponse = self.exit()
+        return response
+
+    def is_alive(self) -> bool:
+        """Is it less than PENDING_LIFETIME ago, and may the person still come in?
+
+        A change of password or role, a sign-out everywhere, a ban or a reset ends the waiting.
+        """
+        user, since = self.login.user, self.state.get("since")
+        if not isinstance(user, User) or not isinstance(since, str):
+            return False
+        began = datetime.fromisoformat(since)
+        is_late = timezone.now() - began > PENDING_LIFETIME
+        return not is_late and gates.refusal(user, credential_at=began) is None
+
+    def _wait(self, page: str) -> tuple[HttpResponse, bool]:
+        self.state["since"] = timezone.now().isoformat()
+        return redirect(page), True
+
+
+def pending(request: HttpRequest) -> SecondFactorStage | None:
+    """The sign-in of this browser that waits for its second factor; a dead one is wiped."""
+    stage = LoginStageController.enter(request, SecondFactorStage.key)
+    if isinstance(stage, SecondFactorStage) and stage.is_alive():
+        return stage
+    if stage is not None:
+        clear_login(request)
+    return None
+
+
+def cancel(request: HttpRequest) -> None:
+    """Forget who waits, and all else that an unfinished sign-in has left in this browser."""
+    if not request.user.is_authenticated:
+        request.session.flush()
+    else:
+        clear_login(request)
+
+
+def last_method(request: HttpRequest, user: User) -> str:
+    """How `user` has proved himself last in this browser's sign-in; "" for not at all."""
+    records = get_authentication_records(request, user)
+    return str(records[-1].get("method", "")) if records else ""

@@ -10,6 +10,7 @@ from accounts import gates
 from accounts.errors import Forbidden, Refused
 from accounts.models import User
 from accounts.roles import OPERATORS, Role
+from accounts.services import authenticators
 from api.errors import AccessTokenInvalid, ApiKeyInvalid, NotAuthenticated, ScopeMissing
 from api.models import ApiKey
 
@@ -89,9 +90,15 @@ def joined(first: Access, second: Access) -> Access:
 
 
 def pass_gate(user: User, credential_at: datetime, *, by_key: bool = False) -> None:
-    """Ask the one gate. Raises the error that a program gets for this credential."""
+    """Ask the one gate. Raises the error that a program gets for this credential.
+
+    SecondFactorSetUpRequired too, where the role needs a factor and there is none; not by a key,
+    which a script goes on using.
+    """
     found = gates.refusal(user, credential_at=credential_at, is_key=by_key)
     if found is None:
+        if not by_key:
+            authenticators.require_set_up(user)
         return
     match found.code:
         case "not_authenticated":

@@ -16,9 +16,10 @@ from django.utils.translation import gettext as _
 from accounts.context import current_caller
 from accounts.limits import count_try
 from accounts.models import User
+from accounts.services.anonymous import visitor
 from accounts.sessions import DEVICE, SessionStore
 from api import foreign
-from api.access import Access, joined, pass_gate
+from api.access import Access, Scope, joined, pass_gate
 from api.errors import AccessTokenInvalid, ApiKeyInvalid, CsrfFailed, NotAuthenticated
 from api.keyformat import shown_id
 from api.services.families import read_access
@@ -26,6 +27,8 @@ from api.services.keychecks import ApiKeyMistyped, access_by, check
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 BOTH = 2
+# `users` is for keys; what it says of people asks for an operator as well.
+VISITOR_SCOPES = frozenset({Scope.READ, Scope.WRITE, Scope.USERS})
 
 
 def identify(request: HttpRequest) -> Access:
@@ -38,6 +41,8 @@ def identify(request: HttpRequest) -> Access:
     if settings.REQUIRE_API_KEY_AND_TOKEN and len(offered) < BOTH:
         raise NotAuthenticated(_("Send an API key and an access token, both with each request."))
     session = session_of(request)
+    if not offered and session is None:
+        return _without_any(request)
     if offered:
         access = reduce(joined, offered)
         if session is not None:
@@ -47,6 +52,19 @@ def identify(request: HttpRequest) -> Access:
         raise NotAuthenticated
     check_csrf(request)
     return session
+
+
+def _without_any(request: HttpRequest) -> Access:
+    """The anonymous user, while nobody has to sign in. Raises NotAuthenticated, Refused.
+
+    A page of another site may not act as him in the browser of who has opened it.
+    """
+    user = visitor(current_caller().ip)
+    if user is None:
+        raise NotAuthenticated
+    if request.method not in SAFE_METHODS:
+        require_own_page(request)
+    return Access(user=user, scopes=VISITOR_SCOPES)
 
 
 def bearer_of(request: HttpRequest) -> str | None:

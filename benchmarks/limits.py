@@ -93,7 +93,7 @@ def measure_limits(options: Options) -> Iterator[Row]:
         data = make_data(place, options.database_url)
         make_people(data, PEOPLE)
         few, many = (_times(data, stored) for stored in (FEW, MANY))
-    for what, name in (("sign-in limit", "try"), ("limit of an action", "action")):
+    for what, name in (("sign-in limit", "try"), ("action limit", "action")):
         yield Row(f"{what}, one check", "ms", few[name], few["sign-in"], 1.0, False)
         yield _bound(f"{what}, beside a sign-in", few[name], few["sign-in"], SHARE)
     for what, name in (("sign-in", "sign-in"), ("a violation", "violation")):

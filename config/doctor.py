@@ -12,6 +12,7 @@ from django.db import DatabaseError, OperationalError
 from django.utils.timesince import timesince
 
 from accounts.models import OutboxMail, User
+from accounts.roles import OPERATORS
 from config.health import cache_answers, counters_answer, database_answers, is_migrated
 from moderation.proxychain import Sighting, chain
 from moderation.proxytexts import told
@@ -197,6 +198,16 @@ def _forward_auth() -> Iterator[Finding]:
         )
 
 
+def _factors() -> Iterator[Finding]:
+    """Whoever manages people should not be one stolen password away."""
+    if settings.IS_HTTPS and not set(OPERATORS) <= set(settings.MFA_REQUIRED_ROLES):
+        yield Finding(
+            "note",
+            "Operators may sign in without a second factor.",
+            "Set MFA_REQUIRED_ROLES=owner,admin.",
+        )
+
+
 def _checks() -> Iterator[Finding]:
     for message in checks.run_checks(include_deployment_checks=False):
         level = "error" if message.level >= checks.ERROR else "warning"
@@ -213,5 +224,6 @@ EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _proxies,
     _people,
     _forward_auth,
+    _factors,
     _checks,
 )

@@ -11,6 +11,7 @@ from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
 from accounts.context import current_caller
+from accounts.models import ROLE_LABELS
 from accounts.problems import prefers_json, problem_document
 
 logger = logging.getLogger("gatehouse.pages")
@@ -34,13 +35,22 @@ class Problem(NamedTuple):
 def site(request: HttpRequest) -> dict[str, Any]:
     """Context of every page; asks no database.
 
+    anonymous_role: of everybody, while nobody has to sign in, and the settings that say so.
     has_mail: can mail leave this server? language_page: where the language switch leads back to.
     """
     return {
         "site_name": SITE_NAME,
+        "anonymous_role": _anonymous_role(),
+        "anonymous_settings": settings.ANONYMOUS_SETTINGS,
         "has_mail": settings.MAIL.transport != "none",
         "language_page": request.get_full_path(),
     }
+
+
+def _anonymous_role() -> Any:
+    """The name of everybody's role; "" while people have to sign in."""
+    role = settings.ANONYMOUS_ROLE
+    return "" if role is None else dict(ROLE_LABELS)[role.value]
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -7,15 +7,21 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
+from accounts.providers import Provider
+from accounts.roles import Role
 from config.env import (
     action_limits,
+    anonymous_role,
     database_settings,
     foreign_public_key,
     load,
     mail_settings,
+    opening_settings,
 )
+from config.ldap import directory_settings, owner_username
 from config.logs import logging_settings
 from config.openapi import SPECTACULAR
+from config.providers import auto_redirect, sign_in_providers
 from config.staticheaders import for_every_site
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -51,6 +57,13 @@ INSTALLED_APPS = [
     "accounts",
     "allauth",
     "allauth.account",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.apple",
+    "allauth.socialaccount.providers.discord",
+    "allauth.socialaccount.providers.facebook",
+    "allauth.socialaccount.providers.github",
+    "allauth.socialaccount.providers.google",
+    "allauth.socialaccount.providers.openid_connect",
     "django_ratelimit",
     "corsheaders",
     "rest_framework",
@@ -75,6 +88,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.middleware.SessionLifeMiddleware",
     "sso.middleware.GateCookieMiddleware",
+    "accounts.middleware.AnonymousModeMiddleware",
     "accounts.middleware.RefusalMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -141,10 +155,11 @@ CLIENT_GATES: list[str] = ["moderation.gate.client_gate"]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "accounts:profile"
 LOGOUT_REDIRECT_URL = "account_login"
-ALLOW_EMAIL_LOGIN = ENV["ALLOW_EMAIL_LOGIN"]
-ALLOW_MAGIC_LINK_LOGIN = ENV["ALLOW_MAGIC_LINK_LOGIN"]
-ALLOW_REGISTRATION = ENV["ALLOW_REGISTRATION"]
-ALLOW_PASSWORD_RESET = ENV["ALLOW_PASSWORD_RESET"]
+SSO_ONLY = ENV["SSO_ONLY"]  # closes the four below
+ALLOW_EMAIL_LOGIN = ENV["ALLOW_EMAIL_LOGIN"] and not SSO_ONLY
+ALLOW_MAGIC_LINK_LOGIN = ENV["ALLOW_MAGIC_LINK_LOGIN"] and not SSO_ONLY
+ALLOW_REGISTRATION = ENV["ALLOW_REGISTRATION"] and not SSO_ONLY
+ALLOW_PASSWORD_RESET = ENV["ALLOW_PASSWORD_RESET"] and not SSO_ONLY
 ALLOW_ACCOUNT_DELETION = ENV["ALLOW_ACCOUNT_DELETION"]
 ALLOW_UNVERIFIED_EMAIL_LOGIN = ENV["ALLOW_UNVERIFIED_EMAIL_LOGIN"]
 ALLOWED_EMAILS = tuple(ENV["ALLOWED_EMAILS"])
@@ -159,6 +174,23 @@ ACCOUNT_EMAIL_VERIFICATION = "none"  # our own login stage does it, see accounts
 ACCOUNT_RATE_LIMITS = False  # accounts/limits.py counts atomically
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
+ACCOUNT_LOGIN_TIMEOUT = 10 * 60  # of a sign-in that waits for its second factor
+
+# Roles that need a second factor
+MFA_REQUIRED_ROLES = tuple(ENV["MFA_REQUIRED_ROLES"])
+
+# Providers that people may sign in through, in the order of their buttons (accounts/providers.py)
+SIGN_IN_PROVIDERS: tuple[Provider, ...] = sign_in_providers(ENV.values)
+AUTO_REDIRECT = auto_redirect(ENV.values)  # id of the provider of strangers, or nothing
+
+# Without sign-in: the role of whoever has no account, None while there is no such thing
+ANONYMOUS_ROLE: Role | None = anonymous_role(ENV)
+ANONYMOUS_SETTINGS = tuple(opening_settings(ENV))  # what to remove to end it
+
+# The directory that people may sign in with, or None (accounts/directory)
+LDAP = directory_settings(ENV)
+if LDAP is not None and LDAP.is_only_way:
+    ALLOW_REGISTRATION = False  # a local password would open nothing
 
 # Sessions and cookies
 SESSION_ENGINE = "accounts.sessions"
@@ -183,6 +215,7 @@ LANGUAGE_COOKIE_SECURE = IS_HTTPS
 LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 BROWSER_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_browser"
+REMEMBERED_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_remembered"
 DEVICE_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_device"
 # Set for FORWARD_AUTH_DOMAIN, so that it cannot have the prefix of the others.
 FORWARD_AUTH_DOMAIN = ENV["FORWARD_AUTH_DOMAIN"]
@@ -205,7 +238,12 @@ LIMITS = {
     "sign-up": (ENV["REGISTER_MAX"], ENV["REGISTER_WINDOW"]),
     "reset-password": (ENV["RESET_PASSWORD_MAX"], ENV["RESET_PASSWORD_WINDOW"]),
     "verify-email": (ENV["VERIFY_EMAIL_MAX"], ENV["VERIFY_EMAIL_WINDOW"]),
+    # Apart from passwords: guesses at those do not close this door.
+    "passkey": (ENV["LOGIN_MAX"], ENV["LOGIN_WINDOW"]),
+    "passkey-options": (60, timedelta(minutes=1)),  # every look at the sign-in page asks
     "magic-link": (ENV["MAGIC_LINK_MAX"], ENV["MAGIC_LINK_WINDOW"]),
+    # Codes of second factors, for each account: see accounts/limits.py.
+    "second-factor": (5, timedelta(minutes=15)),
     "api-key": (ENV["API_KEY_FAILURES_MAX"], ENV["API_KEY_FAILURES_WINDOW"]),
 }
 LOGIN_DELAY_MAX: timedelta = ENV["LOGIN_DELAY_MAX"]
@@ -235,7 +273,7 @@ MAGIC_LINK_OPERATOR_EXPIRY: timedelta = ENV["MAGIC_LINK_OPERATOR_EXPIRY"]
 MAGIC_LINK_CONFIRM = ENV["MAGIC_LINK_CONFIRM"]
 DEFAULT_OWNER_EMAIL = ENV["DEFAULT_OWNER_EMAIL"]
 DEFAULT_OWNER_PASSWORD = ENV["DEFAULT_OWNER_PASSWORD"]
-DEFAULT_OWNER_USERNAME = ENV["DEFAULT_OWNER_USERNAME"]
+DEFAULT_OWNER_USERNAME = owner_username(ENV)
 DEFAULT_OWNER_ALLOW_INSECURE = ENV["DEFAULT_OWNER_ALLOW_INSECURE"]
 FIRST_ACCOUNT_OPEN = ENV["FIRST_ACCOUNT_OPEN"]
 
@@ -281,8 +319,6 @@ JWT_KEY_PUBLISH_AHEAD: timedelta = ENV["JWT_KEY_PUBLISH_AHEAD"]
 JWT_SECRET = ENV["JWT_SECRET"] or ""  # with one, access tokens are HS256
 JWT_REFRESH_SECRET = ENV["JWT_REFRESH_SECRET"] or ""
 REFRESH_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_refresh"
-# Second factors of upper rooms: dotted names of objects, see accounts/factors.py.
-SECOND_FACTORS: list[str] = []
 
 # Tokens of other issuers
 AUTH_BACKEND = ENV["AUTH_BACKEND"]

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from accounts import outbox
 from accounts.models import AccountToken, AddressRequest
-from accounts.services import invitations, passwords, signup
+from accounts.services import directory_sync, invitations, passwords, signup
 from accounts.sessions import SessionStore
 from accounts.signals import address_requested, mail_queued
 from api.services import apikeys, families, signing
@@ -31,6 +31,8 @@ from sso.services import denials, notes
 logger = logging.getLogger("gatehouse.worker")
 POLL_SECONDS = 2.0
 PURGE_EVERY = timedelta(minutes=10)
+# Whether it is somebody's turn to ask the directory; of all processes one does, every few minutes.
+DIRECTORY_EVERY = timedelta(seconds=30)
 # Used and expired links and sent mails stay readable in the panel for so long.
 KEEP = timedelta(days=30)
 # A wish for mail seldom comes alone; those of one moment are answered in one transaction.
@@ -82,7 +84,7 @@ class Worker:
     def __init__(self) -> None:
         self._wanted: SimpleQueue[Job] = SimpleQueue()
         self._poll_at = 0.0
-        self._purge_at = timezone.now()
+        self._purge_at = self._directory_at = timezone.now()
 
     def start(self) -> None:
         """Run until the process ends. A daemon: all its work is safe to be cut off."""
@@ -102,6 +104,7 @@ class Worker:
             close_old_connections()
             run_jobs_once(jobs)
             self._purge_when_due()
+            self._ask_directory_when_due()
 
     def _next_jobs(self) -> Collection[Job]:
         """Wait for a signal or the next poll."""
@@ -124,6 +127,11 @@ class Worker:
             purge()
         except Exception:
             logger.exception("clearing away failed")
+
+    def _ask_directory_when_due(self) -> None:
+        if timezone.now() >= self._directory_at:
+            self._directory_at = timezone.now() + DIRECTORY_EVERY
+            run_jobs_once([directory_sync.sync_live])
 
 
 _worker: Worker | None = None

@@ -9,6 +9,7 @@ REASONS = {
     "magic_link": gettext_noop("Too many requests for sign-in links."),
     "reset_password": gettext_noop("Too many requests for a new password."),
     "verify_email": gettext_noop("Too many requests for a verification mail."),
+    "second_factor": gettext_noop("Too many wrong codes of a second factor."),
     "message": gettext_noop("Too many messages in a short time."),
     "concurrent": gettext_noop("Too many messages at once."),
     "non_browser": gettext_noop("Messages that did not come from a browser."),

@@ -14,6 +14,8 @@ logger = logging.getLogger("gatehouse.moderation")
 # Scopes of accounts.limits, by the names that violations have.
 TYPES = {
     "sign-in": "login",
+    "passkey": "login",
+    "passkey-options": "login",
     "sign-up": "registration",
     "reset-password": "reset_password",
     "verify-email": "verify_email",

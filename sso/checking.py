@@ -61,6 +61,7 @@ class Config(NamedTuple):
     only_foreign_tokens: bool
     takes_both: bool
     needs_proof: bool
+    is_open: bool
     networks: Sequence[Network]
     hops: int
 
@@ -143,6 +144,8 @@ class Checker:
         return Checked(found, headers, known.outcome, target, ip)
 
     def _known(self, environ: Environ, kept: Kept, config: Config) -> Remembered:
+        if config.is_open:
+            raise AskDjango  # whoever has no credential is the anonymous user
         kind, credential = offered(environ, config)
         if not kind:
             return kept.nobody
@@ -165,6 +168,7 @@ class Checker:
             only_foreign_tokens=settings.AUTH_BACKEND == "jwt",
             takes_both=settings.REQUIRE_API_KEY_AND_TOKEN,
             needs_proof=not settings.ALLOW_UNVERIFIED_EMAIL_LOGIN,
+            is_open=settings.ANONYMOUS_ROLE is not None,
             networks=settings.TRUSTED_PROXIES,
             hops=settings.TRUST_PROXY,
         )

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts.errors import RateLimited, Refused
+from accounts.errors import Forbidden, RateLimited, Refused
 from accounts.roles import Role
 from api.access import Access, Scope
 from api.credentials import identify
@@ -37,6 +37,8 @@ def outcome_of(request: HttpRequest) -> Outcome:
         return Refusal("", error.code, is_known=True, user_id=error.user_id)
     except (AccessTokenExpired, AccessTokenInvalid, ApiKeyInvalid, NotAuthenticated) as error:
         return Refusal("", error.code)
+    except Forbidden as error:
+        return Refusal("", error.code, is_known=True)
     except RateLimited:
         return Refusal("", ApiKeyInvalid.code)
 
@@ -56,7 +58,7 @@ def _pass(access: Access, kind: str = "") -> Pass:
         email=user.email,
         name=user.name,
         role=Role(user.role),
-        is_verified=user.is_verified,
+        is_verified=user.is_verified or user.is_built_in,
         until=AT_ONCE,
         may_read=Scope.READ in access.scopes,
         may_write=Scope.WRITE in access.scopes,

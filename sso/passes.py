@@ -12,7 +12,9 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 
+from accounts.anonymous import is_anonymous
 from accounts.roles import Role
+from accounts.services.authenticators import SecondFactorSetUpRequired
 from accounts.services.sessions import BACKEND
 from accounts.sessions import PURPOSE as SESSION
 from accounts.sessions import SIGNED_IN_AT, TOUCH_EVERY
@@ -165,16 +167,21 @@ def by_token(text: str, now: datetime) -> Outcome:
 
 
 def _closed(found: Found, credential_at: datetime | None, *, is_key: bool) -> str | None:
-    """The code of gates.refusal() for this row, in its order."""
+    """The code of gates.refusal() for this row, in its order, and then of a missing factor."""
     person = found.person
     if not person["is_active"]:
         return "account_disabled"
+    if is_anonymous(_id(person["id"])):
+        return None if person["role"] == settings.ANONYMOUS_ROLE else "account_disabled"
     if not person["is_claimed"]:
         return "setup_pending"
     mark = person["keys_not_before" if is_key else "not_before"]
     if credential_at is not None and credential_at < moment(mark):
         return "token_invalid"
-    return "banned" if found.is_banned else None
+    if found.is_banned:
+        return "banned"
+    needs_factor = not is_key and person["role"] in settings.MFA_REQUIRED_ROLES
+    return SecondFactorSetUpRequired.code if needs_factor and not found.has_factor else None
 
 
 def _pass(kind: str, found: Found, until: float, **scope: Any) -> Pass:
@@ -185,7 +192,7 @@ def _pass(kind: str, found: Found, until: float, **scope: Any) -> Pass:
         email=person["email"],
         name=person["name"],
         role=Role(person["role"]),
-        is_verified=person["email_verified_at"] is not None,
+        is_verified=person["email_verified_at"] is not None or is_anonymous(_id(person["id"])),
         until=until,
         **scope,
     )

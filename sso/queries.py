@@ -1,4 +1,4 @@
-"""One joined row for each kind of credential: it, its person, and whether a ban holds.
+"""One joined row for each kind of credential: it, its person, whether a ban holds, any factor.
 
 Plain SQL on the connection that Django keeps open, because its cursor alone costs twice what the
 database does. The names are those of our own tables; values go in as parameters.
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
-from accounts.models import BrowserSession, User
+from accounts.models import Authenticator, BrowserSession, User
 from api.models import ApiKey, TokenFamily
 from moderation.models import Ban
 from sso.connecting import opened
@@ -51,13 +51,14 @@ CREDENTIALS: dict[str, tuple[type[Model], tuple[str, ...]]] = {
 
 
 class Found(NamedTuple):
-    """own: the credential's columns by name; person: those of PERSON; is_banned; session_end of
-    the browser session that a token came from, None without one.
+    """own: the credential's columns by name; person: those of PERSON; is_banned; has_factor: a
+    second one; session_end of the browser session that a token came from, None without one.
     """
 
     own: dict[str, Any]
     person: dict[str, Any]
     is_banned: bool
+    has_factor: bool
     session_end: Any = None
 
 
@@ -76,7 +77,8 @@ def find(kind: str, key: str, now: datetime) -> Found | None:
         dict(zip(names, row[:own], strict=True)),
         dict(zip(PERSON, row[own:person], strict=True)),
         bool(row[person]),
-        row[person + 1] if kind == "token" else None,
+        bool(row[person + 1]),
+        row[person + 2] if kind == "token" else None,
     )
 
 
@@ -106,6 +108,7 @@ def _statement(kind: str, vendor: str) -> str:
     columns += [f"{sign}u.{name}" for name in PERSON]
     ban = f"""EXISTS(SELECT 1 FROM {Ban._meta.db_table} b WHERE b.user_id = u.id
         AND b.lifted_at IS NULL AND (b.until IS NULL OR b.until > {place}))"""  # noqa: S608
+    factor = f"EXISTS(SELECT 1 FROM {Authenticator._meta.db_table} f WHERE f.user_id = u.id)"  # noqa: S608
     further, join = "", ""
     if kind == "token":
         further = f", {sign}s.expire_date"
@@ -115,7 +118,7 @@ def _statement(kind: str, vendor: str) -> str:
     if kind == "gate":
         join = f"JOIN {GateCookie._meta.db_table} g ON g.session_id = c.session_key"
         wanted = "g.digest"
-    return f"""SELECT {", ".join(columns)}, {ban}{further}
+    return f"""SELECT {", ".join(columns)}, {ban}, {factor}{further}
         FROM {model._meta.db_table} c JOIN {User._meta.db_table} u ON u.id = c.user_id {join}
         WHERE {wanted} = {place}"""  # noqa: S608 - names of our own tables
 

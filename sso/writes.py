@@ -12,13 +12,13 @@ from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from accounts.models import BrowserSession, User
+from accounts.models import Authenticator, BrowserSession, User
 from api.models import ApiKey, SigningKey, TokenFamily
 from moderation.models import Ban
 from sso.listening import CHANNEL, renew
 from sso.models import AccessRule, GateCookie
 
-MODELS = (User, BrowserSession, Ban, ApiKey, TokenFamily, SigningKey, AccessRule,
+MODELS = (User, Authenticator, BrowserSession, Ban, ApiKey, TokenFamily, SigningKey, AccessRule,
           GateCookie)  # fmt: skip
 TABLES = tuple(model._meta.db_table for model in MODELS)
 Execute = Callable[[Any, Any, bool, dict[str, Any]], Any]

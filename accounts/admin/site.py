@@ -10,8 +10,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
 
-from accounts import gates
+from accounts import gates, stepup
 from accounts.admin import dashboard
+from accounts.admin.dangers import is_dangerous
 from accounts.models import User
 from accounts.roles import Role
 
@@ -36,7 +37,10 @@ class GatehouseAdminSite(AdminSite):
     def admin_view(  # type: ignore[override]  # the stubs want a type variable
         self, view: Callable[..., HttpResponse], cacheable: bool = False
     ) -> Callable[..., HttpResponse]:
-        """Asks the gate before any page of the panel; answers 302 to /sign-in or 403."""
+        """Asks the gate before any page of the panel: 302 to /sign-in, or 403.
+
+        A dangerous act without a fresh proof of who is there leads to /confirm (303) and back.
+        """
         guarded = super().admin_view(view, cacheable)
 
         @wraps(view)
@@ -46,6 +50,8 @@ class GatehouseAdminSite(AdminSite):
             found = _refusal(request)
             if found is not None:
                 return render(request, "errors/refused.html", {"error": found}, status=403)
+            if is_dangerous(request) and not stepup.is_fresh(request):
+                return stepup.ask(request)
             request.may_enter_panel = True  # type: ignore[attr-defined]  # read by has_permission()
             return guarded(request, *args, **options)
 

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.errors import Forbidden, GatehouseError, LastOwner, RecordInvalid
 from accounts.models import User
-from accounts.services import passwords, users
+from accounts.services import authenticators, passwords, users
 from accounts.services.sessions import end_sessions
 
 Run = Callable[[User, User], Any]
@@ -59,6 +59,11 @@ def start_reset(actor: User, person: User) -> str:
     if actor.pk == person.pk:
         raise RecordInvalid({"user": [_("change your own password on your account page")]})
     return passwords.start_reset(actor=actor, user=person)
+
+
+def reset_factors(actor: User, person: User) -> int:
+    """How many factors are gone."""
+    return authenticators.reset_factors(actor=actor, user=person)
 
 
 # By name in the address of the button; each has a bulk twin.

@@ -23,10 +23,11 @@ from accounts.admin.user_acts import (
     chosen_people,
     delete,
     report,
+    reset_factors,
     start_reset,
 )
 from accounts.admin.user_forms import ChooseRoleForm
-from accounts.models import User
+from accounts.models import Authenticator, User
 from accounts.services.users import change_role
 
 BULK_MAXIMUM = 500
@@ -88,6 +89,17 @@ def _start_resets(
     return render_with_panel(modeladmin, request, template, {"rows": rows})
 
 
+def _reset_factors(
+    modeladmin: "ModelAdmin[User]", request: HttpRequest, people: list[User]
+) -> HttpResponse | None:
+    if CONFIRMED not in request.POST:
+        factors = Authenticator.objects.filter(user__in=people).count()
+        context = {"title": _("Reset second factors"), "people": people, "factors": factors}
+        return ask_first(modeladmin, request, "admin/accounts/user/reset_factors.html", context)
+    report(request, act_on_each(panel_actor(request), people, reset_factors))
+    return None
+
+
 def _delete(
     modeladmin: "ModelAdmin[User]", request: HttpRequest, people: list[User]
 ) -> HttpResponse | None:
@@ -113,6 +125,13 @@ BULK_ACTIONS: tuple[Action, ...] = (
         permission="change",
         maximum=PANEL_MAXIMUM,
         body=_start_resets,
+    ),
+    _action(
+        "reset_factors_of_people",
+        gettext_lazy("Reset second factors"),
+        permission="change",
+        maximum=PANEL_MAXIMUM,
+        body=_reset_factors,
     ),
     *(_simple(name) for name in ACTS),
     # Django's name for it, so that its own, which asks nobody about rank, stays away.

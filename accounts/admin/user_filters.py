@@ -6,12 +6,12 @@ from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple
 
 from django.contrib.admin import ModelAdmin, SimpleListFilter
-from django.db.models import Exists, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import ROLE_LABELS, User
+from accounts.models import ROLE_LABELS, Authenticator, User
 from accounts.roles import Role
 
 Choices = list[tuple[str, Any]]
@@ -128,6 +128,18 @@ class VerifiedFilter(ChoiceFilter):
 
     def conditions(self) -> dict[str, Q]:
         return {"yes": ~Q(email_verified_at=None), "no": Q(email_verified_at=None)}
+
+
+class FactorFilter(ChoiceFilter):
+    title = _("second factor")
+    parameter_name = "factor"
+
+    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[User]") -> Choices:
+        return [("yes", _("Set up")), ("no", _("None"))]
+
+    def conditions(self) -> dict[str, Q]:
+        found = Exists(Authenticator.objects.filter(user=OuterRef("pk")))
+        return {"yes": Q(found), "no": ~Q(found)}
 
 
 def _start_of_today() -> datetime:

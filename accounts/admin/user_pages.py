@@ -14,13 +14,21 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from accounts.admin.actions import CONFIRMED, ask_first
 from accounts.admin.base import panel_actor
 from accounts.admin.fact_cells import with_people
-from accounts.admin.user_acts import ACTS, Act, sign_out_if_ended, start_reset
+from accounts.admin.user_acts import (
+    ACTS,
+    Act,
+    reset_factors,
+    sign_out_if_ended,
+    start_reset,
+)
 from accounts.browser import device_name
 from accounts.errors import GatehouseError
 from accounts.models import AuditEvent, User
 from accounts.secrecy import keep_secret
+from accounts.services import recovery
 from accounts.services.sessions import own_sessions
 
 SHOWN_SESSIONS = 20
@@ -31,6 +39,7 @@ def urls(modeladmin: "ModelAdmin[User]") -> list[URLPattern]:
     """/<id>/disable and so on, behind the panel's gate."""
     views = {name: _act_view(modeladmin, act) for name, act in ACTS.items()}
     views["reset"] = _reset_view(modeladmin)
+    views["reset-factors"] = _reset_factors_view(modeladmin)
     return [
         path(
             f"<uuid:key>/{name}/",
@@ -86,12 +95,38 @@ def _reset_view(modeladmin: "ModelAdmin[User]") -> Callable[..., HttpResponse]:
     return view
 
 
+def _reset_factors_view(modeladmin: "ModelAdmin[User]") -> Callable[..., HttpResponse]:
+    def view(request: HttpRequest, key: UUID) -> HttpResponse:
+        """Asks first, naming how many there are."""
+        person = _person(modeladmin, request, key)
+        if CONFIRMED not in request.POST:
+            context = {
+                "title": _("Reset second factors"),
+                "people": [person],
+                "factors": person.authenticators.count(),
+            }
+            return ask_first(modeladmin, request, "admin/accounts/user/reset_factors.html", context)
+        try:
+            reset_factors(panel_actor(request), person)
+        except GatehouseError as error:
+            messages.error(request, error.sentences)
+        else:
+            done = _("All second factors are gone, and the person is signed out everywhere.")
+            messages.success(request, f"{person.email}: {done}")
+        return redirect("admin:accounts_user_change", person.pk)
+
+    return view
+
+
 def page_context(actor: User, person: User) -> dict[str, Any]:
     """What the page of one person shows beside the form: buttons, devices, last events."""
     newest = AuditEvent.objects.filter(target_id=person.pk).order_by("-seq")
     return {
         "buttons": _buttons(person) if actor.can_manage(person) else [],
         "may_reset": actor.can_manage(person) and actor.pk != person.pk,
+        "factors": list(person.authenticators.order_by("id")),
+        "identities": list(person.identities.order_by("id")),
+        "codes_left": recovery.standing(person).left,
         "devices": [
             {"name": device_name(row.user_agent), "ip": row.ip, "last_seen_at": row.last_seen_at}
             for row in own_sessions(person)[:SHOWN_SESSIONS]

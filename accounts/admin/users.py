@@ -23,6 +23,7 @@ from accounts.admin.user_bulk import BULK_ACTIONS
 from accounts.admin.user_filters import (
     STATE_LABELS,
     CreatedFilter,
+    FactorFilter,
     LastSignInFilter,
     RoleFilter,
     StateFilter,
@@ -48,7 +49,14 @@ class UserAdmin(PanelAdmin):
     form = PersonForm
     list_display = ("person", "role_name", "state", "verified", "last_sign_in", "created")
     list_display_links = ("person",)
-    list_filter = (RoleFilter, StateFilter, VerifiedFilter, LastSignInFilter, CreatedFilter)
+    list_filter = (
+        RoleFilter,
+        StateFilter,
+        VerifiedFilter,
+        FactorFilter,
+        LastSignInFilter,
+        CreatedFilter,
+    )
     search_fields = ("email", "username", "name")
     search_help_text = gettext_lazy("Part of an address, a name or a user name, or a whole id")
     ordering = ("-id",)
@@ -142,7 +150,8 @@ class UserAdmin(PanelAdmin):
         if obj is None:
             fields = {"fields": (*EDITABLE, "vouched"), "description": _ADD_HELP}
             return [(None, fields)]
-        return [(None, {"fields": EDITABLE}), (_("Facts"), {"fields": FACTS})]
+        own = (*EDITABLE, "role_is_kept")
+        return [(None, {"fields": own}), (_("Facts"), {"fields": FACTS})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
         """Facts; and the own address, which is changed on the account page with a proof."""
@@ -240,7 +249,10 @@ def _edit(actor: User, person: User, form: PersonForm) -> None:
     """Only what was changed goes to the services, so that the audit log names just that."""
     changed = {name: form.cleaned_data[name] for name in form.changed_data}
     role = changed.pop("role", None)
+    kept = changed.pop("role_is_kept", None)
     if changed:
         users.edit_profile(actor=actor, user=person, profile=Profile(**changed))
     if role is not None:
         users.change_role(actor=actor, user=person, role=role)
+    if kept is not None:
+        users.keep_role(actor=actor, user=person, kept=kept)

@@ -10,10 +10,12 @@ from django.utils.translation import gettext as _
 
 from accounts import audit, gates, rows
 from accounts.actors import SYSTEM, Actor
+from accounts.directory.values import PROVIDER as DIRECTORY
 from accounts.errors import BadCredentials, RecordInvalid, TokenInvalid
 from accounts.models import AccountToken, AddressRequest, User, login_column
 from accounts.outbox import enqueue_mail
 from accounts.passwords import MAX_PASSWORD_LENGTH, check_password_rules
+from accounts.roles import Role
 from accounts.services.requests import handle_each
 from accounts.services.sessions import end_access
 from accounts.services.tokens import issue_token, usable_token
@@ -26,18 +28,34 @@ Purpose = AccountToken.Purpose
 
 
 def find_by_password(login: str, password: str) -> User | None:
-    """The account with that address or user name and password; the gate has not been asked.
+    """The account with that address or user name and local password; the gate has not been asked.
 
-    One hash is computed whether or not the account exists (ASVS 6.3.8); over-long input is
-    refused before anything is hashed.
+    Doors ask accounts.services.directory, which asks here for local accounts. One hash is computed
+    whether or not the account exists (ASVS 6.3.8); over-long input is refused before that.
     """
     if not password or not login or len(password) > MAX_PASSWORD_LENGTH:
         return None
     user = rows.find(User, *login_column(login[:MAX_LOGIN_LENGTH]))
-    if user is None or not user.has_usable_password():
+    is_known = user is not None and not user.is_built_in and user.has_usable_password()
+    if user is None or not is_known or not opens_by_password(user):
         User().set_password(password)
         return None
     return user if user.check_password(password) else None
+
+
+def opens_by_password(user: User) -> bool:
+    """May a local password open this account? Not of whoever comes by the directory, and where
+    the directory is the only way (AUTHENTICATION_MODE=ldap) only of owners."""
+    if settings.LDAP is None:
+        return True
+    if came_by_directory(user):
+        return False
+    return not settings.LDAP.is_only_way or user.role == Role.OWNER
+
+
+def came_by_directory(user: User) -> bool:
+    """Has the person signed in with the directory's password before?"""
+    return user.identities.filter(provider=DIRECTORY).exists()
 
 
 def change_own_password(*, user: User, current: str, new: str) -> None:
@@ -48,6 +66,7 @@ def change_own_password(*, user: User, current: str, new: str) -> None:
     """
     if user.has_usable_password() and not user.check_password(current):
         raise BadCredentials(_("This is not your password."))
+    _require_local(user)
     check_password_rules(new, user)
     with transaction.atomic():
         _store(user, new, "password changed")
@@ -58,6 +77,7 @@ def change_own_password(*, user: User, current: str, new: str) -> None:
 def set_password(*, actor: Actor, user: User, new: str) -> None:
     """An operator sets somebody's password (command line). Raises Forbidden, RecordInvalid."""
     require_rank(actor, user)
+    _require_local(user)
     check_password_rules(new, user)
     with transaction.atomic():
         _store(user, new, "password set")
@@ -101,6 +121,8 @@ def reset_password(token: str, new: str) -> User:
         user: User = row.user
         if gates.refusal(user, credential_at=row.created_at) or user.email != row.email:
             raise TokenInvalid
+        if not opens_by_password(user):
+            raise TokenInvalid
         check_password_rules(new, user)
         prove_address(user)
         _store(user, new, "password reset")
@@ -111,12 +133,21 @@ def reset_password(token: str, new: str) -> User:
 
 def _handle_reset(row: AddressRequest, _details: dict[str, Any]) -> None:
     user = User.objects.filter(email=row.email).first()
-    if user is None or not settings.ALLOW_PASSWORD_RESET or not gates.may_act(user):
+    may_reset = settings.ALLOW_PASSWORD_RESET and gates.may_act(user)
+    if user is None or not may_reset or not opens_by_password(user):
         audit.record("account:password:reset-request", target=user, result="refused")
         return
     token = issue_token(user, Purpose.RESET_PASSWORD, lifetime=RESET_LIFETIME, binding=row.binding)
     _mail_reset(user, token.url, token.expires_at, language=row.language)
     audit.record("account:password:reset-request", actor=SYSTEM, target=user)
+
+
+def _require_local(user: User) -> None:
+    """Raise RecordInvalid for an account that no local password opens."""
+    if not opens_by_password(user):
+        raise RecordInvalid(
+            {"password": [_("The password of this account is kept in the directory (LDAP).")]}
+        )
 
 
 def _store(user: User, new: str | None, reason: str) -> None:

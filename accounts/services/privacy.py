@@ -1,5 +1,6 @@
 """A person's own data: read it all, remove it all."""
 
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -19,8 +20,10 @@ EVENTS_EXPORTED = 10_000
 def export_own_data(user: User) -> dict[str, Any]:
     """Everything stored about the person as plain JSON values; no secret among it.
 
-    Writes one audit row. Events are the newest 10,000.
+    Writes one audit row. Events are the newest 10,000. Raises Forbidden for the anonymous user.
     """
+    if user.is_built_in:
+        raise Forbidden  # others' network addresses stand among its events
     audit.record("account:data:export", actor=user, target=user)
     events = AuditEvent.objects.filter(target_id=user.pk).order_by("-seq")[:EVENTS_EXPORTED]
     return {
@@ -32,7 +35,7 @@ def export_own_data(user: User) -> dict[str, Any]:
             "role": user.role,
             "is_verified": user.is_verified,
             "created_at": user.created_at.isoformat(),
-            "last_login": user.last_login.isoformat() if user.last_login else None,
+            "last_login": _moment(user.last_login),
         },
         "sessions": [
             {
@@ -44,6 +47,17 @@ def export_own_data(user: User) -> dict[str, Any]:
             }
             for session in user.sessions.order_by("-last_seen_at")
         ],
+        "identities": [
+            {
+                "provider": identity.provider,
+                "subject": identity.subject,
+                "email": identity.email,
+                "connected_at": identity.created_at.isoformat(),
+                "last_used_at": _moment(identity.last_used_at),
+                "role_reason": identity.role_reason,
+            }
+            for identity in user.identities.order_by("created_at")
+        ],
         "invitations": [
             {
                 "role": invitation.role,
@@ -51,6 +65,15 @@ def export_own_data(user: User) -> dict[str, Any]:
                 "accepted_at": invitation.used_at.isoformat(),
             }
             for invitation in Invitation.objects.filter(user=user, used_at__isnull=False)
+        ],
+        "second_factors": [
+            {
+                "kind": factor.kind,
+                "name": factor.name,
+                "created_at": factor.created_at.isoformat(),
+                "last_used_at": factor.last_used_at.isoformat() if factor.last_used_at else None,
+            }
+            for factor in user.authenticators.order_by("id")
         ],
         "mails": [
             {"kind": mail.kind, "subject": mail.subject, "created_at": mail.created_at.isoformat()}
@@ -69,12 +92,16 @@ def export_own_data(user: User) -> dict[str, Any]:
     }
 
 
+def _moment(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
+
+
 def delete_own_account(*, user: User, proof: str) -> None:
     """Remove the person's account for good; `proof` is his password, or his address if he has none.
 
     Raises Forbidden (switched off), BadCredentials, LastOwner.
     """
-    if not settings.ALLOW_ACCOUNT_DELETION:
+    if not settings.ALLOW_ACCOUNT_DELETION or user.is_built_in:
         raise Forbidden(_("Accounts are deleted by operators here."))
     if user.has_usable_password():
         if not user.check_password(proof):

@@ -16,8 +16,9 @@ from accounts.locks import ROLES, house_lock
 from accounts.models import AccountToken, User
 from accounts.passwords import check_password_rules, password_problems
 from accounts.roles import Role
+from accounts.services.anonymous import hand_over
 from accounts.services.sessions import end_access
-from accounts.services.signup import SignUp
+from accounts.services.signup import SignUp, is_fresh
 from accounts.services.tokens import IssuedToken, issue_token, usable_token
 from accounts.tokens import digest
 
@@ -72,7 +73,8 @@ def claim_owner(token: str, details: SignUp) -> User:
     """Use the set-up link: the person becomes owner with his own address and password.
 
     Raises TokenInvalid, TokenExpired, RecordInvalid (the link stays usable then). Whoever holds
-    the link sits at the server, so the address counts as proved.
+    the link sits at the server, so the address counts as proved. If nobody was before him, what
+    was made without an account becomes his.
     """
     owner = find_setup(token)
     owner.email, owner.name = details.email, " ".join(details.name.split())[:150]
@@ -81,6 +83,8 @@ def claim_owner(token: str, details: SignUp) -> User:
     if User.objects.exclude(pk=owner.pk).filter(email=details.email).exists():
         raise RecordInvalid({"email": [_("Another account has this address.")]})
     with transaction.atomic():
+        house_lock(ROLES)
+        is_first = is_fresh()
         rows = AccountToken.objects.filter(purpose=Purpose.SET_UP)
         if rows.consume(digest(Purpose.SET_UP, token), timezone.now()) is None:
             raise TokenInvalid
@@ -98,6 +102,8 @@ def claim_owner(token: str, details: SignUp) -> User:
             ]
         )
         end_access(owner, "claimed")
+        if is_first:
+            hand_over(owner)
         audit.record("account:set-up:complete", actor=owner, target=owner)
     return owner
 

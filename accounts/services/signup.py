@@ -22,6 +22,7 @@ from accounts.models import AccountToken, AddressRequest, User
 from accounts.outbox import enqueue_mail
 from accounts.passwords import check_password_rules, normalise
 from accounts.roles import OPERATORS, Role
+from accounts.services.anonymous import hand_over
 from accounts.services.requests import handle_each, note_request
 from accounts.services.tokens import usable_token
 from accounts.services.users import save_new
@@ -61,6 +62,7 @@ def check_sign_up(details: SignUp) -> None:
 def sign_up_first(details: SignUp, *, set_up_code: str, is_this_machine: bool) -> User | None:
     """Make the first person of a fresh instance: admin. None when somebody else was first.
 
+    What was made without an account becomes his.
     Under the lock of roles, so that of two at once exactly one becomes admin. Raises
     RecordInvalid on a wrong code, RegistrationClosed, RecordInvalid.
     """
@@ -75,7 +77,9 @@ def sign_up_first(details: SignUp, *, set_up_code: str, is_this_machine: bool) -
         user.role = Role.ADMIN
         # Who sits at this machine or holds the code runs the server: his word is proof enough.
         user.email_verified_at = timezone.now()
-        return save_new(user, actor=SYSTEM, source="first-sign-up")
+        save_new(user, actor=SYSTEM, source="first-sign-up")
+        hand_over(user)
+    return user
 
 
 def request_sign_up(details: SignUp, *, binding: str) -> None:

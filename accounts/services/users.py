@@ -33,7 +33,9 @@ class Profile:
 
 
 def require_rank(actor: Actor, user: User) -> None:
-    """Raise Forbidden unless `actor` may act on `user`."""
+    """Raise Forbidden unless `actor` may act on `user`; nobody may on the anonymous user."""
+    if user.is_built_in:
+        raise Forbidden(_("The anonymous user belongs to the settings and cannot be changed."))
     if not can_manage(Role(actor.role), Role(user.role)):
         raise Forbidden(_("You may only manage people whose role is below your own."))
 
@@ -83,7 +85,7 @@ def edit_profile(*, actor: Actor, user: User, profile: Profile) -> User:
 
     A new address typed by an operator counts as unproved, and both addresses are told.
     """
-    if actor.pk != user.pk:
+    if actor.pk != user.pk or user.is_built_in:
         require_rank(actor, user)
     elif profile.email is not None and profile.email != user.email:
         raise Forbidden(_("Change your own address on your account page."))
@@ -125,6 +127,18 @@ def change_role(*, actor: Actor, user: User, role: str) -> User:
     return current
 
 
+def keep_role(*, actor: Actor, user: User, kept: bool) -> User:
+    """Say whether sign-ins through providers leave the role of `user` alone. Raises Forbidden."""
+    with transaction.atomic():
+        current = _locked(user)
+        require_rank(actor, current)
+        if current.role_is_kept != kept:
+            current.role_is_kept = kept
+            current.save(update_fields=["role_is_kept"])
+            audit.record("account:role:keep", actor=actor, target=current, kept=kept)
+    return current
+
+
 def disable_user(*, actor: Actor, user: User, reason: str = "") -> User:
     """Shut an account; undone by enable_user(). Raises Forbidden, LastOwner."""
     with transaction.atomic():
@@ -160,7 +174,7 @@ def delete_user(*, actor: Actor, user: User) -> None:
     """
     with transaction.atomic():
         current = _locked(user)
-        if actor.pk != current.pk:
+        if actor.pk != current.pk or current.is_built_in:
             require_rank(actor, current)
         _keep_last_owner(current)
         key = current.pk
@@ -211,8 +225,8 @@ def is_last_owner(user: User) -> bool:
 
 
 def _keep_last_owner(user: User) -> None:
-    """Raise LastOwner if `user` is the only active owner; call under the roles lock."""
-    if is_last_owner(user):
+    """Raise LastOwner if `user`, just read under the roles lock, is the only active owner."""
+    if user.role == Role.OWNER and is_last_owner(user):
         raise LastOwner
 
 

@@ -28,13 +28,17 @@ def prove_address(user: User) -> None:
     """The person has shown that the address is his; call inside the transaction that shows it.
 
     Unless it was proved before, whatever was set up without that proof dies: password, sessions,
-    tokens. Somebody else may have registered the address in advance (A023).
+    tokens, identities at providers, second factors. Somebody else may have registered the address
+    in advance (A023).
     """
     if user.is_verified:
         return
     user.email_verified_at = timezone.now()
     user.set_password(None)
     user.save(update_fields=["email_verified_at", "password"])
+    for unproved in (user.identities, user.authenticators, user.recovery_codes):
+        unproved.all().delete()
+    user.remembered_browsers.all().delete()
     end_access(user, "address proved")
     audit.record("account:email:prove", actor=user, target=user)
 

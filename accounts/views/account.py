@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import devices
 from accounts.browser import device_name
-from accounts.errors import BadCredentials, LastOwner, RecordInvalid, TokenInvalid
+from accounts.errors import BadCredentials, Forbidden, LastOwner, RecordInvalid, TokenInvalid
 from accounts.forms import (
     ChangeEmailForm,
     ChangePasswordForm,
@@ -23,11 +23,12 @@ from accounts.forms import (
 )
 from accounts.limits import count_try
 from accounts.models import User
-from accounts.services import sessions, verification
+from accounts.services import sessions, signup, verification
 from accounts.services.passwords import change_own_password
 from accounts.services.privacy import delete_own_account, export_own_data
 from accounts.services.users import Profile, edit_profile
 from accounts.sessions import DEVICE
+from accounts.stepup import require_fresh_beside_password, require_fresh_to_post
 from accounts.views.common import person, posted, redirect_with_notice, secret_page
 from accounts.views.entrance import get_or_post
 
@@ -37,6 +38,8 @@ from accounts.views.entrance import get_or_post
 def profile(request: HttpRequest) -> HttpResponse:
     """Who I am, what I may, where I am signed in."""
     user = person(request)
+    if user.is_built_in:
+        return _page_of_everybody(request)
     initial = {"name": user.name, "username": user.username}
     form = ProfileForm(posted(request), initial=initial)
     if request.method == "POST" and form.is_valid():
@@ -56,6 +59,18 @@ def profile(request: HttpRequest) -> HttpResponse:
     }
     status = 400 if form.errors else 200
     return render(request, "accounts/profile.html", context, status=status)
+
+
+def _page_of_everybody(request: HttpRequest) -> HttpResponse:
+    """What the anonymous user has instead of a profile."""
+    if request.method == "POST":
+        raise Forbidden
+    allow_registration = settings.ALLOW_REGISTRATION
+    context = {
+        "allow_registration": allow_registration,
+        "is_fresh": allow_registration and signup.is_fresh(),
+    }
+    return render(request, "accounts/anonymous.html", context)
 
 
 def _devices(request: HttpRequest) -> list[dict[str, object]]:
@@ -99,9 +114,12 @@ def _stay(request: HttpRequest, user: User, notice: str) -> HttpResponse:
 
 
 @login_required
+@require_fresh_beside_password
 @get_or_post
 def change_password(request: HttpRequest) -> HttpResponse:
     """Replace my password; every other device is signed out."""
+    if not settings.ALLOW_EMAIL_LOGIN:
+        raise Forbidden
     user = person(request)
     form = ChangePasswordForm(posted(request), has_password=user.has_usable_password())
     if request.method == "POST" and form.is_valid():
@@ -121,6 +139,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
+@require_fresh_beside_password
 @get_or_post
 def change_email(request: HttpRequest) -> HttpResponse:
     """Ask for a link to a new address."""
@@ -177,6 +196,7 @@ def resend_verification(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
+@require_fresh_to_post
 @require_POST
 def export(request: HttpRequest) -> HttpResponse:
     """All that is stored about me, as a JSON file."""
@@ -190,6 +210,7 @@ def export(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
+@require_fresh_beside_password
 @get_or_post
 def delete(request: HttpRequest) -> HttpResponse:
     """Remove my account for good, after proof."""

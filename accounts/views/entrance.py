@@ -11,15 +11,20 @@ from accounts import audit, devices, gates
 from accounts.browser import PURPOSE as BROWSER
 from accounts.browser import bind, browser_id
 from accounts.client import is_this_machine
+from accounts.directory.failures import DirectoryError
 from accounts.errors import BadCredentials, Forbidden, RateLimited, RecordInvalid, TokenInvalid
 from accounts.forms import ForgotForm, LinkForm, NewPasswordForm, SetUpForm, SignInForm, SignUpForm
 from accounts.limits import count_try
 from accounts.models import AccountToken, AddressRequest, User
+from accounts.oidc.flow import leave, to_usual_provider
+from accounts.oidc.signout import way_out
 from accounts.services import setup, signup
-from accounts.services.passwords import find_by_password, reset_password
+from accounts.services.directory import find_by_credentials
+from accounts.services.passwords import reset_password
 from accounts.services.requests import note_request
 from accounts.services.sessions import note_refused_sign_in
 from accounts.services.tokens import usable_token
+from accounts.stages import cancel
 from accounts.tokens import digest
 from accounts.views.common import (
     enter,
@@ -44,7 +49,8 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         if request.user.is_authenticated:
             return redirect(safe_next(request) or "accounts:profile")
-        return _sign_in_page(request, SignInForm(initial={"next": safe_next(request)}))
+        page = _sign_in_page(request, SignInForm(initial={"next": safe_next(request)}))
+        return to_usual_provider(request) or page
     if not settings.ALLOW_EMAIL_LOGIN:
         raise Forbidden
     form = SignInForm(request.POST)
@@ -60,12 +66,23 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return response
     if setup.is_well_known_sign_in(request, login, password):
         return _to_set_up(login)
-    user = find_by_password(login, password)
-    if user is None:
+    return _try_credentials(request, form, login, password)
+
+
+def _try_credentials(
+    request: HttpRequest, form: SignInForm, login: str, password: str
+) -> HttpResponse:
+    try:
+        found = find_by_credentials(login, password)
+    except (DirectoryError, Forbidden) as error:
+        # Forbidden: the directory knows the person, but there is no account for him here.
+        form.add_error(None, error.message)
+        return _sign_in_page(request, form, status=error.status)
+    if found is None:
         note_refused_sign_in(login, ["password"])
         form.add_error(None, BadCredentials().message)
         return _sign_in_page(request, form, status=401)
-    return enter(request, user, method="password", next_url=safe_next(request))
+    return enter(request, found.user, method=found.method, next_url=safe_next(request))
 
 
 def _sign_in_page(request: HttpRequest, form: SignInForm, status: int = 200) -> HttpResponse:
@@ -101,11 +118,16 @@ def _to_set_up(login: str) -> HttpResponse:
 def sign_out(request: HttpRequest) -> HttpResponse:
     """GET asks, POST ends the session of this browser."""
     if not request.user.is_authenticated:
+        if request.method == "POST":
+            cancel(request)
         return redirect("account_login")
     if request.method != "POST":
         return render(request, "accounts/sign_out.html")
     audit.record("account:session:end", actor=request.user, target=request.user)
+    further = way_out(request)
     logout(request)
+    if further:
+        return leave(request, further.url, further.provider)
     return redirect_with_notice("account_login", "signed-out")
 
 
@@ -176,6 +198,8 @@ def forgot_password(request: HttpRequest) -> HttpResponse:
 @get_or_post
 def reset(request: HttpRequest, token: str) -> HttpResponse:
     """Choose a new password; only the POST uses the link. Signs nobody in."""
+    if not settings.ALLOW_EMAIL_LOGIN:
+        raise Forbidden
     form = NewPasswordForm(posted(request))
     try:
         row = usable_token(AccountToken.Purpose.RESET_PASSWORD, token)

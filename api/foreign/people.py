@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from accounts.addresses import is_allowed
 from accounts.errors import Forbidden, RecordInvalid
-from accounts.models import User
+from accounts.models import Identity, User
 from accounts.roles import Role
 from accounts.services.users import save_new
 from api.foreign.verify import ForeignClaims
@@ -32,6 +32,9 @@ def person_of(claims: ForeignClaims) -> User:
     """
     identity = _identity(claims)
     if identity is None:
+        connected = _connected(claims)
+        if connected is not None:
+            return connected
         _check_registration(claims)
         identity = _identity(claims) or _register(claims)
     _note_visit(identity)
@@ -44,6 +47,13 @@ def _identity(claims: ForeignClaims) -> ForeignIdentity | None:
         .select_related("user")
         .first()
     )
+
+
+def _connected(claims: ForeignClaims) -> User | None:
+    """Whoever signs in here through that provider as this subject."""
+    rows = Identity.objects.filter(issuer=claims.issuer, subject=claims.subject)
+    found = rows.select_related("user").order_by("id").first()
+    return found.user if found else None
 
 
 def _check_registration(claims: ForeignClaims) -> None:

@@ -45,8 +45,3 @@ def current_policy() -> Policy | None:
         leeway=int(settings.AUTH_JWT_LEEWAY.total_seconds()),
         allows_http=settings.DEBUG,
     )
-
-
-def same_issuer(text: str) -> str:
-    """`text` as issuers are compared: one slash at its end makes no difference."""
-    return text.removesuffix("/")

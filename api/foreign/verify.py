@@ -20,9 +20,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.addresses import AddressError, parse_email
+from accounts.oidc.issuers import same_issuer
+from accounts.oidc.keys import FetchedKeys, FixedKey, KeySource
 from api.errors import AccessTokenExpired, AccessTokenInvalid
-from api.foreign.keys import FetchedKeys, FixedKey, KeySource
-from api.foreign.policy import Policy, same_issuer
+from api.foreign.policy import Policy
 
 LONGEST_TOKEN = 16 * 1024
 LONGEST_NAME = 255

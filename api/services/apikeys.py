@@ -19,11 +19,12 @@ from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.actors import Actor
+from accounts.anonymous import is_anonymous
 from accounts.client import Network
 from accounts.errors import Forbidden, NotFound, RecordInvalid
 from accounts.models import User
 from accounts.outbox import enqueue_mail
-from accounts.roles import Role
+from accounts.roles import OPERATORS, Role
 from accounts.services.tokens import absolute_url
 from accounts.services.users import require_rank
 from api import keyformat
@@ -107,8 +108,12 @@ def rotate_key(
 
 
 def revoke_key(*, actor: Actor, key: ApiKey) -> None:
-    """End a key now. Raises Forbidden (rank), NotFound when it has been revoked already."""
-    if actor.pk != key.user_id:
+    """End a key now. Raises Forbidden (rank), NotFound when it has been revoked already.
+
+    Operators also end what was made without an account.
+    """
+    is_everybodys = is_anonymous(key.user_id) and actor.role in OPERATORS
+    if actor.pk != key.user_id and not is_everybodys:
         require_rank(actor, key.user)
     now = timezone.now()
     # The end moves as well, so that one index finds what can be cleared away.
@@ -307,7 +312,7 @@ def _lock_owner(user: User) -> None:
 
     Otherwise a session or token that was ended in that moment could still leave a key behind.
     """
-    current = User.objects.select_for_update().filter(pk=user.pk).first()
+    current = User.everyone.select_for_update().filter(pk=user.pk).first()
     if current is None or current.not_before != user.not_before:
         raise Forbidden(_("Your access has changed meanwhile. Please sign in again."))
 

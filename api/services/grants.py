@@ -5,11 +5,11 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import factors
 from accounts.errors import BadCredentials, Forbidden
-from accounts.limits import count_try
+from accounts.limits import count_guess, count_try, forgive_guess
 from accounts.models import User
-from accounts.services.passwords import find_by_password
+from accounts.services import authenticators
+from accounts.services.directory import DIRECTORY, find_by_credentials
 from accounts.services.sessions import note_refused_sign_in
 from accounts.services.verification import send_verification
 from api.access import pass_gate
@@ -21,23 +21,27 @@ def sign_in_by_password(request: HttpRequest, login: str, password: str, otp: st
     """Tokens for whoever knows the password, and the second factor if there is one.
 
     Raises Forbidden while passwords are switched off; RateLimited before anything is tried;
-    BadCredentials for a wrong password and an unknown account alike. The rest only after a right
-    password: Refused, EmailUnverified, OtpRequired, OtpInvalid.
+    BadCredentials for a wrong password and an unknown account alike; DirectoryError when the
+    directory cannot be asked. The rest only after a right password: RoleRequired, AccountExists,
+    RegistrationClosed (of the directory), Refused, EmailUnverified, SecondFactorSetUpRequired,
+    OtpRequired, OtpInvalid.
     """
     if not settings.ALLOW_EMAIL_LOGIN:
         raise Forbidden(_("Sign-in with a password is switched off here."))
     count_try(request, "sign-in", login)
     at = timezone.now()  # older than what is read now: a change in between ends the tokens
-    user = find_by_password(login, password)
-    if user is None:
+    found = find_by_credentials(login, password)
+    if found is None:
         note_refused_sign_in(login, ["password"])
         raise BadCredentials
+    user = found.user
+    if found.method == DIRECTORY:
+        at = max(at, user.not_before)  # its groups may just have given another role
     pass_gate(user, at)
     _require_proved_address(request, user)
-    methods = ["password"]
-    if factors.required(user):
-        _require_second_factor(user, otp)
-        methods.append("otp")
+    methods = [found.method]
+    if authenticators.has_factor(user):
+        methods.append(_require_second_factor(request, user, otp))
     return start_by_password(user, at, methods)
 
 
@@ -49,9 +53,14 @@ def _require_proved_address(request: HttpRequest, user: User) -> None:
     raise EmailUnverified
 
 
-def _require_second_factor(user: User, otp: str) -> None:
+def _require_second_factor(request: HttpRequest, user: User, otp: str) -> str:
+    """What `otp` was: a code of the app, or a recovery code. Raises RateLimited before a try."""
     if not otp:
         raise OtpRequired
-    if not factors.check(user, otp):
+    count_guess(request, user)
+    method = authenticators.spend(user, otp)
+    if not method:
         note_refused_sign_in(user.email, ["password", "otp"])
         raise OtpInvalid
+    forgive_guess(request, user)
+    return method

@@ -19,6 +19,7 @@ from accounts.errors import NotFound, RecordInvalid
 from accounts.forms import GatehouseForm
 from accounts.models import User
 from accounts.secrecy import keep_secret
+from accounts.stepup import require_fresh_to_post
 from accounts.views.common import person, posted, redirect_with_notice
 from accounts.views.entrance import get_or_post
 from api.access import Scope
@@ -117,6 +118,7 @@ class RotateForm(GatehouseForm):
 
 
 @login_required
+@require_fresh_to_post
 @get_or_post
 def own_keys(request: HttpRequest) -> HttpResponse:
     """All my keys, and the form for a new one; its POST shows the new key, once."""
@@ -139,6 +141,7 @@ def own_keys(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
+@require_fresh_to_post
 @get_or_post
 def rotate(request: HttpRequest, key_id: str) -> HttpResponse:
     """Ask how long the old key works on; the POST shows the new key, once."""

@@ -4,6 +4,7 @@ Nothing here imports Django, so that a wrong setting is reported before anything
 """
 
 from config.env.actions import action_limits
+from config.env.anonymous import anonymous_role, opening_settings
 from config.env.databases import database_settings
 from config.env.foreign import foreign_public_key
 from config.env.load import Environment, load
@@ -16,8 +17,10 @@ __all__ = [
     "Problem",
     "SettingsError",
     "action_limits",
+    "anonymous_role",
     "database_settings",
     "foreign_public_key",
     "load",
     "mail_settings",
+    "opening_settings",
 ]

@@ -53,14 +53,11 @@ def _key_sources(values: Mapping[str, Any]) -> Iterator[Problem]:
 
 def foreign_tokens_off(values: Mapping[str, Any]) -> Iterator[Problem]:
     """Warnings: settings that have no effect with this AUTH_BACKEND."""
-    backend = values["AUTH_BACKEND"]
-    if backend == "none":
-        what = "is none (sign-in without accounts), but this version does not act on it"
-        yield Problem("AUTH_BACKEND", what, "leave it for a later version")
-    if backend == "jwt":
+    if values["AUTH_BACKEND"] == "jwt":
         return
     for name in ("AUTH_JWT_PUBLIC_KEY", "AUTH_JWT_AUDIENCE", "AUTH_JWT_ISSUER", "AUTHENTIK_ISSUER"):
-        if values[name]:
+        is_for_sign_in = name == "AUTHENTIK_ISSUER" and values["AUTHENTIK_CLIENT_ID"]
+        if values[name] and not is_for_sign_in:
             yield Problem(name, "has no effect without AUTH_BACKEND=jwt", "set that, or remove it")
 
 

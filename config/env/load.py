@@ -1,23 +1,26 @@
 """From the process environment and .env to an Environment, or to an error with every fault."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from config.env import rules, secrets
-from config.env.declare import Kind, Variable
+from config.env.anonymous import contradictions
+from config.env.declare import Variable
 from config.env.dotenv import read_dotenv
-from config.env.durations import format_duration
+from config.env.lines import LineReport, Outcome, report_lines
+from config.env.listed import unlisted, variables_of
 from config.env.nearest import nearest
+from config.env.others import without_others
 from config.env.problems import Problem, SettingsError, Unreadable
 from config.env.resolve import FILE_ENDING, Findings, Given, Layer, default_of, resolve
 from config.env.sections.later import LATER_NAMES, later_purpose
-from config.env.urls import hide_password
+from config.env.shown import shown
+from config.env.strangers import business_of
 from config.env.variables import VARIABLES
 
-SET = "(set)"
 SECRET_FIX = "remove it to have one generated, or write what `openssl rand -base64 48` prints"  # noqa: S105 - advice
 OWN_SECRET_FIX = "remove it, or write what `openssl rand -base64 48` prints"  # noqa: S105 - advice
 FIXES = {"SECRET_KEY": SECRET_FIX, "ENCRYPTION_KEY": secrets.KEY_FIX}
@@ -40,10 +43,19 @@ class Environment:
     _values: dict[str, Any] = field(repr=False)
     _sources: dict[str, str]
     problems: tuple[Problem, ...] = ()
+    # Those of providers of a list, whose names depend on it.
+    further: tuple[Variable, ...] = ()
+    # What each line of .env did.
+    lines: tuple[LineReport, ...] = ()
 
     def __getitem__(self, name: str) -> Any:
         """The value of the variable `name`. Raises KeyError for what is not declared."""
         return self._values[name]
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """Every value by the name of its variable."""
+        return MappingProxyType(self._values)
 
     def source(self, name: str) -> str:
         """Where the value is from, for people: `.env line 3: KHOJ_DOMAIN`, `default`, …"""
@@ -51,7 +63,7 @@ class Environment:
 
     def describe(self) -> list[Row]:
         """All settings in the order of the reference page, secrets masked."""
-        return [self._row(variable) for variable in VARIABLES]
+        return [self._row(variable) for variable in (*VARIABLES, *self.further)]
 
     def _row(self, variable: Variable) -> Row:
         notes = [
@@ -80,17 +92,26 @@ def load(
         },
     )
     found = Findings(errors=faults)
+    layers = without_others(layers, found)
     values, sources = _resolve_all(layers, found)
+    further = variables_of(values)
+    _resolve_each(further, layers, found, values, sources)
     base = dotenv_path.parent if dotenv_path else Path.cwd()
     values["DATA_DIR"] = data_dir or (base / values["DATA_DIR"]).resolve()
-    found.errors += rules.problems_of(rules.ERRORS, values)
+    unread = {problem.name for problem in found.errors}
+    contradicting = rules.problems_of(rules.ERRORS, values)
+    # What is unreadable is not reported a second time as missing.
+    found.errors += [problem for problem in contradicting if problem.name not in unread]
+    found.errors += contradictions(values, sources)
     found.warnings += rules.problems_of(rules.WARNINGS, values)
     _check_required(values, sources, found)
     _settle_secrets(values, sources, found)
     if found.errors:
         raise SettingsError(found.errors)
-    found.warnings += _odd_names(layers)
-    return Environment(values, sources, tuple(found.warnings))
+    variables = (*VARIABLES, *further)
+    found.warnings += _odd_names(layers, variables)
+    reports = report_lines(lines.values(), Outcome(variables, values, sources, found.warnings))
+    return Environment(values, sources, tuple(found.warnings), further, reports)
 
 
 def _resolve_all(
@@ -98,11 +119,22 @@ def _resolve_all(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    for variable in VARIABLES:
+    _resolve_each(VARIABLES, layers, found, values, sources)
+    return values, sources
+
+
+def _resolve_each(
+    variables: Iterable[Variable],
+    layers: tuple[Layer, ...],
+    found: Findings,
+    values: dict[str, Any],
+    sources: dict[str, str],
+) -> None:
+    """Add the value and the source of each of `variables` to `values` and `sources`."""
+    for variable in variables:
         resolved = resolve(variable, layers, found)
         values[variable.name] = resolved.value if resolved else default_of(variable, values)
         sources[variable.name] = resolved.source if resolved else "default"
-    return values, sources
 
 
 def _check_required(values: Mapping[str, Any], sources: Mapping[str, str], found: Findings) -> None:
@@ -160,12 +192,12 @@ def _generated(variable: Variable, data_dir: Path, found: Findings) -> str | Non
     return None
 
 
-def _odd_names(layers: tuple[Layer, ...]) -> list[Problem]:
+def _odd_names(layers: tuple[Layer, ...], variables: tuple[Variable, ...]) -> list[Problem]:
     """Names that have no effect: known ones of other versions, and probable misspellings."""
-    known = {name for variable in VARIABLES for name in variable.names}
+    known = {name for variable in variables for name in variable.names}
     known |= {
         f"{name}{FILE_ENDING}"
-        for variable in VARIABLES
+        for variable in variables
         if variable.may_hold_password
         for name in variable.names
     }
@@ -184,24 +216,13 @@ def _odd_name(name: str, given: Given, candidates: list[str], *, is_ours: bool) 
     if purpose:
         what = f"is understood ({purpose}), but this version does not act on it"
         return Problem(name, what, "leave it for a later version") if given.text.strip() else None
+    provider = unlisted(name.removesuffix(FILE_ENDING))
+    if provider:
+        what = f"has no effect, because AUTH_SSO_PROVIDERS does not name {provider}"
+        return Problem(name, what, f"add {provider} there") if given.text.strip() else None
+    if business_of(name):
+        return None
     meant = nearest(name, candidates, is_ours=is_ours)
     if not meant:
         return None
     return Problem(name, "is unknown", f"did you mean {meant}? Write that, or remove it")
-
-
-def shown(variable: Variable, value: Any) -> str:
-    """`value` as an operator would write it; of secrets only whether they are set."""
-    if value is None or value == []:
-        return ""
-    if variable.secret:
-        return SET
-    if variable.kind in (Kind.DATABASE_URL, Kind.CACHE_URL):
-        return hide_password(value)
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, timedelta):
-        return format_duration(value)
-    if isinstance(value, list):
-        return ",".join(str(item) for item in value)
-    return str(value)

@@ -96,7 +96,6 @@ def _later() -> Iterator[str]:
     for group in LATER:
         names = ", ".join(f"`{name}`" for name in group.names)
         yield f"- {group.purpose[0].upper()}{group.purpose[1:]} ({group.origin}): {names}"
-    yield "- Providers of a list (LobeChat): `AUTH_<PROVIDER>_ID`, `_SECRET`, `_ISSUER`, `_LABEL`"
 
 
 def render_example() -> str:

@@ -8,7 +8,10 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from config.env import sign_in
+from config.env.anonymous import everybody_comes_in
 from config.env.foreign import foreign_tokens, foreign_tokens_off
+from config.env.ldap import directory_errors, directory_warnings
 from config.env.problems import Problem
 from config.env.sections.forward import apps_domain_elsewhere
 from config.env.sections.tokens import (
@@ -110,9 +113,17 @@ def public_site_in_development(values: Values) -> Iterator[Problem]:
 
 
 def no_door_open(values: Values) -> Iterator[Problem]:
+    if sign_in.has_button(values):
+        return
     if not values["ALLOW_EMAIL_LOGIN"] and not values["ALLOW_MAGIC_LINK_LOGIN"]:
         what = "is false like ALLOW_MAGIC_LINK_LOGIN, so only links of operators open the door"
         yield Problem("ALLOW_EMAIL_LOGIN", what, "set one of them to true")
+
+
+def sso_without_provider(values: Values) -> Iterator[Problem]:
+    if values["SSO_ONLY"] and not sign_in.has_button(values):
+        what = "is true without a provider, so nobody could sign in"
+        yield Problem("SSO_ONLY", what, "set up a provider, or remove it")
 
 
 def long_lived_links(values: Values) -> Iterator[Problem]:
@@ -162,6 +173,9 @@ ERRORS: tuple[Rule, ...] = (
     half_of_two_secrets,
     one_secret_twice,
     apps_domain_elsewhere,
+    *sign_in.ERRORS,
+    sso_without_provider,
+    directory_errors,
 )
 WARNINGS: tuple[Rule, ...] = (
     cookies_for_nobody,
@@ -176,6 +190,9 @@ WARNINGS: tuple[Rule, ...] = (
     bans_are_off,
     foreign_tokens_off,
     algorithm_without_effect,
+    everybody_comes_in,
+    *sign_in.WARNINGS,
+    directory_warnings,
 )
 
 

@@ -6,16 +6,21 @@ A default that is derived from other settings may read only those declared befor
 from config.env.declare import Section, Variable
 from config.env.sections import (
     actions,
+    anonymous,
     api,
     apikeys,
     core,
     cors,
+    factors,
     foreign,
     forward,
+    ldap,
     mail,
     moderation,
     monitoring,
+    oidc,
     people,
+    social,
     tokens,
 )
 
@@ -26,6 +31,13 @@ SECTIONS: tuple[Section, ...] = (
     core.NETWORK,
     monitoring.MONITORING,
     people.SIGN_IN,
+    social.SOCIAL,
+    oidc.OPENID,
+    oidc.OPENID_ROLES,
+    oidc.LISTED,
+    oidc.AUTHENTIK,
+    oidc.OIDC,
+    factors.FACTORS,
     people.LIMITS,
     moderation.BANS,
     moderation.MESSAGES,
@@ -41,6 +53,8 @@ SECTIONS: tuple[Section, ...] = (
     apikeys.API_KEYS,
     foreign.FOREIGN,
     forward.FORWARD,
+    ldap.LDAP,
+    anonymous.ANONYMOUS,
 )
 VARIABLES: tuple[Variable, ...] = tuple(
     variable for section in SECTIONS for variable in section.variables

@@ -98,7 +98,8 @@ class AccessRuleAdmin(PanelAdmin):
 
     @staticmethod
     def _post_address(guard: Any, name: str, view: Any) -> URLPattern:
-        return path(f"<uuid:key>/{name}/<slug:way>/", guard(require_POST(view)), name=f"sso_{name}")
+        guarded: Callable[..., HttpResponse] = guard(require_POST(view))
+        return path(f"<uuid:key>/{name}/<slug:way>/", guarded, name=f"sso_{name}")
 
     # Cells
 

@@ -4,10 +4,12 @@ from django.db import transaction
 
 from accounts import audit
 from accounts.actors import SYSTEM
+from accounts.anonymous import ANONYMOUS_EMAIL, ANONYMOUS_ID
 from accounts.errors import LastOwner, TokenInvalid
 from accounts.models import AuditEvent, BrowserSession, HouseLock, Invitation, User
 from accounts.services import invitations, signup, users
 from accounts.tokens import digest
+from api.models import ApiKey
 
 PHRASE = "seven quiet rivers under glass"
 
@@ -26,6 +28,23 @@ def sign_up(place: int) -> None:
         set_up_code="",
         is_this_machine=True,
     )
+
+
+def everybodys_keys() -> None:
+    """Nobody but the anonymous user, who has three keys."""
+    empty_house()
+    User.everyone.filter(pk=ANONYMOUS_ID).delete()
+    row = User.everyone.create(pk=ANONYMOUS_ID, email=ANONYMOUS_EMAIL, role="editor")
+    for name in ("first", "second", "third"):
+        ApiKey.objects.create(id=name, user=row, name=name, digest=name, scopes=["read"])
+
+
+def count_takers() -> tuple[int, int, int, bool]:
+    """(admins, who has keys, keys of the admin, is the audit log whole)."""
+    admins = list(User.objects.filter(role="admin"))
+    owners = set(ApiKey.objects.values_list("user", flat=True))
+    keys = ApiKey.objects.filter(user=admins[0]).count()
+    return len(admins), len(owners), keys, audit.verify().broken_at is None
 
 
 def count_people() -> tuple[int, int, bool]:

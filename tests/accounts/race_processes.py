@@ -24,12 +24,13 @@ class Race:
     act: str
     count: str
     acts: str = "tests.accounts.race_acts"
+    threads: int = THREADS
 
 
 def run_race(database_url: str, data_dir: str, race: Race, rounds: int) -> list[Any]:
     """What count() answered after each round."""
     context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(PROCESSES * THREADS)
+    barrier = context.Barrier(PROCESSES * race.threads)
     results = context.Queue()
     environment = {
         "DATABASE_URL": database_url,
@@ -59,9 +60,9 @@ def _child(
     django.setup()
     threads = [
         threading.Thread(
-            target=_runner, args=(number * THREADS + place, race, rounds, barrier, results)
+            target=_runner, args=(number * race.threads + place, race, rounds, barrier, results)
         )
-        for place in range(THREADS)
+        for place in range(race.threads)
     ]
     for thread in threads:
         thread.start()

@@ -21,7 +21,9 @@ FORMS = {
     "link": ("/magic-link", lambda email: {"email": email}),
     "sign-in": ("/sign-in", lambda email: {"login": email, "password": "wrong words in a row"}),
 }
-VARYING = re.compile(rb'(csrfmiddlewaretoken" value=")[^"]+|viewer@example.com|nobody@example.com')
+VARYING = re.compile(
+    rb'((?:csrfmiddlewaretoken" value|data-token)=")[^"]+|viewer@example.com|nobody@example.com'
+)
 
 
 def ask(form: str, email: str) -> tuple[object, list[str]]:

@@ -20,6 +20,14 @@ def test_of_many_first_sign_ups_exactly_one_becomes_admin(
     assert found == [(1, 1, True)] * ROUNDS
 
 
+def test_of_many_first_sign_ups_exactly_one_takes_over(any_database: str, tmp_path: Path) -> None:
+    race = Race(prepare="everybodys_keys", act="sign_up", count="count_takers")
+
+    found = run_race(any_database, str(tmp_path), race, ROUNDS)
+
+    assert found == [(1, 1, 3, True)] * ROUNDS
+
+
 def test_removing_both_owners_at_once_leaves_one(any_database: str, tmp_path: Path) -> None:
     race = Race(prepare="two_owners", act="remove_an_owner", count="count_owners")
 

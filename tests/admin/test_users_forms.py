@@ -6,6 +6,10 @@ import pytest
 from django.test import Client
 
 from accounts.models import AuditEvent, User
+from accounts.providers import Door
+from accounts.rolemaps import ClaimPath, RoleMapping, RoleRule
+from accounts.roles import Role
+from accounts.services.identities import Arrival, arrive
 from tests.admin.conftest import LIST, BrowserOf, MakeUser, edited, notices, page_of
 
 pytestmark = pytest.mark.django_db
@@ -286,3 +290,30 @@ def test_the_delete_page_names_what_goes_and_get_deletes_nothing(
     assert page.status_code == 200
     assert "<li>Sessions: 1</li>" in page.content.decode()
     assert User.objects.filter(pk=person.pk).exists()
+
+
+def test_the_page_says_why_somebody_has_the_role_and_an_operator_keeps_another(
+    as_role: AsRole, make_user: MakeUser
+) -> None:
+    browser, owner = as_role("owner")
+    door = Door(
+        id="work", label="Work", allows_registration=True,
+        mapping=RoleMapping(
+            rules=(RoleRule(ClaimPath("groups"), frozenset({"staff"}), Role.EDITOR),), updates=True
+        ),
+    )  # fmt: skip
+    arrival = Arrival(
+        subject="1", email="w@example.com", email_verified=True, claims={"id": {"groups": "staff"}}
+    )
+    person = arrive(door, arrival)
+
+    text = browser.get(page_of(person)).content.decode()
+    browser.post(page_of(person), edited(person, role="viewer") | {"role_is_kept": "on"})
+    arrive(door, arrival)
+
+    assert "editor: groups holds staff" in text
+    person.refresh_from_db()
+    assert (person.role, person.role_is_kept) == ("viewer", True)
+    assert "Kept by an operator" in browser.get(page_of(person)).content.decode()
+    kept = AuditEvent.objects.get(action="account:role:keep")
+    assert (kept.actor_id, kept.target_id, kept.detail) == (owner.pk, person.pk, {"kept": True})

@@ -10,11 +10,11 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.actors import SYSTEM
-from accounts.checks import check_gates
 from accounts.models import AuditEvent, BrowserSession, OutboxMail, User
 from accounts.services import sessions, users
 from api.models import TokenFamily
 from api.services import grants, signing
+from tests.accounts.second_factors.apps import set_up_app
 from tests.api.calls import call
 from tests.api.keys import made
 from tests.api.tokens import API, bearer, me, outcome, post, refreshed, sign_in
@@ -24,19 +24,6 @@ pytestmark = pytest.mark.django_db
 AtTime = Callable[[timedelta], datetime]
 BrowserOf = Callable[[User], Client]
 COOKIE = "gatehouse_refresh"
-
-
-class CodeFactor:
-    """A second factor of everybody but viewers, whose code is 123456."""
-
-    def is_set_up(self, user: User) -> bool:
-        return user.role != "viewer"
-
-    def check(self, user: User, code: str) -> bool:
-        return code == "123456"
-
-
-code_factor = CodeFactor()
 
 
 def grant(**body: Any) -> Any:
@@ -182,44 +169,83 @@ def test_an_unproved_address_gets_a_mail_and_no_tokens(
     assert grant(email=user.email, password=PASSWORD).status_code == 200
 
 
-def test_a_second_factor_is_asked_for_before_any_token(
-    viewer: User, editor: User, settings: Any
-) -> None:
-    settings.SECOND_FACTORS = ["tests.api.test_token_endpoints.code_factor"]
+def test_a_second_factor_is_asked_for_before_any_token(viewer: User, editor: User) -> None:
+    app = set_up_app(editor)
     who = {"email": editor.email, "password": PASSWORD}
 
     assert outcome(grant(**who)) == (401, "otp_required")
-    assert outcome(grant(**who, otp="000000")) == (401, "otp_invalid")
-    assert outcome(grant(**{**who, "password": "wrong"}, otp="123456")) == (401, "bad_credentials")
+    assert outcome(grant(**who, otp=app.wrong_code())) == (401, "otp_invalid")
+    assert outcome(grant(**{**who, "password": "wrong"}, otp=app.code())) == (
+        401,
+        "bad_credentials",
+    )
     assert TokenFamily.objects.count() == 0
-    assert grant(**who, otp="123456").status_code == 200
+    assert grant(**who, otp=app.code()).status_code == 200
     assert grant(email=viewer.email, password=PASSWORD).status_code == 200
     events = AuditEvent.objects.filter(action="account:session:start").order_by("seq")
     assert [(event.result, event.detail["methods"]) for event in events] == [
         ("refused", ["password", "otp"]),
         ("refused", ["password"]),
-        ("success", ["password", "otp"]),
+        ("success", ["password", "totp"]),
         ("success", ["password"]),
     ]
 
 
-def test_a_second_factor_that_does_not_exist_stops_the_start(settings: Any) -> None:
-    settings.SECOND_FACTORS = ["tests.api.test_token_endpoints.no_factor"]
+def test_a_recovery_code_gives_tokens_once(editor: User) -> None:
+    code = set_up_app(editor).recovery_codes[0]
+    who = {"email": editor.email, "password": PASSWORD, "otp": code}
 
-    assert [message.id for message in check_gates()] == ["accounts.E003"]
+    assert grant(**who).status_code == 200
+    assert outcome(grant(**who)) == (401, "otp_invalid")
+
+
+def test_guessing_codes_ends_after_five_tries_from_any_network(editor: User) -> None:
+    app = set_up_app(editor)
+    who = {"email": editor.email, "password": PASSWORD}
+    wrong = [outcome(grant(**who, otp=app.wrong_code())) for _try in range(6)]
+
+    assert wrong == [(401, "otp_invalid")] * 5 + [(429, "rate_limited")]
+    assert outcome(grant(**who, otp=app.code())) == (429, "rate_limited")
+
+
+@pytest.mark.parametrize("role", ["admin", "owner"])
+def test_who_lacks_a_required_second_factor_gets_no_tokens(
+    make_user: MakeUser, role: str, settings: Any
+) -> None:
+    settings.MFA_REQUIRED_ROLES = ("owner", "admin")
+    user = make_user(role)
+
+    answer = grant(email=user.email, password=PASSWORD)
+
+    assert outcome(answer) == (403, "second_factor_setup_required")
+    assert TokenFamily.objects.count() == 0
+
+
+def test_tokens_from_before_the_rule_open_nothing_until_the_factor_is_there(
+    admin: User, settings: Any
+) -> None:
+    pair = grant(email=admin.email, password=PASSWORD).json()
+    settings.MFA_REQUIRED_ROLES = ("admin",)
+    refused = (403, "second_factor_setup_required")
+
+    assert outcome(me(pair["access"])) == refused
+    assert outcome(post("auth/token/refresh", {"refresh": pair["refresh"]})) == refused
+
+    set_up_app(admin)
+    assert me(pair["access"]).status_code == 200
 
 
 def test_a_password_changed_in_the_same_moment_gives_no_tokens(
     viewer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    find = grants.find_by_password
+    find = grants.find_by_credentials
 
-    def find_and_change(login: str, password: str) -> User | None:
+    def find_and_change(login: str, password: str) -> Any:
         found = find(login, password)
         sessions.end_access(User.objects.get(pk=viewer.pk), "password changed")
         return found
 
-    monkeypatch.setattr(grants, "find_by_password", find_and_change)
+    monkeypatch.setattr(grants, "find_by_credentials", find_and_change)
 
     assert outcome(grant(email=viewer.email, password=PASSWORD)) == (401, "bad_credentials")
     assert TokenFamily.objects.count() == 0

@@ -19,6 +19,9 @@ TOP = {"views", "admin", "management", "urls"}
 PURE = {
     "accounts.actors",
     "accounts.addresses",
+    "accounts.anonymous",
+    "accounts.directory.filters",
+    "accounts.directory.names",
     "accounts.errors",
     "accounts.roles",
     "accounts.tokens",

@@ -48,15 +48,6 @@ def test_nothing_given_takes_our_own_tokens_alone(load_env: Load) -> None:
     assert env["AUTH_JWT_REGISTRATION"] is False
 
 
-def test_no_accounts_is_understood_without_effect(warnings: Lines) -> None:
-    assert warnings(AUTH_BACKEND="none") == [
-        (
-            "AUTH_BACKEND: is none (sign-in without accounts), but this version does not act on "
-            "it. Fix: leave it for a later version."
-        )
-    ]
-
-
 def test_issuers_may_be_given_as_discovery_addresses(load_env: Load) -> None:
     text = f"{ISSUER}, https://a.example.com/x/.well-known/openid-configuration,https://b.example/"
 

@@ -57,16 +57,7 @@ def test_a_lower_case_name_counts_in_the_file_alone(warnings: Lines) -> None:
     assert warnings("", allow_registration="false") == []
 
 
-def test_a_later_name_is_understood_without_effect(warnings: Lines) -> None:
-    assert warnings(LDAP_URL="ldaps://directory.example.com") == [
-        (
-            "LDAP_URL: is understood (sign-in through LDAP), but this version does not act on it. "
-            "Fix: leave it for a later version."
-        )
-    ]
-
-
-def test_a_later_name_without_a_value_is_quiet(warnings: Lines) -> None:
+def test_a_name_without_a_value_is_quiet(warnings: Lines) -> None:
     assert warnings(GOOGLE_CLIENT_ID="") == []
 
 

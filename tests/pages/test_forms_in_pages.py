@@ -14,7 +14,7 @@ def autocomplete(client, path: str, *names: str) -> list[str]:
 
 def test_password_managers_find_the_fields_of_strangers_pages(stranger) -> None:
     assert autocomplete(stranger, "/sign-in", "login", "password", "email") == [
-        "username",
+        "username webauthn",
         "current-password",
         "email",
     ]

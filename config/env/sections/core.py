@@ -195,7 +195,12 @@ SECRETS = Section(
             aliases=(
                 Alias("KHOJ_DJANGO_SECRET_KEY", "Khoj"),
                 Alias("NEXT_AUTH_SECRET", "LobeChat"),
-                Alias("NEXTAUTH_SECRET", "LobeChat, Reflector"),
+                Alias(
+                    "NEXTAUTH_SECRET",
+                    "LobeChat, Reflector",
+                    "SECRET_KEY goes before it",
+                    yields=True,
+                ),
                 Alias("AUTH_SECRET", "LobeChat"),
             ),
             origin="Reflector",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from config.env.declare import Kind, Section, Variable
+from config.env.declare import Alias, Kind, Section, Variable
 from config.env.problems import Unreadable, echo
 from config.env.urls import parse_url
 
@@ -78,8 +78,8 @@ FOREIGN = Section(
             origin="Reflector",
             help=(
                 "Whose access tokens the API takes: local means those of Gatehouse, jwt also "
-                "those of AUTH_JWT_ISSUER. none is understood (sign-in without accounts), but "
-                "this version does not act on it and goes on as with local."
+                "those of AUTH_JWT_ISSUER. none is the same as ANONYMOUS_MODE=true: nobody has to "
+                "sign in; whoever does has the tokens of Gatehouse."
             ),
         ),
         Variable(
@@ -88,7 +88,11 @@ FOREIGN = Section(
             check=check_issuer,
             example="https://authentik.example.com/application/o/reflector/",
             origin="Reflector",
-            help="The issuer of tokens where AUTH_JWT_ISSUER is not given and AUTH_BACKEND is jwt.",
+            aliases=(Alias("AUTH_AUTHENTIK_ISSUER", "LobeChat"),),
+            help=(
+                "The issuer of Authentik, for sign-in with AUTHENTIK_CLIENT_ID, and for tokens "
+                "where AUTH_JWT_ISSUER is not given and AUTH_BACKEND is jwt."
+            ),
         ),
         Variable(
             name="AUTH_JWT_ISSUER",

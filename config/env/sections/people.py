@@ -67,6 +67,18 @@ SIGN_IN = Section(
         _switch(
             "ALLOW_MAGIC_LINK_LOGIN", "true", "Sign-in with a link that is sent on request.", ""
         ),
+        Variable(
+            name="SSO_ONLY",
+            kind=Kind.BOOL,
+            default="false",
+            example="true",
+            aliases=(Alias("AUTH_DISABLE_EMAIL_PASSWORD", "LobeChat"),),
+            help=(
+                "Sign-in through providers and by passkey alone: closes passwords, requests for "
+                "links, the sign-up form and the reset of passwords, whatever their own switches "
+                "say. Links that operators make still open."
+            ),
+        ),
         _switch(
             "ALLOW_REGISTRATION",
             "true",

@@ -29,6 +29,7 @@ class Command(BaseCommand):
             self.stdout.write(f"  {row.name} = {row.value}\n      from {row.source}\n")
             if row.note:
                 self.stdout.write(f"      {row.note}\n")
+        self._print_lines()
         found = examine()
         self.stdout.write("\n")
         for finding in found:
@@ -40,3 +41,10 @@ class Command(BaseCommand):
         errors = sum(finding.level == "error" for finding in found)
         if errors:
             raise CommandError(f"{errors} of these must be mended.")
+
+    def _print_lines(self) -> None:
+        """What each line of .env did; nothing without such a file."""
+        if settings.ENV.lines:
+            self.stdout.write("\nLines of .env:\n\n")
+        for line in settings.ENV.lines:
+            self.stdout.write(f"  {line.number:>4} {line.name} {line.what}\n")

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from accounts.context import Caller, calling
+from accounts.services.anonymous import settle_mode
 from accounts.services.setup import ensure_owner, issue_setup_link
 from config.moving.errors import MovingError
 from config.moving.preparing import prepare
@@ -51,6 +52,7 @@ class Command(BaseCommand):
     def print_welcome(self) -> None:
         """Where it listens and, while nobody owns it, the link that makes the reader its owner."""
         setup = issue_setup_link(ensure_owner())
+        settle_mode()
         lines = [
             f"Gatehouse serves {settings.PUBLIC_URL} (listening on {settings.HOST}:{settings.PORT})"
         ]
@@ -65,8 +67,23 @@ class Command(BaseCommand):
                 "Set-up code, should the sign-up form ask for one:",
                 f"    {setup.token}",
             ]
-        self.stdout.write("\n".join([*lines, ""]))
+        self.stdout.write("\n".join([*lines, *_warning_of_anonymous_mode(), ""]))
         self.stdout.flush()
+
+
+def _warning_of_anonymous_mode() -> list[str]:
+    """Lines that nobody overlooks while sign-in is off."""
+    role = settings.ANONYMOUS_ROLE
+    if role is None:
+        return []
+    return [
+        "",
+        "!" * 72,
+        f"SIGN-IN IS OFF. Everybody who can open {settings.PUBLIC_URL}",
+        f"may use it as {role}, without an account.",
+        f"To ask for sign-in, remove {', '.join(settings.ANONYMOUS_SETTINGS)} and restart.",
+        "!" * 72,
+    ]
 
 
 def _check_port(host: str, port: int) -> None:

@@ -14,7 +14,7 @@ from uuid import uuid4
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from api.foreign.keys import FetchedKeys
+from accounts.oidc.keys import FetchedKeys
 from api.foreign.policy import Policy
 from api.foreign.verify import Verifier
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from accounts.oidc import fetching
+from accounts.oidc.fetching import Unfetchable, fetch_json
+from accounts.oidc.keys import FetchedKeys
 from api.errors import AccessTokenInvalid
-from api.foreign import fetching
-from api.foreign.fetching import Unfetchable, fetch_json
-from api.foreign.keys import FetchedKeys
 from api.foreign.verify import Verifier
 from tests.api.foreign.providers import DISCOVERY, Clock, Provider, SigningKey, send_json
 

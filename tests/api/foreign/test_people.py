@@ -135,6 +135,23 @@ def test_people_known_already_come_in_where_registration_is_off(trust: Trust, vi
     assert person_of(_claims(email=None)).pk == viewer.pk
 
 
+def test_whoever_signs_in_by_that_provider_is_known_until_it_is_disconnected(
+    trust: Trust, viewer: User
+) -> None:
+    trust(ISSUER)
+    viewer.identities.create(provider="work", issuer=ISSUER, subject="anna")
+    viewer.identities.create(provider="else", issuer="https://else.example", subject="bert")
+
+    assert person_of(_claims(email=None)).pk == viewer.pk
+    assert not ForeignIdentity.objects.exists()
+    with pytest.raises(Forbidden):
+        person_of(_claims("bert"))
+
+    viewer.identities.all().delete()
+    with pytest.raises(Forbidden):
+        person_of(_claims())
+
+
 @pytest.mark.parametrize(
     ("changes", "is_admitted"),
     [

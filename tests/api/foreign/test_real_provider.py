@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from accounts.oidc.keys import FetchedKeys
 from api.errors import AccessTokenInvalid
 from api.foreign import authenticate
-from api.foreign.keys import FetchedKeys
 from api.foreign.policy import Policy
 from api.foreign.verify import Verifier
 from tests.api.foreign.providers import DISCOVERY, Clock

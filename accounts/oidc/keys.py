@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from api.foreign.fetching import Fetch, Unfetchable, fetch_json
-from api.foreign.jwk import PublicKey, keys_in
-from api.foreign.policy import same_issuer
+from accounts.oidc.fetching import Fetch, Unfetchable, fetch_json
+from accounts.oidc.issuers import same_issuer
+from accounts.oidc.jwk import PublicKey, keys_in
 
 logger = logging.getLogger(__name__)
 
@@ -55,18 +55,26 @@ class FetchedKeys:
         jwks_url: str = "",
         *,
         allows_http: bool = False,
+        pause: float = PAUSE_SECONDS,
+        unknown_for: float = UNKNOWN_SECONDS,
         fetch: Fetch = fetch_json,
         clock: Clock = time.monotonic,
     ) -> None:
         self.issuer = issuer
         self.given_url, self.jwks_url = jwks_url, jwks_url
         self.allows_http = allows_http
+        self.pause, self.unknown_for = pause, unknown_for
         self._fetch, self._clock = fetch, clock
         self._lock = threading.Lock()
         self._keys: tuple[PublicKey, ...] = ()
         self._tried_at: float | None = None
         self._fetched_at: float | None = None
         self._unknown: dict[str, float] = {}
+
+    @property
+    def has_answered(self) -> bool:
+        """Has the provider handed out its keys at least once?"""
+        return self._fetched_at is not None
 
     def find(self, kid: str, algorithm: str) -> tuple[PublicKey, ...]:
         """See KeySource; may fetch, and waits for a fetch that is already under way."""
@@ -93,7 +101,7 @@ class FetchedKeys:
         return self._fetched_at is not None and self._clock() - self._fetched_at < FRESH_SECONDS
 
     def _may_fetch(self) -> bool:
-        return self._tried_at is None or self._clock() - self._tried_at >= PAUSE_SECONDS
+        return self._tried_at is None or self._clock() - self._tried_at >= self.pause
 
     def _refresh(self, *, waits: bool) -> None:
         """Fetch the key set, unless somebody just has.
@@ -146,4 +154,4 @@ class FetchedKeys:
     def _remember_unknown(self, kid: str) -> None:
         if len(self._unknown) >= MOST_UNKNOWN:
             self._unknown = {}
-        self._unknown[kid] = self._clock() + UNKNOWN_SECONDS
+        self._unknown[kid] = self._clock() + self.unknown_for

@@ -1,0 +1,191 @@
+"""From a user name to the one person it means, what the directory says of him, and his password."""
+
+import hashlib
+import unicodedata
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from accounts import addresses
+from accounts.directory.connection import Connection, Entry, opened
+from accounts.directory.failures import DirectoryError, Failures
+from accounts.directory.names import DNError, common_names, fold, normal_dn
+from accounts.directory.values import Directory
+
+MAX_LOGIN_LENGTH = 254
+MAX_SUBJECT_LENGTH = 255
+# Given by the server and never given to somebody else; asked for by name, being operational.
+LASTING_TEXTS = ("entryUUID", "nsUniqueId", "ipaUniqueID")
+LASTING_OCTETS = "objectGUID"
+NO_ATTRIBUTES = ("1.1",)
+
+
+class Groups(NamedTuple):
+    """dns: in their normal form. names: folded, of the same groups."""
+
+    dns: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What the directory says of one person. subject: lasting, see subject_of()."""
+
+    dn: str
+    subject: str
+    username: str
+    email: str
+    name: str
+    is_admitted: bool
+    groups: Groups
+
+
+def is_askable(login: str) -> bool:
+    """May this be asked for at all? Control characters are never part of a name."""
+    text = login.strip()
+    return (
+        0 < len(text) <= MAX_LOGIN_LENGTH
+        and "\N{REPLACEMENT CHARACTER}" not in text
+        and not any(unicodedata.category(sign) in ("Cc", "Cf", "Cs") for sign in text)
+    )
+
+
+def find_entry(connection: Connection, directory: Directory, login: str) -> Entry | Failures:
+    """The one entry that `login` means, or why there is not exactly one. DirectoryError."""
+    if not is_askable(login):
+        return Failures.BAD_LOGIN
+    text = directory.user_filter.fill(username=login.strip())
+    try:
+        found = connection.search(directory.base_dn, text, attributes(directory), at_most=2)
+    except DirectoryError as error:
+        if error.failure is Failures.TOO_MANY:
+            return Failures.SEVERAL_HITS
+        raise
+    if len(found) == 1:
+        return found[0]
+    return Failures.SEVERAL_HITS if found else Failures.NO_HIT
+
+
+def prove_password(directory: Directory, dn: str, password: str) -> bool:
+    """Does the directory accept it? On a connection of its own, so that no right of the person's
+    session leaks into our searches."""
+    if not dn or not password or "\x00" in password:
+        return False
+    with opened(directory) as connection:
+        return connection.bind(dn, password)
+
+
+def describe(
+    connection: Connection, directory: Directory, entries: Sequence[Entry]
+) -> Iterator[Person]:
+    """The people of these entries, with their groups and whether they are admitted."""
+    admitted = _each_found(connection, directory, entries)
+    groups = _groups_of_each(connection, directory, entries)
+    for entry, is_admitted, found in zip(entries, admitted, groups, strict=True):
+        yield Person(
+            dn=entry.dn,
+            subject=subject_of(directory, entry),
+            username=entry.first(*directory.username_fields),
+            email=_email(directory, entry),
+            name=_name(directory, entry),
+            is_admitted=is_admitted,
+            groups=found,
+        )
+
+
+def attributes(directory: Directory) -> list[str]:
+    """What is asked of a person's entry."""
+    named = [directory.group_field, directory.email_field, directory.id_field]
+    fields = [*directory.username_fields, *(directory.name_fields or ("displayName", "cn"))]
+    return [name for name in (*LASTING_TEXTS, LASTING_OCTETS, *named, *fields) if name]
+
+
+def subject_of(directory: Directory, entry: Entry) -> str:
+    """The entry's lasting name: the server's own id, else LDAP_ID, else the DN."""
+    found = entry.first(*LASTING_TEXTS)
+    if found:
+        return found.lower()[:MAX_SUBJECT_LENGTH]
+    octets = next(iter(entry.values.get(LASTING_OCTETS.lower(), ())), b"")
+    if len(octets) == 16:
+        return str(uuid.UUID(bytes_le=octets))
+    own = entry.first(directory.id_field) if directory.id_field else ""
+    return _short(f"id:{fold(own)}" if own else f"dn:{_normal(entry.dn)}")
+
+
+def _short(subject: str) -> str:
+    if len(subject) <= MAX_SUBJECT_LENGTH:
+        return subject
+    return f"sha256:{hashlib.sha256(subject.encode()).hexdigest()}"
+
+
+def _normal(dn: str) -> str:
+    try:
+        return normal_dn(dn)
+    except DNError:
+        return fold(dn)
+
+
+def _email(directory: Directory, entry: Entry) -> str:
+    """The first value that is one plain address, or ""."""
+    for text in entry.texts(directory.email_field):
+        try:
+            return addresses.parse_email(text)
+        except addresses.AddressError:
+            continue
+    return ""
+
+
+def _name(directory: Directory, entry: Entry) -> str:
+    if directory.name_fields:
+        return " ".join(filter(None, (entry.first(field) for field in directory.name_fields)))
+    return entry.first("displayName", "cn")
+
+
+def _each_found(
+    connection: Connection, directory: Directory, entries: Sequence[Entry]
+) -> list[bool]:
+    """For each person: does the authorization filter find anything?"""
+    if directory.access_filter is None:
+        return [True] * len(entries)
+    texts = [
+        directory.access_filter.fill(entry.first(*directory.username_fields), entry.dn)
+        for entry in entries
+    ]
+    base = directory.group_base_dn or directory.base_dn
+    return [bool(found) for found in connection.search_each(base, texts, NO_ATTRIBUTES)]
+
+
+def _groups_of_each(
+    connection: Connection, directory: Directory, entries: Sequence[Entry]
+) -> Iterator[Groups]:
+    if directory.group_filter is None:
+        for entry in entries:
+            yield _groups(_named_groups(directory, entry))
+        return
+    texts = [
+        directory.group_filter.fill(entry.first(*directory.username_fields), entry.dn)
+        for entry in entries
+    ]
+    base = directory.group_base_dn or directory.base_dn
+    for found in connection.search_each(base, texts, NO_ATTRIBUTES):
+        yield _groups([group.dn for group in found])
+
+
+def _named_groups(directory: Directory, entry: Entry) -> tuple[str, ...]:
+    """The groups that the entry names. Active Directory cuts long lists, and says so by a name
+    such as memberOf;range=0-1499: a part of the groups could mean the wrong role."""
+    field = directory.group_field.lower()
+    if any(name.startswith(f"{field};range=") for name in entry.values):
+        raise DirectoryError(Failures.GROUPS_CUT)
+    return entry.texts(field)
+
+
+def _groups(texts: Sequence[str]) -> Groups:
+    dns = []
+    for text in texts:
+        try:
+            dns.append(normal_dn(text))
+        except DNError:
+            continue
+    return Groups(tuple(dns), tuple(name for text in texts for name in common_names(text)))

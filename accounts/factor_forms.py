@@ -1,0 +1,68 @@
+"""Forms of second factors: they parse; services decide."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from accounts.forms import GatehouseForm, PasswordField
+
+CODE_MAX_LENGTH = 100
+APP_CODE = {
+    "autocomplete": "one-time-code",
+    "inputmode": "numeric",
+    "spellcheck": "false",
+    "autocapitalize": "none",
+}
+
+
+class SecondFactorForm(GatehouseForm):
+    """A code of the app or a recovery code; `passkey` is what the script sends in their place."""
+
+    code = forms.CharField(
+        label=_("Code"),
+        max_length=CODE_MAX_LENGTH,
+        help_text=_("Six digits from your authenticator app, or a recovery code."),
+        # No numeric keyboard: recovery codes hold letters.
+        widget=forms.TextInput(attrs={**APP_CODE, "inputmode": "text"}),
+    )
+    passkey = forms.CharField(required=False, max_length=32 * 1024, widget=forms.HiddenInput)
+    remember = forms.BooleanField(label=_("Do not ask in this browser for 30 days"), required=False)
+    next = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """One of the two must be there: an empty form passes no step (A061)."""
+        super().__init__(*args, **options)
+        self.fields["code"].required = not self.data.get("passkey")
+
+
+class NewAppForm(GatehouseForm):
+    """The first code of an app, which proves that it has taken the key."""
+
+    code = forms.CharField(
+        label=_("Code that the app shows"),
+        max_length=CODE_MAX_LENGTH,
+        widget=forms.TextInput(attrs=APP_CODE),
+    )
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=80,
+        required=False,
+        help_text=_("To tell it apart, for example “my phone”."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+
+class AppNameForm(GatehouseForm):
+    """Another name for the app."""
+
+    name = forms.CharField(
+        label=_("Name"), max_length=80, widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+
+
+class ConfirmPasswordForm(GatehouseForm):
+    """Step-up of somebody without a second factor."""
+
+    password = PasswordField(label=_("Your password"))
+    next = forms.CharField(required=False, widget=forms.HiddenInput)

@@ -1,0 +1,112 @@
+"""Ways in beside password and link: identities at providers, authenticators, known browsers."""
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models.people import User
+from accounts.uuids import uuid7
+
+
+class Identity(models.Model):
+    """Who somebody is at a provider. Found by (provider, subject), never by address (TRAPS 30)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="identities")
+    # The id of a configured provider, or "ldap".
+    provider = models.CharField(_("provider"), max_length=40)
+    # The provider's own lasting name of the person: `sub`, `tid:oid`, entryUUID.
+    subject = models.CharField(_("subject"), max_length=255)
+    # Of OpenID Connect, so that tokens of the same issuer find the same person; else "".
+    issuer = models.CharField(_("issuer"), max_length=255, blank=True)
+    # As the provider told it last; shown, never looked up.
+    email = models.CharField(_("address at the provider"), max_length=254, blank=True)
+    # The last decision about the role, see accounts.rolemaps.Decision: why, and when.
+    role_reason = models.CharField(_("reason of the role"), max_length=300, blank=True)
+    role_decided_at = models.DateTimeField(_("role decided"), null=True, blank=True)
+    created_at = models.DateTimeField(_("connected"), default=timezone.now, editable=False)
+    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("identity at a provider")
+        verbose_name_plural = _("identities at providers")
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "subject"], name="identity_once")
+        ]
+        indexes = [
+            models.Index(fields=["user", "provider"], name="identity_of_user"),
+            models.Index(fields=["issuer", "subject"], name="identity_of_issuer"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} of {self.provider}"
+
+
+class Authenticator(models.Model):
+    """A second factor: an authenticator app (TOTP) or a passkey, which may also be the only one."""
+
+    class Kind(models.TextChoices):
+        TOTP = "totp", _("Authenticator app")
+        PASSKEY = "passkey", _("Passkey")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="authenticators")
+    kind = models.CharField(_("kind"), max_length=8, choices=Kind.choices)
+    name = models.CharField(_("name"), max_length=80)
+    # TOTP: the seed, sealed for this row; the last time step whose code was used (RFC 6238, 5.2).
+    sealed_secret = models.TextField(blank=True, editable=False)
+    last_step = models.BigIntegerField(default=0, editable=False)
+    # Passkey: what WebAuthn gave; bytes as base64url without padding.
+    credential_id = models.CharField(  # noqa: DJ001 - unique where there is one
+        max_length=1400, null=True, unique=True, editable=False
+    )
+    credential = models.JSONField(default=dict, editable=False)
+    sign_count = models.BigIntegerField(default=0, editable=False)
+    created_at = models.DateTimeField(_("added"), default=timezone.now, editable=False)
+    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("authenticator")
+        verbose_name_plural = _("authenticators")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user"], condition=models.Q(kind="totp"), name="authenticator_one_totp"
+            )
+        ]
+        indexes = [models.Index(fields=["user", "kind"], name="authenticator_of_user")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
+
+
+class RecoveryCode(models.Model):
+    """One code of a set; at least 112 random bits, so that a plain digest is kept (ASVS 6.5.2)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="recovery_codes")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["user"], name="recovery_code_of_user")]
+
+    def __str__(self) -> str:
+        return f"recovery code {self.pk}"
+
+
+class RememberedBrowser(models.Model):
+    """A browser that is not asked for the second factor again until `expires_at`."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="remembered_browsers")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    user_agent = models.CharField(max_length=256, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["user"], name="remembered_browser_of_user")]
+
+    def __str__(self) -> str:
+        return f"browser {self.pk}"

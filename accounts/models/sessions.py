@@ -1,0 +1,38 @@
+"""Signed-in devices."""
+
+import uuid
+from typing import Any
+
+from django.contrib.sessions.base_session import AbstractBaseSession
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models.people import User
+
+
+class BrowserSession(AbstractBaseSession):
+    """One signed-in device. `session_key` holds a digest: the cookie's value is never stored."""
+
+    session_key = models.CharField(max_length=64, primary_key=True)
+    public_id = models.UUIDField(_("id"), default=uuid.uuid4, unique=True, editable=False)
+    # Django's field, with a name that our translation holds.
+    expire_date = models.DateTimeField(_("ends"), db_index=True)
+    user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="sessions")
+    ip = models.CharField(_("network address"), max_length=45, blank=True)
+    user_agent = models.CharField(_("browser"), max_length=256, blank=True)
+    created_at = models.DateTimeField(_("signed in"), default=timezone.now)
+    last_seen_at = models.DateTimeField(_("last seen"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("session")
+        verbose_name_plural = _("sessions")
+        indexes = [models.Index(fields=["user", "-last_seen_at"], name="session_of_user")]
+
+    def __str__(self) -> str:
+        return _("session %(id)s") % {"id": self.public_id}
+
+    @classmethod
+    def get_session_store_class(cls) -> Any:
+        """Unused: our store names this model, and nothing goes the other way."""
+        raise TypeError("use accounts.sessions.SessionStore")

@@ -1,0 +1,1 @@
+"""OpenID Connect as a relying party: discovery, keys, the code flow, checked ID tokens."""

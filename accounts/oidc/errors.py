@@ -1,0 +1,32 @@
+"""Why a sign-in through a provider came to nothing, in words for the person who tried."""
+
+from django.utils.translation import gettext_lazy as _
+
+from accounts.errors import GatehouseError
+
+MESSAGES = {
+    "cancelled": _("You did not finish signing in there. Nothing has changed here."),
+    "state_lost": _(
+        "This sign-in was not started in this browser, or it took too long. Please start again."
+    ),
+    "provider_unreachable": _("The provider does not answer now. Please try again in a minute."),
+    "provider_error": _("The provider answered with an error. Please try again."),
+    "token_refused": _("What the provider sent could not be trusted. Nobody was signed in."),
+}
+STATUSES = {
+    "cancelled": 403,
+    "state_lost": 400,
+    "provider_unreachable": 503,
+    "provider_error": 502,
+    "token_refused": 403,
+}
+
+
+class SignInFailed(GatehouseError):
+    """Nobody came in. code: a key of MESSAGES; detail: for the log and the audit, no secret."""
+
+    title = _("Sign-in did not work")
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(str(MESSAGES[code]))
+        self.code, self.status, self.detail = code, STATUSES[code], detail[:300]

@@ -1,0 +1,89 @@
+"""From a click on a provider's button to its page, and from its answer to an Arrival.
+
+Each kind of provider registers one Flow; nothing else here knows kinds.
+"""
+
+from typing import Protocol
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from accounts.browser import bind, browser_id
+from accounts.errors import NotFound
+from accounts.oidc.errors import SignInFailed
+from accounts.oidc.pending import SIGN_IN, Pending, begin_pending, remember
+from accounts.providers import Provider, find
+from accounts.services.identities import Arrival
+
+
+class Flow(Protocol):
+    """What one kind of provider does; both raise SignInFailed."""
+
+    def authorize_url(self, provider: Provider, pending: Pending) -> str:
+        """Where the browser goes: the provider's page, with pending.state and so on."""
+        ...
+
+    def finish(self, request: HttpRequest, provider: Provider, pending: Pending) -> Arrival:
+        """Who came, after everything that the provider says was verified.
+
+        request: the answer, a GET with `code` and no error; its state has been used up.
+        """
+        ...
+
+
+_FLOWS: dict[str, Flow] = {}
+
+
+def register(kind: str, flow: Flow) -> None:
+    """Make `flow` the one of providers of `kind`."""
+    _FLOWS[kind] = flow
+
+
+def flow_of(provider: Provider) -> Flow:
+    return _FLOWS[provider.kind]
+
+
+def redirect_uri(provider: Provider) -> str:
+    """The address that is registered at the provider."""
+    return f"{settings.PUBLIC_URL}{provider.callback_path}"
+
+
+def begin(request: HttpRequest, provider: Provider, *, process: str, next_url: str) -> HttpResponse:
+    """Answer with the way to the provider's page, and remember in this browser what was begun.
+
+    process: pending.SIGN_IN, or pending.CONNECT of the person who is signed in. Raises
+    SignInFailed.
+    """
+    pending = begin_pending(request, provider, process=process, next_url=next_url)
+    url = flow_of(provider).authorize_url(provider, pending)
+    response = leave(request, url, provider)
+    remember(request, response, pending)
+    # Whoever still has to prove his address opens the mailed link in this browser.
+    bind(request, response, browser_id(request))
+    return response
+
+
+def to_usual_provider(request: HttpRequest) -> HttpResponse | None:
+    """OPENID_AUTO_REDIRECT: where a stranger goes instead of the sign-in page, or None.
+
+    Not with ?local=1, nor where the page has something to tell, nor while the provider is down.
+    """
+    if not settings.AUTO_REDIRECT or {"local", "notice"} & set(request.GET):
+        return None
+    try:
+        provider = find(settings.AUTO_REDIRECT)
+        url = request.GET.get("next", "")
+        is_own = url.startswith("/") and url_has_allowed_host_and_scheme(url, allowed_hosts=None)
+        return begin(request, provider, process=SIGN_IN, next_url=url if is_own else "")
+    except (NotFound, SignInFailed):
+        return None
+
+
+def leave(request: HttpRequest, url: str, provider: Provider) -> HttpResponse:
+    """A page that leads to `url` at the provider at once, by a link too.
+
+    No redirect: Chromium holds redirects after a form against form-action 'self'.
+    """
+    return render(request, "accounts/to_provider.html", {"url": url, "provider": provider})

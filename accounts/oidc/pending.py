@@ -1,0 +1,155 @@
+"""Sign-ins that have begun here and wait for the provider's answer: bound to this browser.
+
+They travel in a sealed cookie, so that a click on a button writes no row. One secret of 32 bytes
+stands behind state, nonce and PKCE verifier. A marker in the database makes each work once.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+from django.core.cache import caches
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from accounts.crypto import SealBroken, seal, unseal
+from accounts.oidc.errors import SignInFailed
+from accounts.providers import Provider
+
+LIFE_SECONDS = 600
+# Tabs of one browser that may wait at once; the oldest is forgotten.
+MOST_PENDING = 4
+LONGEST_NEXT = 500
+PLACE = "cookie.sign_in"
+SIGN_IN, CONNECT = "login", "connect"
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """One sign-in under way. process: SIGN_IN or CONNECT; user_id: who connects, else "".
+
+    expires: seconds since 1970.
+    """
+
+    secret: str = field(repr=False)
+    provider: str
+    process: str
+    next_url: str
+    user_id: str
+    expires: int
+
+    @property
+    def state(self) -> str:
+        return self._derived("state")
+
+    @property
+    def nonce(self) -> str:
+        return self._derived("nonce")
+
+    @property
+    def verifier(self) -> str:
+        """PKCE's code_verifier (RFC 7636)."""
+        return self._derived("verifier")
+
+    @property
+    def challenge(self) -> str:
+        """PKCE's code_challenge by S256."""
+        return _base64url(hashlib.sha256(self.verifier.encode()).digest())
+
+    def _derived(self, purpose: str) -> str:
+        key = self.secret.encode()
+        return _base64url(hmac.digest(key, purpose.encode(), "sha256"))
+
+
+def cookie_name() -> str:
+    return f"{settings.COOKIE_PREFIX}gatehouse_sign_in"
+
+
+def begin_pending(
+    request: HttpRequest, provider: Provider, *, process: str, next_url: str
+) -> Pending:
+    """A new sign-in by `provider`; remember() keeps it in the browser."""
+    user = request.user
+    return Pending(
+        secret=secrets.token_urlsafe(32),
+        provider=provider.id,
+        process=process,
+        next_url=next_url if len(next_url) <= LONGEST_NEXT else "",
+        user_id=str(user.pk) if process == CONNECT else "",
+        expires=int(timezone.now().timestamp()) + LIFE_SECONDS,
+    )
+
+
+def remember(request: HttpRequest, response: HttpResponse, pending: Pending) -> None:
+    """Set the cookie with `pending` beside the others that still wait."""
+    _write(response, [*_read(request), pending][-MOST_PENDING:])
+
+
+def forget(request: HttpRequest, response: HttpResponse, state: str) -> None:
+    """Take the sign-in of `state` out of the cookie."""
+    found = _read(request)
+    if cookie_name() in request.COOKIES:
+        _write(response, [pending for pending in found if pending.state != state])
+
+
+def take(request: HttpRequest, provider: Provider, state: str) -> Pending:
+    """The sign-in of `state`, which works once. Raises SignInFailed.
+
+    Whatever is wrong with it, the answer is the same (A091).
+    """
+    for pending in _read(request):
+        if hmac.compare_digest(pending.state.encode(), state.encode()):
+            if pending.provider != provider.id:
+                raise SignInFailed("state_lost", "state of another provider")
+            if pending.user_id and pending.user_id != str(request.user.pk):
+                raise SignInFailed("state_lost", "begun by another person")
+            if not _use(pending):
+                raise SignInFailed("state_lost", "state used before")
+            return pending
+    raise SignInFailed("state_lost", "unknown state")
+
+
+def _use(pending: Pending) -> bool:
+    """True for the first caller alone, over all server processes."""
+    name = hashlib.sha256(pending.state.encode()).hexdigest()
+    return bool(caches["counters"].add(f"sign-in-state:{name}", 1, timeout=2 * LIFE_SECONDS))
+
+
+def _read(request: HttpRequest) -> list[Pending]:
+    """What still waits in this browser, oldest first; nothing for a cookie that is not ours."""
+    sealed = request.COOKIES.get(cookie_name(), "")
+    try:
+        rows: list[list[Any]] = json.loads(unseal(sealed, place=PLACE)) if sealed else []
+    except (SealBroken, ValueError):
+        return []
+    now = timezone.now().timestamp()
+    found = [Pending(*row) for row in rows]
+    return [pending for pending in found if pending.expires > now]
+
+
+def _write(response: HttpResponse, waiting: list[Pending]) -> None:
+    """Lax, because the answer comes by a top-level GET from the provider's site."""
+    if not waiting:
+        response.delete_cookie(cookie_name(), samesite="Lax")
+        return
+    rows = [
+        [each.secret, each.provider, each.process, each.next_url, each.user_id, each.expires]
+        for each in waiting
+    ]
+    response.set_cookie(
+        cookie_name(),
+        seal(json.dumps(rows), place=PLACE),
+        max_age=LIFE_SECONDS,
+        secure=settings.IS_HTTPS,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def _base64url(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")

@@ -1,0 +1,189 @@
+"""Sign-in with a password: the local one for local accounts, the directory's for everybody else.
+
+A name that a local account with a password owns never goes to the directory, and a person who came
+by the directory never has a local password (TRAPS, decision 20). So an owner with a local password
+comes in while the directory is down.
+"""
+
+import logging
+import secrets
+from dataclasses import replace
+from typing import NamedTuple
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts import audit, rows
+from accounts.actors import SYSTEM
+from accounts.directory.connection import opened_as_service
+from accounts.directory.failures import DirectoryError, Failures
+from accounts.directory.people import Person, describe, find_entry, prove_password
+from accounts.directory.values import PROVIDER, Directory
+from accounts.locks import ROLES, house_lock
+from accounts.models import Identity, User, login_column
+from accounts.passwords import MAX_PASSWORD_LENGTH
+from accounts.roles import OPERATORS, Role
+from accounts.services.anonymous import hand_over
+from accounts.services.identities import Arrival, arrive
+from accounts.services.passwords import MAX_LOGIN_LENGTH, came_by_directory, find_by_password
+from accounts.services.signup import is_fresh
+from accounts.services.users import change_role
+
+logger = logging.getLogger("gatehouse.directory")
+LOCAL, DIRECTORY = "password", "ldap"
+
+
+class Found(NamedTuple):
+    """Who the credentials belong to, and by what: LOCAL or DIRECTORY."""
+
+    user: User
+    method: str
+
+
+def find_by_credentials(login: str, password: str) -> Found | None:
+    """The account of that name and password; the gate has not been asked.
+
+    None for a wrong password, an unknown name and an ambiguous one alike; the same work is done
+    for each. Raises DirectoryError when the directory cannot be asked; after a right password
+    there RoleRequired, AccountExists, RegistrationClosed.
+    """
+    directory: Directory | None = settings.LDAP
+    if directory is None or _is_local(login):
+        user = find_by_password(login, password)
+        if user is not None:
+            return Found(user, LOCAL)
+        if directory is not None:
+            _pretend(directory, login)
+        return None
+    if not password or len(password) > MAX_PASSWORD_LENGTH:
+        return None
+    User().set_password(password)  # as long as for a local account
+    person = _prove(directory, login, password)
+    return None if person is None else Found(come_in(directory, person), DIRECTORY)
+
+
+def arrival_of(directory: Directory, person: Person) -> Arrival:
+    """What the directory says, in the form that every door hands on."""
+    claims = {
+        "groups": list(person.groups.dns),
+        "group_names": list(person.groups.names),
+        "authorization_filter": "met" if person.is_admitted else "not met",
+    }
+    return Arrival(
+        subject=person.subject,
+        email=person.email,
+        # Without an address there is none to prove.
+        email_verified=directory.email_is_proved or not person.email,
+        name=person.name,
+        username=person.username,
+        claims={PROVIDER: claims},
+    )
+
+
+def come_in(directory: Directory, person: Person) -> User:
+    """The account of a person who has proved his password. Raises as accounts.services.identities.
+
+    An address opens no account of an operator, nor one that another entry of the directory has:
+    whoever writes addresses there would have those accounts.
+    """
+    arrival = arrival_of(directory, person)
+    existing = User.objects.filter(email=arrival.email).first() if arrival.email else None
+    if existing is not None and is_out_of_reach(existing):
+        arrival = replace(arrival, email_verified=False)
+    return _become_first_owner(directory, person, arrive(directory.door, arrival))
+
+
+def is_out_of_reach(user: User) -> bool:
+    """Is this an account that no address of the directory opens?"""
+    return user.role in OPERATORS or came_by_directory(user)
+
+
+def _is_local(login: str) -> bool:
+    """Does a local account with a password own this name?"""
+    user = rows.find(User, *login_column(login[:MAX_LOGIN_LENGTH]))
+    return user is not None and user.has_usable_password() and not came_by_directory(user)
+
+
+def _prove(directory: Directory, login: str, password: str) -> Person | None:
+    """The one person of that name, if this is his password. Raises DirectoryError."""
+    try:
+        with opened_as_service(directory) as connection:
+            entry = find_entry(connection, directory, login)
+            if isinstance(entry, Failures):
+                _note(entry)
+                _try_nobody(directory)
+                return None
+            if not prove_password(directory, entry.dn, password):
+                return None
+            return next(describe(connection, directory, [entry]))
+    except DirectoryError as error:
+        logger.error("the directory failed: %s %s", error.failure.value.text, error.detail)  # noqa: TRY400
+        raise
+
+
+def _pretend(directory: Directory, login: str) -> None:
+    """As much work for a wrong local password, so that nobody learns which accounts are local."""
+    with opened_as_service(directory) as connection:
+        find_entry(connection, directory, login)
+        _try_nobody(directory)
+
+
+def _try_nobody(directory: Directory) -> None:
+    """A sign-in that cannot succeed, for its duration."""
+    dn = f"cn={secrets.token_hex(16)},{directory.base_dn}"
+    prove_password(directory, dn, secrets.token_hex(16))
+
+
+def _note(failure: Failures) -> None:
+    if failure is Failures.SEVERAL_HITS:
+        logger.warning("nobody was let in: %s", failure.value.text)
+
+
+def _become_first_owner(directory: Directory, person: Person, user: User) -> User:
+    """LDAP_ADMIN_USERNAME becomes owner as long as no person is; the default owner goes then."""
+    if not user.is_active or not is_first_owner(directory, person):
+        return user
+    with transaction.atomic():
+        house_lock(ROLES)
+        if not is_first_owner(directory, person):
+            return user
+        is_first = is_fresh()
+        _take_place_of_default_owner(user, person.username)
+        user = change_role(actor=SYSTEM, user=user, role=Role.OWNER)
+        if is_first:
+            hand_over(user)
+        audit.record("account:set-up:complete", actor=user, target=user, source=PROVIDER)
+    return user
+
+
+def is_first_owner(directory: Directory, person: Person) -> bool:
+    """Is this LDAP_ADMIN_USERNAME, and is no person owner yet?"""
+    wanted = directory.admin_username.casefold()
+    if not wanted or person.username.casefold() != wanted:
+        return False
+    return not User.objects.people().filter(role=Role.OWNER).exists()
+
+
+def _take_place_of_default_owner(user: User, username: str) -> None:
+    """Nobody is behind the default owner, and its set-up link would make a second one.
+
+    It has kept the user name of the person who was to come.
+    """
+    for default in User.objects.filter(role=Role.OWNER, is_claimed=False):
+        key, name = default.pk, default.username
+        default.delete()
+        default.pk = key
+        audit.record("account:user:delete", actor=SYSTEM, target=default, role=default.role)
+        if user.username is None and name == username.casefold():
+            user.username = name
+            user.save(update_fields=["username"])
+
+
+def identity_of(person: Person) -> Identity | None:
+    """The account's tie to that person, if he has come before."""
+    found: Identity | None = (
+        Identity.objects.select_related("user")
+        .filter(provider=PROVIDER, subject=person.subject)
+        .first()
+    )
+    return found

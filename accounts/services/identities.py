@@ -1,0 +1,317 @@
+"""Coming in through somebody else: which account that is, whether it is admitted, with what role.
+
+Every provider and the directory end here with an Arrival; nothing before this point knows accounts,
+nothing after it knows providers. Found by (provider, subject) alone. An address connects only
+where that lets nobody into somebody else's account (TRAPS 19, 30; A095).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts import addresses, audit
+from accounts.actors import SYSTEM
+from accounts.directory.values import PROVIDER as DIRECTORY
+from accounts.errors import Forbidden, LastOwner, NotFound, RecordInvalid
+from accounts.models import Authenticator, Identity, User
+from accounts.outbox import enqueue_mail
+from accounts.providers import Door
+from accounts.rolemaps import Decision
+from accounts.roles import Role
+from accounts.services.passwords import opens_by_password
+from accounts.services.sessions import end_sign_ins
+from accounts.services.signup import RegistrationClosed
+from accounts.services.users import change_role, save_new
+from accounts.services.verification import prove_address
+
+# RFC 2606: nobody ever gets mail there.
+PLACEHOLDER_DOMAIN = "users.invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Who came, as the provider says after everything it says was verified.
+
+    subject: its lasting name of the person. email_verified: said literally, `true` and nothing
+    like it. claims: token kind -> claims, for roles alone.
+    """
+
+    subject: str
+    issuer: str = ""
+    email: str = ""
+    email_verified: bool = False
+    name: str = ""
+    username: str = ""
+    claims: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    # Of OpenID Connect, where the provider's sign-out wants it back; else "".
+    id_token: str = field(default="", repr=False)
+
+
+class RoleRequired(Forbidden):
+    """The provider does not say what is required of whoever comes in by it."""
+
+    code = "role_required"
+    default_message = _("Your account there does not have what is needed to come in here.")
+
+
+class AccountExists(Forbidden):
+    """An account with this address exists, and this arrival does not prove that it is his."""
+
+    code = "account_exists"
+    default_message = _(
+        "There is an account with your address already. Sign in to it the way you always do, then "
+        "connect this provider on your account page."
+    )
+
+
+class EmailMissing(Forbidden):
+    """The provider tells no address, and an account needs one."""
+
+    code = "email_missing"
+    default_message = _("The provider did not tell us your email address. Allow it, and try again.")
+
+
+class IdentityTaken(Forbidden):
+    """That identity is connected to another account."""
+
+    code = "identity_taken"
+    default_message = _("This identity is connected to another account already.")
+
+
+class LastWayIn(Forbidden):
+    """Without it, nobody could sign in to the account any more (A103)."""
+
+    code = "last_way_in"
+    default_message = _("This is your only way to sign in. Set up another one first.")
+
+
+def arrive(door: Door, arrival: Arrival) -> User:
+    """The account of whoever came in by `door`; made, connected and given its role where allowed.
+
+    The caller goes on through the one gate and its stages. Raises RoleRequired, AccountExists,
+    EmailMissing, RegistrationClosed; nothing but an audit row is written then, except that
+    RoleRequired ends the sessions of an account that had come in before.
+    """
+    decision = door.mapping.decide(arrival.claims)
+    identity = _find(door, arrival)
+    if not decision.is_admitted:
+        _refuse(door, identity, decision)
+    if identity is None:
+        identity = _connect_or_make(door, arrival, decision.role or door.default_role)
+    with transaction.atomic():
+        user = apply_role(door, identity.user, decision)
+        _note(identity, arrival, decision)
+    return user
+
+
+def connect(*, user: User, door: Door, arrival: Arrival) -> Identity:
+    """Connect an identity to the account of the signed-in person, who has proved it just now.
+
+    Raises IdentityTaken, RoleRequired.
+    """
+    decision = door.mapping.decide(arrival.claims)
+    if not decision.is_admitted:
+        raise RoleRequired
+    found = _find(door, arrival)
+    if found is None:
+        found = _create(door, arrival, user)
+    if found.user_id != user.pk:
+        audit.record("account:identity:connect", actor=user, result="refused", provider=door.id)
+        raise IdentityTaken
+    return found
+
+
+def disconnect(*, user: User, identity_id: Any) -> None:
+    """Take away one of the person's own identities. Raises NotFound, LastWayIn."""
+    with transaction.atomic():
+        identity = user.identities.filter(pk=identity_id).first()
+        if identity is None or is_held(identity):
+            raise NotFound
+        if not has_other_way_in(user, identity):
+            raise LastWayIn
+        identity.delete()
+        end_sign_ins(user, "identity disconnected")
+        audit.record(
+            "account:identity:disconnect", actor=user, target=user, provider=identity.provider
+        )
+        _tell(user, "identity-disconnected", identity.provider)
+
+
+def is_held(identity: Identity) -> bool:
+    """Is it the directory's? By it the account ends when the person leaves, so it stays."""
+    return identity.provider == DIRECTORY and settings.LDAP is not None
+
+
+def has_other_way_in(user: User, besides: Identity | Authenticator) -> bool:
+    """Could `user` still sign in without this identity or passkey?"""
+    doors = {provider.id for provider in settings.SIGN_IN_PROVIDERS}
+    if settings.LDAP is not None:
+        doors.add(DIRECTORY)
+    others = user.identities.exclude(pk=besides.pk).values_list("provider", flat=True)
+    return (
+        (settings.ALLOW_EMAIL_LOGIN and user.has_usable_password() and opens_by_password(user))
+        or (settings.ALLOW_MAGIC_LINK_LOGIN and user.is_verified and _gets_mail(user))
+        or any(provider in doors for provider in others)
+        or user.authenticators.filter(kind="passkey").exclude(pk=besides.pk).exists()
+    )
+
+
+def _gets_mail(user: User) -> bool:
+    return settings.MAIL.transport != "none" and not user.email.endswith(f"@{PLACEHOLDER_DOMAIN}")
+
+
+def _find(door: Door, arrival: Arrival) -> Identity | None:
+    rows = Identity.objects.select_related("user")
+    return rows.filter(provider=door.id, subject=arrival.subject).first()
+
+
+def _refuse(door: Door, identity: Identity | None, decision: Decision) -> None:
+    """Raise RoleRequired; whoever lost the requirement loses the sessions that he had by it."""
+    user = identity.user if identity else None
+    with transaction.atomic():
+        if user is not None:
+            end_sign_ins(user, "not admitted by the provider")
+        audit.record(
+            "account:session:start", target=user, result="refused", provider=door.id,
+            reason=decision.reason,
+        )  # fmt: skip
+    raise RoleRequired
+
+
+def _connect_or_make(door: Door, arrival: Arrival, role: Role) -> Identity:
+    """The identity of a first arrival, a new account having `role`.
+
+    Of two at once the second gets the first's.
+    """
+    email = _address_of(door, arrival)
+    existing = User.objects.filter(email=email).first()
+    try:
+        if existing is None:
+            return _register(door, arrival, email, role)
+        if not _may_connect(door, arrival, existing):
+            audit.record(
+                "account:identity:connect", target=existing, result="refused", provider=door.id
+            )
+            raise AccountExists
+        with transaction.atomic():
+            prove_address(existing)
+            return _create(door, arrival, existing)
+    except (IntegrityError, RecordInvalid):
+        found = _find(door, arrival)
+        if found is None:
+            raise AccountExists from None
+        return found
+
+
+def _address_of(door: Door, arrival: Arrival) -> str:
+    """The stored form of the address; a place where no mail arrives where none is needed."""
+    if arrival.email:
+        try:
+            return addresses.parse_email(arrival.email)
+        except addresses.AddressError:
+            if door.needs_email:
+                raise EmailMissing from None
+    if door.needs_email:
+        raise EmailMissing
+    name = hashlib.sha256(f"{door.id}\n{arrival.subject}".encode()).hexdigest()[:32]
+    return f"{name}@{PLACEHOLDER_DOMAIN}"
+
+
+def _may_connect(door: Door, arrival: Arrival, user: User) -> bool:
+    """May this arrival have the account of its address without proving the account first?
+
+    Only with an address that the provider has verified. An account that nobody has used yet (made
+    in advance by an operator) is opened by that proof as by a mailed link; one that is in use only
+    where the operator trusts the provider for it and no password or factor would be stepped round.
+    """
+    if not arrival.email_verified or not user.is_claimed:
+        return False
+    has_secrets = user.has_usable_password() or user.authenticators.exists()
+    if user.last_login is None and not has_secrets and not user.identities.exists():
+        return True
+    return door.trusts_email and user.is_verified and not has_secrets
+
+
+def _register(door: Door, arrival: Arrival, email: str, role: Role) -> Identity:
+    """A new account. Raises RegistrationClosed, RecordInvalid when the address is taken by now."""
+    if not door.allows_registration:
+        raise RegistrationClosed
+    if settings.ALLOWED_EMAILS and not (
+        arrival.email_verified and addresses.is_allowed(email, settings.ALLOWED_EMAILS)
+    ):
+        raise RegistrationClosed(str(_("Addresses of this domain cannot register here.")))
+    user = User(email=email, name=" ".join(arrival.name.split())[:150], role=role)
+    user.username = _free_username(arrival.username)
+    user.email_verified_at = timezone.now() if arrival.email_verified else None
+    user.set_password(None)
+    with transaction.atomic():
+        save_new(user, actor=None, source=door.id)
+        return _create(door, arrival, user)
+
+
+def _free_username(text: str) -> str | None:
+    """The provider's user name where it fits and nobody has it, for recognition only."""
+    try:
+        name = addresses.parse_username(text) if text else None
+    except addresses.AddressError:
+        return None
+    return None if name is None or User.objects.filter(username=name).exists() else name
+
+
+def _create(door: Door, arrival: Arrival, user: User) -> Identity:
+    with transaction.atomic():
+        identity = Identity.objects.create(
+            user=user,
+            provider=door.id,
+            subject=arrival.subject,
+            issuer=arrival.issuer,
+            email=arrival.email[:254],
+        )
+        audit.record("account:identity:connect", actor=user, target=user, provider=door.id)
+        if user.last_login is not None:
+            _tell(user, "identity-connected", door.label)
+    return identity
+
+
+def _tell(user: User, kind: str, provider: str) -> None:
+    """Mail the person that a way in was added or taken away (ASVS 6.3.7)."""
+    if _gets_mail(user):
+        enqueue_mail(kind=kind, recipient=user.email, user=user, context={"provider": provider})
+
+
+def role_by(door: Door, user: User, decision: Decision) -> Role:
+    """The role that the mapping gives `user` now; his own where it may not touch him."""
+    own = Role(user.role)
+    if not door.mapping.updates or not door.mapping.rules or user.role_is_kept:
+        return own
+    if own == Role.OWNER and not door.mapping.gives_owner:
+        return own
+    return decision.role or door.default_role
+
+
+def apply_role(door: Door, user: User, decision: Decision) -> User:
+    """Give the role of role_by(); the last owner stays what he is."""
+    role = role_by(door, user, decision)
+    if user.role == role:
+        return user
+    try:
+        return change_role(actor=SYSTEM, user=user, role=role)
+    except LastOwner:
+        audit.record(
+            "account:role:change", target=user, result="refused", provider=door.id,
+            reason="last owner",
+        )  # fmt: skip
+        return user
+
+
+def _note(identity: Identity, arrival: Arrival, decision: Decision) -> None:
+    identity.email = arrival.email[:254]
+    identity.last_used_at = identity.role_decided_at = timezone.now()
+    identity.role_reason = decision.reason
+    identity.save(update_fields=["email", "last_used_at", "role_decided_at", "role_reason"])

@@ -1,0 +1,1 @@
+"""Sign-in through Google, Facebook, GitHub, Discord and Apple: one Flow each."""

@@ -1,0 +1,207 @@
+"""From settings to the providers that people sign in through, in the order of their buttons."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from accounts.providers import OIDC, SOCIAL_KINDS, Door, Provider
+from accounts.rolemaps import ClaimPath, Requirement, RoleMapping, RoleRule
+from accounts.roles import Role
+from config.env.listed import LABELS, MICROSOFT, issuer_of, listed, prefix_of
+from config.env.rolenames import parse_mapping, parse_sync_role
+from config.env.sections.social import NAMES
+from config.env.sign_in import callback_path, configured_ids, names_of
+
+Values = Mapping[str, Any]
+
+SCOPES = {
+    "google": ("openid", "profile", "email"),
+    "facebook": ("public_profile", "email"),
+    "github": ("read:user", "user:email"),
+    "discord": ("identify", "email"),
+    "apple": ("name", "email"),
+}
+OIDC_SCOPES = ("openid", "profile", "email")
+MICROSOFT_HOSTS = ("login.microsoftonline.com", "login.microsoftonline.us", "sts.windows.net")
+USUAL_CLAIMS = {
+    "email": ("email", "preferred_username", "upn"),
+    "name": ("name",),
+    "username": ("preferred_username", "username", "cognito:username"),
+}
+MAGE_CLAIMS = ("user_roles", "groups", "roles")
+
+
+def sign_in_providers(values: Values) -> tuple[Provider, ...]:
+    """Every provider with a button; none with ALLOW_SOCIAL_LOGIN=false. `values` have no errors."""
+    if not values["ALLOW_SOCIAL_LOGIN"]:
+        return ()
+    return tuple(_provider(provider, values) for provider in configured_ids(values))
+
+
+def _provider(provider: str, values: Values) -> Provider:
+    if provider in SOCIAL_KINDS:
+        return _social(provider, values)
+    return _oidc(provider, values)
+
+
+def _social(provider: str, values: Values) -> Provider:
+    names = names_of(provider)
+    label = _listed_label(provider, values) or NAMES[provider][0]
+    door = Door(
+        provider,
+        label,
+        allows_registration=values["ALLOW_SOCIAL_REGISTRATION"],
+        trusts_email=_is_trusted(provider, values),
+        default_role=Role(values["DEFAULT_ROLE"]),
+    )
+    return Provider(
+        door,
+        kind=provider,
+        client_id=values[names.client_id],
+        client_secret=values[names.secret] if names.secret else "",
+        scopes=SCOPES[provider],
+        callback_path=callback_path(provider, values),
+        options=_options(provider, values),
+    )
+
+
+def _options(provider: str, values: Values) -> dict[str, str]:
+    """GitHub: base_url ("" for github.com), user_agent. Apple: team_id, key_id, private_key."""
+    if provider == "github":
+        return {
+            "base_url": values["GITHUB_ENTERPRISE_BASE_URL"] or "",
+            "user_agent": values["GITHUB_ENTERPRISE_USER_AGENT"] or "Gatehouse",
+        }
+    if provider == "apple":
+        file = values["DATA_DIR"] / values["APPLE_PRIVATE_KEY_PATH"]
+        return {
+            "team_id": values["APPLE_TEAM_ID"],
+            "key_id": values["APPLE_KEY_ID"],
+            "private_key": file.read_text(),
+        }
+    return {}
+
+
+def _oidc(provider: str, values: Values) -> Provider:
+    names = names_of(provider)
+    issuer = values[names.issuer] or issuer_of(provider, values)
+    is_openid = provider == "openid"
+    door = Door(
+        provider,
+        _label(provider, values),
+        allows_registration=values["OPENID_REGISTRATION"],
+        trusts_email=_is_trusted(provider, values),
+        default_role=Role(values["OPENID_DEFAULT_ROLE"]),
+        mapping=_mapping(provider, values),
+    )
+    return Provider(
+        door,
+        kind=OIDC,
+        client_id=values[names.client_id],
+        client_secret=values[names.secret],
+        issuer=issuer,
+        scopes=_scopes(values) if is_openid else OIDC_SCOPES,
+        callback_path=callback_path(provider, values),
+        image_url=_image(values) if is_openid else "",
+        audience=(values["OPENID_AUDIENCE"] or "") if is_openid else "",
+        leeway=values["OPENID_CLOCK_TOLERANCE"],
+        uses_pkce=values["OPENID_USE_PKCE"] if is_openid else True,
+        uses_nonce=values["OPENID_GENERATE_NONCE"] if is_openid else True,
+        ends_session=values["OPENID_USE_END_SESSION_ENDPOINT"],
+        post_logout_url=values["OPENID_POST_LOGOUT_REDIRECT_URI"],
+        most_logout_url=values["OPENID_MAX_LOGOUT_URL_LENGTH"],
+        claims=_claims(values) if is_openid else USUAL_CLAIMS,
+        options={"subject": "tid:oid"} if _is_microsoft(provider, issuer) else {},
+    )
+
+
+def _is_microsoft(provider: str, issuer: str) -> bool:
+    return provider in MICROSOFT or urlsplit(issuer).hostname in MICROSOFT_HOSTS
+
+
+def _is_trusted(provider: str, values: Values) -> bool:
+    return provider in [name.lower() for name in values["TRUSTED_EMAIL_PROVIDERS"]]
+
+
+def _listed_label(provider: str, values: Values) -> str:
+    """What AUTH_<PROVIDER>_LABEL says, for a provider of the list."""
+    label: str = values[f"{prefix_of(provider)}_LABEL"] if provider in listed(values) else ""
+    return label or ""
+
+
+def _label(provider: str, values: Values) -> str:
+    own = {"openid": "OPENID_BUTTON_LABEL", "oidc": "OIDC_BUTTON_LABEL"}.get(provider)
+    usual = values[own] if own else LABELS.get(provider, provider.replace("-", " ").capitalize())
+    return _listed_label(provider, values) or usual
+
+
+def _scopes(values: Values) -> tuple[str, ...]:
+    """As written; `openid` is what makes it OpenID Connect."""
+    written = values["OPENID_SCOPE"].split()
+    return tuple(dict.fromkeys(["openid", *written]))
+
+
+def _image(values: Values) -> str:
+    """Only an image of this site: the pages load nothing from elsewhere."""
+    image: str = values["OPENID_IMAGE_URL"] or ""
+    return image if image.startswith("/") and not image.startswith("//") else ""
+
+
+def _claims(values: Values) -> dict[str, tuple[str, ...]]:
+    """Our name -> its claims there, the operator's alone where he named one."""
+    written = {name: values[f"OPENID_{name.upper()}_CLAIM"] for name in USUAL_CLAIMS}
+    return {name: (claim,) if (claim := written[name]) else usual
+            for name, usual in USUAL_CLAIMS.items()}  # fmt: skip
+
+
+def _mapping(provider: str, values: Values) -> RoleMapping:
+    if provider == "openid":
+        return _openid_mapping(values)
+    if provider == "oidc":
+        return _group_mapping("OIDC_ROLES_MAPPING", MAGE_CLAIMS, values)
+    claims = list(values["SSO_ROLES_CLAIM"])
+    if provider == "cognito":
+        claims.append("cognito:groups")
+    return _group_mapping("SSO_ROLES_MAPPING", tuple(claims), values)
+
+
+def _group_mapping(name: str, claims: tuple[str, ...], values: Values) -> RoleMapping:
+    """Groups in any of `claims`; the highest role wins."""
+    rules = tuple(
+        RoleRule(ClaimPath(claim), frozenset({group}), role)
+        for group, role in parse_mapping(values[name] or "")
+        for claim in claims
+    )
+    return RoleMapping(rules=rules, updates=values["UPDATE_ROLES_ON_LOGIN"])
+
+
+def _openid_mapping(values: Values) -> RoleMapping:
+    """LibreChat's: required role, admin role, synchronised roles; at each sign-in, as there."""
+    required, admin = (
+        _values_at(f"OPENID_{which}_ROLE", values) for which in ("REQUIRED", "ADMIN")
+    )
+    rules = [RoleRule(path, wanted, Role.ADMIN) for path, wanted in admin]
+    default = None
+    if values["OPENID_ROLE_SYNC_ENABLED"]:
+        path = ClaimPath(values["OPENID_ROLE_SYNC_CLAIM"], values["OPENID_ROLE_SYNC_SOURCE"])
+        for text in values["OPENID_ROLE_SYNC_ROLE_PRIORITY"]:
+            group, role = parse_sync_role(text)
+            rules.append(RoleRule(path, frozenset({group}), role))
+        fallback = values["OPENID_ROLE_SYNC_FALLBACK_ROLE"]
+        default = Role(fallback) if fallback else None
+    requirements = tuple(Requirement(path, wanted) for path, wanted in required)
+    return RoleMapping(requirements, tuple(rules), default, updates=bool(rules))
+
+
+def _values_at(prefix: str, values: Values) -> list[tuple[ClaimPath, frozenset[str]]]:
+    """One pair of path and wanted values, or none."""
+    if not values[prefix]:
+        return []
+    path = ClaimPath(values[f"{prefix}_PARAMETER_PATH"], values[f"{prefix}_TOKEN_KIND"])
+    return [(path, frozenset(values[prefix]))]
+
+
+def auto_redirect(values: Values) -> str:
+    """The id of the provider that strangers are sent to from the sign-in page, or nothing."""
+    is_on = values["OPENID_AUTO_REDIRECT"] and values["OPENID_CLIENT_ID"]
+    return "openid" if is_on and values["ALLOW_SOCIAL_LOGIN"] else ""

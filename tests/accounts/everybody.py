@@ -1,0 +1,21 @@
+"""The mode without sign-in, switched for a test as a start with other settings does it."""
+
+from pytest_django.fixtures import Settings
+
+from accounts.anonymous import ANONYMOUS_ID
+from accounts.models import User
+from accounts.roles import Role
+from accounts.services.anonymous import settle_mode
+
+
+def switch_on(settings: Settings, role: Role = Role.EDITOR) -> User:
+    """As a start with ANONYMOUS_MODE=true; the anonymous user."""
+    settings.ANONYMOUS_ROLE, settings.ANONYMOUS_SETTINGS = role, ("ANONYMOUS_MODE=true",)
+    settle_mode()
+    return User.everyone.get(pk=ANONYMOUS_ID)
+
+
+def switch_off(settings: Settings) -> None:
+    """As a start without it."""
+    settings.ANONYMOUS_ROLE, settings.ANONYMOUS_SETTINGS = None, ()
+    settle_mode()

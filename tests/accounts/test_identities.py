@@ -1,0 +1,359 @@
+"""Coming in through somebody else: which account it is, who may have it, with what role."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from django.test import Client
+from pytest_django.fixtures import Settings
+
+from accounts.errors import NotFound
+from accounts.models import AuditEvent, Authenticator, Identity, OutboxMail, User
+from accounts.providers import Door
+from accounts.rolemaps import ClaimPath, Requirement, RoleMapping, RoleRule
+from accounts.roles import Role
+from accounts.services.identities import (
+    AccountExists,
+    Arrival,
+    EmailMissing,
+    IdentityTaken,
+    LastWayIn,
+    RoleRequired,
+    arrive,
+    connect,
+    disconnect,
+)
+from accounts.services.signup import RegistrationClosed
+from accounts.services.users import change_role, create_user
+
+pytestmark = pytest.mark.django_db
+MakeUser = Callable[..., User]
+DOOR = Door(id="work", label="Work", allows_registration=True)
+NINA = Arrival(
+    subject="1234", issuer="https://work.example", email="Nina@Example.com", email_verified=True,
+    name=" Nina  Neu ", username="nina",
+)  # fmt: skip
+GROUPS = ClaimPath("groups")
+RULES = (
+    RoleRule(GROUPS, frozenset({"chiefs"}), Role.ADMIN),
+    RoleRule(GROUPS, frozenset({"staff"}), Role.EDITOR),
+)
+MAPPED = replace(DOOR, mapping=RoleMapping(rules=RULES, updates=True))
+
+
+def with_groups(*groups: str) -> Arrival:
+    return replace(NINA, claims={"id": {"groups": list(groups)}})
+
+
+def facts(action: str) -> list[tuple[str, Any]]:
+    rows = AuditEvent.objects.filter(action=action).order_by("seq")
+    return [(row.result, row.target_id) for row in rows]
+
+
+@pytest.fixture
+def untouched(owner: User) -> User:
+    """Made in advance by an operator; nobody has signed in to it yet."""
+    return create_user(actor=owner, email="nina@example.com", role=Role.EDITOR)
+
+
+def test_a_stranger_gets_an_account_that_waits_for_access(db: None) -> None:
+    user = arrive(DOOR, NINA)
+
+    user.refresh_from_db()
+    assert (user.email, user.name, user.username) == ("nina@example.com", "Nina Neu", "nina")
+    assert (user.role, user.is_verified, user.has_usable_password()) == ("none", True, False)
+    identity = user.identities.get()
+    assert (identity.provider, identity.subject) == ("work", "1234")
+    assert (identity.issuer, identity.email) == ("https://work.example", "Nina@Example.com")
+    assert identity.role_reason == "no rule for roles is configured"
+    assert facts("account:user:create") == [("success", user.pk)]
+    assert facts("account:identity:connect") == [("success", user.pk)]
+    assert not OutboxMail.objects.exists()
+
+
+def test_the_same_subject_is_the_same_person_whatever_address_it_has_now(db: None) -> None:
+    first = arrive(DOOR, NINA)
+
+    again = arrive(DOOR, replace(NINA, email="other@example.com", email_verified=False))
+
+    assert again.pk == first.pk
+    again.refresh_from_db()
+    assert again.email == "nina@example.com"
+    assert again.identities.get().email == "other@example.com"
+
+
+def test_an_equal_subject_at_another_provider_is_somebody_else(db: None) -> None:
+    """ASVS 6.8.1: neither an equal subject nor an equal address enters another's account."""
+    first = arrive(DOOR, NINA)
+    first.last_login = first.created_at
+    first.save()
+
+    with pytest.raises(AccountExists):
+        arrive(replace(DOOR, id="other"), NINA)
+
+    assert Identity.objects.get().user_id == first.pk
+    assert facts("account:identity:connect")[-1] == ("refused", first.pk)
+
+
+@pytest.mark.parametrize("said", [False, True])
+def test_a_claimed_address_counts_only_where_the_provider_has_verified_it(said: bool) -> None:
+    assert arrive(DOOR, replace(NINA, email_verified=said)).is_verified is said
+
+
+def test_a_closed_door_makes_no_account(db: None) -> None:
+    with pytest.raises(RegistrationClosed):
+        arrive(replace(DOOR, allows_registration=False), NINA)
+
+    assert not User.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("email", "is_verified", "comes_in"),
+    [
+        ("u@corp.com", True, True),
+        ("u@CORP.com", True, True),
+        ("u@corp.com", False, False),
+        ("u@corp.com.evil", True, False),
+        ("u@evil.corp.com", True, False),
+    ],
+)
+def test_a101_only_the_listed_domain_registers(
+    email: str, is_verified: bool, comes_in: bool, settings: Settings
+) -> None:
+    settings.ALLOWED_EMAILS = ("corp.com",)
+    arrival = replace(NINA, email=email, email_verified=is_verified)
+
+    if comes_in:
+        assert arrive(DOOR, arrival).email == "u@corp.com"
+    else:
+        with pytest.raises(RegistrationClosed):
+            arrive(DOOR, arrival)
+
+    assert User.objects.exists() is comes_in
+
+
+@pytest.mark.parametrize(
+    "email", ["", "u@evil@corp.com", '"u@corp.com"@evil', "u@corp.com\n", "u", "u@corp.com,b@c.d"]
+)
+def test_without_a_usable_address_nobody_registers(email: str, db: None) -> None:
+    with pytest.raises(EmailMissing):
+        arrive(DOOR, replace(NINA, email=email))
+
+    assert not User.objects.exists()
+
+
+def test_a_directory_may_have_people_without_an_address(db: None) -> None:
+    user = arrive(replace(DOOR, needs_email=False), replace(NINA, email="", email_verified=False))
+
+    assert user.email.endswith("@users.invalid")
+    assert not user.is_verified
+
+
+def test_an_account_made_in_advance_is_opened_by_a_verified_address(untouched: User) -> None:
+    user = arrive(replace(DOOR, allows_registration=False), NINA)
+
+    assert user.pk == untouched.pk
+    user.refresh_from_db()
+    assert (user.role, user.is_verified) == ("editor", True)
+    assert facts("account:email:prove") == [("success", user.pk)]
+
+
+def test_an_account_made_in_advance_stays_shut_for_an_unverified_address(untouched: User) -> None:
+    with pytest.raises(AccountExists):
+        arrive(DOOR, replace(NINA, email_verified=False))
+
+    assert not Identity.objects.exists()
+
+
+@pytest.mark.parametrize("trusts", [False, True])
+def test_a095_an_account_registered_by_somebody_else_is_not_entered(
+    make_user: MakeUser, trusts: bool
+) -> None:
+    user = make_user(email="nina@example.com", is_verified=False)
+
+    with pytest.raises(AccountExists):
+        arrive(replace(DOOR, trusts_email=trusts), NINA)
+
+    user.refresh_from_db()
+    assert (user.is_verified, user.has_usable_password()) == (False, True)
+
+
+@pytest.mark.parametrize("secret", ["password", "authenticator"])
+def test_a_trusted_provider_steps_round_no_password_and_no_factor(
+    make_user: MakeUser, secret: str
+) -> None:
+    user = make_user(email="nina@example.com", password=None)
+    if secret == "password":
+        user.set_password("correct horse battery staple")
+    else:
+        Authenticator.objects.create(user=user, kind="totp", name="phone")
+    user.last_login = user.created_at
+    user.save()
+
+    with pytest.raises(AccountExists):
+        arrive(replace(DOOR, trusts_email=True), NINA)
+
+    assert not Identity.objects.exists()
+
+
+def test_a_trusted_provider_opens_an_account_that_had_mailed_links_alone(
+    make_user: MakeUser,
+) -> None:
+    user = make_user(email="nina@example.com", password=None)
+    user.last_login = user.created_at
+    user.save()
+
+    with pytest.raises(AccountExists):
+        arrive(DOOR, NINA)
+    assert arrive(replace(DOOR, trusts_email=True), NINA).pk == user.pk
+    assert OutboxMail.objects.count() == 0  # no mail service: nothing to tell it by
+
+
+def test_the_unclaimed_default_owner_is_nobody_yet(make_user: MakeUser) -> None:
+    make_user("owner", "nina@example.com", password=None, is_verified=False, is_claimed=False)
+
+    with pytest.raises(AccountExists):
+        arrive(DOOR, NINA)
+
+    assert not Identity.objects.exists()
+
+
+# Roles
+
+
+def test_a_new_person_gets_the_mapped_role(db: None) -> None:
+    user = arrive(MAPPED, with_groups("staff"))
+
+    user.refresh_from_db()
+    assert user.role == "editor"
+    assert user.identities.get().role_reason == "editor: groups holds staff"
+
+
+def test_roles_follow_at_each_sign_in_and_go_with_their_group(db: None) -> None:
+    roles = []
+    for groups in (["staff"], ["chiefs", "staff"], ["staff"], []):
+        arrive(MAPPED, with_groups(*groups))
+        roles.append(User.objects.get().role)
+
+    assert roles == ["editor", "admin", "editor", "none"]
+    assert len(facts("account:role:change")) == 3
+
+
+def test_without_updates_the_role_is_given_once(db: None) -> None:
+    once = replace(DOOR, mapping=RoleMapping(rules=RULES))
+
+    arrive(once, with_groups("staff"))
+    arrive(once, with_groups("chiefs"))
+
+    assert User.objects.get().role == "editor"
+
+
+def test_a_kept_role_is_left_alone(db: None) -> None:
+    user = arrive(MAPPED, with_groups("staff"))
+    User.objects.filter(pk=user.pk).update(role="viewer", role_is_kept=True)
+
+    arrive(MAPPED, with_groups("chiefs"))
+
+    assert User.objects.get().role == "viewer"
+
+
+def test_owners_are_left_alone_unless_a_rule_says_owner(owner: User) -> None:
+    user = arrive(MAPPED, with_groups("staff"))
+    change_role(actor=owner, user=user, role=Role.OWNER)
+
+    arrive(MAPPED, with_groups())
+    assert User.objects.get(pk=user.pk).role == "owner"
+
+    owning = RoleRule(GROUPS, frozenset({"heads"}), Role.OWNER)
+    arrive(replace(DOOR, mapping=RoleMapping(rules=(owning,), updates=True)), with_groups())
+    assert User.objects.get(pk=user.pk).role == "none"
+
+
+def test_the_last_owner_is_never_mapped_away(db: None) -> None:
+    owning = RoleMapping(rules=(RoleRule(GROUPS, frozenset({"heads"}), Role.OWNER),), updates=True)
+    door = replace(DOOR, mapping=owning)
+    user = arrive(door, with_groups("heads"))
+    assert User.objects.get().role == "owner"
+
+    arrive(door, with_groups())
+
+    assert User.objects.get().role == "owner"
+    assert facts("account:role:change") == [("refused", user.pk)]
+
+
+def test_whoever_loses_the_requirement_loses_the_sessions(stranger: Client) -> None:
+    needs = RoleMapping(requirements=(Requirement(GROUPS, frozenset({"gate"})),))
+    door = replace(DOOR, mapping=needs)
+    user = arrive(door, with_groups("gate"))
+    stranger.force_login(user)
+    assert stranger.get("/account/").status_code == 200
+
+    with pytest.raises(RoleRequired):
+        arrive(door, with_groups("other"))
+
+    assert stranger.get("/account/").status_code == 302
+    assert facts("account:session:start") == [("refused", user.pk)]
+
+
+def test_a_stranger_without_the_requirement_leaves_no_trace_but_the_audit_row(db: None) -> None:
+    needs = RoleMapping(requirements=(Requirement(GROUPS, frozenset({"gate"})),))
+
+    with pytest.raises(RoleRequired):
+        arrive(replace(DOOR, mapping=needs), NINA)
+
+    assert not User.objects.exists()
+    assert facts("account:session:start") == [("refused", None)]
+
+
+# Connecting and disconnecting
+
+
+def test_a_person_connects_an_identity_once(viewer: User, editor: User) -> None:
+    first = connect(user=viewer, door=DOOR, arrival=NINA)
+
+    assert connect(user=viewer, door=DOOR, arrival=NINA).pk == first.pk
+    with pytest.raises(IdentityTaken):
+        connect(user=editor, door=DOOR, arrival=NINA)
+    assert arrive(DOOR, NINA).pk == viewer.pk
+    assert [result for result, _target in facts("account:identity:connect")] == [
+        "success", "refused",
+    ]  # fmt: skip
+
+
+def test_a103_the_last_way_in_cannot_be_taken_away(settings: Settings) -> None:
+    user = arrive(DOOR, NINA)
+    identity = user.identities.get()
+
+    with pytest.raises(LastWayIn):
+        disconnect(user=user, identity_id=identity.pk)
+    assert Identity.objects.count() == 1
+
+    user.set_password("correct horse battery staple")
+    user.save()
+    settings.ALLOW_EMAIL_LOGIN = False
+    with pytest.raises(LastWayIn):
+        disconnect(user=user, identity_id=identity.pk)
+
+    settings.ALLOW_EMAIL_LOGIN = True
+    disconnect(user=user, identity_id=identity.pk)
+    assert not Identity.objects.exists()
+    assert facts("account:identity:disconnect") == [("success", user.pk)]
+
+
+def test_nobody_disconnects_what_is_not_his(viewer: User, editor: User) -> None:
+    identity = connect(user=viewer, door=DOOR, arrival=NINA)
+
+    with pytest.raises(NotFound):
+        disconnect(user=editor, identity_id=identity.pk)
+
+    assert Identity.objects.count() == 1
+
+
+def test_disconnecting_ends_the_sessions_that_came_by_it(viewer: User, browser_of: Any) -> None:
+    browser = browser_of(viewer)
+    identity = connect(user=viewer, door=DOOR, arrival=NINA)
+
+    disconnect(user=viewer, identity_id=identity.pk)
+
+    assert browser.get("/account/").status_code == 302

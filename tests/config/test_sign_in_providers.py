@@ -1,0 +1,364 @@
+"""Providers of sign-in: what each system's names become, and what stops the start."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from accounts.roles import Role
+from config.providers import auto_redirect, sign_in_providers
+from tests.config.conftest import Load
+
+Lines = Callable[..., list[str]]
+ISSUER = "https://id.example.com/application/o/team/"
+OPENID = {"OPENID_CLIENT_ID": "gate", "OPENID_CLIENT_SECRET": "s", "OPENID_ISSUER": ISSUER}
+GOOGLE = {"GOOGLE_CLIENT_ID": "g", "GOOGLE_CLIENT_SECRET": "s"}
+
+
+def test_nothing_given_has_no_provider(load_env: Load) -> None:
+    assert sign_in_providers(load_env().values) == ()
+
+
+def test_librechats_openid_is_taken_with_its_defaults(load_env: Load) -> None:
+    (provider,) = sign_in_providers(load_env(**OPENID).values)
+
+    assert (provider.id, provider.kind, provider.label) == ("openid", "oidc", "OpenID")
+    assert provider.issuer == "https://id.example.com/application/o/team"
+    assert provider.scopes == ("openid", "profile", "email")
+    assert provider.callback_path == "/oauth/openid/callback"
+    assert provider.leeway == timedelta(minutes=5)
+    assert (provider.uses_pkce, provider.uses_nonce, provider.ends_session) == (True, True, False)
+    assert provider.door.allows_registration is True
+    assert provider.door.default_role is Role.NONE
+    assert provider.door.trusts_email is False
+
+
+def test_the_secret_of_a_provider_is_not_shown(load_env: Load) -> None:
+    env = load_env(**{**OPENID, "OPENID_CLIENT_SECRET": "very-secret"})
+
+    assert "very-secret" not in repr(sign_in_providers(env.values))
+    assert "very-secret" not in repr(env.describe())
+
+
+def test_librechats_finer_settings_are_taken(load_env: Load) -> None:
+    env = load_env(
+        **OPENID,
+        OPENID_SCOPE="email groups",
+        OPENID_CALLBACK_URL="http://localhost:8000/signed/in",
+        OPENID_BUTTON_LABEL="Example",
+        OPENID_CLOCK_TOLERANCE="60",
+        OPENID_EMAIL_CLAIM="mail",
+        OPENID_USE_PKCE="false",
+        OPENID_AUTO_REDIRECT="true",
+        OPENID_REGISTRATION="false",
+        TRUSTED_EMAIL_PROVIDERS="openid",
+    )
+    (provider,) = sign_in_providers(env.values)
+
+    assert provider.scopes == ("openid", "email", "groups")
+    assert provider.callback_path == "/signed/in"
+    assert provider.label == "Example"
+    assert provider.leeway == timedelta(minutes=1)
+    assert provider.claims["email"] == ("mail",)
+    assert provider.uses_pkce is False
+    assert provider.door.trusts_email is True
+    assert provider.door.allows_registration is False
+    assert auto_redirect(env.values) == "openid"
+
+
+def test_reflectors_authentik_keeps_its_callback(load_env: Load) -> None:
+    env = load_env(
+        AUTHENTIK_ISSUER=ISSUER,
+        AUTHENTIK_CLIENT_ID="reflector",
+        AUTHENTIK_CLIENT_SECRET="s",
+        AUTHENTIK_REFRESH_TOKEN_URL="https://id.example.com/token/",
+    )
+    (provider,) = sign_in_providers(env.values)
+
+    assert (provider.id, provider.label) == ("authentik", "Authentik")
+    assert provider.callback_path == "/api/auth/callback/authentik"
+    assert env.problems == ()
+
+
+def test_lobechats_list_gives_providers_in_its_order(load_env: Load) -> None:
+    env = load_env(
+        NEXT_AUTH_SSO_PROVIDERS="keycloak\uff0cauthentik,github",
+        AUTH_KEYCLOAK_ID="a",
+        AUTH_KEYCLOAK_SECRET="s",
+        AUTH_KEYCLOAK_ISSUER="https://id.example.com/realms/x/.well-known/openid-configuration",
+        AUTH_KEYCLOAK_LABEL="Our Keycloak",
+        AUTH_AUTHENTIK_ID="b",
+        AUTH_AUTHENTIK_SECRET="s",
+        AUTH_AUTHENTIK_ISSUER=ISSUER,
+        AUTH_GITHUB_ID="c",
+        AUTH_GITHUB_SECRET="s",
+        **GOOGLE,
+    )
+    providers = sign_in_providers(env.values)
+
+    assert [provider.id for provider in providers] == ["keycloak", "authentik", "github", "google"]
+    assert [provider.label for provider in providers][:2] == ["Our Keycloak", "Authentik"]
+    assert providers[0].issuer == "https://id.example.com/realms/x"
+    assert [provider.callback_path for provider in providers] == [
+        "/api/auth/callback/keycloak",
+        "/api/auth/callback/authentik",
+        "/api/auth/callback/github",
+        "/oauth/google/callback",
+    ]
+    assert env.problems == ()
+    assert "AUTH_KEYCLOAK_SECRET" in [row.name for row in env.describe()]
+
+
+def test_microsofts_tenant_makes_its_issuer_and_subject(load_env: Load) -> None:
+    env = load_env(
+        AUTH_SSO_PROVIDERS="microsoft-entra-id",
+        AUTH_MICROSOFT_ENTRA_ID_ID="a",
+        AUTH_MICROSOFT_ENTRA_ID_SECRET="s",
+        AUTH_MICROSOFT_ENTRA_ID_TENANT_ID="1111-2222",
+    )
+    (provider,) = sign_in_providers(env.values)
+
+    assert provider.issuer == "https://login.microsoftonline.com/1111-2222/v2.0"
+    assert provider.options == {"subject": "tid:oid"}
+    assert provider.label == "Microsoft"
+
+
+def test_mages_mapping_gives_the_highest_role_of_a_group(load_env: Load) -> None:
+    env = load_env(
+        OIDC_DISCOVERY_URL=f"{ISSUER}.well-known/openid-configuration",
+        OIDC_CLIENT_ID="mage",
+        OIDC_CLIENT_SECRET="s",
+        OIDC_ROLES_MAPPING='{"All": "Viewer", "Leads": ["Editor", "Admin"]}',
+    )
+    (provider,) = sign_in_providers(env.values)
+    mapping = provider.door.mapping
+
+    assert provider.issuer == ISSUER.rstrip("/")
+    assert mapping.updates is False
+    assert mapping.gives_owner is False
+    assert mapping.decide({"id": {"user_roles": ["All", "Leads"]}}).role is Role.ADMIN
+    assert mapping.decide({"id": {}, "userinfo": {"groups": ["All"]}}).role is Role.VIEWER
+    assert mapping.decide({"id": {"groups": ["Others"]}}).role is None
+
+
+def test_librechats_role_rules_are_taken(load_env: Load) -> None:
+    env = load_env(
+        **OPENID,
+        OPENID_REQUIRED_ROLE="team,guests",
+        OPENID_REQUIRED_ROLE_PARAMETER_PATH="realm_access.roles",
+        OPENID_REQUIRED_ROLE_TOKEN_KIND="access",
+        OPENID_ADMIN_ROLE="boss",
+        OPENID_ROLE_SYNC_ENABLED="true",
+        OPENID_ROLE_SYNC_CLAIM="roles",
+        OPENID_ROLE_SYNC_ROLE_PRIORITY="staff:editor,USER",
+        OPENID_ROLE_SYNC_FALLBACK_ROLE="none",
+    )
+    mapping = sign_in_providers(env.values)[0].door.mapping
+    access = {"realm_access": {"roles": ["guests"]}}
+
+    assert mapping.updates is True
+    assert mapping.decide({"id": access, "access": {}}).is_admitted is False
+    assert mapping.decide({"id": {"roles": "boss"}, "access": access}).role is Role.ADMIN
+    assert mapping.decide({"id": {"roles": ["USER", "staff"]}, "access": access}).role == "editor"
+    assert mapping.decide({"id": {"roles": ["USER"]}, "access": access}).role is Role.VIEWER
+    assert mapping.decide({"id": {"roles": ["x"]}, "access": access}).role is Role.NONE
+
+
+def test_the_general_mapping_serves_cognito(load_env: Load) -> None:
+    env = load_env(
+        AUTH_SSO_PROVIDERS="cognito",
+        AUTH_COGNITO_ID="a",
+        AUTH_COGNITO_SECRET="s",
+        AUTH_COGNITO_ISSUER="https://cognito-idp.eu.amazonaws.com/pool",
+        SSO_ROLES_MAPPING='{"leads": "owner"}',
+        UPDATE_ROLES_ON_LOGIN="1",
+    )
+    mapping = sign_in_providers(env.values)[0].door.mapping
+
+    assert mapping.decide({"id": {"cognito:groups": ["leads"]}}).role is Role.OWNER
+    assert (mapping.gives_owner, mapping.updates) == (True, True)
+
+
+def test_social_providers_follow_the_switch_of_registration(load_env: Load) -> None:
+    closed = sign_in_providers(load_env(**GOOGLE).values)[0]
+    opened = sign_in_providers(load_env(**GOOGLE, ALLOW_SOCIAL_REGISTRATION="true").values)[0]
+
+    assert closed.door.allows_registration is False
+    assert opened.door.allows_registration is True
+    assert opened.door.default_role is Role.VIEWER
+
+
+def test_apples_key_is_read_from_its_file(load_env: Load, tmp_path: Path) -> None:
+    form = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(*form)
+    (tmp_path / "key.p8").write_bytes(pem)
+    env = load_env(
+        DATA_DIR=str(tmp_path),
+        APPLE_CLIENT_ID="a",
+        APPLE_TEAM_ID="t",
+        APPLE_KEY_ID="k",
+        APPLE_PRIVATE_KEY_PATH="key.p8",
+    )
+
+    assert sign_in_providers(env.values)[0].options["private_key"] == pem.decode()
+
+
+def test_switched_off_login_takes_every_button_away(load_env: Load) -> None:
+    env = load_env(**OPENID, ALLOW_SOCIAL_LOGIN="false", OPENID_AUTO_REDIRECT="true")
+
+    assert sign_in_providers(env.values) == ()
+    assert auto_redirect(env.values) == ""
+    assert [str(problem) for problem in env.problems] == [
+        (
+            "ALLOW_SOCIAL_LOGIN: is false, so openid cannot be used. Fix: remove it, or remove the "
+            "providers' settings."
+        )
+    ]
+
+
+def test_librechats_example_file_is_quiet(warnings: Lines) -> None:
+    example = (
+        "ALLOW_SOCIAL_LOGIN=false\nGOOGLE_CLIENT_ID=\nGOOGLE_CLIENT_SECRET=\n"
+        "GOOGLE_CALLBACK_URL=/oauth/google/callback\nOPENID_CLIENT_ID=\nOPENID_CLIENT_SECRET=\n"
+        'OPENID_ISSUER=\nOPENID_SESSION_SECRET=\nOPENID_SCOPE="openid profile email"\n'
+        "OPENID_CALLBACK_URL=/oauth/openid/callback\nOPENID_REQUIRED_ROLE=\n"
+        "OPENID_REQUIRED_ROLE_TOKEN_KIND=\nOPENID_REQUIRED_ROLE_PARAMETER_PATH=\n"
+    )
+
+    assert warnings(example) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (
+            {"OPENID_CLIENT_ID": "gate", "OPENID_ISSUER": ISSUER},
+            (
+                "OPENID_CLIENT_SECRET: is missing while OPENID_CLIENT_ID is set. Fix: set it, or "
+                "remove OPENID_CLIENT_ID."
+            ),
+        ),
+        (
+            {"GOOGLE_CLIENT_ID": "g"},
+            (
+                "GOOGLE_CLIENT_SECRET: is missing while GOOGLE_CLIENT_ID is set. Fix: set it, or "
+                "remove GOOGLE_CLIENT_ID."
+            ),
+        ),
+        (
+            {**OPENID, "OPENID_ISSUER": "http://id.example.com"},
+            (
+                "OPENID_ISSUER: 'http://id.example.com' is not https, so anybody on the way could "
+                "sign in as anybody. Fix: write the https:// address of the provider."
+            ),
+        ),
+        (
+            {**OPENID, "OPENID_CALLBACK_URL": "https://other.example.com/oauth/openid/callback"},
+            (
+                "OPENID_CALLBACK_URL: 'https://other.example.com/oauth/openid/callback' is not an "
+                "address of http://localhost:8000. Fix: write the path alone, or correct "
+                "PUBLIC_URL."
+            ),
+        ),
+        (
+            {**OPENID, "TRUSTED_EMAIL_PROVIDERS": "google"},
+            (
+                "TRUSTED_EMAIL_PROVIDERS: names 'google', which is no configured provider. Fix: "
+                "write one of openid, ldap."
+            ),
+        ),
+        (
+            {**OPENID, "OPENID_ROLE_SYNC_ENABLED": "true"},
+            (
+                "OPENID_ROLE_SYNC_CLAIM: is missing while OPENID_ROLE_SYNC_ENABLED is true. Fix: "
+                "set it, for example to roles."
+            ),
+        ),
+        (
+            {"AUTH_SSO_PROVIDERS": "wechat"},
+            (
+                "AUTH_SSO_PROVIDERS: names 'wechat', which speaks no OpenID Connect. Fix: remove "
+                "it from the list."
+            ),
+        ),
+        (
+            {"AUTH_SSO_PROVIDERS": "a/b"},
+            (
+                "AUTH_SSO_PROVIDERS: names 'a/b', which cannot be part of an address. Fix: write "
+                "letters, digits and hyphens."
+            ),
+        ),
+    ],
+)
+def test_a_start_is_refused_with(faults: Lines, given: dict[str, str], line: str) -> None:
+    assert faults(**given) == [line]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "what"),
+    [
+        ("OIDC_ROLES_MAPPING", "{not json", "is no JSON"),
+        ("OIDC_ROLES_MAPPING", '["Admin"]', "is no JSON object"),
+        ("OIDC_ROLES_MAPPING", '{"a": "Boss"}', "'Boss' is no role"),
+        ("SSO_ROLES_MAPPING", '{"a": []}', "gives 'a' something that is no role"),
+        ("OPENID_ROLE_SYNC_ROLE_PRIORITY", "ADMIN", "would let a claim make operators"),
+        ("OPENID_ROLE_SYNC_ROLE_PRIORITY", "x:owner", "would let a claim make operators"),
+        ("OPENID_ROLE_SYNC_FALLBACK_ROLE", "admin", "would let a claim make operators"),
+        ("OPENID_CALLBACK_URL", "/admin/x", "is the path of another page"),
+        ("OPENID_CALLBACK_URL", "//evil.example/x", "has no plain path"),
+        ("OPENID_ISSUER", "https://login.microsoftonline.com/common/v2.0", "of every tenant"),
+    ],
+)
+def test_an_unreadable_value_is_refused_once(
+    faults: Lines, name: str, text: str, what: str
+) -> None:
+    (line,) = faults(**{name: text})
+
+    assert line.startswith(f"{name}: ")
+    assert what in line
+
+
+def test_an_unreadable_issuer_is_not_called_missing_too(faults: Lines) -> None:
+    (line,) = faults(**{**OPENID, "OPENID_ISSUER": "id.example.com"})
+
+    assert "does not start with https://" in line
+
+
+def test_the_common_tenant_is_refused(faults: Lines) -> None:
+    (line,) = faults(
+        AUTH_SSO_PROVIDERS="azure-ad",
+        AUTH_AZURE_AD_ID="a",
+        AUTH_AZURE_AD_SECRET="s",
+        AUTH_AZURE_AD_TENANT_ID="common",
+    )
+
+    assert line.startswith("AUTH_AZURE_AD_TENANT_ID: ")
+    assert "stands for the issuers of every tenant" in line
+
+
+def test_a_provider_outside_of_the_list_is_reported(warnings: Lines) -> None:
+    assert warnings(AUTH_OKTA_ID="x") == [
+        (
+            "AUTH_OKTA_ID: has no effect, because AUTH_SSO_PROVIDERS does not name okta. Fix: add "
+            "okta there."
+        )
+    ]
+
+
+def test_a_listed_provider_needs_its_settings(faults: Lines) -> None:
+    assert faults(AUTH_SSO_PROVIDERS="okta")[0] == (
+        "AUTH_OKTA_ID: is missing while AUTH_SSO_PROVIDERS names okta. Fix: set it, or take okta "
+        "from the list."
+    )
+
+
+def test_apples_missing_key_file_is_reported(faults: Lines) -> None:
+    (line,) = faults(
+        APPLE_CLIENT_ID="a", APPLE_TEAM_ID="t", APPLE_KEY_ID="k", APPLE_PRIVATE_KEY_PATH="no.p8"
+    )
+
+    assert line.startswith("APPLE_PRIVATE_KEY_PATH: names ")
+    assert "which cannot be read" in line
