@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.context import Caller, calling
-from accounts.models import BrowserSession, User
+from accounts.models import Authenticator, BrowserSession, User
 from accounts.roles import Role
+from accounts.services.anonymous import settle_mode
 from accounts.sessions import SIGNED_IN_AT, SessionStore
 from api.models import ApiKey, TokenFamily
 from api.services import families
@@ -41,6 +42,7 @@ PEOPLE = st.fixed_dictionaries({
     "keys_not_before": DAYS,
     "ban": st.sampled_from(["", "", "", "now", "over", "lifted", "endless"]),
     "new_password": st.sampled_from([False, False, True]),
+    "has_factor": st.booleans(),
 })  # fmt: skip
 CREDENTIALS = st.fixed_dictionaries({
     "kind": st.sampled_from(["key", "token", "session", "gate", "none"]),
@@ -65,7 +67,8 @@ def apps_domain(settings: Any) -> None:
 
 
 @pytest.fixture
-def rules(db: None) -> None:
+def rules(db: None, settings: Any) -> None:
+    settings.MFA_REQUIRED_ROLES = ("admin",)
     rows = [("open", "public", "viewer", "/open"), ("shut", "deny", "viewer", "/shut"),
             ("admins", "role", "admin", "/admin")]  # fmt: skip
     for position, (name, effect, role, path) in enumerate(rows):
@@ -210,6 +213,8 @@ def _change(user: User, person: Any) -> None:
     for name in ("not_before", "keys_not_before"):
         if person[name] is not None:
             changed[name] = NOW() + person[name]
+    if person["has_factor"]:
+        Authenticator.objects.create(user=user, kind="totp", name="phone")
     if person["new_password"]:
         user.set_password("another horse battery staple")
         changed["password"] = user.password
@@ -221,3 +226,16 @@ def _change(user: User, person: Any) -> None:
             until=until.get(person["ban"], NOW() + timedelta(hours=1)),
             lifted_at=NOW() if person["ban"] == "lifted" else None,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("is_on", [False, True])
+def test_where_nobody_has_to_sign_in_a_request_without_credential_is_the_anonymous_user(
+    db: None, settings: Any, client: Client, is_on: bool
+) -> None:
+    settings.ANONYMOUS_ROLE, settings.ANONYMOUS_SETTINGS = (Role.EDITOR if is_on else None), ()
+    settle_mode()
+
+    answer = client.get("/auth/check", headers={"x-forwarded-method": "POST"})
+
+    assert answer.status_code == (204 if is_on else 401)
+    assert answer.get("Remote-Groups", "") == ("editor" if is_on else "")
