@@ -58,7 +58,8 @@ class Bench:
 def measure_forward(options: Options) -> Iterator[Row]:
     """Everything of forward auth. Without wrk there is nothing to measure it with."""
     if not is_there():
-        raise RuntimeError("wrk is not installed (Debian and Ubuntu: apt-get install wrk)")
+        print("left out, wrk is not installed (Debian and Ubuntu: apt-get install wrk)")
+        return
     with folder() as place:
         data = _prepared(place, options.database_url)
         with (

@@ -73,4 +73,4 @@ def from_wsgi(text: str) -> str:
 
 def _one_line(text: str) -> str:
     """Without what would end a header."""
-    return _UNPRINTABLE.sub(" ", text).strip()
+    return (text if text.isprintable() else _UNPRINTABLE.sub(" ", text)).strip()

@@ -19,9 +19,9 @@ from sso import counting
 from sso.answers import Headers, Verdict, identity_headers, verdict
 from sso.cookies import cookie_value, lone_gate_cookie
 from sso.epoch import Epoch, current_epoch
-from sso.memo import Memo, ThreadMemos
+from sso.memo import MOST, Memo, ThreadMemos
 from sso.passes import AskDjango, Outcome, Pass, Refusal, by_gate, by_key, by_session, by_token
-from sso.rules import Rule, demand
+from sso.rules import Demand, Rule, demand
 from sso.services.notes import note_use
 from sso.services.rules import load_rules
 from sso.targets import Target, target_of
@@ -29,10 +29,12 @@ from sso.targets import Target, target_of
 NOBODY = Refusal("", "not_authenticated")
 FOREVER = float("inf")
 # Of one credential: a person seldom has more addresses open within five seconds.
-MOST_VERDICTS = 64
+MOST_VERDICTS = 16
 # For so long a signed token is handed out again.
 TOKEN_SECONDS = 20.0
 Environ = Mapping[str, Any]
+# The lines of a request that a verdict is made of, besides the credential.
+Place = tuple[str, ...]
 
 
 class Remembered(NamedTuple):
@@ -40,7 +42,7 @@ class Remembered(NamedTuple):
 
     outcome: Outcome
     headers: Headers
-    verdicts: dict[tuple[str, ...], "Checked"]
+    verdicts: dict[Place, "Checked"]
 
 
 class Checked(NamedTuple):
@@ -66,12 +68,21 @@ class Config(NamedTuple):
     hops: int
 
 
+class Asked(NamedTuple):
+    """What is asked about, by which client, and what that takes: the same for every credential."""
+
+    target: Target
+    ip: str
+    demand: Demand
+
+
 class Kept(ThreadMemos[Remembered]):
     """Everything that one thread remembers in one epoch."""
 
     def __init__(self) -> None:
         super().__init__()
         self.rules: tuple[Rule, ...] | None = None
+        self.asked: dict[Place, Asked] = {}
         self.nobody = _remembered(NOBODY)
         self.tokens: Memo[str] = Memo(life=TOKEN_SECONDS)
 
@@ -80,6 +91,7 @@ class Kept(ThreadMemos[Remembered]):
         if super().begin(epoch):
             return True
         self.rules = None
+        self.asked.clear()
         self.nobody = _remembered(NOBODY)
         self.tokens.clear()
         return False
@@ -108,7 +120,7 @@ class Checker:
         place = _place(environ, config)
         checked = known.verdicts.get(place)
         if checked is None:
-            checked = self._judge(environ, kept, known, config)
+            checked = self._judge(self._asked(environ, place, kept, config), known, config)
             if len(known.verdicts) >= MOST_VERDICTS:
                 known.verdicts.clear()
             known.verdicts[place] = checked
@@ -120,9 +132,13 @@ class Checker:
         """The verdict on a credential that the long way has looked at."""
         self._kept.begin(self._epoch())
         config = self._config or self._read_settings()
-        return self._judge(environ, self._kept, _remembered(outcome), config)
+        asked = self._asked(environ, _place(environ, config), self._kept, config)
+        return self._judge(asked, _remembered(outcome), config)
 
-    def _judge(self, environ: Environ, kept: Kept, known: Remembered, config: Config) -> Checked:
+    def _asked(self, environ: Environ, place: Place, kept: Kept, config: Config) -> Asked:
+        known = kept.asked.get(place)
+        if known is not None:
+            return known
         target = target_of(environ)
         ip = resolve(
             environ.get("REMOTE_ADDR", ""),
@@ -132,16 +148,22 @@ class Checker:
         )
         if kept.rules is None:
             kept.rules = load_rules()
-        wanted = demand(kept.rules, target, ip, raised_role(environ))
+        asked = Asked(target, ip, demand(kept.rules, target, ip, raised_role(environ)))
+        if len(kept.asked) >= MOST:
+            kept.asked.clear()
+        kept.asked[place] = asked
+        return asked
+
+    def _judge(self, asked: Asked, known: Remembered, config: Config) -> Checked:
         found = verdict(
-            wanted,
+            asked.demand,
             known.outcome,
-            target,
-            is_here=is_here(known.outcome, ip),
+            asked.target,
+            is_here=is_here(known.outcome, asked.ip),
             needs_proof=config.needs_proof,
         )
         headers = known.headers if found.bearer is not None else identity_headers(None)
-        return Checked(found, headers, known.outcome, target, ip)
+        return Checked(found, headers, known.outcome, asked.target, asked.ip)
 
     def _known(self, environ: Environ, kept: Kept, config: Config) -> Remembered:
         if config.is_open:
@@ -215,8 +237,7 @@ def offered(environ: Environ, config: Config) -> tuple[str, str]:
     return found[0] if found else ("", "")
 
 
-def _place(environ: Environ, config: Config) -> tuple[str, ...]:
-    """All lines of the request that a verdict is made of, besides the credential."""
+def _place(environ: Environ, config: Config) -> Place:
     get = environ.get
     return (
         get("HTTP_X_ORIGINAL_URL", ""),

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 LIFE_SECONDS = 5.0
-MOST = 10_000
+# For each thread; with what belongs to it an entry is about two kilobytes.
+MOST = 1_000
 Value = TypeVar("Value")
 Clock = Callable[[], float]
 

@@ -96,7 +96,7 @@ def _by_browser(kind: str, key: str, now: datetime) -> Outcome:
     if now.timestamp() > touch_at:
         raise AskDjango
     end = min(end, touch_at, absolute_end or end)
-    return _pass(kind, found, end, credential_id=str(_id(found.own["public_id"])))
+    return _pass(kind, found, end, credential_id=_dashed(found.own["public_id"]))
 
 
 def by_key(text: str, now: datetime) -> Outcome:
@@ -204,7 +204,7 @@ def _known(kind: str, code: str, found: Found) -> Refusal:
 
 def _is_signed_in(data: dict[str, Any], found: Found) -> bool:
     """As django.contrib.auth.get_user() has it."""
-    if data.get(SESSION_KEY) != str(_id(found.own["user_id"])):
+    if data.get(SESSION_KEY) != _dashed(found.own["user_id"]):
         return False
     if data.get(BACKEND_SESSION_KEY) != BACKEND:
         return False
@@ -222,6 +222,13 @@ def _absolute_end(data: dict[str, Any]) -> float | None:
 
 def _id(value: Any) -> UUID:
     return value if isinstance(value, UUID) else UUID(value)
+
+
+def _dashed(value: Any) -> str:
+    """A stored UUID as text; SQLite keeps 32 digits, and UUID() costs as much as the look-up."""
+    if isinstance(value, UUID):
+        return str(value)
+    return f"{value[:8]}-{value[8:12]}-{value[12:16]}-{value[16:20]}-{value[20:]}"
 
 
 def _stored_id(value: UUID) -> Any:

@@ -6,7 +6,7 @@ database does. The names are those of our own tables; values go in as parameters
 
 import json
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -96,7 +96,13 @@ def moment(value: datetime | str) -> datetime:
 
 def texts(value: Any) -> tuple[str, ...]:
     """A stored list of texts."""
-    return tuple(json.loads(value) if isinstance(value, str) else value)
+    return _parsed(value) if isinstance(value, str) else tuple(value)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> tuple[str, ...]:
+    """The lists of most rows are the same few."""
+    return tuple(json.loads(text))
 
 
 @cache
@@ -124,4 +130,6 @@ def _statement(kind: str, vendor: str) -> str:
 
 
 def _stored_time(wrapper: BaseDatabaseWrapper, now: datetime) -> Any:
+    if wrapper.vendor == "sqlite":
+        return str(now.astimezone(UTC).replace(tzinfo=None))  # as Django writes it
     return wrapper.ops.adapt_datetimefield_value(now)

@@ -19,6 +19,7 @@ from sso.epoch import current_epoch
 from sso.fast import FastPath
 from sso.services.tokens import origin_of, wants_token
 from tests.api.keys import made
+from tests.servers.processes import ROOT
 from tests.sso.test_fast import Answer, _ask, _environ, _nobody_answers
 
 pytestmark = pytest.mark.django_db
@@ -72,6 +73,25 @@ def test_an_app_can_verify_who_passed(front: FastPath, viewer: User) -> None:
         "role": "viewer",
         "sid": issued.key.pk,
     }
+
+
+def test_the_program_of_the_documentation_reads_it(
+    front: FastPath, viewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (ROOT / "docs" / "forward-auth-tokens.md").read_text()
+    monkeypatch.setenv("GATEHOUSE_URL", "http://localhost:8000")
+    monkeypatch.setenv("APP_URL", APP)
+    key_set = Client().get("/.well-known/jwks.json").json()
+    monkeypatch.setattr(jwt.PyJWKClient, "fetch_data", lambda _client: key_set)
+    names: dict[str, Any] = {}
+    exec(page.partition("```python\n")[2].partition("```")[0], names)
+
+    text = made(viewer).text
+    assert names["who_asks"](_token(front, text))["email"] == viewer.email
+    with pytest.raises(jwt.InvalidAudienceError):
+        names["who_asks"](_token(front, text, url="https://other.example.com/"))
+    with pytest.raises(jwt.InvalidTokenError):
+        names["who_asks"](families.start_by_password(viewer, timezone.now()).access)
 
 
 def test_a_token_is_for_one_app_alone(front: FastPath, viewer: User) -> None:
