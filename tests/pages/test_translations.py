@@ -26,7 +26,7 @@ from tests.pages.walk import open_all
 pytestmark = pytest.mark.django_db
 ROOT = Path(settings.BASE_DIR)
 CATALOG = ROOT / "locale" / "de" / "LC_MESSAGES" / "django.po"
-SOURCES = ("accounts", "magiclinks", "moderation", "api", "config")
+SOURCES = ("accounts", "magiclinks", "moderation", "api", "sso", "config")
 MARKS = ("gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy")
 TRANSLATE = re.compile(r"""\{%\s*translate\s+(?:"([^"]*)"|'([^']*)')""")
 BLOCK = re.compile(r"\{%\s*blocktranslate\b[^%]*%\}(.*?)\{%\s*endblocktranslate\s*%\}", re.DOTALL)
