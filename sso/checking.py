@@ -21,6 +21,7 @@ from sso.cookies import cookie_value, lone_gate_cookie
 from sso.epoch import Epoch, current_epoch
 from sso.memo import MOST, Memo, ThreadMemos
 from sso.passes import AskDjango, Outcome, Pass, Refusal, by_gate, by_key, by_session, by_token
+from sso.queries import rule_rows
 from sso.rules import Demand, Rule, demand
 from sso.services.notes import note_use
 from sso.services.rules import load_rules
@@ -80,7 +81,9 @@ class Kept(ThreadMemos[Remembered]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rules: tuple[Rule, ...] | None = None
+        self.rules: tuple[Rule, ...] = ()
+        self.rule_rows: list[tuple[Any, ...]] | None = None
+        self.has_current_rules = False
         self.asked: dict[Place, Asked] = {}
         self.nobody = _remembered(NOBODY)
         self.tokens: Memo[str] = Memo(life=TOKEN_SECONDS)
@@ -89,11 +92,20 @@ class Kept(ThreadMemos[Remembered]):
         """Forget everything unless nothing has changed."""
         if super().begin(epoch):
             return True
-        self.rules = None
-        self.asked.clear()
+        self.has_current_rules = False
         self.nobody = _remembered(NOBODY)
         self.tokens.clear()
         return False
+
+    def read_rules(self) -> None:
+        """Look at the rules once in an epoch. Most changes are of something else."""
+        rows = rule_rows()
+        if rows != self.rule_rows:
+            self.asked.clear()
+            self.rule_rows = None
+            self.rules = load_rules()
+            self.rule_rows = rows
+        self.has_current_rules = True
 
 
 class Checker:
@@ -135,6 +147,8 @@ class Checker:
         return self._judge(asked, _remembered(outcome), config)
 
     def _asked(self, environ: Environ, place: Place, kept: Kept, config: Config) -> Asked:
+        if not kept.has_current_rules:
+            kept.read_rules()
         known = kept.asked.get(place)
         if known is not None:
             return known
@@ -145,8 +159,6 @@ class Checker:
             config.networks,
             config.hops,
         )
-        if kept.rules is None:
-            kept.rules = load_rules()
         asked = Asked(target, ip, demand(kept.rules, target, ip, raised_role(environ)))
         if len(kept.asked) >= MOST:
             kept.asked.clear()
@@ -195,6 +207,7 @@ class Checker:
     def _forget_settings(self, **_of_signal: Any) -> None:
         """Settings change in tests alone."""
         self._config = None
+        self._kept = Kept()
 
 
 def _remembered(outcome: Outcome) -> Remembered:
