@@ -13,6 +13,7 @@ from benchmarks.rows import PROCESSES, Options, Row, folder, loader
 from benchmarks.wrk import Asked, Heard, is_there, load
 from tests.servers.client import HTTPClient
 from tests.servers.databases import InstanceData
+from tests.sso.driver import Driver
 
 PEOPLE = 1000
 CONNECTIONS = (1, 8, 64)
@@ -123,18 +124,17 @@ def _storm(bench: Bench, data: InstanceData) -> Iterator[Row]:
 
 def _revocation(port: int, data: InstanceData) -> Row:
     """The longest time from the end of a revocation in another process to the first refusal."""
-    delays = []
+    driver, delays = Driver(data), []
     for _round in range(ROUNDS):
         key = data.shell(OFFERS)["key"].partition(": ")[2]
-        client = HTTPClient(f"http://127.0.0.1:{port}")
-        ask = _asker(client, key)
-        for _again in range(20):
-            if ask() != 204:
-                raise RuntimeError("a right key was refused")
-        revoked_at = float(data.shell(REVOKE.format(key=key)))
+        ask = _asker(HTTPClient(f"http://127.0.0.1:{port}"), key)
+        if [ask() for _again in range(20)] != [204] * 20:
+            raise RuntimeError("a right key was refused")
+        revoked_at = float(driver(REVOKE.format(key=key)))
         while ask() == 204:
             pass
         delays.append((time.time() - revoked_at) * 1000)
+    driver.stop()
     return Row("revocation delay, longest", "ms", max(delays), max(delays), DELAY_MS, False)
 
 

@@ -19,8 +19,9 @@ from sso import counting
 from sso.answers import Headers, Verdict, identity_headers, verdict
 from sso.cookies import cookie_value, lone_gate_cookie
 from sso.epoch import Epoch, current_epoch
-from sso.memo import MOST, Memo, ThreadMemos
+from sso.memo import MOST, Memo
 from sso.passes import AskDjango, Outcome, Pass, Refusal, by_gate, by_key, by_session, by_token
+from sso.queries import rule_rows
 from sso.rules import Demand, Rule, demand
 from sso.services.notes import note_use
 from sso.services.rules import load_rules
@@ -76,25 +77,40 @@ class Asked(NamedTuple):
     demand: Demand
 
 
-class Kept(ThreadMemos[Remembered]):
-    """Everything that one thread remembers in one epoch."""
+class RuleSet(NamedTuple):
+    """The rules of a moment, and what they say of addresses. rows: as they are stored."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.rules: tuple[Rule, ...] | None = None
-        self.asked: dict[Place, Asked] = {}
+    rows: list[tuple[Any, ...]]
+    rules: tuple[Rule, ...]
+    asked: dict[Place, Asked]
+
+
+class Kept:
+    """Everything that a process remembers in one epoch; a new epoch begins with a new one.
+
+    So whoever still looks at a row when something changes puts it where nobody looks any more.
+    good and bad apart, so that a flood of wrong credentials pushes no right one out.
+    """
+
+    def __init__(self, epoch: Epoch, rules: RuleSet | None = None) -> None:
+        self.epoch = epoch
+        self.good: Memo[Remembered] = Memo()
+        self.bad: Memo[Remembered] = Memo()
         self.nobody = _remembered(NOBODY)
         self.tokens: Memo[str] = Memo(life=TOKEN_SECONDS)
+        self.last_rules = rules
+        self._rules: RuleSet | None = None
 
-    def begin(self, epoch: Epoch) -> bool:
-        """Forget everything unless nothing has changed."""
-        if super().begin(epoch):
-            return True
-        self.rules = None
-        self.asked.clear()
-        self.nobody = _remembered(NOBODY)
-        self.tokens.clear()
-        return False
+    @property
+    def rules(self) -> RuleSet:
+        """Those of the epoch, looked at once. Most changes are of something else."""
+        if self._rules is None:
+            rows = rule_rows()
+            last = self.last_rules
+            if last is None or last.rows != rows:
+                last = RuleSet(rows, load_rules(), {})
+            self._rules = self.last_rules = last
+        return self._rules
 
 
 class Checker:
@@ -102,19 +118,18 @@ class Checker:
 
     def __init__(self, epoch: Callable[[], Epoch]) -> None:
         self._epoch = epoch
-        self._kept = Kept()
+        self._kept = Kept(None)
         self._config: Config | None = None
         setting_changed.connect(self._forget_settings)
 
     @property
     def tokens(self) -> Memo[str]:
-        """Signed tokens of this thread, for as long as nothing changes."""
+        """Signed tokens, for as long as nothing changes."""
         return self._kept.tokens
 
     def check(self, environ: Environ) -> Checked:
         """The short way. Raises AskDjango for credentials that only the long way can tell."""
-        kept = self._kept
-        kept.begin(self._epoch())
+        kept = self._current()
         config = self._config or self._read_settings()
         known = self._known(environ, kept, config)
         place = _place(environ, config)
@@ -130,13 +145,21 @@ class Checker:
 
     def judge(self, environ: Environ, outcome: Outcome) -> Checked:
         """The verdict on a credential that the long way has looked at."""
-        self._kept.begin(self._epoch())
+        kept = self._current()
         config = self._config or self._read_settings()
-        asked = self._asked(environ, _place(environ, config), self._kept, config)
+        asked = self._asked(environ, _place(environ, config), kept, config)
         return self._judge(asked, _remembered(outcome), config)
 
+    def _current(self) -> Kept:
+        """What may be believed now."""
+        epoch, kept = self._epoch(), self._kept
+        if epoch is None or kept.epoch != epoch:
+            kept = self._kept = Kept(epoch, kept.last_rules)
+        return kept
+
     def _asked(self, environ: Environ, place: Place, kept: Kept, config: Config) -> Asked:
-        known = kept.asked.get(place)
+        rules = kept.rules
+        known = rules.asked.get(place)
         if known is not None:
             return known
         target = target_of(environ)
@@ -146,12 +169,10 @@ class Checker:
             config.networks,
             config.hops,
         )
-        if kept.rules is None:
-            kept.rules = load_rules()
-        asked = Asked(target, ip, demand(kept.rules, target, ip, raised_role(environ)))
-        if len(kept.asked) >= MOST:
-            kept.asked.clear()
-        kept.asked[place] = asked
+        asked = Asked(target, ip, demand(rules.rules, target, ip, raised_role(environ)))
+        if len(rules.asked) >= MOST:
+            rules.asked.clear()
+        rules.asked[place] = asked
         return asked
 
     def _judge(self, asked: Asked, known: Remembered, config: Config) -> Checked:
@@ -199,6 +220,7 @@ class Checker:
     def _forget_settings(self, **_of_signal: Any) -> None:
         """Settings change in tests alone."""
         self._config = None
+        self._kept = Kept(None)
 
 
 def _remembered(outcome: Outcome) -> Remembered:

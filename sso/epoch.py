@@ -38,7 +38,8 @@ _here = _Here()
 def current_epoch() -> Epoch:
     """Something that differs after every change of the database.
 
-    With SQLite the connection itself is part of it: another one may be of another file.
+    All threads of a process see the same one, except without shared memory: then the connection is
+    part of it, because each counts from elsewhere.
     """
     wrapper = opened()
     if wrapper.vendor != "sqlite":
@@ -49,7 +50,8 @@ def current_epoch() -> Epoch:
         _here.raw = raw
     if _here.memory is None:
         return raw, raw.execute("PRAGMA data_version").fetchone()[0], raw.total_changes
-    return raw, _here.memory[:WAL_HEADER], raw.total_changes
+    # Which memory it is belongs to it, too: another file may be put in the place of the database.
+    return id(_here.memory), _here.memory[:WAL_HEADER]
 
 
 def _wal_memory(raw: Any) -> mmap.mmap | None:

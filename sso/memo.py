@@ -1,14 +1,13 @@
-"""What a thread remembers of checks: bounded, for seconds, and not past any change."""
+"""Values by key: bounded, and for seconds. Threads share it without a lock."""
 
-import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 LIFE_SECONDS = 5.0
-# For each thread; with what belongs to it an entry is about two kilobytes.
-MOST = 1_000
+# With what belongs to it an entry is about two kilobytes.
+MOST = 5_000
 Value = TypeVar("Value")
 Clock = Callable[[], float]
 
@@ -38,27 +37,3 @@ class Memo(Generic[Value]):
 
     def __len__(self) -> int:
         return len(self._values)
-
-
-class ThreadMemos(threading.local, Generic[Value]):
-    """The tables of one thread: each has a connection, and so an epoch, of its own.
-
-    good and bad apart, so that a flood of wrong credentials pushes no right one out.
-    """
-
-    def __init__(self) -> None:
-        self.epoch: Hashable | None = None
-        self.good: Memo[Value] = Memo()
-        self.bad: Memo[Value] = Memo()
-
-    def begin(self, epoch: Hashable | None) -> bool:
-        """Forget everything unless this is the epoch of before. None is never that of before.
-
-        Returns whether something may be remembered still.
-        """
-        if epoch is not None and epoch == self.epoch:
-            return True
-        self.epoch = epoch
-        self.good.clear()
-        self.bad.clear()
-        return False

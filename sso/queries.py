@@ -16,7 +16,7 @@ from accounts.models import Authenticator, BrowserSession, User
 from api.models import ApiKey, TokenFamily
 from moderation.models import Ban
 from sso.connecting import opened
-from sso.models import GateCookie
+from sso.models import AccessRule, GateCookie
 
 PERSON = ("id", "email", "name", "role", "is_active", "is_claimed", "email_verified_at",
           "password", "not_before", "keys_not_before")  # fmt: skip
@@ -82,6 +82,14 @@ def find(kind: str, key: str, now: datetime) -> Found | None:
     )
 
 
+def rule_rows() -> list[tuple[Any, ...]]:
+    """The rules in use as they are stored: only to see whether they are those of before."""
+    wrapper = opened()
+    raw = wrapper.connection
+    found: list[tuple[Any, ...]] = raw.execute(_rule_statement(wrapper.vendor)).fetchall()
+    return found
+
+
 def seconds(value: datetime | str | None) -> float | None:
     """A stored time as seconds since 1970."""
     return None if value is None else moment(value).timestamp()
@@ -127,6 +135,14 @@ def _statement(kind: str, vendor: str) -> str:
     return f"""SELECT {", ".join(columns)}, {ban}, {factor}{further}
         FROM {model._meta.db_table} c JOIN {User._meta.db_table} u ON u.id = c.user_id {join}
         WHERE {wanted} = {place}"""  # noqa: S608 - names of our own tables
+
+
+@cache
+def _rule_statement(vendor: str) -> str:
+    sign = "+" if vendor == "sqlite" else ""
+    columns = ", ".join(f"{sign}{field.column}" for field in AccessRule._meta.concrete_fields)
+    table = AccessRule._meta.db_table
+    return f"SELECT {columns} FROM {table} WHERE is_enabled ORDER BY position, id"  # noqa: S608
 
 
 def _stored_time(wrapper: BaseDatabaseWrapper, now: datetime) -> Any:
