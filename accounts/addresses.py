@@ -1,11 +1,14 @@
 """Email addresses and user names: what is accepted, what is stored, what is counted. Pure."""
 
+import hashlib
 import re
 import unicodedata
 
 from accounts.anonymous import RESERVED_DOMAIN
 
 MAX_EMAIL_LENGTH = 254
+# RFC 2606: nobody ever gets mail there.
+PLACEHOLDER_DOMAIN = "users.invalid"
 # RFC 5321 dot-atom in ASCII. Quoted local parts, lists, comments and look-alike signs are how
 # one mail gets delivered to two people (CVE-2022-35924), so nothing but the plain form passes.
 _LOCAL = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
@@ -53,6 +56,17 @@ def limit_key(raw: str) -> str:
     """The name under which tries against a login are counted: one bucket for all spellings."""
     folded = unicodedata.normalize("NFKC", raw[:1024]).strip().casefold().rstrip(".")
     return folded[:320]
+
+
+def placeholder(authority: str, subject: str) -> str:
+    """An address of ours for somebody of whom `authority` tells none; always the same one."""
+    name = hashlib.sha256(f"{authority}\n{subject}".encode()).hexdigest()[:32]
+    return f"{name}@{PLACEHOLDER_DOMAIN}"
+
+
+def is_placeholder(email: str) -> bool:
+    """Does mail to this stored address never arrive, because it is one of placeholder()?"""
+    return email.endswith(f"@{PLACEHOLDER_DOMAIN}")
 
 
 def mask_email(email: str) -> str:

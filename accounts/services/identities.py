@@ -5,7 +5,6 @@ nothing after it knows providers. Found by (provider, subject) alone. An address
 where that lets nobody into somebody else's account (TRAPS 19, 30; A095).
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,9 +28,6 @@ from accounts.services.sessions import end_sign_ins
 from accounts.services.signup import RegistrationClosed
 from accounts.services.users import change_role, save_new
 from accounts.services.verification import prove_address
-
-# RFC 2606: nobody ever gets mail there.
-PLACEHOLDER_DOMAIN = "users.invalid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +159,7 @@ def has_other_way_in(user: User, besides: Identity | Authenticator) -> bool:
 
 
 def _gets_mail(user: User) -> bool:
-    return settings.MAIL.transport != "none" and not user.email.endswith(f"@{PLACEHOLDER_DOMAIN}")
+    return settings.MAIL.transport != "none" and not addresses.is_placeholder(user.email)
 
 
 def _find(door: Door, arrival: Arrival) -> Identity | None:
@@ -219,8 +215,7 @@ def _address_of(door: Door, arrival: Arrival) -> str:
                 raise EmailMissing from None
     if door.needs_email:
         raise EmailMissing
-    name = hashlib.sha256(f"{door.id}\n{arrival.subject}".encode()).hexdigest()[:32]
-    return f"{name}@{PLACEHOLDER_DOMAIN}"
+    return addresses.placeholder(door.id, arrival.subject)
 
 
 def _may_connect(door: Door, arrival: Arrival, user: User) -> bool:

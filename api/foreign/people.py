@@ -4,7 +4,6 @@ An address in a token can be claimed by whoever runs that issuer's account, so i
 that exists already; and one that the issuer does not vouch for is not taken over at all.
 """
 
-import hashlib
 from datetime import timedelta
 
 from django.conf import settings
@@ -12,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.addresses import is_allowed
+from accounts.addresses import is_allowed, placeholder
 from accounts.errors import Forbidden, RecordInvalid
 from accounts.models import Identity, User
 from accounts.roles import Role
@@ -21,8 +20,6 @@ from api.foreign.verify import ForeignClaims
 from api.models import ForeignIdentity
 
 SEEN_EVERY = timedelta(hours=1)
-# RFC 2606: nobody ever gets mail there.
-PLACEHOLDER_DOMAIN = "users.invalid"
 
 
 def person_of(claims: ForeignClaims) -> User:
@@ -100,10 +97,8 @@ def _make(claims: ForeignClaims, email: str) -> ForeignIdentity:
 
 def _addresses(claims: ForeignClaims) -> list[str]:
     """What to try as the new account's address: what the issuer vouches for, then one of ours."""
-    name = hashlib.sha256(f"{claims.issuer}\n{claims.subject}".encode()).hexdigest()[:32]
-    placeholder = f"{name}@{PLACEHOLDER_DOMAIN}"
     vouched = [claims.email] if claims.email and claims.email_verified else []
-    return [*vouched, placeholder]
+    return [*vouched, placeholder(claims.issuer, claims.subject)]
 
 
 def _note_visit(identity: ForeignIdentity) -> None:
