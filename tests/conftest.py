@@ -22,10 +22,18 @@ MakeUser = Callable[..., User]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test that may use the database may use the cache's own file too."""
+    """A test that may use the database may use the cache's own file too.
+
+    Emptying the tables after a test would take the rows that migrations made: the house locks.
+    """
     for item in items:
         for mark in item.iter_markers("django_db"):
             mark.kwargs.setdefault("databases", "__all__")
+            if mark.kwargs.get("transaction"):
+                raise pytest.UsageError(
+                    f"{item.nodeid}: transaction=True empties the database that other tests use; "
+                    "take django_capture_on_commit_callbacks, or a server with its own database."
+                )
 
 
 @pytest.fixture(autouse=True)

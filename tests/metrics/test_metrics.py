@@ -81,12 +81,14 @@ def test_the_version_is_the_project_s() -> None:
     assert dict(build[1])["version"] == VERSION
 
 
-@pytest.mark.django_db(transaction=True)
-def test_doors_are_counted_by_result(viewer: User, stranger: Client) -> None:
+def test_doors_are_counted_by_result(
+    viewer: User, stranger: Client, django_capture_on_commit_callbacks: Any
+) -> None:
     before = scrape()
 
-    stranger.post("/sign-in", {"login": viewer.email, "password": "wrong guess of mine"})
-    stranger.post("/sign-in", {"login": viewer.email, "password": PASSWORD})
+    with django_capture_on_commit_callbacks(execute=True):
+        stranger.post("/sign-in", {"login": viewer.email, "password": "wrong guess of mine"})
+        stranger.post("/sign-in", {"login": viewer.email, "password": PASSWORD})
 
     after = grown(before, scrape())
     door = ("door", "password")
