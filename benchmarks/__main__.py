@@ -11,7 +11,7 @@ import sys
 from benchmarks.measures import MEASURES
 from benchmarks.rows import Options, Row
 
-WIDTHS = (34, 14, 14, 9, 12, 8)
+WIDTHS = (38, 14, 14, 9, 12, 8)
 HEADINGS = ("measured", "Gatehouse", "bare", "ratio", "aim", "verdict")
 
 
@@ -22,6 +22,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MEASURES)}")
     parser.add_argument("--seconds", type=float, default=usual.seconds, help="of each load")
     parser.add_argument("--clients", type=int, default=usual.clients, help="browsers at once")
+    parser.add_argument("--stored", type=int, default=usual.stored, help="rows beside a figure")
     parser.add_argument("--database-url", default="", help="instead of SQLite; must be empty")
     parser.add_argument("--strict", action="store_true", help="exit 1 when an aim is missed")
     arguments = parser.parse_args()
@@ -31,6 +32,7 @@ def main() -> int:
     options = Options(
         seconds=arguments.seconds,
         clients=arguments.clients,
+        stored=arguments.stored,
         database_url=arguments.database_url,
     )
     print(f"{os.cpu_count()} cores, Python {platform.python_version()}, {options.clients} browsers")

@@ -20,6 +20,7 @@ from benchmarks.instances import (
 from benchmarks.limits import measure_limits
 from benchmarks.load import Measured, Plan
 from benchmarks.machine import measure_api, measure_keys
+from benchmarks.people import measure_people
 from benchmarks.plans import AskAndRedeem, AskForLinks, Redeem, SignIn
 from benchmarks.rows import PROCESSES, Options, Row, bare_rate, folder, loader, with_cost
 from tests.servers.databases import InstanceData
@@ -165,5 +166,6 @@ MEASURES: dict[str, Callable[[Options], Iterator[Row]]] = {
     "api": measure_api,
     "keys": measure_keys,
     "limits": measure_limits,
+    "people": measure_people,
     "forward": measure_forward,
 }

@@ -41,12 +41,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """seconds: length of each load; clients: browsers at once; repeats: starts that are timed."""
+    """seconds: length of each load; clients: browsers at once; repeats: starts that are timed;
+    stored: the most rows that a figure stands beside.
+    """
 
     seconds: float = 10.0
     clients: int = 32
     repeats: int = 5
     people: int = 20_000
+    stored: int = 1_000_000
     database_url: str = ""
 
 
