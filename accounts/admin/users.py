@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.admin import user_pages
 from accounts.admin.actions import Action, user_actions
-from accounts.admin.base import SEARCH_MAX_LENGTH, PanelAdmin, as_uuid, panel_actor
+from accounts.admin.base import COUNT_CAP, SEARCH_MAX_LENGTH, PanelAdmin, as_uuid, panel_actor
 from accounts.admin.cells import moment
 from accounts.admin.site import site
 from accounts.admin.user_acts import sign_out_if_ended
@@ -75,14 +75,14 @@ class UserAdmin(PanelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[User], search_term: str
     ) -> tuple[QuerySet[User], bool]:
-        """Parts of address, user name or name; a whole id finds that one person."""
+        """Parts of address, user name or name; a whole id or address finds that one person."""
         text = search_term.strip()[:SEARCH_MAX_LENGTH]
         if "\x00" in text:
             return queryset.none(), False
         key = as_uuid(text)
         if key is not None:
             return queryset.filter(pk=key), False
-        return cast("UserQuerySet", queryset).search(text), False
+        return _found_once(cast("UserQuerySet", queryset), text), False
 
     def response_action(  # type: ignore[override]  # the stubs follow a later Django
         self, request: HttpRequest, queryset: QuerySet[User]
@@ -237,6 +237,21 @@ class UserAdmin(PanelAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         for person in queryset:
             users.delete_user(actor=panel_actor(request), user=person)
+
+
+def _found_once(people: UserQuerySet, text: str) -> UserQuerySet:
+    """Those whom `text` finds, at most one more than the list counts.
+
+    A part of a name has to be looked for in every row. That is done here, once, in the narrow
+    index that holds nothing but names; count and page then read by primary key.
+    """
+    if not text:
+        return people
+    exactly = people.filter(email=text.lower())
+    if "@" in text and exactly.exists():
+        return exactly
+    keys = people.search(text).order_by("-pk").values_list("pk", flat=True)[: COUNT_CAP + 1]
+    return people.filter(pk__in=list(keys))
 
 
 _ADD_HELP = gettext_lazy(

@@ -124,6 +124,8 @@ class User(AbstractBaseUser):
             models.Index(fields=["role", "id"], name="user_role"),
             models.Index(fields=["last_login"], name="user_last_login"),
             models.Index(fields=["created_at"], name="user_created_at"),
+            # All that search() reads: a fifth of what the whole rows are.
+            models.Index(fields=["id", "email", "username", "name"], name="user_search"),
         ]
 
     def __str__(self) -> str:

@@ -199,6 +199,51 @@ def test_the_list_asks_as_many_queries_for_sixty_people_as_for_five(
     assert few[0] <= 6
 
 
+def test_a_whole_address_finds_just_that_person(browser: Client, make_user: MakeUser) -> None:
+    make_user("viewer", "ann@example.com")
+    make_user("viewer", "joann@example.com")
+
+    assert _found(browser, q="Ann@Example.com") == {"ann"}
+    assert _found(browser, q="ann@example") == {"ann", "joann"}
+
+
+def test_an_address_outside_of_the_filter_is_not_found(
+    browser: Client, make_user: MakeUser
+) -> None:
+    make_user("editor", "ann@example.com")
+
+    assert _found(browser, q="ann@example.com", role="viewer") == set()
+
+
+def test_a_search_looks_through_all_people_once(browser: Client, viewer: User) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        browser.get(LIST, {"q": "view"})
+
+    looks = [query["sql"] for query in captured if "LIKE" in query["sql"].upper()]
+    assert len(looks) == 1
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the plan is SQLite's")
+def test_a_search_reads_the_narrow_index_and_not_the_rows() -> None:
+    keys = User.objects.search("view").order_by("-pk").values_list("pk", flat=True)[:10]
+
+    assert "SCAN accounts_user USING COVERING INDEX user_search" in keys.explain()
+
+
+def test_a_search_that_finds_more_than_is_counted_shows_the_newest(
+    browser: Client, make_user: MakeUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("accounts.admin.base.COUNT_CAP", 3)
+    monkeypatch.setattr("accounts.admin.users.COUNT_CAP", 3)
+    made = [make_user("viewer", f"same{number}@example.com") for number in range(6)]
+
+    shown = browser.get(LIST, {"q": "same"}).context["cl"]
+
+    assert shown.paginator.count == 3
+    assert shown.paginator.is_capped
+    assert list(shown.result_list)[:3] == made[:-4:-1]
+
+
 def test_a_page_of_a_person_asks_as_many_queries_after_many_events(
     browser: Client, viewer: User
 ) -> None:
