@@ -1,0 +1,115 @@
+"""Attackers: try what has ended, again and again, at every node; and what never was."""
+
+import secrets
+import threading
+import time
+
+from tests.servers.client import Answer
+from tests.soak.calls import Caller, Unsure, Wish, has_session
+from tests.soak.clients import API, CHECKED, looks
+from tests.soak.journal import HOLDS_AFTER_SECONDS, Credential, Journal
+
+FORGED = {
+    "Remote-User": "owner@example.com",
+    "Remote-Email": "owner@example.com",
+    "Remote-Groups": "owner",
+    "X-Forwarded-User": "owner@example.com",
+    "X-Remote-User": "owner@example.com",
+    "X-Forwarded-Email": "owner@example.com",
+    "X-Auth-Request-Email": "owner@example.com",
+    "Remote-Token": "e30.e30.e30",
+    "X-Forwarded-For": "127.0.0.1",
+}
+NEWEST = 40
+PAUSE_SECONDS = 0.03
+
+
+class Attacker(threading.Thread):
+    """Whatever opens goes into the journal as a broken promise."""
+
+    def __init__(self, urls: list[str], journal: Journal, seed: int) -> None:
+        super().__init__(daemon=True)
+        self.caller = Caller(urls, journal, seed)
+        self.journal, self.random = journal, self.caller.random
+        self.over = threading.Event()
+        self.tries = 0
+
+    def run(self) -> None:
+        while not self.over.wait(PAUSE_SECONDS):
+            dice = self.random.random()
+            if dice < 0.1:
+                self._forge()
+            elif dice < 0.15:
+                self._guess()
+            else:
+                self._try_ended()
+        self.caller.close()
+
+    def _try_ended(self) -> None:
+        """One credential whose end was acknowledged long enough ago, mostly a recent one."""
+        ended = self.journal.ended
+        recent = self.random.random() < 0.7
+        choice = ended[-NEWEST:] if recent else ended[:]
+        if not choice:
+            return
+        found = self.random.choice(choice)
+        if time.monotonic() - found.at > HOLDS_AFTER_SECONDS:
+            self.try_once(found.credential, found.at)
+
+    def try_once(self, credential: Credential, ended_at: float, node: int | None = None) -> None:
+        node = self.caller.pick() if node is None else node
+        began = time.monotonic()
+        for wish in tries_of(credential):
+            answer = self._ask(wish, node)
+            if answer is not None and opens(credential.kind, answer):
+                after = began - ended_at
+                self.journal.break_promise(
+                    f"{credential.kind} of {credential.person} opened {wish.path[:30]} at node "
+                    f"{node} with {answer.status}, {after:.1f} s after its end"
+                )
+
+    def _forge(self) -> None:
+        for path in ("/auth/check", f"{API}/me"):
+            answer = self._ask(Wish("GET", path, FORGED | CHECKED), self.caller.pick())
+            if answer is not None and answer.status < 300:
+                self.journal.break_promise(f"forged headers opened {path}: {answer.status}")
+
+    def _guess(self) -> None:
+        """A wrong password for somebody who is there, and a key that never was."""
+        if not self.journal.people:
+            return
+        person = self.random.choice(self.journal.people[-NEWEST:])
+        for kind, secret in (
+            ("password", secrets.token_urlsafe(18)),
+            ("key", f"gth_{secrets.token_hex(5)}_{secrets.token_urlsafe(32)}"),
+        ):
+            self.try_once(Credential(kind, person.email, secret), time.monotonic())
+
+    def _ask(self, wish: Wish, node: int) -> Answer | None:
+        """None when no whole answer came."""
+        self.tries += 1
+        try:
+            return self.caller.ask(wish, node)[0]
+        except Unsure:
+            return None
+
+
+def tries_of(credential: Credential) -> list[Wish]:
+    """Every way to use it."""
+    secret = credential.secret
+    match credential.kind:
+        case "refresh":
+            return [Wish("POST", f"{API}/auth/token/refresh", body={"refresh": secret})]
+        case "link":
+            return [Wish("POST", secret, fields={})]
+        case "invitation":
+            return [Wish("GET", secret)]
+        case "password":
+            body = {"email": credential.person, "password": secret}
+            return [Wish("POST", f"{API}/auth/token", body=body)]
+    return looks(credential)
+
+
+def opens(kind: str, answer: Answer) -> bool:
+    """Did it let somebody in?"""
+    return has_session(answer) if kind == "link" else 200 <= answer.status < 300

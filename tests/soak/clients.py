@@ -1,0 +1,154 @@
+"""Clients: each lives one small story after the other, on fresh people, at either node."""
+
+import base64
+import json
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tests.soak.calls import Caller, Refused, Unsure, Wish, has_session
+from tests.soak.house import House
+from tests.soak.journal import Credential, Journal, Person
+
+API = "/api/v1"
+PAUSE_SECONDS = 0.02
+CHECKED = {"X-Original-URL": "https://app.example.com/board", "X-Original-Method": "GET"}
+
+
+class Client:
+    """What one person or operator does; every method is one act or one look."""
+
+    def __init__(self, house: House, journal: Journal, seed: int) -> None:
+        self.house, self.journal = house, journal
+        self.caller = Caller(house.urls, journal, seed)
+        self.random = self.caller.random
+        self.over = threading.Event()
+        # Whom the present story is about.
+        self.made: list[Person] = []
+
+    def owner(self, method: str, path: str, body: Any = None) -> Wish:
+        return Wish(method, f"{API}/{path}", {"X-API-Key": self.house.owner_key}, body)
+
+    def new_person(self, role: str = "editor") -> Person:
+        person = Person(f"p{secrets.token_hex(6)}@example.com", password=secrets.token_urlsafe(18))
+        self.add(person)
+        body = {"email": person.email, "password": person.password, "role": role,
+                "is_verified": True}  # fmt: skip
+        answer = self.act(person, "make person", self.owner("POST", "users", body),
+                          "account:user:create")  # fmt: skip
+        person.id = json.loads(answer)["id"]
+        person.live.append(Credential("password", person.email, person.password))
+        return person
+
+    def add(self, person: Person) -> None:
+        self.made.append(person)
+        self.journal.people.append(person)
+
+    def act(self, person: Person, kind: str, wish: Wish, audit: str = "") -> str:
+        """The body of the answer. Raises Unsure, Refused."""
+        answer, _cookies = self.caller.act(kind, wish, person=person.email, audit=audit)
+        return answer.text
+
+    def sign_in_by_tokens(self, person: Person, login: str = "") -> tuple[Credential, Credential]:
+        """Access and refresh token."""
+        body = {"login": login or person.email, "password": person.password}
+        wish = Wish("POST", f"{API}/auth/token", body=body)
+        text = self.act(person, "sign in by tokens", wish, "account:session:start")
+        return self.pair(person, text)
+
+    def pair(self, person: Person, text: str) -> tuple[Credential, Credential]:
+        """The tokens of an answer, which live from now on."""
+        given = json.loads(text)
+        access = Credential("access", person.email, given["access"])
+        refresh = Credential("refresh", person.email, given["refresh"])
+        person.live += [access, refresh]
+        return access, refresh
+
+    def sign_in_by_form(self, person: Person) -> Credential:
+        fields = {"login": person.email, "password": person.password}
+        _answer, cookies = self.caller.act(
+            "sign in by form",
+            Wish("POST", "/sign-in", fields=fields),
+            person=person.email,
+            audit="account:session:start",
+            is_done=has_session,
+        )
+        session = Credential("session", person.email, cookies["gatehouse_session"])
+        person.live.append(session)
+        return session
+
+    def make_key(self, person: Person, access: Credential) -> tuple[str, Credential]:
+        """Id and key, made with an access token."""
+        wish = Wish("POST", f"{API}/api-keys", bearer(access), {"name": "soak"})
+        given = json.loads(self.act(person, "make key", wish, "api:key:create"))
+        key = Credential("key", person.email, given["key"])
+        person.live.append(key)
+        return given["id"], key
+
+    def use(self, person: Person, credential: Credential) -> None:
+        """It opens both doors at some node. Raises Unsure, Refused."""
+        for wish in looks(credential):
+            self.act(person, f"use {credential.kind}", wish)
+
+    def end(self, person: Person, *kinds: str) -> None:
+        """The credentials of these kinds, or all, open nothing from now on."""
+        ended = [one for one in person.live if not kinds or one.kind in kinds]
+        person.live = [one for one in person.live if one not in ended]
+        self.journal.end(ended, time.monotonic())
+
+
+def bearer(access: Credential) -> dict[str, str]:
+    return {"Authorization": f"Bearer {access.secret}"}
+
+
+def looks(credential: Credential) -> list[Wish]:
+    """What this credential opens without changing anything."""
+    headers, cookies = {}, {}
+    if credential.kind == "key":
+        headers = {"X-API-Key": credential.secret}
+    elif credential.kind == "access":
+        headers = bearer(credential)
+    else:
+        cookies = {"gatehouse_session": credential.secret}
+    return [
+        Wish("GET", "/auth/check", headers | CHECKED, cookies=cookies),
+        Wish("GET", f"{API}/me", headers, cookies=cookies),
+    ]
+
+
+def family_of(access: Credential) -> str:
+    """The sign-in that an access token belongs to."""
+    payload = access.secret.split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return str(claims["sid"])
+
+
+class ClientThread(threading.Thread):
+    """Lives one of its stories after the other until told to stop."""
+
+    def __init__(self, client: Client, stories: list[Callable[[], None]]) -> None:
+        super().__init__(daemon=True)
+        self.client, self.stories = client, stories
+
+    def run(self) -> None:
+        while not self.client.over.is_set():
+            self._live(self.client.random.choice(self.stories))
+            self.client.over.wait(PAUSE_SECONDS)
+        self.client.caller.close()
+
+    def _live(self, story: Callable[[], None]) -> None:
+        client, journal = self.client, self.client.journal
+        clock_was_wrong = journal.clock_is_wrong.is_set()
+        client.caller.story_began, client.made = time.monotonic(), []
+        is_sure = not clock_was_wrong
+        try:
+            story()
+        except (Unsure, Refused):
+            is_sure = False
+        except (ValueError, KeyError) as error:  # an answer that cannot be read is a finding
+            is_sure = False
+            journal.break_promise(f"{story.__name__}: {type(error).__name__}: {error}")
+        for person in client.made:
+            person.is_sure = is_sure and not journal.clock_is_wrong.is_set()

@@ -1,0 +1,149 @@
+"""What goes wrong. A fault begins, looks that nobody gets in by it, and ends."""
+
+import random
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.servers.ldap import PASSWORD
+from tests.servers.mail import HANG_UP, _Failing
+from tests.servers.processes import wait_for
+from tests.soak.attackers import opens
+from tests.soak.calls import Caller, Unsure, Wish
+from tests.soak.clients import API, looks
+from tests.soak.house import House, Node
+from tests.soak.journal import Credential, Journal
+
+STOP_SECONDS = 40.0
+BACK_SECONDS = 40.0
+# A check may be answered from memory for one second after the database was lost.
+DEAF_SECONDS = 1.3
+MANY = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What is right and must open nothing while what decides about it is away."""
+
+    access: Credential
+    key: Credential
+    password: Credential
+
+
+class Faults:
+    """All faults, by name; each returns when what it took away is there again."""
+
+    def __init__(self, house: House, journal: Journal, probe: Probe, chance: random.Random) -> None:
+        self.house, self.journal, self.probe, self.random = house, journal, probe, chance
+        self.caller = Caller(house.urls, journal, chance.randrange(10**9))
+        self._pause = threading.Event()
+
+    def all(self) -> dict[str, Callable[[], None]]:
+        return {
+            "kill -9 of a worker": self.kill_worker,
+            "kill -9 of a node": self.kill_node,
+            "SIGTERM of a node": self.stop_node,
+            "PostgreSQL: fast stop": lambda: self.restart_postgres(signal.SIGINT),
+            "PostgreSQL: immediate stop": lambda: self.restart_postgres(signal.SIGQUIT),
+            "PostgreSQL: all connections cut": self.house.postgres.cut,
+            "Redis: FLUSHALL": self.flush_redis,
+            "Redis: away": self.stop_redis,
+            "mail: hangs up": lambda: self.break_mail(HANG_UP),
+            "mail: refuses for now": lambda: self.break_mail(451),
+            "directory: away": self.stop_directory,
+            "clock: an hour ahead": lambda: self.jump(3600.0),
+            "clock: an hour behind": lambda: self.jump(-3600.0),
+        }
+
+    def run(self, name: str) -> None:
+        """The fault, and the way back; whatever does not come back is a broken promise."""
+        self.journal.trouble()
+        self.all()[name]()
+        if not wait_for(self._is_well, BACK_SECONDS):
+            self.journal.break_promise(f"not all is well again after: {name}")
+        self.journal.calm()
+
+    def wait(self, seconds: float) -> None:
+        self._pause.wait(seconds)
+
+    def kill_worker(self) -> None:
+        self._any_node().kill_worker(self.random.randrange(2))
+
+    def kill_node(self) -> None:
+        node = self._any_node()
+        assert node.process is not None
+        node.process.kill()
+        self.wait(0.5)
+        node.start()
+
+    def stop_node(self) -> None:
+        node = self._any_node()
+        assert node.process is not None
+        node.process.process.terminate()
+        code = node.process.process.wait(STOP_SECONDS)
+        if code != 0:
+            self.journal.break_promise(f"a node ended with {code} after SIGTERM")
+        node.start()
+
+    def restart_postgres(self, how: signal.Signals) -> None:
+        self.house.postgres.end(how)
+        self.wait(DEAF_SECONDS)
+        for credential in (self.probe.access, self.probe.key):
+            for wish in looks(credential):
+                self._must_not_open("the database", wish)
+        body = {"email": self.probe.password.person, "password": self.probe.password.secret}
+        self._must_not_open("the database", Wish("POST", f"{API}/auth/token", body=body))
+        self.house.postgres.start()
+
+    def flush_redis(self) -> None:
+        self.house.flush_redis()
+
+    def stop_redis(self) -> None:
+        self.house.redis.process.stop()
+        self.wait(1.5)
+        self.house.start_redis()
+
+    def break_mail(self, status: int) -> None:
+        self.house.mail.fail_with(status, MANY)
+        self.wait(2.0)
+        _Failing.clear(self.house.mail)
+
+    def stop_directory(self) -> None:
+        self.house.directory.process.stop()
+        body = {"login": self.house.people[0], "password": PASSWORD}
+        self._must_not_open("the directory", Wish("POST", f"{API}/auth/token", body=body))
+        self.wait(1.0)
+        self.house.directory.process = self.house.directory._start()
+        # A server that did not answer is left alone for five seconds.
+        self.wait(5.0)
+
+    def jump(self, seconds: float) -> None:
+        node = self._any_node()
+        self.journal.clock_is_wrong.set()
+        node.move_clock(seconds)
+        self.wait(4.0)
+        node.move_clock(0.0)
+        # Requests that began before have read the wrong clock.
+        self.wait(1.0)
+        self.journal.clock_is_wrong.clear()
+
+    def _any_node(self) -> Node:
+        return self.random.choice(self.house.nodes)
+
+    def _must_not_open(self, part: str, wish: Wish) -> None:
+        for node in range(len(self.house.nodes)):
+            try:
+                answer, _cookies = self.caller.ask(wish, node)
+            except Unsure:
+                continue
+            if opens("", answer):
+                text = f"{wish.path} answered {answer.status} at node {node} without {part}"
+                self.journal.break_promise(text)
+
+    def _is_well(self) -> bool:
+        try:
+            answers = [self.caller.ask(Wish("GET", "/health/ready"), node)[0] for node in (0, 1)]
+        except Unsure:
+            return False
+        return self.house.is_whole() and all('"ok"' in one.text[:20] for one in answers)

@@ -1,0 +1,207 @@
+"""The house under test: PostgreSQL, Redis, slapd, a mail server, and two nodes of Gatehouse."""
+
+import os
+import shutil
+import signal
+import struct
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TypeVar
+
+import redis
+from psycopg import sql
+
+from tests.servers.databases import InstanceData, PostgresServer, RedisServer, Templates
+from tests.servers.gatehouse import SERVE, is_live
+from tests.servers.ldap import PEOPLE, SERVICE_DN, SERVICE_PASSWORD, SUFFIX, DirectoryServer
+from tests.servers.mail import SMTPServer
+from tests.servers.processes import ROOT, ServerProcess, accepts_connections, free_port
+
+Server = TypeVar("Server", PostgresServer, RedisServer, DirectoryServer, SMTPServer)
+WORKERS = 2
+DIRECTORY_PEOPLE = 12
+BACK_SECONDS = 30.0
+OWNER = """
+from accounts.models import User
+from api.services.apikeys import KeyWish, create_key
+from django.utils import timezone
+owner = User.objects.create(email="owner@example.com", role="owner",
+                            email_verified_at=timezone.now())
+wish = KeyWish(name="soak", scopes=["read", "write", "users", "moderation"])
+result = create_key(actor=owner, user=owner, wish=wish).text
+"""
+HIGH = "100000"
+LIMITS = ("LOGIN_MAX", "MAGIC_LINK_MAX", "REGISTER_MAX", "API_KEY_MAX", "API_KEY_FAILURES_MAX")
+
+
+class DurablePostgres(PostgresServer):
+    """One that keeps what it has acknowledged when it is stopped at once, and can be restarted."""
+
+    def _options(self) -> list[str]:
+        # Only the machine stays up, so that what is written to the kernel is kept without fsync.
+        return [*super()._options(), "-c", "synchronous_commit=on"]
+
+    def end(self, how: signal.Signals) -> None:
+        """SIGINT: fast, SIGQUIT: immediate, which recovers from the log at the next start."""
+        self.process.stop(how)
+
+    def start(self) -> None:
+        self.process = ServerProcess(self.process.command, self.process.log, user=self.user)
+        self.process.wait_until(self._answers)
+
+    def cut(self) -> None:
+        """End every connection of others; the server stays."""
+        self.execute(
+            sql.SQL(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            )
+        )
+
+
+class Node:
+    """One host: a DATA_DIR, a port and a clock of its own, and two worker processes."""
+
+    def __init__(self, data: InstanceData, folder: Path, name: str) -> None:
+        self.data, self.name, self.port = data, name, free_port()
+        self.log = folder / f"{name}.log"
+        self._clock = folder / f"{name}.clock"
+        self.process: ServerProcess | None = None
+        self.move_clock(0.0)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start and wait until it answers."""
+        environment = self.data.environment(
+            HOST="127.0.0.1",
+            PORT=str(self.port),
+            PYTHONPATH=os.pathsep.join([str(ROOT), str(Path(__file__).parent / "clock")]),
+            SOAK_CLOCK=str(self._clock),
+        )
+        self.process = ServerProcess(
+            [sys.executable, "-c", SERVE], self.log, environment=environment
+        )
+        self.process.wait_until(lambda: is_live(self.port), BACK_SECONDS)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.stop()
+
+    def move_clock(self, seconds: float) -> None:
+        """So far from the true time, at once, for all its processes."""
+        mode = "r+b" if self._clock.exists() else "w+b"
+        with self._clock.open(mode) as file:
+            file.write(struct.pack("d", seconds))
+
+    def workers(self) -> list[int]:
+        """Process ids of the workers."""
+        assert self.process is not None
+        pid = self.process.pid
+        return [
+            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        ]
+
+    def kill_worker(self, number: int) -> int:
+        """`kill -9` one worker; its process id."""
+        pid = self.workers()[number % WORKERS]
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def is_whole(self) -> bool:
+        """All its workers are there and it answers."""
+        return len(self.workers()) == WORKERS and is_live(self.port)
+
+
+class House:
+    """Everything, started; stop() ends it all. `owner_key` may do anything by API."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="gatehouse-soak-"))
+        self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self.postgres = DurablePostgres()
+        self._kept(self.postgres)
+        self.redis = self._kept(RedisServer())
+        self.directory = self._kept(DirectoryServer())
+        self.mail = self._kept(SMTPServer())
+        self.people = [f"dora{number}" for number in range(DIRECTORY_PEOPLE)]
+        for uid in self.people:
+            self.directory.add_person(uid)
+        self.nodes = self._make_nodes()
+        self.owner_key: str = self.data.shell(OWNER)
+        for node in self.nodes:
+            node.start()
+            self._stack.callback(node.stop)
+
+    def _kept(self, server: Server) -> Server:
+        self._stack.callback(server.stop)
+        return server
+
+    @property
+    def data(self) -> InstanceData:
+        return self.nodes[0].data
+
+    @property
+    def urls(self) -> list[str]:
+        return [node.url for node in self.nodes]
+
+    def _make_nodes(self) -> list[Node]:
+        templates = Templates(self.folder / "templates")
+        templates.folder.mkdir()
+        first = templates.fresh("postgres", self.folder / "one", self.postgres)
+        shutil.copytree(first.data_dir, self.folder / "two")
+        second = InstanceData("postgres", first.url, self.folder / "two")
+        nodes = [Node(first, self.folder, "one"), Node(second, self.folder, "two")]
+        for node in nodes:
+            node.data.extra.update(self._settings(nodes[0].url))
+        return nodes
+
+    def _settings(self, public_url: str) -> dict[str, str]:
+        return {
+            **dict.fromkeys(LIMITS, HIGH),
+            "PUBLIC_URL": public_url,
+            "WEB_WORKERS": str(WORKERS),
+            "CACHE_URL": self.redis.url,
+            "BAN_VIOLATIONS": "false",
+            "SESSION_EXPIRY": "24h",
+            "EMAIL_HOST": "127.0.0.1",
+            "EMAIL_PORT": str(self.mail.port),
+            "EMAIL_ENCRYPTION": "none",
+            "EMAIL_FROM": "gate@example.com",
+            "LDAP_URL": self.directory.url,
+            "LDAP_BASE_DN": PEOPLE,
+            "LDAP_GROUP_BASE_DN": SUFFIX,
+            "LDAP_BIND_DN": SERVICE_DN,
+            "LDAP_BIND_PASSWORD": SERVICE_PASSWORD,
+            "LDAP_DEFAULT_ACCESS": "viewer",
+        }
+
+    def flush_redis(self) -> None:
+        """Everything in Redis is gone."""
+        with redis.Redis.from_url(self.redis.url) as connection:
+            connection.flushall()
+
+    def start_redis(self) -> None:
+        """Again, on the same port, empty."""
+        process = self.redis.process
+        self.redis.process = ServerProcess(process.command, process.log)
+        self.redis.process.wait_until(lambda: accepts_connections(self.redis.port))
+
+    def is_whole(self) -> bool:
+        """Every worker of every node is there, and the nodes answer."""
+        return all(node.is_whole() for node in self.nodes)
+
+    def stop(self) -> None:
+        self._stack.close()

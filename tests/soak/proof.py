@@ -1,0 +1,155 @@
+"""The proof: nothing acknowledged is lost, nothing is half done, nobody is in."""
+
+from collections import Counter
+
+from tests.servers.processes import wait_for
+from tests.soak.attackers import Attacker, opens, tries_of
+from tests.soak.calls import Caller, Unsure
+from tests.soak.clients import family_of
+from tests.soak.house import House
+from tests.soak.journal import DONE, UNKNOWN, Journal, Person
+from tests.soak.state import State, read_state
+
+QUIET_SECONDS = 20.0
+IDLE = """
+from accounts.models import AddressRequest, OutboxMail
+result = AddressRequest.objects.count() + OutboxMail.objects.filter(status="sending").count()
+"""
+SENT = ("sent", "queued", "sending")
+
+
+class Proof:
+    """All comparisons; run() puts every broken promise into the journal."""
+
+    def __init__(self, house: House, journal: Journal) -> None:
+        self.house, self.journal = house, journal
+        self.promise = journal.break_promise
+
+    def run(self, lease_seconds: float) -> None:
+        """Wait up to lease_seconds for mail whose sender died, then compare and ask the nodes."""
+        wait_for(lambda: self.house.data.shell(IDLE) == 0, max(QUIET_SECONDS, lease_seconds))
+        state = read_state(self.house.data)
+        self._whole(state)
+        self._creations(state)
+        self._events(state)
+        self._mails(state)
+        self._generations(state)
+        self._verify_audit()
+        self._ask_nodes()
+
+    def _whole(self, state: State) -> None:
+        """What is written together is there together, whatever was acknowledged."""
+        for name, (rows, events) in state["pairs"].items():
+            if rows != events:
+                self.promise(f"half done: {rows} {name}, but {events} events")
+        if state["more sign-ins than events"]:
+            self.promise(f"sign-ins without an event: {state['more sign-ins than events'][:5]}")
+        if state["chain"]:
+            self.promise(f"the audit log: {state['chain']}")
+        if state["owners"] < 1:
+            self.promise("nobody owns the house")
+
+    def _creations(self, state: State) -> None:
+        """Acknowledged people are there, unless they were deleted, and shut if they were shut."""
+        done = self.journal.tally(DONE)
+        unknown = self.journal.tally(UNKNOWN)
+        for person in self.journal.people:
+            name = person.email
+            is_made = done["account:user:create", name] > 0
+            is_gone = (done + unknown)["account:user:delete", name] > 0
+            row = state["people"].get(name)
+            if is_made and not is_gone and row is None:
+                self.promise(f"an acknowledged person is lost: {name}")
+            if row is not None and done["account:user:delete", name]:
+                self.promise(f"an acknowledged deletion is lost: {name}")
+            is_shut = (
+                done["account:user:disable", name]
+                and not (done + unknown)["account:user:enable", name]
+            )
+            if row is not None and is_shut and row[2]:
+                self.promise(f"an acknowledged disabling is lost: {name}")
+
+    def _events(self, state: State) -> None:
+        """One event for each acknowledged act; for each unknown one, one or none."""
+        names = {row[0]: email for email, row in state["people"].items()}
+        names |= {person.id: person.email for person in self.journal.people if person.id}
+        found = Counter(
+            (action, state["invited"].get(invitation) or names.get(target, target))
+            for action, target, invitation in state["events"]
+        )
+        done, unknown = self.journal.tally(DONE), self.journal.tally(UNKNOWN)
+        for key in done.keys() | unknown.keys():
+            if not done[key] <= found[key] <= done[key] + unknown[key]:
+                self.promise(
+                    f"{key[0]} of {key[1]}: {done[key]} acknowledged, {unknown[key]} unknown, "
+                    f"{found[key]} events"
+                )
+
+    def _mails(self, state: State) -> None:
+        """Each acknowledged wish for a link has led to a mail that is sent or on its way."""
+        mails = Counter(to for to, status in state["mails"] if status in SENT)
+        sent = {to for to, status in state["mails"] if status == "sent"}
+        received = {to for mail in list(self.house.mail.mails) for to in mail.recipients}
+        wishes = [act for act in self.journal.acts if act.kind == "ask for link"]
+        for act in wishes:
+            if act.outcome == DONE and not mails[act.person]:
+                self.promise(f"an acknowledged wish for a link is lost: {act.person}")
+            if mails[act.person] > 1:
+                self.promise(f"one wish made {mails[act.person]} mails: {act.person}")
+        for name in sent - received:
+            self.promise(f"a mail counts as sent and was not: {name}")
+        if state["stuck"] or state["requests"]:
+            self.promise(f"stuck: {state['stuck']} mails, {state['requests']} wishes")
+        if state["dead"]:
+            self.promise(f"{state['dead']} mails were given up")
+
+    def _generations(self, state: State) -> None:
+        """As many generations as refreshes were acknowledged; an unknown one may be one more."""
+        counts = {
+            outcome: Counter(
+                act.person
+                for act in self.journal.acts
+                if act.kind == "refresh" and act.outcome == outcome
+            )
+            for outcome in (DONE, UNKNOWN)
+        }
+        for person in self.journal.people:
+            access = next((one for one in person.live if one.kind == "access"), None)
+            done, unknown = counts[DONE][person.email], counts[UNKNOWN][person.email]
+            if access is None or not done:
+                continue
+            generation = state["generations"].get(family_of(access), -1)
+            if not done <= generation <= done + unknown:
+                self.promise(f"{generation} generations of {person.email}: {done} acknowledged")
+
+    def _verify_audit(self) -> None:
+        done = self.house.data.manage("verifyaudit")
+        if done.returncode != 0:
+            self.promise(f"verifyaudit: {done.stdout[-300:]}")
+
+    def _ask_nodes(self) -> None:
+        """Every ended credential is refused and every living one opens, at each node."""
+        attacker = Attacker(self.house.urls, self.journal, 0)
+        caller = Caller(self.house.urls, self.journal, 0)
+        for node in range(len(self.house.nodes)):
+            for ended in self.journal.ended:
+                attacker.try_once(ended.credential, ended.at, node)
+            for person in self.journal.people:
+                if person.is_sure:
+                    self._ask_living(caller, person, node)
+
+    def _ask_living(self, caller: Caller, person: Person, node: int) -> None:
+        for credential in person.live:
+            if credential.kind == "refresh":
+                continue  # looking would spend it
+            for wish in tries_of(credential):
+                try:
+                    answer, _cookies = caller.ask(wish, node)
+                except Unsure as error:
+                    self.promise(f"node {node} did not answer at the end: {error}")
+                    continue
+                if not opens(credential.kind, answer):
+                    self.promise(
+                        f"acknowledged and lost: {credential.kind} of {person.email} does not "
+                        f"open {wish.path[:30]} at node {node}: {answer.status}"
+                    )

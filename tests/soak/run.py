@@ -1,0 +1,108 @@
+"""One soak: start everything, let it run under faults, end it, prove."""
+
+import random
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain, repeat
+
+from tests.soak.attackers import Attacker
+from tests.soak.clients import Client, ClientThread
+from tests.soak.faults import Faults, Probe
+from tests.soak.house import House
+from tests.soak.journal import Credential, Journal
+from tests.soak.proof import Proof
+from tests.soak.stories import Stories
+
+CLIENTS, ATTACKERS = 5, 2
+BETWEEN_SECONDS = 2.5
+LAST_STORIES_SECONDS = 60.0
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """seconds: how long faults go on, each at least once. faults: names; () for all."""
+
+    seed: int
+    seconds: float
+    faults: Sequence[str] = ()
+    # Mail whose sender died is taken up by another one after a minute.
+    lease_seconds: float = 75.0
+
+
+def soak(plan: Plan, say: Say) -> Journal:
+    """Run it all; what it found is in the journal."""
+    began = time.monotonic()
+    house = House()
+    journal = Journal(house.folder / "journal.jsonl")
+    try:
+        say(f"seed {plan.seed}: started after {time.monotonic() - began:.0f} s")
+        _under_faults(house, journal, plan, say)
+        say("proof: waiting until mail has gone out, then comparing")
+        Proof(house, journal).run(plan.lease_seconds)
+        say(journal.summary())
+    finally:
+        house.stop()
+        journal.close()
+    return journal
+
+
+def _under_faults(house: House, journal: Journal, plan: Plan, say: Say) -> None:
+    chance = random.Random(plan.seed)
+    faults = Faults(house, journal, make_probe(house, journal), chance)
+    clients = [Client(house, journal, chance.randrange(10**9)) for _one in range(CLIENTS)]
+    threads = [ClientThread(client, Stories(client).all()) for client in clients]
+    attackers = [
+        Attacker(house.urls, journal, chance.randrange(10**9)) for _one in range(ATTACKERS)
+    ]
+    for thread in (*threads, *attackers):
+        thread.start()
+    try:
+        _go_wrong(faults, plan, chance, say, journal)
+    finally:
+        _end(clients, threads, attackers)
+
+
+def _go_wrong(
+    faults: Faults, plan: Plan, chance: random.Random, say: Say, journal: Journal
+) -> None:
+    """Each fault once in an order given by the seed, then any until the time is over."""
+    end = time.monotonic() + plan.seconds
+    names = list(plan.faults or faults.all())
+    rounds = chain.from_iterable(chance.sample(names, len(names)) for _round in repeat(None))
+    for number, name in enumerate(rounds):
+        if number >= len(names) and time.monotonic() >= end:
+            return
+        faults.wait(BETWEEN_SECONDS)
+        began = time.monotonic()
+        faults.run(name)
+        took = time.monotonic() - began
+        found = f"{len(journal.broken)} broken promises"
+        say(f"{name}: {took:.1f} s; {journal.summary()}; {found}")
+
+
+def _end(
+    clients: Sequence[Client], threads: Sequence[ClientThread], attackers: Sequence[Attacker]
+) -> None:
+    """Stories come to their ends, attackers stop."""
+    for each in (*clients, *attackers):
+        each.over.set()
+    running: list[threading.Thread] = [*threads, *attackers]
+    for thread in running:
+        thread.join(LAST_STORIES_SECONDS)
+
+
+def make_probe(house: House, journal: Journal) -> Probe:
+    """Somebody who may come in, and must not while the house cannot decide."""
+    client = Client(house, journal, 0)
+    person = client.new_person()
+    access, _refresh = client.sign_in_by_tokens(person)
+    _key_id, key = client.make_key(person, access)
+    return Probe(access, key, Credential("password", person.email, person.password))
+
+
+def new_seed() -> int:
+    return secrets.randbelow(10**6)
