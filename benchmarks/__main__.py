@@ -1,49 +1,85 @@
 """`python -m benchmarks [NAME ...]`: run the measurements and print one table.
 
-With --strict it exits 1 when a figure misses its aim.
+With --strict it exits 1 when a figure misses its aim; with --save it keeps the table in
+benchmarks/results/.
 """
 
 import argparse
 import os
 import platform
 import sys
+from collections.abc import Callable
 
 from benchmarks.measures import MEASURES
+from benchmarks.results import Results
 from benchmarks.rows import Options, Row
 
-WIDTHS = (38, 14, 14, 9, 12, 8)
-HEADINGS = ("measured", "Gatehouse", "bare", "ratio", "aim", "verdict")
+WIDTHS = (48, 14, 14, 9, 12, 8)
+HEADINGS = ("measured", "figure", "bare", "ratio", "aim", "verdict")
 
 
 def main() -> int:
     """Parse, measure, print."""
-    usual = Options()
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MEASURES)}")
-    parser.add_argument("--seconds", type=float, default=usual.seconds, help="of each load")
-    parser.add_argument("--clients", type=int, default=usual.clients, help="browsers at once")
-    parser.add_argument("--stored", type=int, default=usual.stored, help="rows beside a figure")
-    parser.add_argument("--database-url", default="", help="instead of SQLite; must be empty")
-    parser.add_argument("--strict", action="store_true", help="exit 1 when an aim is missed")
-    arguments = parser.parse_args()
-    unknown = set(arguments.names) - set(MEASURES)
-    if unknown:
-        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    arguments = _arguments()
     options = Options(
         seconds=arguments.seconds,
         clients=arguments.clients,
         stored=arguments.stored,
         database_url=arguments.database_url,
     )
+    names = arguments.names or list(MEASURES)
+    headline = f"{' '.join(names)}; {options.seconds:g} s a load, {options.clients} browsers"
+    results = Results(arguments.save or "", options.database_url, headline)
     print(f"{os.cpu_count()} cores, Python {platform.python_version()}, {options.clients} browsers")
-    print(_line(HEADINGS))
-    print(_line(["-" * (width - 2) for width in WIDTHS]))
-    rows = []
-    for name in arguments.names or MEASURES:
+    rows: list[Row] = []
+
+    def say(line: str) -> None:
+        results.lines.append(line)
+        print(line, flush=True)
+
+    is_whole = False
+    try:
+        _measure(names, options, rows, say)
+        is_whole = True
+    finally:
+        if arguments.save is not None:
+            print(f"kept in {results.write(is_whole=is_whole)}", file=sys.stderr)
+    return int(arguments.strict and any(row.aim and not row.reaches_aim for row in rows))
+
+
+def _arguments() -> argparse.Namespace:
+    usual = Options()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MEASURES)}")
+    parser.add_argument("--seconds", type=float, default=usual.seconds, help="of each load")
+    parser.add_argument("--clients", type=int, default=usual.clients, help="browsers at once")
+    parser.add_argument("--stored", type=int, default=usual.stored, help="most rows beside one")
+    parser.add_argument("--database-url", default="", help="instead of SQLite; must be empty")
+    parser.add_argument("--strict", action="store_true", help="exit 1 when an aim is missed")
+    parser.add_argument(
+        "--save",
+        nargs="?",
+        const="",
+        metavar="MACHINE",
+        help="keep the table in benchmarks/results/, named after the day and the machine",
+    )
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - set(MEASURES)
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    return arguments
+
+
+def _measure(
+    names: list[str], options: Options, rows: list[Row], say: Callable[[str], None]
+) -> None:
+    say(_line(HEADINGS))
+    say(_line(["-" * (width - 2) for width in WIDTHS]))
+    for name in names:
+        print(f"measuring: {name}", file=sys.stderr, flush=True)
         for row in MEASURES[name](options):
             rows.append(row)
-            print(_line(_cells(row)), flush=True)
-    return int(arguments.strict and any(row.aim and not row.reaches_aim for row in rows))
+            say(_line(_cells(row)))
 
 
 def _cells(row: Row) -> list[str]:
@@ -54,7 +90,7 @@ def _cells(row: Row) -> list[str]:
         f"{row.value:.2f} {row.unit}",
         f"{row.bare:.2f} {row.unit}",
         f"{row.ratio:.3g}",
-        f"{sign} {row.aim:g}{unit}" if row.aim else "",
+        f"{sign} {row.aim:.3g}{unit}" if row.aim else "",
         ("ok" if row.reaches_aim else "MISSED") if row.aim else "",
     ]
 

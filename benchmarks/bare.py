@@ -1,6 +1,7 @@
 """The measuring stick: the same WSGI server with nothing but an answer.
 
-`python -m benchmarks.bare PORT PROCESSES THREADS` serves it.
+`python -m benchmarks.bare PORT PROCESSES THREADS` serves it; a fourth word names another
+application (module:name) to serve in the same way.
 """
 
 import sys
@@ -12,6 +13,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 
 BODY = b"hello"
+BARE = "benchmarks.bare:application"
 
 
 def application(
@@ -25,9 +27,9 @@ def application(
 
 def main() -> None:
     """Serve with the options that config.server uses."""
-    port, processes, threads = (int(argument) for argument in sys.argv[1:])
+    port, processes, threads = (int(argument) for argument in sys.argv[1:4])
     Granian(
-        "benchmarks.bare:application",
+        sys.argv[4] if len(sys.argv) > 4 else BARE,
         address="127.0.0.1",
         port=port,
         interface=Interfaces.WSGI,

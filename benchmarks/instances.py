@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.bare import BARE
 from tests.servers.databases import InstanceData
 from tests.servers.gatehouse import is_live
 from tests.servers.processes import ServerProcess, accepts_connections, free_port
@@ -74,9 +75,24 @@ def gatehouse(data: InstanceData, processes: int = 1) -> Iterator[tuple[ServerPr
 @contextmanager
 def bare(folder: Path, processes: int = 1, threads: int = 8) -> Iterator[tuple[ServerProcess, int]]:
     """The bare server: the process and its port."""
+    with wsgi_server(BARE, folder, processes, threads) as running:
+        yield running
+
+
+@contextmanager
+def wsgi_server(
+    target: str,
+    folder: Path,
+    processes: int,
+    threads: int = 8,
+    environment: dict[str, str] | None = None,
+) -> Iterator[tuple[ServerProcess, int]]:
+    """Another application (module:name), served as the bare one is; it answers /health/live."""
     port = free_port()
-    command = [sys.executable, "-m", "benchmarks.bare", str(port), str(processes), str(threads)]
-    with _running(ServerProcess(command, folder / "bare.log")) as server:
+    numbers = [str(number) for number in (port, processes, threads)]
+    command = [sys.executable, "-m", "benchmarks.bare", *numbers, target]
+    log = folder / f"{target.partition(':')[0]}.log"
+    with _running(ServerProcess(command, log, environment=environment)) as server:
         server.wait_until(lambda: is_live(port))
         yield server, port
 

@@ -1,5 +1,6 @@
 """What limits cost, and what stored violations cost whoever signs in."""
 
+import sys
 from collections.abc import Iterator
 
 from benchmarks.instances import LIMITS, PASSWORD, make_data, make_people
@@ -107,6 +108,9 @@ def _bound(what: str, value: float, beside: float, aim: float) -> Row:
 def _times(data: InstanceData, stored: int) -> dict[str, float]:
     """Medians beside `stored` more violations."""
     for begin in range(0, stored, PIECE):
-        data.shell(FILL.format(count=min(PIECE, stored - begin)))
+        count = min(PIECE, stored - begin)
+        data.shell(FILL.format(count=count))
+        done = f"{begin + count:,} of {stored:,} violations are made"
+        print(done, file=sys.stderr, flush=True)
     times: dict[str, float] = data.shell(TIMES.format(password=PASSWORD), **ENVIRONMENT)
     return times

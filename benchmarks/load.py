@@ -67,6 +67,10 @@ class Measured:
     def rate(self, label: str) -> float:
         return self.counts[label] / self.seconds
 
+    def wait(self, share: float) -> float:
+        """Milliseconds within which that share of the answers came: 0.5 is the median."""
+        return self.waits[min(len(self.waits) - 1, int(len(self.waits) * share))] * 1000
+
 
 def measure(
     plan: Plan, port: int, *, seconds: float, clients: int = 32, processes: int = 2

@@ -3,12 +3,22 @@
 import http.client
 import json
 import re
+import sys
 from collections.abc import Iterator
 
 from benchmarks.instances import PASSWORD, gatehouse, make_data
 from benchmarks.load import Measured
 from benchmarks.machine_plans import CallApi, Refresh, TokensOfSession
-from benchmarks.rows import PROCESSES, Options, Row, bare_rate, folder, loader
+from benchmarks.rows import (
+    CONNECTIONS,
+    PROCESSES,
+    Options,
+    Row,
+    at_each_count,
+    bare_rate,
+    folder,
+    loader,
+)
 from tests.servers.client import HTTPClient
 from tests.servers.databases import InstanceData
 
@@ -62,6 +72,14 @@ for _ in range(5000):
     times.append(time.perf_counter() - start)
 result = statistics.median(times) * 1000
 """
+# Families of one person who signs in by tokens `count` times.
+FAMILIES = """
+from django.utils import timezone
+from accounts.models import User
+from api.services import families
+person = User.objects.filter(role__in=["viewer", "editor"]).first()
+result = [families.start_by_password(person, timezone.now()).refresh for _ in range({count})]
+"""
 FEW, MANY = 1_000, 1_000_000
 PIECE = 100_000  # of what is stored by one process
 
@@ -74,15 +92,25 @@ def measure_api(options: Options) -> Iterator[Row]:
         made = data.shell(PREPARE.format(password=PASSWORD))
         with gatehouse(data, PROCESSES) as (_server, port):
             load = loader(options, port)
-            yield _row("API calls with a key", load(CallApi({"X-API-Key": made["key"]})), hello)
+            by_key = CallApi({"X-API-Key": made["key"]})
+            yield _row("API calls with a key", load(by_key), hello)
+            yield from at_each_count("API call with a key", port, options, lambda: by_key)
             pairs = [_tokens(port) for _ in range(options.clients)]
             bearer = {"Authorization": f"Bearer {pairs[0]['access']}"}
             yield _row("API calls with an access token", load(CallApi(bearer)), hello)
             yield _row(
                 "refreshes (ES256)", load(Refresh([pair["refresh"] for pair in pairs])), hello
             )
+            fresh = (refresh_tokens(data, clients) for clients in CONNECTIONS)
+            yield from at_each_count("refresh", port, options, lambda: Refresh(next(fresh)))
             cookies, token = _sign_in(port, made["link"])
             yield _row("tokens for a session", load(TokensOfSession(cookies, token)), hello)
+
+
+def refresh_tokens(data: InstanceData, count: int) -> list[str]:
+    """Refresh tokens of families of their own, all of one person."""
+    found: list[str] = data.shell(FAMILIES.format(count=count))
+    return found
 
 
 def _row(what: str, measured: Measured, hello: float) -> Row:
@@ -138,4 +166,5 @@ def measure_keys(options: Options) -> Iterator[Row]:
 def _check(data: InstanceData, stored: int) -> float:
     for end in range(min(PIECE, stored), stored + 1, PIECE):
         data.shell(FILL.format(stored=end))
+        print(f"{end:,} of {stored:,} keys are made", file=sys.stderr, flush=True)
     return float(data.shell(CHECK.format(name=f"beside{stored}"), API_KEY_MAX="100000000"))

@@ -22,7 +22,18 @@ from benchmarks.load import Measured, Plan
 from benchmarks.machine import measure_api, measure_keys
 from benchmarks.people import measure_people
 from benchmarks.plans import AskAndRedeem, AskForLinks, Redeem, SignIn
-from benchmarks.rows import PROCESSES, Options, Row, bare_rate, folder, loader, with_cost
+from benchmarks.rows import (
+    CONNECTIONS,
+    PROCESSES,
+    Options,
+    Row,
+    at_each_count,
+    bare_rate,
+    folder,
+    loader,
+    with_cost,
+)
+from benchmarks.stock.measure import measure_stock
 from tests.servers.databases import InstanceData
 from tests.servers.processes import ServerProcess, free_port, wait_for
 
@@ -96,8 +107,10 @@ def measure_links(options: Options) -> Iterator[Row]:
             asked, links_per_second = _ask(data, load, options)
             yield Row("magic-link requests", "/s", asked.rate("request"), hello.rate)
             yield Row("links made by the worker", "/s", links_per_second, hello.rate)
-            redeemed = load(Redeem(_tokens(data)))
+            plans = _redemptions(_tokens(data))
+            redeemed = load(next(plans))
             yield Row("magic-link redemptions", "/s", redeemed.rate("redemption"), hello.rate)
+            yield from at_each_count("redemption", port, options, lambda: next(plans))
     with folder() as place:
         data = make_data(place, options.database_url)
         make_people(data, options.people)
@@ -124,6 +137,13 @@ def _ask(
     return asked, total / (time.perf_counter() - start - lead)
 
 
+def _redemptions(tokens: dict[int, str]) -> Iterator[Redeem]:
+    """As many plans as there are loads; a link can be used once, so each has its own part."""
+    people, parts = sorted(tokens.items()), 1 + len(CONNECTIONS)
+    for part in range(parts):
+        yield Redeem(people[part::parts])
+
+
 def _tokens(data: InstanceData) -> dict[int, str]:
     return {int(number): token for number, token in data.shell(ALL_TOKENS).items()}
 
@@ -137,9 +157,11 @@ def measure_sign_in(options: Options) -> Iterator[Row]:
         hashes = _hash_rate(data, options)
         with gatehouse(data, PROCESSES) as (_server, port):
             signed_in = loader(options, port)(SignIn(1000))
+            times = list(at_each_count("sign-in", port, options, lambda: SignIn(1000)))
     rate = signed_in.rate("sign-in")
     yield Row("sign-ins beside the bare server", "/s", rate, hello.rate)
     yield Row("sign-ins beside bare Argon2id", "/s", rate, hashes, 0.9, is_ratio=True)
+    yield from times
 
 
 def _hash_rate(data: InstanceData, options: Options) -> float:
@@ -168,4 +190,5 @@ MEASURES: dict[str, Callable[[Options], Iterator[Row]]] = {
     "limits": measure_limits,
     "people": measure_people,
     "forward": measure_forward,
+    "stock": measure_stock,
 }

@@ -77,13 +77,12 @@ def _ask_for_link(number: int) -> Journey:
 
 @dataclass(frozen=True, slots=True)
 class Redeem(PlanBase):
-    """Every person of `tokens` opens his link, in the browser that asked for it."""
+    """Every person opens his link, in the browser that asked for it. tokens: (person, token)."""
 
-    tokens: dict[int, str] = field(repr=False)
+    tokens: list[tuple[int, str]] = field(repr=False)
 
     def journey(self, number: int) -> Journey | None:
-        token = self.tokens.get(number)
-        return _redeem(number, token) if token else None
+        return _redeem(*self.tokens[number]) if number < len(self.tokens) else None
 
 
 def _redeem(number: int, token: str) -> Journey:

@@ -1,9 +1,11 @@
 """A row of the table, and what every measurement needs to fill one."""
 
+import dataclasses
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from benchmarks.instances import bare, processor_seconds_of
@@ -12,6 +14,9 @@ from benchmarks.plans import Hello
 from tests.servers.processes import ServerProcess
 
 PROCESSES = 2
+# Browsers at once where times are measured too; and where only one count is.
+CONNECTIONS = (1, 8, 64)
+USUAL = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,30 @@ def bare_rate(options: Options, place: Path) -> Bare:
 
 def loader(options: Options, port: int) -> Callable[[Plan], Measured]:
     return lambda plan: measure(plan, port, seconds=options.seconds, clients=options.clients)
+
+
+def at_each_count(
+    what: str, port: int, options: Options, plan: Callable[[], Plan]
+) -> Iterator[Row]:
+    """Rate, median and 99th percentile of a plan of one request, with each count of browsers.
+
+    plan: makes a new one for each load.
+    """
+    beside = _bare_at_each_count(options)
+    for clients in CONNECTIONS:
+        some = dataclasses.replace(options, clients=clients)
+        ours, theirs = loader(some, port)(plan()), beside[clients]
+        name = f"{what}, {clients} conn."
+        yield Row(name, "/s", ours.rate("journey"), theirs.rate("journey"))
+        yield Row(f"{name} p50", "ms", ours.wait(0.5), theirs.wait(0.5), more_is_better=False)
+        yield Row(f"{name} p99", "ms", ours.wait(0.99), theirs.wait(0.99), more_is_better=False)
+
+
+@cache
+def _bare_at_each_count(options: Options) -> dict[int, Measured]:
+    with folder() as place, bare(place, PROCESSES) as (_server, port):
+        some = {clients: dataclasses.replace(options, clients=clients) for clients in CONNECTIONS}
+        return {clients: loader(own, port)(Hello()) for clients, own in some.items()}
 
 
 @contextmanager

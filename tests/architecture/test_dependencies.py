@@ -7,7 +7,7 @@ import pytest
 
 from tests.architecture.sources import ROOT, imports
 
-LOCKS = ("base", "dev", "ldap")
+LOCKS = ("base", "dev", "ldap", "bench")
 OPTIONAL = ("ldap", "django_auth_ldap")
 
 

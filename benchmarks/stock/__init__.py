@@ -1,0 +1,1 @@
+"""The usual parts put together as their own documentation says, to compare with."""
