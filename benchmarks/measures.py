@@ -46,10 +46,10 @@ import sys, threading, time
 import django
 django.setup()
 from django.contrib.auth.hashers import check_password, make_password
-password, threads, begin, seconds = (
-    sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
-)
+password, threads, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 encoded, counts = make_password(password), [0] * threads
+print("ready", flush=True)
+begin = float(sys.stdin.readline())
 def work(number):
     while time.time() < begin:
         time.sleep(0.001)
@@ -165,19 +165,30 @@ def measure_sign_in(options: Options) -> Iterator[Row]:
 
 
 def _hash_rate(data: InstanceData, options: Options) -> float:
-    threads, begin = options.clients // PROCESSES, time.time() + 3.0
-    arguments = [PASSWORD, str(threads), str(begin), str(options.seconds)]
+    arguments = [PASSWORD, str(options.clients // PROCESSES), str(options.seconds)]
     running = [
         subprocess.Popen(
             [sys.executable, "-c", HASH, *arguments],
             env=data.environment(),
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         for _ in range(PROCESSES)
     ]
-    counts = [int(process.communicate(timeout=120)[0]) for process in running]
+    for process in running:
+        _line_of(process)
+    begin = f"{time.time() + 0.5}\n"
+    counts = [int(process.communicate(begin, timeout=120)[0]) for process in running]
     return sum(counts) / options.seconds
+
+
+def _line_of(process: subprocess.Popen[str]) -> str:
+    """The next line that it prints. Raises RuntimeError when it has ended instead."""
+    line = process.stdout.readline() if process.stdout else ""
+    if not line:
+        raise RuntimeError("a hashing process ended early")
+    return line
 
 
 MEASURES: dict[str, Callable[[Options], Iterator[Row]]] = {
