@@ -4,6 +4,8 @@ from django.apps import AppConfig
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
+from accounts.signals import access_ending
+
 
 class ApiConfig(AppConfig):
     """REST API, tokens, signing keys and API keys."""
@@ -13,5 +15,7 @@ class ApiConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """API keys change hands with what else somebody owns."""
+        """API keys change hands with what else somebody owns; keys and tokens end with access."""
+        for name in ("families.newest_family", "apikeys.newest_key"):
+            access_ending.connect(import_string(f"api.services.{name}"), dispatch_uid=f"api.{name}")
         import_string("accounts.ownership.register_owned")("api.ApiKey", field="user")

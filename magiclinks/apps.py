@@ -1,9 +1,18 @@
 """Magic links: sign-in by a link that works once."""
 
 from django.apps import AppConfig
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
+
+from accounts.signals import access_ending
 
 
 class MagicLinksConfig(AppConfig):
     name = "magiclinks"
     verbose_name = _("Sign-in links")
+
+    def ready(self) -> None:
+        """Links end with everything else that was issued to somebody."""
+        access_ending.connect(
+            import_string("magiclinks.services.newest_link"), dispatch_uid="magiclinks.newest_link"
+        )

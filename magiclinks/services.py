@@ -8,10 +8,11 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, Max
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -121,6 +122,13 @@ def note_refused(error: LinkRefused) -> None:
     audit.record("link:login:redeem", target=error.user, result="refused", reason=error.reason)
 
 
+def newest_link(user: User, after: datetime, **_of_signal: Any) -> datetime | None:
+    """When the newest link of `user` was issued, if after `after`; see signals.access_ending."""
+    links = LoginLink.objects.filter(user=user, created_at__gt=after)
+    found: datetime | None = links.aggregate(newest=Max("created_at"))["newest"]
+    return found
+
+
 def purge_links(before: datetime) -> int:
     """Delete links that ended before `before`; returns how many."""
     return LoginLink.objects.filter(expires_at__lt=before).delete()[0]
@@ -199,7 +207,7 @@ def _draft(
         email=user.email,
         digest=digest(PURPOSE, token),
         binding=binding,
-        created_at=now,
+        created_at=user.issue_time(),
         expires_at=now + lifetime,
         source=source,
         issued_by=getattr(actor, "pk", None),

@@ -1,5 +1,6 @@
 """People: the account, its names, its role."""
 
+from datetime import datetime
 from typing import ClassVar, Self
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -169,6 +170,13 @@ class User(AbstractBaseUser):
     def can_manage(self, target: "User") -> bool:
         """See roles.can_manage()."""
         return can_manage(Role(self.role), Role(target.role))
+
+    def issue_time(self) -> datetime:
+        """When a credential counts as issued that is issued now: never before the marks.
+
+        They may have been set by a node whose clock is ahead.
+        """
+        return max(timezone.now(), self.not_before, self.keys_not_before)
 
     def get_full_name(self) -> str:
         return self.name or self.email

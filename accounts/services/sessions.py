@@ -1,10 +1,12 @@
 """Signing in and out: sessions begin and end here, with their audit row."""
 
 import uuid
+from datetime import datetime, timedelta
 
 from allauth.account.internal.flows.login import get_authentication_records
 from django.contrib.auth import login as django_login
 from django.db import transaction
+from django.db.models import Max
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -15,8 +17,11 @@ from accounts.errors import Forbidden, NotFound
 from accounts.models import BrowserSession, User
 from accounts.roles import Role, can_manage
 from accounts.sessions import DEVICE, SIGNED_IN_AT
-from accounts.signals import access_changed
+from accounts.signals import access_changed, access_ending
 
+# The marks of a person: what was issued before them is dead.
+MARKS = ("not_before", "keys_not_before")
+TICK = timedelta(microseconds=1)
 BACKEND = "accounts.backends.GateBackend"
 
 
@@ -88,7 +93,7 @@ def end_sessions(*, actor: Actor, user: User) -> int:
 
 def end_access(user: User, reason: str) -> int:
     """Kill everything that was issued before, API keys too; see end_sign_ins()."""
-    user.keys_not_before = timezone.now()
+    user.keys_not_before = _next_mark(user)
     user.save(update_fields=["keys_not_before"])
     return end_sign_ins(user, reason)
 
@@ -98,11 +103,29 @@ def end_sign_ins(user: User, reason: str) -> int:
 
     API keys stay: their scopes follow the role by themselves, and a script is no device.
     """
-    user.not_before = timezone.now()
+    user.not_before = _next_mark(user)
     user.save(update_fields=["not_before"])
     count = user.sessions.all().delete()[1].get(BrowserSession._meta.label, 0)
     transaction.on_commit(lambda: access_changed.send(sender=User, user=user, reason=reason))
     return count
+
+
+def _next_mark(user: User) -> datetime:
+    """Later than all that was issued to `user` and than the marks so far, whatever clock set them.
+
+    Clocks of nodes differ and are set back; an end must hold all the same. The row stays locked,
+    so that nothing is issued in between.
+    """
+    row = User.everyone.select_for_update().filter(pk=user.pk).values_list(*MARKS).first()
+    now = timezone.now()
+    own = [
+        rows_of.filter(created_at__gt=now).aggregate(newest=Max("created_at"))["newest"]
+        for rows_of in (user.tokens, user.remembered_browsers)
+    ]
+    answers = access_ending.send(sender=User, user=user, after=now)
+    found = (*(row or ()), *own, *(answer for _receiver, answer in answers))
+    marks: list[datetime] = [moment + TICK for moment in found if moment is not None]
+    return max(now, *marks)
 
 
 def _end_one(*, actor: Actor, user: User, public_id: uuid.UUID) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Max, Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -159,6 +159,13 @@ def ended_condition() -> Q:
     return Q(created_at__lt=F("user__keys_not_before"))
 
 
+def newest_key(user: User, after: datetime, **_of_signal: Any) -> datetime | None:
+    """When the newest key of `user` was made, if after `after`; see signals.access_ending."""
+    keys = ApiKey.objects.filter(user=user, created_at__gt=after)
+    found: datetime | None = keys.aggregate(newest=Max("created_at"))["newest"]
+    return found
+
+
 def purge_keys(before: datetime) -> int:
     """Delete keys that were revoked or expired before `before`; returns how many."""
     return ApiKey.objects.filter(expires_at__lt=before).delete()[0]
@@ -210,7 +217,7 @@ def _parse(wish: KeyWish, user: User, via: Access | None, now: datetime) -> ApiK
             errors |= error.errors
     if errors:
         raise RecordInvalid(errors)
-    return ApiKey(user=user, created_at=now, **found)
+    return ApiKey(user=user, created_at=user.issue_time(), **found)
 
 
 def _parse_name(text: str) -> str:
@@ -302,7 +309,7 @@ def _successor(key: ApiKey, via: Access | None, now: datetime) -> ApiKey:
         name=key.name,
         scopes=key.scopes,
         networks=key.networks,
-        created_at=now,
+        created_at=key.user.issue_time(),
         expires_at=end,
     )
 

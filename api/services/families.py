@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, Max, OuterRef, Q
 from django.utils import timezone
 
 from accounts import audit, rows
@@ -81,13 +81,13 @@ def start_by_password(user: User, at: datetime, methods: Sequence[str] = ("passw
     """
     family = _new_family(user, at, at + settings.REFRESH_TOKEN_EXPIRY)
     with transaction.atomic(savepoint=False):
-        is_unchanged = note_sign_in(user, at)
+        is_unchanged = note_sign_in(user, family.created_at)
         if is_unchanged:
             rows.insert([family])
             audit.record("account:session:start", actor=user, target=user, methods=list(methods))
     if not is_unchanged:
         raise BadCredentials
-    user.last_login = at
+    user.last_login = family.created_at
     return _pair(family, user, at)
 
 
@@ -202,6 +202,13 @@ def end(family_id: uuid.UUID, user_id: uuid.UUID, reason: str) -> bool:
     return bool(living.update(ended_at=now, end_reason=reason))
 
 
+def newest_family(user: User, after: datetime, **_of_signal: Any) -> datetime | None:
+    """When `user` signed in last by tokens, if after `after`; see signals.access_ending."""
+    families = user.token_families.filter(created_at__gt=after)
+    found: datetime | None = families.aggregate(newest=Max("created_at"))["newest"]
+    return found
+
+
 def purge_families(before: datetime) -> int:
     """Delete what ended or expired before `before`; returns how many."""
     return TokenFamily.objects.filter(Q(expires_at__lt=before) | Q(ended_at__lt=before)).delete()[0]
@@ -257,7 +264,8 @@ def _new_family(
         session_id=session_id,
         seed=token_urlsafe(32),
         rotated_at=at,
-        created_at=at,
+        # Older than the person as he was read, unless the clock that set his mark is ahead.
+        created_at=max(at, user.not_before),
         expires_at=end,
         ip=caller.ip,
         user_agent=caller.user_agent,

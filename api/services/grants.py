@@ -9,7 +9,7 @@ from accounts.errors import BadCredentials, Forbidden
 from accounts.limits import count_guess, count_try, forgive_guess
 from accounts.models import User
 from accounts.services import authenticators
-from accounts.services.directory import DIRECTORY, find_by_credentials
+from accounts.services.directory import find_by_credentials
 from accounts.services.sessions import note_refused_sign_in
 from accounts.services.verification import send_verification
 from api.access import pass_gate
@@ -35,9 +35,9 @@ def sign_in_by_password(request: HttpRequest, login: str, password: str, otp: st
         note_refused_sign_in(login, ["password"])
         raise BadCredentials
     user = found.user
-    if found.method == DIRECTORY:
-        at = max(at, user.not_before)  # its groups may just have given another role
-    pass_gate(user, at)
+    # A mark later than `at` was set by groups of the directory just now, or by a clock ahead: the
+    # password is right for the person as he was read, and a later change ends the tokens.
+    pass_gate(user, max(at, user.not_before))
     _require_proved_address(request, user)
     methods = [found.method]
     if authenticators.has_factor(user):
