@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils.translation import get_language
 
 from accounts import rows
@@ -58,6 +58,7 @@ def handle_next(kind: Kind, handler: Handler) -> bool:
     """Take one noted request and do its work in one transaction; False when there is none.
 
     A request whose work fails is dropped with a logged error, so that it cannot block the rest.
+    Not so when the database failed: it stays, and OperationalError or InterfaceError is raised.
     """
     row = AddressRequest.objects.filter(kind=kind).order_by("id").first()
     if row is None:
@@ -67,6 +68,8 @@ def handle_next(kind: Kind, handler: Handler) -> bool:
             with transaction.atomic():
                 if _take(row):
                     handler(row, _details(row))
+        except (OperationalError, InterfaceError):
+            raise
         except Exception:
             logger.exception("a request for mail could not be handled", extra={"kind": kind})
             _take(row)
