@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.contrib.auth import logout
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -123,9 +124,10 @@ def sign_out(request: HttpRequest) -> HttpResponse:
         return redirect("account_login")
     if request.method != "POST":
         return render(request, "accounts/sign_out.html")
-    audit.record("account:session:end", actor=request.user, target=request.user)
     further = way_out(request)
-    logout(request)
+    with transaction.atomic():
+        audit.record("account:session:end", actor=request.user, target=request.user)
+        logout(request)
     if further:
         return leave(request, further.url, further.provider)
     return redirect_with_notice("account_login", "signed-out")

@@ -1,0 +1,28 @@
+"""A sign-out is one act: the session is gone and the log says so, or neither."""
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from accounts.models import AuditEvent, User
+from accounts.sessions import SessionStore
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_sign_out_that_is_cut_off_is_not_in_the_log(
+    viewer: User, browser_of: Callable[[User], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = browser_of(viewer)
+    browser.raise_request_exception = False
+
+    def cut_off(_store: SessionStore) -> None:
+        raise ConnectionError("cut off")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SessionStore, "flush", cut_off)
+        assert browser.post("/sign-out").status_code == 500
+
+    assert not AuditEvent.objects.filter(action="account:session:end").exists()
+    assert browser.get("/account/").status_code == 200
