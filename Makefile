@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench docs messages lint setup setup-ldap
+.PHONY: help run test bench soak docs messages lint setup setup-ldap
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 | /p' Makefile | column -t -s '|' 2>/dev/null \
@@ -42,6 +42,11 @@ test: ## From a bare Debian or Ubuntu: what the tests need, lint, then the whole
 bench: ## The benchmarks, one table.
 	@sh scripts/environment.sh base
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+soak: ## Clients and attackers while everything is killed and restarted: ARGS="--minutes 3 --seed 7".
+	@sh scripts/test-packages.sh
+	@sh scripts/environment.sh base dev ldap?
+	@$(BIN)/python -m tests.soak $(ARGS)
 
 docs: ## Regenerate the reference pages that are made from code.
 	@sh scripts/environment.sh base

@@ -142,6 +142,8 @@ class ClientThread(threading.Thread):
         client, journal = self.client, self.client.journal
         clock_was_wrong = journal.clock_is_wrong.is_set()
         client.caller.story_began, client.made = time.monotonic(), []
+        # A connection that a fault has cut would break in the calm after it.
+        client.caller.close()
         is_sure = not clock_was_wrong
         try:
             story()

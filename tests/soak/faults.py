@@ -19,6 +19,7 @@ STOP_SECONDS = 40.0
 BACK_SECONDS = 40.0
 # A check may be answered from memory for one second after the database was lost.
 DEAF_SECONDS = 1.3
+CLOCK_SECONDS = 4.0
 MANY = 10_000
 
 
@@ -122,7 +123,7 @@ class Faults:
         node = self._any_node()
         self.journal.clock_is_wrong.set()
         node.move_clock(seconds)
-        self.wait(4.0)
+        self.wait(CLOCK_SECONDS)
         node.move_clock(0.0)
         # Requests that began before have read the wrong clock.
         self.wait(1.0)

@@ -130,12 +130,14 @@ class House:
 
     def _start(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="gatehouse-soak-"))
-        self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        # Kept, with the journal and the logs of the nodes, when a promise was broken.
+        self.is_kept = False
+        self._stack.callback(self._clear)
         self.postgres = DurablePostgres()
-        self._kept(self.postgres)
-        self.redis = self._kept(RedisServer())
-        self.directory = self._kept(DirectoryServer())
-        self.mail = self._kept(SMTPServer())
+        self._started(self.postgres)
+        self.redis = self._started(RedisServer())
+        self.directory = self._started(DirectoryServer())
+        self.mail = self._started(SMTPServer())
         self.people = [f"dora{number}" for number in range(DIRECTORY_PEOPLE)]
         for uid in self.people:
             self.directory.add_person(uid)
@@ -145,7 +147,11 @@ class House:
             node.start()
             self._stack.callback(node.stop)
 
-    def _kept(self, server: Server) -> Server:
+    def _clear(self) -> None:
+        if not self.is_kept:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _started(self, server: Server) -> Server:
         self._stack.callback(server.stop)
         return server
 

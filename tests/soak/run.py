@@ -17,7 +17,6 @@ from tests.soak.proof import Proof
 from tests.soak.stories import Stories
 
 CLIENTS, ATTACKERS = 5, 2
-BETWEEN_SECONDS = 2.5
 LAST_STORIES_SECONDS = 60.0
 Say = Callable[[str], None]
 
@@ -29,6 +28,7 @@ class Plan:
     seed: int
     seconds: float
     faults: Sequence[str] = ()
+    between_seconds: float = 2.5
     # Mail whose sender died is taken up by another one after a minute.
     lease_seconds: float = 75.0
 
@@ -44,6 +44,9 @@ def soak(plan: Plan, say: Say) -> Journal:
         say("proof: waiting until mail has gone out, then comparing")
         Proof(house, journal).run(plan.lease_seconds)
         say(journal.summary())
+        if journal.broken:
+            house.is_kept = True
+            say(f"journal and logs: {house.folder}")
     finally:
         house.stop()
         journal.close()
@@ -76,7 +79,7 @@ def _go_wrong(
     for number, name in enumerate(rounds):
         if number >= len(names) and time.monotonic() >= end:
             return
-        faults.wait(BETWEEN_SECONDS)
+        faults.wait(plan.between_seconds)
         began = time.monotonic()
         faults.run(name)
         took = time.monotonic() - began
