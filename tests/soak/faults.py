@@ -121,13 +121,13 @@ class Faults:
 
     def jump(self, seconds: float) -> None:
         node = self._any_node()
-        self.journal.clock_is_wrong.set()
+        self.journal.clock_is_wrong()
         node.move_clock(seconds)
         self.wait(CLOCK_SECONDS)
         node.move_clock(0.0)
         # Requests that began before have read the wrong clock.
         self.wait(1.0)
-        self.journal.clock_is_wrong.clear()
+        self.journal.clock_is_right()
 
     def _any_node(self) -> Node:
         return self.random.choice(self.house.nodes)

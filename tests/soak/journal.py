@@ -74,7 +74,7 @@ class Journal:
         self.people: list[Person] = []
         # Refusals and failures count against the house when they come in calm weather.
         self._calm_since = time.monotonic()
-        self.clock_is_wrong = threading.Event()
+        self._clock_right_since = float("-inf")
 
     def note(self, act: Act) -> None:
         with self._lock:
@@ -103,6 +103,17 @@ class Journal:
     def calm(self) -> None:
         """All faults are over, and their after-effects soon."""
         self._calm_since = time.monotonic() + CALM_AFTER_SECONDS
+
+    def clock_is_wrong(self) -> None:
+        """A node's clock jumps."""
+        self._clock_right_since = float("inf")
+
+    def clock_is_right(self) -> None:
+        """All nodes have the true time again, and no request under way has read another."""
+        self._clock_right_since = time.monotonic()
+
+    def was_clock_right_since(self, moment: float) -> bool:
+        return self._clock_right_since < moment
 
     def was_calm_since(self, moment: float) -> bool:
         return self._calm_since < moment

@@ -180,12 +180,11 @@ class Stories:
         if client.over.wait(AFTER_GRACE_SECONDS):
             person.live.remove(stolen)
             return
-        clock_was_wrong = client.journal.clock_is_wrong.is_set()
         answer, _cookies = client.caller.ask(wish, client.caller.pick())
         if answer.status == 200:
             client.journal.break_promise(f"a spent refresh token was taken: {person.email}")
-        # A clock that is behind refuses the token as one of the future, and looks no further.
-        if answer.status != 401 or clock_was_wrong or client.journal.clock_is_wrong.is_set():
+        # A clock behind the issuer's refuses the token as one of the future, and looks no further.
+        if answer.status != 401 or not client.had_the_time():
             raise Unsure("reuse")
         client.end(person, "access", "refresh")
 
