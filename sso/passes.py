@@ -30,7 +30,6 @@ from sso.cookies import PURPOSE as GATE
 from sso.queries import Found, find, moment, seconds, texts
 from sso.sessiondata import decoded, state_hash
 
-
 # As PostgreSQL and SQLite give its id; see accounts.anonymous.
 ANONYMOUS = frozenset({ANONYMOUS_ID, ANONYMOUS_ID.hex})
 
