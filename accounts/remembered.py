@@ -36,7 +36,7 @@ def remember(request: HttpRequest, response: HttpResponse, user: User) -> None:
             defaults={
                 "user": user,
                 "user_agent": request.headers.get("User-Agent", "")[:256],
-                "created_at": user.issue_time(),
+                "created_at": user.issue_time(now),
                 "expires_at": now + LIFETIME,
             },
         )

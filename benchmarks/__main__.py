@@ -90,7 +90,7 @@ def _cells(row: Row) -> list[str]:
         f"{row.value:.2f} {row.unit}",
         f"{row.bare:.2f} {row.unit}",
         f"{row.ratio:.3g}",
-        f"{sign} {row.aim:.3g}{unit}" if row.aim else "",
+        f"{sign} {round(row.aim, 2):g}{unit}" if row.aim else "",
         ("ok" if row.reaches_aim else "MISSED") if row.aim else "",
     ]
 

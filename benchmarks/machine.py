@@ -101,14 +101,17 @@ def measure_api(options: Options) -> Iterator[Row]:
             yield _row(
                 "refreshes (ES256)", load(Refresh([pair["refresh"] for pair in pairs])), hello
             )
-            fresh = (refresh_tokens(data, clients) for clients in CONNECTIONS)
+            fresh = ([_tokens(port)["refresh"] for _ in range(clients)] for clients in CONNECTIONS)
             yield from at_each_count("refresh", port, options, lambda: Refresh(next(fresh)))
             cookies, token = _sign_in(port, made["link"])
             yield _row("tokens for a session", load(TokensOfSession(cookies, token)), hello)
 
 
 def refresh_tokens(data: InstanceData, count: int) -> list[str]:
-    """Refresh tokens of families of their own, all of one person."""
+    """Refresh tokens of families of their own, all of one person.
+
+    The issuer stands in them, so the server must have the PUBLIC_URL that `data` names.
+    """
     found: list[str] = data.shell(FAMILIES.format(count=count))
     return found
 

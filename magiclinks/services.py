@@ -207,7 +207,7 @@ def _draft(
         email=user.email,
         digest=digest(PURPOSE, token),
         binding=binding,
-        created_at=user.issue_time(),
+        created_at=user.issue_time(now),
         expires_at=now + lifetime,
         source=source,
         issued_by=getattr(actor, "pk", None),

@@ -171,12 +171,12 @@ class User(AbstractBaseUser):
         """See roles.can_manage()."""
         return can_manage(Role(self.role), Role(target.role))
 
-    def issue_time(self) -> datetime:
-        """When a credential counts as issued that is issued now: never before the marks.
+    def issue_time(self, now: datetime) -> datetime:
+        """When a credential counts as issued that is issued `now`: never before the marks.
 
         They may have been set by a node whose clock is ahead.
         """
-        return max(timezone.now(), self.not_before, self.keys_not_before)
+        return max(now, self.not_before, self.keys_not_before)
 
     def get_full_name(self) -> str:
         return self.name or self.email

@@ -47,7 +47,7 @@ def issue_token(
         email=email or user.email,
         digest=digest(purpose, token),
         binding=binding,
-        created_at=user.issue_time(),
+        created_at=user.issue_time(now),
         expires_at=now + lifetime,
     )
     url = absolute_url(reverse(PAGES[purpose], args=[token]))

@@ -217,7 +217,7 @@ def _parse(wish: KeyWish, user: User, via: Access | None, now: datetime) -> ApiK
             errors |= error.errors
     if errors:
         raise RecordInvalid(errors)
-    return ApiKey(user=user, created_at=user.issue_time(), **found)
+    return ApiKey(user=user, created_at=user.issue_time(now), **found)
 
 
 def _parse_name(text: str) -> str:
@@ -309,7 +309,7 @@ def _successor(key: ApiKey, via: Access | None, now: datetime) -> ApiKey:
         name=key.name,
         scopes=key.scopes,
         networks=key.networks,
-        created_at=key.user.issue_time(),
+        created_at=key.user.issue_time(now),
         expires_at=end,
     )
 
