@@ -60,14 +60,20 @@ def make_people(data: InstanceData, count: int) -> None:
 
 
 @contextmanager
-def gatehouse(data: InstanceData, processes: int = 1) -> Iterator[tuple[ServerProcess, int]]:
-    """`manage.py serve` over `data` with `processes` server processes: the process and its port."""
+def gatehouse(
+    data: InstanceData, processes: int = 1, *more: str, niceness: int = 0
+) -> Iterator[tuple[ServerProcess, int]]:
+    """`manage.py serve` over `data` with `processes` server processes: the process and its port.
+
+    more: further arguments. niceness: 10 gets the processor after others.
+    """
     port = free_port()
     environment = data.environment(
         PORT=str(port), WEB_WORKERS=str(processes), LOG_LEVEL="warning", **LIMITS
     )
-    command = [sys.executable, "manage.py", "serve"]
-    with _running(ServerProcess(command, data.data_dir / "log", environment=environment)) as server:
+    command = ["nice", "-n", str(niceness), sys.executable, "manage.py", "serve", *more]
+    log = data.data_dir / f"log{port}"
+    with _running(ServerProcess(command, log, environment=environment)) as server:
         server.wait_until(lambda: is_live(port))
         yield server, port
 

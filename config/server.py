@@ -15,8 +15,11 @@ from config.moving.locks import serving
 CONNECTIONS = 1024
 
 
-def run_server() -> None:
-    """Serve config.wsgi until told to stop (SIGTERM, SIGINT).
+WHOLE, CHECKS = "config.wsgi:application", "config.checks_wsgi:application"
+
+
+def run_server(application: str = WHOLE) -> None:
+    """Serve WHOLE or CHECKS until told to stop (SIGTERM, SIGINT).
 
     Workers are forked from this process, so what is loaded here is shared between them; open
     connections are not.
@@ -27,7 +30,7 @@ def run_server() -> None:
     gc.collect()
     gc.freeze()
     server = Granian(
-        "config.wsgi:application",
+        application,
         address=settings.HOST,
         port=settings.PORT,
         interface=Interfaces.WSGI,

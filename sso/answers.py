@@ -52,8 +52,9 @@ def identity_headers(bearer: Pass | None) -> Headers:
     """
     if bearer is None:
         return [(name, "") for name in IDENTITY]
-    values = (bearer.email, bearer.email, bearer.name, str(bearer.role), str(bearer.user_id))
-    return [(name, _one_line(value)) for name, value in zip(IDENTITY, values, strict=True)]
+    email, name = _one_line(bearer.email), _one_line(bearer.name)
+    values = (email, email, name, bearer.role.value, str(bearer.user_id))
+    return list(zip(IDENTITY, values, strict=True))
 
 
 def as_wsgi(text: str) -> str:

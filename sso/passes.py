@@ -12,7 +12,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 
-from accounts.anonymous import is_anonymous
+from accounts.anonymous import ANONYMOUS_ID
 from accounts.roles import Role
 from accounts.services.authenticators import SecondFactorSetUpRequired
 from accounts.services.sessions import BACKEND
@@ -29,6 +29,9 @@ from api.tokens import AccessToken
 from sso.cookies import PURPOSE as GATE
 from sso.queries import Found, find, moment, seconds, texts
 from sso.sessiondata import decoded, state_hash
+
+# As PostgreSQL and SQLite give its id; see accounts.anonymous.
+ANONYMOUS = frozenset({ANONYMOUS_ID, ANONYMOUS_ID.hex})
 
 
 class Pass(NamedTuple):
@@ -83,8 +86,8 @@ def _by_browser(kind: str, key: str, now: datetime) -> Outcome:
     found = find(kind, key, now)
     if found is None:
         return nobody
-    end = seconds(found.own["expire_date"])
-    data = decoded(found.own["session_data"])
+    end = seconds(found.own.expire_date)
+    data = decoded(found.own.session_data)
     if end is None or end <= now.timestamp() or not _is_signed_in(data, found):
         return nobody
     absolute_end = _absolute_end(data)
@@ -92,11 +95,11 @@ def _by_browser(kind: str, key: str, now: datetime) -> Outcome:
         return nobody
     if _closed(found, None, is_key=False) is not None:
         return nobody
-    touch_at = (seconds(found.own["last_seen_at"]) or 0) + TOUCH_EVERY.total_seconds()
+    touch_at = (seconds(found.own.last_seen_at) or 0) + TOUCH_EVERY.total_seconds()
     if now.timestamp() > touch_at:
         raise AskDjango
     end = min(end, touch_at, absolute_end or end)
-    return _pass(kind, found, end, credential_id=_dashed(found.own["public_id"]))
+    return _pass(kind, found, end, credential_id=_dashed(found.own.public_id))
 
 
 def by_key(text: str, now: datetime) -> Outcome:
@@ -106,7 +109,7 @@ def by_key(text: str, now: datetime) -> Outcome:
     if parts is None:
         return invalid
     found = find("key", parts.id, now)
-    kept = found.own["digest"] if found else NOBODYS
+    kept = found.own.digest if found else NOBODYS
     is_right = hmac.compare_digest(kept, digest(KEY, parts.proof))
     return _key_worth(found, now) if found is not None and is_right else invalid
 
@@ -119,23 +122,23 @@ def by_key_id(key_id: str, now: datetime) -> Outcome:
 
 def _key_worth(found: Found, now: datetime) -> Outcome:
     invalid = Refusal("key", "api_key_invalid")
-    end = seconds(found.own["expires_at"]) or float("inf")
-    if found.own["revoked_at"] is not None or end <= now.timestamp():
+    end = seconds(found.own.expires_at) or float("inf")
+    if found.own.revoked_at is not None or end <= now.timestamp():
         return invalid
-    closed = _closed(found, moment(found.own["created_at"]), is_key=True)
+    closed = _closed(found, moment(found.own.created_at), is_key=True)
     if closed is not None:
         if closed == "token_invalid":
             return invalid
-        return _known("key", closed, found)._replace(networks=texts(found.own["networks"]))
-    scopes = frozenset(texts(found.own["scopes"])) & scopes_of(Role(found.person["role"]))
+        return _known("key", closed, found)._replace(networks=texts(found.own.networks))
+    scopes = frozenset(texts(found.own.scopes)) & scopes_of(Role(found.person.role))
     return _pass(
         "key",
         found,
         end,
-        networks=texts(found.own["networks"]),
+        networks=texts(found.own.networks),
         may_read=Scope.READ in scopes,
         may_write=Scope.WRITE in scopes,
-        credential_id=found.own["id"],
+        credential_id=found.own.id,
     )
 
 
@@ -150,15 +153,15 @@ def by_token(text: str, now: datetime) -> Outcome:
         return Refusal("token", "token_invalid")
     invalid = Refusal("token", "token_invalid")
     found = find("token", _stored_id(family_id), now)
-    if found is None or found.own["ended_at"] is not None or _id(found.own["user_id"]) != user_id:
+    if found is None or found.own.ended_at is not None or _id(found.own.user_id) != user_id:
         return invalid
-    end = min(seconds(found.own["expires_at"]) or 0, token.payload["exp"])
+    end = min(seconds(found.own.expires_at) or 0, token.payload["exp"])
     if end <= now.timestamp():
         return invalid
-    closed = _closed(found, moment(found.own["created_at"]), is_key=False)
+    closed = _closed(found, moment(found.own.created_at), is_key=False)
     if closed is not None:
         return invalid if closed == "token_invalid" else _known("token", closed, found)
-    if found.own["session_id"] is not None:
+    if found.own.session_id is not None:
         session_end = seconds(found.session_end)
         if session_end is None or session_end <= now.timestamp():
             return invalid
@@ -169,46 +172,47 @@ def by_token(text: str, now: datetime) -> Outcome:
 def _closed(found: Found, credential_at: datetime | None, *, is_key: bool) -> str | None:
     """The code of gates.refusal() for this row, in its order, and then of a missing factor."""
     person = found.person
-    if not person["is_active"]:
+    if not person.is_active:
         return "account_disabled"
-    if is_anonymous(_id(person["id"])):
-        return None if person["role"] == settings.ANONYMOUS_ROLE else "account_disabled"
-    if not person["is_claimed"]:
+    if person.id in ANONYMOUS:
+        return None if person.role == settings.ANONYMOUS_ROLE else "account_disabled"
+    if not person.is_claimed:
         return "setup_pending"
-    mark = person["keys_not_before" if is_key else "not_before"]
+    mark = person.keys_not_before if is_key else person.not_before
     if credential_at is not None and credential_at < moment(mark):
         return "token_invalid"
     if found.is_banned:
         return "banned"
-    needs_factor = not is_key and person["role"] in settings.MFA_REQUIRED_ROLES
-    return SecondFactorSetUpRequired.code if needs_factor and not found.has_factor else None
+    if is_key or found.has_factor or person.role not in settings.MFA_REQUIRED_ROLES:
+        return None
+    return SecondFactorSetUpRequired.code
 
 
 def _pass(kind: str, found: Found, until: float, **scope: Any) -> Pass:
     person = found.person
     return Pass(
         kind=kind,
-        user_id=_id(person["id"]),
-        email=person["email"],
-        name=person["name"],
-        role=Role(person["role"]),
-        is_verified=person["email_verified_at"] is not None or is_anonymous(_id(person["id"])),
+        user_id=_id(person.id),
+        email=person.email,
+        name=person.name,
+        role=Role(person.role),
+        is_verified=person.email_verified_at is not None or person.id in ANONYMOUS,
         until=until,
         **scope,
     )
 
 
 def _known(kind: str, code: str, found: Found) -> Refusal:
-    return Refusal(kind, code, is_known=True, user_id=_id(found.person["id"]))
+    return Refusal(kind, code, is_known=True, user_id=_id(found.person.id))
 
 
 def _is_signed_in(data: dict[str, Any], found: Found) -> bool:
     """As django.contrib.auth.get_user() has it."""
-    if data.get(SESSION_KEY) != _dashed(found.own["user_id"]):
+    if data.get(SESSION_KEY) != _dashed(found.own.user_id):
         return False
     if data.get(BACKEND_SESSION_KEY) != BACKEND:
         return False
-    own = state_hash(found.person["password"], moment(found.person["not_before"]))
+    own = state_hash(found.person.password, moment(found.person.not_before))
     return hmac.compare_digest(data.get(HASH_SESSION_KEY, ""), own)
 
 

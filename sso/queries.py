@@ -5,7 +5,7 @@ database does. The names are those of our own tables; values go in as parameters
 """
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
@@ -18,68 +18,96 @@ from moderation.models import Ban
 from sso.connecting import opened
 from sso.models import AccessRule, GateCookie
 
-PERSON = ("id", "email", "name", "role", "is_active", "is_claimed", "email_verified_at",
-          "password", "not_before", "keys_not_before")  # fmt: skip
-CREDENTIALS: dict[str, tuple[type[Model], tuple[str, ...]]] = {
-    "session": (
-        BrowserSession,
-        ("session_data", "expire_date", "last_seen_at", "user_id", "public_id"),
-    ),
+
+class Person(NamedTuple):
+    """The columns of a person that checks look at, as they are stored."""
+
+    id: Any
+    email: str
+    name: str
+    role: str
+    is_active: bool
+    is_claimed: bool
+    email_verified_at: datetime | str | None
+    password: str
+    not_before: datetime | str
+    keys_not_before: datetime | str
+
+
+class SessionRow(NamedTuple):
+    """Those of a session."""
+
+    session_data: str
+    expire_date: datetime | str
+    last_seen_at: datetime | str
+    user_id: Any
+    public_id: Any
+
+
+class KeyRow(NamedTuple):
+    """Those of an API key."""
+
+    id: str
+    digest: str
+    scopes: Any
+    networks: Any
+    created_at: datetime | str
+    expires_at: datetime | str | None
+    revoked_at: datetime | str | None
+    last_used_at: datetime | str | None
+
+
+class FamilyRow(NamedTuple):
+    """Those of a family of tokens."""
+
+    user_id: Any
+    session_id: Any
+    created_at: datetime | str
+    expires_at: datetime | str
+    ended_at: datetime | str | None
+
+
+CREDENTIALS: dict[str, tuple[type[Model], type[NamedTuple]]] = {
+    "session": (BrowserSession, SessionRow),
     # Found by its second key; see GateCookie.
-    "gate": (
-        BrowserSession,
-        ("session_data", "expire_date", "last_seen_at", "user_id", "public_id"),
-    ),
-    "key": (
-        ApiKey,
-        (
-            "id",
-            "digest",
-            "scopes",
-            "networks",
-            "created_at",
-            "expires_at",
-            "revoked_at",
-            "last_used_at",
-        ),
-    ),
-    "token": (
-        TokenFamily,
-        ("user_id", "session_id", "created_at", "expires_at", "ended_at"),
-    ),
+    "gate": (BrowserSession, SessionRow),
+    "key": (ApiKey, KeyRow),
+    "token": (TokenFamily, FamilyRow),
 }
 
 
 class Found(NamedTuple):
-    """own: the credential's columns by name; person: those of PERSON; is_banned; has_factor: a
-    second one; session_end of the browser session that a token came from, None without one.
+    """own: the credential's row; is_banned; has_factor: a second one; session_end of the browser
+    session that a token came from, None without one.
     """
 
-    own: dict[str, Any]
-    person: dict[str, Any]
-    is_banned: bool
+    own: Any
+    person: Person
+    is_banned: bool  # SQLite says 0 or 1
     has_factor: bool
     session_end: Any = None
 
 
+class Query(NamedTuple):
+    """A statement, and where in its row the person begins and ends."""
+
+    statement: str
+    shape: type[Any]
+    person: int
+    end: int
+
+
 def find(kind: str, key: str, now: datetime) -> Found | None:
-    """The row of the credential `key` (a digest, an id), or None."""
+    """The row of the credential `key` (a digest, an id), or None. now: in UTC."""
     wrapper = opened()
+    query = _query(kind, wrapper.vendor)
     raw = wrapper.connection
-    row = raw.execute(
-        _statement(kind, wrapper.vendor), (_stored_time(wrapper, now), key)
-    ).fetchone()
+    row = raw.execute(query.statement, (_stored_time(wrapper, now), key)).fetchone()
     if row is None:
         return None
-    names = CREDENTIALS[kind][1]
-    own, person = len(names), len(names) + len(PERSON)
-    return Found(
-        dict(zip(names, row[:own], strict=True)),
-        dict(zip(PERSON, row[own:person], strict=True)),
-        bool(row[person]),
-        bool(row[person + 1]),
-        row[person + 2] if kind == "token" else None,
-    )
+    person, end = query.person, query.end
+    own = query.shape._make(row[:person])
+    return Found(own, Person._make(row[person:end]), *row[end:])
 
 
 def rule_rows() -> list[tuple[Any, ...]]:
@@ -97,9 +125,7 @@ def seconds(value: datetime | str | None) -> float | None:
 
 def moment(value: datetime | str) -> datetime:
     """A stored time as Django gives it; SQLite keeps it as text in UTC without saying so."""
-    if isinstance(value, str):
-        value = datetime.fromisoformat(value)
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value
+    return datetime.fromisoformat(f"{value}+00:00") if isinstance(value, str) else value
 
 
 def texts(value: Any) -> tuple[str, ...]:
@@ -114,12 +140,13 @@ def _parsed(text: str) -> tuple[str, ...]:
 
 
 @cache
-def _statement(kind: str, vendor: str) -> str:
-    model, names = CREDENTIALS[kind]
+def _query(kind: str, vendor: str) -> Query:
+    model, shape = CREDENTIALS[kind]
     # In SQLite a plus takes the declared type away, and with it a converter for each value.
     sign, place = ("+", "?") if vendor == "sqlite" else ("", "%s")
-    columns = [f"{sign}c.{model._meta.get_field(name).column}" for name in names]  # type: ignore[union-attr]  # all are columns
-    columns += [f"{sign}u.{name}" for name in PERSON]
+    columns = [f"{sign}c.{model._meta.get_field(name).column}" for name in shape._fields]  # type: ignore[union-attr]  # all are columns
+    person = len(columns)
+    columns += [f"{sign}u.{name}" for name in Person._fields]
     ban = f"""EXISTS(SELECT 1 FROM {Ban._meta.db_table} b WHERE b.user_id = u.id
         AND b.lifted_at IS NULL AND (b.until IS NULL OR b.until > {place}))"""  # noqa: S608
     factor = f"EXISTS(SELECT 1 FROM {Authenticator._meta.db_table} f WHERE f.user_id = u.id)"  # noqa: S608
@@ -132,9 +159,10 @@ def _statement(kind: str, vendor: str) -> str:
     if kind == "gate":
         join = f"JOIN {GateCookie._meta.db_table} g ON g.session_id = c.session_key"
         wanted = "g.digest"
-    return f"""SELECT {", ".join(columns)}, {ban}, {factor}{further}
+    statement = f"""SELECT {", ".join(columns)}, {ban}, {factor}{further}
         FROM {model._meta.db_table} c JOIN {User._meta.db_table} u ON u.id = c.user_id {join}
         WHERE {wanted} = {place}"""  # noqa: S608 - names of our own tables
+    return Query(statement, shape, person, len(columns))
 
 
 @cache
@@ -147,5 +175,5 @@ def _rule_statement(vendor: str) -> str:
 
 def _stored_time(wrapper: BaseDatabaseWrapper, now: datetime) -> Any:
     if wrapper.vendor == "sqlite":
-        return str(now.astimezone(UTC).replace(tzinfo=None))  # as Django writes it
+        return str(now).removesuffix("+00:00")  # as Django writes it
     return wrapper.ops.adapt_datetimefield_value(now)

@@ -22,13 +22,13 @@ def _text(name: str) -> str:
 def _service(name: str) -> str:
     """The lines of one service of compose.yaml."""
     services = _text("compose.yaml").partition("\nnetworks:")[0]
-    found = re.search(rf"(?ms)^  {name}:\n(.*?)(?=^  \w+:\n|\Z)", services)
+    found = re.search(rf"(?ms)^  {name}:(?: &\w+)?\n(.*?)(?=^  \w+:\n|\Z)", services)
     assert found is not None
     return found.group(1)
 
 
 def _environment(service: str) -> dict[str, str]:
-    found = re.search(r"(?ms)^    environment:\n((?:(?: {6}.*)?\n)+)", service)
+    found = re.search(r"(?ms)^    environment:(?: &\w+)?\n((?:(?: {6}.*)?\n)+)", service)
     assert found is not None
     pairs = re.findall(r"(?m)^ {6}(\w+): (.*)$", found.group(1))
     return {name: value.strip('"') for name, value in pairs}
@@ -97,7 +97,7 @@ def test_compose_watches_every_service() -> None:
 
 
 def test_compose_publishes_the_proxy_alone() -> None:
-    published = [name for name in ("app", "db", "redis") if "ports:" in _service(name)]
+    published = [name for name in ("app", "checks", "db", "redis") if "ports:" in _service(name)]
 
     assert published == []
     assert 'ports: ["80:80", "443:443"' in _service("proxy")

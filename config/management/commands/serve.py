@@ -11,9 +11,9 @@ from accounts.context import Caller, calling
 from accounts.services.anonymous import settle_mode
 from accounts.services.setup import ensure_owner, issue_setup_link
 from config.moving.errors import MovingError
-from config.moving.preparing import prepare
+from config.moving.preparing import pending_migrations, prepare
 from config.moving.telling import told
-from config.server import run_server
+from config.server import CHECKS, run_server
 
 
 class Command(BaseCommand):
@@ -26,11 +26,20 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
+        either = parser.add_mutually_exclusive_group()
+        either.add_argument(
             "--prepare-only", action="store_true", help="prepare the data and exit without serving"
+        )
+        either.add_argument(
+            "--checks-only",
+            action="store_true",
+            help="answer checks of proxies alone, beside another server that prepares the data",
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
+        if options["checks_only"]:
+            self.serve_checks()
+            return
         if not options["prepare_only"]:
             _check_port(settings.HOST, settings.PORT)
         self.prepare()
@@ -39,6 +48,21 @@ class Command(BaseCommand):
         if not options["prepare_only"]:
             logging.shutdown()
             run_server()
+
+    def serve_checks(self) -> None:
+        """A process group of its own for checks; see config.checks_wsgi."""
+        _check_port(settings.HOST, settings.PORT)
+        missing = pending_migrations()
+        if missing:
+            raise CommandError(
+                f"The database is not up to date ({len(missing)} migrations). Start "
+                "`manage.py serve` without --checks-only first: it brings it up to date."
+            )
+        where = f"{settings.HOST}:{settings.PORT}"
+        self.stdout.write(f"Gatehouse answers checks for {settings.PUBLIC_URL} on {where}")
+        self.stdout.flush()
+        logging.shutdown()
+        run_server(CHECKS)
 
     def prepare(self) -> None:
         """Database, cache file, static files; nodes that start at once do it one by one."""
