@@ -16,7 +16,7 @@ from tests.soak.journal import Credential, Journal
 from tests.soak.proof import Proof
 from tests.soak.stories import Stories
 
-CLIENTS, ATTACKERS = 5, 2
+ATTACKERS = 2
 LAST_STORIES_SECONDS = 60.0
 Say = Callable[[str], None]
 
@@ -29,6 +29,7 @@ class Plan:
     seconds: float
     faults: Sequence[str] = ()
     between_seconds: float = 2.5
+    clients: int = 5
     # Mail whose sender died is taken up by another one after a minute.
     lease_seconds: float = 75.0
 
@@ -41,9 +42,9 @@ def soak(plan: Plan, say: Say) -> Journal:
     try:
         say(f"seed {plan.seed}: started after {time.monotonic() - began:.0f} s")
         _under_faults(house, journal, plan, say)
-        say("proof: waiting until mail has gone out, then comparing")
+        say(f"proof, after {time.monotonic() - began:.0f} s")
         Proof(house, journal).run(plan.lease_seconds)
-        say(journal.summary())
+        say(f"{journal.summary()}, {time.monotonic() - began:.0f} s in all")
         if journal.broken:
             house.is_kept = True
             say(f"journal and logs: {house.folder}")
@@ -56,7 +57,7 @@ def soak(plan: Plan, say: Say) -> Journal:
 def _under_faults(house: House, journal: Journal, plan: Plan, say: Say) -> None:
     chance = random.Random(plan.seed)
     faults = Faults(house, journal, make_probe(house, journal), chance)
-    clients = [Client(house, journal, chance.randrange(10**9)) for _one in range(CLIENTS)]
+    clients = [Client(house, journal, chance.randrange(10**9)) for _one in range(plan.clients)]
     threads = [ClientThread(client, Stories(client).all()) for client in clients]
     attackers = [
         Attacker(house.urls, journal, chance.randrange(10**9)) for _one in range(ATTACKERS)

@@ -14,7 +14,7 @@ from tests.soak.clients import API, Client, bearer
 from tests.soak.journal import DONE, REFUSED, UNKNOWN, Credential, Person
 
 LINK = re.compile(r"https?://\S+/magic-link/\S+")
-MAIL_SECONDS = 8.0
+MAIL_SECONDS = 3.0
 # Longer than the grace in which two tabs may refresh with the same token.
 AFTER_GRACE_SECONDS = 10.5
 
@@ -97,8 +97,9 @@ class Stories:
         person = client.new_person()
         wish = Wish("POST", f"{API}/auth/magic-link", body={"email": person.email})
         client.act(person, "ask for link", wish)
-        if wait_for(lambda: bool(self._link_path(person)), MAIL_SECONDS):
-            self._redeem_twice(person, self._link_path(person))
+        wait_for(lambda: bool(self._link_path(person)) or client.over.is_set(), MAIL_SECONDS)
+        if path := self._link_path(person):
+            self._redeem_twice(person, path)
 
     def _link_path(self, person: Person) -> str:
         """Path of the link in the newest mail to the person; "" before one has come."""

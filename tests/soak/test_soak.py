@@ -8,7 +8,9 @@ SEED = 20
 def test_nothing_acknowledged_is_lost_and_nobody_gets_in_under_any_fault() -> None:
     said: list[str] = []
 
-    journal = soak(Plan(SEED, seconds=0, between_seconds=1.2, lease_seconds=10), said.append)
+    journal = soak(
+        Plan(SEED, seconds=0, between_seconds=0.5, clients=3, lease_seconds=5), said.append
+    )
 
     assert journal.broken == [], "\n".join(said)
     # It was no empty run: there was something to lose, and something to break into.
