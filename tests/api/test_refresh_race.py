@@ -59,7 +59,14 @@ result = TokenFamily.objects.update(
 def refreshes(gatehouse: Gatehouse, token: str) -> list[RaceRequest]:
     headers = {"Content-Type": "application/json"}
     return [
-        RaceRequest(gatehouse.urls[place % 2], "POST", REFRESH, None, {COOKIE: token}, headers)
+        RaceRequest(
+            gatehouse.urls[place % len(gatehouse.urls)],
+            "POST",
+            REFRESH,
+            None,
+            {COOKIE: token},
+            headers,
+        )
         for place in range(CLIENTS)
     ]
 
@@ -71,9 +78,9 @@ def successor(answer: Answer) -> str:
 
 
 def test_32_refreshes_of_one_token_have_one_successor_and_sign_nobody_out(
-    any_data: InstanceData, gatehouse_server: Callable[..., Gatehouse], racers: Racers
+    any_data: InstanceData, racing_house: Callable[..., Gatehouse], racers: Racers
 ) -> None:
-    gatehouse = gatehouse_server(any_data, processes=2)
+    gatehouse = racing_house(any_data)
     tokens = any_data.shell(SIGN_IN, PUBLIC_URL=gatehouse.url)
 
     for number, token in enumerate(tokens):
@@ -84,7 +91,7 @@ def test_32_refreshes_of_one_token_have_one_successor_and_sign_nobody_out(
         assert successors != {token}
         for answer in (answers[0], answers[-1]):
             access = json.loads(answer.body)["access"]
-            me = gatehouse.client(number % 2).get(
+            me = gatehouse.client(number % len(gatehouse.urls)).get(
                 "/api/v1/me", {"Authorization": f"Bearer {access}"}
             )
             assert me.status == 200
@@ -95,9 +102,9 @@ def test_32_refreshes_of_one_token_have_one_successor_and_sign_nobody_out(
 
 
 def test_a_spent_token_shown_32_times_ends_its_family_once(
-    any_data: InstanceData, gatehouse_server: Callable[..., Gatehouse], racers: Racers
+    any_data: InstanceData, racing_house: Callable[..., Gatehouse], racers: Racers
 ) -> None:
-    gatehouse = gatehouse_server(any_data, processes=2)
+    gatehouse = racing_house(any_data)
     tokens = any_data.shell(SIGN_IN, PUBLIC_URL=gatehouse.url)[:5]
     any_data.shell(AGE)
 
@@ -112,11 +119,14 @@ def test_a_spent_token_shown_32_times_ends_its_family_once(
 
 
 def test_32_who_need_the_first_key_get_the_same_one(
-    any_data: InstanceData, gatehouse_server: Callable[..., Gatehouse], racers: Racers
+    any_data: InstanceData, racing_house: Callable[..., Gatehouse], racers: Racers
 ) -> None:
-    gatehouse = gatehouse_server(any_data, processes=2)
+    gatehouse = racing_house(any_data)
     answers = racers.run(
-        [RaceRequest(gatehouse.urls[place % 2], "GET", KEYS) for place in range(CLIENTS)]
+        [
+            RaceRequest(gatehouse.urls[place % len(gatehouse.urls)], "GET", KEYS)
+            for place in range(CLIENTS)
+        ]
     )
 
     assert {answer.status for answer in answers} == {200}

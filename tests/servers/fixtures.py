@@ -5,6 +5,7 @@ is ended by its own process id, whatever became of the test.
 """
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -122,6 +123,34 @@ def gatehouse_server(tmp_path: Path) -> Iterator[StartGatehouse]:
 
     def start(data: InstanceData, processes: int = 1, **environment: str) -> Gatehouse:
         running.append(Gatehouse(data, tmp_path, processes, environment))
+        return running[-1]
+
+    yield start
+    for gatehouse in running:
+        gatehouse.stop()
+
+
+@pytest.fixture
+def racing_house(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StartGatehouse]:
+    """racing_house(any_data, LOGIN_MAX="1000") -> what a race is run against.
+
+    On SQLite two processes; on PostgreSQL three nodes, each with a DATA_DIR of its own, and Redis.
+    """
+    running: list[Gatehouse] = []
+
+    def start(data: InstanceData, **environment: str) -> Gatehouse:
+        folder: Path = tmp_path_factory.mktemp("race")
+        if data.url.startswith("sqlite"):
+            running.append(Gatehouse(data, folder, 2, environment))
+            return running[-1]
+        redis: RedisServer = request.getfixturevalue("redis_server")
+        hosts = [folder / f"node{number}" for number in range(3)]
+        for host in hosts:
+            shutil.copytree(data.data_dir, host)
+        environment = {"CACHE_URL": redis.url, **environment}
+        running.append(Gatehouse(data, folder, 3, environment, hosts))
         return running[-1]
 
     yield start

@@ -2,6 +2,7 @@
 
 import http.client
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.servers.client import HTTPClient
@@ -13,29 +14,40 @@ SERVE = "import django; django.setup(); from config.server import run_server; ru
 
 
 class Gatehouse:
-    """One running instance: `url` is its public address, `urls` one address for each process."""
+    """One running instance: `url` is its public address, `urls` one address for each process.
+
+    hosts: a DATA_DIR of its own for each process, as if each ran on another machine; none: all on
+    one.
+    """
 
     def __init__(
-        self, data: InstanceData, folder: Path, processes: int, environment: dict[str, str]
+        self,
+        data: InstanceData,
+        folder: Path,
+        processes: int,
+        environment: dict[str, str],
+        hosts: Sequence[Path] = (),
     ) -> None:
         self.data = data
-        self.ports = [free_port() for _ in range(processes)]
+        self.hosts = hosts or [data.data_dir] * processes
+        self.ports = [free_port() for _host in self.hosts]
         self.environment = {"PUBLIC_URL": self.urls[0], **environment}
         self.processes: list[ServerProcess] = []
         try:
-            for port in self.ports:
-                self.processes.append(self._start(port, folder))
+            for port, host in zip(self.ports, self.hosts, strict=True):
+                self.processes.append(self._start(port, folder, host))
             for port, process in zip(self.ports, self.processes, strict=True):
                 process.wait_until(lambda port=port: is_live(port))
         except BaseException:
             self.stop()
             raise
 
-    def _start(self, port: int, folder: Path) -> ServerProcess:
+    def _start(self, port: int, folder: Path, host: Path) -> ServerProcess:
+        own = {"HOST": "127.0.0.1", "PORT": str(port), "DATA_DIR": str(host)}
         return ServerProcess(
             [sys.executable, "-c", SERVE],
             folder / f"gatehouse-{port}.log",
-            environment=self.data.environment(HOST="127.0.0.1", PORT=str(port), **self.environment),
+            environment=self.data.environment(**own, **self.environment),
         )
 
     @property
