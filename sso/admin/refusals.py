@@ -34,6 +34,7 @@ CHOICES_MOST = 30
 BANS_MOST = 10
 CREDENTIALS = {
     "session": gettext_lazy("a session"),
+    "gate": gettext_lazy("a session"),  # by the cookie of apps on other hosts
     "key": gettext_lazy("an API key"),
     "token": gettext_lazy("an access token"),
 }

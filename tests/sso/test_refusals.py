@@ -11,6 +11,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from moderation.models import Ban
+from sso import checking
+from sso.admin.refusals import CREDENTIALS
 from sso.models import AccessRule, Denial
 from sso.services import denials
 from sso.services.denials import ALPHABET, purge_denials, reference_in, write_denials
@@ -249,6 +251,15 @@ def test_a_deleted_rule_and_person_leave_the_refusal(panel: Client, viewer: User
 )
 def test_every_code_has_a_page(panel: Client, code: str) -> None:
     assert denied(code=code).reference in page(panel, Denial.objects.get())
+
+
+def test_the_page_names_every_kind_of_credential(panel: Client) -> None:
+    """Those by which a check may be asked, the cookie of apps on other hosts among them."""
+    for kind, words in [*CREDENTIALS.items(), ("", "nothing that is known")]:
+        row = denied(f"ABCD234{len(kind)}", credential=kind)
+        assert str(words) in page(panel, row)
+        row.delete()
+    assert set(CREDENTIALS) == set(checking._ASK)
 
 
 def test_refusals_are_kept_for_a_week() -> None:
