@@ -140,7 +140,7 @@ class Checker:
                 known.verdicts.clear()
             known.verdicts[place] = checked
             if known.outcome.kind == "key" and isinstance(known.outcome, Pass):
-                note_use(known.outcome.credential_id, checked.ip)
+                note_use(known.outcome.credential_id, checked.ip, known.outcome.used_at)
         return checked
 
     def judge(self, environ: Environ, outcome: Outcome) -> Checked:

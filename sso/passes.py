@@ -38,7 +38,8 @@ class Pass(NamedTuple):
     """A person who may act. until: seconds since 1970, after which nothing of this holds.
 
     networks: whence the credential works, () is everywhere. may_read, may_write: by its scopes.
-    credential_id: of the session, token family or key; none of it is a secret.
+    credential_id: of the session, token family or key; none of it is a secret. used_at: when the
+    use of a key was last written down.
     """
 
     kind: str
@@ -52,6 +53,7 @@ class Pass(NamedTuple):
     may_read: bool = True
     may_write: bool = True
     credential_id: str = ""
+    used_at: datetime | None = None
 
 
 class Refusal(NamedTuple):
@@ -139,6 +141,7 @@ def _key_worth(found: Found, now: datetime) -> Outcome:
         may_read=Scope.READ in scopes,
         may_write=Scope.WRITE in scopes,
         credential_id=found.own.id,
+        used_at=moment(found.own.last_used_at) if found.own.last_used_at else None,
     )
 
 

@@ -27,10 +27,13 @@ class _Waiting:
 _waiting = _Waiting()
 
 
-def note_use(key_id: str, ip: str) -> None:
-    """The key was used by a client at `ip`; at most one note a minute is kept of each."""
+def note_use(key_id: str, ip: str, noted_at: datetime | None) -> None:
+    """The key was used by a client at `ip`; at most one note a minute is kept of each.
+
+    noted_at: what its row says, by this process or another.
+    """
     now = timezone.now()
-    if not keymeter.is_due(key_id, None, now):
+    if not keymeter.is_due(key_id, noted_at, now):
         return
     with _waiting.lock:
         if len(_waiting.uses) < MOST_WAITING:

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -334,3 +335,15 @@ def test_the_use_of_a_key_is_written_by_the_worker(alone: FastPath, viewer: User
     key = ApiKey.objects.get()
     assert key.last_used_at is not None
     assert key.last_used_ip == "127.0.0.1"
+
+
+@pytest.mark.parametrize(("seconds", "written"), [(5, 0), (65, 1)])
+def test_a_use_that_another_process_has_just_noted_is_not_noted_again(
+    alone: FastPath, viewer: User, seconds: int, written: int
+) -> None:
+    write_notes()  # of other tests
+    key = made(viewer).text
+    ApiKey.objects.update(last_used_at=timezone.now() - timedelta(seconds=seconds))
+    _ask(alone, _environ("/auth/check", **BOARD, HTTP_X_API_KEY=key))
+
+    assert write_notes() == written
