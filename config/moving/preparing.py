@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
+from psycopg.errors import LockNotAvailable
 
 from accounts.context import Caller, calling
 from config.cache import cache_alias
@@ -16,6 +17,7 @@ from config.moving.locks import alone, say_nothing
 
 # Stands in a database that `movedata` has not filled yet, with how far it got.
 MOVE_TABLE = "gatehouse_move"
+LOCK_WAIT, LOCK_TRIES = "5s", 12
 
 
 class Prepared(NamedTuple):
@@ -34,11 +36,44 @@ def prepare(say: Callable[[str], None] = say_nothing) -> Prepared:
     with alone(say), calling(Caller(channel="command")):
         _require_whole()
         missing = pending_migrations()
-        call_command("migrate", verbosity=0, interactive=False)
+        _migrate(say)
         if cache_alias() != "default":
             call_command("migrate", database=cache_alias(), verbosity=0, interactive=False)
         call_command("collectstatic", verbosity=0, interactive=False)
         return Prepared(missing, finish_restore())
+
+
+def _migrate(say: Callable[[str], None]) -> None:
+    """Apply what is missing. On PostgreSQL never wait long for a table.
+
+    Whoever asks for a table behind a migration that waits for it waits as well, readers too. So a
+    migration gives up after LOCK_WAIT, undone as a whole, lets the others go on and tries again.
+    """
+    if connection.vendor != "postgresql":
+        call_command("migrate", verbosity=0, interactive=False)
+        return
+    for _attempt in range(LOCK_TRIES):
+        try:
+            _set_lock_timeout(LOCK_WAIT)
+            call_command("migrate", verbosity=0, interactive=False)
+        except OperationalError as error:
+            if not isinstance(error.__cause__, LockNotAvailable):
+                raise
+            say("A migration waits for a table that is in use; trying again.")
+        else:
+            return
+        finally:
+            _set_lock_timeout("0")
+    raise MovingError(
+        "A table stayed in use for a minute, so that its migration was not done. Nothing is half "
+        "done. End the long transaction (see pg_stat_activity), or stop the servers, and start "
+        "again."
+    )
+
+
+def _set_lock_timeout(value: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, false)", [value])
 
 
 def pending_migrations() -> list[str]:

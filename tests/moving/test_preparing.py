@@ -7,6 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from config.moving.version import VERSION, numbers
@@ -121,6 +122,41 @@ def test_a_half_moved_database_is_not_served(any_data: InstanceData) -> None:
     assert done.returncode == 1
     assert "A move to this database was stopped half-way." in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_migration_never_waits_long_for_a_table(postgres_data: InstanceData) -> None:
+    back = postgres_data.manage("migrate", "accounts", "0004", "--verbosity=0")
+    assert back.returncode == 0, back.stderr
+    with psycopg.connect(postgres_data.url) as writer:
+        writer.execute("LOCK TABLE accounts_user IN ROW EXCLUSIVE MODE")
+        said, error = postgres_data.shell(IMPATIENT)
+        readers = writer.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
+    applied, nothing = postgres_data.shell(IMPATIENT)
+
+    assert said == ["A migration waits for a table that is in use; trying again."] * 2
+    assert error.startswith("A table stayed in use")
+    assert readers == (0,)
+    assert (applied, nothing) == ([], None)
+    assert postgres_data.shell(INDEXES) == 1
+
+
+IMPATIENT = """
+from config.moving import preparing
+from config.moving.errors import MovingError
+preparing.LOCK_WAIT, preparing.LOCK_TRIES = "200ms", 2
+said, error = [], None
+try:
+    preparing.prepare(said.append)
+except MovingError as problem:
+    error = problem.message
+result = [said, error]
+"""
+INDEXES = """
+from django.db import connection
+with connection.cursor() as cursor:
+    cursor.execute("SELECT count(*) FROM pg_indexes WHERE indexname = 'user_search'")
+    (result,) = cursor.fetchone()
+"""
 
 
 def test_the_version_in_code_is_the_one_of_the_project() -> None:
