@@ -15,6 +15,7 @@ from accounts.models import OutboxMail, User
 from accounts.roles import Role
 from api.services.signing import ring_cache
 from sso import connecting
+from sso.services import denials, notes
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -51,6 +52,13 @@ def _same_connection(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     """While a browser is driven this thread has an event loop, and Django other connections."""
     if request.node.get_closest_marker("django_db"):
         monkeypatch.setattr(connecting, "_here", connecting._Here())
+
+
+@pytest.fixture(autouse=True)
+def _nothing_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What checks of other tests have left in memory for the worker is not written in this one."""
+    monkeypatch.setattr(denials, "_waiting", denials._Waiting())
+    monkeypatch.setattr(notes, "_waiting", notes._Waiting())
 
 
 @pytest.fixture(autouse=True)

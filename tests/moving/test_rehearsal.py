@@ -54,25 +54,23 @@ def test_a_rehearsal_migrates_a_copy_and_changes_nothing(any_data: InstanceData)
 
 
 def test_a_rehearsal_beside_a_running_server_leaves_no_copy(
-    any_data: InstanceData,
+    postgres_data: InstanceData,
     gatehouse_server: Callable[..., Gatehouse],
-    request: pytest.FixtureRequest,
+    postgres_server: PostgresServer,
 ) -> None:
-    fill(any_data)
-    before = look(any_data)
-    gatehouse_server(any_data)
+    fill(postgres_data)
+    before = look(postgres_data)
+    gatehouse_server(postgres_data)
 
-    done = any_data.manage("upgrade", "--rehearse")
+    done = postgres_data.manage("upgrade", "--rehearse")
 
     assert (done.returncode, done.stderr) == (0, "")
     assert "No migration is missing." in done.stdout
     assert _good(done.stdout) == CHECKS
-    assert look(any_data) == before
-    assert not list(any_data.data_dir.glob("rehearsal-*"))
-    if any_data.kind == "postgres":
-        server: PostgresServer = request.getfixturevalue("postgres_server")
-        copies = "SELECT datname FROM pg_database WHERE datname LIKE '%rehearsal%'"
-        assert server.execute(sql.SQL(copies)) == []
+    assert look(postgres_data) == before
+    assert not list(postgres_data.data_dir.glob("rehearsal-*"))
+    copies = "SELECT datname FROM pg_database WHERE datname LIKE '%rehearsal%'"
+    assert postgres_server.execute(sql.SQL(copies)) == []
 
 
 def test_a_rehearsal_says_what_would_not_work(sqlite_data: InstanceData) -> None:

@@ -45,13 +45,15 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("outside")
 
 
-@pytest.mark.parametrize("keep_keys", [False, True], ids=["all", "keep-keys"])
+@pytest.mark.parametrize(("kind", "keep_keys"), [("sqlite", False), ("postgres", True)])
 def test_nothing_of_the_past_opens_a_door_after_a_restore(
-    any_data: InstanceData,
+    request: pytest.FixtureRequest,
     gatehouse_server: StartGatehouse,
     outside: Path,
+    kind: str,
     keep_keys: bool,
 ) -> None:
+    any_data: InstanceData = request.getfixturevalue(f"{kind}_data")
     any_data.shell(PERSON)
     house = gatehouse_server(any_data)
     revoked, kept = gather(house, any_data), gather(house, any_data)

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass, field
 from itertools import count
@@ -22,6 +21,7 @@ from tests.servers.processes import (
     free_port,
     program,
 )
+from tests.servers.quick import Ended, loaded
 
 PREPARE = """
 import django
@@ -36,6 +36,11 @@ django.setup()
 result = None
 exec(sys.argv[1])
 print("\\n" + json.dumps(result, default=str))
+"""
+MANAGE = """
+import runpy, sys
+sys.argv[0] = "manage.py"
+runpy.run_path("manage.py", run_name="__main__")
 """
 _numbers = count(1)
 
@@ -66,14 +71,7 @@ class InstanceData:
 
     def python(self, code: str, *arguments: str, **more: str) -> str:
         """Run code in a process over this data; its output. Raises with its error text."""
-        done = subprocess.run(
-            [sys.executable, "-c", code, *arguments],
-            cwd=ROOT,
-            env=self.environment(**more),
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        done = loaded.run(code, *arguments, environment=self.environment(**more))
         if done.returncode != 0:
             raise RuntimeError(f"exit {done.returncode}:\n{done.stderr[-3000:]}")
         return done.stdout
@@ -82,16 +80,9 @@ class InstanceData:
         """Run code with Django set up; what it leaves in `result` comes back through JSON."""
         return json.loads(self.python(SHELL, code, **more).splitlines()[-1])
 
-    def manage(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    def manage(self, *arguments: str, **more: str) -> Ended:
         """Run `manage.py arguments` over this data."""
-        return subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
-            env=self.environment(**more),
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        return loaded.run(MANAGE, *arguments, environment=self.environment(**more))
 
 
 class PostgresServer:

@@ -161,7 +161,7 @@ def test_a_node_is_replaced_under_load_and_no_request_fails(
         nodes.processes[0].process.terminate()
         code = nodes.processes[0].process.wait(60)
         crowd.wait_for_more(IN_FLIGHT)
-        nodes.processes[0] = nodes._start(nodes.ports[0], tmp_path)
+        nodes.processes[0] = nodes._start(nodes.ports[0], tmp_path, nodes.hosts[0])
         nodes.processes[0].wait_until(lambda: is_live(nodes.ports[0]))
         crowd.wait_for_more(IN_FLIGHT)
     finally:

@@ -325,7 +325,6 @@ def test_a_ban_is_seen_by_the_next_check(front: FastPath, viewer: User) -> None:
 
 
 def test_the_use_of_a_key_is_written_by_the_worker(alone: FastPath, viewer: User) -> None:
-    write_notes()  # of other tests
     environ = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=made(viewer).text)
     for _again in range(5):
         _ask(alone, environ)
@@ -341,7 +340,6 @@ def test_the_use_of_a_key_is_written_by_the_worker(alone: FastPath, viewer: User
 def test_a_use_that_another_process_has_just_noted_is_not_noted_again(
     alone: FastPath, viewer: User, seconds: int, written: int
 ) -> None:
-    write_notes()  # of other tests
     key = made(viewer).text
     ApiKey.objects.update(last_used_at=timezone.now() - timedelta(seconds=seconds))
     _ask(alone, _environ("/auth/check", **BOARD, HTTP_X_API_KEY=key))

@@ -14,7 +14,6 @@ from moderation.models import Ban
 from sso import checking
 from sso.admin.refusals import CREDENTIALS
 from sso.models import AccessRule, Denial
-from sso.services import denials
 from sso.services.denials import ALPHABET, purge_denials, reference_in, write_denials
 from tests.api.keys import made
 
@@ -22,12 +21,6 @@ pytestmark = pytest.mark.django_db
 BrowserOf = Callable[..., Client]
 LIST = "/admin/sso/denial/"
 HOST = "app.example.com"
-
-
-@pytest.fixture(autouse=True)
-def _nothing_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refusals of other tests wait in this process, too."""
-    monkeypatch.setattr(denials, "_waiting", denials._Waiting())
 
 
 @pytest.fixture
