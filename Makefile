@@ -37,7 +37,7 @@ test: ## From a bare Debian or Ubuntu: what the tests need, lint, then the whole
 	@sh scripts/node-modules.sh
 	@sh scripts/environment.sh base dev ldap?
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: ## The benchmarks, one table.
 	@sh scripts/environment.sh base

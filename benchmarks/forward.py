@@ -26,7 +26,6 @@ NICE = 10
 ROUNDS, DELAY_MS = 20, 1000.0
 PUBLIC_URL = "http://localhost:8000"
 BOARD = ("X-Original-URL: https://app.example.com/board?page=1", "X-Original-Method: GET")
-HELLO = Asked("/")
 
 
 class Bench:
@@ -36,11 +35,12 @@ class Bench:
         self.options, self.port, self.bare_port = options, port, bare_port
 
     def both(self, asked: Asked, connections: int = USUAL) -> tuple[Heard, Heard]:
-        """Ours and the bare one, one after the other."""
+        """Ours and the bare one, one after the other; both get the same headers."""
         seconds = self.options.seconds
         load(asked, self.port, seconds=1, connections=connections)
         ours = load(asked, self.port, seconds=seconds, connections=connections)
-        theirs = load(HELLO, self.bare_port, seconds=seconds, connections=connections)
+        hello = dataclasses.replace(asked, path="/", is_refused=False)
+        theirs = load(hello, self.bare_port, seconds=seconds, connections=connections)
         return ours, theirs
 
     def rates(self, what: str, asked: Asked, aim: float = 0.0) -> Iterator[Row]:

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from tests.conftest import PASSWORD
+from tests.pages.flaws import flaws
 from tests.servers.databases import InstanceData
 from tests.servers.gatehouse import Gatehouse
 
@@ -60,10 +60,9 @@ def house(
     return gatehouse_server(sqlite_data), paths
 
 
-@pytest.fixture(params=["light", "dark"])
-def pages(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page in either colour scheme that remembers what its console said of the policy."""
-    context = browser.new_context(color_scheme=request.param, viewport=DESKTOP)
+@pytest.fixture
+def pages(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport=DESKTOP)
     page = context.new_page()
     yield page
     context.close()
@@ -71,11 +70,7 @@ def pages(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
 
 def examine(page: Page, name: str) -> list[str]:
     """What is wrong with the page that is open now."""
-    found = [
-        f"{name}: {violation['id']}: {node['html'][:200]}"
-        for violation in Axe().run(page).response["violations"]
-        for node in violation["nodes"]
-    ]
+    found = [f"{name}: {flaw}" for flaw in flaws(page)]
     page.set_viewport_size(PHONE)
     if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
         found.append(f"{name}: wider than a phone")

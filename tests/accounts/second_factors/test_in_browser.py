@@ -117,16 +117,14 @@ def walk_of_an_owner(page: Page, house: Gatehouse, data: InstanceData, visit: Vi
     assert "All second factors are gone" in page.content()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_page_of_second_factors_breaks_a_rule(
     sqlite_data: InstanceData,
     gatehouse_server: Callable[..., Gatehouse],
     browser: Browser,
-    scheme: str,
 ) -> None:
     sqlite_data.shell(PEOPLE)
     house = gatehouse_server(sqlite_data, MFA_REQUIRED_ROLES="owner", LOGIN_MAX="100")
-    context = browser.new_context(color_scheme=scheme, viewport=DESKTOP)
+    context = browser.new_context(viewport=DESKTOP)
     page = context.new_page()
     said: list[str] = []
     page.on("console", lambda message: said.append(f"{page.url}: {message.text}"))

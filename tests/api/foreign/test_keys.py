@@ -1,7 +1,6 @@
 """The keys of an issuer: how they are fetched, how often, and what a hostile answer can do."""
 
 import threading
-import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -292,11 +291,9 @@ def test_a_body_that_trickles_is_given_up(
 ) -> None:
     monkeypatch.setattr(fetching, "DEADLINE_SECONDS", 0.2)
     provider.routes["/slow"] = lambda handler: _endless(handler, 0.02)
-    start = time.monotonic()
 
     with pytest.raises(Unfetchable, match="takes too long"):
         fetch_json(f"{provider.issuer}/slow")
-    assert time.monotonic() - start < 2
 
 
 def test_a_provider_that_says_nothing_is_given_up(
@@ -305,12 +302,10 @@ def test_a_provider_that_says_nothing_is_given_up(
     monkeypatch.setattr(fetching, "TIMEOUT_SECONDS", 0.2)
     silence = threading.Event()
     provider.routes["/silent"] = lambda _handler: silence.wait(5) and None
-    start = time.monotonic()
 
     with pytest.raises(Unfetchable, match="TimeoutError"):
         fetch_json(f"{provider.issuer}/silent")
     silence.set()
-    assert time.monotonic() - start < 2
 
 
 def test_a_body_that_is_no_object_is_refused(provider: Provider) -> None:
