@@ -25,6 +25,7 @@ need_file() {
 }
 
 need_file postgresql /usr/lib/postgresql/*/bin/initdb /usr/local/bin/initdb /opt/homebrew/bin/initdb
+need pgbouncer pgbouncer
 need redis-server redis-server
 need slapd slapd
 need ldap-utils ldapsearch

@@ -2,7 +2,8 @@
 
 One thread in each server process listens, and asks the database every BEAT_SECONDS whether it is
 still there. Without such a beat for BELIEVED_SECONDS nothing remembered is believed any more, so
-that a lost connection costs speed and never lets anybody in.
+that a lost connection costs speed and never lets anybody in. The same behind a connection pooler,
+which may answer and still swallow what others say.
 """
 
 import logging
@@ -52,6 +53,10 @@ def renew() -> None:
         logger.exception("the shared epoch cannot be written")
 
 
+class Pooled(Exception):
+    """Somebody stands between us and PostgreSQL, so that LISTEN may be heard by nobody."""
+
+
 class Listener:
     """The thread: listens for the changes of all hosts."""
 
@@ -60,10 +65,15 @@ class Listener:
         threading.Thread(target=self._run, name="epoch", daemon=True).start()
 
     def _run(self) -> None:
+        """Ends behind a pooler: nothing remembered is believed then, for as long as we run."""
         while True:
             connection = connections.create_connection("default")
             try:
                 self._listen(connection)
+            except Pooled:
+                logger.warning("a connection pooler stands before PostgreSQL: checks read each row")
+                connection.close()
+                return
             except (Error, OSError) as error:
                 logger.warning("listening has stopped", extra={"reason": type(error).__name__})
             except Exception:
@@ -77,6 +87,7 @@ class Listener:
         with connection.wrap_database_errors:
             connection.ensure_connection()
             raw: Any = connection.connection
+            _require_direct(raw)
             raw.add_notify_handler(_on_notify)
             raw.execute(f"SET application_name = '{NAME}'")
             raw.execute(f"LISTEN {CHANNEL}")
@@ -86,6 +97,16 @@ class Listener:
                 raw.execute("SELECT 1")
                 Beat.at = asked_at
                 select.select([raw.fileno()], [], [], BEAT_SECONDS)
+
+
+def _require_direct(raw: Any) -> None:
+    """Raise Pooled unless the process that we were told of is the one that answers.
+
+    A pooler tells a number of its own when it takes a connection.
+    """
+    (answering,) = raw.execute("SELECT pg_backend_pid()").fetchone()
+    if answering != raw.info.backend_pid:
+        raise Pooled
 
 
 def start_listener() -> None:
