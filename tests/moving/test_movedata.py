@@ -150,18 +150,12 @@ def _killed_move(data: InstanceData, url: str) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
-@pytest.mark.parametrize("way", ["sqlite to postgres", "postgres to sqlite"])
-def test_a_killed_move_goes_on_where_it_was(
-    way: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    source: InstanceData = request.getfixturevalue(f"{way.split()[0]}_data")
-    url = f"sqlite:///{tmp_path / 'new.sqlite3'}"
-    if way.endswith("postgres"):
-        url = request.getfixturevalue("empty_postgres")
+def test_a_killed_move_goes_on_where_it_was(sqlite_data: InstanceData, empty_postgres: str) -> None:
+    source, url = sqlite_data, empty_postgres
     fill(source)
     before = look(source)
     _killed_move(source, url)
-    target = _over(source, way.split()[-1], url)
+    target = _over(source, "postgres", url)
     assert target.shell("from accounts.models import User; result = User.objects.count()") == 21
     assert target.manage("serve", "--prepare-only").returncode == 1
 

@@ -28,7 +28,14 @@ ACTS: list[tuple[str, str, str, int]] = [
     ("demote", "session", "User.objects.filter(pk=user.pk).update(role='viewer')", 403),
     ("sign out", "session", "BrowserSession.objects.filter(user_id=user.pk).delete()", 401),
     ("end tokens", "token", "TokenFamily.objects.update(ended_at=now())", 401),
-    ("delete", "key", "user.delete()", 401),
+    # A second time when the worker has just written a refusal of this person.
+    ("delete", "key", """
+from django.db import IntegrityError
+try:
+    user.delete()
+except IntegrityError:
+    user.delete()
+""", 401),
     ("new password", "session", "user.set_password('some other words'); user.save()", 401),
     ("rule", "token", "AccessRule.objects.create(name='shut', effect='deny', path='/board')", 403),
     ("plain SQL", "key", """
