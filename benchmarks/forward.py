@@ -6,26 +6,22 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.forward_data import FILL, OFFERS, REVOKE
+from benchmarks.forward_data import BOARD, FILL, OFFERS, PUBLIC_URL, REVOKE
 from benchmarks.instances import bare, gatehouse, make_data, make_people
 from benchmarks.plans import SignIn
-from benchmarks.rows import PROCESSES, Options, Row, folder, loader
-from benchmarks.wrk import Asked, Heard, is_there, load
+from benchmarks.rows import CONNECTIONS, PROCESSES, USUAL, Options, Row, folder, loader
+from benchmarks.wrk import MISSING, Asked, Heard, is_there, load
 from tests.servers.client import HTTPClient
 from tests.servers.databases import InstanceData
 from tests.sso.driver import Driver
 
 PEOPLE = 1000
-CONNECTIONS = (1, 8, 64)
-USUAL = 8
 MANY, MANY_P99 = 32, 5.0
 STORED = (64, 100_000, 1_000_000)
 PIECE = 100_000
 HOT, DIFFERENT, STORM, STORM_P99 = 0.85, 1 / 3, 0.5, 25.0
 NICE = 10
 ROUNDS, DELAY_MS = 20, 1000.0
-PUBLIC_URL = "http://localhost:8000"
-BOARD = ("X-Original-URL: https://app.example.com/board?page=1", "X-Original-Method: GET")
 
 
 class Bench:
@@ -61,7 +57,7 @@ class Bench:
 def measure_forward(options: Options) -> Iterator[Row]:
     """Everything of forward auth. Without wrk there is nothing to measure it with."""
     if not is_there():
-        print("left out, wrk is not installed (Debian and Ubuntu: apt-get install wrk)")
+        print(MISSING)
         return
     with folder() as place:
         data = _prepared(place, options.database_url)

@@ -1,5 +1,7 @@
 """What the measurements of checks stand on: credentials, and many more of them."""
 
+PUBLIC_URL = "http://localhost:8000"
+BOARD = ("X-Original-URL: https://app.example.com/board?page=1", "X-Original-Method: GET")
 # One header line for each kind of credential.
 OFFERS = """
 from datetime import timedelta

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import forward_data
+from benchmarks.forward_data import BOARD, PUBLIC_URL
 from benchmarks.instances import bare, gatehouse, make_data, make_people, wsgi_server
 from benchmarks.load import Ask, Journey
 from benchmarks.machine import refresh_tokens
@@ -18,15 +19,12 @@ from benchmarks.plans import PlanBase, SignIn
 from benchmarks.rows import CONNECTIONS, PROCESSES, USUAL, Options, Row, folder, loader
 from benchmarks.stock import data as stock_data
 from benchmarks.stock.data import fill_stock, make_stock
-from benchmarks.wrk import Asked, Heard, is_there, load
+from benchmarks.wrk import MISSING, Asked, Heard, is_there, load
 from tests.servers.databases import InstanceData
 
 PEOPLE = 1000
 STORED = 100_000
 KINDS = ("session", "token", "key")
-PUBLIC_URL = "http://localhost:8000"
-BOARD = ("X-Original-URL: https://app.example.com/board?page=1", "X-Original-Method: GET")
-MISSING_WRK = "stock: left out, wrk is not installed (Debian and Ubuntu: apt-get install wrk)"
 MISSING_STOCK = (
     "stock: left out, its packages are missing: "
     ".venv/bin/pip install --require-hashes -r requirements/bench.txt"
@@ -77,7 +75,7 @@ class Trio:
 def measure_stock(options: Options) -> Iterator[Row]:
     """The operations that both have. "beside stock" is Gatehouse, its bare column the stock one."""
     if not is_there():
-        print(MISSING_WRK, file=sys.stderr)
+        print(f"stock: {MISSING}", file=sys.stderr)
         return
     if importlib.util.find_spec("rest_framework_api_key") is None:
         print(MISSING_STOCK, file=sys.stderr)
