@@ -64,6 +64,11 @@ class ServerProcess:
     def pid(self) -> int:
         return self.process.pid
 
+    def children(self) -> list[int]:
+        """Process ids of what it has started itself: of Gatehouse, its workers."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return [int(child) for child in children.read_text().split()]
+
     def output(self) -> str:
         """All that the program has printed."""
         return self.log.read_text(errors="replace")

@@ -2,6 +2,9 @@
 
 import http.client
 import os
+import signal
+import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +26,15 @@ from tests.servers.processes import (
 )
 
 IN_FLIGHT = 100
+# Less than the 30 seconds after which the server itself gives up a request that does not go on.
+WITHOUT_END = 15
+IMPATIENT = """
+import django
+django.setup()
+from config import server
+server.STOP_SECONDS = 1
+server.run_server()
+"""
 NGINX = """
 {user}
 daemon off;
@@ -182,6 +194,41 @@ def test_what_a_node_has_begun_it_ends_without_any_proxy(nodes: Gatehouse) -> No
 
     assert statuses == [401] * len(clients)
     assert nodes.processes[0].process.wait(60) == 0
+
+
+def test_a_node_can_be_stopped_while_a_worker_starts(
+    gatehouse_server: StartGatehouse, sqlite_data: InstanceData
+) -> None:
+    node = gatehouse_server(sqlite_data, WEB_WORKERS="2").processes[0]
+    before = set(node.children())
+    os.kill(min(before), signal.SIGKILL)
+    # At once: it loads for some hundredths of a second.
+    while not set(node.children()) - before:
+        assert node.process.poll() is None
+    node.process.terminate()
+
+    assert node.process.wait(WITHOUT_END) == 0
+
+
+def test_a_request_that_never_ends_holds_up_no_stop(
+    sqlite_data: InstanceData, tmp_path: Path
+) -> None:
+    port = free_port()
+    environment = sqlite_data.environment(HOST="127.0.0.1", PORT=str(port))
+    node = ServerProcess(
+        [sys.executable, "-c", IMPATIENT], tmp_path / "node.log", environment=environment
+    )
+    try:
+        node.wait_until(lambda: is_live(port))
+        with socket.create_connection(("127.0.0.1", port)) as slow:
+            slow.sendall(b"GET /sign-in HTTP/1.1\r\nHost: ")
+            # One that came after it has been answered.
+            assert is_live(port)
+            node.process.terminate()
+
+            assert node.process.wait(WITHOUT_END) == 0
+    finally:
+        node.stop()
 
 
 def _hashes(nodes: Gatehouse) -> float:

@@ -101,10 +101,7 @@ class Node:
     def workers(self) -> list[int]:
         """Process ids of the workers."""
         assert self.process is not None
-        pid = self.process.pid
-        return [
-            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        ]
+        return self.process.children()
 
     def kill_worker(self, number: int) -> int:
         """`kill -9` one worker; its process id."""
