@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from typing import Any
+from typing import Any, Self
 
 from tests.servers.databases import InstanceData
 from tests.servers.processes import ROOT
@@ -76,6 +76,12 @@ class Driver:
                 assert "error" not in said, said["error"]
                 return said["result"]
         raise RuntimeError("the driver has ended")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_of_error: object) -> None:
+        self.stop()
 
     def stop(self) -> None:
         self.process.kill()

@@ -17,11 +17,12 @@ from tests.servers.processes import wait_for
 from tests.sso.driver import Driver
 
 ROUNDS = 50
-# Locked: the worker may just be writing refusals that name them, and then waits for us.
+# Locked: the worker may just be writing refusals that name them.
 NO_RULES = """
+from accounts.locks import ROLES, house_lock
 with transaction.atomic():
-    for rule in AccessRule.objects.select_for_update():
-        rule.delete()
+    house_lock(ROLES)
+    AccessRule.objects.all().delete()
 """
 MakeDriver = Callable[..., Driver]
 ASKED = {"X-Original-URL": "https://app.example.com/board", "X-Original-Method": "POST"}
