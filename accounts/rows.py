@@ -6,6 +6,7 @@ sent, and save() of a model is not called.
 """
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from typing import Any, TypeVar
 
@@ -13,6 +14,8 @@ from django.db import connections, models, router
 
 Row = TypeVar("Row", bound=models.Model)
 ROWS_REMEMBERED = 1024
+# The smallest step of every clock that is stored.
+TICK = timedelta(microseconds=1)
 
 
 def find(model: type[Row], column: str, value: Any) -> Row | None:
@@ -129,6 +132,18 @@ def update(row: models.Model, *names: str) -> None:
     ]
     with connection.cursor() as cursor:
         cursor.execute(_update(model, names), values)
+
+
+def newest(rows: models.QuerySet[Any], after: datetime) -> datetime | None:
+    """`created_at` of the newest of `rows`, if after `after`, as by a clock that is ahead."""
+    later = rows.filter(created_at__gt=after)
+    found: datetime | None = later.aggregate(newest=models.Max("created_at"))["newest"]
+    return found
+
+
+def later_than_all(now: datetime, *moments: datetime | None) -> datetime:
+    """`now`, or the first moment after all `moments`."""
+    return max(now, *(moment + TICK for moment in moments if moment is not None))
 
 
 # Names of our own tables and columns, quoted: the statements hold no foreign text.

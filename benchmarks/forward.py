@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.forward_data import BOARD, FILL, OFFERS, PUBLIC_URL, REVOKE
-from benchmarks.instances import bare, gatehouse, make_data, make_people
+from benchmarks.forward_data import BOARD, FILL, OFFERS, REVOKE
+from benchmarks.instances import bare, gatehouse, make_checked
 from benchmarks.plans import SignIn
 from benchmarks.rows import CONNECTIONS, PROCESSES, USUAL, Options, Row, folder, loader
 from benchmarks.wrk import MISSING, Asked, Heard, is_there, load
@@ -60,7 +60,7 @@ def measure_forward(options: Options) -> Iterator[Row]:
         print(MISSING)
         return
     with folder() as place:
-        data = _prepared(place, options.database_url)
+        data = make_checked(place, PEOPLE, options.database_url)
         with (
             bare(place, PROCESSES) as (_bare, bare_port),
             gatehouse(data, PROCESSES) as (_server, port),
@@ -70,13 +70,6 @@ def measure_forward(options: Options) -> Iterator[Row]:
             yield from _different(bench, data, place)
             yield from _storm(bench, data)
             yield _revocation(port, data)
-
-
-def _prepared(place: Path, database_url: str) -> InstanceData:
-    data = make_data(place, database_url)
-    data = dataclasses.replace(data, extra={"PUBLIC_URL": PUBLIC_URL, "SESSION_EXPIRY": "1d"})
-    make_people(data, PEOPLE)
-    return data
 
 
 def _hot(bench: Bench, data: InstanceData) -> Iterator[Row]:

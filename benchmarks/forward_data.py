@@ -1,6 +1,5 @@
 """What the measurements of checks stand on: credentials, and many more of them."""
 
-PUBLIC_URL = "http://localhost:8000"
 BOARD = ("X-Original-URL: https://app.example.com/board?page=1", "X-Original-Method: GET")
 # One header line for each kind of credential.
 OFFERS = """
@@ -33,7 +32,6 @@ import random
 from itertools import cycle
 from datetime import timedelta
 from uuid import uuid4
-from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 from accounts.models import BrowserSession, User
@@ -43,18 +41,8 @@ from accounts.tokens import digest
 from api import keyformat
 from api.models import ApiKey
 from api.services.keychecks import digest_of
+from benchmarks.copying import analyze, copy
 people = list(User.objects.filter(role="viewer").order_by("email"))
-def as_key(value):
-    return value if connection.features.has_native_uuid_field else value.hex
-def copy(model, pattern, given, rows):
-    columns = [field.column for field in model._meta.concrete_fields]
-    others = ", ".join(f'"{{name}}"' for name in columns if name not in given)
-    table, places = model._meta.db_table, ", ".join(["%s"] * len(given))
-    names = ", ".join(f'"{{name}}"' for name in given)
-    statement = (f'INSERT INTO {{table}} ({{names}}, {{others}}) SELECT {{places}}, {{others}} '
-                 f'FROM {{table}} WHERE "{{model._meta.pk.column}}" = %s')
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.executemany(statement, [(*row, pattern) for row in rows])
 contents = {{}}
 for person in people:
     store = SessionStore()
@@ -70,17 +58,17 @@ BrowserSession.objects.filter(pk=name).update(
     last_seen_at=timezone.now() + timedelta(hours=6),
     expire_date=timezone.now() + timedelta(days=7),
 )
-ApiKey.objects.get_or_create(id="benchmark1", defaults={{
+key, _is_new = ApiKey.objects.get_or_create(id="benchmark1", defaults={{
     "user": people[0], "name": "x", "digest": "x", "ending": "x", "scopes": ["read"],
     "last_used_at": timezone.now() + timedelta(hours=6)}})
 keys = [keyformat.make() for _number in range({count})]
-copy(ApiKey, "benchmark1", ("id", "user_id", "digest", "ending"),
-     [(key.id, as_key(person.pk), digest_of(key), key.ending)
-      for key, person in zip(keys, cycle(people))])
+copy(key, ("id", "user_id", "digest", "ending"),
+     ((key.id, person.pk, digest_of(key), key.ending) for key, person in zip(keys, cycle(people))))
 cookies = [uuid4().hex for _number in range({count})]
-copy(BrowserSession, name, ("session_key", "public_id", "user_id", "session_data"),
-     [(digest(SESSION, cookie), as_key(uuid4()), as_key(person.pk), contents[person.pk])
-      for cookie, person in zip(cookies, cycle(people))])
+session = BrowserSession.objects.get(pk=name)
+copy(session, ("session_key", "public_id", "user_id", "session_data"),
+     ((digest(SESSION, cookie), uuid4(), person.pk, contents[person.pk])
+      for cookie, person in zip(cookies, cycle(people))))
 def keep(name, lines, kept=200_000):
     path = f"{folder}/{{name}}.headers"
     try:
@@ -91,8 +79,7 @@ def keep(name, lines, kept=200_000):
     open(path, "w").write("\\n".join(lines[:kept]) + "\\n")
 keep("key", [f"X-API-Key: {{key.text}}" for key in keys])
 keep("session", [f"Cookie: gatehouse_session={{cookie}}" for cookie in cookies])
-with connection.cursor() as cursor:
-    cursor.execute("ANALYZE")
+analyze()
 result = None
 """
 # Ends a key; when that was done, in seconds since 1970.

@@ -1,5 +1,6 @@
 """The servers that are measured: Gatehouse as an operator starts it, and the bare one."""
 
+import dataclasses
 import os
 import sys
 import threading
@@ -13,6 +14,7 @@ from tests.servers.databases import InstanceData
 from tests.servers.gatehouse import is_live
 from tests.servers.processes import ServerProcess, accepts_connections, free_port
 
+PUBLIC_URL = "http://localhost:8000"
 # The counters work as always; they must only not end the measurement.
 LIMITS = {
     "LOGIN_MAX": "100000",
@@ -57,6 +59,15 @@ def make_data(folder: Path, database_url: str = "") -> InstanceData:
 def make_people(data: InstanceData, count: int) -> None:
     """`count` viewers with a proved address and PASSWORD."""
     data.shell(MAKE_PEOPLE.format(password=PASSWORD, count=count))
+
+
+def make_checked(folder: Path, people: int, database_url: str = "") -> InstanceData:
+    """make_data() with people, whose sessions outlive every measurement of checks."""
+    folder.mkdir(exist_ok=True)
+    data = make_data(folder, database_url)
+    data = dataclasses.replace(data, extra={"PUBLIC_URL": PUBLIC_URL, "SESSION_EXPIRY": "1d"})
+    make_people(data, people)
+    return data
 
 
 @contextmanager

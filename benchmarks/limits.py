@@ -40,37 +40,25 @@ result = {{
 FILL = """
 from itertools import cycle
 from datetime import timedelta
-from django.db import connection, transaction
 from django.utils import timezone
 from accounts.models import User
 from accounts.uuids import uuid7
-from moderation.models import Ban, Violation
+from benchmarks.copying import analyze, copy
+from moderation.models import Ban
 from moderation.services.violations import violate
 people = list(User.objects.filter(role="viewer"))
 pattern = violate(type="login", user=people[0], network="198.51.100.1", score=0).violation
-given = ("id", "at", "user_id", "subject", "network")
-columns = [field.column for field in Violation._meta.concrete_fields]
-others = ", ".join(connection.ops.quote_name(name) for name in columns if name not in given)
-copy = (f"INSERT INTO moderation_violation ({{', '.join(given)}}, {{others}}) "
-        f"SELECT %s, %s, %s, %s, %s, {{others}} FROM moderation_violation WHERE id = %s")
-def as_key(value):
-    return value if connection.features.has_native_uuid_field else value.hex
 now, step = timezone.now(), timedelta(days=90) / {count}
-moments = (connection.ops.adapt_datetimefield_value(now - step * n) for n in range({count}))
-rows = (
-    (as_key(uuid7()), at, as_key(person.pk), f"user:{{person.pk}}",
-     f"198.51.{{n % 4}}.{{n % 250}}", as_key(pattern.pk))
-    for n, (at, person) in enumerate(zip(moments, cycle(people)))
-)
-with transaction.atomic(), connection.cursor() as cursor:
-    cursor.executemany(copy, rows)
+copy(pattern, ("id", "at", "user_id", "subject", "network"), (
+    (uuid7(), now - step * n, person.pk, f"user:{{person.pk}}", f"198.51.{{n % 4}}.{{n % 250}}")
+    for n, person in zip(range({count}), cycle(people))
+))
 Ban.objects.bulk_create(
     Ban(user=people[n % len(people)], network=f"198.51.{{n % 4}}.{{n % 250}}", kind="automatic",
         created_at=now - timedelta(hours=3), until=now - timedelta(hours=1))
     for n in range({count} // 1000)
 )
-with connection.cursor() as cursor:
-    cursor.execute("ANALYZE")
+analyze()
 result = None
 """
 ENVIRONMENT = {

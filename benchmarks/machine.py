@@ -39,21 +39,16 @@ result = {{"key": key.text, "link": link.url}}
 """
 # Keys of one person, until there are `stored`.
 FILL = """
-from django.db import connection, transaction
 from accounts.models import User
 from api.models import ApiKey
 from api.services.apikeys import KeyWish, create_key
+from benchmarks.copying import copy
 owner, _is_new = User.objects.get_or_create(email="many@example.com")
 if not ApiKey.objects.filter(user=owner).exists():
     create_key(actor=owner, user=owner, wish=KeyWish("stored"))
 pattern = ApiKey.objects.filter(user=owner).first()
-others = ", ".join(field.column for field in ApiKey._meta.concrete_fields if field.name != "id")
-copy = (f"INSERT INTO api_apikey (id, {{others}}) "
-        f"SELECT %s, {{others}} FROM api_apikey WHERE id = '{{pattern.pk}}'")
 there = ApiKey.objects.count()
-with transaction.atomic(), connection.cursor() as cursor:
-    ids = (f"{{number * 7919 % 10**10:010}}" for number in range(there, {stored}))
-    cursor.executemany(copy, [(key,) for key in ids])
+copy(pattern, ("id",), ((f"{{n * 7919 % 10**10:010}}",) for n in range(there, {stored})))
 """
 # Milliseconds of a check of one key, the median of many.
 CHECK = """

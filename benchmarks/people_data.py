@@ -12,10 +12,10 @@ PIECE = 100_000
 FILL = """
 from datetime import timedelta
 from django.contrib.auth.hashers import make_password
-from django.db import connection, transaction
 from django.utils import timezone
 from accounts.models import User
 from accounts.uuids import uuid7
+from benchmarks.copying import copy
 first, end = {first}, {end}
 roles = ["viewer"] * 90 + ["editor"] * 7 + ["none"] * 2 + ["admin"]
 pattern, _is_new = User.objects.get_or_create(
@@ -24,29 +24,19 @@ pattern, _is_new = User.objects.get_or_create(
                "password": make_password({password!r})}},
 )
 given = ("id", "email", "username", "name", "role", "created_at", "last_login")
-quote = connection.ops.quote_name
-others = ", ".join(quote(field.column) for field in User._meta.concrete_fields
-                   if field.column not in given)
-copy = (f"INSERT INTO accounts_user ({{', '.join(map(quote, given))}}, {{others}}) "
-        f"SELECT {{', '.join(['%s'] * len(given))}}, {{others}} FROM accounts_user WHERE id = %s")
-def as_key(value):
-    return value if connection.features.has_native_uuid_field else value.hex
-as_moment = connection.ops.adapt_datetimefield_value
-key, now = as_key(pattern.pk), timezone.now()
+now = timezone.now()
 def rows():
     for number in range(first, end):
         came = now - timedelta(days=1095) * (1 - number / 1_000_000)
-        seen = as_moment(came + (now - came) * (number * 7919 % 1000 / 1000))
-        yield (as_key(uuid7()), f"person{{number}}@example.com", f"person{{number}}",
-               f"Pat Number {{number}}", roles[number * 31 % 100], as_moment(came),
-               seen if number % 5 else None, key)
-with transaction.atomic(), connection.cursor() as cursor:
-    cursor.executemany(copy, rows())
+        seen = came + (now - came) * (number * 7919 % 1000 / 1000)
+        yield (uuid7(), f"person{{number}}@example.com", f"person{{number}}",
+               f"Pat Number {{number}}", roles[number * 31 % 100], came,
+               seen if number % 5 else None)
+copy(pattern, given, rows())
 """
 ANALYZE = """
-from django.db import connection
-with connection.cursor() as cursor:
-    cursor.execute("ANALYZE")
+from benchmarks.copying import analyze
+analyze()
 """
 # The cookie of an owner who is signed in.
 OWNER = """

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Max
+from django.db.models import Count
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -124,9 +124,7 @@ def note_refused(error: LinkRefused) -> None:
 
 def newest_link(user: User, after: datetime, **_of_signal: Any) -> datetime | None:
     """When the newest link of `user` was issued, if after `after`; see signals.access_ending."""
-    links = LoginLink.objects.filter(user=user, created_at__gt=after)
-    found: datetime | None = links.aggregate(newest=Max("created_at"))["newest"]
-    return found
+    return rows.newest(LoginLink.objects.filter(user=user), after)
 
 
 def purge_links(before: datetime) -> int:

@@ -1,12 +1,12 @@
 """Signing in and out: sessions begin and end here, with their audit row."""
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Any
 
 from allauth.account.internal.flows.login import get_authentication_records
 from django.contrib.auth import login as django_login
 from django.db import transaction
-from django.db.models import Max
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -19,9 +19,6 @@ from accounts.roles import Role, can_manage
 from accounts.sessions import DEVICE, SIGNED_IN_AT
 from accounts.signals import access_changed, access_ending
 
-# The marks of a person: what was issued before them is dead.
-MARKS = ("not_before", "keys_not_before")
-TICK = timedelta(microseconds=1)
 BACKEND = "accounts.backends.GateBackend"
 
 
@@ -116,16 +113,12 @@ def _next_mark(user: User) -> datetime:
     Clocks of nodes differ and are set back; an end must hold all the same. The row stays locked,
     so that nothing is issued in between.
     """
-    row = User.everyone.select_for_update().filter(pk=user.pk).values_list(*MARKS).first()
+    row = User.everyone.select_for_update().filter(pk=user.pk).first()
     now = timezone.now()
-    own = [
-        rows_of.filter(created_at__gt=now).aggregate(newest=Max("created_at"))["newest"]
-        for rows_of in (user.tokens, user.remembered_browsers)
-    ]
-    answers = access_ending.send(sender=User, user=user, after=now)
-    found = (*(row or ()), *own, *(answer for _receiver, answer in answers))
-    marks: list[datetime] = [moment + TICK for moment in found if moment is not None]
-    return max(now, *marks)
+    own = [rows.newest(each, now) for each in (user.tokens.all(), user.remembered_browsers.all())]
+    answers: list[tuple[Any, Any]] = access_ending.send(sender=User, user=user, after=now)
+    marks = () if row is None else (row.not_before, row.keys_not_before)
+    return rows.later_than_all(now, *marks, *own, *(answer for _receiver, answer in answers))
 
 
 def _end_one(*, actor: Actor, user: User, public_id: uuid.UUID) -> None:

@@ -12,12 +12,12 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Max, Q
+from django.db.models import F, Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import audit
+from accounts import audit, rows
 from accounts.actors import Actor
 from accounts.anonymous import is_anonymous
 from accounts.client import Network
@@ -161,9 +161,7 @@ def ended_condition() -> Q:
 
 def newest_key(user: User, after: datetime, **_of_signal: Any) -> datetime | None:
     """When the newest key of `user` was made, if after `after`; see signals.access_ending."""
-    keys = ApiKey.objects.filter(user=user, created_at__gt=after)
-    found: datetime | None = keys.aggregate(newest=Max("created_at"))["newest"]
-    return found
+    return rows.newest(user.api_keys.all(), after)
 
 
 def purge_keys(before: datetime) -> int:

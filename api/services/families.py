@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, Max, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from accounts import audit, rows
@@ -204,9 +204,7 @@ def end(family_id: uuid.UUID, user_id: uuid.UUID, reason: str) -> bool:
 
 def newest_family(user: User, after: datetime, **_of_signal: Any) -> datetime | None:
     """When `user` signed in last by tokens, if after `after`; see signals.access_ending."""
-    families = user.token_families.filter(created_at__gt=after)
-    found: datetime | None = families.aggregate(newest=Max("created_at"))["newest"]
-    return found
+    return rows.newest(user.token_families.all(), after)
 
 
 def purge_families(before: datetime) -> int:

@@ -1,17 +1,15 @@
 """The stock stack beside the bare server, and Gatehouse beside the stock stack."""
 
-import dataclasses
 import importlib.util
 import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from benchmarks import forward_data
-from benchmarks.forward_data import BOARD, PUBLIC_URL
-from benchmarks.instances import bare, gatehouse, make_data, make_people, wsgi_server
+from benchmarks.forward_data import BOARD
+from benchmarks.instances import bare, gatehouse, make_checked, wsgi_server
 from benchmarks.load import Ask, Journey
 from benchmarks.machine import refresh_tokens
 from benchmarks.machine_plans import Refresh, message
@@ -81,7 +79,7 @@ def measure_stock(options: Options) -> Iterator[Row]:
         print(MISSING_STOCK, file=sys.stderr)
         return
     with folder() as place:
-        ours = _ours(place / "ours")
+        ours = make_checked(place / "ours", PEOPLE)
         stock = make_stock(place / "stock", PEOPLE)
         with (
             _stock_server(stock) as stock_port,
@@ -101,14 +99,6 @@ def measure_stock(options: Options) -> Iterator[Row]:
         ):
             trio = Trio(options, stock_port, port, bare_port)
             yield from _refreshes(trio, ours, rotating, "refresh, once-only tokens")
-
-
-def _ours(place: Path) -> InstanceData:
-    place.mkdir()
-    data = make_data(place)
-    data = dataclasses.replace(data, extra={"PUBLIC_URL": PUBLIC_URL, "SESSION_EXPIRY": "1d"})
-    make_people(data, PEOPLE)
-    return data
 
 
 @contextmanager

@@ -5,16 +5,14 @@ Whoever prepares that database next ends everything old and removes the mark, in
 a crash in between opens nothing.
 """
 
-from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.apps import apps
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max
 from django.utils import timezone
 
-from accounts import audit
+from accounts import audit, rows
 from accounts.actors import SYSTEM
 from accounts.models import (
     AddressRequest,
@@ -71,7 +69,9 @@ def finish_restore() -> Revoked | None:
 
 
 def _revoke(*, keep_keys: bool) -> Revoked:
-    now = _later_than_keys()
+    now = timezone.now()
+    # The clock that made the newest key may have been ahead.
+    now = rows.later_than_all(now, rows.newest(ApiKey.objects.all(), now))
     RememberedBrowser.objects.all().delete()
     marks = {"not_before": now} if keep_keys else {"not_before": now, "keys_not_before": now}
     living_keys = ApiKey.objects.filter(revoked_at=None)
@@ -86,13 +86,6 @@ def _revoke(*, keep_keys: bool) -> Revoked:
         api_keys=0 if keep_keys else living_keys.count(),
         kept_keys=keep_keys,
     )
-
-
-def _later_than_keys() -> datetime:
-    """Now, or right after the newest key: the clock that issued it may have been ahead."""
-    newest: datetime | None = ApiKey.objects.aggregate(newest=Max("created_at"))["newest"]
-    now = timezone.now()
-    return now if newest is None else max(now, newest + timedelta(microseconds=1))
 
 
 def single_use_models() -> list[type[SingleUseToken]]:

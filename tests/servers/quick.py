@@ -29,13 +29,12 @@ for name in sys.argv[1].split():
 def run(asked):
     os.environ.clear()
     os.environ.update(asked["environment"])
-    os.chdir(asked["folder"])
     sys.path[0:0] = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for stream, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(asked[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
     sys.argv = ["-c", *asked["arguments"]]
-    signal.alarm(asked["seconds"])
+    signal.alarm(120)
     try:
         exec(asked["code"], {"__name__": "__main__"})
     except SystemExit as end:
@@ -79,18 +78,14 @@ class Loaded:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
 
-    def run(
-        self, code: str, *arguments: str, environment: dict[str, str], seconds: int = 120
-    ) -> Ended:
-        """`python -c code arguments` in ROOT; a signal ends it after `seconds`."""
+    def run(self, code: str, *arguments: str, environment: dict[str, str]) -> Ended:
+        """`python -c code arguments` in ROOT; a signal ends it after two minutes."""
         with self._lock, tempfile.TemporaryDirectory(prefix="gatehouse-quick-") as folder:
             out, err = Path(folder, "out"), Path(folder, "err")
             status = self._ask(
                 code=code,
                 arguments=arguments,
                 environment=environment,
-                folder=str(ROOT),
-                seconds=seconds,
                 out=str(out),
                 err=str(err),
             )
