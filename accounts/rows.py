@@ -143,7 +143,7 @@ def newest(rows: models.QuerySet[Any], after: datetime) -> datetime | None:
 
 def later_than_all(now: datetime, *moments: datetime | None) -> datetime:
     """`now`, or the first moment after all `moments`."""
-    return max(now, *(moment + TICK for moment in moments if moment is not None))
+    return max([now, *(moment + TICK for moment in moments if moment is not None)])
 
 
 # Names of our own tables and columns, quoted: the statements hold no foreign text.

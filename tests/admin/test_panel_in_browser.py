@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
+from tests.pages.flaws import violations
 from tests.servers.databases import InstanceData
 from tests.servers.fixtures import StartGatehouse
 from tests.servers.gatehouse import Gatehouse
@@ -110,8 +110,10 @@ class Panel:
 
     def flaws(self) -> list[tuple[str, list[str]]]:
         """What axe finds on the page as it is."""
-        found: list[dict[str, Any]] = Axe().run(self.page).response["violations"]
-        return [(flaw["id"], [node["html"][:150] for node in flaw["nodes"]]) for flaw in found]
+        return [
+            (flaw["id"], [node["html"][:150] for node in flaw["nodes"]])
+            for flaw in violations(self.page)
+        ]
 
     def overhang(self) -> int:
         """Pixels by which the page is wider than the window."""

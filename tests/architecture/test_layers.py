@@ -1,5 +1,7 @@
 """One staircase: config -> sso -> api -> {magiclinks | moderation} -> accounts -> Django."""
 
+from functools import cache
+
 import pytest
 
 from tests.architecture.sources import APPS, Import, imports, modules
@@ -29,7 +31,6 @@ PURE = {
     "config.env",
 }
 IMPURE_LIBRARIES = ("django.conf", "django.db", "django.core.cache", "django.contrib", "allauth")
-ALL = list(imports())
 
 
 def _layer(module: str) -> str:
@@ -42,23 +43,34 @@ def _is_pure(module: str) -> bool:
 
 def _known(name: str) -> str | None:
     """The first-party module that this imported name lies in."""
-    names = {module for module, _file in modules()}
-    while name and name not in names:
+    while name and name not in _names():
         name = name.rpartition(".")[0]
     return name or None
 
 
-FIRST_PARTY: list[Import] = [
-    Import(found.importer, known, found.line, found.hidden)
-    for found in ALL
-    if found.imported.partition(".")[0] in APPS and (known := _known(found.imported))
-]
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(module for module, _file in modules())
+
+
+@cache
+def _all() -> tuple[Import, ...]:
+    return tuple(imports())
+
+
+@cache
+def _first_party() -> list[Import]:
+    return [
+        Import(found.importer, known, found.line, found.hidden)
+        for found in _all()
+        if found.imported.partition(".")[0] in APPS and (known := _known(found.imported))
+    ]
 
 
 def test_no_app_imports_upward() -> None:
     wrong = [
         str(found)
-        for found in FIRST_PARTY
+        for found in _first_party()
         if (importer := found.importer.partition(".")[0]) != (imported := _app(found))
         and imported not in MAY_IMPORT[importer]
     ]
@@ -71,7 +83,7 @@ def _app(found: Import) -> str:
 
 
 def test_no_pair_of_apps_imports_each_other() -> None:
-    pairs = {(found.importer.partition(".")[0], _app(found)) for found in FIRST_PARTY}
+    pairs = {(found.importer.partition(".")[0], _app(found)) for found in _first_party()}
 
     assert {pair for pair in pairs if pair[0] < pair[1] and pair[::-1] in pairs} == set()
 
@@ -79,7 +91,7 @@ def test_no_pair_of_apps_imports_each_other() -> None:
 def test_nothing_below_imports_what_answers_people() -> None:
     wrong = [
         str(found)
-        for found in FIRST_PARTY
+        for found in _first_party()
         if _app(found) == found.importer.partition(".")[0] != "config"
         and _layer(found.imported) in TOP
         and _layer(found.importer) not in TOP
@@ -91,7 +103,7 @@ def test_nothing_below_imports_what_answers_people() -> None:
 
 
 def test_models_know_no_service_and_no_page() -> None:
-    models = [found for found in FIRST_PARTY if _layer(found.importer) == "models"]
+    models = [found for found in _first_party() if _layer(found.importer) == "models"]
     wrong = [str(found) for found in models if _layer(found.imported) in TOP | {"services"}]
 
     assert wrong == []
@@ -101,7 +113,7 @@ def test_models_know_no_service_and_no_page() -> None:
 def test_pure_modules_know_no_database_and_no_settings(module: str) -> None:
     wrong = [
         str(found)
-        for found in ALL
+        for found in _all()
         if (found.importer == module or found.importer.startswith(f"{module}."))
         and (
             found.imported.startswith(IMPURE_LIBRARIES)
@@ -115,4 +127,4 @@ def test_pure_modules_know_no_database_and_no_settings(module: str) -> None:
 
 
 def test_no_first_party_import_hides_in_a_function() -> None:
-    assert [str(found) for found in FIRST_PARTY if found.hidden] == []
+    assert [str(found) for found in _first_party() if found.hidden] == []

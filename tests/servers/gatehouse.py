@@ -1,13 +1,13 @@
 """Gatehouse itself as real server processes, several over one database when asked."""
 
 import http.client
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.servers.client import HTTPClient
 from tests.servers.databases import InstanceData
 from tests.servers.processes import ServerProcess, free_port
+from tests.servers.quick import QuickServer
 
 # What `manage.py serve` runs after its preparations.
 SERVE = "import django; django.setup(); from config.server import run_server; run_server()"
@@ -44,11 +44,8 @@ class Gatehouse:
 
     def _start(self, port: int, folder: Path, host: Path) -> ServerProcess:
         own = {"HOST": "127.0.0.1", "PORT": str(port), "DATA_DIR": str(host)}
-        return ServerProcess(
-            [sys.executable, "-c", SERVE],
-            folder / f"gatehouse-{port}.log",
-            environment=self.data.environment(**own, **self.environment),
-        )
+        environment = self.data.environment(**own, **self.environment)
+        return QuickServer(SERVE, folder / f"gatehouse-{port}.log", environment)
 
     @property
     def urls(self) -> list[str]:

@@ -77,11 +77,9 @@ class ServerProcess:
         """Poll; raises RuntimeError with the end of the output when it dies or takes too long."""
         if not wait_for(lambda: self.process.poll() is not None or is_ready(), seconds):
             self.stop()
-            raise RuntimeError(
-                f"{self.command[0]} did not answer in time:\n{self.output()[-2000:]}"
-            )
+            raise RuntimeError(f"{self.log.name}: did not answer in time:\n{self.output()[-2000:]}")
         if self.process.poll() is not None:
-            raise RuntimeError(f"{self.command[0]} ended at once:\n{self.output()[-2000:]}")
+            raise RuntimeError(f"{self.log.name}: ended at once:\n{self.output()[-2000:]}")
 
     def stop(self, first: signal.Signals = signal.SIGTERM) -> None:
         """Ask, then end the whole group; the group is ours, made by start_new_session."""

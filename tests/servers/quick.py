@@ -1,4 +1,4 @@
-"""Python processes that start in a tenth of the time: forks of one that has loaded the libraries.
+"""Python processes that start in half the time: forks of one that has loaded the libraries.
 
 Nothing of the project is loaded before the fork, and no settings are read, so that each process is
 what `python -c` would be in its environment.
@@ -6,25 +6,27 @@ what `python -c` would be in its environment.
 
 import atexit
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.servers.processes import ROOT
+from tests.servers.processes import ROOT, ServerProcess
 
+SECONDS = 120
 LOADED = """
 argon2 asyncio cryptography.x509 cryptography.hazmat.primitives.asymmetric.ec
 cryptography.hazmat.primitives.serialization django.core.management django.core.serializers.json
 django.db.models django.forms django.http django.template django.urls django.utils.translation
-fido2.server jwt psycopg requests resend urllib3 zxcvbn
+fido2.server granian granian.wsgi jwt psycopg requests resend urllib3 yaml zxcvbn
 """
 LOOP = """
-import atexit, importlib, json, os, signal, sys, traceback
-for name in sys.argv[1].split():
-    importlib.import_module(name)
+import atexit, gc, importlib, json, os, select, signal, sys, traceback
 
 def run(asked):
     os.environ.clear()
@@ -32,9 +34,9 @@ def run(asked):
     sys.path[0:0] = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for stream, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(asked[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
+        os.dup2(os.open(asked[name], os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+    sys.stdout.reconfigure(line_buffering=True)
     sys.argv = ["-c", *asked["arguments"]]
-    signal.alarm(120)
     try:
         exec(asked["code"], {"__name__": "__main__"})
     except SystemExit as end:
@@ -47,19 +49,59 @@ def run(asked):
         return 1
     return 0
 
-answers = os.fdopen(os.dup(1), "w")
-for line in sys.stdin:
+def fork(asked):
     child = os.fork()
-    if not child:
-        answers.close()
-        status = run(json.loads(line))
-        atexit._run_exitfuncs()
-        if "django.db" in sys.modules:  # as the end of an interpreter does
-            sys.modules["django.db"].connections.close_all()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), file=answers, flush=True)
+    os.setpgid(child, child)  # by both, so that it is done whoever comes first
+    if child:
+        return child
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for each in (answers, woken, wakes):
+        os.close(each)
+    status = run(asked)
+    atexit._run_exitfuncs()
+    if "django.db" in sys.modules:  # as the end of an interpreter does
+        sys.modules["django.db"].connections.close_all()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+def say(*what):
+    os.write(answers, (json.dumps(what) + "\\n").encode())
+
+answers = os.dup(1)
+woken, wakes = os.pipe()
+for end in (woken, wakes):
+    os.set_blocking(end, False)
+signal.set_wakeup_fd(wakes)
+signal.signal(signal.SIGCHLD, lambda *of_signal: None)
+# Who comes later need not compile the project again, whatever whoever runs the tests has set.
+sys.dont_write_bytecode = False
+# Loading makes very many objects, none of which is ever garbage.
+gc.set_threshold(50_000, 20, 20)
+for name in sys.argv[1].split():
+    importlib.import_module(name)
+gc.freeze()
+rest = b""
+while True:
+    ready, _, _ = select.select([0, woken], [], [])
+    if 0 in ready:
+        told = os.read(0, 1 << 16)
+        if not told:
+            break
+        *lines, rest = (rest + told).split(b"\\n")
+        for line in lines:
+            say("begun", fork(json.loads(line)))
+    if woken in ready:
+        os.read(woken, 1 << 16)
+    while True:
+        try:
+            ended, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            break
+        if not ended:
+            break
+        say("ended", ended, os.waitstatus_to_exitcode(status))
 """
 
 
@@ -71,42 +113,108 @@ class Ended(NamedTuple):
     stderr: str
 
 
+class Forked:
+    """One fork: as much of subprocess.Popen as the tests use. It leads a process group."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._over = threading.Event()
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        if not self._over.wait(timeout):
+            raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
+        assert self.returncode is not None
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def end(self, returncode: int) -> None:
+        """It has ended: told by who has heard of it."""
+        self.returncode = returncode
+        self._over.set()
+
+
 class Loaded:
-    """The process that is forked. Runs one at a time; made when first asked."""
+    """The process that is forked; made when first asked."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._running: dict[int, Forked] = {}
+        self._begun: list[Forked] = []
+        self._has_begun = threading.Condition()
 
-    def run(self, code: str, *arguments: str, environment: dict[str, str]) -> Ended:
-        """`python -c code arguments` in ROOT; a signal ends it after two minutes."""
-        with self._lock, tempfile.TemporaryDirectory(prefix="gatehouse-quick-") as folder:
+    def run(self, code: str, *arguments: str, environment: Mapping[str, str]) -> Ended:
+        """`python -c code arguments` in ROOT; killed after SECONDS."""
+        with tempfile.TemporaryDirectory(prefix="gatehouse-quick-") as folder:
             out, err = Path(folder, "out"), Path(folder, "err")
-            status = self._ask(
-                code=code,
-                arguments=arguments,
-                environment=environment,
-                out=str(out),
-                err=str(err),
-            )
+            forked = self.start(code, *arguments, environment=environment, out=out, err=err)
+            try:
+                status = forked.wait(SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(forked.pid, signal.SIGKILL)
+                status = forked.wait(SECONDS)
             return Ended(status, out.read_text(), err.read_text())
 
-    def _ask(self, **asked: object) -> int:
-        if self._process is None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", LOOP, LOADED],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                cwd=ROOT,
-            )
-            atexit.register(self._process.kill)
-        process = self._process
-        assert process.stdin is not None
+    def start(
+        self, code: str, *arguments: str, environment: Mapping[str, str], out: Path, err: Path
+    ) -> Forked:
+        """The same, going on; what it prints is appended to `out` and `err`."""
+        asked = {
+            "code": code,
+            "arguments": arguments,
+            "environment": dict(environment),
+            "out": str(out),
+            "err": str(err),
+        }
+        with self._lock:
+            process = self._process = self._process or self._load()
+            assert process.stdin is not None
+            process.stdin.write(json.dumps(asked).encode() + b"\n")
+            process.stdin.flush()
+            with self._has_begun:
+                assert self._has_begun.wait_for(lambda: self._begun, SECONDS)
+                return self._begun.pop()
+
+    def _load(self) -> "subprocess.Popen[bytes]":
+        process = subprocess.Popen(
+            [sys.executable, "-c", LOOP, LOADED],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+        )
+        atexit.register(process.kill)
+        threading.Thread(target=self._listen, args=(process,), daemon=True).start()
+        return process
+
+    def _listen(self, process: "subprocess.Popen[bytes]") -> None:
         assert process.stdout is not None
-        process.stdin.write(json.dumps(asked) + "\n")
-        process.stdin.flush()
-        return int(process.stdout.readline())
+        for line in process.stdout:
+            what, pid, *more = json.loads(line)
+            if what == "ended":
+                self._running.pop(pid).end(*more)
+                continue
+            self._running[pid] = Forked(pid)
+            with self._has_begun:
+                self._begun.append(self._running[pid])
+                self._has_begun.notify()
+
+
+class QuickServer(ServerProcess):
+    """A server that is Python code, in a process group of its own."""
+
+    def __init__(self, code: str, log: Path, environment: Mapping[str, str]) -> None:
+        self.log = log
+        self.process = loaded.start(code, environment=environment, out=log, err=log)
 
 
 loaded = Loaded()

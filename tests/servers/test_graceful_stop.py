@@ -4,7 +4,6 @@ import http.client
 import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from tests.servers.processes import (
     program,
     wait_for,
 )
+from tests.servers.quick import QuickServer
 
 IN_FLIGHT = 100
 # Less than the 30 seconds after which the server itself gives up a request that does not go on.
@@ -215,9 +215,7 @@ def test_a_request_that_never_ends_holds_up_no_stop(
 ) -> None:
     port = free_port()
     environment = sqlite_data.environment(HOST="127.0.0.1", PORT=str(port))
-    node = ServerProcess(
-        [sys.executable, "-c", IMPATIENT], tmp_path / "node.log", environment=environment
-    )
+    node = QuickServer(IMPATIENT, tmp_path / "node.log", environment)
     try:
         node.wait_until(lambda: is_live(port))
         with socket.create_connection(("127.0.0.1", port)) as slow:

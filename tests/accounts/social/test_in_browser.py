@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from tests.accounts.social.double import SocialDouble
 from tests.conftest import PASSWORD
+from tests.pages.flaws import violations
 from tests.servers.databases import InstanceData
 from tests.servers.gatehouse import Gatehouse
 
@@ -88,7 +88,7 @@ def test_no_page_of_providers_breaks_a_rule_of_access_or_the_policy(
     found: list[str] = []
 
     def examine(name: str) -> None:
-        found.extend(f"{name}: {each['id']}" for each in Axe().run(page).response["violations"])
+        found.extend(f"{name}: {each['id']}" for each in violations(page))
         page.set_viewport_size(PHONE)
         if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
             found.append(f"{name}: wider than a phone")
