@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.pages.flaws import violations
+from tests.pages.flaws import COLOURS, SIZES, violations
 from tests.servers.databases import InstanceData
 from tests.servers.fixtures import StartGatehouse
 from tests.servers.gatehouse import Gatehouse
@@ -108,12 +108,10 @@ class Panel:
         self.page.set_viewport_size({"width": width, "height": 844})
         self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
 
-    def flaws(self) -> list[tuple[str, list[str]]]:
+    def flaws(self, *rules: str) -> list[tuple[str, list[str]]]:
         """What axe finds on the page as it is."""
-        return [
-            (flaw["id"], [node["html"][:150] for node in flaw["nodes"]])
-            for flaw in violations(self.page)
-        ]
+        found = violations(self.page, *rules)
+        return [(flaw["id"], [node["html"][:150] for node in flaw["nodes"]]) for flaw in found]
 
     def overhang(self) -> int:
         """Pixels by which the page is wider than the window."""
@@ -155,7 +153,8 @@ PAGES: dict[str, Callable[[Panel], None]] = {
     "what-if": lambda panel: panel.open(REPLAY),
     "ban-people": lambda panel: panel.choose(f"{PEOPLE}?role=viewer", "ban_people"),
 }
-LOOKS = [(1280, "light"), (390, "dark")]
+# With the rules that the look decides about; () for all.
+LOOKS = [(1280, "light", ()), (390, "dark", (*COLOURS, *SIZES))]
 
 
 @pytest.fixture
@@ -177,9 +176,9 @@ def test_axe_finds_no_flaw_in_light_and_dark_on_screen_and_phone(panel: Panel) -
 
     for name, visit in PAGES.items():
         visit(panel)
-        for width, scheme in LOOKS:
+        for width, scheme, rules in LOOKS:
             panel.look(width, scheme)
-            findings[f"{name} {width} {scheme}"] = panel.flaws()
+            findings[f"{name} {width} {scheme}"] = panel.flaws(*rules)
 
     assert {place: flaws for place, flaws in findings.items() if flaws} == {}
 

@@ -43,7 +43,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 FEW = examples(
-    max_examples=6,
+    max_examples=4,
     derandomize=True,
     database=None,
     deadline=None,

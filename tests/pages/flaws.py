@@ -7,6 +7,8 @@ from playwright.sync_api import Page
 
 # All that a colour scheme can change.
 COLOURS = ("color-contrast", "link-in-text-block")
+# And the width of the window.
+SIZES = ("scrollable-region-focusable", "target-size", "meta-viewport")
 
 
 def violations(page: Page, *rules: str) -> list[dict[str, Any]]:
