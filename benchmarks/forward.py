@@ -68,7 +68,7 @@ def measure_forward(options: Options) -> Iterator[Row]:
             bench = Bench(options, port, bare_port)
             yield from _hot(bench, data)
             yield from _different(bench, data, place)
-            yield from _storm(bench, data)
+            yield from _storm(bench, data, place)
             yield _revocation(port, data)
 
 
@@ -78,14 +78,19 @@ def _hot(bench: Bench, data: InstanceData) -> Iterator[Row]:
     for kind, header in offers.items():
         asked = Asked("/auth/check", (*BOARD, header))
         yield from bench.rates(f"check by {kind}", asked, HOT)
-        ours, theirs = bench.both(asked, MANY)
-        name = f"check by {kind}, {MANY} conn. p99"
-        yield Row(name, "ms", ours.p99, theirs.p99, MANY_P99, more_is_better=False)
+        yield from _of_many(bench, asked, f"check by {kind}, {MANY} conn.")
     yield bench.rate("denied check", Asked("/auth/check", BOARD, is_refused=True))
     token = Asked("/auth/check?token=1", (*BOARD, offers["key"]))
     yield bench.rate("check with Remote-Token", token)
     yield bench.rate("key set (JWKS)", Asked("/.well-known/jwks.json"))
     yield bench.rate("/health/live", Asked("/health/live"))
+
+
+def _of_many(bench: Bench, asked: Asked, what: str) -> Iterator[Row]:
+    """Over as many connections as a proxy keeps open."""
+    ours, theirs = bench.both(asked, MANY)
+    yield Row(what, "/s", ours.rate, theirs.rate, is_ratio=True)
+    yield Row(f"{what} p99", "ms", ours.p99, theirs.p99, MANY_P99, more_is_better=False)
 
 
 def _different(bench: Bench, data: InstanceData, place: Path) -> Iterator[Row]:
@@ -103,9 +108,10 @@ def _different(bench: Bench, data: InstanceData, place: Path) -> Iterator[Row]:
             yield bench.rate(f"{kind}, each of {wanted} in turn", asked, aim)
 
 
-def _storm(bench: Bench, data: InstanceData) -> Iterator[Row]:
+def _storm(bench: Bench, data: InstanceData, place: Path) -> Iterator[Row]:
     """Checks while browsers sign in: by the same processes, and by a group of their own."""
-    asked = Asked("/auth/check", (*BOARD, data.shell(OFFERS)["session"]))
+    offers: dict[str, str] = data.shell(OFFERS)
+    asked = Asked("/auth/check", (*BOARD, offers["session"]))
     yield from _beside_sign_ins(bench, asked, bench.port, "check during a storm of sign-ins")
     with (
         gatehouse(data, PROCESSES, niceness=NICE) as (_pages, pages),
@@ -113,6 +119,12 @@ def _storm(bench: Bench, data: InstanceData) -> Iterator[Row]:
     ):
         alone = Bench(bench.options, port, bench.bare_port)
         yield from _beside_sign_ins(alone, asked, pages, "the same, --checks-only", STORM)
+        for kind, header in offers.items():
+            hot = Asked("/auth/check", (*BOARD, header))
+            yield from _of_many(alone, hot, f"--checks-only: by {kind}, {MANY} conn.")
+        for kind in ("key", "session"):
+            different = Asked("/auth/check", BOARD, each=place / f"{kind}.headers")
+            yield alone.rate(f"--checks-only: {kind}, each of {STORED[-1]} in turn", different)
 
 
 def _beside_sign_ins(

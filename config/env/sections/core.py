@@ -266,7 +266,10 @@ SERVERS = Section(
             example="16",
             minimum=1,
             maximum=64,
-            help="Threads in each server process; each may hold one database connection.",
+            help=(
+                "Threads in each server process; each may hold one database connection. "
+                "`serve --checks-only` takes two of them, with PostgreSQL four."
+            ),
         ),
         Variable(
             name="LOG_LEVEL",
