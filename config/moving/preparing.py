@@ -14,6 +14,7 @@ from config.cache import cache_alias
 from config.moving.aftermath import Revoked, finish_restore
 from config.moving.errors import MovingError
 from config.moving.locks import alone, say_nothing
+from config.static import collect_static
 
 # Stands in a database that `movedata` has not filled yet, with how far it got.
 MOVE_TABLE = "gatehouse_move"
@@ -39,7 +40,7 @@ def prepare(say: Callable[[str], None] = say_nothing) -> Prepared:
         _migrate(say)
         if cache_alias() != "default":
             call_command("migrate", database=cache_alias(), verbosity=0, interactive=False)
-        call_command("collectstatic", verbosity=0, interactive=False)
+        collect_static()
         return Prepared(missing, finish_restore())
 
 
