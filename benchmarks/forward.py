@@ -10,7 +10,7 @@ from benchmarks.forward_data import BOARD, FILL, OFFERS, REVOKE
 from benchmarks.instances import bare, gatehouse, make_checked
 from benchmarks.plans import SignIn
 from benchmarks.rows import CONNECTIONS, PROCESSES, USUAL, Options, Row, folder, loader
-from benchmarks.wrk import MISSING, Asked, Heard, is_there, load
+from benchmarks.wrk import MISSING, Asked, Heard, best, is_there, load
 from tests.servers.client import HTTPClient
 from tests.servers.databases import InstanceData
 from tests.sso.driver import Driver
@@ -21,6 +21,8 @@ STORED = (64, 100_000, 1_000_000)
 PIECE = 100_000
 HOT, DIFFERENT, STORM, STORM_P99 = 0.85, 1 / 3, 0.5, 25.0
 NICE = 10
+# What disturbs a load only ever slows it; another tenant of the machine does so for seconds.
+TURNS = 3
 ROUNDS, DELAY_MS = 20, 1000.0
 
 
@@ -31,13 +33,15 @@ class Bench:
         self.options, self.port, self.bare_port = options, port, bare_port
 
     def both(self, asked: Asked, connections: int = USUAL) -> tuple[Heard, Heard]:
-        """Ours and the bare one, one after the other; both get the same headers."""
-        seconds = self.options.seconds
-        load(asked, self.port, seconds=1, connections=connections)
-        ours = load(asked, self.port, seconds=seconds, connections=connections)
+        """Ours and the bare one in turn, the best of each; both get the same headers."""
+        seconds = self.options.seconds / TURNS
         hello = dataclasses.replace(asked, path="/", is_refused=False)
-        theirs = load(hello, self.bare_port, seconds=seconds, connections=connections)
-        return ours, theirs
+        load(asked, self.port, seconds=1, connections=connections)
+        ours, theirs = [], []
+        for _turn in range(TURNS):
+            ours.append(load(asked, self.port, seconds=seconds, connections=connections))
+            theirs.append(load(hello, self.bare_port, seconds=seconds, connections=connections))
+        return best(ours), best(theirs)
 
     def rates(self, what: str, asked: Asked, aim: float = 0.0) -> Iterator[Row]:
         """Rate and times at every number of connections; the aim is of the usual one."""

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +43,15 @@ class Heard:
     rate: float
     p50: float
     p99: float
+
+
+def best(heard: Sequence[Heard]) -> Heard:
+    """The highest rate and the lowest times."""
+    return Heard(
+        max(each.rate for each in heard),
+        min(each.p50 for each in heard),
+        min(each.p99 for each in heard),
+    )
 
 
 def is_there() -> bool:

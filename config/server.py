@@ -25,7 +25,7 @@ ENDING = (signal.SIGTERM, signal.SIGINT)
 # thread to thread: asked over 32 connections, 99 in 100 were answered within 5 ms by two threads
 # and within 12 ms by eight. PostgreSQL is further away.
 CHECK_THREADS, CHECK_THREADS_POSTGRESQL = 2, 4
-# A page holds the interpreter for ten milliseconds and more; a check may have it in between.
+# Beside pages: one holds the interpreter for ten milliseconds and more, a check has it in between.
 SWITCH_SECONDS = 0.0005
 # What requests leave behind is freed at once, nearly all of it; looking for the rest costs most.
 GARBAGE = (20_000, 20, 20)
@@ -59,7 +59,7 @@ def run_server(application: str = WHOLE) -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_SECONDS,
     )
-    _prepare_workers()
+    _prepare_workers(application)
     with serving():
         server.serve()
 
@@ -72,7 +72,7 @@ def _threads(application: str) -> int:
     return min(wanted, CHECK_THREADS if is_near else CHECK_THREADS_POSTGRESQL)
 
 
-def _prepare_workers() -> None:
+def _prepare_workers(application: str) -> None:
     """What each worker does first; and it ends by SIGTERM at once while it is still loading.
 
     Until it serves, it would handle signals as the process does that it was forked from, which only
@@ -82,13 +82,14 @@ def _prepare_workers() -> None:
     os.register_at_fork(
         before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ENDING),
         after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING),
-        after_in_child=_begin_worker,
+        after_in_child=lambda: _begin_worker(application),
     )
 
 
-def _begin_worker() -> None:
+def _begin_worker(application: str) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
-    sys.setswitchinterval(SWITCH_SECONDS)
+    if application == WHOLE:
+        sys.setswitchinterval(SWITCH_SECONDS)
     gc.set_threshold(*GARBAGE)
