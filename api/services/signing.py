@@ -46,12 +46,16 @@ class RingCache:
 
     def __init__(self) -> None:
         self._lock = Lock()
+        self._ring = Ring()
         self.forget()
 
     def forget(self) -> None:
-        """Read anew at the next look; a read that is under way counts as older."""
+        """Read anew at the next look; a read that is under way counts as older.
+
+        The ring stays: whoever looks at this moment and takes no lock gets it, and no empty one.
+        """
         with self._lock:
-            self._ring, self._read_at, self._searched_at = Ring(), -RING_SECONDS, -RING_SECONDS
+            self._read_at = self._searched_at = -RING_SECONDS
 
     def get(self) -> Ring:
         """The ring, at most RING_SECONDS old."""

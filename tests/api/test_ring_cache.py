@@ -1,0 +1,33 @@
+"""The ring of signing keys as a process remembers it, looked at by several threads."""
+
+from typing import Any
+
+import pytest
+
+from api.services.signing import RingCache, RingKeys
+
+pytestmark = pytest.mark.django_db
+
+
+class _Beside(RingCache):
+    """Another thread forgets between one's look at the time and that at the ring."""
+
+    is_armed = False
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name == "_read_at" and self.is_armed:
+            self.is_armed = False
+            self.forget()
+        return found
+
+
+def test_whoever_looks_while_another_one_forgets_gets_no_empty_ring() -> None:
+    RingKeys().signer()
+    cache = _Beside()
+    before = cache.get()
+    cache.is_armed = True
+
+    assert cache.get() == before
+    assert len(before.keys) == 1
+    assert not cache.is_armed
