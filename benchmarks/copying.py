@@ -9,7 +9,7 @@ from django.db import connection, models, transaction
 def copy(pattern: models.Model, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """A row for each of `rows`, which gives the columns `names`; the others are the pattern's."""
     meta = pattern._meta
-    given = [next(field for field in meta.concrete_fields if field.attname == n) for n in names]
+    given = [meta.get_field(name) for name in names]
     others = ", ".join(_quoted(field) for field in meta.concrete_fields if field not in given)
     statement = (
         f'INSERT INTO "{meta.db_table}" ({", ".join(map(_quoted, given))}, {others}) '

@@ -43,6 +43,7 @@ def _fingerprint() -> str:
     lines = [f"{VERSION} {settings.STORAGES['staticfiles']['BACKEND']}"]
     for finder in get_finders():
         for name, place in finder.list([]):
-            state = os.stat(place.path(name))
-            lines.append(f"{place.path(name)} {state.st_size} {state.st_mtime_ns}")
+            path = place.path(name)
+            state = os.stat(path)
+            lines.append(f"{path} {state.st_size} {state.st_mtime_ns}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -113,11 +113,11 @@ def _next_mark(user: User) -> datetime:
     Clocks of nodes differ and are set back; an end must hold all the same. The row stays locked,
     so that nothing is issued in between.
     """
-    row = User.everyone.select_for_update().filter(pk=user.pk).first()
+    row = User.everyone.select_for_update().filter(pk=user.pk)
+    marks = row.values_list("not_before", "keys_not_before").first() or ()
     now = timezone.now()
     own = [rows.newest(each, now) for each in (user.tokens.all(), user.remembered_browsers.all())]
     answers: list[tuple[Any, Any]] = access_ending.send(sender=User, user=user, after=now)
-    marks = () if row is None else (row.not_before, row.keys_not_before)
     return rows.later_than_all(now, *marks, *own, *(answer for _receiver, answer in answers))
 
 

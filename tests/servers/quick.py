@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from queue import SimpleQueue
 from typing import NamedTuple
 
 from tests.servers.processes import ROOT, ServerProcess
@@ -150,8 +151,7 @@ class Loaded:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._running: dict[int, Forked] = {}
-        self._begun: list[Forked] = []
-        self._has_begun = threading.Condition()
+        self._begun: SimpleQueue[Forked] = SimpleQueue()
 
     def run(self, code: str, *arguments: str, environment: Mapping[str, str]) -> Ended:
         """`python -c code arguments` in ROOT; killed after SECONDS."""
@@ -181,9 +181,7 @@ class Loaded:
             assert process.stdin is not None
             process.stdin.write(json.dumps(asked).encode() + b"\n")
             process.stdin.flush()
-            with self._has_begun:
-                assert self._has_begun.wait_for(lambda: self._begun, SECONDS)
-                return self._begun.pop()
+            return self._begun.get(timeout=SECONDS)
 
     def _load(self) -> "subprocess.Popen[bytes]":
         process = subprocess.Popen(
@@ -204,9 +202,7 @@ class Loaded:
                 self._running.pop(pid).end(*more)
                 continue
             self._running[pid] = Forked(pid)
-            with self._has_begun:
-                self._begun.append(self._running[pid])
-                self._has_begun.notify()
+            self._begun.put(self._running[pid])
 
 
 class QuickServer(ServerProcess):

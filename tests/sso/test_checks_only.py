@@ -38,9 +38,8 @@ def checks(any_data: InstanceData, pages: Gatehouse, tmp_path: Path) -> Iterator
 
 @pytest.fixture
 def driver(any_data: InstanceData, pages: Gatehouse) -> Iterator[Driver]:
-    running = Driver(any_data, **pages.environment)
-    yield running
-    running.stop()
+    with Driver(any_data, **pages.environment) as running:
+        yield running
 
 
 def test_it_answers_what_the_server_of_pages_decides(checks: HTTPClient, driver: Driver) -> None:

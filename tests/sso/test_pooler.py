@@ -67,9 +67,8 @@ def test_what_another_node_revokes_is_refused_by_the_next_request(
     node = gatehouse_server(dataclasses.replace(postgres_data, url=url))
     # The driver has a DATA_DIR of its own: nothing but the database is common.
     elsewhere = dataclasses.replace(postgres_data, data_dir=tmp_path_factory.mktemp("elsewhere"))
-    driver = Driver(elsewhere, **node.environment)
     client = node.client()
-    try:
+    with Driver(elsewhere, **node.environment) as driver:
         assert wait_for(lambda: "a connection pooler stands before" in node.output())
         for number in range(5):
             offer = driver(f"user = person('p{number}'); result = offer(user, 'key')")
@@ -77,5 +76,3 @@ def test_what_another_node_revokes_is_refused_by_the_next_request(
             driver("ApiKey.objects.filter(user=user).update(revoked_at=now())")
             after = client.get("/auth/check", {**ASKED, **offer}).status
             assert (before, after) == ([204] * 5, 401)
-    finally:
-        driver.stop()
