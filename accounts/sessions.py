@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import SESSION_KEY
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.base import VALID_KEY_CHARS
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.utils import timezone
@@ -70,6 +70,7 @@ class SessionStore(DatabaseStore):
             ip=device.get("ip", ""),
             user_agent=device.get("user_agent", ""),
             public_id=device.get("id") or BrowserSession._meta.get_field("public_id").get_default(),
+            state=_state(data),
             created_at=datetime.fromisoformat(signed_in_at) if signed_in_at else timezone.now(),
         )
 
@@ -117,3 +118,9 @@ class SessionStore(DatabaseStore):
     def is_stale(self, now: datetime) -> bool:
         """Is it time to write that the device has been seen?"""
         return self.last_seen_at is not None and now - self.last_seen_at > TOUCH_EVERY
+
+
+def _state(data: dict[str, Any]) -> str:
+    """Django believes no session that another backend began."""
+    is_ours = data.get(BACKEND_SESSION_KEY) in settings.AUTHENTICATION_BACKENDS
+    return data.get(HASH_SESSION_KEY, "") if is_ours else ""

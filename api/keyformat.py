@@ -25,9 +25,9 @@ _PAIRS = [high + low for high in ALPHABET for low in ALPHABET]
 SHOWN = re.compile(rf"(?:{PREFIX}_)?([0-9A-Za-z]{{{ID_LENGTH}}})(?:_.*)?")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class KeyParts:
-    """A key taken apart; `text` is the whole of it."""
+    """A key taken apart; `text` is the whole of it. Not frozen: that costs as much as the rest."""
 
     id: str
     secret: str = field(repr=False)

@@ -50,7 +50,7 @@ for person in people:
     store["_auth_user_id"] = str(person.pk)
     store["_auth_user_backend"] = "accounts.backends.GateBackend"
     store["_auth_user_hash"] = person.get_session_auth_hash()
-    contents[person.pk] = store.encode(dict(store.items()))
+    contents[person.pk] = store.encode(dict(store.items())), store["_auth_user_hash"]
 browser = Client()
 browser.force_login(people[0])
 name = digest(SESSION, browser.session.session_key)
@@ -66,8 +66,8 @@ copy(key, ("id", "user_id", "digest", "ending"),
      ((key.id, person.pk, digest_of(key), key.ending) for key, person in zip(keys, cycle(people))))
 cookies = [uuid4().hex for _number in range({count})]
 session = BrowserSession.objects.get(pk=name)
-copy(session, ("session_key", "public_id", "user_id", "session_data"),
-     ((digest(SESSION, cookie), uuid4(), person.pk, contents[person.pk])
+copy(session, ("session_key", "public_id", "user_id", "session_data", "state"),
+     ((digest(SESSION, cookie), uuid4(), person.pk, *contents[person.pk])
       for cookie, person in zip(cookies, cycle(people))))
 def keep(name, lines, kept=200_000):
     path = f"{folder}/{{name}}.headers"

@@ -1,6 +1,8 @@
 """What a proxy is told: status and headers, for the short way and for Django alike. Pure."""
 
 import re
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from accounts.roles import Role
@@ -8,8 +10,11 @@ from sso.passes import Outcome, Pass, Refusal
 from sso.rules import Demand
 from sso.targets import Target
 
-Headers = list[tuple[str, str]]
+Headers = Sequence[tuple[str, str]]
+# A member of an enumeration by its name costs as much as ten look-ups.
+NONE = Role.NONE
 IDENTITY = ("Remote-User", "Remote-Email", "Remote-Name", "Remote-Groups", "Remote-Id")
+NO_IDENTITY: Headers = tuple((name, "") for name in IDENTITY)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]+")
 
 
@@ -38,7 +43,7 @@ def verdict(
         return Verdict(403 if outcome.is_known else 401, outcome.code, demand)
     if needs_proof and not outcome.is_verified:
         return Verdict(403, "email_unverified", demand)
-    if demand.is_denied or outcome.role.rank < demand.floor.rank or outcome.role is Role.NONE:
+    if demand.is_denied or outcome.role.rank < demand.floor.rank or outcome.role is NONE:
         return Verdict(403, "forbidden", demand)
     if not (outcome.may_read if target.is_reading else outcome.may_write):
         return Verdict(403, "scope_missing", demand)
@@ -51,10 +56,15 @@ def identity_headers(bearer: Pass | None) -> Headers:
     Remote-User is the address: proved, unique, and not free to choose like a user name.
     """
     if bearer is None:
-        return [(name, "") for name in IDENTITY]
-    email, name = _one_line(bearer.email), _one_line(bearer.name)
-    values = (email, email, name, bearer.role.value, str(bearer.user_id))
-    return list(zip(IDENTITY, values, strict=True))
+        return NO_IDENTITY
+    return _headers(bearer.email, bearer.name, bearer.role.value, bearer.user_id)
+
+
+@lru_cache(maxsize=4096)
+def _headers(email: str, name: str, role: str, user_id: str) -> Headers:
+    """Most credentials are of the same people."""
+    email = _one_line(email)
+    return tuple(zip(IDENTITY, (email, email, _one_line(name), role, user_id), strict=True))
 
 
 def as_wsgi(text: str) -> str:

@@ -4,31 +4,40 @@ Used by the WSGI function before Django, and by Django's own view for what the s
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from django.conf import settings
 from django.core.signals import setting_changed
 
-from accounts.client import Network, is_in, parse_address, resolve
+from accounts.client import is_in, parse_address, resolve
 from accounts.roles import Role
 from sso import counting
 from sso.answers import Headers, Verdict, identity_headers, verdict
 from sso.cookies import cookie_value, lone_gate_cookie
 from sso.epoch import Epoch, current_epoch
 from sso.memo import MOST, Memo
-from sso.passes import AskDjango, Outcome, Pass, Refusal, by_gate, by_key, by_session, by_token
-from sso.queries import rule_rows
+from sso.options import Options, options
+from sso.passes import (
+    ROLES,
+    AskDjango,
+    Outcome,
+    Pass,
+    Refusal,
+    by_gate,
+    by_key,
+    by_session,
+    by_token,
+)
+from sso.queries import NEVER, rule_rows
 from sso.rules import Demand, Rule, demand
 from sso.services.notes import note_use
 from sso.services.rules import load_rules
 from sso.targets import Target, target_of
 
 NOBODY = Refusal("", "not_authenticated")
-FOREVER = float("inf")
 # Of one credential: a person seldom has more addresses open within five seconds.
 MOST_VERDICTS = 16
 # For so long a signed token is handed out again.
@@ -54,19 +63,6 @@ class Checked(NamedTuple):
     outcome: Outcome
     target: Target
     ip: str
-
-
-class Config(NamedTuple):
-    """The settings of checks, read once: each look at Django's costs as much as a dictionary."""
-
-    session_cookie: str
-    has_gate: bool
-    only_foreign_tokens: bool
-    takes_both: bool
-    needs_proof: bool
-    is_open: bool
-    networks: Sequence[Network]
-    hops: int
 
 
 class Asked(NamedTuple):
@@ -119,7 +115,6 @@ class Checker:
     def __init__(self, epoch: Callable[[], Epoch]) -> None:
         self._epoch = epoch
         self._kept = Kept(None)
-        self._config: Config | None = None
         setting_changed.connect(self._forget_settings)
 
     @property
@@ -130,7 +125,7 @@ class Checker:
     def check(self, environ: Environ) -> Checked:
         """The short way. Raises AskDjango for credentials that only the long way can tell."""
         kept = self._current()
-        config = self._config or self._read_settings()
+        config = options()
         known = self._known(environ, kept, config)
         place = _place(environ, config)
         checked = known.verdicts.get(place)
@@ -146,7 +141,7 @@ class Checker:
     def judge(self, environ: Environ, outcome: Outcome) -> Checked:
         """The verdict on a credential that the long way has looked at."""
         kept = self._current()
-        config = self._config or self._read_settings()
+        config = options()
         asked = self._asked(environ, _place(environ, config), kept, config)
         return self._judge(asked, _remembered(outcome), config)
 
@@ -157,7 +152,7 @@ class Checker:
             kept = self._kept = Kept(epoch, kept.last_rules)
         return kept
 
-    def _asked(self, environ: Environ, place: Place, kept: Kept, config: Config) -> Asked:
+    def _asked(self, environ: Environ, place: Place, kept: Kept, config: Options) -> Asked:
         rules = kept.rules
         known = rules.asked.get(place)
         if known is not None:
@@ -175,7 +170,7 @@ class Checker:
         rules.asked[place] = asked
         return asked
 
-    def _judge(self, asked: Asked, known: Remembered, config: Config) -> Checked:
+    def _judge(self, asked: Asked, known: Remembered, config: Options) -> Checked:
         found = verdict(
             asked.demand,
             known.outcome,
@@ -186,8 +181,8 @@ class Checker:
         headers = known.headers if found.bearer is not None else identity_headers(None)
         return Checked(found, headers, known.outcome, asked.target, asked.ip)
 
-    def _known(self, environ: Environ, kept: Kept, config: Config) -> Remembered:
-        if config.is_open:
+    def _known(self, environ: Environ, kept: Kept, config: Options) -> Remembered:
+        if config.anonymous_role is not None:
             raise AskDjango  # whoever has no credential is the anonymous user
         kind, credential = offered(environ, config)
         if not kind:
@@ -197,39 +192,23 @@ class Checker:
         if remembered is not None:
             counting.remembered()
             return remembered
-        known = _remembered(_ASK[kind](credential, datetime.now(UTC)))
+        known = _remembered(_ASK[kind](credential, time.time()))
         if isinstance(known.outcome, Pass):
             kept.good.put(key, known, known.outcome.until)
         else:
-            kept.bad.put(key, known, FOREVER)
+            kept.bad.put(key, known, NEVER)
         return known
 
-    def _read_settings(self) -> Config:
-        self._config = Config(
-            session_cookie=settings.SESSION_COOKIE_NAME,
-            has_gate=bool(settings.FORWARD_AUTH_DOMAIN),
-            only_foreign_tokens=settings.AUTH_BACKEND == "jwt",
-            takes_both=settings.REQUIRE_API_KEY_AND_TOKEN,
-            needs_proof=not settings.ALLOW_UNVERIFIED_EMAIL_LOGIN,
-            is_open=settings.ANONYMOUS_ROLE is not None,
-            networks=settings.TRUSTED_PROXIES,
-            hops=settings.TRUST_PROXY,
-        )
-        return self._config
-
     def _forget_settings(self, **_of_signal: Any) -> None:
-        """Settings change in tests alone."""
-        self._config = None
         self._kept = Kept(None)
 
 
 def _remembered(outcome: Outcome) -> Remembered:
-    headers = identity_headers(outcome) if isinstance(outcome, Pass) else []
+    headers = identity_headers(outcome) if isinstance(outcome, Pass) else ()
     return Remembered(outcome, headers, {})
 
 
-_ROLES = {role.value: role for role in Role}
-_ASK: dict[str, Callable[[str, datetime], Outcome]] = {
+_ASK: dict[str, Callable[[str, float], Outcome]] = {
     "session": by_session,
     "gate": by_gate,
     "key": by_key,
@@ -237,7 +216,7 @@ _ASK: dict[str, Callable[[str, datetime], Outcome]] = {
 }
 
 
-def offered(environ: Environ, config: Config) -> tuple[str, str]:
+def offered(environ: Environ, config: Options) -> tuple[str, str]:
     """(kind, credential) of the request; ("", "") for none. Raises AskDjango for several."""
     found = []
     if "HTTP_X_API_KEY" in environ:
@@ -251,7 +230,7 @@ def offered(environ: Environ, config: Config) -> tuple[str, str]:
         cookie = cookie_value(environ["HTTP_COOKIE"], config.session_cookie)
         if cookie:
             found.append(("session", cookie))
-        gate = lone_gate_cookie(environ) if config.has_gate else ""
+        gate = lone_gate_cookie(environ) if config.gate_cookie else ""
         if gate:
             found.append(("gate", gate))
     if len(found) > 1 or (found and config.takes_both):
@@ -259,7 +238,7 @@ def offered(environ: Environ, config: Config) -> tuple[str, str]:
     return found[0] if found else ("", "")
 
 
-def _place(environ: Environ, config: Config) -> Place:
+def _place(environ: Environ, config: Options) -> Place:
     get = environ.get
     return (
         get("HTTP_X_ORIGINAL_URL", ""),
@@ -280,7 +259,7 @@ def raised_role(environ: Environ) -> Role | None:
     if "role" not in query:
         return None
     words = [value for name, value in parse_qsl(query, keep_blank_values=True) if name == "role"]
-    known = [_ROLES.get(word, Role.OWNER) for word in words]
+    known = [ROLES.get(word, Role.OWNER) for word in words]
     return max(known, key=lambda role: role.rank, default=None)
 
 

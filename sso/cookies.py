@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.conf import settings
 from django.http import parse_cookie
+
+from sso.options import options
 
 # What a gate cookie's digest is bound to.
 PURPOSE = "gate"
@@ -30,11 +31,12 @@ def lone_gate_cookie(environ: Mapping[str, Any]) -> str:
 
     It adds nothing to another credential: it is asked by itself, or not at all.
     """
-    if not settings.FORWARD_AUTH_DOMAIN:
+    config = options()
+    if not config.gate_cookie:
         return ""
     if "HTTP_X_API_KEY" in environ or "HTTP_AUTHORIZATION" in environ:
         return ""
     header = environ.get("HTTP_COOKIE", "")
-    if cookie_value(header, settings.SESSION_COOKIE_NAME):
+    if cookie_value(header, config.session_cookie):
         return ""
-    return cookie_value(header, settings.GATE_COOKIE_NAME)
+    return cookie_value(header, config.gate_cookie)

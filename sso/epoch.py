@@ -27,9 +27,7 @@ WAL_VERSIONS = {(3007000).to_bytes(4, "little"), (3007000).to_bytes(4, "big")}
 class _Here(threading.local):
     """What this thread knows of its connection. raw: kept so that its id is not given anew."""
 
-    def __init__(self) -> None:
-        self.raw: Any = None
-        self.memory: mmap.mmap | None = None
+    known: tuple[Any, mmap.mmap | None, int] = (None, None, 0)
 
 
 _here = _Here()
@@ -44,14 +42,16 @@ def current_epoch() -> Epoch:
     wrapper = opened()
     if wrapper.vendor != "sqlite":
         return listening.shared_epoch()
-    raw: Any = wrapper.connection
-    if raw is not _here.raw:
-        _here.memory = _wal_memory(raw)
-        _here.raw = raw
-    if _here.memory is None:
+    raw, memory, number = _here.known
+    if wrapper.connection is not raw:
+        raw = wrapper.connection
+        memory = _wal_memory(raw)
+        number = id(memory)
+        _here.known = raw, memory, number
+    if memory is None:
         return raw, raw.execute("PRAGMA data_version").fetchone()[0], raw.total_changes
     # Which memory it is belongs to it, too: another file may be put in the place of the database.
-    return id(_here.memory), _here.memory[:WAL_HEADER]
+    return number, memory[:WAL_HEADER]
 
 
 def _wal_memory(raw: Any) -> mmap.mmap | None:

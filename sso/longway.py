@@ -34,7 +34,9 @@ def outcome_of(request: HttpRequest) -> Outcome:
     try:
         return _pass(identify(request))
     except Refused as error:
-        return Refusal("", error.code, is_known=True, user_id=error.user_id)
+        return Refusal(
+            "", error.code, is_known=True, user_id=str(error.user_id) if error.user_id else None
+        )
     except (AccessTokenExpired, AccessTokenInvalid, ApiKeyInvalid, NotAuthenticated) as error:
         return Refusal("", error.code)
     except Forbidden as error:
@@ -54,7 +56,7 @@ def _pass(access: Access, kind: str = "") -> Pass:
     user = access.user
     return Pass(
         kind=kind or _kind(access),
-        user_id=user.pk,
+        user_id=str(user.pk),
         email=user.email,
         name=user.name,
         role=Role(user.role),

@@ -1,15 +1,17 @@
-"""One joined row for each kind of credential: it, its person, whether a ban holds, any factor.
+"""One joined row for each kind of credential: it, its person, and until when a ban holds.
 
 Plain SQL on the connection that Django keeps open, because its cursor alone costs twice what the
 database does. The names are those of our own tables; values go in as parameters.
 """
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
+from uuid import UUID
 
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
 from accounts.models import Authenticator, BrowserSession, User
@@ -20,94 +22,134 @@ from sso.models import AccessRule, GateCookie
 
 
 class Person(NamedTuple):
-    """The columns of a person that checks look at, as they are stored."""
+    """What every row begins with: the person, as far as checks look.
 
+    closed: the code of gates.refusal() but for a ban, None without one. banned_until: the end of
+    the longest ban that nobody has lifted; it may be over.
+    """
+
+    closed: str | None
+    banned_until: float | None
     id: Any
     email: str
     name: str
     role: str
-    is_active: bool
-    is_claimed: bool
-    email_verified_at: datetime | str | None
-    password: str
-    not_before: datetime | str
-    keys_not_before: datetime | str
+    is_verified: bool  # SQLite says 0 or 1
 
 
 class SessionRow(NamedTuple):
-    """Those of a session."""
+    """What follows for a session."""
 
-    session_data: str
-    expire_date: datetime | str
-    last_seen_at: datetime | str
-    user_id: Any
+    state: str
+    created_at: float
+    expires_at: float
+    last_seen_at: float
     public_id: Any
+    password: str
+    not_before: datetime | str
 
 
 class KeyRow(NamedTuple):
-    """Those of an API key."""
+    """What follows for an API key that has not been revoked."""
 
-    id: str
     digest: str
     scopes: Any
     networks: Any
-    created_at: datetime | str
-    expires_at: datetime | str | None
-    revoked_at: datetime | str | None
-    last_used_at: datetime | str | None
+    expires_at: float | None
+    last_used_at: float | None
 
 
 class FamilyRow(NamedTuple):
-    """Those of a family of tokens."""
+    """What follows for a family of tokens that has not been ended, and of its browser session."""
 
-    user_id: Any
+    expires_at: float
     session_id: Any
-    created_at: datetime | str
-    expires_at: datetime | str
-    ended_at: datetime | str | None
+    session_end: float | None
 
 
-CREDENTIALS: dict[str, tuple[type[Model], type[NamedTuple]]] = {
-    "session": (BrowserSession, SessionRow),
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """Where a kind of credential stands (c), and with whom (u).
+
+    mark: a credential older than that of its person is nothing any more; a session is bound to it
+    in another way.
+    """
+
+    table: str
+    shape: type[NamedTuple]
+    columns: tuple[str, ...]
+    wanted: str
+    mark: str = ""
+    joined: str = ""
+
+
+def _table(model: type[Model]) -> str:
+    return model._meta.db_table
+
+
+class Time(str):
+    """A column that is told in seconds since 1970."""
+
+    __slots__ = ()
+
+
+_SESSION_COLUMNS = (
+    *("c.state", Time("c.created_at"), Time("c.expire_date"), Time("c.last_seen_at")),
+    *("c.public_id", "u.password", "u.not_before"),
+)
+_SESSIONS = _table(BrowserSession)
+CREDENTIALS = {
+    "session": Credential(_SESSIONS, SessionRow, _SESSION_COLUMNS, "c.session_key = {key}"),
     # Found by its second key; see GateCookie.
-    "gate": (BrowserSession, SessionRow),
-    "key": (ApiKey, KeyRow),
-    "token": (TokenFamily, FamilyRow),
+    "gate": Credential(
+        _SESSIONS,
+        SessionRow,
+        _SESSION_COLUMNS,
+        "g.digest = {key}",
+        joined=f"JOIN {_table(GateCookie)} g ON g.session_id = c.session_key",
+    ),
+    "key": Credential(
+        _table(ApiKey),
+        KeyRow,
+        ("c.digest", "c.scopes", "c.networks", Time("c.expires_at"), Time("c.last_used_at")),
+        "c.id = {key} AND c.revoked_at IS NULL",
+        mark="keys_not_before",
+    ),
+    "token": Credential(
+        _table(TokenFamily),
+        FamilyRow,
+        (Time("c.expires_at"), "c.session_id", Time("s.expire_date")),
+        "c.id = {key} AND c.ended_at IS NULL",
+        mark="not_before",
+        joined=f"""LEFT JOIN {_SESSIONS} s
+            ON s.public_id = c.session_id AND s.user_id = c.user_id""",
+    ),
+}
+NEVER = float("inf")
+# A ban without an end, in seconds since 1970.
+ENDLESS = "1e300"
+SECONDS = {
+    "sqlite": "(julianday({}) - 2440587.5) * 86400.0",
+    "postgresql": "EXTRACT(EPOCH FROM {})::float8",
 }
 
 
-class Found(NamedTuple):
-    """own: the credential's row; is_banned; has_factor: a second one; session_end of the browser
-    session that a token came from, None without one.
-    """
-
-    own: Any
-    person: Person
-    is_banned: bool  # SQLite says 0 or 1
-    has_factor: bool
-    session_end: Any = None
-
-
-class Query(NamedTuple):
-    """A statement, and where in its row the person begins and ends."""
-
-    statement: str
-    shape: type[Any]
-    person: int
-    end: int
-
-
-def find(kind: str, key: str, now: datetime) -> Found | None:
-    """The row of the credential `key` (a digest, an id), or None. now: in UTC."""
+def find(kind: str, key: str) -> tuple[Any, Person] | None:
+    """The row of the credential `key` (a digest, an id) and its person's, or None."""
     wrapper = opened()
-    query = _query(kind, wrapper.vendor)
+    statement, make = _query(kind, wrapper.vendor)
     raw = wrapper.connection
-    row = raw.execute(query.statement, (_stored_time(wrapper, now), key)).fetchone()
+    row = raw.execute(statement, (key,)).fetchone()
     if row is None:
         return None
-    person, end = query.person, query.end
-    own = query.shape._make(row[:person])
-    return Found(own, Person._make(row[person:end]), *row[end:])
+    return make(row[_OWN:]), Person._make(row[:_OWN])
+
+
+def has_factor(user_id: Any) -> bool:
+    """Has that person, as the row names them, a second factor? Few roles are asked for one."""
+    wrapper = opened()
+    raw = wrapper.connection
+    return raw.execute(_factor_statement(wrapper.vendor), (user_id,)).fetchone() is not None
 
 
 def rule_rows() -> list[tuple[Any, ...]]:
@@ -118,14 +160,9 @@ def rule_rows() -> list[tuple[Any, ...]]:
     return found
 
 
-def seconds(value: datetime | str | None) -> float | None:
-    """A stored time as seconds since 1970."""
-    return None if value is None else moment(value).timestamp()
-
-
-def moment(value: datetime | str) -> datetime:
-    """A stored time as Django gives it; SQLite keeps it as text in UTC without saying so."""
-    return datetime.fromisoformat(f"{value}+00:00") if isinstance(value, str) else value
+def stored_id(value: UUID) -> Any:
+    """As the database keeps it."""
+    return value.hex if opened().vendor == "sqlite" else value
 
 
 def texts(value: Any) -> tuple[str, ...]:
@@ -139,30 +176,45 @@ def _parsed(text: str) -> tuple[str, ...]:
     return tuple(json.loads(text))
 
 
+_OWN = len(Person._fields)
+
+
 @cache
-def _query(kind: str, vendor: str) -> Query:
-    model, shape = CREDENTIALS[kind]
+def _query(kind: str, vendor: str) -> tuple[str, Callable[[Any], Any]]:
+    """The statement, and what makes the credential's own part of a row."""
+    credential, seconds = CREDENTIALS[kind], SECONDS[vendor]
     # In SQLite a plus takes the declared type away, and with it a converter for each value.
     sign, place = ("+", "?") if vendor == "sqlite" else ("", "%s")
-    columns = [f"{sign}c.{model._meta.get_field(name).column}" for name in shape._fields]  # type: ignore[union-attr]  # all are columns
-    person = len(columns)
-    columns += [f"{sign}u.{name}" for name in Person._fields]
-    ban = f"""EXISTS(SELECT 1 FROM {Ban._meta.db_table} b WHERE b.user_id = u.id
-        AND b.lifted_at IS NULL AND (b.until IS NULL OR b.until > {place}))"""  # noqa: S608
-    factor = f"EXISTS(SELECT 1 FROM {Authenticator._meta.db_table} f WHERE f.user_id = u.id)"  # noqa: S608
-    further, join = "", ""
-    if kind == "token":
-        further = f", {sign}s.expire_date"
-        join = f"""LEFT JOIN {BrowserSession._meta.db_table} s
-            ON s.public_id = c.session_id AND s.user_id = c.user_id"""
-    wanted = f"c.{model._meta.pk.column}"
-    if kind == "gate":
-        join = f"JOIN {GateCookie._meta.db_table} g ON g.session_id = c.session_key"
-        wanted = "g.digest"
-    statement = f"""SELECT {", ".join(columns)}, {ban}, {factor}{further}
-        FROM {model._meta.db_table} c JOIN {User._meta.db_table} u ON u.id = c.user_id {join}
-        WHERE {wanted} = {place}"""  # noqa: S608 - names of our own tables
-    return Query(statement, shape, person, len(columns))
+    columns = (
+        _closed(credential.mark),
+        f"""(SELECT MAX(COALESCE({seconds.format("b.until")}, {ENDLESS})) FROM {_table(Ban)} b
+            WHERE b.user_id = u.id AND b.lifted_at IS NULL)""",  # noqa: S608
+        *(f"{sign}u.{name}" for name in ("id", "email", "name", "role")),
+        "u.email_verified_at IS NOT NULL",
+        *(
+            seconds.format(column) if isinstance(column, Time) else f"{sign}{column}"
+            for column in credential.columns
+        ),
+    )
+    # Names as short as can be: each row tells them again.
+    named = ", ".join(f"{column} AS c{number}" for number, column in enumerate(columns))
+    statement = f"""SELECT {named} FROM {credential.table} c
+        JOIN {_table(User)} u ON u.id = c.user_id {credential.joined}
+        WHERE {credential.wanted.format(key=place)}"""  # noqa: S608 - names of our own tables
+    return statement, credential.shape._make
+
+
+def _closed(mark: str) -> str:
+    """The order of accounts.gates.refusal()."""
+    old = f"WHEN c.created_at < u.{mark} THEN 'token_invalid'" if mark else ""
+    return f"""CASE WHEN NOT u.is_active THEN 'account_disabled'
+        WHEN NOT u.is_claimed THEN 'setup_pending' {old} END"""
+
+
+@cache
+def _factor_statement(vendor: str) -> str:
+    place = "?" if vendor == "sqlite" else "%s"
+    return f"SELECT 1 FROM {_table(Authenticator)} WHERE user_id = {place} LIMIT 1"  # noqa: S608
 
 
 @cache
@@ -171,9 +223,3 @@ def _rule_statement(vendor: str) -> str:
     columns = ", ".join(f"{sign}{field.column}" for field in AccessRule._meta.concrete_fields)
     table = AccessRule._meta.db_table
     return f"SELECT {columns} FROM {table} WHERE is_enabled ORDER BY position, id"  # noqa: S608
-
-
-def _stored_time(wrapper: BaseDatabaseWrapper, now: datetime) -> Any:
-    if wrapper.vendor == "sqlite":
-        return str(now).removesuffix("+00:00")  # as Django writes it
-    return wrapper.ops.adapt_datetimefield_value(now)

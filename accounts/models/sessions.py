@@ -23,6 +23,9 @@ class BrowserSession(AbstractBaseSession):
     user_agent = models.CharField(_("browser"), max_length=256, blank=True)
     created_at = models.DateTimeField(_("signed in"), default=timezone.now)
     last_seen_at = models.DateTimeField(_("last seen"), default=timezone.now)
+    # What the content says of the person's password and mark, so that a check need not unpack it.
+    # "" where nobody is signed in, and in rows of older nodes until they are written again.
+    state = models.CharField(max_length=64, blank=True, db_default="", default="", editable=False)
 
     class Meta:
         verbose_name = _("session")

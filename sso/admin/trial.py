@@ -226,4 +226,4 @@ def _check_why(check: Check, bearer: Bearer, found: Explanation) -> str:
 
 def _headers(found: Explanation) -> list[tuple[str, str]]:
     """What the app gets."""
-    return identity_headers(found.bearer) if found.status == 204 else []
+    return list(identity_headers(found.bearer)) if found.status == 204 else []

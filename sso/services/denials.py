@@ -125,11 +125,15 @@ def _row(checked: Checked, now: datetime) -> Denial:
         status=verdict.status,
         code=verdict.code,
         why=verdict.demand.why[:200],
-        rule_id=UUID(verdict.demand.rule_id) if verdict.demand.rule_id else None,
-        user_id=outcome.user_id,
+        rule_id=_id(verdict.demand.rule_id),
+        user_id=_id(outcome.user_id),
         credential=outcome.kind,
         host=target.host[:253],
         path=target.path[:500],
         method=target.method,
         ip=checked.ip,
     )
+
+
+def _id(text: str | None) -> UUID | None:
+    return UUID(text) if text else None

@@ -4,6 +4,7 @@ A check waits for no disk; a crash loses the notes of the last two seconds.
 """
 
 import threading
+import time
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,6 +15,7 @@ from api import keymeter, keyrows
 from api.models import ApiKey
 
 MOST_WAITING = 10_000
+NOTE_SECONDS = keymeter.NOTE_EVERY.total_seconds()
 
 
 @dataclass(slots=True)
@@ -27,13 +29,15 @@ class _Waiting:
 _waiting = _Waiting()
 
 
-def note_use(key_id: str, ip: str, noted_at: datetime | None) -> None:
+def note_use(key_id: str, ip: str, noted_at: float | None) -> None:
     """The key was used by a client at `ip`; at most one note a minute is kept of each.
 
-    noted_at: what its row says, by this process or another.
+    noted_at: what its row says, in seconds since 1970, by this process or another.
     """
+    if noted_at is not None and time.time() - noted_at < NOTE_SECONDS:
+        return
     now = timezone.now()
-    if not keymeter.is_due(key_id, noted_at, now):
+    if not keymeter.is_due(key_id, None, now):
         return
     with _waiting.lock:
         if len(_waiting.uses) < MOST_WAITING:

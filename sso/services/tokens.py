@@ -61,7 +61,7 @@ def _claims(bearer: Pass, audience: str) -> dict[str, object]:
     return {
         "iss": settings.PUBLIC_URL,
         "aud": audience,
-        "sub": str(bearer.user_id),
+        "sub": bearer.user_id,
         "sid": bearer.credential_id,
         "iat": now,
         "exp": now + LIFE_SECONDS,

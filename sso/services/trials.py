@@ -1,5 +1,6 @@
 """What would happen if this person, or this key, asked for that? Nothing is written or counted."""
 
+import time
 from typing import NamedTuple
 from uuid import UUID
 
@@ -63,7 +64,7 @@ def signed_in(user: User) -> Bearer:
         return Bearer(Refusal("session", "not_authenticated"), user, None, refusal.message)
     found = Pass(
         kind="session",
-        user_id=user.pk,
+        user_id=str(user.pk),
         email=user.email,
         name=user.name,
         role=Role(user.role),
@@ -75,7 +76,7 @@ def signed_in(user: User) -> Bearer:
 
 def with_key(key: ApiKey) -> Bearer:
     """Whoever holds that key."""
-    return Bearer(by_key_id(key.pk, timezone.now()), key.user, key, _key_note(key))
+    return Bearer(by_key_id(key.pk, time.time()), key.user, key, _key_note(key))
 
 
 def try_request(asked: Asked, bearer: Bearer) -> Explanation:

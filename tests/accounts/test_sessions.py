@@ -25,7 +25,7 @@ def test_the_table_never_holds_the_cookies_value(viewer: User, browser_of: Brows
     row = BrowserSession.objects.get()
     assert len(value) >= 32
     assert value not in (row.session_key, row.session_data)
-    assert row.user_id == viewer.pk
+    assert (row.user_id, row.state) == (viewer.pk, viewer.get_session_auth_hash())
     assert row.user_agent.endswith("Firefox/140.0")
 
 

@@ -7,13 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.hashers import make_password
 from django.contrib.sessions.backends.base import SessionBase
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import BrowserSession, User
 from api.models import ApiKey
 from api.services import families
 from moderation.models import Ban
@@ -203,6 +204,41 @@ def test_who_passes_never_wakes_django(alone: FastPath, viewer: User) -> None:
         for offer in offers:
             status, headers, _body = _ask(alone, _environ(path, **BOARD, **offer))
             assert (status, headers["Remote-User"]) == ("204 No Content", viewer.email)
+
+
+def test_the_row_of_an_older_node_is_djangos_until_it_is_written_again(
+    front: FastPath, alone: FastPath, viewer: User
+) -> None:
+    asked = _environ("/auth/check", **BOARD, HTTP_COOKIE=f"gatehouse_session={_session(viewer)}")
+    long_ago = timezone.now() - timedelta(minutes=6)
+    BrowserSession.objects.update(state="", last_seen_at=long_ago)
+    with pytest.raises(AssertionError, match="Django was asked"):
+        _ask(alone, asked)
+
+    assert _ask(front, asked)[0] == "204 No Content"
+    assert BrowserSession.objects.get().state == viewer.get_session_auth_hash()
+    assert _ask(alone, asked)[0] == "204 No Content"
+
+
+def test_a_session_of_before_a_new_password_opens_nothing(front: FastPath, viewer: User) -> None:
+    asked = _environ("/auth/check", **BOARD, HTTP_COOKIE=f"gatehouse_session={_session(viewer)}")
+    assert _ask(front, asked)[0] == "204 No Content"
+
+    User.objects.update(password=make_password("another horse battery staple"))
+
+    assert _ask(front, asked)[0] == "401 Unauthorized"
+
+
+def test_a_row_that_was_given_to_somebody_else_does_not_make_one_him(
+    front: FastPath, viewer: User, owner: User
+) -> None:
+    """Whoever can write the table of sessions cannot sign."""
+    asked = _environ("/auth/check", **BOARD, HTTP_COOKIE=f"gatehouse_session={_session(viewer)}")
+    BrowserSession.objects.update(user=owner)
+
+    _status, headers, _body = _ask(front, asked)
+
+    assert headers["Remote-User"] == viewer.email
 
 
 def _odd_cookies(right: str) -> list[str]:

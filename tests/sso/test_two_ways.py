@@ -67,7 +67,9 @@ def apps_domain(settings: Any) -> None:
 
 
 @pytest.fixture
-def rules(db: None, settings: Any) -> None:
+def rules(db: None, settings: Any, make_user: Callable[..., User]) -> None:
+    # The signing key: what processes remember of it outlives an example, and so must its row.
+    families.start_by_password(make_user("viewer", "first@example.com"), NOW())
     settings.MFA_REQUIRED_ROLES = ("admin",)
     rows = [("open", "public", "viewer", "/open"), ("shut", "deny", "viewer", "/shut"),
             ("admins", "role", "admin", "/admin")]  # fmt: skip
