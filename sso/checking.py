@@ -3,7 +3,6 @@
 Used by the WSGI function before Django, and by Django's own view for what the short way leaves.
 """
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping
 from ipaddress import ip_network
@@ -14,8 +13,11 @@ from django.core.signals import setting_changed
 
 from accounts.client import is_in, parse_address, resolve
 from accounts.roles import Role
+from accounts.sessions import PURPOSE as SESSION
+from accounts.tokens import digest
 from sso import counting
 from sso.answers import Headers, Verdict, identity_headers, verdict
+from sso.cookies import PURPOSE as GATE
 from sso.cookies import cookie_value, lone_gate_cookie
 from sso.epoch import Epoch, current_epoch
 from sso.memo import MOST, Memo
@@ -187,12 +189,13 @@ class Checker:
         kind, credential = offered(environ, config)
         if not kind:
             return kept.nobody
-        key = hashlib.sha256(f"{kind}:{credential}".encode()).digest()
+        key = digest(kind, credential)
         remembered = kept.good.get(key) or kept.bad.get(key)
         if remembered is not None:
             counting.remembered()
             return remembered
-        known = _remembered(_ASK[kind](credential, time.time()))
+        asked = key if kind in STORED else credential
+        known = _remembered(_ASK[kind](asked, time.time()))
         if isinstance(known.outcome, Pass):
             kept.good.put(key, known, known.outcome.until)
         else:
@@ -208,9 +211,11 @@ def _remembered(outcome: Outcome) -> Remembered:
     return Remembered(outcome, headers, {})
 
 
+# What is remembered under the digest by which it is stored.
+STORED = frozenset({SESSION, GATE})
 _ASK: dict[str, Callable[[str, float], Outcome]] = {
-    "session": by_session,
-    "gate": by_gate,
+    SESSION: by_session,
+    GATE: by_gate,
     "key": by_key,
     "token": by_token,
 }
@@ -229,10 +234,10 @@ def offered(environ: Environ, config: Options) -> tuple[str, str]:
     if "HTTP_COOKIE" in environ:
         cookie = cookie_value(environ["HTTP_COOKIE"], config.session_cookie)
         if cookie:
-            found.append(("session", cookie))
+            found.append((SESSION, cookie))
         gate = lone_gate_cookie(environ) if config.gate_cookie else ""
         if gate:
-            found.append(("gate", gate))
+            found.append((GATE, gate))
     if len(found) > 1 or (found and config.takes_both):
         raise AskDjango
     return found[0] if found else ("", "")

@@ -75,18 +75,18 @@ class AskDjango(Exception):
     """The short way does not know: something has to be written, or is not of ours."""
 
 
-def by_session(cookie: str, now: float) -> Outcome:
-    """What a session cookie is worth.
+def by_session(key: str, now: float) -> Outcome:
+    """What the session is worth whose cookie has the digest `key`.
 
     Raises AskDjango when its activity is to be written, and when its row does not say in short
     that it holds for the person's present password and mark.
     """
-    return _by_browser("session", digest(SESSION, cookie), now)
+    return _by_browser(SESSION, key, now)
 
 
-def by_gate(cookie: str, now: float) -> Outcome:
+def by_gate(key: str, now: float) -> Outcome:
     """What the cookie of apps on other hosts is worth: the session that it was made for."""
-    return _by_browser("gate", digest(GATE, cookie), now)
+    return _by_browser(GATE, key, now)
 
 
 def _by_browser(kind: str, key: str, now: float) -> Outcome:
