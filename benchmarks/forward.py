@@ -10,7 +10,7 @@ from benchmarks.forward_data import BOARD, FILL, OFFERS, REVOKE
 from benchmarks.instances import bare, gatehouse, make_checked
 from benchmarks.plans import SignIn
 from benchmarks.rows import CONNECTIONS, PROCESSES, USUAL, Options, Row, folder, loader
-from benchmarks.wrk import MISSING, Asked, Heard, best, is_there, load
+from benchmarks.wrk import MISSING, Asked, Heard, best, is_there, load, settled
 from tests.servers.client import HTTPClient
 from tests.servers.databases import InstanceData
 from tests.sso.driver import Driver
@@ -135,13 +135,13 @@ def _beside_sign_ins(
     bench: Bench, asked: Asked, pages: int, what: str, aim: float = 0.0
 ) -> Iterator[Row]:
     """Beside the same without sign-ins. pages: the port at which browsers sign in."""
-    quiet, _theirs = bench.both(asked)
-    seconds = bench.options.seconds + 6
-    signing_in = dataclasses.replace(bench.options, seconds=seconds, clients=8)
+    seconds = bench.options.seconds
+    quiet = settled(asked, bench.port, seconds=seconds, connections=USUAL)
+    signing_in = dataclasses.replace(bench.options, seconds=seconds + 6, clients=8)
     storm = threading.Thread(target=lambda: loader(signing_in, pages)(SignIn(PEOPLE)))
     storm.start()
     threading.Event().wait(3)
-    stormy = load(asked, bench.port, seconds=bench.options.seconds, connections=USUAL)
+    stormy = settled(asked, bench.port, seconds=seconds, connections=USUAL)
     storm.join()
     yield Row(what, "/s", stormy.rate, quiet.rate, aim, is_ratio=True)
     p99 = STORM_P99 if aim else 0.0

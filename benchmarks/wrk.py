@@ -74,3 +74,9 @@ def load(asked: Asked, port: int, *, seconds: float, connections: int) -> Heard:
         raise RuntimeError(f"{asked.path}: unexpected answers\n{said}")
     times = {name: float(value) * MILLISECONDS[unit] for name, value, unit in LATENCY.findall(said)}
     return Heard(float(rate[1]), times["50"], times["99"])
+
+
+def settled(asked: Asked, port: int, *, seconds: float, connections: int) -> Heard:
+    """load() after a second that does not count."""
+    load(asked, port, seconds=1, connections=connections)
+    return load(asked, port, seconds=seconds, connections=connections)

@@ -17,7 +17,7 @@ from benchmarks.plans import PlanBase, SignIn
 from benchmarks.rows import CONNECTIONS, PROCESSES, USUAL, Options, Row, folder, loader
 from benchmarks.stock import data as stock_data
 from benchmarks.stock.data import fill_stock, make_stock
-from benchmarks.wrk import MISSING, Asked, Heard, is_there, load
+from benchmarks.wrk import MISSING, Asked, is_there, load, settled
 from tests.servers.databases import InstanceData
 
 PEOPLE = 1000
@@ -55,7 +55,7 @@ class Trio:
     def rows(self, kind: str, asked: tuple[Asked, Asked], connections: int) -> Iterator[Row]:
         """asked: of the stock stack and of Gatehouse. One after the other, the bare one last."""
         stock, ours, bare_one = (
-            self._heard(each, port, connections)
+            settled(each, port, seconds=self.options.seconds, connections=connections)
             for each, port in zip(
                 (*asked, Asked("/")), (self.stock, self.ours, self.bare), strict=True
             )
@@ -64,10 +64,6 @@ class Trio:
         yield Row(f"stock: {kind} p50", "ms", stock.p50, bare_one.p50, more_is_better=False)
         yield Row(f"stock: {kind} p99", "ms", stock.p99, bare_one.p99, more_is_better=False)
         yield Row(f"beside stock: {kind}", "/s", ours.rate, stock.rate)
-
-    def _heard(self, asked: Asked, port: int, connections: int) -> Heard:
-        load(asked, port, seconds=1, connections=connections)
-        return load(asked, port, seconds=self.options.seconds, connections=connections)
 
 
 def measure_stock(options: Options) -> Iterator[Row]:
