@@ -74,6 +74,12 @@ class Reader:
         return self._converters[using]
 
 
+@cache
+def columns_of(model: type[models.Model]) -> tuple[Any, ...]:
+    """The fields that somebody writes; the database makes the others from them."""
+    return tuple(field for field in model._meta.concrete_fields if not field.generated)
+
+
 def instance(model: type[Row], values: Sequence[Any]) -> Row:
     """The row of `model` that these values of all its columns make."""
     return model.from_db(router.db_for_read(model), _names(model), list(values))
@@ -110,7 +116,7 @@ def insert(rows: Sequence[models.Model]) -> None:
     model = type(rows[0])
     using = router.db_for_write(model)
     connection = connections[using]
-    fields = model._meta.concrete_fields
+    fields = columns_of(model)
     values = [
         [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields]
         for row in rows
@@ -152,12 +158,12 @@ def _reader(model: type[models.Model], column: str) -> Reader:
     by = model._meta.get_field(column)
     place = _quoted(str(by.column))  # type: ignore[union-attr]  # a column
     source = f"FROM {_quoted(model._meta.db_table)} WHERE {place} = %s"
-    return Reader(model._meta.concrete_fields, source, by)
+    return Reader(columns_of(model), source, by)
 
 
 @cache
 def _insert(model: type[models.Model]) -> str:
-    places = ", ".join(["%s"] * len(model._meta.concrete_fields))
+    places = ", ".join(["%s"] * len(columns_of(model)))
     table = _quoted(model._meta.db_table)
     return f"INSERT INTO {table} ({_columns(model)}) VALUES ({places})"  # noqa: S608
 
@@ -171,7 +177,7 @@ def _update(model: type[models.Model], names: tuple[str, ...]) -> str:
 
 
 def _columns(model: type[models.Model]) -> str:
-    return ", ".join(_quoted(str(field.column)) for field in model._meta.concrete_fields)
+    return ", ".join(_quoted(str(field.column)) for field in columns_of(model))
 
 
 def _quoted(name: str) -> str:
@@ -180,4 +186,4 @@ def _quoted(name: str) -> str:
 
 @cache
 def _names(model: type[models.Model]) -> list[str]:
-    return [field.attname for field in model._meta.concrete_fields]
+    return [field.attname for field in columns_of(model)]

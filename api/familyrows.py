@@ -22,7 +22,7 @@ def find_family(family_id: uuid.UUID) -> tuple[TokenFamily, datetime | None] | N
     found = _reader().one(family_id)
     if found is None:
         return None
-    count = len(TokenFamily._meta.concrete_fields)
+    count = len(rows.columns_of(TokenFamily))
     family = rows.instance(TokenFamily, found[:count])
     family.user = rows.instance(User, found[count:-1])
     return family, found[-1]
@@ -52,7 +52,7 @@ def note_sign_in(user: User, at: datetime) -> bool:
 @cache
 def _reader() -> rows.Reader:
     """Family, person, and the end of the session."""
-    fields = (*TokenFamily._meta.concrete_fields, *User._meta.concrete_fields)
+    fields = (*rows.columns_of(TokenFamily), *rows.columns_of(User))
     return rows.Reader(
         (*fields, BrowserSession._meta.get_field("expire_date")),
         f"""FROM "{_FAMILIES}" JOIN "{_PEOPLE}" ON "{_PEOPLE}"."id" = "{_FAMILIES}"."user_id"

@@ -19,7 +19,7 @@ def find_key(key_id: str) -> ApiKey | None:
     found = _reader().one(key_id)
     if found is None:
         return None
-    count = len(ApiKey._meta.concrete_fields)
+    count = len(rows.columns_of(ApiKey))
     key = rows.instance(ApiKey, found[:count])
     key.user = rows.instance(User, found[count:])
     return key
@@ -40,7 +40,7 @@ def note_use(key: ApiKey, ip: str, now: datetime) -> None:
 @cache
 def _reader() -> rows.Reader:
     return rows.Reader(
-        (*ApiKey._meta.concrete_fields, *User._meta.concrete_fields),
+        (*rows.columns_of(ApiKey), *rows.columns_of(User)),
         f"""FROM "{_KEYS}" JOIN "{_PEOPLE}" ON "{_PEOPLE}"."id" = "{_KEYS}"."user_id"
             WHERE "{_KEYS}"."id" = %s""",
         by=ApiKey._meta.pk,

@@ -5,12 +5,14 @@ from typing import Any
 
 from django.db import connection, models, transaction
 
+from accounts.rows import columns_of
+
 
 def copy(pattern: models.Model, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """A row for each of `rows`, which gives the columns `names`; the others are the pattern's."""
     meta = pattern._meta
     given = [meta.get_field(name) for name in names]
-    others = ", ".join(_quoted(field) for field in meta.concrete_fields if field not in given)
+    others = ", ".join(_quoted(field) for field in columns_of(type(pattern)) if field not in given)
     statement = (
         f'INSERT INTO "{meta.db_table}" ({", ".join(map(_quoted, given))}, {others}) '
         f"SELECT {', '.join(['%s'] * len(given))}, {others} "

@@ -5,7 +5,8 @@ from typing import ClassVar, Self
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models import Value
+from django.db.models.functions import Concat, Lower
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
@@ -43,11 +44,7 @@ class UserQuerySet(models.QuerySet["User"]):
         """Whose address, user name or name holds `text`; all of them for an empty text."""
         if not text:
             return self
-        return self.filter(
-            models.Q(email__icontains=text)
-            | models.Q(username__icontains=text)
-            | models.Q(name__icontains=text)
-        )
+        return self.filter(searched__icontains=text)
 
     def people(self) -> Self:
         """Without the unclaimed default owner, who is no person yet."""
@@ -101,6 +98,13 @@ class User(AbstractBaseUser):
     # The same mark of API keys: they outlive signing out everywhere, a new role and a ban.
     keys_not_before = models.DateTimeField(default=timezone.now, editable=False)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    # What search() looks for a text in: once in each row instead of three times.
+    searched = models.GeneratedField(
+        expression=Concat("email", Value("\n"), "username", Value("\n"), "name"),
+        output_field=models.TextField(),
+        db_persist=True,
+        editable=False,
+    )
 
     objects = UserManager()
     everyone: ClassVar[models.Manager["User"]] = models.Manager()
@@ -126,7 +130,7 @@ class User(AbstractBaseUser):
             models.Index(fields=["last_login"], name="user_last_login"),
             models.Index(fields=["created_at"], name="user_created_at"),
             # All that search() reads: a fifth of what the whole rows are.
-            models.Index(fields=["id", "email", "username", "name"], name="user_search"),
+            models.Index(fields=["id", "searched"], name="user_searched"),
         ]
 
     def __str__(self) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from django.apps import apps
 from django.db import models
 
+from accounts import rows
 from config.models import CacheEntry
 from config.moving.errors import MovingError
 
@@ -82,7 +83,7 @@ def _needed_by(model: type[models.Model]) -> set[str]:
 
 
 def _table(model: type[models.Model]) -> Table:
-    fields = model._meta.concrete_fields
+    fields = rows.columns_of(model)
     key = model._meta.pk
     return Table(
         name=model._meta.db_table,
