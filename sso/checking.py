@@ -45,8 +45,14 @@ MOST_VERDICTS = 16
 # For so long a signed token is handed out again.
 TOKEN_SECONDS = 20.0
 Environ = Mapping[str, Any]
-# The lines of a request that a verdict is made of, besides the credential.
-Place = tuple[str, ...]
+# The lines of a request that a verdict is made of, besides the credential; None is not said.
+Place = tuple[str | None, ...]
+PLACE = (
+    *("HTTP_X_ORIGINAL_URL", "HTTP_X_ORIGINAL_METHOD"),
+    *("HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_URI"),
+    *("HTTP_X_FORWARDED_METHOD", "QUERY_STRING", "REMOTE_ADDR"),
+)
+PLACE_BY_PROXY = (*PLACE, "HTTP_X_FORWARDED_FOR")
 
 
 class Remembered(NamedTuple):
@@ -244,18 +250,7 @@ def offered(environ: Environ, config: Options) -> tuple[str, str]:
 
 
 def _place(environ: Environ, config: Options) -> Place:
-    get = environ.get
-    return (
-        get("HTTP_X_ORIGINAL_URL", ""),
-        get("HTTP_X_ORIGINAL_METHOD", ""),
-        get("HTTP_X_FORWARDED_PROTO", ""),
-        get("HTTP_X_FORWARDED_HOST", ""),
-        get("HTTP_X_FORWARDED_URI", ""),
-        get("HTTP_X_FORWARDED_METHOD", ""),
-        get("QUERY_STRING", ""),
-        get("REMOTE_ADDR", ""),
-        get("HTTP_X_FORWARDED_FOR", "") if config.networks or config.hops else "",
-    )
+    return tuple(map(environ.get, PLACE_BY_PROXY if config.believes_proxies else PLACE))
 
 
 def raised_role(environ: Environ) -> Role | None:
