@@ -12,7 +12,9 @@ import mmap
 import threading
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from sso import listening, mapped
 from sso.connecting import opened
@@ -24,10 +26,21 @@ WAL_HEADER = 48
 WAL_VERSIONS = {(3007000).to_bytes(4, "little"), (3007000).to_bytes(4, "big")}
 
 
-class _Here(threading.local):
-    """What this thread knows of its connection. raw: kept so that its id is not given anew."""
+class _Known(NamedTuple):
+    """What a thread knows of its SQLite connection.
 
-    known: tuple[Any, mmap.mmap | None, int] = (None, None, 0)
+    raw: kept so that its id is not given anew. number: of the memory, which belongs to the epoch,
+    because another file may be put in the place of the database.
+    """
+
+    wrapper: BaseDatabaseWrapper
+    raw: Any
+    memory: mmap.mmap | None
+    number: int
+
+
+class _Here(threading.local):
+    known: _Known | None = None
 
 
 _here = _Here()
@@ -39,19 +52,17 @@ def current_epoch() -> Epoch:
     All threads of a process see the same one, except without shared memory: then the connection is
     part of it, because each counts from elsewhere.
     """
-    wrapper = opened()
-    if wrapper.vendor != "sqlite":
-        return listening.shared_epoch()
-    raw, memory, number = _here.known
-    if wrapper.connection is not raw:
-        raw = wrapper.connection
-        memory = _wal_memory(raw)
-        number = id(memory)
-        _here.known = raw, memory, number
-    if memory is None:
+    known = _here.known
+    if known is None or known.wrapper.connection is not known.raw:
+        wrapper = opened()
+        if wrapper.vendor != "sqlite":
+            return listening.shared_epoch()
+        memory = _wal_memory(wrapper.connection)
+        known = _here.known = _Known(wrapper, wrapper.connection, memory, id(memory))
+    if known.memory is None:
+        raw = known.raw
         return raw, raw.execute("PRAGMA data_version").fetchone()[0], raw.total_changes
-    # Which memory it is belongs to it, too: another file may be put in the place of the database.
-    return number, memory[:WAL_HEADER]
+    return known.number, known.memory[:WAL_HEADER]
 
 
 def _wal_memory(raw: Any) -> mmap.mmap | None:

@@ -85,4 +85,5 @@ def test_a_person_changes_nothing_but_name_and_user_name(
     browser.post("/account/", {"name": "New Name", "username": "vera", field: "owner"})
 
     after = User.objects.filter(pk=viewer.pk).values().get()
-    assert after == {**before, "name": "New Name"}
+    searched = f"{viewer.email}\nvera\nNew Name"
+    assert after == {**before, "name": "New Name", "searched": searched}

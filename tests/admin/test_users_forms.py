@@ -121,7 +121,8 @@ def test_forged_fields_change_nothing(as_role: AsRole, make_user: MakeUser) -> N
     answer = browser.post(page_of(person), edited(person, name="Changed") | FORGED)
 
     assert answer.status_code == 302
-    assert User.objects.filter(pk=person.pk).values().get() == before | {"name": "Changed"}
+    changed = {"name": "Changed", "searched": "person@example.com\n\nChanged"}
+    assert User.objects.filter(pk=person.pk).values().get() == before | changed
     assert User.objects.count() == 2
 
 
