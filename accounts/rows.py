@@ -127,8 +127,8 @@ def insert(rows: Sequence[models.Model]) -> None:
         row._state.adding, row._state.db = False, using
 
 
-def update(row: models.Model, *names: str) -> None:
-    """Write these fields of an existing row."""
+def update(row: models.Model, *names: str) -> bool:
+    """Write these fields of an existing row; False when it does not exist any more."""
     model = row._meta.model  # not type(row): request.user is a proxy
     connection = connections[router.db_for_write(model)]
     fields = [model._meta.get_field(name) for name in names]
@@ -138,6 +138,7 @@ def update(row: models.Model, *names: str) -> None:
     ]
     with connection.cursor() as cursor:
         cursor.execute(_update(model, names), values)
+        return bool(cursor.rowcount)
 
 
 def newest(rows: models.QuerySet[Any], after: datetime) -> datetime | None:

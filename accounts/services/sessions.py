@@ -6,14 +6,16 @@ from typing import Any
 
 from allauth.account.internal.flows.login import get_authentication_records
 from django.contrib.auth import login as django_login
+from django.contrib.auth import logout
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts import audit, rows
 from accounts.actors import Actor
 from accounts.context import current_caller
-from accounts.errors import Forbidden, NotFound
+from accounts.errors import Forbidden, NotFound, Refused
 from accounts.models import BrowserSession, User
 from accounts.roles import Role, can_manage
 from accounts.sessions import DEVICE, SIGNED_IN_AT
@@ -26,7 +28,8 @@ def sign_in(request: HttpRequest, user: User) -> None:
     """Begin a session for `user` on this browser; the row is written before this returns.
 
     The caller has passed the gate. The session key is new (no fixation), and row, last sign-in
-    and audit row commit together, so that a crash leaves all or nothing.
+    and audit row commit together, so that a crash leaves all or nothing. Raises Refused when the
+    account has been deleted meanwhile.
     """
     methods = sorted({record["method"] for record in get_authentication_records(request, user)})
     with transaction.atomic(savepoint=False):
@@ -40,8 +43,15 @@ def sign_in(request: HttpRequest, user: User) -> None:
         request.session[SIGNED_IN_AT] = timezone.now().isoformat()
         request.session.save()
         user.last_login = timezone.now()
-        rows.update(user, "last_login")
-        audit.record("account:session:start", actor=user, target=user, methods=methods)
+        # Waits for whoever deletes the account at this moment.
+        is_there = rows.update(user, "last_login")
+        if is_there:
+            audit.record("account:session:start", actor=user, target=user, methods=methods)
+        else:
+            transaction.set_rollback(True)
+    if not is_there:
+        logout(request)
+        raise Refused("not_authenticated", _("Please sign in."))
 
 
 def note_refused_sign_in(login: str, methods: list[str]) -> None:

@@ -69,3 +69,12 @@ def test_a_sign_in_writes_when_it_was(viewer: User, browser_of: Callable[[User],
     assert viewer.last_login is not None
     assert before < viewer.last_login < timezone.now()
     assert BrowserSession.objects.get().user_id == viewer.pk
+
+
+def test_an_update_says_whether_the_row_was_there(viewer: User) -> None:
+    gone = User.objects.get(pk=viewer.pk)
+    viewer.name = "Vera V."
+
+    assert rows.update(viewer, "name")
+    viewer.delete()
+    assert not rows.update(gone, "name")

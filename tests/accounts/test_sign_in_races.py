@@ -1,0 +1,55 @@
+"""Somebody signs in at the moment in which the account is deleted."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from psycopg import sql
+
+from tests.conftest import PASSWORD
+from tests.servers.databases import InstanceData, PostgresServer
+from tests.servers.processes import wait_for
+from tests.sso.driver import Driver
+
+HERE = {"PUBLIC_URL": "http://testserver"}
+ERIN = f"""
+erin = person("erin")
+erin.set_password({PASSWORD!r})
+erin.save()
+"""
+SIGN_IN = f"""
+browser = Client()
+said = browser.post("/sign-in", {{"login": "erin", "password": {PASSWORD!r}}})
+after = browser.get("/account/")
+result = [said.status_code, after.status_code, BrowserSession.objects.exclude(user=None).count()]
+"""
+DELETE = """
+from accounts.actors import SYSTEM
+from accounts.services.users import delete_user
+held = transaction.atomic()
+held.__enter__()
+delete_user(actor=SYSTEM, user=User.objects.get(username="erin"))
+"""
+COMMIT = "held.__exit__(None, None, None)"
+LEFT = """
+from accounts.models import AuditEvent
+result = [User.objects.filter(username="erin").count(),
+          AuditEvent.objects.filter(action="account:session:start", result="done").count()]
+"""
+
+
+def test_who_is_deleted_while_signing_in_is_told_so_and_leaves_nothing(
+    postgres_data: InstanceData, postgres_server: PostgresServer
+) -> None:
+    with Driver(postgres_data, **HERE) as signer, Driver(postgres_data, **HERE) as deleter:
+        signer(ERIN)
+        deleter(DELETE)
+        with ThreadPoolExecutor(1) as pool:
+            said = pool.submit(signer, SIGN_IN)
+            assert wait_for(lambda: said.done() or _waits(postgres_server))
+            deleter(COMMIT)
+
+            assert said.result() == [403, 302, 0]
+        assert signer(LEFT) == [0, 0]
+
+
+def _waits(server: PostgresServer) -> bool:
+    return bool(server.execute(sql.SQL("SELECT 1 FROM pg_locks WHERE NOT granted")))
