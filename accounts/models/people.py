@@ -5,7 +5,6 @@ from typing import ClassVar, Self
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
-from django.db.models import Value
 from django.db.models.functions import Concat, Lower
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
@@ -100,7 +99,7 @@ class User(AbstractBaseUser):
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     # What search() looks for a text in: once in each row instead of three times.
     searched = models.GeneratedField(
-        expression=Concat("email", Value("\n"), "username", Value("\n"), "name"),
+        expression=Concat("email", models.Value("\n"), "username", models.Value("\n"), "name"),
         output_field=models.TextField(),
         db_persist=True,
         editable=False,

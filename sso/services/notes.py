@@ -34,6 +34,7 @@ def note_use(key_id: str, ip: str, noted_at: float | None) -> None:
 
     noted_at: what its row says, in seconds since 1970, by this process or another.
     """
+    # As is_due() has it, before anything is made of the time: nearly every check ends here.
     if noted_at is not None and time.time() - noted_at < NOTE_SECONDS:
         return
     now = timezone.now()

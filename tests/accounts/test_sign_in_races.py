@@ -2,8 +2,6 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from psycopg import sql
-
 from tests.conftest import PASSWORD
 from tests.servers.databases import InstanceData, PostgresServer
 from tests.servers.processes import wait_for
@@ -44,12 +42,8 @@ def test_who_is_deleted_while_signing_in_is_told_so_and_leaves_nothing(
         deleter(DELETE)
         with ThreadPoolExecutor(1) as pool:
             said = pool.submit(signer, SIGN_IN)
-            assert wait_for(lambda: said.done() or _waits(postgres_server))
+            assert wait_for(lambda: said.done() or postgres_server.is_waited())
             deleter(COMMIT)
 
             assert said.result() == [403, 302, 0]
         assert signer(LEFT) == [0, 0]
-
-
-def _waits(server: PostgresServer) -> bool:
-    return bool(server.execute(sql.SQL("SELECT 1 FROM pg_locks WHERE NOT granted")))

@@ -140,6 +140,10 @@ class PostgresServer:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
+    def is_waited(self) -> bool:
+        """Does anybody wait for what somebody else has locked?"""
+        return bool(self.execute(sql.SQL("SELECT 1 FROM pg_locks WHERE NOT granted")))
+
     def create_database(self, template: str = "template1") -> str:
         """A new database, copied from `template`; its name."""
         name = f"test_{os.getpid()}_{next(_numbers)}"

@@ -3,8 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
-from psycopg import sql
-
 from tests.servers.databases import InstanceData, PostgresServer
 from tests.servers.processes import wait_for
 from tests.sso.driver import Driver
@@ -52,13 +50,9 @@ def test_what_a_refusal_names_is_deleted_while_it_is_written(
             early(f"{BEGIN}; {its_act}")
             with ThreadPoolExecutor(1) as pool:
                 rest = pool.submit(late, other_act)
-                assert wait_for(lambda rest=rest: rest.done() or _waits(postgres_server))
+                assert wait_for(lambda rest=rest: rest.done() or postgres_server.is_waited())
                 early(COMMIT)
                 rest.result()
 
             assert status == 403
             assert writer(NAMED) == [[None, user] if what == "rule" else [rule, None]]
-
-
-def _waits(server: PostgresServer) -> bool:
-    return bool(server.execute(sql.SQL("SELECT 1 FROM pg_locks WHERE NOT granted")))
