@@ -25,16 +25,19 @@ from sso.listening import start_listener  # noqa: E402
 
 ANSWERED = ASKED | {KEY_SET, LIVE, "/health/ready", "/metrics"}
 ELSEWHERE = b"This address answers checks of proxies alone. Pages are at PUBLIC_URL.\n"
-_checks = FastPath(django, CHECKER)
 
 
-def application(environ: Environ, start: Start) -> Iterable[bytes]:
+def _answer(environ: Environ, start: Start) -> Iterable[bytes]:
     """What belongs to checks and monitoring; 404 for everything else."""
     if environ["PATH_INFO"] in ANSWERED:
-        return _checks(environ, start)
+        return django(environ, start)
     headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(ELSEWHERE)))]
     start("404 Not Found", headers)
     return [ELSEWHERE]
+
+
+# Calling a method takes less than calling an object.
+application = FastPath(_answer, CHECKER).__call__
 
 
 def _note() -> None:

@@ -41,7 +41,7 @@ COUNTED = (
     Counted("acts", "gatehouse_acts", "Rows of the audit log as written.", ("action", "result")),
     Counted("limits", "gatehouse_limits_exceeded", "Tries beyond a limit.", ("limit",)),
     Counted("checks", "gatehouse_checks", "Answers of forward auth.", ("status", "way")),
-    Counted("checks_remembered", "gatehouse_checks_remembered", "Checks that asked no database."),
+    Counted("checks_looked_up", "gatehouse_checks_looked_up", "Credentials looked up for checks."),
     Counted("hashes", "gatehouse_password_hashes", "Passwords hashed."),
     Counted(
         "hashes_waited",

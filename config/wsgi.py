@@ -14,7 +14,8 @@ from sso.checking import CHECKER  # noqa: E402
 from sso.fast import FastPath  # noqa: E402
 from sso.listening import start_listener  # noqa: E402
 
-application = FastPath(django, CHECKER)
+# Calling a method takes less than calling an object.
+application = FastPath(django, CHECKER).__call__
 start_listener()
 
 if settings.RUN_WORKER:

@@ -1,4 +1,4 @@
-"""What monitoring sees of checks: answers by status and way, and how much was remembered."""
+"""What monitoring sees of checks: answers by status and way, and how many asked the database."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -8,9 +8,9 @@ from django.http import HttpRequest, HttpResponse
 from accounts import tally
 
 SHORT, LONG = "short", "long"
-passed_short = tally.TALLY.quick("checks", "204", SHORT)
-failed_short = tally.TALLY.quick("checks", "503", SHORT)
-remembered = tally.TALLY.quick("checks_remembered")
+passed_short = tally.TALLY.quick("checks", "204", SHORT).add
+failed_short = tally.TALLY.quick("checks", "503", SHORT).add
+looked_up = tally.TALLY.quick("checks_looked_up").add
 View = Callable[[HttpRequest], HttpResponse]
 
 

@@ -30,7 +30,8 @@ class Memo(Generic[Value]):
         """Remember until `until` (seconds since 1970) at the latest."""
         if len(self._values) >= self.most:
             self._values.clear()
-        self._values[key] = (min(until, self.clock() + self.life), value)
+        soon = self.clock() + self.life
+        self._values[key] = (until if until < soon else soon, value)
 
     def clear(self) -> None:
         self._values.clear()

@@ -18,6 +18,7 @@ from accounts.models import Authenticator, BrowserSession, User
 from api.models import ApiKey, TokenFamily
 from moderation.models import Ban
 from sso.connecting import opened
+from sso.counting import looked_up
 from sso.models import AccessRule, GateCookie
 
 
@@ -136,6 +137,7 @@ SECONDS = {
 
 def find(kind: str, key: str) -> tuple[Any, Person] | None:
     """The row of the credential `key` (a digest, an id) and its person's, or None."""
+    looked_up()
     wrapper = opened()
     statement, make = _query(kind, wrapper.vendor)
     raw = wrapper.connection

@@ -13,7 +13,7 @@ from api.services.signing import RingKeys
 from api.tokens import Backend
 from sso.checking import Checked
 from sso.memo import Memo
-from sso.passes import Pass
+from sso.passes import Pass, with_dashes
 
 HEADER = "Remote-Token"
 TYPE = "fa+jwt"
@@ -56,13 +56,18 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{host}" if parts.scheme and host else ""
 
 
+def _sid(bearer: Pass) -> str:
+    written = bearer.credential_id
+    return written if bearer.kind == "key" or not written else with_dashes(written)
+
+
 def _claims(bearer: Pass, audience: str) -> dict[str, object]:
     now = int(time.time())
     return {
         "iss": settings.PUBLIC_URL,
         "aud": audience,
         "sub": bearer.user_id,
-        "sid": bearer.credential_id,
+        "sid": _sid(bearer),
         "iat": now,
         "exp": now + LIFE_SECONDS,
         "jti": secrets.token_urlsafe(12),

@@ -155,7 +155,7 @@ def test_checks_are_counted_by_status_and_way(viewer: User, browser_of: BrowserO
         (("status", "204"), ("way", "short")): 2,
         (("status", "401"), ("way", "long")): 2,
     }
-    assert after["gatehouse_checks_remembered_total", ()] == 1
+    assert after["gatehouse_checks_looked_up_total", ()] == 1
 
 
 def test_a_check_that_fails_is_counted_as_the_proxy_sees_it(

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from jwt.algorithms import get_default_algorithms
 
-from accounts.models import User
+from accounts.models import BrowserSession, User
 from accounts.roles import Role
 from api.models import TokenFamily
 from api.services import families, signing
@@ -101,16 +101,27 @@ def test_a_token_is_for_one_app_alone(front: FastPath, viewer: User) -> None:
         _verified(token, "https://other.example.com")
 
 
+@pytest.mark.parametrize("kind", ["token", "session", "key"])
 def test_both_ways_say_the_same_of_the_same_person(
-    front: FastPath, viewer: User, browser_of: Any
+    front: FastPath, viewer: User, browser_of: Any, kind: str
 ) -> None:
-    family = families.start_by_password(viewer, timezone.now())
-    headers = {"authorization": f"Bearer {family.access}", "x-original-url": f"{APP}/",
-               "x-original-method": "GET"}  # fmt: skip
+    if kind == "session":
+        cookie = browser_of(viewer).cookies["gatehouse_session"].value
+        offer, sid = (
+            ("Cookie", f"gatehouse_session={cookie}"),
+            BrowserSession.objects.get().public_id,
+        )
+    elif kind == "key":
+        issued = made(viewer)
+        offer, sid = ("X-API-Key", issued.text), issued.key.pk
+    else:
+        family = families.start_by_password(viewer, timezone.now())
+        offer, sid = ("Authorization", f"Bearer {family.access}"), TokenFamily.objects.get().pk
+    headers = {offer[0]: offer[1], "x-original-url": f"{APP}/", "x-original-method": "GET"}
     long = Client(headers=headers).get("/auth/check?token=1").headers["Remote-Token"]
-    environ = _environ("/auth/check", HTTP_AUTHORIZATION=f"Bearer {family.access}",
-                       QUERY_STRING="token=1", HTTP_X_ORIGINAL_URL=f"{APP}/",
-                       HTTP_X_ORIGINAL_METHOD="GET")  # fmt: skip
+    environ = _environ("/auth/check", QUERY_STRING="token=1", HTTP_X_ORIGINAL_URL=f"{APP}/",
+                       HTTP_X_ORIGINAL_METHOD="GET",
+                       **{f"HTTP_{offer[0].upper().replace('-', '_')}": offer[1]})  # fmt: skip
     short = _ask(front, environ)[1]["Remote-Token"]
     said = [_verified(token, APP) for token in (long, short)]
     for claims in said:
@@ -118,7 +129,7 @@ def test_both_ways_say_the_same_of_the_same_person(
         assert claims.pop("exp") - claims.pop("iat") == 60
 
     assert said[0] == said[1]
-    assert said[0]["sid"] == str(TokenFamily.objects.get().pk)
+    assert said[0]["sid"] == str(sid)
 
 
 def test_our_own_api_never_takes_it(front: FastPath, owner: User) -> None:

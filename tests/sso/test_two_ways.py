@@ -96,12 +96,14 @@ def test_both_ways_give_the_same_answer(
         environ = _environ(asked) | _offer(user, credential)
         _change(user, person)
         checker = Checker(current_epoch)
-        short, again, long = _short(checker, environ), _short(checker, environ), _long(environ)
+        # From the database, from what is known of the credential, from what was said before.
+        answers = [_short(checker, environ) for _time in range(3)]
+        long = _long(environ)
         transaction.set_rollback(True)
 
-    assert short is None or _said(short) == _said(long)
-    assert again is None or _said(again) == _said(long)
-    assert short is not None or credential["kind"] in ("session", "gate")
+    for short in answers:
+        assert short is None or _said(short) == _said(long)
+    assert answers[0] is not None or credential["kind"] in ("session", "gate")
 
 
 def _short(checker: Checker, environ: Environ) -> Checked | None:
