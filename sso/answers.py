@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 from accounts.roles import Role
 from sso.passes import Outcome, Pass, Refusal
@@ -18,7 +18,8 @@ NO_IDENTITY: Headers = tuple((name, "") for name in IDENTITY)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]+")
 
 
-class Verdict(NamedTuple):
+@dataclass(slots=True)
+class Verdict:
     """status: 204, 401 or 403. code: why not, "" for 204. bearer: whose headers a 204 carries."""
 
     status: int

@@ -5,6 +5,7 @@ Used by the WSGI function before Django, and by Django's own view for what the s
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from hashlib import blake2b
 from ipaddress import ip_network
 from typing import Any, NamedTuple
@@ -49,7 +50,8 @@ OFFERS = 3
 BETWEEN = "\n"
 
 
-class Remembered(NamedTuple):
+@dataclass(slots=True)
+class Remembered:
     """What is kept of a credential: what it is worth, and the headers of its 204.
 
     until: seconds since 1970, when it has to be looked at again.
@@ -60,7 +62,8 @@ class Remembered(NamedTuple):
     until: float
 
 
-class Checked(NamedTuple):
+@dataclass(slots=True)
+class Checked:
     """A verdict with all that went into it."""
 
     verdict: Verdict
@@ -70,7 +73,8 @@ class Checked(NamedTuple):
     ip: str
 
 
-class Asked(NamedTuple):
+@dataclass(slots=True)
+class Asked:
     """What is asked about, by which client, and what that takes: the same for every credential."""
 
     target: Target

@@ -5,9 +5,10 @@ both about every credential in every state and finds no difference.
 """
 
 import hmac
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from accounts.anonymous import ANONYMOUS_ID
@@ -32,7 +33,10 @@ from sso.sessionstate import state_hash
 ANONYMOUS = frozenset({ANONYMOUS_ID, ANONYMOUS_ID.hex})
 
 
-class Pass(NamedTuple):
+# Made and read in each check: with slots that takes two thirds of the time of a NamedTuple, and
+# less than half of that of a frozen class.
+@dataclass(slots=True, unsafe_hash=True)
+class Pass:
     """A person who may act. until: seconds since 1970, after which nothing of this holds.
 
     user_id: with its dashes, as it goes out.
@@ -55,7 +59,8 @@ class Pass(NamedTuple):
     used_at: float | None = None
 
 
-class Refusal(NamedTuple):
+@dataclass(slots=True)
+class Refusal:
     """Why not. is_known: the credential is right, but its person may not act now."""
 
     kind: str
@@ -134,7 +139,7 @@ def _key_worth(key_id: str, key: KeyRow, person: Person, now: float) -> Outcome:
     if closed is not None:
         if closed == "token_invalid":
             return NO_KEY
-        return _known("key", closed, person)._replace(networks=texts(key.networks))
+        return replace(_known("key", closed, person), networks=texts(key.networks))
     may_read, may_write = _reach(texts(key.scopes), person.role)
     networks = texts(key.networks)
     return _pass("key", person, end, key_id, networks, may_read, may_write, key.last_used_at)

@@ -6,10 +6,10 @@ database does. The names are those of our own tables; values go in as parameters
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Model
@@ -22,7 +22,8 @@ from sso.counting import looked_up
 from sso.models import AccessRule, GateCookie
 
 
-class Person(NamedTuple):
+@dataclass(slots=True)
+class Person:
     """What every row begins with: the person, as far as checks look.
 
     closed: the code of gates.refusal() but for a ban, None without one. banned_until: the end of
@@ -38,7 +39,8 @@ class Person(NamedTuple):
     is_verified: bool  # SQLite says 0 or 1
 
 
-class SessionRow(NamedTuple):
+@dataclass(slots=True)
+class SessionRow:
     """What follows for a session."""
 
     state: str
@@ -50,7 +52,8 @@ class SessionRow(NamedTuple):
     not_before: datetime | str
 
 
-class KeyRow(NamedTuple):
+@dataclass(slots=True)
+class KeyRow:
     """What follows for an API key that has not been revoked."""
 
     digest: str
@@ -60,7 +63,8 @@ class KeyRow(NamedTuple):
     last_used_at: float | None
 
 
-class FamilyRow(NamedTuple):
+@dataclass(slots=True)
+class FamilyRow:
     """What follows for a family of tokens that has not been ended, and of its browser session."""
 
     expires_at: float
@@ -77,7 +81,7 @@ class Credential:
     """
 
     table: str
-    shape: type[NamedTuple]
+    shape: Callable[..., Any]
     columns: tuple[str, ...]
     wanted: str
     mark: str = ""
@@ -144,7 +148,7 @@ def find(kind: str, key: str) -> tuple[Any, Person] | None:
     row = raw.execute(statement, (key,)).fetchone()
     if row is None:
         return None
-    return make(row[_OWN:]), Person._make(row[:_OWN])
+    return make(*row[_OWN:]), Person(*row[:_OWN])
 
 
 def has_factor(user_id: Any) -> bool:
@@ -178,11 +182,11 @@ def _parsed(text: str) -> tuple[str, ...]:
     return tuple(json.loads(text))
 
 
-_OWN = len(Person._fields)
+_OWN = len(fields(Person))
 
 
 @cache
-def _query(kind: str, vendor: str) -> tuple[str, Callable[[Any], Any]]:
+def _query(kind: str, vendor: str) -> tuple[str, Callable[..., Any]]:
     """The statement, and what makes the credential's own part of a row."""
     credential, seconds = CREDENTIALS[kind], SECONDS[vendor]
     # In SQLite a plus takes the declared type away, and with it a converter for each value.
@@ -203,7 +207,7 @@ def _query(kind: str, vendor: str) -> tuple[str, Callable[[Any], Any]]:
     statement = f"""SELECT {named} FROM {credential.table} c
         JOIN {_table(User)} u ON u.id = c.user_id {credential.joined}
         WHERE {credential.wanted.format(key=place)}"""  # noqa: S608 - names of our own tables
-    return statement, credential.shape._make
+    return statement, credential.shape
 
 
 def _closed(mark: str) -> str:
