@@ -126,6 +126,15 @@ class Refused(GatehouseError):
         self.code, self.until, self.since, self.user_id = code, until, since, user_id
 
 
+class AccountGone(Refused):
+    """The account has been deleted since its person was let in; he is a stranger now."""
+
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__("not_authenticated", str(_("Please sign in.")))
+
+
 class RateLimited(GatehouseError):
     """Too many tries; `retry_after_seconds` says when the next one counts."""
 

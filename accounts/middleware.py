@@ -16,6 +16,7 @@ from accounts.context import Caller, calling
 from accounts.errors import GatehouseError, RateLimited, Refused
 from accounts.problems import prefers_json, problem_of, refusal_templates
 from accounts.services.anonymous import visitor
+from accounts.services.users import gone_meanwhile
 
 Handler = Callable[[HttpRequest], HttpResponse]
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -108,7 +109,10 @@ class RefusalMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        return _refused(request, error) if isinstance(error, GatehouseError) else None
+        if isinstance(error, GatehouseError):
+            return _refused(request, error)
+        gone = gone_meanwhile(error, getattr(request, "user", None))
+        return _refused(request, gone) if gone is not None else None
 
 
 def _refused(request: HttpRequest, error: GatehouseError) -> HttpResponse:

@@ -10,12 +10,11 @@ from django.contrib.auth import logout
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from accounts import audit, rows
 from accounts.actors import Actor
 from accounts.context import current_caller
-from accounts.errors import Forbidden, NotFound, Refused
+from accounts.errors import AccountGone, Forbidden, NotFound
 from accounts.models import BrowserSession, User
 from accounts.roles import Role, can_manage
 from accounts.sessions import DEVICE, SIGNED_IN_AT
@@ -28,8 +27,8 @@ def sign_in(request: HttpRequest, user: User) -> None:
     """Begin a session for `user` on this browser; the row is written before this returns.
 
     The caller has passed the gate. The session key is new (no fixation), and row, last sign-in
-    and audit row commit together, so that a crash leaves all or nothing. Raises Refused when the
-    account has been deleted meanwhile.
+    and audit row commit together, so that a crash leaves all or nothing. Raises AccountGone when
+    the account has been deleted meanwhile.
     """
     methods = sorted({record["method"] for record in get_authentication_records(request, user)})
     with transaction.atomic(savepoint=False):
@@ -51,7 +50,7 @@ def sign_in(request: HttpRequest, user: User) -> None:
             transaction.set_rollback(True)
     if not is_there:
         logout(request)
-        raise Refused("not_authenticated", _("Please sign in."))
+        raise AccountGone
 
 
 def note_refused_sign_in(login: str, methods: list[str]) -> None:

@@ -5,16 +5,17 @@ with roles.can_manage(), keeps the last owner, writes its audit row in the same 
 kills old credentials where the change makes the account weaker.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts import addresses, audit, gates
 from accounts.actors import Actor
-from accounts.errors import Forbidden, LastOwner, RecordInvalid
+from accounts.errors import AccountGone, Forbidden, LastOwner, RecordInvalid
 from accounts.locks import ROLES, house_lock
 from accounts.models import User
 from accounts.outbox import enqueue_mail
@@ -253,3 +254,16 @@ def _taken(user: User) -> dict[str, list[str]]:
     if user.username and others.filter(username=user.username).exists():
         errors["username"] = [_("Another account has this user name.")]
     return errors or {"role": [_("This is no role.")]}
+
+
+def gone_meanwhile(error: Exception, user: Any) -> AccountGone | None:
+    """The refusal for `user` whose act failed because the account has been deleted since the gate.
+
+    What he wrote would name a person that is not there any more, and the database takes none of it.
+    None where the failure has another reason.
+    """
+    if not isinstance(error, DatabaseError | User.DoesNotExist) or not isinstance(user, User):
+        return None
+    with suppress(DatabaseError):
+        return None if User.everyone.filter(pk=user.pk).exists() else AccountGone()
+    return None

@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 
 from accounts.errors import GatehouseError, NotFound, RecordInvalid
 from accounts.problems import problem_of
+from accounts.services.users import gone_meanwhile
 from api import errors
 from api.access import Access, Need
 from api.credentials import SAFE_METHODS, identify
@@ -106,7 +107,8 @@ class ApiView(APIView):
 
     def handle_exception(self, exc: Exception) -> Any:
         """Every failure that is not ours becomes one problem document (RFC 9457)."""
-        error = as_error(exc)
+        user = getattr(self.request._request, "user", None)
+        error = as_error(exc) or gone_meanwhile(exc, user)
         if error is None:
             raise exc
         response = problem_of(error)

@@ -45,5 +45,5 @@ def test_who_is_deleted_while_signing_in_is_told_so_and_leaves_nothing(
             assert wait_for(lambda: said.done() or postgres_server.is_waited())
             deleter(COMMIT)
 
-            assert said.result() == [403, 302, 0]
+            assert said.result() == [401, 302, 0]
         assert signer(LEFT) == [0, 0]
