@@ -5,6 +5,10 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
+import time
+from contextlib import suppress
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, connections
@@ -14,6 +18,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 
 from accounts.tally import TALLY
+from config.draining import SETTLE_SECONDS, let_nobody_begin
 from config.moving.locks import serving
 
 CONNECTIONS = 1024
@@ -21,6 +26,9 @@ CONNECTIONS = 1024
 # are told to give a node 30 seconds.
 STOP_SECONDS = 20
 ENDING = (signal.SIGTERM, signal.SIGINT)
+# To a worker: let no connection begin.
+DRAINING = signal.SIGUSR1
+TELL_SECONDS = 1.0
 # A check waits for nothing but the database, for less than it costs to hand the interpreter from
 # thread to thread: asked over 32 connections, 99 in 100 were answered within 5 ms by two threads
 # and within 12 ms by eight. PostgreSQL is further away.
@@ -45,7 +53,7 @@ def run_server(application: str = WHOLE) -> None:
     gc.collect()
     gc.freeze()
     multiprocessing.set_start_method("fork", force=True)
-    server = Granian(
+    server = _Server(
         application,
         address=settings.HOST,
         port=settings.PORT,
@@ -64,6 +72,29 @@ def run_server(application: str = WHOLE) -> None:
         server.serve()
 
 
+class _Server(Granian):
+    """Stops its workers in two steps: no new connection, and a moment later the end."""
+
+    _is_stopping = False
+
+    def signal_handler_interrupt(self, *_of_signal: Any, **_more: Any) -> None:
+        """SIGTERM, SIGINT."""
+        if not self._is_stopping:
+            self._is_stopping = True
+            threading.Thread(target=self._stop, name="stopping", daemon=True).start()
+
+    def _stop(self) -> None:
+        for worker in multiprocessing.active_children():
+            with suppress(ProcessLookupError):
+                if worker.pid:
+                    os.kill(worker.pid, DRAINING)
+        time.sleep(SETTLE_SECONDS)
+        while True:
+            # Again and again: while it replaces a worker, the library forgets what it was told.
+            super().signal_handler_interrupt()
+            time.sleep(TELL_SECONDS)
+
+
 def _threads(application: str) -> int:
     wanted: int = settings.WEB_THREADS
     if application == WHOLE:
@@ -79,6 +110,7 @@ def _prepare_workers(application: str) -> None:
     takes a note: a node stopped while a worker starts would wait for that worker for ever. SIGINT
     comes to all of a terminal; workers leave it to the first process, which ends them by SIGTERM.
     """
+    signal.signal(DRAINING, signal.SIG_IGN)
     os.register_at_fork(
         before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ENDING),
         after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING),
@@ -89,6 +121,7 @@ def _prepare_workers(application: str) -> None:
 def _begin_worker(application: str) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(DRAINING, lambda *_of_signal: let_nobody_begin())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     if application == WHOLE:
         sys.setswitchinterval(SWITCH_SECONDS)
