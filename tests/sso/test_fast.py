@@ -311,23 +311,6 @@ def test_without_the_database_nobody_passes(
     assert [name for name in headers if name.startswith("Remote-")] == []
 
 
-def test_without_an_epoch_nothing_is_remembered(
-    viewer: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    front = FastPath(_nobody_answers, Checker(lambda: None))
-    environ = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=made(viewer).text)
-    asked: list[str] = []
-    find = passes.find
-
-    def counted(kind: str, *arguments: Any) -> Any:
-        asked.append(kind)
-        return find(kind, *arguments)
-
-    monkeypatch.setattr(passes, "find", counted)
-    assert [_ask(front, environ)[0] for _again in range(3)] == ["204 No Content"] * 3
-    assert asked == ["key"] * 3
-
-
 def test_rules_that_cannot_be_read_let_nobody_in(
     alone: FastPath, viewer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

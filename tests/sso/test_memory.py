@@ -202,6 +202,14 @@ def test_nothing_is_remembered_past_the_end_of_a_credential(
     assert _status(checker, environ) == 401
 
 
+def test_without_an_epoch_nothing_is_remembered(viewer: User, asked: list[str]) -> None:
+    checker = Checker(lambda: None)
+    environ = _check(**BOARD, HTTP_X_API_KEY=made(viewer).text)
+
+    assert [_status(checker, environ) for _again in range(3)] == [204] * 3
+    assert asked == ["key"] * 3
+
+
 def test_no_credential_is_kept_in_memory(checker: Checker, viewer: User, browser_of: Any) -> None:
     session = browser_of(viewer).cookies["gatehouse_session"].value
     key = made(viewer).text
