@@ -6,7 +6,7 @@ database does. The names are those of our own tables; values go in as parameters
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any
@@ -43,12 +43,12 @@ class Person:
 class SessionRow:
     """What follows for a session."""
 
-    state: str
+    state: str = field(repr=False)
     created_at: float
     expires_at: float
     last_seen_at: float
     public_id: Any
-    password: str
+    password: str = field(repr=False)
     not_before: datetime | str
 
 
@@ -56,7 +56,7 @@ class SessionRow:
 class KeyRow:
     """What follows for an API key that has not been revoked."""
 
-    digest: str
+    digest: str = field(repr=False)
     scopes: Any
     networks: Any
     expires_at: float | None
