@@ -64,14 +64,8 @@ def _pass(access: Access, kind: str = "") -> Pass:
         until=AT_ONCE,
         may_read=Scope.READ in access.scopes,
         may_write=Scope.WRITE in access.scopes,
-        credential_id=_credential_id(access),
+        credential_id=access.key.pk if access.key else str(access.session_id or ""),
     )
-
-
-def _credential_id(access: Access) -> str:
-    if access.key is not None:
-        return str(access.key.pk)
-    return str(access.session_id or "").replace("-", "")
 
 
 def _kind(access: Access) -> str:

@@ -31,7 +31,6 @@ class Options:
     factor_roles: Sequence[str]
     networks: Sequence[Network]
     hops: int
-    believes_proxies: bool
     session_seconds: float
     state_key: bytes = field(repr=False)
 
@@ -49,7 +48,6 @@ def options() -> Options:
         factor_roles=settings.MFA_REQUIRED_ROLES,
         networks=settings.TRUSTED_PROXIES,
         hops=settings.TRUST_PROXY,
-        believes_proxies=bool(settings.TRUSTED_PROXIES or settings.TRUST_PROXY),
         session_seconds=settings.SESSION_ABSOLUTE_TIMEOUT.total_seconds(),
         state_key=hashlib.sha256(f"{STATE_SALT}{settings.SECRET_KEY}".encode()).digest(),
     )

@@ -41,8 +41,8 @@ class Pass:
 
     user_id: with its dashes, as it goes out.
     networks: whence the credential works, () is everywhere. may_read, may_write: by its scopes.
-    credential_id: of the key, or 32 digits of the session or token family; none of it is a secret.
-    used_at: when the use of a key was last written down.
+    credential_id: of the session, token family or key; none of it is a secret. A session's has its
+    dashes or not, as it was stored. used_at: when the use of a key was last written down.
     """
 
     kind: str
@@ -111,7 +111,7 @@ def _by_browser(kind: str, key: str, now: float) -> Outcome:
     if now > touch_at:
         raise AskDjango
     end = min(session.expires_at, touch_at, over)
-    return _pass(kind, person, end, _digits(session.public_id))
+    return _pass(kind, person, end, str(session.public_id))
 
 
 def by_key(text: str, now: float) -> Outcome:
@@ -168,7 +168,7 @@ def by_token(text: str, now: float) -> Outcome:
         if family.session_end is None or family.session_end <= now:
             return NO_TOKEN
         end = min(end, family.session_end)
-    return _pass("token", person, end, family_id.hex)
+    return _pass("token", person, end, str(family_id))
 
 
 def _closed(person: Person, now: float, *, is_key: bool) -> str | None:
@@ -214,15 +214,10 @@ def _reach(scopes: tuple[str, ...], role: str) -> tuple[bool, bool]:
 
 @lru_cache(maxsize=4096)
 def _dashed(value: Any) -> str:
-    """The id of a person as text. Most credentials are of the same people."""
-    return with_dashes(_digits(value))
+    """The id of a person as text; SQLite keeps 32 digits, and UUID() costs as much as the look-up.
 
-
-def _digits(value: str | UUID) -> str:
-    """A stored UUID in 32 digits, as SQLite keeps it."""
-    return value if isinstance(value, str) else value.hex
-
-
-def with_dashes(digits: str) -> str:
-    """A UUID of 32 digits as it goes out; UUID() costs as much as the look-up of the person."""
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    Most credentials are of the same people.
+    """
+    if isinstance(value, UUID):
+        return str(value)
+    return f"{value[:8]}-{value[8:12]}-{value[12:16]}-{value[16:20]}-{value[20:]}"

@@ -30,6 +30,14 @@ def sign_in(request: HttpRequest, user: User) -> None:
     and audit row commit together, so that a crash leaves all or nothing. Raises AccountGone when
     the account has been deleted meanwhile.
     """
+    try:
+        _write_sign_in(request, user)
+    except AccountGone:
+        logout(request)
+        raise
+
+
+def _write_sign_in(request: HttpRequest, user: User) -> None:
     methods = sorted({record["method"] for record in get_authentication_records(request, user)})
     with transaction.atomic(savepoint=False):
         django_login(request, user, backend=BACKEND)
@@ -43,14 +51,9 @@ def sign_in(request: HttpRequest, user: User) -> None:
         request.session.save()
         user.last_login = timezone.now()
         # Waits for whoever deletes the account at this moment.
-        is_there = rows.update(user, "last_login")
-        if is_there:
-            audit.record("account:session:start", actor=user, target=user, methods=methods)
-        else:
-            transaction.set_rollback(True)
-    if not is_there:
-        logout(request)
-        raise AccountGone
+        if not rows.update(user, "last_login"):
+            raise AccountGone
+        audit.record("account:session:start", actor=user, target=user, methods=methods)
 
 
 def note_refused_sign_in(login: str, methods: list[str]) -> None:

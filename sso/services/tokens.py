@@ -6,6 +6,7 @@ Its type and audience are its own, so that our API never takes it; see api.token
 import secrets
 import time
 from urllib.parse import parse_qsl, urlsplit
+from uuid import UUID
 
 from django.conf import settings
 
@@ -13,7 +14,7 @@ from api.services.signing import RingKeys
 from api.tokens import Backend
 from sso.checking import Checked
 from sso.memo import Memo
-from sso.passes import Pass, with_dashes
+from sso.passes import Pass
 
 HEADER = "Remote-Token"
 TYPE = "fa+jwt"
@@ -58,7 +59,7 @@ def origin_of(url: str) -> str:
 
 def _sid(bearer: Pass) -> str:
     written = bearer.credential_id
-    return written if bearer.kind == "key" or not written else with_dashes(written)
+    return written if bearer.kind == "key" or not written else str(UUID(written))
 
 
 def _claims(bearer: Pass, audience: str) -> dict[str, object]:
