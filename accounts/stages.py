@@ -11,6 +11,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 
 from accounts import gates, remembered
+from accounts.methods import SignInMethod
 from accounts.models import User
 from accounts.services import authenticators
 from accounts.services.verification import send_verification
@@ -18,8 +19,8 @@ from accounts.services.verification import send_verification
 # How long the second factor may be waited for.
 PENDING_LIFETIME = timedelta(minutes=10)
 # Methods that prove two factors at once, and the one that stands for a factor proved earlier.
-BOTH_FACTORS = "passkey"
-REMEMBERED = "remembered_browser"
+BOTH_FACTORS = SignInMethod.PASSKEY
+REMEMBERED = SignInMethod.REMEMBERED
 
 
 class VerifiedAddressStage(LoginStage):
@@ -58,7 +59,7 @@ class SecondFactorStage(LoginStage):
         if authenticators.has_factor(user):
             if not remembered.is_remembered(self.request, user):
                 return self._wait("accounts:second-factor")
-            record_authentication(self.request, user, method=REMEMBERED)
+            record_authentication(self.request, user, method=str(REMEMBERED))
         elif authenticators.lacks_required_factor(user):
             return self._wait("accounts:second-factor-set-up")
         return None, True
@@ -72,7 +73,7 @@ class SecondFactorStage(LoginStage):
 
     def passed(self, method: str) -> HttpResponse:
         """The factor is proved by `method`: start the session; answers where it leads."""
-        record_authentication(self.request, self.person, method=method)
+        record_authentication(self.request, self.person, method=str(SignInMethod(method)))
         response: HttpResponse = self.exit()
         return response
 

@@ -20,6 +20,7 @@ from accounts.client import client_ip
 from accounts.errors import Forbidden, TokenInvalid
 from accounts.forms import LinkForm
 from accounts.limits import count_try
+from accounts.methods import SignInMethod
 from accounts.models import AddressRequest
 from accounts.problems import refusal_templates
 from accounts.services.requests import note_request
@@ -121,4 +122,4 @@ def _redeem(request: HttpRequest, link: LoginLink) -> HttpResponse:
     gates.require_open_door(client_ip(request))
     with transaction.atomic():
         services.redeem_link(link)
-        return enter(request, link.user, method="magic_link", next_url=link.next_url)
+        return enter(request, link.user, method=SignInMethod.MAGIC_LINK, next_url=link.next_url)

@@ -20,6 +20,7 @@ from accounts.directory.failures import DirectoryError, Failures
 from accounts.directory.people import Person, describe, find_entry, prove_password
 from accounts.directory.values import PROVIDER, Directory
 from accounts.locks import ROLES, house_lock
+from accounts.methods import SignInMethod
 from accounts.models import Identity, User, login_column
 from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.roles import OPERATORS, Role
@@ -30,14 +31,14 @@ from accounts.services.signup import is_fresh
 from accounts.services.users import change_role
 
 logger = logging.getLogger("gatehouse.directory")
-LOCAL, DIRECTORY = "password", "ldap"
+LOCAL, DIRECTORY = SignInMethod.PASSWORD, SignInMethod.LDAP
 
 
 class Found(NamedTuple):
     """Who the credentials belong to, and by what: LOCAL or DIRECTORY."""
 
     user: User
-    method: str
+    method: SignInMethod
 
 
 def find_by_credentials(login: str, password: str) -> Found | None:

@@ -15,6 +15,7 @@ from accounts import audit, rows
 from accounts.actors import Actor
 from accounts.context import current_caller
 from accounts.errors import AccountGone, Forbidden, NotFound
+from accounts.methods import audit_name
 from accounts.models import BrowserSession, User
 from accounts.roles import Role, can_manage
 from accounts.sessions import DEVICE, SIGNED_IN_AT
@@ -38,7 +39,8 @@ def sign_in(request: HttpRequest, user: User) -> None:
 
 
 def _write_sign_in(request: HttpRequest, user: User) -> None:
-    methods = sorted({record["method"] for record in get_authentication_records(request, user)})
+    records = get_authentication_records(request, user)
+    methods = sorted({audit_name(record) for record in records})
     with transaction.atomic(savepoint=False):
         django_login(request, user, backend=BACKEND)
         caller = current_caller()

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from accounts.destinations import is_safe_destination
+from accounts.methods import SignInMethod
 from accounts.models import User
 from accounts.secrecy import keep_secret
 
@@ -40,9 +41,20 @@ def see_other(url: str) -> HttpResponse:
     return response
 
 
-def enter(request: HttpRequest, user: User, *, method: str, next_url: str = "") -> HttpResponse:
-    """Run allauth's sign-in flow: gate, stages, session; answers where it leads."""
-    record_authentication(request, user, method=method)
+def enter(
+    request: HttpRequest,
+    user: User,
+    *,
+    method: SignInMethod,
+    provider: str = "",
+    next_url: str = "",
+) -> HttpResponse:
+    """Run allauth's sign-in flow: gate, stages, session; answers where it leads.
+
+    provider: the id of the provider, for SignInMethod.PROVIDER alone.
+    """
+    details = {"provider": provider} if method is SignInMethod.PROVIDER else {}
+    record_authentication(request, user, method=str(method), **details)
     response: HttpResponse = perform_login(request, Login(user=user, redirect_url=next_url or None))
     return response
 

@@ -16,6 +16,7 @@ from accounts.directory.failures import DirectoryError
 from accounts.errors import BadCredentials, Forbidden, RateLimited, RecordInvalid, TokenInvalid
 from accounts.forms import ForgotForm, LinkForm, NewPasswordForm, SetUpForm, SignInForm, SignUpForm
 from accounts.limits import count_try
+from accounts.methods import SignInMethod
 from accounts.models import AccountToken, AddressRequest, User
 from accounts.oidc.flow import leave, to_usual_provider
 from accounts.oidc.signout import way_out
@@ -163,7 +164,7 @@ def _sign_up(request: HttpRequest, details: signup.SignUp, *, code: str) -> Http
             details, set_up_code=code, is_this_machine=is_this_machine(request)
         )
         if first is not None:
-            return enter(request, first, method="password", next_url=safe_next(request))
+            return enter(request, first, method=SignInMethod.PASSWORD, next_url=safe_next(request))
     value = browser_id(request)
     signup.request_sign_up(details, binding=digest(BROWSER, value))
     response = render(request, "accounts/sign_up_sent.html", {"email": details.email})
@@ -229,7 +230,7 @@ def set_up(request: HttpRequest, token: str) -> HttpResponse:
                 form.cleaned_data["email"], form.cleaned_data["name"], form.cleaned_data["password"]
             )
             owner = setup.claim_owner(token, details)
-            return enter(request, owner, method="set_up")
+            return enter(request, owner, method=SignInMethod.SET_UP)
     except TokenInvalid as error:
         return redirect_with_notice("account_login", error.notice)
     except RecordInvalid as error:

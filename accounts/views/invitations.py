@@ -6,6 +6,7 @@ from django.shortcuts import render
 
 from accounts.errors import RecordInvalid, TokenInvalid
 from accounts.forms import InvitationForm
+from accounts.methods import SignInMethod
 from accounts.models import Invitation
 from accounts.services.invitations import accept_invitation, find_invitation, inviter_name
 from accounts.views.common import enter, posted, redirect_with_notice, secret_page, see_other
@@ -36,7 +37,7 @@ def _enter(request: HttpRequest, token: str, form: InvitationForm) -> HttpRespon
     user = accept_invitation(
         token, name=form.cleaned_data["name"], password=form.cleaned_data.get("password")
     )
-    response = enter(request, user, method="invitation")
+    response = enter(request, user, method=SignInMethod.INVITATION)
     # allauth answers 302, after which a browser may post the form again.
     return see_other(response["Location"]) if response.status_code == 302 else response
 

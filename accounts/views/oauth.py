@@ -8,6 +8,7 @@ from django.views.decorators.csrf import csrf_exempt
 from accounts import audit
 from accounts.errors import GatehouseError
 from accounts.limits import count_try
+from accounts.methods import SignInMethod
 from accounts.oidc.connect import OpenIDConnect
 from accounts.oidc.errors import SignInFailed
 from accounts.oidc.flow import begin, flow_of, register
@@ -114,7 +115,13 @@ def _enter(
     request: HttpRequest, provider: Provider, pending: Pending, arrival: Arrival
 ) -> HttpResponse:
     user = identities.arrive(provider.door, arrival)
-    response = enter(request, user, method=provider.id, next_url=pending.next_url)
+    response = enter(
+        request,
+        user,
+        method=SignInMethod.PROVIDER,
+        provider=provider.id,
+        next_url=pending.next_url,
+    )
     if not request.session.is_empty():
         remember_way_out(request, provider, arrival.id_token)
     return response

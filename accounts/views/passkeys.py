@@ -24,6 +24,7 @@ from accounts.browser import device_name
 from accounts.errors import BadCredentials, Forbidden, GatehouseError, RecordInvalid, Refused
 from accounts.forms import PasskeyNameForm, PasskeyRemovalForm
 from accounts.limits import count_try
+from accounts.methods import SignInMethod
 from accounts.models import User
 from accounts.passkeys import PasskeyExpired, PasskeyInvalid
 from accounts.problems import problem_of
@@ -154,7 +155,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if found is not None:
         service.note_refused(user, service.SIGN_IN, found.code)
         raise Refused(found.code, found.message, found.until, found.since)
-    response = enter(request, user, method="passkey", next_url=safe_next(request))
+    response = enter(request, user, method=SignInMethod.PASSKEY, next_url=safe_next(request))
     return _for_script(response)
 
 

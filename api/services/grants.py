@@ -39,7 +39,7 @@ def sign_in_by_password(request: HttpRequest, login: str, password: str, otp: st
     # password is right for the person as he was read, and a later change ends the tokens.
     pass_gate(user, max(at, user.not_before))
     _require_proved_address(request, user)
-    methods = [found.method]
+    methods = [str(found.method)]
     if authenticators.has_factor(user):
         methods.append(_require_second_factor(request, user, otp))
     return start_by_password(user, at, methods)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from accounts.methods import is_reserved
 from config.env.callbacks import check_callback
 from config.env.declare import Kind, Variable
 from config.env.problems import Problem, echo
@@ -14,7 +15,6 @@ from config.env.sections.social import NAMES as SOCIAL
 OWN = (*SOCIAL, "openid", "authentik", "oidc")
 NOT_OIDC = ("wechat", "feishu")
 MICROSOFT = ("microsoft-entra-id", "azure-ad")
-RESERVED = ("ldap",)
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,38}")
 # LobeChat names the settings of each provider of its list by this pattern.
 _NAME = re.compile(
@@ -40,7 +40,7 @@ def listed(values: Mapping[str, Any]) -> list[str]:
 
 
 def _is_usable(name: str) -> bool:
-    return bool(_ID.fullmatch(name)) and name not in (*NOT_OIDC, *RESERVED)
+    return bool(_ID.fullmatch(name)) and name not in NOT_OIDC and not is_reserved(name)
 
 
 def listed_names(values: Mapping[str, Any]) -> Iterator[Problem]:
@@ -49,6 +49,10 @@ def listed_names(values: Mapping[str, Any]) -> Iterator[Problem]:
         if name.lower() in NOT_OIDC:
             what = f"names {echo(name)}, which speaks no OpenID Connect"
             yield Problem("AUTH_SSO_PROVIDERS", what, "remove it from the list")
+        elif is_reserved(name):
+            what = f"names {echo(name)}, which is a sign-in method of Gatehouse itself"
+            fix = "call the provider something else, and rename its AUTH_… settings alike"
+            yield Problem("AUTH_SSO_PROVIDERS", what, fix)
         elif not _is_usable(name.lower()):
             what = f"names {echo(name)}, which cannot be part of an address"
             yield Problem("AUTH_SSO_PROVIDERS", what, "write letters, digits and hyphens")

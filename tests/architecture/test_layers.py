@@ -25,6 +25,7 @@ PURE = {
     "accounts.directory.filters",
     "accounts.directory.names",
     "accounts.errors",
+    "accounts.methods",
     "accounts.roles",
     "accounts.tokens",
     "accounts.uuids",

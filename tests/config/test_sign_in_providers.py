@@ -321,6 +321,23 @@ def test_an_unreadable_value_is_refused_once(
     assert what in line
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["passkey", "Passkey", "ldap", "password", "totp", "magic-link", "magiclink", "provider", "jwt",
+     "remembered-browser", "recovery-code", "set-up", "invitation", "second-factor", "operator"],
+)  # fmt: skip
+def test_no_provider_is_called_as_a_sign_in_method_is(faults: Lines, name: str) -> None:
+    prefix = f"AUTH_{name.upper().replace('-', '_')}"
+    given = {f"{prefix}_ID": "gate", f"{prefix}_SECRET": "s", f"{prefix}_ISSUER": ISSUER}
+
+    assert faults(AUTH_SSO_PROVIDERS=name, **given) == [
+        (
+            f"AUTH_SSO_PROVIDERS: names {name!r}, which is a sign-in method of Gatehouse itself. "
+            "Fix: call the provider something else, and rename its AUTH_… settings alike."
+        )
+    ]
+
+
 def test_an_unreadable_issuer_is_not_called_missing_too(faults: Lines) -> None:
     (line,) = faults(**{**OPENID, "OPENID_ISSUER": "id.example.com"})
 

@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import path
 
 from accounts.actors import SYSTEM
+from accounts.methods import SignInMethod
 from accounts.models import AccountToken, Identity, User
 from accounts.providers import Door
 from accounts.services.identities import Arrival, arrive
@@ -55,6 +56,12 @@ def by_provider(user: User) -> Enter:
     return lambda client: client.get("/test-arrival/social", {"who": user.pk})
 
 
+def by_provider_called_passkey(user: User) -> Enter:
+    """A name that a provider cannot have, because a passkey counts as two factors."""
+    Identity.objects.create(user=user, provider="passkey", subject=str(user.pk))
+    return lambda client: client.get("/test-arrival/passkey", {"who": user.pk})
+
+
 def by_directory(user: User) -> Enter:
     Identity.objects.create(user=user, provider="ldap", subject=str(user.pk))
     return lambda client: client.get("/test-arrival/ldap", {"who": user.pk})
@@ -66,6 +73,7 @@ DOORS: dict[str, Callable[[User], Enter]] = {
     "password reset": by_password_reset,
     "set-up": by_set_up,
     "provider": by_provider,
+    "provider called passkey": by_provider_called_passkey,
     "directory": by_directory,
 }
 
@@ -74,7 +82,9 @@ def come_from_elsewhere(request: HttpRequest, door: str) -> HttpResponse:
     """What a provider's callback does after everything was verified."""
     arrival = Arrival(subject=request.GET["who"])
     user = arrive(Door(id=door, label=door), arrival)
-    return enter(request, user, method=door)
+    if door == SignInMethod.LDAP:
+        return enter(request, user, method=SignInMethod.LDAP)
+    return enter(request, user, method=SignInMethod.PROVIDER, provider=door)
 
 
 urlpatterns = [path("test-arrival/<str:door>", come_from_elsewhere), *of_the_house]
