@@ -9,14 +9,22 @@ from django.core.management import BaseCommand, CommandError
 from accounts.context import Caller, calling
 from accounts.errors import GatehouseError
 from accounts.models import User
+from accounts.services.encryption_key import require_same_key
 
 
 class GatehouseCommand(BaseCommand):
-    """Runs `act()` as the machine's operator; a refusal becomes a sentence and exit code 1."""
+    """Runs `act()` as the machine's operator; a refusal becomes a sentence and exit code 1.
+
+    uses_encryption_key: refuse a database that was encrypted with another key.
+    """
+
+    uses_encryption_key = True
 
     def handle(self, *args: Any, **options: Any) -> str | None:
         with calling(Caller(channel="command")):
             try:
+                if self.uses_encryption_key:
+                    require_same_key()
                 self.act(**options)
             except GatehouseError as error:
                 raise CommandError(error.message) from error

@@ -13,6 +13,7 @@ from django.utils.timesince import timesince
 
 from accounts.models import OutboxMail, User
 from accounts.roles import OPERATORS
+from accounts.services.encryption_key import EncryptionKeyMismatch, require_same_key
 from config.health import cache_answers, counters_answer, database_answers, is_migrated
 from moderation.proxychain import Sighting, chain
 from moderation.proxytexts import told
@@ -53,6 +54,15 @@ def _database() -> Iterator[Finding]:
         )
     elif not is_migrated():
         yield Finding("error", "The database is not up to date.", "Run `manage.py migrate`.")
+
+
+def _encryption_key() -> Iterator[Finding]:
+    try:
+        require_same_key()
+    except EncryptionKeyMismatch as error:
+        yield Finding("error", error.message)
+    except DatabaseError:
+        return  # the database examination has said so
 
 
 def _where() -> str:
@@ -218,6 +228,7 @@ def _checks() -> Iterator[Finding]:
 EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _names,
     _database,
+    _encryption_key,
     _cache,
     _mail,
     _network,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from django.apps import apps
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts import audit, rows
@@ -22,6 +22,7 @@ from accounts.models import (
     RememberedBrowser,
     User,
 )
+from accounts.services.encryption_key import FORGET_SQL, NOTE_SQL, make_fingerprint
 from accounts.single_use import SingleUseToken
 from api.models import ApiKey, SigningKey, TokenFamily
 from api.services import signing
@@ -30,8 +31,8 @@ MARK = "restore"
 KEEP_KEYS = "keep-keys"
 END_REASON = "restored"
 # Plain SQL, for a database that may be older than our models; the columns are those of the lock.
-MARK_SQL = "INSERT INTO accounts_houselock (name, seq, hash) VALUES ('{mark}', 0, '{how}')"
-UNMARK_SQL = "DELETE FROM accounts_houselock WHERE name = '{mark}'"
+MARK_SQL = f"INSERT INTO accounts_houselock (name, seq, hash) VALUES ('{MARK}', {{}}, '{{}}')"  # noqa: S608
+UNMARK_SQL = f"DELETE FROM accounts_houselock WHERE name = '{MARK}'"  # noqa: S608
 
 
 class Revoked(NamedTuple):
@@ -46,10 +47,25 @@ class Revoked(NamedTuple):
     kept_keys: bool
 
 
-def mark_statements(*, keep_keys: bool) -> list[str]:
-    """SQL that marks a database as restored."""
+def mark_statements(number: int, *, keep_keys: bool, key: bytes) -> list[str]:
+    """SQL that marks a database as restored by restore `number`, for use with ENCRYPTION_KEY `key`.
+
+    The number names the folder of files that belong to it; see placing.py.
+    """
     how = KEEP_KEYS if keep_keys else ""
-    return [UNMARK_SQL.format(mark=MARK), MARK_SQL.format(mark=MARK, how=how)]
+    return [
+        UNMARK_SQL,
+        MARK_SQL.format(number, how),
+        FORGET_SQL,
+        NOTE_SQL.format(make_fingerprint(key)),
+    ]
+
+
+def unfinished_restore() -> int | None:
+    """The number of the restore that brought this data, until finish_restore() has run."""
+    if HouseLock._meta.db_table not in connection.introspection.table_names():
+        return None
+    return HouseLock.objects.filter(pk=MARK).values_list("seq", flat=True).first()
 
 
 def finish_restore() -> Revoked | None:

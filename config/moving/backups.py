@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,6 +14,7 @@ from django.utils import timezone
 
 from accounts.locks import AUDIT
 from accounts.models import HouseLock
+from accounts.services.encryption_key import make_fingerprint
 from config.cache import TABLE as COUNTERS
 from config.moving.archive import DATABASES, FILES, Manifest, digest_of, require_new, write_archive
 from config.moving.errors import MovingError
@@ -50,7 +50,7 @@ def back_up(file: Path, *, with_secrets: bool = True) -> Manifest:
             migrations=migrations,
             counts=counts,
             audit_rows=audit_rows,
-            key=key_mark(settings.ENCRYPTION_KEY),
+            key=make_fingerprint(settings.ENCRYPTION_KEY),
             has_secrets=with_secrets,
             outside=[name for name in FROM_OUTSIDE if is_from_outside(name)],
             parts={name: digest_of(path) for name, path in parts.items()},
@@ -62,11 +62,6 @@ def back_up(file: Path, *, with_secrets: bool = True) -> Manifest:
 def database_kind() -> str:
     """sqlite or postgres."""
     return "postgres" if connection.vendor == "postgresql" else "sqlite"
-
-
-def key_mark(key: bytes) -> str:
-    """Recognises an ENCRYPTION_KEY; from 32 random bytes nobody gets back to them."""
-    return sha256(b"gatehouse backup key mark:" + key).hexdigest()[:32]
 
 
 def is_from_outside(name: str) -> bool:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import quote
 
 from django.conf import settings
@@ -30,6 +31,13 @@ def manage(*arguments: str, environment: dict[str, str] | None = None) -> str:
 def python(code: str, environment: dict[str, str]) -> str:
     """Run Python code; its output. Raises MovingError with the last line of its complaint."""
     return _run(["-c", code], environment)
+
+
+def start_again() -> NoReturn:
+    """Replace this process by a new one of the same command, which reads the settings anew."""
+    sys.stdout.flush()
+    command = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), *sys.argv[1:]]
+    os.execv(sys.executable, command)  # noqa: S606  # our own interpreter and arguments
 
 
 def sqlite_url(path: Path) -> str:

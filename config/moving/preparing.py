@@ -10,10 +10,12 @@ from django.db.migrations.executor import MigrationExecutor
 from psycopg.errors import LockNotAvailable
 
 from accounts.context import Caller, calling
+from accounts.services.encryption_key import forget_key, note_key, require_same_key
 from config.cache import cache_alias
 from config.moving.aftermath import Revoked, finish_restore
 from config.moving.errors import MovingError
 from config.moving.locks import alone, say_nothing
+from config.moving.placing import finish_cut_off_restores
 from config.static import collect_static
 
 # Stands in a database that `movedata` has not filled yet, with how far it got.
@@ -28,18 +30,26 @@ class Prepared(NamedTuple):
     revoked: Revoked | None
 
 
-def prepare(say: Callable[[str], None] = say_nothing) -> Prepared:
+def prepare(say: Callable[[str], None] = say_nothing, *, other_key: bool = False) -> Prepared:
     """Migrate, collect static files, finish a restore. Several processes at once do it once.
 
-    Raises MovingError for a database that holds only a part of what is being moved to it.
+    other_key: go on although another ENCRYPTION_KEY encrypted the database. Raises MovingError for
+    a database that holds only a part of what is being moved to it, SecretsReplaced when the same
+    must be tried again by a new process, EncryptionKeyMismatch.
     """
     settings.DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
     with alone(say), calling(Caller(channel="command")):
+        finish_cut_off_restores()
         _require_whole()
+        if not other_key:
+            require_same_key()
         missing = pending_migrations()
         _migrate(say)
         if cache_alias() != "default":
             call_command("migrate", database=cache_alias(), verbosity=0, interactive=False)
+        if other_key:
+            forget_key()
+        note_key()
         collect_static()
         return Prepared(missing, finish_restore())
 

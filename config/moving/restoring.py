@@ -1,23 +1,23 @@
 """Bring a backup back: checked first, over no running server, with what was there kept aside.
 
 SQLite: the new file is made beside and renamed into place. PostgreSQL: everything happens in one
-transaction. Either way the data comes with the mark of aftermath.py, so that whoever starts next
-ends what was revoked since the backup.
+transaction. Either way the data comes with the mark of aftermath.py: whoever starts next puts the
+files of the same backup in place if that was cut off (placing.py), and ends what was revoked since.
 """
 
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from django.conf import settings
 from django.db import connection, connections
 from django.db.migrations.loader import MigrationLoader
 
+from accounts.services.encryption_key import make_fingerprint
 from config.env.problems import Unreadable
 from config.env.secrets import DIRECTORY, decode_key, read_secret
 from config.moving.aftermath import mark_statements
@@ -27,13 +27,19 @@ from config.moving.backups import (
     database_kind,
     dump_postgres,
     is_from_outside,
-    key_mark,
     secret_files,
     stamp,
 )
 from config.moving.errors import MovingError
 from config.moving.locks import STOP_FIRST, alone, require_stopped
-from config.moving.postgres import connect, run_tool
+from config.moving.placing import (
+    finish_cut_off_restores,
+    make_staging_folder,
+    place_files,
+    sync,
+    sync_tree,
+)
+from config.moving.postgres import connect, run_in_one_transaction, run_tool
 from config.moving.version import VERSION, numbers
 
 KEY_FILE = f"{DIRECTORY}/encryption_key"
@@ -89,16 +95,23 @@ def restore(wish: Wish, manifest: Manifest, say: Callable[[str], None]) -> Path:
     The next start, or `manage.py upgrade`, finishes it.
     """
     root = Path(settings.DATA_DIR)
-    with alone(say), TemporaryDirectory(prefix=".restore-", dir=root) as folder:
-        staging = Path(folder)
+    with alone(say):
         require_stopped()
-        unpack(wish.file, manifest, staging)
-        _require_key(wish, manifest, staging)
-        aside = _make_aside(root)
-        if manifest.database == "sqlite":
-            _restore_sqlite(staging / manifest.database_part, aside, wish)
-        else:
-            _restore_postgres(staging / manifest.database_part, staging, aside, wish)
+        # What is kept aside below is then one instance, not the halves of two.
+        finish_cut_off_restores()
+        number, staging = make_staging_folder()
+        try:
+            unpack(wish.file, manifest, staging)
+            key = _coming_key(staging)
+            _require_key(wish, manifest, key)
+            sync_tree(staging)
+            aside = _make_aside(root)
+            marks = mark_statements(number, keep_keys=wish.keep_keys, key=key)
+            bring_in = _restore_sqlite if manifest.database == "sqlite" else _restore_postgres
+            bring_in(staging / manifest.database_part, aside, marks)
+            place_files(staging)
+        finally:
+            shutil.rmtree(staging)
     return aside
 
 
@@ -115,9 +128,9 @@ def _make_aside(root: Path) -> Path:
     return aside
 
 
-def _require_key(wish: Wish, manifest: Manifest, staging: Path) -> None:
-    """Raise MovingError when the key that will be in use did not seal what is in the backup."""
-    if key_mark(_coming_key(staging)) == manifest.key or wish.other_key:
+def _require_key(wish: Wish, manifest: Manifest, key: bytes) -> None:
+    """Raise MovingError when `key`, which will be in use, did not encrypt what is in the backup."""
+    if make_fingerprint(key) == manifest.key or wish.other_key:
         return
     advice = (
         "Set ENCRYPTION_KEY to the value that the instance had"
@@ -142,25 +155,25 @@ def _coming_key(staging: Path) -> bytes:
         raise MovingError(f"The backup's {KEY_FILE} {error.what}.") from None
 
 
-def _restore_sqlite(new: Path, aside: Path, wish: Wish) -> None:
+def _restore_sqlite(new: Path, aside: Path, marks: Sequence[str]) -> None:
     connections.close_all()
     place = Path(connection.settings_dict["NAME"])
     with closing(sqlite3.connect(new, isolation_level=None)) as database:
         check_sqlite(database)
         database.execute("BEGIN IMMEDIATE")
-        for statement in mark_statements(keep_keys=wish.keep_keys):
+        for statement in marks:
             database.execute(statement)
         database.execute("COMMIT")
     beside = place.with_name(f".{place.name}.new")
     shutil.copyfile(new, beside)
     beside.chmod(0o600)
-    _sync(beside)
+    sync(beside)
     if place.exists():
         _fold(place)
         _link(place, aside / place.name)
-    _place_files(new.parent / FILES)
-    beside.rename(place)
-    _sync(place.parent)
+        sync_tree(aside)
+    beside.rename(place)  # the switch
+    sync(place.parent)
 
 
 def _fold(place: Path) -> None:
@@ -180,43 +193,19 @@ def _link(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def _restore_postgres(dump: Path, staging: Path, aside: Path, wish: Wish) -> None:
+def _restore_postgres(dump: Path, aside: Path, marks: Sequence[str]) -> None:
     place = connection.settings_dict
     connection.close()
-    script, clear, mark = (staging / name for name in ("data.sql", "clear.sql", "mark.sql"))
+    script = dump.with_name("data.sql")
     run_tool("pg_restore", {}, "--no-owner", "--no-privileges", f"--file={script}", dump)
     if _has_tables():
         dump_postgres(place, aside / dump.name)
-    clear.write_text(CLEAR)
-    statements = mark_statements(keep_keys=wish.keep_keys)
-    mark.write_text("".join(f"{line};\n" for line in ("RESET search_path", *statements)))
-    options = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1")
-    files = (f"--file={path}" for path in (clear, script, mark))
-    run_tool("psql", place, *options, "--output=/dev/null", *files)
-    _place_files(staging / FILES)
+        sync_tree(aside)
+    statements = "".join(f"{line};\n" for line in ("RESET search_path", *marks))
+    run_in_one_transaction(place, CLEAR, script, statements)  # the switch
 
 
 def _has_tables() -> bool:
     with connect(connection.settings_dict) as database:
         statement = "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() LIMIT 1"
         return database.execute(statement).fetchone() is not None
-
-
-def _place_files(folder: Path) -> None:
-    """The backup's secrets and keys into DATA_DIR, each whole or not at all."""
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        target = Path(settings.DATA_DIR) / path.relative_to(folder)
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        beside = target.with_name(f".{target.name}.new")
-        shutil.copyfile(path, beside)
-        beside.chmod(0o600)
-        _sync(beside)
-        beside.rename(target)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

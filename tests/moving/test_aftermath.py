@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
@@ -17,7 +18,7 @@ AtTime = Callable[[timedelta], datetime]
 
 def _restore(*, keep_keys: bool) -> None:
     with connection.cursor() as cursor:
-        for statement in mark_statements(keep_keys=keep_keys):
+        for statement in mark_statements(1, keep_keys=keep_keys, key=settings.ENCRYPTION_KEY):
             cursor.execute(statement)
     assert finish_restore() is not None
 

@@ -20,6 +20,8 @@ class Command(MovingCommand):
         "Brought back by `restore`."
     )
 
+    uses_encryption_key = True
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", metavar="FILE", help="must not exist yet")
         parser.add_argument(
@@ -28,7 +30,7 @@ class Command(MovingCommand):
             help="leave DATA_DIR's secrets out; keep them elsewhere, a restore needs them",
         )
 
-    def act(self, **options: Any) -> None:
+    def work(self, **options: Any) -> None:
         file = Path(options["file"]).absolute()
         manifest = back_up(file, with_secrets=not options["without_secrets"])
         self.say(f"Wrote {file}: {size(file.stat().st_size)}, {describe(manifest)}.")

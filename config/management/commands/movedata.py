@@ -29,7 +29,7 @@ class Command(MovingCommand):
             help="the new DATABASE_URL; - reads it from standard input, out of sight of others",
         )
 
-    def act(self, **options: Any) -> None:
+    def work(self, **options: Any) -> None:
         begun = monotonic()
         url = sys.stdin.readline().strip() if options["to"] == "-" else options["to"]
         moved = move_to(url, self.stdout, self.say)

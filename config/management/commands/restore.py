@@ -40,7 +40,7 @@ class Command(MovingCommand):
         )
         parser.add_argument("--yes", action="store_true", help="do not ask")
 
-    def act(self, **options: Any) -> None:
+    def work(self, **options: Any) -> None:
         wish = Wish(Path(options["file"]).absolute(), options["keep_keys"], options["other_key"])
         manifest = read_manifest(wish.file)
         check_manifest(manifest)

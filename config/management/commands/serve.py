@@ -8,9 +8,12 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from accounts.context import Caller, calling
+from accounts.errors import GatehouseError
 from accounts.services.anonymous import settle_mode
+from accounts.services.encryption_key import require_same_key
 from accounts.services.setup import ensure_owner, issue_setup_link
-from config.moving.errors import MovingError
+from config.moving.children import start_again
+from config.moving.errors import SecretsReplaced
 from config.moving.preparing import pending_migrations, prepare
 from config.moving.telling import told
 from config.server import CHECKS, run_server
@@ -58,6 +61,10 @@ class Command(BaseCommand):
                 f"The database is not up to date ({len(missing)} migrations). Start "
                 "`manage.py serve` without --checks-only first: it brings it up to date."
             )
+        try:
+            require_same_key()
+        except GatehouseError as error:
+            raise CommandError(error.message) from error
         where = f"{settings.HOST}:{settings.PORT}"
         self.stdout.write(f"Gatehouse answers checks for {settings.PUBLIC_URL} on {where}")
         self.stdout.flush()
@@ -68,7 +75,10 @@ class Command(BaseCommand):
         """Database, cache file, static files; nodes that start at once do it one by one."""
         try:
             prepared = prepare(self.stdout.write)
-        except MovingError as error:
+        except SecretsReplaced as error:
+            self.stdout.write(error.message)
+            start_again()
+        except GatehouseError as error:
             raise CommandError(error.message) from error
         if prepared.revoked is not None:
             self.stdout.write(told(prepared.revoked))

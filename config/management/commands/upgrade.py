@@ -13,6 +13,11 @@ from config.moving.preparing import pending_migrations, prepare
 from config.moving.rehearsal import Rehearsed, rehearse
 from config.moving.telling import told
 
+OTHER_KEY = (
+    "Use this ENCRYPTION_KEY from now on? Second factors, waiting mail and signing keys that the "
+    "other one encrypted are lost."
+)
+
 
 class Command(MovingCommand):
     """Bring the data up to date with the code."""
@@ -26,18 +31,27 @@ class Command(MovingCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--no-backup", action="store_true", help="make no backup before")
         parser.add_argument(
+            "--other-key",
+            action="store_true",
+            help="go on although another ENCRYPTION_KEY encrypted the database: what it encrypted "
+            "is lost",
+        )
+        parser.add_argument("--yes", action="store_true", help="do not ask before --other-key")
+        parser.add_argument(
             "--rehearse",
             action="store_true",
             help="only try it on a copy, also while the server runs; exits with 1 when it fails",
         )
 
-    def act(self, **options: Any) -> None:
+    def work(self, **options: Any) -> None:
         if options["rehearse"]:
             self.tell_rehearsal(rehearse())
             return
+        if options["other_key"]:
+            self.ask_yes(OTHER_KEY, assume_yes=options["yes"])
         if pending_migrations() and not options["no_backup"]:
             self.back_up()
-        prepared = prepare(self.say)
+        prepared = prepare(self.say, other_key=options["other_key"])
         if prepared.revoked is not None:
             self.say(told(prepared.revoked))
         for name in prepared.migrations:
