@@ -23,6 +23,7 @@ from config.logs import logging_settings
 from config.openapi import SPECTACULAR
 from config.providers import auto_redirect, sign_in_providers
 from config.staticheaders import for_every_site
+from sso.sqlitefile import FileConnection
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = load(os.environ, BASE_DIR / ".env")
@@ -113,6 +114,7 @@ TEMPLATES = [
 DATABASES = {"default": database_settings(ENV["DATABASE_URL"], DATA_DIR)}
 DATABASE_ROUTERS = ["config.cache.CacheRouter"]
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    DATABASES["default"]["OPTIONS"]["factory"] = FileConnection
     # A file of its own, so that counting does not queue behind writing people.
     DATABASES["cache"] = {**DATABASES["default"], "NAME": str(DATA_DIR / "cache.sqlite3")}
 IN_DATABASE = {

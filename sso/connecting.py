@@ -1,6 +1,7 @@
 """The database connection of this thread, without the detour that Django's proxy takes."""
 
 import threading
+from asyncio import _get_running_loop
 from contextlib import suppress
 
 from django.db import DEFAULT_DB_ALIAS, Error, connections
@@ -10,8 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 class _Here(threading.local):
     """Django keeps one wrapper for each thread as long as the thread lives."""
 
-    def __init__(self) -> None:
-        self.wrapper: BaseDatabaseWrapper = connections[DEFAULT_DB_ALIAS]
+    wrapper: BaseDatabaseWrapper | None = None
 
 
 _here = _Here()
@@ -19,7 +19,10 @@ _here = _Here()
 
 def opened() -> BaseDatabaseWrapper:
     """This thread's connection, opened when it is not."""
-    wrapper = _here.wrapper
+    # As _wrapper() has it, for nearly every call.
+    wrapper = _here.wrapper if _get_running_loop() is None else None
+    if wrapper is None:
+        wrapper = _wrapper()
     if wrapper.connection is None:
         wrapper.ensure_connection()
     return wrapper
@@ -27,7 +30,19 @@ def opened() -> BaseDatabaseWrapper:
 
 def drop() -> None:
     """Close it after a fault, so that the next request begins with a new one."""
-    wrapper = _here.wrapper
+    wrapper = _wrapper()
     if not wrapper.in_atomic_block:
         with suppress(Error):
             wrapper.close()
+
+
+def _wrapper() -> BaseDatabaseWrapper:
+    """The one that Django would give.
+
+    While a thread runs an event loop, that is another one than before, and nothing is kept of it.
+    """
+    if _get_running_loop() is not None:
+        return connections[DEFAULT_DB_ALIAS]
+    if _here.wrapper is None:
+        _here.wrapper = connections[DEFAULT_DB_ALIAS]
+    return _here.wrapper

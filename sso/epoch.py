@@ -1,8 +1,12 @@
 """Has anything changed since? Asked before anything remembered is believed.
 
+What is watched belongs to the very connection by which checks read, and to nothing else: each call
+looks at that one first. Where that cannot be proved, nothing may be remembered.
+
 SQLite: the first bytes of the memory that all its processes share (the header of the WAL index,
 sqlite.org/walformat.html) differ after every commit of whatever writes, and are read without a
-system call. Where there is no such memory, PRAGMA data_version says the same for ten times as much.
+system call. Where there is no such memory, or it may be another file's, PRAGMA data_version says
+the same of its own connection for ten times as much.
 
 PostgreSQL counts nothing of the kind. There it is eight bytes in DATA_DIR, which every process of
 the host renews when it has committed, and the listener when another host has (sso.listening).
@@ -15,10 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from django.db.backends.base.base import BaseDatabaseWrapper
-
 from sso import listening, mapped
 from sso.connecting import opened
+from sso.sqlitefile import FileConnection, identity, is_shared_here
 
 # None: nobody can tell, so that nothing may be remembered.
 Epoch = Hashable | None
@@ -29,16 +32,17 @@ WAL_VERSIONS = {(3007000).to_bytes(4, "little"), (3007000).to_bytes(4, "big")}
 
 @dataclass(slots=True)
 class _Known:
-    """What a thread knows of its SQLite connection. With slots it is read soonest.
+    """What a thread knows of a connection. With slots it is read soonest.
 
-    raw: kept so that its id is not given anew. number: of the memory, which belongs to the epoch,
-    because another file may be put in the place of the database.
+    raw: the connection itself, which is kept so that its id is not given anew. memory: of SQLite.
+    number: of the memory, which belongs to the epoch, because another file may be put in the place
+    of the database. server: of PostgreSQL.
     """
 
-    wrapper: BaseDatabaseWrapper
     raw: Any
     memory: mmap.mmap | None
     number: int
+    server: listening.Server | None
 
 
 class _Here(threading.local):
@@ -52,32 +56,53 @@ def current_epoch() -> Epoch:
     """Something that differs after every change of the database.
 
     All threads of a process see the same one, except without shared memory: then the connection is
-    part of it, because each counts from elsewhere.
+    part of it, because each counts from elsewhere. None within a transaction of our own, which
+    reads what nobody else sees and may be undone.
     """
+    wrapper = opened()
+    raw: Any = wrapper.connection
     known = _here.known
-    if known is None or known.wrapper.connection is not known.raw:
-        wrapper = opened()
-        if wrapper.vendor != "sqlite":
-            return listening.shared_epoch()
-        memory = _wal_memory(wrapper.connection)
-        known = _here.known = _Known(wrapper, wrapper.connection, memory, id(memory))
-    if known.memory is None:
-        raw = known.raw
-        return raw, raw.execute("PRAGMA data_version").fetchone()[0], raw.total_changes
-    return known.number, known.memory[:WAL_HEADER]
+    if known is not None and known.raw is raw and known.memory is not None:
+        return None if raw.in_transaction else (known.number, known.memory[:WAL_HEADER])
+    is_sqlite = wrapper.vendor == "sqlite"
+    if not is_sqlite and (wrapper.in_atomic_block or not wrapper.autocommit):
+        return None
+    if known is None or known.raw is not raw:
+        known = _here.known = _sqlite(raw) if is_sqlite else _postgresql(raw)
+        return current_epoch()
+    if not is_sqlite:
+        return listening.shared_epoch(known.server)
+    # Undoing counts nothing, but leaves a savepoint or the transaction.
+    place = (wrapper.in_atomic_block, *wrapper.savepoint_ids)
+    return raw, raw.execute("PRAGMA data_version").fetchone()[0], raw.total_changes, place
+
+
+def _sqlite(raw: Any) -> _Known:
+    memory = _wal_memory(raw)
+    return _Known(raw, memory, id(memory), None)
+
+
+def _postgresql(raw: Any) -> _Known:
+    return _Known(raw, None, 0, listening.server_of(raw))
 
 
 def _wal_memory(raw: Any) -> mmap.mmap | None:
-    """The memory of this connection's database; None when it has none (in memory, no WAL).
+    """The memory of this connection's database; None when it has none (in memory, no WAL), and when
+    that of its path is not proved to be its own.
 
     While the connection is open SQLite neither removes nor shortens the file.
     """
+    if not isinstance(raw, FileConnection) or raw.file is None:
+        return None
     if raw.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         return None
     raw.execute("PRAGMA data_version").fetchone()  # a read: now the file is there
     path = raw.execute("PRAGMA database_list").fetchone()[2]
+    shared = f"{path}-shm"
     try:
-        memory = mapped.existing(Path(f"{path}-shm"), WAL_HEADER)
+        memory = mapped.existing(Path(shared), WAL_HEADER)
+        # Looked at last, so that whatever was moved meanwhile is seen.
+        is_its_own = is_shared_here(shared) and raw.file == identity(path)
     except (OSError, ValueError):
         return None
-    return memory if memory[:4] in WAL_VERSIONS else None
+    return memory if is_its_own and memory[:4] in WAL_VERSIONS else None

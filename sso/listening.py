@@ -7,7 +7,6 @@ which may answer and still swallow what others say.
 """
 
 import logging
-import mmap
 import os
 import select
 import threading
@@ -31,23 +30,44 @@ BELIEVED_SECONDS = 1.0
 RETRY_SECONDS = 0.3
 
 
+# A run of a server, by its start, and the database there.
+Server = tuple[Any, ...]
+SERVER = """SELECT pg_postmaster_start_time()::text, oid, pg_is_in_recovery()
+    FROM pg_database WHERE datname = current_database()"""
+
+
 class Beat:
-    """When the listener last heard from the database (monotonic seconds)."""
+    """When the listener last heard from the database (monotonic seconds), and from which."""
 
     at = float("-inf")
+    server: Server | None = None
 
 
-def shared_epoch() -> bytes | None:
-    """The bytes that every change on any host renews; None while the listener is deaf."""
+def server_of(raw: Any) -> Server | None:
+    """Which database a connection of psycopg reads.
+
+    After a failover, or with several hosts, one may still read where the listener is not.
+    """
+    found: Server | None = raw.execute(SERVER).fetchone()
+    return found
+
+
+def shared_epoch(server: Server | None) -> bytes | None:
+    """The bytes that every change on any host renews.
+
+    None while the listener is deaf, or listens to another database than `server`.
+    """
     if time.monotonic() - Beat.at > BELIEVED_SECONDS:
         return None
-    return _memory()[:]
+    if server is None or server != Beat.server:
+        return None
+    return _shared().memory[:]
 
 
 def renew() -> None:
     """Say to every process of this host that something has changed."""
     try:
-        _memory()[:] = os.urandom(mapped.LENGTH)
+        _shared().memory[:] = os.urandom(mapped.LENGTH)
     except OSError:
         # The notification, which is part of the transaction, reaches each process as well.
         logger.exception("the shared epoch cannot be written")
@@ -91,10 +111,12 @@ class Listener:
             raw.add_notify_handler(_on_notify)
             raw.execute(f"SET application_name = '{NAME}'")
             raw.execute(f"LISTEN {CHANNEL}")
+            Beat.server = server_of(raw)
             renew()  # what was said while nobody listened
             while True:
                 asked_at = time.monotonic()
                 raw.execute("SELECT 1")
+                _shared().follow()
                 Beat.at = asked_at
                 select.select([raw.fileno()], [], [], BEAT_SECONDS)
 
@@ -119,6 +141,27 @@ def _on_notify(_notification: Any) -> None:
     renew()
 
 
+class _Shared:
+    """The memory that the processes of this host share."""
+
+    def __init__(self) -> None:
+        self.memory, self._file = mapped.own(settings.DATA_DIR / FILE)
+
+    def follow(self) -> None:
+        """Share another file when one was put in its place: new processes share that one.
+
+        Until then news comes by notification alone, a little later. Raises OSError.
+        """
+        try:
+            if os.path.samestat(self._file, os.stat(settings.DATA_DIR / FILE)):
+                return
+        except FileNotFoundError:
+            pass
+        renew()  # for those who still share the old one
+        self.memory, self._file = mapped.own(settings.DATA_DIR / FILE)
+        renew()
+
+
 @cache
-def _memory() -> mmap.mmap:
-    return mapped.own(settings.DATA_DIR / FILE)
+def _shared() -> _Shared:
+    return _Shared()

@@ -24,18 +24,23 @@ def existing(path: Path, length: int) -> mmap.mmap:
         mapped = _maps.get((found.st_dev, found.st_ino))
         if mapped is None:
             handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            opened = os.fstat(handle)
+            found = os.fstat(handle)
             mapped = mmap.mmap(handle, length, prot=mmap.PROT_READ)
-            _maps[(opened.st_dev, opened.st_ino)] = mapped
+            _maps[(found.st_dev, found.st_ino)] = mapped
+    if not os.path.samestat(found, path.stat()):
+        raise FileNotFoundError(f"{path} was replaced while it was opened")
     return mapped
 
 
-def own(path: Path) -> mmap.mmap:
-    """LENGTH bytes of a file of ours, to be read and written; made when missing. Raises OSError."""
+def own(path: Path) -> tuple[mmap.mmap, os.stat_result]:
+    """LENGTH bytes of a file of ours, to be read and written, and which file that is.
+
+    It is made when missing. Raises OSError.
+    """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if os.fstat(handle).st_size < LENGTH:
             os.ftruncate(handle, LENGTH)
-        return mmap.mmap(handle, LENGTH)
+        return mmap.mmap(handle, LENGTH), os.fstat(handle)
     finally:
         os.close(handle)

@@ -15,7 +15,6 @@ from accounts.crypto import unseal
 from accounts.models import OutboxMail, User
 from accounts.roles import Role
 from api.services.signing import ring_cache
-from sso import connecting
 from sso.services import denials, notes
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -51,13 +50,6 @@ def _empty_cache(request: pytest.FixtureRequest) -> None:
         request.getfixturevalue("db")
         cache.clear()
         ring_cache.forget()
-
-
-@pytest.fixture(autouse=True)
-def _same_connection(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a browser is driven this thread has an event loop, and Django other connections."""
-    if request.node.get_closest_marker("django_db"):
-        monkeypatch.setattr(connecting, "_here", connecting._Here())
 
 
 @pytest.fixture(autouse=True)

@@ -1,20 +1,40 @@
-"""Whatever is taken away in one process is refused by the very next request of every other."""
+"""Whatever is taken away in one process is refused by the very next request of every other.
 
+And what is watched for it is the very database that checks read.
+"""
+
+import asyncio
+import copy
+import os
 import shutil
+import sqlite3
+import time
+from asyncio import events
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
+from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from sso import listening
+from accounts.models import User
+from sso import connecting, epoch, listening, mapped
+from sso.checking import Checker
+from sso.connecting import opened
+from sso.epoch import current_epoch
+from tests.api.keys import made
 from tests.servers.client import HTTPClient
 from tests.servers.databases import InstanceData, PostgresServer
 from tests.servers.fixtures import StartGatehouse
 from tests.servers.gatehouse import Gatehouse
 from tests.servers.processes import wait_for
 from tests.sso.driver import Driver
+from tests.sso.test_fast import BOARD, _environ
 
 ROUNDS = 50
 # Locked: the worker may just be writing refusals that name them.
@@ -173,3 +193,223 @@ def test_listeners_come_back(
     assert wait_for(lambda: listeners() == 2, 5)
     _cut_listeners(postgres_server)
     assert wait_for(lambda: listeners() == 2, 5)
+
+
+@pytest.fixture
+def other_loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This thread runs an event loop, so that Django gives it other connections."""
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    loop = asyncio.new_event_loop()
+    events._set_running_loop(loop)
+    yield
+    connections.close_all()
+    events._set_running_loop(None)
+    loop.close()
+
+
+@pytest.mark.django_db
+def test_the_connection_that_is_read_is_the_one_that_is_watched(
+    request: pytest.FixtureRequest,
+) -> None:
+    before = opened()
+    assert current_epoch() is not None
+
+    request.getfixturevalue("other_loop")
+    raw = opened().connection
+    raw.execute("CREATE TEMPORARY TABLE person (name)")
+    first = current_epoch()
+    raw.execute("INSERT INTO person VALUES ('somebody')")
+
+    assert opened() is connections["default"] is not before
+    assert current_epoch() not in (first, None)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("is_undone", [True, False])
+def test_what_is_undone_is_believed_no_longer(viewer: User, is_undone: bool) -> None:
+    checker = Checker(current_epoch)
+    asked = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=made(viewer).text)
+    with transaction.atomic():
+        User.objects.filter(pk=viewer.pk).update(is_active=False)
+        inside = [checker.check(asked).verdict.status for _again in range(3)]
+        transaction.set_rollback(is_undone)
+
+    assert inside == [403] * 3
+    assert checker.check(asked).verdict.status == (204 if is_undone else 403)
+
+
+class _Files:
+    """SQLite files as the product opens them; the first is what this thread reads."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = self.make(folder / "people.sqlite3")
+        self.wrapper = self._wrapper()
+
+    @staticmethod
+    def make(path: Path) -> Path:
+        with closing(sqlite3.connect(path)) as raw:
+            raw.execute("PRAGMA journal_mode=WAL")
+            raw.execute("CREATE TABLE person (name)")
+            raw.commit()
+        return path
+
+    def _wrapper(self) -> BaseDatabaseWrapper:
+        theirs = connections["default"]
+        wanted = copy.deepcopy(theirs.settings_dict) | {"NAME": str(self.path)}
+        return type(theirs)(wanted, "default")
+
+    def connect(self) -> BaseDatabaseWrapper:
+        """Another thread's connection."""
+        wrapper = self._wrapper()
+        wrapper.inc_thread_sharing()
+        wrapper.ensure_connection()
+        return wrapper
+
+
+def _write(wrapper: BaseDatabaseWrapper) -> None:
+    with wrapper.cursor() as cursor:
+        cursor.execute("INSERT INTO person VALUES ('somebody')")
+
+
+def _moved(path: Path, to: Path) -> None:
+    for end in ("", "-wal", "-shm"):
+        if Path(f"{path}{end}").exists():
+            os.replace(f"{path}{end}", f"{to}{end}")
+
+
+@pytest.fixture
+def files(db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Files]:
+    made = _Files(tmp_path)
+    here = connecting._Here()
+    here.wrapper = made.wrapper
+    monkeypatch.setattr(connecting, "_here", here)
+    monkeypatch.setattr(epoch, "_here", epoch._Here())
+    yield made
+    made.wrapper.close()
+
+
+def _watches(files: _Files, writer: BaseDatabaseWrapper) -> bool:
+    """Is each of three writes seen at once, and nothing where nothing is written?"""
+    seen = []
+    for _again in range(3):
+        before = [current_epoch(), current_epoch()]
+        _write(writer)
+        seen.append(before[0] == before[1] != current_epoch())
+    return seen == [True] * 3
+
+
+def test_the_file_that_is_read_is_watched_by_its_memory(files: _Files) -> None:
+    assert _watches(files, files.connect())
+    assert epoch._here.known is not None
+    assert epoch._here.known.memory is not None
+
+
+def test_a_file_put_in_the_place_of_the_one_that_is_read_is_not_watched(
+    files: _Files, tmp_path: Path
+) -> None:
+    """This thread has opened the first one, but was not asked about it until now."""
+    opened()
+    writer = files.connect()
+    _moved(files.path, tmp_path / "old.sqlite3")
+    files.make(files.path)
+    other = files.connect()
+    _write(other)
+
+    assert _watches(files, writer)
+
+
+def test_memory_put_in_the_place_of_the_one_that_is_used_is_not_watched(
+    files: _Files, tmp_path: Path
+) -> None:
+    writer = files.connect()
+    _write(writer)
+    opened()
+    memory = Path(f"{files.path}-shm")
+    kept = memory.read_bytes()
+    memory.rename(tmp_path / "away")
+    memory.write_bytes(kept)
+
+    assert _watches(files, writer)
+
+
+def test_a_connection_that_was_closed_and_opened_watches_the_file_that_is_there_now(
+    files: _Files, tmp_path: Path
+) -> None:
+    first = current_epoch()
+    files.wrapper.close()
+    _moved(files.path, tmp_path / "old.sqlite3")
+    files.make(files.path)
+
+    assert current_epoch() not in (first, None)
+    assert _watches(files, files.connect())
+
+
+def test_a_file_that_is_replaced_while_it_is_opened_is_not_told(
+    files: _Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = sqlite3.Connection.__init__
+
+    class Slow(sqlite3.Connection):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            connect(self, *arguments, **options)
+            _moved(files.path, tmp_path / "old.sqlite3")
+            files.make(files.path)
+
+    from_file = type("FromFile", (epoch.FileConnection, Slow), {})
+    files.wrapper.settings_dict["OPTIONS"]["factory"] = from_file
+
+    assert current_epoch() is not None
+    assert opened().connection.file is None
+    assert epoch._here.known is not None
+    assert epoch._here.known.memory is None
+
+
+def test_within_a_transaction_of_its_own_nothing_is_remembered(files: _Files) -> None:
+    raw = opened().connection
+    assert current_epoch() is not None
+    raw.execute("BEGIN")
+    inside = current_epoch()
+    raw.execute("ROLLBACK")
+
+    assert inside is None
+    assert current_epoch() is not None
+
+
+def test_another_database_than_the_listener_has_is_not_believed(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Any
+) -> None:
+    settings.DATA_DIR = tmp_path
+    listening._shared.cache_clear()
+    name = postgres_server.create_database()
+    urls = [postgres_server.url(), postgres_server.url(), postgres_server.url(name)]
+    servers = []
+    for url in urls:
+        with psycopg.connect(url) as raw:
+            servers.append(listening.server_of(raw))
+    postgres_server.drop_database(name)
+    listens, same, other = servers
+    monkeypatch.setattr(listening.Beat, "at", time.monotonic() + 60)
+    monkeypatch.setattr(listening.Beat, "server", listens)
+
+    assert listens is not None
+    assert listening.shared_epoch(same) == listening._shared().memory[:]
+    assert listening.shared_epoch(other) is None
+    assert listening.shared_epoch(None) is None
+    listening._shared.cache_clear()
+
+
+def test_a_file_put_in_the_place_of_the_shared_one_is_shared_from_then_on(
+    tmp_path: Path, settings: Any
+) -> None:
+    settings.DATA_DIR = tmp_path
+    shared = listening._Shared()
+    shared.follow()
+    kept = shared.memory
+    (tmp_path / "epoch").unlink()
+    of_new_processes, _file = mapped.own(tmp_path / "epoch")
+
+    shared.follow()
+
+    of_new_processes[:] = b"12345678"
+    assert shared.memory[:] == b"12345678"
+    assert shared.memory is not kept
