@@ -20,6 +20,7 @@ from accounts.errors import Forbidden, GatehouseError, LastOwner, RecordInvalid
 from accounts.models import User
 from accounts.services import authenticators, passwords, users
 from accounts.services.sessions import end_sessions
+from accounts.services.verification import mark_verified
 
 Run = Callable[[User, User], Any]
 
@@ -47,7 +48,7 @@ def sign_out(actor: User, person: User) -> None:
 
 
 def verify(actor: User, person: User) -> None:
-    users.mark_verified(actor=actor, user=person)
+    mark_verified(actor=actor, user=person)
 
 
 def delete(actor: User, person: User) -> None:

@@ -26,6 +26,7 @@ from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.roles import OPERATORS, Role
 from accounts.services.anonymous import hand_over
 from accounts.services.identities import Arrival, arrive
+from accounts.services.invited import live_invitation
 from accounts.services.passwords import MAX_LOGIN_LENGTH, came_by_directory, find_by_password
 from accounts.services.signup import is_fresh
 from accounts.services.users import change_role
@@ -95,8 +96,14 @@ def come_in(directory: Directory, person: Person) -> User:
 
 
 def is_out_of_reach(user: User) -> bool:
-    """Is this an account that no address of the directory opens?"""
-    return user.role in OPERATORS or came_by_directory(user)
+    """Is this an account that no address of the directory opens?
+
+    One whose address is invited to be an operator's is as good as an operator's.
+    """
+    if user.role in OPERATORS or came_by_directory(user):
+        return True
+    invitation = None if user.is_verified else live_invitation(user.email, lock=False)
+    return invitation is not None and invitation.role in OPERATORS
 
 
 def _is_local(login: str) -> bool:

@@ -18,11 +18,12 @@ from accounts import addresses, audit
 from accounts.actors import SYSTEM
 from accounts.directory.values import PROVIDER as DIRECTORY
 from accounts.errors import Forbidden, LastOwner, NotFound, RecordInvalid
-from accounts.models import Authenticator, Identity, User
+from accounts.models import Authenticator, Identity, Invitation, User
 from accounts.outbox import enqueue_mail
 from accounts.providers import Door
 from accounts.rolemaps import Decision
-from accounts.roles import Role
+from accounts.roles import OPERATORS, Role
+from accounts.services.invited import live_invitation, take_up
 from accounts.services.passwords import opens_by_password
 from accounts.services.sessions import end_sign_ins
 from accounts.services.signup import RegistrationClosed
@@ -196,7 +197,8 @@ def _connect_or_make(door: Door, arrival: Arrival, role: Role) -> Identity:
             )
             raise AccountExists
         with transaction.atomic():
-            prove_address(existing)
+            if prove_address(existing) is not None:
+                _keep_invited_role(door, arrival, existing)
             return _create(door, arrival, existing)
     except (IntegrityError, RecordInvalid):
         found = _find(door, arrival)
@@ -234,20 +236,67 @@ def _may_connect(door: Door, arrival: Arrival, user: User) -> bool:
 
 
 def _register(door: Door, arrival: Arrival, email: str, role: Role) -> Identity:
-    """A new account. Raises RegistrationClosed, RecordInvalid when the address is taken by now."""
+    """A new account. Raises RegistrationClosed, RecordInvalid when the address is taken by now.
+
+    Whoever was invited under the verified address comes in with registration closed, and with the
+    role of the invitation, or a higher one that the mapping gives.
+    """
+    with transaction.atomic():
+        invitation = _invitation_for(door, arrival, email)
+        if invitation is None:
+            _check_registration(door, arrival, email)
+        else:
+            role = _invited_role(door, invitation, role)
+        user = _new_user(door, arrival, email, role)
+        if invitation is not None:
+            take_up(invitation, user, is_new=False)
+            _keep_invited_role(door, arrival, user)
+        return _create(door, arrival, user)
+
+
+def _invitation_for(door: Door, arrival: Arrival, email: str) -> Invitation | None:
+    """What the verified address of a newcomer was invited to.
+
+    Whoever writes addresses in the directory makes no administrators by that, as there; such an
+    invitation waits for its link.
+    """
+    if not arrival.email or not arrival.email_verified:
+        return None
+    invitation = live_invitation(email)
+    if invitation is None or (door.id == DIRECTORY and invitation.role in OPERATORS):
+        return None
+    return invitation
+
+
+def _invited_role(door: Door, invitation: Invitation, mapped: Role) -> Role:
+    """The role of the invitation; a higher one where rules of the mapping give it."""
+    invited = Role(invitation.role)
+    return mapped if door.mapping.rules and mapped.rank > invited.rank else invited
+
+
+def _keep_invited_role(door: Door, arrival: Arrival, user: User) -> None:
+    """Operators decided the role, so that a mapping which gives a lower one leaves it alone."""
+    mapped = role_by(door, user, door.mapping.decide(arrival.claims))
+    if mapped.rank < Role(user.role).rank:
+        user.role_is_kept = True
+        user.save(update_fields=["role_is_kept"])
+
+
+def _check_registration(door: Door, arrival: Arrival, email: str) -> None:
     if not door.allows_registration:
         raise RegistrationClosed
     if settings.ALLOWED_EMAILS and not (
         arrival.email_verified and addresses.is_allowed(email, settings.ALLOWED_EMAILS)
     ):
         raise RegistrationClosed(str(_("Addresses of this domain cannot register here.")))
+
+
+def _new_user(door: Door, arrival: Arrival, email: str, role: Role) -> User:
     user = User(email=email, name=" ".join(arrival.name.split())[:150], role=role)
     user.username = _free_username(arrival.username)
     user.email_verified_at = timezone.now() if arrival.email_verified else None
     user.set_password(None)
-    with transaction.atomic():
-        save_new(user, actor=None, source=door.id)
-        return _create(door, arrival, user)
+    return save_new(user, actor=None, source=door.id)
 
 
 def _free_username(text: str) -> str | None:

@@ -1,7 +1,7 @@
-"""Invitations: an operator vouches for an address, and its owner makes the account himself.
+"""Invitations: an operator vouches for an address, and its owner gets an account of that role.
 
-They work with registration closed. An invitation is used up in the transaction that makes the
-account, so a refused password or a taken name leaves it as it was.
+They work with registration closed. An invitation is used up in the transaction of its effect.
+Whoever verifies the invited address by any method accepts it: see accounts.services.invited.
 """
 
 from dataclasses import dataclass, field
@@ -14,15 +14,18 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import addresses, audit, gates
+from accounts import addresses, gates
 from accounts.actors import SYSTEM, Actor
 from accounts.errors import Forbidden, RecordInvalid, TokenExpired, TokenInvalid
 from accounts.locks import ROLES, house_lock
 from accounts.models import Invitation, User
 from accounts.outbox import enqueue_mail, find_transport
+from accounts.passwords import check_password_rules
 from accounts.roles import Role, can_give, can_manage, grantable
+from accounts.services.invited import is_vouched_for, record_act, take_up
 from accounts.services.tokens import absolute_url
-from accounts.services.users import create_user
+from accounts.services.users import Profile, create_user, edit_profile
+from accounts.services.verification import prove_address
 from accounts.tokens import digest, make_token
 
 PURPOSE = "invitation"
@@ -42,15 +45,27 @@ class IssuedInvitation:
 
 
 class InvitationInvalid(TokenInvalid):
-    """Unknown, withdrawn, replaced, or nobody who may give its role vouches for it any more."""
+    """Withdrawn, or nobody who may give its role vouches for it any more."""
 
     notice = "invitation-unknown"
+
+
+class InvitationBroken(InvitationInvalid):
+    """No invitation has this link: it was cut short or is a wrong one."""
+
+    notice = "link-unknown"
 
 
 class InvitationUsed(TokenInvalid):
     """Its account has been made."""
 
     notice = "invitation-used"
+
+
+class InvitationReplaced(InvitationInvalid):
+    """A newer one has been issued since."""
+
+    notice = "invitation-replaced"
 
 
 class InvitationExpired(TokenExpired):
@@ -110,7 +125,7 @@ def withdraw(*, actor: Actor, invitation: Invitation) -> None:
     with transaction.atomic():
         if not Invitation.objects.filter(pk=invitation.pk).replace(timezone.now()):
             raise RecordInvalid({"invitation": [_("This invitation is over already.")]})
-        _record("withdraw", invitation, actor)
+        record_act("withdraw", invitation, actor)
 
 
 def find_invitation(token: str) -> Invitation:
@@ -118,27 +133,31 @@ def find_invitation(token: str) -> Invitation:
     rows = Invitation.objects.select_related("invited_by")
     invitation: Invitation | None = rows.filter(digest=digest(PURPOSE, token)).first()
     if invitation is None:
-        raise InvitationInvalid
+        raise InvitationBroken
     match invitation.state(timezone.now()):
         case "used":
             raise InvitationUsed
         case "replaced":
-            raise InvitationInvalid
+            # Withdrawing leaves no newer one.
+            newer = rows.filter(email=invitation.email, pk__gt=invitation.pk)
+            raise InvitationReplaced if newer.exists() else InvitationInvalid
         case "expired":
             raise InvitationExpired
-    _require_voucher(invitation)
+    if not is_vouched_for(invitation):
+        raise InvitationInvalid
     return invitation
 
 
 def accept_invitation(
     token: str, *, name: str, password: str | None, username: str | None = None
 ) -> User:
-    """Use the invitation: its account with a proved address, and the role it names.
+    """Use the invitation: its account with a verified address, and the role it names.
 
-    password: None only where ALLOW_EMAIL_LOGIN is off. The address counts as proved: the mailed
-    link shows it, and for a link handed over the operator vouches. Raises TokenInvalid,
-    TokenExpired; RecordInvalid for what was typed, or when the address has an account by now.
-    The invitation stays usable then.
+    password: None only where ALLOW_EMAIL_LOGIN is off. The address counts as verified: the mailed
+    link shows it, and for a link handed over the operator vouches. An account that somebody has
+    registered with the address without verifying it is taken over, and nothing that was set up
+    for it stays. Raises TokenInvalid, TokenExpired; RecordInvalid for what was typed, or when the
+    address has a verified account by now. The invitation stays usable then.
     """
     if not password and settings.ALLOW_EMAIL_LOGIN:
         raise RecordInvalid({"password": [_("This field is required.")]})
@@ -146,6 +165,9 @@ def accept_invitation(
         # Nobody's role changes from here on: whoever vouches does so to the end.
         house_lock(ROLES)
         invitation = find_invitation(token)
+        squatter = _unverified_account(invitation)
+        if squatter is not None:
+            return _take_over(squatter, name=name, password=password, username=username)
         if Invitation.objects.consume(invitation.digest, timezone.now()) is None:
             raise InvitationUsed
         user = create_user(
@@ -159,8 +181,28 @@ def accept_invitation(
             source="invitation",
         )
         Invitation.objects.filter(pk=invitation.pk).update(user=user)
-        _record("accept", invitation, user, target=user)
+        record_act("accept", invitation, user, target=user)
     return user
+
+
+def accept_as(token: str, user: User) -> Invitation:
+    """The signed-in owner of the invited address accepts with the account there is.
+
+    A higher role ends every session, so sign the present one in again. Raises TokenInvalid,
+    TokenExpired; Forbidden for another account's address.
+    """
+    with transaction.atomic():
+        house_lock(ROLES)
+        invitation = find_invitation(token)
+        if user.email != invitation.email:
+            raise Forbidden(_("This invitation is for another address."))
+        # Proving an unverified address accepts what it was invited to.
+        if user.is_verified:
+            if not take_up(invitation, user, is_new=False):
+                raise InvitationUsed
+        else:
+            prove_address(user)
+    return invitation
 
 
 def purge_invitations(before: datetime) -> int:
@@ -192,7 +234,7 @@ def _parse(email: str, lifetime: timedelta) -> str:
 def _write(invitation: Invitation, actor: Actor) -> None:
     """In the caller's transaction: the row, and the end of older ones. See invite()."""
     # First, because its lock makes two invitations at once follow one another.
-    _record("issue", invitation, actor)
+    record_act("issue", invitation, actor)
     if User.objects.filter(email=invitation.email).exists():
         raise RecordInvalid({"email": [_("Another account has this address.")]})
     now = timezone.now()
@@ -222,22 +264,24 @@ def inviter_name(invitation: Invitation) -> str:
     return "" if inviter is None else inviter.name or addresses.mask_email(inviter.email)
 
 
-def _require_voucher(invitation: Invitation) -> None:
-    """Raise InvitationInvalid unless the inviter may act now and may still give the role."""
-    if invitation.by_system:
-        return
-    inviter = invitation.invited_by
-    if gates.refusal(inviter) is not None or inviter is None:
-        raise InvitationInvalid
-    if not can_give(Role(inviter.role), Role(invitation.role)):
-        raise InvitationInvalid
+def _unverified_account(invitation: Invitation) -> User | None:
+    """The account that somebody has registered with the invited address but never verified.
+
+    One that may not act, or that stands above the inviter, stays what it is: its address is taken.
+    """
+    user: User | None = User.objects.filter(email=invitation.email).first()
+    if user is None or user.is_verified or not gates.may_act(user):
+        return None
+    inviter = invitation.invited_by or SYSTEM
+    return user if can_give(Role(inviter.role), Role(user.role)) else None
 
 
-def _record(act: str, invitation: Invitation, actor: Actor, *, target: User | None = None) -> None:
-    audit.record(
-        f"account:invitation:{act}",
-        actor=actor,
-        target=target,
-        invitation=str(invitation.pk),
-        role=invitation.role,
-    )
+def _take_over(user: User, *, name: str, password: str | None, username: str | None) -> User:
+    if password:
+        check_password_rules(password, User(email=user.email, name=name))
+    prove_address(user)
+    edit_profile(actor=user, user=user, profile=Profile(name=name, username=username or ""))
+    if password:
+        user.set_password(password)
+        user.save(update_fields=["password"])
+    return user

@@ -17,6 +17,7 @@ from accounts.models import AccountToken, User
 from accounts.passwords import check_password_rules, password_problems
 from accounts.roles import Role
 from accounts.services.anonymous import hand_over
+from accounts.services.invited import accepted_by_address
 from accounts.services.sessions import end_access
 from accounts.services.signup import SignUp, is_fresh
 from accounts.services.tokens import IssuedToken, issue_token, usable_token
@@ -104,6 +105,7 @@ def claim_owner(token: str, details: SignUp) -> User:
         end_access(owner, "claimed")
         if is_first:
             hand_over(owner)
+        accepted_by_address(owner)
         audit.record("account:set-up:complete", actor=owner, target=owner)
     return owner
 

@@ -23,6 +23,7 @@ from accounts.outbox import enqueue_mail
 from accounts.passwords import check_password_rules, normalise
 from accounts.roles import OPERATORS, Role
 from accounts.services.anonymous import hand_over
+from accounts.services.invited import live_invitation, take_up
 from accounts.services.requests import handle_each, note_request
 from accounts.services.tokens import usable_token
 from accounts.services.users import save_new
@@ -77,7 +78,10 @@ def sign_up_first(details: SignUp, *, set_up_code: str, is_this_machine: bool) -
         user.role = Role.ADMIN
         # Who sits at this machine or holds the code runs the server: his word is proof enough.
         user.email_verified_at = timezone.now()
+        invitation = live_invitation(user.email)
         save_new(user, actor=SYSTEM, source="first-sign-up")
+        if invitation is not None:
+            take_up(invitation, user, is_new=False)
         hand_over(user)
     return user
 
@@ -123,9 +127,11 @@ def _handle_sign_up(row: AddressRequest, details: dict[str, Any]) -> None:
 def open_account(email: str) -> User | None:
     """An unverified account for an address that asks for a link; None when registration is closed.
 
-    It has no password; redeeming the link proves the address.
+    It has no password; redeeming the link proves the address. Whoever is invited gets one with
+    registration closed, too.
     """
-    if not settings.ALLOW_REGISTRATION or not addresses.is_allowed(email, settings.ALLOWED_EMAILS):
+    is_open = settings.ALLOW_REGISTRATION and addresses.is_allowed(email, settings.ALLOWED_EMAILS)
+    if not is_open and live_invitation(email, lock=False) is None:
         return None
     user = _new_user(email, "", make_password(None))
     user.role = settings.DEFAULT_ROLE

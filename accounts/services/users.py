@@ -185,18 +185,6 @@ def delete_user(*, actor: Actor, user: User) -> None:
         audit.record("account:user:delete", actor=actor, target=current, role=current.role)
 
 
-def mark_verified(*, actor: Actor, user: User) -> User:
-    """An operator vouches for the address, as for a colleague he knows."""
-    require_rank(actor, user)
-    with transaction.atomic():
-        if User.objects.filter(pk=user.pk, email_verified_at=None).update(
-            email_verified_at=timezone.now()
-        ):
-            audit.record("account:email:vouch", actor=actor, target=user)
-    user.refresh_from_db()
-    return user
-
-
 def tell_email_changed(user: User, old_email: str) -> None:
     """Mail both addresses that the account's address has changed (ASVS 6.3.7)."""
     for recipient in (old_email, user.email):

@@ -10,29 +10,33 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from accounts import addresses, audit, gates
+from accounts.actors import Actor
 from accounts.browser import binding_of
 from accounts.errors import BadCredentials, RateLimited, RecordInvalid, TokenExpired, TokenInvalid
 from accounts.limits import count_try
-from accounts.models import AccountToken, User
+from accounts.models import AccountToken, Invitation, User
 from accounts.outbox import enqueue_mail
+from accounts.roles import Role, can_give
+from accounts.services.invited import accepted_by_address, live_invitation, take_up
 from accounts.services.sessions import end_access
 from accounts.services.tokens import issue_token, usable_token
-from accounts.services.users import tell_email_changed
+from accounts.services.users import require_rank, tell_email_changed
 from accounts.tokens import digest
 
 LIFETIME = timedelta(hours=24)
 Purpose = AccountToken.Purpose
 
 
-def prove_address(user: User) -> None:
+def prove_address(user: User) -> Invitation | None:
     """The person has shown that the address is his; call inside the transaction that shows it.
 
     Unless it was proved before, whatever was set up without that proof dies: password, sessions,
     tokens, identities at providers, second factors. Somebody else may have registered the address
-    in advance (A023).
+    in advance (A023). Returns the invitation that it accepts by that, if any.
     """
     if user.is_verified:
-        return
+        return None
+    accepted = accepted_by_address(user, is_new=True)
     user.email_verified_at = timezone.now()
     user.set_password(None)
     user.save(update_fields=["email_verified_at", "password"])
@@ -41,6 +45,7 @@ def prove_address(user: User) -> None:
     user.remembered_browsers.all().delete()
     end_access(user, "address proved")
     audit.record("account:email:prove", actor=user, target=user)
+    return accepted
 
 
 def send_verification(request: HttpRequest, user: User) -> bool:
@@ -141,7 +146,25 @@ def request_email_change(request: HttpRequest, *, user: User, password: str, new
         audit.record("account:email:change-request", actor=user, target=user)
 
 
+def mark_verified(*, actor: Actor, user: User) -> User:
+    """An operator vouches for the address, as for a colleague they know.
+
+    That accepts an invitation of the address only when the operator could give its role.
+    """
+    require_rank(actor, user)
+    with transaction.atomic():
+        rows = User.objects.filter(pk=user.pk, email_verified_at=None)
+        invitation = live_invitation(user.email) if rows.exists() else None
+        if rows.update(email_verified_at=timezone.now()):
+            if invitation is not None and can_give(Role(actor.role), Role(invitation.role)):
+                take_up(invitation, user, is_new=True)
+            audit.record("account:email:vouch", actor=actor, target=user)
+    user.refresh_from_db()
+    return user
+
+
 def _mark_proved(user: User) -> None:
+    accepted_by_address(user, is_new=True)
     user.email_verified_at = timezone.now()
     user.save(update_fields=["email_verified_at"])
     audit.record("account:email:verify", actor=user, target=user)
@@ -155,5 +178,6 @@ def _move(user: User, new: str) -> None:
             user.save(update_fields=["email", "email_verified_at"])
     except IntegrityError:
         raise TokenInvalid from None
+    accepted_by_address(user)
     tell_email_changed(user, old)
     audit.record("account:email:change", actor=user, target=user)

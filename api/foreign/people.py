@@ -15,6 +15,7 @@ from accounts.addresses import is_allowed, placeholder
 from accounts.errors import Forbidden, RecordInvalid
 from accounts.models import Identity, User
 from accounts.roles import Role
+from accounts.services.invited import live_invitation, take_up
 from accounts.services.users import save_new
 from api.foreign.verify import ForeignClaims
 from api.models import ForeignIdentity
@@ -89,7 +90,13 @@ def _make(claims: ForeignClaims, email: str) -> ForeignIdentity:
     user.not_before = min(user.not_before, claims.issued_at)
     user.set_password(None)
     with transaction.atomic():
+        invitation = live_invitation(email) if is_proved else None
+        if invitation is not None:
+            # Before it is saved: a change of role would kill the token that brings the person.
+            user.role = invitation.role
         save_new(user, actor=None, source="jwt")
+        if invitation is not None:
+            take_up(invitation, user, is_new=False)
         return ForeignIdentity.objects.create(
             issuer=claims.issuer, subject=claims.subject, user=user
         )

@@ -20,6 +20,7 @@ from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.roles import Role
 from accounts.services import passwords, sessions, users
 from accounts.services.users import Profile, require_rank
+from accounts.services.verification import mark_verified
 from api.access import Need, Scope
 from api.pagination import PageQuery, page
 from api.serializers import IssuedLinkRecord, ResetLinkRecord, UserRecord, page_of
@@ -302,7 +303,7 @@ def _set_verified(actor: Actor, user: User, wanted: bool | None) -> None:
         return
     if not wanted:
         raise RecordInvalid({"is_verified": [_("A proved address stays proved.")]})
-    users.mark_verified(actor=actor, user=user)
+    mark_verified(actor=actor, user=user)
 
 
 def _found(asked: dict[str, Any]) -> UserQuerySet:

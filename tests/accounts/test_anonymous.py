@@ -19,7 +19,7 @@ from accounts.errors import Forbidden, RecordInvalid
 from accounts.models import AuditEvent, BrowserSession, OutboxMail, User
 from accounts.providers import Door
 from accounts.roles import Role
-from accounts.services import passwords, sessions, signup, users
+from accounts.services import passwords, sessions, signup, users, verification
 from accounts.services.identities import AccountExists, Arrival, EmailMissing, arrive
 from accounts.services.setup import ensure_owner, issue_setup_link
 from api.models import ApiKey
@@ -356,7 +356,7 @@ def _acts(user: User) -> Iterator[Callable[[], object]]:
     yield lambda: users.disable_user(actor=SYSTEM, user=user)
     yield lambda: users.delete_user(actor=SYSTEM, user=user)
     yield lambda: users.delete_user(actor=user, user=user)
-    yield lambda: users.mark_verified(actor=SYSTEM, user=user)
+    yield lambda: verification.mark_verified(actor=SYSTEM, user=user)
     yield lambda: passwords.set_password(actor=SYSTEM, user=user, new=PHRASE)
     hour = timedelta(hours=1)
     yield lambda: issue_link(user, actor=SYSTEM, lifetime=hour, source="command")

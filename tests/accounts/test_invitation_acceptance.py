@@ -1,25 +1,39 @@
 """Invitations become accounts: once, whole, and only while somebody vouches."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
 from django.test import Client
 from pytest_django.fixtures import Settings
 
+from accounts.actors import SYSTEM
 from accounts.errors import RecordInvalid, TokenExpired
-from accounts.models import AuditEvent, Invitation, User
+from accounts.models import AccountToken, AuditEvent, Invitation, OutboxMail, User
 from accounts.services import invitations, users
+from accounts.services.identities import arrive
 from accounts.services.invitations import IssuedInvitation, accept_invitation, invite
+from accounts.services.passwords import reset_password, start_reset
+from accounts.services.signup import handle_sign_up_requests, open_account
+from accounts.services.tokens import issue_token
+from accounts.services.verification import confirm_address, mark_verified
+from api.foreign.people import person_of
+from api.foreign.verify import ForeignClaims
+from magiclinks.services import handle_link_requests
 from tests.accounts.inviting import EMAIL, PHRASE, events, states, token_of
 from tests.accounts.race_processes import Race, run_race
-from tests.conftest import PASSWORD
+from tests.accounts.test_identities import DOOR, MAPPED
+from tests.accounts.test_identities import NINA as ARRIVAL
+from tests.conftest import PASSWORD, path_in
 
 pytestmark = pytest.mark.django_db
 MakeUser = Callable[..., User]
 Browse = Callable[[User], Client]
+NINA = replace(ARRIVAL, email=EMAIL)
 
 
 def test_accepting_makes_the_account_and_uses_the_invitation_up(
@@ -161,6 +175,243 @@ def test_an_owner_who_became_admin_vouches_for_less(owner: User, make_user: Make
         accept_invitation(token_of(high), name="", password=PHRASE)
 
     assert accept_invitation(token_of(low), name="", password=PHRASE).role == "editor"
+
+
+# By another method than the link
+
+
+def _by_magic_link(stranger: Client) -> None:
+    stranger.post("/magic-link", {"email": EMAIL})
+    handle_link_requests()
+    path = path_in(OutboxMail.objects.filter(kind="magic-link").latest("id"))
+    assert stranger.get(path)["Location"] == "/account/"
+
+
+def _by_sign_up(stranger: Client) -> None:
+    stranger.post("/sign-up", {"email": EMAIL, "name": "Nina", "password": PHRASE})
+    handle_sign_up_requests()
+    path = path_in(OutboxMail.objects.filter(kind="verify-email").latest("id"))
+    assert stranger.post(path)["Location"] == "/sign-in?notice=email-verified"
+
+
+def _by_reset(stranger: Client) -> None:
+    user = open_account(EMAIL)
+    assert user is not None
+    token = start_reset(actor=SYSTEM, user=user).rpartition("/")[2]
+    reset_password(token, PHRASE)
+
+
+def _by_provider(_stranger: Client) -> None:
+    arrive(DOOR, NINA)
+
+
+def _by_provider_with_a_lower_mapping(_stranger: Client) -> None:
+    for _turn in range(2):
+        arrive(MAPPED, NINA)
+
+
+def _by_provider_with_registration_closed(_stranger: Client) -> None:
+    arrive(replace(DOOR, allows_registration=False), NINA)
+
+
+def _by_provider_to_an_unused_account(_stranger: Client) -> None:
+    open_account(EMAIL)
+    for _turn in range(2):
+        arrive(MAPPED, NINA)
+
+
+def claims_of(email: str) -> ForeignClaims:
+    now = datetime.now(UTC)
+    return ForeignClaims(
+        issuer="https://id.example.com", subject="nina", email=email, email_verified=True,
+        name="Nina", issued_at=now - timedelta(seconds=20), expires_at=now + timedelta(minutes=9),
+        claims={},
+    )  # fmt: skip
+
+
+def _by_foreign_token(_stranger: Client) -> None:
+    django_settings.AUTH_JWT_REGISTRATION = True
+    person_of(claims_of(EMAIL))
+
+
+def _by_change_of_address(_stranger: Client) -> None:
+    user = User(email="old@example.com", role="viewer")
+    user.save(force_insert=True)
+    token = issue_token(
+        user, AccountToken.Purpose.CHANGE_EMAIL, lifetime=timedelta(hours=1), email=EMAIL
+    )
+    confirm_address(token.token, is_asking_browser=True)
+
+
+def _by_the_owners_word(_stranger: Client) -> None:
+    user = open_account(EMAIL)
+    assert user is not None
+    mark_verified(actor=SYSTEM, user=user)
+
+
+@pytest.mark.parametrize(
+    "verify",
+    [
+        _by_magic_link,
+        _by_sign_up,
+        _by_reset,
+        _by_provider,
+        _by_provider_with_a_lower_mapping,
+        _by_provider_with_registration_closed,
+        _by_provider_to_an_unused_account,
+        _by_foreign_token,
+        _by_change_of_address,
+        _by_the_owners_word,
+    ],
+)
+def test_whoever_verifies_the_invited_address_accepts_the_invitation(
+    stranger: Client,
+    owner: User,
+    invited: IssuedInvitation,
+    settings: Settings,
+    verify: Callable[[Client], None],
+) -> None:
+    settings.AUTH_JWT_REGISTRATION = False
+
+    verify(stranger)
+
+    user = User.objects.get(email=EMAIL)
+    assert (user.role, user.is_verified, states()) == ("editor", True, ["used"])
+    assert Invitation.objects.get().user == user
+    (accepted,) = AuditEvent.objects.filter(action="account:invitation:accept")
+    assert (accepted.actor_id, accepted.target_id, accepted.detail) == (
+        user.pk,
+        user.pk,
+        {"invitation": str(Invitation.objects.get().pk), "role": "editor"},
+    )
+    with pytest.raises(invitations.InvitationUsed):
+        accept_invitation(token_of(invited), name="", password=PHRASE)
+
+
+@pytest.mark.parametrize("verify", [_by_magic_link, _by_provider_with_registration_closed])
+def test_the_invited_need_no_open_registration(
+    stranger: Client,
+    invited: IssuedInvitation,
+    settings: Settings,
+    verify: Callable[[Client], None],
+) -> None:
+    settings.ALLOW_REGISTRATION = False
+    settings.ALLOWED_EMAILS = ("elsewhere.example",)
+
+    verify(stranger)
+
+    assert (User.objects.get(email=EMAIL).role, states()) == ("editor", ["used"])
+
+
+@pytest.mark.parametrize("verify", [_by_magic_link, _by_sign_up, _by_provider])
+def test_an_invitation_below_the_role_of_newcomers_gives_its_own(
+    stranger: Client, owner: User, settings: Settings, verify: Callable[[Client], None]
+) -> None:
+    settings.DEFAULT_ROLE = "editor"
+    invite(actor=owner, email=EMAIL, role="viewer")
+
+    verify(stranger)
+
+    assert User.objects.get(email=EMAIL).role == "viewer"
+
+
+def test_a_mapping_that_gives_more_gives_more(invited: IssuedInvitation) -> None:
+    chief = replace(NINA, claims={"id": {"groups": ["chiefs"]}})
+
+    for _turn in range(2):
+        user = arrive(MAPPED, chief)
+
+    user.refresh_from_db()
+    assert (user.role, user.role_is_kept, states()) == ("admin", False, ["used"])
+
+
+def test_an_address_that_the_provider_has_not_verified_accepts_nothing(
+    invited: IssuedInvitation,
+) -> None:
+    user = arrive(DOOR, replace(NINA, email_verified=False))
+
+    user.refresh_from_db()
+    assert (user.role, user.is_verified, states()) == ("none", False, ["live"])
+
+
+def test_an_account_in_use_is_never_lowered(owner: User, make_user: MakeUser) -> None:
+    invite(actor=owner, email=EMAIL, role="viewer")
+    chief = make_user("owner", "chief@example.com")
+    token = issue_token(
+        chief, AccountToken.Purpose.CHANGE_EMAIL, lifetime=timedelta(hours=1), email=EMAIL
+    )
+
+    confirm_address(token.token, is_asking_browser=True)
+
+    chief.refresh_from_db()
+    assert (chief.email, chief.role, states()) == (EMAIL, "owner", ["used"])
+
+
+@pytest.mark.parametrize("weaken", [_demote, _disable, _delete])
+def test_nobody_accepts_what_nobody_vouches_for(
+    owner: User, admin: User, stranger: Client, weaken: Callable[[User, User], None]
+) -> None:
+    invite(actor=admin, email=EMAIL, role="editor")
+    weaken(owner, admin)
+
+    _by_magic_link(stranger)
+
+    assert (User.objects.get(email=EMAIL).role, states()) == ("viewer", ["live"])
+
+
+def test_an_operator_who_may_not_give_the_role_vouches_for_the_address_alone(
+    owner: User, admin: User
+) -> None:
+    invite(actor=owner, email=EMAIL, role="admin")
+    user = open_account(EMAIL)
+    assert user is not None
+
+    mark_verified(actor=admin, user=user)
+
+    assert (user.role, user.is_verified, states()) == ("viewer", True, ["live"])
+
+
+def test_the_link_takes_over_an_account_that_nobody_has_verified(
+    stranger: Client, invited: IssuedInvitation, settings: Settings
+) -> None:
+    settings.ALLOW_UNVERIFIED_EMAIL_LOGIN = True
+    squatter = Client(headers={"host": "localhost:8000"})
+    squatter.post("/sign-up", {"email": EMAIL, "name": "Evil", "password": PASSWORD})
+    handle_sign_up_requests()
+    squatter.post("/sign-in", {"login": EMAIL, "password": PASSWORD})
+    assert squatter.get("/account/").status_code == 200
+
+    user = accept_invitation(token_of(invited), name="Nina", password=PHRASE)
+
+    user = User.objects.get(email=EMAIL)
+    assert (user.name, user.role, user.is_verified, states()) == ("Nina", "editor", True, ["used"])
+    assert (user.check_password(PHRASE), user.check_password(PASSWORD)) == (True, False)
+    assert squatter.get("/account/").status_code == 302
+    assert events().count(("account:invitation:accept", "success")) == 1
+
+
+def test_an_admin_cannot_take_an_unverified_owner_over_by_an_invitation(
+    admin: User, make_user: MakeUser
+) -> None:
+    issued = invite(actor=admin, email=EMAIL)
+    chief = make_user("owner", EMAIL, is_verified=False)
+
+    with pytest.raises(RecordInvalid):
+        accept_invitation(token_of(issued), name="", password=PHRASE)
+
+    chief.refresh_from_db()
+    assert (chief.check_password(PASSWORD), chief.is_verified, states()) == (True, False, ["live"])
+
+
+def test_an_unverified_account_that_is_disabled_stays_so(
+    owner: User, make_user: MakeUser, invited: IssuedInvitation
+) -> None:
+    users.disable_user(actor=owner, user=make_user("viewer", EMAIL, is_verified=False))
+
+    with pytest.raises(RecordInvalid):
+        accept_invitation(token_of(invited), name="", password=PHRASE)
+
+    assert (User.objects.get(email=EMAIL).is_active, states()) == (False, ["live"])
 
 
 @pytest.mark.race

@@ -193,6 +193,74 @@ def test_without_passwords_none_is_asked(
     assert not User.objects.get(email=EMAIL).has_usable_password()
 
 
+# Whoever has an account
+
+
+def test_the_owner_of_the_address_gets_one_button(
+    make_user: MakeUser, browser_of: Browse, invited: IssuedInvitation
+) -> None:
+    person = make_user("viewer", EMAIL)
+    browser = browser_of(person)
+    page = browser.get(path_of(invited))
+    assert page.context["form"] is None
+    assert "You are signed in as <strong>new@example.com</strong>" in page.content.decode()
+
+    answer = browser.post(path_of(invited))
+
+    assert (answer.status_code, answer["Location"]) == (
+        303,
+        "/account/?notice=invitation-accepted",
+    )
+    assert "Your role is Editor." in browser.get(answer["Location"]).content.decode()
+    person.refresh_from_db()
+    assert (person.role, person.check_password(PASSWORD), states()) == ("editor", True, ["used"])
+    assert ("account:invitation:accept", "success") in events()
+
+
+def test_a_second_factor_is_asked_for_by_the_button_too(
+    make_user: MakeUser, browser_of: Browse, owner: User, settings: Settings
+) -> None:
+    issued = invite(actor=owner, email=EMAIL, role="admin")
+    browser = browser_of(make_user("viewer", EMAIL))
+    settings.MFA_REQUIRED_ROLES = frozenset({"admin"})
+
+    answer = browser.post(path_of(issued))
+
+    assert (answer.status_code, answer["Location"]) == (303, "/second-factor/set-up")
+    assert browser.get("/account/").status_code == 302
+
+
+def test_an_account_elsewhere_is_told_to_sign_in_and_comes_back(
+    make_user: MakeUser, stranger: Client, invited: IssuedInvitation
+) -> None:
+    person = make_user("viewer", EMAIL)
+    page = stranger.get(path_of(invited)).content.decode()
+    assert f"/sign-in?next={path_of(invited).replace('/', '%2F')}" in page
+
+    answer = stranger.post(
+        "/sign-in", {"login": EMAIL, "password": PASSWORD, "next": path_of(invited)}
+    )
+    stranger.post(answer["Location"])
+
+    person.refresh_from_db()
+    assert (person.role, states()) == ("editor", ["used"])
+
+
+def test_a_replaced_invitation_and_a_broken_link_are_told_apart(
+    stranger: Client, owner: User, invited: IssuedInvitation
+) -> None:
+    invite(actor=owner, email=EMAIL, role="viewer")
+
+    replaced = stranger.get(path_of(invited))
+    broken = stranger.get(path_of(invited)[:-3])
+
+    assert replaced["Location"] == "/sign-in?notice=invitation-replaced"
+    assert (
+        b"A newer invitation has replaced this one." in stranger.get(replaced["Location"]).content
+    )
+    assert broken["Location"] == "/sign-in?notice=link-unknown"
+
+
 # The command
 
 

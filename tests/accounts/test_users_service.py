@@ -9,7 +9,7 @@ from accounts.actors import SYSTEM
 from accounts.errors import Forbidden, LastOwner, RecordInvalid
 from accounts.models import AuditEvent, User
 from accounts.roles import Role, can_manage
-from accounts.services import sessions, users
+from accounts.services import sessions, users, verification
 from accounts.services.passwords import set_password, start_reset
 from accounts.services.users import Profile
 
@@ -26,7 +26,7 @@ ACTS: dict[str, Callable[[User, User], object]] = {
     "disable": lambda actor, user: users.disable_user(actor=actor, user=user),
     "enable": lambda actor, user: users.enable_user(actor=actor, user=user),
     "delete": lambda actor, user: users.delete_user(actor=actor, user=user),
-    "vouch": lambda actor, user: users.mark_verified(actor=actor, user=user),
+    "vouch": lambda actor, user: verification.mark_verified(actor=actor, user=user),
     "end sessions": lambda actor, user: sessions.end_sessions(actor=actor, user=user),
     "set password": lambda actor, user: set_password(
         actor=actor, user=user, new="an entirely new phrase of words"

@@ -2,9 +2,12 @@
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from accounts.directory import people
 from accounts.models import AuditEvent, Identity, User
+from accounts.services.invitations import invite
+from accounts.services.signup import open_account
 from tests.conftest import MakeUser
 from tests.directory.conftest import SignIn, UseDirectory
 from tests.servers.ldap import GROUPS, PASSWORD, PEOPLE, DirectoryServer
@@ -374,3 +377,35 @@ def test_the_directory_is_tested_by_command_alone(client: Client, admin: User) -
     client.force_login(admin)
     for path in ("/ldaptest", "/api/v1/ldap", "/api/v1/ldap/test", "/admin/ldap/"):
         assert client.get(path).status_code == 404
+
+
+@pytest.mark.parametrize(("role", "state", "got"), [("editor", "used", "editor"),
+                                                    ("admin", "live", "none")])  # fmt: skip
+@pytest.mark.parametrize("is_known", [False, True])
+def test_an_invited_person_keeps_the_role_and_no_entry_makes_administrators(
+    server: DirectoryServer,
+    use_directory: UseDirectory,
+    sign_in: SignIn,
+    owner: User,
+    role: str,
+    state: str,
+    got: str,
+    is_known: bool,
+) -> None:
+    server.add_person("anna")
+    use_directory(LDAP_ROLES_MAPPING='{"cn=nobody,dc=example,dc=org": "viewer"}',
+                  UPDATE_ROLES_ON_LOGIN="1")  # fmt: skip
+    issued = invite(actor=owner, email="anna@example.org", role=role)
+    if is_known:
+        open_account("anna@example.org")
+
+    for _turn in range(2):
+        sign_in("anna")
+
+    user = User.objects.get(email="anna@example.org")
+    issued.invitation.refresh_from_db()
+    assert issued.invitation.state(timezone.now()) == state
+    if is_known and role == "admin":
+        assert (user.role, user.is_verified, user.identities.count()) == ("viewer", False, 0)
+    else:
+        assert user.role == got
