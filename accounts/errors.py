@@ -1,6 +1,7 @@
 """Every failure the house can tell of: one class each, with a stable code and a real status."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
@@ -18,7 +19,7 @@ class GatehouseError(Exception):
     title = _("Something went wrong")
     default_message = _("Something went wrong on our side.")
 
-    def __init__(self, message: str | None = None) -> None:
+    def __init__(self, message: Any = None) -> None:
         self.message = str(message or self.default_message)
         super().__init__(self.message)
 
@@ -72,6 +73,29 @@ class RecordInvalid(GatehouseError):
     def sentences(self) -> str:
         """The messages alone."""
         return " ".join(text for texts in self.errors.values() for text in texts)
+
+
+class ConfirmationNeeded(Forbidden):
+    """The act wants a person who has proved who they are in the last 15 minutes."""
+
+    code = "confirmation_needed"
+    title = _("Confirm that it is you")
+    default_message = _(
+        "It is a while since you signed in. Open /confirm in the browser, confirm that it is you, "
+        "then try again."
+    )
+
+
+class RepeatedParameter(GatehouseError):
+    """A name has several values where one is read: which of them is meant, nobody can tell."""
+
+    code = "repeated_parameter"
+    status = 400
+    title = _("Sent twice")
+
+    def __init__(self, name: str) -> None:
+        text = _("“%(name)s” came more than once. Send it once.")
+        super().__init__(text % {"name": name[:80]})
 
 
 class BadCredentials(GatehouseError):

@@ -3,9 +3,11 @@
 import re
 import secrets
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.conf import settings
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -13,10 +15,11 @@ from django.utils import timezone
 
 from accounts.client import client_ip
 from accounts.context import Caller, calling
-from accounts.errors import GatehouseError, RateLimited, Refused
+from accounts.errors import GatehouseError, RateLimited, Refused, RepeatedParameter
 from accounts.problems import prefers_json, problem_of, refusal_templates
 from accounts.services.anonymous import visitor
 from accounts.services.users import gone_meanwhile
+from accounts.single_values import require_single, require_single_of
 
 Handler = Callable[[HttpRequest], HttpResponse]
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -86,6 +89,44 @@ class AnonymousModeMiddleware:
         return None
 
 
+class SingleValueMiddleware:
+    """Refuses a request to our pages that says a name twice; see accounts.single_values.
+
+    A view says with may_repeat(), a table of the panel with `repeatable`, which fields of its form
+    have several values. Pages that a team adds read their forms as they like; of a team's tables in
+    the panel only the names that decide what happens are looked at.
+    """
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: Any, *_of_view: Any) -> HttpResponse | None:
+        match = request.resolver_match
+        table = getattr(view, "model_admin", None)
+        judge: Any
+        if _is_ours(type(table) if table is not None else view):
+            names = getattr(table or view, "repeatable", frozenset()) | {ACTION_CHECKBOX_NAME}
+            judge = partial(require_single, but=names)
+        elif match is not None and "admin" in match.app_names:
+            judge = partial(require_single_of, names=DECIDING)
+        else:
+            return None
+        try:
+            judge(request.GET)
+            if request.method == "POST":
+                judge(request.POST)
+        except RepeatedParameter as error:
+            return _refused(request, error)
+        return None
+
+
+# What decides on a page of Django's admin which act is done, and on what.
+DECIDING = ("action", "index", "select_across", "post", "confirmed", "_save", "_saveasnew",
+            "_continue", "_addanother", "_popup", "_to_field", "next",
+            "csrfmiddlewaretoken")  # fmt: skip
 OWN_ROOMS = ("accounts", "allauth", "api", "config", "magiclinks", "moderation", "sso")
 OPEN_PAGES = ("accounts:home", "accounts:profile", "apikeys:list", "apikeys:rotate",
               "apikeys:revoke")  # fmt: skip
@@ -95,8 +136,12 @@ def _is_open(request: HttpRequest, view: Any) -> bool:
     match = request.resolver_match
     if match is None or "admin" in match.app_names:
         return False
-    is_ours = str(getattr(view, "__module__", "")).partition(".")[0] in OWN_ROOMS
-    return match.view_name in OPEN_PAGES or not is_ours
+    return match.view_name in OPEN_PAGES or not _is_ours(view)
+
+
+def _is_ours(view: Any) -> bool:
+    """Is it a view, or a table of the panel, of our own rooms?"""
+    return str(getattr(view, "__module__", "")).partition(".")[0] in OWN_ROOMS
 
 
 class RefusalMiddleware:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any
 
+from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -44,7 +45,12 @@ def mark_fresh(request: HttpRequest) -> None:
 
 def is_fresh(request: HttpRequest) -> bool:
     """Has the person of this session proved himself within LIFETIME?"""
-    proved_at = request.session.get(PROVED_AT)
+    return is_fresh_session(request.session)
+
+
+def is_fresh_session(session: SessionBase) -> bool:
+    """As is_fresh(), for a session without its request."""
+    proved_at = session.get(PROVED_AT)
     if not isinstance(proved_at, str):
         return False
     return timedelta() <= timezone.now() - datetime.fromisoformat(proved_at) <= LIFETIME
@@ -80,15 +86,15 @@ def require_fresh_beside_password(view: View) -> View:
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
         user = request.user
-        asks_itself = (
-            isinstance(user, User)
-            and user.has_usable_password()
-            and not authenticators.has_factor(user)
-        )
-        is_enough = asks_itself or is_fresh(request)
+        is_enough = (isinstance(user, User) and password_proves(user)) or is_fresh(request)
         return view(request, *args, **options) if is_enough else ask(request)
 
     return wrapped
+
+
+def password_proves(user: User) -> bool:
+    """Is the password alone proof of who is there? Not where there is a second factor, or none."""
+    return user.has_usable_password() and not authenticators.has_factor(user)
 
 
 def ask(request: HttpRequest) -> HttpResponse:

@@ -7,10 +7,12 @@ from enum import StrEnum
 from typing import Any
 
 from accounts import gates
-from accounts.errors import Forbidden, Refused
-from accounts.models import User
+from accounts.errors import ConfirmationNeeded, Forbidden, Refused
+from accounts.models import BrowserSession, User
 from accounts.roles import OPERATORS, Role
 from accounts.services import authenticators
+from accounts.sessions import SessionStore
+from accounts.stepup import is_fresh_session
 from api.errors import AccessTokenInvalid, ApiKeyInvalid, NotAuthenticated, ScopeMissing
 from api.models import ApiKey
 
@@ -43,6 +45,9 @@ class Need:
 
     scope: Scope
     floor: Role = Role.NONE
+    # What pages and panel ask a fresh proof for: a browser's session, and a token that was made
+    # from it, must have been confirmed lately. Keys and sign-ins by token answer for themselves.
+    is_sensitive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +55,15 @@ class Access:
     """Who calls, by what, and how far that reaches. Tokens and sessions reach as far as the role.
 
     key: the API key that came. session_id: the token family or browser session that came.
-    claims: of the access token, {} without one.
+    browser_session: the public id of the browser session that came, or from which the token was
+    made. claims: of the access token, {} without one.
     """
 
     user: User
     scopes: frozenset[Scope] = ALL_SCOPES
     key: ApiKey | None = None
     session_id: uuid.UUID | None = None
+    browser_session: uuid.UUID | None = None
     has_token: bool = False
     claims: dict[str, Any] = field(default_factory=dict)
 
@@ -71,6 +78,15 @@ class Access:
         if self.role.rank < need.floor.rank:
             raise Forbidden
 
+    def require_fresh(self) -> None:
+        """Raise ConfirmationNeeded when this is a browser's session, or a token made from one, and
+        its person has not proved lately who they are; see accounts.stepup."""
+        if self.browser_session is None:
+            return
+        row = BrowserSession.objects.filter(public_id=self.browser_session).first()
+        if row is None or not is_fresh_session(SessionStore.read_only(row)):
+            raise ConfirmationNeeded
+
 
 def joined(first: Access, second: Access) -> Access:
     """Two credentials of one request: the same person, and what both allow (A125).
@@ -84,6 +100,7 @@ def joined(first: Access, second: Access) -> Access:
         scopes=first.scopes & second.scopes,
         key=first.key or second.key,
         session_id=first.session_id or second.session_id,
+        browser_session=first.browser_session or second.browser_session,
         has_token=first.has_token or second.has_token,
         claims=first.claims or second.claims,
     )

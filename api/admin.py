@@ -67,6 +67,7 @@ class ApiKeyAdmin(FactAdmin):
     search_fields = ("id",)
     search_help_text = gettext_lazy("An id, or part of the owner's address or name")
     actions = ("revoke_chosen",)
+    exempt_actions = frozenset({"revoke_chosen"})
     facts: ClassVar[tuple[str, ...]] = (
         "shown",
         "name",

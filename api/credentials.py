@@ -4,6 +4,7 @@ A wrong credential is refused and never ignored. Credentials are looked for in h
 session cookie alone, never in the address or the body, which end up in logs (A123).
 """
 
+import uuid
 from functools import reduce
 
 from django.conf import settings
@@ -27,6 +28,8 @@ from api.services.keychecks import ApiKeyMistyped, access_by, check
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 BOTH = 2
+# Of a session that no sign-in of ours has begun: it is found nowhere, so never fresh.
+NAMELESS = uuid.UUID(int=0)
 # `users` is for keys; what it says of people asks for an operator as well.
 VISITOR_SCOPES = frozenset({Scope.READ, Scope.WRITE, Scope.USERS})
 
@@ -91,7 +94,13 @@ def _by_token(request: HttpRequest) -> Access | None:
         pass_gate(user, theirs.issued_at)
         return Access(user=user, has_token=True, claims=theirs.claims)
     family, claims = read_access(token)
-    return Access(user=family.user, session_id=family.pk, has_token=True, claims=claims)
+    return Access(
+        user=family.user,
+        session_id=family.pk,
+        browser_session=family.session_id,
+        has_token=True,
+        claims=claims,
+    )
 
 
 def _by_key(request: HttpRequest) -> Access | None:
@@ -125,7 +134,8 @@ def session_of(request: HttpRequest) -> Access | None:
         return None
     if session.is_stale(now):
         session.save()
-    return Access(user=user, session_id=session.get(DEVICE, {}).get("id"))
+    name = uuid.UUID(session[DEVICE]["id"]) if DEVICE in session else NAMELESS
+    return Access(user=user, session_id=name, browser_session=name)
 
 
 def check_csrf(request: HttpRequest) -> None:

@@ -23,7 +23,10 @@ PROBLEMS = {
     400: ("Malformed", "The body is not readable JSON."),
     401: ("NotAuthenticated", "No credential, or none that is good: `token_expired`, …"),
     402: ("RecordInvalid", "Fields need attention; `errors` names them."),
-    403: ("NotAllowed", "`forbidden`, `api_key_invalid`, `csrf_failed`, or the account is shut."),
+    403: (
+        "NotAllowed",
+        "`forbidden`, `api_key_invalid`, `csrf_failed`, `confirmation_needed`, or a shut account.",
+    ),
     404: ("NotFound", "No such record, or none that the caller may see."),
     406: ("NotAcceptable", "Something else than JSON is asked for."),
     413: ("TooLarge", "The body is longer than any record."),
@@ -32,6 +35,11 @@ PROBLEMS = {
     500: ("ServerError", "A fault of ours; `request_id` leads to it in the log."),
 }
 RECORD_INVALID = 402
+FRESH = (
+    "With a browser's session, or a token made from one, the person must have signed in or "
+    "confirmed at `/confirm` in the last 15 minutes, else 403 `confirmation_needed`; API keys and "
+    "tokens of a password are not asked."
+)
 HEADERS = {
     401: {"WWW-Authenticate": "Which credential is wanted."},
     429: {"Retry-After": "Seconds."},
@@ -64,9 +72,15 @@ class AutoSchema(SpectacularSchema):
         return [] if self.need is None else CREDENTIALS
 
     def get_extensions(self) -> dict[str, Any]:
-        """Scope and lowest role for programs, too."""
+        """Scope, lowest role and the need of a fresh proof for programs, too."""
         need = self.need
-        return {} if need is None else {"x-scope": str(need.scope), "x-role": str(need.floor)}
+        if need is None:
+            return {}
+        return {
+            "x-scope": str(need.scope),
+            "x-role": str(need.floor),
+            "x-recent-authentication": need.is_sensitive,
+        }
 
     def get_operation(self, *args: Any, **kwargs: Any) -> Document | None:
         """Adds every failure that this operation can answer."""
@@ -112,9 +126,10 @@ def need_text(need: Need | None) -> str:
     if need is None:
         return "Open to everybody."
     scope = f"Needs the scope `{need.scope}`"
-    return (
+    words = (
         f"{scope}." if need.floor == Role.NONE else f"{scope} and the role {need.floor} or higher."
     )
+    return f"{words} {FRESH}" if need.is_sensitive else words
 
 
 def add_problems(result: Document, **_options: Any) -> Document:

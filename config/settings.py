@@ -91,6 +91,7 @@ MIDDLEWARE = [
     "sso.middleware.GateCookieMiddleware",
     "accounts.middleware.AnonymousModeMiddleware",
     "accounts.middleware.RefusalMiddleware",
+    "accounts.middleware.SingleValueMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
 ]

@@ -28,7 +28,7 @@ STATES = {
 }
 
 
-@user_action(description=gettext_lazy("Get email login URL"), is_dangerous=True)
+@user_action(description=gettext_lazy("Get email login URL"))
 def get_login_url(
     modeladmin: "admin.ModelAdmin[User]", request: HttpRequest, queryset: "QuerySet[User]"
 ) -> HttpResponse:

@@ -18,28 +18,28 @@ from accounts.secrecy import keep_secret
 
 Action = Callable[["ModelAdmin[User]", HttpRequest, "QuerySet[User]"], HttpResponse | None]
 _actions: dict[str, Action] = {}
-_dangerous: set[str] = set()
+_exempt: set[str] = set()
 PANEL_MAXIMUM = 100
 # The field by which the page in between says that it was answered.
 CONFIRMED = "confirmed"
 
 
 def user_action(
-    *, description: Any, permission: str = "change", is_dangerous: bool = False
+    *, description: Any, permission: str = "change", is_sensitive: bool = True
 ) -> Callable[[Action], Action]:
     """Add an action to the user list: a function (modeladmin, request, queryset).
 
     description: the text in the list of actions. permission: "view", "change" or "delete"; the
-    service that the action calls decides about each person again. is_dangerous: it wants a fresh
-    proof of who is there, see accounts.admin.dangers.
+    service that the action calls decides about each person again. is_sensitive: it wants a fresh
+    proof of who is there, see accounts.admin.dangers for what may do without.
     """
 
     def register(function: Action) -> Action:
         function.short_description = description  # type: ignore[attr-defined]  # Django's own way
         function.allowed_permissions = [permission]  # type: ignore[attr-defined]
         _actions[function.__name__] = function
-        if is_dangerous:
-            _dangerous.add(function.__name__)
+        if not is_sensitive:
+            _exempt.add(function.__name__)
         return function
 
     return register
@@ -50,9 +50,9 @@ def user_actions() -> dict[str, Action]:
     return dict(_actions)
 
 
-def is_dangerous_action(name: str) -> bool:
-    """Did an app add the action of that name as a dangerous one?"""
-    return name in _dangerous
+def exempt_user_actions() -> frozenset[str]:
+    """Names of the actions that apps have added as ones that want no fresh proof."""
+    return frozenset(_exempt)
 
 
 def ask_first(

@@ -184,6 +184,8 @@ class OutboxMailAdmin(ActingAdmin):
     search_fields = ("recipient",)
     search_help_text = gettext_lazy("Part of the address")
     actions = ("send_again",)
+    # To the same recipient, and only what was to go there anyway.
+    exempt_actions = frozenset({"send_again"})
     facts: ClassVar[tuple[str, ...]] = (
         "status_badge",
         "recipient",
@@ -279,6 +281,7 @@ class BrowserSessionAdmin(ActingAdmin):
     search_fields = ("user__email", "user__name", "ip")
     search_help_text = gettext_lazy("Part of a person's address or name, or a network address")
     actions = ("end_chosen",)
+    exempt_actions = frozenset({"end_chosen"})
     tick_field: ClassVar[str] = "public_id"
     facts: ClassVar[tuple[str, ...]] = (
         "person",

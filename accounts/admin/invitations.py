@@ -106,6 +106,7 @@ class InvitationAdmin(ActingAdmin):
     search_fields = ("email", "name")
     search_help_text = gettext_lazy("Part of an address or a name")
     actions = ("withdraw_chosen",)
+    exempt_actions = frozenset({"withdraw_chosen"})
     facts: ClassVar[tuple[str, ...]] = (
         "email",
         "name",

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import gates, stepup
 from accounts.admin import dashboard
-from accounts.admin.dangers import is_dangerous
+from accounts.admin.dangers import is_sensitive
 from accounts.models import User
 from accounts.roles import Role
 
@@ -39,7 +39,7 @@ class GatehouseAdminSite(AdminSite):
     ) -> Callable[..., HttpResponse]:
         """Asks the gate before any page of the panel: 302 to /sign-in, or 403.
 
-        A dangerous act without a fresh proof of who is there leads to /confirm (303) and back.
+        A sensitive act without a fresh proof of who is there leads to /confirm (303) and back.
         """
         guarded = super().admin_view(view, cacheable)
 
@@ -50,7 +50,7 @@ class GatehouseAdminSite(AdminSite):
             found = _refusal(request)
             if found is not None:
                 return render(request, "errors/refused.html", {"error": found}, status=403)
-            if is_dangerous(request) and not stepup.is_fresh(request):
+            if is_sensitive(request, self._registry.values()) and not stepup.is_fresh(request):
                 return stepup.ask(request)
             request.may_enter_panel = True  # type: ignore[attr-defined]  # read by has_permission()
             return guarded(request, *args, **options)

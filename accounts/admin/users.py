@@ -1,6 +1,6 @@
 """The user list and the page of one person. Every write is a call of accounts.services."""
 
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.admin import user_pages
-from accounts.admin.actions import Action, user_actions
+from accounts.admin.actions import Action, exempt_user_actions, user_actions
 from accounts.admin.base import COUNT_CAP, SEARCH_MAX_LENGTH, PanelAdmin, as_uuid, panel_actor
 from accounts.admin.cells import moment
 from accounts.admin.site import site
@@ -62,6 +62,16 @@ class UserAdmin(PanelAdmin):
     ordering = ("-id",)
     sortable_by = ()
     title = gettext_lazy("People")
+
+    # What wants no fresh proof; see accounts.admin.dangers
+
+    exempt_pages: ClassVar[frozenset[str]] = frozenset(
+        {"accounts_user_disable", "accounts_user_end-sessions"}
+    )
+
+    @property
+    def exempt_actions(self) -> frozenset[str]:
+        return frozenset({"disable_people", "end_sessions_people"}) | exempt_user_actions()
 
     # The list
 

@@ -3,7 +3,6 @@
 The four addresses of the script take and answer JSON; failures are RFC 9457 documents.
 """
 
-import json
 import uuid
 from collections.abc import Callable
 from functools import wraps
@@ -21,7 +20,13 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import devices, gates, oncesecrets, passkeys
 from accounts.browser import device_name
-from accounts.errors import BadCredentials, Forbidden, GatehouseError, RecordInvalid, Refused
+from accounts.errors import (
+    BadCredentials,
+    ConfirmationNeeded,
+    GatehouseError,
+    RecordInvalid,
+    Refused,
+)
 from accounts.forms import PasskeyNameForm, PasskeyRemovalForm
 from accounts.limits import count_try
 from accounts.methods import SignInMethod
@@ -32,6 +37,7 @@ from accounts.services import passkeys as service
 from accounts.services import sessions
 from accounts.services.authenticators import FactorNeeded, lacks_required_factor
 from accounts.services.identities import LastWayIn
+from accounts.single_values import read_json
 from accounts.stages import SecondFactorStage, pending
 from accounts.stepup import is_fresh, require_fresh
 from accounts.views.common import enter, person, posted, redirect_with_notice, safe_next
@@ -40,6 +46,9 @@ from accounts.views.second_factor import set_up_done
 
 View = Callable[[HttpRequest], HttpResponse]
 LONGEST_BODY = 32 * 1024
+TOO_OLD = gettext_lazy(
+    "It is a while since you signed in. Load this page again, and confirm that it is you."
+)
 
 
 class NotSignedIn(BadCredentials):
@@ -47,15 +56,6 @@ class NotSignedIn(BadCredentials):
 
     code = "not_authenticated"
     default_message = gettext_lazy("You are signed out. Load this page again.")
-
-
-class ProofTooOld(Forbidden):
-    """A dangerous act wants a proof of who is there that is at most 15 minutes old."""
-
-    code = "confirmation_needed"
-    default_message = gettext_lazy(
-        "It is a while since you signed in. Load this page again, and confirm that it is you."
-    )
 
 
 def for_script(view: View) -> View:
@@ -251,17 +251,17 @@ def _signed_in(request: HttpRequest) -> User:
 
 
 def _proved(request: HttpRequest) -> User:
-    """The signed-in person with a fresh proof. Raises NotSignedIn, ProofTooOld."""
+    """The signed-in person with a fresh proof. Raises NotSignedIn, ConfirmationNeeded."""
     user = _signed_in(request)
     if not is_fresh(request):
-        raise ProofTooOld
+        raise ConfirmationNeeded(TOO_OLD)
     return user
 
 
 def _body(request: HttpRequest) -> dict[str, Any]:
     """The JSON object that was sent. Raises PasskeyInvalid."""
     try:
-        found = json.loads(request.body) if len(request.body) <= LONGEST_BODY else None
+        found = read_json(request.body) if len(request.body) <= LONGEST_BODY else None
     except (ValueError, RecursionError):
         raise PasskeyInvalid from None
     if not isinstance(found, dict):

@@ -1,6 +1,5 @@
 """Proving a second factor by a form, on the page of the sign-in and on /confirm."""
 
-import json
 from typing import Any
 
 from django.http import HttpRequest
@@ -12,6 +11,7 @@ from accounts.limits import count_guess, forgive_guess
 from accounts.models import User
 from accounts.passkeys import PasskeyInvalid
 from accounts.services import authenticators, passkeys
+from accounts.single_values import read_json
 
 
 def prove_by_form(
@@ -48,6 +48,6 @@ def _prove(request: HttpRequest, user: User, given: dict[str, Any], purpose: str
 
 def _read(text: str) -> Any:
     try:
-        return json.loads(text)
+        return read_json(text)
     except (ValueError, RecursionError):
         raise PasskeyInvalid from None

@@ -93,7 +93,7 @@ class Rotation(serializers.Serializer[Any]):
 class KeysView(ApiView):
     """Own keys."""
 
-    needs = {"GET": Need(Scope.READ), "POST": Need(Scope.USERS)}
+    needs = {"GET": Need(Scope.READ), "POST": Need(Scope.USERS, is_sensitive=True)}
 
     @extend_schema(
         operation_id="list_api_keys", summary="List own keys", responses=page_of(KeyRecord)
@@ -150,7 +150,7 @@ class KeyView(ApiView):
 class KeyRotationView(ApiView):
     """Replacing one key by another."""
 
-    needs = {"POST": Need(Scope.USERS)}
+    needs = {"POST": Need(Scope.USERS, is_sensitive=True)}
 
     @extend_schema(
         operation_id="rotate_api_key",

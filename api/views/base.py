@@ -1,9 +1,9 @@
 """What all API views share: deny by default, one credential check, one renderer, cursors."""
 
 from collections.abc import Mapping
-from io import BytesIO
 from typing import Any, ClassVar, NoReturn
 
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404
 from django.http.request import UnreadablePostError
@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 from accounts.errors import GatehouseError, NotFound, RecordInvalid
 from accounts.problems import problem_of
 from accounts.services.users import gone_meanwhile
+from accounts.single_values import read_json, require_single
 from api import errors
 from api.access import Access, Need
 from api.credentials import SAFE_METHODS, identify
@@ -40,14 +41,16 @@ TRANSLATIONS: tuple[tuple[type[Exception], type[GatehouseError]], ...] = (
 
 
 class BodyParser(JSONParser):
-    """JSON that is neither too long nor so nested that it exhausts the interpreter."""
+    """JSON that is neither too long nor so nested that it exhausts the interpreter, and that says
+    each name once."""
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        context = parser_context or {}
         # Django bounds `body` alone, not what is read from the stream.
-        body = (parser_context or {})["request"]._request.body
+        body = context["request"]._request.body
         try:
-            return super().parse(BytesIO(body), media_type, parser_context)
-        except RecursionError:
+            return read_json(body.decode(context.get("encoding", settings.DEFAULT_CHARSET)))
+        except (ValueError, LookupError, RecursionError):
             raise errors.Unreadable from None
 
 
@@ -88,12 +91,20 @@ class ApiView(APIView):
         method = "GET" if request.method == "HEAD" else str(request.method)
         if method not in self.needs:
             raise errors.MethodNotAllowed
+        if request.META.get("QUERY_STRING"):
+            require_single(request._request.GET)
         need = self.needs[method]
         if need is None:
             return
         self.access = identify(request._request)
         request._request.user = self.access.user
         self.access.require(need)
+        if need.is_sensitive and not self.is_exempt(request):
+            self.access.require_fresh()
+
+    def is_exempt(self, request: Request) -> bool:
+        """May this request of a sensitive method do without a fresh proof? The panel decides so."""
+        return False
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Hand the form token to browsers: a session changes nothing without it."""

@@ -19,6 +19,7 @@ from api.serializers import InvitationRecord, IssuedInvitationRecord, page_of
 from api.views.base import ApiView, checked
 
 OPERATOR = Need(Scope.USERS, Role.ADMIN)
+SENSITIVE = Need(Scope.USERS, Role.ADMIN, is_sensitive=True)
 
 
 class NewInvitation(serializers.Serializer[Any]):
@@ -42,7 +43,7 @@ class NewInvitation(serializers.Serializer[Any]):
 class InvitationsView(ApiView):
     """Open invitations."""
 
-    needs = {"GET": OPERATOR, "POST": OPERATOR}
+    needs = {"GET": OPERATOR, "POST": SENSITIVE}
 
     @extend_schema(
         operation_id="list_invitations",

@@ -19,6 +19,7 @@ from accounts.errors import NotFound, RecordInvalid
 from accounts.forms import GatehouseForm
 from accounts.models import User
 from accounts.secrecy import keep_secret
+from accounts.single_values import may_repeat
 from accounts.stepup import require_fresh_to_post
 from accounts.views.common import person, posted, redirect_with_notice
 from accounts.views.entrance import get_or_post
@@ -120,6 +121,7 @@ class RotateForm(GatehouseForm):
 @login_required
 @require_fresh_to_post
 @get_or_post
+@may_repeat("scopes")
 def own_keys(request: HttpRequest) -> HttpResponse:
     """All my keys, and the form for a new one; its POST shows the new key, once."""
     user = person(request)

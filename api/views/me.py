@@ -18,6 +18,7 @@ from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.services import sessions
 from accounts.services.privacy import delete_own_account, export_own_data
 from accounts.services.users import Profile, edit_profile
+from accounts.stepup import password_proves
 from api.access import Need, Scope
 from api.models import TokenFamily
 from api.pagination import whole
@@ -73,8 +74,12 @@ class MeView(ApiView):
     needs = {
         "GET": Need(Scope.READ),
         "PATCH": Need(Scope.WRITE),
-        "DELETE": Need(Scope.WRITE),
+        "DELETE": Need(Scope.WRITE, is_sensitive=True),
     }
+
+    def is_exempt(self, request: Request) -> bool:
+        """The password in the body is proof enough of whoever has no second factor."""
+        return request.method == "DELETE" and password_proves(self.access.user)
 
     @extend_schema(operation_id="get_me", summary="Read your account", responses=UserRecord)
     def get(self, request: Request) -> Response:
@@ -108,7 +113,8 @@ class MeView(ApiView):
     def delete(self, request: Request) -> Response:
         """Remove the own account for good, with all that belongs to it.
 
-        Not by API key, and only where `ALLOW_ACCOUNT_DELETION` is on. The last owner stays.
+        Not by API key, and only where `ALLOW_ACCOUNT_DELETION` is on. The last owner stays. The
+        password is proof enough of whoever has one and no second factor.
         """
         if self.access.key is not None:
             raise Forbidden(_("An API key cannot delete its account."))
@@ -164,7 +170,7 @@ class OwnSessionView(ApiView):
 class OwnExportView(ApiView):
     """All that is stored about the caller."""
 
-    needs = {"GET": Need(Scope.READ)}
+    needs = {"GET": Need(Scope.READ, is_sensitive=True)}
 
     @extend_schema(operation_id="export_my_data", summary="Export your data", responses=Export)
     def get(self, request: Request) -> Response:

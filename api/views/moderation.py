@@ -30,7 +30,9 @@ from moderation.reasons import shown
 from moderation.services import bans, violations
 
 MODERATOR = Need(Scope.MODERATION, Role.ADMIN)
-APP = Need(Scope.SERVICE, Role.ADMIN)
+SENSITIVE = Need(Scope.MODERATION, Role.ADMIN, is_sensitive=True)
+# A report may ban, so it asks what a ban by hand asks.
+APP = Need(Scope.SERVICE, Role.ADMIN, is_sensitive=True)
 DETAIL_MAX_LENGTH = 2000
 SCORE_MAX = 1_000_000.0
 LONGEST_BAN = 3653 * 24 * 3600
@@ -190,7 +192,7 @@ class ViolationsView(ApiView):
 class BansView(ApiView):
     """Bans."""
 
-    needs = {"GET": MODERATOR, "POST": MODERATOR}
+    needs = {"GET": MODERATOR, "POST": SENSITIVE}
 
     @extend_schema(summary="List bans", parameters=[BanQuery], responses=page_of(BanRecord))
     def get(self, request: Request) -> Response:
@@ -214,7 +216,7 @@ class BansView(ApiView):
 class BanView(ApiView):
     """One ban."""
 
-    needs = {"GET": MODERATOR, "DELETE": MODERATOR}
+    needs = {"GET": MODERATOR, "DELETE": SENSITIVE}
 
     @extend_schema(summary="Read a ban", responses=BanRecord)
     def get(self, request: Request, ban_id: uuid.UUID) -> Response:
@@ -231,7 +233,7 @@ class BanView(ApiView):
 class UserBanView(ApiView):
     """A ban of one person."""
 
-    needs = {"POST": MODERATOR}
+    needs = {"POST": SENSITIVE}
 
     @extend_schema(summary="Ban a person", request=BanWish, responses={201: BanRecord})
     def post(self, request: Request, user_id: uuid.UUID) -> Response:
@@ -250,7 +252,7 @@ class UserBanView(ApiView):
 class UserUnbanView(ApiView):
     """The end of all bans of one person."""
 
-    needs = {"POST": MODERATOR}
+    needs = {"POST": SENSITIVE}
 
     @extend_schema(summary="Lift all bans of a person", request=None, responses={204: None})
     def post(self, request: Request, user_id: uuid.UUID) -> Response:

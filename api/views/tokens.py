@@ -1,6 +1,5 @@
 """/api/v1/auth/token*: sign in by tokens, refresh, sign out, tokens for the signed-in browser."""
 
-import uuid
 from datetime import datetime
 from typing import Any
 
@@ -196,17 +195,21 @@ class SessionTokenView(ApiView):
         responses=TokenPair,
     )
     def post(self, request: Request) -> Response:
-        """Tokens that end with the browser's session. Needs its cookie and `X-CSRF-Token`."""
+        """Tokens that end with the browser's session. Needs its cookie and `X-CSRF-Token`.
+
+        The session must have been confirmed in the last 15 minutes, else 403 `confirmation_needed`.
+        What later asks for a fresh proof asks it of the session from which the tokens come.
+        """
         http = request._request
         access = session_of(http)
-        if access is None or access.session_id is None:
+        if access is None or access.browser_session is None:
             raise NotAuthenticated
         check_csrf(http)
+        # Tokens can be carried elsewhere, as a key can: making them asks the same.
+        access.require_fresh()
         given = checked(SessionGrant, request.data)
         signed_in_at = datetime.fromisoformat(http.session[SIGNED_IN_AT])
-        pair = families.start_by_session(
-            access.user, uuid.UUID(str(access.session_id)), signed_in_at
-        )
+        pair = families.start_by_session(access.user, access.browser_session, signed_in_at)
         return _answer(pair, in_cookie=given["refresh_cookie"])
 
 

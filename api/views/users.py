@@ -30,6 +30,7 @@ from magiclinks.models import LoginLink
 from magiclinks.services import issue_link
 
 OPERATOR = Need(Scope.USERS, Role.ADMIN)
+SENSITIVE = Need(Scope.USERS, Role.ADMIN, is_sensitive=True)
 SEARCH_MAX_LENGTH = 254
 LONGEST_LIFE = 24 * 3600
 
@@ -115,7 +116,7 @@ class NewPassword(serializers.Serializer[Any]):
 class UsersView(ApiView):
     """People."""
 
-    needs = {"GET": OPERATOR, "POST": OPERATOR}
+    needs = {"GET": OPERATOR, "POST": SENSITIVE}
 
     @extend_schema(
         operation_id="list_users",
@@ -153,7 +154,11 @@ class UsersView(ApiView):
 class UserView(ApiView):
     """One person."""
 
-    needs = {"GET": OPERATOR, "PATCH": OPERATOR, "DELETE": OPERATOR}
+    needs = {"GET": OPERATOR, "PATCH": SENSITIVE, "DELETE": SENSITIVE}
+
+    def is_exempt(self, request: Request) -> bool:
+        """Disabling alone, which an operator must be able to do at once."""
+        return request.method == "PATCH" and request.data == {"is_active": False}
 
     @extend_schema(operation_id="get_user", summary="Read an account", responses=UserRecord)
     def get(self, request: Request, user_id: uuid.UUID) -> Response:
@@ -169,7 +174,8 @@ class UserView(ApiView):
     def patch(self, request: Request, user_id: uuid.UUID) -> Response:
         """Change an account of a role below the own one, or the own name and user name.
 
-        Several fields are one act: when one of them is refused, none has changed.
+        Several fields are one act: when one of them is refused, none has changed. Nothing but
+        `"is_active": false` may be sent without a fresh proof.
         """
         user = find_user(user_id)
         actor = self.access.user
@@ -199,7 +205,7 @@ class UserView(ApiView):
 class UserLinkView(ApiView):
     """Sign-in links of one person."""
 
-    needs = {"POST": OPERATOR}
+    needs = {"POST": SENSITIVE}
 
     @extend_schema(
         operation_id="issue_magic_link",
@@ -223,7 +229,7 @@ class UserLinkView(ApiView):
 class UserPasswordView(ApiView):
     """The password of one person."""
 
-    needs = {"POST": OPERATOR}
+    needs = {"POST": SENSITIVE}
 
     @extend_schema(
         operation_id="set_user_password",

@@ -54,6 +54,8 @@ class AccessRuleAdmin(PanelAdmin):
     list_per_page = MOST_RULES
     list_display = ("label", "whom", "conditions", "state", "acts")
     actions = None
+    exempt_pages: ClassVar[frozenset[str]] = frozenset({"sso_try"})
+    repeatable: ClassVar[frozenset[str]] = frozenset({"methods"})
     change_list_template = "admin/sso/accessrule/change_list.html"
     fieldsets = (
         (None, {"fields": ("name", "effect", "role")}),

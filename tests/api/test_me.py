@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import pytest
 from django.test import Client
@@ -10,6 +11,7 @@ from pytest_django import Settings
 
 from accounts.models import AuditEvent, BrowserSession, User
 from api.services.families import start_by_password
+from tests.accounts.second_factors.doors import by_magic_link
 from tests.api.calls import API, call, problem
 from tests.api.keys import made
 from tests.conftest import PASSWORD, MakeUser
@@ -114,14 +116,17 @@ def test_the_account_goes_with_its_password_alone(viewer: User, browser_of: Brow
 
 
 def test_an_account_without_a_password_goes_with_its_address(
-    make_user: MakeUser, browser_of: BrowserOf
+    make_user: MakeUser, stranger: Client, at_time: Callable[[timedelta], datetime]
 ) -> None:
-    user = make_user()
-    browser = browser_of(user)
-    User.objects.filter(pk=user.pk).update(password="!")
-    browser.force_login(User.objects.get(pk=user.pk), backend="accounts.backends.GateBackend")
+    user = make_user(password=None)
+    by_magic_link(user)(stranger)
+    at_time(timedelta(minutes=16))
+    late = call(stranger, "DELETE", "me", {"proof": user.email})
+    assert problem(late) == (403, "confirmation_needed")
+    assert User.objects.filter(pk=user.pk).exists()
+    at_time(timedelta())
 
-    assert call(browser, "DELETE", "me", {"proof": user.email}).status_code == 204
+    assert call(stranger, "DELETE", "me", {"proof": user.email}).status_code == 204
     assert not User.objects.filter(pk=user.pk).exists()
 
 

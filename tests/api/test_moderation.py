@@ -54,7 +54,7 @@ def test_only_operators_come_in(
 
 def test_what_apps_send_asks_for_a_service_key() -> None:
     for view in (ViolationsView, ActionView, ActionStartView, ActionReleaseView):
-        assert view.needs["POST"] == Need(Scope.SERVICE, Role.ADMIN)
+        assert view.needs["POST"] == Need(Scope.SERVICE, Role.ADMIN, is_sensitive=True)
 
 
 def test_a_report_is_scored_and_answers_the_total(app: Client, owner: User, viewer: User) -> None:

@@ -1,0 +1,312 @@
+"""What the panel and the account pages ask a fresh proof for, the API asks of sessions, too."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.models import AuditEvent, Invitation, User
+from accounts.roles import Role
+from api.models import ApiKey, TokenFamily
+from api.schema import document
+from api.urls import urlpatterns
+from magiclinks.models import LoginLink
+from moderation.models import Ban, Violation
+from moderation.services.bans import ban
+from tests.accounts.second_factors.apps import set_up_app
+from tests.api.calls import API, call, problem
+from tests.api.keys import call_with, made
+from tests.api.tokens import post, sign_in
+from tests.conftest import PASSWORD
+
+pytestmark = pytest.mark.django_db
+AtTime = Callable[[timedelta], datetime]
+BrowserOf = Callable[[User], Client]
+LATE = timedelta(minutes=16)
+REFUSED = (403, "confirmation_needed")
+
+# Whatever changes something, and the export: does it ask for a fresh proof?
+ASKED = {
+    ("POST", "users"): True,
+    ("PATCH", "users/<uuid:user_id>"): True,
+    ("DELETE", "users/<uuid:user_id>"): True,
+    ("POST", "users/<uuid:user_id>/magic-link"): True,
+    ("POST", "users/<uuid:user_id>/password"): True,
+    ("POST", "users/<uuid:user_id>/ban"): True,
+    ("POST", "users/<uuid:user_id>/unban"): True,
+    ("POST", "invitations"): True,
+    ("POST", "api-keys"): True,
+    ("POST", "api-keys/<str:key_id>/rotate"): True,
+    ("POST", "moderation/violations"): True,
+    ("POST", "moderation/bans"): True,
+    ("DELETE", "moderation/bans/<uuid:ban_id>"): True,
+    ("POST", "moderation/actions/<str:action>"): True,
+    ("POST", "moderation/actions/<str:action>/start"): True,
+    ("POST", "moderation/actions/<str:action>/release"): True,
+    ("GET", "me/export"): True,
+    ("DELETE", "me"): True,
+    # Takes away what can be given back, or is the person's own name.
+    ("PATCH", "me"): False,
+    ("DELETE", "me/sessions/<uuid:session_id>"): False,
+    ("DELETE", "users/<uuid:user_id>/sessions"): False,
+    ("DELETE", "invitations/<uuid:invitation_id>"): False,
+    ("DELETE", "api-keys/<str:key_id>"): False,
+}
+# Open to everybody, and asking for a credential of their own; see test_making_tokens….
+OPEN = {
+    ("POST", "auth/token"),
+    ("POST", "auth/token/refresh"),
+    ("POST", "auth/token/revoke"),
+    ("POST", "auth/token/session"),
+    ("POST", "auth/magic-link"),
+}
+
+
+def _needs() -> dict[tuple[str, str], Any]:
+    return {
+        (method, str(pattern.pattern)): need
+        for pattern in urlpatterns
+        for method, need in pattern.callback.view_class.needs.items()
+    }
+
+
+def test_every_method_that_changes_something_is_classified() -> None:
+    needs = _needs()
+    changing = {key for key in needs if key[0] != "GET"} | {("GET", "me/export")}
+
+    assert changing == ASKED.keys() | OPEN
+    assert {key: needs[key].is_sensitive for key in ASKED} == ASKED
+    assert [key for key in OPEN if needs[key] is not None] == []
+    quiet = {key for key, need in needs.items() if key not in changing and need is not None}
+    assert [key for key in quiet if needs[key].is_sensitive] == []
+
+
+def _acts(viewer: User, banned: Ban, key: ApiKey) -> dict[tuple[str, str], tuple[str, Any]]:
+    """A call of each sensitive method that would succeed."""
+    user = f"users/{viewer.pk}"
+    reason = {"reason": "spam"}
+    return {
+        ("POST", "users"): ("users", {"email": "new@example.com", "role": "admin"}),
+        ("PATCH", "users/<uuid:user_id>"): (user, {"role": "admin"}),
+        ("DELETE", "users/<uuid:user_id>"): (user, None),
+        ("POST", "users/<uuid:user_id>/magic-link"): (f"{user}/magic-link", {}),
+        ("POST", "users/<uuid:user_id>/password"): (f"{user}/password", {}),
+        ("POST", "users/<uuid:user_id>/ban"): (f"{user}/ban", reason),
+        ("POST", "users/<uuid:user_id>/unban"): (f"{user}/unban", None),
+        ("POST", "invitations"): ("invitations", {"email": "new@example.com", "role": "admin"}),
+        ("POST", "api-keys"): ("api-keys", {"name": "x", "scopes": ["users", "service"]}),
+        ("POST", "api-keys/<str:key_id>/rotate"): (f"api-keys/{key.pk}/rotate", {}),
+        ("POST", "moderation/violations"): (
+            "moderation/violations", {"user": str(viewer.pk), "type": "spam", "score": 1000}),
+        ("POST", "moderation/bans"): ("moderation/bans", reason | {"network": "203.0.113.7"}),
+        ("DELETE", "moderation/bans/<uuid:ban_id>"): (f"moderation/bans/{banned.pk}", None),
+        ("POST", "moderation/actions/<str:action>"): (
+            "moderation/actions/message", {"ip": "203.0.113.8"}),
+        ("POST", "moderation/actions/<str:action>/start"): (
+            "moderation/actions/message/start", {"ip": "203.0.113.8"}),
+        ("POST", "moderation/actions/<str:action>/release"): (
+            "moderation/actions/message/release", {"slot": "x"}),
+        ("GET", "me/export"): ("me/export", None),
+        ("DELETE", "me"): ("me", {"password": PASSWORD}),
+    }  # fmt: skip
+
+
+@pytest.fixture
+def acts(owner: User, viewer: User) -> dict[tuple[str, str], tuple[str, Any]]:
+    banned = ban(actor=owner, user=viewer, duration=None, reason="spam")
+    set_up_app(owner)  # so that the own password is no proof by itself
+    return _acts(viewer, banned, made(owner).key)
+
+
+@pytest.fixture
+def token(owner: User, browser_of: BrowserOf) -> tuple[Client, str]:
+    """A browser of an owner who has just signed in, and an access token made from its session."""
+    browser = browser_of(owner)
+    answer = call(browser, "POST", "auth/token/session", {})
+    assert answer.status_code == 200, answer.content
+    return browser, answer.json()["access"]
+
+
+def _everything() -> list[Any]:
+    kinds = (User, Invitation, LoginLink, ApiKey, Ban, Violation, AuditEvent)
+    return [list(kind._base_manager.order_by("pk").values()) for kind in kinds]
+
+
+def _by_token(access: str, method: str, path: str, body: Any) -> Any:
+    content = b"" if body is None else json.dumps(body).encode()
+    headers = {"authorization": f"Bearer {access}"}
+    return Client().generic(
+        method, f"{API}/{path}", content, content_type="application/json", headers=headers
+    )
+
+
+def _without_time(rows: list[Any]) -> list[Any]:
+    return [[{**row, "last_used_at": None} for row in table] for table in rows]
+
+
+def test_a_session_and_its_token_are_asked_for_a_fresh_proof(
+    token: tuple[Client, str], acts: dict[tuple[str, str], tuple[str, Any]], at_time: AtTime
+) -> None:
+    browser, _access = token
+    pair = call(browser, "POST", "auth/token/session", {}).json()
+    at_time(LATE)
+    renewed = post("auth/token/refresh", {"refresh": pair["refresh"]}).json()["access"]
+    before = _everything()
+
+    assert acts.keys() == {key for key, is_asked in ASKED.items() if is_asked}
+    for (method, _pattern), (path, body) in acts.items():
+        assert problem(call(browser, method, path, body)) == REFUSED, path
+        assert problem(_by_token(renewed, method, path, body)) == REFUSED, path
+    assert _without_time(_everything()) == _without_time(before)
+
+
+def test_confirming_opens_them_for_the_session_and_for_its_token(
+    owner: User, viewer: User, token: tuple[Client, str], at_time: AtTime
+) -> None:
+    browser, access = token
+    at_time(timedelta(minutes=14))
+    assert _by_token(access, "POST", f"users/{viewer.pk}/magic-link", {}).status_code == 201
+    pair = call(browser, "POST", "auth/token/session", {}).json()
+    at_time(LATE)
+    assert problem(call(browser, "GET", "me/export")) == REFUSED
+
+    assert browser.post("/confirm", {"password": PASSWORD}).status_code == 303
+
+    assert call(browser, "GET", "me/export").status_code == 200
+    assert call(browser, "PATCH", f"users/{viewer.pk}", {"role": "editor"}).status_code == 200
+    assert _by_token(pair["access"], "GET", "me/export", None).status_code == 200
+    viewer.refresh_from_db()
+    assert viewer.role == "editor"
+
+
+def test_making_tokens_from_a_session_asks_too(
+    viewer: User, browser_of: BrowserOf, at_time: AtTime
+) -> None:
+    browser = browser_of(viewer)
+    at_time(LATE)
+
+    assert problem(call(browser, "POST", "auth/token/session", {})) == REFUSED
+    assert TokenFamily.objects.count() == 0
+    browser.post("/confirm", {"password": PASSWORD})
+    assert call(browser, "POST", "auth/token/session", {}).status_code == 200
+
+
+def test_keys_and_tokens_of_a_password_are_not_asked(
+    owner: User, viewer: User, at_time: AtTime
+) -> None:
+    key = made(owner, scopes=["read", "write", "users"]).text
+    access = sign_in(owner)["access"]
+    at_time(timedelta(minutes=14))
+    late_pair = sign_in(owner)
+    at_time(timedelta(minutes=31))
+    renewed = post("auth/token/refresh", {"refresh": late_pair["refresh"]}).json()["access"]
+
+    assert call_with(key, "PATCH", f"users/{viewer.pk}", {"name": "By key"}).status_code == 200
+    changed = _by_token(renewed, "PATCH", f"users/{viewer.pk}", {"role": "editor"})
+    assert changed.status_code == 200
+    assert problem(_by_token(access, "GET", "me", None)) == (401, "token_expired")
+    viewer.refresh_from_db()
+    assert (viewer.name, viewer.role) == ("By key", "editor")
+
+
+def test_a_key_beside_a_token_of_a_session_opens_no_more_than_the_token(
+    owner: User, viewer: User, token: tuple[Client, str], at_time: AtTime
+) -> None:
+    browser, access = token
+    pair = call(browser, "POST", "auth/token/session", {}).json()
+    key = made(owner, scopes=["users"]).text
+    path = f"users/{viewer.pk}/magic-link"
+    both = call_with(key, "POST", path, {}, HTTP_AUTHORIZATION=f"Bearer {access}")
+    assert both.status_code == 201
+    at_time(LATE)
+    refreshed = post("auth/token/refresh", {"refresh": pair["refresh"]}).json()["access"]
+
+    late = call_with(key, "POST", path, {}, HTTP_AUTHORIZATION=f"Bearer {refreshed}")
+
+    assert problem(late) == REFUSED
+    assert LoginLink.objects.count() == 1
+
+
+def test_shutting_an_account_is_done_at_once(
+    admin: User, viewer: User, browser_of: BrowserOf, at_time: AtTime
+) -> None:
+    browser = browser_of(admin)
+    at_time(LATE)
+    path = f"users/{viewer.pk}"
+
+    assert problem(call(browser, "PATCH", path, {"is_active": False, "name": "X"})) == REFUSED
+    assert call(browser, "PATCH", path, {"is_active": False}).status_code == 200
+    assert problem(call(browser, "PATCH", path, {"is_active": True})) == REFUSED
+    assert call(browser, "DELETE", f"{path}/sessions").status_code == 204
+    viewer.refresh_from_db()
+    assert (viewer.is_active, viewer.name) == (False, "Vera Viewer")
+
+
+def test_the_own_password_is_proof_enough_without_a_second_factor(
+    viewer: User, browser_of: BrowserOf, at_time: AtTime
+) -> None:
+    browser = browser_of(viewer)
+    at_time(LATE)
+
+    wrong = call(browser, "DELETE", "me", {"password": "wrong"})
+    assert problem(wrong) == (401, "bad_credentials")
+    assert call(browser, "DELETE", "me", {"password": PASSWORD}).status_code == 204
+    assert not User.objects.exists()
+
+
+def test_a_sign_in_in_a_remembered_browser_is_no_proof(
+    owner: User, viewer: User, stranger: Client
+) -> None:
+    app = set_up_app(owner)
+    form = {"login": owner.email, "password": PASSWORD}
+    stranger.post("/sign-in", form)
+    stranger.post("/second-factor", {"code": app.code(), "remember": "on"})
+    stranger.post("/sign-out")
+    stranger.post("/sign-in", form)
+
+    assert call(stranger, "GET", "me").status_code == 200
+    assert problem(call(stranger, "POST", f"users/{viewer.pk}/magic-link", {})) == REFUSED
+    assert LoginLink.objects.count() == 0
+
+
+def test_the_description_says_it_of_each_operation() -> None:
+    told = {}
+    for path, operations in document()["paths"].items():
+        for method, operation in operations.items():
+            said = "confirmation_needed" in operation["description"]
+            if "x-recent-authentication" in operation:
+                assert said == operation["x-recent-authentication"], (method, path)
+            told[method.upper(), path.removeprefix(f"{API}/")] = said
+
+    asked = {
+        (method, re.sub(r"<\w+:(\w+)>", r"{\1}", path)): is_asked
+        for (method, path), is_asked in ASKED.items()
+    }
+    assert {key: told[key] for key in asked} == asked
+    assert told["POST", "auth/token/session"]
+
+
+def test_the_page_about_the_api_says_it_of_each_path() -> None:
+    text = Path("docs/api.md").read_text()
+    rows = dict(re.findall(r"^\| `([A-Z]+ [^`]+)` \| (yes|no)", text, re.MULTILINE))
+    asked = {
+        f"{method} {re.sub('<[a-z]+:', '<', path)}": "yes" if is_asked else "no"
+        for (method, path), is_asked in ASKED.items()
+    }
+
+    assert rows == asked | {"POST auth/token/session": "yes"}
+
+
+def test_nobody_below_admin_is_asked_to_confirm_what_he_may_not_do(
+    make_user: Callable[..., User], browser_of: BrowserOf, viewer: User, at_time: AtTime
+) -> None:
+    browser = browser_of(make_user(Role.EDITOR))
+    at_time(LATE)
+
+    answer = call(browser, "POST", f"users/{viewer.pk}/magic-link", {})
+    assert problem(answer) == (403, "forbidden")
