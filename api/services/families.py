@@ -9,7 +9,7 @@ import hmac
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from secrets import token_urlsafe
 from typing import Any
@@ -35,8 +35,6 @@ from api.models import TokenFamily
 from api.services.signing import HS256, RingKeys
 from api.tokens import CLIENT_ID, AccessToken, Backend, RefreshToken, Signer
 
-# Two tabs that refresh at the same moment: the second one gets the successor of the first.
-GRACE = timedelta(seconds=10)
 SIGNED_OUT, REUSED = "signed-out", "reused"
 KEY_PURPOSE = b"gatehouse refresh tokens v1"
 
@@ -104,8 +102,9 @@ def start_by_session(user: User, session_id: uuid.UUID, signed_in_at: datetime) 
 def refresh(text: str) -> Pair:
     """The successors of a refresh token, which is spent with that.
 
-    Raises AccessTokenInvalid, AccessTokenExpired, Refused. A token that was spent before, other
-    than by a second tab of the same moment, ends family and session and is told to the person.
+    Raises AccessTokenInvalid, AccessTokenExpired, Refused. A token that was spent before gives the
+    same successor again, until that is used: the answer may have been lost, or a second tab asks.
+    From then on it ends family and session and is told to the person.
     """
     now = timezone.now()
     token = RefreshToken.read(refresh_backend, text, now)
@@ -231,10 +230,13 @@ def _living(family_id: uuid.UUID, user_id: uuid.UUID, now: datetime) -> TokenFam
 
 
 def _second_look(token: RefreshToken, now: datetime) -> Pair:
-    """The token was spent: by another tab of this moment, or by somebody else (A083, A085)."""
+    """The token was spent: its answer was lost, or somebody has a copy (A083, A085).
+
+    The family's generation is the successor's until that is used; whoever had both uses the same
+    one, so that the chain never forks, and the second of them to refresh twice is found out.
+    """
     family = _living(token.identifier("sid"), token.identifier("sub"), now)
-    is_parent = token.generation == family.generation - 1
-    if is_parent and abs(now - family.rotated_at) <= GRACE:
+    if token.generation == family.generation - 1:
         return _pair(family, family.user, now)
     if token.generation < family.generation:
         _end_reused(family)

@@ -142,8 +142,9 @@ class RefreshView(ApiView):
     def post(self, request: Request) -> Response:
         """The next pair; the refresh token that was sent is spent with that.
 
-        Whoever sends a spent one ends the whole sign-in: somebody has a copy. Two tabs that
-        refresh within ten seconds get the same successor.
+        When the answer is lost, send the same token again: it gives the same successor, until
+        that one is used. Whoever sends a spent one later ends the whole sign-in: somebody has a
+        copy.
         """
         text = _refresh_token(request.data)
         if text is not None:

@@ -104,7 +104,7 @@ def test_a083_reuse_ends_the_family_and_is_told(
     other = sign_in(viewer)
     first = sign_in(viewer)
     second = refreshed(first["refresh"]).json()
-    at_time(11 * SECOND)
+    next_of(second["refresh"])
 
     assert outcome(refreshed(first["refresh"])) == INVALID
     assert outcome(refreshed(second["refresh"])) == INVALID
@@ -127,8 +127,7 @@ def test_reuse_ends_the_browser_that_the_tokens_came_from(
 ) -> None:
     other, browser = browser_of(viewer), browser_of(viewer)
     first = call(browser, "POST", "auth/token/session", {}).json()["refresh"]
-    next_of(first)
-    at_time(11 * SECOND)
+    next_of(next_of(first))
 
     assert outcome(refreshed(first)) == INVALID
     assert outcome(browser.get("/api/v1/me")) == (401, "not_authenticated")
@@ -158,16 +157,46 @@ def test_a085_only_the_parent_has_grace(viewer: User) -> None:
     assert len(reuses()) == 1
 
 
-def test_the_grace_counts_from_the_refresh_and_is_not_prolonged(
+@pytest.mark.parametrize(
+    "late", [SECOND, 11 * SECOND, timedelta(hours=1), timedelta(days=7) - timedelta(minutes=1)]
+)
+def test_a_lost_answer_is_given_again_until_its_successor_is_used(
+    viewer: User, at_time: AtTime, late: timedelta
+) -> None:
+    first = sign_in(viewer)["refresh"]
+    second = next_of(first)
+    at_time(late)
+
+    for _turn in range(3):
+        again = refreshed(first).json()
+        assert again["refresh"] == second
+    assert me(again["access"]).status_code == 200
+    assert again["refresh_expires_in"] <= 7 * 24 * 3600 - late.total_seconds() + 1
+    assert TokenFamily.objects.get().generation == 1
+    assert reuses() == []
+    third = next_of(second)
+    assert outcome(refreshed(first)) == INVALID
+    assert outcome(refreshed(third)) == INVALID
+    assert (TokenFamily.objects.get().end_reason, len(reuses())) == ("reused", 1)
+
+
+def test_a_lost_answer_is_not_given_again_after_the_end_of_the_family(
     viewer: User, at_time: AtTime
 ) -> None:
     first = sign_in(viewer)["refresh"]
     next_of(first)
-    at_time(6 * SECOND)
-    assert refreshed(first).status_code == 200
-    at_time(12 * SECOND)
-    assert outcome(refreshed(first)) == INVALID
-    assert len(reuses()) == 1
+    at_time(timedelta(days=7, seconds=1))
+
+    assert outcome(refreshed(first)) == EXPIRED
+    assert reuses() == []
+
+
+def test_a_lost_answer_is_not_given_again_to_a_disabled_person(viewer: User) -> None:
+    first = sign_in(viewer)["refresh"]
+    next_of(first)
+    users.disable_user(actor=SYSTEM, user=viewer)
+
+    assert outcome(refreshed(first)) == (403, "account_disabled")
 
 
 def test_the_secret_alone_makes_no_token(viewer: User) -> None:

@@ -118,6 +118,31 @@ def test_a_spent_token_shown_32_times_ends_its_family_once(
     assert counted[5:] == [[2, "", 0, 0]] * (ROUNDS - 5)
 
 
+def test_lost_answers_and_their_successor_at_once_never_fork(
+    any_data: InstanceData, racing_house: Callable[..., Gatehouse], racers: Racers
+) -> None:
+    """Half of the clients ask for a lost answer again while the others use it."""
+    gatehouse = racing_house(any_data)
+    tokens = any_data.shell(SIGN_IN, PUBLIC_URL=gatehouse.url)
+
+    for number, first in enumerate(tokens):
+        second = successor(racers.run(refreshes(gatehouse, first)[:1])[0])
+        mixed = [
+            refreshes(gatehouse, first if place % 2 else second)[place] for place in range(CLIENTS)
+        ]
+        answers = racers.run(mixed)
+
+        given = {successor(answer) for answer in answers if answer.status == 200}
+        refused = [json.loads(answer.body)["code"] for answer in answers if answer.status != 200]
+        assert len(given - {second}) <= 1, f"round {number}"
+        assert first not in given
+        assert set(refused) <= {"token_invalid"}
+        (generation, reason, reuses, mails) = any_data.shell(COUNT)["families"][number]
+        assert generation == 2
+        ended = ("reused", 1, 1) if refused else ("", 0, 0)
+        assert (reason, reuses, mails) == ended, f"round {number}"
+
+
 def test_32_who_need_the_first_key_get_the_same_one(
     any_data: InstanceData, racing_house: Callable[..., Gatehouse], racers: Racers
 ) -> None:
