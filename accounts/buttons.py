@@ -1,6 +1,6 @@
 """What a page shows of a provider: a button, or a row of what is connected already."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Identity, User
 from accounts.providers import SOCIAL_KINDS, Provider, configured
-from accounts.services.identities import has_other_way_in, is_held
+from accounts.services.identities import has_other_way_in, is_held, is_usable
 
 MARKS = "elements/marks"
 
@@ -71,15 +71,15 @@ def method_of(user: User, identity: Identity, known: Mapping[str, Button] | None
         identity.email,
         identity.created_at,
         identity.last_used_at,
-        is_off=identity.provider not in known and identity.provider != "ldap",
+        is_off=identity.provider != "ldap" and not is_usable(identity),
         is_last=not has_other_way_in(user, identity),
         is_held=is_held(identity),
     )
 
 
-def connectable(methods: Iterable[str]) -> list[Button]:
-    """Buttons of the providers that are not among `methods`, the ids of connected ones."""
-    taken = set(methods)
+def connectable(user: User) -> list[Button]:
+    """Buttons of the providers that `user` has not connected at their present issuer."""
+    taken = {row.provider for row in user.identities.all() if is_usable(row)}
     return [button for button in buttons() if button.id not in taken]
 
 

@@ -72,6 +72,14 @@ class Provider:
     def label(self) -> str:
         return self.door.label
 
+    @property
+    def authority(self) -> str:
+        """Whose ids of people these are: the issuer, or the server that GitHub runs on.
+
+        "" for vendors of whom there is one. An id means a person together with this alone.
+        """
+        return self.issuer or self.options.get("base_url", "").rstrip("/")
+
 
 def configured() -> tuple[Provider, ...]:
     """Every provider with a button, in the order of the buttons; none while they are off."""

@@ -14,6 +14,7 @@ from django.utils.timesince import timesince
 from accounts.models import OutboxMail, User
 from accounts.roles import OPERATORS
 from accounts.services.encryption_key import EncryptionKeyMismatch, require_same_key
+from accounts.services.identity_moves import left_behind
 from config.health import cache_answers, counters_answer, database_answers, is_migrated
 from moderation.proxychain import Sighting, chain
 from moderation.proxytexts import told
@@ -218,6 +219,24 @@ def _factors() -> Iterator[Finding]:
         )
 
 
+def _identities() -> Iterator[Finding]:
+    """People of an issuer that is not configured any more do not come in by it."""
+    try:
+        found = left_behind()
+    except DatabaseError:
+        return  # the database examination has said so
+    for left in found:
+        name, issuer = left.place.provider, left.place.issuer or "no issuer"
+        yield Finding(
+            "warning" if left.is_known else "note",
+            f"{left.count} identities of {name} are of {issuer}, which is not configured: these "
+            "people are not recognised at the provider.",
+            f"If the same provider has moved, run `manage.py moveidentities {name}`."
+            if left.is_known
+            else f"If it has another name now, run `manage.py moveidentities {name} NEW`.",
+        )
+
+
 def _checks() -> Iterator[Finding]:
     for message in checks.run_checks(include_deployment_checks=False):
         level = "error" if message.level >= checks.ERROR else "warning"
@@ -236,5 +255,6 @@ EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _people,
     _forward_auth,
     _factors,
+    _identities,
     _checks,
 )

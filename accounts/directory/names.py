@@ -44,6 +44,19 @@ def normal_dn(text: str) -> str:
     )
 
 
+def naming_context(text: str) -> str:
+    """The directory that a name is of: its steps of dc at the end, else its last step.
+
+    "" for what is no name. Narrowing the base below the same directory changes nothing.
+    """
+    try:
+        steps = normal_dn(text).split(",")
+    except DNError:
+        return ""
+    domain = [step for step in steps if step.startswith("dc=")]
+    return ",".join(domain or steps[-1:])
+
+
 def common_names(text: str) -> tuple[str, ...]:
     """The folded values of cn in the first step of a name; of any other text, the text itself."""
     try:

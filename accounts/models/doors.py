@@ -9,7 +9,11 @@ from accounts.uuids import uuid7
 
 
 class Identity(models.Model):
-    """Who somebody is at a provider. Found by (provider, subject), never by address (TRAPS 30)."""
+    """Who somebody is at a provider: found by provider, issuer and subject, never by address.
+
+    The issuer is part of who it is: another issuer at the same place in the settings may give the
+    same subject to somebody else (TRAPS 30).
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="identities")
@@ -17,7 +21,7 @@ class Identity(models.Model):
     provider = models.CharField(_("provider"), max_length=40)
     # The provider's own lasting name of the person: `sub`, `tid:oid`, entryUUID.
     subject = models.CharField(_("subject"), max_length=255)
-    # Of OpenID Connect, so that tokens of the same issuer find the same person; else "".
+    # Provider.authority when the identity was made; "" for vendors of whom there is one.
     issuer = models.CharField(_("issuer"), max_length=255, blank=True)
     # As the provider told it last; shown, never looked up.
     email = models.CharField(_("address at the provider"), max_length=254, blank=True)
@@ -31,7 +35,9 @@ class Identity(models.Model):
         verbose_name = _("identity at a provider")
         verbose_name_plural = _("identities at providers")
         constraints = [
-            models.UniqueConstraint(fields=["provider", "subject"], name="identity_once")
+            models.UniqueConstraint(
+                fields=["provider", "issuer", "subject"], name="identity_of_issuer_once"
+            )
         ]
         indexes = [
             models.Index(fields=["user", "provider"], name="identity_of_user"),

@@ -17,6 +17,7 @@ from accounts import audit, rows
 from accounts.actors import SYSTEM
 from accounts.directory.connection import opened_as_service
 from accounts.directory.failures import DirectoryError, Failures
+from accounts.directory.names import naming_context
 from accounts.directory.people import Person, describe, find_entry, prove_password
 from accounts.directory.values import PROVIDER, Directory
 from accounts.locks import ROLES, house_lock
@@ -25,7 +26,7 @@ from accounts.models import Identity, User, login_column
 from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.roles import OPERATORS, Role
 from accounts.services.anonymous import hand_over
-from accounts.services.identities import Arrival, arrive
+from accounts.services.identities import Arrival, arrive, find_identity
 from accounts.services.invited import live_invitation
 from accounts.services.passwords import MAX_LOGIN_LENGTH, came_by_directory, find_by_password
 from accounts.services.signup import is_fresh
@@ -73,6 +74,7 @@ def arrival_of(directory: Directory, person: Person) -> Arrival:
     }
     return Arrival(
         subject=person.subject,
+        issuer=issuer_of(directory, person.subject),
         email=person.email,
         # Without an address there is none to prove.
         email_verified=directory.email_is_proved or not person.email,
@@ -80,6 +82,14 @@ def arrival_of(directory: Directory, person: Person) -> Arrival:
         username=person.username,
         claims={PROVIDER: claims},
     )
+
+
+def issuer_of(directory: Directory, subject: str) -> str:
+    """Which directory `subject` is of; "" for ids that are the same nowhere else (entryUUID).
+
+    Numbers of staff (LDAP_ID) begin anew in another directory.
+    """
+    return naming_context(directory.base_dn) if subject.startswith("id:") else ""
 
 
 def come_in(directory: Directory, person: Person) -> User:
@@ -187,11 +197,6 @@ def _take_place_of_default_owner(user: User, username: str) -> None:
             user.save(update_fields=["username"])
 
 
-def identity_of(person: Person) -> Identity | None:
-    """The account's tie to that person, if he has come before."""
-    found: Identity | None = (
-        Identity.objects.select_related("user")
-        .filter(provider=PROVIDER, subject=person.subject)
-        .first()
-    )
-    return found
+def identity_of(directory: Directory, person: Person) -> Identity | None:
+    """The account's tie to that person, if they have come before."""
+    return find_identity(directory.door, arrival_of(directory, person))

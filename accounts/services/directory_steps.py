@@ -131,7 +131,7 @@ def _role(directory: Directory, person: Person) -> str:
 
 
 def _what_would_happen(directory: Directory, person: Person) -> str:
-    identity = identity_of(person)
+    identity = identity_of(directory, person)
     if identity is None:
         return _first_time(directory, person)
     user = identity.user

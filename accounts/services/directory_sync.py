@@ -28,7 +28,7 @@ from accounts.directory.values import PROVIDER, Directory
 from accounts.errors import GatehouseError, LastOwner
 from accounts.models import AuditEvent, Identity, User
 from accounts.roles import Role
-from accounts.services.directory import arrival_of
+from accounts.services.directory import arrival_of, issuer_of
 from accounts.services.identities import role_by
 from accounts.services.sessions import end_sign_ins
 from accounts.services.users import change_role, disable_user, enable_user
@@ -111,17 +111,24 @@ def plan(
     people: only these identities. progress(n): n more entries were read.
     """
     rows = Identity.objects.select_related("user").filter(provider=PROVIDER, user__is_active=True)
-    waiting = {row.subject: row for row in (rows.filter(people) if people else rows)}
-    total = len(waiting)
+    # By key, because a condition on sessions finds a person once for each of them.
+    found_rows = {row.pk: row for row in (rows.filter(people) if people else rows)}.values()
+    waiting = {
+        row.subject: row for row in found_rows if row.issuer == issuer_of(directory, row.subject)
+    }
+    # Of another directory: nobody of this one, whatever their number is.
+    elsewhere = [row for row in found_rows if waiting.get(row.subject) is not row]
+    total = len(found_rows)
     disables: list[Change] = []
     roles: list[Change] = []
-    if waiting:
+    if total:
         for person in _read(directory, waiting, progress or (lambda _count: None)):
             change = _compare(directory, person, waiting.pop(person.subject))
             if change is not None:
                 (disables if change.role is None else roles).append(change)
-    found = total - len(waiting)
-    disables += [Change(row.user, row, GONE) for row in waiting.values()]
+    missing = [*waiting.values(), *elsewhere]
+    found = total - len(missing)
+    disables += [Change(row.user, row, GONE) for row in missing]
     return Plan(total, found, tuple(disables), tuple(roles))
 
 

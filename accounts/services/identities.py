@@ -1,8 +1,8 @@
 """Coming in through somebody else: which account that is, whether it is admitted, with what role.
 
 Every provider and the directory end here with an Arrival; nothing before this point knows accounts,
-nothing after it knows providers. Found by (provider, subject) alone. An address connects only
-where that lets nobody into somebody else's account (TRAPS 19, 30; A095).
+nothing after it knows providers. Found by (provider, issuer, subject) alone. An address connects
+only where that lets nobody into somebody else's account (TRAPS 19, 30; A095).
 """
 
 from collections.abc import Mapping
@@ -96,7 +96,7 @@ def arrive(door: Door, arrival: Arrival) -> User:
     RoleRequired ends the sessions of an account that had come in before.
     """
     decision = door.mapping.decide(arrival.claims)
-    identity = _find(door, arrival)
+    identity = find_identity(door, arrival)
     if not decision.is_admitted:
         _refuse(door, identity, decision)
     if identity is None:
@@ -115,7 +115,7 @@ def connect(*, user: User, door: Door, arrival: Arrival) -> Identity:
     decision = door.mapping.decide(arrival.claims)
     if not decision.is_admitted:
         raise RoleRequired
-    found = _find(door, arrival)
+    found = find_identity(door, arrival)
     if found is None:
         found = _create(door, arrival, user)
     if found.user_id != user.pk:
@@ -147,14 +147,11 @@ def is_held(identity: Identity) -> bool:
 
 def has_other_way_in(user: User, besides: Identity | Authenticator) -> bool:
     """Could `user` still sign in without this identity or passkey?"""
-    doors = {provider.id for provider in settings.SIGN_IN_PROVIDERS}
-    if settings.LDAP is not None:
-        doors.add(DIRECTORY)
-    others = user.identities.exclude(pk=besides.pk).values_list("provider", flat=True)
+    others = user.identities.exclude(pk=besides.pk)
     return (
         (settings.ALLOW_EMAIL_LOGIN and user.has_usable_password() and opens_by_password(user))
         or (settings.ALLOW_MAGIC_LINK_LOGIN and user.is_verified and _gets_mail(user))
-        or any(provider in doors for provider in others)
+        or any(is_usable(other) for other in others)
         or user.authenticators.filter(kind="passkey").exclude(pk=besides.pk).exists()
     )
 
@@ -163,9 +160,23 @@ def _gets_mail(user: User) -> bool:
     return settings.MAIL.transport != "none" and not addresses.is_placeholder(user.email)
 
 
-def _find(door: Door, arrival: Arrival) -> Identity | None:
+def find_identity(door: Door, arrival: Arrival) -> Identity | None:
+    """Whoever came before by `door` as that subject of that issuer.
+
+    An issuer is never left out of it: the subject of another one is somebody else.
+    """
     rows = Identity.objects.select_related("user")
-    return rows.filter(provider=door.id, subject=arrival.subject).first()
+    return rows.filter(provider=door.id, issuer=arrival.issuer, subject=arrival.subject).first()
+
+
+def is_usable(identity: Identity) -> bool:
+    """Does the provider of `identity` still open here, at the issuer that it was made by?"""
+    if identity.provider == DIRECTORY:
+        return settings.LDAP is not None
+    return any(
+        (provider.id, provider.authority) == (identity.provider, identity.issuer)
+        for provider in settings.SIGN_IN_PROVIDERS
+    )
 
 
 def _refuse(door: Door, identity: Identity | None, decision: Decision) -> None:
@@ -201,7 +212,7 @@ def _connect_or_make(door: Door, arrival: Arrival, role: Role) -> Identity:
                 _keep_invited_role(door, arrival, existing)
             return _create(door, arrival, existing)
     except (IntegrityError, RecordInvalid):
-        found = _find(door, arrival)
+        found = find_identity(door, arrival)
         if found is None:
             raise AccountExists from None
         return found

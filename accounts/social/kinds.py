@@ -89,6 +89,7 @@ class GitHubFlow(SocialFlow):
         primary = _primary(emails)
         return Arrival(
             subject=subject(profile.get("id")),
+            issuer=provider.authority,
             email=text_at(primary, "email"),
             email_verified=primary.get("verified") is True,
             name=text_at(profile, "name"),

@@ -33,9 +33,8 @@ def sign_in_methods(context: Context) -> dict[str, Any]:
     """The section of the account page; nothing where there is no provider and no identity."""
     user = context["user"]
     found = buttons.methods_of(user) if isinstance(user, User) else []
-    taken = list(user.identities.values_list("provider", flat=True)) if found else []
     return {
         "methods": found,
-        "connectable": buttons.connectable(taken),
+        "connectable": buttons.connectable(user) if isinstance(user, User) else buttons.buttons(),
         "csrf_token": context.get("csrf_token", ""),
     }

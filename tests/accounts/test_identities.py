@@ -2,15 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.apps import apps
+from django.core.management import CommandError, call_command
 from django.test import Client
 from pytest_django.fixtures import Settings
 
 from accounts.errors import NotFound
 from accounts.models import AuditEvent, Authenticator, Identity, OutboxMail, User
-from accounts.providers import Door
+from accounts.providers import Door, Provider
 from accounts.rolemaps import ClaimPath, Requirement, RoleMapping, RoleRule
 from accounts.roles import Role
 from accounts.services.identities import (
@@ -26,6 +29,7 @@ from accounts.services.identities import (
 )
 from accounts.services.signup import RegistrationClosed
 from accounts.services.users import change_role, create_user
+from config.doctor import examine
 
 pytestmark = pytest.mark.django_db
 MakeUser = Callable[..., User]
@@ -94,6 +98,103 @@ def test_an_equal_subject_at_another_provider_is_somebody_else(db: None) -> None
 
     assert Identity.objects.get().user_id == first.pk
     assert facts("account:identity:connect")[-1] == ("refused", first.pk)
+
+
+def test_an_equal_subject_of_another_issuer_is_somebody_else(db: None) -> None:
+    """The settings may lead to another issuer one day, which gives its own subjects."""
+    first = arrive(DOOR, NINA)
+
+    moved = replace(NINA, issuer="https://other.example", email="eve@example.com", username="eve")
+    other = arrive(DOOR, moved)
+
+    assert other.pk != first.pk
+    assert arrive(DOOR, NINA).pk == first.pk
+    assert sorted(Identity.objects.values_list("issuer", "user__email")) == [
+        ("https://other.example", "eve@example.com"),
+        ("https://work.example", "nina@example.com"),
+    ]
+
+
+def test_a_row_without_an_issuer_is_nobody_of_an_issuer(db: None) -> None:
+    first = arrive(DOOR, replace(NINA, issuer=""))
+
+    with pytest.raises(AccountExists):
+        arrive(DOOR, NINA)
+
+    assert Identity.objects.get().user_id == first.pk
+
+
+def test_an_identity_of_another_issuer_is_no_way_in(settings: Settings) -> None:
+    settings.SIGN_IN_PROVIDERS = (Provider(DOOR, kind="oidc", client_id="x", issuer=NINA.issuer),)
+    settings.ALLOW_MAGIC_LINK_LOGIN = False
+    user = arrive(DOOR, NINA)
+    old = Identity.objects.create(user=user, provider="work", issuer="https://old", subject="7")
+    present = user.identities.exclude(pk=old.pk).get()
+
+    with pytest.raises(LastWayIn):
+        disconnect(user=user, identity_id=present.pk)
+    disconnect(user=user, identity_id=old.pk)
+
+    assert user.identities.get() == present
+
+
+def test_old_rows_get_the_configured_issuer(settings: Settings, viewer: User) -> None:
+    """What the migration does with rows that name none; others stay as they are."""
+    github = replace(DOOR, id="github")
+    settings.SIGN_IN_PROVIDERS = (
+        Provider(DOOR, kind="oidc", client_id="x", issuer="https://work.example"),
+        Provider(github, kind="github", client_id="x", options={"base_url": "https://git.corp/"}),
+    )
+    for provider, issuer in [("work", ""), ("work", "https://old"), ("github", ""), ("gone", "")]:
+        Identity.objects.create(user=viewer, provider=provider, issuer=issuer, subject="1")
+
+    migration = import_module("accounts.migrations.0008_identity_of_issuer")
+    migration.name_issuers(apps, None)
+
+    assert sorted(Identity.objects.values_list("provider", "issuer")) == [
+        ("github", "https://git.corp"),
+        ("gone", ""),
+        ("work", "https://old"),
+        ("work", "https://work.example"),
+    ]
+
+
+def test_doctor_tells_who_is_left_behind_and_a_command_takes_them_along(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    user = arrive(DOOR, NINA)
+    new = "https://new.example"
+    settings.SIGN_IN_PROVIDERS = (Provider(DOOR, kind="oidc", client_id="x", issuer=new),)
+
+    (finding,) = [found for found in examine() if "moveidentities" in found.fix]
+    call_command("moveidentities", "work", "--yes")
+
+    assert finding.level == "warning"
+    assert finding.text == (
+        "1 identities of work are of https://work.example, which is not configured: these people "
+        "are not recognised at the provider."
+    )
+    assert "1 identities moved." in capsys.readouterr().out
+    assert arrive(DOOR, replace(NINA, issuer=new)).pk == user.pk
+    row = AuditEvent.objects.get(action="account:identity:move")
+    assert row.detail == {
+        "count": 1, "left": 0, "before": ["work", "https://work.example"], "after": ["work", new]
+    }  # fmt: skip
+    assert not [found for found in examine() if "moveidentities" in found.fix]
+    with pytest.raises(CommandError, match="are left behind"):
+        call_command("moveidentities", "work", "--yes")
+
+
+def test_a_renamed_provider_takes_its_identities_along(settings: Settings) -> None:
+    user = arrive(DOOR, NINA)
+    renamed = replace(DOOR, id="company")
+    settings.SIGN_IN_PROVIDERS = (
+        Provider(renamed, kind="oidc", client_id="x", issuer=NINA.issuer),
+    )
+
+    call_command("moveidentities", "work", "company", "--yes")
+
+    assert arrive(renamed, NINA).pk == user.pk
 
 
 @pytest.mark.parametrize("said", [False, True])

@@ -42,6 +42,29 @@ def other_browser() -> Client:
     return Client(headers={"host": "localhost:8000"})
 
 
+def test_the_same_subject_of_another_issuer_opens_nothing(
+    as_openid: Double, use_providers: UseProviders, stranger: Client
+) -> None:
+    """The settings lead to another issuer, whose first subject is that of the admin here."""
+    come_in(stranger, as_openid)
+    User.objects.filter(email="nora@example.com").update(role="admin")
+    other = Double()
+    try:
+        use_openid(use_providers, other)
+        other.give(
+            lambda: {"id_token": other.id_token(email="eve@example.com"), "access_token": "opaque"}
+        )
+        eve = other_browser()
+        come_in(eve, other)
+        assert b"eve@example.com" in eve.get("/account/").content
+    finally:
+        other.stop()
+
+    assert eve.get("/admin/").status_code != 200
+    assert User.objects.get(email="eve@example.com").role == "none"
+    assert Identity.objects.filter(subject="nora").count() == 2
+
+
 def test_a_good_answer_lets_in(as_openid: Double, stranger: Client) -> None:
     answer = come_in(stranger, as_openid)
 
