@@ -40,7 +40,9 @@ def remember(request: HttpRequest, response: HttpResponse, user: User) -> None:
 
 
 def known_device(request: HttpRequest, login: str) -> str:
-    """The name of this browser if it is known to the account that `login` names, else "".
+    """The name of this browser for the account that `login` names if it is known there, else "".
+
+    The same for the address and the user name, so that both share what is counted.
 
     Forgotten when the account's sessions are ended everywhere, as after a change of password.
     """
@@ -50,7 +52,7 @@ def known_device(request: HttpRequest, login: str) -> str:
     user = rows.find(User, *login_column(login[:MAX_LOGIN_LENGTH]))
     if user is None or marks.get(str(user.pk)) != _mark(user):
         return ""
-    return name
+    return f"{name}:{user.pk}"
 
 
 def people_of(request: HttpRequest) -> list[User]:

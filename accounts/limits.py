@@ -63,7 +63,7 @@ def count_try(request: HttpRequest, scope: str, login: str = "") -> None:
     name = addresses.limit_key(login) if login else ""
     device = devices.known_device(request, login) if login else ""
     if device:
-        _count(request, limit, f"device:{device}:{name}")
+        _count(request, limit, f"device:{device}")
     else:
         _count_stranger(request, limit, name)
 

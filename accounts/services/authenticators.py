@@ -89,6 +89,9 @@ def confirm_app(user: User, secret: str, code: str, *, name: str = "") -> tuple[
     seed = totp.from_text(secret)
     step = totp.matching_step(seed, totp.parse_code(code), timezone.now().timestamp())
     if step is None:
+        audit.record(
+            "account:factor:add", actor=user, target=user, result="refused", kind=TOTP.value
+        )
         raise RecordInvalid({"code": [str(_("This code is not right. Take the newest one."))]})
     row = Authenticator(user=user, kind=TOTP, name=_clean_name(name), last_step=step)
     row.sealed_secret = seal(secret, place=_place(row))

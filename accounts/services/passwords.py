@@ -17,7 +17,7 @@ from accounts.outbox import enqueue_mail
 from accounts.passwords import MAX_PASSWORD_LENGTH, check_password_rules
 from accounts.roles import Role
 from accounts.services.requests import handle_each
-from accounts.services.sessions import end_access
+from accounts.services.sessions import end_access, note_wrong_password
 from accounts.services.tokens import issue_token, usable_token
 from accounts.services.users import require_rank
 from accounts.services.verification import prove_address
@@ -62,9 +62,10 @@ def change_own_password(*, user: User, current: str, new: str) -> None:
     """Replace the person's own password; every session ends, so sign the present one in again.
 
     Raises BadCredentials when `current` is wrong (an account without a password needs none),
-    RecordInvalid when `new` breaks a rule.
+    RecordInvalid when `new` breaks a rule. The caller has counted the attempt.
     """
     if user.has_usable_password() and not user.check_password(current):
+        note_wrong_password(user, "account:password:change", actor=user)
         raise BadCredentials(_("This is not your password."))
     _require_local(user)
     check_password_rules(new, user)

@@ -12,6 +12,7 @@ from accounts.browser import device_name
 from accounts.errors import BadCredentials, Forbidden
 from accounts.models import AuditEvent, Invitation, User
 from accounts.outbox import enqueue_mail
+from accounts.services.sessions import note_wrong_password
 from accounts.services.users import delete_user
 
 EVENTS_EXPORTED = 10_000
@@ -99,12 +100,13 @@ def _moment(at: datetime | None) -> str | None:
 def delete_own_account(*, user: User, proof: str) -> None:
     """Remove the person's account for good; `proof` is his password, or his address if he has none.
 
-    Raises Forbidden (switched off), BadCredentials, LastOwner.
+    Raises Forbidden (switched off), BadCredentials, LastOwner. The caller has counted the attempt.
     """
     if not settings.ALLOW_ACCOUNT_DELETION or user.is_built_in:
         raise Forbidden(_("Accounts are deleted by operators here."))
     if user.has_usable_password():
         if not user.check_password(proof):
+            note_wrong_password(user, "account:user:delete", actor=user)
             raise BadCredentials(_("This is not your password."))
     elif proof.strip().lower() != user.email:
         raise BadCredentials(_("Type your address exactly as shown."))

@@ -67,6 +67,11 @@ def note_refused_sign_in(login: str, methods: list[str]) -> None:
     audit.record("account:session:start", target=target, result="refused", methods=methods)
 
 
+def note_wrong_password(user: User, action: str, *, actor: User | None = None) -> None:
+    """Write down that a password was asked for an act on `user` and was wrong; not what it was."""
+    audit.record(action, actor=actor, target=user, result="refused", methods=["password"])
+
+
 def own_sessions(user: User) -> list[BrowserSession]:
     """Live sessions of `user`, last seen first."""
     live = user.sessions.filter(expire_date__gt=timezone.now())

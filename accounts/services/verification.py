@@ -18,7 +18,7 @@ from accounts.models import AccountToken, Invitation, User
 from accounts.outbox import enqueue_mail
 from accounts.roles import Role, can_give
 from accounts.services.invited import accepted_by_address, live_invitation, take_up
-from accounts.services.sessions import end_access
+from accounts.services.sessions import end_access, note_wrong_password
 from accounts.services.tokens import issue_token, usable_token
 from accounts.services.users import require_rank, tell_email_changed
 from accounts.tokens import digest
@@ -94,11 +94,13 @@ def confirm_address(token: str, *, is_asking_browser: bool, password: str = "") 
 
     Opened elsewhere than asked, the account's password is needed, so that the owner of a mailbox
     cannot be tricked into confirming an account that a stranger made with his address.
-    Raises TokenInvalid, TokenExpired, BadCredentials, RecordInvalid.
+    Raises TokenInvalid, TokenExpired, BadCredentials, RecordInvalid. The caller has counted the
+    attempt where a password is needed.
     """
     row = find_verification(token)
     user: User = row.user
     if not is_asking_browser and not (password and user.check_password(password)):
+        note_wrong_password(user, "account:email:verify")
         raise BadCredentials(_("Enter the password that was chosen for this account."))
     with transaction.atomic():
         purpose = Purpose(row.purpose)
@@ -120,10 +122,13 @@ def request_email_change(request: HttpRequest, *, user: User, password: str, new
     """Mail the new address a link; nothing changes until it is used.
 
     The answer is the same for an address that is taken: its owner is told instead.
-    Raises BadCredentials, RecordInvalid, RateLimited.
+    Raises RateLimited before the password is looked at; BadCredentials, RecordInvalid.
     """
-    if user.has_usable_password() and not user.check_password(password):
-        raise BadCredentials(_("This is not your password."))
+    if user.has_usable_password():
+        count_try(request, "sign-in", user.email)
+        if not user.check_password(password):
+            note_wrong_password(user, "account:email:change-request", actor=user)
+            raise BadCredentials(_("This is not your password."))
     try:
         email = addresses.parse_email(new)
     except addresses.AddressError as error:
