@@ -153,6 +153,8 @@ class Checker:
         config = options()
         if config.anonymous_role is not None:
             raise AskDjango  # whoever has no credential is the anonymous user
+        if config.has_other_gates:
+            raise AskDjango
         kind, credential = offered(environ, config)
         key = _key(kind, credential)
         known = kept.good.get(key) or kept.bad.get(key)

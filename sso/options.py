@@ -11,6 +11,8 @@ from django.core.signals import setting_changed
 
 from accounts.client import Network
 
+# The gates that the short way asks in its own words; see sso.passes.
+KNOWN_GATES = ["moderation.gate.user_gate"]
 # As User._get_session_auth_hash has it.
 STATE_SALT = "accounts.User.session"
 
@@ -18,7 +20,8 @@ STATE_SALT = "accounts.User.session"
 @dataclass(frozen=True, slots=True)
 class Options:
     """gate_cookie: "" where apps on other hosts have none. anonymous_role: None where everybody
-    has to sign in. session_seconds: after which activity stretches no session any more.
+    has to sign in. has_other_gates: SIGN_IN_GATES says something that only the long way can ask.
+    session_seconds: after which activity stretches no session any more.
     state_key: what binds sessions to their person.
     """
 
@@ -28,6 +31,7 @@ class Options:
     takes_both: bool
     needs_proof: bool
     anonymous_role: str | None
+    has_other_gates: bool
     factor_roles: Sequence[str]
     networks: Sequence[Network]
     hops: int
@@ -45,6 +49,7 @@ def options() -> Options:
         takes_both=settings.REQUIRE_API_KEY_AND_TOKEN,
         needs_proof=not settings.ALLOW_UNVERIFIED_EMAIL_LOGIN,
         anonymous_role=settings.ANONYMOUS_ROLE,
+        has_other_gates=list(settings.SIGN_IN_GATES) != KNOWN_GATES,
         factor_roles=settings.MFA_REQUIRED_ROLES,
         networks=settings.TRUSTED_PROXIES,
         hops=settings.TRUST_PROXY,

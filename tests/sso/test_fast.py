@@ -14,6 +14,7 @@ from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
+from accounts.gates import Refusal
 from accounts.models import BrowserSession, User
 from api.models import ApiKey
 from api.services import families
@@ -204,6 +205,35 @@ def test_who_passes_never_wakes_django(alone: FastPath, viewer: User) -> None:
         for offer in offers:
             status, headers, _body = _ask(alone, _environ(path, **BOARD, **offer))
             assert (status, headers["Remote-User"]) == ("204 No Content", viewer.email)
+
+
+def strike(_user: User) -> Refusal:
+    """A gate of a team's own: SIGN_IN_GATES names it."""
+    return Refusal("strike", "Not today.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [("key", "403 Forbidden"), ("session", "401 Unauthorized"), ("token", "403 Forbidden")],
+)
+@pytest.mark.parametrize("gates", [["moderation.gate.user_gate", f"{__name__}.strike"],
+                                   [f"{__name__}.strike"]])  # fmt: skip
+def test_a_further_gate_closes_at_once_and_for_all(
+    front: FastPath, viewer: User, settings: Any, kind: str, status: str, gates: list[str]
+) -> None:
+    offer = {
+        "key": {"HTTP_X_API_KEY": made(viewer).text},
+        "session": {"HTTP_COOKIE": f"gatehouse_session={_session(viewer)}"},
+        "token": {"HTTP_AUTHORIZATION": f"Bearer {_token(viewer)}"},
+    }[kind]
+    asked = [_environ(path, **BOARD, HTTP_ACCEPT="application/json", **offer) for path in PATHS]
+    before = [_ask(front, one)[0] for one in asked * 2]
+    settings.SIGN_IN_GATES = gates
+    after = [_ask(front, one) for one in asked * 2]
+
+    assert before == ["204 No Content"] * 4
+    assert [answer[0] for answer in after] == [status] * 4
+    assert {name for answer in after for name in answer[1] if name.startswith("Remote-")} == set()
 
 
 def test_the_row_of_an_older_node_is_djangos_until_it_is_written_again(
