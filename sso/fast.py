@@ -14,7 +14,7 @@ from sso.answers import from_wsgi
 from sso.checking import Checked, Checker
 from sso.connecting import drop
 from sso.counting import SHORT, failed_short, passed_short
-from sso.learned import Application, Environ, Learned, Start
+from sso.learned import Application, Environ, Learned, Refusal, Start
 from sso.passes import AskDjango
 from sso.services.denials import note_denial
 from sso.services.tokens import token_headers
@@ -91,10 +91,10 @@ class FastPath:
             tally.add("checks", str(status), SHORT)
             return note_denial(checked)
 
-        return self.learned.answer(f"{status} {code}", environ, start, reference)
+        return self.learned.answer(environ, start, Refusal(status, code, reference))
 
     def _public(self, environ: Environ, start: Start) -> Iterable[bytes]:
-        return self.learned.answer("", environ, start)
+        return self.learned.answer(environ, start)
 
     def _by_django(self, environ: Environ, start: Start) -> Iterable[bytes]:
         """Django's answer; its failure is one that a proxy may try again a moment later."""

@@ -2,8 +2,12 @@
 
 Only such answers are kept as depend on nothing but their key, so that their bytes and headers are
 Django's own. The id of the request is made anew, and so is the reference of a refusal.
+
+Django judges anew, and may know more: that a key has been used too often, or what has changed in
+between. So a refusal is kept only where it says what it is kept for.
 """
 
+import json
 import re
 import secrets
 from collections.abc import Callable, Iterable
@@ -39,6 +43,18 @@ class Answer(NamedTuple):
     pieces: list[bytes]
 
 
+class Refusal(NamedTuple):
+    """What a refusal has to say. reference: gives its own; called only when the rest is known."""
+
+    status: int
+    code: str
+    reference: Callable[[], str]
+
+    @property
+    def name(self) -> str:
+        return f"{self.status} {self.code}"
+
+
 class Learned:
     """The answers that this process knows; `django` gives those that it does not."""
 
@@ -47,26 +63,32 @@ class Learned:
         self._answers: Memo[Answer] = Memo(most=MOST, life=LIFE_SECONDS)
 
     def answer(
-        self, about: str, environ: Environ, start: Start, reference: Callable[[], str] | None = None
+        self, environ: Environ, start: Start, refusal: Refusal | None = None, about: str = ""
     ) -> Iterable[bytes]:
         """The answer of the path, of which `about` says all that the header lines do not.
 
-        reference: gives that of a refusal; called only when its answer is known already.
+        refusal: what is answered when it is one.
         """
-        key = _key(about, environ)
+        key = _key(about if refusal is None else f"{refusal.name} {about}", environ)
         known = self._answers.get(key) if key else None
         if known is None:
-            return self._learn(key, environ, start)
+            return self._learn(key, environ, start, refusal)
         headers = [*known.headers, (IDENTITY, _request_id(environ))]
         body = known.pieces[0]
-        if reference is not None:
-            name = reference()
+        if refusal is not None:
+            name = refusal.reference()
             headers.append((REFERENCE, name))
             body = name.encode().join(known.pieces)
         start(known.status, headers)
         return [body]
 
-    def _learn(self, key: tuple[str, ...] | None, environ: Environ, start: Start) -> list[bytes]:
+    def _learn(
+        self,
+        key: tuple[str, ...] | None,
+        environ: Environ,
+        start: Start,
+        refusal: Refusal | None,
+    ) -> list[bytes]:
         heard: list[Any] = []
         response = self.django(environ, lambda *said: heard.extend(said))
         try:
@@ -74,7 +96,7 @@ class Learned:
         finally:
             getattr(response, "close", int)()
         status, headers = heard[:2]
-        learned = _answer(status, headers, body)
+        learned = _answer(status, headers, body, refusal)
         if key and learned:
             self._answers.put(key, learned, FOREVER)
         start(status, headers)
@@ -103,18 +125,32 @@ def _key(about: str, environ: Environ) -> tuple[str, ...] | None:
     return None if sum(map(len, key)) > LONGEST + len(about) else key
 
 
-def _answer(status: str, headers: Headers, body: bytes) -> Answer | None:
-    """What may be kept of an answer; None when it says something to one client alone."""
+def _answer(status: str, headers: Headers, body: bytes, refusal: Refusal | None) -> Answer | None:
+    """What may be kept of an answer; None when it says something to one client alone.
+
+    And when it says something else than it was asked for.
+    """
     said = dict(headers)
     if any(name == "Set-Cookie" and not _EMPTIED.match(value) for name, value in headers):
         return None
     kept = [(name, value) for name, value in headers if name not in (IDENTITY, REFERENCE)]
-    if REFERENCE not in said:
-        return Answer(status, kept, [body]) if status.startswith("200 ") else None
-    reference = said[REFERENCE].encode()
-    if not reference or status[:4] not in ("401 ", "403 "):
+    reference = said.get(REFERENCE, "").encode()
+    if refusal is None:
+        is_plain = status.startswith("200 ") and REFERENCE not in said
+        return Answer(status, kept, [body]) if is_plain else None
+    if not reference or _said(status, body) != refusal.name:
         return None
     return Answer(status, kept, body.split(reference))
+
+
+def _said(status: str, body: bytes) -> str:
+    """Status and code of a refusal as Django wrote it."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return ""
+    code = document.get("code") if isinstance(document, dict) else None
+    return f"{status.partition(' ')[0]} {code}"
 
 
 def _request_id(environ: Environ) -> str:

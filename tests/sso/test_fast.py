@@ -1,6 +1,7 @@
 """Whole requests by the WSGI function before Django, held against Django's own answers."""
 
 import io
+import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -181,6 +182,44 @@ def test_refusals_are_djangos_own(
         environ = _environ(path, HTTP_ACCEPT_LANGUAGE=language, **{**BOARD, **more})
         environ["HTTP_ACCEPT"] = "application/json"
         assert _assert_same(front, environ) == status
+
+
+def test_what_django_says_otherwise_is_kept_for_nobody_else(
+    front: FastPath, viewer: User, editor: User, settings: Any
+) -> None:
+    """A key over its quota is no key to Django, while the short way knows its person."""
+    settings.API_KEY_MAX = 1
+    spent, other = made(viewer).text, made(editor, scopes=["read"]).text
+    asked = {"HTTP_X_ORIGINAL_URL": "https://app.example.com/", "HTTP_X_ORIGINAL_METHOD": "POST"}
+    ApiKey.objects.filter(user=viewer).update(scopes=["read"])
+    first = _ask(front, _environ("/auth/check", **asked, HTTP_X_API_KEY=spent))
+    while first[0] == "403 Forbidden":
+        front.learned._answers.clear()
+        first = _ask(front, _environ("/auth/check", **asked, HTTP_X_API_KEY=spent))
+    said = [_ask(front, _environ("/auth/check", **asked, HTTP_X_API_KEY=other)) for _again in "123"]
+
+    assert (first[0], json.loads(first[2])["code"]) == ("401 Unauthorized", "api_key_invalid")
+    assert [(status, json.loads(body)["code"]) for status, _headers, body in said] == [
+        ("403 Forbidden", "scope_missing")
+    ] * 3
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"code": "banned"}'])
+def test_a_refusal_is_kept_only_where_it_says_what_it_is_kept_for(
+    viewer: User, body: bytes
+) -> None:
+    asked = []
+
+    def django(environ: Environ, start: Callable[..., Any]) -> list[bytes]:
+        asked.append(environ["PATH_INFO"])
+        start("401 Unauthorized", [("X-Gatehouse-Reference", "ABCD2345")])
+        return [body]
+
+    front = FastPath(django, Checker(current_epoch))
+    for _again in range(3):
+        assert _ask(front, _environ("/auth/check", **BOARD))[0] == "401 Unauthorized"
+
+    assert len(asked) == 3
 
 
 def test_every_refusal_has_a_reference_of_its_own_place(front: FastPath) -> None:
