@@ -1,14 +1,19 @@
 """The outbox: mail is a row written in the transaction of its cause, and sent off the request path.
 
 States: queued -> sending -> sent, or back to queued with a later time, or dead after
-MAIL_MAX_ATTEMPTS or a permanent refusal. Without a mail service it is waiting. A mail whose link
-has ended is expired and not sent. Delivery is at least once; a transport gets the mail's id so
-that the service can drop a repetition.
+MAIL_MAX_ATTEMPTS or a refused recipient. What an administrator has to mend (a sender, a password)
+is tried again without that maximum, for MAX_WAIT. Without a mail service it is waiting. A mail
+whose link has ended is expired and not sent. Delivery is at least once; a transport gets the
+mail's id so that the service can drop a repetition.
+
+Whatever a transport raises is a noted, counted failure of that one mail: the next one is tried.
 """
 
 import json
 import logging
 import secrets
+import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -36,6 +41,11 @@ logger = logging.getLogger("gatehouse.outbox")
 Status = OutboxMail.Status
 LEASE = timedelta(seconds=60)
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=30), timedelta(hours=1)
+# How long a mail waits for somebody to mend the mail service.
+MAX_WAIT = timedelta(days=30)
+# A run ends after so long, so that a mail server that does not answer keeps no other job waiting.
+RUN_SECONDS = 20.0
+ERROR_MAX_LENGTH = 200
 SUBJECT_MAX_LENGTH = 200
 URL_PLACE = "https://link.invalid/"
 
@@ -60,20 +70,48 @@ class _Text(NamedTuple):
 
 
 class MailFailed(Exception):
-    """A transport could not send. retry_after: what the service asked for, None when nothing."""
+    """A transport could not send.
+
+    is_permanent: the recipient is refused. fix: what an administrator has to mend, in a sentence;
+    with waits_for_fix the mail waits for it, however often it has been tried. retry_after: what
+    the service asked for, None when nothing.
+    """
 
     def __init__(
-        self, message: str, *, is_permanent: bool = False, retry_after: timedelta | None = None
+        self,
+        message: str,
+        *,
+        is_permanent: bool = False,
+        retry_after: timedelta | None = None,
+        fix: str = "",
+        waits_for_fix: bool = False,
     ) -> None:
         self.is_permanent = is_permanent
         self.retry_after = retry_after
-        super().__init__(message)
+        self.reason = message
+        self.fix = fix
+        self.waits_for_fix = waits_for_fix
+        # The fix comes first: what is stored is cut at its end.
+        super().__init__(f"{fix} {message}" if fix else message)
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What was said while sending or probing, line by line and without secrets, and what failed."""
+
+    dialogue: tuple[str, ...]
+    failure: MailFailed | None = None
 
 
 class Transport(Protocol):
-    """A way for mail to leave. send() raises MailFailed and nothing else on purpose."""
+    """A way for mail to leave. send() raises MailFailed and nothing else on purpose.
+
+    examine() sends as well, or only goes as far as it can without a mail, and raises nothing.
+    """
 
     def send(self, message: Message) -> None: ...
+
+    def examine(self, message: Message | None = None) -> Examined: ...
 
 
 def find_transport() -> Transport | None:
@@ -151,12 +189,14 @@ def deliver_due(limit: int = 100) -> int:
         OutboxMail.objects.filter(status=Status.QUEUED).update(status=Status.WAITING)
         return 0
     OutboxMail.objects.filter(status=Status.WAITING).update(status=Status.QUEUED)
-    sent = 0
+    sent, end = 0, time.monotonic() + RUN_SECONDS
     for _turn in range(limit):
         mail = _claim_next()
         if mail is None:
             break
         sent += _deliver(transport, mail)
+        if time.monotonic() >= end:
+            break  # the next run goes on
     return sent
 
 
@@ -187,7 +227,10 @@ def purge_mails(before: datetime) -> int:
 
 
 def _claim_next() -> OutboxMail | None:
-    """Take one due mail for LEASE; None when nothing is due. A sender that died loses its lease."""
+    """Take one due mail for LEASE; None when nothing is due. A sender that died loses its lease.
+
+    A mail whose sender died at its last attempt is given up here: it may be what killed it.
+    """
     while True:
         now = timezone.now()
         due = models.Q(status=Status.QUEUED, next_attempt_at__lte=now) | models.Q(
@@ -199,9 +242,13 @@ def _claim_next() -> OutboxMail | None:
         claimed = OutboxMail.objects.filter(due, pk=mail.pk, attempts=mail.attempts).update(
             status=Status.SENDING, lease_until=now + LEASE, attempts=mail.attempts + 1
         )
-        if claimed:
-            mail.attempts += 1
-            return mail
+        if not claimed:
+            continue
+        mail.attempts += 1
+        if mail.status == Status.SENDING and mail.attempts > settings.MAIL_MAX_ATTEMPTS:
+            _give_up(mail, _("The process that was sending it ended each time."))
+            continue
+        return mail
 
 
 def _deliver(transport: Transport, mail: OutboxMail) -> bool:
@@ -209,40 +256,73 @@ def _deliver(transport: Transport, mail: OutboxMail) -> bool:
         _finish(mail, status=Status.EXPIRED, sealed_body="")
         return False
     try:
-        body = json.loads(unseal(mail.sealed_body, place=_place(mail)))
+        transport.send(_message(mail))
     except SealBroken:
         _give_up(mail, _("The text cannot be read: ENCRYPTION_KEY has changed."))
         return False
-    message = Message(str(mail.pk), mail.recipient, mail.subject, body["text"], body["html"])
-    try:
-        transport.send(message)
     except MailFailed as failure:
         _note_failure(mail, failure)
+        return False
+    except Exception as error:
+        _note_failure(mail, unexpected(error))
         return False
     _finish(mail, status=Status.SENT, sent_at=timezone.now(), sealed_body="", last_error="")
     return True
 
 
+def _message(mail: OutboxMail) -> Message:
+    """What is to be sent. Raises SealBroken."""
+    body = json.loads(unseal(mail.sealed_body, place=_place(mail)))
+    return Message(str(mail.pk), mail.recipient, mail.subject, body["text"], body["html"])
+
+
+def unexpected(error: Exception) -> MailFailed:
+    """An exception that no transport raises on purpose, as a failure.
+
+    Its own text is told nowhere: libraries put headers and passwords into theirs.
+    """
+    trace = traceback.extract_tb(error.__traceback__)[-6:]
+    places = ", ".join(f"{at.filename}:{at.lineno}" for at in trace)
+    logger.error(
+        "an unexpected error while sending a mail",
+        extra={"reason": f"{type(error).__name__} at {places}"},
+    )
+    text = _("Unexpected error: %(error)s. The log of the server says where.")
+    return MailFailed(text % {"error": type(error).__name__})
+
+
 def _note_failure(mail: OutboxMail, failure: MailFailed) -> None:
+    reason = _one_line(str(failure))
     logger.warning(
         "a mail could not be sent",
-        extra={"mail_id": str(mail.pk), "kind": mail.kind, "reason": str(failure)[:200]},
+        extra={"mail_id": str(mail.pk), "kind": mail.kind, "reason": reason},
     )
-    if failure.is_permanent or mail.attempts >= settings.MAIL_MAX_ATTEMPTS:
-        _give_up(mail, str(failure))
+    now = timezone.now()
+    if failure.waits_for_fix:
+        is_over = now - mail.created_at >= MAX_WAIT
+    else:
+        is_over = mail.attempts >= settings.MAIL_MAX_ATTEMPTS
+    if failure.is_permanent or is_over:
+        _give_up(mail, reason)
         return
     pause = max(_pause(mail.attempts), failure.retry_after or timedelta())
     _finish(
         mail,
         status=Status.QUEUED,
-        next_attempt_at=timezone.now() + min(pause, LONGEST_PAUSE),
-        last_error=str(failure)[:200],
+        next_attempt_at=now + min(pause, LONGEST_PAUSE),
+        last_error=reason,
     )
+
+
+def _one_line(text: str) -> str:
+    """`text` as every database takes it: one line without control signs, cut."""
+    plain = "".join(sign if sign.isprintable() else " " for sign in text)
+    return " ".join(plain.split())[:ERROR_MAX_LENGTH]
 
 
 def _give_up(mail: OutboxMail, reason: str) -> None:
     with transaction.atomic():
-        _finish(mail, status=Status.DEAD, last_error=reason[:200])
+        _finish(mail, status=Status.DEAD, last_error=reason[:ERROR_MAX_LENGTH])
         audit.record("mail:outbox:dead", target=mail.user, result="failure", kind=mail.kind)
 
 
@@ -255,7 +335,8 @@ def _finish(mail: OutboxMail, **changes: Any) -> None:
 
 def _pause(attempts: int) -> timedelta:
     """Doubles from 30 seconds to an hour, up to a fifth longer so that failures spread out."""
-    base: timedelta = min(FIRST_PAUSE * 2 ** (attempts - 1), LONGEST_PAUSE)
+    doublings = min(attempts - 1, 10)  # what waits for a fix is tried hundreds of times
+    base: timedelta = min(FIRST_PAUSE * 2**doublings, LONGEST_PAUSE)
     return base + base * secrets.randbelow(200) / 1000
 
 

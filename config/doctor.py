@@ -1,10 +1,9 @@
 """What is wrong with this instance: each examination returns findings for `manage.py doctor`."""
 
-import socket
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core import checks
@@ -16,13 +15,14 @@ from accounts.roles import OPERATORS
 from accounts.services.encryption_key import EncryptionKeyMismatch, require_same_key
 from accounts.services.identity_moves import left_behind
 from config.health import cache_answers, counters_answer, database_answers, is_migrated
+from config.mail import transport as mail_transport
 from moderation.proxychain import Sighting, chain
 from moderation.proxytexts import told
 from moderation.services.proxies import proxy_problems, sightings, trust
 from sso.ruletexts import open_entry
 from sso.services.rules import is_used, open_entries
 
-CONNECT_SECONDS = 5
+logger = logging.getLogger("gatehouse.doctor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,20 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Every finding, errors first."""
-    found = [finding for examination in EXAMINATIONS for finding in examination()]
+    found = [finding for examination in EXAMINATIONS for finding in _findings(examination)]
     order = ("error", "warning", "note")
     return sorted(found, key=lambda finding: order.index(finding.level))
+
+
+def _findings(examination: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    """What one examination finds; one that fails is a finding itself and stops no other."""
+    try:
+        return list(examination())
+    except Exception as error:
+        logger.exception("an examination failed")
+        name = examination.__name__.strip("_").replace("_", " ")
+        text = f"The examination of the {name} failed: {type(error).__name__}."
+        return [Finding("error", text, "The lines above say where; please report them.")]
 
 
 def _names() -> Iterator[Finding]:
@@ -96,29 +107,10 @@ def _mail() -> Iterator[Finding]:
             "Set RESEND_API_KEY and RESEND_EMAIL, or EMAIL_HOST and EMAIL_FROM.",
         )
         return
-    host, port = _mail_server()
-    if not _connects(host, port):
-        yield Finding(
-            "error",
-            f"Mail: {host}:{port} cannot be reached in {CONNECT_SECONDS} seconds.",
-            "Check EMAIL_HOST and EMAIL_PORT (or RESEND_API_URL) and the firewall.",
-        )
-
-
-def _mail_server() -> tuple[str, int]:
-    mail = settings.MAIL
-    if mail.transport == "smtp":
-        return mail.host, mail.port
-    url = urlsplit(mail.api_url)
-    return url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
-
-
-def _connects(host: str, port: int) -> bool:
-    try:
-        with socket.create_connection((host, port), timeout=CONNECT_SECONDS):
-            return True
-    except OSError:
-        return False
+    sender = mail_transport()
+    failure = sender.examine().failure if sender else None
+    if failure is not None:
+        yield Finding("error", f"Mail: {failure.reason}.", failure.fix)
 
 
 def _network() -> Iterator[Finding]:

@@ -27,8 +27,13 @@ ROLE_LABELS = [
 
 def login_column(login: str) -> tuple[str, str]:
     """Where `login` is looked up, and its stored form: address or user name."""
-    key = login.strip().lower()
-    return ("email" if "@" in key else "username"), key
+    key = login.strip()
+    if "@" not in key:
+        return "username", key.lower()
+    try:
+        return "email", addresses.parse_email(key)
+    except addresses.AddressError:
+        return "email", key.lower()  # which is nobody's
 
 
 class UserQuerySet(models.QuerySet["User"]):
@@ -40,10 +45,16 @@ class UserQuerySet(models.QuerySet["User"]):
         return self.filter(**{column: key})
 
     def search(self, text: str) -> Self:
-        """Whose address, user name or name holds `text`; all of them for an empty text."""
+        """Whose address, user name or name holds `text`; all of them for an empty text.
+
+        A domain is found in either form: `münchen.de` and `xn--mnchen-3ya.de` are the same.
+        """
         if not text:
             return self
-        return self.filter(searched__icontains=text)
+        found = models.Q()
+        for form in addresses.search_forms(text):
+            found |= models.Q(searched__icontains=form)
+        return self.filter(found)
 
     def people(self) -> Self:
         """Without the unclaimed default owner, who is no person yet."""

@@ -1,11 +1,13 @@
 """How mail leaves, made from the settings: one value for the transport to be built from. Pure."""
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
+from urllib.parse import urlsplit
 
 from config.env.rules import has_smtp
-from config.env.sections.mail import make_sender, split_sender
+from config.env.sections.mail import effective_encryption, make_sender, split_sender
 
 FALLBACK_SENDER = "gatehouse@localhost"
 
@@ -18,7 +20,11 @@ class Settings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MailSettings:
-    """`sender` is a From header; the other fields count for their transport alone."""
+    """`sender` is a From header; the other fields count for their transport alone.
+
+    encryption: auto upgrades where the server offers it, starttls demands it, tls is from the
+    start. ehlo_name: what this machine calls itself.
+    """
 
     transport: Literal["resend", "smtp", "none"] = "none"
     sender: str = FALLBACK_SENDER
@@ -26,10 +32,11 @@ class MailSettings:
     api_url: str = ""
     host: str = ""
     port: int = 0
-    encryption: Literal["starttls", "tls", "none"] = "starttls"
+    encryption: Literal["auto", "starttls", "tls", "none"] = "auto"
     username: str = ""
     password: str = field(default="", repr=False)
     allow_selfsigned: bool = False
+    ehlo_name: str = "localhost"
 
 
 def mail_settings(env: Settings | Mapping[str, Any]) -> MailSettings:
@@ -44,10 +51,12 @@ def mail_settings(env: Settings | Mapping[str, Any]) -> MailSettings:
             _smtp_sender(env),
             host=env["EMAIL_HOST"],
             port=env["EMAIL_PORT"],
-            encryption=env["EMAIL_ENCRYPTION"],
+            encryption=effective_encryption(env),
             username=env["EMAIL_USERNAME"] or "",
             password=env["EMAIL_PASSWORD"] or "",
             allow_selfsigned=env["EMAIL_ALLOW_SELFSIGNED"],
+            ehlo_name=env["EMAIL_EHLO_NAME"]
+            or ehlo_name(urlsplit(env["PUBLIC_URL"]).hostname or ""),
         )
     return MailSettings(sender=env["RESEND_EMAIL"] or env["EMAIL_FROM"] or FALLBACK_SENDER)
 
@@ -55,3 +64,12 @@ def mail_settings(env: Settings | Mapping[str, Any]) -> MailSettings:
 def _smtp_sender(env: Settings | Mapping[str, Any]) -> str:
     name, address = split_sender(env["EMAIL_FROM"])
     return make_sender(env["EMAIL_FROM_NAME"] or name, address)
+
+
+def ehlo_name(host: str) -> str:
+    """How a machine says hello (RFC 5321, 4.1.3): by its name, an address in brackets."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host or "localhost"
+    return f"[IPv6:{address}]" if address.version == 6 else f"[{address}]"

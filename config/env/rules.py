@@ -14,6 +14,7 @@ from config.env.foreign import foreign_tokens, foreign_tokens_off
 from config.env.ldap import directory_errors, directory_warnings
 from config.env.problems import Problem
 from config.env.sections.forward import apps_domain_elsewhere
+from config.env.sections.mail import effective_encryption, implicit_tls
 from config.env.sections.tokens import (
     algorithm_without_effect,
     half_of_two_secrets,
@@ -139,7 +140,7 @@ def insecure_first_password(values: Values) -> Iterator[Problem]:
 
 
 def mail_in_clear(values: Values) -> Iterator[Problem]:
-    if has_smtp(values) and values["EMAIL_ENCRYPTION"] == "none":
+    if has_smtp(values) and effective_encryption(values) == "none":
         what = "is none, so the mail server's password and links travel in clear"
         yield Problem("EMAIL_ENCRYPTION", what, "write starttls or tls")
 
@@ -186,6 +187,7 @@ WARNINGS: tuple[Rule, ...] = (
     long_lived_links,
     insecure_first_password,
     mail_in_clear,
+    implicit_tls,
     mail_settings_without_server,
     bans_are_off,
     foreign_tokens_off,

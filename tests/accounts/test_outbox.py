@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts import outbox
+from accounts.crypto import seal
 from accounts.errors import Forbidden, RecordInvalid
 from accounts.models import AuditEvent, OutboxMail, User
 from accounts.outbox import MailFailed, Message, deliver_due, enqueue_mail, retry_mail
@@ -23,8 +24,13 @@ class Postman:
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
-        self.failures: list[MailFailed] = []
+        self.failures: list[Exception] = []
         self.tries = 0
+
+    def examine(self, message: Message | None = None) -> outbox.Examined:
+        if message:
+            self.send(message)
+        return outbox.Examined(("* probed",))
 
     def send(self, message: Message) -> None:
         self.tries += 1
@@ -154,6 +160,101 @@ def test_a_mail_is_given_up_at_once_or_after_the_last_try(
         {"kind": "magic-link"},
     )
     assert deliver_due() == 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnicodeEncodeError("ascii", "hunter2", 0, 1, "hunter2"),
+        UnicodeError("label empty or too long"),
+        ValueError("Invalid header value b'Bearer hunter2'"),
+        RecursionError("hunter2"),
+        KeyError("hunter2"),
+        MailFailed("550 \0 \udce4 hunter\r\nBcc: x"),
+    ],
+)
+def test_any_exception_of_a_transport_is_a_counted_failure_of_that_mail(
+    settings, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    settings.MAIL_MAX_ATTEMPTS = 2
+    poisoned, sound = link_mail(), link_mail()
+    postman.failures = [error]
+
+    assert deliver_due() == 1
+
+    poisoned.refresh_from_db()
+    sound.refresh_from_db()
+    assert (poisoned.status, poisoned.attempts, poisoned.lease_until) == ("queued", 1, None)
+    assert poisoned.last_error
+    assert poisoned.last_error.isprintable()
+    assert sound.status == "sent"
+    shown = f"{poisoned.last_error} {caplog.text} {[record.__dict__ for record in caplog.records]}"
+    assert "hunter2" not in shown
+
+    OutboxMail.objects.filter(pk=poisoned.pk).update(next_attempt_at=timezone.now())
+    postman.failures = [error]
+    assert deliver_due() == 0
+    poisoned.refresh_from_db()
+    assert (poisoned.status, poisoned.attempts) == ("dead", 2)
+
+
+def test_a_text_that_is_no_text_is_a_counted_failure_too() -> None:
+    poisoned, sound = link_mail(), link_mail()
+    place = f"outbox.sealed_body:{poisoned.pk}"
+    OutboxMail.objects.filter(pk=poisoned.pk).update(sealed_body=seal("[1]", place=place))
+
+    assert deliver_due() == 1
+
+    poisoned.refresh_from_db()
+    sound.refresh_from_db()
+    assert (poisoned.status, sound.status) == ("queued", "sent")
+    assert "Unexpected error: TypeError." in poisoned.last_error
+
+
+def test_a_mail_that_kills_its_sender_is_given_up_after_the_last_try(
+    settings, at_time: Callable[..., Any]
+) -> None:
+    settings.MAIL_MAX_ATTEMPTS = 2
+    mail = link_mail(expires_at=None)
+    for turn in range(2):
+        at_time(timedelta(seconds=61 * turn))
+        assert outbox._claim_next() is not None  # and the process ends here
+
+    at_time(timedelta(seconds=122))
+    assert deliver_due() == 0
+
+    mail.refresh_from_db()
+    assert (mail.status, postman.tries) == ("dead", 0)
+    assert mail.last_error == "The process that was sending it ended each time."
+
+
+def test_what_an_administrator_mends_is_waited_for(settings, at_time: Callable[..., Any]) -> None:
+    settings.MAIL_MAX_ATTEMPTS = 1
+    mail = link_mail(expires_at=None)
+    refusal = MailFailed("535 no", fix="Correct EMAIL_PASSWORD.", waits_for_fix=True)
+
+    for day in range(30):
+        at_time(timedelta(days=day))
+        postman.failures = [refusal]
+        deliver_due()
+        mail.refresh_from_db()
+        assert (mail.status, mail.attempts) == ("queued", day + 1)
+        assert mail.last_error == "Correct EMAIL_PASSWORD. 535 no"
+        assert mail.next_attempt_at - timezone.now() <= timedelta(hours=1)
+
+    at_time(timedelta(days=30))
+    postman.failures = [refusal]
+    deliver_due()
+    mail.refresh_from_db()
+    assert mail.status == "dead"
+
+
+def test_a_run_ends_when_the_service_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "RUN_SECONDS", 0.0)
+    link_mail()
+    link_mail()
+
+    assert [deliver_due(), deliver_due(), deliver_due()] == [1, 1, 0]
 
 
 def test_an_admin_sends_a_dead_mail_again(admin: User, settings) -> None:

@@ -36,7 +36,7 @@ def test_smtp_by_host(load_env: Load) -> None:
         '"The Gate, Inc." <gate@example.com>',
         host="smtp.example.com",
         port=587,
-        encryption="starttls",
+        encryption="auto",
         username="gate",
         password="hunter2",
     )
@@ -60,7 +60,119 @@ def test_smtp_by_service(
     assert (mail.host, mail.port, mail.encryption) == (host, port, encryption)
 
 
-@pytest.mark.parametrize(("encryption", "port"), [("starttls", 587), ("TLS", 465), ("none", 25)])
+@pytest.mark.parametrize(
+    ("environ", "port", "encryption"),
+    [
+        ({"EMAIL_HOST": "mail.example.com"}, 587, "auto"),
+        ({"EMAIL_HOST": "mail.example.com", "EMAIL_PORT": "25"}, 25, "auto"),
+        ({"EMAIL_HOST": "mail.example.com", "EMAIL_PORT": "465"}, 465, "tls"),
+        ({"EMAIL_SERVICE": "gmail", "EMAIL_PORT": "465"}, 465, "tls"),
+        ({"EMAIL_SERVICE": "fastmail", "EMAIL_PORT": "587"}, 587, "starttls"),
+        ({"EMAIL_SERVICE": "gmail", "EMAIL_ENCRYPTION": "tls"}, 465, "tls"),
+        ({"EMAIL_SERVICE": "gmail", "EMAIL_HOST": "smtp.example.com"}, 587, "starttls"),
+        (
+            {"EMAIL_HOST": "a.example", "EMAIL_PORT": "465", "EMAIL_ENCRYPTION": "starttls"},
+            465,
+            "tls",
+        ),
+        ({"EMAIL_HOST": "a.example", "EMAIL_PORT": "465", "EMAIL_ENCRYPTION": "none"}, 465, "tls"),
+    ],
+)
+def test_port_465_means_tls_from_the_start(
+    load_env: Load, environ: dict[str, str], port: int, encryption: str
+) -> None:
+    mail = mail_settings(load_env(EMAIL_FROM="gate@example.com", **environ, **SIGNED_IN))
+
+    assert (mail.port, mail.encryption) == (port, encryption)
+
+
+def test_another_encryption_at_port_465_is_told(warnings: Lines) -> None:
+    assert warnings(EMAIL_PORT="465", EMAIL_ENCRYPTION="none", **SMTP) == [
+        (
+            "EMAIL_ENCRYPTION: is none, but port 465 speaks TLS from the start, which is used. "
+            "Fix: write tls or remove it, or set EMAIL_PORT=587."
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "what", "fix"),
+    [
+        ("smtp://smtp.example.com", "has a scheme", "EMAIL_HOST=smtp.example.com"),
+        (
+            "smtps://smtp.example.com",
+            "has a scheme",
+            "EMAIL_HOST=smtp.example.com and EMAIL_PORT=465",
+        ),
+        (
+            "smtp://smtp.example.com:2525/",
+            "has a scheme",
+            "EMAIL_HOST=smtp.example.com and EMAIL_PORT=2525",
+        ),
+        ("smtp.example.com:587", "has a port", "EMAIL_HOST=smtp.example.com and EMAIL_PORT=587"),
+        ("[2001:db8::1]:25", "has a port", "EMAIL_HOST=[2001:db8::1] and EMAIL_PORT=25"),
+        ("smtp.example.com/", "has a path", "EMAIL_HOST=smtp.example.com"),
+        ("gate@smtp.example.com", "holds a user name", "EMAIL_HOST=smtp.example.com, and EMAIL_"),
+        ("smtp..example.com", "is no host name", "a name such as smtp.example.com"),
+        ("smtp.example.com, b.example", "is no host name", "a name such as smtp.example.com"),
+        (f"{'a' * 64}.example.com", "is no host name", "a name such as smtp.example.com"),
+    ],
+)
+def test_a_host_is_a_bare_name(faults: Lines, given: str, what: str, fix: str) -> None:
+    (line,) = faults(EMAIL_HOST=given, EMAIL_FROM="gate@example.com")
+
+    assert line.startswith("EMAIL_HOST: ")
+    assert f"{what}. Fix: write {fix}" in line
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("SMTP.Example.com.", "smtp.example.com"),
+        ("mail_server", "mail_server"),
+        ("192.0.2.1", "192.0.2.1"),
+        ("[2001:DB8::1]", "2001:db8::1"),
+        ("smtp.münchen.example", "smtp.xn--mnchen-3ya.example"),
+    ],
+)
+def test_a_host_in_its_own_form(load_env: Load, given: str, kept: str) -> None:
+    assert load_env(EMAIL_HOST=given, EMAIL_FROM="gate@example.com")["EMAIL_HOST"] == kept
+
+
+@pytest.mark.parametrize(
+    ("environ", "name"),
+    [
+        ({}, "localhost"),
+        ({"PUBLIC_URL": "https://gate.example.com:8443"}, "gate.example.com"),
+        ({"PUBLIC_URL": "http://192.0.2.1:8000"}, "[192.0.2.1]"),
+        ({"PUBLIC_URL": "http://[2001:db8::1]"}, "[IPv6:2001:db8::1]"),
+        ({"EMAIL_EHLO_NAME": "Mail.example.com"}, "mail.example.com"),
+        ({"EMAIL_EHLO_NAME": "[IPv6:2001:DB8::1]"}, "[IPv6:2001:db8::1]"),
+    ],
+)
+def test_the_server_is_greeted_by_the_public_name(
+    load_env: Load, environ: dict[str, str], name: str
+) -> None:
+    assert mail_settings(load_env(**SMTP, **environ)).ehlo_name == name
+
+
+@pytest.mark.parametrize("given", ["192.0.2.1", "[x]", "a b", "gate.example.com\r\nMAIL"])
+def test_a_greeting_that_no_server_takes_is_refused(faults: Lines, given: str) -> None:
+    (line,) = faults(EMAIL_EHLO_NAME=given, **SMTP)
+
+    assert line.startswith("EMAIL_EHLO_NAME: ")
+
+
+def test_a_key_of_resend_that_fits_into_no_header_is_refused(faults: Lines) -> None:
+    (line,) = faults(RESEND_API_KEY="schlüssel€", RESEND_EMAIL="gate@example.com")
+
+    assert line.startswith("RESEND_API_KEY: holds signs that no key of Resend has. Fix: ")
+    assert "schl" not in line
+
+
+@pytest.mark.parametrize(
+    ("encryption", "port"), [("starttls", 587), ("TLS", 465), ("none", 25), ("auto", 587)]
+)
 def test_the_port_follows_the_encryption(load_env: Load, encryption: str, port: int) -> None:
     assert load_env(EMAIL_ENCRYPTION=encryption, **SMTP)["EMAIL_PORT"] == port
 

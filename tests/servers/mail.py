@@ -1,14 +1,31 @@
-"""Two small doubles that speak for real: an SMTP server and Resend's HTTP API."""
+"""Two small doubles that speak for real: an SMTP server and Resend's HTTP API.
 
+The SMTP server is as hostile as it is told: it refuses any command in any words, repeats secrets,
+answers without end or never, and slips answers in before TLS.
+"""
+
+import base64
+import hashlib
+import hmac
 import json
 import socketserver
+import ssl
 import threading
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 HANG_UP = 0
 RESEND_NAMES = {422: "validation_error", 429: "rate_limit_exceeded"}
@@ -23,29 +40,85 @@ class ReceivedMail:
     message: EmailMessage
 
 
-class _SMTPHandler(socketserver.StreamRequestHandler):
+@dataclass
+class Conduct:
+    """How the SMTP server behaves. replies: what it answers a verb, instead of what it would;
+    HELLO is its greeting, CONTENT its answer to a whole mail, and `None` ends the connection."""
+
+    replies: dict[str, str | None] = field(default_factory=dict)
+    tls: ssl.SSLContext | None = None
+    from_the_start: bool = False
+    mechanisms: str = "PLAIN"
+    users: dict[str, str] = field(default_factory=dict)
+    slips_in: str = ""
+    endless: str = ""
+
+
+class _SMTPHandler(socketserver.BaseRequestHandler):
     server: "SMTPServer"
 
     def handle(self) -> None:
-        self.sender, self.recipients = "", []
-        self.reply("220 sink ESMTP")
-        for line in self.rfile:
+        self.conduct = self.server.conduct
+        self.sender, self.recipients, self.encrypted = "", list[str](), False
+        try:
+            if self.conduct.from_the_start:
+                self.encrypt()
+            self.file = self.request.makefile("rb")
+            self.talk()
+        except OSError:
+            return  # the client has gone, or does not trust us
+
+    def talk(self) -> None:
+        if not self.told("HELLO") and not self.reply("220 sink ESMTP"):
+            return
+        for line in iter(self.file_line, b""):
             verb, _, rest = line.decode("utf-8").strip().partition(" ")
-            if not self.answer(verb.upper(), rest):
+            self.server.commands.append((verb.upper(), rest))
+            if self.conduct.endless == verb.upper():
+                while True:
+                    self.request.sendall(b"250-and on\r\n" * 1000)
+            if not (self.told(verb.upper()) or self.answer(verb.upper(), rest)):
                 return
 
+    def file_line(self) -> bytes:
+        return bytes(self.file.readline())
+
+    def told(self, verb: str) -> bool:
+        """Say what the test wants said; True when it wanted something."""
+        if verb not in self.conduct.replies:
+            return False
+        text = self.conduct.replies[verb]
+        if text is None:
+            raise OSError("hangs up")
+        return self.reply(text)
+
     def reply(self, text: str) -> bool:
-        self.wfile.write(f"{text}\r\n".encode())
+        self.request.sendall(f"{text}\r\n".encode())
         return True
+
+    def encrypt(self) -> None:
+        assert self.conduct.tls is not None
+        self.request = self.conduct.tls.wrap_socket(self.request, server_side=True)
+        self.encrypted = True
 
     def answer(self, verb: str, rest: str) -> bool:
         """Answer one command; False ends the connection."""
         match verb:
             case "EHLO":
-                return self.reply("250-sink\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 AUTH PLAIN")
+                self.server.names.append(rest)
+                lines = ["sink", "8BITMIME", "SMTPUTF8"]
+                lines += ["STARTTLS"] * (self.conduct.tls is not None and not self.encrypted)
+                lines += [f"AUTH {self.conduct.mechanisms}"] * bool(self.conduct.mechanisms)
+                return self.reply(
+                    "\r\n".join([*(f"250-{line}" for line in lines[:-1]), f"250 {lines[-1]}"])
+                )
+            case "STARTTLS":
+                self.reply(f"220 go on{self.conduct.slips_in}")
+                self.encrypt()
+                self.file = self.request.makefile("rb")
+                return True
             case "AUTH":
-                self.server.credentials.append(rest)
-                return self.reply("235 welcome")
+                return self.sign_in(rest)
             case "MAIL":
                 self.sender, self.recipients = _address(rest), []
                 return self.reply("250 ok")
@@ -59,6 +132,30 @@ class _SMTPHandler(socketserver.StreamRequestHandler):
                 return False
         return self.reply("250 ok")
 
+    def sign_in(self, rest: str) -> bool:
+        """Check user name and password, where there are any to check by."""
+        mechanism, _, initial = rest.partition(" ")
+        self.server.credentials.append(initial)
+        self.server.encrypted.append(self.encrypted)
+        match mechanism:
+            case "PLAIN":
+                _nobody, user, password = base64.b64decode(initial).decode().split("\0")
+            case "LOGIN":
+                user, password = self.ask(b"Username:").decode(), self.ask(b"Password:").decode()
+            case _:
+                user, _, proof = self.ask(b"<1@sink>").decode().partition(" ")
+                right = self.conduct.users.get(user, "").encode()
+                is_right = proof == hmac.new(right, b"<1@sink>", hashlib.md5).hexdigest()
+                password = self.conduct.users.get(user, "") if is_right else ""
+        self.server.signed_in.append((mechanism, user, password))
+        if self.conduct.users and self.conduct.users.get(user) != password:
+            return self.reply("535 5.7.8 bad credentials")
+        return self.reply("235 welcome")
+
+    def ask(self, question: bytes) -> bytes:
+        self.reply(f"334 {base64.b64encode(question).decode()}")
+        return base64.b64decode(self.file_line())
+
     def receive(self) -> bool:
         failure = self.server.next_failure()
         if failure == HANG_UP:
@@ -67,9 +164,11 @@ class _SMTPHandler(socketserver.StreamRequestHandler):
             return self.reply(f"{failure} refused for the test")
         self.reply("354 go on")
         lines = []
-        while (line := self.rfile.readline()) not in (b".\r\n", b""):
+        while (line := self.file_line()) not in (b".\r\n", b""):
             lines.append(line.removeprefix(b".") if line.startswith(b"..") else line)
         message = message_from_bytes(b"".join(lines), policy=policy.default)
+        if self.told("CONTENT"):
+            return True
         self.server.mails.append(ReceivedMail(self.sender, tuple(self.recipients), message))
         return self.reply("250 queued")
 
@@ -97,7 +196,11 @@ class _Failing:
 
 
 class SMTPServer(_Failing, socketserver.ThreadingTCPServer):
-    """A mail server that keeps what it gets in `mails`, oldest first."""
+    """A mail server that keeps what it gets in `mails`, oldest first, and does as `conduct` says.
+
+    names: what it was greeted with; commands: everything that was said; credentials and encrypted:
+    of each try to sign in, as sent and whether by TLS; signed_in: the same as it was understood.
+    """
 
     allow_reuse_address = True
     daemon_threads = True
@@ -107,6 +210,11 @@ class SMTPServer(_Failing, socketserver.ThreadingTCPServer):
         socketserver.ThreadingTCPServer.__init__(self, ("127.0.0.1", 0), _SMTPHandler)
         self.mails: list[ReceivedMail] = []
         self.credentials: list[str] = []
+        self.names: list[str] = []
+        self.commands: list[tuple[str, str]] = []
+        self.encrypted: list[bool] = []
+        self.signed_in: list[tuple[str, str, str]] = []
+        self.conduct = Conduct()
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
     @property
@@ -115,12 +223,51 @@ class SMTPServer(_Failing, socketserver.ThreadingTCPServer):
 
     def clear(self) -> None:
         super().clear()
-        self.mails.clear()
-        self.credentials.clear()
+        self.conduct = Conduct()
+        for kept in (self.mails, self.credentials, self.names, self.commands):
+            kept.clear()
+        self.encrypted.clear()
+        self.signed_in.clear()
 
     def stop(self) -> None:
         self.shutdown()
         self.server_close()
+
+
+class MailCertificate:
+    """A certificate of its own making for `names`; `path` holds it, for who is to trust it."""
+
+    def __init__(self, folder: Path, *names: str) -> None:
+        self.path = folder / "mail.pem"
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+        now = datetime.now(UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(x509.SubjectAlternativeName(list(_names(names))), critical=False)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        form = serialization.Encoding.PEM
+        private = key.private_bytes(
+            form, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        self.path.write_bytes(certificate.public_bytes(form))
+        (folder / "mail.key").write_bytes(private)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(self.path, folder / "mail.key")
+
+
+def _names(names: tuple[str, ...]) -> Iterator[x509.GeneralName]:
+    for name in names:
+        is_address = name.replace(".", "").isdigit()
+        yield x509.IPAddress(ip_address(name)) if is_address else x509.DNSName(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +291,21 @@ class _ResendHandler(BaseHTTPRequestHandler):
         if failure == HANG_UP:
             self.close_connection = True
         elif failure is not None:
-            name = {422: "validation_error", 429: "rate_limit_exceeded"}.get(
-                failure, "server_error"
-            )
-            self.reply(failure, {"statusCode": failure, "name": name, "message": "for the test"})
+            name = self.server.error_name or RESEND_NAMES.get(failure, "server_error")
+            message = self.server.error_message
+            self.reply(failure, {"statusCode": failure, "name": name, "message": message})
         else:
             self.reply(200, {"id": self.server.identity_of(headers.get("idempotency-key"))})
+
+    def do_GET(self) -> None:
+        """The list of domains: 401 for a wrong key, and for one that may only send."""
+        key = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        if key in self.server.sending_keys:
+            self.reply(401, {"statusCode": 401, "name": "restricted_api_key", "message": "no"})
+        elif key in self.server.wrong_keys:
+            self.reply(401, {"statusCode": 401, "name": "invalid_api_key", "message": key})
+        else:
+            self.reply(200, {"data": []})
 
     def reply(self, status: int, body: dict[str, Any]) -> None:
         content = json.dumps(body).encode()
@@ -173,6 +329,8 @@ class ResendServer(_Failing, ThreadingHTTPServer):
         ThreadingHTTPServer.__init__(self, ("127.0.0.1", 0), _ResendHandler)
         self.requests: list[ResendRequest] = []
         self._identities: dict[str, str] = {}
+        self.error_name, self.error_message = "", "for the test"
+        self.sending_keys, self.wrong_keys = set[str](), set[str]()
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
     @property
@@ -194,6 +352,9 @@ class ResendServer(_Failing, ThreadingHTTPServer):
         super().clear()
         self.requests.clear()
         self._identities.clear()
+        self.error_name, self.error_message = "", "for the test"
+        self.sending_keys.clear()
+        self.wrong_keys.clear()
 
     def stop(self) -> None:
         self.shutdown()

@@ -1,15 +1,23 @@
 """Settings of how mail leaves: through Resend, through SMTP, or not at all."""
 
+import ipaddress
 import re
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple, Protocol, cast
 
-from accounts.addresses import AddressError, parse_email
+from accounts.addresses import AddressError, ascii_domain, parse_email
 from config.env.declare import Kind, Section, Variable
-from config.env.problems import Unreadable, echo
+from config.env.problems import Problem, Unreadable, echo
 
+Encryption = Literal["auto", "starttls", "tls", "none"]
 _SENDER = re.compile(r'(?:"(?P<quoted>[^"<>]*)"|(?P<name>[^"<>]*?))\s*<(?P<address>[^<>]+)>')
 _SPECIAL = re.compile(r'[][()<>@,;:\\".]')
+
+
+class Values(Protocol):
+    """Resolved settings by name: an Environment, or a plain mapping."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
 
 
 class Preset(NamedTuple):
@@ -35,7 +43,14 @@ PRESETS = {
     "brevo": Preset("smtp-relay.brevo.com"),
     "zoho": Preset("smtp.zoho.com", "tls"),
 }
-PORTS = {"starttls": 587, "tls": 465, "none": 25}
+PORTS = {"auto": 587, "starttls": 587, "tls": 465, "none": 25}
+# RFC 8314: whoever listens there speaks TLS from the first byte.
+IMPLICIT_TLS_PORT = 465
+# A container may be called mail_server; a label is never empty.
+_HOST_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST_NAME = re.compile(rf"{_HOST_LABEL}(?:\.{_HOST_LABEL})*")
+_HOST_PORT = re.compile(r"(?P<host>[^:/]+|\[[^\]/]+\]):(?P<port>[0-9]{1,5})")
+_LITERAL = re.compile(r"\[(?:ipv6:)?(?P<address>[0-9a-f:.]+)\]", re.IGNORECASE)
 
 
 def make_sender(name: str, address: str) -> str:
@@ -69,9 +84,9 @@ def check_name(text: str) -> str:
     return text
 
 
-def preset_of(values: Mapping[str, Any]) -> Preset | None:
+def preset_of(values: Values) -> Preset | None:
     """The server of EMAIL_SERVICE, if one is named."""
-    return PRESETS.get(values["EMAIL_SERVICE"])
+    return PRESETS.get(values["EMAIL_SERVICE"] or "")
 
 
 def host_of(values: Mapping[str, Any]) -> str | None:
@@ -80,15 +95,99 @@ def host_of(values: Mapping[str, Any]) -> str | None:
     return preset.host if preset else None
 
 
-def encryption_of(values: Mapping[str, Any]) -> str:
-    """EMAIL_ENCRYPTION as the service has it, else STARTTLS."""
-    preset = preset_of(values)
-    return preset.encryption if preset else "starttls"
-
-
 def port_of(values: Mapping[str, Any]) -> int:
-    """The registered port of EMAIL_ENCRYPTION (RFC 6409, RFC 8314)."""
+    """The registered port of EMAIL_ENCRYPTION, or of EMAIL_SERVICE (RFC 6409, RFC 8314)."""
+    preset = preset_of(values)
+    if preset and values["EMAIL_ENCRYPTION"] == "auto":
+        return PORTS[preset.encryption]
     return PORTS[values["EMAIL_ENCRYPTION"]]
+
+
+def effective_encryption(values: Values) -> Encryption:
+    """What EMAIL_ENCRYPTION means with this port: 465 is TLS from the start, whatever it says.
+
+    A known service offers STARTTLS everywhere else, so there it is demanded.
+    """
+    if values["EMAIL_PORT"] == IMPLICIT_TLS_PORT:
+        return "tls"
+    if values["EMAIL_ENCRYPTION"] == "auto" and preset_of(values):
+        return "starttls"
+    return cast("Encryption", values["EMAIL_ENCRYPTION"])
+
+
+def implicit_tls(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """A warning: EMAIL_ENCRYPTION says something that port 465 does not do."""
+    said = values["EMAIL_ENCRYPTION"]
+    is_other = said in ("starttls", "none")
+    if values["EMAIL_HOST"] and is_other and values["EMAIL_PORT"] == IMPLICIT_TLS_PORT:
+        what = f"is {said}, but port 465 speaks TLS from the start, which is used"
+        yield Problem("EMAIL_ENCRYPTION", what, "write tls or remove it, or set EMAIL_PORT=587")
+
+
+def check_host(text: str) -> str:
+    """EMAIL_HOST: one bare host name in ASCII, or an address. Raises Unreadable with the fix."""
+    scheme, separator, rest = text.rpartition("://")
+    if separator:
+        bare, port = _split_port(rest.split("/")[0])
+        port = port or {"smtps": "465", "smtp": "", "submission": "587"}.get(scheme.lower(), "")
+        raise Unreadable(f"{echo(text)} has a scheme", _write(bare, port))
+    if "@" in text:
+        fix = _write(_split_port(text.rpartition("@")[2])[0])
+        raise Unreadable(f"{echo(text)} holds a user name", f"{fix}, and EMAIL_USERNAME")
+    if "/" in text:
+        raise Unreadable(f"{echo(text)} has a path", _write(*_split_port(text.split("/")[0])))
+    bare, port = _split_port(text)
+    if port:
+        raise Unreadable(f"{echo(text)} has a port", _write(bare, port))
+    return _bare_host(text)
+
+
+def _bare_host(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text.strip("[]")))
+    except ValueError:
+        pass  # a name, then
+    try:
+        name = ascii_domain(text.lower().rstrip("."))
+    except AddressError:
+        name = ""
+    if len(name) > 253 or _HOST_NAME.fullmatch(name) is None:
+        raise Unreadable(f"{echo(text)} is no host name", "write a name such as smtp.example.com")
+    return name
+
+
+def _split_port(text: str) -> tuple[str, str]:
+    match = _HOST_PORT.fullmatch(text.rpartition("@")[2])
+    return (match["host"], match["port"]) if match else (text, "")
+
+
+def _write(host: str, port: str = "") -> str:
+    """The fix: what the host alone is, and where its port belongs."""
+    beside = f" and EMAIL_PORT={port}" if port else ""
+    return f"write EMAIL_HOST={host or 'smtp.example.com'}{beside}"
+
+
+def check_ehlo_name(text: str) -> str:
+    """A host name, or an address in brackets as RFC 5321 writes it."""
+    literal = _LITERAL.fullmatch(text)
+    if literal is None:
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            return _bare_host(text)
+        raise Unreadable(f"{echo(text)} is an address without brackets", f"write [{text}]")
+    try:
+        address = ipaddress.ip_address(literal["address"])
+    except ValueError:
+        raise Unreadable(f"{echo(text)} is no address", "write a host name") from None
+    return f"[IPv6:{address}]" if address.version == 6 else f"[{address}]"
+
+
+def check_api_key(text: str) -> str:
+    """A key that fits into a header."""
+    if not text.isascii() or not text.isprintable() or " " in text.strip():
+        raise Unreadable("holds signs that no key of Resend has", "copy the key again")
+    return text.strip()
 
 
 RESEND = Section(
@@ -101,6 +200,7 @@ RESEND = Section(
             kind=Kind.SECRET,
             default_note="none",
             origin="Khoj",
+            check=check_api_key,
             help="The key that Resend issues. Needs RESEND_EMAIL beside it.",
         ),
         Variable(
@@ -145,32 +245,46 @@ SMTP = Section(
             default_from=host_of,
             default_note="as EMAIL_SERVICE has it, else none",
             example="smtp.example.com",
+            check=check_host,
             origin="LibreChat",
-            help="The SMTP server.",
+            help="The SMTP server: its name alone, without scheme and port.",
         ),
         Variable(
             name="EMAIL_ENCRYPTION",
             kind=Kind.CHOICE,
-            choices=("starttls", "tls", "none"),
-            default_from=encryption_of,
-            default_note="as EMAIL_SERVICE has it, else starttls",
+            choices=("auto", "starttls", "tls", "none"),
+            default="auto",
             example="tls",
             origin="LibreChat",
             help=(
-                "starttls demands an upgrade to TLS, tls speaks TLS from the start, none sends "
-                "password and links in clear and belongs to a relay on the same machine."
+                "auto speaks TLS from the start on port 465, else upgrades to TLS when the server "
+                "offers it, demands that of a known EMAIL_SERVICE, and never sends the password "
+                "in clear. starttls demands an upgrade to TLS, tls speaks TLS from the start, "
+                "none sends password and links in clear and belongs to a relay on the same "
+                "machine. Port 465 always means TLS from the start."
             ),
         ),
         Variable(
             name="EMAIL_PORT",
             kind=Kind.INTEGER,
             default_from=port_of,
-            default_note="587 with starttls, 465 with tls, 25 with none",
+            default_note="as EMAIL_SERVICE has it, else 465 with tls, 25 with none, 587 otherwise",
             example="2525",
             minimum=1,
             maximum=65535,
             origin="LibreChat",
             help="The port of the SMTP server.",
+        ),
+        Variable(
+            name="EMAIL_EHLO_NAME",
+            kind=Kind.TEXT,
+            default_note="the host of PUBLIC_URL",
+            example="gate.example.com",
+            check=check_ehlo_name,
+            help=(
+                "The name with which this machine greets the SMTP server. Some servers refuse a "
+                "name that is not a full host name, such as localhost."
+            ),
         ),
         Variable(
             name="EMAIL_USERNAME",
@@ -231,7 +345,9 @@ OUTBOX = Section(
             minimum=1,
             maximum=50,
             help=(
-                "How often a mail is tried, with growing pauses, before it is set aside as failed."
+                "How often a mail is tried, with growing pauses, before it is set aside as failed. "
+                "What you have to mend, such as a wrong password or a refused sender, does not "
+                "count: the mail waits for it for up to 30 days."
             ),
         ),
     ),

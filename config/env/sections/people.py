@@ -2,27 +2,22 @@
 
 from datetime import timedelta
 
-from accounts.addresses import AddressError, parse_email
+from accounts.addresses import AddressError, parse_allowed
 from config.env.declare import Alias, Kind, Section, Variable
 from config.env.problems import Unreadable, echo
 
 
 def check_allowed_emails(entries: list[str]) -> list[str]:
-    """Addresses and exact domains, in lower case, a leading @ of a domain cut."""
+    """Addresses and exact domains in their stored form, a leading @ of a domain cut."""
     return [_allowed_entry(entry) for entry in entries]
 
 
 def _allowed_entry(entry: str) -> str:
-    text = entry.lower()
     try:
-        if "@" in text[1:]:
-            return parse_email(text)
-        domain = text.removeprefix("@")
-        parse_email(f"anybody@{domain}")
+        return parse_allowed(entry)
     except AddressError:
         fix = "write addresses or exact domains, such as anna@example.com,example.org"
         raise Unreadable(f"{echo(entry)} is neither an address nor a domain", fix) from None
-    return domain
 
 
 def _switch(name: str, default: str, text: str, origin: str = "LibreChat") -> Variable:
