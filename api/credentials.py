@@ -21,27 +21,32 @@ from accounts.services.anonymous import visitor
 from accounts.sessions import DEVICE, SessionStore
 from api import foreign
 from api.access import Access, Scope, joined, pass_gate
-from api.errors import AccessTokenInvalid, ApiKeyInvalid, CsrfFailed, NotAuthenticated
+from api.authorization import Credentials, credentials_of
+from api.errors import ApiKeyInvalid, CsrfFailed, NotAuthenticated
 from api.keyformat import shown_id
 from api.services.families import read_access
 from api.services.keychecks import ApiKeyMistyped, access_by, check
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-BOTH = 2
 # Of a session that no sign-in of ours has begun: it is found nowhere, so never fresh.
 NAMELESS = uuid.UUID(int=0)
 # `users` is for keys; what it says of people asks for an operator as well.
 VISITOR_SCOPES = frozenset({Scope.READ, Scope.WRITE, Scope.USERS})
 
 
-def identify(request: HttpRequest) -> Access:
+def identify(request: HttpRequest, credentials: Credentials | None = None) -> Access:
     """Who calls, by all the credentials that came together.
+
+    credentials: those of the headers, when the caller has read them by rules of its own.
 
     With REQUIRE_API_KEY_AND_TOKEN nothing less than both will do. Raises NotAuthenticated without
     any; AccessTokenInvalid, AccessTokenExpired, ApiKeyInvalid, RateLimited, Refused, CsrfFailed.
     """
-    offered = [found for found in (_by_key(request), _by_token(request)) if found is not None]
-    if settings.REQUIRE_API_KEY_AND_TOKEN and len(offered) < BOTH:
+    given = credentials_of(request.META) if credentials is None else credentials
+    offered = [_by_key(request, key) for key in given.keys]
+    if given.token is not None:
+        offered.append(_by_token(given.token))
+    if settings.REQUIRE_API_KEY_AND_TOKEN and (not given.keys or given.token is None):
         raise NotAuthenticated(_("Send an API key and an access token, both with each request."))
     session = session_of(request)
     if not offered and session is None:
@@ -70,25 +75,8 @@ def _without_any(request: HttpRequest) -> Access:
     return Access(user=user, scopes=VISITOR_SCOPES)
 
 
-def bearer_of(request: HttpRequest) -> str | None:
-    """The token of the header Authorization; None when there is no such header.
-
-    Raises AccessTokenInvalid for another scheme, for nothing, and for more than one token.
-    """
-    header = request.META.get("HTTP_AUTHORIZATION")
-    if header is None:
-        return None
-    scheme, _space, token = header.partition(" ")
-    if scheme.lower() != "bearer" or not token or len(token.split()) != 1 or "," in token:
-        raise AccessTokenInvalid
-    return str(token)
-
-
-def _by_token(request: HttpRequest) -> Access | None:
-    """The access token of the header Authorization, ours or of a listed issuer; None without."""
-    token = bearer_of(request)
-    if token is None:
-        return None
+def _by_token(token: str) -> Access:
+    """An access token, ours or of a listed issuer."""
     if foreign.is_foreign(token):
         user, theirs = foreign.authenticate(token)
         pass_gate(user, theirs.issued_at)
@@ -103,15 +91,12 @@ def _by_token(request: HttpRequest) -> Access | None:
     )
 
 
-def _by_key(request: HttpRequest) -> Access | None:
-    """The key of the header X-API-Key; None when there is no such header.
+def _by_key(request: HttpRequest, text: str) -> Access:
+    """An API key, wherever it stood.
 
     Wrong keys are counted for the client, and answered 429 when they are too many. A right key
     is never held up by them: many programs share one address.
     """
-    text = request.META.get("HTTP_X_API_KEY")
-    if text is None:
-        return None
     try:
         return access_by(check(text, current_caller().ip))
     except ApiKeyMistyped:

@@ -15,7 +15,12 @@ from api.access import Need
 from api.serializers import Problem
 
 Document = dict[str, Any]
-CREDENTIALS: list[dict[str, Any]] = [{"bearer": []}, {"apiKey": []}, {"session": []}]
+CREDENTIALS: list[dict[str, Any]] = [
+    {"bearer": []},
+    {"apiKey": []},
+    {"basic": []},
+    {"session": []},
+]
 SAFE = ("GET", "HEAD")
 DONE = {"200": "The answer.", "201": "Made.", "202": "Noted.", "204": "Done; nothing to read."}
 # Status -> the component of that answer, and when it comes.

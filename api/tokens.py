@@ -185,6 +185,16 @@ def looks_like_token(text: str) -> bool:
     return len(text) <= MAX_BYTES and SHAPE.fullmatch(text) is not None
 
 
+def claims_our_issuer(text: str) -> bool:
+    """Does it say that we have made it? Nothing is verified: this only tells whose it is."""
+    if not looks_like_token(text):
+        return False
+    try:
+        return bool(_json(_decoded(text.split(".")[1])).get("iss") == settings.PUBLIC_URL)
+    except AccessTokenInvalid:
+        return False
+
+
 @lru_cache(maxsize=64)
 def _header(algorithm: str, typ: str, kid: str) -> str:
     """The first part of every token of that type and key."""

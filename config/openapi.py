@@ -3,7 +3,8 @@
 INTRODUCTION = """\
 Everything that people and operators can do in Gatehouse, for programs. Send and expect JSON.
 
-**Credentials.** An access token (`Authorization: Bearer …`), an API key (`X-API-Key: gth_…`), or
+**Credentials.** An access token (`Authorization: Bearer …`), an API key (`X-API-Key: gth_…`,
+`Authorization: Bearer gth_…`, or the password of `Authorization: Basic …` with any user name), or
 the session of a signed-in browser with the header `X-CSRF-Token`. Token and key together must
 belong to one person and allow what both allow. A wrong credential is refused, never ignored.
 
@@ -29,7 +30,12 @@ SECURITY_SCHEMES = {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "An access token.",
+        "description": "An access token, or an API key.",
+    },
+    "basic": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "An API key as the password, with any user name.",
     },
     "apiKey": {
         "type": "apiKey",

@@ -1,9 +1,10 @@
 """What a proxy is told: status and headers, for the short way and for Django alike. Pure."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from accounts.roles import Role
 from sso.passes import Outcome, Pass, Refusal
@@ -13,6 +14,7 @@ from sso.targets import Target
 Headers = Sequence[tuple[str, str]]
 # A member of an enumeration by its name costs as much as ten look-ups.
 NONE = Role.NONE
+BASIC, BEARER = 'Basic realm="Gatehouse", charset="UTF-8"', "Bearer"
 IDENTITY = ("Remote-User", "Remote-Email", "Remote-Name", "Remote-Groups", "Remote-Id")
 NO_IDENTITY: Headers = tuple((name, "") for name in IDENTITY)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]+")
@@ -67,6 +69,18 @@ def _headers(email: str, name: str, role: str, user_id: str) -> Headers:
     """Most credentials are of the same people."""
     email = _one_line(email)
     return tuple(zip(IDENTITY, (email, email, _one_line(name), role, user_id), strict=True))
+
+
+def is_browser(environ: Mapping[str, Any]) -> bool:
+    """Does a browser ask? It would answer a challenge for Basic with a window of its own."""
+    return "HTTP_SEC_FETCH_MODE" in environ or environ.get("HTTP_USER_AGENT", "").startswith(
+        "Mozilla/"
+    )
+
+
+def challenge(environ: Mapping[str, Any]) -> str:
+    """WWW-Authenticate of a 401. git, WebDAV and CalDAV send their password only when asked."""
+    return BEARER if is_browser(environ) else f"{BASIC}, {BEARER}"
 
 
 def as_wsgi(text: str) -> str:

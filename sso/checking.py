@@ -17,9 +17,11 @@ from accounts.client import is_in, parse_address, resolve
 from accounts.roles import Role
 from accounts.sessions import PURPOSE as SESSION
 from accounts.tokens import digest
+from api.authorization import own_credentials_of
+from api.tokens import claims_our_issuer, looks_like_token
 from sso.answers import Headers, Verdict, identity_headers, verdict
 from sso.cookies import PURPOSE as GATE
-from sso.cookies import cookie_value, lone_gate_cookie
+from sso.cookies import cookie_value, gate_cookie
 from sso.epoch import Epoch, current_epoch
 from sso.memo import LIFE_SECONDS, MOST, Memo
 from sso.options import Options, options
@@ -44,6 +46,8 @@ NOBODY = Refusal("", "not_authenticated")
 # For so long a signed token is handed out again.
 TOKEN_SECONDS = 20.0
 Environ = Mapping[str, Any]
+# (kind, credential) each.
+Offers = tuple[tuple[str, str], ...]
 # What a verdict is made of: the lines of a request with its credential, then the others.
 Lines = tuple[str, ...]
 OFFERS = 3
@@ -155,16 +159,11 @@ class Checker:
             raise AskDjango  # whoever has no credential is the anonymous user
         if config.has_other_gates:
             raise AskDjango
-        kind, credential = offered(environ, config)
-        key = _key(kind, credential)
-        known = kept.good.get(key) or kept.bad.get(key)
-        is_new = known is None
-        if known is None:
-            now = time.time()
-            asked = key if kind in STORED else credential
-            known = _remembered(_ASK[kind](asked, now) if kind else NOBODY, now)
-            memo = kept.good if isinstance(known.outcome, Pass) else kept.bad
-            memo.put(key, known, known.until)
+        known, is_new = _nobody(), False
+        for kind, credential in offered(environ, config, kept.good):
+            known, is_new = _worth(kept, kind, credential)
+            if isinstance(known.outcome, Pass):
+                break
         checked = self._judge(self._asked(environ, lines, kept, config), known, config)
         # What is asked once is not kept twice. Lines with breaks of their own could read as others.
         if not is_new and BETWEEN not in "".join(lines):
@@ -215,6 +214,23 @@ class Checker:
         self._kept = Kept(None)
 
 
+def _worth(kept: Kept, kind: str, credential: str) -> tuple[Remembered, bool]:
+    """What a credential is worth, and whether it had to be looked up."""
+    key = _key(kind, credential)
+    known = kept.good.get(key) or kept.bad.get(key)
+    if known is not None:
+        return known, False
+    now = time.time()
+    known = _remembered(_ASK[kind](key if kind in STORED else credential, now), now)
+    memo = kept.good if isinstance(known.outcome, Pass) else kept.bad
+    memo.put(key, known, known.until)
+    return known, True
+
+
+def _nobody() -> Remembered:
+    return _remembered(NOBODY, time.time())
+
+
 def _remembered(outcome: Outcome, now: float) -> Remembered:
     soon = now + LIFE_SECONDS
     if isinstance(outcome, Pass):
@@ -240,26 +256,32 @@ _ASK: dict[str, Callable[[str, float], Outcome]] = {
 }
 
 
-def offered(environ: Environ, config: Options) -> tuple[str, str]:
-    """(kind, credential) of the request; ("", "") for none. Raises AskDjango for several."""
-    found = []
-    if "HTTP_X_API_KEY" in environ:
-        found.append(("key", environ["HTTP_X_API_KEY"]))
-    if "HTTP_AUTHORIZATION" in environ:
-        scheme, _space, token = environ["HTTP_AUTHORIZATION"].partition(" ")
-        if scheme.lower() != "bearer" or config.only_foreign_tokens:
+def offered(environ: Environ, config: Options, good: Memo[Remembered]) -> Offers:
+    """What the request has to show, () for nothing; a second one counts if the first is nothing.
+
+    good: credentials that are known to be right, and so to be ours. Raises AskDjango for several
+    credentials, and for tokens of other issuers.
+    """
+
+    def is_ours(token: str) -> bool:
+        if config.only_foreign_tokens and looks_like_token(token):
             raise AskDjango
-        found.append(("token", token))
+        return good.get(_key("token", token)) is not None or claims_our_issuer(token)
+
+    found: Offers = ()
+    if "HTTP_X_API_KEY" in environ or "HTTP_AUTHORIZATION" in environ:
+        keys, token = own_credentials_of(environ, is_ours)
+        found = (*(("key", key) for key in keys), *((("token", token),) if token else ()))
     if "HTTP_COOKIE" in environ:
         cookie = cookie_value(environ["HTTP_COOKIE"], config.session_cookie)
-        if cookie:
-            found.append((SESSION, cookie))
-        gate = lone_gate_cookie(environ) if config.gate_cookie else ""
-        if gate:
-            found.append((GATE, gate))
-    if len(found) > 1 or (found and config.takes_both):
+        gate = gate_cookie(environ) if config.gate_cookie and not found else ""
+        if cookie and found:
+            raise AskDjango
+        found += ((SESSION, cookie),) if cookie else ()
+        found += ((GATE, gate),) if gate else ()
+    if found and (config.takes_both or (len(found) > 1 and found[0][0] != SESSION)):
         raise AskDjango
-    return found[0] if found else ("", "")
+    return found
 
 
 def lines_of(environ: Environ) -> Lines:

@@ -26,17 +26,10 @@ def cookie_value(header: str, name: str) -> str:
     return value
 
 
-def lone_gate_cookie(environ: Mapping[str, Any]) -> str:
-    """The gate cookie of a request that has no other credential; "" when it does not count.
+def gate_cookie(environ: Mapping[str, Any]) -> str:
+    """The gate cookie of a request; "" without one, and where apps on other hosts have none.
 
-    It adds nothing to another credential: it is asked by itself, or not at all.
+    It counts when neither headers nor a session say who asks.
     """
-    config = options()
-    if not config.gate_cookie:
-        return ""
-    if "HTTP_X_API_KEY" in environ or "HTTP_AUTHORIZATION" in environ:
-        return ""
-    header = environ.get("HTTP_COOKIE", "")
-    if cookie_value(header, config.session_cookie):
-        return ""
-    return cookie_value(header, config.gate_cookie)
+    name = options().gate_cookie
+    return cookie_value(environ.get("HTTP_COOKIE", ""), name) if name else ""

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from accounts import tally
-from sso.answers import from_wsgi
+from sso.answers import from_wsgi, is_browser
 from sso.checking import Checked, Checker
 from sso.connecting import drop
 from sso.counting import SHORT, failed_short, passed_short
@@ -91,7 +91,9 @@ class FastPath:
             tally.add("checks", str(status), SHORT)
             return note_denial(checked)
 
-        return self.learned.answer(environ, start, Refusal(status, code, reference))
+        # Browsers and programs are challenged differently.
+        about = "browser" if is_browser(environ) else "program"
+        return self.learned.answer(environ, start, Refusal(status, code, reference), about)
 
     def _public(self, environ: Environ, start: Start) -> Iterable[bytes]:
         return self.learned.answer(environ, start)

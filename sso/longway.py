@@ -10,15 +10,18 @@ from django.utils import timezone
 
 from accounts.errors import Forbidden, RateLimited, Refused
 from accounts.roles import Role
+from api import foreign
 from api.access import Access, Scope
-from api.credentials import identify
+from api.authorization import own_credentials_of
+from api.credentials import identify, session_of
 from api.errors import (
     AccessTokenExpired,
     AccessTokenInvalid,
     ApiKeyInvalid,
     NotAuthenticated,
 )
-from sso.cookies import lone_gate_cookie
+from api.tokens import claims_our_issuer
+from sso.cookies import gate_cookie
 from sso.passes import Outcome, Pass, Refusal
 from sso.services.cookies import person_by_gate_cookie
 
@@ -27,12 +30,20 @@ AT_ONCE = 0.0
 
 
 def outcome_of(request: HttpRequest) -> Outcome:
-    """A Pass, or why there is none. Wrong keys are counted, as they are by the API."""
-    cookie = "" if settings.REQUIRE_API_KEY_AND_TOKEN else lone_gate_cookie(request.META)
-    if cookie:
-        return _by_gate(cookie)
+    """A Pass, or why there is none. Wrong keys are counted, as they are by the API.
+
+    What is between the client and the app, such as the app's own tokens, is not looked at.
+    """
+    credentials = own_credentials_of(request.META, is_own_token)
+    if credentials.is_empty and not settings.REQUIRE_API_KEY_AND_TOKEN:
+        cookie = gate_cookie(request.META)
+        if cookie and session_of(request) is None:
+            found = _by_gate(cookie)
+            # An ended one is as good as none, because cookies come unasked.
+            if isinstance(found, Pass) or settings.ANONYMOUS_ROLE is None:
+                return found
     try:
-        return _pass(identify(request))
+        return _pass(identify(request, credentials))
     except Refused as error:
         return Refusal(
             "", error.code, is_known=True, user_id=str(error.user_id) if error.user_id else None
@@ -43,6 +54,19 @@ def outcome_of(request: HttpRequest) -> Outcome:
         return Refusal("", error.code, is_known=True)
     except RateLimited:
         return Refusal("", ApiKeyInvalid.code)
+
+
+def is_own_token(token: str) -> bool:
+    """Has it been made by us, or by a listed issuer, if it tells the truth?"""
+    return claims_our_issuer(token) or foreign.is_foreign(token)
+
+
+def is_signed_in(request: HttpRequest) -> bool:
+    """Does a live session stand behind this request, whatever else it carries?"""
+    if session_of(request) is not None:
+        return True
+    cookie = gate_cookie(request.META)
+    return bool(cookie) and person_by_gate_cookie(cookie, timezone.now()) is not None
 
 
 def _by_gate(cookie: str) -> Outcome:

@@ -15,15 +15,19 @@ from sso.passes import Pass
 
 
 def refused_page(request: HttpRequest, checked: Checked, reference: str) -> HttpResponse:
-    """The page with status 403. reference: "" when none was kept."""
+    """The page with the status of the verdict: 403, or 401 for a browser that is signed in.
+
+    reference: "" when none was kept.
+    """
     outcome = checked.outcome
     context = {
         "code": checked.verdict.code,
+        "is_other": checked.verdict.status == 401,
         "email": outcome.email if isinstance(outcome, Pass) else "",
         "reference": reference,
         "home": settings.PUBLIC_URL,
     }
-    page = render(request, "sso/refused.html", context, status=403)
+    page = render(request, "sso/refused.html", context, status=checked.verdict.status)
     page["Cache-Control"] = "no-store"
     page["Content-Security-Policy"] = policy(settings.PUBLIC_URL)
     return page

@@ -10,10 +10,10 @@ from django.views.decorators.http import require_safe
 
 from accounts.destinations import is_safe_destination
 from accounts.problems import prefers_json, problem_document
-from sso.answers import as_wsgi
+from sso.answers import as_wsgi, challenge
 from sso.checking import CHECKER, Checked
 from sso.counting import counted
-from sso.longway import outcome_of
+from sso.longway import is_signed_in, outcome_of
 from sso.refusedpage import refused_page
 from sso.services.denials import note_denial
 from sso.services.tokens import token_headers
@@ -27,7 +27,7 @@ def check(request: HttpRequest) -> HttpResponse:
     checked = _checked(request)
     if checked.verdict.status == 204:
         return _passed(request, checked)
-    return _refused(checked, note_denial(checked))
+    return _refused(request, checked, note_denial(checked))
 
 
 @require_safe
@@ -40,6 +40,9 @@ def forward(request: HttpRequest) -> HttpResponse:
         return _passed(request, checked)
     reference = note_denial(checked)
     if verdict.status == 401 and is_navigation(request, checked.target):
+        if is_signed_in(request):
+            # The sign-in page would lead straight back here, round and round.
+            return refused_page(request, checked, reference)
         back = checked.target.url if is_safe_destination(checked.target.url) else ""
         query = f"?{urlencode({'next': back})}" if back else ""
         response = HttpResponse(status=302)
@@ -48,7 +51,7 @@ def forward(request: HttpRequest) -> HttpResponse:
         return response
     if verdict.status == 403 and not prefers_json(request):
         return refused_page(request, checked, reference)
-    return _refused(checked, reference)
+    return _refused(request, checked, reference)
 
 
 def is_navigation(request: HttpRequest, target: Target) -> bool:
@@ -72,7 +75,7 @@ def _passed(request: HttpRequest, checked: Checked) -> HttpResponse:
     return response
 
 
-def _refused(checked: Checked, reference: str) -> HttpResponse:
+def _refused(request: HttpRequest, checked: Checked, reference: str) -> HttpResponse:
     verdict = checked.verdict
     response: HttpResponse = problem_document(
         verdict.status,
@@ -85,5 +88,5 @@ def _refused(checked: Checked, reference: str) -> HttpResponse:
     response["Cache-Control"] = "no-store"
     response["X-Gatehouse-Reference"] = reference
     if verdict.status == 401:
-        response["WWW-Authenticate"] = "Bearer"
+        response["WWW-Authenticate"] = challenge(request.META)
     return response

@@ -15,6 +15,7 @@ from accounts.crypto import unseal
 from accounts.models import OutboxMail, User
 from accounts.roles import Role
 from api.services.signing import ring_cache
+from sso.checking import CHECKER
 from sso.services import denials, notes
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -45,11 +46,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _empty_cache(request: pytest.FixtureRequest) -> None:
-    """Limits and signing keys start from nothing in each test that has a database."""
+    """Limits, signing keys and checks start from nothing in each test that has a database."""
     if request.node.get_closest_marker("django_db"):
         request.getfixturevalue("db")
         cache.clear()
         ring_cache.forget()
+        # A test that is undone leaves no change behind for the next one to see.
+        CHECKER._forget_settings()
 
 
 @pytest.fixture(autouse=True)

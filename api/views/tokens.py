@@ -16,8 +16,9 @@ from accounts.services.passwords import MAX_LOGIN_LENGTH
 from accounts.services.sessions import end_sessions
 from accounts.sessions import SIGNED_IN_AT
 from api.access import Need, Scope
-from api.credentials import bearer_of, check_csrf, identify, require_own_page, session_of
-from api.errors import AccessTokenInvalid, NotAuthenticated, NotJson
+from api.authorization import parse_authorization
+from api.credentials import check_csrf, identify, require_own_page, session_of
+from api.errors import NotAuthenticated, NotJson
 from api.serializers import UserRecord
 from api.services import families
 from api.services.families import Pair
@@ -267,10 +268,8 @@ def _cookie(request: HttpRequest) -> str:
 def _end_each(request: HttpRequest, text: str | None) -> None:
     """End whatever tokens came. Raises NotAuthenticated when none did."""
     cookie = _cookie(request) if settings.REFRESH_COOKIE_NAME in request.COOKIES else None
-    try:
-        bearer = bearer_of(request)
-    except AccessTokenInvalid:
-        bearer = ""
+    header = request.META.get("HTTP_AUTHORIZATION")
+    bearer = None if header is None else parse_authorization(header)[1]
     texts = [found for found in (text, cookie, bearer) if found is not None]
     if not texts:
         raise NotAuthenticated

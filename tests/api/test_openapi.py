@@ -54,7 +54,9 @@ def test_the_description_is_valid_openapi_3_1() -> None:
 
     validate_schema(description)
     assert description["openapi"] == "3.1.0"
-    assert {"bearer", "apiKey", "session"} == set(description["components"]["securitySchemes"])
+    assert {"bearer", "apiKey", "basic", "session"} == set(
+        description["components"]["securitySchemes"]
+    )
 
 
 def test_making_it_gives_no_warning() -> None:

@@ -19,6 +19,7 @@ from tests.sso.proxies import APP, STARTS, Gate, Reply
 from tests.sso.relay import Relay
 
 SITE = "https://gate.example.com"
+CHALLENGE = 'Basic realm="Gatehouse", charset="UTF-8", Bearer'
 PASSWORD = "correct horse battery staple"
 PAGE = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
 SETTINGS = {
@@ -141,7 +142,7 @@ def test_a_program_without_a_credential_gets_401(gate: Gate, app: EchoApp) -> No
     before = app.seen
     reply = gate.ask("/board", {"Accept": "application/json"})
 
-    assert (reply.status, reply.headers["www-authenticate"]) == (401, "Bearer")
+    assert (reply.status, reply.headers["www-authenticate"]) == (401, CHALLENGE)
     assert json.loads(reply.text)["code"] == "not_authenticated"
     assert app.seen == before
 

@@ -200,7 +200,7 @@ def test_the_cookie_ends_at_the_absolute_end(
 def test_a_wrong_key_is_not_saved_by_the_cookie(viewer: User, browser_of: BrowserOf) -> None:
     app = _app(_gate(browser_of(viewer)))
 
-    assert app.get("/auth/check", headers={"x-api-key": "gate_wrong"}).status_code == 401
+    assert app.get("/auth/check", headers={"x-api-key": "gth_wrong"}).status_code == 401
 
 
 def test_a_person_is_sent_to_the_sign_in_and_back_to_the_app(viewer: User) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from django.http import parse_cookie
 from django.test import Client, RequestFactory, override_settings
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
@@ -27,6 +28,7 @@ from sso.models import AccessRule
 from sso.passes import AskDjango
 from sso.services.cookies import issue_gate_cookie
 from tests.api.keys import made
+from tests.sso.credentials import OF_APPS, key_at
 
 pytestmark = pytest.mark.django_db
 NOW = timezone.now
@@ -47,8 +49,13 @@ PEOPLE = st.fixed_dictionaries({
     "new_password": st.sampled_from([False, False, True]),
     "has_factor": st.booleans(),
 })  # fmt: skip
+# What apps behind the proxy have for credentials, and what nobody has sent at all.
+BESIDE = st.sampled_from([
+    {}, {}, {}, *OF_APPS, {"HTTP_COOKIE": "gatehouse_session=stale"},
+])  # fmt: skip
 CREDENTIALS = st.fixed_dictionaries({
     "kind": st.sampled_from(["key", "token", "session", "gate", "none"]),
+    "place": st.sampled_from(["x-api-key", "bearer", "basic"]),
     "expires": DAYS,
     "is_ended": st.sampled_from([False, False, True]),
     "is_spoilt": st.sampled_from([False, False, False, True]),
@@ -101,18 +108,19 @@ def rules(db: None, settings: Any, make_user: Callable[..., User]) -> None:
 @settings(
     max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(person=PEOPLE, credential=CREDENTIALS, asked=REQUESTS, gates=GATES)
+@given(person=PEOPLE, credential=CREDENTIALS, beside=BESIDE, asked=REQUESTS, gates=GATES)
 def test_both_ways_give_the_same_answer(
     rules: None,
     make_user: Callable[..., User],
     person: Any,
     credential: Any,
+    beside: Environ,
     asked: Any,
     gates: list[str],
 ) -> None:
     with transaction.atomic(), override_settings(SIGN_IN_GATES=gates):
         user = make_user("viewer", "p@example.com")
-        environ = _environ(asked) | _offer(user, credential)
+        environ = _environ(asked) | _together(beside, _offer(user, credential))
         _change(user, person)
         checker = Checker(current_epoch)
         # From the database, from what is known of the credential, from what was said before.
@@ -138,9 +146,7 @@ def _short(checker: Checker, environ: Environ) -> Checked | None:
 def _long(environ: Environ) -> Checked:
     request = RequestFactory().get("/auth/check")
     request.META.update(environ)
-    if "HTTP_COOKIE" in environ:
-        name, _equals, value = environ["HTTP_COOKIE"].partition("=")
-        request.COOKIES[name] = value
+    request.COOKIES.update(parse_cookie(environ.get("HTTP_COOKIE", "")))
     with calling(Caller(ip=environ["REMOTE_ADDR"], channel="web")):
         return Checker(current_epoch).judge(environ, outcome_of(request))
 
@@ -163,7 +169,7 @@ def _environ(asked: Any) -> Environ:
 def _offer(user: User, credential: Any) -> Environ:
     match credential["kind"]:
         case "key":
-            return {"HTTP_X_API_KEY": _spoilt(_key(user, credential), credential)}
+            return key_at(credential["place"], _spoilt(_key(user, credential), credential))
         case "token":
             return {"HTTP_AUTHORIZATION": f"Bearer {_spoilt(_token(user, credential), credential)}"}
         case "session":
@@ -173,6 +179,15 @@ def _offer(user: User, credential: Any) -> Environ:
             cookie = _spoilt(_gate(user, credential), credential)
             return {"HTTP_COOKIE": f"gatehouse_gate={cookie}"}
     return {}
+
+
+def _together(beside: Environ, offer: Environ) -> Environ:
+    """Both, with the cookies in one line."""
+    cookies = [each["HTTP_COOKIE"] for each in (beside, offer) if "HTTP_COOKIE" in each]
+    names = [cookie.partition("=")[0] for cookie in cookies]
+    if len(set(names)) < len(names):
+        return offer
+    return beside | offer | ({"HTTP_COOKIE": "; ".join(cookies)} if cookies else {})
 
 
 def _spoilt(text: str, credential: Any) -> str:
