@@ -103,6 +103,10 @@ class Failures(Enum):
         "An empty password is never sent.",
         "Type the password.",
     )
+    DISABLED = Failure(
+        "The directory says that this account is disabled, expired or locked.",
+        "Open it in the directory; the attribute that says so is named.",
+    )
     NOT_ADMITTED = Failure(
         "LDAP_AUTHORIZATION_FILTER does not find this person.",
         "Put the person into the group that the filter asks for, or correct the filter.",

@@ -7,8 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from django.utils import timezone
+
 from accounts import addresses
 from accounts.directory.connection import Connection, Entry, opened
+from accounts.directory.disabled import ATTRIBUTES, Shut, shut
 from accounts.directory.failures import DirectoryError, Failures
 from accounts.directory.names import DNError, common_names, fold, normal_dn
 from accounts.directory.values import Directory
@@ -30,7 +33,10 @@ class Groups(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """What the directory says of one person. subject: lasting, see subject_of()."""
+    """What the directory says of one person.
+
+    subject: lasting, see subject_of(). shut: why the directory itself lets them in nowhere.
+    """
 
     dn: str
     subject: str
@@ -39,6 +45,7 @@ class Person:
     name: str
     is_admitted: bool
     groups: Groups
+    shut: Shut | None = None
 
 
 def is_askable(login: str) -> bool:
@@ -91,6 +98,7 @@ def describe(
             name=_name(directory, entry),
             is_admitted=is_admitted,
             groups=found,
+            shut=shut(entry.values, timezone.now()),
         )
 
 
@@ -98,7 +106,8 @@ def attributes(directory: Directory) -> list[str]:
     """What is asked of a person's entry."""
     named = [directory.group_field, directory.email_field, directory.id_field]
     fields = [*directory.username_fields, *(directory.name_fields or ("displayName", "cn"))]
-    return [name for name in (*LASTING_TEXTS, LASTING_OCTETS, *named, *fields) if name]
+    asked = (*LASTING_TEXTS, LASTING_OCTETS, *ATTRIBUTES, *named, *fields)
+    return [name for name in asked if name]
 
 
 def subject_of(directory: Directory, entry: Entry) -> str:

@@ -15,7 +15,7 @@ from django.db import transaction
 
 from accounts import audit, rows
 from accounts.actors import SYSTEM
-from accounts.directory.connection import opened_as_service
+from accounts.directory.connection import Connection, opened_as_service
 from accounts.directory.failures import DirectoryError, Failures
 from accounts.directory.names import naming_context
 from accounts.directory.people import Person, describe, find_entry, prove_password
@@ -81,6 +81,7 @@ def arrival_of(directory: Directory, person: Person) -> Arrival:
         name=person.name,
         username=person.username,
         claims={PROVIDER: claims},
+        disabled=person.shut.reason if person.shut else "",
     )
 
 
@@ -133,10 +134,21 @@ def _prove(directory: Directory, login: str, password: str) -> Person | None:
                 return None
             if not prove_password(directory, entry.dn, password):
                 return None
-            return next(describe(connection, directory, [entry]))
+            person = next(describe(connection, directory, [entry]))
+            if person.shut and person.shut.is_lock:
+                # The right password may have ended a lock that was read before it was tried.
+                return _read_again(connection, directory, login, person)
+            return person
     except DirectoryError as error:
         logger.error("the directory failed: %s %s", error.failure.value.text, error.detail)  # noqa: TRY400
         raise
+
+
+def _read_again(connection: Connection, directory: Directory, login: str, person: Person) -> Person:
+    entry = find_entry(connection, directory, login)
+    if isinstance(entry, Failures) or entry.dn != person.dn:
+        return person
+    return next(describe(connection, directory, [entry]))
 
 
 def _pretend(directory: Directory, login: str) -> None:

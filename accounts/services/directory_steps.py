@@ -14,7 +14,7 @@ from accounts.services.directory import (
     is_first_owner,
     is_out_of_reach,
 )
-from accounts.services.identities import role_by
+from accounts.services.identities import decide, role_by
 
 SHOWN_GROUPS = 20
 
@@ -107,6 +107,9 @@ def _description(directory: Directory, person: Person) -> str:
 
 
 def _access_steps(directory: Directory, person: Person) -> Iterator[Step]:
+    if person.shut is not None:
+        yield Step("Account", person.shut.reason, Failures.DISABLED)
+        return
     if directory.access_filter is not None:
         failure = None if person.is_admitted else Failures.NOT_ADMITTED
         yield Step("Authorization", "the filter finds this person" if not failure else "", failure)
@@ -125,7 +128,7 @@ def _groups(person: Person) -> str:
 
 
 def _role(directory: Directory, person: Person) -> str:
-    decision = directory.door.mapping.decide(arrival_of(directory, person).claims)
+    decision = decide(directory.door, arrival_of(directory, person))
     role = decision.role or directory.door.default_role
     return f"{role} ({decision.reason})"
 
@@ -135,7 +138,7 @@ def _what_would_happen(directory: Directory, person: Person) -> str:
     if identity is None:
         return _first_time(directory, person)
     user = identity.user
-    decision = directory.door.mapping.decide(arrival_of(directory, person).claims)
+    decision = decide(directory.door, arrival_of(directory, person))
     role = role_by(directory.door, user, decision)
     change = f"role {user.role} stays" if role == user.role else f"role {user.role} -> {role}"
     state = "" if user.is_active else " It is disabled here, so the door stays shut."

@@ -1,4 +1,6 @@
-"""Keeping accounts in step with the directory: who is gone is shut out, roles follow groups.
+"""Keeping accounts in step with the directory: whoever is gone or disabled there is shut out.
+
+Roles follow groups.
 
 plan() only reads. apply() writes in batches, each batch with one audit row that names what it did,
 so that undo() finds it whatever became of the run. An error of the directory is never taken for
@@ -29,7 +31,7 @@ from accounts.errors import GatehouseError, LastOwner
 from accounts.models import AuditEvent, Identity, User
 from accounts.roles import Role
 from accounts.services.directory import arrival_of, issuer_of
-from accounts.services.identities import role_by
+from accounts.services.identities import decide, role_by
 from accounts.services.sessions import end_sign_ins
 from accounts.services.users import change_role, disable_user, enable_user
 
@@ -157,9 +159,9 @@ def _read(
 
 def _compare(directory: Directory, person: Person, identity: Identity) -> Change | None:
     user = identity.user
-    decision = directory.door.mapping.decide(arrival_of(directory, person).claims)
+    decision = decide(directory.door, arrival_of(directory, person))
     if not decision.is_admitted:
-        return Change(user, identity, NOT_ADMITTED)
+        return Change(user, identity, person.shut.reason if person.shut else NOT_ADMITTED)
     role = role_by(directory.door, user, decision)
     return None if role == user.role else Change(user, identity, decision.reason, role)
 

@@ -46,6 +46,8 @@ class Arrival:
     name: str = ""
     username: str = ""
     claims: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    # Why the source itself lets this person in nowhere, or "".
+    disabled: str = ""
     # Of OpenID Connect, where the provider's sign-out wants it back; else "".
     id_token: str = field(default="", repr=False)
 
@@ -55,6 +57,15 @@ class RoleRequired(Forbidden):
 
     code = "role_required"
     default_message = _("Your account there does not have what is needed to come in here.")
+
+
+class DisabledThere(RoleRequired):
+    """Whoever keeps this person's account elsewhere has disabled or locked it there."""
+
+    code = "account_disabled"
+    default_message = _(
+        "Your account is disabled, expired or locked in the directory. Ask whoever manages it."
+    )
 
 
 class AccountExists(Forbidden):
@@ -95,8 +106,10 @@ def arrive(door: Door, arrival: Arrival) -> User:
     EmailMissing, RegistrationClosed; nothing but an audit row is written then, except that
     RoleRequired ends the sessions of an account that had come in before.
     """
-    decision = door.mapping.decide(arrival.claims)
+    decision = decide(door, arrival)
     identity = find_identity(door, arrival)
+    if arrival.disabled:
+        _refuse(door, identity, decision, DisabledThere)
     if not decision.is_admitted:
         _refuse(door, identity, decision)
     if identity is None:
@@ -107,13 +120,19 @@ def arrive(door: Door, arrival: Arrival) -> User:
     return user
 
 
+def decide(door: Door, arrival: Arrival) -> Decision:
+    """Whether they may come in at all, and as what."""
+    if arrival.disabled:
+        return Decision(False, None, arrival.disabled[:300])
+    return door.mapping.decide(arrival.claims)
+
+
 def connect(*, user: User, door: Door, arrival: Arrival) -> Identity:
     """Connect an identity to the account of the signed-in person, who has proved it just now.
 
     Raises IdentityTaken, RoleRequired.
     """
-    decision = door.mapping.decide(arrival.claims)
-    if not decision.is_admitted:
+    if not decide(door, arrival).is_admitted:
         raise RoleRequired
     found = find_identity(door, arrival)
     if found is None:
@@ -179,8 +198,13 @@ def is_usable(identity: Identity) -> bool:
     )
 
 
-def _refuse(door: Door, identity: Identity | None, decision: Decision) -> None:
-    """Raise RoleRequired; whoever lost the requirement loses the sessions that he had by it."""
+def _refuse(
+    door: Door,
+    identity: Identity | None,
+    decision: Decision,
+    error: type[RoleRequired] = RoleRequired,
+) -> None:
+    """Raise `error`; whoever lost the requirement loses the sessions that they had by it."""
     user = identity.user if identity else None
     with transaction.atomic():
         if user is not None:
@@ -189,7 +213,7 @@ def _refuse(door: Door, identity: Identity | None, decision: Decision) -> None:
             "account:session:start", target=user, result="refused", provider=door.id,
             reason=decision.reason,
         )  # fmt: skip
-    raise RoleRequired
+    raise error
 
 
 def _connect_or_make(door: Door, arrival: Arrival, role: Role) -> Identity:

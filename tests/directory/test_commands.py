@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from accounts.models import AuditEvent, Identity, User
@@ -245,6 +246,34 @@ def test_many_people_are_compared_in_pages(
     read: list[int] = []
     directory_sync.plan(directory, progress=read.append)
     assert read == [500, 500, 200]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("userAccountControl", "514"),
+        ("accountExpires", "132000000000000000"),
+        ("lockoutTime", "133000000000000000"),
+        ("nsAccountLock", "true"),
+        ("shadowExpire", "1"),
+        ("pwdAccountLockedTime", "000001010000Z"),
+    ],
+)
+def test_who_is_disabled_in_the_directory_is_out_as_who_is_gone(
+    server: DirectoryServer, people: list[str], name: str, value: str
+) -> None:
+    server.set_state(people[0], name, value)
+
+    planned = directory_sync.plan(settings.LDAP)
+    ended = directory_sync.sync_live()
+    live = User.objects.get(email="person0@example.org")
+    said = run("syncldap", "--apply")
+
+    ((change,), user) = planned.disables, User.objects.get(email="person0@example.org")
+    assert name in change.reason
+    assert (ended, live.is_active, live.sessions.count()) == (1, True, 0)
+    assert "1 disabled, 0 roles changed." in said
+    assert (user.is_active, User.objects.filter(is_active=True).count()) == (False, 9)
 
 
 def test_live_sessions_end_and_are_lowered_within_five_minutes(

@@ -1,5 +1,7 @@
 """Who comes in with the directory's password: CONTRACT 9, TRAPS 37-41, ATTACKS A107-A113."""
 
+from datetime import timedelta
+
 import pytest
 from django.test import Client
 from django.utils import timezone
@@ -331,6 +333,114 @@ def test_the_authorization_filter_keeps_people_out_and_ends_their_sessions(
     assert "does not have what is needed" in refused.content.decode()
     assert inside.client.get("/account/").status_code == 302
     assert User.objects.count() == 1
+
+
+SHUT = [
+    ("userAccountControl", "514"),
+    ("userAccountControl", "66050"),
+    ("userAccountControl", "what?"),
+    ("accountExpires", "132000000000000000"),
+    ("lockoutTime", "133000000000000000"),
+    ("msDS-User-Account-Control-Computed", "16"),
+    ("nsAccountLock", "TRUE"),
+    ("nsAccountLock", "true"),
+    ("shadowExpire", "1"),
+    ("shadowExpire", "19000"),
+    ("krbPrincipalExpiration", "20200101000000Z"),
+    ("loginDisabled", "TRUE"),
+    ("inetUserStatus", "inactive"),
+    ("pwdEndTime", "20200101000000Z"),
+]
+OPEN = [
+    ("userAccountControl", "512"),
+    ("userAccountControl", "66048"),
+    ("accountExpires", "0"),
+    ("accountExpires", "9223372036854775807"),
+    ("accountExpires", "199999999999999999"),
+    ("lockoutTime", "0"),
+    ("msDS-User-Account-Control-Computed", "8388608"),
+    ("nsAccountLock", "FALSE"),
+    ("shadowExpire", "-1"),
+    ("shadowExpire", "99999"),
+    ("krbPrincipalExpiration", "29990101000000Z"),
+    ("loginDisabled", "FALSE"),
+    ("inetUserStatus", "Active"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), SHUT)
+def test_who_is_disabled_in_the_directory_stays_out_and_loses_the_sessions(
+    server: DirectoryServer,
+    use_directory: UseDirectory,
+    sign_in: SignIn,
+    name: str,
+    value: str,
+) -> None:
+    anna = server.add_person("anna")
+    use_directory()
+    inside = sign_in("anna")
+    server.set_state(anna, name, value)
+
+    again = sign_in("anna")
+
+    assert (inside.status_code, again.status_code) == (302, 403)
+    assert "disabled, expired or locked in the directory" in again.content.decode()
+    assert inside.client.get("/account/").status_code == 302
+    assert again.client.get("/account/").status_code == 302
+    event = AuditEvent.objects.filter(action="account:session:start").latest("seq")
+    assert event.result == "refused"
+    assert name in event.detail["reason"]
+
+
+@pytest.mark.parametrize(("name", "value"), SHUT[:1])
+def test_who_is_disabled_in_the_directory_never_gets_an_account_or_a_token(
+    server: DirectoryServer, use_directory: UseDirectory, client: Client, name: str, value: str
+) -> None:
+    server.set_state(server.add_person("anna"), name, value)
+    use_directory()
+
+    answer = client.post(
+        "/api/v1/auth/token",
+        {"email": "anna", "password": PASSWORD},
+        content_type="application/json",
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "account_disabled")
+    assert not User.objects.exists()
+
+
+@pytest.mark.parametrize(("name", "value"), OPEN)
+def test_who_is_not_disabled_in_the_directory_comes_in(
+    server: DirectoryServer,
+    use_directory: UseDirectory,
+    sign_in: SignIn,
+    name: str,
+    value: str,
+) -> None:
+    server.set_state(server.add_person("anna"), name, value)
+    use_directory()
+
+    assert sign_in("anna").status_code == 302
+
+
+def test_a_wrong_password_does_not_tell_who_is_disabled_in_the_directory(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    server.set_state(server.add_person("anna"), "userAccountControl", "514")
+    use_directory()
+
+    assert sign_in("anna", "wrong").status_code == 401
+
+
+def test_a_lock_that_the_right_password_has_ended_keeps_nobody_out(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    """OpenLDAP keeps the time of an ended lock until the next sign-in there."""
+    anna = server.add_person("anna")
+    server.lock_once(anna, since=timezone.now() - timedelta(hours=1), seconds=1)
+    use_directory()
+
+    assert sign_in("anna").status_code == 302
 
 
 def test_a_wrong_password_never_tells_whether_somebody_is_admitted(

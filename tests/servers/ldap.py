@@ -31,9 +31,12 @@ CONFIG = """
 include {schemas}/core.schema
 include {schemas}/cosine.schema
 include {schemas}/inetorgperson.schema
+include {schemas}/nis.schema
+{states}
 modulepath {modules}
 moduleload back_mdb
 moduleload memberof
+moduleload ppolicy
 pidfile {folder}/slapd.pid
 argsfile {folder}/slapd.args
 TLSCertificateFile {folder}/server.pem
@@ -46,11 +49,25 @@ directory {folder}/data
 maxsize 268435456
 sizelimit size.soft=unlimited size.hard=unlimited size.pr=unlimited
 index objectClass,uid,mail,cn,member,entryUUID eq
+overlay ppolicy
 overlay memberof
 memberof-group-oc groupOfNames
 access to attrs=userPassword by anonymous auth by * none
 access to * by dn.exact="{service_dn}" read by anonymous auth by * none
 """
+# What other servers have of their own, for entries of the class gateState.
+TEXT = "1.3.6.1.4.1.1466.115.121.1.15"
+STATE_NAMES = ("userAccountControl", "accountExpires", "lockoutTime", "nsAccountLock",
+               "msDS-User-Account-Control-Computed", "krbPrincipalExpiration", "loginDisabled",
+               "inetUserStatus")  # fmt: skip
+STATES = "\n".join(
+    f"attributetype ( 1.3.6.1.4.1.99999.1.{number} NAME '{name}' "
+    f"EQUALITY caseIgnoreMatch SYNTAX {TEXT} SINGLE-VALUE )"
+    for number, name in enumerate(STATE_NAMES, 1)
+) + (
+    "\nobjectclass ( 1.3.6.1.4.1.99999.2.1 NAME 'gateState' SUP top AUXILIARY "
+    f"MAY ( {' $ '.join(STATE_NAMES)} ) )"
+)
 BASE = f"""
 dn: {SUFFIX}
 objectClass: dcObject
@@ -90,7 +107,7 @@ class DirectoryServer:
         self.tls_url = f"ldaps://127.0.0.1:{self.tls_port}"
         config = CONFIG.format(
             schemas=SCHEMAS, modules=MODULES, folder=self.folder, suffix=SUFFIX, root_dn=ROOT_DN,
-            root_password=ROOT_PASSWORD, service_dn=SERVICE_DN,
+            root_password=ROOT_PASSWORD, service_dn=SERVICE_DN, states=STATES,
         )  # fmt: skip
         (self.folder / "slapd.conf").write_text(config)
         self._add(BASE)
@@ -151,6 +168,23 @@ class DirectoryServer:
         changes = [(ldap.MOD_REPLACE, key, value) for key, value in _octets(values).items()]
         handle.modify_s(dn, changes)
         handle.unbind_s()
+
+    def set_state(self, dn: str, name: str, value: str) -> None:
+        """Write an attribute by which a server says that somebody is disabled."""
+        own = {"pwdAccountLockedTime": [], "pwdEndTime": []}
+        classes = {"shadowExpire": ["shadowAccount"], **own}
+        auxiliary = classes.get(name, ["gateState"])
+        self.replace(dn, objectClass=["inetOrgPerson", *auxiliary], **{name: value})
+
+    def lock_once(self, dn: str, *, since: datetime, seconds: int) -> None:
+        """Lock somebody by a policy whose locks end after `seconds`."""
+        policy = f"cn=short,{GROUPS}"
+        self.add(policy, {
+            "objectClass": ["organizationalRole", "pwdPolicy"], "cn": "short",
+            "pwdAttribute": "userPassword", "pwdLockout": "TRUE", "pwdLockoutDuration": seconds,
+        })  # fmt: skip
+        locked = since.strftime("%Y%m%d%H%M%SZ")
+        self.replace(dn, pwdPolicySubentry=policy, pwdAccountLockedTime=locked)
 
     def delete(self, dn: str) -> None:
         handle = self.as_root()
