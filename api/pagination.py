@@ -104,4 +104,4 @@ def _link(request: Request, cursor: Cursor) -> str:
     query = request.query_params.copy()
     query["cursor"] = cursor.text
     path = request.path.rstrip("/")
-    return f"{settings.PUBLIC_URL}{path}?{query.urlencode()}"
+    return f"{settings.PUBLIC_ORIGIN}{path}?{query.urlencode()}"

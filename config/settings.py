@@ -6,6 +6,7 @@ No logic beyond naming: what is complicated is a pure function in config/env wit
 import os
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from accounts.providers import Provider
 from accounts.roles import Role
@@ -35,7 +36,11 @@ DATA_DIR = Path(ENV["DATA_DIR"])
 SECRET_KEY = ENV["SECRET_KEY"]
 ENCRYPTION_KEY = ENV["ENCRYPTION_KEY"]  # 32 bytes
 PUBLIC_URL = ENV["PUBLIC_URL"].rstrip("/")
-PUBLIC_SCHEME, _, PUBLIC_HOST = PUBLIC_URL.partition("://")
+# "/gate" where the site is below a path of its host, "" at the root.
+PUBLIC_PATH = urlsplit(PUBLIC_URL).path
+PUBLIC_ORIGIN = PUBLIC_URL.removesuffix(PUBLIC_PATH)
+PUBLIC_SCHEME, _, PUBLIC_HOST = PUBLIC_ORIGIN.partition("://")
+FORCE_SCRIPT_NAME = PUBLIC_PATH or None
 PUBLIC_HOSTNAME = PUBLIC_HOST.rpartition(":")[0] or PUBLIC_HOST
 IS_HTTPS = PUBLIC_SCHEME == "https"
 PUBLIC_URL_IS_LOCAL = PUBLIC_HOSTNAME in ("localhost", "127.0.0.1", "[::1]")
@@ -209,7 +214,7 @@ CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_csrf"
 CSRF_COOKIE_SECURE = IS_HTTPS
 CSRF_COOKIE_HTTPONLY = True
 CSRF_HEADER_NAME = "HTTP_X_CSRF_TOKEN"
-CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+CSRF_TRUSTED_ORIGINS = [PUBLIC_ORIGIN]
 if ENV["CORS_ALLOW_CREDENTIALS"]:
     CSRF_TRUSTED_ORIGINS += ENV["CORS_ALLOWED_ORIGINS"]
 CSRF_FAILURE_VIEW = "config.pages.csrf_failure"
@@ -367,7 +372,7 @@ TIME_ZONE = ENV["TIME_ZONE"]
 USE_TZ = True
 
 # Static files
-STATIC_URL = "/static/"
+STATIC_URL = f"{PUBLIC_PATH}/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = DATA_DIR / "static"
 STORAGES = {

@@ -24,6 +24,7 @@ from accounts.sessions import SessionStore
 from accounts.signals import address_requested, mail_queued
 from api.services import apikeys, families, signing
 from config import cache
+from config.subpath import use_in_this_thread
 from magiclinks import services as links
 from moderation.services.violations import purge_moderation
 from sso.services import denials, notes
@@ -99,6 +100,7 @@ class Worker:
         self._wanted.put(outbox.deliver_due)
 
     def _run(self) -> None:
+        use_in_this_thread()
         while True:
             jobs = self._next_jobs()
             close_old_connections()

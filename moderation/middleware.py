@@ -18,6 +18,6 @@ class ProxyNoteMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not request.path.startswith(QUIET):
+        if not request.path_info.startswith(QUIET):
             note(request)
         return self.get_response(request)

@@ -46,7 +46,7 @@ def forward(request: HttpRequest) -> HttpResponse:
         back = checked.target.url if is_safe_destination(checked.target.url) else ""
         query = f"?{urlencode({'next': back})}" if back else ""
         response = HttpResponse(status=302)
-        response["Location"] = f"{settings.PUBLIC_URL}{reverse('account_login')}{query}"
+        response["Location"] = f"{settings.PUBLIC_ORIGIN}{reverse('account_login')}{query}"
         response["Cache-Control"] = "no-store"
         return response
     if verdict.status == 403 and not prefers_json(request):

@@ -8,6 +8,7 @@ from django.contrib.admin import AdminSite
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse, reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts import gates, stepup
@@ -26,7 +27,7 @@ class GatehouseAdminSite(AdminSite):
     site_title = _("Gatehouse admin panel")
     site_header = _("Gatehouse")
     index_title = _("Overview")
-    site_url = "/account/"
+    site_url = reverse_lazy("accounts:profile")  # type: ignore[assignment]  # a lazy text
     index_template = "admin/index.html"
     enable_nav_sidebar = False
 
@@ -68,7 +69,7 @@ class GatehouseAdminSite(AdminSite):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """The stock form would be a door without limits and second factors."""
-        return redirect_to_login(request.GET.get("next") or "/admin/")
+        return redirect_to_login(request.GET.get("next") or reverse("admin:index"))
 
     def logout(  # type: ignore[override]  # a way out of the panel
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

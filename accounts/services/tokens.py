@@ -30,8 +30,8 @@ class IssuedToken:
 
 
 def absolute_url(path: str) -> str:
-    """`path` under the configured PUBLIC_URL, never under what the request claims (TRAPS 2)."""
-    return f"{settings.PUBLIC_URL}{path}"
+    """The address of a path that reverse() made, never under what the request claims (TRAPS 2)."""
+    return f"{settings.PUBLIC_ORIGIN}{path}"
 
 
 def issue_token(

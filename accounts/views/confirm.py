@@ -6,6 +6,7 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -37,7 +38,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and AGAIN in request.POST:
         next_url = safe_next(request)
         logout(request)
-        return redirect_to_login(next_url or "/account/")
+        return redirect_to_login(next_url or reverse("accounts:profile"))
     return _page(request, "again", None, 200)
 
 

@@ -336,3 +336,27 @@ def test_every_example_is_a_value_that_is_taken(name: str) -> None:
     if variable.example:
         parse(variable, variable.example)
     assert variable.secret != bool(variable.example)
+
+
+def test_the_public_address_may_have_a_path(load_env: Load) -> None:
+    assert load_env(PUBLIC_URL="https://a.example.com/gate/")["PUBLIC_URL"] == (
+        "https://a.example.com/gate"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "fault"),
+    [
+        ("/a%2Fb", "has a path that is not plain"),
+        ("/..", "has a path that is not plain"),
+        ("//x", "has a path that is not plain"),
+        ("/gate//x", "has a path that is not plain"),
+        ("/account/x", "has a path that begins like a page of this site"),
+    ],
+)
+def test_a_path_that_would_be_read_in_two_ways_is_refused(
+    faults: Lines, path: str, fault: str
+) -> None:
+    (said,) = faults(PUBLIC_URL=f"https://a.example.com{path}")
+
+    assert said.startswith(f"PUBLIC_URL: 'https://a.example.com{path}' {fault}. Fix: ")

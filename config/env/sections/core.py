@@ -1,5 +1,6 @@
 """Settings of the site itself: address, data, secrets, servers it talks to, logs, processes."""
 
+import re
 import zoneinfo
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,13 @@ from config.env.problems import Unreadable, echo
 from config.env.urls import origin_of
 
 TRUE = ("true", "1", "yes", "on")
+_SITE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]*[A-Za-z0-9_~-]){1,8}")
+# How paths of this site begin: below /account, /account/ could be the page or the site itself.
+OWN_PATHS = frozenset(
+    [".well-known", "account", "admin", "api", "auth", "banned", "confirm", "health", "invitation",
+     "language", "magic-link", "metrics", "oauth", "password", "robots.txt", "second-factor",
+     "set-up", "settings", "sign-in", "sign-out", "sign-up", "static", "verify-email"]
+)  # fmt: skip
 
 
 def khoj_domain_as_url(text: str, texts: Mapping[str, str]) -> str:
@@ -25,9 +33,14 @@ def nextauth_url_as_url(text: str, _texts: Mapping[str, str]) -> str:
 
 
 def check_site(url: str) -> str:
-    """PUBLIC_URL is a whole site: cookies and paths of the contract begin at its root."""
-    if url != origin_of(url):
-        raise Unreadable(f"{echo(url)} has a path", "write scheme and host alone")
+    """An address, perhaps with a path below which the whole site lies: https://example.com/gate."""
+    path = url.removeprefix(origin_of(url))
+    if path and _SITE_PATH.fullmatch(path) is None:
+        fix = "use letters, digits, '-', '_', '.' and '~' alone, as in https://example.com/gate"
+        raise Unreadable(f"{echo(url)} has a path that is not plain", fix)
+    if path.split("/")[1:2] and path.split("/")[1] in OWN_PATHS:
+        what = f"{echo(url)} has a path that begins like a page of this site"
+        raise Unreadable(what, "choose another one, as in https://example.com/gate")
     return url
 
 
@@ -125,8 +138,9 @@ SITE = Section(
                 ),
             ),
             help=(
-                "The address under which people reach the site. Links in mails are made from it, "
-                "never from a request, and https here switches secure cookies and HSTS on."
+                "The address under which people reach the site, with a path where it lies below "
+                "one: https://example.com/gate. Links in mails are made from it, never from a "
+                "request, and https here switches secure cookies and HSTS on."
             ),
         ),
         Variable(
