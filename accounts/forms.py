@@ -8,7 +8,8 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import addresses
 from accounts.errors import RecordInvalid
-from accounts.passwords import MAX_PASSWORD_LENGTH
+from accounts.models import User
+from accounts.passwords import MAX_PASSWORD_LENGTH, password_problems
 
 
 class AddressField(forms.CharField):
@@ -39,6 +40,17 @@ class PasswordField(forms.CharField):
         autocomplete = "new-password" if new else "current-password"
         widget = forms.PasswordInput(attrs={"autocomplete": autocomplete})
         super().__init__(strip=False, widget=widget, **options)
+        self.is_new = new
+
+    def validate(self, value: Any) -> None:
+        """Hold a new one against the rules here, so that the form tells all that is wrong at once.
+
+        The service asks again, with the names of the person.
+        """
+        super().validate(value)
+        problems = password_problems(value, User()) if self.is_new and value else []
+        if problems:
+            raise ValidationError(problems)
 
 
 class GatehouseForm(forms.Form):

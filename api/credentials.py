@@ -10,11 +10,11 @@ from functools import reduce
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.http import HttpRequest, HttpResponse
-from django.middleware.csrf import CsrfViewMiddleware
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.context import current_caller
+from accounts.csrf import CsrfMiddleware
 from accounts.limits import count_try
 from accounts.models import User
 from accounts.services.anonymous import visitor
@@ -144,7 +144,7 @@ def require_own_page(request: HttpRequest) -> None:
         raise CsrfFailed
 
 
-class _CsrfCheck(CsrfViewMiddleware):
+class _CsrfCheck(CsrfMiddleware):
     """Django's check, which tells instead of answering."""
 
     def _reject(self, _request: HttpRequest, reason: str) -> str:

@@ -1,10 +1,16 @@
 """What was sent, as serializers read it; what they object to becomes RecordInvalid."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from django.http import QueryDict
+from rest_framework.exceptions import ValidationError
+from rest_framework.fields import SkipField
 from rest_framework.request import Request
 from rest_framework.serializers import Serializer
+
+from accounts.errors import RecordInvalid
 
 
 def flat(detail: Any, name: str = "") -> dict[str, list[str]]:
@@ -28,12 +34,39 @@ def flat(detail: Any, name: str = "") -> dict[str, list[str]]:
     return {name or "record": [str(text) for text in texts]}
 
 
-def checked(kind: type[Serializer[Any]], data: Any, *, partial: bool = False) -> dict[str, Any]:
-    """`data` as the serializer `kind` reads it. Raises RecordInvalid naming the fields."""
+def checked(
+    kind: type[Serializer[Any]],
+    data: Any,
+    *,
+    partial: bool = False,
+    also: Callable[[dict[str, Any]], object] | None = None,
+) -> dict[str, Any]:
+    """`data` as the serializer `kind` reads it. Raises RecordInvalid naming all wrong fields.
+
+    also: what the service will object to, asked about the fields that can be read when others
+    cannot, so that a caller learns everything at once; it raises RecordInvalid.
+    """
     # A field that is missing from a form counts as false or empty; here it is just not given.
     serializer = kind(data=data.dict() if isinstance(data, QueryDict) else data, partial=partial)
-    serializer.is_valid(raise_exception=True)
-    return dict(serializer.validated_data)
+    if serializer.is_valid():
+        return dict(serializer.validated_data)
+    errors = flat(serializer.errors)
+    if also is not None and isinstance(serializer.initial_data, dict):
+        readable = _readable(serializer)
+        try:
+            also(readable)
+        except RecordInvalid as error:
+            errors = {key: texts for key, texts in error.errors.items() if key in readable} | errors
+    raise RecordInvalid(errors)
+
+
+def _readable(serializer: Serializer[Any]) -> dict[str, Any]:
+    """The fields that say something valid, defaults included."""
+    found: dict[str, Any] = {}
+    for name, field in serializer.fields.items():
+        with suppress(ValidationError, SkipField):
+            found[name] = field.run_validation(field.get_value(serializer.initial_data))
+    return found
 
 
 def queried(kind: type[Serializer[Any]], request: Request) -> dict[str, Any]:

@@ -90,7 +90,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
+    "accounts.csrf.CsrfMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.middleware.SessionLifeMiddleware",
     "sso.middleware.GateCookieMiddleware",
@@ -312,7 +312,7 @@ CORS_ALLOWED_ORIGINS = [origin for origin in ENV["CORS_ALLOWED_ORIGINS"] if orig
 CORS_ALLOW_CREDENTIALS = ENV["CORS_ALLOW_CREDENTIALS"]
 CORS_ALLOW_METHODS = ["GET", "HEAD", "POST", "PATCH", "DELETE"]
 CORS_ALLOW_HEADERS = ["accept", "accept-language", "authorization", "content-type", "x-api-key",
-                      "x-csrf-token", "x-request-id"]  # fmt: skip
+                      "x-csrf-token", "x-csrftoken", "x-request-id"]  # fmt: skip
 CORS_EXPOSE_HEADERS = ["location", "retry-after", "www-authenticate", "x-csrf-token",
                        "x-request-id"]  # fmt: skip
 CORS_PREFLIGHT_MAX_AGE = 600

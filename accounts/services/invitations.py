@@ -88,11 +88,10 @@ def invite(
     Forbidden for a role not below the actor's own (owners give any), RecordInvalid naming the
     fields for a bad or taken address. Nothing has changed then.
     """
-    given = _parse_role(role)
-    if not can_give(Role(actor.role), given):
-        raise Forbidden(_("You may only give roles below your own."))
     lifetime = LIFETIME if lifetime is None else lifetime
-    email = _parse(email, lifetime)
+    if role in list(Role) and not can_give(Role(actor.role), Role(role)):
+        raise Forbidden(_("You may only give roles below your own."))
+    email, given = _parse(email, role, lifetime)
     token, now = make_token(), timezone.now()
     invitation = Invitation(
         email=email,
@@ -210,25 +209,31 @@ def purge_invitations(before: datetime) -> int:
     return Invitation.objects.filter(expires_at__lt=before).delete()[0]
 
 
-def _parse_role(role: str) -> Role:
-    try:
-        return Role(role)
-    except ValueError:
-        raise RecordInvalid({"role": [_("This is no role.")]}) from None
-
-
-def _parse(email: str, lifetime: timedelta) -> str:
-    """The stored form of the address. Raises RecordInvalid, for a lifetime out of bounds too."""
-    errors: dict[str, list[str]] = {}
+def check_address(email: str) -> str:
+    """The stored form of an address that may be invited. Raises RecordInvalid."""
     try:
         email = addresses.parse_email(email)
     except addresses.AddressError as error:
-        errors["email"] = [_(str(error))]
+        raise RecordInvalid({"email": [_(str(error))]}) from None
+    if User.objects.filter(email=email).exists():
+        raise RecordInvalid({"email": [_("Another account has this address.")]})
+    return email
+
+
+def _parse(email: str, role: str, lifetime: timedelta) -> tuple[str, Role]:
+    """Address and role as they are kept. Raises RecordInvalid with everything that is wrong."""
+    errors: dict[str, list[str]] = {}
+    try:
+        email = check_address(email)
+    except RecordInvalid as error:
+        errors |= error.errors
+    if role not in list(Role):
+        errors["role"] = [_("This is no role.")]
     if not SHORTEST <= lifetime <= LONGEST:
         errors["lifetime"] = [_("Choose between 1 minute and 30 days.")]
     if errors:
         raise RecordInvalid(errors)
-    return email
+    return email, Role(role)
 
 
 def _write(invitation: Invitation, actor: Actor) -> None:

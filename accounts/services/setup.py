@@ -6,21 +6,21 @@ from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from accounts import addresses, audit
 from accounts.actors import SYSTEM
 from accounts.client import is_this_machine
-from accounts.errors import RecordInvalid, TokenInvalid
+from accounts.errors import TokenInvalid
 from accounts.locks import ROLES, house_lock
 from accounts.models import AccountToken, User
-from accounts.passwords import check_password_rules, password_problems
+from accounts.passwords import password_problems
 from accounts.roles import Role
 from accounts.services.anonymous import hand_over
 from accounts.services.invited import accepted_by_address
 from accounts.services.sessions import end_access
 from accounts.services.signup import SignUp, is_fresh
 from accounts.services.tokens import IssuedToken, issue_token, usable_token
+from accounts.services.users import check_new
 from accounts.tokens import digest
 
 WELL_KNOWN_PASSWORD = "admin"  # noqa: S105  # published on purpose; it opens nothing but the set-up page
@@ -80,9 +80,7 @@ def claim_owner(token: str, details: SignUp) -> User:
     owner = find_setup(token)
     owner.email, owner.name = details.email, " ".join(details.name.split())[:150]
     owner.username = None
-    check_password_rules(details.password, owner)
-    if User.objects.exclude(pk=owner.pk).filter(email=details.email).exists():
-        raise RecordInvalid({"email": [_("Another account has this address.")]})
+    check_new(owner, details.password)
     with transaction.atomic():
         house_lock(ROLES)
         is_first = is_fresh()

@@ -19,7 +19,7 @@ from accounts.errors import AccountGone, Forbidden, LastOwner, RecordInvalid
 from accounts.locks import ROLES, house_lock
 from accounts.models import User
 from accounts.outbox import enqueue_mail
-from accounts.passwords import check_password_rules
+from accounts.passwords import password_problems
 from accounts.roles import Role, can_give, can_manage
 from accounts.services.sessions import end_access, end_sign_ins
 
@@ -59,13 +59,40 @@ def create_user(
     if not can_give(Role(actor.role), Role(role)):
         raise Forbidden(_("You may only give roles below your own."))
     user = User(email=email, username=username, name=name, role=role)
-    _clean_names(user)
-    if password is not None:
-        check_password_rules(password, user)
+    check_new(user, password)
     if verified:
         user.email_verified_at = timezone.now()
     user.set_password(password)
     return save_new(user, actor=actor, source=source)
+
+
+def check_new(user: User, password: str | None) -> None:
+    """Bring the names of a new account into their stored form.
+
+    Raises RecordInvalid with everything that is wrong: names that are taken, and a password that
+    breaks a rule, too.
+    """
+    errors = _name_errors(user)
+    problems = [] if password is None else password_problems(password, user)
+    if problems:
+        errors["password"] = problems
+    if errors:
+        raise RecordInvalid(errors)
+
+
+def check_profile(user: User, profile: Profile) -> list[str]:
+    """Put `profile` into `user`, unsaved; returns the names of what was given.
+
+    Raises RecordInvalid with everything that is wrong.
+    """
+    given = {key: value for key in ("email", "username", "name")
+             if (value := getattr(profile, key)) is not None}  # fmt: skip
+    for field, value in given.items():
+        setattr(user, field, value)
+    errors = _name_errors(user)
+    if errors:
+        raise RecordInvalid(errors)
+    return sorted(given)
 
 
 def save_new(user: User, *, actor: Actor | None, source: str) -> User:
@@ -91,11 +118,7 @@ def edit_profile(*, actor: Actor, user: User, profile: Profile) -> User:
     elif profile.email is not None and profile.email != user.email:
         raise Forbidden(_("Change your own address on your account page."))
     old_email = user.email
-    given = {key: value for key in ("email", "username", "name")
-             if (value := getattr(profile, key)) is not None}  # fmt: skip
-    for field, value in given.items():
-        setattr(user, field, value)
-    _clean_names(user)
+    given = check_profile(user, profile)
     if user.email != old_email:
         user.email_verified_at = None
     try:
@@ -104,7 +127,7 @@ def edit_profile(*, actor: Actor, user: User, profile: Profile) -> User:
             if user.email != old_email:
                 end_access(user, "address changed")
                 tell_email_changed(user, old_email)
-            audit.record("account:user:edit", actor=actor, target=user, fields=sorted(given))
+            audit.record("account:user:edit", actor=actor, target=user, fields=given)
     except IntegrityError:
         raise RecordInvalid(_taken(user)) from None
     return user
@@ -219,7 +242,8 @@ def _keep_last_owner(user: User) -> None:
         raise LastOwner
 
 
-def _clean_names(user: User) -> None:
+def _name_errors(user: User) -> dict[str, list[str]]:
+    """What is wrong with address, user name and name, which get their stored form by this."""
     errors: dict[str, list[str]] = {}
     try:
         user.email = addresses.parse_email(user.email)
@@ -230,18 +254,22 @@ def _clean_names(user: User) -> None:
     except addresses.AddressError as error:
         errors["username"] = [_(str(error))]
     user.name = " ".join(user.name.split())[:150]
-    if errors:
-        raise RecordInvalid(errors)
+    return _names_of_others(user) | errors
 
 
 def _taken(user: User) -> dict[str, list[str]]:
+    return _names_of_others(user) or {"role": [_("This is no role.")]}
+
+
+def _names_of_others(user: User) -> dict[str, list[str]]:
+    """Which of the names of `user` other accounts have."""
     others: Any = User.objects.exclude(pk=user.pk)
     errors = {}
     if others.filter(email=user.email).exists():
         errors["email"] = [_("Another account has this address.")]
     if user.username and others.filter(username=user.username).exists():
         errors["username"] = [_("Another account has this user name.")]
-    return errors or {"role": [_("This is no role.")]}
+    return errors
 
 
 def gone_meanwhile(error: Exception, user: Any) -> AccountGone | None:

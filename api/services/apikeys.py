@@ -198,6 +198,11 @@ def _parse_network(text: str) -> Network:
     return network
 
 
+def check_wish(wish: KeyWish, user: User, via: Access | None) -> None:
+    """Raise RecordInvalid with everything that is wrong with a key that is not made yet."""
+    _parse(wish, user, via, timezone.now())
+
+
 def _parse(wish: KeyWish, user: User, via: Access | None, now: datetime) -> ApiKey:
     """A row without its key. Raises RecordInvalid with everything that is wrong."""
     errors: dict[str, list[str]] = {}

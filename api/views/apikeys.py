@@ -114,17 +114,26 @@ class KeysView(ApiView):
         A key makes keys only with the scope `users`, and none that reaches further or lives
         longer than itself. At most 100 live keys for each person.
         """
-        given = checked(NewKey, request.data)
-        wish = apikeys.KeyWish(
-            name=given["name"],
-            scopes=given["scopes"],
-            expires_at=given.get("expires_at"),
-            is_endless="expires_at" in given and given["expires_at"] is None,
-            networks=given["networks"],
-        )
         user = self.access.user
+        given = checked(
+            NewKey,
+            request.data,
+            also=lambda readable: apikeys.check_wish(_wish(readable), user, self.access),
+        )
+        wish = _wish(given)
         issued = apikeys.create_key(actor=user, user=user, wish=wish, via=self.access)
         return _issued(issued)
+
+
+def _wish(given: dict[str, Any]) -> apikeys.KeyWish:
+    """What `given` asks for; what it leaves out is wished for in no way."""
+    return apikeys.KeyWish(
+        name=given.get("name", ""),
+        scopes=given.get("scopes", []),
+        expires_at=given.get("expires_at"),
+        is_endless="expires_at" in given and given["expires_at"] is None,
+        networks=given.get("networks", []),
+    )
 
 
 class KeyView(ApiView):

@@ -65,7 +65,7 @@ class InvitationsView(ApiView):
 
         `link` is in this answer alone. It is mailed too where mail is set up.
         """
-        given = checked(NewInvitation, request.data)
+        given = checked(NewInvitation, request.data, also=_check)
         seconds = given.get("lifetime")
         issued = invitations.invite(
             actor=self.access.user,
@@ -76,6 +76,10 @@ class InvitationsView(ApiView):
         )
         record = {**_record(issued.invitation), "link": issued.url, "mailed": issued.mailed}
         return Response(record, status=201)
+
+
+def _check(given: dict[str, Any]) -> None:
+    invitations.check_address(given.get("email", ""))
 
 
 class InvitationView(ApiView):

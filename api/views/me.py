@@ -17,7 +17,7 @@ from accounts.models import BrowserSession, User
 from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.services import sessions
 from accounts.services.privacy import delete_own_account, export_own_data
-from accounts.services.users import Profile, edit_profile
+from accounts.services.users import Profile, check_profile, edit_profile
 from accounts.stepup import password_proves
 from api.access import Need, Scope
 from api.models import TokenFamily
@@ -97,8 +97,15 @@ class MeView(ApiView):
 
         Fields that are not named here, `role` among them, are ignored.
         """
-        given = checked(OwnProfileChange, request.data, partial=True)
         user = self.access.user
+        given = checked(
+            OwnProfileChange,
+            request.data,
+            partial=True,
+            also=lambda names: check_profile(
+                user, Profile(**{name: value or "" for name, value in names.items()})
+            ),
+        )
         if given:
             profile = Profile(**{name: value or "" for name, value in given.items()})
             user = edit_profile(actor=user, user=user, profile=profile)

@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -136,7 +137,7 @@ class UsersView(ApiView):
     )
     def post(self, request: Request) -> Response:
         """Make an account of a role below the own one (owners: any)."""
-        given = checked(NewUser, request.data)
+        given = checked(NewUser, request.data, also=_check_new)
         user = users.create_user(
             actor=self.access.user,
             email=given["email"],
@@ -181,7 +182,8 @@ class UserView(ApiView):
         actor = self.access.user
         if actor.pk != user.pk:
             require_rank(actor, user)
-        change_user(actor, user_id, checked(UserChange, request.data, partial=True))
+        wanted = checked(UserChange, request.data, partial=True, also=partial(_check_changes, user))
+        change_user(actor, user_id, wanted)
         return Response(user_record(find_user(user_id)))
 
     @extend_schema(
@@ -296,6 +298,22 @@ def change_user(actor: Actor, user_id: uuid.UUID, wanted: dict[str, Any]) -> Non
         if wanted.get("is_active", user.is_active) != user.is_active:
             act = users.enable_user if wanted["is_active"] else users.disable_user
             act(actor=actor, user=user)
+
+
+def _check_new(given: dict[str, Any]) -> None:
+    users.check_new(
+        User(
+            email=given.get("email", ""),
+            name=given.get("name", ""),
+            username=given.get("username") or None,
+        ),
+        given.get("password"),
+    )
+
+
+def _check_changes(user: User, given: dict[str, Any]) -> None:
+    profile = _changed_profile(user, given)
+    users.check_profile(find_user(user.pk), Profile(**profile))
 
 
 def _changed_profile(user: User, wanted: dict[str, Any]) -> dict[str, str]:

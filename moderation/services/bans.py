@@ -143,14 +143,18 @@ def _checked_network(text: str) -> str:
 
 
 def _check(actor: Actor, user: User | None, network: str, duration: timedelta | None) -> None:
+    """Raise RecordInvalid with everything that speaks against the ban."""
+    errors: dict[str, list[str]] = {}
     if user is None and not network:
-        raise RecordInvalid({"user": [_("Say whom to ban: a person, a network, or both.")]})
+        errors["user"] = [_("Say whom to ban: a person, a network, or both.")]
     if user is not None and actor.pk == user.pk:
-        raise RecordInvalid({"user": [_("You cannot ban yourself.")]})
+        errors["user"] = [_("You cannot ban yourself.")]
     if network and network == network_name(current_caller().ip):
-        raise RecordInvalid({"network": [_("This is the network that you are using yourself.")]})
+        errors["network"] = [_("This is the network that you are using yourself.")]
     if duration is not None and not timedelta(0) < duration <= LONGEST:
-        raise RecordInvalid({"duration": [_("Choose a time of up to ten years.")]})
+        errors["duration"] = [_("Choose a time of up to ten years.")]
+    if errors:
+        raise RecordInvalid(errors)
 
 
 def _bannable(actor: Actor, user: User) -> User:

@@ -12,7 +12,7 @@ from django.urls import URLPattern
 from pytest_django import Settings
 
 from accounts.actors import SYSTEM
-from accounts.models import User
+from accounts.models import AuditEvent, User
 from accounts.roles import Role
 from accounts.services.invitations import invite
 from api import urls
@@ -20,7 +20,7 @@ from api.access import Need
 from api.schema import document
 from api.views.me import MeView
 from moderation.services.bans import ban
-from tests.api.calls import API
+from tests.api.calls import API, call, problem
 
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]
@@ -340,3 +340,97 @@ def test_a_fault_outside_the_api_is_the_same_document(
     assert (answer.status_code, answer.json()["code"]) == (500, "server_error")
     assert answer.json()["request_id"] == answer["X-Request-ID"]
     assert b"secret" not in answer.content
+
+
+# All that is wrong at once
+
+WEAK = "short"
+WRONG = {
+    "a new account": (
+        "POST", "users",
+        {"email": "nobody", "role": "emperor", "username": "a b", "password": WEAK,
+         "is_verified": "perhaps", "name": "x" * 200},
+        {"email", "role", "username", "password", "is_verified", "name"},
+    ),
+    "a taken address beside a wrong role": (
+        "POST", "users", {"email": "Viewer@Example.com", "role": "emperor", "username": "VERA"},
+        {"email", "role", "username"},
+    ),
+    "taken names and a weak password": (
+        "POST", "users", {"email": "viewer@example.com", "username": "vera", "password": WEAK},
+        {"email", "username", "password"},
+    ),
+    "a password that is the address": (
+        "POST", "users", {"email": "longestaddress@example.com", "role": "emperor",
+                          "password": "longestaddress@example.com"},
+        {"role", "password"},
+    ),
+    "a change": (
+        "PATCH", "users/{editor}", {"email": "nobody", "role": "emperor", "username": "a b"},
+        {"email", "role", "username"},
+    ),
+    "a change to what others have": (
+        "PATCH", "users/{editor}", {"email": "viewer@example.com", "username": "vera"},
+        {"email", "username"},
+    ),
+    "an invitation": (
+        "POST", "invitations", {"email": "nobody", "role": "emperor", "lifetime": 1,
+                                "name": "x" * 200},
+        {"email", "role", "lifetime", "name"},
+    ),
+    "an invitation of somebody who is here": (
+        "POST", "invitations", {"email": "viewer@example.com", "role": "emperor"},
+        {"email", "role"},
+    ),
+    "the own profile": (
+        "PATCH", "me", {"name": "x" * 200, "username": "vera"}, {"name", "username"},
+    ),
+    "a key": (
+        "POST", "api-keys", {"name": "", "scopes": ["fly"], "networks": ["x"],
+                             "expires_at": "2001-01-01T00:00:00Z"},
+        {"name", "scopes", "networks", "expires_at"},
+    ),
+    "a key without a name": (
+        "POST", "api-keys", {"scopes": ["fly"]}, {"name", "scopes"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_everything_that_is_wrong_is_told_at_once(
+    owner: User,
+    viewer: User,
+    editor: User,
+    browser_of: BrowserOf,
+    case: str,
+) -> None:
+    method, path, body, fields = WRONG[case]
+    before = (User.objects.count(), AuditEvent.objects.count())
+    browser = browser_of(owner)
+    after_sign_in = AuditEvent.objects.count()
+
+    answer = call(browser, method, path.format(editor=editor.pk), body)
+
+    assert problem(answer) == (402, "record_invalid")
+    assert set(answer.json()["errors"]) == fields
+    assert (User.objects.count(), AuditEvent.objects.count()) == (before[0], after_sign_in)
+
+
+@pytest.mark.parametrize("header", ["x-csrf-token", "x-csrftoken"])
+def test_the_form_token_is_taken_under_both_names(
+    viewer: User, browser_of: BrowserOf, header: str
+) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies = browser_of(viewer).cookies
+    token = strict.get(f"{API}/me")["X-CSRF-Token"]
+    change = {"name": "Changed"}
+
+    def patch(value: str) -> Any:
+        return strict.patch(
+            f"{API}/me", change, content_type="application/json", headers={header: value}
+        )
+
+    assert problem(patch("x" * 64)) == (403, "csrf_failed")
+    assert patch(token).status_code == 200
+    page = strict.post("/sign-out", headers={header: token})
+    assert (page.status_code, page["Location"]) == (303, "/sign-in?notice=signed-out")
