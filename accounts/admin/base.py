@@ -12,6 +12,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from accounts.addresses import search_forms
 from accounts.models import User
 
 COUNT_CAP = 10_000
@@ -72,6 +73,17 @@ class PanelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at 
     ) -> HttpResponse:
         title = self.title or str(self.opts.verbose_name_plural).capitalize()
         return super().changelist_view(request, {"title": title} | (extra_context or {}))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
+    ) -> "tuple[QuerySet[Any], bool]":
+        """What the text finds in either form of a domain; see addresses.search_forms()."""
+        forms = search_forms(search_term[:SEARCH_MAX_LENGTH])
+        found, may_repeat = super().get_search_results(request, queryset, forms[0])
+        for form in forms[1:]:
+            more, may_repeat_too = super().get_search_results(request, queryset, form)
+            found, may_repeat = found | more, may_repeat or may_repeat_too
+        return found, may_repeat
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None

@@ -257,7 +257,7 @@ def _found_once(people: UserQuerySet, text: str) -> UserQuerySet:
     """
     if not text:
         return people
-    exactly = people.filter(email=text.lower())
+    exactly = people.with_login(text)
     if "@" in text and exactly.exists():
         return exactly
     keys = people.search(text).order_by("-pk").values_list("pk", flat=True)[: COUNT_CAP + 1]

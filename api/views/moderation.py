@@ -270,7 +270,7 @@ def named(given: dict[str, Any]) -> User | None:
     try:
         found = User.objects.filter(pk=uuid.UUID(text)).first()
     except ValueError:
-        found = User.objects.filter(email=text.strip().lower()).first()
+        found = User.objects.with_login(text).first() if "@" in text else None
     if found is None:
         raise RecordInvalid({"user": [_("There is no such person.")]})
     return found
