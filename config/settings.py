@@ -13,6 +13,7 @@ from accounts.roles import Role
 from config.env import (
     action_limits,
     anonymous_role,
+    bound_key_urls,
     database_settings,
     foreign_public_key,
     load,
@@ -334,7 +335,7 @@ AUTH_JWT_ISSUER = tuple(ENV["AUTH_JWT_ISSUER"])
 AUTH_JWT_AUDIENCE = tuple(ENV["AUTH_JWT_AUDIENCE"])
 AUTH_JWT_ALGORITHM = tuple(ENV["AUTH_JWT_ALGORITHM"])
 AUTH_JWT_PUBLIC_KEY = foreign_public_key(ENV)  # PEM, or nothing
-AUTH_JWT_JWKS_URL = ENV["AUTH_JWT_JWKS_URL"] or ""
+AUTH_JWT_JWKS_URL, AUTH_JWT_JWKS_URLS = bound_key_urls(ENV)
 AUTH_JWT_LEEWAY: timedelta = ENV["AUTH_JWT_LEEWAY"]
 AUTH_JWT_REGISTRATION = ENV["AUTH_JWT_REGISTRATION"]
 

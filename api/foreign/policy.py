@@ -8,10 +8,12 @@ from django.conf import settings
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """issuers: without a slash at the end. pem: the only key, "" when keys are fetched.
+    """issuers: without a slash at the end. pem: the key of the only issuer, "" to fetch keys.
 
-    jwks_url: where keys are fetched, "" when the issuer's discovery document says it. leeway: in
-    seconds. allows_http: keys may come without TLS from other machines (DEBUG).
+    jwks_url: where the keys of the only issuer are, "" when its discovery document says it.
+    jwks_urls: pairs of an issuer and where its keys are; the others' discovery documents say it.
+    No source of keys serves two issuers (RFC 8725, 3.8). leeway: in seconds. allows_http: keys may
+    come without TLS from other machines (DEBUG).
     """
 
     issuers: tuple[str, ...]
@@ -19,6 +21,7 @@ class Policy:
     algorithms: tuple[str, ...] = ("RS256",)
     pem: str = field(default="", repr=False)
     jwks_url: str = ""
+    jwks_urls: tuple[tuple[str, str], ...] = ()
     leeway: int = 30
     allows_http: bool = False
 
@@ -42,6 +45,7 @@ def current_policy() -> Policy | None:
         algorithms=settings.AUTH_JWT_ALGORITHM,
         pem=settings.AUTH_JWT_PUBLIC_KEY,
         jwks_url=settings.AUTH_JWT_JWKS_URL,
+        jwks_urls=tuple(sorted(settings.AUTH_JWT_JWKS_URLS.items())),
         leeway=int(settings.AUTH_JWT_LEEWAY.total_seconds()),
         allows_http=settings.DEBUG,
     )

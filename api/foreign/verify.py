@@ -67,14 +67,21 @@ def verifier_of(policy: Policy | None) -> "Verifier":
     """The verifier of this policy; one for each process, because it keeps the keys."""
     if policy is None:
         raise AccessTokenInvalid
+    issuers = set(policy.issuers)
+    if len(issuers) > 1 and (policy.pem or policy.jwks_url):
+        # Keys that are not bound to one issuer are nobody's: each could sign for the others.
+        return Verifier(policy, {})
     if policy.pem:
-        fixed = FixedKey(_key_in(policy.pem))
-        return Verifier(policy, dict.fromkeys(policy.issuers, fixed))
+        return Verifier(policy, dict.fromkeys(issuers, FixedKey(_key_in(policy.pem))))
+    urls = dict.fromkeys(issuers, policy.jwks_url) | dict(policy.jwks_urls)
+    used = [url for url in urls.values() if url]
+    shared = {url for url in used if used.count(url) > 1}
     return Verifier(
         policy,
         {
-            issuer: FetchedKeys(issuer, policy.jwks_url, allows_http=policy.allows_http)
-            for issuer in policy.issuers
+            issuer: FetchedKeys(issuer, urls.get(issuer, ""), allows_http=policy.allows_http)
+            for issuer in issuers
+            if urls.get(issuer) not in shared
         },
     )
 

@@ -6,7 +6,7 @@ Nothing here imports Django, so that a wrong setting is reported before anything
 from config.env.actions import action_limits
 from config.env.anonymous import anonymous_role, opening_settings
 from config.env.databases import database_settings
-from config.env.foreign import foreign_public_key
+from config.env.foreign import bound_key_urls, foreign_public_key
 from config.env.load import Environment, load
 from config.env.mailing import MailSettings, mail_settings
 from config.env.problems import Problem, SettingsError
@@ -18,6 +18,7 @@ __all__ = [
     "SettingsError",
     "action_limits",
     "anonymous_role",
+    "bound_key_urls",
     "database_settings",
     "foreign_public_key",
     "load",

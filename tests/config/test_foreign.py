@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from config.env import foreign_public_key
+from config.env import bound_key_urls, foreign_public_key
 from tests.config.conftest import Load
 
 Lines = Callable[..., list[str]]
@@ -209,3 +209,47 @@ def test_two_sources_of_keys_are_a_fault(faults: Lines) -> None:
     )
 
     assert line.startswith("AUTH_JWT_JWKS_URL: is set beside AUTH_JWT_PUBLIC_KEY")
+
+
+TWO = {**GIVEN, "AUTH_JWT_ISSUER": "https://a.example.com/,https://b.example.com"}
+A_KEYS, B_KEYS = "https://a.example.com/jwks", "https://b.example.com/jwks"
+
+
+def test_one_key_for_several_issuers_stops_the_start(faults: Lines) -> None:
+    (line,) = faults(**TWO, AUTH_JWT_PUBLIC_KEY=_pem(RSA_KEY))
+
+    assert line == (
+        "AUTH_JWT_PUBLIC_KEY: is one key for several issuers, so each of them could sign for the "
+        "others. Fix: name one issuer in AUTH_JWT_ISSUER, or remove it and let keys be fetched."
+    )
+
+
+@pytest.mark.parametrize(
+    ("urls", "what"),
+    [
+        (A_KEYS, "does not say whose keys these are"),
+        (f"https://a.example.com={A_KEYS},{B_KEYS}", "does not say whose keys these are"),
+        (f"{A_KEYS},{B_KEYS}", "does not say whose keys these are"),
+        (f"https://a.example.com={A_KEYS},https://b.example.com={A_KEYS}", "to several issuers"),
+        (f"https://a.example.com={A_KEYS},https://a.example.com={B_KEYS}", "twice"),
+        (f"https://c.example.com={A_KEYS}", "which AUTH_JWT_ISSUER does not name"),
+    ],
+)
+def test_keys_that_are_not_of_one_issuer_stop_the_start(
+    faults: Lines, urls: str, what: str
+) -> None:
+    lines = faults(**TWO, AUTH_JWT_JWKS_URL=urls)
+
+    assert lines
+    assert all(line.startswith("AUTH_JWT_JWKS_URL: ") and what in line for line in lines)
+
+
+def test_keys_are_bound_to_their_issuers(load_env: Load) -> None:
+    both = f"https://a.example.com/={A_KEYS},https://b.example.com={B_KEYS}"
+
+    assert bound_key_urls(load_env(**TWO, AUTH_JWT_JWKS_URL=both)) == (
+        "",
+        {"https://a.example.com": A_KEYS, "https://b.example.com": B_KEYS},
+    )
+    assert bound_key_urls(load_env(**GIVEN, AUTH_JWT_JWKS_URL=A_KEYS)) == (A_KEYS, {})
+    assert bound_key_urls(load_env(**TWO)) == ("", {})

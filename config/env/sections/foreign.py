@@ -59,6 +59,23 @@ def check_issuer(text: str) -> str:
     return issuer
 
 
+def check_key_urls(entries: list[str]) -> list[str]:
+    """`URL`, or `ISSUER=URL` for the keys of one issuer of several."""
+    return [f"{issuer}={url}" if issuer else url for issuer, url in map(_key_url, entries)]
+
+
+def _key_url(entry: str) -> tuple[str, str]:
+    issuer, sign, url = entry.partition("=http")
+    if not sign or "://" not in issuer:
+        return "", parse_url(entry)
+    return check_issuer(issuer), parse_url(f"http{url}")
+
+
+def key_urls(entries: list[str]) -> list[tuple[str, str]]:
+    """(issuer, URL) of each entry; issuer "" where none is written."""
+    return [_key_url(entry) for entry in entries]
+
+
 def issuers_of(values: Mapping[str, Any]) -> list[str]:
     """Reflector names its one issuer apart from its tokens."""
     issuer = values["AUTHENTIK_ISSUER"]
@@ -135,15 +152,22 @@ FOREIGN = Section(
             help=(
                 "The provider's public key or certificate in PEM, with \\n for line breaks, or the "
                 "path of such a file; a relative path begins at DATA_DIR. With it nothing is "
-                "fetched from the provider, and a new key of the provider has to be put here."
+                "fetched from the provider, and a new key of the provider has to be put here. "
+                "It is the key of one issuer, so AUTH_JWT_ISSUER must not name several."
             ),
         ),
         Variable(
             name="AUTH_JWT_JWKS_URL",
-            kind=Kind.URL,
+            kind=Kind.LIST,
+            check=check_key_urls,
             example="https://idp.example.com/jwks",
+            default="",
             default_note="what the provider says at /.well-known/openid-configuration",
-            help="Where the provider publishes its keys, if it has no discovery document.",
+            help=(
+                "Where the provider publishes its keys, if it has no discovery document. With "
+                "several issuers each address says whose keys are there: ISSUER=URL. Those that "
+                "are not named here are asked by discovery."
+            ),
         ),
         Variable(
             name="AUTH_JWT_LEEWAY",

@@ -18,7 +18,7 @@ from jwt.utils import der_to_raw_signature
 from accounts.oidc.keys import FixedKey
 from api.errors import AccessTokenExpired, AccessTokenInvalid
 from api.foreign.policy import Policy
-from api.foreign.verify import Verifier, issuer_named_by
+from api.foreign.verify import Verifier, issuer_named_by, verifier_of
 from tests.api.foreign.providers import AUDIENCE, Provider, SigningKey, b64
 
 NOT_VALID = "This token is not valid."
@@ -385,3 +385,29 @@ def test_a_fixed_key_needs_no_provider() -> None:
     ):
         with pytest.raises(AccessTokenInvalid):
             verifier.verify(wrong)
+
+
+def test_no_issuer_signs_for_another(provider: Provider) -> None:
+    """RFC 8725, 3.8: whatever the settings say, keys that two issuers share open nothing."""
+    other = "https://other.example"
+    forged = provider.token(iss=other)
+    issuers = (provider.issuer, other)
+    jwks = f"{provider.issuer}/jwks"
+    pem = provider.key.private.public_key().public_bytes(
+        Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+    )
+    for policy in (
+        Policy(issuers, (AUDIENCE,), pem=pem.decode()),
+        Policy(issuers, (AUDIENCE,), jwks_url=jwks),
+        Policy(issuers, (AUDIENCE,), jwks_urls=((provider.issuer, jwks), (other, jwks))),
+        Policy(issuers, (AUDIENCE,), jwks_urls=((provider.issuer, jwks),)),
+    ):
+        with pytest.raises(AccessTokenInvalid):
+            verifier_of(policy).verify(forged)
+
+
+def test_keys_at_an_address_of_their_own_open_for_their_issuer(provider: Provider) -> None:
+    issuers = (provider.issuer, "https://other.example")
+    bound = Policy(issuers, (AUDIENCE,), jwks_urls=((provider.issuer, f"{provider.issuer}/jwks"),))
+
+    assert verifier_of(bound).verify(provider.token()).subject == "anna"
