@@ -17,6 +17,8 @@ from accounts.errors import GatehouseError, NotFound
 from accounts.problems import is_for_machines, problem_of
 
 PATHS_REMEMBERED = 512
+# A name in a path may be as long as its sender likes.
+LONGEST_REMEMBERED = 500
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
 
@@ -37,9 +39,13 @@ class ApiMiddleware:
         return response
 
 
-@lru_cache(maxsize=PATHS_REMEMBERED)
 def _match(path: str, urlconf: str) -> ResolverMatch:
     """The view of a path. Busy paths are few, and looking one up tries every pattern before it."""
+    return (_remembered if len(path) <= LONGEST_REMEMBERED else resolve)(path, urlconf)
+
+
+@lru_cache(maxsize=PATHS_REMEMBERED)
+def _remembered(path: str, urlconf: str) -> ResolverMatch:
     return resolve(path, urlconf)
 
 

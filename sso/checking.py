@@ -23,7 +23,7 @@ from sso.answers import Headers, Verdict, identity_headers, verdict
 from sso.cookies import PURPOSE as GATE
 from sso.cookies import cookie_value, gate_cookie
 from sso.epoch import Epoch, current_epoch
-from sso.memo import LIFE_SECONDS, MOST, Memo
+from sso.memo import LIFE_SECONDS, Memo
 from sso.options import Options, options
 from sso.passes import (
     ROLES,
@@ -45,6 +45,7 @@ from sso.targets import Target, target_of
 NOBODY = Refusal("", "not_authenticated")
 # For so long a signed token is handed out again.
 TOKEN_SECONDS = 20.0
+FOREVER = float("inf")
 Environ = Mapping[str, Any]
 # (kind, credential) each.
 Offers = tuple[tuple[str, str], ...]
@@ -52,6 +53,12 @@ Offers = tuple[tuple[str, str], ...]
 Lines = tuple[str, ...]
 OFFERS = 3
 BETWEEN = "\n"
+# Of one line. Addresses may have 8 kB, and browsers keep that many cookies.
+LONGEST_LINE = 16_384
+
+
+class TooLong(Exception):
+    """A line that a verdict is made of is longer than any proxy's own."""
 
 
 @dataclass(slots=True)
@@ -87,11 +94,14 @@ class Asked:
 
 
 class RuleSet(NamedTuple):
-    """The rules of a moment, and what they say of addresses. rows: as they are stored."""
+    """The rules of a moment, and what they say of addresses. rows: as they are stored.
+
+    asked: by the digest of the lines that it is made of.
+    """
 
     rows: list[tuple[Any, ...]]
     rules: tuple[Rule, ...]
-    asked: dict[Lines, Asked]
+    asked: Memo[Asked]
 
 
 class Kept:
@@ -118,7 +128,7 @@ class Kept:
             rows = rule_rows()
             last = self.last_rules
             if last is None or last.rows != rows:
-                last = RuleSet(rows, load_rules(), {})
+                last = RuleSet(rows, load_rules(), Memo(life=FOREVER))
             self._rules = self.last_rules = last
         return self._rules
 
@@ -137,11 +147,17 @@ class Checker:
         return self._kept.tokens
 
     def check(self, environ: Environ) -> Checked:
-        """The short way. Raises AskDjango for credentials that only the long way can tell."""
+        """The short way.
+
+        Raises AskDjango for credentials that only the long way can tell, and TooLong.
+        """
         kept = self._current()
         lines = lines_of(environ)
+        joined = BETWEEN.join(lines)
+        if len(joined) > LONGEST_LINE and max(map(len, lines)) > LONGEST_LINE:
+            raise TooLong
         # Memory keeps no credential. BLAKE2b (RFC 7693) takes half the time of SHA-256 here.
-        seen = blake2b(BETWEEN.join(lines).encode()).digest()
+        seen = blake2b(joined.encode()).digest()
         checked = kept.checked.get(seen)
         return self._look(environ, lines, seen, kept) if checked is None else checked
 
@@ -167,7 +183,7 @@ class Checker:
         checked = self._judge(self._asked(environ, lines, kept, config), known, config)
         # What is asked once is not kept twice. Lines with breaks of their own could read as others.
         if not is_new and BETWEEN not in "".join(lines):
-            kept.checked.put(seen, checked, known.until)
+            kept.checked.put(seen, checked, known.until, _weight(lines))
         outcome = known.outcome
         if isinstance(outcome, Pass) and outcome.kind == "key":
             note_use(outcome.credential_id, checked.ip, outcome.used_at)
@@ -182,7 +198,8 @@ class Checker:
 
     def _asked(self, environ: Environ, lines: Lines, kept: Kept, config: Options) -> Asked:
         rules = kept.rules
-        place = lines[OFFERS:]
+        joined = BETWEEN.join(lines[OFFERS:])
+        place = blake2b(joined.encode()).digest()
         known = rules.asked.get(place)
         if known is not None:
             return known
@@ -194,9 +211,8 @@ class Checker:
             config.hops,
         )
         asked = Asked(target, ip, demand(rules.rules, target, ip, raised_role(environ)))
-        if len(rules.asked) >= MOST:
-            rules.asked.clear()
-        rules.asked[place] = asked
+        if joined.count(BETWEEN) == len(lines) - OFFERS - 1:  # as above
+            rules.asked.put(place, asked, FOREVER, _weight(lines))
         return asked
 
     def _judge(self, asked: Asked, known: Remembered, config: Options) -> Checked:
@@ -229,6 +245,11 @@ def _worth(kept: Kept, kind: str, credential: str) -> tuple[Remembered, bool]:
 
 def _nobody() -> Remembered:
     return _remembered(NOBODY, time.time())
+
+
+def _weight(lines: Lines) -> int:
+    """How much of what is asked about its sender has chosen."""
+    return sum(map(len, lines[OFFERS:]))
 
 
 def _remembered(outcome: Outcome, now: float) -> Remembered:

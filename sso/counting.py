@@ -10,6 +10,7 @@ from accounts import tally
 SHORT, LONG = "short", "long"
 passed_short = tally.TALLY.quick("checks", "204", SHORT).add
 failed_short = tally.TALLY.quick("checks", "503", SHORT).add
+too_long_short = tally.TALLY.quick("checks", "431", SHORT).add
 looked_up = tally.TALLY.quick("checks_looked_up").add
 View = Callable[[HttpRequest], HttpResponse]
 

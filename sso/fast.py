@@ -11,9 +11,9 @@ from django.conf import settings
 
 from accounts import tally
 from sso.answers import from_wsgi, is_browser
-from sso.checking import Checked, Checker
+from sso.checking import LONGEST_LINE, Checked, Checker, TooLong
 from sso.connecting import drop
-from sso.counting import SHORT, failed_short, passed_short
+from sso.counting import SHORT, failed_short, passed_short, too_long_short
 from sso.learned import Application, Environ, Learned, Refusal, Start
 from sso.passes import AskDjango
 from sso.services.denials import note_denial
@@ -30,6 +30,13 @@ NO_STORE = ("Cache-Control", "no-store")
 RETRY = ("Retry-After", "1")
 EMPTY = ("Content-Length", "0")
 PASSED, UNAVAILABLE = "204 No Content", "503 Service Unavailable"
+# RFC 6585, section 5.
+TOO_LONG = "431 Request Header Fields Too Large"
+TOO_LONG_BODY = (
+    b'{"type": "about:blank", "title": "Request header fields too large", "status": 431,'
+    b' "code": "headers_too_long", "detail": "A line of the header has more than 16384 bytes.'
+    b' Cookies of many apps on one domain are the usual cause: delete some."}\n'
+)
 
 
 class FastPath:
@@ -48,6 +55,8 @@ class FastPath:
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         act = self._acts.get(environ["PATH_INFO"])
         if act is None or environ["REQUEST_METHOD"] not in READING:
+            if _has_long_lines(environ):
+                return _too_long(start)
             return self.django(environ, start)
         return act(environ, start)
 
@@ -58,6 +67,8 @@ class FastPath:
                 return self._pass(checked, environ, start)
         except AskDjango:
             return self._by_django(environ, start)
+        except TooLong:
+            return _too_long(start)
         except Exception:
             logger.exception("a check failed")
             return _fail(start)
@@ -71,6 +82,8 @@ class FastPath:
                 return self._pass(checked, environ, start)
         except AskDjango:
             pass
+        except TooLong:
+            return _too_long(start)
         except Exception:
             logger.exception("a check failed")
             return _fail(start)
@@ -116,6 +129,19 @@ def _name_us(environ: Environ) -> None:
     """Proxies send the app's host or none of ours; what they ask about stands elsewhere."""
     if environ["PATH_INFO"] in ASKED:
         environ["HTTP_HOST"] = settings.PUBLIC_HOST
+
+
+def _has_long_lines(environ: Environ) -> bool:
+    return any(
+        name.startswith("HTTP_") and len(value) > LONGEST_LINE for name, value in environ.items()
+    )
+
+
+def _too_long(start: Start) -> Iterable[bytes]:
+    too_long_short()
+    length = ("Content-Length", str(len(TOO_LONG_BODY)))
+    start(TOO_LONG, [NO_STORE, ("Content-Type", "application/problem+json"), length])
+    return [TOO_LONG_BODY]
 
 
 def _fail(start: Start) -> Iterable[bytes]:

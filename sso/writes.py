@@ -21,6 +21,8 @@ from sso.models import AccessRule, GateCookie
 MODELS = (User, Authenticator, BrowserSession, Ban, ApiKey, TokenFamily, SigningKey, AccessRule,
           GateCookie)  # fmt: skip
 TABLES = tuple(model._meta.db_table for model in MODELS)
+# Lists of many values make statements of any length, and each of them another one.
+LONGEST_REMEMBERED = 2_000
 Execute = Callable[[Any, Any, bool, dict[str, Any]], Any]
 
 
@@ -44,9 +46,17 @@ def note_write(execute: Execute, sql: Any, params: Any, many: bool, context: dic
     return result
 
 
-@lru_cache(maxsize=2048)
 def is_write(sql: str) -> bool:
     """May the statement change one of the TABLES?"""
+    return _is_known_write(sql) if len(sql) <= LONGEST_REMEMBERED else _is_write(sql)
+
+
+@lru_cache(maxsize=2048)
+def _is_known_write(sql: str) -> bool:
+    return _is_write(sql)
+
+
+def _is_write(sql: str) -> bool:
     first = sql.lstrip()[:6].upper()
     return first != "SELECT" and any(table in sql for table in TABLES)
 

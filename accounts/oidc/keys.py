@@ -24,6 +24,8 @@ PAUSE_SECONDS = 60.0
 FRESH_SECONDS = 600.0
 UNKNOWN_SECONDS = 300.0
 MOST_UNKNOWN = 1000
+# No provider has longer names; such a one is neither asked for nor remembered.
+LONGEST_NAME = 500
 
 Clock = Callable[[], float]
 
@@ -148,6 +150,8 @@ class FetchedKeys:
         return url
 
     def _is_known_as_unknown(self, kid: str) -> bool:
+        if len(kid) > LONGEST_NAME:
+            return True
         until = self._unknown.get(kid)
         return until is not None and self._clock() < until
 

@@ -46,7 +46,7 @@ def token_headers(
     if token is None:
         token = _backend.encode(_claims(bearer, audience))
         if remembered is not None:
-            remembered.put(place, token, float("inf"))
+            remembered.put(place, token, float("inf"), len(audience))
     return [(HEADER, token)]
 
 

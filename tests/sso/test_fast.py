@@ -185,13 +185,12 @@ def test_refusals_are_djangos_own(
 
 
 def test_what_django_says_otherwise_is_kept_for_nobody_else(
-    front: FastPath, viewer: User, editor: User, settings: Any
+    front: FastPath, viewer: User, settings: Any
 ) -> None:
     """A key over its quota is no key to Django, while the short way knows its person."""
     settings.API_KEY_MAX = 1
-    spent, other = made(viewer).text, made(editor, scopes=["read"]).text
+    spent, other = made(viewer).text, made(viewer).text
     asked = {"HTTP_X_ORIGINAL_URL": "https://app.example.com/", "HTTP_X_ORIGINAL_METHOD": "POST"}
-    ApiKey.objects.filter(user=viewer).update(scopes=["read"])
     first = _ask(front, _environ("/auth/check", **asked, HTTP_X_API_KEY=spent))
     while first[0] == "403 Forbidden":
         front.learned._answers.clear()
@@ -200,7 +199,7 @@ def test_what_django_says_otherwise_is_kept_for_nobody_else(
 
     assert (first[0], json.loads(first[2])["code"]) == ("401 Unauthorized", "api_key_invalid")
     assert [(status, json.loads(body)["code"]) for status, _headers, body in said] == [
-        ("403 Forbidden", "scope_missing")
+        ("403 Forbidden", "forbidden")
     ] * 3
 
 
@@ -220,6 +219,27 @@ def test_a_refusal_is_kept_only_where_it_says_what_it_is_kept_for(
         assert _ask(front, _environ("/auth/check", **BOARD))[0] == "401 Unauthorized"
 
     assert len(asked) == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["HTTP_COOKIE", "HTTP_X_ORIGINAL_URL", "HTTP_X_FORWARDED_FOR", "HTTP_AUTHORIZATION"]
+)
+@pytest.mark.parametrize("path", [*PATHS, "/sign-in", "/api/v1/me"])
+def test_a_header_of_more_than_16_kilobytes_is_answered_at_once(
+    alone: FastPath, path: str, name: str
+) -> None:
+    status, headers, body = _ask(alone, _environ(path, **BOARD | {name: "x" * 16_385}))
+
+    assert status == "431 Request Header Fields Too Large"
+    assert headers["Content-Type"] == "application/problem+json"
+    assert json.loads(body)["code"] == "headers_too_long"
+
+
+def test_a_header_of_16_kilobytes_is_read(front: FastPath, viewer: User) -> None:
+    key = made(viewer).text
+    for name in ("HTTP_COOKIE", "HTTP_X_FORWARDED_FOR"):
+        asked = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=key, **{name: "x" * 16_384})
+        assert _ask(front, asked)[0] == "204 No Content"
 
 
 def test_every_refusal_has_a_reference_of_its_own_place(front: FastPath) -> None:

@@ -8,13 +8,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
+import api.middleware
 from accounts.models import User
 from api.models import ApiKey
 from api.services import families
-from sso import checking, passes
-from sso.checking import Checker, lines_of
+from sso import checking, memo, passes, writes
+from sso.checking import Checker, TooLong, lines_of
 from sso.epoch import current_epoch
 from sso.models import AccessRule
 from sso.passes import AskDjango
@@ -76,8 +78,8 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Later:
             return now() + seconds
 
         monkeypatch.setattr(checking, "time", SimpleNamespace(time=clock))
-        for memo in (checker._kept.checked, checker._kept.good, checker._kept.bad):
-            memo.clock = clock
+        for kept in (checker._kept.checked, checker._kept.good, checker._kept.bad):
+            kept.clock = clock
 
     return put_forward
 
@@ -213,6 +215,76 @@ def test_without_an_epoch_nothing_is_remembered(viewer: User, asked: list[str]) 
     assert asked == ["key"] * 3
 
 
+def _long(number: int, length: int) -> Environ:
+    """A check with two long lines of its own."""
+    return _check(
+        HTTP_X_ORIGINAL_METHOD="GET",
+        HTTP_X_ORIGINAL_URL=f"https://app.example.com/{number}".ljust(length, "x"),
+        HTTP_X_FORWARDED_FOR=f"203.0.113.{number % 250}, ".rjust(length, " "),
+    )
+
+
+def _held_by(checker: Checker) -> int:
+    kept = checker._kept
+    return len(pickle.dumps([kept.rules.asked, kept.checked, kept.good, kept.bad]))
+
+
+@pytest.mark.parametrize("length", [2_049, 8_000, checking.LONGEST_LINE])
+def test_long_lines_are_not_held_in_memory(checker: Checker, viewer: User, length: int) -> None:
+    for number in range(600):
+        _status(checker, _long(number, length))
+
+    assert _held_by(checker) < 20_000
+
+
+def test_many_lines_are_held_in_memory_up_to_a_bound(checker: Checker, viewer: User) -> None:
+    for number in range(6_000):
+        _status(checker, _long(number, 900))
+        assert checker._kept.rules.asked._weight <= memo.MOST_WEIGHT
+        assert checker._kept.checked._weight <= memo.MOST_WEIGHT
+
+    assert 0 < len(checker._kept.rules.asked) <= memo.MOST_WEIGHT // 900
+
+
+def test_what_is_asked_is_known_by_its_digest(checker: Checker, viewer: User) -> None:
+    for _again in range(3):
+        assert _status(checker, _check(**BOARD, HTTP_X_API_KEY=made(viewer).text)) == 204
+
+    (key,) = checker._kept.rules.asked._values
+    assert isinstance(key, bytes)
+    assert len(key) == 64
+
+
+@pytest.mark.parametrize("number", range(len(lines_of({}))))
+def test_a_line_that_is_too_long_is_judged_by_nobody(checker: Checker, number: int) -> None:
+    told = _Watched()
+    lines_of(told)
+    name = sorted(told.names)[number]
+
+    with pytest.raises(TooLong):
+        checker.check(_check(**{name: "x" * (checking.LONGEST_LINE + 1)}))
+
+
+def test_a_statement_of_any_length_is_seen_as_a_write_and_not_remembered() -> None:
+    before = writes._is_known_write.cache_info().currsize
+    many = ", ".join(["%s"] * 5_000)
+    said = [
+        writes.is_write(f"UPDATE accounts_user SET name = '' WHERE id IN ({many})"),
+        writes.is_write(f"SELECT 1 FROM accounts_user WHERE id IN ({many})"),
+    ]
+
+    assert said == [True, False]
+    assert writes._is_known_write.cache_info().currsize == before
+
+
+def test_a_path_of_any_length_is_not_remembered(client: Client) -> None:
+    before = api.middleware._remembered.cache_info().currsize
+    answer = client.post(f"/api/v1/moderation/actions/{'x' * 5_000}")
+
+    assert answer.status_code == 401
+    assert api.middleware._remembered.cache_info().currsize == before
+
+
 def test_no_credential_is_kept_in_memory(checker: Checker, viewer: User, browser_of: Any) -> None:
     session = browser_of(viewer).cookies["gatehouse_session"].value
     key = made(viewer).text
@@ -224,7 +296,7 @@ def test_no_credential_is_kept_in_memory(checker: Checker, viewer: User, browser
     ):
         assert [_status(checker, _check(**BOARD, **offer)) for _again in range(3)] == [204] * 3
 
-    kept = pickle.dumps([memo._values for memo in (
+    kept = pickle.dumps([table._values for table in (
         checker._kept.checked, checker._kept.good, checker._kept.bad)])  # fmt: skip
     assert b"/board" in kept  # so that the credentials would be found
     assert [text for text in (session, key, token) if text.encode() in kept] == []

@@ -1,20 +1,39 @@
 """Refusals: written by reference, found by it however it is read out, explained on their page."""
 
+import pickle
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db.models import Count, Sum
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.roles import Role
 from moderation.models import Ban
 from sso import checking
 from sso.admin.refusals import CREDENTIALS
+from sso.answers import Verdict
+from sso.checking import Checked
 from sso.models import AccessRule, Denial
-from sso.services.denials import ALPHABET, purge_denials, reference_in, write_denials
+from sso.passes import Refusal
+from sso.rules import Demand
+from sso.services import denials
+from sso.services.denials import (
+    ALPHABET,
+    MORE,
+    PEOPLE,
+    STRANGERS,
+    note_denial,
+    purge_denials,
+    reference_in,
+    write_denials,
+)
+from sso.targets import target_of
 from tests.api.keys import made
 
 pytestmark = pytest.mark.django_db
@@ -262,6 +281,94 @@ def test_refusals_are_kept_for_a_week() -> None:
 
     assert purge_denials(now) == 1
     assert Denial.objects.get().reference == "BBBB2222"
+
+
+# Bounds
+
+
+def _refused(person: User | None, path: str, ip: str = "203.0.113.7") -> str:
+    """The reference of one more refusal: of a stranger, or of a person who may not."""
+    target = target_of({
+        "HTTP_X_FORWARDED_PROTO": "https", "HTTP_X_FORWARDED_HOST": HOST,
+        "HTTP_X_FORWARDED_URI": path, "HTTP_X_FORWARDED_METHOD": "GET",
+    })  # fmt: skip
+    demand = Demand("", False, Role.ADMIN, "no rule fits")
+    if person is None:
+        outcome, status, code = Refusal("", "not_authenticated"), 401, "not_authenticated"
+    else:
+        outcome, status, code = Refusal("key", "forbidden", True, str(person.pk)), 403, "forbidden"
+    return note_denial(Checked(Verdict(status, code, demand), (), outcome, target, ip))
+
+
+def _written() -> tuple[int, int]:
+    """(rows, refusals that they count) of strangers."""
+    write_denials()
+    found = Denial.objects.filter(status=401).aggregate(Count("pk"), Sum("count"))
+    return found["pk__count"], found["count__sum"]
+
+
+def test_a_flood_of_strangers_writes_few_rows_and_counts_them_all(viewer: User) -> None:
+    names = {_refused(None, f"/{number}") for number in range(9_000)}
+    own = _refused(viewer, "/shut")
+
+    assert _written() == (STRANGERS.each + 1, 9_000)
+    assert len(names) == STRANGERS.each + 1
+    assert Denial.objects.get(pk=own).path == "/shut"
+    (more,) = Denial.objects.filter(why=MORE)
+    assert (more.count, more.code) == (9_000 - STRANGERS.each, "not_authenticated")
+    assert (more.host, more.path, more.ip, more.user_id) == ("", "", "", None)
+
+
+def test_a_flood_from_everywhere_writes_few_rows(viewer: User) -> None:
+    for number in range(9_000):
+        _refused(None, "/x", f"198.51.{number // 250}.{number % 250}")
+
+    assert _written() == (STRANGERS.minute + 1, 9_000)
+
+
+def test_one_person_leaves_the_others_their_rows(viewer: User, editor: User) -> None:
+    for number in range(1_000):
+        _refused(viewer, f"/{number}")
+    own = _refused(editor, "/shut")
+    write_denials()
+
+    assert Denial.objects.filter(user=viewer).count() == PEOPLE.each
+    assert Denial.objects.get(why=MORE).count == 1_000 - PEOPLE.each
+    assert Denial.objects.get(pk=own).user_id == editor.pk
+
+
+def test_after_a_minute_there_is_room_again(
+    viewer: User, at_time: Callable[[timedelta], Any]
+) -> None:
+    for number in range(100):
+        _refused(None, f"/{number}")
+    at_time(timedelta(minutes=1, seconds=1))
+    name = _refused(None, "/again")
+    write_denials()
+
+    assert Denial.objects.get(pk=name).path == "/again"
+
+
+def test_long_targets_are_not_held_in_memory() -> None:
+    for number in range(100):
+        _refused(None, f"/{number}" + "x" * 8_000)
+
+    assert len(pickle.dumps(denials._waiting.known)) < 20_000
+
+
+def test_strangers_push_no_refusal_of_a_person_out(
+    viewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = timezone.now()
+    monkeypatch.setattr(denials, "STRANGERS", replace(STRANGERS, kept=3))
+    denied("PPPP2222", status=403, at=now - timedelta(days=1))
+    for number in range(5):
+        denied(f"AAAA222{number + 2}", status=401, at=now - timedelta(minutes=number))
+
+    assert purge_denials(now) == 2
+    assert set(Denial.objects.values_list("pk", flat=True)) == {
+        "PPPP2222", "AAAA2222", "AAAA2223", "AAAA2224",
+    }  # fmt: skip
 
 
 # The page of the refused person
