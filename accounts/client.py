@@ -121,6 +121,18 @@ def is_this_machine(request: HttpRequest) -> bool:
     return settings.PUBLIC_URL_IS_LOCAL and host.strip("[]") in ("localhost", "127.0.0.1", "::1")
 
 
+def is_from_foreign_page(request: HttpRequest) -> bool:
+    """Does a browser say that the page of another site caused this? Programs say nothing.
+
+    No proof of the contrary: whoever writes the headers himself says what he likes.
+    """
+    origin = request.META.get("HTTP_ORIGIN")
+    if origin is not None:
+        return origin not in (*settings.CSRF_TRUSTED_ORIGINS, *settings.CORS_ALLOWED_ORIGINS)
+    site = request.META.get("HTTP_SEC_FETCH_SITE", "none")
+    return site not in ("none", "same-origin")
+
+
 def is_in(address: Address, networks: Sequence[Network]) -> bool:
     """Is the address in one of the networks?"""
     return any(address.version == net.version and address in net for net in networks)

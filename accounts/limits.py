@@ -1,4 +1,8 @@
-"""How many tries: django-ratelimit's counting over our atomic cache, by account and by client."""
+"""How many attempts: django-ratelimit's counting over our atomic cache, by account and by client.
+
+Whoever exceeds a limit is refused. It counts as a violation too where an attempt is a guess at a
+secret or asks for mail, and where nobody but the visitor can have caused it; see _may_score().
+"""
 
 import hashlib
 import time
@@ -11,8 +15,8 @@ from django.core.cache import caches
 from django.http import HttpRequest
 from django_ratelimit.core import get_usage
 
-from accounts import addresses, devices, gates, tally
-from accounts.client import client_ip, is_undeclared_proxy, network_key
+from accounts import addresses, devices, gates, outbox, tally
+from accounts.client import client_ip, is_from_foreign_page, is_undeclared_proxy, network_key
 from accounts.errors import RateLimited
 from accounts.models import User
 from accounts.signals import limit_exceeded
@@ -31,10 +35,6 @@ class Limit:
         """In django-ratelimit's own notation."""
         return f"{self.maximum}/{int(self.window.total_seconds())}s"
 
-    def wider(self, factor: int) -> "Limit":
-        """The same limit for a name behind which there are many."""
-        return Limit(self.scope, self.maximum * factor, self.window)
-
 
 def limit_for(scope: str) -> Limit:
     """The configured limit of `scope`, a key of settings.LIMITS."""
@@ -42,20 +42,27 @@ def limit_for(scope: str) -> Limit:
     return Limit(scope, maximum, window)
 
 
-# An office behind one address is many people: the client's own limit is this many times wider.
-CLIENT_FACTOR = 5
-# One account guessed at from many networks at once.
-ACCOUNT_FACTOR = 10
-# Where the wait grows each time the limit is exceeded anew, up to LOGIN_DELAY_MAX.
-GROWING = frozenset({"sign-in"})
+SIGN_IN = "sign-in"
+# The bounds of sign-ins of one client whatever the account, and of one account whatever the client.
+SIGN_IN_CLIENT, SIGN_IN_ACCOUNT = "sign-in-client", "sign-in-account"
+# Answers of providers, and sign-ins there that begin: no guess at a secret of ours.
+PROVIDER, CALLBACK = "provider", "callback"
+# Scopes that ask for mail.
+MAIL = frozenset({"sign-up", "reset-password", "verify-email", "magic-link"})
+# Mails of one kind to one address, whoever asks: see may_mail().
+RECIPIENT = "recipient"
+# Scopes whose excess counts as a violation. What is not named here never scores: API keys hold 256
+# random bits, so a wrong one is an old one that a program or a browser sends again by itself.
+SCORED = frozenset({SIGN_IN, SIGN_IN_CLIENT, "passkey", "second-factor", *MAIL})
+OUTAGE = "outage:{}"
 
 
 def count_try(request: HttpRequest, scope: str, login: str = "") -> None:
-    """Count one try of `scope` for this client, and for `login` as asked from this client.
+    """Count one attempt of `scope` for this client; at sign-in, for `login` from this client too.
 
-    Raises RateLimited before the try is evaluated, and Refused when nobody may come in from this
-    network. Counters move for known and unknown names alike, and every spelling of a name is one
-    name (A029, A035). A device that has signed in to the account before has a counter of its own:
+    Raises RateLimited before the attempt is evaluated, and Refused when nobody may come in from
+    this network. Counters move for known and unknown names alike, and every spelling of a name is
+    one name (A029, A035). A device that has signed in to the account before is a client of its own:
     what strangers do to the account, or in the same network, does not delay it.
     """
     _ask_client_gates(request)
@@ -64,8 +71,50 @@ def count_try(request: HttpRequest, scope: str, login: str = "") -> None:
     device = devices.known_device(request, login) if login else ""
     if device:
         _count(request, limit, f"device:{device}")
+    elif scope == SIGN_IN:
+        _count_sign_in(request, limit, name)
     else:
-        _count_stranger(request, limit, name)
+        _count(request, limit, f"client:{network_key(client_ip(request))}")
+
+
+def has_room(request: HttpRequest, scope: str, login: str = "") -> bool:
+    """Count one attempt of `scope` that nobody asked for; False beyond the limit.
+
+    For what browsers, mail programs and foreign pages cause by themselves: it never scores and
+    never raises.
+    """
+    device = devices.known_device(request, login) if login else ""
+    client = f"device:{device}" if device else f"client:{network_key(client_ip(request))}"
+    limit = limit_for(scope)
+    return _usage(request, limit, client)[0] <= limit.maximum
+
+
+def may_mail(kind: str, recipient: str) -> bool:
+    """Count one mail of `kind` to `recipient` that a stranger can have caused; False above the cap.
+
+    From many networks each client keeps its own limit; the mailbox and the links in it would suffer
+    all the same. Whoever sends links still issues one above the cap where none is live, so that
+    nobody is kept out by a flood.
+    """
+    limit = limit_for(RECIPIENT)
+    name = hashlib.sha256(addresses.limit_key(recipient).encode()).hexdigest()
+    cache: Any = caches["counters"]
+    count, _end = cache.hit(f"mail:{kind}:{name}", limit.window.total_seconds())
+    if count <= limit.maximum:
+        return True
+    tally.add("limits", limit.scope)
+    return False
+
+
+def note_outage(scope: str) -> None:
+    """A server that `scope` depends on did not answer: people who try again do not score.
+
+    Limits hold all the same. It is forgotten when the counters that it filled have ended.
+    """
+    seconds = int(
+        limit_for(scope).window.total_seconds() + settings.LOGIN_DELAY_MAX.total_seconds()
+    )
+    caches["counters"].set(OUTAGE.format(scope), 1, timeout=seconds)
 
 
 def count_guess(request: HttpRequest, user: User) -> None:
@@ -107,15 +156,13 @@ def _guess_name(request: HttpRequest, user: User) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
 
 
-def _count_stranger(request: HttpRequest, limit: Limit, name: str) -> None:
-    """A try from a browser that the account does not know; name is "" for no account."""
+def _count_sign_in(request: HttpRequest, limit: Limit, name: str) -> None:
+    """An attempt from a browser that the account does not know; name is "" for no account."""
     client = network_key(client_ip(request))
-    _count(request, limit.wider(CLIENT_FACTOR), f"client:{client}")
-    if name and limit.scope in GROWING:
+    _count(request, limit_for(SIGN_IN_CLIENT), f"client:{client}")
+    if name:
         _count_with_growing_wait(request, limit, f"login:{client}:{name}")
-        _count_account(request, limit.wider(ACCOUNT_FACTOR), f"account:{name}")
-    elif name:
-        _count(request, limit, f"login:{client}:{name}")
+        _count_account(request, limit_for(SIGN_IN_ACCOUNT), f"account:{name}")
 
 
 def _ask_client_gates(request: HttpRequest) -> None:
@@ -187,13 +234,28 @@ def _usage(request: HttpRequest, limit: Limit, name: str) -> tuple[int, int]:
 
 
 def _exceeded(request: HttpRequest, limit: Limit, name: str, count: int, wait: int) -> RateLimited:
-    """Tell the listeners, who may score it, and return the error to raise."""
+    """Tell the listeners, who score it, and return the error to raise."""
     tally.add("limits", limit.scope)
+    if not _may_score(request, limit.scope):
+        return RateLimited(wait)
     ip = "" if is_undeclared_proxy(request) else client_ip(request)
     limit_exceeded.send(
         sender=Limit, limit=limit, name=name, count=count, user=_person(request), ip=ip
     )
     return RateLimited(wait)
+
+
+def _may_score(request: HttpRequest, scope: str) -> bool:
+    """Can nobody but the visitor have caused this, and was it worth a guess?
+
+    Not so the page of another site, nor a directory or mail service that is down, whose people try
+    again and again with what is right.
+    """
+    if scope not in SCORED or is_from_foreign_page(request):
+        return False
+    if scope in MAIL:
+        return not outbox.is_held_up()
+    return caches["counters"].get(OUTAGE.format(SIGN_IN)) is None
 
 
 def _person(request: HttpRequest) -> User | None:

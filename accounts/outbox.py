@@ -40,6 +40,9 @@ from accounts.signals import mail_queued
 logger = logging.getLogger("gatehouse.outbox")
 Status = OutboxMail.Status
 LEASE = timedelta(seconds=60)
+# Mail that has waited so long, with none sent meanwhile, says that the mail service is down.
+PATIENCE, LATELY = timedelta(minutes=1), timedelta(minutes=10)
+UNSENT = (Status.QUEUED, Status.SENDING, Status.WAITING)
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=30), timedelta(hours=1)
 # How long a mail waits for somebody to mend the mail service.
 MAX_WAIT = timedelta(days=30)
@@ -218,6 +221,17 @@ def retry_mail(mail: OutboxMail, *, actor: Actor) -> None:
             raise RecordInvalid({"mail": [_("This mail has been sent; its text is gone.")]})
         audit.record("mail:outbox:retry", actor=actor, target=mail.user, kind=mail.kind)
         transaction.on_commit(lambda: mail_queued.send(sender=OutboxMail))
+
+
+def is_held_up() -> bool:
+    """Does mail wait while none gets out, so that people ask for it again and again?
+
+    One mailbox that refuses for now does not make it so: others get their mail.
+    """
+    now = timezone.now()
+    waiting = OutboxMail.objects.filter(status__in=UNSENT, created_at__lt=now - PATIENCE)
+    lately = OutboxMail.objects.filter(status=Status.SENT, created_at__gt=now - LATELY)
+    return waiting.exists() and not lately.exists()
 
 
 def purge_mails(before: datetime) -> int:

@@ -58,10 +58,10 @@ class SecondFactorStage(LoginStage):
             return None, True
         if authenticators.has_factor(user):
             if not remembered.is_remembered(self.request, user):
-                return self._wait("accounts:second-factor")
+                return self._wait()
             record_authentication(self.request, user, method=str(REMEMBERED))
         elif authenticators.lacks_required_factor(user):
-            return self._wait("accounts:second-factor-set-up")
+            return self._wait()
         return None, True
 
     @property
@@ -70,6 +70,12 @@ class SecondFactorStage(LoginStage):
         if not isinstance(self.login.user, User):
             raise TypeError("pending() answers no stage without a person")
         return self.login.user
+
+    @property
+    def page(self) -> str:
+        """The name of the page that asks for the factor, or sets up the first one."""
+        has_factor = authenticators.has_factor(self.person)
+        return "accounts:second-factor" if has_factor else "accounts:second-factor-set-up"
 
     def passed(self, method: str) -> HttpResponse:
         """The factor is proved by `method`: start the session; answers where it leads."""
@@ -89,9 +95,9 @@ class SecondFactorStage(LoginStage):
         is_late = timezone.now() - began > PENDING_LIFETIME
         return not is_late and gates.refusal(user, credential_at=began) is None
 
-    def _wait(self, page: str) -> tuple[HttpResponse, bool]:
+    def _wait(self) -> tuple[HttpResponse, bool]:
         self.state["since"] = timezone.now().isoformat()
-        return redirect(page), True
+        return redirect(self.page), True
 
 
 def pending(request: HttpRequest) -> SecondFactorStage | None:

@@ -23,7 +23,6 @@ from api import foreign
 from api.access import Access, Scope, joined, pass_gate
 from api.authorization import Credentials, credentials_of
 from api.errors import ApiKeyInvalid, CsrfFailed, NotAuthenticated
-from api.keyformat import shown_id
 from api.services.families import read_access
 from api.services.keychecks import ApiKeyMistyped, access_by, check
 
@@ -102,7 +101,7 @@ def _by_key(request: HttpRequest, text: str) -> Access:
     except ApiKeyMistyped:
         raise  # it cost nothing
     except ApiKeyInvalid:
-        count_try(request, "api-key", shown_id(text) or "")
+        count_try(request, "api-key")
         raise
 
 

@@ -242,15 +242,22 @@ SILENCED_SYSTEM_CHECKS = [
     # django-ratelimit does not know our cache; tests prove that it counts atomically.
     "django_ratelimit.W001",
 ]
+# Each number as it stands: for one client, and at sign-in for one account from one client.
 LIMITS = {
     "sign-in": (ENV["LOGIN_MAX"], ENV["LOGIN_WINDOW"]),
+    "sign-in-client": (ENV["LOGIN_IP_MAX"], ENV["LOGIN_WINDOW"]),
+    "sign-in-account": (ENV["LOGIN_USER_MAX"], ENV["LOGIN_WINDOW"]),
     "sign-up": (ENV["REGISTER_MAX"], ENV["REGISTER_WINDOW"]),
     "reset-password": (ENV["RESET_PASSWORD_MAX"], ENV["RESET_PASSWORD_WINDOW"]),
     "verify-email": (ENV["VERIFY_EMAIL_MAX"], ENV["VERIFY_EMAIL_WINDOW"]),
-    # Apart from passwords: guesses at those do not close this door.
-    "passkey": (ENV["LOGIN_MAX"], ENV["LOGIN_WINDOW"]),
-    "passkey-options": (60, timedelta(minutes=1)),  # every look at the sign-in page asks
+    # Apart from passwords: guesses at those do not close these sign-in methods.
+    "passkey": (ENV["LOGIN_IP_MAX"], ENV["LOGIN_WINDOW"]),
+    "passkey-options": (300, timedelta(minutes=1)),  # every look at the sign-in page asks
+    "provider": (300, timedelta(minutes=1)),
+    # Answers of providers that this browser never began: so many leave a row in the audit log.
+    "callback": (20, timedelta(minutes=10)),
     "magic-link": (ENV["MAGIC_LINK_MAX"], ENV["MAGIC_LINK_WINDOW"]),
+    "recipient": (ENV["RECIPIENT_MAIL_MAX"], ENV["RECIPIENT_MAIL_WINDOW"]),
     # Codes of second factors, for each account: see accounts/limits.py.
     "second-factor": (5, timedelta(minutes=15)),
     "api-key": (ENV["API_KEY_FAILURES_MAX"], ENV["API_KEY_FAILURES_WINDOW"]),

@@ -12,7 +12,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -21,7 +20,7 @@ from accounts import audit, gates, rows
 from accounts.actors import Actor
 from accounts.context import calling, current_caller
 from accounts.errors import RecordInvalid, TokenExpired, TokenInvalid
-from accounts.limits import CLIENT_FACTOR, limit_for
+from accounts.limits import may_mail
 from accounts.models import AddressRequest, AuditEvent, OutboxMail, User
 from accounts.outbox import draft_mail, enqueue
 from accounts.services.requests import caller_of, handle_all
@@ -136,7 +135,7 @@ def _handle_requests(requests: list[AddressRequest]) -> None:
     """Issue and mail the links of many requests; the newest request of an address counts."""
     newest = {row.email: row for row in requests}
     people = {user.email: user for user in User.objects.filter(email__in=newest)}
-    flooded = _flooded(people.values())
+    flooded = _flooded(newest, people.values())
     links: list[LoginLink] = []
     mails: list[OutboxMail] = []
     events: list[AuditEvent] = []
@@ -164,18 +163,15 @@ def _handle_requests(requests: list[AddressRequest]) -> None:
     enqueue(mails)
 
 
-def _flooded(people: Iterable[User]) -> set[uuid.UUID]:
-    """Who got so many links lately that another would only fill the mailbox.
+def _flooded(emails: Iterable[str], people: Iterable[User]) -> set[uuid.UUID]:
+    """Who got so many links lately that another would only fill the mailbox, and has a live one.
 
     From many clients at once nobody replaces a link for ever: the last one stays alive (A007).
     """
-    limit = limit_for("magic-link")
-    since = timezone.now() - limit.window
-    recent = LoginLink.objects.filter(
-        user_id__in=[user.pk for user in people], created_at__gt=since
-    )
-    counts = recent.values_list("user_id").annotate(number=Count("pk")).order_by()
-    return {key for key, number in counts if number >= limit.maximum * CLIENT_FACTOR}
+    full = {email for email in emails if not may_mail("magic-link", email)}
+    keys = [user.pk for user in people if user.email in full]
+    live = LoginLink.objects.usable(timezone.now()).filter(user_id__in=keys)
+    return set(live.values_list("user_id", flat=True))
 
 
 def _reason_against(user: User | None, flooded: set[uuid.UUID]) -> str:

@@ -11,11 +11,12 @@ from moderation.durations import time_text
 from moderation.services.violations import violate
 
 logger = logging.getLogger("gatehouse.moderation")
-# Scopes of accounts.limits, by the names that violations have.
+# Scopes of accounts.limits.SCORED, by the names that violations have.
 TYPES = {
     "sign-in": "login",
+    "sign-in-client": "login",
     "passkey": "login",
-    "passkey-options": "login",
+    "second-factor": "second_factor",
     "sign-up": "registration",
     "reset-password": "reset_password",
     "verify-email": "verify_email",
@@ -30,7 +31,7 @@ def score_exceeded_limit(
 
     Whoever guesses at somebody's account must not get that person banned.
     """
-    kind = TYPES.get(limit.scope, limit.scope.replace("-", "_"))
+    kind = TYPES[limit.scope]
     try:
         violate(
             type=kind,

@@ -26,6 +26,9 @@ LIFE_SECONDS = 600
 MOST_PENDING = 4
 LONGEST_NEXT = 500
 PLACE = "cookie.sign_in"
+# Key of the session: where the last answers led, by the digests of their states.
+ANSWERED = "sign_in_answers"
+MAX_ANSWERED = 4
 SIGN_IN, CONNECT = "login", "connect"
 
 
@@ -66,6 +69,13 @@ class Pending:
         return _base64url(hmac.digest(key, purpose.encode(), "sha256"))
 
 
+class NotBegunHere(SignInFailed):
+    """An answer that this browser does not wait for: foreign, too late, or sent once more."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("state_lost", detail)
+
+
 def cookie_name() -> str:
     return f"{settings.COOKIE_PREFIX}gatehouse_sign_in"
 
@@ -98,7 +108,7 @@ def forget(request: HttpRequest, response: HttpResponse, state: str) -> None:
 
 
 def take(request: HttpRequest, provider: Provider, state: str) -> Pending:
-    """The sign-in of `state`, which works once. Raises SignInFailed.
+    """The sign-in of `state`, which works once. Raises NotBegunHere, SignInFailed.
 
     Whatever is wrong with it, the answer is the same (A091).
     """
@@ -109,15 +119,31 @@ def take(request: HttpRequest, provider: Provider, state: str) -> Pending:
             if pending.user_id and pending.user_id != str(request.user.pk):
                 raise SignInFailed("state_lost", "begun by another person")
             if not _use(pending):
-                raise SignInFailed("state_lost", "state used before")
+                raise NotBegunHere("state used before")
             return pending
-    raise SignInFailed("state_lost", "unknown state")
+    raise NotBegunHere("unknown state")
+
+
+def keep_destination(request: HttpRequest, pending: Pending) -> None:
+    """Let the session know where `pending` led: browsers send an answer again by themselves."""
+    kept = request.session.get(ANSWERED, {})
+    kept[_name(pending.state)] = pending.next_url
+    request.session[ANSWERED] = dict(list(kept.items())[-MAX_ANSWERED:])
+
+
+def destination_of(request: HttpRequest, state: str) -> str:
+    """Where the sign-in of `state` led the person of this session; "" when it is not known."""
+    return str(request.session.get(ANSWERED, {}).get(_name(state), ""))
+
+
+def _name(state: str) -> str:
+    return hashlib.sha256(state.encode()).hexdigest()
 
 
 def _use(pending: Pending) -> bool:
     """True for the first caller alone, over all server processes."""
-    name = hashlib.sha256(pending.state.encode()).hexdigest()
-    return bool(caches["counters"].add(f"sign-in-state:{name}", 1, timeout=2 * LIFE_SECONDS))
+    name = f"sign-in-state:{_name(pending.state)}"
+    return bool(caches["counters"].add(name, 1, timeout=2 * LIFE_SECONDS))
 
 
 def _read(request: HttpRequest) -> list[Pending]:

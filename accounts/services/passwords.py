@@ -18,7 +18,7 @@ from accounts.passwords import MAX_PASSWORD_LENGTH, check_password_rules
 from accounts.roles import Role
 from accounts.services.requests import handle_each
 from accounts.services.sessions import end_access, note_wrong_password
-from accounts.services.tokens import issue_token, usable_token
+from accounts.services.tokens import is_flooded, issue_token, usable_token
 from accounts.services.users import require_rank
 from accounts.services.verification import prove_address
 
@@ -137,6 +137,11 @@ def _handle_reset(row: AddressRequest, _details: dict[str, Any]) -> None:
     may_reset = settings.ALLOW_PASSWORD_RESET and gates.may_act(user)
     if user is None or not may_reset or not opens_by_password(user):
         audit.record("account:password:reset-request", target=user, result="refused")
+        return
+    if is_flooded("reset-password", user, Purpose.RESET_PASSWORD):
+        audit.record(
+            "account:password:reset-request", target=user, result="refused", reason="rate_limited"
+        )
         return
     token = issue_token(user, Purpose.RESET_PASSWORD, lifetime=RESET_LIFETIME, binding=row.binding)
     _mail_reset(user, token.url, token.expires_at, language=row.language)

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 from accounts import addresses, audit
 from accounts.actors import SYSTEM
 from accounts.errors import Forbidden, GatehouseError, RecordInvalid
+from accounts.limits import may_mail
 from accounts.locks import ROLES, house_lock
 from accounts.models import AccountToken, AddressRequest, User
 from accounts.outbox import enqueue_mail
@@ -108,7 +109,7 @@ def handle_sign_up_requests() -> int:
 def _handle_sign_up(row: AddressRequest, details: dict[str, Any]) -> None:
     existing = User.objects.filter(email=row.email).first()
     if existing is not None:
-        if existing.is_claimed:
+        if existing.is_claimed and may_mail("account-exists", row.email):
             enqueue_mail(
                 kind="account-exists",
                 recipient=row.email,

@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.errors import TokenExpired, TokenInvalid
+from accounts.limits import may_mail
 from accounts.models import AccountToken, User
 from accounts.tokens import digest, make_token
 
@@ -52,6 +53,17 @@ def issue_token(
     )
     url = absolute_url(reverse(PAGES[purpose], args=[token]))
     return IssuedToken(token, url, now + lifetime)
+
+
+def is_flooded(kind: str, user: User, purpose: Purpose) -> bool:
+    """Count one mail of `kind` with a link of `purpose`; has `user` a live one, and enough mail?
+
+    The live one is in the mailbox already; another would only kill it.
+    """
+    if may_mail(kind, user.email):
+        return False
+    live = AccountToken.objects.usable(timezone.now())
+    return live.filter(user=user, purpose=purpose, email=user.email).exists()
 
 
 def usable_token(purpose: Purpose, token: str, *, consume: bool = False) -> AccountToken:

@@ -13,13 +13,13 @@ from accounts import addresses, audit, gates
 from accounts.actors import Actor
 from accounts.browser import binding_of
 from accounts.errors import BadCredentials, RateLimited, RecordInvalid, TokenExpired, TokenInvalid
-from accounts.limits import count_try
+from accounts.limits import count_try, has_room, may_mail
 from accounts.models import AccountToken, Invitation, User
 from accounts.outbox import enqueue_mail
 from accounts.roles import Role, can_give
 from accounts.services.invited import accepted_by_address, live_invitation, take_up
 from accounts.services.sessions import end_access, note_wrong_password
-from accounts.services.tokens import issue_token, usable_token
+from accounts.services.tokens import is_flooded, issue_token, usable_token
 from accounts.services.users import require_rank, tell_email_changed
 from accounts.tokens import digest
 
@@ -49,7 +49,18 @@ def prove_address(user: User) -> Invitation | None:
 
 
 def send_verification(request: HttpRequest, user: User) -> bool:
-    """Mail `user` a link that proves the address; False when the limit says not now."""
+    """Mail `user` a link that proves the address, unasked; False when the limit says not now.
+
+    It goes out with each sign-in before that, and a browser may send such a form again by itself.
+    """
+    if not has_room(request, "verify-email", user.email):
+        return False
+    mail_verification(user, binding=binding_of(request), language=get_language() or "en")
+    return True
+
+
+def resend_verification(request: HttpRequest, user: User) -> bool:
+    """As send_verification(), for a person who has pressed the button for it."""
     try:
         count_try(request, "verify-email", user.email)
     except RateLimited:
@@ -59,7 +70,13 @@ def send_verification(request: HttpRequest, user: User) -> bool:
 
 
 def mail_verification(user: User, *, binding: str, language: str) -> None:
-    """Issue the token and enqueue the mail in one transaction."""
+    """Issue the token and enqueue the mail in one transaction.
+
+    Does nothing where the mailbox has had enough of them and holds a live one: a stranger who has
+    chosen the password of an account with somebody's address can ask from many networks.
+    """
+    if is_flooded("verify-email", user, Purpose.VERIFY_EMAIL):
+        return
     with transaction.atomic():
         token = issue_token(user, Purpose.VERIFY_EMAIL, lifetime=LIFETIME, binding=binding)
         enqueue_mail(
@@ -133,10 +150,14 @@ def request_email_change(request: HttpRequest, *, user: User, password: str, new
         email = addresses.parse_email(new)
     except addresses.AddressError as error:
         raise RecordInvalid({"email": [_(str(error))]}) from None
-    count_try(request, "verify-email", str(user.pk))
+    count_try(request, "verify-email", user.email)
     language = get_language() or "en"
     with transaction.atomic():
-        if User.objects.filter(email=email).exclude(pk=user.pk).exists():
+        is_taken = User.objects.filter(email=email).exclude(pk=user.pk).exists()
+        # One count for both, so that its end does not tell which of them it is.
+        if not may_mail("change-email", email):
+            pass  # the owner of the mailbox has had enough; the answer is the same
+        elif is_taken:
             enqueue_mail(kind="account-exists", recipient=email, language=language, context={})
         else:
             token = issue_token(user, Purpose.CHANGE_EMAIL, lifetime=LIFETIME, email=email)

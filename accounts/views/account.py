@@ -191,7 +191,7 @@ def resend_verification(request: HttpRequest) -> HttpResponse:
     """Mail me the link again."""
     user = person(request)
     if not user.is_verified:
-        verification.send_verification(request, user)
+        verification.resend_verification(request, user)
     return render(request, "accounts/verify_sent.html", {"email": user.email})
 
 

@@ -15,7 +15,7 @@ from accounts.client import is_this_machine
 from accounts.directory.failures import DirectoryError
 from accounts.errors import BadCredentials, Forbidden, RateLimited, RecordInvalid, TokenInvalid
 from accounts.forms import ForgotForm, LinkForm, NewPasswordForm, SetUpForm, SignInForm, SignUpForm
-from accounts.limits import count_try
+from accounts.limits import count_try, note_outage
 from accounts.methods import SignInMethod
 from accounts.models import AccountToken, AddressRequest, User
 from accounts.oidc.flow import leave, to_usual_provider
@@ -77,6 +77,8 @@ def _try_credentials(
     try:
         found = find_by_credentials(login, password)
     except (DirectoryError, Forbidden) as error:
+        if isinstance(error, DirectoryError):
+            note_outage("sign-in")
         # Forbidden: the directory knows the person, but there is no account for him here.
         form.add_error(None, error.message)
         return _sign_in_page(request, form, status=error.status)

@@ -2,17 +2,28 @@
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.views.decorators.csrf import csrf_exempt
 
-from accounts import audit
+from accounts import audit, gates, stages
+from accounts.client import client_ip
+from accounts.destinations import is_safe_destination
 from accounts.errors import GatehouseError
-from accounts.limits import count_try
+from accounts.limits import CALLBACK, PROVIDER, count_try, has_room
 from accounts.methods import SignInMethod
 from accounts.oidc.connect import OpenIDConnect
 from accounts.oidc.errors import SignInFailed
 from accounts.oidc.flow import begin, flow_of, register
-from accounts.oidc.pending import CONNECT, SIGN_IN, Pending, forget, take
+from accounts.oidc.pending import (
+    CONNECT,
+    SIGN_IN,
+    NotBegunHere,
+    Pending,
+    destination_of,
+    forget,
+    keep_destination,
+    take,
+)
 from accounts.oidc.signout import remember_way_out
 from accounts.providers import OIDC, Provider, configured, find
 from accounts.services import identities
@@ -57,7 +68,7 @@ def start(request: HttpRequest, provider: str) -> HttpResponse:
         context = {"provider": found, "next": safe_next(request)}
         return render(request, "accounts/provider_start.html", context)
     try:
-        count_try(request, "sign-in")
+        count_try(request, PROVIDER)
         return begin(request, found, process=SIGN_IN, next_url=safe_next(request))
     except SignInFailed as error:
         return failed(request, found, error)
@@ -73,20 +84,42 @@ def failed(request: HttpRequest, provider: Provider, error: GatehouseError) -> H
 @secret_page
 @get_or_post
 def callback(request: HttpRequest, provider: str) -> HttpResponse:
-    """The provider's answer. Each one works once, in the browser that began (A091)."""
+    """The provider's answer. Each one works once, in the browser that began (A091).
+
+    A failure is no guess at a secret of ours, so none counts: a foreign page can send any browser
+    here, browsers come again by themselves (Back, reload, restored tabs), and providers fail.
+    """
     found = find(provider)
     if request.method == "POST":
         return _as_get(request)
     state = request.GET.get("state", "")
     try:
         response = _finish(request, found, state)
+    except NotBegunHere as error:
+        response = _go_on(request, state) or _refuse(request, found, error)
     except FAILURES as error:
-        count_try(request, "sign-in")
         if not isinstance(error, NOTED):
             _note(found, error)
         response = failed(request, found, error)
     forget(request, response, state)
     return response
+
+
+def _go_on(request: HttpRequest, state: str) -> HttpResponse | None:
+    """Where the answer led when it came first, for whoever is in already, or in half."""
+    if request.user.is_authenticated:
+        url = destination_of(request, state)
+        return see_other(url if is_safe_destination(url) else reverse("accounts:profile"))
+    stage = stages.pending(request)
+    return None if stage is None else see_other(reverse(stage.page))
+
+
+def _refuse(request: HttpRequest, provider: Provider, error: NotBegunHere) -> HttpResponse:
+    """Say that the answer is worth nothing here; so many of a client leave an audit row."""
+    gates.require_open_door(client_ip(request))
+    if has_room(request, CALLBACK):
+        _note(provider, error)
+    return failed(request, provider, error)
 
 
 def _as_get(request: HttpRequest) -> HttpResponse:
@@ -107,6 +140,7 @@ def _finish(request: HttpRequest, provider: Provider, state: str) -> HttpRespons
     arrival = flow_of(provider).finish(request, provider, pending)
     if pending.process == CONNECT:
         identities.connect(user=person(request), door=provider.door, arrival=arrival)
+        keep_destination(request, pending)
         return redirect_with_notice("accounts:profile", "connected")
     return _enter(request, provider, pending, arrival)
 
@@ -123,6 +157,7 @@ def _enter(
         next_url=pending.next_url,
     )
     if not request.session.is_empty():
+        keep_destination(request, pending)
         remember_way_out(request, provider, arrival.id_token)
     return response
 

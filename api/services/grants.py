@@ -5,8 +5,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts.directory.failures import DirectoryError
 from accounts.errors import BadCredentials, Forbidden
-from accounts.limits import count_guess, count_try, forgive_guess
+from accounts.limits import count_guess, count_try, forgive_guess, note_outage
 from accounts.models import User
 from accounts.services import authenticators
 from accounts.services.directory import find_by_credentials
@@ -30,7 +31,11 @@ def sign_in_by_password(request: HttpRequest, login: str, password: str, otp: st
         raise Forbidden(_("Sign-in with a password is switched off here."))
     count_try(request, "sign-in", login)
     at = timezone.now()  # older than what is read now: a change in between ends the tokens
-    found = find_by_credentials(login, password)
+    try:
+        found = find_by_credentials(login, password)
+    except DirectoryError:
+        note_outage("sign-in")
+        raise
     if found is None:
         note_refused_sign_in(login, ["password"])
         raise BadCredentials

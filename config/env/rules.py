@@ -156,6 +156,13 @@ def mail_settings_without_server(values: Values) -> Iterator[Problem]:
             yield Problem(name, what, "set one of them")
 
 
+def sign_ins_bound_twice(values: Values) -> Iterator[Problem]:
+    for name in ("LOGIN_IP_MAX", "LOGIN_USER_MAX"):
+        if values[name] < values["LOGIN_MAX"]:
+            what = f"is below LOGIN_MAX, so LOGIN_MAX={values['LOGIN_MAX']} is never reached"
+            yield Problem(name, what, "make it larger, or LOGIN_MAX smaller")
+
+
 def bans_are_off(values: Values) -> Iterator[Problem]:
     if not values["BAN_VIOLATIONS"]:
         what = "is false, so limits hold but whoever exceeds them is never banned"
@@ -190,6 +197,7 @@ WARNINGS: tuple[Rule, ...] = (
     implicit_tls,
     mail_settings_without_server,
     bans_are_off,
+    sign_ins_bound_twice,
     foreign_tokens_off,
     algorithm_without_effect,
     everybody_comes_in,

@@ -30,6 +30,19 @@ def test_librechats_own_notation_is_understood(load_env: Load) -> None:
     assert env["MESSAGE_USER_WINDOW"] == timedelta(minutes=2)
 
 
+def test_bounds_of_sign_ins_follow_login_max_unless_they_are_set(load_env: Load) -> None:
+    env, other = load_env(LOGIN_MAX="10"), load_env(LOGIN_IP_MAX="12", LOGIN_USER_MAX="9")
+
+    assert (env["LOGIN_IP_MAX"], env["LOGIN_USER_MAX"]) == (50, 100)
+    assert (other["LOGIN_MAX"], other["LOGIN_IP_MAX"], other["LOGIN_USER_MAX"]) == (7, 12, 9)
+
+
+def test_a_bound_below_login_max_is_warned_of(load_env: Load) -> None:
+    env = load_env(LOGIN_MAX="10", LOGIN_IP_MAX="9", LOGIN_USER_MAX="9")
+
+    assert [problem.name for problem in env.problems] == ["LOGIN_IP_MAX", "LOGIN_USER_MAX"]
+
+
 def test_a_half_life_of_zero_means_never(load_env: Load) -> None:
     assert load_env(MODERATION_SCORE_HALF_LIFE="0")["MODERATION_SCORE_HALF_LIFE"] == timedelta(0)
 
@@ -52,6 +65,10 @@ def test_a_half_life_of_zero_means_never(load_env: Load) -> None:
         ("MESSAGE_USER_WINDOW", "0"),
         ("CONCURRENT_MESSAGE_MAX", "0"),
         ("LOGIN_DELAY_MAX", "1s"),
+        ("LOGIN_IP_MAX", "0"),
+        ("LOGIN_USER_MAX", "many"),
+        ("RECIPIENT_MAIL_MAX", "0"),
+        ("RECIPIENT_MAIL_WINDOW", "-1h"),
         ("MODERATION_RETENTION", "1h"),
         ("MODERATION_ALLOWED_NETWORKS", "0.0.0.0/0"),
         ("MODERATION_ALLOWED_NETWORKS", "office"),

@@ -57,7 +57,12 @@ StartGatehouse = Callable[..., Gatehouse]
 @pytest.fixture
 def nodes(gatehouse_server: StartGatehouse, postgres_data: InstanceData) -> Gatehouse:
     """Two nodes over one PostgreSQL, behind a declared proxy, with room for a crowd."""
-    more = {"LOGIN_MAX": "1000", "MAGIC_LINK_MAX": "1000", "WEB_WORKERS": "2"}
+    more = {
+        "LOGIN_MAX": "1000",
+        "MAGIC_LINK_MAX": "1000",
+        "RECIPIENT_MAIL_MAX": "1000",
+        "WEB_WORKERS": "2",
+    }
     return gatehouse_server(postgres_data, processes=2, TRUSTED_PROXIES="127.0.0.1", **more)
 
 

@@ -33,7 +33,14 @@ wish = KeyWish(name="soak", scopes=["read", "write", "users", "moderation"])
 result = create_key(actor=owner, user=owner, wish=wish).text
 """
 HIGH = "100000"
-LIMITS = ("LOGIN_MAX", "MAGIC_LINK_MAX", "REGISTER_MAX", "API_KEY_MAX", "API_KEY_FAILURES_MAX")
+LIMITS = (
+    "LOGIN_MAX",
+    "MAGIC_LINK_MAX",
+    "REGISTER_MAX",
+    "RECIPIENT_MAIL_MAX",
+    "API_KEY_MAX",
+    "API_KEY_FAILURES_MAX",
+)
 
 
 class DurablePostgres(PostgresServer):

@@ -53,8 +53,8 @@ API_KEYS = Section(
             minimum=1,
             maximum=100_000,
             help=(
-                "How often one client may bring the same wrong key within API_KEY_FAILURES_WINDOW "
-                "(and five times as often wrong keys of all kinds) before the answer is 429."
+                "How often one client may bring wrong keys within API_KEY_FAILURES_WINDOW before "
+                "the answer is 429. Right keys go on working, and wrong ones never ban."
             ),
         ),
         Variable(

@@ -20,6 +20,10 @@ def _allowed_entry(entry: str) -> str:
         raise Unreadable(f"{echo(entry)} is neither an address nor a domain", fix) from None
 
 
+# The largest number that a limit may have.
+MOST = 100_000
+
+
 def _switch(name: str, default: str, text: str, origin: str = "LibreChat") -> Variable:
     example = "false" if default == "true" else "true"
     return Variable(
@@ -27,7 +31,9 @@ def _switch(name: str, default: str, text: str, origin: str = "LibreChat") -> Va
     )
 
 
-def _limit(prefix: str, what: str, most: int, window: str, origin: str) -> tuple[Variable, ...]:
+def _limit(
+    prefix: str, what: str, most: int, window: str, origin: str, *, whose: str = "of one client"
+) -> tuple[Variable, ...]:
     """The pair of a limit: how many, and in which time."""
     return (
         Variable(
@@ -36,9 +42,9 @@ def _limit(prefix: str, what: str, most: int, window: str, origin: str) -> tuple
             default=str(most),
             example=str(most * 2),
             minimum=1,
-            maximum=100_000,
+            maximum=MOST,
             origin=origin,
-            help=f"How many {what} are admitted within {prefix}_WINDOW.",
+            help=f"How many {what} {whose} are admitted within {prefix}_WINDOW.",
         ),
         Variable(
             name=f"{prefix}_WINDOW",
@@ -148,14 +154,56 @@ SIGN_IN = Section(
 
 LIMITS = Section(
     "Limits",
-    "How often something may be tried. Each is counted for the address or account concerned and "
-    "for the client, and atomically, so that parallel tries do not slip through.",
+    "How often something may be tried. A client is an IPv4 address, the /64 of an IPv6 address, or "
+    "a browser that has signed in to the account before. Counting is atomic, so that parallel "
+    "attempts do not slip through.",
     (
-        *_limit("LOGIN", "failed sign-ins", 7, "5m", "LibreChat"),
+        *_limit(
+            "LOGIN",
+            "sign-ins",
+            7,
+            "5m",
+            "LibreChat",
+            whose="to one account from one client",
+        ),
+        Variable(
+            name="LOGIN_IP_MAX",
+            kind=Kind.INTEGER,
+            default_from=lambda values: min(values["LOGIN_MAX"] * 5, MOST),
+            default_note="five times `LOGIN_MAX`",
+            example="100",
+            minimum=1,
+            maximum=MOST,
+            help=(
+                "How many sign-ins from one address, to whatever accounts, are admitted within "
+                "LOGIN_WINDOW. An office behind one address is many people."
+            ),
+        ),
+        Variable(
+            name="LOGIN_USER_MAX",
+            kind=Kind.INTEGER,
+            default_from=lambda values: min(values["LOGIN_MAX"] * 10, MOST),
+            default_note="ten times `LOGIN_MAX`",
+            example="200",
+            minimum=1,
+            maximum=MOST,
+            help=(
+                "How many sign-ins to one account, from all addresses together, are admitted "
+                "within LOGIN_WINDOW. Browsers that the account knows are not counted here."
+            ),
+        ),
         *_limit("REGISTER", "sign-ups", 5, "60m", "LibreChat"),
         *_limit("RESET_PASSWORD", "requests for a password reset", 2, "2m", "LibreChat"),
         *_limit("VERIFY_EMAIL", "requests for a verification mail", 2, "2m", "LibreChat"),
         *_limit("MAGIC_LINK", "requests for a magic link", 5, "10m", ""),
+        *_limit(
+            "RECIPIENT_MAIL",
+            "mails of one kind (sign-in link, reset, verification, notice that an account exists)",
+            10,
+            "1h",
+            "",
+            whose="to one address, from all clients together,",
+        ),
     ),
 )
 

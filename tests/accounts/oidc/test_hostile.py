@@ -754,16 +754,6 @@ def test_an_unknown_provider_is_not_found(
 # The rest
 
 
-def test_failed_answers_count_as_tries(as_openid: Double, stranger: Client, settings: Any) -> None:
-    settings.LIMITS = {**settings.LIMITS, "sign-in": (1, timedelta(minutes=5))}
-    sent = {"code": CODE, "state": "made-up"}
-
-    statuses = [stranger.get(CALLBACK, sent).status_code for _time in range(6)]
-
-    assert statuses == [400] * 5 + [429]
-    assert AuditEvent.objects.filter(action="account:session:start").count() == 5
-
-
 @pytest.mark.parametrize("next_url", ["https://evil.example", "//evil.example", "/\\evil.example"])
 def test_a_sign_in_leads_nowhere_but_home(
     as_openid: Double, stranger: Client, next_url: str

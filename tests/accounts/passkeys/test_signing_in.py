@@ -286,7 +286,7 @@ def test_an_address_that_is_not_confirmed_waits(viewer, device, stranger, mails)
 
 
 def test_tries_are_limited_apart_from_passwords(viewer, device, stranger, settings) -> None:
-    settings.LIMITS = {**settings.LIMITS, "passkey": (1, timedelta(minutes=5))}
+    settings.LIMITS = {**settings.LIMITS, "passkey": (5, timedelta(minutes=5))}
     for _try in range(5):
         assert problem(post(stranger, "/sign-in/passkey", {}))[0] == 401
 
@@ -304,7 +304,7 @@ def test_tries_are_limited_apart_from_passwords(viewer, device, stranger, settin
 
 
 def test_questions_are_limited(stranger, db, settings) -> None:
-    settings.LIMITS = {**settings.LIMITS, "passkey-options": (1, timedelta(minutes=5))}
+    settings.LIMITS = {**settings.LIMITS, "passkey-options": (5, timedelta(minutes=5))}
     for _look in range(5):
         options_for(stranger)
 
