@@ -3,17 +3,11 @@
 INTRODUCTION = """\
 Everything that people and operators can do in Gatehouse, for programs. Send and expect JSON.
 
-<<<<<<< HEAD
 **Credentials.** An access token (`Authorization: Bearer …`), an API key (`X-API-Key: gth_…`,
 `Authorization: Bearer gth_…`, or the password of `Authorization: Basic …` with any user name), or
-the session of a signed-in browser with the header `X-CSRF-Token`. Token and key together must
-belong to one person and allow what both allow. A wrong credential is refused, never ignored.
-=======
-**Credentials.** An access token (`Authorization: Bearer …`), an API key (`X-API-Key: gth_…`), or
 the session of a signed-in browser with the header `X-CSRF-Token` or `X-CSRFToken`. Token and key
 together must belong to one person and allow what both allow. A wrong credential is refused, never
 ignored.
->>>>>>> 8127566 (Tell all invalid fields at once; take the form token under Django's header name, too)
 
 **Lists** answer `next`, `previous` and `results`, newest first. Call `next` as it is until it is
 null.
