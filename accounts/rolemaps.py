@@ -13,6 +13,8 @@ from accounts.roles import Role
 # Kind of token or answer ("id", "access", "userinfo", "ldap") -> its claims.
 Claims = Mapping[str, Mapping[str, Any]]
 MOST_VALUES = 5000
+# What the name of an object in a list is called, in order.
+NAMES = ("name", "displayName", "display_name", "display")
 
 
 class ClaimPath(NamedTuple):
@@ -28,16 +30,35 @@ class ClaimPath(NamedTuple):
         return f"{self.path} ({self.kind})" if self.kind else self.path
 
     def values(self, claims: Claims) -> tuple[str, ...]:
-        """The texts there, in their order; a single text is a list of one. Anything else is none.
+        """The texts there, in their order; a single text is a list of one.
 
-        A text is never split: groups have names with spaces and commas.
+        A text is never split: groups have names with spaces and commas. A map counts by its keys,
+        a list of objects by their names. What else stands there is left out; see why_unknown().
         """
-        kinds = [self.kind] if self.kind else list(claims)
-        for kind in kinds:
-            found = _at(claims.get(kind, {}), self.path)
+        for source in self._sources(claims):
+            found = _at(source, self.path)
             if found is not None:
-                return _texts(found)
+                return _texts(found)[0]
         return ()
+
+    def why_unknown(self, claims: Claims) -> str:
+        """Why what stands there is only a part of it, or cannot be read; "" when it is all.
+
+        Providers cut long lists of groups (OpenID Connect Core, 5.6.2: the rest is elsewhere).
+        """
+        reason = ""
+        for source in self._sources(claims):
+            reason = reason or _why_cut(source, self.path)
+            found = _at(source, self.path)
+            if found is None:
+                continue
+            if not reason and not _texts(found)[1]:
+                reason = "is of a kind that cannot be read, or too long"
+            return f"{self} {reason}" if reason else ""
+        return f"{self} {reason}" if reason else ""
+
+    def _sources(self, claims: Claims) -> list[Mapping[str, Any]]:
+        return [claims.get(kind, {}) for kind in ([self.kind] if self.kind else claims)]
 
 
 class Requirement(NamedTuple):
@@ -105,6 +126,22 @@ class RoleMapping:
         role = "its default" if self.default is None else str(self.default)
         return Decision(True, self.default, f"{role}: no rule matches"[:300])
 
+    def why_unknown(self, claims: Claims) -> str:
+        """Why `claims` do not tell what decide() would need; "" when they do.
+
+        A value that is there counts, also of a cut list; that one is missing proves nothing then.
+        """
+        for requirement in self.requirements:
+            if not self._match(requirement.path, requirement.values, claims):
+                return requirement.path.why_unknown(claims)
+        for rule in self.rules:
+            if self._match(rule.path, rule.values, claims):
+                return ""
+            reason = rule.path.why_unknown(claims)
+            if reason:
+                return reason
+        return ""
+
     def _match(self, path: ClaimPath, wanted: frozenset[str], claims: Claims) -> str:
         """The first value at `path` that is wanted, or ""."""
         keys = {self._key(value) for value in wanted}
@@ -115,20 +152,53 @@ class RoleMapping:
 
 
 def _at(claims: Mapping[str, Any], path: str) -> Any:
-    """The value of a name that may hold dots itself (https://example.com/roles), or along them."""
-    if path in claims:
+    """The value along the dotted `path`; a name may hold dots itself, and the longest goes first.
+
+    So `https://example.com/roles` and `resource_access.my.app.roles` mean what stands there.
+    """
+    if claims.get(path) is not None:
         return claims[path]
-    here: Any = claims
-    for name in path.split("."):
-        if not isinstance(here, Mapping) or name not in here:
-            return None
-        here = here[name]
-    return here
+    for place in range(len(path) - 1, 0, -1):
+        if path[place] != ".":
+            continue
+        inner = claims.get(path[:place])
+        if isinstance(inner, Mapping):
+            found = _at(inner, path[place + 1 :])
+            if found is not None:
+                return found
+    return None
 
 
-def _texts(found: Any) -> tuple[str, ...]:
+def _texts(found: Any) -> tuple[tuple[str, ...], bool]:
+    """(the texts in `found`, whether these are all)."""
     if isinstance(found, str):
-        return (found,)
-    if isinstance(found, list | tuple):
-        return tuple(value for value in found[:MOST_VALUES] if isinstance(value, str))
-    return ()
+        return (found,), True
+    if isinstance(found, Mapping):
+        # Zitadel has {"admin": {…}}; a role that is said not to be there does not count.
+        items: list[Any] = [key for key, value in found.items() if value not in (False, None)]
+    elif isinstance(found, list | tuple):
+        items = list(found)
+    else:
+        return (), False
+    names = [_name(item) for item in items[:MOST_VALUES]]
+    texts = tuple(name for name in names if name is not None)
+    return texts, len(texts) == len(items)
+
+
+def _name(item: Any) -> str | None:
+    """A text, or the name of an object; None for whatever else."""
+    if isinstance(item, Mapping):
+        item = next((item[name] for name in NAMES if isinstance(item.get(name), str)), None)
+    return item if isinstance(item, str) else None
+
+
+def _why_cut(source: Mapping[str, Any], path: str) -> str:
+    """Does `source` say that what stands at `path` is elsewhere, or too long to be told?"""
+    elsewhere = source.get("_claim_names")
+    names = list(elsewhere) if isinstance(elsewhere, Mapping) else []
+    # Microsoft's short form in answers by the front channel, for groups alone.
+    if source.get("hasgroups") not in (None, False, "false", "False", "0", 0):
+        names.append("groups")
+    names += [name.partition(":src")[0] for name in source if ":src" in name]
+    is_cut = any(path == name or path.startswith(f"{name}.") for name in names)
+    return "is cut: the provider has more of it than it tells here" if is_cut else ""

@@ -18,7 +18,7 @@ from accounts.directory.values import Directory
 PAGE_SIZE = 500
 # How many searches are on the way at once, where many are needed.
 IN_FLIGHT = 50
-SUBTREE = 2
+BASE, SUBTREE = 0, 2
 # A server that did not answer is left alone for so long, so that waiting for it does not take up
 # every thread; whoever needs no directory comes in meanwhile.
 REST_SECONDS = 5.0
@@ -87,6 +87,13 @@ class Connection:
                 base, SUBTREE, text, list(attributes), sizelimit=at_most
             )
             return _entries(self._handle.result3(number, timeout=self._seconds)[1])
+
+    def read(self, dn: str, attributes: Sequence[str]) -> Entry | None:
+        """The entry `dn` itself; None when there is none. Raises DirectoryError."""
+        with _translated():
+            number = self._handle.search_ext(dn, BASE, "(objectClass=*)", list(attributes))
+            found = _entries(self._handle.result3(number, timeout=self._seconds)[1])
+        return found[0] if found else None
 
     def pages(
         self, base: str, text: str, attributes: Sequence[str], *, size: int = PAGE_SIZE

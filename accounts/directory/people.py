@@ -22,13 +22,16 @@ MAX_SUBJECT_LENGTH = 255
 LASTING_TEXTS = ("entryUUID", "nsUniqueId", "ipaUniqueID")
 LASTING_OCTETS = "objectGUID"
 NO_ATTRIBUTES = ("1.1",)
+# Of a list that the server gives in pieces (1,500 groups each in Active Directory).
+MOST_PIECES = 50
 
 
 class Groups(NamedTuple):
-    """dns: in their normal form. names: folded, of the same groups."""
+    """dns: in their normal form. names: folded, of the same groups. is_cut: there are more."""
 
     dns: tuple[str, ...]
     names: tuple[str, ...]
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +173,7 @@ def _groups_of_each(
 ) -> Iterator[Groups]:
     if directory.group_filter is None:
         for entry in entries:
-            yield _groups(_named_groups(directory, entry))
+            yield _named_groups(connection, directory, entry)
         return
     texts = [
         directory.group_filter.fill(entry.first(*directory.username_fields), entry.dn)
@@ -181,13 +184,50 @@ def _groups_of_each(
         yield _groups([group.dn for group in found])
 
 
-def _named_groups(directory: Directory, entry: Entry) -> tuple[str, ...]:
-    """The groups that the entry names. Active Directory cuts long lists, and says so by a name
-    such as memberOf;range=0-1499: a part of the groups could mean the wrong role."""
-    field = directory.group_field.lower()
-    if any(name.startswith(f"{field};range=") for name in entry.values):
-        raise DirectoryError(Failures.GROUPS_CUT)
-    return entry.texts(field)
+def _named_groups(connection: Connection, directory: Directory, entry: Entry) -> Groups:
+    """The groups that the entry names.
+
+    Active Directory gives long lists in pieces, whose names say so: memberOf;range=0-1499. The
+    others are asked for; a part of the groups could mean the wrong role.
+    """
+    field = directory.group_field
+    values = [*entry.values.get(field.lower(), ())]
+    piece = _piece(entry, field)
+    for _piece_number in range(MOST_PIECES):
+        if piece is None:
+            return _groups_of(values, is_cut=False)
+        values += piece.values
+        if piece.end is None:
+            return _groups_of(values, is_cut=False)
+        name = f"{field};range={piece.end + 1}-*"
+        further = connection.read(entry.dn, [name])
+        piece = _piece(further, field) if further is not None else None
+        if piece is None or not piece.values:
+            break
+    return _groups_of(values, is_cut=True)
+
+
+class _Piece(NamedTuple):
+    """Values of a list that comes in pieces. end: the number of the last one, None at the end."""
+
+    values: Sequence[bytes]
+    end: int | None
+
+
+def _piece(entry: Entry, field: str) -> _Piece | None:
+    prefix = f"{field.lower()};range="
+    for name, values in entry.values.items():
+        if name.startswith(prefix):
+            end = name.removeprefix(prefix).partition("-")[2]
+            return _Piece(values, int(end) if end.isdecimal() else None)
+    return None
+
+
+def _groups_of(values: Sequence[bytes], *, is_cut: bool) -> Groups:
+    """What cannot be read may be the group that matters."""
+    entry = Entry("", {"groups": values})
+    texts = entry.texts("groups")
+    return _groups(texts)._replace(is_cut=is_cut or len(texts) != len(values))
 
 
 def _groups(texts: Sequence[str]) -> Groups:

@@ -8,7 +8,7 @@ comes in while the directory is down.
 import logging
 import secrets
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
@@ -67,11 +67,13 @@ def find_by_credentials(login: str, password: str) -> Found | None:
 
 def arrival_of(directory: Directory, person: Person) -> Arrival:
     """What the directory says, in the form that every door hands on."""
-    claims = {
+    claims: dict[str, Any] = {
         "groups": list(person.groups.dns),
         "group_names": list(person.groups.names),
         "authorization_filter": "met" if person.is_admitted else "not met",
     }
+    if person.groups.is_cut:
+        claims["_claim_names"] = {"groups": "", "group_names": ""}
     return Arrival(
         subject=person.subject,
         issuer=issuer_of(directory, person.subject),

@@ -115,7 +115,8 @@ def _access_steps(directory: Directory, person: Person) -> Iterator[Step]:
         yield Step("Authorization", "the filter finds this person" if not failure else "", failure)
         if failure:
             return
-    yield Step("Groups", _groups(person))
+    failure = Failures.GROUPS_CUT if person.groups.is_cut else None
+    yield Step("Groups", _groups(person), failure)
     yield Step("Role", _role(directory, person))
     owner = "; becomes owner, because nobody is" if is_first_owner(directory, person) else ""
     yield Step("Sign-in", _what_would_happen(directory, person) + owner)

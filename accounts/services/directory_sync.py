@@ -31,7 +31,7 @@ from accounts.errors import GatehouseError, LastOwner
 from accounts.models import AuditEvent, Identity, User
 from accounts.roles import Role
 from accounts.services.directory import arrival_of, issuer_of
-from accounts.services.identities import decide, role_by
+from accounts.services.identities import decide, is_told, role_by
 from accounts.services.sessions import end_sign_ins
 from accounts.services.users import change_role, disable_user, enable_user
 
@@ -159,9 +159,12 @@ def _read(
 
 def _compare(directory: Directory, person: Person, identity: Identity) -> Change | None:
     user = identity.user
-    decision = decide(directory.door, arrival_of(directory, person))
+    arrival = arrival_of(directory, person)
+    decision = decide(directory.door, arrival)
     if not decision.is_admitted:
         return Change(user, identity, person.shut.reason if person.shut else NOT_ADMITTED)
+    if not is_told(directory.door, user, arrival):
+        return None  # a part of the groups is no reason to change anything
     role = role_by(directory.door, user, decision)
     return None if role == user.role else Change(user, identity, decision.reason, role)
 

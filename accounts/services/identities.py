@@ -68,6 +68,16 @@ class DisabledThere(RoleRequired):
     )
 
 
+class GroupsUnknown(Forbidden):
+    """The source tells only a part of the groups that decide the role: neither yes nor no."""
+
+    code = "groups_incomplete"
+    default_message = _(
+        "Not all of your groups were told to us, so that your role here cannot be decided. Your "
+        "account stays as it is. Ask an operator: the reason is in the audit log."
+    )
+
+
 class AccountExists(Forbidden):
     """An account with this address exists, and this arrival does not prove that it is his."""
 
@@ -110,6 +120,8 @@ def arrive(door: Door, arrival: Arrival) -> User:
     identity = find_identity(door, arrival)
     if arrival.disabled:
         _refuse(door, identity, decision, DisabledThere)
+    if not is_told(door, identity.user if identity else None, arrival):
+        _refuse_untold(door, identity, arrival)
     if not decision.is_admitted:
         _refuse(door, identity, decision)
     if identity is None:
@@ -127,11 +139,35 @@ def decide(door: Door, arrival: Arrival) -> Decision:
     return door.mapping.decide(arrival.claims)
 
 
+def is_told(door: Door, user: User | None, arrival: Arrival) -> bool:
+    """Does `arrival` tell what the mapping needs to decide on `user` (None: a new person)?"""
+    mapping = door.mapping
+    if not mapping.why_unknown(arrival.claims):
+        return True
+    if not mapping.decide(arrival.claims).is_admitted:
+        return False
+    return user is not None and not _follows(door, user)
+
+
+def _refuse_untold(door: Door, identity: Identity | None, arrival: Arrival) -> None:
+    """Raise GroupsUnknown. Role and sessions stay: to be in fewer groups looks otherwise."""
+    audit.record(
+        "account:session:start",
+        target=identity.user if identity else None,
+        result="refused",
+        provider=door.id,
+        reason=door.mapping.why_unknown(arrival.claims)[:300],
+    )
+    raise GroupsUnknown
+
+
 def connect(*, user: User, door: Door, arrival: Arrival) -> Identity:
     """Connect an identity to the account of the signed-in person, who has proved it just now.
 
-    Raises IdentityTaken, RoleRequired.
+    Raises IdentityTaken, RoleRequired, GroupsUnknown.
     """
+    if door.mapping.requirements and not is_told(door, user, arrival):
+        raise GroupsUnknown
     if not decide(door, arrival).is_admitted:
         raise RoleRequired
     found = find_identity(door, arrival)
@@ -366,12 +402,14 @@ def _tell(user: User, kind: str, provider: str) -> None:
 
 def role_by(door: Door, user: User, decision: Decision) -> Role:
     """The role that the mapping gives `user` now; his own where it may not touch him."""
-    own = Role(user.role)
+    return decision.role or door.default_role if _follows(door, user) else Role(user.role)
+
+
+def _follows(door: Door, user: User) -> bool:
+    """Does the mapping decide on the role of `user`, who has an account already?"""
     if not door.mapping.updates or not door.mapping.rules or user.role_is_kept:
-        return own
-    if own == Role.OWNER and not door.mapping.gives_owner:
-        return own
-    return decision.role or door.default_role
+        return False
+    return user.role != Role.OWNER or door.mapping.gives_owner
 
 
 def apply_role(door: Door, user: User, decision: Decision) -> User:

@@ -31,6 +31,7 @@ from accounts.services.identities import (
     AccountExists,
     Arrival,
     EmailMissing,
+    GroupsUnknown,
     IdentityTaken,
     RoleRequired,
 )
@@ -54,7 +55,7 @@ LONGEST_ANSWER = 6000
 CANCELLED = ("access_denied", "user_cancelled_login", "user_cancelled_authorize",
              "login_required", "consent_required", "interaction_required")  # fmt: skip
 # These leave their own audit row.
-NOTED = (RoleRequired, AccountExists, IdentityTaken)
+NOTED = (RoleRequired, GroupsUnknown, AccountExists, IdentityTaken)
 FAILURES = (SignInFailed, *NOTED, EmailMissing, RegistrationClosed)
 
 

@@ -20,6 +20,7 @@ from accounts.services.identities import (
     AccountExists,
     Arrival,
     EmailMissing,
+    GroupsUnknown,
     IdentityTaken,
     LastWayIn,
     RoleRequired,
@@ -30,6 +31,7 @@ from accounts.services.identities import (
 from accounts.services.signup import RegistrationClosed
 from accounts.services.users import change_role, create_user
 from config.doctor import examine
+from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
 MakeUser = Callable[..., User]
@@ -405,6 +407,57 @@ def test_a_stranger_without_the_requirement_leaves_no_trace_but_the_audit_row(db
 
     assert not User.objects.exists()
     assert facts("account:session:start") == [("refused", None)]
+
+
+CUT = replace(NINA, claims={"id": {"_claim_names": {"groups": "src1"}}})
+
+
+def test_a_cut_list_of_groups_takes_no_role_and_lets_nobody_in(browser_of: Any) -> None:
+    user = arrive(MAPPED, with_groups("chiefs"))
+    user.set_password(PASSWORD)
+    user.save()
+    browser = browser_of(user)
+
+    with pytest.raises(GroupsUnknown):
+        arrive(MAPPED, CUT)
+
+    user.refresh_from_db()
+    assert user.role == "admin"
+    assert browser.get("/account/").status_code == 200
+    row = AuditEvent.objects.filter(action="account:session:start", result="refused").get()
+    assert row.target_id == user.pk
+    assert row.detail["reason"] == "groups is cut: the provider has more of it than it tells here"
+    assert arrive(MAPPED, with_groups("staff")).role == "editor"
+
+
+def test_a_cut_list_of_groups_makes_no_account(db: None) -> None:
+    with pytest.raises(GroupsUnknown):
+        arrive(MAPPED, CUT)
+
+    assert not User.objects.exists()
+
+
+def test_a_cut_list_of_groups_is_no_requirement_met(db: None) -> None:
+    needs = RoleMapping(requirements=(Requirement(GROUPS, frozenset({"gate"})),))
+    gated = replace(DOOR, mapping=needs)
+    user = arrive(gated, with_groups("gate"))
+
+    with pytest.raises(GroupsUnknown):
+        arrive(gated, CUT)
+
+    user.refresh_from_db()
+    assert user.is_active
+
+
+def test_where_groups_decide_nothing_a_cut_list_keeps_nobody_out(owner: User) -> None:
+    user = arrive(MAPPED, with_groups("staff"))
+
+    assert arrive(DOOR, CUT).pk == user.pk
+    assert arrive(replace(DOOR, mapping=RoleMapping(rules=RULES)), CUT).role == "editor"
+    User.objects.filter(pk=user.pk).update(role_is_kept=True)
+    assert arrive(MAPPED, CUT).role == "editor"
+    User.objects.filter(pk=user.pk).update(role_is_kept=False, role="owner")
+    assert arrive(MAPPED, CUT).role == "owner"
 
 
 # Connecting and disconnecting

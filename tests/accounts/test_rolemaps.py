@@ -29,7 +29,25 @@ def rule(role: Role, *values: str, path: ClaimPath = GROUPS) -> RoleRule:
         (ClaimPath("groups"), {"id": {"groups": []}, "userinfo": {"groups": ["u"]}}, ()),
         (ClaimPath("groups", "access"), {"id": {"groups": ["a"]}}, ()),
         (ClaimPath("groups"), {"id": {"groups": [1, None, True, {"a": 1}, "b"]}}, ("b",)),
-        (ClaimPath("groups"), {"id": {"groups": {"a": True}}}, ()),
+        (ClaimPath("groups"), {"id": {"groups": {"a": {"org": "x"}, "b": False}}}, ("a",)),
+        (ClaimPath("groups"), {"id": {"groups": [{"name": "a", "id": 1}, {"id": 2}]}}, ("a",)),
+        (ClaimPath("groups"), {"id": {"groups": [{"display": "a", "value": "1"}]}}, ("a",)),
+        (
+            ClaimPath("resource_access.my.app.roles"),
+            {"id": {"resource_access": {"my.app": {"roles": ["a"]}, "my": {"app": {}}}}},
+            ("a",),
+        ),
+        (
+            ClaimPath("resource_access.my.app.roles"),
+            {"id": {"resource_access": {"my.app": {"x": 1}, "my": {"app": {"roles": ["a"]}}}}},
+            ("a",),
+        ),
+        (
+            ClaimPath("https://x.example/claims.roles"),
+            {"id": {"https://x.example/claims": {"roles": ["a"]}}},
+            ("a",),
+        ),
+        (ClaimPath("a.b"), {"id": {"a": {"b": None}}, "userinfo": {"a": {"b": "u"}}}, ("u",)),
         (ClaimPath("groups"), {"id": {"groups": True}}, ()),
         (ClaimPath("a.b"), {"id": {"a": "text"}}, ()),
         (ClaimPath("a"), {}, ()),
@@ -37,6 +55,68 @@ def rule(role: Role, *values: str, path: ClaimPath = GROUPS) -> RoleRule:
 )
 def test_values_at_a_path(path: ClaimPath, claims: Any, values: tuple[str, ...]) -> None:
     assert path.values(claims) == values
+
+
+CUT = "groups is cut: the provider has more of it than it tells here"
+UNREADABLE = "groups is of a kind that cannot be read, or too long"
+ELSEWHERE = {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "x"}}}
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({}, ""),
+        ({"groups": []}, ""),
+        ({"groups": None}, ""),
+        ({"groups": ["other"]}, ""),
+        ({"groups": {"other": {}}}, ""),
+        ({"groups": [{"name": "other"}]}, ""),
+        ({"hasgroups": False}, ""),
+        ({"_claim_names": {"other": "src1"}}, ""),
+        (ELSEWHERE, CUT),
+        ({**ELSEWHERE, "groups": ["other"]}, CUT),
+        ({"hasgroups": True}, CUT),
+        ({"hasgroups": "true"}, CUT),
+        ({"groups:src1": "https://graph.example/groups"}, CUT),
+        ({"groups": 7}, UNREADABLE),
+        ({"groups": True}, UNREADABLE),
+        ({"groups": ["other", 7]}, UNREADABLE),
+        ({"groups": ["other", None]}, UNREADABLE),
+        ({"groups": [["chiefs"]]}, UNREADABLE),
+        ({"groups": [{"id": "1"}]}, UNREADABLE),
+        ({"groups": [str(number) for number in range(5001)]}, UNREADABLE),
+        # What is there counts, whatever is missing.
+        ({**ELSEWHERE, "groups": ["chiefs"]}, ""),
+        ({"groups": [7, "chiefs"]}, ""),
+    ],
+)
+def test_a_cut_or_unreadable_list_is_no_answer(claims: Any, reason: str) -> None:
+    rules = RoleMapping(rules=(rule(Role.ADMIN, "chiefs"),))
+    needed = RoleMapping(requirements=(Requirement(GROUPS, frozenset({"chiefs"})),))
+
+    assert rules.why_unknown({"id": claims}) == reason
+    assert needed.why_unknown({"id": claims}) == reason
+    assert RoleMapping().why_unknown({"id": claims}) == ""
+
+
+def test_what_another_answer_tells_whole_is_no_cut_list() -> None:
+    rules = RoleMapping(rules=(rule(Role.ADMIN, "chiefs"),))
+
+    assert rules.why_unknown({"id": ELSEWHERE, "userinfo": {"groups": ["staff"]}}) == CUT
+    assert rules.why_unknown({"id": {}, "userinfo": {"groups": ["staff"]}}) == ""
+
+
+def test_a_rule_that_matches_before_the_cut_list_is_asked_decides() -> None:
+    mapping = RoleMapping(
+        rules=(
+            rule(Role.ADMIN, "root", path=ClaimPath("roles")),
+            rule(Role.EDITOR, "staff"),
+            rule(Role.VIEWER, "guest", path=ClaimPath("roles")),
+        )
+    )
+
+    assert mapping.why_unknown({"id": {**ELSEWHERE, "roles": ["root"]}}) == ""
+    assert mapping.why_unknown({"id": {**ELSEWHERE, "roles": ["guest"]}}) == CUT
 
 
 def test_the_first_rule_that_matches_wins() -> None:

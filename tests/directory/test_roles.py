@@ -1,10 +1,15 @@
 """Groups of the directory and roles here: TRAPS 41, ATTACKS A111, A113."""
 
 import json
+from typing import cast
 
 import pytest
 
+from accounts.directory import people
+from accounts.directory.connection import Connection, Entry
 from accounts.models import User
+from accounts.services.directory import come_in
+from accounts.services.identities import GroupsUnknown
 from tests.conftest import MakeUser
 from tests.directory.conftest import SignIn, UseDirectory
 from tests.servers.ldap import GROUPS, SUFFIX, DirectoryServer
@@ -200,3 +205,50 @@ def test_where_somebody_is_owner_nobody_else_becomes_it(
     sign_in("anna")
 
     assert role() == "none"
+
+
+class InPieces:
+    """A server that gives at most two groups at once, as Active Directory gives 1,500."""
+
+    def __init__(self, *groups: str, known: int = 99) -> None:
+        self.groups, self.known = [f"cn={name},{GROUPS}".encode() for name in groups], known
+        self.asked: list[str] = []
+
+    def read(self, _dn: str, attributes: list[str]) -> Entry | None:
+        (name,) = attributes
+        self.asked.append(name)
+        first = int(name.partition("=")[2].partition("-")[0])
+        return self.piece(first) if first < self.known else Entry("uid=anna", {})
+
+    def piece(self, first: int) -> Entry:
+        found = self.groups[first : first + 2]
+        end = "*" if first + 2 >= len(self.groups) else str(first + len(found) - 1)
+        return Entry("uid=anna", {"memberof": [], f"memberof;range={first}-{end}": found})
+
+
+def test_a_list_of_groups_that_comes_in_pieces_is_read_to_the_end(
+    use_directory: UseDirectory,
+) -> None:
+    directory = use_directory()
+    server = InPieces("a", "b", "c", "d", "e")
+
+    (person,) = people.describe(cast("Connection", server), directory, [server.piece(0)])
+
+    assert person.groups.names == ("a", "b", "c", "d", "e")
+    assert person.groups.is_cut is False
+    assert server.asked == ["memberOf;range=2-*", "memberOf;range=4-*"]
+
+
+def test_a_part_of_the_groups_takes_no_role(use_directory: UseDirectory, db: None) -> None:
+    directory = use_directory(LDAP_ROLES_MAPPING='{"e": "admin", "a": "editor"}')
+    whole, part = InPieces("a", "b", "c", "d", "e"), InPieces("a", "b", "c", "d", "e", known=3)
+
+    def person_by(server: InPieces) -> people.Person:
+        return next(people.describe(cast("Connection", server), directory, [server.piece(0)]))
+
+    user = come_in(directory, person_by(whole))
+    with pytest.raises(GroupsUnknown):
+        come_in(directory, person_by(part))
+
+    user.refresh_from_db()
+    assert user.role == "admin"
