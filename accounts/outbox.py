@@ -36,6 +36,7 @@ from accounts.errors import Forbidden, RecordInvalid
 from accounts.models import OutboxMail, User
 from accounts.roles import OPERATORS
 from accounts.signals import mail_queued
+from accounts.uuids import uuid7
 
 logger = logging.getLogger("gatehouse.outbox")
 Status = OutboxMail.Status
@@ -171,6 +172,12 @@ def draft_mail(
     }
     mail.sealed_body = seal(json.dumps(body), place=_place(mail))
     return mail
+
+
+def render_message(kind: str, recipient: str, *, language: str = "") -> Message:
+    """A mail of `kind` without a link, to be sent at once instead of being queued."""
+    text = _render(kind, (), False, language or settings.LANGUAGE_CODE)
+    return Message(str(uuid7()), recipient, text.subject, text.plain, text.html)
 
 
 def enqueue(mails: Sequence[OutboxMail]) -> None:

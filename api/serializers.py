@@ -78,6 +78,19 @@ class IssuedLinkRecord(Shape):
     expires_at = serializers.DateTimeField()
 
 
+class TestMailRecord(Shape):
+    """What became of a test mail."""
+
+    is_sent = serializers.BooleanField(help_text="Has the mail service taken it?")
+    email = serializers.CharField()
+    dialogue = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="What was said: `>` by Gatehouse, `<` by the mail server. Without passwords.",
+    )
+    reason = serializers.CharField(allow_blank=True, help_text="Why it was not sent.")
+    fix = serializers.CharField(allow_blank=True, help_text="What to mend.")
+
+
 class InvitationRecord(Shape):
     """An open invitation."""
 

@@ -197,11 +197,12 @@ class _Client(smtplib.SMTP):
         if self.file is None and self.sock is not None:
             self.file = _Reader(self.sock, self._end)
         code, text = super().getreply()
-        self._dialogue.note("<", f"{code} {self.told(text)}")
+        for line in self.told(text).splitlines() or [""]:
+            self._dialogue.note("<", f"{code} {line}")
         return code, text
 
     def putcmd(self, cmd: str, args: str = "") -> None:
-        shown = cmd if cmd != "AUTH" else f"AUTH {args.partition(' ')[0]}"
+        shown = cmd.upper() if cmd != "AUTH" else f"AUTH {args.partition(' ')[0]}"
         more = args if cmd != "AUTH" else HIDDEN * (" " in args)
         self._dialogue.note(">", f"{shown} {more}".strip())
         self._put(cmd, args)

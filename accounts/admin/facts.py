@@ -8,14 +8,15 @@ from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_http_methods
 
 from accounts.admin.base import SEARCH_MAX_LENGTH, FactAdmin, as_uuid, panel_actor
 from accounts.admin.cells import NOTHING, moment
@@ -39,6 +40,7 @@ from accounts.admin.fact_filters import (
     StatusFilter,
 )
 from accounts.admin.site import site
+from accounts.admin.testmail import test_mail_page
 from accounts.browser import device_name
 from accounts.models import AuditEvent, BrowserSession, OutboxMail, User
 from accounts.outbox import retry_mail
@@ -184,6 +186,8 @@ class OutboxMailAdmin(ActingAdmin):
     search_fields = ("recipient",)
     search_help_text = gettext_lazy("Part of the address")
     actions = ("send_again",)
+    # A mail with a fixed text: nobody gets a right or a secret by it.
+    exempt_pages = frozenset({"accounts_outboxmail_test"})
     # To the same recipient, and only what was to go there anyway.
     exempt_actions = frozenset({"send_again"})
     facts: ClassVar[tuple[str, ...]] = (
@@ -200,6 +204,14 @@ class OutboxMailAdmin(ActingAdmin):
         "expires_at",
         "id",
     )
+
+    def get_urls(self) -> list[URLPattern]:
+        ask = require_http_methods(["GET", "HEAD", "POST"])(self.test_view)
+        guarded = self.admin_site.admin_view(ask)
+        return [path("test/", guarded, name="accounts_outboxmail_test"), *super().get_urls()]
+
+    def test_view(self, request: HttpRequest) -> HttpResponse:
+        return test_mail_page(self, request)
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[OutboxMail]":
         found: QuerySet[OutboxMail] = super().get_queryset(request)

@@ -346,6 +346,7 @@ def test_a_text_that_cannot_be_opened_is_a_dead_letter_that_says_why(settings) -
         ("email-changed", {"new_email": "n•••@example.com"}),
         ("password-changed", {}),
         ("account-removed", {}),
+        ("test", {}),
     ],
 )
 @pytest.mark.parametrize("language", ["en", "de"])

@@ -72,7 +72,7 @@ class _SMTPHandler(socketserver.BaseRequestHandler):
         if not self.told("HELLO") and not self.reply("220 sink ESMTP"):
             return
         for line in iter(self.file_line, b""):
-            verb, _, rest = line.decode("utf-8").strip().partition(" ")
+            verb, _, rest = line.decode("utf-8", "replace").strip().partition(" ")
             self.server.commands.append((verb.upper(), rest))
             if self.conduct.endless == verb.upper():
                 while True:

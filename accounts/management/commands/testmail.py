@@ -1,0 +1,30 @@
+"""`manage.py testmail ADDRESS`"""
+
+from typing import Any
+
+from django.core.management import CommandError, CommandParser
+
+from accounts.actors import SYSTEM
+from accounts.commands import GatehouseCommand
+from accounts.services.testmail import send_test_mail
+
+
+class Command(GatehouseCommand):
+    """Send a test mail and show what was said with the mail server."""
+
+    help = (
+        "Send a mail without any secret to ADDRESS at once, and print what was said with the mail "
+        "server, without passwords. Safe to repeat. Exits with 1 when it was not sent, and says "
+        "what to mend."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("address")
+
+    def act(self, **options: Any) -> None:
+        report = send_test_mail(actor=SYSTEM, email=options["address"])
+        for line in report.dialogue:
+            self.stdout.write(line)
+        if not report.is_sent:
+            raise CommandError(f"{report.reason} {report.fix}".strip())
+        self.stdout.write(f"The mail service has taken the mail to {report.recipient}.")

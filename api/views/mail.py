@@ -1,0 +1,50 @@
+"""/api/v1/mail/test: whether mail leaves, for operators."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.roles import Role
+from accounts.services.testmail import send_test_mail
+from api.access import Need, Scope
+from api.serializers import TestMailRecord
+from api.views.base import ApiView, checked
+
+
+class TestMailRequest(serializers.Serializer[Any]):
+    """Where the test mail goes."""
+
+    email = serializers.CharField(max_length=254)
+
+
+class TestMailView(ApiView):
+    """A test mail."""
+
+    needs = {"POST": Need(Scope.USERS, Role.ADMIN)}
+
+    @extend_schema(
+        operation_id="send_test_mail",
+        summary="Send a test mail",
+        request=TestMailRequest,
+        responses={200: TestMailRecord},
+    )
+    def post(self, request: Request) -> Response:
+        """Send a mail without any secret at once, and answer what was said with the mail server.
+
+        200 also when the mail service refused: `is_sent` is false then, and `fix` says what to
+        mend. At most 10 in 10 minutes. Asks for no recent confirmation: it gives no right away.
+        """
+        given = checked(TestMailRequest, request.data)
+        report = send_test_mail(actor=self.access.user, email=given["email"])
+        return Response(
+            {
+                "is_sent": report.is_sent,
+                "email": report.recipient,
+                "dialogue": list(report.dialogue),
+                "reason": report.reason,
+                "fix": report.fix,
+            }
+        )
