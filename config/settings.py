@@ -124,6 +124,17 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["OPTIONS"]["factory"] = FileConnection
     # A file of its own, so that counting does not queue behind writing people.
     DATABASES["cache"] = {**DATABASES["default"], "NAME": str(DATA_DIR / "cache.sqlite3")}
+else:
+    # A server that vanished without a word holds a thread for seconds, not for a quarter of an
+    # hour. Seconds, but the last, which is milliseconds; the URL may say otherwise.
+    DATABASES["default"]["OPTIONS"] = {
+        "connect_timeout": 5,
+        "keepalives_idle": 10,
+        "keepalives_interval": 3,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+        **DATABASES["default"]["OPTIONS"],
+    }
 IN_DATABASE = {
     "BACKEND": "config.cache.AtomicDatabaseCache",
     "LOCATION": "cache_entry",

@@ -3,6 +3,7 @@
 import threading
 from asyncio import _get_running_loop
 from contextlib import suppress
+from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -34,6 +35,19 @@ def drop() -> None:
     if not wrapper.in_atomic_block:
         with suppress(Error):
             wrapper.close()
+
+
+def drop_broken() -> bool:
+    """Was it cut, as by a restart or a failover of PostgreSQL? Then close what is left of it.
+
+    A fault of another kind, and a new connection that cannot be made, are no reason to try again.
+    """
+    wrapper = _wrapper()
+    raw: Any = wrapper.connection
+    if raw is None or wrapper.vendor != "postgresql" or not raw.closed:
+        return False
+    drop()
+    return wrapper.connection is None
 
 
 def _wrapper() -> BaseDatabaseWrapper:

@@ -1,6 +1,7 @@
 """The WSGI function before Django: exact paths alone, everything else goes on to Django.
 
-What may go wrong here becomes 503 with Retry-After, and never a 204 (fail closed).
+What may go wrong here becomes 503 with Retry-After, and never a 204 (fail closed). A connection to
+the database that was cut is made anew once, so that a failover costs no thread an answer.
 """
 
 import logging
@@ -12,7 +13,7 @@ from django.conf import settings
 from accounts import tally
 from sso.answers import from_wsgi, is_browser
 from sso.checking import LONGEST_LINE, Checked, Checker, TooLong
-from sso.connecting import drop
+from sso.connecting import drop, drop_broken
 from sso.counting import SHORT, failed_short, passed_short, too_long_short
 from sso.learned import Application, Environ, Learned, Refusal, Start
 from sso.passes import AskDjango
@@ -60,7 +61,7 @@ class FastPath:
             return self.django(environ, start)
         return act(environ, start)
 
-    def _check(self, environ: Environ, start: Start) -> Iterable[bytes]:
+    def _check(self, environ: Environ, start: Start, *, is_last: bool = False) -> Iterable[bytes]:
         try:
             checked = self.checker.check(environ)
             if checked.verdict.status == 204:
@@ -70,11 +71,13 @@ class FastPath:
         except TooLong:
             return _too_long(start)
         except Exception:
+            if not is_last and drop_broken():
+                return self._check(environ, start, is_last=True)
             logger.exception("a check failed")
             return _fail(start)
         return self._refuse(checked, environ, start)
 
-    def _forward(self, environ: Environ, start: Start) -> Iterable[bytes]:
+    def _forward(self, environ: Environ, start: Start, *, is_last: bool = False) -> Iterable[bytes]:
         """Refusals here are pages and redirects: Django's work."""
         try:
             checked = self.checker.check(environ)
@@ -85,6 +88,8 @@ class FastPath:
         except TooLong:
             return _too_long(start)
         except Exception:
+            if not is_last and drop_broken():
+                return self._forward(environ, start, is_last=True)
             logger.exception("a check failed")
             return _fail(start)
         return self._by_django(environ, start)

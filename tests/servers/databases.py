@@ -95,12 +95,20 @@ class PostgresServer:
         if self.user:
             shutil.chown(self.folder, self.user, self.user)
         self._run_initdb()
+        self.start()
+
+    def start(self) -> None:
+        """Run the server, again after it was stopped by halt(), on the same port and data."""
         self.process = ServerProcess(
             [_postgres_program("postgres"), "-D", str(self.folder / "data"), *self._options()],
             self.folder / "log",
             user=self.user,
         )
         self.process.wait_until(self._answers)
+
+    def halt(self) -> None:
+        """Stop it; whoever is connected is cut off."""
+        self.process.stop(signal.SIGINT)
 
     def _run_initdb(self) -> None:
         identity: dict[str, Any] = (

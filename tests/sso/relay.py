@@ -2,15 +2,21 @@
 
 import socket
 import threading
+from contextlib import suppress
 
 from tests.servers.processes import free_port
 
 
 class Relay:
-    """Listens on `port`, hands everything on to `target`; `sent` counts bytes of requests."""
+    """Listens on `port`, hands everything on to `target`; `sent` counts bytes of requests.
+
+    fall_silent(): cuts all who are connected, takes whoever comes, and answers nobody.
+    """
 
     def __init__(self, target: int) -> None:
         self.target, self.port, self.sent = target, free_port(), 0
+        self._pairs: list[socket.socket] = []
+        self._is_silent = False
         self._listener = socket.create_server(("127.0.0.1", self.port))
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -20,7 +26,11 @@ class Relay:
                 client, _address = self._listener.accept()
             except OSError:
                 return
+            self._pairs.append(client)
+            if self._is_silent:
+                continue
             server = socket.create_connection(("127.0.0.1", self.target))
+            self._pairs.append(server)
             for pair in ((client, server, True), (server, client, False)):
                 threading.Thread(target=self._copy, args=pair, daemon=True).start()
 
@@ -33,6 +43,12 @@ class Relay:
         except OSError:
             source.close()
             sink.close()
+
+    def fall_silent(self) -> None:
+        self._is_silent = True
+        for one in self._pairs:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
 
     def stop(self) -> None:
         self._listener.close()
