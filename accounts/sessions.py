@@ -26,6 +26,9 @@ PURPOSE = "session"
 TOUCH_EVERY = timedelta(minutes=5)
 
 
+NOBODYS_AGE = int(timedelta(hours=1).total_seconds())
+
+
 class SessionStore(DatabaseStore):
     """Sessions by cookie value outside, by digest inside.
 
@@ -74,6 +77,11 @@ class SessionStore(DatabaseStore):
             created_at=datetime.fromisoformat(signed_in_at) if signed_in_at else timezone.now(),
         )
 
+    def get_session_cookie_age(self) -> int:
+        """Seconds; what nobody has signed in to lives an hour, which is longer than any sign-in
+        takes, so that strangers do not fill the table."""
+        return int(settings.SESSION_COOKIE_AGE if SESSION_KEY in self else NOBODYS_AGE)
+
     def create(self) -> None:
         """A new key; the row comes with the first save, when there is something to keep.
 
@@ -90,6 +98,9 @@ class SessionStore(DatabaseStore):
             data = self._get_session(no_load=must_create)  # type: ignore[attr-defined]  # not in the stubs
             self.create()
             self._session_cache = data
+        if SESSION_KEY in self and SIGNED_IN_AT not in self:
+            # Begun by somebody else's code: its absolute end is counted from here on.
+            self[SIGNED_IN_AT] = timezone.now().isoformat()
         content = json.dumps([self.session_key, self._session], sort_keys=True)  # type: ignore[attr-defined]
         if content == self._written:
             return

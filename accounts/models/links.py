@@ -21,6 +21,8 @@ class AccountToken(SingleUseToken):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
     purpose = models.CharField(max_length=16, choices=Purpose.choices)
     email = models.EmailField(max_length=254)
+    # The account's address when the link was issued; "" in rows of older versions.
+    account_email = models.EmailField(max_length=254, blank=True, db_default="", default="")
 
     class Meta:
         verbose_name = _("account link")

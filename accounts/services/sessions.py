@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from allauth.account.internal.flows.login import get_authentication_records
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, logout
 from django.contrib.auth import login as django_login
-from django.contrib.auth import logout
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
@@ -24,21 +24,34 @@ from accounts.signals import access_changed, access_ending
 BACKEND = "accounts.backends.GateBackend"
 
 
-def sign_in(request: HttpRequest, user: User) -> None:
+# What Django writes into a session to say whose it is; a new one gets its own.
+OWN_KEYS = frozenset({SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY, DEVICE})
+
+
+def renew(request: HttpRequest, user: User) -> None:
+    """Begin this browser's session anew, after all sessions of the person have been ended.
+
+    It is no sign-in: it ends when the old one would have ended, and proves no more than that did.
+    """
+    kept = {name: value for name, value in request.session.items() if name not in OWN_KEYS}
+    sign_in(request, user, kept=kept)
+
+
+def sign_in(request: HttpRequest, user: User, *, kept: dict[str, Any] | None = None) -> None:
     """Begin a session for `user` on this browser; the row is written before this returns.
 
     The caller has passed the gate. The session key is new (no fixation), and row, last sign-in
-    and audit row commit together, so that a crash leaves all or nothing. Raises AccountGone when
-    the account has been deleted meanwhile.
+    and audit row commit together, so that a crash leaves all or nothing. kept: see renew(). Raises
+    AccountGone when the account has been deleted meanwhile.
     """
     try:
-        _write_sign_in(request, user)
+        _write_sign_in(request, user, kept or {})
     except AccountGone:
         logout(request)
         raise
 
 
-def _write_sign_in(request: HttpRequest, user: User) -> None:
+def _write_sign_in(request: HttpRequest, user: User, kept: dict[str, Any]) -> None:
     records = get_authentication_records(request, user)
     methods = sorted({audit_name(record) for record in records})
     with transaction.atomic(savepoint=False):
@@ -50,6 +63,7 @@ def _write_sign_in(request: HttpRequest, user: User) -> None:
             "user_agent": caller.user_agent,
         }
         request.session[SIGNED_IN_AT] = timezone.now().isoformat()
+        request.session.update(kept)
         request.session.save()
         user.last_login = timezone.now()
         # Waits for whoever deletes the account at this moment.

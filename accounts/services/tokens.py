@@ -46,6 +46,7 @@ def issue_token(
         user=user,
         purpose=purpose,
         email=email or user.email,
+        account_email=user.email,
         digest=digest(purpose, token),
         binding=binding,
         created_at=user.issue_time(now),
@@ -69,7 +70,8 @@ def is_flooded(kind: str, user: User, purpose: Purpose) -> bool:
 def usable_token(purpose: Purpose, token: str, *, consume: bool = False) -> AccountToken:
     """The usable token row. Raises TokenExpired or TokenInvalid.
 
-    consume: mark it used by one conditional UPDATE; only one caller ever gets the row then.
+    consume: mark it used by one conditional UPDATE; only one caller ever gets the row then. In a
+    transaction, which takes the use back when the token is outlived.
     """
     now = timezone.now()
     name = digest(purpose, token)
@@ -78,8 +80,19 @@ def usable_token(purpose: Purpose, token: str, *, consume: bool = False) -> Acco
         rows.consume(name, now) if consume else rows.usable(now).filter(digest=name).first()
     )
     if row is not None:
+        if is_outlived(row, row.user):
+            raise TokenInvalid
         return row
     stale = rows.filter(digest=name).first()
     if stale is not None and stale.state(now) == "expired":
         raise TokenExpired
     raise TokenInvalid
+
+
+def is_outlived(row: AccountToken, user: User) -> bool:
+    """Has what the token was issued for ended since: the account's access, or its address?
+
+    user: the account as it is now.
+    """
+    is_older = row.created_at < user.not_before
+    return is_older or row.account_email not in ("", user.email)

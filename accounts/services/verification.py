@@ -19,7 +19,7 @@ from accounts.outbox import enqueue_mail
 from accounts.roles import Role, can_give
 from accounts.services.invited import accepted_by_address, live_invitation, take_up
 from accounts.services.sessions import end_access, note_wrong_password
-from accounts.services.tokens import is_flooded, issue_token, usable_token
+from accounts.services.tokens import is_flooded, is_outlived, issue_token, usable_token
 from accounts.services.users import require_rank, tell_email_changed
 from accounts.tokens import digest
 
@@ -120,11 +120,14 @@ def confirm_address(token: str, *, is_asking_browser: bool, password: str = "") 
         note_wrong_password(user, "account:email:verify")
         raise BadCredentials(_("Enter the password that was chosen for this account."))
     with transaction.atomic():
+        # As it is now, until all is written: what an operator changes meanwhile ends the link.
+        current = User.objects.select_for_update().filter(pk=user.pk).first()
         purpose = Purpose(row.purpose)
         rows = AccountToken.objects.filter(purpose=purpose)
-        if rows.consume(digest(purpose, token), timezone.now()) is None:
+        if rows.consume(digest(purpose, token), timezone.now()) is None or current is None:
             raise TokenInvalid
-        if gates.refusal(user) is not None:
+        user = current
+        if is_outlived(row, user) or gates.refusal(user, credential_at=row.created_at) is not None:
             raise TokenInvalid
         if purpose == Purpose.CHANGE_EMAIL:
             _move(user, row.email)

@@ -107,7 +107,7 @@ def end_other_sessions(request: HttpRequest) -> HttpResponse:
 
 def _stay(request: HttpRequest, user: User, notice: str) -> HttpResponse:
     """All devices have just been signed out and forgotten: this one comes back."""
-    sessions.sign_in(request, user)
+    sessions.renew(request, user)
     response = redirect_with_notice("accounts:profile", notice)
     devices.remember(request, response, user)
     return response

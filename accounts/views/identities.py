@@ -18,7 +18,7 @@ from accounts.providers import find
 from accounts.services import sessions
 from accounts.services.identities import LastWayIn, disconnect, is_held
 from accounts.social.kinds import register_social
-from accounts.stepup import mark_fresh, require_fresh
+from accounts.stepup import require_fresh
 from accounts.views.common import person, redirect_with_notice
 from accounts.views.entrance import get_or_post
 from accounts.views.oauth import failed
@@ -55,8 +55,7 @@ def disconnect_page(request: HttpRequest, identity_id: uuid.UUID) -> HttpRespons
         except LastWayIn as error:
             status = error.status
         else:
-            sessions.sign_in(request, user)
-            mark_fresh(request)  # the session is a new one; the proof is not older
+            sessions.renew(request, user)
             response = redirect_with_notice("accounts:profile", "disconnected")
             devices.remember(request, response, user)
             return response

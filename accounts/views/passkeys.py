@@ -230,7 +230,7 @@ def remove(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
 
 def _stay(request: HttpRequest, user: User) -> HttpResponse:
     """All devices have just been signed out: this one comes back."""
-    sessions.sign_in(request, user)
+    sessions.renew(request, user)
     response = _removed()
     devices.remember(request, response, user)
     return response

@@ -1,13 +1,18 @@
 """What the processes of a race do. Imported after django.setup()."""
 
+from contextlib import suppress
+from types import SimpleNamespace
+
+from django.conf import settings
 from django.db import transaction
 
 from accounts import audit
 from accounts.actors import SYSTEM
 from accounts.anonymous import ANONYMOUS_EMAIL, ANONYMOUS_ID
-from accounts.errors import LastOwner, TokenInvalid
-from accounts.models import AuditEvent, BrowserSession, HouseLock, Invitation, User
-from accounts.services import invitations, signup, users
+from accounts.errors import LastOwner, NotFound, TokenInvalid
+from accounts.models import AuditEvent, BrowserSession, HouseLock, Identity, Invitation, User
+from accounts.services import identities, invitations, signup, users
+from accounts.services.identities import LastWayIn
 from accounts.tokens import digest
 from api.models import ApiKey
 
@@ -108,3 +113,31 @@ def count_accepted() -> tuple[int, int, int, bool]:
     accepted = AuditEvent.objects.filter(action="account:invitation:accept").count()
     used = Invitation.objects.filter(used_at__isnull=False, user__isnull=False).count()
     return User.objects.count(), used, accepted, audit.verify().broken_at is None
+
+
+PROVIDERS = tuple(SimpleNamespace(id=name, authority="") for name in ("first", "second"))
+
+
+def two_identities() -> None:
+    """One person whose only ways in are two identities at providers that are set up."""
+    empty_house()
+    settings.SIGN_IN_PROVIDERS = PROVIDERS
+    user = User.objects.create(email="twice@example.com", password="!")
+    for provider in ("first", "second"):
+        Identity.objects.create(user=user, provider=provider, subject="x")
+
+
+def disconnect_one(place: int) -> None:
+    """Half of all take the one away, half the other."""
+    settings.SIGN_IN_PROVIDERS = PROVIDERS
+    provider = ("first", "second")[place % 2]
+    user = User.objects.get(email="twice@example.com")
+    row = user.identities.filter(provider=provider).first()
+    with suppress(LastWayIn, NotFound):
+        if row is not None:
+            identities.disconnect(user=user, identity_id=row.pk)
+
+
+def count_ways_in() -> tuple[int, bool]:
+    """(identities that are left, is the audit log whole)."""
+    return Identity.objects.count(), audit.verify().broken_at is None

@@ -34,3 +34,11 @@ def test_removing_both_owners_at_once_leaves_one(any_database: str, tmp_path: Pa
     found = run_race(any_database, str(tmp_path), race, ROUNDS)
 
     assert found == [(1, True)] * ROUNDS
+
+
+def test_disconnecting_both_ways_in_at_once_leaves_one(any_database: str, tmp_path: Path) -> None:
+    race = Race(prepare="two_identities", act="disconnect_one", count="count_ways_in")
+
+    found = run_race(any_database, str(tmp_path), race, 10)
+
+    assert found == [(1, True)] * 10

@@ -7,11 +7,13 @@ from http.cookies import Morsel
 import pytest
 from django.conf import settings as project
 from django.test import Client
+from django.utils import timezone
 
-from accounts.models import AuditEvent, BrowserSession, User
+from accounts.models import AuditEvent, Authenticator, BrowserSession, Identity, User
 from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
+AtTime = Callable[[timedelta], object]
 Browse = Callable[[User], Client]
 
 
@@ -152,3 +154,92 @@ def test_signing_out_everywhere_else_keeps_this_device(viewer: User, browser_of:
     assert answer.status_code == 303
     assert here.get("/account/").status_code == 200
     assert phone.get("/account/").status_code == 302
+
+
+# A session that is begun anew after all have been ended is the old one in every other respect
+
+
+def _end_others(browser: Client, _user: User) -> object:
+    return browser.post("/account/sessions/end")
+
+
+def _new_password(browser: Client, _user: User) -> object:
+    form = {"current_password": PASSWORD, "password": "seven quiet rivers under ice"}
+    return browser.post("/account/password", form)
+
+
+def _disconnect(browser: Client, user: User) -> object:
+    row = Identity.objects.create(user=user, provider="google", subject="g-1")
+    return browser.post(f"/account/identities/{row.pk}/disconnect")
+
+
+def _remove_passkey(browser: Client, user: User) -> object:
+    row = Authenticator.objects.create(user=user, kind="passkey", name="Old", credential_id="x")
+    page = f"/account/passkeys/{row.pk}/remove"
+    return browser.post(page, {"ends_sessions": "on"})
+
+
+RENEWALS = [_end_others, _new_password, _disconnect, _remove_passkey]
+
+
+@pytest.mark.parametrize("renew", RENEWALS)
+def test_a_renewed_session_ends_when_the_old_one_would_have(
+    viewer: User, browser_of: Browse, at_time: AtTime, renew: Callable[..., object]
+) -> None:
+    browser = browser_of(viewer)
+    begun = BrowserSession.objects.get()
+    at_time(timedelta(minutes=10))
+    row = BrowserSession.objects.get()
+
+    answer = renew(browser, viewer)
+
+    assert answer.status_code == 303, answer.content
+    renewed = BrowserSession.objects.get()
+    assert renewed.session_key != begun.session_key
+    assert (renewed.created_at, row.created_at) == (begun.created_at, begun.created_at)
+    assert browser.get("/account/").status_code == 200
+    BrowserSession.objects.update(expire_date=timezone.now() + timedelta(days=400))
+    at_time(project.SESSION_ABSOLUTE_TIMEOUT + timedelta(minutes=1))
+    assert browser.get("/account/")["Location"] == "/sign-in?next=/account/"
+
+
+@pytest.mark.parametrize("renew", RENEWALS)
+def test_a_renewed_session_proves_no_more_than_the_old_one(
+    viewer: User, browser_of: Browse, at_time: AtTime, renew: Callable[..., object]
+) -> None:
+    browser = browser_of(viewer)
+    at_time(timedelta(minutes=14))
+    assert renew(browser, viewer).status_code == 303
+    assert browser.get("/account/passkeys/add").status_code == 200
+
+    at_time(timedelta(minutes=16))
+
+    assert browser.get("/account/passkeys/add").status_code == 303
+
+
+def test_a_session_that_a_teams_own_code_begins_has_an_end_too(
+    viewer: User, at_time: AtTime
+) -> None:
+    browser = Client()
+    browser.force_login(viewer, backend="accounts.backends.GateBackend")
+    begun = BrowserSession.objects.get().created_at
+    at_time(timedelta(minutes=6))
+    assert browser.get("/account/").status_code == 200
+    assert BrowserSession.objects.get().created_at == begun
+    BrowserSession.objects.update(expire_date=timezone.now() + timedelta(days=400))
+
+    at_time(project.SESSION_ABSOLUTE_TIMEOUT + timedelta(minutes=1))
+
+    assert browser.get("/account/").status_code == 302
+
+
+def test_what_nobody_has_signed_in_to_is_kept_for_an_hour(db: None, stranger: Client) -> None:
+    answer = stranger.post(
+        "/sign-in/passkey/options", {"purpose": "sign-in"}, content_type="application/json"
+    )
+
+    assert answer.status_code == 200, answer.content
+    row = BrowserSession.objects.get()
+    assert row.user is None
+    assert row.expire_date - timezone.now() <= timedelta(hours=1)
+    assert stranger.cookies[project.SESSION_COOKIE_NAME]["max-age"] == 3600

@@ -8,9 +8,15 @@ import pytest
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from accounts.models import AuditEvent, OutboxMail, User
-from accounts.services.passwords import handle_reset_requests
+from accounts.errors import TokenInvalid
+from accounts.models import AccountToken, AuditEvent, OutboxMail, User
+from accounts.services import users
+from accounts.services.passwords import handle_reset_requests, set_password
+from accounts.services.sessions import end_sessions
 from accounts.services.signup import handle_sign_up_requests
+from accounts.services.tokens import issue_token, usable_token
+from accounts.services.users import Profile
+from moderation.services import bans
 from tests.accounts.test_passwords import NEW, asked_reset
 from tests.conftest import PASSWORD, text_of
 
@@ -89,7 +95,7 @@ def test_a_reset_by_the_true_owner_ends_what_a_stranger_set_up(
 
     assert stranger.get("/account/").status_code == 302
     assert stranger.post("/sign-in", {"login": EMAIL, "password": PASSWORD}).status_code == 401
-    assert stranger.post(signed_up)["Location"] == "/sign-in?notice=email-verified"
+    assert stranger.post(signed_up)["Location"] == "/sign-in?notice=link-unknown"
 
 
 def test_the_link_works_once_and_for_a_day(
@@ -185,3 +191,92 @@ def test_the_verification_mail_can_be_sent_again(
     viewer.refresh_from_db()
     assert viewer.is_verified
     assert handle_reset_requests() == 0
+
+
+# A link to a new address lives no longer than what it is about
+
+
+@pytest.fixture
+def change_link(viewer: User, browser_of: Callable[[User], Client]) -> str:
+    """`viewer` has asked for another address; the path of the link that was mailed to it."""
+    browser_of(viewer).post("/account/email", {"email": "moved@example.com", "password": PASSWORD})
+    return mailed_path("change-email")
+
+
+def _operator_changes_the_address(actor: User, user: User) -> None:
+    users.edit_profile(actor=actor, user=user, profile=Profile(email="right@example.com"))
+
+
+def _operator_ends_sessions(actor: User, user: User) -> None:
+    end_sessions(actor=actor, user=user)
+
+
+def _operator_sets_a_password(actor: User, user: User) -> None:
+    set_password(actor=actor, user=user, new=NEW)
+
+
+def _somebody_else_writes_the_address(_actor: User, user: User) -> None:
+    """As a sync of the directory may, without an end of sessions."""
+    User.objects.filter(pk=user.pk).update(email="right@example.com")
+
+
+def _operator_bans_for_a_minute(actor: User, user: User) -> None:
+    bans.lift(actor=actor, ban=bans.ban(actor=actor, user=user, duration=None, reason="spam"))
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        _operator_changes_the_address,
+        _operator_ends_sessions,
+        _operator_sets_a_password,
+        _somebody_else_writes_the_address,
+        _operator_bans_for_a_minute,
+    ],
+)
+def test_a_link_to_a_new_address_dies_with_what_ends_it(
+    owner: User, viewer: User, change_link: str, stranger: Client, act: Callable[..., None]
+) -> None:
+    act(owner, viewer)
+    before = User.objects.filter(pk=viewer.pk).values().get()
+    browser = Client()
+    browser.post("/sign-in", {"login": before["email"], "password": PASSWORD})
+    browser.post("/sign-in", {"login": before["email"], "password": NEW})
+    now = User.objects.filter(pk=viewer.pk).values().get()
+
+    for client, form in ((browser, {}), (stranger, {"password": PASSWORD})):
+        answer = client.post(change_link, form)
+        assert answer["Location"].endswith("?notice=link-unknown"), answer["Location"]
+
+    assert User.objects.filter(pk=viewer.pk).values().get() == now
+    assert not User.objects.filter(email="moved@example.com").exists()
+    assert AccountToken.objects.get(purpose="change-email").used_at is None
+
+
+@pytest.mark.parametrize("purpose", list(AccountToken.Purpose))
+def test_no_token_of_a_person_outlives_the_end_of_their_access(
+    make_user: Callable[..., User], owner: User, purpose: AccountToken.Purpose
+) -> None:
+    user = make_user("viewer", "somebody@example.com")
+    token = issue_token(user, purpose, lifetime=timedelta(hours=1)).token
+    assert usable_token(purpose, token).user == user
+
+    end_sessions(actor=owner, user=user)
+
+    with pytest.raises(TokenInvalid):
+        usable_token(purpose, token)
+    newer = issue_token(User.objects.get(pk=user.pk), purpose, lifetime=timedelta(hours=1)).token
+    assert usable_token(purpose, newer).user == user
+
+
+@pytest.mark.parametrize("purpose", list(AccountToken.Purpose))
+def test_no_token_of_a_person_outlives_their_address(
+    make_user: Callable[..., User], purpose: AccountToken.Purpose
+) -> None:
+    user = make_user("viewer", "somebody@example.com")
+    token = issue_token(user, purpose, lifetime=timedelta(hours=1), email="new@example.com").token
+
+    User.objects.filter(pk=user.pk).update(email="other@example.com")
+
+    with pytest.raises(TokenInvalid):
+        usable_token(purpose, token)

@@ -371,3 +371,28 @@ def test_the_clock_of_the_stage_is_the_servers(editor: User, app: App, stranger:
 
     since = stranger.session["account_login"]["state"]["stages"]["second-factor"]["data"]["since"]
     assert abs(timezone.now() - datetime.fromisoformat(since)) < timedelta(minutes=1)
+
+
+def test_a_mark_of_a_node_whose_clock_is_ahead_lets_the_right_code_in(
+    editor: User, app: App, stranger: Client
+) -> None:
+    User.objects.filter(pk=editor.pk).update(not_before=timezone.now() + timedelta(hours=1))
+    stranger.post("/sign-in", {"login": editor.email, "password": PASSWORD})
+
+    answer = stranger.post("/second-factor", {"code": app.code()})
+
+    assert (answer.status_code, answer["Location"]) == (302, "/account/")
+    assert stranger.get("/account/").status_code == 200
+
+
+def test_what_ends_sessions_ends_the_waiting_whatever_the_clocks_say(
+    editor: User, app: App, stranger: Client
+) -> None:
+    User.objects.filter(pk=editor.pk).update(not_before=timezone.now() + timedelta(hours=1))
+    stranger.post("/sign-in", {"login": editor.email, "password": PASSWORD})
+    end_sessions(actor=SYSTEM, user=User.objects.get(pk=editor.pk))
+
+    answer = stranger.post("/second-factor", {"code": app.code()})
+
+    assert answer["Location"] == "/sign-in?notice=second-factor-over"
+    assert stranger.get("/account/").status_code == 302
