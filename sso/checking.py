@@ -210,7 +210,9 @@ class Checker:
             config.networks,
             config.hops,
         )
-        asked = Asked(target, ip, demand(rules.rules, target, ip, raised_role(environ)))
+        wanted = demand(rules.rules, target, ip, raised_role(environ))
+        # The rules were asked; what is kept has no need of the further readings.
+        asked = Asked(target._replace(others=()), ip, wanted)
         if joined.count(BETWEEN) == len(lines) - OFFERS - 1:  # as above
             rules.asked.put(place, asked, FOREVER, _weight(lines))
         return asked
@@ -306,16 +308,18 @@ def offered(environ: Environ, config: Options, good: Memo[Remembered]) -> Offers
 
 
 def lines_of(environ: Environ) -> Lines:
-    """The lines, "" for those that are not said; of a credential "" is something else than nothing.
+    """The lines, "" for those that are not said; of some, an empty one is something else than none.
 
     Written out, because a loop over the names takes half as long again.
     """
     key, bearer = environ.get("HTTP_X_API_KEY"), environ.get("HTTP_AUTHORIZATION")
+    original = environ.get("HTTP_X_ORIGINAL_URL")
     return (
         "" if key is None else f"={key}",
         "" if bearer is None else f"={bearer}",
         environ.get("HTTP_COOKIE", ""),
-        environ.get("HTTP_X_ORIGINAL_URL", ""),
+        # An empty one is as unreadable as this.
+        "" if original is None else original or "=",
         environ.get("HTTP_X_ORIGINAL_METHOD", ""),
         environ.get("HTTP_X_FORWARDED_PROTO", ""),
         environ.get("HTTP_X_FORWARDED_HOST", ""),

@@ -4,7 +4,7 @@ It goes its own way to the verdict, and a property test finds it equal to rules.
 answers.verdict(): an explanation that differs from the act would be worse than none.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -72,13 +72,17 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """steps: every rule. demand: what the request takes. bearer: whose headers the app gets."""
+    """steps: every rule, asked about the reading of the path that decides. demand: what the request
+    takes. bearer: whose headers the app gets. path: that reading. readings: how many there are.
+    """
 
     steps: tuple[Step, ...]
     unclear: frozenset[Condition]
     demand: Demand
     checks: tuple[Check, ...]
     bearer: Pass | None
+    path: str = ""
+    readings: int = 1
 
     @property
     def status(self) -> int:
@@ -91,13 +95,19 @@ class Explanation:
 
 def explain(case: Case) -> Explanation:
     """Each rule, each question, and the verdict."""
-    steps = _steps(case)
-    wanted = _demand(case, steps)
+    ways = [(one, *_asked_about(replace(case, target=one))) for one in case.target.readings]
+    decisive, steps, wanted = max(ways, key=lambda way: way[2].strictness)
     checks = _checks(case, wanted)
     is_named = checks[-1].is_passed and case.is_here and isinstance(case.outcome, Pass)
     bearer = case.outcome if is_named and isinstance(case.outcome, Pass) else None
     missing = frozenset(unclear(case.target, case.ip))
-    return Explanation(steps, missing, wanted, checks, bearer)
+    return Explanation(steps, missing, wanted, checks, bearer, decisive.path, len(ways))
+
+
+def _asked_about(case: Case) -> tuple[tuple[Step, ...], Demand]:
+    """Each rule, and what they ask for, of a path with one reading."""
+    steps = _steps(case)
+    return steps, _demand(case, steps)
 
 
 def _steps(case: Case) -> tuple[Step, ...]:

@@ -12,11 +12,20 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from accounts.roles import Role
+from sso.readings import composed, is_plain
 from sso.rules import Effect
-from sso.targets import clean_host, clean_path
+from sso.targets import clean_host
 
 MAX_NAME_LENGTH, MAX_HOST_LENGTH, MAX_PATH_LENGTH, MAX_NETWORKS = 80, 253, 500, 100
-METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+# The register of methods (iana.org/assignments/http-methods, RFC 9110, section 16.1.1), the common
+# ones first; without `*` and PRI, which no request can have.
+METHODS = (
+    *("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"),
+    *("ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "CONNECT", "COPY", "LABEL", "LINK"),
+    *("LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL", "MKREDIRECTREF", "MKWORKSPACE", "MOVE"),
+    *("ORDERPATCH", "PROPFIND", "PROPPATCH", "QUERY", "REBIND", "REPORT", "SEARCH", "TRACE"),
+    *("UNBIND", "UNCHECKOUT", "UNLINK", "UNLOCK", "UPDATE", "UPDATEREDIRECTREF", "VERSION-CONTROL"),
+)
 ROLES = (Role.VIEWER, Role.EDITOR, Role.ADMIN, Role.OWNER)
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 
@@ -60,8 +69,9 @@ def host_of(text: str) -> str:
     is_below, name = host.startswith("*."), host.removeprefix("*.")
     if "*" in name:
         raise ValueError(_("A star stands only at the beginning, as in *.example.com."))
-    if name.startswith("[") and not is_below and clean_host(name) == name:
-        return name
+    address = clean_host(name if name.startswith("[") else f"[{name}]")
+    if address and not is_below and "]:" not in name:
+        return address
     if ":" in name:
         raise ValueError(_("Write the name without a port: a rule holds for every port."))
     if len(host) > MAX_HOST_LENGTH or not _NAME.fullmatch(name):
@@ -71,7 +81,7 @@ def host_of(text: str) -> str:
 
 def path_of(text: str) -> str:
     """The beginning of a path, as it is after decoding; "" for every path."""
-    path = text.strip()
+    path = composed(text.strip())
     if path in ("", "/"):
         return ""
     if not path.startswith("/"):
@@ -82,7 +92,7 @@ def path_of(text: str) -> str:
         raise ValueError(_("Write the path alone: what follows ? or # is never looked at."))
     if "%" in path:
         raise ValueError(_("Write the characters themselves, not as %-escapes."))
-    if len(path) > MAX_PATH_LENGTH or clean_path(path) != path:
+    if len(path) > MAX_PATH_LENGTH or not is_plain(path):
         raise ValueError(
             _("No request is compared with such a path. Leave out //, /../, ; and backslashes.")
         )

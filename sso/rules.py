@@ -127,9 +127,12 @@ def demand(rules: Sequence[Rule], target: Target, ip: str, raised: Role | None =
     """What `target` takes, by the first rule that fits, else by its method.
 
     raised: the role that the proxy's own configuration asks for (?role=admin); it only raises.
-    Of an unclear request the strictest decides among that one and all rules before it that might
-    fit: otherwise //shut would pass where /shut does not.
+    A path of several readings takes what the strictest of them does: otherwise //shut would pass
+    where /shut does not. Of an unclear request the strictest decides among the rule that fits and
+    all before it that might.
     """
+    if target.others:
+        return strictest(*(demand(rules, one, ip, raised) for one in target.readings))
     is_clear = bool(target.host and target.path and target.method and ip)
     uncertain: list[Demand] = []
     for rule in rules:

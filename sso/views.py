@@ -19,6 +19,9 @@ from sso.services.denials import note_denial
 from sso.services.tokens import token_headers
 from sso.targets import Target
 
+# Methods by which a page is opened; a browser follows no redirect of others to a page.
+PAGES = frozenset({"GET", "HEAD"})
+
 
 @require_safe
 @counted
@@ -58,8 +61,8 @@ def is_navigation(request: HttpRequest, target: Target) -> bool:
     """Does a person wait in front of a browser, rather than a program or a part of a page?"""
     mode = request.headers.get("Sec-Fetch-Mode")
     if mode is not None:
-        return mode == "navigate" and target.is_reading
-    return target.is_reading and "text/html" in request.headers.get("Accept", "")
+        return mode == "navigate" and target.method in PAGES
+    return target.method in PAGES and "text/html" in request.headers.get("Accept", "")
 
 
 def _checked(request: HttpRequest) -> Checked:

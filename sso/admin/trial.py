@@ -17,11 +17,11 @@ from sso.admin.labels import conditions_cell, reason_of, rule_link, whom_badge
 from sso.answers import identity_headers
 from sso.explain import Check, Explanation, Question, Standing, Step
 from sso.models import AccessRule
+from sso.readings import MAX_LENGTH
 from sso.rulechecks import METHODS
 from sso.rules import Demand
 from sso.ruletexts import condition_name
 from sso.services.trials import Asked, Bearer, bearer_named, try_request
-from sso.targets import MAX_LENGTH
 
 STANDINGS: dict[Standing, tuple[str, Any]] = {
     Standing.FITS: ("good", gettext_lazy("Fits")),
@@ -143,6 +143,8 @@ def _result(form: TrialForm) -> dict[str, Any]:
         "decision": _decision(found),
         "asked": asked,
         "who": _who(bearer),
+        # Which reading decides, where there are several.
+        "path": found.path if found.readings > 1 else "",
         "unclear": [condition_name(one) for one in sorted(found.unclear)],
         "rules": [_rule_row(step, found.demand) for step in found.steps],
         "default_decides": not found.demand.rule_id,

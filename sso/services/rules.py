@@ -16,8 +16,10 @@ from accounts.errors import Forbidden, NotFound, RecordInvalid
 from accounts.locks import ROLES, house_lock
 from accounts.roles import Role
 from sso.models import AccessRule, Denial
+from sso.readings import composed
 from sso.rulechecks import clean_fields
 from sso.rules import Effect, Rule, admitting
+from sso.targets import clean_host
 
 FIELDS = ("name", "is_enabled", "effect", "role", "host", "path", "methods", "networks")
 MOST_RULES = 500
@@ -36,8 +38,9 @@ def rule_of(row: AccessRule) -> Rule:
         name=row.name,
         effect=Effect(row.effect),
         role=Role(row.role),
-        host=row.host,
-        path=row.path,
+        # Rows of before are compared as those of today are stored.
+        host=clean_host(row.host) or row.host,
+        path=composed(row.path),
         methods=frozenset(row.methods),
         networks=tuple(ip_network(text) for text in row.networks),
     )

@@ -13,6 +13,7 @@ from accounts.models import User
 from accounts.roles import Role
 from api.keyformat import shown_id
 from api.models import ApiKey
+from sso.answers import as_wsgi
 from sso.checking import NOBODY, is_here
 from sso.explain import Case, Explanation, explain
 from sso.passes import Outcome, Pass, Refusal, by_key_id
@@ -81,7 +82,8 @@ def with_key(key: ApiKey) -> Bearer:
 
 def try_request(asked: Asked, bearer: Bearer) -> Explanation:
     """Every step of the check, by the rules of now."""
-    target = target_of({"HTTP_X_ORIGINAL_URL": asked.url, "HTTP_X_ORIGINAL_METHOD": asked.method})
+    said = {"HTTP_X_ORIGINAL_URL": as_wsgi(asked.url), "HTTP_X_ORIGINAL_METHOD": asked.method}
+    target = target_of(said)
     case = Case(
         rules=load_rules(),
         target=target,

@@ -156,6 +156,16 @@ def test_a_mistyped_key_is_no_app_credential(
         checker.check(environ | {"HTTP_X_API_KEY": "gth_"})
 
 
+def test_an_unreadable_address_is_not_remembered_as_none(checker: Checker, viewer: User) -> None:
+    AccessRule.objects.create(position=1, path="/shut", effect="deny")
+    said = {"HTTP_X_FORWARDED_HOST": "a.example.com", "HTTP_X_FORWARDED_URI": "/board"}
+    environ = _check(**said, HTTP_X_FORWARDED_METHOD="GET", HTTP_X_API_KEY=made(viewer).text)
+
+    for _again in range(3):
+        assert _status(checker, environ) == 204
+        assert _status(checker, environ | {"HTTP_X_ORIGINAL_URL": ""}) == 403
+
+
 def test_a_line_with_a_break_is_taken_for_no_other(viewer: User) -> None:
     """Joined, the lines of both read alike: what was said to one is no answer to the other."""
     key = made(viewer).text

@@ -422,7 +422,19 @@ def test_what_is_not_known_is_told_beside_its_field(panel: Client, field: str, t
 def test_an_unclear_path_is_told(panel: Client, owner: User) -> None:
     rule("Shut", path="/shut")
 
-    result = tried(panel, who=owner.email, url="https://a.example.com//shut")
+    result = tried(panel, who=owner.email, url="https://a.example.com/%ff")
 
     assert (result["status"], result["unclear"]) == (403, ["path"])
     assert result["rules"][0].why == "not clear: path"
+
+
+def test_a_path_of_several_readings_is_told_by_the_one_that_decides(
+    panel: Client, owner: User
+) -> None:
+    rule("Shut", path="/shut")
+
+    result = tried(panel, who=owner.email, url="https://a.example.com/ü/..//shut")
+
+    assert (result["status"], result["unclear"], result["path"]) == (403, [], "/shut")
+    assert result["rules"][0].why == ""
+    assert tried(panel, who=owner.email, url="https://a.example.com/ü")["path"] == ""

@@ -16,7 +16,7 @@ from sso.passes import Outcome, Pass, Refusal
 from sso.rulechecks import METHODS, clean_fields
 from sso.rules import Condition, Effect, Rule, admitting, asked, demand
 from sso.targets import Target, target_of
-from tests.sso.test_targets import TRICKS
+from tests.sso.test_readings import TRICKS, UNREADABLE
 
 HOST, IP = "app.example.com", "203.0.113.7"
 
@@ -157,10 +157,8 @@ def test_nobody_passes_a_shut_path_by_another_spelling() -> None:
     assert wanted(*rules, target=at("/x")) == ("rest", "everybody")
 
 
-@pytest.mark.parametrize("uri", TRICKS)
-def test_no_trick_opens_what_only_a_path_opens(uri: str) -> None:
-    public, shut = rule("open", Effect.PUBLIC, path="/open"), rule("shut", path="/shut")
-    target = target_of(
+def asking_for(uri: str) -> Target:
+    return target_of(
         {
             "HTTP_X_FORWARDED_PROTO": "https",
             "HTTP_X_FORWARDED_HOST": HOST,
@@ -169,8 +167,59 @@ def test_no_trick_opens_what_only_a_path_opens(uri: str) -> None:
         }
     )
 
-    assert wanted(public, target=target) == ("", "viewer")
-    assert wanted(public, shut, target=target) == ("shut", "nobody")
+
+@pytest.mark.parametrize("uri", [*TRICKS, *UNREADABLE])
+def test_no_trick_opens_what_only_a_path_opens(uri: str) -> None:
+    public, shut = rule("open", Effect.PUBLIC, path="/open"), rule("shut", path="/shut")
+
+    assert wanted(public, target=asking_for(uri)) == ("", "viewer")
+    assert wanted(public, shut, target=asking_for(uri)) == ("shut", "nobody")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("/api/v4/projects/team%2Frepo", "/a//b", "/100%25.txt", "/f;v=1", "/a;b/c", "/a%5Cb"),
+        *("/a/./b", "/a/b/..", "/a%3Fb", "/a%23b", "//", "/caf%C3%A9//", "/..", "/a%252Fb"),
+    ],
+)
+def test_another_spelling_costs_nobody_a_rule_that_does_not_speak_of_it(uri: str) -> None:
+    admins = rule("admins", Effect.ROLE, role=Role.ADMIN, path="/admin")
+
+    assert wanted(admins, target=asking_for(uri)) == ("", "viewer")
+
+
+@pytest.mark.parametrize(
+    "uri", ["/open//x", "/open/./x", "/open/a%2Fb", "/open/x;v=1", "/open/%25"]
+)
+def test_a_public_path_is_public_in_every_spelling(uri: str) -> None:
+    assert wanted(rule("open", Effect.PUBLIC, path="/open"), target=asking_for(uri)) == (
+        "open",
+        "everybody",
+    )
+
+
+@pytest.mark.parametrize("uri", ["/ü", "/%C3%BC", "/%c3%bc/x", "/u%CC%88", "//ü", "/%25C3%25BC"])
+def test_a_rule_beyond_ascii_meets_each_way_to_write_it(uri: str) -> None:
+    """Raw bytes, escapes of either case, letter and accent apart."""
+    shut = rule("shut", path="/ü")
+
+    assert wanted(shut, target=asking_for(uri.encode().decode("latin-1"))) == ("shut", "nobody")
+    assert wanted(shut, target=asking_for("/o")) == ("", "viewer")
+
+
+@pytest.mark.parametrize("uri", ["/\xfc", "/%FC", "/x/\xfc", "/\xc3"])
+def test_bytes_that_are_no_utf8_miss_no_rule(uri: str) -> None:
+    """Who reads them otherwise may find the shut path in them."""
+    assert wanted(rule("shut", path="/ü"), target=asking_for(uri)) == ("shut", "nobody")
+
+
+def test_a_rule_of_an_ipv6_host_meets_each_spelling() -> None:
+    shut = rule("shut", host="[2001:db8::1]")
+    for host in ("[2001:db8::1]", "[2001:DB8:0:0::1]:8443", "[2001:0db8:0:0:0:0:0:1]"):
+        target = target_of({"HTTP_X_FORWARDED_HOST": host, "HTTP_X_FORWARDED_URI": "/"})
+
+        assert wanted(shut, target=target._replace(method="GET")) == ("shut", "nobody")
 
 
 def test_a_rule_before_an_unclear_one_still_decides() -> None:
@@ -239,6 +288,11 @@ def test_a_last_rule_for_all_leaves_no_default() -> None:
         ("host", "*.example.com", "*.example.com"),
         ("host", "localhost", "localhost"),
         ("host", "[2001:db8::1]", "[2001:db8::1]"),
+        ("host", "[2001:0DB8:0:0::1]", "[2001:db8::1]"),
+        ("host", "2001:db8::1", "[2001:db8::1]"),
+        ("host", "[::ffff:10.0.0.1]", "10.0.0.1"),
+        ("path", "/u\u0308", "/\u00fc"),
+        ("methods", ["REPORT", "PROPFIND"], ["PROPFIND", "REPORT"]),
         ("host", "", ""),
         ("path", "/", ""),
         ("path", " /api/ ", "/api/"),
@@ -260,6 +314,7 @@ def test_a_field_is_stored_as_requests_are_compared(field: str, typed: Any, stor
         ("name", "x" * 81, "at most 80"),
         ("host", "https://app.example.com", "without https://"),
         ("host", "app.example.com:8443", "without a port"),
+        ("host", "[2001:db8::1]:443", "without a port"),
         ("host", "app.*.com", "only at the beginning"),
         ("host", "*", "only at the beginning"),
         ("host", "bücher.example", "xn--"),
@@ -311,6 +366,7 @@ TARGETS = st.builds(
     path=st.sampled_from(["", "/", "/a", "/a/b", "/shut/x"]),
     method=st.sampled_from(["", "GET", "POST", "DELETE"]),
     url=st.just(""),
+    others=st.sampled_from([(), (), ("/a/b",), ("/shut/x", "/a"), ("/", "/shut", "/a/b")]),
 )
 PASSES = st.builds(
     Pass,
@@ -360,15 +416,18 @@ def test_the_explanation_ends_where_the_check_ends(
 
     assert told.demand == takes
     assert (told.status, told.code, told.bearer) == (real.status, real.code, real.bearer)
+    assert told.path in {one.path for one in target.readings}
     for step, one in zip(told.steps, rules, strict=True):
-        assert (not step.misfits) is one.fits(target, ip)
+        assert (not step.misfits) is one.fits(target._replace(path=told.path), ip)
 
 
 @given(rules=st.lists(RULES, max_size=5), target=TARGETS, ip=st.sampled_from(["", IP]))
 def test_nothing_left_unsaid_is_to_anybodys_advantage(
     rules: list[Rule], target: Target, ip: str
 ) -> None:
-    clear = Target(target.host or HOST, target.path or "/a", target.method or "GET", "")
+    clear = Target(
+        target.host or HOST, target.path or "/a", target.method or "GET", "", target.others
+    )
 
     vague = demand(rules, target, ip)
 
