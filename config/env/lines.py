@@ -41,8 +41,7 @@ def _names(variables: Iterable[Variable]) -> Iterator[tuple[str, Variable]]:
     for variable in variables:
         for name in variable.names:
             yield name, variable
-            if variable.may_hold_password:
-                yield f"{name}{FILE_ENDING}", variable
+            yield f"{name}{FILE_ENDING}", variable
 
 
 def _what(line: Line, variable: Variable | None, outcome: Outcome) -> str:

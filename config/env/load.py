@@ -195,13 +195,8 @@ def _generated(variable: Variable, data_dir: Path, found: Findings) -> str | Non
 def _odd_names(layers: tuple[Layer, ...], variables: tuple[Variable, ...]) -> list[Problem]:
     """Names that have no effect: known ones of other versions, and probable misspellings."""
     known = {name for variable in variables for name in variable.names}
-    known |= {
-        f"{name}{FILE_ENDING}"
-        for variable in variables
-        if variable.may_hold_password
-        for name in variable.names
-    }
     candidates = sorted(known | set(LATER_NAMES))
+    known |= {f"{name}{FILE_ENDING}" for name in known}
     problems: dict[str, Problem] = {}
     for position, layer in enumerate(layers):
         for name, given in layer.items():
@@ -222,7 +217,10 @@ def _odd_name(name: str, given: Given, candidates: list[str], *, is_ours: bool) 
         return Problem(name, what, f"add {provider} there") if given.text.strip() else None
     if business_of(name):
         return None
+    bare = name.removesuffix(FILE_ENDING)
     meant = nearest(name, candidates, is_ours=is_ours)
+    if not meant and bare != name and (meant := nearest(bare, candidates, is_ours=is_ours)):
+        meant = f"{meant}{FILE_ENDING}"
     if not meant:
         return None
     return Problem(name, "is unknown", f"did you mean {meant}? Write that, or remove it")

@@ -28,10 +28,11 @@ where it came from and what is wrong with it.
 - **Durations.** A number with a unit (`500ms`, `30s`, `15m`, `24h`, `30d`, `1w`, `1h30m`) or a sum
   such as `1000 * 60 * 15`, read by a small grammar and never evaluated. A bare number is
   milliseconds, in a window of a limit minutes.
-- **Secrets from files.** A secret, a database URL or a Redis URL may be kept in a file whose path
-  is given under the same name with `_FILE` behind it, for example `SECRET_KEY_FILE`.
+- **Values from files.** Every value may be kept in a file whose path is given under the same name,
+  or another name of the setting, with `_FILE` behind it, for example `SECRET_KEY_FILE`. A line
+  break at the end of the file does not count.
 - **Faults.** All of them are reported at once, each with its name and its fix. A name that
-  resembles a known one gives a warning.
+  resembles a known one gives a warning at the start and in `manage.py doctor`.
 """
 LATER_INTRO = """\
 ## Understood, without effect yet

@@ -73,12 +73,12 @@ def _candidates(
 
 
 def _texts_of(variable: Variable, name: str, layer: Layer) -> Iterator[tuple[str, Given]]:
-    """The text under `name` and, for secrets, in the file that `name`_FILE names."""
+    """The text under `name`, and in the file that `name`_FILE names."""
     given = layer.get(name)
     # An empty text counts as not given, except where it looks like a secret that is none.
     if given is not None and (given.text.strip() or variable.strong):
         yield name, given
-    pointer = layer.get(f"{name}{FILE_ENDING}") if variable.may_hold_password else None
+    pointer = layer.get(f"{name}{FILE_ENDING}")
     if pointer is None or not pointer.text.strip():
         return
     path = Path(pointer.text.strip())

@@ -18,6 +18,7 @@ from config.env.sections.mail import effective_encryption, implicit_tls
 from config.env.sections.tokens import (
     algorithm_without_effect,
     half_of_two_secrets,
+    long_lived_tokens,
     one_secret_twice,
 )
 
@@ -200,6 +201,7 @@ WARNINGS: tuple[Rule, ...] = (
     sign_ins_bound_twice,
     foreign_tokens_off,
     algorithm_without_effect,
+    long_lived_tokens,
     everybody_comes_in,
     *sign_in.WARNINGS,
     directory_warnings,

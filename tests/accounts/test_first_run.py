@@ -11,6 +11,7 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import AuditEvent, User
 from accounts.services.setup import ensure_owner, issue_setup_link
+from config.env import load
 
 pytestmark = pytest.mark.django_db
 PHRASE = "seven quiet rivers under glass"
@@ -103,6 +104,22 @@ def test_each_start_prints_a_fresh_link_until_somebody_owns_the_house(
     assert claim(stranger, printed[1]).status_code == 302
     call_command("serve", "--prepare-only")
     assert "set-up" not in capsys.readouterr().out
+
+
+def test_a_start_tells_what_is_unwise_in_the_settings(
+    capsys: pytest.CaptureFixture[str], tmp_path, settings: Settings
+) -> None:
+    settings.DATA_DIR = tmp_path
+    settings.ENV = load({"ALOW_REGISTRATION": "false", "SESSION_EXPIRY": "30d"}, tmp_path / ".env")
+
+    call_command("serve", "--prepare-only")
+
+    printed = capsys.readouterr().out
+    assert (
+        "Warning: ALOW_REGISTRATION: is unknown. Fix: did you mean ALLOW_REGISTRATION? Write "
+        "that, or remove it.\n"
+    ) in printed
+    assert "Warning: SESSION_EXPIRY: is longer than 24 hours" in printed
 
 
 def test_a_strong_default_owner_password_works_at_once(

@@ -254,6 +254,61 @@ def test_a_secret_may_come_from_a_file(load_env: Load, tmp_path: Path) -> None:
     assert env.source("DEFAULT_OWNER_PASSWORD") == "environment: DEFAULT_OWNER_PASSWORD_FILE"
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "setting", "value"),
+    [
+        ("PUBLIC_URL_FILE", "https://gate.example.com\n", "PUBLIC_URL", "https://gate.example.com"),
+        ("PORT_FILE", "8123\n", "PORT", 8123),
+        ("EMAIL_HOST_FILE", " smtp.example.com \r\n", "EMAIL_HOST", "smtp.example.com"),
+        ("KHOJ_ADMIN_EMAIL_FILE", "a@example.com", "DEFAULT_OWNER_EMAIL", "a@example.com"),
+        ("TRUSTED_PROXIES_FILE", "10.0.0.0/8", "TRUSTED_PROXIES", [ip_network("10.0.0.0/8")]),
+    ],
+)
+def test_every_value_may_come_from_a_file(
+    load_env: Load, tmp_path: Path, name: str, text: str, setting: str, value: object
+) -> None:
+    (tmp_path / "value").write_text(text)
+    given = {"EMAIL_FROM": "a@example.com", name: str(tmp_path / "value")}
+
+    env = load_env(**given)
+
+    assert env[setting] == value
+    assert env.source(setting) == f"environment: {name}"
+    assert not [problem for problem in env.problems if name in str(problem)]
+
+
+def test_every_known_name_has_a_file_form(load_env: Load) -> None:
+    names = [f"{name}_FILE" for variable in VARIABLES for name in variable.names]
+
+    env = load_env("\n".join(f"{name}=" for name in names))
+    reports = {line.name: line.what for line in env.lines}
+
+    assert [name for name in names if "not used by Gatehouse" in reports[name]] == []
+    assert [problem.name for problem in env.problems if problem.name in names] == []
+
+
+def test_a_file_and_a_value_that_differ_are_a_fault(faults: Lines, tmp_path: Path) -> None:
+    (tmp_path / "port").write_text("8001")
+
+    assert faults(PORT="8000", PORT_FILE=str(tmp_path / "port")) == [
+        (
+            "PORT: differs from PORT_FILE, which is another name of the same setting. Fix: remove one "
+            "of them."
+        )
+    ]
+
+
+def test_a_missing_file_of_any_value_is_a_fault(faults: Lines, tmp_path: Path) -> None:
+    path = tmp_path / "missing"
+
+    assert faults(PUBLIC_URL_FILE=str(path)) == [
+        (
+            f"PUBLIC_URL: is to be read from the file {path}, which cannot be read (No such file or "
+            "directory). Fix: mend PUBLIC_URL_FILE or the file's permissions."
+        )
+    ]
+
+
 def test_a_missing_file_of_a_secret_is_a_fault(faults: Lines, tmp_path: Path) -> None:
     path = tmp_path / "missing"
 

@@ -37,6 +37,8 @@ def test_an_ordinary_environment_gives_no_warning(warnings: Lines) -> None:
         ("MAGICLINK_EXPIRY", "MAGIC_LINK_EXPIRY"),
         ("MIN_PASSWORT_LENGTH", "MIN_PASSWORD_LENGTH"),
         ("LDAP_URI", "LDAP_URL"),
+        ("DATABSE_URL_FILE", "DATABASE_URL_FILE"),
+        ("PUBLIC_ULR_FILE", "PUBLIC_URL_FILE"),
     ],
 )
 def test_a_misspelt_name_is_told_with_the_nearest(

@@ -25,6 +25,7 @@ NAMES = ("JWT_SECRET", "JWT_REFRESH_SECRET")
         ("SESSION_EXPIRY", "1000 * 60 * 15", timedelta(minutes=15)),
         ("SESSION_EXPIRY", "10000", timedelta(seconds=10)),
         ("SESSION_EXPIRY", "24h", timedelta(hours=24)),
+        ("SESSION_EXPIRY", "1000 * 60 * 60 * 24 * 30", timedelta(days=30)),
         ("REFRESH_TOKEN_EXPIRY", "(1000 * 60 * 60 * 24) * 7", timedelta(days=7)),
         ("REFRESH_TOKEN_EXPIRY", "366d", timedelta(days=366)),
         ("JWT_ALGORITHM", "eddsa", "EdDSA"),
@@ -34,6 +35,25 @@ NAMES = ("JWT_SECRET", "JWT_REFRESH_SECRET")
 )
 def test_a_value_is_read(load_env: Load, name: str, text: str, expected: Any) -> None:
     assert load_env(**{name: text})[name] == expected
+
+
+@pytest.mark.parametrize(("text", "count"), [("24h", 0), ("24h1s", 1), ("30d", 1)])
+def test_a_token_that_lives_longer_than_a_day_is_told(
+    load_env: Load, text: str, count: int
+) -> None:
+    found = [str(problem) for problem in load_env(SESSION_EXPIRY=text).problems]
+
+    assert (
+        found
+        == [
+            (
+                "SESSION_EXPIRY: is longer than 24 hours: a backend that verifies tokens by itself "
+                "lets somebody who has been shut out in until their token ends. Fix: write 15m, and "
+                "refresh tokens as they end."
+            )
+        ]
+        * count
+    )
 
 
 def test_without_settings_tokens_are_short_and_signed_by_a_key(load_env: Load) -> None:
@@ -50,7 +70,7 @@ def test_without_settings_tokens_are_short_and_signed_by_a_key(load_env: Load) -
     ("name", "text"),
     [
         ("SESSION_EXPIRY", "9s"),
-        ("SESSION_EXPIRY", "25h"),
+        ("SESSION_EXPIRY", "721h"),
         ("SESSION_EXPIRY", "0"),
         ("REFRESH_TOKEN_EXPIRY", "367d"),
         ("REFRESH_TOKEN_EXPIRY", "59s"),

@@ -8,6 +8,7 @@ from config.env.declare import Kind, Section, Variable
 from config.env.problems import Problem, Unreadable, echo
 
 ALGORITHMS = ("ES256", "RS256", "EdDSA")
+LONGEST_ADVISED_TOKEN = timedelta(hours=24)
 TOKEN_SECRETS = ("JWT_SECRET", "JWT_REFRESH_SECRET")
 
 
@@ -44,6 +45,16 @@ def one_secret_twice(values: Mapping[str, Any]) -> Iterator[Problem]:
                 )
 
 
+def long_lived_tokens(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """A warning: nobody can take such a token back from a backend that verifies by itself."""
+    if values["SESSION_EXPIRY"] > LONGEST_ADVISED_TOKEN:
+        what = (
+            "is longer than 24 hours: a backend that verifies tokens by itself lets somebody who "
+            "has been shut out in until their token ends"
+        )
+        yield Problem("SESSION_EXPIRY", what, "write 15m, and refresh tokens as they end")
+
+
 def algorithm_without_effect(values: Mapping[str, Any]) -> Iterator[Problem]:
     if values["JWT_SECRET"] is not None and values["JWT_ALGORITHM"] != ALGORITHMS[0]:
         what = "has no effect, because JWT_SECRET makes every access token HS256"
@@ -60,12 +71,12 @@ TOKENS = Section(
             default="15m",
             example="1000 * 60 * 15",
             minimum=timedelta(seconds=10),
-            maximum=timedelta(hours=24),
+            maximum=timedelta(days=30),
             origin="LibreChat",
             help=(
                 "How long an access token lives. For so long a backend that verifies tokens by "
-                "itself may not notice that somebody has been shut out. A bare number is "
-                "milliseconds."
+                "itself may not notice that somebody has been shut out; more than 24 hours give a "
+                "warning. A bare number is milliseconds."
             ),
         ),
         Variable(

@@ -67,6 +67,7 @@ class Command(BaseCommand):
             raise CommandError(error.message) from error
         where = f"{settings.HOST}:{settings.PORT}"
         self.stdout.write(f"Gatehouse answers checks for {settings.PUBLIC_URL} on {where}")
+        self.print_problems()
         self.stdout.flush()
         logging.shutdown()
         run_server(CHECKS)
@@ -102,7 +103,13 @@ class Command(BaseCommand):
                 f"    {setup.token}",
             ]
         self.stdout.write("\n".join([*lines, *_warning_of_anonymous_mode(), ""]))
+        self.print_problems()
         self.stdout.flush()
+
+    def print_problems(self) -> None:
+        """What is unwise in the settings, misspelt names too: who starts it reads it here."""
+        for problem in settings.ENV.problems:
+            self.stdout.write(f"Warning: {problem}")
 
 
 def _warning_of_anonymous_mode() -> list[str]:
