@@ -5,9 +5,10 @@ UPDATE in the transaction that also writes the session (ASVS 6.5.1).
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -23,6 +24,8 @@ from accounts.errors import RecordInvalid, TokenExpired, TokenInvalid
 from accounts.limits import may_mail
 from accounts.models import AddressRequest, AuditEvent, OutboxMail, User
 from accounts.outbox import draft_mail, enqueue
+from accounts.services.directory import keys_of_directory, why_no_links
+from accounts.services.profile_updates import holds_links, may_get_links
 from accounts.services.requests import caller_of, handle_all
 from accounts.services.signup import open_account
 from accounts.services.tokens import absolute_url
@@ -84,7 +87,11 @@ def issue_link(user: User, *, actor: Actor, lifetime: timedelta, source: str) ->
 
 def handle_link_requests() -> int:
     """Worker job: mail a link for each noted request that leads to an account which may sign in."""
-    return handle_all(AddressRequest.Kind.MAGIC_LINK, _handle_requests)
+    kind = AddressRequest.Kind.MAGIC_LINK
+    waiting = AddressRequest.objects.filter(kind=kind).values_list("email", flat=True)
+    # Before the transaction, which must not wait for another server.
+    reasons = why_no_links(set(waiting))
+    return handle_all(kind, partial(_handle_requests, reasons=reasons))
 
 
 def find_link(token: str) -> LoginLink:
@@ -131,18 +138,22 @@ def purge_links(before: datetime) -> int:
     return LoginLink.objects.filter(expires_at__lt=before).delete()[0]
 
 
-def _handle_requests(requests: list[AddressRequest]) -> None:
-    """Issue and mail the links of many requests; the newest request of an address counts."""
+def _handle_requests(requests: list[AddressRequest], reasons: Mapping[uuid.UUID, str]) -> None:
+    """Issue and mail the links of many requests; the newest request of an address counts.
+
+    reasons: of people of the directory, who have been asked for: why they get none, or "".
+    """
     newest = {row.email: row for row in requests}
     people = {user.email: user for user in User.objects.filter(email__in=newest)}
     flooded = _flooded(newest, people.values())
+    held = _held(people.values(), reasons)
     links: list[LoginLink] = []
     mails: list[OutboxMail] = []
     events: list[AuditEvent] = []
     for email, row in newest.items():
         with calling(caller_of(row)):
             user = people.get(email) or open_account(email)
-            reason = _reason_against(user, flooded)
+            reason = _reason_against(user, flooded, held)
             if user is None or reason:
                 events.append(
                     audit.draft("link:login:request", target=user, result="refused", reason=reason)
@@ -174,13 +185,28 @@ def _flooded(emails: Iterable[str], people: Iterable[User]) -> set[uuid.UUID]:
     return set(live.values_list("user_id", flat=True))
 
 
-def _reason_against(user: User | None, flooded: set[uuid.UUID]) -> str:
+def _held(people: Iterable[User], reasons: Mapping[uuid.UUID, str]) -> dict[uuid.UUID, str]:
+    """Why no link goes to the address of these people: it may be somebody else's by now."""
+    changed = "the address has changed where the account is kept"
+    found = dict.fromkeys(holds_links(people), changed)
+    for key in keys_of_directory(people):
+        reason = reasons.get(key, "the directory has not been asked")
+        if reason:
+            found.setdefault(key, reason)
+    return found
+
+
+def _reason_against(
+    user: User | None, flooded: set[uuid.UUID], held: Mapping[uuid.UUID, str]
+) -> str:
     """Why a request from the sign-in page gets no link; "" when it does."""
     if user is None:
         return "no account"
     found = gates.refusal(user)
     if found is not None:
         return found.code
+    if user.pk in held:
+        return held[user.pk]
     return "rate_limited" if user.pk in flooded else ""
 
 
@@ -263,4 +289,7 @@ def _refusal(link: LoginLink) -> str:
     found = gates.refusal(link.user, credential_at=link.created_at)
     if found is not None:
         return found.code
-    return "" if link.email == link.user.email else "address changed"
+    if link.email != link.user.email:
+        return "address changed"
+    is_mailed = link.source == Source.REQUEST
+    return "address changed" if is_mailed and not may_get_links(link.user) else ""

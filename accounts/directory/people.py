@@ -4,6 +4,7 @@ import hashlib
 import unicodedata
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from accounts import addresses
 from accounts.directory.connection import Connection, Entry, opened
 from accounts.directory.disabled import ATTRIBUTES, Shut, shut
 from accounts.directory.failures import DirectoryError, Failures
+from accounts.directory.filters import escape
 from accounts.directory.names import DNError, common_names, fold, normal_dn
 from accounts.directory.values import Directory
 
@@ -123,6 +125,32 @@ def subject_of(directory: Directory, entry: Entry) -> str:
         return str(uuid.UUID(bytes_le=octets))
     own = entry.first(directory.id_field) if directory.id_field else ""
     return _short(f"id:{fold(own)}" if own else f"dn:{_normal(entry.dn)}")
+
+
+def find_subject(connection: Connection, directory: Directory, subject: str) -> Entry | None:
+    """The entry whose lasting name is `subject`; None when there is none. Raises DirectoryError."""
+    kind, _colon, rest = subject.partition(":")
+    asked = attributes(directory)
+    if kind == "sha256" or (kind == "id" and not directory.id_field):
+        raise DirectoryError(Failures.OTHER, "nobody can be looked up by this subject")
+    if kind == "dn":
+        found = [connection.read(rest, asked)]
+    else:
+        text = f"(&{directory.user_filter.for_anybody()}{_subject_filter(directory, subject)})"
+        found = list(connection.search(directory.base_dn, text, asked))
+    same = [one for one in found if one is not None and subject_of(directory, one) == subject]
+    return same[0] if len(same) == 1 else None
+
+
+def _subject_filter(directory: Directory, subject: str) -> str:
+    if subject.startswith("id:"):
+        return f"({directory.id_field or LASTING_TEXTS[0]}={escape(subject[3:])})"
+    parts = [f"({name}={escape(subject)})" for name in LASTING_TEXTS]
+    with suppress(ValueError):
+        octets = uuid.UUID(subject).bytes_le
+        escaped = "".join(f"\\{octet:02x}" for octet in octets)
+        parts.append(f"({LASTING_OCTETS}={escaped})")
+    return f"(|{''.join(parts)})"
 
 
 def _short(subject: str) -> str:

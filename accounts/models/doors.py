@@ -25,6 +25,10 @@ class Identity(models.Model):
     issuer = models.CharField(_("issuer"), max_length=255, blank=True)
     # As the provider told it last; shown, never looked up.
     email = models.CharField(_("address at the provider"), max_length=254, blank=True)
+    # The account's address that the provider told and tells no more: no link goes there.
+    former_email = models.CharField(max_length=254, blank=True, editable=False)
+    # As the provider told it last; the account's name follows it unless the person chose another.
+    name = models.CharField(max_length=150, blank=True, editable=False)
     # The last decision about the role, see accounts.rolemaps.Decision: why, and when.
     role_reason = models.CharField(_("reason of the role"), max_length=300, blank=True)
     role_decided_at = models.DateTimeField(_("role decided"), null=True, blank=True)

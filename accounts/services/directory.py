@@ -7,6 +7,7 @@ comes in while the directory is down.
 
 import logging
 import secrets
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -18,7 +19,13 @@ from accounts.actors import SYSTEM
 from accounts.directory.connection import Connection, opened_as_service
 from accounts.directory.failures import DirectoryError, Failures
 from accounts.directory.names import naming_context
-from accounts.directory.people import Person, describe, find_entry, prove_password
+from accounts.directory.people import (
+    Person,
+    describe,
+    find_entry,
+    find_subject,
+    prove_password,
+)
 from accounts.directory.values import PROVIDER, Directory
 from accounts.locks import ROLES, house_lock
 from accounts.methods import SignInMethod
@@ -26,9 +33,10 @@ from accounts.models import Identity, User, login_column
 from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.roles import OPERATORS, Role
 from accounts.services.anonymous import hand_over
-from accounts.services.identities import Arrival, arrive, find_identity
+from accounts.services.identities import Arrival, arrive, find_identity, told_by
 from accounts.services.invited import live_invitation
 from accounts.services.passwords import MAX_LOGIN_LENGTH, came_by_directory, find_by_password
+from accounts.services.profile_updates import holds_links, release_address, update_profile
 from accounts.services.signup import is_fresh
 from accounts.services.users import change_role
 
@@ -103,9 +111,89 @@ def come_in(directory: Directory, person: Person) -> User:
     """
     arrival = arrival_of(directory, person)
     existing = User.objects.filter(email=arrival.email).first() if arrival.email else None
+    is_new = existing is not None and find_identity(directory.door, arrival) is None
+    if existing is not None and is_new and _free_address(directory, person, existing):
+        existing = None
     if existing is not None and is_out_of_reach(existing):
         arrival = replace(arrival, email_verified=False)
     return _become_first_owner(directory, person, arrive(directory.door, arrival))
+
+
+def keys_of_directory(people: Iterable[User]) -> set[Any]:
+    """Those of `people` whom the directory keeps; nobody without one."""
+    if settings.LDAP is None:
+        return set()
+    rows = Identity.objects.filter(provider=PROVIDER, user__in=list(people))
+    return set(rows.values_list("user_id", flat=True))
+
+
+def why_no_links(emails: Iterable[str]) -> dict[Any, str]:
+    """Key of each account of the directory with one of these addresses -> why no link is mailed
+    to it, or "".
+
+    The directory is asked at this moment: it may have shut the person out, or given the address to
+    somebody else. What it tells anew is taken over.
+    """
+    directory: Directory | None = settings.LDAP
+    if directory is None:
+        return {}
+    rows = Identity.objects.filter(provider=PROVIDER, user__email__in=list(emails))
+    return {
+        identity.user_id: _why_no_link(directory, identity)
+        for identity in rows.select_related("user")
+    }
+
+
+def _why_no_link(directory: Directory, identity: Identity) -> str:
+    try:
+        person = person_of(directory, identity)
+    except DirectoryError as error:
+        return error.code
+    if person is None:
+        return "not in the directory any more"
+    if person.shut is not None:
+        return person.shut.reason
+    if not person.is_admitted:
+        return "not admitted by the directory"
+    before = identity.user.email
+    with transaction.atomic():
+        update_profile(identity, told_by(directory.door, arrival_of(directory, person)))
+    is_same = identity.user.email == before and not holds_links([identity.user])
+    return "" if is_same else "the address has changed in the directory"
+
+
+def person_of(directory: Directory, identity: Identity) -> Person | None:
+    """What the directory says now of who came before. Raises DirectoryError."""
+    if identity.issuer != issuer_of(directory, identity.subject):
+        return None
+    with opened_as_service(directory) as connection:
+        entry = find_subject(connection, directory, identity.subject)
+        return next(describe(connection, directory, [entry])) if entry else None
+
+
+def _free_address(directory: Directory, person: Person, holder: User) -> bool:
+    """Is the address of `person` free again, because the directory took it from its `holder`?
+
+    The holder's account moves to the address that they have now, or to none.
+    """
+    identity = holder.identities.select_related("user").filter(provider=PROVIDER).first()
+    if identity is None or identity.subject == person.subject:
+        return False
+    if identity.issuer != issuer_of(directory, identity.subject):
+        return False  # of another directory, which nobody can ask any more
+    known = person_of(directory, identity)
+    if known is not None and known.email == person.email:
+        return False
+    with transaction.atomic():
+        if known is not None:
+            update_profile(identity, told_by(directory.door, arrival_of(directory, known)))
+        if identity.user.email != person.email:
+            return True
+        # Whoever makes entries in the directory takes no address from an operator by that.
+        if holder.role in OPERATORS:
+            return False
+        release_address(identity)
+    return True
 
 
 def is_out_of_reach(user: User) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from django.conf import settings
 from django.core.cache import caches
@@ -31,7 +31,8 @@ from accounts.errors import GatehouseError, LastOwner
 from accounts.models import AuditEvent, Identity, User
 from accounts.roles import Role
 from accounts.services.directory import arrival_of, issuer_of
-from accounts.services.identities import decide, is_told, role_by
+from accounts.services.identities import decide, is_told, role_by, told_by
+from accounts.services.profile_updates import Told, changes_of, update_profile
 from accounts.services.sessions import end_sign_ins
 from accounts.services.users import change_role, disable_user, enable_user
 
@@ -80,14 +81,26 @@ class Change:
     role: Role | None = None
 
 
+class ProfileChange(NamedTuple):
+    """What the directory tells anew of a person. fields: what will follow it."""
+
+    identity: Identity
+    told: Told
+    fields: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """total: accounts that were compared. found: how many the directory still has."""
+    """total: accounts that were compared. found: how many the directory still has.
+
+    profiles: whose address or names have changed there, with what is told now.
+    """
 
     total: int
     found: int
     disables: tuple[Change, ...]
     roles: tuple[Change, ...]
+    profiles: tuple[ProfileChange, ...] = ()
 
     def check_cap(self, percent: float) -> None:
         """Raise TooManyDisables when more than `percent` of all would be disabled."""
@@ -103,6 +116,7 @@ class Outcome:
     disabled: int
     roles: int
     kept: int
+    profiles: int = 0
 
 
 def plan(
@@ -123,15 +137,22 @@ def plan(
     total = len(found_rows)
     disables: list[Change] = []
     roles: list[Change] = []
+    profiles: list[ProfileChange] = []
     if total:
         for person in _read(directory, waiting, progress or (lambda _count: None)):
-            change = _compare(directory, person, waiting.pop(person.subject))
+            row = waiting.pop(person.subject)
+            change = _compare(directory, person, row)
+            if change is None or change.role is not None:
+                told = told_by(directory.door, arrival_of(directory, person))
+                fields = changes_of(row, told)
+                if fields:
+                    profiles.append(ProfileChange(row, told, tuple(fields)))
             if change is not None:
                 (disables if change.role is None else roles).append(change)
     missing = [*waiting.values(), *elsewhere]
     found = total - len(missing)
     disables += [Change(row.user, row, GONE) for row in missing]
-    return Plan(total, found, tuple(disables), tuple(roles))
+    return Plan(total, found, tuple(disables), tuple(roles), tuple(profiles))
 
 
 def _read(
@@ -191,7 +212,28 @@ def apply(planned: Plan, progress: Progress | None = None) -> Outcome:
         disabled, roles = disabled + len(done_disables), roles + len(done_roles)
         if progress:
             progress(len(batch))
-    return Outcome(run if disabled or roles else "", disabled, roles, kept)
+    followed = _follow(planned.profiles, progress)
+    return Outcome(run if disabled or roles else "", disabled, roles, kept, followed)
+
+
+def _follow(changes: Sequence[ProfileChange], progress: Progress | None) -> int:
+    """Take over addresses and names; returns of how many people.
+
+    Twice where an address was somebody else's at first: they may have given it back in this run.
+    """
+    followed: set[uuid.UUID] = set()
+    waiting = list(changes)
+    for _round in range(2):
+        for batch in _batches(waiting):
+            with transaction.atomic():
+                for change in batch:
+                    change.identity.user.refresh_from_db()
+                    if update_profile(change.identity, change.told):
+                        followed.add(change.identity.pk)
+            if progress:
+                progress(len(batch))
+        waiting = [change for change in waiting if change.identity.former_email]
+    return len(followed)
 
 
 def _apply_one(change: Change, run: str, disables: list[str], roles: list[list[str]]) -> None:
@@ -280,7 +322,8 @@ def sync_live() -> int:
         return 0
     planned = plan(directory, people=_live())
     ended = sum(_end(change) for change in planned.disables)
-    return ended + apply(replace(planned, disables=())).roles
+    outcome = apply(replace(planned, disables=()))
+    return ended + outcome.roles + outcome.profiles
 
 
 def _is_our_turn() -> bool:

@@ -25,6 +25,7 @@ from accounts.rolemaps import Decision
 from accounts.roles import OPERATORS, Role
 from accounts.services.invited import live_invitation, take_up
 from accounts.services.passwords import opens_by_password
+from accounts.services.profile_updates import Told, note_handed_on, update_profile
 from accounts.services.sessions import end_sign_ins
 from accounts.services.signup import RegistrationClosed
 from accounts.services.users import change_role, save_new
@@ -128,7 +129,7 @@ def arrive(door: Door, arrival: Arrival) -> User:
         identity = _connect_or_make(door, arrival, decision.role or door.default_role)
     with transaction.atomic():
         user = apply_role(door, identity.user, decision)
-        _note(identity, arrival, decision)
+        _note(door, identity, arrival, decision)
     return user
 
 
@@ -265,6 +266,10 @@ def _connect_or_make(door: Door, arrival: Arrival, role: Role) -> Identity:
         if existing is None:
             return _register(door, arrival, email, role)
         if not _may_connect(door, arrival, existing):
+            if arrival.email_verified:
+                note_handed_on(
+                    email, provider=door.id, issuer=arrival.issuer, subject=arrival.subject
+                )
             audit.record(
                 "account:identity:connect", target=existing, result="refused", provider=door.id
             )
@@ -389,6 +394,7 @@ def _create(door: Door, arrival: Arrival, user: User) -> Identity:
             subject=arrival.subject,
             issuer=arrival.issuer,
             email=arrival.email[:254],
+            name=" ".join(arrival.name.split())[:150],
         )
         audit.record("account:identity:connect", actor=user, target=user, provider=door.id)
         if user.last_login is not None:
@@ -429,8 +435,16 @@ def apply_role(door: Door, user: User, decision: Decision) -> User:
         return user
 
 
-def _note(identity: Identity, arrival: Arrival, decision: Decision) -> None:
-    identity.email = arrival.email[:254]
+def told_by(door: Door, arrival: Arrival) -> Told:
+    """What an arrival says of address and names. The directory is where those are kept."""
+    return Told(
+        arrival.email, arrival.email_verified, arrival.name, arrival.username,
+        is_source=door.id == DIRECTORY,
+    )  # fmt: skip
+
+
+def _note(door: Door, identity: Identity, arrival: Arrival, decision: Decision) -> None:
+    update_profile(identity, told_by(door, arrival))
     identity.last_used_at = identity.role_decided_at = timezone.now()
     identity.role_reason = decision.reason
-    identity.save(update_fields=["email", "last_used_at", "role_decided_at", "role_reason"])
+    identity.save(update_fields=["last_used_at", "role_decided_at", "role_reason"])

@@ -16,6 +16,7 @@ from accounts.models import AccountToken, AddressRequest, User, login_column
 from accounts.outbox import enqueue_mail
 from accounts.passwords import MAX_PASSWORD_LENGTH, check_password_rules
 from accounts.roles import Role
+from accounts.services.profile_updates import may_get_links
 from accounts.services.requests import handle_each
 from accounts.services.sessions import end_access, note_wrong_password
 from accounts.services.tokens import is_flooded, issue_token, usable_token
@@ -101,7 +102,8 @@ def start_reset(*, actor: Actor, user: User) -> str:
         token = issue_token(
             user, Purpose.RESET_PASSWORD, lifetime=settings.MAGIC_LINK_OPERATOR_EXPIRY
         )
-        _mail_reset(user, token.url, token.expires_at, language=settings.LANGUAGE_CODE)
+        if may_get_links(user):
+            _mail_reset(user, token.url, token.expires_at, language=settings.LANGUAGE_CODE)
         audit.record("account:password:reset-start", actor=actor, target=user)
     return token.url
 
@@ -135,7 +137,7 @@ def reset_password(token: str, new: str) -> User:
 def _handle_reset(row: AddressRequest, _details: dict[str, Any]) -> None:
     user = User.objects.filter(email=row.email).first()
     may_reset = settings.ALLOW_PASSWORD_RESET and gates.may_act(user)
-    if user is None or not may_reset or not opens_by_password(user):
+    if user is None or not may_reset or not opens_by_password(user) or not may_get_links(user):
         audit.record("account:password:reset-request", target=user, result="refused")
         return
     if is_flooded("reset-password", user, Purpose.RESET_PASSWORD):

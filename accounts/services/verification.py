@@ -18,6 +18,7 @@ from accounts.models import AccountToken, Invitation, User
 from accounts.outbox import enqueue_mail
 from accounts.roles import Role, can_give
 from accounts.services.invited import accepted_by_address, live_invitation, take_up
+from accounts.services.profile_updates import may_get_links
 from accounts.services.sessions import end_access, note_wrong_password
 from accounts.services.tokens import is_flooded, is_outlived, issue_token, usable_token
 from accounts.services.users import require_rank, tell_email_changed
@@ -73,9 +74,10 @@ def mail_verification(user: User, *, binding: str, language: str) -> None:
     """Issue the token and enqueue the mail in one transaction.
 
     Does nothing where the mailbox has had enough of them and holds a live one: a stranger who has
-    chosen the password of an account with somebody's address can ask from many networks.
+    chosen the password of an account with somebody's address can ask from many networks. Nor where
+    the address is somebody else's by now.
     """
-    if is_flooded("verify-email", user, Purpose.VERIFY_EMAIL):
+    if not may_get_links(user) or is_flooded("verify-email", user, Purpose.VERIFY_EMAIL):
         return
     with transaction.atomic():
         token = issue_token(user, Purpose.VERIFY_EMAIL, lifetime=LIFETIME, binding=binding)

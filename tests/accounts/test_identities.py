@@ -2,17 +2,27 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
 import pytest
 from django.apps import apps
 from django.core.management import CommandError, call_command
+from django.db import transaction
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from accounts.errors import NotFound
-from accounts.models import AuditEvent, Authenticator, Identity, OutboxMail, User
+from accounts.errors import NotFound, TokenInvalid
+from accounts.models import (
+    AccountToken,
+    AddressRequest,
+    AuditEvent,
+    Authenticator,
+    Identity,
+    OutboxMail,
+    User,
+)
 from accounts.providers import Door, Provider
 from accounts.rolemaps import ClaimPath, Requirement, RoleMapping, RoleRule
 from accounts.roles import Role
@@ -28,9 +38,14 @@ from accounts.services.identities import (
     connect,
     disconnect,
 )
+from accounts.services.passwords import handle_reset_requests
 from accounts.services.signup import RegistrationClosed
+from accounts.services.tokens import issue_token
 from accounts.services.users import change_role, create_user
+from accounts.services.verification import confirm_address, mail_verification
 from config.doctor import examine
+from magiclinks.models import LoginLink
+from magiclinks.services import LinkRefused, handle_link_requests, redeem_link
 from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -407,6 +422,139 @@ def test_a_stranger_without_the_requirement_leaves_no_trace_but_the_audit_row(db
 
     assert not User.objects.exists()
     assert facts("account:session:start") == [("refused", None)]
+
+
+# Addresses and names that change at the source
+
+NEW = replace(NINA, email="nina.new@example.com", name="Nina Neuer")
+
+
+def mailed(kind: str) -> list[str]:
+    return sorted(OutboxMail.objects.filter(kind=kind).values_list("recipient", flat=True))
+
+
+def link_for(email: str) -> int:
+    """Ask for a link as a stranger does; how many links were mailed there."""
+    AddressRequest.objects.create(kind="magic-link", email=email, language="en")
+    before = OutboxMail.objects.filter(kind="magic-link", recipient=email).count()
+    handle_link_requests()
+    return OutboxMail.objects.filter(kind="magic-link", recipient=email).count() - before
+
+
+def test_a_new_verified_address_and_name_are_taken_over(db: None) -> None:
+    user = arrive(DOOR, NINA)
+
+    arrive(DOOR, NEW)
+
+    user.refresh_from_db()
+    assert (user.email, user.name, user.is_verified) == (
+        "nina.new@example.com", "Nina Neuer", True,
+    )  # fmt: skip
+    assert mailed("email-changed") == ["nina.new@example.com", "nina@example.com"]
+    assert facts("account:email:change") == [("success", user.pk)]
+    assert link_for("nina.new@example.com") == 1
+
+
+def test_no_link_goes_to_an_address_that_the_provider_does_not_tell_any_more(db: None) -> None:
+    user = arrive(DOOR, NINA)
+    assert link_for("nina@example.com") == 1
+    live = LoginLink.objects.get(user=user)
+
+    arrive(DOOR, replace(NEW, email_verified=False))
+
+    user.refresh_from_db()
+    assert user.email == "nina@example.com"
+    assert facts("account:email:change") == [("refused", user.pk)]
+    assert link_for("nina@example.com") == 0
+    with transaction.atomic(), pytest.raises(LinkRefused):
+        redeem_link(live)
+    assert not mailed("email-changed")
+
+    arrive(DOOR, NEW)
+
+    assert link_for("nina.new@example.com") == 1
+
+
+def test_a_reset_and_a_verification_do_not_go_to_the_old_address_either(
+    db: None, settings: Settings
+) -> None:
+    user = arrive(DOOR, NINA)
+    arrive(DOOR, replace(NEW, email_verified=False))
+    AddressRequest.objects.create(kind="reset-password", email=user.email, language="en")
+
+    handle_reset_requests()
+    mail_verification(user, binding="", language="en")
+
+    assert mailed("reset-password") == mailed("verify-email") == []
+
+
+def test_an_address_that_the_person_chose_here_stays(viewer: User) -> None:
+    connect(user=viewer, door=DOOR, arrival=NINA)
+
+    arrive(DOOR, NEW)
+
+    viewer.refresh_from_db()
+    assert viewer.email == "viewer@example.com"
+    assert not facts("account:email:change")
+    assert link_for("viewer@example.com") == 1
+
+
+def test_a_name_that_the_person_chose_here_stays(db: None) -> None:
+    user = arrive(DOOR, NINA)
+    User.objects.filter(pk=user.pk).update(name="Nini")
+
+    assert arrive(DOOR, NEW).name == "Nini"
+
+
+def test_a_freed_address_is_the_colleagues(db: None) -> None:
+    first = arrive(DOOR, NINA)
+    arrive(DOOR, NEW)
+
+    second = arrive(DOOR, replace(NINA, subject="5678", name="Nina Zwei"))
+
+    assert second.pk != first.pk
+    assert second.email == "nina@example.com"
+    assert link_for("nina@example.com") == 1
+    assert set(LoginLink.objects.values_list("user_id", flat=True)) == {second.pk}
+
+
+def test_an_address_that_is_told_of_a_colleague_gets_no_link_into_the_old_account(
+    db: None,
+) -> None:
+    first = arrive(DOOR, NINA)
+
+    with pytest.raises(AccountExists):
+        arrive(DOOR, replace(NINA, subject="5678"))
+
+    assert link_for("nina@example.com") == 0
+    arrive(DOOR, NEW)
+    first.refresh_from_db()
+    assert first.email == "nina.new@example.com"
+    assert arrive(DOOR, replace(NINA, subject="5678")).pk != first.pk
+
+
+def test_an_address_that_somebody_else_has_is_not_taken_over(viewer: User) -> None:
+    user = arrive(DOOR, NINA)
+
+    arrive(DOOR, replace(NEW, email=viewer.email))
+
+    user.refresh_from_db()
+    assert user.email == "nina@example.com"
+    assert link_for("nina@example.com") == 0
+    assert link_for(viewer.email) == 1
+
+
+def test_what_was_mailed_to_the_old_address_dies(db: None) -> None:
+    user = arrive(DOOR, NINA)
+    token = issue_token(user, AccountToken.Purpose.CHANGE_EMAIL, lifetime=timedelta(hours=1),
+                        email="eve@example.com").token  # fmt: skip
+
+    arrive(DOOR, NEW)
+
+    with pytest.raises(TokenInvalid):
+        confirm_address(token, is_asking_browser=True)
+    user.refresh_from_db()
+    assert user.email == "nina.new@example.com"
 
 
 CUT = replace(NINA, claims={"id": {"_claim_names": {"groups": "src1"}}})

@@ -9,8 +9,10 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
-from accounts.models import AuditEvent, Identity, User
+from accounts.models import AddressRequest, AuditEvent, Identity, OutboxMail, User
 from accounts.services import directory_sync
+from magiclinks.models import LoginLink
+from magiclinks.services import handle_link_requests
 from tests.conftest import MakeUser
 from tests.directory.conftest import SignIn, UseDirectory
 from tests.servers.ldap import GROUPS, PASSWORD, PEOPLE, DirectoryServer
@@ -309,3 +311,130 @@ def test_the_same_people_are_not_ended_again_and_again(
 
 def test_without_a_directory_the_worker_asks_nobody(db: None) -> None:
     assert directory_sync.sync_live() == 0
+
+
+# A freed address that a colleague gets
+
+
+def links_to(email: str) -> int:
+    """Ask for a link; how many were mailed there."""
+    AddressRequest.objects.create(kind="magic-link", email=email, language="en")
+    handle_link_requests()
+    return OutboxMail.objects.filter(kind="magic-link", recipient=email).count()
+
+
+def test_syncldap_takes_over_addresses_and_names(
+    server: DirectoryServer, people: list[str]
+) -> None:
+    user = User.objects.get(email="person0@example.org")
+    server.replace(people[0], mail="new0@example.org", displayName="Person Null")
+
+    said = run("syncldap")
+    done = run("syncldap", "--apply")
+
+    user.refresh_from_db()
+    assert "profile  person0@example.org: email and name changed there" in said
+    assert "0 disabled, 0 roles changed, 1 addresses or names taken over." in done
+    assert (user.email, user.name, user.is_verified) == ("new0@example.org", "Person Null", True)
+    mails = OutboxMail.objects.filter(kind="email-changed").values_list("recipient", flat=True)
+    assert sorted(mails) == ["new0@example.org", "person0@example.org"]
+    assert AuditEvent.objects.filter(action="account:email:change", target_id=user.pk).count() == 1
+    assert "Everything is in step." in run("syncldap")
+
+
+def test_two_people_who_swap_addresses_have_them_after_one_run(
+    server: DirectoryServer, people: list[str]
+) -> None:
+    first, second = (
+        User.objects.get(email="person0@example.org"),
+        User.objects.get(email="person1@example.org"),
+    )
+    server.replace(people[0], mail="person1@example.org")
+    server.replace(people[1], mail="elsewhere@example.org")
+
+    run("syncldap", "--apply")
+
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.email, second.email) == ("person1@example.org", "elsewhere@example.org")
+
+
+def test_live_people_get_their_new_address_within_five_minutes(
+    server: DirectoryServer, people: list[str]
+) -> None:
+    server.replace(people[0], mail="new0@example.org")
+
+    assert directory_sync.sync_live() == 1
+    assert User.objects.filter(email="new0@example.org").exists()
+
+
+def test_before_any_sync_no_link_goes_to_an_address_that_was_given_to_a_colleague(
+    server: DirectoryServer, people: list[str], sign_in: SignIn
+) -> None:
+    """The colleague has the mailbox; the account of it is still the other's here."""
+    user = User.objects.get(email="person0@example.org")
+    server.replace(people[0], mail="new0@example.org")
+    server.add_person("colleague", mail="person0@example.org")
+
+    links_to("person0@example.org")
+
+    user.refresh_from_db()
+    assert user.email == "new0@example.org"
+    assert not LoginLink.objects.filter(user=user).exists()
+    assert links_to("new0@example.org") == 1
+    assert LoginLink.objects.get(user=user).email == "new0@example.org"
+
+
+def test_a_colleague_comes_in_with_the_freed_address_before_any_sync(
+    server: DirectoryServer, people: list[str], sign_in: SignIn
+) -> None:
+    user = User.objects.get(email="person0@example.org")
+    server.replace(people[0], mail="new0@example.org")
+    colleague = server.add_person("colleague", mail="person0@example.org")
+    server.replace(f"cn=staff,{GROUPS}", member=[*people, colleague])
+
+    assert sign_in("colleague").status_code == 302
+
+    user.refresh_from_db()
+    assert user.email == "new0@example.org"
+    assert User.objects.get(email="person0@example.org").pk != user.pk
+    assert links_to("person0@example.org") == 1
+
+
+def test_the_address_of_somebody_who_left_is_the_colleagues(
+    server: DirectoryServer, people: list[str], sign_in: SignIn
+) -> None:
+    user = User.objects.get(email="person0@example.org")
+    server.delete(people[0])
+    colleague = server.add_person("colleague", mail="person0@example.org")
+    server.replace(f"cn=staff,{GROUPS}", member=[*people[1:], colleague])
+
+    assert sign_in("colleague").status_code == 302
+
+    user.refresh_from_db()
+    assert (user.email.endswith("@users.invalid"), user.is_verified) == (True, False)
+    assert AuditEvent.objects.filter(action="account:email:release", target_id=user.pk).count() == 1
+
+
+def test_an_operator_who_left_keeps_the_address_from_new_entries(
+    server: DirectoryServer, people: list[str], sign_in: SignIn
+) -> None:
+    User.objects.filter(email="person0@example.org").update(role="admin")
+    server.delete(people[0])
+    colleague = server.add_person("colleague", mail="person0@example.org")
+    server.replace(f"cn=staff,{GROUPS}", member=[*people[1:], colleague])
+
+    assert sign_in("colleague").status_code == 403
+    assert User.objects.get(email="person0@example.org").role == "admin"
+
+
+def test_who_is_gone_or_disabled_in_the_directory_gets_no_link(
+    server: DirectoryServer, people: list[str], use_directory: UseDirectory
+) -> None:
+    server.delete(people[0])
+    server.set_state(people[1], "userAccountControl", "514")
+
+    assert links_to("person0@example.org") == links_to("person1@example.org") == 0
+    assert links_to("person2@example.org") == 1
+    use_directory(LDAP_URL=f"ldap://127.0.0.1:{free_port()}")
+    assert links_to("person3@example.org") == 0

@@ -47,7 +47,7 @@ class Command(GatehouseCommand):
         if options["apply"]:
             bar = _Bar(self, len(planned.disables) + len(planned.roles))
             self._tell_done(directory_sync.apply(planned, bar.add))
-        elif planned.disables or planned.roles:
+        elif planned.disables or planned.roles or planned.profiles:
             self.stdout.write("Nothing was done. Run it again with --apply to do it.")
 
     def _plan(self) -> Plan:
@@ -73,12 +73,16 @@ class Command(GatehouseCommand):
                 self.stdout.write(f"  {title:<8} {change.user.email}: {_description(change)}")
             if len(changes) > SHOWN:
                 self.stdout.write(f"  {title:<8} and {len(changes) - SHOWN} more")
-        if not planned.disables and not planned.roles:
+        for told in planned.profiles[:SHOWN]:
+            fields = " and ".join(told.fields)
+            self.stdout.write(f"  profile  {told.identity.user.email}: {fields} changed there")
+        if not planned.disables and not planned.roles and not planned.profiles:
             self.stdout.write("Everything is in step.")
 
     def _tell_done(self, outcome: Outcome) -> None:
         self.stdout.write(
             f"{outcome.disabled} disabled, {outcome.roles} roles changed"
+            + (f", {outcome.profiles} addresses or names taken over" if outcome.profiles else "")
             + (f", {outcome.kept} left alone as the last owner" if outcome.kept else "")
             + "."
         )
