@@ -5,6 +5,7 @@ allauth, the limits, the audit log and later bans all call it, so that they cann
 
 import ipaddress
 from collections.abc import Sequence
+from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -13,11 +14,22 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MAX_FORWARDED_ENTRIES = 32
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 # Where a proxy of the own house stands: this machine, containers, the local network.
 OWN_NETWORKS = tuple(
     ipaddress.ip_network(text)
     for text in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16",
                  "::1/128", "fc00::/7", "fe80::/10")
+)  # fmt: skip
+# What proxies and tunnels add of their own; browsers and programs at this machine say none of it.
+PROXY_PREFIXES = ("HTTP_X_FORWARDED", "HTTP_X_ORIGINAL", "HTTP_X_REAL", "HTTP_X_CLIENT",
+                  "HTTP_X_CLUSTER", "HTTP_X_ENVOY", "HTTP_X_PROXY", "HTTP_X_REWRITE",
+                  "HTTP_X_VARNISH", "HTTP_X_AMZN", "HTTP_CF_", "HTTP_CDN_", "HTTP_FLY_",
+                  "HTTP_FASTLY", "HTTP_TAILSCALE", "HTTP_NGROK")  # fmt: skip
+PROXY_HEADERS = frozenset(
+    {"HTTP_FORWARDED", "HTTP_FORWARDED_FOR", "HTTP_VIA", "HTTP_TRUE_CLIENT_IP", "HTTP_CLIENT_IP",
+     "HTTP_REMOTE_ADDR", "HTTP_REMOTE_USER", "HTTP_PROXY_CONNECTION", "HTTP_MAX_FORWARDS",
+     "HTTP_X_REQUEST_START", "HTTP_X_SCHEME", "HTTP_X_HOST"}
 )  # fmt: skip
 FORWARDING_HEADERS = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
 
@@ -109,16 +121,37 @@ def is_undeclared_proxy(request: HttpRequest) -> bool:
 def is_this_machine(request: HttpRequest) -> bool:
     """Does the request come from a person at this very machine, with no proxy between?
 
-    A proxy on the same host also connects from loopback, so any forwarding header, a public
-    PUBLIC_URL or a foreign Host says no.
+    A proxy on the same host also connects from loopback, so whatever speaks of one says no: its
+    headers, HTTP/1.0 and `Connection: close` (which nginx says where nothing is configured, and no
+    browser), a Host or an Origin that is not the one of PUBLIC_URL, a public PUBLIC_URL.
     """
     peer = parse_address(request.META.get("REMOTE_ADDR", ""))
     if peer is None or not peer.is_loopback or settings.TRUSTED_PROXIES or settings.TRUST_PROXY:
         return False
-    if any(name in request.META for name in FORWARDING_HEADERS):
+    if not settings.PUBLIC_URL_IS_LOCAL or _says_proxy(request):
         return False
-    host = request.get_host().rpartition(":")[0] or request.get_host()
-    return settings.PUBLIC_URL_IS_LOCAL and host.strip("[]") in ("localhost", "127.0.0.1", "::1")
+    names = [urlsplit(f"//{request.get_host()}")]
+    names += [urlsplit(request.META[name]) for name in ("HTTP_ORIGIN", "HTTP_REFERER")
+              if name in request.META]  # fmt: skip
+    return all(name.hostname in LOOPBACK_NAMES for name in names) and _is_own_port(names)
+
+
+def _says_proxy(request: HttpRequest) -> bool:
+    """Does anything in the request come from a proxy rather than from a client?"""
+    meta = request.META
+    if meta.get("SERVER_PROTOCOL", "") in ("", "HTTP/1.0", "HTTP/0.9"):
+        return True
+    if "close" in meta.get("HTTP_CONNECTION", "").lower():
+        return True
+    return any(name in PROXY_HEADERS or name.startswith(PROXY_PREFIXES) for name in meta)
+
+
+def _is_own_port(names: Sequence[SplitResult]) -> bool:
+    """Do all of them name one and the same port?"""
+    try:
+        return len({name.port or (443 if name.scheme == "https" else 80) for name in names}) == 1
+    except ValueError:
+        return False
 
 
 def is_from_foreign_page(request: HttpRequest) -> bool:

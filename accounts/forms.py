@@ -64,7 +64,8 @@ class GatehouseForm(forms.Form):
 
 
 class SignInForm(GatehouseForm):
-    """Address or user name, and password."""
+    """Address or user name, and password; `setup_code` only after the published default sign-in
+    was typed on an instance that is not set up."""
 
     login = forms.CharField(
         label=_("Email address or user name"),
@@ -78,7 +79,19 @@ class SignInForm(GatehouseForm):
         ),
     )
     password = PasswordField()
+    setup_code = forms.CharField(
+        label=_("Set-up code"),
+        max_length=200,
+        required=False,
+        help_text=_("This instance is new. The code is in the text that the server printed."),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
     next = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, asks_code: bool = False, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if not asks_code:
+            del self.fields["setup_code"]
 
 
 class LinkForm(GatehouseForm):

@@ -62,6 +62,22 @@ def is_well_known_sign_in(request: HttpRequest, login: str, password: str) -> bo
     return owner is not None and (settings.DEFAULT_OWNER_ALLOW_INSECURE or is_this_machine(request))
 
 
+def waits_for_code(login: str, password: str) -> bool:
+    """Is this the published default sign-in of an owner who is not set up yet, from anywhere?"""
+    if password != WELL_KNOWN_PASSWORD:
+        return False
+    return User.objects.with_login(login).filter(role=Role.OWNER, is_claimed=False).exists()
+
+
+def is_setup_code(text: str) -> bool:
+    """Is it the code that the start has printed, the last part of the set-up link?"""
+    try:
+        find_setup(text.strip())
+    except TokenInvalid:
+        return False
+    return True
+
+
 def find_setup(token: str) -> User:
     """The unclaimed owner whose set-up link this is. Raises TokenInvalid, TokenExpired."""
     owner: User = usable_token(Purpose.SET_UP, token).user

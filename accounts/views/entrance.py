@@ -6,6 +6,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from accounts import audit, devices, gates
@@ -55,7 +56,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return to_usual_provider(request) or page
     if not settings.ALLOW_EMAIL_LOGIN:
         raise Forbidden
-    form = SignInForm(request.POST)
+    form = SignInForm(request.POST, asks_code="setup_code" in request.POST)
     if not form.is_valid():
         return _sign_in_page(request, form, status=400)
     login, password = form.cleaned_data["login"], form.cleaned_data["password"]
@@ -68,7 +69,20 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return response
     if setup.is_well_known_sign_in(request, login, password):
         return _to_set_up(login)
+    if setup.waits_for_code(login, password):
+        return _ask_code(request, login, form.cleaned_data.get("setup_code", ""))
     return _try_credentials(request, form, login, password)
+
+
+def _ask_code(request: HttpRequest, login: str, code: str) -> HttpResponse:
+    """The published password, and perhaps from elsewhere: the printed code opens the set-up."""
+    if code and setup.is_setup_code(code):
+        return see_other(reverse("accounts:set-up", args=[code.strip()]))
+    note_refused_sign_in(login, ["password"])
+    form = SignInForm(request.POST, asks_code=True)
+    text = _("This is not the set-up code that the server printed at its start.")
+    form.add_error("setup_code", text if code else _("Type the set-up code."))
+    return _sign_in_page(request, form, status=401)
 
 
 def _try_credentials(

@@ -70,6 +70,18 @@ def test_a_person_at_this_machine_is_recognised(rf: RequestFactory) -> None:
         ("127.0.0.1", {"x-real-ip": "203.0.113.9"}),
         ("127.0.0.1", {"via": "1.1 proxy"}),
         ("127.0.0.1", {"host": "gate.example.com"}),
+        ("127.0.0.1", {"x-forwarded-proto": "https"}),
+        ("127.0.0.1", {"x-forwarded-host": "localhost"}),
+        ("127.0.0.1", {"x-forwarded-server": "a"}),
+        ("127.0.0.1", {"x-client-ip": "203.0.113.9"}),
+        ("127.0.0.1", {"true-client-ip": "203.0.113.9"}),
+        ("127.0.0.1", {"cf-connecting-ip": "203.0.113.9"}),
+        ("127.0.0.1", {"connection": "close"}),
+        ("127.0.0.1", {"origin": "https://gate.example.com"}),
+        ("127.0.0.1", {"origin": "http://localhost:9999"}),
+        ("127.0.0.1", {"origin": "http://localhost:x"}),
+        ("127.0.0.1", {"origin": "null"}),
+        ("127.0.0.1", {"referer": "http://gate.example.com/sign-in"}),
         ("", {}),
     ],
 )
@@ -80,6 +92,26 @@ def test_whoever_may_come_through_a_proxy_is_not_at_this_machine(
     request = rf.get("/", REMOTE_ADDR=address, headers={"host": "localhost", **headers})
 
     assert is_this_machine(request) is False
+
+
+@pytest.mark.parametrize("protocol", ["HTTP/1.0", "HTTP/0.9", ""])
+def test_an_old_protocol_is_that_of_a_proxy(rf: RequestFactory, protocol: str) -> None:
+    request = rf.get("/", headers={"host": "localhost:8000"}, SERVER_PROTOCOL=protocol)
+
+    assert is_this_machine(request) is False
+
+
+@pytest.mark.parametrize("protocol", ["HTTP/1.1", "HTTP/2", "HTTP/2.0"])
+def test_a_browser_at_this_machine_is_recognised(rf: RequestFactory, protocol: str) -> None:
+    headers = {
+        "host": "localhost:8000",
+        "origin": "http://localhost:8000",
+        "referer": "http://localhost:8000/sign-in",
+        "connection": "keep-alive",
+        "x-requested-with": "XMLHttpRequest",
+    }
+
+    assert is_this_machine(rf.post("/", headers=headers, SERVER_PROTOCOL=protocol)) is True
 
 
 def test_behind_a_public_url_nobody_is_at_this_machine(

@@ -231,3 +231,45 @@ def test_after_an_operator_exists_a_sign_up_is_an_ordinary_one(
     assert answer.status_code == 200
     assert not User.objects.filter(email="later@example.com").exists()
     assert stranger.get("/account/").status_code == 302
+
+
+PROXIED = [
+    {"SERVER_PROTOCOL": "HTTP/1.0"},
+    {"HTTP_VIA": "1.1 proxy"},
+    {"HTTP_X_FORWARDED_PROTO": "https"},
+    {"HTTP_CONNECTION": "close"},
+    {"HTTP_ORIGIN": "http://gate.example.com"},
+    {"REMOTE_ADDR": "203.0.113.9"},
+]
+
+
+@pytest.mark.parametrize("way", PROXIED)
+def test_the_well_known_password_from_afar_asks_for_the_printed_code(
+    db: None, stranger: Client, way: dict[str, str]
+) -> None:
+    owner = ensure_owner()
+    issued = issue_setup_link(owner)
+    form = {"login": "admin@admin.com", "password": "admin"}
+
+    asked = stranger.post("/sign-in", form, **way)
+    wrong = stranger.post("/sign-in", form | {"setup_code": "x" * 43}, **way)
+
+    for answer in (asked, wrong):
+        assert answer.status_code == 401
+        assert b'name="setup_code"' in answer.content
+        assert "Location" not in answer
+    assert AuditEvent.objects.filter(action="account:session:start", result="refused").count() == 2
+    right = stranger.post("/sign-in", form | {"setup_code": f" {issued.token} "}, **way)
+    assert (right.status_code, right["Location"]) == (303, f"/set-up/{issued.token}")
+    assert not User.objects.get(pk=owner.pk).is_claimed
+
+
+def test_no_code_is_asked_of_anybody_else(viewer: User, stranger: Client) -> None:
+    ensure_owner()
+
+    for login in ("viewer@example.com", "nobody@example.com"):
+        answer = stranger.post(
+            "/sign-in", {"login": login, "password": "admin", "setup_code": "x"}, **ELSEWHERE
+        )
+        assert answer.status_code == 401
+        assert b"The email address or password is not right." in answer.content
