@@ -66,7 +66,8 @@ def waits_for_code(login: str, password: str) -> bool:
     """Is this the published default sign-in of an owner who is not set up yet, from anywhere?"""
     if password != WELL_KNOWN_PASSWORD:
         return False
-    return User.objects.with_login(login).filter(role=Role.OWNER, is_claimed=False).exists()
+    waiting = User.objects.with_login(login).filter(role=Role.OWNER, is_claimed=False)
+    return bool(waiting.exists())
 
 
 def is_setup_code(text: str) -> bool:
