@@ -79,8 +79,12 @@ def _encryption_key() -> Iterator[Finding]:
 
 def _where() -> str:
     database = settings.DATABASES["default"]
-    host = database.get("HOST")
-    return f"{host}:{database.get('PORT') or 5432}" if host else str(database["NAME"])
+    hosts = str(database.get("HOST") or "").split(",")
+    if not any(hosts):
+        return str(database["NAME"])
+    ports = str(database.get("PORT") or "5432").split(",")
+    ports = ports if len(ports) == len(hosts) else ports * len(hosts)
+    return ", ".join(f"{host}:{port or 5432}" for host, port in zip(hosts, ports, strict=True))
 
 
 def _cache() -> Iterator[Finding]:

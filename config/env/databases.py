@@ -1,14 +1,16 @@
 """DATABASE_URL and CACHE_URL: read in one place, and turned into Django's DATABASES. Pure."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from config.env.problems import Unreadable, echo
-from config.env.urls import split_url
+from config.env.urls import SECRETIVE_FIX, check_printable, split_url
 
 SQLITE_FILE = "gatehouse.sqlite3"
+_PLACE = re.compile(r"(?P<host>\[[0-9a-fA-F:.%]+\]|[^\[\]:@]*)(?::(?P<port>[0-9]{0,5}))?")
 DATABASE_FIX = "write postgres://user:password@host:5432/name or sqlite:///file.sqlite3"
 CACHE_FIX = "write redis://host:6379/0, or rediss:// for TLS"
 # What libpq takes in a URL and an operator needs; anything else would be a silent typing error.
@@ -22,6 +24,7 @@ POSTGRES_OPTIONS = frozenset(
         "keepalives_count",
         "keepalives_idle",
         "keepalives_interval",
+        "load_balance_hosts",
         "options",
         "passfile",
         "service",
@@ -36,7 +39,10 @@ POSTGRES_OPTIONS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A database URL in its parts; for SQLite only `name`, the path, is filled."""
+    """A database URL in its parts; for SQLite only `name`, the path, is filled.
+
+    host and port: several, separated by commas, where the URL names several servers.
+    """
 
     engine: str
     name: str
@@ -66,11 +72,26 @@ def _parse_sqlite(url: str) -> Database:
 
 
 def _parse_postgres(url: str) -> Database:
-    parts = split_url(url)
+    scheme, _colon, rest = url.partition("://")
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    # Several hosts are no authority that urlsplit() reads; they are read here.
+    parts = split_url(f"{scheme}://host{rest[len(authority) :]}")
+    check_printable(url)
     if parts.fragment:
         raise Unreadable("holds a # that is not percent-encoded", "write %23 instead of #")
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    host = parts.hostname or options.pop("host", "")
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    options = dict(pairs)
+    if len(options) != len(pairs):
+        raise Unreadable("says an option twice", "say it once")
+    identity, _at, places = authority.rpartition("@")
+    user, _colon, password = identity.partition(":")
+    hosts, ports = _places(places)
+    if not any(hosts):
+        hosts = options.pop("host", "").split(",")
+        ports = options.pop("port", "").split(",")
+        _check_ports(ports)
+    if len(ports) not in (1, len(hosts)):
+        raise Unreadable("names another number of ports than of hosts", DATABASE_FIX)
     unknown = sorted(set(options) - POSTGRES_OPTIONS)
     if unknown:
         fix = f"remove it; understood are {', '.join(sorted(POSTGRES_OPTIONS))}"
@@ -78,15 +99,39 @@ def _parse_postgres(url: str) -> Database:
     name = unquote(parts.path.lstrip("/"))
     if not name or "/" in name:
         raise Unreadable("does not name one database after the host", DATABASE_FIX)
+    if len(hosts) > 1:
+        # A standby takes no sign-in; whoever knows better says so.
+        options.setdefault("target_session_attrs", "read-write")
     return Database(
         "postgres",
         name,
-        user=unquote(parts.username or ""),
-        password=unquote(parts.password or ""),
-        host=host,
-        port=str(parts.port or ""),
+        user=unquote(user),
+        password=unquote(password),
+        host=",".join(hosts),
+        port=",".join(ports) if any(ports) else "",
         options=options,
     )
+
+
+def _places(text: str) -> tuple[list[str], list[str]]:
+    """Hosts and ports of `host:port,host:port`, as libpq reads it; "" for its default port."""
+    found = [_PLACE.fullmatch(place) for place in text.split(",")]
+    places = [match for match in found if match is not None]
+    is_list = len(found) > 1
+    if len(places) < len(found) or (is_list and not all(place["host"] for place in places)):
+        raise Unreadable("has a host or a port that cannot be read", SECRETIVE_FIX)
+    hosts = [unquote(place["host"]).strip("[]") for place in places]
+    ports = [place["port"] or "" for place in places]
+    _check_ports(ports)
+    if any("," in host for host in hosts):
+        raise Unreadable("has a host or a port that cannot be read", SECRETIVE_FIX)
+    return [host if host.startswith("/") else host.lower() for host in hosts], ports
+
+
+def _check_ports(ports: list[str]) -> None:
+    for port in ports:
+        if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+            raise Unreadable("has a host or a port that cannot be read", SECRETIVE_FIX)
 
 
 def database_settings(url: str | None, data_dir: Path) -> dict[str, Any]:

@@ -12,14 +12,19 @@ SECRETIVE_FIX = "write special characters of the user name and the password perc
 
 def split_url(text: str) -> SplitResult:
     """urlsplit() with the port checked. Raises Unreadable without repeating the text."""
-    if not text.isprintable() or " " in text:
-        raise Unreadable("holds a space or a control character", SECRETIVE_FIX)
+    check_printable(text)
     try:
         parts = urlsplit(text)
         _ = parts.port
     except ValueError:
         raise Unreadable("has a host or a port that cannot be read", SECRETIVE_FIX) from None
     return parts
+
+
+def check_printable(text: str) -> None:
+    """Raise Unreadable for what no URL holds."""
+    if not text.isprintable() or " " in text:
+        raise Unreadable("holds a space or a control character", SECRETIVE_FIX)
 
 
 def parse_url(text: str) -> str:

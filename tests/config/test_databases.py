@@ -58,8 +58,44 @@ def test_postgresql_may_be_a_socket() -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "host", "port", "attrs"),
+    [
+        ("postgres://u:p@db1,db2/gate", "db1,db2", "", "read-write"),
+        ("postgres://u:p@db1:5433,db2/gate", "db1,db2", "5433,", "read-write"),
+        ("postgres://u:p@DB1:5433,db2:5434/gate", "db1,db2", "5433,5434", "read-write"),
+        ("postgres://u:p@[2001:db8::1]:1,[::1]:2/gate", "2001:db8::1,::1", "1,2", "read-write"),
+        ("postgres://u:p@db1,[::1]:2/gate", "db1,::1", ",2", "read-write"),
+        ("postgres://u@db1,db2/gate?target_session_attrs=any", "db1,db2", "", "any"),
+        ("postgres:///gate?host=db1,db2&port=5433", "db1,db2", "5433", "read-write"),
+        ("postgres:///gate?host=/run/a,/run/b&port=1,2", "/run/a,/run/b", "1,2", "read-write"),
+        ("postgres://%2Frun%2FPostgreSQL/gate", "/run/PostgreSQL", "", None),
+        ("postgres://[::1]:5433/gate", "::1", "5433", None),
+        ("postgres://db:/gate", "db", "", None),
+    ],
+)
+def test_one_url_may_name_several_servers(
+    url: str, host: str, port: str, attrs: str | None
+) -> None:
+    settings = database_settings(url, DATA_DIR)
+
+    assert (settings["HOST"], settings["PORT"], settings["NAME"]) == (host, port, "gate")
+    assert settings["OPTIONS"].get("target_session_attrs") == attrs
+
+
+@pytest.mark.parametrize(
     ("url", "what"),
     [
+        ("postgres://u:hunter2@db1,,db2/gate", "has a host or a port that cannot be read"),
+        ("postgres://u:hunter2@db1,/gate", "has a host or a port that cannot be read"),
+        ("postgres://u:hunter2@db1:1,db2:0/gate", "has a host or a port that cannot be read"),
+        ("postgres://u:hunter2@db1:1:2,db2/gate", "has a host or a port that cannot be read"),
+        ("postgres://u:hunter2@[::1,db2/gate", "has a host or a port that cannot be read"),
+        ("postgres://u:hunter2@db1%2Cdb2/gate", "has a host or a port that cannot be read"),
+        (
+            "postgres:///gate?host=a,b,c&port=1,2&application_name=hunter2",
+            "names another number of ports than of hosts",
+        ),
+        ("postgres://u:hunter2@db/gate?sslmode=a&sslmode=b", "says an option twice"),
         ("mysql://user:hunter2@db/gate", "is neither a postgres:// nor a sqlite:// URL"),
         ("postgres://user:hunter2@db", "does not name one database after the host"),
         ("postgres://user:hunter2@db:99999/gate", "has a host or a port that cannot be read"),

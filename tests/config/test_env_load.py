@@ -292,8 +292,8 @@ def test_a_file_and_a_value_that_differ_are_a_fault(faults: Lines, tmp_path: Pat
 
     assert faults(PORT="8000", PORT_FILE=str(tmp_path / "port")) == [
         (
-            "PORT: differs from PORT_FILE, which is another name of the same setting. Fix: remove one "
-            "of them."
+            "PORT: differs from PORT_FILE, which is another name of the same setting. Fix: remove "
+            "one of them."
         )
     ]
 
@@ -303,8 +303,8 @@ def test_a_missing_file_of_any_value_is_a_fault(faults: Lines, tmp_path: Path) -
 
     assert faults(PUBLIC_URL_FILE=str(path)) == [
         (
-            f"PUBLIC_URL: is to be read from the file {path}, which cannot be read (No such file or "
-            "directory). Fix: mend PUBLIC_URL_FILE or the file's permissions."
+            f"PUBLIC_URL: is to be read from the file {path}, which cannot be read (No such file "
+            "or directory). Fix: mend PUBLIC_URL_FILE or the file's permissions."
         )
     ]
 

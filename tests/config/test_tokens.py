@@ -48,8 +48,8 @@ def test_a_token_that_lives_longer_than_a_day_is_told(
         == [
             (
                 "SESSION_EXPIRY: is longer than 24 hours: a backend that verifies tokens by itself "
-                "lets somebody who has been shut out in until their token ends. Fix: write 15m, and "
-                "refresh tokens as they end."
+                "lets somebody who has been shut out in until their token ends. Fix: write 15m, "
+                "and refresh tokens as they end."
             )
         ]
         * count

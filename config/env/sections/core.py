@@ -250,7 +250,10 @@ SERVERS = Section(
             help=(
                 "Where accounts are kept. Takes postgres:// with libpq's options such as sslmode, "
                 "or sqlite:///file (below DATA_DIR; four slashes for an absolute path). Special "
-                "characters of the password are percent-encoded."
+                "characters of the password are percent-encoded. Several servers are separated by "
+                "commas, as in postgres://gatehouse:PASSWORD@db1:5432,db2:5432/gatehouse: the "
+                "first that answers and takes writes is used (target_session_attrs=read-write, "
+                "unless you write another one)."
             ),
         ),
         Variable(

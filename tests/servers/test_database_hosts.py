@@ -1,0 +1,118 @@
+"""Several PostgreSQL servers in one DATABASE_URL, of which one is dead or takes no writes."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from config.env.databases import database_settings
+from config.moving import postgres
+from tests.servers.databases import InstanceData, PostgresServer
+from tests.servers.gatehouse import Gatehouse
+from tests.servers.processes import free_port
+
+WHERE = """
+from django.db import connection
+connection.ensure_connection()
+result = connection.connection.info.port
+"""
+
+
+@pytest.fixture(scope="module")
+def standby() -> Iterator[PostgresServer]:
+    """A second server, whose databases take no writes."""
+    server = PostgresServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def both(
+    postgres_data: InstanceData, postgres_server: PostgresServer, standby: PostgresServer
+) -> Iterator[InstanceData]:
+    """One URL for a dead port, a server that takes no writes, and the one that does."""
+    name = postgres_data.url.rpartition("/")[2]
+    database = sql.Identifier(name)
+    standby.execute(sql.SQL("CREATE DATABASE {}").format(database))
+    standby.execute(
+        sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(database)
+    )
+    places = [f"127.0.0.1:{port}" for port in (free_port(), standby.port, postgres_server.port)]
+    url = f"postgresql://gatehouse@{','.join(places)}/{name}"
+    yield InstanceData("postgres", url, postgres_data.data_dir)
+    standby.drop_database(name)
+
+
+def test_the_first_server_that_takes_writes_is_used(
+    both: InstanceData, postgres_server: PostgresServer
+) -> None:
+    assert both.shell(WHERE) == postgres_server.port
+
+    done = both.manage("createuser", "anna@example.com")
+
+    assert done.returncode == 0, done.stderr
+    name = both.url.rpartition("/")[2]
+    found = postgres_server.execute(sql.SQL("SELECT email FROM accounts_user"), name)
+    assert ("anna@example.com",) in found
+
+
+def test_another_choice_of_the_operator_is_kept(
+    both: InstanceData, standby: PostgresServer
+) -> None:
+    data = InstanceData("postgres", f"{both.url}?target_session_attrs=any", both.data_dir)
+
+    assert data.shell(WHERE) == standby.port
+
+
+def test_the_programs_of_postgresql_go_the_same_way(
+    both: InstanceData, postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    place = database_settings(both.url, tmp_path)
+
+    with postgres.connect(place) as connection:
+        assert connection.info.port == postgres_server.port
+    done = both.manage("backup", str(tmp_path / "backup.zip"))
+
+    assert done.returncode == 0, done.stderr + done.stdout
+
+
+def test_a_server_goes_on_with_the_next_after_a_failover(
+    both: InstanceData,
+    standby: PostgresServer,
+    gatehouse_server: Callable[..., Gatehouse],
+) -> None:
+    """The writable server is named first, and its place is taken by the other when it is gone."""
+    name = both.url.rpartition("/")[2]
+    first = PostgresServer()
+    try:
+        first.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        with psycopg.connect(first.url(name)) as connection:
+            connection.execute("CREATE TABLE here (port int)")
+        url = both.url.replace("gatehouse@", f"gatehouse@127.0.0.1:{first.port},")
+        data = InstanceData("postgres", url, both.data_dir)
+        assert data.shell(WHERE) == first.port
+
+        first.halt()
+
+        server = gatehouse_server(data)
+        assert server.client().get("/health/ready").status == 200
+    finally:
+        first.stop()
+
+
+def test_no_server_that_takes_writes_is_told_with_every_place(
+    both: InstanceData, standby: PostgresServer
+) -> None:
+    name = both.url.rpartition("/")[2]
+    dead = free_port()
+    url = f"postgresql://gatehouse@127.0.0.1:{dead},127.0.0.1:{standby.port}/{name}"
+    data = InstanceData("postgres", url, both.data_dir)
+
+    done = data.manage("doctor")
+
+    assert done.returncode == 1
+    assert (
+        f"DATABASE_URL: 127.0.0.1:{dead}, 127.0.0.1:{standby.port} does not answer" in done.stdout
+    )
