@@ -18,6 +18,7 @@ from config.env.problems import Problem, SettingsError, Unreadable
 from config.env.resolve import FILE_ENDING, Findings, Given, Layer, default_of, resolve
 from config.env.sections.later import LATER_NAMES, later_purpose
 from config.env.shown import shown
+from config.env.sign_in import follow_social_registration
 from config.env.strangers import business_of
 from config.env.variables import VARIABLES
 
@@ -96,6 +97,7 @@ def load(
     values, sources = _resolve_all(layers, found)
     further = variables_of(values)
     _resolve_each(further, layers, found, values, sources)
+    follow_social_registration(values, sources)
     base = dotenv_path.parent if dotenv_path else Path.cwd()
     values["DATA_DIR"] = data_dir or (base / values["DATA_DIR"]).resolve()
     unread = {problem.name for problem in found.errors}

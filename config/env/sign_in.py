@@ -73,6 +73,18 @@ def _is_begun(provider: str, values: Values) -> bool:
     return any(name != "AUTHENTIK_ISSUER" for name in begun)
 
 
+def follow_social_registration(values: dict[str, Any], sources: dict[str, str]) -> None:
+    """A written ALLOW_SOCIAL_REGISTRATION=false closes the door to newcomers of OpenID Connect too.
+
+    Whoever writes it means strangers; only a written OPENID_REGISTRATION says otherwise.
+    """
+    name = "ALLOW_SOCIAL_REGISTRATION"
+    is_written = sources[name] != "default" and values[name] is False
+    if is_written and sources["OPENID_REGISTRATION"] == "default":
+        values["OPENID_REGISTRATION"] = False
+        sources["OPENID_REGISTRATION"] = f"follows {name}=false"
+
+
 def has_button(values: Values) -> bool:
     """Can somebody come in through a provider?"""
     return bool(values["ALLOW_SOCIAL_LOGIN"] and configured_ids(values))

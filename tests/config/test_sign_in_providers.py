@@ -191,6 +191,26 @@ def test_social_providers_follow_the_switch_of_registration(load_env: Load) -> N
     assert opened.door.default_role is Role.VIEWER
 
 
+@pytest.mark.parametrize(
+    ("given", "is_open"),
+    [
+        ({}, True),
+        ({"ALLOW_SOCIAL_REGISTRATION": "true"}, True),
+        ({"ALLOW_SOCIAL_REGISTRATION": "false"}, False),
+        ({"ALLOW_SOCIAL_REGISTRATION": "false", "OPENID_REGISTRATION": "true"}, True),
+        ({"ALLOW_SOCIAL_REGISTRATION": "true", "OPENID_REGISTRATION": "false"}, False),
+    ],
+)
+def test_a_written_false_closes_openid_to_newcomers_too(
+    load_env: Load, given: dict[str, str], is_open: bool
+) -> None:
+    env = load_env(**OPENID, **given)
+
+    assert sign_in_providers(env.values)[0].door.allows_registration is is_open
+    if given == {"ALLOW_SOCIAL_REGISTRATION": "false"}:
+        assert env.source("OPENID_REGISTRATION") == "follows ALLOW_SOCIAL_REGISTRATION=false"
+
+
 def test_apples_key_is_read_from_its_file(load_env: Load, tmp_path: Path) -> None:
     form = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(*form)

@@ -90,7 +90,8 @@ SOCIAL = Section(
             help=(
                 "Whether somebody who comes by Google, GitHub, Discord, Facebook or Apple for the "
                 "first time gets an account, with the role DEFAULT_ROLE. ALLOWED_EMAILS counts "
-                "here too."
+                "here too. A written false closes OpenID Connect to newcomers as well, unless "
+                "OPENID_REGISTRATION is written."
             ),
         ),
         Variable(
