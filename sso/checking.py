@@ -18,6 +18,7 @@ from accounts.roles import Role
 from accounts.sessions import PURPOSE as SESSION
 from accounts.tokens import digest
 from api.authorization import own_credentials_of
+from api.services.signing import ring_cache
 from api.tokens import claims_our_issuer, looks_like_token
 from sso.answers import Headers, Verdict, identity_headers, verdict
 from sso.cookies import PURPOSE as GATE
@@ -36,7 +37,7 @@ from sso.passes import (
     by_session,
     by_token,
 )
-from sso.queries import rule_rows
+from sso.queries import key_rows, rule_rows
 from sso.rules import Demand, Rule, demand
 from sso.services.notes import note_use
 from sso.services.rules import load_rules
@@ -112,14 +113,16 @@ class Kept:
     of wrong credentials pushes no right one out.
     """
 
-    def __init__(self, epoch: Epoch, rules: RuleSet | None = None) -> None:
+    def __init__(self, epoch: Epoch, last: "Kept | None" = None) -> None:
         self.epoch = epoch
         self.checked: Memo[Checked] = Memo()
         self.good: Memo[Remembered] = Memo()
         self.bad: Memo[Remembered] = Memo()
         self.tokens: Memo[str] = Memo(life=TOKEN_SECONDS)
-        self.last_rules = rules
+        self.last_rules: RuleSet | None = last.last_rules if last else None
+        self.last_keys: list[tuple[Any, ...]] | None = last.last_keys if last else None
         self._rules: RuleSet | None = None
+        self._has_keys = False
 
     @property
     def rules(self) -> RuleSet:
@@ -129,8 +132,21 @@ class Kept:
             last = self.last_rules
             if last is None or last.rows != rows:
                 last = RuleSet(rows, load_rules(), Memo(life=FOREVER))
-            self._rules = self.last_rules = last
+                # Changed in between: the same rows may come again, but not with these rules.
+                self.last_rules = last if rule_rows() == rows else None
+            self._rules = last
         return self._rules
+
+    def follow_keys(self) -> None:
+        """From now on no token is signed or believed by signing keys of an earlier epoch.
+
+        Elsewhere a process may go by them for a second, and a second is remembered for longer here.
+        """
+        if not self._has_keys:
+            rows = key_rows()
+            if rows != self.last_keys:
+                ring_cache.forget()
+            self.last_keys, self._has_keys = rows, True
 
 
 class Checker:
@@ -144,7 +160,9 @@ class Checker:
     @property
     def tokens(self) -> Memo[str]:
         """Signed tokens, for as long as nothing changes."""
-        return self._kept.tokens
+        kept = self._kept
+        kept.follow_keys()
+        return kept.tokens
 
     def check(self, environ: Environ) -> Checked:
         """The short way.
@@ -193,7 +211,7 @@ class Checker:
         """What may be believed now."""
         epoch, kept = self._epoch(), self._kept
         if epoch is None or kept.epoch != epoch:
-            kept = self._kept = Kept(epoch, kept.last_rules)
+            kept = self._kept = Kept(epoch, kept)
         return kept
 
     def _asked(self, environ: Environ, lines: Lines, kept: Kept, config: Options) -> Asked:
@@ -238,6 +256,8 @@ def _worth(kept: Kept, kind: str, credential: str) -> tuple[Remembered, bool]:
     known = kept.good.get(key) or kept.bad.get(key)
     if known is not None:
         return known, False
+    if kind == "token":
+        kept.follow_keys()
     now = time.time()
     known = _remembered(_ASK[kind](key if kind in STORED else credential, now), now)
     memo = kept.good if isinstance(known.outcome, Pass) else kept.bad

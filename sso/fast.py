@@ -18,7 +18,7 @@ from sso.counting import SHORT, failed_short, passed_short, too_long_short
 from sso.learned import Application, Environ, Learned, Refusal, Start
 from sso.passes import AskDjango
 from sso.services.denials import note_denial
-from sso.services.tokens import token_headers
+from sso.services.tokens import token_headers, wants_token
 
 logger = logging.getLogger(__name__)
 Act = Callable[[Environ, Start], Iterable[bytes]]
@@ -96,7 +96,7 @@ class FastPath:
 
     def _pass(self, checked: Checked, environ: Environ, start: Start) -> Iterable[bytes]:
         query = environ.get("QUERY_STRING", "")
-        more = token_headers(checked, query, self.checker.tokens) if query else []
+        more = token_headers(checked, query, self.checker.tokens) if wants_token(query) else []
         passed_short()
         start(PASSED, [NO_STORE, *checked.headers, *more])
         return []

@@ -15,7 +15,7 @@ from uuid import UUID
 from django.db.models import Model
 
 from accounts.models import Authenticator, BrowserSession, User
-from api.models import ApiKey, TokenFamily
+from api.models import ApiKey, SigningKey, TokenFamily
 from moderation.models import Ban
 from sso.connecting import opened
 from sso.counting import looked_up
@@ -166,6 +166,13 @@ def rule_rows() -> list[tuple[Any, ...]]:
     return found
 
 
+def key_rows() -> list[tuple[Any, ...]]:
+    """The signing keys, as far as it matters whose tokens they sign: see rule_rows()."""
+    raw = opened().connection
+    found: list[tuple[Any, ...]] = raw.execute(KEY_STATEMENT).fetchall()
+    return found
+
+
 def stored_id(value: UUID) -> Any:
     """As the database keeps it."""
     return value.hex if opened().vendor == "sqlite" else value
@@ -183,6 +190,10 @@ def _parsed(text: str) -> tuple[str, ...]:
 
 
 _OWN = len(fields(Person))
+_KEYS = _table(SigningKey)
+KEY_STATEMENT = (
+    f"SELECT kid, CAST(active_from AS TEXT), CAST(retires_at AS TEXT) FROM {_KEYS} ORDER BY kid"  # noqa: S608
+)
 
 
 @cache

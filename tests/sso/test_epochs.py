@@ -58,6 +58,11 @@ ACTS: list[tuple[str, str, str, int]] = [
     ("delete", "key", "user.delete()", 401),
     ("new password", "session", "user.set_password('some other words'); user.save()", 401),
     ("rule", "token", "AccessRule.objects.create(name='shut', effect='deny', path='/board')", 403),
+    ("kill signing keys", "token", """
+from accounts.actors import SYSTEM
+from api.services import signing
+signing.replace_all(actor=SYSTEM)
+""", 401),
     ("plain SQL", "key", """
 with transaction.atomic(), connection.cursor() as cursor:
     cursor.execute("UPDATE accounts_user SET is_active = %s WHERE email = %s", [False, user.email])

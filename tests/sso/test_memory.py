@@ -225,6 +225,25 @@ def test_without_an_epoch_nothing_is_remembered(viewer: User, asked: list[str]) 
     assert asked == ["key"] * 3
 
 
+def test_rules_that_change_while_they_are_read_are_kept_for_no_later_moment(
+    checker: Checker, viewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = AccessRule.objects.create(name="shut", effect="deny", path="/board")
+    asked = _check(**BOARD, HTTP_X_API_KEY=made(viewer).text)
+    load = checking.load_rules
+
+    def opened_in_between() -> Any:
+        AccessRule.objects.update(is_enabled=False)
+        return load()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checking, "load_rules", opened_in_between)
+        assert _status(checker, asked) == 204
+    AccessRule.objects.filter(pk=rule.pk).update(is_enabled=True)
+
+    assert _status(checker, asked) == 403
+
+
 def _long(number: int, length: int) -> Environ:
     """A check with two long lines of its own."""
     return _check(
