@@ -108,9 +108,10 @@ class BadCredentials(GatehouseError):
 
 
 class TokenInvalid(GatehouseError):
-    """A single-use secret that is unknown, replaced, used, or of another purpose.
+    """A single-use secret that is unknown, or of another purpose.
 
-    notice: what the sign-in page tells whoever came with it.
+    notice: what the sign-in page tells whoever came with it. email: of the account that it was
+    for; "" when that is not known.
     """
 
     code = "token_invalid"
@@ -118,6 +119,10 @@ class TokenInvalid(GatehouseError):
     notice = "link-unknown"
     status = 401
     default_message = _("This link is not valid any more.")
+
+    def __init__(self, message: str | None = None, *, email: str = "") -> None:
+        super().__init__(message)
+        self.email = email
 
 
 class TokenExpired(TokenInvalid):
@@ -127,6 +132,35 @@ class TokenExpired(TokenInvalid):
     title = _("Expired")
     notice = "link-expired"
     default_message = _("This link has expired.")
+
+
+class TokenUsed(TokenInvalid):
+    """A single-use secret that has been used; `notice` says what came of it."""
+
+    notice = "link-used"
+
+    def __init__(self, *, email: str = "", notice: str = "") -> None:
+        super().__init__(email=email)
+        self.notice = notice or self.notice
+
+
+class TokenReplaced(TokenInvalid):
+    """A single-use secret of which a newer one has been issued."""
+
+    notice = "link-replaced"
+
+
+class TokenEnded(TokenInvalid):
+    """A secret that is not used up, of an account that has changed since it was issued."""
+
+    notice = "link-ended"
+
+
+class FeatureClosed(Forbidden):
+    """What the settings of this instance switch off, whoever asks."""
+
+    title = _("Switched off")
+    default_message = _("This is switched off here.")
 
 
 class Refused(GatehouseError):

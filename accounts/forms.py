@@ -120,10 +120,14 @@ class SignUpForm(GatehouseForm):
     )
     next = forms.CharField(required=False, widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, needs_code: bool = False, **options: Any) -> None:
+    def __init__(
+        self, *args: Any, needs_code: bool = False, needs_password: bool = True, **options: Any
+    ) -> None:
         super().__init__(*args, **options)
         if not needs_code:
             del self.fields["setup_code"]
+        if not needs_password:
+            del self.fields["password"]
 
 
 class SetUpForm(GatehouseForm):
@@ -137,6 +141,11 @@ class SetUpForm(GatehouseForm):
         widget=forms.TextInput(attrs={"autocomplete": "name"}),
     )
     password = PasswordField(new=True, label=_("Password"))
+
+    def __init__(self, *args: Any, needs_password: bool = True, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if not needs_password:
+            del self.fields["password"]
 
 
 class InvitationForm(GatehouseForm):

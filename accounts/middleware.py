@@ -85,7 +85,7 @@ class AnonymousModeMiddleware:
         try:
             request.user = visitor(client_ip(request)) or request.user
         except Refused as error:
-            return _refused(request, error)
+            return refused_page(request, error)
         return None
 
 
@@ -119,7 +119,7 @@ class SingleValueMiddleware:
             if request.method == "POST":
                 judge(request.POST)
         except RepeatedParameter as error:
-            return _refused(request, error)
+            return refused_page(request, error)
         return None
 
 
@@ -155,12 +155,13 @@ class RefusalMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, GatehouseError):
-            return _refused(request, error)
+            return refused_page(request, error)
         gone = gone_meanwhile(error, getattr(request, "user", None))
-        return _refused(request, gone) if gone is not None else None
+        return refused_page(request, gone) if gone is not None else None
 
 
-def _refused(request: HttpRequest, error: GatehouseError) -> HttpResponse:
+def refused_page(request: HttpRequest, error: GatehouseError) -> HttpResponse:
+    """The answer to a refused request: a page, or a problem document for a program."""
     if prefers_json(request):
         return problem_of(error)
     names = refusal_templates(error.code)

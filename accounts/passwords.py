@@ -3,6 +3,7 @@
 import unicodedata
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 
@@ -14,6 +15,14 @@ MAX_PASSWORD_LENGTH = 256
 def normalise(raw: str) -> str:
     """NFKC, so that one password on two keyboards is one (NIST 800-63B); no trimming."""
     return unicodedata.normalize("NFKC", raw)
+
+
+def asks_password(user: Any) -> bool:
+    """Is the person asked for a local password where one is a proof?
+
+    Not where nobody has to know one, because ALLOW_EMAIL_LOGIN is off.
+    """
+    return bool(settings.ALLOW_EMAIL_LOGIN) and user.has_usable_password()
 
 
 def password_problems(raw: str, user: Any) -> list[str]:

@@ -19,6 +19,7 @@ from django.utils.http import urlencode
 
 from accounts.crypto import SealBroken, seal, unseal
 from accounts.models import User
+from accounts.passwords import asks_password
 from accounts.services import authenticators
 
 View = Callable[..., HttpResponse]
@@ -94,7 +95,7 @@ def require_fresh_beside_password(view: View) -> View:
 
 def password_proves(user: User) -> bool:
     """Is the password alone proof of who is there? Not where there is a second factor, or none."""
-    return user.has_usable_password() and not authenticators.has_factor(user)
+    return asks_password(user) and not authenticators.has_factor(user)
 
 
 def ask(request: HttpRequest) -> HttpResponse:

@@ -4,15 +4,20 @@ import logging
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.core.exceptions import DisallowedHost
+from django.contrib.sessions.exceptions import SessionInterrupted
+from django.core.exceptions import DisallowedHost, PermissionDenied
 from django.db import DatabaseError
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
 from accounts.context import current_caller
+from accounts.errors import GatehouseError
+from accounts.middleware import refused_page
 from accounts.models import ROLE_LABELS
 from accounts.problems import prefers_json, problem_document
+from accounts.views.common import is_stale, redirect_with_notice
+from accounts.views.stale import show_again
 
 logger = logging.getLogger("gatehouse.pages")
 SITE_NAME = "Gatehouse"
@@ -44,6 +49,7 @@ def site(request: HttpRequest) -> dict[str, Any]:
         "anonymous_settings": settings.ANONYMOUS_SETTINGS,
         "has_mail": settings.MAIL.transport != "none",
         "language_page": request.get_full_path(),
+        "is_stale": is_stale(request),
     }
 
 
@@ -54,7 +60,21 @@ def _anonymous_role() -> Any:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """403: a form without its right token. `reason` is logged by Django and not shown."""
+    """403: a form without its right token. `reason` is logged by Django and not shown.
+
+    A form of our own pages is shown again; see accounts.views.stale.
+    """
+    if not prefers_json(request):
+        try:
+            again = show_again(request, request.resolver_match)
+        except GatehouseError as error:
+            again = refused_page(request, error)
+        except Http404 as error:
+            return not_found(request, error)
+        except PermissionDenied as error:
+            return forbidden(request, error)
+        if again is not None:
+            return again
     problem = Problem(
         403,
         "csrf_failed",
@@ -69,7 +89,12 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """400: unreadable, or asked for under a name that this server does not have."""
+    """400: unreadable, or asked for under a name that this server does not have.
+
+    A session that was ended while the request was on its way leads to the sign-in page.
+    """
+    if isinstance(exception, SessionInterrupted) and not prefers_json(request):
+        return redirect_with_notice("account_login", "signed-out")
     if isinstance(exception, DisallowedHost):
         problem = Problem(
             400,

@@ -20,11 +20,12 @@ from django.utils.translation import gettext as _
 from accounts import audit, gates, rows
 from accounts.actors import Actor
 from accounts.context import calling, current_caller
-from accounts.errors import RecordInvalid, TokenExpired, TokenInvalid
+from accounts.errors import RecordInvalid, TokenExpired, TokenInvalid, TokenReplaced, TokenUsed
 from accounts.limits import may_mail
 from accounts.models import AddressRequest, AuditEvent, OutboxMail, User
 from accounts.outbox import draft_mail, enqueue
 from accounts.services.directory import keys_of_directory, why_no_links
+from accounts.services.invited import live_invitation
 from accounts.services.profile_updates import holds_links, may_get_links
 from accounts.services.requests import caller_of, handle_all
 from accounts.services.signup import open_account
@@ -48,16 +49,16 @@ class IssuedLink:
     replaced: int
 
 
-class LinkUsed(TokenInvalid):
+class LinkUsed(TokenUsed):
     """The link has signed somebody in before."""
 
-    notice = "link-used"
+    def __init__(self, link: LoginLink) -> None:
+        self.link = link
+        super().__init__(email=link.user.email)
 
 
-class LinkReplaced(TokenInvalid):
+class LinkReplaced(TokenReplaced):
     """A newer link has been issued since."""
-
-    notice = "link-replaced"
 
 
 class LinkRefused(TokenInvalid):
@@ -65,7 +66,7 @@ class LinkRefused(TokenInvalid):
 
     def __init__(self, user: User, reason: str) -> None:
         self.user, self.reason = user, reason
-        super().__init__()
+        super().__init__(email=user.email)
 
 
 def issue_link(user: User, *, actor: Actor, lifetime: timedelta, source: str) -> IssuedLink:
@@ -113,8 +114,10 @@ def redeem_link(link: LoginLink) -> None:
     sign in, its address has changed, or the link is older than the account's mark.
     """
     now = timezone.now()
+    if not link.user.is_verified:
+        live_invitation(link.email)  # first, because it takes the lock of roles
     if not LoginLink.objects.usable(now).filter(pk=link.pk).update(used_at=now):
-        now_there = LoginLink.objects.filter(pk=link.pk).first()
+        now_there = LoginLink.objects.filter(pk=link.pk).select_related("user").first()
         raise (now_there and _end_of(now_there)) or TokenInvalid
     reason = _refusal(link)
     if reason:
@@ -276,11 +279,11 @@ def _end_of(link: LoginLink) -> TokenInvalid | None:
     """What ended the link; None while it is live."""
     match link.state(timezone.now()):
         case "used":
-            return LinkUsed()
+            return LinkUsed(link)
         case "replaced":
-            return LinkReplaced()
+            return LinkReplaced(email=link.user.email)
         case "expired":
-            return TokenExpired()
+            return TokenExpired(email=link.user.email)
     return None
 
 

@@ -1,6 +1,7 @@
 """Asking for a link, and opening one."""
 
 import hmac
+from datetime import datetime, timedelta
 from functools import cache
 
 from django.conf import settings
@@ -10,6 +11,7 @@ from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.utils.html import escape
 from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from accounts import gates
@@ -17,19 +19,31 @@ from accounts.addresses import mask_email
 from accounts.browser import PURPOSE as BROWSER
 from accounts.browser import bind, binding_of, browser_id
 from accounts.client import client_ip
-from accounts.errors import Forbidden, TokenInvalid
+from accounts.destinations import is_safe_destination
+from accounts.errors import FeatureClosed, TokenEnded, TokenInvalid
 from accounts.forms import LinkForm
 from accounts.limits import count_try
 from accounts.methods import SignInMethod
 from accounts.models import AddressRequest
 from accounts.problems import refusal_templates
 from accounts.services.requests import note_request
+from accounts.sessions import SIGNED_IN_AT
 from accounts.tokens import digest
-from accounts.views.common import enter, posted, redirect_with_notice, safe_next, secret_page
+from accounts.views.common import (
+    enter,
+    link_over,
+    posted,
+    prefilled,
+    safe_next,
+    secret_page,
+    see_other,
+)
 from magiclinks import services
 from magiclinks.models import LoginLink
 
 get_or_post = require_http_methods(["GET", "HEAD", "POST"])
+# Between the use of a link and the begin of its session.
+ONE_SIGN_IN = timedelta(minutes=1)
 EMAIL_PLACE = "address@place.invalid"
 PREFETCH_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
 
@@ -37,11 +51,11 @@ PREFETCH_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
 @get_or_post
 def ask(request: HttpRequest) -> HttpResponse:
     """Note the wish for a link; the answer never tells whether the account exists."""
-    if not settings.ALLOW_MAGIC_LINK_LOGIN:
-        raise Forbidden
     if request.user.is_authenticated:
-        return redirect("accounts:profile")
-    form = LinkForm(posted(request), initial={"next": safe_next(request)})
+        return redirect(safe_next(request) or "accounts:profile")
+    if not settings.ALLOW_MAGIC_LINK_LOGIN:
+        raise FeatureClosed(_("Sign-in by link is switched off here."))
+    form = LinkForm(posted(request), initial=prefilled(request, next=safe_next(request)))
     if request.method != "POST" or not form.is_valid():
         status = 400 if request.method == "POST" else 200
         context = {"form": form, "next": safe_next(request)}
@@ -88,9 +102,25 @@ def open_link(request: HttpRequest, token: str) -> HttpResponse:
         services.note_refused(error)
         return _refused(request, error)
     except TokenInvalid as error:
-        return redirect_with_notice("account_login", error.notice)
+        return _over(request, error)
     context = {"masked_email": mask_email(link.email)}
     return render(request, "magiclinks/confirm.html", context)
+
+
+def _over(request: HttpRequest, error: TokenInvalid) -> HttpResponse:
+    """A replay in the session that the link began (double click, Back, reload) goes on."""
+    if isinstance(error, services.LinkUsed) and _began_here(request, error.link):
+        next_url = error.link.next_url
+        if next_url and is_safe_destination(next_url):
+            return see_other(next_url)
+    return link_over(request, error)
+
+
+def _began_here(request: HttpRequest, link: LoginLink) -> bool:
+    signed_in_at = request.session.get(SIGNED_IN_AT)
+    if link.used_at is None or request.user.pk != link.user_id or not signed_in_at:
+        return False
+    return abs(datetime.fromisoformat(signed_in_at) - link.used_at) < ONE_SIGN_IN
 
 
 def _refused(request: HttpRequest, error: services.LinkRefused) -> HttpResponse:
@@ -99,7 +129,7 @@ def _refused(request: HttpRequest, error: services.LinkRefused) -> HttpResponse:
     if found is not None and found.since is not None:
         names = refusal_templates(found.code)
         return render(request, names, {"error": found}, status=403)
-    return redirect_with_notice("account_login", "link-unknown")
+    return link_over(request, TokenEnded(email=error.user.email))
 
 
 def opens_at_once(request: HttpRequest, link: LoginLink) -> bool:

@@ -135,13 +135,14 @@ def find_invitation(token: str) -> Invitation:
         raise InvitationBroken
     match invitation.state(timezone.now()):
         case "used":
-            raise InvitationUsed
+            raise InvitationUsed(email=invitation.email)
         case "replaced":
             # Withdrawing leaves no newer one.
             newer = rows.filter(email=invitation.email, pk__gt=invitation.pk)
-            raise InvitationReplaced if newer.exists() else InvitationInvalid
+            kind = InvitationReplaced if newer.exists() else InvitationInvalid
+            raise kind(email=invitation.email)
         case "expired":
-            raise InvitationExpired
+            raise InvitationExpired(email=invitation.email)
     if not is_vouched_for(invitation):
         raise InvitationInvalid
     return invitation

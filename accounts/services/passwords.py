@@ -11,11 +11,12 @@ from django.utils.translation import gettext as _
 from accounts import audit, gates, rows
 from accounts.actors import SYSTEM, Actor
 from accounts.directory.values import PROVIDER as DIRECTORY
-from accounts.errors import BadCredentials, RecordInvalid, TokenInvalid
+from accounts.errors import BadCredentials, RecordInvalid, TokenEnded
 from accounts.models import AccountToken, AddressRequest, User, login_column
 from accounts.outbox import enqueue_mail
 from accounts.passwords import MAX_PASSWORD_LENGTH, check_password_rules
 from accounts.roles import Role
+from accounts.services.invited import live_invitation
 from accounts.services.profile_updates import may_get_links
 from accounts.services.requests import handle_each
 from accounts.services.sessions import end_access, note_wrong_password
@@ -120,12 +121,14 @@ def reset_password(token: str, new: str) -> User:
     usable then). Second factors are not touched (ASVS 6.4.3).
     """
     with transaction.atomic():
+        # First, because it takes the lock of roles.
+        live_invitation(usable_token(Purpose.RESET_PASSWORD, token).email)
         row = usable_token(Purpose.RESET_PASSWORD, token, consume=True)
         user: User = row.user
         if gates.refusal(user, credential_at=row.created_at) or user.email != row.email:
-            raise TokenInvalid
+            raise TokenEnded(email=user.email)
         if not opens_by_password(user):
-            raise TokenInvalid
+            raise TokenEnded(email=user.email)
         check_password_rules(new, user)
         prove_address(user)
         _store(user, new, "password reset")

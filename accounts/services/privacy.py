@@ -12,6 +12,7 @@ from accounts.browser import device_name
 from accounts.errors import BadCredentials, Forbidden
 from accounts.models import AuditEvent, Invitation, User
 from accounts.outbox import enqueue_mail
+from accounts.passwords import asks_password
 from accounts.services.sessions import note_wrong_password
 from accounts.services.users import delete_user
 
@@ -104,7 +105,7 @@ def delete_own_account(*, user: User, proof: str) -> None:
     """
     if not settings.ALLOW_ACCOUNT_DELETION or user.is_built_in:
         raise Forbidden(_("Accounts are deleted by operators here."))
-    if user.has_usable_password():
+    if asks_password(user):
         if not user.check_password(proof):
             note_wrong_password(user, "account:user:delete", actor=user)
             raise BadCredentials(_("This is not your password."))

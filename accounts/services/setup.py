@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts import addresses, audit
 from accounts.actors import SYSTEM
 from accounts.client import is_this_machine
-from accounts.errors import TokenInvalid
+from accounts.errors import TokenInvalid, TokenUsed
 from accounts.locks import ROLES, house_lock
 from accounts.models import AccountToken, User
 from accounts.passwords import password_problems
@@ -83,7 +83,7 @@ def find_setup(token: str) -> User:
     """The unclaimed owner whose set-up link this is. Raises TokenInvalid, TokenExpired."""
     owner: User = usable_token(Purpose.SET_UP, token).user
     if owner.is_claimed:
-        raise TokenInvalid
+        raise TokenUsed(email=owner.email, notice="set-up-used")
     return owner
 
 

@@ -5,6 +5,7 @@ from elsewhere than this machine it needs the set-up code that the start printed
 """
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -30,14 +31,25 @@ from accounts.services.tokens import usable_token
 from accounts.services.users import save_new
 from accounts.services.verification import mail_verification
 
+# Between the two halves of a double click, or a page that was reloaded.
+SENT_TWICE = timedelta(minutes=2)
+
 
 @dataclass(frozen=True, slots=True)
 class SignUp:
-    """What the form holds, parsed: `email` is the stored form."""
+    """What the form holds, parsed: `email` is the stored form.
+
+    password: None where nobody signs in with one (ALLOW_EMAIL_LOGIN is off).
+    """
 
     email: str
     name: str
-    password: str = field(repr=False)
+    password: str | None = field(repr=False)
+
+    @property
+    def password_hash(self) -> str:
+        """What is stored of the password."""
+        return make_password(None if self.password is None else normalise(self.password))
 
 
 class RegistrationClosed(Forbidden):
@@ -58,7 +70,10 @@ def check_sign_up(details: SignUp) -> None:
         raise RegistrationClosed
     if not addresses.is_allowed(details.email, settings.ALLOWED_EMAILS):
         raise RegistrationClosed(_("Addresses of this domain cannot register here."))
-    check_password_rules(details.password, User(email=details.email, name=details.name))
+    if details.password is not None:
+        check_password_rules(details.password, User(email=details.email, name=details.name))
+    elif settings.ALLOW_EMAIL_LOGIN:
+        raise RecordInvalid({"password": [_("This field is required.")]})
 
 
 def sign_up_first(details: SignUp, *, set_up_code: str, is_this_machine: bool) -> User | None:
@@ -71,7 +86,7 @@ def sign_up_first(details: SignUp, *, set_up_code: str, is_this_machine: bool) -
     check_sign_up(details)
     if not (is_this_machine or settings.FIRST_ACCOUNT_OPEN):
         _check_code(set_up_code)
-    user = _new_user(details.email, details.name, make_password(normalise(details.password)))
+    user = _new_user(details.email, details.name, details.password_hash)
     with transaction.atomic():
         house_lock(ROLES)
         if not is_fresh():
@@ -97,7 +112,7 @@ def request_sign_up(details: SignUp, *, binding: str) -> None:
         AddressRequest.Kind.SIGN_UP,
         email=details.email,
         binding=binding,
-        details={"name": details.name, "password": make_password(normalise(details.password))},
+        details={"name": details.name, "password": details.password_hash},
     )
 
 
@@ -108,6 +123,8 @@ def handle_sign_up_requests() -> int:
 
 def _handle_sign_up(row: AddressRequest, details: dict[str, Any]) -> None:
     existing = User.objects.filter(email=row.email).first()
+    if existing is not None and _is_sent_twice(existing, row):
+        return
     if existing is not None:
         if existing.is_claimed and may_mail("account-exists", row.email):
             enqueue_mail(
@@ -123,6 +140,16 @@ def _handle_sign_up(row: AddressRequest, details: dict[str, Any]) -> None:
     user.role = settings.DEFAULT_ROLE
     save_new(user, actor=None, source="sign-up")
     mail_verification(user, binding=row.binding, language=row.language)
+
+
+def _is_sent_twice(user: User, row: AddressRequest) -> bool:
+    """Has this browser asked for this account a moment ago? Its mail is on its way."""
+    tokens = user.tokens.filter(
+        purpose=AccountToken.Purpose.VERIFY_EMAIL,
+        binding=row.binding,
+        created_at__gt=timezone.now() - SENT_TWICE,
+    )
+    return bool(row.binding) and tokens.usable(timezone.now()).exists()
 
 
 def open_account(email: str) -> User | None:

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.errors import TokenExpired, TokenInvalid
+from accounts.errors import TokenEnded, TokenExpired, TokenInvalid, TokenReplaced, TokenUsed
 from accounts.limits import may_mail
 from accounts.models import AccountToken, User
 from accounts.tokens import digest, make_token
@@ -18,6 +18,15 @@ PAGES = {
     Purpose.RESET_PASSWORD: "accounts:reset-password",
     Purpose.VERIFY_EMAIL: "accounts:verify-email",
     Purpose.CHANGE_EMAIL: "accounts:verify-email",
+}
+
+
+# What became of a used link; see TokenInvalid.notice.
+USED = {
+    Purpose.SET_UP: "set-up-used",
+    Purpose.RESET_PASSWORD: "reset-used",
+    Purpose.VERIFY_EMAIL: "verify-used",
+    Purpose.CHANGE_EMAIL: "verify-used",
 }
 
 
@@ -68,7 +77,8 @@ def is_flooded(kind: str, user: User, purpose: Purpose) -> bool:
 
 
 def usable_token(purpose: Purpose, token: str, *, consume: bool = False) -> AccountToken:
-    """The usable token row. Raises TokenExpired or TokenInvalid.
+    """The usable token row. Raises TokenUsed, TokenReplaced, TokenExpired, or TokenInvalid for what
+    was never issued.
 
     consume: mark it used by one conditional UPDATE; only one caller ever gets the row then. In a
     transaction, which takes the use back when the token is outlived.
@@ -81,12 +91,18 @@ def usable_token(purpose: Purpose, token: str, *, consume: bool = False) -> Acco
     )
     if row is not None:
         if is_outlived(row, row.user):
-            raise TokenInvalid
+            raise TokenEnded(email=row.user.email)
         return row
     stale = rows.filter(digest=name).first()
-    if stale is not None and stale.state(now) == "expired":
-        raise TokenExpired
-    raise TokenInvalid
+    if stale is None:
+        raise TokenInvalid
+    email = stale.user.email
+    match stale.state(now):
+        case "used":
+            raise TokenUsed(email=email, notice=USED[purpose])
+        case "replaced":
+            raise TokenReplaced(email=email)
+    raise TokenExpired(email=email)
 
 
 def is_outlived(row: AccountToken, user: User) -> bool:

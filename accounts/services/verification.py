@@ -12,10 +12,11 @@ from django.utils.translation import gettext as _
 from accounts import addresses, audit, gates
 from accounts.actors import Actor
 from accounts.browser import binding_of
-from accounts.errors import BadCredentials, RateLimited, RecordInvalid, TokenExpired, TokenInvalid
+from accounts.errors import BadCredentials, RateLimited, RecordInvalid, TokenEnded, TokenInvalid
 from accounts.limits import count_try, has_room, may_mail
 from accounts.models import AccountToken, Invitation, User
 from accounts.outbox import enqueue_mail
+from accounts.passwords import asks_password
 from accounts.roles import Role, can_give
 from accounts.services.invited import accepted_by_address, live_invitation, take_up
 from accounts.services.profile_updates import may_get_links
@@ -93,12 +94,9 @@ def mail_verification(user: User, *, binding: str, language: str) -> None:
 
 def find_verification(token: str) -> AccountToken:
     """The token of a verification or address-change link. Raises TokenInvalid, TokenExpired."""
-    try:
-        return usable_token(Purpose.VERIFY_EMAIL, token)
-    except TokenExpired:
-        raise
-    except TokenInvalid:
-        return usable_token(Purpose.CHANGE_EMAIL, token)
+    name = digest(Purpose.CHANGE_EMAIL, token)
+    is_change = AccountToken.objects.filter(purpose=Purpose.CHANGE_EMAIL, digest=name).exists()
+    return usable_token(Purpose.CHANGE_EMAIL if is_change else Purpose.VERIFY_EMAIL, token)
 
 
 def is_asking_browser(request: HttpRequest, row: AccountToken) -> bool:
@@ -112,32 +110,48 @@ def confirm_address(token: str, *, is_asking_browser: bool, password: str = "") 
     """Use the link: prove the address, or move the account to the new one.
 
     Opened elsewhere than asked, the account's password is needed, so that the owner of a mailbox
-    cannot be tricked into confirming an account that a stranger made with his address.
+    cannot be tricked into confirming an account that a stranger made with their address. Where
+    nobody has a password, a verification drops all that was set up before it, and a change of
+    address needs the account's own browser.
     Raises TokenInvalid, TokenExpired, BadCredentials, RecordInvalid. The caller has counted the
     attempt where a password is needed.
     """
     row = find_verification(token)
     user: User = row.user
-    if not is_asking_browser and not (password and user.check_password(password)):
+    purpose = Purpose(row.purpose)
+    is_by_password = not is_asking_browser and asks_password(user)
+    if is_by_password and not (password and user.check_password(password)):
         note_wrong_password(user, "account:email:verify")
         raise BadCredentials(_("Enter the password that was chosen for this account."))
+    if not is_asking_browser and needs_sign_in(row):
+        raise BadCredentials(_("Sign in to this account first, then open the link again."))
     with transaction.atomic():
+        # First, because it takes the lock of roles.
+        live_invitation(row.email)
         # As it is now, until all is written: what an operator changes meanwhile ends the link.
         current = User.objects.select_for_update().filter(pk=user.pk).first()
-        purpose = Purpose(row.purpose)
         rows = AccountToken.objects.filter(purpose=purpose)
         if rows.consume(digest(purpose, token), timezone.now()) is None or current is None:
+            find_verification(token)
             raise TokenInvalid
         user = current
         if is_outlived(row, user) or gates.refusal(user, credential_at=row.created_at) is not None:
-            raise TokenInvalid
+            raise TokenEnded(email=user.email)
         if purpose == Purpose.CHANGE_EMAIL:
             _move(user, row.email)
         elif user.email != row.email:
-            raise TokenInvalid
-        else:
+            raise TokenEnded(email=user.email)
+        elif is_asking_browser or is_by_password:
             _mark_proved(user)
+        else:
+            # Nothing but the mailbox has been shown, so nothing else is believed.
+            prove_address(user)
     return user
+
+
+def needs_sign_in(row: AccountToken) -> bool:
+    """Does a change of address, opened elsewhere than asked, have no password to be proved by?"""
+    return row.purpose == Purpose.CHANGE_EMAIL and not asks_password(row.user)
 
 
 def request_email_change(request: HttpRequest, *, user: User, password: str, new: str) -> None:
@@ -146,7 +160,7 @@ def request_email_change(request: HttpRequest, *, user: User, password: str, new
     The answer is the same for an address that is taken: its owner is told instead.
     Raises RateLimited before the password is looked at; BadCredentials, RecordInvalid.
     """
-    if user.has_usable_password():
+    if asks_password(user):
         count_try(request, "sign-in", user.email)
         if not user.check_password(password):
             note_wrong_password(user, "account:email:change-request", actor=user)
@@ -208,7 +222,7 @@ def _move(user: User, new: str) -> None:
         with transaction.atomic():
             user.save(update_fields=["email", "email_verified_at"])
     except IntegrityError:
-        raise TokenInvalid from None
+        raise TokenEnded(email=old) from None
     accepted_by_address(user)
     tell_email_changed(user, old)
     audit.record("account:email:change", actor=user, target=user)

@@ -8,11 +8,19 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import devices
 from accounts.browser import device_name
-from accounts.errors import BadCredentials, Forbidden, LastOwner, RecordInvalid, TokenInvalid
+from accounts.errors import (
+    BadCredentials,
+    FeatureClosed,
+    Forbidden,
+    LastOwner,
+    RecordInvalid,
+    TokenInvalid,
+)
 from accounts.forms import (
     ChangeEmailForm,
     ChangePasswordForm,
@@ -23,13 +31,23 @@ from accounts.forms import (
 )
 from accounts.limits import count_try
 from accounts.models import User
+from accounts.passwords import asks_password
 from accounts.services import sessions, signup, verification
 from accounts.services.passwords import change_own_password
 from accounts.services.privacy import delete_own_account, export_own_data
 from accounts.services.users import Profile, edit_profile
 from accounts.sessions import DEVICE
 from accounts.stepup import require_fresh_beside_password, require_fresh_to_post
-from accounts.views.common import person, posted, redirect_with_notice, secret_page
+from accounts.views.common import (
+    link_over,
+    person,
+    posted,
+    prefilled,
+    redirect_with_notice,
+    replayable,
+    secret_page,
+    signed_in,
+)
 from accounts.views.entrance import get_or_post
 
 
@@ -41,7 +59,7 @@ def profile(request: HttpRequest) -> HttpResponse:
     if user.is_built_in:
         return _page_of_everybody(request)
     initial = {"name": user.name, "username": user.username}
-    form = ProfileForm(posted(request), initial=initial)
+    form = ProfileForm(posted(request), initial=prefilled(request, **initial))
     if request.method == "POST" and form.is_valid():
         details = Profile(name=form.cleaned_data["name"], username=form.cleaned_data["username"])
         try:
@@ -90,6 +108,7 @@ def _devices(request: HttpRequest) -> list[dict[str, object]]:
 
 @login_required
 @require_POST
+@replayable
 def end_session(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """Sign one of my devices out."""
     sessions.end_own_session(person(request), public_id)
@@ -119,7 +138,7 @@ def _stay(request: HttpRequest, user: User, notice: str) -> HttpResponse:
 def change_password(request: HttpRequest) -> HttpResponse:
     """Replace my password; every other device is signed out."""
     if not settings.ALLOW_EMAIL_LOGIN:
-        raise Forbidden
+        raise FeatureClosed(_("Sign-in by password is switched off here."))
     user = person(request)
     form = ChangePasswordForm(posted(request), has_password=user.has_usable_password())
     if request.method == "POST" and form.is_valid():
@@ -144,7 +163,9 @@ def change_password(request: HttpRequest) -> HttpResponse:
 def change_email(request: HttpRequest) -> HttpResponse:
     """Ask for a link to a new address."""
     user = person(request)
-    form = ChangeEmailForm(posted(request), has_password=user.has_usable_password())
+    form = ChangeEmailForm(
+        posted(request), has_password=asks_password(user), initial=prefilled(request)
+    )
     if request.method == "POST" and form.is_valid():
         try:
             verification.request_email_change(
@@ -170,19 +191,39 @@ def verify_email(request: HttpRequest, token: str) -> HttpResponse:
     try:
         row = verification.find_verification(token)
         is_asking = verification.is_asking_browser(request, row)
-        form = ConfirmAddressForm(posted(request), needs_password=not is_asking)
+        needs_password = not is_asking and asks_password(row.user)
+        form = ConfirmAddressForm(posted(request), needs_password=needs_password)
         if request.method == "POST" and form.is_valid():
             password = form.cleaned_data.get("password", "")
-            if not is_asking:
+            if needs_password:
                 count_try(request, "sign-in", row.user.email)
             verification.confirm_address(token, is_asking_browser=is_asking, password=password)
-            page = "accounts:profile" if request.user.is_authenticated else "account_login"
-            return redirect_with_notice(page, "email-verified")
+            return _after_verifying(request, row.user)
     except TokenInvalid as error:
-        return redirect_with_notice("account_login", error.notice)
+        return link_over(request, error)
     except BadCredentials as error:
-        form.add_error("password", error.message)
-    return _form_page(request, "accounts/verify_confirm.html", form, email=row.email)
+        form.add_error("password" if "password" in form.fields else None, error.message)
+    return _form_page(
+        request,
+        "accounts/verify_confirm.html",
+        form,
+        email=row.email,
+        account=row.user.email,
+        needs_sign_in=not is_asking and verification.needs_sign_in(row),
+    )
+
+
+def _after_verifying(request: HttpRequest, user: User) -> HttpResponse:
+    """An invitation that was accepted by it may have ended the sessions of `user`."""
+    here = signed_in(request)
+    if here is None:
+        return redirect_with_notice("account_login", "email-verified")
+    if here.pk != user.pk:
+        return redirect_with_notice("accounts:profile", "email-verified-other")
+    is_alive = User.objects.filter(pk=here.pk, not_before=here.not_before).exists()
+    return redirect_with_notice(
+        "accounts:profile" if is_alive else "account_login", "email-verified"
+    )
 
 
 @login_required
@@ -215,7 +256,9 @@ def export(request: HttpRequest) -> HttpResponse:
 def delete(request: HttpRequest) -> HttpResponse:
     """Remove my account for good, after proof."""
     user = person(request)
-    form = DeleteAccountForm(posted(request), has_password=user.has_usable_password())
+    if not settings.ALLOW_ACCOUNT_DELETION:
+        raise FeatureClosed(_("Accounts are deleted by operators here."))
+    form = DeleteAccountForm(posted(request), has_password=asks_password(user))
     if request.method == "POST" and form.is_valid():
         try:
             count_try(request, "sign-in", user.email)

@@ -7,14 +7,19 @@ from typing import Any, Concatenate
 from allauth.account.internal.flows.login import perform_login, record_authentication
 from allauth.account.models import Login
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from accounts.addresses import mask_email
 from accounts.destinations import is_safe_destination
+from accounts.errors import NotFound, TokenInvalid
 from accounts.methods import SignInMethod
 from accounts.models import User
 from accounts.secrecy import keep_secret
 
+# Paths of forms that this session has sent with success, and what they led to.
+DONE, DONE_MAX = "_done_forms", 5
 View = Callable[Concatenate[HttpRequest, ...], HttpResponse]
 
 
@@ -27,6 +32,38 @@ def safe_next(request: HttpRequest) -> str:
     """`next` of the form or the address when it may be gone to, else "" (ASVS 3.7.2)."""
     url = request.POST.get("next") or request.GET.get("next") or ""
     return url if is_safe_destination(url) else ""
+
+
+def prefilled(request: HttpRequest, **initial: Any) -> dict[str, Any]:
+    """What a form begins with: `initial`, or what was typed into one that was out of date."""
+    return initial | (request.POST.dict() if is_stale(request) else {})
+
+
+def is_stale(request: HttpRequest) -> bool:
+    """Is the page shown again because its form was out of date? See accounts.views.stale."""
+    return getattr(request, "is_stale", False)
+
+
+def signed_in(request: HttpRequest) -> User | None:
+    """The person who is signed in; None for nobody and for the anonymous user."""
+    user = request.user
+    return user if isinstance(user, User) and not user.is_built_in else None
+
+
+def link_over(request: HttpRequest, error: TokenInvalid) -> HttpResponse:
+    """Where a link leads that opens nothing: to the sign-in page, which says why.
+
+    Whoever is signed in stays here and reads for which account it was, and as whom they are in.
+    """
+    user = signed_in(request)
+    if user is None:
+        return redirect_with_notice("account_login", error.notice)
+    context = {
+        "notice": error.notice,
+        "email": mask_email(error.email) if error.email else "",
+        "is_own": error.email == user.email,
+    }
+    return render(request, "accounts/link_over.html", context)
 
 
 def redirect_with_notice(name: str, notice: str) -> HttpResponse:
@@ -57,6 +94,28 @@ def enter(
     record_authentication(request, user, method=str(method), **details)
     response: HttpResponse = perform_login(request, Login(user=user, redirect_url=next_url or None))
     return response
+
+
+def replayable(view: View) -> View:
+    """For a form that takes something away: sent again (double click, Back, reload), it says once
+    more what it has done in this session, instead of that there is no such thing."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
+        try:
+            response = view(request, *args, **options)
+        except NotFound:
+            told = request.session.get(DONE, {}).get(request.path)
+            if told is None:
+                raise
+            return see_other(told)
+        told = response.get("Location", "")
+        if request.method == "POST" and response.status_code == 303 and "notice=" in told:
+            done = request.session.get(DONE, {}) | {request.path: told}
+            request.session[DONE] = dict(list(done.items())[-DONE_MAX:])
+        return response
+
+    return wrapped
 
 
 def secret_page(view: View) -> View:

@@ -14,7 +14,14 @@ from accounts.browser import PURPOSE as BROWSER
 from accounts.browser import bind, browser_id
 from accounts.client import is_this_machine
 from accounts.directory.failures import DirectoryError
-from accounts.errors import BadCredentials, Forbidden, RateLimited, RecordInvalid, TokenInvalid
+from accounts.errors import (
+    BadCredentials,
+    FeatureClosed,
+    Forbidden,
+    RateLimited,
+    RecordInvalid,
+    TokenInvalid,
+)
 from accounts.forms import ForgotForm, LinkForm, NewPasswordForm, SetUpForm, SignInForm, SignUpForm
 from accounts.limits import count_try, note_outage
 from accounts.methods import SignInMethod
@@ -31,11 +38,15 @@ from accounts.stages import cancel
 from accounts.tokens import digest
 from accounts.views.common import (
     enter,
+    is_stale,
+    link_over,
     posted,
+    prefilled,
     redirect_with_notice,
     safe_next,
     secret_page,
     see_other,
+    signed_in,
 )
 
 get_or_post = require_http_methods(["GET", "HEAD", "POST"])
@@ -51,11 +62,12 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     """The one form that starts sessions, for the admin panel too."""
     if request.method != "POST":
         if request.user.is_authenticated:
-            return redirect(safe_next(request) or "accounts:profile")
-        page = _sign_in_page(request, SignInForm(initial={"next": safe_next(request)}))
-        return to_usual_provider(request) or page
+            return _in_already(request)
+        form = SignInForm(initial=prefilled(request, next=safe_next(request)))
+        page = _sign_in_page(request, form)
+        return page if is_stale(request) else to_usual_provider(request) or page
     if not settings.ALLOW_EMAIL_LOGIN:
-        raise Forbidden
+        raise FeatureClosed(_("Sign-in by password is switched off here."))
     form = SignInForm(request.POST, asks_code="setup_code" in request.POST)
     if not form.is_valid():
         return _sign_in_page(request, form, status=400)
@@ -83,6 +95,15 @@ def _ask_code(request: HttpRequest, login: str, code: str) -> HttpResponse:
     text = _("This is not the set-up code that the server printed at its start.")
     form.add_error("setup_code", text if code else _("Type the set-up code."))
     return _sign_in_page(request, form, status=401)
+
+
+def _in_already(request: HttpRequest) -> HttpResponse:
+    """Where somebody who is signed in goes from here; a message goes along."""
+    notice = request.GET.get("notice", "")
+    next_url = safe_next(request)
+    if notice and not next_url:
+        return redirect_with_notice("accounts:profile", notice)
+    return redirect(next_url or "accounts:profile")
 
 
 def _try_credentials(
@@ -159,13 +180,18 @@ def sign_up(request: HttpRequest) -> HttpResponse:
         return render(request, "accounts/sign_up_closed.html", status=403)
     is_fresh = signup.is_fresh()
     needs_code = is_fresh and not settings.FIRST_ACCOUNT_OPEN and not is_this_machine(request)
-    form = SignUpForm(posted(request), needs_code=needs_code, initial={"next": safe_next(request)})
+    form = SignUpForm(
+        posted(request),
+        needs_code=needs_code,
+        needs_password=settings.ALLOW_EMAIL_LOGIN,
+        initial=prefilled(request, next=safe_next(request)),
+    )
     if request.method != "POST" or not form.is_valid():
         status = 400 if request.method == "POST" else 200
         return _sign_up_page(request, form, is_fresh=is_fresh, status=status)
     count_try(request, "sign-up", form.cleaned_data["email"])
     details = signup.SignUp(
-        form.cleaned_data["email"], form.cleaned_data["name"], form.cleaned_data["password"]
+        form.cleaned_data["email"], form.cleaned_data["name"], form.cleaned_data.get("password")
     )
     try:
         return _sign_up(request, details, code=form.cleaned_data.get("setup_code", ""))
@@ -198,9 +224,11 @@ def _sign_up_page(
 @get_or_post
 def forgot_password(request: HttpRequest) -> HttpResponse:
     """Ask for a reset link; the answer never tells whether the account exists."""
-    if not settings.ALLOW_PASSWORD_RESET or not settings.ALLOW_EMAIL_LOGIN:
-        raise Forbidden
-    form = ForgotForm(posted(request))
+    if not settings.ALLOW_EMAIL_LOGIN:
+        raise FeatureClosed(_("Sign-in by password is switched off here."))
+    if not settings.ALLOW_PASSWORD_RESET:
+        raise FeatureClosed(_("Password resets by mail are switched off here. Ask an operator."))
+    form = ForgotForm(posted(request), initial=prefilled(request))
     if request.method != "POST" or not form.is_valid():
         status = 400 if request.method == "POST" else 200
         return render(request, "accounts/password_forgot.html", {"form": form}, status=status)
@@ -218,20 +246,28 @@ def forgot_password(request: HttpRequest) -> HttpResponse:
 def reset(request: HttpRequest, token: str) -> HttpResponse:
     """Choose a new password; only the POST uses the link. Signs nobody in."""
     if not settings.ALLOW_EMAIL_LOGIN:
-        raise Forbidden
+        raise FeatureClosed(_("Sign-in by password is switched off here."))
     form = NewPasswordForm(posted(request))
     try:
         row = usable_token(AccountToken.Purpose.RESET_PASSWORD, token)
         if request.method == "POST" and form.is_valid():
             reset_password(token, form.cleaned_data["password"])
-            return redirect_with_notice("account_login", "password-changed")
+            return _after_reset(request, row.user)
     except TokenInvalid as error:
-        return redirect_with_notice("account_login", error.notice)
+        return link_over(request, error)
     except RecordInvalid as error:
         form.add_service_errors(error)
     status = 400 if request.method == "POST" else 200
-    context = {"form": form, "email": row.email}
+    context = {"form": form, "account": row.user.email}
     return render(request, "accounts/password_reset.html", context, status=status)
+
+
+def _after_reset(request: HttpRequest, user: User) -> HttpResponse:
+    """All sessions of `user` have ended; somebody else who is signed in stays so."""
+    here = signed_in(request)
+    if here is not None and here.pk != user.pk:
+        return redirect_with_notice("accounts:profile", "password-changed-other")
+    return redirect_with_notice("account_login", "password-changed")
 
 
 @secret_page
@@ -240,15 +276,21 @@ def set_up(request: HttpRequest, token: str) -> HttpResponse:
     """The printed one-time link: choose address and password, become owner."""
     try:
         setup.find_setup(token)
-        form = SetUpForm(posted(request))
+        form = SetUpForm(
+            posted(request),
+            needs_password=settings.ALLOW_EMAIL_LOGIN,
+            initial=prefilled(request),
+        )
         if request.method == "POST" and form.is_valid():
             details = signup.SignUp(
-                form.cleaned_data["email"], form.cleaned_data["name"], form.cleaned_data["password"]
+                form.cleaned_data["email"],
+                form.cleaned_data["name"],
+                form.cleaned_data.get("password"),
             )
             owner = setup.claim_owner(token, details)
             return enter(request, owner, method=SignInMethod.SET_UP)
     except TokenInvalid as error:
-        return redirect_with_notice("account_login", error.notice)
+        return link_over(request, error)
     except RecordInvalid as error:
         form.add_service_errors(error)
     status = 400 if request.method == "POST" else 200

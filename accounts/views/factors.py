@@ -21,6 +21,7 @@ from accounts.views.common import (
     person,
     posted,
     redirect_with_notice,
+    replayable,
     safe_next,
     secret_page,
     see_other,
@@ -80,6 +81,7 @@ def rename_app(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
+@replayable
 @require_fresh
 @get_or_post
 def remove_app(request: HttpRequest) -> HttpResponse:
@@ -121,6 +123,7 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
+@replayable
 @require_POST
 def forget_browser(request: HttpRequest, browser_id: uuid.UUID) -> HttpResponse:
     """Ask that browser for the second factor again."""

@@ -19,7 +19,7 @@ from accounts.services import sessions
 from accounts.services.identities import LastWayIn, disconnect, is_held
 from accounts.social.kinds import register_social
 from accounts.stepup import require_fresh
-from accounts.views.common import person, redirect_with_notice
+from accounts.views.common import person, redirect_with_notice, replayable
 from accounts.views.entrance import get_or_post
 from accounts.views.oauth import failed
 
@@ -39,6 +39,7 @@ def connect(request: HttpRequest, provider: str) -> HttpResponse:
 
 
 @login_required
+@replayable
 @require_fresh
 @get_or_post
 def disconnect_page(request: HttpRequest, identity_id: uuid.UUID) -> HttpResponse:

@@ -17,9 +17,10 @@ from accounts.services.invitations import (
 )
 from accounts.views.common import (
     enter,
+    link_over,
     person,
     posted,
-    redirect_with_notice,
+    prefilled,
     secret_page,
     see_other,
 )
@@ -43,12 +44,12 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
         form = InvitationForm(
             posted(request),
             needs_password=settings.ALLOW_EMAIL_LOGIN,
-            initial={"name": invitation.name},
+            initial=prefilled(request, name=invitation.name),
         )
         if request.method == "POST" and form.is_valid():
             return _enter(request, token, form)
     except TokenInvalid as error:
-        return redirect_with_notice("account_login", error.notice)
+        return link_over(request, error)
     except RecordInvalid as error:
         form.add_service_errors(error)
     return _page(request, form, invitation)

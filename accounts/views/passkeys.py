@@ -40,7 +40,7 @@ from accounts.services.identities import LastWayIn
 from accounts.single_values import read_json
 from accounts.stages import SecondFactorStage, pending
 from accounts.stepup import is_fresh, require_fresh
-from accounts.views.common import enter, person, posted, redirect_with_notice, safe_next
+from accounts.views.common import enter, person, posted, redirect_with_notice, replayable, safe_next
 from accounts.views.entrance import get_or_post
 from accounts.views.second_factor import set_up_done
 
@@ -210,6 +210,7 @@ def rename(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
 
 
 @login_required
+@replayable
 @require_fresh
 @get_or_post
 def remove(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:

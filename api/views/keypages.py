@@ -21,7 +21,7 @@ from accounts.models import User
 from accounts.secrecy import keep_secret
 from accounts.single_values import may_repeat
 from accounts.stepup import require_fresh_to_post
-from accounts.views.common import person, posted, redirect_with_notice
+from accounts.views.common import person, posted, redirect_with_notice, replayable
 from accounts.views.entrance import get_or_post
 from api.access import Scope
 from api.models import ApiKey, TokenFamily
@@ -161,6 +161,7 @@ def rotate(request: HttpRequest, key_id: str) -> HttpResponse:
 
 
 @login_required
+@replayable
 @get_or_post
 def revoke(request: HttpRequest, key_id: str) -> HttpResponse:
     """Ask, then end a key at once."""
@@ -173,6 +174,7 @@ def revoke(request: HttpRequest, key_id: str) -> HttpResponse:
 
 
 @login_required
+@replayable
 @require_POST
 def end_program(request: HttpRequest, family_id: uuid.UUID) -> HttpResponse:
     """Sign a program out that has signed in with tokens."""

@@ -67,8 +67,8 @@ def test_the_link_works_once(stranger: Client, link: str) -> None:
 
     answer = claim(second, link, email="thief@example.com")
 
-    assert (answer.status_code, answer["Location"]) == (303, "/sign-in?notice=link-unknown")
-    assert second.get(link)["Location"] == "/sign-in?notice=link-unknown"
+    assert (answer.status_code, answer["Location"]) == (303, "/sign-in?notice=set-up-used")
+    assert second.get(link)["Location"] == "/sign-in?notice=set-up-used"
     assert not User.objects.filter(email="thief@example.com").exists()
     assert second.get("/account/").status_code == 302
 
@@ -100,7 +100,7 @@ def test_each_start_prints_a_fresh_link_until_somebody_owns_the_house(
     printed = re.search(r"http://localhost:8000(/set-up/\S+)", capsys.readouterr().out)
     assert printed is not None
 
-    assert stranger.get(link)["Location"] == "/sign-in?notice=link-unknown"
+    assert stranger.get(link)["Location"] == "/sign-in?notice=link-replaced"
     assert claim(stranger, printed[1]).status_code == 302
     call_command("serve", "--prepare-only")
     assert "set-up" not in capsys.readouterr().out

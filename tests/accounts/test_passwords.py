@@ -143,7 +143,7 @@ def test_a_reset_link_works_once(viewer: User, stranger: Client) -> None:
 
     answer = stranger.post(path, {"password": "another phrase that is long enough"})
 
-    assert answer["Location"] == "/sign-in?notice=link-unknown"
+    assert answer["Location"] == "/sign-in?notice=reset-used"
     viewer.refresh_from_db()
     assert viewer.check_password(NEW)
 
@@ -185,7 +185,7 @@ def test_a_newer_reset_link_replaces_the_older(viewer: User, stranger: Client) -
     first = asked_reset(viewer)
     asked_reset(viewer)
 
-    assert stranger.get(first)["Location"] == "/sign-in?notice=link-unknown"
+    assert stranger.get(first)["Location"] == "/sign-in?notice=link-replaced"
 
 
 def test_a_reset_link_is_no_other_token(viewer: User, stranger: Client) -> None:

@@ -182,7 +182,8 @@ def test_a_key_is_revoked_after_a_question(viewer: User, browser_of: BrowserOf) 
     assert done.redirect_chain == [(f"{PAGE}?notice=key-revoked", 303)]
     assert "The key is revoked." in done.content.decode()
     assert call_with(issued.text).status_code == 403
-    assert browser.post(path).status_code == 404
+    assert browser.post(path)["Location"] == f"{PAGE}?notice=key-revoked"
+    assert browser_of(viewer).post(path).status_code == 404
 
 
 def test_a_key_is_rotated_after_a_question(viewer: User, browser_of: BrowserOf) -> None:

@@ -193,7 +193,7 @@ def test_a011_a013_a_link_from_before_a_loss_opens_nothing(
 
     answer = stranger.post(path)
 
-    assert (answer.status_code, answer["Location"]) == (303, "/sign-in?notice=link-unknown")
+    assert (answer.status_code, answer["Location"]) == (303, "/sign-in?notice=link-ended")
     assert BrowserSession.objects.count() == 0
     assert LoginLink.objects.get().used_at is None
     event = AuditEvent.objects.get(action="link:login:redeem")

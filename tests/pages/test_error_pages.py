@@ -78,7 +78,8 @@ def test_a_document_goes_only_to_who_prefers_it(stranger, accept: str, is_json: 
 def test_a_form_without_its_token_is_refused_and_the_setting_named() -> None:
     client = Client(enforce_csrf_checks=True)
     page = client.post("/sign-in", {"login": "x", "password": "y"})
-    assert (page.status_code, heading(page)) == (403, "This form is out of date")
+    assert (page.status_code, heading(page)) == (403, "Sign in")
+    assert b"This form is out of date" in page.content
     assert b"PUBLIC_URL" in page.content
     answer = client.post("/sign-in", {"login": "x"}, headers=JSON)
     assert (answer.status_code, document(answer)["code"]) == (403, "csrf_failed")
