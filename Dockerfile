@@ -1,7 +1,7 @@
 # The image of Gatehouse: docker build -t gatehouse .
 # Everything that must be kept is in the volume /data.
 
-FROM python:3.13-slim-bookworm AS builder
+FROM python:3.13-slim-trixie AS builder
 RUN apt-get update \
     && apt-get install -y --no-install-recommends build-essential libldap-dev libsasl2-dev \
     && rm -rf /var/lib/apt/lists/*
@@ -10,9 +10,10 @@ RUN python -m venv /venv \
     && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes \
         -r /requirements/base.txt -r /requirements/ldap.txt
 
-FROM python:3.13-slim-bookworm
+FROM python:3.13-slim-trixie
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends libldap-2.5-0 libsasl2-2 \
+    # backup, restore and upgrade dump with PostgreSQL's own programs: of its version or newer.
+    && apt-get install -y --no-install-recommends libldap2 libsasl2-2 postgresql-client-17 \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 10001 gatehouse \
     && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin gatehouse \

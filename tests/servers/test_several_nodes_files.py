@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,26 @@ def test_secrets_are_asked_for_and_never_written() -> None:
 @pytest.mark.parametrize("text", ["postgres", "redis"])
 def test_the_settings_map_names_no_server_with_a_password(text: str) -> None:
     assert text not in (DEPLOY / "kubernetes" / "settings.yaml").read_text()
+
+
+def test_kubernetes_trusts_named_proxies_and_lets_nobody_else_reach_the_nodes() -> None:
+    trusted = [
+        ip_network(text) for text in _environment("deployment")["TRUSTED_PROXIES"].split(",")
+    ]
+    policy = KUBERNETES["network"]["spec"]
+
+    assert [network.num_addresses for network in trusted] == [1] * len(trusted)
+    assert policy["podSelector"]["matchLabels"].items() <= (
+        KUBERNETES["deployment"]["spec"]["template"]["metadata"]["labels"].items()
+    )
+    assert policy["policyTypes"] == ["Ingress"]
+    (rule,) = policy["ingress"]
+    assert rule["ports"] == [{"port": "http"}]
+    # Both in one entry: pods of that name in that namespace. Two entries would mean either.
+    assert all(peer.keys() == {"namespaceSelector", "podSelector"} for peer in rule["from"])
+    assert [peer["podSelector"]["matchLabels"] for peer in rule["from"]] == [
+        {"app.kubernetes.io/name": name} for name in ("ingress-nginx", "prometheus")
+    ]
 
 
 def _images() -> dict[str, str]:

@@ -1,0 +1,183 @@
+"""The image without a container engine: the Dockerfile's own steps in folders made by debootstrap.
+
+A stage is a copy of a bare Debian with the Python that the base image names; RUN, COPY, ENV, USER
+and HEALTHCHECK mean what they mean to Docker. Processes see their folder as /, and the network of
+this machine.
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.servers.processes import ROOT, ServerProcess, program
+
+BASE = re.compile(r"python:(?P<python>3\.\d+)-slim-(?P<suite>[a-z]+)")
+# The base image has the headers too; Debian's Python has other paths.
+PACKAGES = ("python3", "python3-venv", "python3-dev", "ca-certificates")
+PYTHON = "ln -s /usr/bin/python3 /usr/local/bin/python"
+# How this machine reaches its package indexes, if it has been told.
+CARRIED = (
+    "/etc/resolv.conf",
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pip.conf",
+    *(str(Path.home() / name) for name in (".config/pip/pip.conf", ".pip/pip.conf")),
+)
+INSTRUCTION = re.compile(r"([A-Z]+)\s+(.*)", re.DOTALL)
+
+
+@dataclass(slots=True)
+class Stage:
+    """One folder that processes see as /, and what the Dockerfile has said so far."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    user: str = "0:0"
+    workdir: str = "/"
+    health: list[str] = field(default_factory=list)
+    command: list[str] = field(default_factory=list)
+
+    def run(
+        self, *command: str, user: str | None = None, **more: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program inside; its output and exit code."""
+        return subprocess.run(
+            self.inside(command, user), env=self._own(more), capture_output=True, text=True
+        )
+
+    def start(self, command: Sequence[str], log: Path, **more: str) -> ServerProcess:
+        """Start a program inside that goes on."""
+        return ServerProcess(self.inside(command), log, environment=self._own(more))
+
+    def inside(self, command: Sequence[str], user: str | None = None) -> list[str]:
+        """The command line that runs `command` in the folder, by its own PATH."""
+        entered = f"cd {shlex.quote(self.workdir)} && exec {shlex.join(command)}"
+        chroot = ["chroot", f"--userspec={user or self.user}", str(self.folder)]
+        outer = f"mount -t proc proc {self.folder}/proc && exec {shlex.join(chroot)} /bin/sh -c "
+        # What is mounted is seen, and lives, in there alone.
+        return [program("unshare"), "--mount", "/bin/sh", "-c", outer + shlex.quote(entered)]
+
+    def _own(self, more: Mapping[str, str]) -> dict[str, str]:
+        usual = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+        return {"PATH": usual, "HOME": str(Path.home()), **pip, **self.environment, **more}
+
+    def note(self, name: str, rest: str) -> None:
+        """Take in an instruction that says how processes are run."""
+        match name:
+            case "ENV":
+                pairs = (pair.partition("=") for pair in shlex.split(rest))
+                path = self._own({})["PATH"]
+                self.environment |= {key: value.replace("$PATH", path) for key, _, value in pairs}
+            case "WORKDIR":
+                self.workdir = rest
+            case "USER":
+                self.user = rest
+            case "HEALTHCHECK":
+                self.health = json.loads(rest.partition("CMD ")[2])
+            case "CMD":
+                self.command = json.loads(rest)
+            case _:
+                assert name in ("VOLUME", "EXPOSE"), name
+
+    def do(self, text: str) -> None:
+        """Carry out a RUN instruction. Raises RuntimeError."""
+        done = self.run("/bin/sh", "-c", text)
+        if done.returncode != 0:
+            raise RuntimeError(f"RUN {text[:80]}: {done.stderr[-2000:]}{done.stdout[-1000:]}")
+
+
+def make_base(folder: Path) -> Path:
+    """A bare Debian like the base image of the Dockerfile."""
+    base = BASE.search((ROOT / "Dockerfile").read_text())
+    assert base is not None
+    done = subprocess.run(
+        [
+            program("debootstrap"),
+            "--variant=minbase",
+            f"--include={','.join(PACKAGES)}",
+            base["suite"],
+            str(folder),
+            *_mirror(),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"debootstrap: {done.stdout[-2000:]}{done.stderr[-1000:]}")
+    for name in CARRIED:
+        if Path(name).is_file():
+            (folder / name[1:]).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(name, folder / name[1:])
+    stage = Stage(folder)
+    stage.do(PYTHON)
+    version = stage.run("python", "-c", "import sys; print('%d.%d' % sys.version_info[:2])")
+    assert version.stdout.strip() == base["python"]
+    return folder
+
+
+def build(base: Path, folder: Path) -> Stage:
+    """The last stage of the Dockerfile."""
+    stages: dict[str, Stage] = {}
+    stage = Stage(base)
+    for name, rest in _instructions():
+        if name == "FROM":
+            stage = Stage(copy(base, folder / str(len(stages))))
+            stages[rest.partition(" AS ")[2] or "last"] = stage
+        elif name == "RUN":
+            stage.do(rest)
+        elif name == "COPY":
+            _copy_in(stage, stages, rest.split())
+        else:
+            stage.note(name, rest)
+    return stage
+
+
+def _instructions() -> list[tuple[str, str]]:
+    text = re.sub(r"(?m)^\s*#.*\n", "", (ROOT / "Dockerfile").read_text())
+    lines = re.sub(r"\\\n\s*", " ", text).splitlines()
+    found = (INSTRUCTION.fullmatch(line.strip()) for line in lines if line.strip())
+    return [(match[1], match[2]) for match in found if match]
+
+
+def copy(source: Path, target: Path) -> Path:
+    """The same folder again, with owners and rights; returns `target`."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["cp", "-a", "--reflink=auto", str(source), str(target)], check=True)
+    return target
+
+
+def _copy_in(stage: Stage, stages: dict[str, Stage], words: list[str]) -> None:
+    """COPY of the build context, which .dockerignore names, or of another stage."""
+    *sources, target = [word for word in words if not word.startswith("--")]
+    goal = stage.folder / target.strip("/")
+    if words[0].startswith("--from="):
+        copy(stages[words[0].partition("=")[2]].folder / sources[0].strip("/"), goal)
+        return
+    if sources == ["."]:
+        sources = [
+            line.strip("!/")
+            for line in (ROOT / ".dockerignore").read_text().split()
+            if line.startswith("!")
+        ]
+    goal.mkdir(parents=True, exist_ok=True)
+    for source in sources:
+        place = ROOT / source
+        if place.is_dir():
+            shutil.copytree(
+                place, goal / place.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
+            )
+        else:
+            shutil.copy(place, goal / place.name)
+
+
+def _mirror() -> list[str]:
+    """Where this machine's own packages come from, if it says so."""
+    asked = ["apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages"]
+    found = subprocess.run(asked, capture_output=True, text=True)
+    return found.stdout.split()[:1]

@@ -1,0 +1,103 @@
+"""The shipped image, built from its Dockerfile, runs over PostgreSQL of the shipped version."""
+
+import os
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.image import Stage, build, copy, make_base
+from tests.servers.processes import ROOT, ServerProcess, accepts_connections, free_port
+
+POSTGRES = re.search(r"image: postgres:(\d+)-", (ROOT / "compose.yaml").read_text())
+EMAIL = "anna@example.com"
+PUBLIC = "http://localhost:8000"
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The base image."""
+    if os.getuid() != 0:
+        pytest.skip("folders that are a machine of their own need root")
+    return make_base(tmp_path_factory.mktemp("base") / "base")
+
+
+@pytest.fixture(scope="module")
+def image(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """The built image."""
+    return build(base, tmp_path_factory.mktemp("image"))
+
+
+@pytest.fixture(scope="module")
+def postgres(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """DATABASE_URL at a server of the version that compose.yaml names."""
+    assert POSTGRES is not None
+    folder = tmp_path_factory.mktemp("postgres")
+    server = Stage(copy(base, folder / "server"))
+    server.do(
+        f"apt-get update && apt-get install -y --no-install-recommends postgresql-{POSTGRES[1]}"
+    )
+    server.user = "postgres:postgres"
+    programs = f"/usr/lib/postgresql/{POSTGRES[1]}/bin"
+    cluster = ["-D", "/tmp/data", "-U", "gatehouse", "-A", "trust", "--encoding=UTF8"]
+    made = server.run(f"{programs}/initdb", *cluster, "--locale=C.UTF-8")
+    assert made.returncode == 0, made.stderr
+    port = free_port()
+    options = ["-c", f"port={port}", "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
+    process = server.start(
+        [f"{programs}/postgres", "-D", "/tmp/data", "-k", "/tmp", *options], folder / "log"
+    )
+    process.wait_until(lambda: accepts_connections(port))
+    yield f"postgresql://gatehouse@127.0.0.1:{port}/postgres"
+    process.stop()
+
+
+@pytest.fixture
+def served(image: Stage, postgres: str, tmp_path: Path) -> Iterator[ServerProcess]:
+    """The image's own command, over PostgreSQL."""
+    image.environment |= {"DATABASE_URL": postgres, "PORT": str(free_port()), "PUBLIC_URL": PUBLIC}
+    process = image.start(image.command, tmp_path / "log")
+    process.wait_until(lambda: image.run(*image.health).returncode == 0, 60)
+    yield process
+    process.stop()
+
+
+def _manage(image: Stage, *arguments: str) -> str:
+    done = image.run("python", "manage.py", *arguments)
+    assert done.stderr == ""
+    assert done.returncode == 0
+    return done.stdout
+
+
+def test_the_image_backs_up_restores_and_upgrades_with_postgresql(
+    image: Stage, served: ServerProcess
+) -> None:
+    _manage(image, "createuser", EMAIL, "--role", "editor")
+    _manage(image, "backup", "/data/monday.tar")
+    _manage(image, "deleteuser", EMAIL, "--yes")
+    assert EMAIL not in _manage(image, "listusers")
+    served.stop()
+
+    _manage(image, "restore", "/data/monday.tar", "--yes")
+
+    assert EMAIL in _manage(image, "listusers")
+    _manage(image, "migrate", "magiclinks", "zero", "--verbosity=0")
+    upgraded = _manage(image, "upgrade")
+    assert "Backup: /data/backups/before-upgrade-" in upgraded
+    assert "applied magiclinks.0001_initial" in upgraded
+    assert EMAIL in _manage(image, "listusers")
+
+
+def test_the_image_is_an_ordinary_user_with_what_it_needs(
+    image: Stage, served: ServerProcess
+) -> None:
+    assert image.run("id", "-u").stdout == "10001\n"
+    assert image.run("touch", "/app/x").returncode == 1
+    assert image.run("python", "-c", "import ldap").stderr == ""
+    with socket.create_connection(("127.0.0.1", int(image.environment["PORT"])), 10) as caller:
+        caller.sendall(
+            b"GET /sign-in HTTP/1.1\r\nHost: localhost:8000\r\nConnection: close\r\n\r\n"
+        )
+        assert caller.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
