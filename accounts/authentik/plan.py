@@ -201,7 +201,8 @@ def provider_fields(
 ) -> Record:
     """The fields of a provider that the set-up decides. found: the provider as it is, {} for none.
 
-    Authentik before 2026.5 has no grant_types.
+    Authentik before 2026.5 has no grant_types, and some refuse fields that they do not know. So it
+    is sent where the version or the provider itself shows it.
     """
     fields: Record = {
         "client_type": "confidential",
@@ -216,7 +217,8 @@ def provider_fields(
         fields["sub_mode"] = found["sub_mode"]
     if found.get("encryption_key"):
         fields["encryption_key"] = None
-    if "grant_types" in found or (not found and (version is None or version >= KNOWS_GRANT_TYPES)):
+    is_known = version is not None and version >= KNOWS_GRANT_TYPES
+    if "grant_types" in found or (not found and is_known):
         fields["grant_types"] = list(GRANT_TYPES)
     return fields
 

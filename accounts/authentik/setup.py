@@ -38,11 +38,15 @@ SECRET_BYTES = 48
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the settings have to say. client_secret: "" when Authentik does not show it."""
+    """What the settings have to say. client_secret: "" when Authentik does not show it.
+
+    is_new: the secret was made now, or nothing here has used this provider before.
+    """
 
     issuer: str
     client_id: str
     client_secret: str = field(repr=False)
+    is_new: bool = True
 
     def variables(self, provider_id: str) -> dict[str, str]:
         """Name -> value; none that is empty."""
@@ -78,7 +82,15 @@ def set_up(authentik: Authentik, wanted: Wanted) -> Outcome:
         issuer=_issuer(authentik, wanted),
         client_id=str(provider.get("client_id") or ""),
         client_secret=str(provider.get("client_secret") or ""),
+        is_new=_is_new(ground, wanted, provider),
     )
+
+
+def _is_new(ground: Ground, wanted: Wanted, provider: Record) -> bool:
+    before, application = ground.provider, ground.application
+    if before is None or application is None or application.get("provider") is None:
+        return True
+    return wanted.rotates_secret or before.get("client_secret") == ""
 
 
 def _read(authentik: Authentik, wanted: Wanted) -> Ground:
@@ -144,7 +156,15 @@ def _provider(authentik: Authentik, wanted: Wanted, ground: Ground, mappings: li
     if not found:
         body = {"name": wanted.name, **ground.flows, **fields}
         made = authentik.change("POST", PROVIDERS, body, f"make the provider {wanted.name!r}")
-        return {**made, "client_secret": fields["client_secret"]}
+        secret = fields["client_secret"]
+        # What this version has and its number did not tell (grant_types) is settled at once, so
+        # that a second run finds nothing to do.
+        fields = provider_fields(wanted, made, ground.version, key=ground.key, mappings=mappings)
+        changed = difference(made, fields)
+        if changed and not authentik.is_dry:
+            path = f"{PROVIDERS}{made['pk']}/"
+            made |= authentik.change("PATCH", path, changed, _what(wanted, made, changed))
+        return {**made, "client_secret": secret}
     changed = difference(found, fields)
     if not changed:
         return found

@@ -25,8 +25,11 @@ class Command(GatehouseCommand):
         "Make or mend the OAuth2 provider and the application of Gatehouse in an Authentik "
         "(2024.12 or later), and print the settings that go with them. URL: Authentik, as browsers "
         "reach it; APP_URL: this instance's PUBLIC_URL. Safe to repeat: a second run finds nothing "
-        "to do, and no secret changes unless you ask for it."
+        "to do, and no secret changes or is printed again unless you ask for it."
     )
+
+    # Works on another server alone, so that it needs no database here.
+    uses_encryption_key = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("url", help="the address of Authentik, as browsers reach it")
@@ -54,6 +57,11 @@ class Command(GatehouseCommand):
         )
         parser.add_argument(
             "--rotate-secret", action="store_true", help="make a new client secret; the old dies"
+        )
+        parser.add_argument(
+            "--show-secret",
+            action="store_true",
+            help="print the client secret again; without it, only a new one is printed",
         )
         parser.add_argument(
             "--write-env", metavar="FILE", help="put the settings into this file, mode 600"
@@ -94,7 +102,7 @@ class Command(GatehouseCommand):
                 person = signed_in(wire, options["username"], password, self.stderr.write)
                 stack.enter_context(person)
             outcome = set_up(authentik, wanted)
-        self._tell(authentik, wanted, outcome, path)
+        self._tell(authentik, wanted, outcome, path, shows_secret=options["show_secret"])
 
     def _password(self, options: dict[str, Any]) -> str:
         if options["password_stdin"]:
@@ -102,7 +110,13 @@ class Command(GatehouseCommand):
         return getpass.getpass(f"Password of {options['username']} at Authentik: ")
 
     def _tell(
-        self, authentik: Authentik, wanted: Wanted, outcome: Outcome, path: Path | None
+        self,
+        authentik: Authentik,
+        wanted: Wanted,
+        outcome: Outcome,
+        path: Path | None,
+        *,
+        shows_secret: bool,
     ) -> None:
         """The settings on standard output or into the file; all else on standard error."""
         if authentik.is_dry:
@@ -115,7 +129,10 @@ class Command(GatehouseCommand):
         if wrote:
             self.stderr.write(f"Wrote {', '.join(values)} to {path}.")
         if path is None:
+            hidden = "" if outcome.is_new or shows_secret else VARIABLES[wanted.provider_id][2]
             for name, value in values.items():
+                if name == hidden:
+                    continue
                 self.stdout.write(env_file.format_line(name, value))
         self._warn(wanted, outcome)
 

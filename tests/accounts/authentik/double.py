@@ -46,6 +46,8 @@ class AuthentikDouble:
 
     def __init__(self) -> None:
         self.version = "2026.5.6"
+        # What a new provider has by itself, whatever the version says.
+        self.gives_grant_types: list[str] | None = None
         self.sent: list[Sent] = []
         self.faults: list[str] = []
         self.stages = ["ak-stage-identification", "ak-stage-password", "ak-stage-user-login"]
@@ -159,6 +161,8 @@ class AuthentikDouble:
 
     @property
     def knows_grant_types(self) -> bool:
+        if self.gives_grant_types is not None:
+            return True
         return tuple(map(int, self.version.split(".")[:2])) >= (2026, 5)
 
     def _answer(
@@ -228,7 +232,7 @@ class AuthentikDouble:
             "encryption_key": None,
             "sub_mode": "hashed_user_id",
             "issuer_mode": "per_provider",
-            **({"grant_types": []} if self.knows_grant_types else {}),
+            **({"grant_types": self.gives_grant_types or []} if self.knows_grant_types else {}),
             **body,
         }
         self.providers.append(record)
