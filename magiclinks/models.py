@@ -3,6 +3,7 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from accounts.destinations import MAX_LENGTH
 from accounts.models import User
 from accounts.single_use import SingleUseToken
 
@@ -22,7 +23,7 @@ class LoginLink(SingleUseToken):
     source = models.CharField(_("issued by"), max_length=8, choices=Source.choices)
     # Not a foreign key: the fact outlives the operator's account.
     issued_by = models.UUIDField(null=True, editable=False)
-    next_url = models.CharField(max_length=2000, blank=True, editable=False)
+    next_url = models.CharField(max_length=MAX_LENGTH, blank=True, editable=False)
     ip = models.CharField(_("asked from"), max_length=45, blank=True)
 
     class Meta:

@@ -1,6 +1,6 @@
 """/auth/check and /auth/forward: what a proxy asks about each request that it holds."""
 
-from urllib.parse import urlencode
+from urllib.parse import quote
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from accounts.destinations import is_safe_destination
+from accounts.destinations import safe_destination
 from accounts.problems import prefers_json, problem_document
 from sso.answers import as_wsgi, challenge
 from sso.checking import CHECKER, Checked
@@ -21,6 +21,8 @@ from sso.targets import Target
 
 # Methods by which a page is opened; a browser follows no redirect of others to a page.
 PAGES = frozenset({"GET", "HEAD"})
+# What a value in a query may hold as it stands (RFC 3986, section 3.4).
+IN_QUERY = "/:?@!$'()*,;="
 
 
 @require_safe
@@ -46,8 +48,9 @@ def forward(request: HttpRequest) -> HttpResponse:
         if is_signed_in(request):
             # The sign-in page would lead straight back here, round and round.
             return refused_page(request, checked, reference)
-        back = checked.target.url if is_safe_destination(checked.target.url) else ""
-        query = f"?{urlencode({'next': back})}" if back else ""
+        back = safe_destination(checked.target.url)
+        # Written as short as it can be: proxies hold a header of few kilobytes.
+        query = f"?next={quote(back, safe=IN_QUERY)}" if back else ""
         response = HttpResponse(status=302)
         response["Location"] = f"{settings.PUBLIC_ORIGIN}{reverse('account_login')}{query}"
         response["Cache-Control"] = "no-store"

@@ -4,6 +4,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts.destinations import MAX_LENGTH
 from accounts.models.people import ROLE_LABELS, User
 from accounts.single_use import SingleUseToken
 from accounts.uuids import uuid7
@@ -74,7 +75,7 @@ class AddressRequest(models.Model):
     language = models.CharField(max_length=8)
     ip = models.CharField(max_length=45, blank=True)
     request_id = models.CharField(max_length=64, blank=True)
-    next_url = models.CharField(max_length=2000, blank=True)
+    next_url = models.CharField(max_length=MAX_LENGTH, blank=True)
     # Sealed JSON of what sign-up needs (name, password hash); "" otherwise.
     sealed_details = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now)

@@ -8,9 +8,9 @@ from typing import Protocol
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.browser import bind, browser_id
+from accounts.destinations import safe_destination
 from accounts.errors import NotFound
 from accounts.oidc.errors import SignInFailed
 from accounts.oidc.pending import SIGN_IN, Pending, begin_pending, remember
@@ -59,7 +59,7 @@ def begin(request: HttpRequest, provider: Provider, *, process: str, next_url: s
     pending = begin_pending(request, provider, process=process, next_url=next_url)
     url = flow_of(provider).authorize_url(provider, pending)
     response = leave(request, url, provider)
-    remember(request, response, pending)
+    remember(request, response, pending, provider)
     # Whoever still has to prove his address opens the mailed link in this browser.
     bind(request, response, browser_id(request))
     return response
@@ -74,9 +74,8 @@ def to_usual_provider(request: HttpRequest) -> HttpResponse | None:
         return None
     try:
         provider = find(settings.AUTO_REDIRECT)
-        url = request.GET.get("next", "")
-        is_own = url.startswith("/") and url_has_allowed_host_and_scheme(url, allowed_hosts=None)
-        return begin(request, provider, process=SIGN_IN, next_url=url if is_own else "")
+        next_url = safe_destination(request.GET.get("next", ""))
+        return begin(request, provider, process=SIGN_IN, next_url=next_url)
     except (NotFound, SignInFailed):
         return None
 

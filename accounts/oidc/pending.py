@@ -9,8 +9,9 @@ import hashlib
 import hmac
 import json
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.cache import caches
@@ -24,7 +25,11 @@ from accounts.providers import Provider
 LIFE_SECONDS = 600
 # Tabs of one browser that may wait at once; the oldest is forgotten.
 MOST_PENDING = 4
+# A longer address travels in cookies of its own, of the newest sign-in alone: browsers keep 4 kB in
+# each. Only the provider's answer is sent with them.
 LONGEST_NEXT = 500
+PIECE, MAX_PIECES = 3500, 4
+PLACE_OF_NEXT = "cookie.sign_in_next"
 PLACE = "cookie.sign_in"
 # Key of the session: where the last answers led, by the digests of their states.
 ANSWERED = "sign_in_answers"
@@ -89,20 +94,26 @@ def begin_pending(
         secret=secrets.token_urlsafe(32),
         provider=provider.id,
         process=process,
-        next_url=next_url if len(next_url) <= LONGEST_NEXT else "",
+        next_url=next_url,
         user_id=str(user.pk) if process == CONNECT else "",
         expires=int(timezone.now().timestamp()) + LIFE_SECONDS,
     )
 
 
-def remember(request: HttpRequest, response: HttpResponse, pending: Pending) -> None:
+def remember(
+    request: HttpRequest, response: HttpResponse, pending: Pending, provider: Provider
+) -> None:
     """Set the cookie with `pending` beside the others that still wait."""
     _write(response, [*_read(request), pending][-MOST_PENDING:])
+    if len(pending.next_url) > LONGEST_NEXT:
+        _write_next(response, pending, provider)
 
 
 def forget(request: HttpRequest, response: HttpResponse, state: str) -> None:
     """Take the sign-in of `state` out of the cookie."""
     found = _read(request)
+    for name in filter(request.COOKIES.__contains__, map(_piece_name, range(MAX_PIECES))):
+        response.delete_cookie(name, path=request.path, samesite="Lax")
     if cookie_name() in request.COOKIES:
         _write(response, [pending for pending in found if pending.state != state])
 
@@ -120,7 +131,7 @@ def take(request: HttpRequest, provider: Provider, state: str) -> Pending:
                 raise SignInFailed("state_lost", "begun by another person")
             if not _use(pending):
                 raise NotBegunHere("state used before")
-            return pending
+            return pending if pending.next_url else _with_next(request, pending)
     raise NotBegunHere("unknown state")
 
 
@@ -164,7 +175,7 @@ def _write(response: HttpResponse, waiting: list[Pending]) -> None:
         response.delete_cookie(cookie_name(), samesite="Lax")
         return
     rows = [
-        [each.secret, each.provider, each.process, each.next_url, each.user_id, each.expires]
+        [each.secret, each.provider, each.process, _short(each), each.user_id, each.expires]
         for each in waiting
     ]
     response.set_cookie(
@@ -175,6 +186,41 @@ def _write(response: HttpResponse, waiting: list[Pending]) -> None:
         httponly=True,
         samesite="Lax",
     )
+
+
+def _short(pending: Pending) -> str:
+    return pending.next_url if len(pending.next_url) <= LONGEST_NEXT else ""
+
+
+def _piece_name(number: int) -> str:
+    # __Host- would send it to every path.
+    return f"{'__Secure-' if settings.IS_HTTPS else ''}gatehouse_next_{number}"
+
+
+def _write_next(response: HttpResponse, pending: Pending, provider: Provider) -> None:
+    """Sealed for this sign-in, in pieces, for the path of the provider's answer."""
+    sealed = seal(pending.next_url, place=f"{PLACE_OF_NEXT}:{_name(pending.state)}")
+    for number in range(MAX_PIECES):
+        # What an earlier sign-in has left is overwritten.
+        response.set_cookie(
+            _piece_name(number),
+            sealed[number * PIECE : (number + 1) * PIECE],
+            max_age=LIFE_SECONDS,
+            path=urlsplit(f"{settings.PUBLIC_URL}{provider.callback_path}").path,
+            secure=settings.IS_HTTPS,
+            httponly=True,
+            samesite="Lax",
+        )
+
+
+def _with_next(request: HttpRequest, pending: Pending) -> Pending:
+    """With the long address that was kept beside it, if any."""
+    sealed = "".join(request.COOKIES.get(_piece_name(number), "") for number in range(MAX_PIECES))
+    try:
+        next_url = unseal(sealed, place=f"{PLACE_OF_NEXT}:{_name(pending.state)}")
+    except SealBroken:
+        return pending
+    return replace(pending, next_url=next_url)
 
 
 def _base64url(raw: bytes) -> str:

@@ -46,7 +46,7 @@ def note_request(
             language=get_language() or "en",
             ip=caller.ip,
             request_id=caller.request_id,
-            next_url=next_url[:2000],
+            next_url=next_url,
         )
         if details:
             row.sealed_details = seal(json.dumps(details), place=_place(row))

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from accounts.addresses import mask_email
-from accounts.destinations import is_safe_destination
+from accounts.destinations import safe_destination
 from accounts.errors import NotFound, TokenInvalid
 from accounts.methods import SignInMethod
 from accounts.models import User
@@ -30,8 +30,7 @@ def posted(request: HttpRequest) -> QueryDict | None:
 
 def safe_next(request: HttpRequest) -> str:
     """`next` of the form or the address when it may be gone to, else "" (ASVS 3.7.2)."""
-    url = request.POST.get("next") or request.GET.get("next") or ""
-    return url if is_safe_destination(url) else ""
+    return safe_destination(request.POST.get("next") or request.GET.get("next") or "")
 
 
 def prefilled(request: HttpRequest, **initial: Any) -> dict[str, Any]:

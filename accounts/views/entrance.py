@@ -155,20 +155,21 @@ def _to_set_up(login: str) -> HttpResponse:
 
 @get_or_post
 def sign_out(request: HttpRequest) -> HttpResponse:
-    """GET asks, POST ends the session of this browser."""
+    """GET asks, POST ends the session of this browser; `next` is where it leads then."""
     if not request.user.is_authenticated:
         if request.method == "POST":
             cancel(request)
-        return redirect("account_login")
+        return redirect(safe_next(request) or "account_login")
     if request.method != "POST":
-        return render(request, "accounts/sign_out.html")
+        return render(request, "accounts/sign_out.html", {"next": safe_next(request)})
     further = way_out(request)
     with transaction.atomic():
         audit.record("account:session:end", actor=request.user, target=request.user)
         logout(request)
     if further:
         return leave(request, further.url, further.provider)
-    return redirect_with_notice("account_login", "signed-out")
+    next_url = safe_next(request)
+    return see_other(next_url) if next_url else redirect_with_notice("account_login", "signed-out")
 
 
 @get_or_post

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.conf import settings
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -11,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.addresses import AddressError, parse_email
+from accounts.destinations import MAX_LENGTH, safe_destination
 from accounts.errors import Forbidden
 from accounts.limits import count_try
 from accounts.models import AddressRequest
@@ -26,7 +26,7 @@ class LinkByMail(serializers.Serializer[Any]):
     next = serializers.CharField(
         default="",
         allow_blank=True,
-        max_length=2000,
+        max_length=MAX_LENGTH,
         help_text="Path on this server to open after the sign-in, like `/account/`.",
     )
 
@@ -37,10 +37,10 @@ class LinkByMail(serializers.Serializer[Any]):
             raise serializers.ValidationError(_(str(error))) from None
 
     def validate_next(self, value: str) -> str:
-        is_safe = url_has_allowed_host_and_scheme(value, allowed_hosts=None)
-        if value and not (is_safe and value.startswith("/")):
+        path = safe_destination(value)
+        if value and not path.startswith("/"):
             raise serializers.ValidationError(_("Give a path on this server, like /account/."))
-        return value
+        return path
 
 
 class MagicLinkView(ApiView):
