@@ -7,6 +7,7 @@ import sys
 from django.core.management import execute_from_command_line
 
 from config.env import SettingsError
+from config.instance import explain
 
 
 def main() -> None:
@@ -16,6 +17,11 @@ def main() -> None:
         execute_from_command_line(sys.argv)
     except SettingsError as error:
         sys.exit(f"Gatehouse cannot start: these settings need attention.\n{error}")
+    except Exception as error:
+        sentence = explain(error)
+        if not sentence or "--traceback" in sys.argv:
+            raise
+        sys.exit(sentence)
 
 
 if __name__ == "__main__":

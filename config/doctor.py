@@ -7,14 +7,15 @@ from datetime import datetime
 
 from django.conf import settings
 from django.core import checks
-from django.db import DatabaseError, OperationalError
+from django.db import DatabaseError
 from django.utils.timesince import timesince
 
 from accounts.models import OutboxMail, User
 from accounts.roles import OPERATORS
 from accounts.services.encryption_key import EncryptionKeyMismatch, require_same_key
 from accounts.services.identity_moves import left_behind
-from config.health import cache_answers, counters_answer, database_answers, is_migrated
+from config.health import cache_answers, counters_answer
+from config.instance import missing_instance
 from config.mail import transport as mail_transport
 from moderation.proxychain import Sighting, chain
 from moderation.proxytexts import told
@@ -58,14 +59,9 @@ def _names() -> Iterator[Finding]:
 
 
 def _database() -> Iterator[Finding]:
-    if not database_answers():
-        yield Finding(
-            "error",
-            f"DATABASE_URL: {_where()} does not answer.",
-            "Start the database, or correct the address.",
-        )
-    elif not is_migrated():
-        yield Finding("error", "The database is not up to date.", "Run `manage.py migrate`.")
+    sentence = missing_instance()
+    if sentence:
+        yield Finding("error", sentence)
 
 
 def _encryption_key() -> Iterator[Finding]:
@@ -75,16 +71,6 @@ def _encryption_key() -> Iterator[Finding]:
         yield Finding("error", error.message)
     except DatabaseError:
         return  # the database examination has said so
-
-
-def _where() -> str:
-    database = settings.DATABASES["default"]
-    hosts = str(database.get("HOST") or "").split(",")
-    if not any(hosts):
-        return str(database["NAME"])
-    ports = str(database.get("PORT") or "5432").split(",")
-    ports = ports if len(ports) == len(hosts) else ports * len(hosts)
-    return ", ".join(f"{host}:{port or 5432}" for host, port in zip(hosts, ports, strict=True))
 
 
 def _cache() -> Iterator[Finding]:
@@ -177,7 +163,7 @@ def _people() -> Iterator[Finding]:
                 "error", "There is no active owner.", "Run `manage.py setrole ADDRESS owner`."
             )
         dead = OutboxMail.objects.filter(status=OutboxMail.Status.DEAD).count()
-    except OperationalError:
+    except DatabaseError:
         return  # the database examination has said so
     if dead:
         yield Finding(

@@ -113,6 +113,5 @@ def test_no_server_that_takes_writes_is_told_with_every_place(
     done = data.manage("doctor")
 
     assert done.returncode == 1
-    assert (
-        f"DATABASE_URL: 127.0.0.1:{dead}, 127.0.0.1:{standby.port} does not answer" in done.stdout
-    )
+    places = f"127.0.0.1:{dead}, 127.0.0.1:{standby.port}"
+    assert f"DATABASE_URL: {places} (database {name}) does not answer." in done.stdout
