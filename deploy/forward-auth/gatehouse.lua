@@ -42,7 +42,7 @@ end
 
 local function closed(txn)
     answer(txn, 503, { ["retry-after"] = { [0] = "5" }, ["cache-control"] = { [0] = "no-store" } },
-        "")
+        "Nobody can say now whether you may go there. Try again in a moment.\n")
 end
 
 core.register_action("gatehouse", { "http-req" }, function(txn, role)

@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.servers.databases import InstanceData
 from tests.servers.gatehouse import Gatehouse
+from tests.servers.http2 import ask_http2
 from tests.servers.processes import ROOT, ServerProcess, free_port, program
 
 SITE = "gate.example.com"
@@ -84,7 +85,7 @@ class Proxy:
         body: str | None = None,
         headers: dict[str, str] | None = None,
     ) -> Reply:
-        return _ask(_connect_by_tls(self.port, self.authority), method, path, body, headers)
+        return _ask(connect_by_tls(self.port, self.authority), method, path, body, headers)
 
     def get_plain(self, path: str) -> Reply:
         return _ask(socket.create_connection((PROXY, self.plain_port), 10), "GET", path)
@@ -95,7 +96,7 @@ class Proxy:
         return self.process.output() + "".join(log.read_text() for log in logs)
 
 
-def _connect_by_tls(port: int, authority: Path) -> ssl.SSLSocket:
+def connect_by_tls(port: int, authority: Path) -> ssl.SSLSocket:
     context = ssl.create_default_context(cafile=str(authority))
     plain = socket.create_connection((PROXY, port), 10, (CLIENT, 0))
     return context.wrap_socket(plain, server_hostname=SITE)
@@ -104,7 +105,7 @@ def _connect_by_tls(port: int, authority: Path) -> ssl.SSLSocket:
 def _speaks_tls(port: int, authority: Path) -> bool:
     """The port is open before the certificate is made."""
     try:
-        _connect_by_tls(port, authority).close()
+        connect_by_tls(port, authority).close()
     except OSError:
         return False
     return True
@@ -138,7 +139,7 @@ def start_proxy(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Star
     def start(server: Gatehouse) -> Proxy:
         folder = tmp_path / request.param
         folder.mkdir()
-        make = _start_nginx if request.param == "nginx" else _start_caddy
+        make = _start_nginx if request.param == "nginx" else start_caddy
         running.append(make(server.ports[0], folder))
         return running[-1]
 
@@ -181,7 +182,7 @@ def _render_nginx(upstream: int, folder: Path, port: int, plain_port: int) -> Pa
     return main
 
 
-def _start_caddy(upstream: int, folder: Path) -> Proxy:
+def start_caddy(upstream: int, folder: Path) -> Proxy:
     port, plain_port = free_port(), free_port()
     file = folder / "Caddyfile"
     shipped = (ROOT / "deploy" / "Caddyfile").read_text()
@@ -281,10 +282,45 @@ def test_the_server_sees_the_client_and_not_the_proxy(proxy: Proxy, server: Gate
 
 
 def test_a_client_cannot_claim_another_address(proxy: Proxy, server: Gatehouse) -> None:
-    claims = ("X-Forwarded-For", "X-Real-IP", "Forwarded")
+    claims = (
+        "X-Forwarded-For", "X-Real-IP", "Forwarded", "X_Forwarded_For", "X_Forwarded-For",
+        "X-Forwarded_For", "X_Real_IP",
+    )  # fmt: skip
     proxy.get("/health/ready", dict.fromkeys(claims, CLAIMED))
 
     assert _addresses(server, "health/ready") == [CLIENT]
+
+
+@pytest.mark.parametrize("version", ["1.1", "2"])
+def test_another_spelling_of_an_address_buys_no_further_try(
+    gatehouse_server: StartGatehouse,
+    sqlite_data: InstanceData,
+    start_proxy: StartProxy,
+    version: str,
+) -> None:
+    public = f"https://{SITE}"
+    server = gatehouse_server(
+        sqlite_data, PUBLIC_URL=public, TRUSTED_PROXIES="127.0.0.1", LOGIN_MAX="3"
+    )
+    proxy = start_proxy(server)
+    body = json.dumps({"email": "anna@example.com", "password": "no such word"})
+    statuses = []
+    for number in range(6):
+        headers = {"Content-Type": "application/json"}
+        headers |= dict.fromkeys(["X_Forwarded_For", "X-Forwarded_For"], f"203.0.113.{number}")
+        statuses.append(_try_token(proxy, version, headers, body))
+
+    assert statuses == [401] * 3 + [429] * 3
+
+
+def _try_token(proxy: Proxy, version: str, headers: dict[str, str], body: str) -> int:
+    path = "/api/v1/auth/token"
+    if version == "1.1":
+        return proxy.request("POST", path, body, headers).status
+    where = f"https://{PROXY}:{proxy.port}"
+    return ask_http2(
+        where, path, headers, host=SITE, method="POST", authority=proxy.authority, body=body
+    ).status
 
 
 def test_a_proxy_that_is_not_trusted_is_taken_for_the_client(

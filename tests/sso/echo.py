@@ -3,16 +3,22 @@
 import base64
 import hashlib
 import json
+import ssl
 import threading
+from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 class EchoApp:
-    """Runs in this process on `port` until stop(); `seen` counts the requests that arrived."""
+    """Runs in this process on `port` until stop(); `seen` counts the requests that arrived.
 
-    def __init__(self) -> None:
+    certificate: speak TLS, with this certificate and the key beside it.
+    """
+
+    def __init__(self, certificate: Path | None = None) -> None:
         self.seen = 0
         app = self
 
@@ -20,9 +26,20 @@ class EchoApp:
             def count(self) -> None:
                 app.seen += 1
 
+            def switches(self) -> bool:
+                return app.look(self.headers)
+
         self._server = _Server(("127.0.0.1", 0), Handler)
         self.port = int(self._server.server_address[1])
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def look(self, headers: HTTPMessage) -> bool:
+        """Does it take over the connection of a request with these headers? It echoes then."""
+        return bool(headers.get("Upgrade", "").lower() == "websocket")
 
     def stop(self) -> None:
         self._server.shutdown()
@@ -42,9 +59,13 @@ class _Echo(BaseHTTPRequestHandler):
     def count(self) -> None:
         """One more request."""
 
+    def switches(self) -> bool:
+        """Is this connection to be taken over?"""
+        return False
+
     def do_GET(self) -> None:
         self.count()
-        if self.headers.get("Upgrade", "").lower() == "websocket":
+        if self.switches():
             self._speak_back()
             return
         length = self._read_body()
@@ -82,7 +103,7 @@ class _Echo(BaseHTTPRequestHandler):
         key = self.headers["Sec-WebSocket-Key"] + GUID
         accept = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
         self.send_response(101)
-        self.send_header("Upgrade", "websocket")
+        self.send_header("Upgrade", self.headers["Upgrade"])
         self.send_header("Connection", "Upgrade")
         self.send_header("Sec-WebSocket-Accept", accept)
         self.send_header("X-Seen-User", self.headers.get("Remote-User", ""))

@@ -112,10 +112,11 @@ class Gate:
         return True
 
 
-Start = Callable[[str, int, Path], Gate]
+Start = Callable[..., Gate]
 
 
-def start_nginx(gatehouse: str, app: int, folder: Path) -> Gate:
+def start_nginx(gatehouse: str, app: int, folder: Path, demand: str = "") -> Gate:
+    """demand: a role that is asked for beyond the rules, as the file says how."""
     write_certificate(folder)
     port = free_port()
     text = _changed("nginx.conf", {
@@ -123,6 +124,8 @@ def start_nginx(gatehouse: str, app: int, folder: Path) -> Gate:
         "listen 443 ssl": f"listen {HERE}:{port} ssl",
         "/etc/letsencrypt/live/app.example.com/fullchain.pem": f"{folder}/certificate.pem",
         "/etc/letsencrypt/live/app.example.com/privkey.pem": f"{folder}/key.pem",
+        'map $server_name $gate_demand {\n    default "";': "map $server_name $gate_demand {\n"
+        f'    default "{demand and f"?role={demand}"}";',
     })  # fmt: skip
     # Where the tests run there may be no IPv6.
     (folder / "app.conf").write_text(re.sub(r"(?m)^\s*listen \[::\].*$", "", text))
@@ -134,18 +137,20 @@ def start_nginx(gatehouse: str, app: int, folder: Path) -> Gate:
     return _started("nginx", command, folder, port, folder / "certificate.pem")
 
 
-def start_caddy(gatehouse: str, app: int, folder: Path) -> Gate:
+def start_caddy(gatehouse: str, app: int, folder: Path, demand: str = "") -> Gate:
     port = free_port()
     own = CADDY.format(folder=folder, port=port, plain_port=free_port())
     file = folder / "Caddyfile"
-    file.write_text(own + _changed("Caddyfile", {}))
+    file.write_text(own + _changed("Caddyfile", {
+        "uri /auth/forward\n": f"uri /auth/forward{demand and f'?role={demand}'}\n",
+    }))  # fmt: skip
     command = [program("caddy"), "run", "--config", str(file), "--adapter", "caddyfile"]
     authority = folder / "storage" / "pki" / "authorities" / "local" / "root.crt"
     environment = {"GATEHOUSE": gatehouse, "APP": f"{HERE}:{app}", "HOME": str(folder)}
     return _started("caddy", command, folder, port, authority, environment)
 
 
-def start_haproxy(gatehouse: str, app: int, folder: Path) -> Gate:
+def start_haproxy(gatehouse: str, app: int, folder: Path, demand: str = "") -> Gate:
     write_certificate(folder)
     both = (folder / "certificate.pem").read_text() + (folder / "key.pem").read_text()
     (folder / "both.pem").write_text(both)
@@ -156,6 +161,7 @@ def start_haproxy(gatehouse: str, app: int, folder: Path) -> Gate:
         "bind :443 ssl crt /etc/haproxy/certificates/": f"bind {HERE}:{port} ssl crt "
         f"{folder}/both.pem",
         f"server app {HERE}:9000": f"server app {HERE}:{app}",
+        "lua.gatehouse rules": f"lua.gatehouse {demand or 'rules'}",
     })  # fmt: skip
     file = folder / "haproxy.cfg"
     file.write_text(text)

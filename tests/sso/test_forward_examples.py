@@ -28,12 +28,16 @@ def test_the_example_of_traefik_strips_asks_and_copies_the_same() -> None:
     names = {name.lower() for name in re.findall(r"- (\S+)", copied.group(1))}
 
     assert names == NAMES
-    assert "middlewares: [gatehouse-strip, gatehouse-ask]" in text
+    assert "middlewares: [gatehouse-strip, no-upgrade, gatehouse-ask]" in text
+    assert "middlewares: [gatehouse-strip, only-websocket, gatehouse-ask]" in text
     assert "trustForwardHeader: false" in text
     stripped = {name.lower() for name in re.findall(r'^ +([\w.-]+): ""$', text, re.MULTILINE)}
     spellings = {name.replace("-", sign) for name in NAMES for sign in "-_."}
     assert spellings <= stripped
     assert {"x-original-url", "x-original-method"} <= stripped
+    said = ["x_original_url", "x_original_method", "x_real_ip", "http2-settings", "upgrade"]
+    said += [f"x_forwarded_{word}" for word in ("uri", "method", "host", "proto", "for")]
+    assert set(said) <= stripped
 
 
 @pytest.mark.parametrize("name", list(STARTS))

@@ -7,6 +7,7 @@ import re
 import resource
 import socket
 from collections.abc import Callable, Iterator
+from http.client import HTTPMessage
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,6 +15,7 @@ import pytest
 
 from tests.servers.databases import InstanceData, Templates
 from tests.servers.gatehouse import Gatehouse
+from tests.servers.http2 import ask_http2
 from tests.sso.echo import EchoApp
 from tests.sso.proxies import APP, STARTS, Gate, Reply
 from tests.sso.relay import Relay
@@ -40,6 +42,8 @@ for role, name in [("viewer", "Vera Müller"), ("editor", ""), ("none", "Nora"),
 host = "app.example.com"
 AccessRule.objects.create(position=1, name="open", effect="public", host=host, path="/open")
 AccessRule.objects.create(position=2, name="shut", effect="deny", host=host, path="/shut")
+AccessRule.objects.create(position=3, name="inside", effect="public", host=host, path="/inside",
+                          networks=["10.0.0.0/8"])
 """
 BAN = """
 from django.utils import timezone
@@ -270,6 +274,51 @@ def test_a_client_cannot_say_what_it_asks_for(gate: Gate) -> None:
     assert gate.ask("/board", claimed, "POST", b"").status == 401
 
 
+# What a server that reads both spellings as one would take for the proxy's words.
+UNDERSCORES = {
+    "X_Forwarded_Uri": "/open/x", "X_Forwarded_Method": "GET", "X_Forwarded_Host": APP,
+    "X_Forwarded_Proto": "https", "X_Forwarded_For": "10.1.1.1", "X_Forwarded-For": "10.1.1.1",
+    "X_Original_URL": "https://app.example.com/open/x", "X_Original_Method": "GET",
+    "X-Forwarded_Uri": "/open/x", "X_Real_IP": "10.1.1.1",
+}  # fmt: skip
+
+
+def ask_by(version: str, gate: Gate, path: str, headers: dict[str, str], method: str) -> int:
+    if version == "1.1":
+        return gate.ask(path, headers, method).status
+    where = f"https://127.0.0.1:{gate.port}"
+    return ask_http2(where, path, headers, host=APP, method=method, authority=gate.authority).status
+
+
+@pytest.mark.parametrize("version", ["1.1", "2"])
+def test_another_spelling_of_what_the_proxy_says_changes_nothing(
+    gate: Gate, cookies: Cookies, app: EchoApp, version: str
+) -> None:
+    before = app.seen
+    editor, viewer = cookies("editor"), cookies("viewer")
+
+    assert ask_by(version, gate, "/shut/x", {**UNDERSCORES, **editor}, "GET") == 403
+    assert ask_by(version, gate, "/board", {**UNDERSCORES, **viewer}, "POST") == 403
+    assert ask_by(version, gate, "/board", UNDERSCORES, "GET") == 401
+    assert ask_by(version, gate, "/inside", UNDERSCORES, "GET") == 401
+    assert app.seen == before
+
+
+@pytest.mark.parametrize("version", ["1.1", "2"])
+def test_no_name_with_an_underscore_reaches_the_app(
+    gate: Gate, cookies: Cookies, version: str
+) -> None:
+    headers = {**UNDERSCORES, **cookies("viewer")}
+    if version == "1.1":
+        text = gate.ask("/board", headers).text
+    else:
+        where = f"https://127.0.0.1:{gate.port}"
+        text = ask_http2(where, "/board", headers, host=APP, authority=gate.authority).text
+    names = [name for name, _value in json.loads(text)["headers"]]
+
+    assert [name for name in names if "_" in name] == []
+
+
 def test_another_host_does_not_open_this_one(gate: Gate, app: EchoApp) -> None:
     """A143, and a Host that the proxy does not serve."""
     before = app.seen
@@ -316,6 +365,59 @@ def test_a_websocket_is_asked_about_and_then_left_alone(gate: Gate, cookies: Coo
         assert re.search(rb"(?i)x-seen-user: viewer@example.com", head)
         connection.sendall(b"hello")
         assert read_until(connection, b"hello") == b"hello"
+
+
+WORDS = [
+    "h2c", "H2C", "h2c, websocket", "websocket, h2c", "tls/1.0", "websocket\r\nUpgrade: h2c",
+    "h2c\r\nUpgrade: websocket",
+]  # fmt: skip
+
+
+def upgrade(word: str) -> list[str]:
+    return [
+        "GET /socket HTTP/1.1", f"Host: {APP}", f"Upgrade: {word}",
+        "Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA",
+        "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_nothing_but_a_websocket_takes_a_connection_over(
+    kind: str, server: Gatehouse, cookies: Cookies, tmp_path: Path, word: str
+) -> None:
+    """An app server that accepts h2c would speak on unasked (CVE-2021-21311 and its like)."""
+    smuggler = Smuggler()
+    gate = STARTS[kind](f"127.0.0.1:{server.ports[0]}", smuggler.port, tmp_path)
+    lines = [*upgrade(word), f"Cookie: {cookies('viewer')['Cookie']}"]
+    try:
+        with gate.connect() as connection:
+            connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+            connection.settimeout(5)
+            status = connection.recv(4096).split(b" ")[1]
+    finally:
+        gate.process.stop()
+        smuggler.stop()
+
+    # Whatever the proxy makes of it: what arrives is a websocket alone, or a common request.
+    assert status == (b"101" if smuggler.upgrades else b"200")
+    assert [one for one in smuggler.upgrades if one != ["websocket"]] == []
+    assert smuggler.settings == []
+
+
+class Smuggler(EchoApp):
+    """An app server that switches to whatever the client wants, and notes what it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.upgrades: list[list[str]] = []
+        self.settings: list[str] = []
+
+    def look(self, headers: HTTPMessage) -> bool:
+        found = headers.get_all("Upgrade") or []
+        self.settings += headers.get_all("HTTP2-Settings") or []
+        if found:
+            self.upgrades.append([value.lower() for value in found])
+        return bool(found)
 
 
 def read_until(connection: socket.socket, end: bytes) -> bytes:
