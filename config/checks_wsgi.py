@@ -17,6 +17,7 @@ django = get_wsgi_application()
 # These need the apps to be loaded.
 from django.db import close_old_connections  # noqa: E402
 
+from config.serving import at_once_or_elsewhere  # noqa: E402
 from config.subpath import mount  # noqa: E402
 from config.worker import NOTING, POLL_SECONDS, run_jobs_once  # noqa: E402
 from sso.checking import CHECKER  # noqa: E402
@@ -38,7 +39,7 @@ def _answer(environ: Environ, start: Start) -> Iterable[bytes]:
 
 
 # Calling a method takes less than calling an object.
-application = mount(FastPath(_answer, CHECKER).__call__)
+application = mount(FastPath(at_once_or_elsewhere(_answer), CHECKER).__call__)
 
 
 def _note() -> None:

@@ -1,5 +1,11 @@
-"""The server processes: granian in WSGI mode, which measured ten times faster than ASGI here."""
+"""The server processes: granian, which hands each request to config.serving as it came.
 
+Django runs by WSGI, which measured ten times faster than ASGI here. The library's own WSGI mode is
+not used: it loses how the name of a header was spelt, and it reads bodies in the threads that
+answer.
+"""
+
+import asyncio
 import gc
 import multiprocessing
 import os
@@ -7,21 +13,28 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.db import connection, connections
 from django.urls import get_resolver
 from granian import Granian
+from granian._granian import ASGIWorker, CallbackScheduler
+from granian._signals import set_loop_signals
 from granian.constants import Interfaces
 from granian.log import LogLevels
+from granian.server.mp import WORKERS_METHODS, WorkerProcess
 
 from accounts.tally import TALLY
 from config.draining import SETTLE_SECONDS, let_nobody_begin
 from config.moving.locks import serving
+from config.serving import Serving
 
-CONNECTIONS = 1024
+# Open connections of a process, idle ones too: each browser keeps some, and some send nothing.
+CONNECTIONS = 8192
 # A client that stops in the middle of its request holds up a stop no longer than that; operators
 # are told to give a node 30 seconds.
 STOP_SECONDS = 20
@@ -57,11 +70,11 @@ def run_server(application: str = WHOLE) -> None:
         application,
         address=settings.HOST,
         port=settings.PORT,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.ASGINL,
         workers=settings.WEB_WORKERS,
-        blocking_threads=_threads(application),
-        # Open connections of a process, idle ones too: each browser keeps some. Requests in Python
-        # are bounded by the threads above.
+        websockets=False,
+        # Requests in Python are bounded by the threads; see _work().
+        blocking_threads=1,
         backpressure=CONNECTIONS,
         log_level=LogLevels.error,
         respawn_failed_workers=True,
@@ -69,7 +82,7 @@ def run_server(application: str = WHOLE) -> None:
     )
     _prepare_workers(application)
     with serving():
-        server.serve()
+        server.serve(spawn_target=WorkerProcess.wrap_target(partial(_work, application)))
 
 
 class _Server(Granian):
@@ -95,11 +108,63 @@ class _Server(Granian):
             time.sleep(TELL_SECONDS)
 
 
-def _threads(application: str) -> int:
-    wanted: int = settings.WEB_THREADS
-    if application == WHOLE:
-        return wanted
+class _Taking(CallbackScheduler):
+    """Hands requests to `take` at once, where the library's own would start an asyncio task."""
+
+    def __init__(
+        self,
+        _loop: asyncio.AbstractEventLoop,
+        take: Callable[[Any], None],
+        *_of_tasks: None,
+    ) -> None:
+        super().__init__()
+        self._schedule_fn = take
+
+
+def _work(
+    application: str,
+    worker: int,
+    callback: Any,
+    listener: Any,
+    ipc: Any,
+    loop: asyncio.AbstractEventLoop,
+    mode: Any,
+    runtime_threads: int,
+    runtime_blocking_threads: int,
+    _blocking_threads: int,
+    idle_seconds: int,
+    backpressure: int,
+    _tasks: Any,
+    http: Any,
+    http1: Any,
+    http2: Any,
+    websockets: bool,
+    static: Any,
+    _log_format: Any,
+    tls: tuple[Any, ...],
+    _scope: Any,
+    metrics: Any,
+) -> None:
+    """One worker process, until it is told to stop; what the library gives its own kinds."""
+    ending = set_loop_signals(loop)
+    over = asyncio.Event()
+    ending.add_cb(lambda: loop.call_soon_threadsafe(over.set))
+    make: Any = ASGIWorker  # its types are those of an older release
+    library = make(
+        worker, listener, ipc, runtime_threads, runtime_blocking_threads,
+        _check_threads(), idle_seconds, backpressure, http, http1, http2, websockets, static,
+        *tls, metrics,
+    )  # fmt: skip
+    threads = settings.WEB_THREADS if application == WHOLE else _check_threads()
+    scheduler = _Taking(loop, Serving(callback, threads, loop).take, None, None, None)
+    is_unix_socket = (listener[0] or listener[1]).is_uds()
+    getattr(library, WORKERS_METHODS[mode][is_unix_socket])(scheduler, loop, ending)
+    loop.run_until_complete(over.wait())
+
+
+def _check_threads() -> int:
     is_near = connection.vendor == "sqlite"
+    wanted: int = settings.WEB_THREADS
     return min(wanted, CHECK_THREADS if is_near else CHECK_THREADS_POSTGRESQL)
 
 

@@ -9,6 +9,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django = get_wsgi_application()
 
 # These need the apps to be loaded.
+from config.serving import at_once_or_elsewhere  # noqa: E402
 from config.subpath import mount  # noqa: E402
 from config.worker import start_worker  # noqa: E402
 from sso.checking import CHECKER  # noqa: E402
@@ -16,7 +17,7 @@ from sso.fast import FastPath  # noqa: E402
 from sso.listening import start_listener  # noqa: E402
 
 # Calling a method takes less than calling an object.
-application = mount(FastPath(django, CHECKER).__call__)
+application = mount(FastPath(at_once_or_elsewhere(django), CHECKER).__call__)
 start_listener()
 
 if settings.RUN_WORKER:

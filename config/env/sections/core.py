@@ -284,7 +284,8 @@ SERVERS = Section(
             minimum=1,
             maximum=64,
             help=(
-                "Threads in each server process; each may hold one database connection. "
+                "Threads for pages and the API in each server process; each may hold one database "
+                "connection. Checks have two more of their own, with PostgreSQL four. "
                 "`serve --checks-only` takes two of them, with PostgreSQL four."
             ),
         ),

@@ -1,0 +1,204 @@
+"""What one server process does with requests: which thread answers which, and when.
+
+The library calls `Serving.take` with each request, in one of a few threads of its own. There the
+function before Django answers what it can: checks, the key set, the sign of life. What needs Django
+waits for one of the other threads, and only once its body is here. So neither a slow page nor a
+client that never sends its body holds up a check.
+"""
+
+import asyncio
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from io import BytesIO
+from queue import SimpleQueue
+from typing import Any
+
+from config.rawrequest import Environ, Unreadable, environ_of, has_body
+
+logger = logging.getLogger(__name__)
+Start = Callable[..., Any]
+Application = Callable[[Environ, Start], Iterable[bytes]]
+READING = frozenset({"GET", "HEAD"})
+# A body that is not here by then is given up, however it trickles in.
+BODY_SECONDS = 20.0
+# As the shipped examples of proxies have it. Django wants less of what is no file.
+MAX_BODY = 1024 * 1024
+# All bodies of a process, from the first byte to the end of their answers.
+MAX_HELD = 64 * 1024 * 1024
+# In the environment of a request that must not wait for Django.
+AT_ONCE = "gatehouse.at_once"
+CLOSE = ("Connection", "close")
+
+
+class Elsewhere(BaseException):
+    """Django has to answer, in another thread. No failure, so that nothing takes it for one."""
+
+
+def at_once_or_elsewhere(django: Application) -> Application:
+    """`django` for the function before it: sends away what has come in a thread for checks."""
+
+    def ask(environ: Environ, start: Start) -> Iterable[bytes]:
+        if environ.pop(AT_ONCE, False):
+            raise Elsewhere
+        return django(environ, start)
+
+    return ask
+
+
+class Serving:
+    """Answers the requests of one process by `application`; `threads`: for Django."""
+
+    def __init__(
+        self, application: Application, threads: int, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._application, self._loop = application, loop
+        self._waiting: SimpleQueue[tuple[Any, Environ]] = SimpleQueue()
+        self._held = 0
+        # asyncio keeps no tasks alive by itself.
+        self._readers: set[asyncio.Task[None]] = set()
+        for number in range(threads):
+            threading.Thread(target=self._work, name=f"pages-{number}", daemon=True).start()
+
+    def take(self, request: Any) -> None:
+        """Answer at once, or see to it that somebody does. Never waits for a client."""
+        try:
+            environ = environ_of(request.scope)
+            if environ["REQUEST_METHOD"] in READING and self._answers_at_once(request, environ):
+                return
+            if has_body(environ):
+                self._loop.call_soon_threadsafe(self._begin_reading, request, environ)
+            else:
+                environ["wsgi.input"] = BytesIO()
+                self._waiting.put((request, environ))
+        except Unreadable as error:
+            _refuse(request, 400, "malformed", f"The header {error.name} came twice. Let the "
+                    "proxy replace what a client sends, and send it once.")  # fmt: skip
+        except Exception:
+            logger.exception("a request could not be taken")
+            request.done()
+
+    def _answers_at_once(self, request: Any, environ: Environ) -> bool:
+        environ[AT_ONCE] = True
+        # Nobody reads a body here: what a check carries belongs to the app.
+        environ["wsgi.input"] = BytesIO()
+        try:
+            self._answer(request, environ)
+        except Elsewhere:
+            return False
+        return True
+
+    def _work(self) -> None:
+        """One thread for Django."""
+        while True:
+            request, environ = self._waiting.get()
+            try:
+                self._answer(request, environ)
+            except Exception:
+                logger.exception("a request could not be answered")
+            finally:
+                # Answers 500 unless something was answered.
+                request.done()
+                self._give_back(environ)
+                del request, environ
+
+    def _answer(self, request: Any, environ: Environ) -> None:
+        said: list[Any] = []
+        response = self._application(environ, lambda *of_answer: said.extend(of_answer))
+        is_stream = getattr(response, "streaming", False)
+        try:
+            if is_stream:
+                _send_stream(request.proto.send, said, response)
+                return
+            body = response[0] if type(response) is list and response else b"".join(response)
+        finally:
+            getattr(response, "close", int)()
+        _send(request.proto.send, said[0], said[1], body)
+
+    def _begin_reading(self, request: Any, environ: Environ) -> None:
+        """In the thread of the loop. What is too long by its own word is not read at all."""
+        length = environ.get("CONTENT_LENGTH", "0")
+        if not length.isdecimal() or int(length) > MAX_BODY:
+            _refuse(request, 413, "too_large", f"At most {MAX_BODY} bytes.")
+            return
+        reader = self._loop.create_task(self._read(request, environ))
+        self._readers.add(reader)
+        reader.add_done_callback(self._readers.discard)
+        late = self._loop.call_later(BODY_SECONDS, self._give_up, request, reader)
+        reader.add_done_callback(lambda _reader: late.cancel())
+
+    async def _read(self, request: Any, environ: Environ) -> None:
+        """The whole body, then a thread for it. Nothing when the client has gone."""
+        body = bytearray()
+        is_over = False
+        try:
+            while not is_over:
+                message = await request.proto.receive()
+                if message["type"] != "http.request":
+                    return
+                body += message.get("body", b"")
+                self._held += len(message.get("body", b""))
+                is_over = not message.get("more_body")
+                if len(body) > MAX_BODY:
+                    _refuse(request, 413, "too_large", f"At most {MAX_BODY} bytes.")
+                    return
+                if self._held > MAX_HELD:
+                    _refuse(request, 503, "busy", "Too much is being sent. Try again later.")
+                    return
+            environ["CONTENT_LENGTH"] = str(len(body))
+            environ["wsgi.input"] = BytesIO(bytes(body))
+            environ[_HELD] = len(body)
+            self._waiting.put((request, environ))
+        finally:
+            if _HELD not in environ:
+                self._held -= len(body)
+
+    def _give_up(self, request: Any, reader: "asyncio.Task[None]") -> None:
+        """The time is over. With the reader gone the library closes the connection."""
+        if not reader.done():
+            _refuse(request, 408, "too_slow", f"The body was not here in {BODY_SECONDS:.0f} s.")
+            reader.cancel()
+
+    def _give_back(self, environ: Environ) -> None:
+        held = environ.get(_HELD, 0)
+        if held:
+            self._loop.call_soon_threadsafe(self._let_go, held)
+
+    def _let_go(self, held: int) -> None:
+        self._held -= held
+
+
+_HELD = "gatehouse.held"
+
+
+def _send(send: Start, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
+    encoded = [(name.encode(), value.encode()) for name, value in headers]
+    send({"type": "http.response.start", "status": int(status[:3]), "headers": encoded})
+    send({"type": "http.response.body", "body": body})
+
+
+def _send_stream(send: Start, said: list[Any], chunks: Iterable[bytes]) -> None:
+    encoded = [(name.encode(), value.encode()) for name, value in said[1]]
+    send({"type": "http.response.start", "status": int(said[0][:3]), "headers": encoded})
+    for chunk in chunks:
+        send({"type": "http.response.body", "body": chunk, "more_body": True})
+    send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _refuse(request: Any, status: int, code: str, detail: str) -> None:
+    """An answer of the server's own, before Django: a problem document (RFC 9457)."""
+    title = HTTPStatus(status).phrase
+    said = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
+    body = json.dumps(said).encode()
+    headers = [
+        ("Content-Type", "application/problem+json"),
+        ("Content-Length", str(len(body))),
+        ("Cache-Control", "no-store"),
+    ]
+    # A connection of HTTP/2 goes on: it carries others.
+    if request.scope["http_version"] != "2":
+        headers.append(CLOSE)
+    _send(request.proto.send, str(status), headers, body)
+    request.done()

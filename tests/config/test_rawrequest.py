@@ -1,0 +1,113 @@
+"""The environment that Django and checks read: by raw names, and each that decides once."""
+
+from typing import Any
+
+import pytest
+
+from config import rawrequest
+from config.rawrequest import BY_UNIX_SOCKET, Unreadable, environ_of, has_body
+
+ONCE = [
+    "host", "authorization", "x-api-key", "x-forwarded-for", "x-forwarded-proto",
+    "x-forwarded-host", "x-forwarded-uri", "x-forwarded-method", "x-original-url",
+    "x-original-method", "forwarded", "x-real-ip", "x-request-id", "origin", "referer",
+    "sec-fetch-mode", "sec-purpose", "content-type", "content-length", "x-csrftoken",
+    "x-csrf-token", "remote-user", "x-http-method-override",
+]  # fmt: skip
+
+
+def scope(*headers: tuple[str, str], **more: Any) -> dict[str, Any]:
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+    return {
+        "http_version": "1.1", "method": "GET", "scheme": "http", "raw_path": b"/auth/check",
+        "query_string": b"role=admin", "server": ("127.0.0.1", "8000"),
+        "client": ("192.0.2.7", "40000"), "headers": raw, **more,
+    }  # fmt: skip
+
+
+def test_a_request_is_read_as_wsgi_has_it() -> None:
+    environ = environ_of(scope(("host", "gate.example.com"), ("x-forwarded-uri", "/a%20b")))
+
+    assert environ["HTTP_HOST"] == "gate.example.com"
+    assert environ["HTTP_X_FORWARDED_URI"] == "/a%20b"
+    assert environ["PATH_INFO"] == "/auth/check"
+    assert environ["QUERY_STRING"] == "role=admin"
+    assert environ["REMOTE_ADDR"] == "192.0.2.7"
+    assert environ["SERVER_PROTOCOL"] == "HTTP/1.1"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_name_with_an_underscore_reaches_nobody(order: int) -> None:
+    both = [("x_forwarded_uri", "/open"), ("x-forwarded-uri", "/shut")][::order]
+
+    assert environ_of(scope(*both))["HTTP_X_FORWARDED_URI"] == "/shut"
+    assert [key for key in environ_of(scope(both[order > 0])) if key.startswith("HTTP_")] == [
+        "HTTP_X_FORWARDED_URI"
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["x_forwarded_for", "x-forwarded_for", "content_length", "content_type", "_", "a_b"]
+)
+def test_nothing_is_left_of_a_name_with_an_underscore(name: str) -> None:
+    assert environ_of(scope((name, "1"))) == environ_of(scope())
+
+
+@pytest.mark.parametrize("name", ONCE)
+def test_what_decides_is_said_once(name: str) -> None:
+    with pytest.raises(Unreadable) as refused:
+        environ_of(scope((name, "a"), (name, "a")))
+
+    assert refused.value.name.lower() == name
+
+
+def test_lists_may_be_said_in_several_lines() -> None:
+    lines = [("accept", "text/html"), ("accept", "*/*"), ("cookie", "a=1"), ("cookie", "b=2")]
+    environ = environ_of(scope(*lines))
+
+    assert (environ["HTTP_ACCEPT"], environ["HTTP_COOKIE"]) == ("text/html, */*", "a=1; b=2")
+
+
+def test_bytes_beyond_ascii_stay_what_they_are() -> None:
+    """WSGI carries each byte as one character (PEP 3333)."""
+    environ = environ_of(
+        scope(("x-forwarded-uri", "/\xc3\xbc"), raw_path=b"/%C3%BC/\xc3\xbc", query_string=b"\xfc")
+    )
+
+    assert environ["HTTP_X_FORWARDED_URI"] == "/\xc3\xbc"
+    assert environ["PATH_INFO"] == "/\xc3\xbc/\xc3\xbc"
+    assert environ["QUERY_STRING"] == "\xfc"
+
+
+def test_a_peer_by_a_unix_socket_is_this_machine_and_said_to_be_one() -> None:
+    environ = environ_of(scope(client=("", "0"), server=("/run/gatehouse.sock", "0")))
+
+    assert (environ["REMOTE_ADDR"], environ[BY_UNIX_SOCKET]) == ("127.0.0.1", True)
+    assert BY_UNIX_SOCKET not in environ_of(scope())
+
+
+def test_names_that_strangers_make_up_fill_no_memory() -> None:
+    for number in range(2 * rawrequest.MOST_NAMES):
+        environ_of(scope((f"x-{number}", "1")))
+
+    assert len(rawrequest._keys) == rawrequest.MOST_NAMES
+    assert environ_of(scope(("x_1", "1"), ("x-late", "2")))["HTTP_X_LATE"] == "2"
+    assert "HTTP_X_LATE_TOO" not in environ_of(scope(("x_late_too", "1")))
+
+
+@pytest.mark.parametrize(
+    ("headers", "more", "expected"),
+    [
+        ([], {}, False),
+        ([("content-length", "0")], {}, False),
+        ([("content-length", "3")], {}, True),
+        ([("content-length", "00")], {}, True),
+        ([("transfer-encoding", "chunked")], {}, True),
+        ([], {"http_version": "2", "method": "POST"}, True),
+        ([], {"http_version": "2"}, False),
+    ],
+)
+def test_a_body_is_waited_for_where_one_is_announced(
+    headers: list[tuple[str, str]], more: dict[str, str], expected: bool
+) -> None:
+    assert has_body(environ_of(scope(*headers, **more))) is expected

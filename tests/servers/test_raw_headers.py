@@ -1,0 +1,126 @@
+"""Header lines as a client writes them, straight to the server: each spelling, once and twice."""
+
+import json
+import socket
+from collections.abc import Callable
+
+import pytest
+
+from tests.servers.databases import InstanceData
+from tests.servers.gatehouse import Gatehouse
+from tests.servers.http2 import ask_http2
+
+StartGatehouse = Callable[..., Gatehouse]
+HOST = "gate.example.com"
+SETTINGS = {"PUBLIC_URL": f"https://{HOST}", "TRUSTED_PROXIES": "127.0.0.1", "LOGIN_MAX": "3"}
+RULES = """
+from sso.models import AccessRule
+host = "app.example.com"
+AccessRule.objects.create(position=1, name="open", effect="public", host=host, path="/open")
+AccessRule.objects.create(position=2, name="inside", effect="public", host=host, path="/inside",
+                          networks=["10.0.0.0/8"])
+"""
+ABOUT = {
+    "X-Forwarded-Proto": "https", "X-Forwarded-Host": "app.example.com",
+    "X-Forwarded-Uri": "/board", "X-Forwarded-Method": "GET", "X-Forwarded-For": "192.0.2.7",
+}  # fmt: skip
+TWICE = [
+    "Host", "Authorization", "X-Api-Key", "X-Forwarded-Proto", "X-Forwarded-Host",
+    "X-Forwarded-Uri", "X-Forwarded-Method", "X-Forwarded-For", "X-Original-URL",
+    "X-Original-Method", "Forwarded", "X-Real-IP", "Sec-Fetch-Mode", "X-CSRFToken", "Origin",
+]  # fmt: skip
+
+
+@pytest.fixture
+def server(gatehouse_server: StartGatehouse, sqlite_data: InstanceData) -> Gatehouse:
+    sqlite_data.shell(RULES)
+    return gatehouse_server(sqlite_data, **SETTINGS)
+
+
+def ask(server: Gatehouse, path: str, lines: list[tuple[str, str]], method: str = "GET") -> str:
+    """The whole answer to a request of these lines and no others."""
+    text = "".join(f"{name}: {value}\r\n" for name, value in [*lines, ("Connection", "close")])
+    with socket.create_connection(("127.0.0.1", server.ports[0]), 10) as connection:
+        connection.sendall(f"{method} {path} HTTP/1.1\r\n{text}\r\n".encode())
+        answer = b""
+        while part := connection.recv(4096):
+            answer += part
+    return answer.decode()
+
+
+def status_of(answer: str) -> int:
+    return int(answer.split(" ")[1])
+
+
+@pytest.mark.parametrize("path", ["/auth/check", "/auth/forward"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_an_underscore_is_no_dash(server: Gatehouse, path: str, is_first: bool) -> None:
+    claimed = [("X_Forwarded_Uri", "/open/x"), ("X_Forwarded_For", "10.1.1.1")]
+    about = [("Host", HOST), *({**ABOUT, "X-Forwarded-Uri": "/inside"}).items()]
+    lines = claimed + about if is_first else about + claimed
+
+    assert status_of(ask(server, path, about)) == 401
+    assert status_of(ask(server, path, lines)) == 401
+    assert status_of(ask(server, path, [("Host", HOST), *claimed])) == 401
+    open_lines = [("Host", HOST), *({**ABOUT, "X-Forwarded-Uri": "/open/x"}).items()]
+    assert status_of(ask(server, path, open_lines)) == 204
+
+
+def test_an_underscore_is_no_dash_by_http2(server: Gatehouse) -> None:
+    claimed = {"x_forwarded_uri": "/open/x", "x_forwarded_for": "10.1.1.1"}
+    about = {name.lower(): value for name, value in ABOUT.items()}
+
+    assert ask_http2(server.url, "/auth/check", {**claimed, **about}, host=HOST).status == 401
+    about["x-forwarded-uri"] = "/open/x"
+    assert ask_http2(server.url, "/auth/check", {**claimed, **about}, host=HOST).status == 204
+
+
+@pytest.mark.parametrize("path", ["/auth/check", "/auth/forward", "/sign-in", "/api/v1/me"])
+@pytest.mark.parametrize("name", TWICE)
+def test_what_decides_comes_once(server: Gatehouse, path: str, name: str) -> None:
+    lines = [("Host", HOST), *ABOUT.items()]
+    value = {**dict(lines), "Sec-Fetch-Mode": "navigate"}.get(name, "x")
+    more = 2 - sum(one == name for one, _value in lines)
+    answer = ask(server, path, lines + [(name, value)] * more)
+
+    assert status_of(answer) == 400
+    said = json.loads(answer.partition("\r\n\r\n")[2])
+    assert (said["code"], name.lower() in said["detail"].lower()) == ("malformed", True)
+
+
+@pytest.mark.parametrize("name", ["x-forwarded-uri", "x-forwarded-for", "x-original-url"])
+def test_what_decides_comes_once_by_http2(server: Gatehouse, name: str) -> None:
+    about = {one.lower(): value for one, value in ABOUT.items()}
+    heard = ask_http2(server.url, "/auth/check", {**about, name: ["/open/x"] * 2}, host=HOST)
+
+    assert heard.status == 400
+
+
+def test_a_host_that_differs_from_the_authority_is_not_taken(server: Gatehouse) -> None:
+    heard = ask_http2(server.url, "/health/live", {"host": "evil.example.org"}, host=HOST)
+
+    assert heard.status == 400
+
+
+def test_cookies_may_come_in_several_lines(server: Gatehouse) -> None:
+    """As HTTP/2 has it (RFC 9113, 8.2.3)."""
+    lines = [("Host", HOST), ("Cookie", "a=1"), ("Cookie", "b=2")]
+
+    assert status_of(ask(server, "/sign-in", lines)) == 200
+
+
+@pytest.mark.parametrize("word", ["h2c", "websocket"])
+def test_the_server_itself_changes_no_protocol(server: Gatehouse, word: str) -> None:
+    lines = [
+        ("Host", HOST), ("Upgrade", word), ("HTTP2-Settings", "AAMAAABkAAQAoAAAAAIAAAAA"),
+        ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ]  # fmt: skip
+
+    assert status_of(ask(server, "/health/live", lines)) == 200
+
+
+def test_bytes_beyond_ascii_in_what_is_asked_are_read(server: Gatehouse) -> None:
+    """They came as nothing before, and nothing fits no rule of a path."""
+    lines = [("Host", HOST), *({**ABOUT, "X-Forwarded-Uri": "/open/\xfc"}).items()]
+
+    assert status_of(ask(server, "/auth/check", lines)) == 204
