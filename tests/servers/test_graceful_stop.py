@@ -59,7 +59,7 @@ def nodes(gatehouse_server: StartGatehouse, postgres_data: InstanceData) -> Gate
     """Two nodes over one PostgreSQL, behind a declared proxy, with room for a crowd."""
     more = {
         "LOGIN_MAX": "1000",
-        "MAGIC_LINK_MAX": "1000",
+        "MAGIC_LINK_MAX": "100000",
         "RECIPIENT_MAIL_MAX": "1000",
         "WEB_WORKERS": "2",
     }
