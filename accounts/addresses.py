@@ -65,7 +65,8 @@ def _mixes_alphabets(label: str) -> bool:
 def parse_email(raw: str) -> str:
     """The stored form of an address: trimmed, lower case, plain ASCII; see ascii_domain().
 
-    Raises AddressError for anything but local@domain; length is checked before the pattern.
+    Raises AddressError for anything but local@domain, and for the domains of our own accounts
+    without a mailbox, which nobody types; length is checked before the pattern.
     """
     text = raw.strip(" \t")
     if not text or len(text) > MAX_EMAIL_LENGTH:
@@ -77,7 +78,7 @@ def parse_email(raw: str) -> str:
     text = f"{local.lower()}{sign}{ascii_domain(domain)}"
     match = _EMAIL.fullmatch(text)
     is_too_long = len(text) > MAX_EMAIL_LENGTH or len(local) > 64
-    if match is None or is_too_long or match["domain"] == RESERVED_DOMAIN:
+    if match is None or is_too_long or match["domain"] in (RESERVED_DOMAIN, PLACEHOLDER_DOMAIN):
         raise AddressError(NOT_AN_ADDRESS)
     return text
 

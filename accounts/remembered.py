@@ -9,11 +9,11 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from accounts import audit
+from accounts import audit, devices
 from accounts.errors import NotFound
 from accounts.models import RememberedBrowser, User
 from accounts.tokens import digest, make_token
@@ -25,20 +25,25 @@ LIFETIME = timedelta(days=30)
 def remember(request: HttpRequest, response: HttpResponse, user: User) -> None:
     """Set the cookie and write the row; call after the person has proved his second factor.
 
-    One cookie serves everybody who uses this browser: the digest is bound to the account.
+    One cookie serves everybody who uses this browser: the digest is bound to the account. Its value
+    is a new one each time, so that nobody can put one that they know into somebody's browser; the
+    rows of the others who have signed in here follow it.
     """
-    value = request.COOKIES.get(settings.REMEMBERED_COOKIE_NAME) or make_token()
+    old, value = request.COOKIES.get(settings.REMEMBERED_COOKIE_NAME, ""), make_token()
     now = timezone.now()
+    others = [other for other in devices.people_of(request) if other.pk != user.pk] if old else []
     with transaction.atomic():
-        user.remembered_browsers.filter(expires_at__lte=now).delete()
-        RememberedBrowser.objects.update_or_create(
+        ended = Q(expires_at__lte=now) | Q(digest=_digest(user, old))
+        user.remembered_browsers.filter(ended).delete()
+        for other in others:
+            known = other.remembered_browsers.filter(digest=_digest(other, old))
+            known.update(digest=_digest(other, value))
+        RememberedBrowser.objects.create(
             digest=_digest(user, value),
-            defaults={
-                "user": user,
-                "user_agent": request.headers.get("User-Agent", "")[:256],
-                "created_at": user.issue_time(now),
-                "expires_at": now + LIFETIME,
-            },
+            user=user,
+            user_agent=request.headers.get("User-Agent", "")[:256],
+            created_at=user.issue_time(now),
+            expires_at=now + LIFETIME,
         )
         audit.record("account:factor:remember-browser", actor=user, target=user)
     response.set_cookie(

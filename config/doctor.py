@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from django.conf import settings
 from django.core import checks
@@ -62,6 +63,20 @@ def _database() -> Iterator[Finding]:
     sentence = missing_instance()
     if sentence:
         yield Finding("error", sentence)
+
+
+def _files() -> Iterator[Finding]:
+    """What holds people's data, and is no business of others on this machine."""
+    names = {str(each["NAME"]) for each in settings.DATABASES.values()
+             if str(each["ENGINE"]).endswith("sqlite3")}  # fmt: skip
+    found = [f"{name}{end}" for name in sorted(names) for end in ("", "-wal", "-shm")]
+    for path in map(Path, found):
+        if path.is_file() and path.stat().st_mode & 0o077:
+            yield Finding(
+                "warning",
+                f"{path} may be read by others on this machine.",
+                f"Run `chmod 600 {path}`, and `chmod 700` for the folder DATA_DIR.",
+            )
 
 
 def _encryption_key() -> Iterator[Finding]:
@@ -229,6 +244,7 @@ def _checks() -> Iterator[Finding]:
 EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _names,
     _database,
+    _files,
     _encryption_key,
     _cache,
     _mail,

@@ -1,8 +1,12 @@
-"""SQLite connections that know which file they have opened. Loaded by the settings: no Django."""
+"""SQLite connections that know which file they have opened, and make it for this user alone.
+
+Loaded by the settings: no Django.
+"""
 
 import os
 import sqlite3
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 Identity = tuple[int, int]
@@ -20,8 +24,19 @@ class FileConnection(sqlite3.Connection):
 
     def __init__(self, database: Any, *arguments: Any, **options: Any) -> None:
         before = identity(database)
+        if before is None:
+            _make_private(database)
         super().__init__(database, *arguments, **options)
         self.file = before if before == identity(database) else None
+
+
+def _make_private(path: Any) -> None:
+    """Make an empty file that nobody else can read, whatever the umask; SQLite gives the files that
+    it keeps beside it the same rights. Nothing happens for a name that is no path."""
+    if not isinstance(path, str | os.PathLike) or str(path).startswith((":", "file:")):
+        return
+    with suppress(OSError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def identity(path: Any) -> Identity | None:

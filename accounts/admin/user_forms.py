@@ -55,8 +55,11 @@ class PersonForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
             self.fields["role"].choices = role_choices(self.actor)  # type: ignore[attr-defined]
 
     def clean_email(self) -> str:
+        typed: str = self.cleaned_data["email"]
+        if typed == self.initial.get("email"):
+            return typed  # perhaps a placeholder of ours, which nobody can type
         try:
-            return addresses.parse_email(self.cleaned_data["email"])
+            return addresses.parse_email(typed)
         except addresses.AddressError as error:
             raise forms.ValidationError(_(str(error))) from None
 

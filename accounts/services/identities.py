@@ -23,6 +23,7 @@ from accounts.outbox import enqueue_mail
 from accounts.providers import Door
 from accounts.rolemaps import Decision
 from accounts.roles import OPERATORS, Role
+from accounts.services.directory_names import directory_problems
 from accounts.services.invited import live_invitation, take_up
 from accounts.services.passwords import opens_by_password
 from accounts.services.profile_updates import Told, note_handed_on, update_profile
@@ -371,19 +372,22 @@ def _check_registration(door: Door, arrival: Arrival, email: str) -> None:
 
 def _new_user(door: Door, arrival: Arrival, email: str, role: Role) -> User:
     user = User(email=email, name=" ".join(arrival.name.split())[:150], role=role)
-    user.username = _free_username(arrival.username)
+    user.username = _free_username(door, arrival.username)
     user.email_verified_at = timezone.now() if arrival.email_verified else None
     user.set_password(None)
     return save_new(user, actor=None, source=door.id)
 
 
-def _free_username(text: str) -> str | None:
+def _free_username(door: Door, text: str) -> str | None:
     """The provider's user name where it fits and nobody has it, for recognition only."""
     try:
         name = addresses.parse_username(text) if text else None
     except addresses.AddressError:
         return None
-    return None if name is None or User.objects.filter(username=name).exists() else name
+    if name is None or User.objects.filter(username=name).exists():
+        return None
+    is_the_directorys = door.id != DIRECTORY and directory_problems(User(username=name))
+    return None if is_the_directorys else name
 
 
 def _create(door: Door, arrival: Arrival, user: User) -> Identity:

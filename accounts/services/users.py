@@ -21,6 +21,7 @@ from accounts.models import User
 from accounts.outbox import enqueue_mail
 from accounts.passwords import password_problems
 from accounts.roles import Role, can_give, can_manage
+from accounts.services.directory_names import directory_problems
 from accounts.services.sessions import end_access, end_sign_ins
 
 
@@ -87,9 +88,10 @@ def check_profile(user: User, profile: Profile) -> list[str]:
     """
     given = {key: value for key in ("email", "username", "name")
              if (value := getattr(profile, key)) is not None}  # fmt: skip
+    kept = (user.email, user.username)
     for field, value in given.items():
         setattr(user, field, value)
-    errors = _name_errors(user)
+    errors = _name_errors(user, kept)
     if errors:
         raise RecordInvalid(errors)
     return sorted(given)
@@ -242,11 +244,16 @@ def _keep_last_owner(user: User) -> None:
         raise LastOwner
 
 
-def _name_errors(user: User) -> dict[str, list[str]]:
-    """What is wrong with address, user name and name, which get their stored form by this."""
+def _name_errors(user: User, kept: tuple[str, str | None] = ("", None)) -> dict[str, list[str]]:
+    """What is wrong with address, user name and name, which get their stored form by this.
+
+    kept: address and user name as they were, which may stay: the address may be a placeholder of
+    ours, and the directory may have got a person of that name since.
+    """
     errors: dict[str, list[str]] = {}
     try:
-        user.email = addresses.parse_email(user.email)
+        if user.email != kept[0]:
+            user.email = addresses.parse_email(user.email)
     except addresses.AddressError as error:
         errors["email"] = [_(str(error))]
     try:
@@ -254,7 +261,11 @@ def _name_errors(user: User) -> dict[str, list[str]]:
     except addresses.AddressError as error:
         errors["username"] = [_(str(error))]
     user.name = " ".join(user.name.split())[:150]
-    return _names_of_others(user) | errors
+    errors = _names_of_others(user) | errors
+    if "username" not in errors and user.username != kept[1]:
+        problems = directory_problems(user)
+        errors |= {"username": problems} if problems else {}
+    return errors
 
 
 def _taken(user: User) -> dict[str, list[str]]:

@@ -5,13 +5,16 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
+from accounts import addresses
 from accounts.actors import SYSTEM
 from accounts.errors import Forbidden, LastOwner, RecordInvalid
 from accounts.models import AuditEvent, User
 from accounts.roles import Role, can_manage
 from accounts.services import sessions, users, verification
+from accounts.services.invitations import invite
 from accounts.services.passwords import set_password, start_reset
 from accounts.services.users import Profile
+from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
 
@@ -196,3 +199,40 @@ def test_staff_and_superuser_follow_from_the_role_and_cannot_be_set(
     }
     with pytest.raises(AttributeError):
         make_user("viewer", "x@example.com").is_staff = True  # type: ignore[misc]
+
+
+# Addresses of ours without a mailbox
+
+
+PLACEHOLDER = addresses.placeholder("github", "7")
+
+
+@pytest.mark.parametrize("email", [PLACEHOLDER, "anna@users.invalid", " Anna@Users.INVALID"])
+def test_nobody_registers_a_placeholder_by_hand(
+    owner: User, viewer: User, stranger: Client, email: str
+) -> None:
+    with pytest.raises(RecordInvalid) as refused:
+        users.create_user(actor=owner, email=email)
+    assert refused.value.errors.keys() == {"email"}
+    with pytest.raises(RecordInvalid):
+        users.edit_profile(actor=owner, user=viewer, profile=Profile(email=email))
+    with pytest.raises(RecordInvalid):
+        invite(actor=owner, email=email)
+    form = {"email": email, "name": "", "password": PASSWORD}
+    assert stranger.post("/sign-up", form).status_code == 400
+
+    assert set(User.objects.values_list("email", flat=True)) == {owner.email, "viewer@example.com"}
+
+
+def test_an_account_with_a_placeholder_is_edited_all_the_same(
+    owner: User, make_user: Callable[..., User], browser_of: Callable[[User], Client]
+) -> None:
+    user = make_user("viewer", PLACEHOLDER, password=None)
+
+    users.edit_profile(actor=owner, user=user, profile=Profile(name="Anna"))
+    form = {"email": PLACEHOLDER, "name": "Anna A.", "username": "", "role": "viewer"}
+    answer = browser_of(owner).post(f"/admin/accounts/user/{user.pk}/change/", form)
+
+    assert answer.status_code == 302
+    user.refresh_from_db()
+    assert (user.email, user.name) == (PLACEHOLDER, "Anna A.")

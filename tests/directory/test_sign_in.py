@@ -1,5 +1,6 @@
 """Who comes in with the directory's password: CONTRACT 9, TRAPS 37-41, ATTACKS A107-A113."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -7,9 +8,12 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.directory import people
+from accounts.errors import RecordInvalid
 from accounts.models import AuditEvent, Identity, User
+from accounts.services import users
 from accounts.services.invitations import invite
 from accounts.services.signup import open_account
+from accounts.services.users import Profile
 from tests.conftest import MakeUser
 from tests.directory.conftest import SignIn, UseDirectory
 from tests.servers.ldap import GROUPS, PASSWORD, PEOPLE, DirectoryServer
@@ -519,3 +523,61 @@ def test_an_invited_person_keeps_the_role_and_no_entry_makes_administrators(
         assert (user.role, user.is_verified, user.identities.count()) == ("viewer", False, 0)
     else:
         assert user.role == got
+
+
+# A local account does not shut anybody of the directory out
+
+
+def test_a_local_account_does_not_take_a_name_that_the_directory_has(
+    server: DirectoryServer,
+    use_directory: UseDirectory,
+    sign_in: SignIn,
+    owner: User,
+    viewer: User,
+    browser_of: Callable[[User], Client],
+) -> None:
+    server.add_person("anna")
+    use_directory()
+
+    with pytest.raises(RecordInvalid) as refused:
+        users.create_user(actor=owner, email="x@example.com", username="Anna")
+    assert list(refused.value.errors) == ["username"]
+    with pytest.raises(RecordInvalid):
+        users.edit_profile(actor=viewer, user=viewer, profile=Profile(username="anna"))
+    browser = browser_of(User.objects.get(pk=viewer.pk))
+    page = browser.post("/account/", {"name": "Vera", "username": "anna"})
+
+    assert page.status_code == 400
+    assert not User.objects.filter(username="anna").exists()
+    assert sign_in("anna").status_code == 302
+    assert who().username == "anna"
+
+
+def test_other_names_are_free_and_the_own_one_may_stay(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn, viewer: User, owner: User
+) -> None:
+    server.add_person("anna")
+    use_directory()
+    sign_in("anna")
+    anna = who()
+
+    users.edit_profile(actor=viewer, user=viewer, profile=Profile(username="vera2"))
+    users.edit_profile(actor=owner, user=anna, profile=Profile(username=""))
+    users.edit_profile(actor=owner, user=anna, profile=Profile(username="anna"))
+    server.add_person("vera2")
+    users.edit_profile(actor=viewer, user=viewer, profile=Profile(name="V.", username="vera2"))
+
+    assert User.objects.get(pk=viewer.pk).username == "vera2"
+    assert who().username == "anna"
+
+
+def test_no_name_is_given_while_the_directory_does_not_answer(
+    use_directory: UseDirectory, silent_server, viewer: User
+) -> None:
+    use_directory(LDAP_URL="ldap://127.0.0.1:1")
+
+    with pytest.raises(RecordInvalid) as refused:
+        users.edit_profile(actor=viewer, user=viewer, profile=Profile(username="vera2"))
+
+    assert "does not answer" in refused.value.errors["username"][0]
+    assert User.objects.get(pk=viewer.pk).username == "vera"

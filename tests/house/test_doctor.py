@@ -1,11 +1,16 @@
 """`manage.py doctor` asks the servers that an instance needs, and outlives every answer."""
 
+import os
+import sqlite3
+from pathlib import Path
+
 import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
 from config import doctor
 from config.env.mailing import MailSettings
+from sso.sqlitefile import FileConnection
 from tests.servers.mail import MailCertificate, ResendServer, SMTPServer
 from tests.servers.processes import free_port
 
@@ -92,3 +97,37 @@ def test_an_examination_that_fails_is_a_finding_and_stops_no_other(
 
     assert "The examination of the fails failed: KeyError." in texts
     assert "Nobody owns this instance yet." in texts or "There is no active owner." in texts
+
+
+def test_files_of_the_database_are_of_this_user_alone(tmp_path: Path) -> None:
+    path = tmp_path / "gatehouse.sqlite3"
+    before = os.umask(0)
+    try:
+        connection = sqlite3.connect(path, factory=FileConnection)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE a (b)")
+        modes = {found.name: found.stat().st_mode & 0o777 for found in tmp_path.iterdir()}
+        connection.close()
+    finally:
+        os.umask(before)
+
+    assert modes == {path.name + end: 0o600 for end in ("", "-wal", "-shm")}
+
+
+def test_it_tells_which_files_others_can_read(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "gatehouse.sqlite3"
+    path.touch(0o600)
+    changed = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path)}}
+    monkeypatch.setattr(doctor.settings, "DATABASES", changed)
+
+    assert list(doctor._files()) == []
+
+    for mode in (0o640, 0o604):
+        path.chmod(mode)
+        (found,) = doctor._files()
+        assert (found.level, found.text) == (
+            "warning", f"{path} may be read by others on this machine."
+        )  # fmt: skip
+        assert f"chmod 600 {path}" in found.fix

@@ -396,3 +396,42 @@ def test_what_ends_sessions_ends_the_waiting_whatever_the_clocks_say(
 
     assert answer["Location"] == "/sign-in?notice=second-factor-over"
     assert stranger.get("/account/").status_code == 302
+
+
+def test_the_cookie_of_a_remembered_browser_is_a_new_one_each_time(
+    editor: User, app: App, stranger: Client
+) -> None:
+    planted = "known-to-a-stranger"
+    stranger.cookies["gatehouse_remembered"] = planted
+    by_password(editor)(stranger)
+    assert send(stranger, app.code(), remember="on") == 302
+    first = stranger.cookies["gatehouse_remembered"].value
+    stranger.post("/sign-out")
+    thief = Client()
+    thief.cookies["gatehouse_remembered"] = planted
+    assert by_password(editor)(thief)["Location"] == STEP
+
+    RememberedBrowser.objects.update(created_at=timezone.now() - timedelta(days=40))
+    User.objects.filter(pk=editor.pk).update(not_before=timezone.now() - timedelta(days=1))
+    by_password(editor)(stranger)
+    assert send(stranger, app.code(1), remember="on") == 302
+
+    assert stranger.cookies["gatehouse_remembered"].value not in (first, planted)
+    assert RememberedBrowser.objects.count() == 1
+    thief.cookies["gatehouse_remembered"] = first
+    assert by_password(editor)(thief)["Location"] == STEP
+
+
+def test_everybody_who_uses_a_browser_stays_remembered_in_it(
+    editor: User, viewer: User, app: App, stranger: Client
+) -> None:
+    other = set_up_app(viewer)
+    for user, one in ((editor, app), (viewer, other)):
+        by_password(user)(stranger)
+        assert send(stranger, one.code(), remember="on") == 302
+        stranger.post("/sign-out")
+
+    for user in (editor, viewer):
+        assert by_password(user)(stranger)["Location"] == "/account/"
+        stranger.post("/sign-out")
+    assert RememberedBrowser.objects.count() == 2
