@@ -18,6 +18,7 @@ from accounts.services.identity_moves import left_behind
 from config.health import cache_answers, counters_answer
 from config.instance import missing_instance
 from config.mail import transport as mail_transport
+from config.reachability import directory_faults, provider_faults
 from moderation.proxychain import Sighting, chain
 from moderation.proxytexts import told
 from moderation.services.proxies import proxy_problems, sightings, trust
@@ -116,6 +117,16 @@ def _mail() -> Iterator[Finding]:
     failure = sender.examine().failure if sender else None
     if failure is not None:
         yield Finding("error", f"Mail: {failure.reason}.", failure.fix)
+
+
+def _directory() -> Iterator[Finding]:
+    for fault in directory_faults():
+        yield Finding("error", fault.text, fault.fix)
+
+
+def _providers() -> Iterator[Finding]:
+    for fault in provider_faults():
+        yield Finding("error", fault.text, fault.fix)
 
 
 def _network() -> Iterator[Finding]:
@@ -248,6 +259,8 @@ EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _encryption_key,
     _cache,
     _mail,
+    _directory,
+    _providers,
     _network,
     _proxies,
     _people,

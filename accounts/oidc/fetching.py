@@ -22,6 +22,7 @@ DEADLINE_SECONDS = 6.0
 LARGEST_BYTES = 512 * 1024
 CHUNK_BYTES = 64 * 1024
 MOST_HOPS = 3
+SERVER_FAULT = 500
 REDIRECTS = (301, 302, 303, 307, 308)
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
@@ -114,6 +115,25 @@ def _fetch(url: str, allows_http: bool, headers: Mapping[str, str]) -> bytes:
         if (to.scheme, to.hostname, to.port) != (asked.scheme, asked.hostname, asked.port):
             raise Unfetchable(f"redirects to another host: {str(to.hostname)[:200]!r}")
     raise Unfetchable(f"{url}: redirects too often")
+
+
+def reach(url: str, allows_http: bool = False) -> str:
+    """The Date of whatever answers at `url`, "" where it says none; a refusal is an answer.
+
+    Raises Unfetchable when nobody answers, or with a fault of the server's own.
+    """
+    check_address(url, allows_http)
+    request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 - checked
+    try:
+        with OPENER.open(request, timeout=TIMEOUT_SECONDS) as answer:
+            return str(answer.headers.get("Date", ""))
+    except HTTPError as error:
+        with error:
+            if error.code >= SERVER_FAULT:
+                raise Unfetchable(f"{url}: status {error.code}", error.code) from None
+            return str(error.headers.get("Date", ""))
+    except (OSError, http.client.HTTPException) as error:
+        raise Unfetchable(f"{url}: {type(error).__name__}: {error}") from None
 
 
 def check_address(url: str, allows_http: bool) -> None:

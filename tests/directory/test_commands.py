@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 
 from accounts.models import AddressRequest, AuditEvent, Identity, OutboxMail, User
 from accounts.services import directory_sync
+from config.reachability import directory_faults
 from magiclinks.models import LoginLink
 from magiclinks.services import handle_link_requests
 from tests.conftest import MakeUser
@@ -438,3 +439,20 @@ def test_who_is_gone_or_disabled_in_the_directory_gets_no_link(
     assert links_to("person2@example.org") == 1
     use_directory(LDAP_URL=f"ldap://127.0.0.1:{free_port()}")
     assert links_to("person3@example.org") == 0
+
+
+def test_doctor_asks_the_directory(
+    server: DirectoryServer, people: list[str], use_directory: UseDirectory
+) -> None:
+    use_directory()
+    assert list(directory_faults()) == []
+
+    use_directory(LDAP_BIND_PASSWORD="wrong")
+    (wrong,) = directory_faults()
+    use_directory(LDAP_URL=f"ldap://127.0.0.1:{free_port()}")
+    (dead,) = directory_faults()
+
+    assert wrong.text.startswith("Directory: ")
+    assert "LDAP_BIND" in wrong.fix
+    assert dead.text.startswith("Directory: The server does not answer.")
+    assert dead.fix.startswith("Check host and port of LDAP_URL")

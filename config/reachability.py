@@ -1,0 +1,143 @@
+"""Do the directory and the providers answer as sign-in needs it? Asks them; changes nothing."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+
+from django.conf import settings
+from django.utils import timezone
+
+from accounts.oidc.discovery import read_metadata
+from accounts.oidc.fetching import Unfetchable, fetch_json, reach
+from accounts.oidc.flow import flow_of
+from accounts.oidc.issuers import same_issuer
+from accounts.oidc.jwk import keys_in
+from accounts.oidc.keys import DISCOVERY
+from accounts.providers import OIDC, Provider
+from accounts.services.directory_steps import examine
+from accounts.social.flows import SocialFlow
+from api.foreign.policy import Policy, current_policy
+
+
+class Fault(NamedTuple):
+    """What is wrong, and what to do about it."""
+
+    text: str
+    fix: str
+
+
+def directory_faults() -> Iterator[Fault]:
+    """The first step of `ldaptest` without a person that fails."""
+    if settings.LDAP is None:
+        return
+    for step in examine(settings.LDAP, "", None):
+        if step.failure is not None:
+            failure = step.failure.value
+            detail = f" ({step.text})" if step.text else ""
+            yield Fault(f"Directory: {failure.text}{detail}", str(failure.fix))
+
+
+def provider_faults() -> Iterator[Fault]:
+    """Of each provider with a button, and of each issuer whose tokens the API takes."""
+    for provider in settings.SIGN_IN_PROVIDERS:
+        yield from _faults_of(provider)
+    policy = current_policy()
+    if policy is None or policy.pem:
+        return
+    urls = dict(policy.jwks_urls)
+    for issuer in policy.issuers:
+        yield from _foreign_faults(issuer, urls.get(issuer) or policy.jwks_url, policy)
+
+
+def _faults_of(provider: Provider) -> Iterator[Fault]:
+    if provider.kind == OIDC:
+        yield from _openid_faults(provider)
+        return
+    flow = flow_of(provider)
+    if not isinstance(flow, SocialFlow):
+        return
+    url = flow.endpoint(provider, "token")
+    try:
+        date = reach(url)
+    except Unfetchable as error:
+        yield _unreachable(provider.label, error)
+    else:
+        yield from _clock_fault(provider.label, date, provider.leeway)
+
+
+def _openid_faults(provider: Provider) -> Iterator[Fault]:
+    """Discovery, certificate, keys, clock: in the order in which a sign-in needs them."""
+    name, url = provider.label, f"{provider.issuer}{DISCOVERY}"
+    try:
+        date = reach(url)
+        metadata = read_metadata(fetch_json(url), provider.issuer)
+        faults = list(_key_faults(name, metadata.jwks_uri, metadata.algorithms))
+    except Unfetchable as error:
+        yield _unreachable(name, error)
+        return
+    yield from faults
+    yield from _clock_fault(name, date, provider.leeway)
+
+
+def _foreign_faults(issuer: str, jwks_url: str, policy: Policy) -> Iterator[Fault]:
+    """An issuer of AUTH_JWT_ISSUER: its keys alone are needed."""
+    url = jwks_url or f"{issuer}{DISCOVERY}"
+    try:
+        date = reach(url, policy.allows_http)
+        keys_at = jwks_url or _keys_named(url, issuer, policy.allows_http)
+        faults = list(_key_faults(issuer, keys_at, policy.algorithms, policy.allows_http))
+    except Unfetchable as error:
+        yield _unreachable(issuer, error)
+        return
+    yield from faults
+    yield from _clock_fault(issuer, date, timedelta(seconds=policy.leeway))
+
+
+def _keys_named(url: str, issuer: str, allows_http: bool) -> str:
+    """Where the discovery document says that the keys are. Raises Unfetchable."""
+    document = fetch_json(url, allows_http)
+    if same_issuer(str(document.get("issuer"))) != issuer:
+        raise Unfetchable(f"{url}: the discovery document is of another issuer")
+    return str(document.get("jwks_uri") or "")
+
+
+def _key_faults(
+    name: str, url: str, algorithms: tuple[str, ...], allows_http: bool = False
+) -> Iterator[Fault]:
+    """Raises Unfetchable."""
+    keys = keys_in(fetch_json(url, allows_http)) or ()
+    if not any(key.fits(algorithm) for key in keys for algorithm in algorithms):
+        names = ", ".join(algorithms) or "an asymmetric algorithm"
+        yield Fault(
+            f"{name}: {url} holds no key for {names}.",
+            "Give the provider a signing key of that kind; a symmetric one is never believed.",
+        )
+
+
+def _clock_fault(name: str, date: str, leeway: timedelta) -> Iterator[Fault]:
+    """Tokens seem to be of the future, or over, when two clocks differ by more than the leeway."""
+    try:
+        theirs = parsedate_to_datetime(date)
+    except ValueError:
+        return  # it tells no time
+    theirs = theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)
+    difference = abs(timezone.now() - theirs.astimezone(UTC))
+    if difference > max(leeway, timedelta(seconds=2)):
+        yield Fault(
+            f"{name}: its clock and the one of this machine differ by "
+            f"{int(difference.total_seconds())} seconds ({_shown(theirs)} there).",
+            "Set the clock of this machine by NTP, or tell the provider.",
+        )
+
+
+def _shown(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _unreachable(name: str, error: Unfetchable) -> Fault:
+    reason = str(error)
+    fix = "Check the issuer's address as the provider writes it, its server and the firewall."
+    if "CERTIFICATE_VERIFY_FAILED" in reason:
+        fix = "Mend the provider's certificate, or make its authority known to this machine."
+    return Fault(f"{name}: {reason[:300]}.", fix)
