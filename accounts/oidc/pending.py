@@ -82,7 +82,7 @@ class NotBegunHere(SignInFailed):
 
 
 def cookie_name() -> str:
-    return f"{settings.COOKIE_PREFIX}gatehouse_sign_in"
+    return f"{settings.COOKIE_PREFIX}gatehouse_sign_in{settings.COOKIE_SUFFIX}"
 
 
 def begin_pending(
@@ -194,7 +194,8 @@ def _short(pending: Pending) -> str:
 
 def _piece_name(number: int) -> str:
     # __Host- would send it to every path.
-    return f"{'__Secure-' if settings.IS_HTTPS else ''}gatehouse_next_{number}"
+    prefix = "__Secure-" if settings.IS_HTTPS else ""
+    return f"{prefix}gatehouse_next_{number}{settings.COOKIE_SUFFIX}"
 
 
 def _write_next(response: HttpResponse, pending: Pending, provider: Provider) -> None:

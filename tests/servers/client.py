@@ -65,7 +65,7 @@ class HTTPClient:
     @property
     def csrf_token(self) -> str:
         """The secret in the CSRF cookie is itself a valid form token."""
-        names = (name for name in self.cookies if name.endswith("csrf"))
+        names = (name for name in self.cookies if "gatehouse_csrf" in name)
         return self.cookies.get(next(names, ""), "")
 
     def _read(self, response: http.client.HTTPResponse) -> Answer:

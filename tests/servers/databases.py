@@ -66,6 +66,8 @@ class InstanceData:
             "DATA_DIR": str(self.data_dir),
             "DATABASE_URL": self.url,
             "LOG_FORMAT": "json",
+            # Ports differ from run to run; tests name cookies.
+            "COOKIE_SUFFIX": "none",
         }
         return inherited | own | self.extra | more
 

@@ -4,6 +4,7 @@ import re
 import zoneinfo
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from config.env.declare import Alias, Kind, Section, Variable
 from config.env.problems import Unreadable, echo
@@ -12,6 +13,11 @@ from config.env.urls import origin_of
 TRUE = ("true", "1", "yes", "on")
 _SITE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]*[A-Za-z0-9_~-]){1,8}")
 # How paths of this site begin: below /account, /account/ could be the page or the site itself.
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+DEFAULT_PORTS = {"http": 80, "https": 443}
+USUAL_PORT = 8000
+NO_SUFFIX = "none"
+_COOKIE_SUFFIX = re.compile(r"[A-Za-z0-9_.~+-]{1,100}")
 OWN_PATHS = frozenset(
     [".well-known", "account", "admin", "api", "auth", "banned", "confirm", "health", "invitation",
      "language", "magic-link", "metrics", "oauth", "password", "robots.txt", "second-factor",
@@ -42,6 +48,26 @@ def check_site(url: str) -> str:
         what = f"{echo(url)} has a path that begins like a page of this site"
         raise Unreadable(what, "choose another one, as in https://example.com/gate")
     return url
+
+
+def cookie_suffix_of(values: Mapping[str, Any]) -> str:
+    """The path below which the site lies, and the port of a site on this machine, 8000 apart.
+
+    Browsers send cookies to every port and path of a host name.
+    """
+    site = urlsplit(values["PUBLIC_URL"])
+    port = site.port or DEFAULT_PORTS.get(site.scheme)
+    is_local = site.hostname in LOCAL_HOSTS and port != USUAL_PORT
+    path = site.path.strip("/").replace("/", "+")
+    return "_".join(filter(None, (str(port) if is_local else "", path)))
+
+
+def check_cookie_suffix(text: str) -> str:
+    """What a cookie's name may hold; "" for NO_SUFFIX."""
+    if text and _COOKIE_SUFFIX.fullmatch(text) is None:
+        fix = "use at most 100 letters, digits, '-', '_', '.', '~' and '+'"
+        raise Unreadable(f"{echo(text)} cannot end a cookie's name", fix)
+    return "" if text == NO_SUFFIX else text
 
 
 def check_hosts(hosts: list[str]) -> list[str]:
@@ -141,6 +167,19 @@ SITE = Section(
                 "The address under which people reach the site, with a path where it lies below "
                 "one: https://example.com/gate. Links in mails are made from it, never from a "
                 "request, and https here switches secure cookies and HSTS on."
+            ),
+        ),
+        Variable(
+            name="COOKIE_SUFFIX",
+            kind=Kind.TEXT,
+            default_from=cookie_suffix_of,
+            default_note="the path of PUBLIC_URL; on localhost its port before that, 8000 apart",
+            example="staging",
+            check=check_cookie_suffix,
+            help=(
+                "Ends every cookie's name, as in gatehouse_session_staging. Browsers send cookies "
+                "to every port of a host name, so instances that share one sign each other out "
+                "unless their suffixes differ. `none` for none at all."
             ),
         ),
         Variable(
