@@ -118,8 +118,12 @@ def parse_username(raw: str) -> str:
 
 
 def limit_key(raw: str) -> str:
-    """The name under which tries against a login are counted: one bucket for all spellings."""
+    """The name under which tries against a login are counted: one bucket for all spellings.
+
+    `ANY\\user` is `user`: a made-up domain in front is no other account.
+    """
     plain = unicodedata.normalize("NFKC", raw[:1024]).strip().rstrip(".")
+    plain = plain.partition("\\")[2] or plain
     try:
         return parse_email(plain)
     except AddressError:

@@ -56,6 +56,8 @@ class Provider:
     image_url: str = ""
     audience: str = ""
     leeway: timedelta = timedelta(minutes=5)
+    # Every address that it tells counts as verified, because the operator says so.
+    vouches_for_email: bool = False
     uses_pkce: bool = True
     uses_nonce: bool = True
     ends_session: bool = False

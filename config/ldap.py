@@ -22,14 +22,17 @@ def directory_settings(env: Any) -> Directory | None:
     """The configured directory, or None; `env` has no errors."""
     if not is_on(env):
         return None
+    urls = env["LDAP_URL"].split(",")
     return Directory(
-        url=env["LDAP_URL"],
+        url=urls[0],
+        more_urls=tuple(urls[1:]),
         base_dn=env["LDAP_BASE_DN"],
         user_filter=parse_filter(env["LDAP_SEARCH_FILTER"], USERNAME),
         door=_door(env),
         bind_dn=env["LDAP_BIND_DN"] or "",
         bind_password=env["LDAP_BIND_PASSWORD"] or "",
-        starts_tls=env["LDAP_STARTTLS"] and env["LDAP_URL"].startswith("ldap://"),
+        starts_tls=env["LDAP_STARTTLS"] and urls[0].startswith("ldap://"),
+        wants_starttls=env["LDAP_STARTTLS"],
         checks_certificate=env["LDAP_TLS_REJECT_UNAUTHORIZED"],
         ca_file=str(env["LDAP_CA_CERT_PATH"] or ""),
         access_filter=_filter(env["LDAP_AUTHORIZATION_FILTER"]),
@@ -41,7 +44,7 @@ def directory_settings(env: Any) -> Directory | None:
         email_field=env["LDAP_EMAIL"],
         name_fields=tuple(env["LDAP_FULL_NAME"] or ()),
         admin_username=env["LDAP_ADMIN_USERNAME"] or "",
-        email_is_proved=env["LDAP_EMAIL_IS_PROVED"],
+        email_is_proved=env["LDAP_TRUST_EMAIL"],
         is_only_way=env["AUTHENTICATION_MODE"] == "ldap",
     )
 
@@ -70,7 +73,7 @@ def _door(env: Any) -> Door:
         id=PROVIDER,
         label="LDAP",
         allows_registration=True,
-        trusts_email=env["LDAP_EMAIL_IS_PROVED"],
+        trusts_email=env["LDAP_TRUST_EMAIL"],
         needs_email=False,
         default_role=Role(env["LDAP_DEFAULT_ACCESS"]),
         mapping=RoleMapping(

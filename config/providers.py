@@ -10,7 +10,7 @@ from accounts.roles import Role
 from config.env.listed import LABELS, MICROSOFT, issuer_of, listed, prefix_of
 from config.env.rolenames import parse_mapping, parse_sync_role
 from config.env.sections.social import NAMES
-from config.env.sign_in import callback_path, configured_ids, names_of
+from config.env.sign_in import callback_path, configured_ids, names_of, trust_name
 
 Values = Mapping[str, Any]
 
@@ -61,6 +61,7 @@ def _social(provider: str, values: Values) -> Provider:
         client_secret=values[names.secret] if names.secret else "",
         scopes=SCOPES[provider],
         callback_path=callback_path(provider, values),
+        vouches_for_email=values[trust_name(provider)],
         options=_options(provider, values),
     )
 
@@ -103,6 +104,7 @@ def _oidc(provider: str, values: Values) -> Provider:
         scopes=_scopes(values) if is_openid else OIDC_SCOPES,
         callback_path=callback_path(provider, values),
         image_url=_image(values) if is_openid else "",
+        vouches_for_email=values[trust_name(provider)],
         audience=(values["OPENID_AUDIENCE"] or "") if is_openid else "",
         leeway=values["OPENID_CLOCK_TOLERANCE"],
         uses_pkce=values["OPENID_USE_PKCE"] if is_openid else True,

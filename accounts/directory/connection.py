@@ -147,18 +147,39 @@ def _ask_whether_rested(url: str) -> None:
 
 @contextmanager
 def opened(directory: Directory) -> Iterator[Connection]:
-    """A connection that is closed in any case. Raises DirectoryError when there is none."""
-    _ask_whether_rested(directory.url)
+    """A connection that is closed in any case, with the first server that answers.
+
+    Raises DirectoryError when none does.
+    """
+    server, connection = _first_that_answers(directory)
     try:
-        connection = Connection(directory)
         try:
             yield connection
         finally:
             connection.close()
     except DirectoryError as error:
-        if error.failure in (Failures.NO_ANSWER, Failures.TOO_SLOW):
-            _silent[directory.url] = (time.monotonic() + REST_SECONDS, error.failure)
+        _note_silence(server, error)
         raise
+
+
+def _first_that_answers(directory: Directory) -> tuple[Directory, Connection]:
+    """Raises the error of the first server when there is none."""
+    first: DirectoryError | None = None
+    for server in directory.servers:
+        try:
+            _ask_whether_rested(server.url)
+            return server, Connection(server)
+        except DirectoryError as error:
+            _note_silence(server, error)
+            first = first or error
+    raise first or DirectoryError(Failures.NOT_CONFIGURED)
+
+
+def _note_silence(server: Directory, error: DirectoryError) -> None:
+    if error.failure in (Failures.NO_ANSWER, Failures.TOO_SLOW):
+        now = time.monotonic()
+        if _silent.get(server.url, (0.0, error.failure))[0] <= now:
+            _silent[server.url] = (now + REST_SECONDS, error.failure)
 
 
 @contextmanager

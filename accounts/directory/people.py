@@ -67,7 +67,20 @@ def find_entry(connection: Connection, directory: Directory, login: str) -> Entr
     """The one entry that `login` means, or why there is not exactly one. DirectoryError."""
     if not is_askable(login):
         return Failures.BAD_LOGIN
-    text = directory.user_filter.fill(username=login.strip())
+    typed = login.strip()
+    found = _find(connection, directory, directory.user_filter.fill(username=typed))
+    domain, _sign, name = typed.partition("\\")
+    if found is Failures.NO_HIT and domain and name:
+        # DOMAIN\user, as people type it for Windows.
+        return _find(connection, directory, directory.user_filter.fill(username=name))
+    if found is Failures.NO_HIT and "@" in typed:
+        # user@domain, which need not be the address.
+        text = f"(&{directory.user_filter.for_anybody()}(userPrincipalName={escape(typed)}))"
+        return _find(connection, directory, text)
+    return found
+
+
+def _find(connection: Connection, directory: Directory, text: str) -> Entry | Failures:
     try:
         found = connection.search(directory.base_dn, text, attributes(directory), at_most=2)
     except DirectoryError as error:

@@ -1,6 +1,6 @@
 """What the operator says of the directory: one value, made by config from the environment. Pure."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from accounts.directory.filters import FilterTemplate
 from accounts.providers import Door
@@ -42,6 +42,18 @@ class Directory:
     email_is_proved: bool = True
     is_only_way: bool = False
     step_seconds: float = STEP_SECONDS
+    # Asked in this order when `url` does not answer. wants_starttls: on each that is ldap://.
+    more_urls: tuple[str, ...] = ()
+    wants_starttls: bool = False
+
+    @property
+    def servers(self) -> tuple["Directory", ...]:
+        """The same directory at each of its servers, in order."""
+        further = (
+            replace(self, url=url, starts_tls=self.wants_starttls and url.startswith("ldap://"))
+            for url in self.more_urls
+        )
+        return (self, *further)
 
     @property
     def uses_tls(self) -> bool:

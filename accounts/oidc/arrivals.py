@@ -57,7 +57,7 @@ def _subject(provider: Provider, claims: Claims) -> str:
 def _address(provider: Provider, claims: Mapping[str, Claims]) -> Address:
     """The first address that is vouched for, else the first; of Microsoft none is (TRAPS 32)."""
     found = list(_addresses(provider, claims))
-    if not _is_microsoft(provider):
+    if not _is_microsoft(provider) or provider.vouches_for_email:
         for address in found:
             if address.is_verified:
                 return address
@@ -70,7 +70,10 @@ def _addresses(provider: Provider, claims: Mapping[str, Claims]) -> Iterator[Add
             source = claims.get(kind, {})
             email = source.get(name)
             if isinstance(email, str) and "@" in email and len(email) <= LONGEST_EMAIL:
-                vouched = name == "email" and source.get("email_verified") is True
+                # A user name that looks like an address is nobody's word for it.
+                said = source.get("email_verified") is True or provider.vouches_for_email
+                is_address = name == "email" or name == provider.claims.get("email", ("email",))[0]
+                vouched = said and (name == "email" or (is_address and provider.vouches_for_email))
                 yield Address(email, vouched)
 
 

@@ -60,6 +60,8 @@ def begin(request: HttpRequest, provider: Provider, *, process: str, next_url: s
     url = flow_of(provider).authorize_url(provider, pending)
     response = leave(request, url, provider)
     remember(request, response, pending, provider)
+    if signed_out_cookie() in request.COOKIES:
+        response.delete_cookie(signed_out_cookie(), samesite="Lax")
     # Whoever still has to prove his address opens the mailed link in this browser.
     bind(request, response, browser_id(request))
     return response
@@ -68,9 +70,12 @@ def begin(request: HttpRequest, provider: Provider, *, process: str, next_url: s
 def to_usual_provider(request: HttpRequest) -> HttpResponse | None:
     """OPENID_AUTO_REDIRECT: where a stranger goes instead of the sign-in page, or None.
 
-    Not with ?local=1, nor where the page has something to tell, nor while the provider is down.
+    Not with ?local=1, nor where the page has something to tell, nor while the provider is down, nor
+    in a browser that has signed out: the provider would sign it in again at once.
     """
     if not settings.AUTO_REDIRECT or {"local", "notice"} & set(request.GET):
+        return None
+    if request.COOKIES.get(signed_out_cookie()):
         return None
     try:
         provider = find(settings.AUTO_REDIRECT)
@@ -78,6 +83,20 @@ def to_usual_provider(request: HttpRequest) -> HttpResponse | None:
         return begin(request, provider, process=SIGN_IN, next_url=next_url)
     except (NotFound, SignInFailed):
         return None
+
+
+def signed_out_cookie() -> str:
+    """Holds while the browser is open, or until somebody begins to sign in by a provider."""
+    return f"{settings.COOKIE_PREFIX}gatehouse_signed_out"
+
+
+def stay_signed_out(response: HttpResponse) -> HttpResponse:
+    """No sign-in begins by itself in this browser from now on; see to_usual_provider()."""
+    if settings.AUTO_REDIRECT:
+        response.set_cookie(
+            signed_out_cookie(), "1", secure=settings.IS_HTTPS, httponly=True, samesite="Lax"
+        )
+    return response
 
 
 def leave(request: HttpRequest, url: str, provider: Provider) -> HttpResponse:

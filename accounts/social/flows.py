@@ -5,6 +5,7 @@ answers nor refuse redirects, and its profiles take every truthy value for a ver
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -52,7 +53,10 @@ class SocialFlow:
         if not code or len(code) > LONGEST_CODE:
             raise SignInFailed("provider_error", "no code")
         answer = self.trade(provider, pending, code)
-        return self.arrival(request, provider, pending, answer)
+        found = self.arrival(request, provider, pending, answer)
+        if provider.vouches_for_email and found.email:
+            return replace(found, email_verified=True)
+        return found
 
     def trade(self, provider: Provider, pending: Pending, code: str) -> dict[str, Any]:
         """The answer of the token endpoint. Raises SignInFailed."""

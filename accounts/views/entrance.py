@@ -26,7 +26,7 @@ from accounts.forms import ForgotForm, LinkForm, NewPasswordForm, SetUpForm, Sig
 from accounts.limits import count_try, note_outage
 from accounts.methods import SignInMethod
 from accounts.models import AccountToken, AddressRequest, User
-from accounts.oidc.flow import leave, to_usual_provider
+from accounts.oidc.flow import leave, stay_signed_out, to_usual_provider
 from accounts.oidc.signout import way_out
 from accounts.services import setup, signup
 from accounts.services.directory import find_by_credentials
@@ -159,7 +159,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     if not request.user.is_authenticated:
         if request.method == "POST":
             cancel(request)
-        return redirect(safe_next(request) or "account_login")
+        return stay_signed_out(redirect(safe_next(request) or "account_login"))
     if request.method != "POST":
         return render(request, "accounts/sign_out.html", {"next": safe_next(request)})
     further = way_out(request)
@@ -167,9 +167,11 @@ def sign_out(request: HttpRequest) -> HttpResponse:
         audit.record("account:session:end", actor=request.user, target=request.user)
         logout(request)
     if further:
-        return leave(request, further.url, further.provider)
+        return stay_signed_out(leave(request, further.url, further.provider))
     next_url = safe_next(request)
-    return see_other(next_url) if next_url else redirect_with_notice("account_login", "signed-out")
+    if next_url:
+        return stay_signed_out(see_other(next_url))
+    return stay_signed_out(redirect_with_notice("account_login", "signed-out"))
 
 
 @get_or_post

@@ -50,9 +50,13 @@ def _service_account(values: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _transport(values: Mapping[str, Any]) -> Iterator[Problem]:
-    url = urlsplit(values["LDAP_URL"])
-    is_clear = url.scheme == "ldap" and not values["LDAP_STARTTLS"]
-    if is_clear and url.hostname not in LOCAL_HOSTS and not values["LDAP_ALLOW_PLAINTEXT"]:
+    urls = [urlsplit(url) for url in values["LDAP_URL"].split(",")]
+    in_clear = [
+        url
+        for url in urls
+        if url.scheme == "ldap" and not values["LDAP_STARTTLS"] and url.hostname not in LOCAL_HOSTS
+    ]
+    if in_clear and not values["LDAP_ALLOW_PLAINTEXT"]:
         what = "is ldap:// without LDAP_STARTTLS, so every password would travel in clear"
         fix = "write ldaps://, or set LDAP_STARTTLS=true, or LDAP_ALLOW_PLAINTEXT=1 if you must"
         yield Problem("LDAP_URL", what, fix)
@@ -70,7 +74,8 @@ def directory_warnings(values: Mapping[str, Any]) -> Iterator[Problem]:
     if not values["LDAP_TLS_REJECT_UNAUTHORIZED"]:
         what = "is false, so anybody on the way to the directory can read every password"
         yield Problem("LDAP_TLS_REJECT_UNAUTHORIZED", what, "remove it, and set LDAP_CA_CERT_PATH")
-    if values["LDAP_STARTTLS"] and values["LDAP_URL"].startswith("ldaps://"):
+    urls = values["LDAP_URL"].split(",")
+    if values["LDAP_STARTTLS"] and all(url.startswith("ldaps://") for url in urls):
         what = "has no effect with ldaps://"
         yield Problem("LDAP_STARTTLS", what, "remove it")
     if not values["ALLOW_EMAIL_LOGIN"]:

@@ -60,6 +60,12 @@ def names_of(provider: str) -> Names:
                  f"{prefix}_CALLBACK_URL")  # fmt: skip
 
 
+def trust_name(provider: str) -> str:
+    """The setting that says whether the addresses of `provider` count as verified."""
+    own = provider in SOCIAL or provider in OWN
+    return f"{provider.upper() if own else prefix_of(provider)}_TRUST_EMAIL"
+
+
 def configured_ids(values: Values) -> list[str]:
     """The providers that somebody has set up, also by half, in the order of their buttons."""
     first = listed(values)

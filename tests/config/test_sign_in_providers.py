@@ -399,3 +399,28 @@ def test_apples_missing_key_file_is_reported(faults: Lines) -> None:
 
     assert line.startswith("APPLE_PRIVATE_KEY_PATH: names ")
     assert "which cannot be read" in line
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        (OPENID, "OPENID_TRUST_EMAIL"),
+        (GOOGLE, "GOOGLE_TRUST_EMAIL"),
+        (
+            {
+                "AUTH_SSO_PROVIDERS": "keycloak",
+                "AUTH_KEYCLOAK_ID": "x",
+                "AUTH_KEYCLOAK_SECRET": "s",
+                "AUTH_KEYCLOAK_ISSUER": ISSUER,
+            },
+            "AUTH_KEYCLOAK_TRUST_EMAIL",
+        ),
+    ],
+)
+def test_the_operator_may_vouch_for_the_addresses_of_a_provider(
+    load_env: Load, given: dict[str, str], name: str
+) -> None:
+    (silent,) = sign_in_providers(load_env(**given).values)
+    (trusted,) = sign_in_providers(load_env(**given, **{name: "true"}).values)
+
+    assert (silent.vouches_for_email, trusted.vouches_for_email) == (False, True)

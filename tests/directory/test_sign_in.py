@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from accounts.addresses import limit_key
 from accounts.directory import people
 from accounts.errors import RecordInvalid
 from accounts.models import AuditEvent, Identity, User
@@ -581,3 +582,28 @@ def test_no_name_is_given_while_the_directory_does_not_answer(
 
     assert "does not answer" in refused.value.errors["username"][0]
     assert User.objects.get(pk=viewer.pk).username == "vera"
+
+
+@pytest.mark.parametrize(
+    "typed", ["CORP\\anna", "corp.example\\ANNA", "anna@corp.example", "Anna@CORP.example"]
+)
+def test_names_come_in_as_people_of_windows_type_them(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn, typed: str
+) -> None:
+    server.set_state(server.add_person("anna"), "userPrincipalName", "anna@corp.example")
+    use_directory()
+
+    assert sign_in(typed).status_code == 302
+    assert who().email == "anna@example.org"
+
+
+def test_a_made_up_domain_gives_no_further_tries() -> None:
+    keys = {limit_key(name) for name in ("anna", "A\\anna", "b\\Anna", "CORP\\anna ")}
+
+    assert keys == {"anna"}
+
+
+def test_an_address_is_proved_by_either_name_of_the_setting(use_directory: UseDirectory) -> None:
+    assert use_directory(LDAP_TRUST_EMAIL="false").email_is_proved is False
+    assert use_directory(LDAP_EMAIL_IS_PROVED="false").email_is_proved is False
+    assert use_directory().email_is_proved is True

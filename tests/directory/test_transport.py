@@ -200,3 +200,36 @@ def test_tls_at_a_port_that_speaks_none_is_told(
     directory = use_directory(LDAP_URL=f"ldaps://127.0.0.1:{server.port}")
 
     assert failure_of(directory) in (Failures.NO_TLS, Failures.NO_ANSWER)
+
+
+def test_the_next_server_is_asked_when_one_does_not_answer(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    server.add_person("anna")
+    dead = f"ldap://127.0.0.1:{free_port()}"
+    directory = use_directory(LDAP_URL=f"{dead}, {server.url}")
+
+    assert [one.url for one in directory.servers] == [dead, server.url]
+    assert sign_in("anna").status_code == 302
+    assert sign_in("anna", "wrong").status_code == 401
+
+
+def test_when_no_server_answers_the_first_is_told(use_directory: UseDirectory) -> None:
+    directory = use_directory(
+        LDAP_URL=f"ldap://127.0.0.1:{free_port()},ldaps://127.0.0.1:{free_port()}"
+    )
+
+    with pytest.raises(DirectoryError) as caught, opened(directory):
+        pass
+    assert caught.value.failure is Failures.NO_ANSWER
+
+
+def test_starttls_is_for_servers_without_tls_alone(use_directory: UseDirectory) -> None:
+    directory = use_directory(
+        LDAP_URL="ldaps://a.example.com ldap://b.example.com", LDAP_STARTTLS="true"
+    )
+
+    assert [(one.url, one.starts_tls) for one in directory.servers] == [
+        ("ldaps://a.example.com", False),
+        ("ldap://b.example.com", True),
+    ]

@@ -59,7 +59,7 @@ access to * by dn.exact="{service_dn}" read by anonymous auth by * none
 TEXT = "1.3.6.1.4.1.1466.115.121.1.15"
 STATE_NAMES = ("userAccountControl", "accountExpires", "lockoutTime", "nsAccountLock",
                "msDS-User-Account-Control-Computed", "krbPrincipalExpiration", "loginDisabled",
-               "inetUserStatus")  # fmt: skip
+               "inetUserStatus", "userPrincipalName")  # fmt: skip
 STATES = "\n".join(
     f"attributetype ( 1.3.6.1.4.1.99999.1.{number} NAME '{name}' "
     f"EQUALITY caseIgnoreMatch SYNTAX {TEXT} SINGLE-VALUE )"

@@ -1,6 +1,7 @@
 """Settings of the directory (LDAP), under the names of Mage and of LibreChat."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -27,6 +28,12 @@ class GroupRole(NamedTuple):
 
 
 def check_url(text: str) -> str:
+    """One server or several, which are asked in this order; separated by commas or spaces."""
+    urls = list(dict.fromkeys(_check_one(part) for part in re.split(r"[\s,]+", text.strip(" ,"))))
+    return ",".join(urls)
+
+
+def _check_one(text: str) -> str:
     """A scheme that LDAP has, a host without password and path."""
     scheme = next((scheme for scheme in SCHEMES if text.lower().startswith(scheme)), "")
     host = text[len(scheme) :].rstrip("/")
@@ -139,7 +146,10 @@ LDAP = Section(
             origin=LIBRECHAT,
             fix="write ldaps://HOST or ldap://HOST, with :PORT where it is an unusual one",
             check=check_url,
-            help="The directory's server.",
+            help=(
+                "The directory's server; several, separated by commas, are asked in this order "
+                "until one answers."
+            ),
         ),
         Variable(
             name="LDAP_BASE_DN",
@@ -299,8 +309,9 @@ LDAP = Section(
             help="The attributes that make the name, in order.",
         ),
         Variable(
-            name="LDAP_EMAIL_IS_PROVED",
+            name="LDAP_TRUST_EMAIL",
             kind=Kind.BOOL,
+            aliases=(Alias("LDAP_EMAIL_IS_PROVED", "earlier versions"),),
             default="true",
             example="false",
             help=(

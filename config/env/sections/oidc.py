@@ -5,7 +5,7 @@ from datetime import timedelta
 from config.env.declare import Alias, Kind, Section, Variable
 from config.env.rolenames import check_fallback, check_mapping, check_sync_roles
 from config.env.sections.foreign import check_issuer
-from config.env.sections.social import callback
+from config.env.sections.social import callback, trust_email
 
 TOKEN_KINDS = ("id", "access", "userinfo")
 
@@ -100,6 +100,7 @@ OPENID = Section(
             origin="LibreChat",
             help="What Gatehouse asks the provider for, with spaces in between.",
         ),
+        trust_email("OPENID", "the provider"),
         callback("OPENID", "/oauth/openid/callback", "the provider", "LibreChat"),
         Variable(
             name="OPENID_BUTTON_LABEL",
@@ -123,7 +124,7 @@ OPENID = Section(
             "OPENID_AUTO_REDIRECT",
             "false",
             "Leads strangers from the sign-in page to the provider at once. "
-            "/sign-in?local=1 shows the page.",
+            "/sign-in?local=1 shows the page, and so does a browser that has signed out.",
         ),
         _switch(
             "OPENID_REGISTRATION",
@@ -305,6 +306,7 @@ AUTHENTIK = Section(
             "Reflector",
             "AUTH_AUTHENTIK_SECRET",
         ),
+        trust_email("AUTHENTIK", "Authentik"),
         callback("AUTHENTIK", "/api/auth/callback/authentik", "Authentik"),
         Variable(
             name="AUTHENTIK_REFRESH_TOKEN_URL",
@@ -346,6 +348,7 @@ OIDC = Section(
             example="Example Inc.",
             help="The provider's name on its button.",
         ),
+        trust_email("OIDC", "the provider"),
         callback("OIDC", "/oauth/oidc/callback", "the provider"),
         _switch(
             "UPDATE_ROLES_ON_LOGIN",

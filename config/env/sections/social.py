@@ -62,6 +62,21 @@ def _provider(provider: str) -> tuple[Variable, ...]:
             origin,
             f"{others}`/oauth/{provider}/callback`",
         ),
+        trust_email(prefix, name),
+    )
+
+
+def trust_email(prefix: str, name: str) -> Variable:
+    """`<prefix>_TRUST_EMAIL`."""
+    return Variable(
+        name=f"{prefix}_TRUST_EMAIL",
+        kind=Kind.BOOL,
+        default="false",
+        example="true",
+        help=(
+            f"Whether every address that {name} tells counts as verified, also where it does not "
+            "say so. Only where nobody can enter somebody else's address there."
+        ),
     )
 
 

@@ -789,6 +789,42 @@ def test_strangers_are_sent_on_where_the_setting_says_so(
     assert b'action="/sign-in"' in stranger.get("/sign-in").content
 
 
+@pytest.mark.parametrize(
+    ("next_url", "to"),
+    [
+        ("/account/password", "/account/password"),
+        ("https://wiki.example.com/a?b=c", "https://wiki.example.com/a?b=c"),
+        ("https://evil.example.org/", "/account/"),
+    ],
+)
+def test_who_is_sent_on_comes_back_to_next(
+    as_openid: Double, stranger: Client, settings: Any, next_url: str, to: str
+) -> None:
+    settings.AUTO_REDIRECT, settings.FORWARD_AUTH_DOMAIN = "openid", "example.com"
+    settings.PUBLIC_SCHEME = "https"
+
+    page = stranger.get("/sign-in", {"next": next_url})
+    answer = come_back(stranger, as_openid, leads_to(page))
+
+    assert (answer.status_code, answer["Location"]) == (302, to)
+
+
+def test_a_sign_out_does_not_start_the_next_sign_in(
+    as_openid: Double, stranger: Client, settings: Any
+) -> None:
+    settings.AUTO_REDIRECT = "openid"
+    come_in(stranger, as_openid)
+
+    stranger.post("/sign-out")
+    twice = stranger.post("/sign-out", follow=True)
+    again = stranger.get("/sign-in", {"next": "/account/"})
+    pressed = stranger.post("/oauth/openid/login")
+    afterwards = stranger.get("/sign-in")
+
+    assert [b"/auth?" in answer.content for answer in (twice, again)] == [False, False]
+    assert [b"/auth?" in answer.content for answer in (pressed, afterwards)] == [True, True]
+
+
 def test_no_code_and_no_token_is_logged(
     as_openid: Double, stranger: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -812,3 +848,31 @@ def test_a_path_of_the_settings_answers_too(as_openid: Double, stranger: Client)
 
     assert urlsplit(url).path == "/auth"
     assert stranger.get("/api/auth/callback/openid", sent).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("claims", "trusts", "verified"),
+    [
+        ({"email_verified": False}, "true", True),
+        ({"email_verified": None}, "true", True),
+        ({"email_verified": False}, "false", False),
+        # A user name that looks like an address is chosen by the person.
+        ({"email": None, "preferred_username": "nora@example.com"}, "true", False),
+    ],
+)
+def test_an_address_counts_as_verified_where_the_operator_vouches_for_it(
+    double: Double,
+    use_providers: UseProviders,
+    stranger: Client,
+    settings: Any,
+    claims: dict[str, Any],
+    trusts: str,
+    verified: bool,
+) -> None:
+    use_openid(use_providers, double, OPENID_TRUST_EMAIL=trusts)
+    settings.ALLOW_UNVERIFIED_EMAIL_LOGIN = True
+    double.give(lambda: {"id_token": double.id_token(**claims), "access_token": "opaque"})
+
+    come_in(stranger, double)
+
+    assert User.objects.get(email="nora@example.com").is_verified is verified
