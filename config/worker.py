@@ -62,21 +62,31 @@ def run_jobs_once(jobs: Collection[Job] = JOBS) -> int:
 def purge() -> None:
     """Delete what nothing needs any more: ended sessions and counters, old links, mails, bans.
 
-    Signing keys that are old enough get their successor here, too: no key is urgent.
+    Signing keys that are old enough get their successor here, too: no key is urgent. A step that
+    fails stops no other.
     """
-    before = timezone.now() - KEEP
-    SessionStore.clear_expired()
-    cache.purge_expired()
-    AccountToken.objects.filter(expires_at__lt=before).delete()
-    invitations.purge_invitations(before)
-    links.purge_links(before)
-    apikeys.purge_keys(before)
-    outbox.purge_mails(before)
-    purge_moderation(timezone.now())
-    denials.purge_denials(timezone.now())
-    families.purge_families(before)
-    signing.purge_keys(before)
-    signing.rotate_when_due()
+    now = timezone.now()
+    before = now - KEEP
+    tokens = AccountToken.objects.filter(expires_at__lt=before)
+    steps: tuple[Callable[[], object], ...] = (
+        SessionStore.clear_expired,
+        cache.purge_expired,
+        tokens.delete,
+        lambda: invitations.purge_invitations(before),
+        lambda: links.purge_links(before),
+        lambda: apikeys.purge_keys(before),
+        lambda: outbox.purge_mails(before),
+        lambda: purge_moderation(now),
+        lambda: denials.purge_denials(now),
+        lambda: families.purge_families(before),
+        lambda: signing.purge_keys(before),
+        signing.rotate_when_due,
+    )
+    for step in steps:
+        try:
+            step()
+        except Exception:
+            logger.exception("a step of clearing away failed")
 
 
 class Worker:
@@ -103,10 +113,17 @@ class Worker:
         use_in_this_thread()
         while True:
             jobs = self._next_jobs()
-            close_old_connections()
-            run_jobs_once(jobs)
-            self._purge_when_due()
-            self._ask_directory_when_due()
+            try:
+                self._work(jobs)
+            except Exception:
+                # Without this thread no mail would leave until a restart.
+                logger.exception("a turn of the worker failed")
+
+    def _work(self, jobs: Collection[Job]) -> None:
+        close_old_connections()
+        run_jobs_once(jobs)
+        self._purge_when_due()
+        self._ask_directory_when_due()
 
     def _next_jobs(self) -> Collection[Job]:
         """Wait for a signal or the next poll."""
@@ -125,10 +142,7 @@ class Worker:
         if timezone.now() < self._purge_at:
             return
         self._purge_at = timezone.now() + PURGE_EVERY
-        try:
-            purge()
-        except Exception:
-            logger.exception("clearing away failed")
+        purge()
 
     def _ask_directory_when_due(self) -> None:
         if timezone.now() >= self._directory_at:

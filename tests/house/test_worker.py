@@ -100,3 +100,42 @@ def test_what_nothing_needs_any_more_is_cleared_away(
     worker.purge()
     assert (BrowserSession.objects.count(), LoginLink.objects.count()) == (0, 0)
     assert AccountToken.objects.count() == 0
+
+
+@pytest.mark.django_db
+def test_a_step_of_clearing_away_that_fails_stops_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_arguments: object) -> int:
+        raise RuntimeError("for the test")
+
+    done: list[str] = []
+    monkeypatch.setattr(worker.SessionStore, "clear_expired", fails)
+    monkeypatch.setattr(worker.outbox, "purge_mails", fails)
+    monkeypatch.setattr(worker.signing, "rotate_when_due", lambda: done.append("rotated"))
+
+    worker.purge()
+
+    assert done == ["rotated"]
+
+
+def test_a_turn_that_fails_does_not_end_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Enough(BaseException):
+        """Ends the endless loop of the thread."""
+
+    turns: list[int] = []
+
+    def fails() -> None:
+        turns.append(1)
+        if len(turns) == 3:
+            raise Enough
+        raise RuntimeError("for the test")
+
+    monkeypatch.setattr(worker, "close_old_connections", fails)
+    monkeypatch.setattr(worker, "use_in_this_thread", lambda: None)
+    monkeypatch.setattr(worker.Worker, "_next_jobs", lambda _self: ())
+
+    with pytest.raises(Enough):
+        worker.Worker()._run()
+
+    assert len(turns) == 3
