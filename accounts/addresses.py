@@ -8,6 +8,7 @@ from functools import lru_cache
 import idna
 
 from accounts.anonymous import RESERVED_DOMAIN
+from accounts.plain_text import normal_forms, trim
 
 MAX_EMAIL_LENGTH, MAX_DOMAIN_LENGTH = 254, 253
 # RFC 2606: nobody ever gets mail there.
@@ -99,14 +100,16 @@ def parse_allowed(raw: str) -> str:
 
 @lru_cache(maxsize=256)
 def search_forms(text: str) -> tuple[str, ...]:
-    """The texts under which a typed text may be stored: itself and, with its domain in ASCII."""
+    """The texts under which a typed text may be stored: composed or decomposed, and with its domain
+    in ASCII."""
     local, sign, domain = text.rpartition("@")
+    forms = normal_forms(text)
     try:
         # A beginning or an end of a domain is searched for, too.
         labels = [ascii_domain(label) if label else "" for label in domain.split(".")]
     except AddressError:
-        return (text,)
-    return tuple(dict.fromkeys((text, f"{local}{sign}{'.'.join(labels)}")))
+        return forms
+    return tuple(dict.fromkeys((*forms, f"{local}{sign}{'.'.join(labels)}")))
 
 
 def parse_username(raw: str) -> str:
@@ -122,7 +125,7 @@ def limit_key(raw: str) -> str:
 
     `ANY\\user` is `user`: a made-up domain in front is no other account.
     """
-    plain = unicodedata.normalize("NFKC", raw[:1024]).strip().rstrip(".")
+    plain = trim(unicodedata.normalize("NFKC", raw[:1024])).rstrip(".")
     plain = plain.partition("\\")[2] or plain
     try:
         return parse_email(plain)

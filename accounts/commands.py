@@ -9,6 +9,7 @@ from django.core.management import BaseCommand, CommandError
 from accounts.context import Caller, calling
 from accounts.errors import GatehouseError
 from accounts.models import User
+from accounts.plain_text import trim_line
 from accounts.services.encryption_key import require_same_key
 
 
@@ -53,7 +54,7 @@ class GatehouseCommand(BaseCommand):
     def ask_password(self, *, from_stdin: bool) -> str:
         """A password typed twice without echo, or one line of standard input."""
         if from_stdin:
-            return sys.stdin.readline().rstrip("\n")
+            return trim_line(sys.stdin.readline())
         first = getpass.getpass("Password: ")
         if first != getpass.getpass("Again: "):
             raise CommandError("The two passwords differ. Nothing was done.")

@@ -10,6 +10,7 @@ from accounts import addresses
 from accounts.errors import RecordInvalid
 from accounts.models import User
 from accounts.passwords import MAX_PASSWORD_LENGTH, password_problems
+from accounts.plain_text import trim
 
 
 class AddressField(forms.CharField):
@@ -22,7 +23,7 @@ class AddressField(forms.CharField):
         super().__init__(max_length=addresses.MAX_EMAIL_LENGTH, **options)
 
     def clean(self, value: Any) -> str:
-        text = super().clean(value)
+        text = super().clean(trim(value) if isinstance(value, str) else value)
         if not text and not self.required:
             return ""
         try:
@@ -41,6 +42,12 @@ class PasswordField(forms.CharField):
         widget = forms.PasswordInput(attrs={"autocomplete": autocomplete})
         super().__init__(strip=False, widget=widget, **options)
         self.is_new = new
+
+    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
+        """No maxlength: a browser would cut a pasted password there, and say nothing."""
+        attributes: dict[str, Any] = super().widget_attrs(widget)
+        attributes.pop("maxlength", None)
+        return attributes
 
     def validate(self, value: Any) -> None:
         """Hold a new one against the rules here, so that the form tells all that is wrong at once.
@@ -63,11 +70,18 @@ class GatehouseForm(forms.Form):
                 self.add_error(name if name in self.fields else None, message)
 
 
+class LoginField(forms.CharField):
+    """An address or user name, without what a copy brings along around it."""
+
+    def to_python(self, value: Any) -> Any:
+        return super().to_python(trim(value) if isinstance(value, str) else value)
+
+
 class SignInForm(GatehouseForm):
     """Address or user name, and password; `setup_code` only after the published default sign-in
     was typed on an instance that is not set up."""
 
-    login = forms.CharField(
+    login = LoginField(
         label=_("Email address or user name"),
         max_length=addresses.MAX_EMAIL_LENGTH,
         widget=forms.TextInput(
@@ -233,14 +247,14 @@ class ChangeEmailForm(GatehouseForm):
 class DeleteAccountForm(GatehouseForm):
     """Proof that the person himself asks: his password, or his address typed out."""
 
-    proof = forms.CharField(max_length=MAX_PASSWORD_LENGTH, strip=False)
+    proof = PasswordField(label=_("Your password"))
 
     def __init__(self, *args: Any, has_password: bool = True, **options: Any) -> None:
         super().__init__(*args, **options)
-        if has_password:
-            self.fields["proof"] = PasswordField(label=_("Your password"))
-        else:
-            self.fields["proof"].label = _("Your email address, to confirm")
+        if not has_password:
+            self.fields["proof"] = LoginField(
+                label=_("Your email address, to confirm"), max_length=addresses.MAX_EMAIL_LENGTH
+            )
 
 
 class PasskeyNameForm(GatehouseForm):

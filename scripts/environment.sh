@@ -23,6 +23,17 @@ find_python() {
     return 1
 }
 
+# A bare Debian or Ubuntu has no Python at all. Only root can install it.
+ensure_python() {
+    [ -z "${PYTHON:-}" ] || return 0
+    for candidate in python3 python3.13 python3.12 python3.11 python3.14 /usr/bin/python3; do
+        is_new_enough "$candidate" && return
+    done
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        sh scripts/apt-install.sh python3 python3-venv ca-certificates >&2
+    fi
+}
+
 # Debian and Ubuntu ship the venv module apart from Python.
 ensure_venv_module() {
     "$1" -c 'import ensurepip, venv' >/dev/null 2>&1 && return
@@ -36,6 +47,7 @@ ensure_venv_module() {
 
 make_venv() {
     [ -x "$VENV/bin/python" ] && is_new_enough "$VENV/bin/python" && return
+    ensure_python
     python="$(find_python)"
     ensure_venv_module "$python"
     echo "Making the virtual environment with $("$python" --version)"

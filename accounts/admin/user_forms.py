@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from django import forms
+from django.conf import settings
 from django.contrib.admin.widgets import AdminEmailInputWidget, AdminTextInputWidget
 from django.utils.translation import gettext_lazy as _
 
@@ -86,7 +87,10 @@ class PersonForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
 
 class AddUserForm(PersonForm):
     vouched = forms.BooleanField(
-        label=_("I know this person: the address counts as verified"), required=False
+        label=_("I know this person: the address counts as verified"),
+        required=False,
+        # Without mail nobody can verify it later.
+        initial=lambda: settings.MAIL.transport == "none",
     )
 
 

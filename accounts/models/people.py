@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import addresses
 from accounts.anonymous import ANONYMOUS_ID, is_anonymous
 from accounts.passwords import normalise
+from accounts.plain_text import trim
 from accounts.roles import OPERATORS, Role, allows, can_manage
 from accounts.uuids import uuid7
 
@@ -27,7 +28,7 @@ ROLE_LABELS = [
 
 def login_column(login: str) -> tuple[str, str]:
     """Where `login` is looked up, and its stored form: address or user name."""
-    key = login.strip()
+    key = trim(login)
     if "@" not in key:
         return "username", key.lower()
     try:

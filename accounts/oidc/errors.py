@@ -11,6 +11,8 @@ MESSAGES = {
     ),
     "provider_unreachable": _("The provider does not answer now. Please try again in a minute."),
     "provider_error": _("The provider answered with an error. Please try again."),
+    "sign_in_there": _("The provider wants you to sign in there first. Do that, then start again."),
+    "provider_busy": _("The provider cannot sign anybody in now. Please try again later."),
     "token_refused": _("What the provider sent could not be trusted. Nobody was signed in."),
 }
 STATUSES = {
@@ -18,6 +20,8 @@ STATUSES = {
     "state_lost": 400,
     "provider_unreachable": 503,
     "provider_error": 502,
+    "sign_in_there": 403,
+    "provider_busy": 503,
     "token_refused": 403,
 }
 

@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import audit, totp
+from accounts import audit, plain_text, totp
 from accounts.actors import Actor
 from accounts.crypto import SealBroken, seal, unseal
 from accounts.errors import Forbidden, NotFound, RecordInvalid
@@ -194,8 +194,7 @@ def note_wrong_code(user: User, action: str) -> None:
 
 
 def _clean_name(name: str) -> str:
-    title = " ".join(name.split())[:NAME_MAX_LENGTH]
-    return title if title.isprintable() and title else str(_("Authenticator app"))
+    return plain_text.clean_name(name, NAME_MAX_LENGTH) or str(_("Authenticator app"))
 
 
 def _place(row: Authenticator) -> str:

@@ -20,6 +20,7 @@ from accounts.directory.values import PROVIDER as DIRECTORY
 from accounts.errors import Forbidden, LastOwner, NotFound, RecordInvalid
 from accounts.models import Authenticator, Identity, Invitation, User
 from accounts.outbox import enqueue_mail
+from accounts.plain_text import clean_name
 from accounts.providers import Door
 from accounts.rolemaps import Decision
 from accounts.roles import OPERATORS, Role
@@ -371,7 +372,7 @@ def _check_registration(door: Door, arrival: Arrival, email: str) -> None:
 
 
 def _new_user(door: Door, arrival: Arrival, email: str, role: Role) -> User:
-    user = User(email=email, name=" ".join(arrival.name.split())[:150], role=role)
+    user = User(email=email, name=clean_name(arrival.name), role=role)
     user.username = _free_username(door, arrival.username)
     user.email_verified_at = timezone.now() if arrival.email_verified else None
     user.set_password(None)
@@ -398,7 +399,7 @@ def _create(door: Door, arrival: Arrival, user: User) -> Identity:
             subject=arrival.subject,
             issuer=arrival.issuer,
             email=arrival.email[:254],
-            name=" ".join(arrival.name.split())[:150],
+            name=clean_name(arrival.name),
         )
         audit.record("account:identity:connect", actor=user, target=user, provider=door.id)
         if user.last_login is not None:

@@ -21,6 +21,7 @@ from accounts.locks import ROLES, house_lock
 from accounts.models import Invitation, User
 from accounts.outbox import enqueue_mail, find_transport
 from accounts.passwords import check_password_rules
+from accounts.plain_text import clean_name
 from accounts.roles import Role, can_give, can_manage, grantable
 from accounts.services.invited import is_vouched_for, record_act, take_up
 from accounts.services.tokens import absolute_url
@@ -31,7 +32,6 @@ from accounts.tokens import digest, make_token
 PURPOSE = "invitation"
 LIFETIME = timedelta(days=7)
 SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=30)
-NAME_MAX_LENGTH = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def invite(
     token, now = make_token(), timezone.now()
     invitation = Invitation(
         email=email,
-        name=" ".join(name.split())[:NAME_MAX_LENGTH],
+        name=clean_name(name),
         role=given.value,
         digest=digest(PURPOSE, token),
         invited_by_id=actor.pk,

@@ -17,7 +17,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import audit, passkeys
+from accounts import audit, passkeys, plain_text
 from accounts.errors import Forbidden, NotFound, RecordInvalid
 from accounts.models import Authenticator, User
 from accounts.passkeys import Known, PasskeyCopied, PasskeyExpired, PasskeyInvalid, PasskeyUnknown
@@ -234,7 +234,7 @@ def find_own(user: User, passkey_id: uuid.UUID) -> Authenticator:
 
 def clean_name(name: str) -> str:
     """One line, at most NAME_MAX_LENGTH characters. Raises RecordInvalid."""
-    title = " ".join(name.split())
+    title = plain_text.clean_name(name, NAME_MAX_LENGTH + 1)
     if not title or len(title) > NAME_MAX_LENGTH or not title.isprintable():
         raise RecordInvalid({"name": [str(_("Give it a name of at most 80 characters."))]})
     return title

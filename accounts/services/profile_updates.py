@@ -13,8 +13,12 @@ from django.utils import timezone
 
 from accounts import addresses, audit
 from accounts.actors import SYSTEM
-from accounts.models import AccountToken, Identity, User
+from accounts.directory.values import PROVIDER as DIRECTORY
+from accounts.models import AccountToken, Identity, Invitation, User
 from accounts.outbox import enqueue_mail
+from accounts.plain_text import clean_name
+from accounts.roles import OPERATORS
+from accounts.services.invited import live_invitation, take_up
 from accounts.services.users import tell_email_changed
 
 MAX_NAME_LENGTH = 150
@@ -62,7 +66,7 @@ def update_profile(identity: Identity, told: Told) -> list[str]:
             source=identity.provider,
         )  # fmt: skip
     identity.email = told.email[:254]
-    identity.name = _clean(told.name)
+    identity.name = clean_name(told.name)
     identity.save(update_fields=["email", "name", "former_email"])
     return done
 
@@ -143,10 +147,13 @@ def _update_email(identity: Identity, told: Told) -> bool:
     if not told.is_verified and user.is_verified:
         _hold(identity, "the new address is not verified")
         return False
+    invitation = _invitation_for(identity, new) if told.is_verified else None
     old, proved_at = user.email, timezone.now() if told.is_verified else None
     if not _write(user, email=new, email_verified_at=proved_at):
         _hold(identity, "another account has the new address")
         return False
+    if invitation is not None:
+        take_up(invitation, user, is_new=False)
     identity.former_email = ""
     _end_mailed(user)
     if addresses.is_placeholder(old):
@@ -158,6 +165,15 @@ def _update_email(identity: Identity, told: Told) -> bool:
         tell_email_changed(user, old)
     audit.record("account:email:change", actor=SYSTEM, target=user, source=identity.provider)
     return True
+
+
+def _invitation_for(identity: Identity, email: str) -> Invitation | None:
+    """What the verified address was invited to. The directory makes no administrators by that."""
+    invitation = live_invitation(email)
+    if invitation is None:
+        return None
+    is_too_high = identity.provider == DIRECTORY and invitation.role in OPERATORS
+    return None if is_too_high else invitation
 
 
 def _hold(identity: Identity, reason: str) -> None:
@@ -195,13 +211,9 @@ def _write(user: User, **values: Any) -> bool:
     return True
 
 
-def _clean(name: str) -> str:
-    return " ".join(name.split())[:MAX_NAME_LENGTH]
-
-
 def _new_name(identity: Identity, told: Told) -> str:
     """The name to take over, or ""; a name that the person chose here stays, unless is_source."""
-    name = _clean(told.name)
+    name = clean_name(told.name)
     is_ours = told.is_source or (identity.name != "" and identity.user.name == identity.name)
     return name if name and is_ours and name != identity.user.name else ""
 

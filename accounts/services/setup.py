@@ -14,6 +14,7 @@ from accounts.errors import TokenInvalid, TokenUsed
 from accounts.locks import ROLES, house_lock
 from accounts.models import AccountToken, User
 from accounts.passwords import password_problems
+from accounts.plain_text import clean_name
 from accounts.roles import Role
 from accounts.services.anonymous import hand_over
 from accounts.services.invited import accepted_by_address
@@ -95,7 +96,7 @@ def claim_owner(token: str, details: SignUp) -> User:
     was made without an account becomes his.
     """
     owner = find_setup(token)
-    owner.email, owner.name = details.email, " ".join(details.name.split())[:150]
+    owner.email, owner.name = details.email, clean_name(details.name)
     owner.username = None
     check_new(owner, details.password)
     with transaction.atomic():

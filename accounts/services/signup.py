@@ -23,6 +23,7 @@ from accounts.locks import ROLES, house_lock
 from accounts.models import AccountToken, AddressRequest, User
 from accounts.outbox import enqueue_mail
 from accounts.passwords import check_password_rules, normalise
+from accounts.plain_text import clean_name
 from accounts.roles import OPERATORS, Role
 from accounts.services.anonymous import hand_over
 from accounts.services.invited import live_invitation, take_up
@@ -167,7 +168,7 @@ def open_account(email: str) -> User | None:
 
 
 def _new_user(email: str, name: str, password_hash: str) -> User:
-    return User(email=email, name=" ".join(name.split())[:150], password=password_hash)
+    return User(email=email, name=clean_name(name), password=password_hash)
 
 
 def _check_code(code: str) -> None:

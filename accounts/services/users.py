@@ -20,6 +20,7 @@ from accounts.locks import ROLES, house_lock
 from accounts.models import User
 from accounts.outbox import enqueue_mail
 from accounts.passwords import password_problems
+from accounts.plain_text import clean_name
 from accounts.roles import Role, can_give, can_manage
 from accounts.services.directory_names import directory_problems
 from accounts.services.sessions import end_access, end_sign_ins
@@ -260,7 +261,7 @@ def _name_errors(user: User, kept: tuple[str, str | None] = ("", None)) -> dict[
         user.username = addresses.parse_username(user.username) if user.username else None
     except addresses.AddressError as error:
         errors["username"] = [_(str(error))]
-    user.name = " ".join(user.name.split())[:150]
+    user.name = clean_name(user.name)
     errors = _names_of_others(user) | errors
     if "username" not in errors and user.username != kept[1]:
         problems = directory_problems(user)

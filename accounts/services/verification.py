@@ -169,6 +169,8 @@ def request_email_change(request: HttpRequest, *, user: User, password: str, new
         email = addresses.parse_email(new)
     except addresses.AddressError as error:
         raise RecordInvalid({"email": [_(str(error))]}) from None
+    if email == user.email:
+        raise RecordInvalid({"email": [_("This is your address already.")]})
     count_try(request, "verify-email", user.email)
     language = get_language() or "en"
     with transaction.atomic():

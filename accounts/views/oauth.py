@@ -52,8 +52,16 @@ register(OIDC, OpenIDConnect())
 ANSWER = ("code", "state", "error", "iss", "user")
 LONGEST_ANSWER = 6000
 # What the person said himself, or could have.
-CANCELLED = ("access_denied", "user_cancelled_login", "user_cancelled_authorize",
-             "login_required", "consent_required", "interaction_required")  # fmt: skip
+CANCELLED = ("access_denied", "user_cancelled_login", "user_cancelled_authorize")
+# OpenID Connect Core, section 3.1.2.6; RFC 6749, section 4.1.2.1.
+PROVIDER_ERRORS = {
+    **dict.fromkeys(CANCELLED, "cancelled"),
+    "login_required": "sign_in_there",
+    "account_selection_required": "sign_in_there",
+    "consent_required": "sign_in_there",
+    "interaction_required": "sign_in_there",
+    "temporarily_unavailable": "provider_busy",
+}
 # These leave their own audit row.
 NOTED = (RoleRequired, GroupsUnknown, AccountExists, IdentityTaken)
 FAILURES = (SignInFailed, *NOTED, EmailMissing, RegistrationClosed)
@@ -137,7 +145,7 @@ def _finish(request: HttpRequest, provider: Provider, state: str) -> HttpRespons
     pending = take(request, provider, state)
     error = request.GET.get("error", "")
     if error:
-        raise SignInFailed("cancelled" if error in CANCELLED else "provider_error", "its answer")
+        raise SignInFailed(PROVIDER_ERRORS.get(error, "provider_error"), "its answer")
     arrival = flow_of(provider).finish(request, provider, pending)
     if pending.process == CONNECT:
         identities.connect(user=person(request), door=provider.door, arrival=arrival)

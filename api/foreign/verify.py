@@ -22,6 +22,7 @@ from django.utils.translation import gettext as _
 from accounts.addresses import AddressError, parse_email
 from accounts.oidc.issuers import same_issuer
 from accounts.oidc.keys import FetchedKeys, FixedKey, KeySource
+from accounts.plain_text import clean_name
 from api.errors import AccessTokenExpired, AccessTokenInvalid
 from api.foreign.policy import Policy
 
@@ -260,7 +261,6 @@ def _email(claims: dict[str, Any]) -> str | None:
 
 
 def _name(claims: dict[str, Any]) -> str:
-    """The full name, in one line, without signs that do not print."""
+    """The full name, as names are stored here."""
     given = claims.get("name")
-    text = "".join(sign if sign.isprintable() else " " for sign in str(given or ""))
-    return " ".join(text.split())[:150] if isinstance(given, str) else ""
+    return clean_name(given) if isinstance(given, str) else ""

@@ -36,6 +36,20 @@ def test_createuser_makes_an_account_with_registration_closed(settings) -> None:
     assert last_event() == ("account:user:create", "command", None)
 
 
+@pytest.mark.parametrize(("flags", "is_verified"), [([], True), (["--unverified"], False)])
+def test_createuser_vouches_unless_told(flags: list[str], is_verified: bool) -> None:
+    run("createuser", "new@example.com", *flags)
+
+    assert User.objects.get().is_verified == is_verified
+
+
+def test_createuser_takes_one_word_about_the_address() -> None:
+    with pytest.raises(CommandError, match="say one of them"):
+        run("createuser", "new@example.com", "--verified", "--unverified")
+
+    assert not User.objects.exists()
+
+
 def test_createuser_reads_a_password_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{PHRASE}\n"))
 

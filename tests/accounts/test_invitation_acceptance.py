@@ -243,6 +243,11 @@ def _by_change_of_address(_stranger: Client) -> None:
     confirm_address(token.token, is_asking_browser=True)
 
 
+def _by_a_new_address_of_the_provider(_stranger: Client) -> None:
+    arrive(DOOR, replace(NINA, email="old@example.com"))
+    arrive(DOOR, NINA)
+
+
 def _by_the_owners_word(_stranger: Client) -> None:
     user = open_account(EMAIL)
     assert user is not None
@@ -261,6 +266,7 @@ def _by_the_owners_word(_stranger: Client) -> None:
         _by_provider_to_an_unused_account,
         _by_foreign_token,
         _by_change_of_address,
+        _by_a_new_address_of_the_provider,
         _by_the_owners_word,
     ],
 )

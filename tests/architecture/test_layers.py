@@ -26,6 +26,7 @@ PURE = {
     "accounts.directory.names",
     "accounts.errors",
     "accounts.methods",
+    "accounts.plain_text",
     "accounts.roles",
     "accounts.tokens",
     "accounts.uuids",

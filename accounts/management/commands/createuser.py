@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.core.management import CommandParser
+from django.core.management import CommandError, CommandParser
 
 from accounts.actors import SYSTEM
 from accounts.commands import GatehouseCommand
@@ -15,7 +15,8 @@ class Command(GatehouseCommand):
 
     help = (
         "Make an account. Works with registration closed. Without --password or --password-stdin "
-        "the account has no password: sign in with a link (see `magiclink`). Repeating it fails "
+        "the account has no password: sign in with a link (see `magiclink`). You vouch for the "
+        "address unless you say --unverified. Repeating it fails "
         "without harm, because the address is taken."
     )
 
@@ -29,10 +30,17 @@ class Command(GatehouseCommand):
             "--password-stdin", action="store_true", help="read the password from standard input"
         )
         parser.add_argument(
-            "--verified", action="store_true", help="you vouch that the address is this person's"
+            "--unverified",
+            action="store_true",
+            help="do not vouch for the address: the person has to verify it before signing in",
+        )
+        parser.add_argument(
+            "--verified", action="store_true", help="the default, for scripts that say it"
         )
 
     def act(self, **options: Any) -> None:
+        if options["verified"] and options["unverified"]:
+            raise CommandError("--verified and --unverified: say one of them.")
         password = None
         if options["password"] or options["password_stdin"]:
             password = self.ask_password(from_stdin=options["password_stdin"])
@@ -43,7 +51,7 @@ class Command(GatehouseCommand):
             name=options["name"],
             username=options["username"],
             password=password,
-            verified=options["verified"],
+            verified=not options["unverified"],
             source="command",
         )
         self.stdout.write(f"Created {user.email} ({user.role}).")

@@ -46,6 +46,29 @@ def test_saying_no_there_is_told_as_that(kind, offer, double, stranger, owner) -
     assert Identity.objects.count() == 0
 
 
+@pytest.mark.parametrize(
+    ("error", "status", "heading"),
+    [
+        ("login_required", 403, "wants you to sign in there first"),
+        ("interaction_required", 403, "wants you to sign in there first"),
+        ("consent_required", 403, "wants you to sign in there first"),
+        ("temporarily_unavailable", 503, "is not available at the moment"),
+        ("server_error", 502, "reports an error"),
+    ],
+)
+def test_errors_of_the_provider_are_told_for_what_they_are(
+    offer, double, stranger, owner, error: str, status: int, heading: str
+) -> None:
+    offer("github")
+    to, answer = double.agree(begin(stranger, "github"))
+    shown = come_back(stranger, to, {"error": error, "state": answer["state"]}, "github")
+
+    assert shown.status_code == status
+    assert heading in shown.content.decode()
+    assert "You stopped the sign-in" not in shown.content.decode()
+    assert not is_signed_in(stranger)
+
+
 def _without_state(answer, _browser, _double):
     return {"code": answer["code"]}
 
