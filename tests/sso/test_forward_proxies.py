@@ -142,6 +142,20 @@ def test_a_browser_without_a_session_goes_to_the_sign_in_page(gate: Gate, app: E
     assert app.seen == before
 
 
+@pytest.mark.parametrize("kind_of_link", ["ascii", "escapes"])
+def test_a_link_of_eight_kilobytes_survives(
+    gate: Gate, cookies: Cookies, kind_of_link: str
+) -> None:
+    room = 8192 - len(f"https://{APP}/?q=")
+    text = "x" * room if kind_of_link == "ascii" else "%C3%BC" * (room // 6)
+    path = f"/?q={text}"
+    reply = gate.ask(path, PAGE)
+
+    assert reply.status == 302
+    assert parse_qs(urlsplit(reply.headers["location"]).query) == {"next": [f"https://{APP}{path}"]}
+    assert gate.ask(path, cookies("viewer")).echo["path"] == path
+
+
 def test_a_program_without_a_credential_gets_401(gate: Gate, app: EchoApp) -> None:
     before = app.seen
     reply = gate.ask("/board", {"Accept": "application/json"})
