@@ -23,7 +23,7 @@ from moderation.proxychain import Sighting, chain
 from moderation.proxytexts import told
 from moderation.services.proxies import proxy_problems, sightings, trust
 from sso.ruletexts import open_entry
-from sso.services.rules import is_used, open_entries
+from sso.services.rules import is_used, open_entries, rules_beyond_ascii
 
 logger = logging.getLogger("gatehouse.doctor")
 
@@ -208,12 +208,20 @@ def _people() -> Iterator[Finding]:
 def _forward_auth() -> Iterator[Finding]:
     try:
         found = open_entries() if is_used() else ()
+        names = rules_beyond_ascii()
     except DatabaseError:
         return  # the database examination has said so
     if found:
         is_fenced = bool(settings.ALLOWED_EMAILS)
         yield Finding(
             "warning", " ".join(open_entry(found, settings.DEFAULT_ROLE, is_fenced=is_fenced))
+        )
+    if names:
+        yield Finding(
+            "note",
+            f"Paths of access rules go beyond ASCII: {', '.join(names)}. They are compared as "
+            "UTF-8, raw or escaped. A request whose path is no UTF-8 is refused by the strictest rule.",
+            "If the app reads its paths in another encoding, shut the whole host and open parts.",
         )
 
 

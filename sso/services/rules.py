@@ -145,6 +145,11 @@ def open_entries() -> tuple[Rule | None, ...]:
     return admitting(load_rules(), Role(settings.DEFAULT_ROLE))
 
 
+def rules_beyond_ascii() -> tuple[str, ...]:
+    """Names of rules in use whose path some app might write in other bytes than ours."""
+    return tuple(rule.name for rule in load_rules() if not rule.path.isascii())
+
+
 def is_used() -> bool:
     """Does any proxy ask this server? It leaves rules or refusals behind."""
     return AccessRule.objects.exists() or Denial.objects.exists()

@@ -10,6 +10,7 @@ from pytest_django.fixtures import Settings
 
 from config import doctor
 from config.env.mailing import MailSettings
+from sso.models import AccessRule
 from sso.sqlitefile import FileConnection
 from tests.servers.mail import MailCertificate, ResendServer, SMTPServer
 from tests.servers.processes import free_port
@@ -131,3 +132,15 @@ def test_it_tells_which_files_others_can_read(
             "warning", f"{path} may be read by others on this machine."
         )  # fmt: skip
         assert f"chmod 600 {path}" in found.fix
+
+
+def test_it_tells_which_rules_go_beyond_ascii() -> None:
+    AccessRule.objects.create(position=1, name="About us", effect="deny", path="/über-uns")
+    AccessRule.objects.create(position=2, name="Admin", effect="deny", path="/admin")
+    AccessRule.objects.create(position=3, name="Off", effect="deny", path="/ü", is_enabled=False)
+
+    found = [one for one in doctor.examine() if one.text.startswith("Paths of access rules")]
+
+    assert [(one.level, "About us." in one.text) for one in found] == [("note", True)]
+    AccessRule.objects.filter(name="About us").delete()
+    assert not [one for one in doctor.examine() if one.text.startswith("Paths of access rules")]
