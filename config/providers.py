@@ -38,6 +38,29 @@ def sign_in_providers(values: Values) -> tuple[Provider, ...]:
     return tuple(_provider(provider, values) for provider in configured_ids(values))
 
 
+def internal_urls(values: Values) -> dict[str, str]:
+    """Public origin of an issuer -> where this server reaches it."""
+    found: dict[str, str] = {}
+    for provider in configured_ids(values):
+        issuer_name = names_of(provider).issuer
+        if not issuer_name:
+            continue
+        inner = (
+            values[f"{issuer_name.rpartition('_')[0]}_INTERNAL_URL"]
+            if (not issuer_name.endswith("_DISCOVERY_URL"))
+            else values["OIDC_INTERNAL_URL"]
+        )
+        if inner:
+            issuer = urlsplit(values[issuer_name] or issuer_of(provider, values))
+            found[f"{issuer.scheme}://{issuer.netloc}".lower()] = inner
+    return found
+
+
+def ca_file(values: Values) -> str:
+    """The file of PROVIDER_CA_CERT_PATH, or ""."""
+    return str(values["PROVIDER_CA_CERT_PATH"] or "")
+
+
 def _provider(provider: str, values: Values) -> Provider:
     if provider in SOCIAL_KINDS:
         return _social(provider, values)

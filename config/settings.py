@@ -23,7 +23,7 @@ from config.env import (
 from config.ldap import directory_settings, owner_username
 from config.logs import logging_settings
 from config.openapi import SPECTACULAR
-from config.providers import auto_redirect, sign_in_providers
+from config.providers import auto_redirect, ca_file, internal_urls, sign_in_providers
 from config.staticheaders import for_every_site
 from sso.sqlitefile import FileConnection
 
@@ -201,6 +201,8 @@ MFA_REQUIRED_ROLES = tuple(ENV["MFA_REQUIRED_ROLES"])
 
 # Providers that people may sign in through, in the order of their buttons (accounts/providers.py)
 SIGN_IN_PROVIDERS: tuple[Provider, ...] = sign_in_providers(ENV.values)
+PROVIDER_INTERNAL_URLS = internal_urls(ENV.values)
+PROVIDER_CA_FILE = ca_file(ENV.values)
 AUTO_REDIRECT = auto_redirect(ENV.values)  # id of the provider of strangers, or nothing
 
 # Without sign-in: the role of whoever has no account, None while there is no such thing

@@ -7,12 +7,16 @@ token says does.
 import http.client
 import ipaddress
 import json
+import ssl
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
+
+from django.conf import settings
 
 TIMEOUT_SECONDS = 3.0
 # Token endpoints think longer than files are read.
@@ -66,8 +70,9 @@ def post_form(
     Follows no redirect: what is posted holds secrets. Raises Unfetchable.
     """
     check_address(url, allows_http)
+    real, more = reached_at(url)
     request = urllib.request.Request(  # noqa: S310 - checked
-        url, urlencode(fields).encode(), {"Accept": "application/json", **headers}
+        real, urlencode(fields).encode(), {"Accept": "application/json", **headers, **more}
     )
     try:
         with OPENER.open(request, timeout=POST_TIMEOUT_SECONDS) as answer:
@@ -102,7 +107,10 @@ def _fetch(url: str, allows_http: bool, headers: Mapping[str, str]) -> bytes:
     asked = _split(url)
     for _hop in range(MOST_HOPS):
         check_address(url, allows_http)
-        request = urllib.request.Request(url, headers={"Accept": "application/json", **headers})  # noqa: S310 - checked
+        real, more = reached_at(url)
+        request = urllib.request.Request(  # noqa: S310 - checked
+            real, headers={"Accept": "application/json", **headers, **more}
+        )
         try:
             with OPENER.open(request, timeout=TIMEOUT_SECONDS) as answer:
                 return read_bounded(answer)
@@ -178,6 +186,24 @@ def _split(url: str) -> SplitResult:
     return parts
 
 
+def reached_at(url: str) -> tuple[str, dict[str, str]]:
+    """Where `url` is asked from here, and headers by which the provider knows its public name.
+
+    In a container the provider's public name often leads nowhere. Browsers and issuers keep it.
+    """
+    parts = _split(url)
+    inner = settings.PROVIDER_INTERNAL_URLS.get(f"{parts.scheme}://{parts.netloc}".lower())
+    if inner is None:
+        return url, {}
+    path = parts._replace(scheme="", netloc="").geturl()
+    names = {
+        "Host": parts.netloc,
+        "X-Forwarded-Host": parts.netloc,
+        "X-Forwarded-Proto": parts.scheme,
+    }
+    return f"{inner}{path}", names
+
+
 def read_bounded(answer: http.client.HTTPResponse) -> bytes:
     """The body. Raises Unfetchable when it is too long or takes too long."""
     end = time.monotonic() + DEADLINE_SECONDS
@@ -191,13 +217,20 @@ def read_bounded(answer: http.client.HTTPResponse) -> bytes:
     return bytes(body)
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    """Knows http and https alone (no files, no ftp, no data), and follows nothing by itself."""
+@lru_cache(maxsize=4)
+def _opener(ca_file: str) -> urllib.request.OpenerDirector:
+    """Knows http and https alone (no files, no ftp, no data), and follows nothing by itself.
+
+    ca_file: PEM of an authority that counts beside those of the machine, or "".
+    """
+    context = ssl.create_default_context()
+    if ca_file:
+        context.load_verify_locations(ca_file)
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
         urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPSHandler(context=context),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
     ):
@@ -205,4 +238,12 @@ def _opener() -> urllib.request.OpenerDirector:
     return opener
 
 
-OPENER = _opener()
+class Opener:
+    """Opens what was checked; with the authority of the settings of this moment."""
+
+    def open(self, request: urllib.request.Request, timeout: float) -> Any:
+        """The answer, to be read and closed; raises as urllib's openers do."""
+        return _opener(settings.PROVIDER_CA_FILE).open(request, timeout=timeout)
+
+
+OPENER = Opener()

@@ -10,7 +10,7 @@ from config.env.declare import Kind, Variable
 from config.env.problems import Problem, echo
 from config.env.sections.foreign import check_issuer
 from config.env.sections.social import NAMES as SOCIAL
-from config.env.sections.social import trust_email
+from config.env.sections.social import internal_url, trust_email
 
 # These have settings of their own; in the list they only have their place.
 OWN = (*SOCIAL, "openid", "authentik", "oidc")
@@ -19,7 +19,7 @@ MICROSOFT = ("microsoft-entra-id", "azure-ad")
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,38}")
 # LobeChat names the settings of each provider of its list by this pattern.
 _NAME = re.compile(
-    r"AUTH_([A-Z0-9]+(?:_[A-Z0-9]+)*)_(?:ID|SECRET|ISSUER|LABEL|CALLBACK_URL|TENANT_ID|TRUST_EMAIL)"
+    r"AUTH_([A-Z0-9]+(?:_[A-Z0-9]+)*)_(?:ID|SECRET|ISSUER|LABEL|CALLBACK_URL|TENANT_ID|TRUST_EMAIL|INTERNAL_URL)"
 )
 LABELS = {
     "auth0": "Auth0", "authelia": "Authelia", "azure-ad": "Microsoft", "casdoor": "Casdoor",
@@ -84,6 +84,7 @@ def _variables(provider: str) -> Iterator[Variable]:
         help="Where the provider sends people back.",
     )
     yield trust_email(prefix, "the provider")
+    yield internal_url(prefix)
     if provider in MICROSOFT:
         yield Variable(name=f"{prefix}_TENANT_ID", kind=Kind.TEXT, help="The id of the tenant.")
 

@@ -1,5 +1,6 @@
 """Rules of the providers that people sign in through, and which of them are configured. Pure."""
 
+import ssl
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -162,6 +163,18 @@ def foreign_callbacks(values: Values) -> Iterator[Problem]:
             yield Problem(name, what, "write the path alone, or correct PUBLIC_URL")
 
 
+def own_authority(values: Values) -> Iterator[Problem]:
+    """Errors: the authority of the providers' certificates cannot be read."""
+    path = values["PROVIDER_CA_CERT_PATH"]
+    if path is None:
+        return
+    try:
+        ssl.create_default_context(cafile=str(path))
+    except (OSError, ssl.SSLError):
+        what = f"names {path}, which is no PEM file that can be read"
+        yield Problem("PROVIDER_CA_CERT_PATH", what, "write the path of the authority's PEM file")
+
+
 def unknown_trust(values: Values) -> Iterator[Problem]:
     """Errors: trust in providers that are not there."""
     known = [*configured_ids(values), "ldap"]
@@ -214,6 +227,7 @@ ERRORS = (
     issuers_in_clear,
     tenants,
     foreign_callbacks,
+    own_authority,
     unknown_trust,
     apple_key,
     sync_without_claim,

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from accounts.roles import Role
-from config.providers import auto_redirect, sign_in_providers
+from config.providers import auto_redirect, internal_urls, sign_in_providers
 from tests.config.conftest import Load
 
 Lines = Callable[..., list[str]]
@@ -424,3 +424,16 @@ def test_the_operator_may_vouch_for_the_addresses_of_a_provider(
     (trusted,) = sign_in_providers(load_env(**given, **{name: "true"}).values)
 
     assert (silent.vouches_for_email, trusted.vouches_for_email) == (False, True)
+
+
+def test_an_inner_address_is_of_the_issuers_origin(load_env: Load) -> None:
+    env = load_env(**OPENID, OPENID_INTERNAL_URL="http://authentik:9000/")
+
+    assert internal_urls(env.values) == {"https://id.example.com": "http://authentik:9000"}
+    assert internal_urls(load_env(**OPENID).values) == {}
+
+
+def test_an_authority_that_cannot_be_read_stops_the_start(faults: Lines) -> None:
+    (line,) = faults(PROVIDER_CA_CERT_PATH="/nowhere/ca.pem")
+
+    assert line.startswith("PROVIDER_CA_CERT_PATH: names /nowhere/ca.pem, which is no PEM file")

@@ -5,7 +5,7 @@ from datetime import timedelta
 from config.env.declare import Alias, Kind, Section, Variable
 from config.env.rolenames import check_fallback, check_mapping, check_sync_roles
 from config.env.sections.foreign import check_issuer
-from config.env.sections.social import callback, trust_email
+from config.env.sections.social import callback, internal_url, trust_email
 
 TOKEN_KINDS = ("id", "access", "userinfo")
 
@@ -101,6 +101,7 @@ OPENID = Section(
             help="What Gatehouse asks the provider for, with spaces in between.",
         ),
         trust_email("OPENID", "the provider"),
+        internal_url("OPENID"),
         callback("OPENID", "/oauth/openid/callback", "the provider", "LibreChat"),
         Variable(
             name="OPENID_BUTTON_LABEL",
@@ -307,6 +308,7 @@ AUTHENTIK = Section(
             "AUTH_AUTHENTIK_SECRET",
         ),
         trust_email("AUTHENTIK", "Authentik"),
+        internal_url("AUTHENTIK"),
         callback("AUTHENTIK", "/api/auth/callback/authentik", "Authentik"),
         Variable(
             name="AUTHENTIK_REFRESH_TOKEN_URL",
@@ -349,6 +351,7 @@ OIDC = Section(
             help="The provider's name on its button.",
         ),
         trust_email("OIDC", "the provider"),
+        internal_url("OIDC"),
         callback("OIDC", "/oauth/oidc/callback", "the provider"),
         _switch(
             "UPDATE_ROLES_ON_LOGIN",

@@ -2,6 +2,7 @@
 
 from config.env.callbacks import check_callback
 from config.env.declare import Alias, Kind, Section, Variable
+from config.env.problems import Unreadable, echo
 
 # id -> (name for people, systems that share the names)
 NAMES = {
@@ -80,6 +81,28 @@ def trust_email(prefix: str, name: str) -> Variable:
     )
 
 
+def internal_url(prefix: str) -> Variable:
+    """`<prefix>_INTERNAL_URL`."""
+    return Variable(
+        name=f"{prefix}_INTERNAL_URL",
+        kind=Kind.URL,
+        example="http://authentik-server:9000",
+        check=check_origin,
+        help=(
+            "Where this server itself reaches the provider, if its public name leads nowhere from "
+            "here, as between containers: scheme, host and port alone. Browsers and tokens keep "
+            "the public name of the issuer, which is sent along as Host."
+        ),
+    )
+
+
+def check_origin(url: str) -> str:
+    """An address without a path."""
+    if url.partition("://")[2].count("/"):
+        raise Unreadable(f"{echo(url)} has a path", "write scheme, host and port alone")
+    return url
+
+
 SOCIAL = Section(
     "Sign-in through other providers",
     "Each provider with an id and a secret has a button on the sign-in page. A new person gets an "
@@ -119,6 +142,16 @@ SOCIAL = Section(
                 "Providers, by the names in their addresses here, whose verified email addresses "
                 "may connect to an account that is in use already. Others do so only after a "
                 "sign-in, on the account page."
+            ),
+        ),
+        Variable(
+            name="PROVIDER_CA_CERT_PATH",
+            kind=Kind.PATH,
+            example="/etc/ssl/certs/company-ca.pem",
+            default_note="none beside the machine's own",
+            help=(
+                "PEM of an authority of your own that signed the certificates of providers and "
+                "issuers; it counts beside those of the machine."
             ),
         ),
         *_provider("google"),

@@ -4,10 +4,12 @@ Rows of docs: state (A091), mix-up (A093), addresses (A095), tokens (A097), disc
 allowed domains (A101), unknown providers (A105).
 """
 
+import ssl
 import time
 from collections.abc import Callable
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -33,6 +35,7 @@ from tests.accounts.oidc.conftest import (
 from tests.accounts.oidc.double import CLIENT, CODE, DISCOVERY, Double, SigningKey
 from tests.api.foreign.providers import Clock, b64
 from tests.conftest import PASSWORD
+from tests.servers.ldap import write_certificates
 
 pytestmark = pytest.mark.django_db
 CALLBACK = "/oauth/openid/callback"
@@ -876,3 +879,44 @@ def test_an_address_counts_as_verified_where_the_operator_vouches_for_it(
     come_in(stranger, double)
 
     assert User.objects.get(email="nora@example.com").is_verified is verified
+
+
+def test_a_provider_is_reached_by_its_inner_address_and_keeps_its_public_name(
+    double: Double,
+    use_providers: UseProviders,
+    stranger: Client,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As between containers: the public name leads nowhere from here."""
+    inner = double.issuer
+    monkeypatch.setattr(Double, "issuer", "https://id.corp.invalid")
+    double.describe()
+    use_openid(use_providers, double)
+    settings.PROVIDER_INTERNAL_URLS = {"https://id.corp.invalid": inner}
+
+    url = start(stranger)
+    answer = come_back(stranger, double, url)
+
+    assert url.startswith("https://id.corp.invalid/auth?")
+    assert answer.status_code == 302
+    assert Identity.objects.get().issuer == "https://id.corp.invalid"
+
+
+def test_a_certificate_of_an_own_authority_counts_where_it_is_named(
+    tmp_path: Path, settings: Any
+) -> None:
+    write_certificates(tmp_path, "127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
+    provider = Double()
+    try:
+        provider.socket = context.wrap_socket(provider.socket, server_side=True)
+        url = f"https://127.0.0.1:{provider.server_address[1]}{DISCOVERY}"
+        with pytest.raises(fetching.Unfetchable, match="CERTIFICATE_VERIFY_FAILED"):
+            fetching.fetch_json(url)
+        settings.PROVIDER_CA_FILE = str(tmp_path / "ca.pem")
+
+        assert "issuer" in fetching.fetch_json(url)
+    finally:
+        provider.stop()
