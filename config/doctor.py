@@ -11,6 +11,7 @@ from django.core import checks
 from django.db import DatabaseError
 from django.utils.timesince import timesince
 
+from accounts.hashers import hashes_at_once
 from accounts.models import OutboxMail, User
 from accounts.roles import OPERATORS
 from accounts.services.encryption_key import EncryptionKeyMismatch, require_same_key
@@ -129,6 +130,11 @@ def _providers() -> Iterator[Finding]:
         yield Finding("error", fault.text, fault.fix)
 
 
+def _hashing() -> Iterator[Finding]:
+    text = f"{hashes_at_once()} at once, over all processes that share DATA_DIR."
+    yield Finding("note", f"Passwords are hashed {text}")
+
+
 def _network() -> Iterator[Finding]:
     if not settings.IS_HTTPS and not settings.PUBLIC_URL_IS_LOCAL:
         yield Finding(
@@ -137,7 +143,8 @@ def _network() -> Iterator[Finding]:
             "cookies are not marked secure.",
             "Put a TLS proxy in front and set PUBLIC_URL=https://…",
         )
-    if settings.PUBLIC_URL_IS_LOCAL and settings.HOST not in ("127.0.0.1", "localhost", "::1"):
+    listens_here = settings.SOCKET or settings.HOST in ("127.0.0.1", "localhost", "::1")
+    if settings.PUBLIC_URL_IS_LOCAL and not listens_here:
         yield Finding(
             "warning",
             f"HOST={settings.HOST} listens to other machines, but PUBLIC_URL={settings.PUBLIC_URL} "
@@ -270,6 +277,7 @@ EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _directory,
     _providers,
     _network,
+    _hashing,
     _proxies,
     _people,
     _forward_auth,

@@ -35,6 +35,8 @@ from config.serving import Serving
 
 # Open connections of a process, idle ones too: each browser keeps some, and some send nothing.
 CONNECTIONS = 8192
+# Of a Unix socket: whoever may write to it is believed like a proxy of this machine.
+SOCKET_RIGHTS = 0o660
 # A client that stops in the middle of its request holds up a stop no longer than that; operators
 # are told to give a node 30 seconds.
 STOP_SECONDS = 20
@@ -70,6 +72,8 @@ def run_server(application: str = WHOLE) -> None:
         application,
         address=settings.HOST,
         port=settings.PORT,
+        uds=settings.SOCKET,
+        uds_permissions=SOCKET_RIGHTS,
         interface=Interfaces.ASGINL,
         workers=settings.WEB_WORKERS,
         websockets=False,

@@ -409,6 +409,8 @@ LOGGING = logging_settings(ENV["LOG_LEVEL"], ENV["LOG_FORMAT"])
 
 # Server processes of `manage.py serve`
 HOST, PORT = ENV["HOST"], ENV["PORT"]
+# The file of a Unix socket to listen on, instead of HOST and PORT.
+SOCKET = Path(HOST.removeprefix("unix:")) if HOST.startswith("unix:") else None
 WEB_WORKERS, WEB_THREADS = ENV["WEB_WORKERS"], ENV["WEB_THREADS"]
 # Each server process also sends mail and answers requests for links; tests do it by hand.
 RUN_WORKER = True

@@ -139,7 +139,7 @@ def start_proxy(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Star
     def start(server: Gatehouse) -> Proxy:
         folder = tmp_path / request.param
         folder.mkdir()
-        make = _start_nginx if request.param == "nginx" else start_caddy
+        make = start_nginx if request.param == "nginx" else start_caddy
         running.append(make(server.ports[0], folder))
         return running[-1]
 
@@ -148,7 +148,7 @@ def start_proxy(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Star
         proxy.process.stop()
 
 
-def _start_nginx(upstream: int, folder: Path) -> Proxy:
+def start_nginx(upstream: int | Path, folder: Path) -> Proxy:
     port, plain_port = free_port(), free_port()
     main = _render_nginx(upstream, folder, port, plain_port)
     process = ServerProcess([program("nginx"), "-c", str(main)], folder / "output")
@@ -157,12 +157,14 @@ def _start_nginx(upstream: int, folder: Path) -> Proxy:
     return Proxy("nginx", port, plain_port, authority, folder, process)
 
 
-def _render_nginx(upstream: int, folder: Path, port: int, plain_port: int) -> Path:
+def _render_nginx(upstream: int | Path, folder: Path, port: int, plain_port: int) -> Path:
     """deploy/nginx.conf with ports and files of the test; the path of its main file."""
     _write_certificate(folder)
     text = (ROOT / "deploy" / "nginx.conf").read_text()
     changes = {
-        "127.0.0.1:8000": f"127.0.0.1:{upstream}",
+        "127.0.0.1:8000": f"unix:{upstream}"
+        if isinstance(upstream, Path)
+        else f"127.0.0.1:{upstream}",
         "listen 80;": f"listen {PROXY}:{plain_port};",
         "listen 443 ssl": f"listen {PROXY}:{port} ssl",
         "/etc/letsencrypt/live/gate.example.com/fullchain.pem": f"{folder}/certificate.pem",
@@ -182,7 +184,7 @@ def _render_nginx(upstream: int, folder: Path, port: int, plain_port: int) -> Pa
     return main
 
 
-def start_caddy(upstream: int, folder: Path) -> Proxy:
+def start_caddy(upstream: int | Path, folder: Path) -> Proxy:
     port, plain_port = free_port(), free_port()
     file = folder / "Caddyfile"
     shipped = (ROOT / "deploy" / "Caddyfile").read_text()
@@ -193,7 +195,7 @@ def start_caddy(upstream: int, folder: Path) -> Proxy:
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
         "PUBLIC_URL": f"https://{SITE}",
-        "UPSTREAM": f"127.0.0.1:{upstream}",
+        "UPSTREAM": f"unix/{upstream}" if isinstance(upstream, Path) else f"127.0.0.1:{upstream}",
     }
     command = [program("caddy"), "run", "--config", str(file), "--adapter", "caddyfile"]
     process = ServerProcess(command, folder / "output", environment=environment)

@@ -70,6 +70,15 @@ def check_cookie_suffix(text: str) -> str:
     return "" if text == NO_SUFFIX else text
 
 
+def check_listening(host: str) -> str:
+    """An address, or unix: with the whole path of a socket file (at most 107 bytes, unix(7))."""
+    file = host.removeprefix("unix:")
+    if file != host and not (file.startswith("/") and len(file.encode()) < 108):
+        fix = "write the whole path of the file, as in unix:/run/gatehouse/gatehouse.sock"
+        raise Unreadable(f"{echo(host)} is no place for a socket", fix)
+    return host
+
+
 def check_hosts(hosts: list[str]) -> list[str]:
     """Host names as Django's ALLOWED_HOSTS takes them: no scheme, port or path."""
     for host in hosts:
@@ -124,8 +133,11 @@ SITE = Section(
             example="0.0.0.0",  # noqa: S104 - an example, for containers
             help=(
                 "The address on which the server listens. The default is reachable from this "
-                "machine alone; a container needs 0.0.0.0."
+                "machine alone; a container needs 0.0.0.0. unix:/run/gatehouse/gatehouse.sock is "
+                "a socket file for a proxy of this machine: user and group may connect (0660), "
+                "PORT is not used, and the proxy counts as 127.0.0.1 in TRUSTED_PROXIES."
             ),
+            check=check_listening,
         ),
         Variable(
             name="PORT",

@@ -1,7 +1,9 @@
 """`manage.py serve`: everything from an empty folder to a running server."""
 
 import logging
+import os
 import socket
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -44,7 +46,7 @@ class Command(BaseCommand):
             self.serve_checks()
             return
         if not options["prepare_only"]:
-            _check_port(settings.HOST, settings.PORT)
+            _check_address()
         self.prepare()
         with calling(Caller(channel="command")):
             self.print_welcome()
@@ -54,7 +56,7 @@ class Command(BaseCommand):
 
     def serve_checks(self) -> None:
         """A process group of its own for checks; see config.checks_wsgi."""
-        _check_port(settings.HOST, settings.PORT)
+        _check_address()
         missing = pending_migrations()
         if missing:
             raise CommandError(
@@ -65,7 +67,7 @@ class Command(BaseCommand):
             require_same_key()
         except GatehouseError as error:
             raise CommandError(error.message) from error
-        where = f"{settings.HOST}:{settings.PORT}"
+        where = _address()
         self.stdout.write(f"Gatehouse answers checks for {settings.PUBLIC_URL} on {where}")
         self.print_problems()
         self.stdout.flush()
@@ -88,9 +90,7 @@ class Command(BaseCommand):
         """Where it listens and, while nobody owns it, the link that makes the reader its owner."""
         setup = issue_setup_link(ensure_owner())
         settle_mode()
-        lines = [
-            f"Gatehouse serves {settings.PUBLIC_URL} (listening on {settings.HOST}:{settings.PORT})"
-        ]
+        lines = [f"Gatehouse serves {settings.PUBLIC_URL} (listening on {_address()})"]
         if setup is not None:
             lines += [
                 "",
@@ -125,6 +125,37 @@ def _warning_of_anonymous_mode() -> list[str]:
         f"To ask for sign-in, remove {', '.join(settings.ANONYMOUS_SETTINGS)} and restart.",
         "!" * 72,
     ]
+
+
+def _address() -> str:
+    return settings.HOST if settings.SOCKET else f"{settings.HOST}:{settings.PORT}"
+
+
+def _check_address() -> None:
+    """Can it listen there? Raises CommandError."""
+    if settings.SOCKET:
+        _check_socket(settings.SOCKET)
+    else:
+        _check_port(settings.HOST, settings.PORT)
+
+
+def _check_socket(file: Path) -> None:
+    """A file that a server has left behind is removed; one that answers is not."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            if file.is_socket():
+                probe.connect(str(file))
+                raise CommandError(f"HOST=unix:{file}: another server listens there. Stop it, or "
+                                   "choose another file.")  # fmt: skip
+        except ConnectionRefusedError:
+            file.unlink()
+        except OSError as error:
+            raise CommandError(f"HOST=unix:{file}: {error.strerror}.") from error
+    if file.exists() or not os.access(file.parent, os.W_OK):
+        raise CommandError(
+            f"HOST=unix:{file}: cannot be made there. Name a file that does not exist, in a folder "
+            "that exists and that Gatehouse may write to."
+        )
 
 
 def _check_port(host: str, port: int) -> None:

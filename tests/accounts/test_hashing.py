@@ -1,0 +1,119 @@
+"""How many passwords are hashed at once: over all processes, and whatever becomes of one."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from accounts import hashers
+from config.doctor import examine
+from tests.servers.databases import InstanceData
+from tests.servers.processes import wait_for
+from tests.servers.quick import QuickServer, loaded
+
+CROWD = """
+import threading, time
+from pathlib import Path
+import django
+django.setup()
+from accounts import hashers
+hashers.hashes_at_once = lambda: 2
+hashers._hashing = threading.BoundedSemaphore(2)
+folder = Path({folder!r})
+(folder / f"ready-{number}").touch()
+while len(list(folder.glob("ready-*"))) < 3:
+    time.sleep(0.005)
+most = 0
+def work():
+    global most
+    for turn in range(15):
+        with hashers._turn():
+            mine = folder / f"running-{number}-{{threading.get_ident()}}"
+            mine.touch()
+            most = max(most, len(list(folder.glob("running-*"))))
+            time.sleep(0.002)
+            mine.unlink()
+threads = [threading.Thread(target=work) for _one in range(3)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+(folder / f"most-{number}").write_text(str(most))
+"""
+HOLDER = """
+import time
+from pathlib import Path
+import django
+django.setup()
+from accounts import hashers
+with hashers._turn():
+    Path({sign!r}).touch()
+    time.sleep(120)
+"""
+
+
+def test_processes_share_the_places(sqlite_data: InstanceData, tmp_path: Path) -> None:
+    folder = tmp_path / "crowd"
+    folder.mkdir()
+    crowd = [
+        loaded.start(
+            CROWD.replace("{folder!r}", repr(str(folder)))
+            .replace("{number}", str(number))
+            .replace("{{", "{")
+            .replace("}}", "}"),
+            environment=sqlite_data.environment(),
+            out=tmp_path / "out",
+            err=tmp_path / "err",
+        )
+        for number in range(3)
+    ]
+    statuses = [each.wait(60) for each in crowd]
+
+    assert statuses == [0] * 3, (tmp_path / "err").read_text()
+    assert max(int(file.read_text()) for file in folder.glob("most-*")) == 2
+
+
+def test_a_killed_process_leaves_its_place(
+    sqlite_data: InstanceData, tmp_path: Path, settings: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashers, "hashes_at_once", lambda: 1)
+    settings.DATA_DIR = sqlite_data.data_dir  # type: ignore[attr-defined]
+    sign = tmp_path / "sign"
+    code = "import accounts.hashers\n" + HOLDER.format(sign=str(sign)).replace(
+        "with hashers", "hashers.hashes_at_once = lambda: 1\nwith hashers"
+    )
+    code = code.replace("import accounts.hashers\n", "")
+    holder = QuickServer(code, tmp_path / "log", sqlite_data.environment())
+    assert wait_for(sign.exists), holder.output()
+    with (sqlite_data.data_dir / hashers.FOLDER / "0").open("ab") as file:
+        with pytest.raises(BlockingIOError):
+            hashers.flock(file, hashers.LOCK_EX | hashers.LOCK_NB)
+        os.kill(holder.process.pid, signal.SIGKILL)
+        holder.process.wait(10)
+
+        hashers.flock(file, hashers.LOCK_EX)
+    with hashers._turn():
+        pass
+
+
+@pytest.mark.parametrize(("cores", "places"), [(1, 1), (2, 1), (4, 3), (16, 15)])
+def test_one_core_is_left_to_the_others(
+    monkeypatch: pytest.MonkeyPatch, cores: int, places: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: set(range(cores)))
+
+    assert hashers.hashes_at_once() == places
+
+
+def test_without_a_folder_to_write_to_it_goes_on(settings: object, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path / "missing" / "folder"  # type: ignore[attr-defined]
+
+    with hashers._turn():
+        assert hashers._place(1) is None
+
+
+@pytest.mark.django_db
+def test_the_doctor_tells_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {0, 1, 2, 3})
+    texts = [finding.text for finding in examine()]
+
+    assert "Passwords are hashed 3 at once, over all processes that share DATA_DIR." in texts
