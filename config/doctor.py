@@ -227,7 +227,8 @@ def _forward_auth() -> Iterator[Finding]:
         yield Finding(
             "note",
             f"Paths of access rules go beyond ASCII: {', '.join(names)}. They are compared as "
-            "UTF-8, raw or escaped. A request whose path is no UTF-8 is refused by the strictest rule.",
+            "UTF-8, raw or escaped. Where the path of a request is no UTF-8, the strictest rule "
+            "decides.",
             "If the app reads its paths in another encoding, shut the whole host and open parts.",
         )
 

@@ -36,7 +36,7 @@ def ask(request: pytest.FixtureRequest) -> Callable[..., Any]:
     application = WAYS[request.param]()
 
     def of(path: str = "/auth/check", **more: str) -> Any:
-        status, headers, body = _ask(application, _environ(path, **BOARD, **more))
+        status, headers, body = _ask(application, _environ(path, **{**BOARD, **more}))
         return int(status[:3]), headers, body.decode()
 
     return of
@@ -176,13 +176,17 @@ def test_a_key_and_a_token_have_to_be_of_one_person(ask: Any, viewer: User, edit
 
 
 def test_two_keys_reach_as_far_as_both(ask: Any, viewer: User, editor: User) -> None:
-    narrow, wide = made(editor, "narrow", scopes=["read"]), made(editor, "wide")
+    narrow = made(editor, "narrow", scopes=["read"])
+    wide = made(editor, "wide", scopes=["read", "write"])
     foreign = made(viewer, "foreign")
     both = {"HTTP_X_API_KEY": narrow.text, "HTTP_AUTHORIZATION": f"Bearer {wide.text}"}
     mixed = {"HTTP_X_API_KEY": foreign.text, "HTTP_AUTHORIZATION": f"Bearer {wide.text}"}
 
+    write = {"HTTP_X_ORIGINAL_METHOD": "POST"}
+
     assert ask(**both)[0] == 204
-    assert ask(**(both | {"HTTP_X_FORWARDED_METHOD": "GET"}))[0] == 204
+    assert ask(**both, **write)[0] == 403
+    assert ask(HTTP_AUTHORIZATION=f"Bearer {wide.text}", **write)[0] == 204
     assert ask(**mixed)[0] == 401
 
 
