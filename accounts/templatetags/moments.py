@@ -1,0 +1,16 @@
+"""`{{ expires_at|spoken_end }}`"""
+
+from datetime import datetime
+
+from django import template
+from django.utils import timezone
+
+from accounts import moments
+
+register = template.Library()
+
+
+@register.filter
+def spoken_end(end: datetime) -> str:
+    """See moments.spoken_end()."""
+    return moments.spoken_end(end, timezone.now())
