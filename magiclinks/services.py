@@ -22,6 +22,7 @@ from accounts.actors import Actor
 from accounts.context import calling, current_caller
 from accounts.errors import RecordInvalid, TokenExpired, TokenInvalid, TokenReplaced, TokenUsed
 from accounts.limits import may_mail
+from accounts.locks import lock_people
 from accounts.models import AddressRequest, AuditEvent, OutboxMail, User
 from accounts.outbox import draft_mail, enqueue
 from accounts.services.directory import keys_of_directory, why_no_links
@@ -81,8 +82,10 @@ def issue_link(user: User, *, actor: Actor, lifetime: timedelta, source: str) ->
     found = gates.refusal(user)
     if found is not None:
         raise RecordInvalid({"user": [found.message]})
-    link, token = _draft(user, actor=actor, source=source, lifetime=lifetime)
-    replaced = _write([link], [_issue_event(link, actor=actor)])
+    with transaction.atomic():
+        lock_people(user.pk)
+        link, token = _draft(user, actor=actor, source=source, lifetime=lifetime)
+        replaced = _write([link], [_issue_event(link, actor=actor)])
     return IssuedLink(_url(token), link.expires_at, replaced)
 
 
@@ -113,6 +116,7 @@ def redeem_link(link: LoginLink) -> None:
     Proves the address. Raises what find_link() raises, and LinkRefused when the account may not
     sign in, its address has changed, or the link is older than the account's mark.
     """
+    lock_people(link.user_id)
     now = timezone.now()
     if not link.user.is_verified:
         live_invitation(link.email)  # first, because it takes the lock of roles
@@ -147,6 +151,7 @@ def _handle_requests(requests: list[AddressRequest], reasons: Mapping[uuid.UUID,
     reasons: of people of the directory, who have been asked for: why they get none, or "".
     """
     newest = {row.email: row for row in requests}
+    lock_people(*User.objects.filter(email__in=newest).values_list("pk", flat=True))
     people = {user.email: user for user in User.objects.filter(email__in=newest)}
     flooded = _flooded(newest, people.values())
     held = _held(people.values(), reasons)
@@ -173,8 +178,8 @@ def _handle_requests(requests: list[AddressRequest], reasons: Mapping[uuid.UUID,
             links.append(link)
             events.append(_issue_event(link, actor=None))
             mails.append(_mail(link, token, row.language))
-    _write(links, events)
     enqueue(mails)
+    _write(links, events)
 
 
 def _flooded(emails: Iterable[str], people: Iterable[User]) -> set[uuid.UUID]:
@@ -241,13 +246,12 @@ def _draft(
 
 
 def _write(links: list[LoginLink], events: list[AuditEvent]) -> int:
-    """Write drafts; returns how many older live links of the same people died."""
+    """Write drafts under the locks of their people; returns how many older live links died."""
     with transaction.atomic(savepoint=False):
-        # First, because its lock makes two issues at once follow one another.
-        audit.append(events)
         people = [link.user_id for link in links]
         replaced = LoginLink.objects.filter(user_id__in=people).replace(timezone.now())
         rows.insert(links)
+        audit.append(events)
     return replaced
 
 

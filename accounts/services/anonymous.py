@@ -9,7 +9,7 @@ from django.db import transaction
 from accounts import audit, gates
 from accounts.actors import SYSTEM
 from accounts.anonymous import ANONYMOUS_EMAIL, ANONYMOUS_ID
-from accounts.locks import ROLES, house_lock
+from accounts.locks import ROLES, house_lock, lock_people
 from accounts.models import User
 from accounts.ownership import hand_rows_over
 from accounts.roles import Role
@@ -24,6 +24,7 @@ def settle_mode() -> None:
     warning to the log whenever it is on.
     """
     with transaction.atomic():
+        lock_people(ANONYMOUS_ID)
         house_lock(ROLES)
         row = _row()
         if settings.ANONYMOUS_ROLE is not None:
@@ -56,7 +57,8 @@ def visitor(ip: str) -> User | None:
 def hand_over(taker: User) -> None:
     """Give all that the anonymous user has made to `taker`, the first person of the house.
 
-    Must run inside the transaction that makes him that person. API keys work on: of a new
+    Must run inside the transaction that makes him that person, and that has begun with the locks of
+    both. API keys work on: of a new
     account none can have been ended, so the mark of the anonymous user's keys holds for them.
     """
     giver = User.everyone.select_for_update().filter(pk=ANONYMOUS_ID).first()

@@ -16,6 +16,7 @@ from accounts import audit, plain_text, totp
 from accounts.actors import Actor
 from accounts.crypto import SealBroken, seal, unseal
 from accounts.errors import Forbidden, NotFound, RecordInvalid
+from accounts.locks import lock_people
 from accounts.models import Authenticator, User
 from accounts.services import recovery
 from accounts.services.factormails import tell
@@ -97,6 +98,7 @@ def confirm_app(user: User, secret: str, code: str, *, name: str = "") -> tuple[
     row.sealed_secret = seal(secret, place=_place(row))
     try:
         with transaction.atomic():
+            lock_people(user.pk)
             user.authenticators.filter(kind=TOTP).delete()
             user.remembered_browsers.all().delete()
             row.save(force_insert=True)
@@ -119,6 +121,7 @@ def rename_app(user: User, name: str) -> None:
 def remove_app(user: User) -> None:
     """Take the app away. Raises NotFound, FactorNeeded."""
     with transaction.atomic():
+        lock_people(user.pk)
         require_not_last(user)
         if not user.authenticators.filter(kind=TOTP).delete()[0]:
             raise NotFound
@@ -177,6 +180,7 @@ def reset_factors(*, actor: Actor, user: User) -> int:
     if actor.pk == user.pk:
         raise RecordInvalid({"user": [str(_("change your own factors on your account page"))]})
     with transaction.atomic():
+        lock_people(user.pk)
         kinds = sorted(user.authenticators.values_list("kind", flat=True))
         if not kinds:
             raise RecordInvalid({"user": [str(_("there is no second factor"))]})

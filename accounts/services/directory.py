@@ -16,6 +16,7 @@ from django.db import transaction
 
 from accounts import audit, rows
 from accounts.actors import SYSTEM
+from accounts.anonymous import ANONYMOUS_ID
 from accounts.directory.connection import Connection, opened_as_service
 from accounts.directory.failures import DirectoryError, Failures
 from accounts.directory.names import naming_context
@@ -27,7 +28,7 @@ from accounts.directory.people import (
     prove_password,
 )
 from accounts.directory.values import PROVIDER, Directory
-from accounts.locks import ROLES, house_lock
+from accounts.locks import ROLES, house_lock, lock_people
 from accounts.methods import SignInMethod
 from accounts.models import Identity, User, login_column
 from accounts.passwords import MAX_PASSWORD_LENGTH
@@ -264,6 +265,8 @@ def _become_first_owner(directory: Directory, person: Person, user: User) -> Use
     if not user.is_active or not is_first_owner(directory, person):
         return user
     with transaction.atomic():
+        unclaimed = User.objects.filter(role=Role.OWNER, is_claimed=False)
+        lock_people(user.pk, ANONYMOUS_ID, *unclaimed.values_list("pk", flat=True))
         house_lock(ROLES)
         if not is_first_owner(directory, person):
             return user

@@ -28,6 +28,7 @@ from accounts.directory.failures import DirectoryError, Failures
 from accounts.directory.people import Person, attributes, describe, subject_of
 from accounts.directory.values import PROVIDER, Directory
 from accounts.errors import GatehouseError, LastOwner
+from accounts.locks import lock_people
 from accounts.models import AuditEvent, Identity, User
 from accounts.roles import Role
 from accounts.services.directory import arrival_of, issuer_of
@@ -201,6 +202,7 @@ def apply(planned: Plan, progress: Progress | None = None) -> Outcome:
         done_disables: list[str] = []
         done_roles: list[list[str]] = []
         with transaction.atomic():
+            lock_people(*(change.user.pk for change in batch))
             for change in batch:
                 try:
                     _apply_one(change, run, done_disables, done_roles)
@@ -271,6 +273,8 @@ def undo(progress: Progress | None = None) -> Outcome:
     enabled = roles = kept = 0
     for event in AuditEvent.objects.filter(action=SYNC, detail__run=run).order_by("seq"):
         with transaction.atomic():
+            changed = (key for key, _before, _after in event.detail["roles"])
+            lock_people(*map(uuid.UUID, (*event.detail["disabled"], *changed)))
             for key in event.detail["disabled"]:
                 enabled += _enable_again(key, run)
             for key, before, after in event.detail["roles"]:

@@ -17,7 +17,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts import addresses, audit
 from accounts.actors import SYSTEM
 from accounts.directory.values import PROVIDER as DIRECTORY
-from accounts.errors import Forbidden, LastOwner, NotFound, RecordInvalid
+from accounts.errors import AccountGone, Forbidden, LastOwner, NotFound, RecordInvalid
+from accounts.locks import lock_people
 from accounts.models import Authenticator, Identity, Invitation, User
 from accounts.outbox import enqueue_mail
 from accounts.plain_text import clean_name
@@ -130,6 +131,9 @@ def arrive(door: Door, arrival: Arrival) -> User:
     if identity is None:
         identity = _connect_or_make(door, arrival, decision.role or door.default_role)
     with transaction.atomic():
+        lock_people(identity.user_id)
+        if not Identity.objects.filter(pk=identity.pk).exists():
+            raise AccountGone
         user = apply_role(door, identity.user, decision)
         _note(door, identity, arrival, decision)
     return user
@@ -175,7 +179,12 @@ def connect(*, user: User, door: Door, arrival: Arrival) -> Identity:
         raise RoleRequired
     found = find_identity(door, arrival)
     if found is None:
-        found = _create(door, arrival, user)
+        try:
+            found = _create(door, arrival, user)
+        except IntegrityError:
+            found = find_identity(door, arrival)  # of two at once the second gets the first's
+            if found is None:
+                raise IdentityTaken from None
     if found.user_id != user.pk:
         audit.record("account:identity:connect", actor=user, result="refused", provider=door.id)
         raise IdentityTaken
@@ -393,6 +402,7 @@ def _free_username(door: Door, text: str) -> str | None:
 
 def _create(door: Door, arrival: Arrival, user: User) -> Identity:
     with transaction.atomic():
+        lock_people(user.pk)
         identity = Identity.objects.create(
             user=user,
             provider=door.id,

@@ -17,13 +17,13 @@ from django.utils.translation import gettext as _
 from accounts import addresses, gates
 from accounts.actors import SYSTEM, Actor
 from accounts.errors import Forbidden, RecordInvalid, TokenExpired, TokenInvalid
-from accounts.locks import ROLES, house_lock
+from accounts.locks import ROLES, house_lock, lock_people
 from accounts.models import Invitation, User
 from accounts.outbox import enqueue_mail, find_transport
 from accounts.passwords import check_password_rules
 from accounts.plain_text import clean_name
 from accounts.roles import Role, can_give, can_manage, grantable
-from accounts.services.invited import is_vouched_for, record_act, take_up
+from accounts.services.invited import is_vouched_for, lock_account_of, record_act, take_up
 from accounts.services.tokens import absolute_url
 from accounts.services.users import Profile, create_user, edit_profile
 from accounts.services.verification import prove_address
@@ -107,6 +107,7 @@ def invite(
     with transaction.atomic():
         _write(invitation, actor)
         _mail(invitation, url)
+        record_act("issue", invitation, actor)
     return IssuedInvitation(invitation, url, invitation.expires_at, find_transport() is not None)
 
 
@@ -162,6 +163,7 @@ def accept_invitation(
     if not password and settings.ALLOW_EMAIL_LOGIN:
         raise RecordInvalid({"password": [_("This field is required.")]})
     with transaction.atomic():
+        lock_account_of(find_invitation(token).email)
         # Nobody's role changes from here on: whoever vouches does so to the end.
         house_lock(ROLES)
         invitation = find_invitation(token)
@@ -192,6 +194,7 @@ def accept_as(token: str, user: User) -> Invitation:
     TokenExpired; Forbidden for another account's address.
     """
     with transaction.atomic():
+        lock_people(user.pk)
         house_lock(ROLES)
         invitation = find_invitation(token)
         if user.email != invitation.email:
@@ -239,8 +242,8 @@ def _parse(email: str, role: str, lifetime: timedelta) -> tuple[str, Role]:
 
 def _write(invitation: Invitation, actor: Actor) -> None:
     """In the caller's transaction: the row, and the end of older ones. See invite()."""
-    # First, because its lock makes two invitations at once follow one another.
-    record_act("issue", invitation, actor)
+    # Two invitations at once follow one another.
+    house_lock(ROLES)
     if User.objects.filter(email=invitation.email).exists():
         raise RecordInvalid({"email": [_("Another account has this address.")]})
     now = timezone.now()

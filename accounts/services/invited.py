@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts import audit, gates
 from accounts.actors import SYSTEM, Actor
-from accounts.locks import ROLES, house_lock
+from accounts.locks import ROLES, house_lock, lock_people
 from accounts.models import Invitation, User
 from accounts.roles import Role, can_give
 from accounts.services.users import change_role
@@ -17,16 +17,23 @@ from accounts.services.users import change_role
 def live_invitation(email: str, *, lock: bool = True) -> Invitation | None:
     """What `email` has been invited to and may accept now; None when nothing.
 
-    lock: take the lock of roles when there is one, in the caller's transaction, so that whoever
-    vouches does so to the end. Call before anything is written to the audit log.
+    lock: take the locks of the account of that address and of roles when there is one, in the
+    caller's transaction, so that whoever vouches does so to the end. Call before anything else is
+    written.
     """
     live = Invitation.objects.filter(email=email).usable(timezone.now())
     if not live.exists():
         return None
     if lock:
+        lock_account_of(email)
         house_lock(ROLES)
     invitation: Invitation | None = live.select_related("invited_by").first()
     return invitation if invitation is not None and is_vouched_for(invitation) else None
+
+
+def lock_account_of(email: str) -> None:
+    """Hold the account of that address, if there is one; see accounts.locks.lock_people()."""
+    lock_people(*User.objects.filter(email=email).values_list("pk", flat=True))
 
 
 def take_up(invitation: Invitation, user: User, *, is_new: bool) -> bool:

@@ -12,6 +12,7 @@ from accounts import audit, gates, rows
 from accounts.actors import SYSTEM, Actor
 from accounts.directory.values import PROVIDER as DIRECTORY
 from accounts.errors import BadCredentials, RecordInvalid, TokenEnded
+from accounts.locks import lock_people
 from accounts.models import AccountToken, AddressRequest, User, login_column
 from accounts.outbox import enqueue_mail
 from accounts.passwords import MAX_PASSWORD_LENGTH, check_password_rules
@@ -121,8 +122,10 @@ def reset_password(token: str, new: str) -> User:
     usable then). Second factors are not touched (ASVS 6.4.3).
     """
     with transaction.atomic():
-        # First, because it takes the lock of roles.
-        live_invitation(usable_token(Purpose.RESET_PASSWORD, token).email)
+        found = usable_token(Purpose.RESET_PASSWORD, token)
+        lock_people(found.user_id)
+        # Before anything is written, because it takes the lock of roles.
+        live_invitation(found.email)
         row = usable_token(Purpose.RESET_PASSWORD, token, consume=True)
         user: User = row.user
         if gates.refusal(user, credential_at=row.created_at) or user.email != row.email:

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.actors import Actor
+from accounts.locks import lock_people
 from accounts.models import Authenticator, RecoveryCode, User
 from accounts.services.factormails import tell
 from accounts.tokens import digest
@@ -32,6 +33,7 @@ def make_codes(user: User, *, actor: Actor | None = None) -> tuple[str, ...]:
     """A new set for `user`; the older one dies. The answer is the only copy. Mails and audits."""
     codes = tuple(_make_code() for _turn in range(CODES))
     with transaction.atomic():
+        lock_people(user.pk)
         user.recovery_codes.all().delete()
         RecoveryCode.objects.bulk_create(
             RecoveryCode(user=user, digest=digest(PURPOSE, _plain(code))) for code in codes
@@ -54,6 +56,7 @@ def spend_code(user: User, code: str) -> bool:
     if len(plain) != LENGTH:
         return False
     with transaction.atomic():
+        lock_people(user.pk)
         unused = user.recovery_codes.filter(digest=digest(PURPOSE, plain), used_at=None)
         if unused.update(used_at=timezone.now()) != 1:
             return False

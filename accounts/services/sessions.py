@@ -55,6 +55,10 @@ def _write_sign_in(request: HttpRequest, user: User, kept: dict[str, Any]) -> No
     records = get_authentication_records(request, user)
     methods = sorted({audit_name(record) for record in records})
     with transaction.atomic(savepoint=False):
+        user.last_login = timezone.now()
+        # First, as the order of locks wants it. Waits for whoever deletes the account just now.
+        if not rows.update(user, "last_login"):
+            raise AccountGone
         django_login(request, user, backend=BACKEND)
         caller = current_caller()
         request.session[DEVICE] = {
@@ -65,10 +69,6 @@ def _write_sign_in(request: HttpRequest, user: User, kept: dict[str, Any]) -> No
         request.session[SIGNED_IN_AT] = timezone.now().isoformat()
         request.session.update(kept)
         request.session.save()
-        user.last_login = timezone.now()
-        # Waits for whoever deletes the account at this moment.
-        if not rows.update(user, "last_login"):
-            raise AccountGone
         audit.record("account:session:start", actor=user, target=user, methods=methods)
 
 

@@ -9,9 +9,10 @@ from django.utils import timezone
 
 from accounts import addresses, audit
 from accounts.actors import SYSTEM
+from accounts.anonymous import ANONYMOUS_ID
 from accounts.client import is_this_machine
 from accounts.errors import TokenInvalid, TokenUsed
-from accounts.locks import ROLES, house_lock
+from accounts.locks import ROLES, house_lock, lock_people
 from accounts.models import AccountToken, User
 from accounts.passwords import password_problems
 from accounts.plain_text import clean_name
@@ -100,6 +101,7 @@ def claim_owner(token: str, details: SignUp) -> User:
     owner.username = None
     check_new(owner, details.password)
     with transaction.atomic():
+        lock_people(owner.pk, ANONYMOUS_ID)
         house_lock(ROLES)
         is_first = is_fresh()
         rows = AccountToken.objects.filter(purpose=Purpose.SET_UP)

@@ -17,9 +17,10 @@ from django.utils.translation import gettext_lazy
 
 from accounts import addresses, audit
 from accounts.actors import SYSTEM
+from accounts.anonymous import ANONYMOUS_ID
 from accounts.errors import Forbidden, GatehouseError, RecordInvalid
 from accounts.limits import may_mail
-from accounts.locks import ROLES, house_lock
+from accounts.locks import ROLES, house_lock, lock_people
 from accounts.models import AccountToken, AddressRequest, User
 from accounts.outbox import enqueue_mail
 from accounts.passwords import check_password_rules, normalise
@@ -89,6 +90,7 @@ def sign_up_first(details: SignUp, *, set_up_code: str, is_this_machine: bool) -
         _check_code(set_up_code)
     user = _new_user(details.email, details.name, details.password_hash)
     with transaction.atomic():
+        lock_people(ANONYMOUS_ID)
         house_lock(ROLES)
         if not is_fresh():
             return None

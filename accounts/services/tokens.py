@@ -4,11 +4,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.errors import TokenEnded, TokenExpired, TokenInvalid, TokenReplaced, TokenUsed
 from accounts.limits import may_mail
+from accounts.locks import lock_people
 from accounts.models import AccountToken, User
 from accounts.tokens import digest, make_token
 
@@ -49,18 +51,20 @@ def issue_token(
 ) -> IssuedToken:
     """A fresh token of `purpose`; older usable ones of that person and purpose die now."""
     now = timezone.now()
-    AccountToken.objects.filter(user=user, purpose=purpose).replace(now)
     token = make_token()
-    AccountToken.objects.create(
-        user=user,
-        purpose=purpose,
-        email=email or user.email,
-        account_email=user.email,
-        digest=digest(purpose, token),
-        binding=binding,
-        created_at=user.issue_time(now),
-        expires_at=now + lifetime,
-    )
+    with transaction.atomic():
+        lock_people(user.pk)
+        AccountToken.objects.filter(user=user, purpose=purpose).replace(now)
+        AccountToken.objects.create(
+            user=user,
+            purpose=purpose,
+            email=email or user.email,
+            account_email=user.email,
+            digest=digest(purpose, token),
+            binding=binding,
+            created_at=user.issue_time(now),
+            expires_at=now + lifetime,
+        )
     url = absolute_url(reverse(PAGES[purpose], args=[token]))
     return IssuedToken(token, url, now + lifetime)
 

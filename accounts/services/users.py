@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from accounts import addresses, audit, gates
 from accounts.actors import Actor
 from accounts.errors import AccountGone, Forbidden, LastOwner, RecordInvalid
-from accounts.locks import ROLES, house_lock
+from accounts.locks import ROLES, house_lock, lock_people
 from accounts.models import User
 from accounts.outbox import enqueue_mail
 from accounts.passwords import password_problems
@@ -224,6 +224,7 @@ def tell_email_changed(user: User, old_email: str) -> None:
 
 def _locked(user: User) -> User:
     """The row as it is now, while nobody else may change roles (last-owner rule)."""
+    lock_people(user.pk)
     house_lock(ROLES)
     current: User | None = User.objects.filter(pk=user.pk).first()
     if current is None:

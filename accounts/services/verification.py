@@ -14,6 +14,7 @@ from accounts.actors import Actor
 from accounts.browser import binding_of
 from accounts.errors import BadCredentials, RateLimited, RecordInvalid, TokenEnded, TokenInvalid
 from accounts.limits import count_try, has_room, may_mail
+from accounts.locks import lock_people
 from accounts.models import AccountToken, Invitation, User
 from accounts.outbox import enqueue_mail
 from accounts.passwords import asks_password
@@ -126,10 +127,11 @@ def confirm_address(token: str, *, is_asking_browser: bool, password: str = "") 
     if not is_asking_browser and needs_sign_in(row):
         raise BadCredentials(_("Sign in to this account first, then open the link again."))
     with transaction.atomic():
-        # First, because it takes the lock of roles.
+        lock_people(user.pk)
+        # Before anything is written, because it takes the lock of roles.
         live_invitation(row.email)
         # As it is now, until all is written: what an operator changes meanwhile ends the link.
-        current = User.objects.select_for_update().filter(pk=user.pk).first()
+        current = User.objects.filter(pk=user.pk).first()
         rows = AccountToken.objects.filter(purpose=purpose)
         if rows.consume(digest(purpose, token), timezone.now()) is None or current is None:
             find_verification(token)
@@ -200,6 +202,7 @@ def mark_verified(*, actor: Actor, user: User) -> User:
     """
     require_rank(actor, user)
     with transaction.atomic():
+        lock_people(user.pk)
         rows = User.objects.filter(pk=user.pk, email_verified_at=None)
         invitation = live_invitation(user.email) if rows.exists() else None
         if rows.update(email_verified_at=timezone.now()):

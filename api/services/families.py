@@ -25,6 +25,7 @@ from accounts import audit, rows
 from accounts.actors import Actor
 from accounts.context import current_caller
 from accounts.errors import BadCredentials, Forbidden, NotFound
+from accounts.locks import lock_people
 from accounts.models import BrowserSession, User
 from accounts.outbox import enqueue_mail
 from accounts.roles import Role, can_manage
@@ -247,6 +248,7 @@ def _end_reused(family: TokenFamily) -> None:
     """Somebody has a copy: everything that came from this sign-in ends, and the person hears."""
     user = family.user
     with transaction.atomic():
+        lock_people(user.pk)
         if not end(family.pk, user.pk, REUSED):
             return
         if family.session_id:

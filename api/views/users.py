@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from accounts.actors import Actor
 from accounts.errors import Forbidden, NotFound, RecordInvalid
-from accounts.locks import ROLES, house_lock
+from accounts.locks import ROLES, house_lock, lock_people
 from accounts.models import ROLE_LABELS, User, UserQuerySet
 from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.roles import Role
@@ -286,7 +286,8 @@ def find_user(user_id: uuid.UUID) -> User:
 def change_user(actor: Actor, user_id: uuid.UUID, wanted: dict[str, Any]) -> None:
     """Do all of `wanted` or nothing. Raises what the services raise, RecordInvalid."""
     with transaction.atomic():
-        # First, so that every change of roles takes its locks in the same order.
+        # First, so that every change takes its locks in the same order.
+        lock_people(user_id)
         house_lock(ROLES)
         user = find_user(user_id)
         profile = _changed_profile(user, wanted)

@@ -11,7 +11,7 @@ from accounts import audit, rows
 from accounts.actors import Actor
 from accounts.context import current_caller
 from accounts.errors import Forbidden, LastOwner, NotFound, RecordInvalid
-from accounts.locks import ROLES, house_lock
+from accounts.locks import ROLES, house_lock, lock_people
 from accounts.models import User
 from accounts.roles import OPERATORS, Role
 from accounts.services.sessions import end_sign_ins
@@ -74,6 +74,7 @@ def lift(*, actor: Actor, ban: Ban) -> Ban:
     """
     _require_operator(actor)
     with transaction.atomic():
+        lock_people(ban.user_id)
         row = Ban.objects.select_for_update(of=("self",)).filter(pk=ban.pk).first()
         if row is None or row.state(timezone.now()) != "active":
             raise NotFound
@@ -90,6 +91,7 @@ def lift_all(*, actor: Actor, user: User) -> int:
     _require_operator(actor)
     require_rank(actor, user)
     with transaction.atomic():
+        lock_people(user.pk)
         found = list(active_bans().filter(user=user))
         for row in found:
             lift(actor=actor, ban=row)
@@ -159,6 +161,7 @@ def _check(actor: Actor, user: User | None, network: str, duration: timedelta | 
 
 def _bannable(actor: Actor, user: User) -> User:
     """The row as it is now, under the roles lock. Raises Forbidden, LastOwner, RecordInvalid."""
+    lock_people(user.pk)
     house_lock(ROLES)
     current: User | None = User.objects.filter(pk=user.pk).first()
     if current is None:

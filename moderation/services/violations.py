@@ -1,7 +1,7 @@
 """Scoring: a violation is written, its subject's total moves, and a ban may fall.
 
-All in one transaction under the lock of the subject's row in Score. Call violate() in no
-transaction that has written to the audit log already: its lock would be taken in another order.
+All in one transaction under the lock of the person and of the subject's row in Score. Call
+violate() in no transaction that has written anything already: its locks come first.
 """
 
 import logging
@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.actors import Actor
 from accounts.context import current_caller
-from accounts.locks import ROLES, house_lock
+from accounts.locks import ROLES, house_lock, lock_people
 from accounts.models import User
 from accounts.services.sessions import end_sign_ins
 from accounts.services.users import is_last_owner
@@ -56,6 +56,7 @@ def violate(
     name = network_name(network)
     points = settings.VIOLATION_SCORES.get(type, DEFAULT_SCORE) if score is None else score
     with transaction.atomic():
+        lock_people(None if user is None else user.pk)
         row = _locked_score(subject_of(user, name))
         now = timezone.now()
         step = _step(row, points, now)
@@ -76,6 +77,10 @@ def violate(
             request_id=current_caller().request_id,
         )
         Score.objects.filter(pk=row.pk).update(total=step.after, at=max(now, row.at))
+        if ban is not None:
+            audit.record(
+                "moderation:ban:start", target=user, ban=str(ban.pk), kind=ban.kind, type=type
+            )
         _record(violation, reported_by)
     return Outcome(violation, ban)
 
@@ -143,7 +148,6 @@ def _ban_for(kind: str, user: User | None, network: str, now: datetime) -> Ban |
     )
     if user is not None:
         end_sign_ins(user, "banned")
-    audit.record("moderation:ban:start", target=user, ban=str(ban.pk), kind=ban.kind, type=kind)
     return ban
 
 

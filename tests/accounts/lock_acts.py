@@ -1,0 +1,391 @@
+"""Every service that takes locks, as an act on the same few people. Needs no pytest.
+
+An act may be refused: what it races with has ended what it needs. It may not fail.
+"""
+
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.test import Client
+from django.utils import timezone
+
+from accounts import totp
+from accounts.actors import SYSTEM
+from accounts.models import AccountToken, AddressRequest, HouseLock, Invitation, User
+from accounts.providers import Door
+from accounts.rolemaps import RoleMapping
+from accounts.roles import Role
+from accounts.services import (
+    authenticators,
+    identities,
+    invitations,
+    passwords,
+    privacy,
+    recovery,
+    sessions,
+    signup,
+    tokens,
+    users,
+    verification,
+)
+from accounts.services.requests import note_request
+from api.errors import AccessTokenInvalid
+from api.models import ApiKey
+from api.services import apikeys, families, signing
+from api.views.users import change_user
+from magiclinks import services as links
+from moderation.models import Ban
+from moderation.services import bans, violations
+
+PHRASE = "seven quiet rivers under glass"
+NETWORK = "203.0.113.7"
+ACTS: dict[str, Callable[[], Any]] = {}
+
+
+def act(function: Callable[[], Any]) -> Callable[[], Any]:
+    ACTS[function.__name__] = function
+    return function
+
+
+def prepare() -> None:
+    """An owner, an admin, and two people whom everything is about; made anew where one is gone."""
+    for name, role in (
+        ("owner", "owner"),
+        ("admin", "admin"),
+        ("anna", "editor"),
+        ("bert", "viewer"),
+    ):
+        user = User.objects.filter(email=f"{name}@example.com").first()
+        if user is None:
+            user = User(email=f"{name}@example.com", role=role)
+            user.set_password(PHRASE)
+            user.email_verified_at = timezone.now()
+            user.save(force_insert=True)
+        elif not user.is_active or user.role != role or not user.is_verified:
+            User.objects.filter(pk=user.pk).update(
+                is_active=True, role=role, email_verified_at=timezone.now()
+            )
+    Ban.objects.all().delete()
+    AddressRequest.objects.all().delete()
+
+
+def person(name: str) -> User:
+    return User.objects.get(email=f"{name}@example.com")
+
+
+def door(**changes: Any) -> Door:
+    return Door("openid", "OpenID", allows_registration=True, default_role=Role.VIEWER, **changes)
+
+
+@act
+def sign_in() -> None:
+    client = Client(headers={"host": "localhost:8000"})
+    client.post("/sign-in", {"login": "anna@example.com", "password": PHRASE})
+    client.get("/account/")
+
+
+@act
+def sign_in_of_the_other() -> None:
+    Client(headers={"host": "localhost:8000"}).post(
+        "/sign-in", {"login": "bert@example.com", "password": PHRASE}
+    )
+
+
+@act
+def fail_to_sign_in() -> None:
+    Client(headers={"host": "localhost:8000"}).post(
+        "/sign-in", {"login": "anna@example.com", "password": "wrong"}
+    )
+
+
+@act
+def fetch_a_link() -> None:
+    links.issue_link(
+        person("anna"), actor=person("owner"), lifetime=timedelta(hours=1), source="panel"
+    )
+
+
+@act
+def mail_links() -> None:
+    for name in ("bert", "anna"):
+        note_request(AddressRequest.Kind.MAGIC_LINK, email=f"{name}@example.com", binding="")
+    links.handle_link_requests()
+
+
+@act
+def redeem_a_link() -> None:
+    issued = links.issue_link(
+        person("anna"), actor=person("owner"), lifetime=timedelta(hours=1), source="panel"
+    )
+    Client(headers={"host": "localhost:8000"}).post(issued.url.removeprefix(settings.PUBLIC_URL))
+
+
+@act
+def mail_resets() -> None:
+    for name in ("anna", "bert"):
+        note_request(AddressRequest.Kind.RESET_PASSWORD, email=f"{name}@example.com", binding="")
+    passwords.handle_reset_requests()
+
+
+@act
+def reset_a_password() -> None:
+    url = passwords.start_reset(actor=person("owner"), user=person("anna"))
+    passwords.reset_password(url.rpartition("/")[2] or url.split("/")[-2], PHRASE)
+
+
+@act
+def change_a_password() -> None:
+    passwords.change_own_password(user=person("anna"), current=PHRASE, new=PHRASE)
+
+
+@act
+def change_roles() -> None:
+    for role in ("viewer", "editor"):
+        users.change_role(actor=person("owner"), user=person("anna"), role=role)
+
+
+@act
+def keep_a_role() -> None:
+    for kept in (True, False):
+        users.keep_role(actor=person("owner"), user=person("anna"), kept=kept)
+
+
+@act
+def disable_and_enable() -> None:
+    for name in ("bert", "anna"):
+        users.disable_user(actor=SYSTEM, user=person(name))
+        users.enable_user(actor=SYSTEM, user=person(name))
+
+
+@act
+def edit_a_profile() -> None:
+    profile = users.Profile(name="Anna", username=f"anna-{uuid.uuid4().hex[:8]}")
+    users.edit_profile(actor=person("owner"), user=person("anna"), profile=profile)
+
+
+@act
+def move_to_another_address() -> None:
+    users.edit_profile(
+        actor=person("owner"), user=person("anna"), profile=users.Profile(email="moved@example.com")
+    )
+    moved = User.objects.filter(email="moved@example.com").first()
+    if moved is not None:
+        users.edit_profile(
+            actor=SYSTEM, user=moved, profile=users.Profile(email="anna@example.com")
+        )
+
+
+@act
+def delete_a_person() -> None:
+    users.delete_user(actor=person("owner"), user=person("bert"))
+
+
+@act
+def delete_oneself() -> None:
+    privacy.delete_own_account(user=person("bert"), proof=PHRASE)
+
+
+@act
+def make_a_person() -> None:
+    user = users.create_user(actor=SYSTEM, email=f"{uuid.uuid4().hex}@example.com")
+    users.delete_user(actor=SYSTEM, user=user)
+
+
+@act
+def vouch() -> None:
+    User.objects.filter(email="bert@example.com").update(email_verified_at=None)
+    verification.mark_verified(actor=person("owner"), user=person("bert"))
+
+
+@act
+def ban_and_lift() -> None:
+    bans.ban(
+        actor=person("owner"), user=person("anna"), network=NETWORK, reason="x",
+        duration=timedelta(hours=1),
+    )  # fmt: skip
+    bans.lift_all(actor=person("owner"), user=person("anna"))
+
+
+@act
+def ban_a_network() -> None:
+    row = bans.ban(
+        actor=person("owner"), network="198.51.100.9", reason="x", duration=timedelta(hours=1)
+    )
+    bans.lift(actor=person("owner"), ban=row)
+
+
+@act
+def ban_by_violations() -> None:
+    violations.violate(type="login", user=person("anna"), network=NETWORK, score=25)
+    violations.violate(type="login", user=person("bert"), network=NETWORK, score=25)
+    violations.violate(type="login", network=NETWORK, score=25)
+
+
+@act
+def end_sessions() -> None:
+    for name in ("bert", "anna"):
+        sessions.end_sessions(actor=person("owner"), user=person(name))
+
+
+@act
+def tokens_by_password() -> None:
+    user = person("anna")
+    pair = families.start_by_password(user, max(timezone.now(), user.not_before))
+    families.refresh(pair.refresh)
+    families.sign_out(pair.family)
+
+
+@act
+def reuse_a_refresh_token() -> None:
+    user = person("anna")
+    first = families.start_by_password(user, max(timezone.now(), user.not_before))
+    second = families.refresh(first.refresh)
+    families.refresh(second.refresh)
+    with suppress(AccessTokenInvalid):  # that is how it is told
+        families.refresh(first.refresh)
+
+
+@act
+def make_and_revoke_a_key() -> None:
+    user = person("anna")
+    wish = apikeys.KeyWish(name="x", scopes=["read"])
+    key = apikeys.create_key(actor=user, user=user, wish=wish).key
+    apikeys.rotate_key(actor=user, key=key)
+    apikeys.revoke_key(actor=user, key=key)
+    ApiKey.objects.filter(user=user).delete()
+
+
+@act
+def set_up_and_remove_an_app() -> None:
+    user = person("anna")
+    keep_an_app(user)
+    authenticators.remove_app(user)
+
+
+def keep_an_app(user: User) -> None:
+    begun = authenticators.begin_app(user)
+    seed = totp.from_text(begun.secret)
+    code = totp.code_of(seed, totp.step_at(timezone.now().timestamp()))
+    authenticators.confirm_app(user, begun.secret, code)
+
+
+@act
+def reset_factors() -> None:
+    user = person("anna")
+    keep_an_app(user)
+    codes = recovery.make_codes(user)
+    recovery.spend_code(user, codes[0])
+    authenticators.reset_factors(actor=person("owner"), user=user)
+
+
+@act
+def come_by_a_provider() -> None:
+    arrival = identities.Arrival(
+        subject="s", issuer="https://id.example", email="carl@example.com", email_verified=True
+    )
+    user = identities.arrive(door(mapping=RoleMapping()), arrival)
+    identities.arrive(door(mapping=RoleMapping()), arrival)
+    users.delete_user(actor=SYSTEM, user=user)
+
+
+@act
+def connect_and_disconnect() -> None:
+    user = person("anna")
+    arrival = identities.Arrival(subject="anna", issuer="https://id.example")
+    made = identities.connect(user=user, door=door(mapping=RoleMapping()), arrival=arrival)
+    identities.disconnect(user=user, identity_id=made.pk)
+
+
+@act
+def invite_and_withdraw() -> None:
+    issued = invitations.invite(actor=person("owner"), email="new@example.com", role="editor")
+    invitations.withdraw(actor=person("owner"), invitation=issued.invitation)
+
+
+@act
+def accept_an_invitation() -> None:
+    email = f"{uuid.uuid4().hex}@example.com"
+    issued = invitations.invite(actor=person("owner"), email=email, role="editor")
+    token = issued.url.rstrip("/").rpartition("/")[2]
+    invitations.accept_invitation(token, name="New", password=PHRASE)
+
+
+@act
+def accept_as_somebody() -> None:
+    User.objects.filter(email="bert@example.com").update(email_verified_at=None, role="none")
+    Invitation.objects.filter(email="bert@example.com").delete()
+    now = timezone.now()
+    Invitation.objects.create(
+        email="bert@example.com", role="viewer", digest=uuid.uuid4().hex, by_system=True,
+        created_at=now, expires_at=now + timedelta(hours=1),
+    )  # fmt: skip
+    verify_an_address()
+
+
+@act
+def sign_up() -> None:
+    for email in ("anna@example.com", f"{uuid.uuid4().hex}@example.com"):
+        note_request(
+            AddressRequest.Kind.SIGN_UP, email=email, binding="",
+            details={"name": "N", "password": "!"},
+        )  # fmt: skip
+    signup.handle_sign_up_requests()
+
+
+@act
+def verify_an_address() -> None:
+    User.objects.filter(email="bert@example.com").update(email_verified_at=None)
+    user = person("bert")
+    verification.mail_verification(user, binding="", language="en")
+    issued = tokens.issue_token(
+        user, AccountToken.Purpose.VERIFY_EMAIL, lifetime=timedelta(hours=1)
+    )
+    verification.confirm_address(issued.token, is_asking_browser=True)
+
+
+@act
+def change_the_address() -> None:
+    user = person("bert")
+    issued = tokens.issue_token(
+        user, AccountToken.Purpose.CHANGE_EMAIL, lifetime=timedelta(hours=1),
+        email="bert@example.com",
+    )  # fmt: skip
+    verification.confirm_address(issued.token, is_asking_browser=True)
+
+
+@act
+def nothing() -> None:
+    """What runs beside an act that is looked at alone."""
+
+
+@act
+def change_by_the_api() -> None:
+    wanted = {"name": "Anna", "role": "viewer", "is_active": False}
+    change_user(person("owner"), person("anna").pk, wanted)
+
+
+@act
+def export_own_data() -> None:
+    privacy.export_own_data(person("anna"))
+
+
+@act
+def rotate_signing_keys() -> None:
+    signing.rotate_now(actor=SYSTEM)
+
+
+@act
+def clear_away() -> None:
+    now = timezone.now()
+    links.purge_links(now)
+    violations.purge_moderation(now)
+    families.purge_families(now)
+    apikeys.purge_keys(now)
+    HouseLock.objects.count()
+
+
+__all__ = ["ACTS", "prepare"]
