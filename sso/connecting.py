@@ -10,9 +10,13 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 class _Here(threading.local):
-    """Django keeps one wrapper for each thread as long as the thread lives."""
+    """Django keeps one wrapper for each thread as long as the thread lives.
+
+    watched: what sso.epoch knows of a connection.
+    """
 
     wrapper: BaseDatabaseWrapper | None = None
+    watched: Any = None
 
 
 _here = _Here()
@@ -20,10 +24,7 @@ _here = _Here()
 
 def opened() -> BaseDatabaseWrapper:
     """This thread's connection, opened when it is not."""
-    # As _wrapper() has it, for nearly every call.
-    wrapper = _here.wrapper if _get_running_loop() is None else None
-    if wrapper is None:
-        wrapper = _wrapper()
+    wrapper = _wrapper()
     if wrapper.connection is None:
         wrapper.ensure_connection()
     return wrapper
@@ -57,6 +58,8 @@ def _wrapper() -> BaseDatabaseWrapper:
     """
     if _get_running_loop() is not None:
         return connections[DEFAULT_DB_ALIAS]
-    if _here.wrapper is None:
-        _here.wrapper = connections[DEFAULT_DB_ALIAS]
-    return _here.wrapper
+    here = _here
+    wrapper = here.wrapper
+    if wrapper is None:
+        wrapper = here.wrapper = connections[DEFAULT_DB_ALIAS]
+    return wrapper

@@ -13,14 +13,13 @@ the host renews when it has committed, and the listener when another host has (s
 """
 
 import mmap
-import threading
+from asyncio import _get_running_loop
 from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sso import listening, mapped
-from sso.connecting import opened
+from sso import connecting, listening, mapped
 from sso.sqlitefile import FileConnection, identity, is_shared_here
 
 # None: nobody can tell, so that nothing may be remembered.
@@ -45,13 +44,6 @@ class _Known:
     server: listening.Server | None
 
 
-class _Here(threading.local):
-    known: _Known | None = None
-
-
-_here = _Here()
-
-
 def current_epoch() -> Epoch:
     """Something that differs after every change of the database.
 
@@ -59,17 +51,24 @@ def current_epoch() -> Epoch:
     part of it, because each counts from elsewhere. None within a transaction of our own, which
     reads what nobody else sees and may be undone.
     """
-    wrapper = opened()
+    here: Any = connecting._here
+    known = here.watched
+    # What opened() would give, without the calls: nearly every check ends here.
+    if known is not None and here.wrapper.connection is known.raw and _get_running_loop() is None:
+        memory = known.memory
+        if memory is not None:
+            return None if known.raw.in_transaction else (known.number, memory[:WAL_HEADER])
+    wrapper = connecting.opened()
     raw: Any = wrapper.connection
-    known = _here.known
-    if known is not None and known.raw is raw and known.memory is not None:
-        return None if raw.in_transaction else (known.number, known.memory[:WAL_HEADER])
     is_sqlite = wrapper.vendor == "sqlite"
     if not is_sqlite and (wrapper.in_atomic_block or not wrapper.autocommit):
         return None
     if known is None or known.raw is not raw:
-        known = _here.known = _sqlite(raw) if is_sqlite else _postgresql(raw)
-        return current_epoch()
+        known = _sqlite(raw) if is_sqlite else _postgresql(raw)
+        if here.wrapper is wrapper:
+            here.watched = known
+    if known.memory is not None:
+        return None if raw.in_transaction else (known.number, known.memory[:WAL_HEADER])
     if not is_sqlite:
         return listening.shared_epoch(known.server)
     # Undoing counts nothing, but leaves a savepoint or the transaction.

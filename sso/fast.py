@@ -96,7 +96,8 @@ class FastPath:
 
     def _pass(self, checked: Checked, environ: Environ, start: Start) -> Iterable[bytes]:
         query = environ.get("QUERY_STRING", "")
-        more = token_headers(checked, query, self.checker.tokens) if wants_token(query) else []
+        is_wanted = query and wants_token(query)
+        more = token_headers(checked, query, self.checker.tokens) if is_wanted else []
         passed_short()
         start(PASSED, [NO_STORE, *checked.headers, *more])
         return []

@@ -10,6 +10,8 @@ import threading
 from pathlib import Path
 
 LENGTH = 8
+# A new one comes when the last connection of a process was closed, which no server does by itself.
+MOST = 64
 _lock = threading.Lock()
 _maps: dict[tuple[int, int], mmap.mmap] = {}
 
@@ -23,6 +25,8 @@ def existing(path: Path, length: int) -> mmap.mmap:
     with _lock:
         mapped = _maps.get((found.st_dev, found.st_ino))
         if mapped is None:
+            if len(_maps) >= MOST:
+                raise OSError(f"{MOST} files are open already")
             handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             found = os.fstat(handle)
             mapped = mmap.mmap(handle, length, prot=mmap.PROT_READ)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db import DEFAULT_DB_ALIAS
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
@@ -68,4 +68,8 @@ def _announce(connection: BaseDatabaseWrapper) -> None:
         return
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
-    transaction.on_commit(renew, using=connection.alias)
+    if connection.in_atomic_block:
+        # Before what others do after the commit: it may fail, and then the rest is left out.
+        waiting.insert(0, (set(connection.savepoint_ids), renew, True))
+    else:
+        renew()

@@ -6,6 +6,7 @@ And what is watched for it is the very database that checks read.
 import asyncio
 import copy
 import os
+import re
 import shutil
 import sqlite3
 import time
@@ -23,7 +24,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from accounts.models import User
-from sso import connecting, epoch, listening, mapped
+from sso import connecting, epoch, listening, mapped, queries, writes
 from sso.checking import Checker
 from sso.connecting import opened
 from sso.epoch import current_epoch
@@ -118,6 +119,48 @@ with transaction.atomic():
 """)
 
     assert _status(gatehouse.client(), offer) == 204
+
+
+def test_the_tables_that_a_verdict_is_made_of_are_watched() -> None:
+    """Named here and not gathered: whoever joins another one has to tell."""
+    statements = [queries._query(kind, "postgresql")[0] for kind in queries.CREDENTIALS]
+    statements += [queries._factor_statement("postgresql"), queries._rule_statement("postgresql"),
+                   queries.KEY_STATEMENT]  # fmt: skip
+    named = {
+        table for text in statements for table in re.findall(r"(?:FROM|JOIN) (\w+)(?![.\w])", text)
+    }
+
+    assert named == set(writes.TABLES)
+
+
+def test_a_change_is_told_before_anything_else_that_follows_its_commit(
+    postgres_data: InstanceData, tmp_path: Path
+) -> None:
+    """What fails after a commit leaves out all that was to follow it."""
+    said = postgres_data.shell("""
+from django.db import transaction
+from accounts.models import User
+from sso import writes
+writes.install()
+told = []
+def renew(): told.append("told")
+writes.renew = renew
+def broken(): raise ZeroDivisionError
+try:
+    with transaction.atomic():
+        transaction.on_commit(broken)
+        User.objects.update(name="x")
+        User.objects.update(name="y")
+except ZeroDivisionError:
+    told.append("broken")
+with transaction.atomic():
+    User.objects.update(name="z")
+    transaction.set_rollback(True)
+User.objects.update(name="x")
+result = told
+""")
+
+    assert said == ["told", "broken", "told"]
 
 
 @pytest.fixture
@@ -288,7 +331,6 @@ def files(db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     here = connecting._Here()
     here.wrapper = made.wrapper
     monkeypatch.setattr(connecting, "_here", here)
-    monkeypatch.setattr(epoch, "_here", epoch._Here())
     yield made
     made.wrapper.close()
 
@@ -305,8 +347,8 @@ def _watches(files: _Files, writer: BaseDatabaseWrapper) -> bool:
 
 def test_the_file_that_is_read_is_watched_by_its_memory(files: _Files) -> None:
     assert _watches(files, files.connect())
-    assert epoch._here.known is not None
-    assert epoch._here.known.memory is not None
+    assert connecting._here.watched is not None
+    assert connecting._here.watched.memory is not None
 
 
 def test_a_file_put_in_the_place_of_the_one_that_is_read_is_not_watched(
@@ -365,8 +407,8 @@ def test_a_file_that_is_replaced_while_it_is_opened_is_not_told(
 
     assert current_epoch() is not None
     assert opened().connection.file is None
-    assert epoch._here.known is not None
-    assert epoch._here.known.memory is None
+    assert connecting._here.watched is not None
+    assert connecting._here.watched.memory is None
 
 
 def test_within_a_transaction_of_its_own_nothing_is_remembered(files: _Files) -> None:
