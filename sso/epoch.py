@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from django.db.backends.base.base import BaseDatabaseWrapper
+
 from sso import connecting, listening, mapped
 from sso.sqlitefile import FileConnection, identity, is_shared_here
 
@@ -33,11 +35,13 @@ WAL_VERSIONS = {(3007000).to_bytes(4, "little"), (3007000).to_bytes(4, "big")}
 class _Known:
     """What a thread knows of a connection. With slots it is read soonest.
 
-    raw: the connection itself, which is kept so that its id is not given anew. memory: of SQLite.
-    number: of the memory, which belongs to the epoch, because another file may be put in the place
-    of the database. server: of PostgreSQL.
+    wrapper: Django's; the one of this thread, which stays. raw: the connection itself, which is
+    kept so that its id is not given anew. memory: of SQLite. number: of the memory, which belongs
+    to the epoch, because another file may be put in the place of the database. server: of
+    PostgreSQL.
     """
 
+    wrapper: BaseDatabaseWrapper
     raw: Any
     memory: mmap.mmap | None
     number: int
@@ -54,17 +58,17 @@ def current_epoch() -> Epoch:
     here: Any = connecting._here
     known = here.watched
     # What opened() would give, without the calls: nearly every check ends here.
-    if known is not None and here.wrapper.connection is known.raw and _get_running_loop() is None:
-        memory = known.memory
-        if memory is not None:
-            return None if known.raw.in_transaction else (known.number, memory[:WAL_HEADER])
+    if known is not None and known.memory is not None:
+        raw = known.raw
+        if known.wrapper.connection is raw and _get_running_loop() is None:
+            return None if raw.in_transaction else (known.number, known.memory[:WAL_HEADER])
     wrapper = connecting.opened()
-    raw: Any = wrapper.connection
+    raw = wrapper.connection
     is_sqlite = wrapper.vendor == "sqlite"
     if not is_sqlite and (wrapper.in_atomic_block or not wrapper.autocommit):
         return None
     if known is None or known.raw is not raw:
-        known = _sqlite(raw) if is_sqlite else _postgresql(raw)
+        known = _sqlite(wrapper, raw) if is_sqlite else _postgresql(wrapper, raw)
         if here.wrapper is wrapper:
             here.watched = known
     if known.memory is not None:
@@ -76,13 +80,13 @@ def current_epoch() -> Epoch:
     return raw, raw.execute("PRAGMA data_version").fetchone()[0], raw.total_changes, place
 
 
-def _sqlite(raw: Any) -> _Known:
+def _sqlite(wrapper: BaseDatabaseWrapper, raw: Any) -> _Known:
     memory = _wal_memory(raw)
-    return _Known(raw, memory, id(memory), None)
+    return _Known(wrapper, raw, memory, id(memory), None)
 
 
-def _postgresql(raw: Any) -> _Known:
-    return _Known(raw, None, 0, listening.server_of(raw))
+def _postgresql(wrapper: BaseDatabaseWrapper, raw: Any) -> _Known:
+    return _Known(wrapper, raw, None, 0, listening.server_of(raw))
 
 
 def _wal_memory(raw: Any) -> mmap.mmap | None:
