@@ -45,9 +45,9 @@ ENDING = (signal.SIGTERM, signal.SIGINT)
 DRAINING = signal.SIGUSR1
 TELL_SECONDS = 1.0
 # A check waits for nothing but the database, for less than it costs to hand the interpreter from
-# thread to thread: asked over 32 connections, 99 in 100 were answered within 5 ms by two threads
-# and within 12 ms by eight. PostgreSQL is further away.
-CHECK_THREADS, CHECK_THREADS_POSTGRESQL = 2, 4
+# thread to thread: asked over 32 connections, one thread answered nearly twice as many as two, and
+# two more than eight. PostgreSQL is further away.
+CHECK_THREADS, CHECK_THREADS_POSTGRESQL = 1, 4
 # Beside pages: one holds the interpreter for ten milliseconds and more, a check has it in between.
 SWITCH_SECONDS = 0.0005
 # What requests leave behind is freed at once, nearly all of it; looking for the rest costs most.

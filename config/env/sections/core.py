@@ -336,8 +336,8 @@ SERVERS = Section(
             maximum=64,
             help=(
                 "Threads for pages and the API in each server process; each may hold one database "
-                "connection. Checks have two more of their own, with PostgreSQL four. "
-                "`serve --checks-only` takes two of them, with PostgreSQL four."
+                "connection. Checks have one more of their own, with PostgreSQL four. "
+                "`serve --checks-only` takes one of them, with PostgreSQL four."
             ),
         ),
         Variable(
