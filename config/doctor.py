@@ -16,6 +16,7 @@ from accounts.models import OutboxMail, User
 from accounts.roles import OPERATORS
 from accounts.services.encryption_key import EncryptionKeyMismatch, require_same_key
 from accounts.services.identity_moves import left_behind
+from config.descriptors import shortage
 from config.health import cache_answers, counters_answer
 from config.instance import missing_instance
 from config.mail import transport as mail_transport
@@ -133,6 +134,19 @@ def _providers() -> Iterator[Finding]:
 def _hashing() -> Iterator[Finding]:
     text = f"{hashes_at_once()} at once, over all processes that share DATA_DIR."
     yield Finding("note", f"Passwords are hashed {text}")
+
+
+def _descriptors() -> Iterator[Finding]:
+    """By the bound of this process: the server's own may differ when another user starts it."""
+    found = shortage()
+    if found is not None:
+        yield Finding(
+            "warning",
+            f"The system allows {found.allowed} open files for a process, and a server process "
+            f"needs up to {found.wanted}: idle connections can keep people out.",
+            f"Set LimitNOFILE={found.wanted} in the systemd unit, `ulimits: nofile: {found.wanted}`"
+            f" for the container, or run `ulimit -Hn {found.wanted}` as root before the start.",
+        )
 
 
 def _network() -> Iterator[Finding]:
@@ -279,6 +293,7 @@ EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _providers,
     _network,
     _hashing,
+    _descriptors,
     _proxies,
     _people,
     _forward_auth,

@@ -29,12 +29,11 @@ from granian.log import LogLevels
 from granian.server.mp import WORKERS_METHODS, WorkerProcess
 
 from accounts.tally import TALLY
+from config.descriptors import CONNECTIONS, allow_all
 from config.draining import SETTLE_SECONDS, let_nobody_begin
 from config.moving.locks import serving
 from config.serving import Serving
 
-# Open connections of a process, idle ones too: each browser keeps some, and some send nothing.
-CONNECTIONS = 8192
 # Of a Unix socket: whoever may write to it is believed like a proxy of this machine.
 SOCKET_RIGHTS = 0o660
 # A client that stops in the middle of its request holds up a stop no longer than that; operators
@@ -62,6 +61,7 @@ def run_server(application: str = WHOLE) -> None:
     Workers are forked from this process, so what is loaded here is shared between them; open
     connections are not.
     """
+    allow_all()
     get_resolver().url_patterns  # noqa: B018  # loads every view before the fork
     TALLY.share()
     connections.close_all()

@@ -1,6 +1,7 @@
 """`manage.py doctor` asks the servers that an instance needs, and outlives every answer."""
 
 import os
+import resource
 import sqlite3
 from pathlib import Path
 
@@ -144,3 +145,23 @@ def test_it_tells_which_rules_go_beyond_ascii() -> None:
     assert [(one.level, "About us." in one.text) for one in found] == [("note", True)]
     AccessRule.objects.filter(name="About us").delete()
     assert not [one for one in doctor.examine() if one.text.startswith("Paths of access rules")]
+
+
+def test_too_few_open_files_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told() -> list[tuple[str, str]]:
+        found = [finding for finding in doctor.examine() if "open files" in finding.text]
+        return [(finding.level, finding.text) for finding in found]
+
+    monkeypatch.setattr("resource.getrlimit", lambda _which: (1024, 8448))
+    assert told() == []
+    monkeypatch.setattr("resource.getrlimit", lambda _which: (1024, resource.RLIM_INFINITY))
+    assert told() == []
+
+    monkeypatch.setattr("resource.getrlimit", lambda _which: (1024, 4096))
+    (found,) = told()
+    level, text = found
+    assert level == "warning"
+    assert text == (
+        "The system allows 4096 open files for a process, and a server process needs up to "
+        "8448: idle connections can keep people out."
+    )

@@ -1,12 +1,27 @@
 """Browsers that keep their connection open take nobody's place."""
 
 import http.client
-from collections.abc import Callable
+import resource
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
+import pytest
+
+from tests.servers import gatehouse
 from tests.servers.databases import InstanceData
 from tests.servers.gatehouse import Gatehouse
 
 IDLE = 40
+SILENT, SOFT = 1500, 1024
+# As a shell's `ulimit -Sn 1024` before the start; ours is for the clients below.
+SERVE_WITH_FEW = f"""
+import resource
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, ({SOFT}, hard))
+{gatehouse.SERVE}
+"""
 
 
 def test_idle_connections_keep_nobody_out(
@@ -27,3 +42,35 @@ def test_idle_connections_keep_nobody_out(
     assert all(connection.sock is not None for connection in connections)
     for connection in connections:
         connection.close()
+
+
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    """This process, which plays the clients, may hold as many as the system lets it."""
+    bound = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (bound[1], bound[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, bound)
+
+
+@pytest.mark.usefixtures("many_descriptors")
+def test_a_low_bound_of_open_files_is_raised_and_silent_connections_keep_nobody_out(
+    gatehouse_server: Callable[..., Gatehouse],
+    sqlite_data: InstanceData,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gatehouse, "SERVE", SERVE_WITH_FEW)
+    server = gatehouse_server(sqlite_data, WEB_WORKERS="1")
+    (worker,) = server.processes[0].children()
+    address = ("127.0.0.1", server.ports[0])
+    with ExitStack() as silent:
+        for _ in range(SILENT):
+            silent.enter_context(socket.create_connection(address, timeout=5))
+        client = http.client.HTTPConnection(*address, timeout=20)
+        client.request("GET", "/health/live")
+        status = client.getresponse().status
+        client.close()
+        held = len(list(Path(f"/proc/{worker}/fd").iterdir()))
+
+    assert status == 200
+    assert held > SILENT
