@@ -140,10 +140,20 @@ def test_odd_addresses_make_no_mail_and_no_account(
     assert User.objects.count() == 2
 
 
-@pytest.mark.parametrize("form", ["forgot", "link"])
-def test_of_several_addresses_in_one_form_only_the_last_counts(viewer: User, form: str) -> None:
-    path, _data = FORMS[form]
+@pytest.mark.parametrize("form", ["sign-up", "forgot", "link"])
+def test_several_addresses_in_one_form_are_refused_alike_and_mail_nobody(
+    viewer: User, owner: User, mails: Callable[[], list], form: str
+) -> None:
+    path, data = FORMS[form]
 
-    Client().post(path, {"email": ["a@evil.com", "viewer@example.com"]})
+    def refused(email: str) -> tuple[int, bytes]:
+        answer = Client().post(path, data("") | {"email": ["a@evil.com", email]})
+        return answer.status_code, VARYING.sub(b"", answer.content)
 
-    assert list(AddressRequest.objects.values_list("email", flat=True)) == ["viewer@example.com"]
+    known, unknown = refused(KNOWN), refused(UNKNOWN)
+
+    assert known[0] == 400
+    assert known == unknown
+    assert not AddressRequest.objects.exists()
+    assert mails() == []
+    assert User.objects.count() == 2
