@@ -6,9 +6,11 @@ secret or asks for mail, and where nobody but the visitor can have caused it; se
 
 import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.cache import caches
@@ -16,7 +18,8 @@ from django.http import HttpRequest
 from django_ratelimit.core import get_usage
 
 from accounts import addresses, devices, gates, outbox, tally
-from accounts.client import client_ip, is_from_foreign_page, is_undeclared_proxy, network_key
+from accounts.client import client_ip, is_from_foreign_page, is_undeclared_proxy
+from accounts.crowds import Crowd, count_by, names_of
 from accounts.errors import RateLimited
 from accounts.models import User
 from accounts.signals import limit_exceeded
@@ -34,6 +37,15 @@ class Limit:
     def rate(self) -> str:
         """In django-ratelimit's own notation."""
         return f"{self.maximum}/{int(self.window.total_seconds())}s"
+
+
+class Usage(NamedTuple):
+    """Tries under `name` with this one, and seconds to wait. is_shared: it counts others too."""
+
+    name: str
+    tries: int
+    wait: int
+    is_shared: bool = False
 
 
 def limit_for(scope: str) -> Limit:
@@ -70,11 +82,11 @@ def count_try(request: HttpRequest, scope: str, login: str = "") -> None:
     name = addresses.limit_key(login) if login else ""
     device = devices.known_device(request, login) if login else ""
     if device:
-        _count(request, limit, f"device:{device}")
+        _count(request, limit, [f"device:{device}"])
     elif scope == SIGN_IN:
         _count_sign_in(request, limit, name)
     else:
-        _count(request, limit, f"client:{network_key(client_ip(request))}")
+        _count(request, limit, names_of("client", _address(request)))
 
 
 def has_room(request: HttpRequest, scope: str, login: str = "") -> bool:
@@ -84,9 +96,9 @@ def has_room(request: HttpRequest, scope: str, login: str = "") -> bool:
     never raises.
     """
     device = devices.known_device(request, login) if login else ""
-    client = f"device:{device}" if device else f"client:{network_key(client_ip(request))}"
+    names = [f"device:{device}"] if device else names_of("client", _address(request))
     limit = limit_for(scope)
-    return _usage(request, limit, client)[0] <= limit.maximum
+    return _usage(request, limit, names).tries <= limit.maximum
 
 
 def may_mail(kind: str, recipient: str) -> bool:
@@ -99,7 +111,10 @@ def may_mail(kind: str, recipient: str) -> bool:
     limit = limit_for(RECIPIENT)
     name = hashlib.sha256(addresses.limit_key(recipient).encode()).hexdigest()
     cache: Any = caches["counters"]
-    count, _end = cache.hit(f"mail:{kind}:{name}", limit.window.total_seconds())
+    seconds = limit.window.total_seconds()
+    _name, (count, _end) = count_by(
+        names_of(f"mail:{kind}", name=name), lambda each: cache.hit(each, seconds)
+    )
     if count <= limit.maximum:
         return True
     tally.add("limits", limit.scope)
@@ -131,7 +146,7 @@ def count_guess(request: HttpRequest, user: User) -> None:
     cache: Any = caches["counters"]
     left = int(cache.get(f"wait:{name}", 0) - time.time())
     if left > 0:
-        raise _exceeded(request, limit, name, limit.maximum + 1, left)
+        raise _exceeded(request, limit, Usage(name, limit.maximum + 1, left))
     count, end = cache.hit(f"guesses:{name}", limit.window.total_seconds())
     if count <= limit.maximum:
         return
@@ -139,7 +154,7 @@ def count_guess(request: HttpRequest, user: User) -> None:
     if count == limit.maximum + 1:
         wait = max(wait, _grown(f"strikes:{name}", limit))
         cache.set(f"wait:{name}", int(time.time()) + wait, timeout=wait)
-    raise _exceeded(request, limit, name, count, wait)
+    raise _exceeded(request, limit, Usage(name, count, wait))
 
 
 def forgive_guess(request: HttpRequest, user: User) -> None:
@@ -158,11 +173,16 @@ def _guess_name(request: HttpRequest, user: User) -> str:
 
 def _count_sign_in(request: HttpRequest, limit: Limit, name: str) -> None:
     """An attempt from a browser that the account does not know; name is "" for no account."""
-    client = network_key(client_ip(request))
-    _count(request, limit_for(SIGN_IN_CLIENT), f"client:{client}")
+    client = _address(request)
+    _count(request, limit_for(SIGN_IN_CLIENT), names_of("client", client))
     if name:
-        _count_with_growing_wait(request, limit, f"login:{client}:{name}")
-        _count_account(request, limit_for(SIGN_IN_ACCOUNT), f"account:{name}")
+        _count_with_growing_wait(request, limit, names_of("login", client, name))
+        _count_account(request, limit_for(SIGN_IN_ACCOUNT), names_of("account", name=name))
+
+
+def _address(request: HttpRequest) -> str:
+    """Of the client, "unknown" through a Unix socket that tells none."""
+    return client_ip(request) or "unknown"
 
 
 def _ask_client_gates(request: HttpRequest) -> None:
@@ -171,36 +191,48 @@ def _ask_client_gates(request: HttpRequest) -> None:
         gates.require_open_door(client_ip(request))
 
 
-def _count(request: HttpRequest, limit: Limit, name: str) -> None:
-    count, wait = _usage(request, limit, name)
-    if count > limit.maximum:
-        raise _exceeded(request, limit, name, count, wait)
+def _count(request: HttpRequest, limit: Limit, names: Sequence[str]) -> None:
+    usage = _usage(request, limit, names)
+    if usage.tries > limit.maximum:
+        raise _exceeded(request, limit, usage)
 
 
-def _count_account(request: HttpRequest, limit: Limit, name: str) -> None:
+def _count_account(request: HttpRequest, limit: Limit, names: Sequence[str]) -> None:
     """Guesses at one account from many networks. Nobody's violation: the person himself may be
     the one who comes too late."""
-    count, wait = _usage(request, limit, name)
-    if count > limit.maximum:
+    usage = _usage(request, limit, names)
+    if usage.tries > limit.maximum:
         tally.add("limits", limit.scope)
-        raise RateLimited(wait)
+        raise RateLimited(usage.wait)
 
 
-def _count_with_growing_wait(request: HttpRequest, limit: Limit, name: str) -> None:
-    """As _count(), but the n-th time in a row the wait is 2^(n-1) windows, at most the bound."""
-    cache = caches["counters"]
-    key = hashlib.sha256(f"{limit.scope}:{name}".encode()).hexdigest()
-    left = int(cache.get(f"wait:{key}", 0) - time.time())
+def _count_with_growing_wait(request: HttpRequest, limit: Limit, names: Sequence[str]) -> None:
+    """As _count(), but the n-th time in a row the wait is 2^(n-1) windows, at most the bound.
+
+    Not so for a group: its wait ends with the window, or a flood would hold up strangers for long.
+    """
+    cache: Any = caches["counters"]
+    left = int(cache.get(f"wait:{_wait_key(limit, names[0])}", 0) - time.time())
     if left > 0:
-        raise _exceeded(request, limit, name, limit.maximum + 1, left)
-    count, wait = _usage(request, limit, name)
-    if count <= limit.maximum:
+        raise _exceeded(request, limit, Usage(names[0], limit.maximum + 1, left))
+    usage = _usage(request, limit, names)
+    if usage.name == names[1] != names[0]:
+        left = int(cache.get(f"wait:{_wait_key(limit, usage.name)}", 0) - time.time())
+        if left > 0:
+            raise _exceeded(request, limit, usage._replace(tries=limit.maximum + 1, wait=left))
+    if usage.tries <= limit.maximum:
         return
-    if count == limit.maximum + 1:
+    if usage.tries == limit.maximum + 1 and usage.name != names[Crowd.GROUPS]:
         # The first one over the top, however many come at once: one step of growth.
-        wait = max(wait, _grown(f"strikes:{key}", limit))
+        key = _wait_key(limit, usage.name)
+        wait = max(usage.wait, _grown(f"strikes:{key}", limit))
         cache.set(f"wait:{key}", int(time.time()) + wait, timeout=wait)
-    raise _exceeded(request, limit, name, count, wait)
+        usage = usage._replace(wait=wait)
+    raise _exceeded(request, limit, usage)
+
+
+def _wait_key(limit: Limit, name: str) -> str:
+    return hashlib.sha256(f"{limit.scope}:{name}".encode()).hexdigest()
 
 
 def _grown(key: str, limit: Limit) -> int:
@@ -217,7 +249,13 @@ def _grown(key: str, limit: Limit) -> int:
     return min(grown, bound)
 
 
-def _usage(request: HttpRequest, limit: Limit, name: str) -> tuple[int, int]:
+def _usage(request: HttpRequest, limit: Limit, names: Sequence[str]) -> Usage:
+    """Count this try, under the first of `names` or a coarser one while there is a crowd."""
+    name, (count, wait) = count_by(names, partial(_tries, request, limit))
+    return Usage(name, count, wait, is_shared=name != names[0])
+
+
+def _tries(request: HttpRequest, limit: Limit, name: str) -> tuple[int, int]:
     """(tries of `name` in this window with this one, seconds to the window's end)."""
     usage = get_usage(
         request,
@@ -233,16 +271,24 @@ def _usage(request: HttpRequest, limit: Limit, name: str) -> tuple[int, int]:
     return max(count, int(usage["count"])), int(usage["time_left"])
 
 
-def _exceeded(request: HttpRequest, limit: Limit, name: str, count: int, wait: int) -> RateLimited:
-    """Tell the listeners, who score it, and return the error to raise."""
+def _exceeded(request: HttpRequest, limit: Limit, usage: Usage) -> RateLimited:
+    """Tell the listeners, who score it, and return the error to raise.
+
+    What many share is nobody's violation.
+    """
     tally.add("limits", limit.scope)
-    if not _may_score(request, limit.scope):
-        return RateLimited(wait)
+    if usage.is_shared or not _may_score(request, limit.scope):
+        return RateLimited(usage.wait)
     ip = "" if is_undeclared_proxy(request) else client_ip(request)
     limit_exceeded.send(
-        sender=Limit, limit=limit, name=name, count=count, user=_person(request), ip=ip
+        sender=Limit,
+        limit=limit,
+        name=usage.name,
+        count=usage.tries,
+        user=_person(request),
+        ip=ip,
     )
-    return RateLimited(wait)
+    return RateLimited(usage.wait)
 
 
 def _may_score(request: HttpRequest, scope: str) -> bool:

@@ -138,7 +138,8 @@ else:
 IN_DATABASE = {
     "BACKEND": "config.cache.AtomicDatabaseCache",
     "LOCATION": "cache_entry",
-    "OPTIONS": {"MAX_ENTRIES": 200_000},
+    # About 100 MB at the most; config.cache says how it is kept.
+    "OPTIONS": {"MAX_ENTRIES": 400_000},
 }
 # Limits count in the database, with Redis too: what Redis forgets must not open a limit.
 CACHES = {"default": IN_DATABASE, "counters": IN_DATABASE}

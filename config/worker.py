@@ -32,6 +32,7 @@ from sso.services import denials, notes
 logger = logging.getLogger("gatehouse.worker")
 POLL_SECONDS = 2.0
 PURGE_EVERY = timedelta(minutes=10)
+COUNTERS_EVERY = timedelta(minutes=1)
 # Whether it is somebody's turn to ask the directory; of all processes one does, every few minutes.
 DIRECTORY_EVERY = timedelta(seconds=30)
 # Used and expired links and sent mails stay readable in the panel for so long.
@@ -60,7 +61,7 @@ def run_jobs_once(jobs: Collection[Job] = JOBS) -> int:
 
 
 def purge() -> None:
-    """Delete what nothing needs any more: ended sessions and counters, old links, mails, bans.
+    """Delete what nothing needs any more: ended sessions, old links, mails, bans.
 
     Signing keys that are old enough get their successor here, too: no key is urgent. A step that
     fails stops no other.
@@ -70,7 +71,6 @@ def purge() -> None:
     tokens = AccountToken.objects.filter(expires_at__lt=before)
     steps: tuple[Callable[[], object], ...] = (
         SessionStore.clear_expired,
-        cache.purge_expired,
         tokens.delete,
         lambda: invitations.purge_invitations(before),
         lambda: links.purge_links(before),
@@ -95,7 +95,7 @@ class Worker:
     def __init__(self) -> None:
         self._wanted: SimpleQueue[Job] = SimpleQueue()
         self._poll_at = 0.0
-        self._purge_at = self._directory_at = timezone.now()
+        self._purge_at = self._directory_at = self._counters_at = timezone.now()
 
     def start(self) -> None:
         """Run until the process ends. A daemon: all its work is safe to be cut off."""
@@ -123,6 +123,7 @@ class Worker:
         close_old_connections()
         run_jobs_once(jobs)
         self._purge_when_due()
+        self._clear_counters_when_due()
         self._ask_directory_when_due()
 
     def _next_jobs(self) -> Collection[Job]:
@@ -143,6 +144,11 @@ class Worker:
             return
         self._purge_at = timezone.now() + PURGE_EVERY
         purge()
+
+    def _clear_counters_when_due(self) -> None:
+        if timezone.now() >= self._counters_at:
+            self._counters_at = timezone.now() + COUNTERS_EVERY
+            run_jobs_once([cache.purge_expired])
 
     def _ask_directory_when_due(self) -> None:
         if timezone.now() >= self._directory_at:

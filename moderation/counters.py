@@ -6,10 +6,13 @@ what Redis forgets or holds back must not open a limit.
 
 import re
 import secrets
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol, cast
 
 from django.core.cache import caches
+
+from accounts.crowds import Crowd, NoRoom, count_by, names_of
 
 _SLOT = re.compile(r"([a-z0-9_:-]{1,200}\.\d{1,3})\.([0-9a-f]{32})", re.ASCII)
 
@@ -19,6 +22,10 @@ class Store(Protocol):
 
     def hit(self, key: str, seconds: float) -> tuple[int, float]: ...
 
+    def crowd(self) -> int: ...
+
+    def only_known(self) -> AbstractContextManager[None]: ...
+
     def get(self, key: str, default: int) -> int: ...
 
     def add(self, key: str, value: str, timeout: float) -> bool: ...
@@ -27,10 +34,14 @@ class Store(Protocol):
 
 
 class Tally(NamedTuple):
-    """How often in the present window, this time included, and when that window ends."""
+    """How often in the present window, this time included, and when that window ends.
+
+    is_shared: others are counted with it, because too many networks come at once.
+    """
 
     number: int
     ends_at: datetime
+    is_shared: bool = False
 
 
 class Slot(NamedTuple):
@@ -51,6 +62,24 @@ def hit(name: str, window: timedelta) -> Tally:
     """Count one more of `name`. The window begins with the first one and does not slide."""
     count, end = _store().hit(f"count:{name}", window.total_seconds())
     return Tally(count, datetime.fromtimestamp(end, UTC))
+
+
+def hit_network(name: str, address: str, window: timedelta) -> Tally:
+    """As hit(), of `name` from `address`. Networks share a counter while too many come at once."""
+    # An IPv6 network stands for its first address.
+    names = [f"count:{each}" for each in names_of(name, address.partition("/")[0])]
+    used, (count, end) = count_by(names, lambda each: _store().hit(each, window.total_seconds()))
+    return Tally(count, datetime.fromtimestamp(end, UTC), used != names[0])
+
+
+def hit_if_room(name: str, window: timedelta) -> None:
+    """As hit(), but nothing new is counted while too many networks come at once."""
+    with suppress(NoRoom):
+        if _store().crowd() == Crowd.NONE:
+            hit(name, window)
+            return
+        with _store().only_known():
+            hit(name, window)
 
 
 def count_of(name: str) -> int:

@@ -153,8 +153,8 @@ def _name(state: str) -> str:
 
 def _use(pending: Pending) -> bool:
     """True for the first caller alone, over all server processes."""
-    name = f"sign-in-state:{_name(pending.state)}"
-    return bool(caches["counters"].add(name, 1, timeout=2 * LIFE_SECONDS))
+    store: Any = caches["counters"]
+    return bool(store.add_mark(f"sign-in-state:{_name(pending.state)}", 2 * LIFE_SECONDS))
 
 
 def _read(request: HttpRequest) -> list[Pending]:

@@ -297,7 +297,8 @@ def _take(session: SessionBase, challenge: str, purpose: str, user: User | None)
         raise PasskeyExpired
     # Two answers at once read the same session: the first mark in the shared counter wins.
     mark = f"passkey:{digest('passkey', challenge)}"
-    if not caches["counters"].add(mark, 1, timeout=2 * int(LIFETIME.total_seconds())):
+    store: Any = caches["counters"]
+    if not store.add_mark(mark, 2 * LIFETIME.total_seconds()):
         raise PasskeyExpired
 
 

@@ -13,7 +13,16 @@ from accounts.errors import Forbidden, NotFound, RateLimited
 from accounts.models import User
 from accounts.roles import Role, can_manage
 from moderation.browsers import is_browser
-from moderation.counters import Slot, Tally, count_of, free_slot, hit, take_slot
+from moderation.counters import (
+    Slot,
+    Tally,
+    count_of,
+    free_slot,
+    hit,
+    hit_if_room,
+    hit_network,
+    take_slot,
+)
 from moderation.models import Ban
 from moderation.services.violations import violate
 
@@ -163,8 +172,8 @@ def _count(action: str, limits: dict[str, Rate], doer: Doer) -> Standing:
     if IP in limits and doer.network:
         if doer.user:
             # First, so that whoever is refused finds all his earlier tries in his share.
-            hit(_share_name(action, doer), limits[IP].window)
-        tally = hit(f"{action}:ip:{doer.network}", limits[IP].window)
+            hit_if_room(_share_name(action, doer), limits[IP].window)
+        tally = hit_network(f"{action}:ip", doer.network, limits[IP].window)
         counts.append(_Count(IP, limits[IP], tally))
     exceeded = [count for count in counts if count.is_exceeded]
     if exceeded:
@@ -194,6 +203,8 @@ def _is_guilty(action: str, exceeded: _Count, doer: Doer) -> bool:
 
     So beyond the limit of an address a person scores only with a share of more than half of it.
     """
+    if exceeded.tally.is_shared:
+        return False
     if exceeded.by == USER or doer.user is None:
         return True
     return count_of(_share_name(action, doer)) * 2 > exceeded.rate.maximum

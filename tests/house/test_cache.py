@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from django.core.cache import cache
 
-from config.cache import purge_expired
+from config.cache import purge_batch, purge_expired
 from config.models import CacheEntry
 
 pytestmark = pytest.mark.django_db
@@ -78,6 +78,7 @@ def test_ended_entries_are_purged_in_batches(clock: Callable[[float], None]) -> 
     cache.set("stays", 1, 600)
     clock(61)
 
-    assert purge_expired(limit=3) == 3
-    assert purge_expired(limit=3) == 2
+    assert purge_batch(limit=2) == 2
+    assert purge_expired(seconds=0, limit=2) == 2
+    assert purge_expired(limit=1) == 1
     assert CacheEntry.objects.count() == 1

@@ -1,0 +1,166 @@
+"""More strangers than the table of counters has room for: it stays bounded, and no limit opens."""
+
+from tests.servers.databases import InstanceData
+
+MOST = 1600
+FLOOD = f"""
+import time
+from contextlib import suppress
+from datetime import timedelta
+from django.conf import settings
+from django.core.cache import caches
+from django.test import RequestFactory
+from accounts.crowds import Crowd
+from accounts.errors import RateLimited
+from accounts.limits import count_try, may_mail
+from config import cache
+from config.models import CacheEntry
+
+window = timedelta(minutes=10)
+settings.LIMITS |= {{"sign-in": (3, window), "sign-in-client": (6, window),
+                    "sign-in-account": (4, window), "recipient": (2, window)}}
+store = caches["counters"]
+store._max_entries = {MOST}
+real = time.time
+# In the middle of nothing: no window of django-ratelimit ends meanwhile.
+at = real()
+time.time = lambda: at
+sizes = []
+scored = []
+from accounts.signals import limit_exceeded
+limit_exceeded.connect(lambda **said: scored.append(said["ip"]), weak=False)
+
+def comes_in(address, login):
+    try:
+        count_try(RequestFactory().post("/", REMOTE_ADDR=address), "sign-in", login)
+    except RateLimited:
+        return False
+    return True
+
+def flood(addresses):
+    for number, address in enumerate(addresses):
+        comes_in(address, f"name{{address}}@example.com")
+        if number % 50 == 0:
+            sizes.append(CacheEntry.objects.count())
+    sizes.append(CacheEntry.objects.count())
+
+def wide(number):
+    return [f"{{20 + n % 200}}.{{n // 200}}.{{n % 250}}.7" for n in range(number)]
+
+def networks_are_full():
+    flood([f"20.0.{{n % 8}}.{{n // 8}}" for n in range(MOST // 8 + 30)])
+""".replace("MOST //", f"{MOST} //")
+
+
+def test_a_flood_leaves_the_table_bounded_and_opens_no_limit(any_data: InstanceData) -> None:
+    found = any_data.shell(f"""{FLOOD}
+guesses = [comes_in("203.0.113.1", "victim") for _ in range(4)]
+guesses += [comes_in("203.0.113.2", "victim"), comes_in("203.0.113.3", "victim")]
+mails = [may_mail("reset", "victim@example.com") for _ in range(3)]
+flood(wide(3000))
+after = [comes_in(f"203.0.113.{{n}}", "victim") for n in (1, 3, 4)]
+later = may_mail("reset", "victim@example.com")
+crowd = store.crowd()
+passed = [comes_in(f"{{30 + n}}.9.9.9", "other") for n in range(40)].count(True)
+mailed = [may_mail("reset", "other@example.com") for n in range(9)].count(True)
+result = [guesses, mails, after, later, crowd >= Crowd.GROUPS, max(sizes), passed, mailed]
+""")
+    guesses, mails, after, later, is_full, largest, passed, mailed = found
+
+    assert guesses == [True] * 3 + [False, True, False]
+    assert mails == [True, True, False]
+    assert after == [False] * 3
+    assert later is False
+    assert is_full is True
+    assert largest <= MOST
+    assert passed <= 4
+    assert mailed <= 2
+
+
+def test_who_comes_from_a_quiet_network_is_let_in_and_nobody_answers_for_others(
+    any_data: InstanceData,
+) -> None:
+    found = any_data.shell(f"""{FLOOD}
+networks_are_full()
+crowd = store.crowd()
+scored.clear()
+beside = [comes_in(f"20.0.0.{{200 + n}}", "honest") for n in range(9)]
+quiet = [comes_in("198.51.100.9", "honest2") for _ in range(3)]
+result = [crowd, beside[-1], quiet, scored]
+""")
+
+    assert found == [1, False, [True] * 3, []]
+
+
+def test_a_shared_counter_counts_on_when_the_crowd_is_gone(any_data: InstanceData) -> None:
+    found = any_data.shell(f"""{FLOOD}
+networks_are_full()
+beside = [comes_in("20.0.0.200", "honest") for _ in range(9)][-1]
+CacheEntry.objects.exclude(cache_key__in=[
+    row.cache_key for row in CacheEntry.objects.filter(value__gt="1")]).delete()
+at += 2
+crowd = store.crowd()
+still = comes_in("20.0.0.200", "honest")
+at += 20_000
+purged = cache.purge_expired()
+left = CacheEntry.objects.count()
+at += 4000
+result = [beside, crowd, still, purged > 0, left, comes_in("20.0.0.200", "honest")]
+""")
+
+    assert found == [False, 0, False, True, 0, True]
+
+
+def test_what_works_once_is_refused_when_there_is_no_room_for_its_mark(
+    any_data: InstanceData,
+) -> None:
+    found = any_data.shell(f"""{FLOOD}
+first = [store.add_mark("sign-in-state:a", 60), store.add_mark("sign-in-state:a", 60)]
+for number in range({MOST} * 3 // 4):
+    store.add(f"x{{number}}", 1, 600)
+full = store.add_mark("sign-in-state:b", 60)
+at += 601
+result = [*first, full, store.add_mark("sign-in-state:b", 60)]
+""")
+
+    assert found == [True, False, False, True]
+
+
+def test_clearing_away_and_counting_at_once_lose_no_count(any_data: InstanceData) -> None:
+    found = any_data.shell("""
+import multiprocessing, time
+from django.core.cache import caches
+from django.db import connections
+from config import cache
+
+store = caches["counters"]
+for number in range(60):
+    store.set(f"k{number}", 5, -1)
+    store.set(f"old{number}", 5, -1)
+connections.close_all()
+context = multiprocessing.get_context("fork")
+barrier = context.Barrier(5)
+
+def count():
+    barrier.wait(60)
+    for _ in range(4):
+        for number in range(60):
+            store.hit(f"k{number}", 600)
+
+def clear():
+    barrier.wait(60)
+    for _ in range(100):
+        cache.purge_batch(7)
+
+running = [context.Process(target=each) for each in (count, count, count, clear, clear)]
+for one in running:
+    one.start()
+for one in running:
+    one.join(100)
+cache.purge_expired()
+result = [[one.exitcode for one in running],
+          sorted({store.get(f"k{number}") for number in range(60)}),
+          cache.count_entries(1000)]
+""")
+
+    assert found == [[0] * 5, [12], 60]
