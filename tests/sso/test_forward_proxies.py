@@ -219,8 +219,12 @@ SPOOFED = {
     "Remote-Id": "1", "Remote-Name": "Olga", "Remote-Token": "a.b.c", "Remote_Token": "a.b.c",
     "X-Remote-User": "owner", "X-Auth-User": "owner", "X-Auth-Roles": "owner",
     "X-Auth-Request-User": "owner", "X_Auth_User": "owner", "X-Forwarded-User": "owner",
-    "X-Webauth-User": "owner",
+    "X-Webauth-User": "owner", "X-Webauth-Role": "owner", "X-Auth-Username": "owner",
+    "X-Auth-Request-Preferred-Username": "owner", "X-Forwarded-Preferred-Username": "owner",
+    "X-Forwarded-Access-Token": "owner", "X-Authenticated-User": "owner", "X-User": "owner",
+    "Auth-User": "owner",
 }  # fmt: skip
+IDENTITY = ("Remote-User", "Remote-Email", "Remote-Groups", "Remote-Id")
 
 
 @pytest.mark.parametrize("role", ["viewer", "editor"])
@@ -236,6 +240,20 @@ def test_what_a_client_claims_to_be_never_reaches_the_app(
     }
     assert reply.sent("Remote-User") == [f"{role}@example.com"]
     assert "owner" not in reply.text
+
+
+@pytest.mark.parametrize("connection", [", ".join(IDENTITY), "keep-alive, Remote-User"])
+def test_a_client_cannot_have_its_identity_removed_on_the_way(
+    gate: Gate, cookies: Cookies, connection: str
+) -> None:
+    """RFC 9110, 7.6.1: a proxy drops what Connection names, be it set by an answer of ours."""
+    plain = gate.ask("/", cookies("viewer"))
+    reply = gate.ask("/", {"Connection": connection, **cookies("viewer")})
+
+    assert {name: reply.sent(name) for name in IDENTITY} == {
+        name: plain.sent(name) for name in IDENTITY
+    }
+    assert reply.sent("Remote-User") == ["viewer@example.com"]
 
 
 def test_where_everybody_passes_nothing_is_inherited(gate: Gate) -> None:
