@@ -144,7 +144,10 @@ def _update_email(identity: Identity, told: Told) -> bool:
     if not new:
         _hold(identity, "no address is told any more")
         return False
-    if not told.is_verified and user.is_verified:
+    # The directory is the only source of its people's addresses, and an account without one of its
+    # own has nothing to lose. Elsewhere an unverified address is a claim of whoever signs in.
+    is_taken = told.is_verified or addresses.is_placeholder(user.email)
+    if not is_taken and (user.is_verified or not told.is_source):
         _hold(identity, "the new address is not verified")
         return False
     invitation = _invitation_for(identity, new) if told.is_verified else None
