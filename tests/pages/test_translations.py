@@ -295,7 +295,7 @@ def test_a_mail_tells_its_end_in_the_german_way(viewer: User) -> None:
     mail = OutboxMail.objects.get()
     assert mail.subject == "Bestätigen Sie Ihre E-Mail-Adresse"
     assert re.search(
-        r"^Der Link gilt einmal und bis \d{1,2}\. \w+ \d{4} \d\d:\d\d \(UTC\)\.$",
+        r"^Der Link gilt einmal und endet in \d+ \w+ \(\d{1,2}\. \w+ \d{4}, \d\d:\d\d UTC\)\.$",
         text_of(mail),
         re.MULTILINE,
     )
