@@ -227,8 +227,10 @@ def _follow(changes: Sequence[ProfileChange], progress: Progress | None) -> int:
     waiting = list(changes)
     for _round in range(2):
         for batch in _batches(waiting):
-            with transaction.atomic():
-                for change in batch:
+            for change in batch:
+                # One at a time: each is written into the audit log, whose lock comes last.
+                with transaction.atomic():
+                    lock_people(change.identity.user_id)
                     change.identity.user.refresh_from_db()
                     if update_profile(change.identity, change.told):
                         followed.add(change.identity.pk)

@@ -14,6 +14,7 @@ from django.utils import timezone
 from accounts import addresses, audit
 from accounts.actors import SYSTEM
 from accounts.directory.values import PROVIDER as DIRECTORY
+from accounts.locks import lock_people
 from accounts.models import AccountToken, Identity, Invitation, User
 from accounts.outbox import enqueue_mail
 from accounts.plain_text import clean_name
@@ -93,6 +94,7 @@ def note_handed_on(email: str, *, provider: str, issuer: str, subject: str) -> b
     ).exclude(former_email=email)  # fmt: skip
     found = list(rows.select_related("user"))
     with transaction.atomic():
+        lock_people(*(identity.user_id for identity in found))
         for identity in found:
             _hold(identity, "the address is told of somebody else")
             identity.save(update_fields=["former_email"])
@@ -106,6 +108,7 @@ def release_address(identity: Identity) -> None:
     user.email = addresses.placeholder(identity.provider, identity.subject)
     user.email_verified_at = None
     with transaction.atomic():
+        lock_people(user.pk)
         user.save(update_fields=["email", "email_verified_at"])
         _end_mailed(user)
         identity.former_email = ""

@@ -27,7 +27,7 @@ from accounts.passwords import check_password_rules, normalise
 from accounts.plain_text import clean_name
 from accounts.roles import OPERATORS, Role
 from accounts.services.anonymous import hand_over
-from accounts.services.invited import live_invitation, take_up
+from accounts.services.invited import live_invitation, lock_account_of, take_up
 from accounts.services.requests import handle_each, note_request
 from accounts.services.tokens import usable_token
 from accounts.services.users import save_new
@@ -125,6 +125,7 @@ def handle_sign_up_requests() -> int:
 
 
 def _handle_sign_up(row: AddressRequest, details: dict[str, Any]) -> None:
+    lock_account_of(row.email)
     existing = User.objects.filter(email=row.email).first()
     if existing is not None and _is_sent_twice(existing, row):
         return

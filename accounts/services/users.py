@@ -126,6 +126,7 @@ def edit_profile(*, actor: Actor, user: User, profile: Profile) -> User:
         user.email_verified_at = None
     try:
         with transaction.atomic():
+            lock_people(user.pk)
             user.save(update_fields=["email", "username", "name", "email_verified_at"])
             if user.email != old_email:
                 end_access(user, "address changed")
