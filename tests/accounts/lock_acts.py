@@ -358,11 +358,6 @@ def change_the_address() -> None:
 
 
 @act
-def nothing() -> None:
-    """What runs beside an act that is looked at alone."""
-
-
-@act
 def change_by_the_api() -> None:
     wanted = {"name": "Anna", "role": "viewer", "is_active": False}
     change_user(person("owner"), person("anna").pk, wanted)

@@ -14,10 +14,14 @@ from typing import Any
 
 from django.db import connection
 
+from accounts.anonymous import ANONYMOUS_ID
+
 PEOPLE, LOCKS, AUDIT_ROWS = "accounts_user", "accounts_houselock", "accounts_auditevent"
 # Rows of the chain itself; signing keys, which change under the lock of the chain alone; counters;
 # and notes of requests, which the one who has taken them deletes.
 FREE = {AUDIT_ROWS, "api_signingkey", "config_cacheentry", "accounts_addressrequest"}
+# What User.objects adds to each statement: its key is the one that is not touched.
+LEAVES_OUT = 'NOT ("accounts_user"."id" = %s)'
 TAKES = re.compile(
     r'^\s*(INSERT INTO|UPDATE|DELETE FROM)\s+"?(\w+)"?|FROM\s+"?(\w+)"?.*FOR (?:NO KEY )?UPDATE',
     re.S,
@@ -61,7 +65,10 @@ class Watcher:
         if table == LOCKS:
             self._note_lock(str([value for value in params if isinstance(value, str)][-1]))
         elif table == PEOPLE:
-            self._note_people(set(_keys(params)), is_new=match[1] == "INSERT INTO")
+            keys = set(_keys(params))
+            if LEAVES_OUT in sql:
+                keys -= {ANONYMOUS_ID}
+            self._note_people(keys, is_new=match[1] == "INSERT INTO")
         elif table not in FREE:
             self._note_row(table)
 

@@ -1,4 +1,4 @@
-"""Two processes that run a pair of acts against each other, round after round. Needs no pytest."""
+"""Two processes that run crowds of acts against each other, round after round. Needs no pytest."""
 
 import multiprocessing
 import os
@@ -8,18 +8,50 @@ from collections.abc import Sequence
 from typing import Any
 
 TIMEOUT_SECONDS, RESULT_SECONDS = 60, 300
-Pair = tuple[str, str]
-# What the other process does while an act runs alone.
-ALONE = "nothing"
-DELETING = {"delete_a_person", "delete_oneself"}
+PROCESSES, THREADS = 2, 3
+SIZE = PROCESSES * THREADS
+Crowd = tuple[str, ...]
+DELETING = ("delete_a_person", "delete_oneself")
 
 
-def run_pairs(
-    database_url: str, data_dir: str, pairs: Sequence[Pair], rounds: int, threads: int = 2
-) -> list[str]:
+def crowds_of(acts: Sequence[str]) -> list[Crowd]:
+    """Crowds of SIZE acts in which every act meets every other, and itself, at least once.
+
+    Those that delete people meet the rest in crowds of their own: beside them an act may fail
+    where elsewhere it may not.
+    """
+    rest = [name for name in acts if name not in DELETING]
+    # Itself is met by name and place: the same act stands twice in its crowd.
+    waiting = {frozenset((one, other)) for one in rest for other in rest}
+    crowds = []
+    while waiting:
+        crowd = sorted(min(waiting, key=sorted))
+        crowd = crowd * 2 if len(crowd) == 1 else crowd
+        while len(crowd) < SIZE:
+            gains = {
+                name: sum(frozenset((name, other)) in waiting for other in {*crowd})
+                for name in rest
+                if name not in crowd or (crowd.count(name) == 1 and frozenset((name,)) in waiting)
+            }
+            crowd.append(max(gains, key=lambda name: gains[name]))
+        crowds.append(tuple(crowd))
+        waiting -= met_in(crowd)
+    beside = SIZE - len(DELETING)
+    crowds += [(*DELETING, *rest[start : start + beside]) for start in range(0, len(rest), beside)]
+    return [*crowds, *((name, name) for name in DELETING)]
+
+
+def met_in(crowd: Sequence[str]) -> set[frozenset[str]]:
+    """The pairs that meet in it."""
+    return {
+        frozenset((one, other)) for place, one in enumerate(crowd) for other in crowd[place + 1 :]
+    }
+
+
+def run_crowds(database_url: str, data_dir: str, crowds: Sequence[Crowd]) -> list[str]:
     """What failed, or took locks in another order; in words."""
     context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(2 * threads)
+    barrier = context.Barrier(SIZE)
     results = context.Queue()
     environment = {
         "DATABASE_URL": database_url,
@@ -31,26 +63,22 @@ def run_pairs(
         "RECIPIENT_MAIL_MAX": "100000",
     }
     children = [
-        context.Process(
-            target=_child, args=(environment, place, pairs, rounds, threads, barrier, results)
-        )
-        for place in range(2)
+        context.Process(target=_child, args=(environment, number, crowds, barrier, results))
+        for number in range(PROCESSES)
     ]
     for child in children:
         child.start()
     found = [fault for _child_ in children for fault in results.get(timeout=RESULT_SECONDS)]
     for child in children:
         child.join(TIMEOUT_SECONDS)
-    assert [child.exitcode for child in children] == [0, 0]
+    assert {child.exitcode for child in children} == {0}
     return found
 
 
 def _child(
     environment: dict[str, str],
-    place: int,
-    pairs: Sequence[Pair],
-    rounds: int,
-    threads: int,
+    number: int,
+    crowds: Sequence[Crowd],
     barrier: Any,
     results: Any,
 ) -> None:
@@ -65,10 +93,8 @@ def _child(
         results.put([traceback.format_exc(limit=-2)])
         raise
     runners = [
-        threading.Thread(
-            target=_run, args=(place, place == number == 0, pairs, rounds, barrier, faults)
-        )
-        for number in range(threads)
+        threading.Thread(target=_run, args=(place, crowds, barrier, faults))
+        for place in range(number, SIZE, PROCESSES)
     ]
     for runner in runners:
         runner.start()
@@ -77,25 +103,23 @@ def _child(
     results.put(sorted(set(faults)))
 
 
-def _run(
-    place: int, prepares: bool, pairs: Sequence[Pair], rounds: int, barrier: Any, faults: list[str]
-) -> None:
+def _run(place: int, crowds: Sequence[Crowd], barrier: Any, faults: list[str]) -> None:
     from tests.accounts.lock_acts import prepare
 
     try:
-        for pair in pairs:
-            for _round in range(rounds):
-                if prepares:
-                    prepare()
-                barrier.wait(TIMEOUT_SECONDS)
-                faults.extend(_faults_of(pair, place))
-                barrier.wait(TIMEOUT_SECONDS)
+        for crowd in crowds:
+            if place == 0:
+                prepare()
+            barrier.wait(TIMEOUT_SECONDS)
+            if place < len(crowd):
+                faults.extend(_faults_of(crowd, place))
+            barrier.wait(TIMEOUT_SECONDS)
     except BaseException:
         faults.append(traceback.format_exc(limit=-4))
         barrier.abort()
 
 
-def _faults_of(pair: Pair, place: int) -> list[str]:
+def _faults_of(crowd: Crowd, place: int) -> list[str]:
     """Do the act of this place; what went wrong."""
     from django.core.exceptions import ObjectDoesNotExist
     from django.db import DatabaseError, OperationalError
@@ -107,15 +131,15 @@ def _faults_of(pair: Pair, place: int) -> list[str]:
     found = []
     with watched() as disorder:
         try:
-            ACTS[pair[place]]()
+            ACTS[crowd[place]]()
         except (GatehouseError, ObjectDoesNotExist) as error:
-            # Refused, because of what the other one did; alone nothing is.
-            if pair[1] == ALONE:
+            # Refused, because of what another one did; alone nothing is.
+            if len(crowd) == 1:
                 found.append(repr(error))
         except Exception as error:
             # Whoever acts while the account is deleted is told so: that has tests of its own.
-            is_of_deleting = isinstance(error, DatabaseError) and DELETING & {*pair}
+            is_of_deleting = isinstance(error, DatabaseError) and {*DELETING} & {*crowd}
             if isinstance(error, OperationalError) or not is_of_deleting:
                 found.append(traceback.format_exc(limit=-4))
-    found += disorder if pair[1] == ALONE else []
-    return [f"{pair[place]} against {pair[1 - place]}: {text}" for text in found]
+    others = ", ".join(crowd[:place] + crowd[place + 1 :]) or "nobody"
+    return [f"{crowd[place]} against {others}: {text}" for text in found + disorder]

@@ -6,28 +6,29 @@ from pathlib import Path
 import pytest
 
 from tests.accounts.lock_acts import ACTS
-from tests.accounts.lock_race import ALONE, run_pairs
+from tests.accounts.lock_race import crowds_of, met_in, run_crowds
 from tests.servers.databases import InstanceData
 
 pytestmark = pytest.mark.race
-PARTS = 8
-PAIRS = list(combinations_with_replacement([act for act in ACTS if act != ALONE], 2))
 
 
 def test_every_service_takes_its_locks_in_order(
     postgres_data: InstanceData, tmp_path: Path
 ) -> None:
-    alone = [(name, ALONE) for name in ACTS]
-
-    faults = run_pairs(postgres_data.url, str(tmp_path), alone, 1, threads=1)
+    faults = run_crowds(postgres_data.url, str(tmp_path), [(name,) for name in ACTS])
 
     assert faults == [], "\n".join(faults)
 
 
-@pytest.mark.parametrize("part", range(PARTS))
-def test_no_pair_of_services_deadlocks_or_fails(
-    postgres_data: InstanceData, tmp_path: Path, part: int
+def test_every_pair_of_services_meets() -> None:
+    met = set[frozenset[str]]().union(*map(met_in, crowds_of([*ACTS])))
+
+    assert met == {frozenset(pair) for pair in combinations_with_replacement(ACTS, 2)}
+
+
+def test_no_services_deadlock_or_fail_against_each_other(
+    postgres_data: InstanceData, tmp_path: Path
 ) -> None:
-    faults = run_pairs(postgres_data.url, str(tmp_path), PAIRS[part::PARTS], 1)
+    faults = run_crowds(postgres_data.url, str(tmp_path), crowds_of([*ACTS]))
 
     assert faults == [], "\n".join(faults)
