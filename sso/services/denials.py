@@ -22,7 +22,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.client import network_key
-from accounts.locks import ROLES, house_lock
+from accounts.locks import ROLES, house_lock, lock_people
 from accounts.models import User
 from sso.checking import Checked
 from sso.models import AccessRule, Denial
@@ -149,11 +149,12 @@ def purge_denials(now: datetime) -> int:
 def _forget_deleted(rows: Collection[Denial]) -> None:
     """One person or rule that is deleted meanwhile must not lose all others their rows.
 
-    Who deletes one holds the same lock. Without it, either would fail at its commit, where the
+    Who deletes one holds the same locks. Without them, either would fail at its commit, where the
     database looks whether what a row names is there.
     """
-    house_lock(ROLES)
     people = {row.user_id for row in rows if row.user_id}
+    lock_people(*people)
+    house_lock(ROLES)
     rules = {row.rule_id for row in rows if row.rule_id}
     people &= set(User.objects.filter(pk__in=people).values_list("pk", flat=True))
     rules &= set(AccessRule.objects.filter(pk__in=rules).values_list("pk", flat=True))
