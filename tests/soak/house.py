@@ -54,10 +54,6 @@ class DurablePostgres(PostgresServer):
         """SIGINT: fast, SIGQUIT: immediate, which recovers from the log at the next start."""
         self.process.stop(how)
 
-    def start(self) -> None:
-        self.process = ServerProcess(self.process.command, self.process.log, user=self.user)
-        self.process.wait_until(self._answers)
-
     def cut(self) -> None:
         """End every connection of others; the server stays."""
         self.execute(

@@ -118,7 +118,7 @@ def test_a_browser_sees_every_verdict(
 
     stranger = visit(gate).new_page()
     stranger.goto(f"https://{APP}/board?a=1")
-    assert stranger.url == f"{SITE}/sign-in?next=https%3A%2F%2F{APP}%2Fboard%3Fa%3D1"
+    assert stranger.url == f"{SITE}/sign-in?next=https://{APP}/board?a=1"
     stranger.goto(f"https://{APP}/open/x")
     assert stranger.evaluate(STATUS) == 401
 
