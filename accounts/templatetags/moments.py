@@ -11,6 +11,6 @@ register = template.Library()
 
 
 @register.filter
-def spoken_end(end: datetime) -> str:
-    """See moments.spoken_end()."""
-    return moments.spoken_end(end, timezone.now())
+def spoken_end(end: datetime | None) -> str:
+    """See moments.spoken_end(); "" without an end, as `date` has it."""
+    return moments.spoken_end(end, timezone.now()) if end else ""
