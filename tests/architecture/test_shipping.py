@@ -117,14 +117,18 @@ def test_compose_mounts_only_files_that_exist() -> None:
     assert mounted == ["./deploy/Caddyfile"]
 
 
-@pytest.mark.parametrize("name", ["compose.yaml", "deploy/Caddyfile", "deploy/nginx.conf"])
+@pytest.mark.parametrize(
+    "name", ["compose.yaml", "deploy/Caddyfile", "deploy/nginx.conf", "deploy/haproxy.cfg"]
+)
 def test_shipped_files_name_only_variables_that_something_reads(name: str) -> None:
     words = set(re.findall(r"\b([A-Z][A-Z0-9]*_[A-Z0-9_]+)\b(?==)", (ROOT / name).read_text()))
 
     assert words <= set(BY_NAME) | OTHER_CONTAINERS
 
 
-@pytest.mark.parametrize("path", [Path("deploy/Caddyfile"), Path("deploy/nginx.conf")])
+@pytest.mark.parametrize(
+    "path", [Path("deploy/Caddyfile"), Path("deploy/nginx.conf"), Path("deploy/haproxy.cfg")]
+)
 def test_proxies_write_no_path_to_a_log(path: Path) -> None:
     """A path may be a sign-in link."""
     text = _text(str(path))

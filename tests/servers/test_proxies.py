@@ -1,137 +1,29 @@
 """The shipped reverse proxies, as real programs in front of a real server."""
 
-import http.client
 import json
 import os
 import re
-import socket
-import ssl
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from tests.servers.certificates import write_certificate
 from tests.servers.databases import InstanceData
+from tests.servers.fronts import CLIENT, FRONTS, PROXY, SITE, Proxy, render_nginx
 from tests.servers.gatehouse import Gatehouse
 from tests.servers.http2 import ask_http2
-from tests.servers.processes import ROOT, ServerProcess, free_port, program
+from tests.servers.processes import ROOT, free_port, program
 
-SITE = "gate.example.com"
-# A client that is not the proxy: every address of 127.0.0.0/8 is this machine.
-PROXY, CLIENT, CLAIMED = "127.0.0.1", "127.0.0.2", "203.0.113.9"
-REDIRECTS = {"nginx": 301, "caddy": 308}
-NGINX = """
-daemon off;
-worker_processes 1;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{ worker_connections 64; }}
-http {{
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    include {folder}/gatehouse.conf;
-}}
-"""
-# Certificates of its own making instead of those of an authority on the internet.
-CADDY = """{{
-    admin off
-    local_certs
-    skip_install_trust
-    http_port {plain_port}
-    https_port {port}
-    storage file_system {folder}/storage
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """headers: names in lower case."""
-
-    status: int
-    headers: dict[str, str]
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Proxy:
-    """A running proxy: TLS on `port`, plain HTTP on `plain_port`, its files in `folder`."""
-
-    name: str
-    port: int
-    plain_port: int
-    authority: Path
-    folder: Path
-    process: ServerProcess
-
-    def get(self, path: str, headers: dict[str, str] | None = None) -> Reply:
-        """From CLIENT, with the certificate checked."""
-        return self.request("GET", path, headers=headers)
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        body: str | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> Reply:
-        return _ask(connect_by_tls(self.port, self.authority), method, path, body, headers)
-
-    def get_plain(self, path: str) -> Reply:
-        return _ask(socket.create_connection((PROXY, self.plain_port), 10), "GET", path)
-
-    def written(self) -> str:
-        """All that the proxy has written to its logs."""
-        logs = self.folder.rglob("*.log")
-        return self.process.output() + "".join(log.read_text() for log in logs)
-
-
-def connect_by_tls(port: int, authority: Path) -> ssl.SSLSocket:
-    context = ssl.create_default_context(cafile=str(authority))
-    plain = socket.create_connection((PROXY, port), 10, (CLIENT, 0))
-    return context.wrap_socket(plain, server_hostname=SITE)
-
-
-def _speaks_tls(port: int, authority: Path) -> bool:
-    """The port is open before the certificate is made."""
-    try:
-        connect_by_tls(port, authority).close()
-    except OSError:
-        return False
-    return True
-
-
-def _ask(
-    connected: socket.socket,
-    method: str,
-    path: str,
-    body: str | None = None,
-    headers: dict[str, str] | None = None,
-) -> Reply:
-    connection = http.client.HTTPConnection(SITE)
-    connection.sock = connected
-    connection.request(method, path, body, headers or {})
-    response = connection.getresponse()
-    text = response.read().decode()
-    connection.close()
-    found = {name.lower(): value for name, value in response.headers.items()}
-    return Reply(response.status, found, text)
-
-
+REDIRECTS = {"nginx": 301, "caddy": 308, "haproxy": 301}
+GONE = {"nginx": 502, "caddy": 502, "haproxy": 503}
+CLAIMED = "203.0.113.9"
 StartProxy = Callable[[Gatehouse], Proxy]
 
 
-@pytest.fixture(params=["nginx", "caddy"])
+@pytest.fixture(params=list(FRONTS))
 def start_proxy(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StartProxy]:
     """start_proxy(server) -> the shipped configuration of one program, running in front of it."""
     running: list[Proxy] = []
@@ -139,94 +31,12 @@ def start_proxy(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Star
     def start(server: Gatehouse) -> Proxy:
         folder = tmp_path / request.param
         folder.mkdir()
-        make = start_nginx if request.param == "nginx" else start_caddy
-        running.append(make(server.ports[0], folder))
+        running.append(FRONTS[request.param](server.ports[0], folder))
         return running[-1]
 
     yield start
     for proxy in running:
         proxy.process.stop()
-
-
-def start_nginx(upstream: int | Path, folder: Path) -> Proxy:
-    port, plain_port = free_port(), free_port()
-    main = _render_nginx(upstream, folder, port, plain_port)
-    process = ServerProcess([program("nginx"), "-c", str(main)], folder / "output")
-    authority = folder / "certificate.pem"
-    process.wait_until(lambda: _speaks_tls(port, authority))
-    return Proxy("nginx", port, plain_port, authority, folder, process)
-
-
-def _render_nginx(upstream: int | Path, folder: Path, port: int, plain_port: int) -> Path:
-    """deploy/nginx.conf with ports and files of the test; the path of its main file."""
-    _write_certificate(folder)
-    text = (ROOT / "deploy" / "nginx.conf").read_text()
-    changes = {
-        "127.0.0.1:8000": f"unix:{upstream}"
-        if isinstance(upstream, Path)
-        else f"127.0.0.1:{upstream}",
-        "listen 80;": f"listen {PROXY}:{plain_port};",
-        "listen 443 ssl": f"listen {PROXY}:{port} ssl",
-        "/etc/letsencrypt/live/gate.example.com/fullchain.pem": f"{folder}/certificate.pem",
-        "/etc/letsencrypt/live/gate.example.com/privkey.pem": f"{folder}/key.pem",
-        "/var/log/nginx/": f"{folder}/",
-    }
-    for shipped, own in changes.items():
-        assert text.count(shipped) == 1, shipped
-        text = text.replace(shipped, own)
-    # Where the tests run there may be no IPv6.
-    text = re.sub(r"(?m)^\s*listen \[::\].*$", "", text)
-    (folder / "gatehouse.conf").write_text(text)
-    main = folder / "nginx.conf"
-    # Started as root, its workers would give root up and could not reach the folder.
-    user = "user root;\n" if os.getuid() == 0 else ""
-    main.write_text(user + NGINX.format(folder=folder))
-    return main
-
-
-def start_caddy(upstream: int | Path, folder: Path) -> Proxy:
-    port, plain_port = free_port(), free_port()
-    file = folder / "Caddyfile"
-    shipped = (ROOT / "deploy" / "Caddyfile").read_text()
-    own = CADDY.format(folder=folder, port=port, plain_port=plain_port)
-    assert shipped.count("\n{\n") == 1
-    file.write_text(shipped.replace("\n{\n", f"\n{own}"))
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "PUBLIC_URL": f"https://{SITE}",
-        "UPSTREAM": f"unix/{upstream}" if isinstance(upstream, Path) else f"127.0.0.1:{upstream}",
-    }
-    command = [program("caddy"), "run", "--config", str(file), "--adapter", "caddyfile"]
-    process = ServerProcess(command, folder / "output", environment=environment)
-    authority = folder / "storage" / "pki" / "authorities" / "local" / "root.crt"
-    process.wait_until(lambda: _speaks_tls(port, authority))
-    return Proxy("caddy", port, plain_port, authority, folder, process)
-
-
-def _write_certificate(folder: Path) -> None:
-    """A certificate for SITE that is its own authority."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, SITE)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(SITE)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    form = serialization.Encoding.PEM
-    (folder / "certificate.pem").write_bytes(certificate.public_bytes(form))
-    private = key.private_bytes(
-        form, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "key.pem").write_bytes(private)
 
 
 StartGatehouse = Callable[..., Gatehouse]
@@ -251,7 +61,7 @@ def _addresses(server: Gatehouse, route: str) -> list[str]:
 
 
 def test_nginx_finds_no_fault_in_the_shipped_file(tmp_path: Path) -> None:
-    main = _render_nginx(8000, tmp_path, free_port(), free_port())
+    main = render_nginx(8000, tmp_path, free_port(), free_port())
     done = subprocess.run([program("nginx"), "-t", "-c", str(main)], capture_output=True, text=True)
 
     assert "syntax is ok" in done.stderr
@@ -267,6 +77,19 @@ def test_caddy_finds_no_fault_in_the_shipped_file() -> None:
 
     assert done.returncode == 0, done.stderr
     assert "not formatted" not in done.stderr
+
+
+def test_haproxy_finds_no_fault_in_the_shipped_file(tmp_path: Path) -> None:
+    write_certificate(tmp_path, SITE)
+    both = (tmp_path / "certificate.pem").read_text() + (tmp_path / "key.pem").read_text()
+    (tmp_path / "both.pem").write_text(both)
+    text = (ROOT / "deploy" / "haproxy.cfg").read_text()
+    file = tmp_path / "haproxy.cfg"
+    file.write_text(text.replace("/etc/haproxy/certificates/", f"{tmp_path}/both.pem"))
+    command = [program("haproxy"), "-c", "-f", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_site_answers_through_the_proxy(proxy: Proxy) -> None:
@@ -371,5 +194,5 @@ def test_the_proxy_writes_no_sign_in_link_down(proxy: Proxy) -> None:
 def test_the_proxy_says_so_when_the_server_is_gone(proxy: Proxy, server: Gatehouse) -> None:
     server.stop()
 
-    assert proxy.get("/magic-link/a-secret-of-somebody").status == 502
+    assert proxy.get("/magic-link/a-secret-of-somebody").status == GONE[proxy.name]
     assert "a-secret-of-somebody" not in proxy.written()

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.servers.databases import InstanceData
+from tests.servers.fronts import CLIENT, SITE, Proxy, start_caddy, start_nginx
 from tests.servers.gatehouse import SERVE
 from tests.servers.processes import wait_for
 from tests.servers.quick import QuickServer, loaded
-from tests.servers.test_proxies import CLIENT, SITE, Proxy, start_caddy, start_nginx
 
 MANAGE = """
 import sys

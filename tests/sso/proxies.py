@@ -8,15 +8,10 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
+from tests.servers.certificates import write_certificate
 from tests.servers.processes import ROOT, ServerProcess, free_port, program
 
 APP = "app.example.com"
@@ -117,7 +112,7 @@ Start = Callable[..., Gate]
 
 def start_nginx(gatehouse: str, app: int, folder: Path, demand: str = "") -> Gate:
     """demand: a role that is asked for beyond the rules, as the file says how."""
-    write_certificate(folder)
+    write_certificate(folder, APP)
     port = free_port()
     text = _changed("nginx.conf", {
         f"{HERE}:9000": f"{HERE}:{app}",
@@ -151,7 +146,7 @@ def start_caddy(gatehouse: str, app: int, folder: Path, demand: str = "") -> Gat
 
 
 def start_haproxy(gatehouse: str, app: int, folder: Path, demand: str = "") -> Gate:
-    write_certificate(folder)
+    write_certificate(folder, APP)
     both = (folder / "certificate.pem").read_text() + (folder / "key.pem").read_text()
     (folder / "both.pem").write_text(both)
     port = free_port()
@@ -194,28 +189,3 @@ def _started(
     gate = Gate(name, port, authority, process)
     process.wait_until(gate.speaks)
     return gate
-
-
-def write_certificate(folder: Path) -> None:
-    """A certificate for APP that is its own authority."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, APP)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(APP)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    form = serialization.Encoding.PEM
-    (folder / "certificate.pem").write_bytes(certificate.public_bytes(form))
-    private = key.private_bytes(
-        form, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "key.pem").write_bytes(private)

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from tests.servers.certificates import write_certificate
 from tests.servers.databases import InstanceData
 from tests.servers.fixtures import CHROMIUM_ARGUMENTS
 from tests.servers.gatehouse import Gatehouse
 from tests.servers.processes import free_port, program
 from tests.sso.echo import EchoApp
-from tests.sso.proxies import APP, STARTS, Gate, write_certificate
+from tests.sso.proxies import APP, STARTS, Gate
 from tests.sso.test_forward_proxies import PASSWORD, PEOPLE, SETTINGS, SITE, gate_cookie
 
 
@@ -79,7 +80,7 @@ def gates(kind: str, server: Gatehouse, tmp_path: Path) -> Iterator[Callable[...
 def visit(browser: Browser, server: Gatehouse, tmp_path: Path) -> Iterator[Visit]:
     """visit(gate, "viewer") -> a browser that takes this proxy for the app's host, signed in."""
     opened = []
-    write_certificate(tmp_path)
+    write_certificate(tmp_path, APP)
     site = EchoApp(tmp_path / "certificate.pem")
 
     def start(gate: Gate, role: str = "") -> BrowserContext:
