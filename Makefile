@@ -50,7 +50,7 @@ soak: ## Clients and attackers while everything is killed and restarted: ARGS="-
 
 docs: ## Regenerate the reference pages that are made from code.
 	@sh scripts/environment.sh base
-	$(BIN)/python -m config.env --write
+	$(BIN)/python -m config.environment --write
 	$(BIN)/python -m scripts.reference
 	$(BIN)/python -m scripts.openapi
 

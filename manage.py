@@ -6,8 +6,8 @@ import sys
 
 from django.core.management import execute_from_command_line
 
-from config.env import SettingsError
-from config.instance import explain
+from config.environment import SettingsError
+from operations.instance import explain
 
 
 def main() -> None:

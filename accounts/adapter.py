@@ -9,13 +9,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from accounts import devices, gates
-from accounts.client import client_ip
-from accounts.destinations import is_safe_destination
 from accounts.models import User
-from accounts.problems import refusal_templates
 from accounts.services.sessions import sign_in
 from accounts.stages import REMEMBERED, last_method
 from accounts.stepup import mark_fresh
+from core.client_ip import client_ip
+from core.problem_details import refusal_templates
+from core.redirects import is_safe_destination
 
 
 class AccountAdapter(DefaultAccountAdapter):

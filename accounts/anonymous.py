@@ -6,9 +6,10 @@ sign-in or change finds it. It acts only while settings.ANONYMOUS_ROLE says so (
 
 import uuid
 
+from core.email_addresses import RESERVED_DOMAIN
+
 ANONYMOUS_ID = uuid.UUID("00000000-0000-7000-8000-000000000001")
-# RFC 2606: no mail reaches this domain. addresses.parse_email() refuses it for everybody else.
-RESERVED_DOMAIN = "gatehouse.invalid"
+# parse_email() refuses its domain for everybody else.
 ANONYMOUS_EMAIL = f"anonymous@{RESERVED_DOMAIN}"
 
 

@@ -6,10 +6,11 @@ from django.contrib.auth.backends import BaseBackend
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
 
-from accounts import gates, rows
+from accounts import gates
 from accounts.models import User
 from accounts.services import authenticators
 from accounts.services.directory import find_by_credentials
+from core import sql
 
 
 class GateBackend(BaseBackend):
@@ -33,7 +34,7 @@ class GateBackend(BaseBackend):
 
     def get_user(self, user_id: Any) -> User | None:
         """The person of a session, asked on each request: a closed gate ends it at once."""
-        user = rows.find(User, "id", user_id)
+        user = sql.find(User, "id", user_id)
         if user is None or authenticators.lacks_required_factor(user):
             return None  # the next sign-in leads to the set-up
         return user if self.user_can_authenticate(user) else None

@@ -1,39 +1,17 @@
-"""What our management commands share: the system actor, finding people, refusing clearly."""
+"""What commands about accounts share: finding users, asking for a password."""
 
 import getpass
 import sys
-from typing import Any
 
-from django.core.management import BaseCommand, CommandError
+from django.core.management import CommandError
 
-from accounts.context import Caller, calling
-from accounts.errors import GatehouseError
 from accounts.models import User
-from accounts.plain_text import trim_line
-from accounts.services.encryption_key import require_same_key
+from core.commands import GatehouseCommand
+from core.plain_text import trim_line
 
 
-class GatehouseCommand(BaseCommand):
-    """Runs `act()` as the machine's operator; a refusal becomes a sentence and exit code 1.
-
-    uses_encryption_key: refuse a database that was encrypted with another key.
-    """
-
-    uses_encryption_key = True
-
-    def handle(self, *args: Any, **options: Any) -> str | None:
-        with calling(Caller(channel="command")):
-            try:
-                if self.uses_encryption_key:
-                    require_same_key()
-                self.act(**options)
-            except GatehouseError as error:
-                raise CommandError(error.message) from error
-        return None
-
-    def act(self, **options: Any) -> None:
-        """The command's work, in each child."""
-        raise CommandError("this command does nothing")
+class AccountCommand(GatehouseCommand):
+    """A command that names an account."""
 
     def person(self, login: str) -> User:
         """The account with that address or user name. Raises CommandError."""
@@ -41,15 +19,6 @@ class GatehouseCommand(BaseCommand):
         if user is None:
             raise CommandError(f"No account has the address or user name {login!r}.")
         return user
-
-    def ask_yes(self, question: str, *, assume_yes: bool) -> None:
-        """Go on only after a yes; without a terminal `--yes` is needed. Raises CommandError."""
-        if assume_yes:
-            return
-        if not sys.stdin.isatty():
-            raise CommandError(f"{question} Add --yes to do it without being asked.")
-        if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
-            raise CommandError("Nothing was done.")
 
     def ask_password(self, *, from_stdin: bool) -> str:
         """A password typed twice without echo, or one line of standard input."""

@@ -13,8 +13,8 @@ from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
 
-from accounts import rows
 from accounts.models import User, login_column
+from core import sql
 
 SALT = "accounts.devices"
 MAX_AGE = timedelta(days=180)
@@ -49,7 +49,7 @@ def known_device(request: HttpRequest, login: str) -> str:
     name, marks = _read(request)
     if not marks:
         return ""
-    user = rows.find(User, *login_column(login[:MAX_LOGIN_LENGTH]))
+    user = sql.find(User, *login_column(login[:MAX_LOGIN_LENGTH]))
     if user is None or marks.get(str(user.pk)) != _mark(user):
         return ""
     return f"{name}:{user.pk}"
@@ -58,7 +58,7 @@ def known_device(request: HttpRequest, login: str) -> str:
 def people_of(request: HttpRequest) -> list[User]:
     """Whoever has signed in with this browser, the last one first; for what may be told to them."""
     _name, marks = _read(request)
-    found = (rows.find(User, "id", uuid.UUID(key)) for key in reversed(marks))
+    found = (sql.find(User, "id", uuid.UUID(key)) for key in reversed(marks))
     return [user for user in found if user is not None]
 
 

@@ -6,11 +6,11 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from accounts import addresses
-from accounts.errors import RecordInvalid
 from accounts.models import User
 from accounts.passwords import MAX_PASSWORD_LENGTH, password_problems
-from accounts.plain_text import trim
+from core import email_addresses
+from core.errors import RecordInvalid
+from core.plain_text import trim
 
 
 class AddressField(forms.CharField):
@@ -20,15 +20,15 @@ class AddressField(forms.CharField):
 
     def __init__(self, **options: Any) -> None:
         options.setdefault("label", _("Email address"))
-        super().__init__(max_length=addresses.MAX_EMAIL_LENGTH, **options)
+        super().__init__(max_length=email_addresses.MAX_EMAIL_LENGTH, **options)
 
     def clean(self, value: Any) -> str:
         text = super().clean(trim(value) if isinstance(value, str) else value)
         if not text and not self.required:
             return ""
         try:
-            return addresses.parse_email(text)
-        except addresses.AddressError:
+            return email_addresses.parse_email(text)
+        except email_addresses.AddressError:
             raise ValidationError(_("Enter one email address, like name@example.com.")) from None
 
 
@@ -83,7 +83,7 @@ class SignInForm(GatehouseForm):
 
     login = LoginField(
         label=_("Email address or user name"),
-        max_length=addresses.MAX_EMAIL_LENGTH,
+        max_length=email_addresses.MAX_EMAIL_LENGTH,
         widget=forms.TextInput(
             attrs={
                 "autocomplete": "username webauthn",
@@ -253,7 +253,8 @@ class DeleteAccountForm(GatehouseForm):
         super().__init__(*args, **options)
         if not has_password:
             self.fields["proof"] = LoginField(
-                label=_("Your email address, to confirm"), max_length=addresses.MAX_EMAIL_LENGTH
+                label=_("Your email address, to confirm"),
+                max_length=email_addresses.MAX_EMAIL_LENGTH,
             )
 
 

@@ -15,9 +15,9 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
-from accounts.errors import Refused
 from accounts.models import User
 from accounts.roles import Role
+from core.errors import Refused
 
 
 @dataclass(frozen=True, slots=True)

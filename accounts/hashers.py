@@ -13,7 +13,7 @@ from typing import IO, Any
 from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
 
-from accounts import tally
+from core import metrics
 
 FOLDER = "hashing"
 
@@ -35,7 +35,7 @@ _turns = count(os.getpid())
 def _turn() -> Iterator[None]:
     """Wait for a free core, and let monitoring see who waits and how long."""
     began = time.perf_counter_ns()
-    tally.add(*tally.HASHES_WAITING)
+    metrics.add(*metrics.HASHES_WAITING)
     place: IO[bytes] | None = None
     try:
         _hashing.acquire()
@@ -45,17 +45,17 @@ def _turn() -> Iterator[None]:
             _hashing.release()
             raise
     finally:
-        tally.add(*tally.HASHES_WAITING, by=-1)
-    tally.add("hashes_waited", by=(time.perf_counter_ns() - began) // 1000)
-    tally.add(*tally.HASHES_RUNNING)
+        metrics.add(*metrics.HASHES_WAITING, by=-1)
+    metrics.add("hashes_waited", by=(time.perf_counter_ns() - began) // 1000)
+    metrics.add(*metrics.HASHES_RUNNING)
     try:
         yield
     finally:
         if place is not None:
             place.close()
         _hashing.release()
-        tally.add(*tally.HASHES_RUNNING, by=-1)
-        tally.add("hashes")
+        metrics.add(*metrics.HASHES_RUNNING, by=-1)
+        metrics.add("hashes")
 
 
 def _place(places: int) -> IO[bytes] | None:

@@ -17,12 +17,14 @@ from django.core.cache import caches
 from django.http import HttpRequest
 from django_ratelimit.core import get_usage
 
-from accounts import addresses, devices, gates, outbox, tally
-from accounts.client import client_ip, is_from_foreign_page, is_undeclared_proxy
-from accounts.crowds import Crowd, count_by, names_of
-from accounts.errors import RateLimited
+from accounts import devices, gates
 from accounts.models import User
 from accounts.signals import limit_exceeded
+from core import email_addresses, metrics
+from core.client_groups import Crowd, count_by, names_of
+from core.client_ip import client_ip, is_from_foreign_page, is_undeclared_proxy
+from core.errors import RateLimited
+from mail import outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def count_try(request: HttpRequest, scope: str, login: str = "") -> None:
     """
     _ask_client_gates(request)
     limit = limit_for(scope)
-    name = addresses.limit_key(login) if login else ""
+    name = email_addresses.limit_key(login) if login else ""
     device = devices.known_device(request, login) if login else ""
     if device:
         _count(request, limit, [f"device:{device}"])
@@ -109,7 +111,7 @@ def may_mail(kind: str, recipient: str) -> bool:
     nobody is kept out by a flood.
     """
     limit = limit_for(RECIPIENT)
-    name = hashlib.sha256(addresses.limit_key(recipient).encode()).hexdigest()
+    name = hashlib.sha256(email_addresses.limit_key(recipient).encode()).hexdigest()
     cache: Any = caches["counters"]
     seconds = limit.window.total_seconds()
     _name, (count, _end) = count_by(
@@ -117,7 +119,7 @@ def may_mail(kind: str, recipient: str) -> bool:
     )
     if count <= limit.maximum:
         return True
-    tally.add("limits", limit.scope)
+    metrics.add("limits", limit.scope)
     return False
 
 
@@ -202,7 +204,7 @@ def _count_account(request: HttpRequest, limit: Limit, names: Sequence[str]) -> 
     the one who comes too late."""
     usage = _usage(request, limit, names)
     if usage.tries > limit.maximum:
-        tally.add("limits", limit.scope)
+        metrics.add("limits", limit.scope)
         raise RateLimited(usage.wait)
 
 
@@ -276,7 +278,7 @@ def _exceeded(request: HttpRequest, limit: Limit, usage: Usage) -> RateLimited:
 
     What many share is nobody's violation.
     """
-    tally.add("limits", limit.scope)
+    metrics.add("limits", limit.scope)
     if usage.is_shared or not _may_score(request, limit.scope):
         return RateLimited(usage.wait)
     ip = "" if is_undeclared_proxy(request) else client_ip(request)

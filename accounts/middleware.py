@@ -13,13 +13,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from accounts.client import client_ip
-from accounts.context import Caller, calling
-from accounts.errors import GatehouseError, RateLimited, Refused, RepeatedParameter
-from accounts.problems import prefers_json, problem_of, refusal_templates
 from accounts.services.anonymous import visitor
 from accounts.services.users import gone_meanwhile
-from accounts.single_values import require_single, require_single_of
+from core.app_labels import OWN_APPS
+from core.client_ip import client_ip
+from core.errors import GatehouseError, RateLimited, Refused, RepeatedParameter
+from core.problem_details import prefers_json, problem_of, refusal_templates
+from core.request_context import Caller, calling
+from core.single_values import require_single, require_single_of
 
 Handler = Callable[[HttpRequest], HttpResponse]
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -90,7 +91,7 @@ class AnonymousModeMiddleware:
 
 
 class SingleValueMiddleware:
-    """Refuses a request to our pages that says a name twice; see accounts.single_values.
+    """Refuses a request to our pages that says a name twice; see core.single_values.
 
     A view says with may_repeat(), a table of the panel with `repeatable`, which fields of its form
     have several values. Pages that a team adds read their forms as they like; of a team's tables in
@@ -127,7 +128,7 @@ class SingleValueMiddleware:
 DECIDING = ("action", "index", "select_across", "post", "confirmed", "_save", "_saveasnew",
             "_continue", "_addanother", "_popup", "_to_field", "next",
             "csrfmiddlewaretoken")  # fmt: skip
-OWN_ROOMS = ("accounts", "allauth", "api", "config", "magiclinks", "moderation", "sso")
+OWN_PACKAGES = OWN_APPS | {"allauth"}
 OPEN_PAGES = ("accounts:home", "accounts:profile", "apikeys:list", "apikeys:rotate",
               "apikeys:revoke")  # fmt: skip
 
@@ -141,7 +142,7 @@ def _is_open(request: HttpRequest, view: Any) -> bool:
 
 def _is_ours(view: Any) -> bool:
     """Is it a view, or a table of the panel, of our own rooms?"""
-    return str(getattr(view, "__module__", "")).partition(".")[0] in OWN_ROOMS
+    return str(getattr(view, "__module__", "")).partition(".")[0] in OWN_PACKAGES
 
 
 class RefusalMiddleware:

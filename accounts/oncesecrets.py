@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from django.contrib.sessions.backends.base import SessionBase
 
-from accounts.crypto import SealBroken, seal, unseal
+from core.encryption import SealBroken, seal, unseal
 
 KEY, PLACE = "_new_recovery_codes", "session._new_recovery_codes"
 

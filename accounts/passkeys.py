@@ -35,7 +35,7 @@ from fido2.webauthn import (
     UserVerificationRequirement,
 )
 
-from accounts.errors import BadCredentials, Forbidden
+from core.errors import BadCredentials, Forbidden
 
 # The library logs the id of each passkey that it sees; our logs name no such thing.
 logging.getLogger("fido2").setLevel(logging.WARNING)

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 
-from accounts.errors import RecordInvalid
+from core.errors import RecordInvalid
 
 MAX_PASSWORD_LENGTH = 256
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from django.conf import settings
 
-from accounts.errors import NotFound
 from accounts.rolemaps import RoleMapping
 from accounts.roles import Role
+from core.errors import NotFound
 
 SOCIAL_KINDS = ("google", "facebook", "github", "discord", "apple")
 OIDC = "oidc"

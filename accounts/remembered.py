@@ -13,10 +13,11 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from accounts import audit, devices
-from accounts.errors import NotFound
+from accounts import devices
 from accounts.models import RememberedBrowser, User
-from accounts.tokens import digest, make_token
+from audit import audit_log
+from core.errors import NotFound
+from core.tokens import digest, make_token
 
 PURPOSE = "remembered-browser"
 LIFETIME = timedelta(days=30)
@@ -45,7 +46,7 @@ def remember(request: HttpRequest, response: HttpResponse, user: User) -> None:
             created_at=user.issue_time(now),
             expires_at=now + LIFETIME,
         )
-        audit.record("account:factor:remember-browser", actor=user, target=user)
+        audit_log.record("account:factor:remember-browser", actor=user, target=user)
     response.set_cookie(
         settings.REMEMBERED_COOKIE_NAME,
         value,
@@ -75,7 +76,7 @@ def forget(user: User, browser_id: uuid.UUID) -> None:
     with transaction.atomic():
         if not user.remembered_browsers.filter(pk=browser_id).delete()[0]:
             raise NotFound
-        audit.record("account:factor:forget-browser", actor=user, target=user)
+        audit_log.record("account:factor:forget-browser", actor=user, target=user)
 
 
 def _digest(user: User, value: str) -> str:

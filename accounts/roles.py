@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from core.app_labels import OWN_APPS
+
 
 class Role(StrEnum):
     """A person's role; below viewer, NONE may sign in and passes no door of an app."""
@@ -52,12 +54,11 @@ def allows(role: Role, app_label: str, codename: str) -> bool:
     editors add, change and delete. Gatehouse's own tables belong to operators; what each
     may do to a given row is decided by can_manage().
     """
-    if app_label in OWN_APPS:
+    if app_label in PROTECTED_APPS:
         return role in OPERATORS
     needed = Role.VIEWER if codename.startswith("view_") else Role.EDITOR
     return role.rank >= needed.rank
 
 
-OWN_APPS = frozenset(
-    {"accounts", "magiclinks", "moderation", "api", "sso", "config", "account", "auth", "sessions"}
-)
+# Ours, and those of Django and allauth whose tables say who may do what.
+PROTECTED_APPS = OWN_APPS | {"account", "socialaccount", "auth", "sessions"}

@@ -15,9 +15,9 @@ from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.utils import timezone
 from django.utils.crypto import get_random_string
 
-from accounts import rows
 from accounts.models import BrowserSession
-from accounts.tokens import digest
+from core import sql
+from core.tokens import digest
 
 DEVICE = "_device"
 SIGNED_IN_AT = "_signed_in_at"
@@ -45,7 +45,7 @@ class SessionStore(DatabaseStore):
         return BrowserSession
 
     def _get_session_from_db(self) -> BrowserSession | None:
-        row = rows.find(BrowserSession, "session_key", digest(PURPOSE, self.session_key or ""))
+        row = sql.find(BrowserSession, "session_key", digest(PURPOSE, self.session_key or ""))
         if row is None or row.expire_date <= timezone.now():
             self._session_key = None
             return None
@@ -105,7 +105,7 @@ class SessionStore(DatabaseStore):
         if content == self._written:
             return
         if self._is_new:
-            rows.insert([self.create_model_instance(self._session)])  # type: ignore[attr-defined]
+            sql.insert([self.create_model_instance(self._session)])  # type: ignore[attr-defined]
         else:
             super().save()
         self._is_new, self._written = False, content

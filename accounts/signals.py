@@ -3,7 +3,6 @@
 from django.dispatch import Signal
 
 # sender: the model class. Sent after commit.
-mail_queued = Signal()
 address_requested = Signal()
 # sender: User; kwargs: user, reason. Sent after commit of everything that makes a live credential
 # weaker: disable, delete, role change, password change, sign-out everywhere.

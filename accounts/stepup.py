@@ -17,10 +17,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from accounts.crypto import SealBroken, seal, unseal
 from accounts.models import User
 from accounts.passwords import asks_password
 from accounts.services import authenticators
+from core.encryption import SealBroken, seal, unseal
 
 View = Callable[..., HttpResponse]
 LIFETIME = timedelta(minutes=15)

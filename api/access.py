@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import Any
 
 from accounts import gates
-from accounts.errors import ConfirmationNeeded, Forbidden, Refused
 from accounts.models import BrowserSession, User
 from accounts.roles import OPERATORS, Role
 from accounts.services import authenticators
@@ -15,6 +14,7 @@ from accounts.sessions import SessionStore
 from accounts.stepup import is_fresh_session
 from api.errors import AccessTokenInvalid, ApiKeyInvalid, NotAuthenticated, ScopeMissing
 from api.models import ApiKey
+from core.errors import ConfirmationNeeded, Forbidden, Refused
 
 
 class Scope(StrEnum):

@@ -6,8 +6,8 @@ from django.conf import settings
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from accounts.errors import GatehouseError, RecordInvalid
 from api.reference import Part, parts
+from core.errors import GatehouseError, RecordInvalid
 
 
 class Code(NamedTuple):

@@ -13,7 +13,6 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.context import current_caller
 from accounts.csrf import CsrfMiddleware
 from accounts.limits import count_try
 from accounts.models import User
@@ -25,6 +24,7 @@ from api.authorization import Credentials, credentials_of
 from api.errors import ApiKeyInvalid, CsrfFailed, NotAuthenticated
 from api.services.families import read_access
 from api.services.keychecks import ApiKeyMistyped, access_by, check
+from core.request_context import current_caller
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # Of a session that no sign-in of ours has begun: it is found nowhere, so never fresh.

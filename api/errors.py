@@ -1,8 +1,8 @@
-"""Failures that only programs meet; see also accounts.errors."""
+"""Failures that only programs meet; see also core.errors."""
 
 from django.utils.translation import gettext_lazy as _
 
-from accounts.errors import BadCredentials, Forbidden, GatehouseError
+from core.errors import BadCredentials, Forbidden, GatehouseError
 
 
 class NotAuthenticated(GatehouseError):

@@ -1,12 +1,12 @@
-"""A family with its person and session in one ready statement; see accounts.rows."""
+"""A family with its person and session in one ready statement; see core.sql."""
 
 import uuid
 from datetime import datetime
 from functools import cache
 
-from accounts import rows
 from accounts.models import BrowserSession, User
 from api.models import TokenFamily
+from core import sql
 
 _FAMILIES, _PEOPLE = TokenFamily._meta.db_table, User._meta.db_table
 _SESSIONS = BrowserSession._meta.db_table
@@ -22,15 +22,15 @@ def find_family(family_id: uuid.UUID) -> tuple[TokenFamily, datetime | None] | N
     found = _reader().one(family_id)
     if found is None:
         return None
-    count = len(rows.columns_of(TokenFamily))
-    family = rows.instance(TokenFamily, found[:count])
-    family.user = rows.instance(User, found[count:-1])
+    count = len(sql.columns_of(TokenFamily))
+    family = sql.instance(TokenFamily, found[:count])
+    family.user = sql.instance(User, found[count:-1])
     return family, found[-1]
 
 
 def advance(family: TokenFamily, now: datetime) -> bool:
     """Spend the present generation of a living family; False when somebody else was faster."""
-    return rows.change(
+    return sql.change(
         ADVANCE,
         TokenFamily,
         rotated_at=now,
@@ -46,14 +46,14 @@ def note_sign_in(user: User, at: datetime) -> bool:
     Whoever changes a password or an access holds this row until it is done, so this waits and
     then sees it.
     """
-    return rows.change(NOTE_SIGN_IN, User, last_login=at, id=user.pk, not_before=user.not_before)
+    return sql.change(NOTE_SIGN_IN, User, last_login=at, id=user.pk, not_before=user.not_before)
 
 
 @cache
-def _reader() -> rows.Reader:
+def _reader() -> sql.Reader:
     """Family, person, and the end of the session."""
-    fields = (*rows.columns_of(TokenFamily), *rows.columns_of(User))
-    return rows.Reader(
+    fields = (*sql.columns_of(TokenFamily), *sql.columns_of(User))
+    return sql.Reader(
         (*fields, BrowserSession._meta.get_field("expire_date")),
         f"""FROM "{_FAMILIES}" JOIN "{_PEOPLE}" ON "{_PEOPLE}"."id" = "{_FAMILIES}"."user_id"
             LEFT JOIN "{_SESSIONS}" ON "{_SESSIONS}"."public_id" = "{_FAMILIES}"."session_id"

@@ -14,7 +14,7 @@ from math import ceil
 from django.conf import settings
 from django.core.cache import caches
 
-from accounts.errors import RateLimited
+from core.errors import RateLimited
 
 SHARES = 20
 NOTE_EVERY = timedelta(minutes=1)

@@ -1,12 +1,12 @@
-"""A key with its owner in one ready statement, and the note of its use; see accounts.rows."""
+"""A key with its owner in one ready statement, and the note of its use; see core.sql."""
 
 from datetime import datetime
 from functools import cache
 
-from accounts import rows
 from accounts.models import User
 from api.keymeter import NOTE_EVERY
 from api.models import ApiKey
+from core import sql
 
 _KEYS, _PEOPLE = ApiKey._meta.db_table, User._meta.db_table
 # Names of our own tables and columns: the statement holds no foreign text.
@@ -19,15 +19,15 @@ def find_key(key_id: str) -> ApiKey | None:
     found = _reader().one(key_id)
     if found is None:
         return None
-    count = len(rows.columns_of(ApiKey))
-    key = rows.instance(ApiKey, found[:count])
-    key.user = rows.instance(User, found[count:])
+    count = len(sql.columns_of(ApiKey))
+    key = sql.instance(ApiKey, found[:count])
+    key.user = sql.instance(User, found[count:])
     return key
 
 
 def note_use(key: ApiKey, ip: str, now: datetime) -> None:
     """Write down that the key was used, unless another process has just done so."""
-    rows.change(
+    sql.change(
         NOTE_USE,
         ApiKey,
         last_used_at=now,
@@ -38,9 +38,9 @@ def note_use(key: ApiKey, ip: str, now: datetime) -> None:
 
 
 @cache
-def _reader() -> rows.Reader:
-    return rows.Reader(
-        (*rows.columns_of(ApiKey), *rows.columns_of(User)),
+def _reader() -> sql.Reader:
+    return sql.Reader(
+        (*sql.columns_of(ApiKey), *sql.columns_of(User)),
         f"""FROM "{_KEYS}" JOIN "{_PEOPLE}" ON "{_PEOPLE}"."id" = "{_KEYS}"."user_id"
             WHERE "{_KEYS}"."id" = %s""",
         by=ApiKey._meta.pk,

@@ -13,8 +13,8 @@ from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch, resolve
 from django.utils import translation
 
-from accounts.errors import GatehouseError, NotFound
-from accounts.problems import is_for_machines, problem_of
+from core.errors import GatehouseError, NotFound
+from core.problem_details import is_for_machines, problem_of
 
 PATHS_REMEMBERED = 512
 # A name in a path may be as long as its sender likes.

@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
-from accounts.uuids import uuid7
+from core.uuid7 import uuid7
 
 
 class SigningKey(models.Model):

@@ -17,8 +17,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.errors import RecordInvalid
 from api.reading import queried
+from core.errors import RecordInvalid
 
 LIMIT, LIMIT_MAX = 50, 200
 CURSOR_MAX_LENGTH = 200

@@ -10,7 +10,7 @@ from rest_framework.fields import SkipField
 from rest_framework.request import Request
 from rest_framework.serializers import Serializer
 
-from accounts.errors import RecordInvalid
+from core.errors import RecordInvalid
 
 
 def flat(detail: Any, name: str = "") -> dict[str, list[str]]:

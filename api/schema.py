@@ -9,10 +9,10 @@ from django.utils import translation
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema as SpectacularSchema
 
-from accounts.problems import PROBLEM_JSON
 from accounts.roles import Role
 from api.access import Need
 from api.serializers import Problem
+from core.problem_details import PROBLEM_JSON
 
 Document = dict[str, Any]
 CREDENTIALS: list[dict[str, Any]] = [

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import connection, models, transaction
 
-from accounts.rows import columns_of
+from core.sql import columns_of
 
 
 def copy(pattern: models.Model, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -37,7 +37,7 @@ from django.utils import timezone
 from accounts.models import BrowserSession, User
 from accounts.sessions import PURPOSE as SESSION
 from accounts.sessions import SessionStore
-from accounts.tokens import digest
+from core.tokens import digest
 from api import keyformat
 from api.models import ApiKey
 from api.services.keychecks import digest_of

@@ -42,7 +42,7 @@ from itertools import cycle
 from datetime import timedelta
 from django.utils import timezone
 from accounts.models import User
-from accounts.uuids import uuid7
+from core.uuid7 import uuid7
 from benchmarks.copying import analyze, copy
 from moderation.models import Ban
 from moderation.services.violations import violate

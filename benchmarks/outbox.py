@@ -8,8 +8,9 @@ import django
 
 django.setup()
 
-from accounts.crypto import unseal  # noqa: E402
-from accounts.models import OutboxMail, User  # noqa: E402
+from accounts.models import User  # noqa: E402
+from core.encryption import unseal  # noqa: E402
+from mail.models import OutboxMail  # noqa: E402
 
 TOKEN = re.compile(r"/magic-link/([\w-]{20,})")
 _ids: dict[str, int] = {}

@@ -14,7 +14,7 @@ from datetime import timedelta
 from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 from accounts.models import User
-from accounts.uuids import uuid7
+from core.uuid7 import uuid7
 from benchmarks.copying import copy
 first, end = {first}, {end}
 roles = ["viewer"] * 90 + ["editor"] * 7 + ["none"] * 2 + ["admin"]

@@ -20,10 +20,10 @@ from django.db import close_old_connections  # noqa: E402
 from config.serving import at_once_or_elsewhere  # noqa: E402
 from config.subpath import mount  # noqa: E402
 from config.worker import NOTING, POLL_SECONDS, run_jobs_once  # noqa: E402
-from sso.checking import CHECKER  # noqa: E402
-from sso.fast import ASKED, KEY_SET, LIVE, FastPath  # noqa: E402
-from sso.learned import Environ, Start  # noqa: E402
-from sso.listening import start_listener  # noqa: E402
+from forward_auth.checking import CHECKER  # noqa: E402
+from forward_auth.fast import ASKED, KEY_SET, LIVE, FastPath  # noqa: E402
+from forward_auth.learned import Environ, Start  # noqa: E402
+from forward_auth.listening import start_listener  # noqa: E402
 
 ANSWERED = ASKED | {KEY_SET, LIVE, "/health/ready", "/metrics"}
 ELSEWHERE = b"This address answers checks of proxies alone. Pages are at PUBLIC_URL.\n"

@@ -3,14 +3,14 @@
 from contextlib import suppress
 from typing import Any
 
-from accounts.addresses import AddressError, parse_username
 from accounts.directory.filters import USER_DN, USERNAME, FilterTemplate, parse_filter
 from accounts.directory.values import PROVIDER, Directory
 from accounts.providers import Door
 from accounts.rolemaps import ClaimPath, Requirement, RoleMapping, RoleRule
 from accounts.roles import BY_RANK, Role
-from config.env.ldap import is_on
-from config.env.sections.ldap import GroupRole, parse_roles_mapping
+from config.environment.ldap import is_on
+from config.environment.sections.ldap import GroupRole, parse_roles_mapping
+from core.email_addresses import AddressError, parse_username
 
 # The claims that accounts.services.directory makes of a person's groups.
 GROUPS = ClaimPath("groups", "ldap")

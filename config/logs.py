@@ -5,7 +5,7 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from accounts.context import current_caller
+from core.request_context import current_caller
 
 FIELDS = (
     "event",

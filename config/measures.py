@@ -12,11 +12,12 @@ from django.db.models import Count, Min
 from django.utils import timezone
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from accounts.models import AddressRequest, BrowserSession, OutboxMail
-from accounts.tally import HASHES_RUNNING, HASHES_WAITING, TALLY, Key
+from accounts.models import AddressRequest, BrowserSession
 from api.models import TokenFamily
-from config.health import cache_answers, database_answers
-from config.version import VERSION
+from core.health import cache_answers, database_answers
+from core.metrics import HASHES_RUNNING, HASHES_WAITING, TALLY, Key
+from core.version import VERSION
+from mail.models import OutboxMail
 from moderation.models import Ban
 
 Status = OutboxMail.Status
@@ -25,7 +26,7 @@ WAY_OUT = (Status.QUEUED, Status.SENDING)
 
 
 class Counted(NamedTuple):
-    """A counter from accounts.tally: its key's first word, our name, help, labels, unit."""
+    """A counter from core.metrics: its key's first word, our name, help, labels, unit."""
 
     word: str
     name: str

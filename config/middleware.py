@@ -7,7 +7,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from accounts import tally
+from core import metrics
 
 logger = logging.getLogger("gatehouse.request")
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -23,8 +23,8 @@ class RequestLogMiddleware:
         start = time.perf_counter()
         response = self.get_response(request)
         seconds = time.perf_counter() - start
-        tally.add("requests", str(response.status_code))
-        tally.add("requests_took", by=int(seconds * 1_000_000))
+        metrics.add("requests", str(response.status_code))
+        metrics.add("requests_took", by=int(seconds * 1_000_000))
         match = request.resolver_match
         logger.info(
             "request",

@@ -11,13 +11,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
-from accounts.context import current_caller
-from accounts.errors import GatehouseError
 from accounts.middleware import refused_page
 from accounts.models import ROLE_LABELS
-from accounts.problems import prefers_json, problem_document
 from accounts.views.common import is_stale, redirect_with_notice
 from accounts.views.stale import show_again
+from core.errors import GatehouseError
+from core.problem_details import prefers_json, problem_document
+from core.request_context import current_caller
 
 logger = logging.getLogger("gatehouse.pages")
 SITE_NAME = "Gatehouse"

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 from accounts.providers import OIDC, SOCIAL_KINDS, Door, Provider
 from accounts.rolemaps import ClaimPath, Requirement, RoleMapping, RoleRule
 from accounts.roles import Role
-from config.env.listed import LABELS, MICROSOFT, issuer_of, listed, prefix_of
-from config.env.rolenames import parse_mapping, parse_sync_role
-from config.env.sections.social import NAMES
-from config.env.sign_in import callback_path, configured_ids, names_of, trust_name
+from config.environment.listed import LABELS, MICROSOFT, issuer_of, listed, prefix_of
+from config.environment.rolenames import parse_mapping, parse_sync_role
+from config.environment.sections.social import NAMES
+from config.environment.sign_in import callback_path, configured_ids, names_of, trust_name
 
 Values = Mapping[str, Any]
 

@@ -28,11 +28,11 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.mp import WORKERS_METHODS, WorkerProcess
 
-from accounts.tally import TALLY
-from config.descriptors import CONNECTIONS, allow_all
 from config.draining import SETTLE_SECONDS, let_nobody_begin
-from config.moving.locks import serving
 from config.serving import Serving
+from core.file_descriptors import CONNECTIONS, allow_all
+from core.metrics import TALLY
+from operations.locks import serving
 
 # Of a Unix socket: whoever may write to it is believed like a proxy of this machine.
 SOCKET_RIGHTS = 0o660

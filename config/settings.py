@@ -1,6 +1,6 @@
-"""Django's settings, read top to bottom. Every value an operator may change comes from config.env.
+"""Django's settings, read top to bottom. Configurable values come from config.environment.
 
-No logic beyond naming: what is complicated is a pure function in config/env with its own tests.
+No logic beyond naming: what is complicated is a pure function in config/environment with its own tests.
 """
 
 import os
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from accounts.providers import Provider
 from accounts.roles import Role
-from config.env import (
+from config.environment import (
     action_limits,
     anonymous_role,
     bound_key_urls,
@@ -25,7 +25,7 @@ from config.logs import logging_settings
 from config.openapi import SPECTACULAR
 from config.providers import auto_redirect, ca_file, internal_urls, sign_in_providers
 from config.staticheaders import for_every_site
-from sso.sqlitefile import FileConnection
+from forward_auth.sqlitefile import FileConnection
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = load(os.environ, BASE_DIR / ".env")
@@ -57,11 +57,15 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000  # bulk actions on a long user list
 INSTALLED_APPS = [
     "django.contrib.auth",  # first: accounts takes one of its signals away
     "config",
-    "sso",
+    "operations",
+    "forward_auth",
     "api",
     "magiclinks",
     "moderation",
     "accounts",
+    "mail",
+    "audit",
+    "core",
     "allauth",
     "allauth.account",
     "allauth.socialaccount",
@@ -94,7 +98,7 @@ MIDDLEWARE = [
     "accounts.csrf.CsrfMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.middleware.SessionLifeMiddleware",
-    "sso.middleware.GateCookieMiddleware",
+    "forward_auth.middleware.GateCookieMiddleware",
     "accounts.middleware.AnonymousModeMiddleware",
     "accounts.middleware.RefusalMiddleware",
     "accounts.middleware.SingleValueMiddleware",
@@ -119,7 +123,7 @@ TEMPLATES = [
 
 # Database, cache and counters
 DATABASES = {"default": database_settings(ENV["DATABASE_URL"], DATA_DIR)}
-DATABASE_ROUTERS = ["config.cache.CacheRouter"]
+DATABASE_ROUTERS = ["core.cache.CacheRouter"]
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["OPTIONS"]["factory"] = FileConnection
     # A file of its own, so that counting does not queue behind writing people.
@@ -136,9 +140,9 @@ else:
         **DATABASES["default"]["OPTIONS"],
     }
 IN_DATABASE = {
-    "BACKEND": "config.cache.AtomicDatabaseCache",
-    "LOCATION": "cache_entry",
-    # About 100 MB at the most; config.cache says how it is kept.
+    "BACKEND": "core.cache.AtomicDatabaseCache",
+    "LOCATION": "core_cacheentry",
+    # About 100 MB at the most; core.cache says how it is kept.
     "OPTIONS": {"MAX_ENTRIES": 400_000},
 }
 # Limits count in the database, with Redis too: what Redis forgets must not open a limit.
@@ -253,7 +257,7 @@ TRUST_PROXY = ENV["TRUST_PROXY"]
 METRICS_NETWORKS = tuple(ENV["METRICS_NETWORKS"])
 if IS_HTTPS and (TRUSTED_PROXIES or TRUST_PROXY):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-RATELIMIT_IP_META_KEY = "accounts.client.client_ip"
+RATELIMIT_IP_META_KEY = "core.client_ip.client_ip"
 SILENCED_SYSTEM_CHECKS = [
     # django-ratelimit does not know our cache; tests prove that it counts atomically.
     "django_ratelimit.W001",
@@ -313,7 +317,7 @@ FIRST_ACCOUNT_OPEN = ENV["FIRST_ACCOUNT_OPEN"]
 MAIL = mail_settings(ENV)
 DEFAULT_FROM_EMAIL = MAIL.sender
 MAIL_MAX_ATTEMPTS = ENV["MAIL_MAX_ATTEMPTS"]
-MAIL_TRANSPORT = "config.mail.transport"
+MAIL_TRANSPORT = "mail.transports.transport"
 
 # API
 API_RECORD_INVALID_STATUS = ENV["API_RECORD_INVALID_STATUS"]
@@ -401,7 +405,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = DATA_DIR / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "config.static.HashedStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "core.static_files.HashedStaticFilesStorage"},
 }
 WHITENOISE_ADD_HEADERS_FUNCTION = for_every_site
 

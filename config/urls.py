@@ -34,6 +34,6 @@ urlpatterns = [
     path("account/keys", include("api.views.page_urls")),
     path("", include("magiclinks.urls")),
     path("", include("moderation.urls")),
-    path("", include("sso.urls")),
+    path("", include("forward_auth.urls")),
     path("", include("accounts.urls")),
 ]

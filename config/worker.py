@@ -17,17 +17,18 @@ from typing import Any
 from django.db import close_old_connections
 from django.utils import timezone
 
-from accounts import outbox
 from accounts.models import AccountToken, AddressRequest
 from accounts.services import directory_sync, invitations, passwords, signup
 from accounts.sessions import SessionStore
-from accounts.signals import address_requested, mail_queued
+from accounts.signals import address_requested
 from api.services import apikeys, families, signing
-from config import cache
 from config.subpath import use_in_this_thread
+from core import cache
+from forward_auth.services import denials, notes
 from magiclinks import services as links
+from mail import outbox
+from mail.signals import mail_queued
 from moderation.services.violations import purge_moderation
-from sso.services import denials, notes
 
 logger = logging.getLogger("gatehouse.worker")
 POLL_SECONDS = 2.0

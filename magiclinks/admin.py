@@ -15,8 +15,8 @@ from accounts.admin.actions import PANEL_MAXIMUM, render_with_panel, user_action
 from accounts.admin.base import FactAdmin, panel_actor
 from accounts.admin.cells import NOTHING
 from accounts.admin.site import site
-from accounts.errors import GatehouseError
 from accounts.models import User
+from core.errors import GatehouseError
 from magiclinks.models import LoginLink
 from magiclinks.services import LONGEST, issue_link
 

@@ -3,9 +3,9 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from accounts.destinations import MAX_LENGTH
 from accounts.models import User
-from accounts.single_use import SingleUseToken
+from core.redirects import MAX_LENGTH
+from core.single_use import SingleUseToken
 
 
 class LoginLink(SingleUseToken):

@@ -17,14 +17,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import audit, gates, rows
+from accounts import gates
 from accounts.actors import Actor
-from accounts.context import calling, current_caller
-from accounts.errors import RecordInvalid, TokenExpired, TokenInvalid, TokenReplaced, TokenUsed
 from accounts.limits import may_mail
-from accounts.locks import lock_people
-from accounts.models import AddressRequest, AuditEvent, OutboxMail, User
-from accounts.outbox import draft_mail, enqueue
+from accounts.locks import lock_users
+from accounts.models import AddressRequest, User
 from accounts.services.directory import keys_of_directory, why_no_links
 from accounts.services.invited import live_invitation
 from accounts.services.profile_updates import holds_links, may_get_links
@@ -33,8 +30,15 @@ from accounts.services.signup import open_account
 from accounts.services.tokens import absolute_url
 from accounts.services.users import require_rank
 from accounts.services.verification import prove_address
-from accounts.tokens import digest, make_token
+from audit import audit_log
+from audit.models import AuditEvent
+from core import sql
+from core.errors import RecordInvalid, TokenExpired, TokenInvalid, TokenReplaced, TokenUsed
+from core.request_context import calling, current_caller
+from core.tokens import digest, make_token
 from magiclinks.models import LoginLink
+from mail.models import OutboxMail
+from mail.outbox import draft_mail, enqueue
 
 PURPOSE = "login-link"
 SHORTEST, LONGEST = timedelta(minutes=1), timedelta(hours=24)
@@ -83,7 +87,7 @@ def issue_link(user: User, *, actor: Actor, lifetime: timedelta, source: str) ->
     if found is not None:
         raise RecordInvalid({"user": [found.message]})
     with transaction.atomic():
-        lock_people(user.pk)
+        lock_users(user.pk)
         link, token = _draft(user, actor=actor, source=source, lifetime=lifetime)
         replaced = _write([link], [_issue_event(link, actor=actor)])
     return IssuedLink(_url(token), link.expires_at, replaced)
@@ -100,8 +104,8 @@ def handle_link_requests() -> int:
 
 def find_link(token: str) -> LoginLink:
     """The live link. Raises TokenInvalid, TokenExpired, LinkUsed, LinkReplaced; changes nothing."""
-    link = rows.find(LoginLink, "digest", digest(PURPOSE, token))
-    user = None if link is None else rows.find(User, "id", link.user_id)
+    link = sql.find(LoginLink, "digest", digest(PURPOSE, token))
+    user = None if link is None else sql.find(User, "id", link.user_id)
     if link is None or user is None:
         raise TokenInvalid
     link.user = user
@@ -116,7 +120,7 @@ def redeem_link(link: LoginLink) -> None:
     Proves the address. Raises what find_link() raises, and LinkRefused when the account may not
     sign in, its address has changed, or the link is older than the account's mark.
     """
-    lock_people(link.user_id)
+    lock_users(link.user_id)
     now = timezone.now()
     if not link.user.is_verified:
         live_invitation(link.email)  # first, because it takes the lock of roles
@@ -127,17 +131,17 @@ def redeem_link(link: LoginLink) -> None:
     if reason:
         raise LinkRefused(link.user, reason)
     prove_address(link.user)
-    audit.record("link:login:redeem", actor=link.user, target=link.user, link=str(link.pk))
+    audit_log.record("link:login:redeem", actor=link.user, target=link.user, link=str(link.pk))
 
 
 def note_refused(error: LinkRefused) -> None:
     """Write down why a live link opened nothing, after its transaction has been undone."""
-    audit.record("link:login:redeem", target=error.user, result="refused", reason=error.reason)
+    audit_log.record("link:login:redeem", target=error.user, result="refused", reason=error.reason)
 
 
 def newest_link(user: User, after: datetime, **_of_signal: Any) -> datetime | None:
     """When the newest link of `user` was issued, if after `after`; see signals.access_ending."""
-    return rows.newest(LoginLink.objects.filter(user=user), after)
+    return sql.newest(LoginLink.objects.filter(user=user), after)
 
 
 def purge_links(before: datetime) -> int:
@@ -151,7 +155,7 @@ def _handle_requests(requests: list[AddressRequest], reasons: Mapping[uuid.UUID,
     reasons: of people of the directory, who have been asked for: why they get none, or "".
     """
     newest = {row.email: row for row in requests}
-    lock_people(*User.objects.filter(email__in=newest).values_list("pk", flat=True))
+    lock_users(*User.objects.filter(email__in=newest).values_list("pk", flat=True))
     people = {user.email: user for user in User.objects.filter(email__in=newest)}
     flooded = _flooded(newest, people.values())
     held = _held(people.values(), reasons)
@@ -164,7 +168,9 @@ def _handle_requests(requests: list[AddressRequest], reasons: Mapping[uuid.UUID,
             reason = _reason_against(user, flooded, held)
             if user is None or reason:
                 events.append(
-                    audit.draft("link:login:request", target=user, result="refused", reason=reason)
+                    audit_log.draft(
+                        "link:login:request", target=user, result="refused", reason=reason
+                    )
                 )
                 continue
             link, token = _draft(
@@ -250,13 +256,13 @@ def _write(links: list[LoginLink], events: list[AuditEvent]) -> int:
     with transaction.atomic(savepoint=False):
         people = [link.user_id for link in links]
         replaced = LoginLink.objects.filter(user_id__in=people).replace(timezone.now())
-        rows.insert(links)
-        audit.append(events)
+        sql.insert(links)
+        audit_log.append(events)
     return replaced
 
 
 def _issue_event(link: LoginLink, *, actor: Actor | None) -> AuditEvent:
-    return audit.draft(
+    return audit_log.draft(
         "link:login:issue", actor=actor, target=link.user, source=link.source, link=str(link.pk)
     )
 

@@ -15,20 +15,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from accounts import gates
-from accounts.addresses import mask_email
 from accounts.browser import PURPOSE as BROWSER
 from accounts.browser import bind, binding_of, browser_id
-from accounts.client import client_ip
-from accounts.destinations import is_safe_destination
-from accounts.errors import FeatureClosed, TokenEnded, TokenInvalid
 from accounts.forms import LinkForm
 from accounts.limits import count_try
 from accounts.methods import SignInMethod
 from accounts.models import AddressRequest
-from accounts.problems import refusal_templates
 from accounts.services.requests import note_request
 from accounts.sessions import SIGNED_IN_AT
-from accounts.tokens import digest
 from accounts.views.common import (
     enter,
     link_over,
@@ -38,6 +32,12 @@ from accounts.views.common import (
     secret_page,
     see_other,
 )
+from core.client_ip import client_ip
+from core.email_addresses import mask_email
+from core.errors import FeatureClosed, TokenEnded, TokenInvalid
+from core.problem_details import refusal_templates
+from core.redirects import is_safe_destination
+from core.tokens import digest
 from magiclinks import services
 from magiclinks.models import LoginLink
 

@@ -5,9 +5,9 @@ Both ask the table and the clock: a ban ends by itself, survives restarts, and n
 
 from django.utils.translation import gettext as _
 
-from accounts.client import network_key
 from accounts.gates import Refusal
 from accounts.models import User
+from core.client_ip import network_key
 from moderation.models import Ban
 from moderation.reasons import BY_OPERATOR, shown
 from moderation.services.bans import ban_at, ban_of

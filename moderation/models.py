@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
-from accounts.uuids import uuid7
+from core.uuid7 import uuid7
 
 
 class BanQuerySet(models.QuerySet["Ban"]):
@@ -31,7 +31,7 @@ class Ban(models.Model):
     user = models.ForeignKey(
         User, null=True, blank=True, on_delete=models.CASCADE, related_name="bans"
     )
-    # As accounts.client.network_key() names it: an IPv4 address, or an IPv6 /64. "" for none.
+    # As core.client_ip.network_key() names it: an IPv4 address, or an IPv6 /64. "" for none.
     network = models.CharField(_("network"), max_length=49, blank=True)
     kind = models.CharField(_("kind"), max_length=9, choices=Kind.choices)
     # What the banned person reads.

@@ -4,8 +4,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from accounts.client import client_ip
 from accounts.devices import people_of
+from core.client_ip import client_ip
 from moderation.gate import client_gate, user_gate
 
 

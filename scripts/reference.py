@@ -9,8 +9,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from core.app_labels import OWN_APPS
+
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "commands.md"
-OURS = ("config", "sso", "api", "magiclinks", "moderation", "accounts")
+OURS = OWN_APPS
 SHARED = {"--version", "--settings", "--pythonpath", "--traceback", "--verbosity", "--help"}
 SHARED |= {"--no-color", "--force-color", "--skip-checks"}
 INTRODUCTION = """\

@@ -11,12 +11,13 @@ from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone, translation
 
-from accounts.crypto import unseal
-from accounts.models import OutboxMail, User
+from accounts.models import User
 from accounts.roles import Role
 from api.services.signing import ring_cache
-from sso.checking import CHECKER
-from sso.services import denials, notes
+from core.encryption import unseal
+from forward_auth.checking import CHECKER
+from forward_auth.services import denials, notes
+from mail.models import OutboxMail
 
 pytest_plugins = ["tests.servers.fixtures"]
 

@@ -12,8 +12,8 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from accounts.addresses import search_forms
 from accounts.models import User
+from core.email_addresses import search_forms
 
 COUNT_CAP = 10_000
 SEARCH_MAX_LENGTH = 254
@@ -63,7 +63,7 @@ class PanelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at 
     # See accounts.admin.dangers; names of addresses, and of actions of the list.
     exempt_pages: ClassVar[frozenset[str]] = frozenset()
     exempt_actions: Any = frozenset()
-    # Fields of the form that have several values; see accounts.single_values.
+    # Fields of the form that have several values; see core.single_values.
     repeatable: ClassVar[frozenset[str]] = frozenset()
     change_list_template = "admin/change_list.html"
     title: Any = ""
@@ -89,7 +89,7 @@ class PanelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at 
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """History is the audit log."""
-        url = reverse("admin:accounts_auditevent_changelist")
+        url = reverse("admin:audit_auditevent_changelist")
         return redirect(f"{url}?{urlencode({'q': object_id})}")
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:

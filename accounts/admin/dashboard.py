@@ -20,8 +20,10 @@ from django.utils.translation import gettext as _
 from accounts.admin.base import COUNT_CAP, capped_count
 from accounts.admin.charts import Chart, Series, by_day
 from accounts.admin.fact_cells import actor_cell, result_badge, target_cell, with_people
-from accounts.models import AuditEvent, BrowserSession, OutboxMail, User
+from accounts.models import BrowserSession, User
 from accounts.roles import Role
+from audit.models import AuditEvent
+from mail.models import OutboxMail
 
 DAYS = 30
 RECENT_EVENTS = 10
@@ -135,7 +137,7 @@ def _cards() -> list[Card]:
 
 
 def _mails_url() -> str:
-    return reverse("admin:accounts_outboxmail_changelist")
+    return reverse("admin:mail_outboxmail_changelist")
 
 
 def shown(count: int) -> str:

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
 from accounts.admin.base import FactAdmin, as_uuid
-from accounts.errors import GatehouseError
+from core.errors import GatehouseError
 
 ACT_MAXIMUM = 500
 

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from accounts.admin.user_filters import ChoiceFilter, Choices, SinceFilter
-from accounts.models import OutboxMail
+from mail.models import OutboxMail
 
 # In the address -> label, and the beginnings of the actions' names.
 ACTION_FAMILIES: dict[str, tuple[Any, tuple[str, ...]]] = {
@@ -26,7 +26,7 @@ ACTION_FAMILIES: dict[str, tuple[Any, tuple[str, ...]]] = {
         ("account:factor:", "account:passkey:", "account:recovery-codes:", "account:confirm:"),
     ),
     "keys": (_("API keys"), ("api:key:",)),
-    "rules": (_("Access rules"), ("sso:rule:",)),
+    "rules": (_("Access rules"), ("forward_auth:rule:",)),
     "mail": (_("Mail"), ("mail:",)),
 }
 RESULTS: Choices = [("success", _("Done")), ("refused", _("Refused")), ("failure", _("Failed"))]

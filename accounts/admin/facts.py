@@ -42,9 +42,11 @@ from accounts.admin.fact_filters import (
 from accounts.admin.site import site
 from accounts.admin.testmail import test_mail_page
 from accounts.browser import device_name
-from accounts.models import AuditEvent, BrowserSession, OutboxMail, User
-from accounts.outbox import retry_mail
+from accounts.models import BrowserSession, User
+from accounts.services.mail import retry_mail
 from accounts.services.sessions import end_session
+from audit.models import AuditEvent
+from mail.models import OutboxMail
 
 PEOPLE_FOUND = 50
 
@@ -187,7 +189,7 @@ class OutboxMailAdmin(ActingAdmin):
     search_help_text = gettext_lazy("Part of the address")
     actions = ("send_again",)
     # A mail with a fixed text: nobody gets a right or a secret by it.
-    exempt_pages = frozenset({"accounts_outboxmail_test"})
+    exempt_pages = frozenset({"mail_outboxmail_test"})
     # To the same recipient, and only what was to go there anyway.
     exempt_actions = frozenset({"send_again"})
     facts: ClassVar[tuple[str, ...]] = (
@@ -208,7 +210,7 @@ class OutboxMailAdmin(ActingAdmin):
     def get_urls(self) -> list[URLPattern]:
         ask = require_http_methods(["GET", "HEAD", "POST"])(self.test_view)
         guarded = self.admin_site.admin_view(ask)
-        return [path("test/", guarded, name="accounts_outboxmail_test"), *super().get_urls()]
+        return [path("test/", guarded, name="mail_outboxmail_test"), *super().get_urls()]
 
     def test_view(self, request: HttpRequest) -> HttpResponse:
         return test_mail_page(self, request)

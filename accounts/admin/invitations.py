@@ -15,7 +15,6 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from accounts import addresses
 from accounts.actors import Actor
 from accounts.admin.base import panel_actor
 from accounts.admin.cells import NOTHING, moment
@@ -24,11 +23,12 @@ from accounts.admin.fact_cells import badge, person_link
 from accounts.admin.site import site
 from accounts.admin.user_filters import ChoiceFilter, Choices, RoleFilter, SinceFilter
 from accounts.admin.user_forms import role_choices
-from accounts.errors import GatehouseError, RecordInvalid
 from accounts.models import Invitation, User
 from accounts.roles import Role
-from accounts.secrecy import keep_secret
 from accounts.services.invitations import LIFETIME, invite, withdraw
+from core import email_addresses
+from core.errors import GatehouseError, RecordInvalid
+from core.sensitive_headers import keep_secret
 
 # What SingleUseToken.state() says -> tone and text.
 STATES: dict[str, tuple[str, Any]] = {
@@ -45,7 +45,7 @@ class InviteForm(forms.Form):
 
     email = forms.CharField(
         label=gettext_lazy("Email address"),
-        max_length=addresses.MAX_EMAIL_LENGTH,
+        max_length=email_addresses.MAX_EMAIL_LENGTH,
         widget=AdminEmailInputWidget(attrs={"autocomplete": "off"}),
     )
     name = forms.CharField(

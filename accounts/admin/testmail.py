@@ -10,11 +10,11 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.addresses import MAX_EMAIL_LENGTH
 from accounts.admin.base import panel_actor
-from accounts.errors import RateLimited, RecordInvalid
 from accounts.models import User
-from accounts.services.testmail import TestMailReport, send_test_mail
+from accounts.services.mail import TestMailReport, send_test_mail
+from core.email_addresses import MAX_EMAIL_LENGTH
+from core.errors import RateLimited, RecordInvalid
 
 
 class TestMailForm(forms.Form):
@@ -41,7 +41,7 @@ def test_mail_page(table: "ModelAdmin[Any]", request: HttpRequest) -> HttpRespon
         "form": form,
         "report": report,
     }
-    return render(request, "admin/accounts/outboxmail/test.html", context, status=status)
+    return render(request, "admin/mail/outboxmail/test.html", context, status=status)
 
 
 def _send(form: TestMailForm, actor: User) -> tuple[TestMailReport | None, int]:

@@ -16,11 +16,11 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.errors import Forbidden, GatehouseError, LastOwner, RecordInvalid
 from accounts.models import User
 from accounts.services import authenticators, passwords, users
 from accounts.services.sessions import end_sessions
 from accounts.services.verification import mark_verified
+from core.errors import Forbidden, GatehouseError, LastOwner, RecordInvalid
 
 Run = Callable[[User, User], Any]
 

@@ -7,11 +7,11 @@ from django.conf import settings
 from django.contrib.admin.widgets import AdminEmailInputWidget, AdminTextInputWidget
 from django.utils.translation import gettext_lazy as _
 
-from accounts import addresses
 from accounts.actors import SYSTEM, Actor
-from accounts.errors import GatehouseError, RecordInvalid
 from accounts.models import ROLE_LABELS, User
 from accounts.roles import Role, grantable
+from core import email_addresses
+from core.errors import GatehouseError, RecordInvalid
 
 
 def role_choices(actor: Actor) -> list[tuple[str, Any]]:
@@ -31,7 +31,7 @@ class PersonForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
 
     email = forms.CharField(
         label=_("Email address"),
-        max_length=addresses.MAX_EMAIL_LENGTH,
+        max_length=email_addresses.MAX_EMAIL_LENGTH,
         widget=AdminEmailInputWidget(attrs={"autocomplete": "off"}),
     )
     name = forms.CharField(
@@ -60,15 +60,15 @@ class PersonForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
         if typed == self.initial.get("email"):
             return typed  # perhaps a placeholder of ours, which nobody can type
         try:
-            return addresses.parse_email(typed)
-        except addresses.AddressError as error:
+            return email_addresses.parse_email(typed)
+        except email_addresses.AddressError as error:
             raise forms.ValidationError(_(str(error))) from None
 
     def clean_username(self) -> str:
         typed: str = self.cleaned_data["username"]
         try:
-            return addresses.parse_username(typed) if typed else ""
-        except addresses.AddressError as error:
+            return email_addresses.parse_username(typed) if typed else ""
+        except email_addresses.AddressError as error:
             raise forms.ValidationError(_(str(error))) from None
 
     def clean(self) -> dict[str, Any]:

@@ -25,11 +25,12 @@ from accounts.admin.user_acts import (
     start_reset,
 )
 from accounts.browser import device_name
-from accounts.errors import GatehouseError
-from accounts.models import AuditEvent, User
-from accounts.secrecy import keep_secret
+from accounts.models import User
 from accounts.services import recovery
 from accounts.services.sessions import own_sessions
+from audit.models import AuditEvent
+from core.errors import GatehouseError
+from core.sensitive_headers import keep_secret
 
 SHOWN_SESSIONS = 20
 SHOWN_EVENTS = 20

@@ -33,10 +33,10 @@ from accounts.admin.user_filters import (
     with_marks,
 )
 from accounts.admin.user_forms import AddUserForm, PersonForm
-from accounts.errors import GatehouseError
 from accounts.models import User, UserQuerySet
 from accounts.services import users
 from accounts.services.users import Profile
+from core.errors import GatehouseError
 
 EDITABLE = ("email", "name", "username", "role")
 FACTS = ("state", "verified_at", "last_sign_in", "created", "id")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from django.utils.translation import gettext_lazy as _
 
-from accounts.errors import GatehouseError
+from core.errors import GatehouseError
 
 
 class Failure(NamedTuple):

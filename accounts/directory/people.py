@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from django.utils import timezone
 
-from accounts import addresses
 from accounts.directory.connection import Connection, Entry, opened
 from accounts.directory.disabled import ATTRIBUTES, Shut, shut
 from accounts.directory.failures import DirectoryError, Failures
 from accounts.directory.filters import escape
 from accounts.directory.names import DNError, common_names, fold, normal_dn
 from accounts.directory.values import Directory
+from core import email_addresses
 
 MAX_LOGIN_LENGTH = 254
 MAX_SUBJECT_LENGTH = 255
@@ -183,8 +183,8 @@ def _email(directory: Directory, entry: Entry) -> str:
     """The first value that is one plain address, or ""."""
     for text in entry.texts(directory.email_field):
         try:
-            return addresses.parse_email(text)
-        except addresses.AddressError:
+            return email_addresses.parse_email(text)
+        except email_addresses.AddressError:
             continue
     return ""
 

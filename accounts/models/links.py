@@ -4,10 +4,10 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.destinations import MAX_LENGTH
 from accounts.models.people import ROLE_LABELS, User
-from accounts.single_use import SingleUseToken
-from accounts.uuids import uuid7
+from core.redirects import MAX_LENGTH
+from core.single_use import SingleUseToken
+from core.uuid7 import uuid7
 
 
 class AccountToken(SingleUseToken):

@@ -10,12 +10,12 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
-from accounts import addresses
 from accounts.anonymous import ANONYMOUS_ID, is_anonymous
 from accounts.passwords import normalise
-from accounts.plain_text import trim
 from accounts.roles import OPERATORS, Role, allows, can_manage
-from accounts.uuids import uuid7
+from core import email_addresses
+from core.plain_text import trim
+from core.uuid7 import uuid7
 
 ROLE_LABELS = [
     (Role.OWNER.value, _("Owner")),
@@ -32,8 +32,8 @@ def login_column(login: str) -> tuple[str, str]:
     if "@" not in key:
         return "username", key.lower()
     try:
-        return "email", addresses.parse_email(key)
-    except addresses.AddressError:
+        return "email", email_addresses.parse_email(key)
+    except email_addresses.AddressError:
         return "email", key.lower()  # which is nobody's
 
 
@@ -53,7 +53,7 @@ class UserQuerySet(models.QuerySet["User"]):
         if not text:
             return self
         found = models.Q()
-        for form in addresses.search_forms(text):
+        for form in email_addresses.search_forms(text):
             found |= models.Q(searched__icontains=form)
         return self.filter(found)
 
@@ -82,7 +82,7 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
         return found.exclude(pk=ANONYMOUS_ID)
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        user: User = self.get(email=addresses.parse_email(username or ""))
+        user: User = self.get(email=email_addresses.parse_email(username or ""))
         return user
 
 

@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from accounts.errors import GatehouseError
+from core.errors import GatehouseError
 
 MESSAGES = {
     "cancelled": _("You did not finish signing in there. Nothing has changed here."),

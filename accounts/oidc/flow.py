@@ -10,12 +10,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from accounts.browser import bind, browser_id
-from accounts.destinations import safe_destination
-from accounts.errors import NotFound
 from accounts.oidc.errors import SignInFailed
 from accounts.oidc.pending import SIGN_IN, Pending, begin_pending, remember
 from accounts.providers import Provider, find
 from accounts.services.identities import Arrival
+from core.errors import NotFound
+from core.redirects import safe_destination
 
 
 class Flow(Protocol):

@@ -18,9 +18,9 @@ from django.core.cache import caches
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from accounts.crypto import SealBroken, seal, unseal
 from accounts.oidc.errors import SignInFailed
 from accounts.providers import Provider
+from core.encryption import SealBroken, seal, unseal
 
 LIFE_SECONDS = 600
 # Tabs of one browser that may wait at once; the oldest is forgotten.

@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 from django.http import HttpRequest
 
-from accounts.crypto import SealBroken, seal, unseal
-from accounts.errors import NotFound
 from accounts.oidc.connect import with_query
 from accounts.oidc.discovery import DISCOVERED
 from accounts.oidc.errors import SignInFailed
 from accounts.providers import OIDC, Provider, find
+from core.encryption import SealBroken, seal, unseal
+from core.errors import NotFound
 
 KEY = "_provider_sign_out"
 PLACE = "session.id_token"

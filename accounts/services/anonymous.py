@@ -6,13 +6,15 @@ from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
-from accounts import audit, gates
+from accounts import gates
 from accounts.actors import SYSTEM
 from accounts.anonymous import ANONYMOUS_EMAIL, ANONYMOUS_ID
-from accounts.locks import ROLES, house_lock, lock_people
+from accounts.locks import lock_users
 from accounts.models import User
 from accounts.ownership import hand_rows_over
 from accounts.roles import Role
+from audit import audit_log
+from core.locks import ROLES, acquire_lock
 
 logger = logging.getLogger("gatehouse.anonymous")
 
@@ -24,15 +26,15 @@ def settle_mode() -> None:
     warning to the log whenever it is on.
     """
     with transaction.atomic():
-        lock_people(ANONYMOUS_ID)
-        house_lock(ROLES)
+        lock_users(ANONYMOUS_ID)
+        acquire_lock(ROLES)
         row = _row()
         if settings.ANONYMOUS_ROLE is not None:
             _switch_on(row, settings.ANONYMOUS_ROLE)
         elif row is not None and row.is_active:
             row.is_active = False
             row.save(update_fields=["is_active"])
-            audit.record("account:anonymous-mode:off", actor=SYSTEM, target=row)
+            audit_log.record("account:anonymous-mode:off", actor=SYSTEM, target=row)
     if settings.ANONYMOUS_ROLE is not None:
         logger.warning(
             "sign-in is off: everybody who can open this site may use it",
@@ -69,7 +71,7 @@ def hand_over(taker: User) -> None:
         return
     taker.keys_not_before = giver.keys_not_before
     taker.save(update_fields=["keys_not_before"])
-    audit.record("account:anonymous-mode:take-over", actor=taker, target=taker, counts=counts)
+    audit_log.record("account:anonymous-mode:take-over", actor=taker, target=taker, counts=counts)
 
 
 def _row() -> User | None:
@@ -87,4 +89,4 @@ def _switch_on(row: User | None, role: Role) -> None:
         row.is_active, row.role = True, role
         row.save(update_fields=["is_active", "role"])
     by = list(settings.ANONYMOUS_SETTINGS)
-    audit.record("account:anonymous-mode:on", actor=SYSTEM, target=row, role=role, by=by)
+    audit_log.record("account:anonymous-mode:on", actor=SYSTEM, target=row, role=role, by=by)

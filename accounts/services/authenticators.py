@@ -12,16 +12,18 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import audit, plain_text, totp
+from accounts import totp
 from accounts.actors import Actor
-from accounts.crypto import SealBroken, seal, unseal
-from accounts.errors import Forbidden, NotFound, RecordInvalid
-from accounts.locks import lock_people
+from accounts.locks import lock_users
 from accounts.models import Authenticator, User
 from accounts.services import recovery
 from accounts.services.factormails import tell
 from accounts.services.sessions import end_sign_ins
 from accounts.services.users import require_rank
+from audit import audit_log
+from core import plain_text
+from core.encryption import SealBroken, seal, unseal
+from core.errors import Forbidden, NotFound, RecordInvalid
 
 logger = logging.getLogger("gatehouse.factors")
 TOTP = Authenticator.Kind.TOTP
@@ -90,7 +92,7 @@ def confirm_app(user: User, secret: str, code: str, *, name: str = "") -> tuple[
     seed = totp.from_text(secret)
     step = totp.matching_step(seed, totp.parse_code(code), timezone.now().timestamp())
     if step is None:
-        audit.record(
+        audit_log.record(
             "account:factor:add", actor=user, target=user, result="refused", kind=TOTP.value
         )
         raise RecordInvalid({"code": [str(_("This code is not right. Take the newest one."))]})
@@ -98,11 +100,11 @@ def confirm_app(user: User, secret: str, code: str, *, name: str = "") -> tuple[
     row.sealed_secret = seal(secret, place=_place(row))
     try:
         with transaction.atomic():
-            lock_people(user.pk)
+            lock_users(user.pk)
             user.authenticators.filter(kind=TOTP).delete()
             user.remembered_browsers.all().delete()
             row.save(force_insert=True)
-            audit.record("account:factor:add", actor=user, target=user, kind=TOTP.value)
+            audit_log.record("account:factor:add", actor=user, target=user, kind=TOTP.value)
             tell(user, "factor-added", factor=TOTP.value)
             return recovery.ensure_codes(user)
     except IntegrityError:
@@ -115,17 +117,17 @@ def rename_app(user: User, name: str) -> None:
     with transaction.atomic():
         if not user.authenticators.filter(kind=TOTP).update(name=_clean_name(name)):
             raise NotFound
-        audit.record("account:factor:rename", actor=user, target=user, kind=TOTP.value)
+        audit_log.record("account:factor:rename", actor=user, target=user, kind=TOTP.value)
 
 
 def remove_app(user: User) -> None:
     """Take the app away. Raises NotFound, FactorNeeded."""
     with transaction.atomic():
-        lock_people(user.pk)
+        lock_users(user.pk)
         require_not_last(user)
         if not user.authenticators.filter(kind=TOTP).delete()[0]:
             raise NotFound
-        audit.record("account:factor:remove", actor=user, target=user, kind=TOTP.value)
+        audit_log.record("account:factor:remove", actor=user, target=user, kind=TOTP.value)
         tell(user, "factor-removed", factor=TOTP.value)
         user.remembered_browsers.all().delete()
         recovery.drop_without_factor(user)
@@ -180,21 +182,21 @@ def reset_factors(*, actor: Actor, user: User) -> int:
     if actor.pk == user.pk:
         raise RecordInvalid({"user": [str(_("change your own factors on your account page"))]})
     with transaction.atomic():
-        lock_people(user.pk)
+        lock_users(user.pk)
         kinds = sorted(user.authenticators.values_list("kind", flat=True))
         if not kinds:
             raise RecordInvalid({"user": [str(_("there is no second factor"))]})
         user.authenticators.all().delete()
         recovery.drop_without_factor(user)
         end_sign_ins(user, "second factors reset")
-        audit.record("account:factor:reset", actor=actor, target=user, kinds=kinds)
+        audit_log.record("account:factor:reset", actor=actor, target=user, kinds=kinds)
         tell(user, "factors-reset")
     return len(kinds)
 
 
 def note_wrong_code(user: User, action: str) -> None:
     """Write down that a code was wrong; what was typed is not written."""
-    audit.record(action, actor=user, target=user, result="refused", methods=["second_factor"])
+    audit_log.record(action, actor=user, target=user, result="refused", methods=["second_factor"])
 
 
 def _clean_name(name: str) -> str:

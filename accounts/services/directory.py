@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.db import transaction
 
-from accounts import audit, rows
 from accounts.actors import SYSTEM
 from accounts.anonymous import ANONYMOUS_ID
 from accounts.directory.connection import Connection, opened_as_service
@@ -28,7 +27,7 @@ from accounts.directory.people import (
     prove_password,
 )
 from accounts.directory.values import PROVIDER, Directory
-from accounts.locks import ROLES, house_lock, lock_people
+from accounts.locks import lock_users
 from accounts.methods import SignInMethod
 from accounts.models import Identity, User, login_column
 from accounts.passwords import MAX_PASSWORD_LENGTH
@@ -40,6 +39,9 @@ from accounts.services.passwords import MAX_LOGIN_LENGTH, came_by_directory, fin
 from accounts.services.profile_updates import holds_links, release_address, update_profile
 from accounts.services.signup import is_fresh
 from accounts.services.users import change_role
+from audit import audit_log
+from core import sql
+from core.locks import ROLES, acquire_lock
 
 logger = logging.getLogger("gatehouse.directory")
 LOCAL, DIRECTORY = SignInMethod.PASSWORD, SignInMethod.LDAP
@@ -124,8 +126,8 @@ def keys_of_directory(people: Iterable[User]) -> set[Any]:
     """Those of `people` whom the directory keeps; nobody without one."""
     if settings.LDAP is None:
         return set()
-    rows = Identity.objects.filter(provider=PROVIDER, user__in=list(people))
-    return set(rows.values_list("user_id", flat=True))
+    sql = Identity.objects.filter(provider=PROVIDER, user__in=list(people))
+    return set(sql.values_list("user_id", flat=True))
 
 
 def why_no_links(emails: Iterable[str]) -> dict[Any, str]:
@@ -138,10 +140,10 @@ def why_no_links(emails: Iterable[str]) -> dict[Any, str]:
     directory: Directory | None = settings.LDAP
     if directory is None:
         return {}
-    rows = Identity.objects.filter(provider=PROVIDER, user__email__in=list(emails))
+    sql = Identity.objects.filter(provider=PROVIDER, user__email__in=list(emails))
     return {
         identity.user_id: _why_no_link(directory, identity)
-        for identity in rows.select_related("user")
+        for identity in sql.select_related("user")
     }
 
 
@@ -210,7 +212,7 @@ def is_out_of_reach(user: User) -> bool:
 
 def _is_local(login: str) -> bool:
     """Does a local account with a password own this name?"""
-    user = rows.find(User, *login_column(login[:MAX_LOGIN_LENGTH]))
+    user = sql.find(User, *login_column(login[:MAX_LOGIN_LENGTH]))
     return user is not None and user.has_usable_password() and not came_by_directory(user)
 
 
@@ -266,8 +268,8 @@ def _become_first_owner(directory: Directory, person: Person, user: User) -> Use
         return user
     with transaction.atomic():
         unclaimed = User.objects.filter(role=Role.OWNER, is_claimed=False)
-        lock_people(user.pk, ANONYMOUS_ID, *unclaimed.values_list("pk", flat=True))
-        house_lock(ROLES)
+        lock_users(user.pk, ANONYMOUS_ID, *unclaimed.values_list("pk", flat=True))
+        acquire_lock(ROLES)
         if not is_first_owner(directory, person):
             return user
         is_first = is_fresh()
@@ -275,7 +277,7 @@ def _become_first_owner(directory: Directory, person: Person, user: User) -> Use
         user = change_role(actor=SYSTEM, user=user, role=Role.OWNER)
         if is_first:
             hand_over(user)
-        audit.record("account:set-up:complete", actor=user, target=user, source=PROVIDER)
+        audit_log.record("account:set-up:complete", actor=user, target=user, source=PROVIDER)
     return user
 
 
@@ -296,7 +298,7 @@ def _take_place_of_default_owner(user: User, username: str) -> None:
         key, name = default.pk, default.username
         default.delete()
         default.pk = key
-        audit.record("account:user:delete", actor=SYSTEM, target=default, role=default.role)
+        audit_log.record("account:user:delete", actor=SYSTEM, target=default, role=default.role)
         if user.username is None and name == username.casefold():
             user.username = name
             user.save(update_fields=["username"])

@@ -21,21 +21,22 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts import audit
 from accounts.actors import SYSTEM
 from accounts.directory.connection import opened_as_service
 from accounts.directory.failures import DirectoryError, Failures
 from accounts.directory.people import Person, attributes, describe, subject_of
 from accounts.directory.values import PROVIDER, Directory
-from accounts.errors import GatehouseError, LastOwner
-from accounts.locks import lock_people
-from accounts.models import AuditEvent, Identity, User
+from accounts.locks import lock_users
+from accounts.models import Identity, User
 from accounts.roles import Role
 from accounts.services.directory import arrival_of, issuer_of
 from accounts.services.identities import decide, is_told, role_by, told_by
 from accounts.services.profile_updates import Told, changes_of, update_profile
 from accounts.services.sessions import end_sign_ins
 from accounts.services.users import change_role, disable_user, enable_user
+from audit import audit_log
+from audit.models import AuditEvent
+from core.errors import GatehouseError, LastOwner
 
 SYNC, UNDO = "account:directory:sync", "account:directory:undo"
 BATCH = 200
@@ -202,7 +203,7 @@ def apply(planned: Plan, progress: Progress | None = None) -> Outcome:
         done_disables: list[str] = []
         done_roles: list[list[str]] = []
         with transaction.atomic():
-            lock_people(*(change.user.pk for change in batch))
+            lock_users(*(change.user.pk for change in batch))
             for change in batch:
                 try:
                     _apply_one(change, run, done_disables, done_roles)
@@ -210,7 +211,7 @@ def apply(planned: Plan, progress: Progress | None = None) -> Outcome:
                     kept += 1
             _note_reasons(batch)
             if done_disables or done_roles:
-                audit.record(SYNC, run=run, disabled=done_disables, roles=done_roles)
+                audit_log.record(SYNC, run=run, disabled=done_disables, roles=done_roles)
         disabled, roles = disabled + len(done_disables), roles + len(done_roles)
         if progress:
             progress(len(batch))
@@ -230,7 +231,7 @@ def _follow(changes: Sequence[ProfileChange], progress: Progress | None) -> int:
             for change in batch:
                 # One at a time: each is written into the audit log, whose lock comes last.
                 with transaction.atomic():
-                    lock_people(change.identity.user_id)
+                    lock_users(change.identity.user_id)
                     change.identity.user.refresh_from_db()
                     if update_profile(change.identity, change.told):
                         followed.add(change.identity.pk)
@@ -276,7 +277,7 @@ def undo(progress: Progress | None = None) -> Outcome:
     for event in AuditEvent.objects.filter(action=SYNC, detail__run=run).order_by("seq"):
         with transaction.atomic():
             changed = (key for key, _before, _after in event.detail["roles"])
-            lock_people(*map(uuid.UUID, (*event.detail["disabled"], *changed)))
+            lock_users(*map(uuid.UUID, (*event.detail["disabled"], *changed)))
             for key in event.detail["disabled"]:
                 enabled += _enable_again(key, run)
             for key, before, after in event.detail["roles"]:
@@ -284,7 +285,7 @@ def undo(progress: Progress | None = None) -> Outcome:
                 roles, kept = roles + (result is True), kept + (result is None)
         if progress:
             progress(len(event.detail["disabled"]) + len(event.detail["roles"]))
-    audit.record(UNDO, run=run, enabled=enabled, roles=roles)
+    audit_log.record(UNDO, run=run, enabled=enabled, roles=roles)
     return Outcome(run, enabled, roles, kept)
 
 
@@ -353,7 +354,7 @@ def _end(change: Change) -> bool:
         if is_ended and not user.sessions.exists():
             return False
         count = end_sign_ins(user, change.reason)
-        audit.record(
+        audit_log.record(
             "account:session:end-all", actor=SYSTEM, target=user, count=count, reason=change.reason
         )
     return True

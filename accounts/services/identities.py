@@ -14,14 +14,10 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import addresses, audit
 from accounts.actors import SYSTEM
 from accounts.directory.values import PROVIDER as DIRECTORY
-from accounts.errors import AccountGone, Forbidden, LastOwner, NotFound, RecordInvalid
-from accounts.locks import lock_people
+from accounts.locks import lock_users
 from accounts.models import Authenticator, Identity, Invitation, User
-from accounts.outbox import enqueue_mail
-from accounts.plain_text import clean_name
 from accounts.providers import Door
 from accounts.rolemaps import Decision
 from accounts.roles import OPERATORS, Role
@@ -33,6 +29,11 @@ from accounts.services.sessions import end_sign_ins
 from accounts.services.signup import RegistrationClosed
 from accounts.services.users import change_role, save_new
 from accounts.services.verification import prove_address
+from audit import audit_log
+from core import email_addresses
+from core.errors import AccountGone, Forbidden, LastOwner, NotFound, RecordInvalid
+from core.plain_text import clean_name
+from mail.outbox import enqueue_mail
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ def arrive(door: Door, arrival: Arrival) -> User:
     if identity is None:
         identity = _connect_or_make(door, arrival, decision.role or door.default_role)
     with transaction.atomic():
-        lock_people(identity.user_id)
+        lock_users(identity.user_id)
         if not Identity.objects.filter(pk=identity.pk).exists():
             raise AccountGone
         user = apply_role(door, identity.user, decision)
@@ -158,7 +159,7 @@ def is_told(door: Door, user: User | None, arrival: Arrival) -> bool:
 
 def _refuse_untold(door: Door, identity: Identity | None, arrival: Arrival) -> None:
     """Raise GroupsUnknown. Role and sessions stay: to be in fewer groups looks otherwise."""
-    audit.record(
+    audit_log.record(
         "account:session:start",
         target=identity.user if identity else None,
         result="refused",
@@ -186,7 +187,7 @@ def connect(*, user: User, door: Door, arrival: Arrival) -> Identity:
             if found is None:
                 raise IdentityTaken from None
     if found.user_id != user.pk:
-        audit.record("account:identity:connect", actor=user, result="refused", provider=door.id)
+        audit_log.record("account:identity:connect", actor=user, result="refused", provider=door.id)
         raise IdentityTaken
     return found
 
@@ -203,7 +204,7 @@ def disconnect(*, user: User, identity_id: Any) -> None:
             raise LastWayIn
         identity.delete()
         end_sign_ins(user, "identity disconnected")
-        audit.record(
+        audit_log.record(
             "account:identity:disconnect", actor=user, target=user, provider=identity.provider
         )
         _tell(user, "identity-disconnected", identity.provider)
@@ -226,7 +227,7 @@ def has_other_way_in(user: User, besides: Identity | Authenticator) -> bool:
 
 
 def _gets_mail(user: User) -> bool:
-    return settings.MAIL.transport != "none" and not addresses.is_placeholder(user.email)
+    return settings.MAIL.transport != "none" and not email_addresses.is_placeholder(user.email)
 
 
 def find_identity(door: Door, arrival: Arrival) -> Identity | None:
@@ -259,7 +260,7 @@ def _refuse(
     with transaction.atomic():
         if user is not None:
             end_sign_ins(user, "not admitted by the provider")
-        audit.record(
+        audit_log.record(
             "account:session:start", target=user, result="refused", provider=door.id,
             reason=decision.reason,
         )  # fmt: skip
@@ -281,7 +282,7 @@ def _connect_or_make(door: Door, arrival: Arrival, role: Role) -> Identity:
                 note_handed_on(
                     email, provider=door.id, issuer=arrival.issuer, subject=arrival.subject
                 )
-            audit.record(
+            audit_log.record(
                 "account:identity:connect", target=existing, result="refused", provider=door.id
             )
             raise AccountExists
@@ -300,13 +301,13 @@ def _address_of(door: Door, arrival: Arrival) -> str:
     """The stored form of the address; a place where no mail arrives where none is needed."""
     if arrival.email:
         try:
-            return addresses.parse_email(arrival.email)
-        except addresses.AddressError:
+            return email_addresses.parse_email(arrival.email)
+        except email_addresses.AddressError:
             if door.needs_email:
                 raise EmailMissing from None
     if door.needs_email:
         raise EmailMissing
-    return addresses.placeholder(door.id, arrival.subject)
+    return email_addresses.placeholder(door.id, arrival.subject)
 
 
 def _may_connect(door: Door, arrival: Arrival, user: User) -> bool:
@@ -375,7 +376,7 @@ def _check_registration(door: Door, arrival: Arrival, email: str) -> None:
     if not door.allows_registration:
         raise RegistrationClosed
     if settings.ALLOWED_EMAILS and not (
-        arrival.email_verified and addresses.is_allowed(email, settings.ALLOWED_EMAILS)
+        arrival.email_verified and email_addresses.is_allowed(email, settings.ALLOWED_EMAILS)
     ):
         raise RegistrationClosed(str(_("Addresses of this domain cannot register here.")))
 
@@ -391,8 +392,8 @@ def _new_user(door: Door, arrival: Arrival, email: str, role: Role) -> User:
 def _free_username(door: Door, text: str) -> str | None:
     """The provider's user name where it fits and nobody has it, for recognition only."""
     try:
-        name = addresses.parse_username(text) if text else None
-    except addresses.AddressError:
+        name = email_addresses.parse_username(text) if text else None
+    except email_addresses.AddressError:
         return None
     if name is None or User.objects.filter(username=name).exists():
         return None
@@ -402,7 +403,7 @@ def _free_username(door: Door, text: str) -> str | None:
 
 def _create(door: Door, arrival: Arrival, user: User) -> Identity:
     with transaction.atomic():
-        lock_people(user.pk)
+        lock_users(user.pk)
         identity = Identity.objects.create(
             user=user,
             provider=door.id,
@@ -411,7 +412,7 @@ def _create(door: Door, arrival: Arrival, user: User) -> Identity:
             email=arrival.email[:254],
             name=clean_name(arrival.name),
         )
-        audit.record("account:identity:connect", actor=user, target=user, provider=door.id)
+        audit_log.record("account:identity:connect", actor=user, target=user, provider=door.id)
         if user.last_login is not None:
             _tell(user, "identity-connected", door.label)
     return identity
@@ -443,7 +444,7 @@ def apply_role(door: Door, user: User, decision: Decision) -> User:
     try:
         return change_role(actor=SYSTEM, user=user, role=role)
     except LastOwner:
-        audit.record(
+        audit_log.record(
             "account:role:change", target=user, result="refused", provider=door.id,
             reason="last owner",
         )  # fmt: skip

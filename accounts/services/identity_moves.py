@@ -11,11 +11,11 @@ from django.db import transaction
 from django.db.models import Count
 from django.utils.translation import gettext as _
 
-from accounts import audit
 from accounts.actors import Actor
 from accounts.directory.values import PROVIDER as DIRECTORY
-from accounts.errors import RecordInvalid
 from accounts.models import Identity
+from audit import audit_log
+from core.errors import RecordInvalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def move_identities(*, actor: Actor, old: Place, new: Place) -> tuple[int, int]:
             Identity.objects.filter(pk__in=keys[start : start + 500]).update(
                 provider=new.provider, issuer=new.issuer
             )
-        audit.record(
+        audit_log.record(
             "account:identity:move", actor=actor, count=len(keys), left=left,
             before=[old.provider, old.issuer], after=[new.provider, new.issuer],
         )  # fmt: skip

@@ -14,20 +14,22 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import addresses, gates
+from accounts import gates
 from accounts.actors import SYSTEM, Actor
-from accounts.errors import Forbidden, RecordInvalid, TokenExpired, TokenInvalid
-from accounts.locks import ROLES, house_lock, lock_people
+from accounts.locks import lock_users
 from accounts.models import Invitation, User
-from accounts.outbox import enqueue_mail, find_transport
 from accounts.passwords import check_password_rules
-from accounts.plain_text import clean_name
 from accounts.roles import Role, can_give, can_manage, grantable
 from accounts.services.invited import is_vouched_for, lock_account_of, record_act, take_up
 from accounts.services.tokens import absolute_url
 from accounts.services.users import Profile, create_user, edit_profile
 from accounts.services.verification import prove_address
-from accounts.tokens import digest, make_token
+from core import email_addresses
+from core.errors import Forbidden, RecordInvalid, TokenExpired, TokenInvalid
+from core.locks import ROLES, acquire_lock
+from core.plain_text import clean_name
+from core.tokens import digest, make_token
+from mail.outbox import enqueue_mail, find_transport
 
 PURPOSE = "invitation"
 LIFETIME = timedelta(days=7)
@@ -165,7 +167,7 @@ def accept_invitation(
     with transaction.atomic():
         lock_account_of(find_invitation(token).email)
         # Nobody's role changes from here on: whoever vouches does so to the end.
-        house_lock(ROLES)
+        acquire_lock(ROLES)
         invitation = find_invitation(token)
         squatter = _unverified_account(invitation)
         if squatter is not None:
@@ -194,8 +196,8 @@ def accept_as(token: str, user: User) -> Invitation:
     TokenExpired; Forbidden for another account's address.
     """
     with transaction.atomic():
-        lock_people(user.pk)
-        house_lock(ROLES)
+        lock_users(user.pk)
+        acquire_lock(ROLES)
         invitation = find_invitation(token)
         if user.email != invitation.email:
             raise Forbidden(_("This invitation is for another address."))
@@ -216,8 +218,8 @@ def purge_invitations(before: datetime) -> int:
 def check_address(email: str) -> str:
     """The stored form of an address that may be invited. Raises RecordInvalid."""
     try:
-        email = addresses.parse_email(email)
-    except addresses.AddressError as error:
+        email = email_addresses.parse_email(email)
+    except email_addresses.AddressError as error:
         raise RecordInvalid({"email": [_(str(error))]}) from None
     if User.objects.filter(email=email).exists():
         raise RecordInvalid({"email": [_("Another account has this address.")]})
@@ -243,7 +245,7 @@ def _parse(email: str, role: str, lifetime: timedelta) -> tuple[str, Role]:
 def _write(invitation: Invitation, actor: Actor) -> None:
     """In the caller's transaction: the row, and the end of older ones. See invite()."""
     # Two invitations at once follow one another.
-    house_lock(ROLES)
+    acquire_lock(ROLES)
     if User.objects.filter(email=invitation.email).exists():
         raise RecordInvalid({"email": [_("Another account has this address.")]})
     now = timezone.now()
@@ -270,7 +272,7 @@ def _mail(invitation: Invitation, url: str) -> None:
 def inviter_name(invitation: Invitation) -> str:
     """Who invites, for the invited person: a name, else a masked address; "" for the system."""
     inviter = invitation.invited_by
-    return "" if inviter is None else inviter.name or addresses.mask_email(inviter.email)
+    return "" if inviter is None else inviter.name or email_addresses.mask_email(inviter.email)
 
 
 def _unverified_account(invitation: Invitation) -> User | None:

@@ -6,12 +6,14 @@ Everything that verifies an address asks here; the link itself is in accounts.se
 from django.conf import settings
 from django.utils import timezone
 
-from accounts import audit, gates
+from accounts import gates
 from accounts.actors import SYSTEM, Actor
-from accounts.locks import ROLES, house_lock, lock_people
+from accounts.locks import lock_users
 from accounts.models import Invitation, User
 from accounts.roles import Role, can_give
 from accounts.services.users import change_role
+from audit import audit_log
+from core.locks import ROLES, acquire_lock
 
 
 def live_invitation(email: str, *, lock: bool = True) -> Invitation | None:
@@ -26,14 +28,14 @@ def live_invitation(email: str, *, lock: bool = True) -> Invitation | None:
         return None
     if lock:
         lock_account_of(email)
-        house_lock(ROLES)
+        acquire_lock(ROLES)
     invitation: Invitation | None = live.select_related("invited_by").first()
     return invitation if invitation is not None and is_vouched_for(invitation) else None
 
 
 def lock_account_of(email: str) -> None:
-    """Hold the account of that address, if there is one; see accounts.locks.lock_people()."""
-    lock_people(*User.objects.filter(email=email).values_list("pk", flat=True))
+    """Hold the account of that address, if there is one; see accounts.locks.lock_users()."""
+    lock_users(*User.objects.filter(email=email).values_list("pk", flat=True))
 
 
 def take_up(invitation: Invitation, user: User, *, is_new: bool) -> bool:
@@ -80,7 +82,7 @@ def record_act(
     act: str, invitation: Invitation, actor: Actor, *, target: User | None = None
 ) -> None:
     """The audit row of `act`: issue, accept or withdraw."""
-    audit.record(
+    audit_log.record(
         f"account:invitation:{act}",
         actor=actor,
         target=target,

@@ -17,8 +17,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import audit, passkeys, plain_text
-from accounts.errors import Forbidden, NotFound, RecordInvalid
+from accounts import passkeys
 from accounts.models import Authenticator, User
 from accounts.passkeys import Known, PasskeyCopied, PasskeyExpired, PasskeyInvalid, PasskeyUnknown
 from accounts.services import recovery
@@ -26,7 +25,10 @@ from accounts.services.authenticators import require_not_last
 from accounts.services.factormails import tell
 from accounts.services.identities import LastWayIn, has_other_way_in
 from accounts.services.sessions import end_sign_ins
-from accounts.tokens import digest
+from audit import audit_log
+from core import plain_text
+from core.errors import Forbidden, NotFound, RecordInvalid
+from core.tokens import digest
 
 # What a question is for. An answer to one is no answer to another.
 ADD, SIGN_IN, SECOND_FACTOR, STEP_UP = "add", "sign-in", "second-factor", "step-up"
@@ -97,7 +99,7 @@ def add(
         made = passkeys.check_new(answer, challenge)
         return _store(user, made, title, is_first=is_first)
     except (PasskeyInvalid, PasskeyExpired) as error:
-        audit.record(
+        audit_log.record(
             "account:passkey:add", actor=user, target=user, result="refused", reason=error.code
         )
         raise
@@ -129,7 +131,7 @@ def _store(user: User, made: passkeys.Credential, name: str, *, is_first: bool) 
                 row.save(force_insert=True)
         except IntegrityError:
             raise PasskeyInvalid(str(_("This passkey is in use already."))) from None
-        audit.record("account:passkey:add", actor=user, target=user, passkey=str(row.pk))
+        audit_log.record("account:passkey:add", actor=user, target=user, passkey=str(row.pk))
         tell(user, "passkey-added", name=name)
         return Added(row, recovery.ensure_codes(user))
 
@@ -190,7 +192,7 @@ def _accept(session: SessionBase, answer: Any, purpose: str, user: User | None) 
 def note_refused(user: User | None, purpose: str, reason: str) -> None:
     """Write down that a passkey was refused; `user` is whose passkey or sign-in it is, if known."""
     action = "account:confirm:passkey" if purpose == STEP_UP else "account:session:start"
-    audit.record(action, target=user, result="refused", methods=["passkey"], reason=reason)
+    audit_log.record(action, target=user, result="refused", methods=["passkey"], reason=reason)
 
 
 def rename(*, user: User, passkey_id: uuid.UUID, name: str) -> None:
@@ -199,7 +201,7 @@ def rename(*, user: User, passkey_id: uuid.UUID, name: str) -> None:
     with transaction.atomic():
         if not user.authenticators.filter(kind=PASSKEY, pk=passkey_id).update(name=title):
             raise NotFound
-        audit.record(
+        audit_log.record(
             "account:passkey:rename", actor=user, target=user, passkey=str(passkey_id)
         )  # fmt: skip
 
@@ -219,7 +221,7 @@ def remove(*, user: User, passkey_id: uuid.UUID, ends_sessions: bool) -> int:
         row.delete()
         recovery.drop_without_factor(user)
         count = end_sign_ins(user, "passkey removed") if ends_sessions else 0
-        audit.record("account:passkey:remove", actor=user, target=user, passkey=str(passkey_id))
+        audit_log.record("account:passkey:remove", actor=user, target=user, passkey=str(passkey_id))
         tell(user, "passkey-removed", name=row.name)
     return count
 

@@ -8,13 +8,11 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import audit, gates, rows
+from accounts import gates
 from accounts.actors import SYSTEM, Actor
 from accounts.directory.values import PROVIDER as DIRECTORY
-from accounts.errors import BadCredentials, RecordInvalid, TokenEnded
-from accounts.locks import lock_people
+from accounts.locks import lock_users
 from accounts.models import AccountToken, AddressRequest, User, login_column
-from accounts.outbox import enqueue_mail
 from accounts.passwords import MAX_PASSWORD_LENGTH, check_password_rules
 from accounts.roles import Role
 from accounts.services.invited import live_invitation
@@ -24,6 +22,10 @@ from accounts.services.sessions import end_access, note_wrong_password
 from accounts.services.tokens import is_flooded, issue_token, usable_token
 from accounts.services.users import require_rank
 from accounts.services.verification import prove_address
+from audit import audit_log
+from core import sql
+from core.errors import BadCredentials, RecordInvalid, TokenEnded
+from mail.outbox import enqueue_mail
 
 RESET_LIFETIME = timedelta(minutes=10)  # ASVS 6.5.5
 MAX_LOGIN_LENGTH = 254
@@ -38,7 +40,7 @@ def find_by_password(login: str, password: str) -> User | None:
     """
     if not password or not login or len(password) > MAX_PASSWORD_LENGTH:
         return None
-    user = rows.find(User, *login_column(login[:MAX_LOGIN_LENGTH]))
+    user = sql.find(User, *login_column(login[:MAX_LOGIN_LENGTH]))
     is_known = user is not None and not user.is_built_in and user.has_usable_password()
     if user is None or not is_known or not opens_by_password(user):
         User().set_password(password)
@@ -75,7 +77,7 @@ def change_own_password(*, user: User, current: str, new: str) -> None:
     with transaction.atomic():
         _store(user, new, "password changed")
         _tell(user)
-        audit.record("account:password:change", actor=user, target=user)
+        audit_log.record("account:password:change", actor=user, target=user)
 
 
 def set_password(*, actor: Actor, user: User, new: str) -> None:
@@ -86,7 +88,7 @@ def set_password(*, actor: Actor, user: User, new: str) -> None:
     with transaction.atomic():
         _store(user, new, "password set")
         _tell(user)
-        audit.record("account:password:set", actor=actor, target=user)
+        audit_log.record("account:password:set", actor=actor, target=user)
 
 
 def start_reset(*, actor: Actor, user: User) -> str:
@@ -106,7 +108,7 @@ def start_reset(*, actor: Actor, user: User) -> str:
         )
         if may_get_links(user):
             _mail_reset(user, token.url, token.expires_at, language=settings.LANGUAGE_CODE)
-        audit.record("account:password:reset-start", actor=actor, target=user)
+        audit_log.record("account:password:reset-start", actor=actor, target=user)
     return token.url
 
 
@@ -123,7 +125,7 @@ def reset_password(token: str, new: str) -> User:
     """
     with transaction.atomic():
         found = usable_token(Purpose.RESET_PASSWORD, token)
-        lock_people(found.user_id)
+        lock_users(found.user_id)
         # Before anything is written, because it takes the lock of roles.
         live_invitation(found.email)
         row = usable_token(Purpose.RESET_PASSWORD, token, consume=True)
@@ -136,7 +138,7 @@ def reset_password(token: str, new: str) -> User:
         prove_address(user)
         _store(user, new, "password reset")
         _tell(user)
-        audit.record("account:password:reset", actor=user, target=user)
+        audit_log.record("account:password:reset", actor=user, target=user)
     return user
 
 
@@ -144,16 +146,16 @@ def _handle_reset(row: AddressRequest, _details: dict[str, Any]) -> None:
     user = User.objects.filter(email=row.email).first()
     may_reset = settings.ALLOW_PASSWORD_RESET and gates.may_act(user)
     if user is None or not may_reset or not opens_by_password(user) or not may_get_links(user):
-        audit.record("account:password:reset-request", target=user, result="refused")
+        audit_log.record("account:password:reset-request", target=user, result="refused")
         return
     if is_flooded("reset-password", user, Purpose.RESET_PASSWORD):
-        audit.record(
+        audit_log.record(
             "account:password:reset-request", target=user, result="refused", reason="rate_limited"
         )
         return
     token = issue_token(user, Purpose.RESET_PASSWORD, lifetime=RESET_LIFETIME, binding=row.binding)
     _mail_reset(user, token.url, token.expires_at, language=row.language)
-    audit.record("account:password:reset-request", actor=SYSTEM, target=user)
+    audit_log.record("account:password:reset-request", actor=SYSTEM, target=user)
 
 
 def _require_local(user: User) -> None:

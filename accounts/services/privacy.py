@@ -7,14 +7,15 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from accounts import audit
 from accounts.browser import device_name
-from accounts.errors import BadCredentials, Forbidden
-from accounts.models import AuditEvent, Invitation, User
-from accounts.outbox import enqueue_mail
+from accounts.models import Invitation, User
 from accounts.passwords import asks_password
 from accounts.services.sessions import note_wrong_password
 from accounts.services.users import delete_user
+from audit import audit_log
+from audit.models import AuditEvent
+from core.errors import BadCredentials, Forbidden
+from mail.outbox import enqueue_mail
 
 EVENTS_EXPORTED = 10_000
 
@@ -26,7 +27,7 @@ def export_own_data(user: User) -> dict[str, Any]:
     """
     if user.is_built_in:
         raise Forbidden  # others' network addresses stand among its events
-    audit.record("account:data:export", actor=user, target=user)
+    audit_log.record("account:data:export", actor=user, target=user)
     events = AuditEvent.objects.filter(target_id=user.pk).order_by("-seq")[:EVENTS_EXPORTED]
     return {
         "account": {

@@ -11,16 +11,17 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from accounts import addresses, audit
 from accounts.actors import SYSTEM
 from accounts.directory.values import PROVIDER as DIRECTORY
-from accounts.locks import lock_people
+from accounts.locks import lock_users
 from accounts.models import AccountToken, Identity, Invitation, User
-from accounts.outbox import enqueue_mail
-from accounts.plain_text import clean_name
 from accounts.roles import OPERATORS
 from accounts.services.invited import live_invitation, take_up
 from accounts.services.users import tell_email_changed
+from audit import audit_log
+from core import email_addresses
+from core.plain_text import clean_name
+from mail.outbox import enqueue_mail
 
 MAX_NAME_LENGTH = 150
 
@@ -62,7 +63,7 @@ def update_profile(identity: Identity, told: Told) -> list[str]:
             done.append(field)
     changed = [field for field in ("name", "username") if field in done]
     if changed:
-        audit.record(
+        audit_log.record(
             "account:user:edit", actor=SYSTEM, target=user, fields=changed,
             source=identity.provider,
         )  # fmt: skip
@@ -94,7 +95,7 @@ def note_handed_on(email: str, *, provider: str, issuer: str, subject: str) -> b
     ).exclude(former_email=email)  # fmt: skip
     found = list(rows.select_related("user"))
     with transaction.atomic():
-        lock_people(*(identity.user_id for identity in found))
+        lock_users(*(identity.user_id for identity in found))
         for identity in found:
             _hold(identity, "the address is told of somebody else")
             identity.save(update_fields=["former_email"])
@@ -105,25 +106,25 @@ def release_address(identity: Identity) -> None:
     """The source has given the address to somebody else, and tells no other: nothing goes there."""
     user = identity.user
     before = user.email
-    user.email = addresses.placeholder(identity.provider, identity.subject)
+    user.email = email_addresses.placeholder(identity.provider, identity.subject)
     user.email_verified_at = None
     with transaction.atomic():
-        lock_people(user.pk)
+        lock_users(user.pk)
         user.save(update_fields=["email", "email_verified_at"])
         _end_mailed(user)
         identity.former_email = ""
         identity.email = ""
         identity.save(update_fields=["email", "former_email"])
-        audit.record(
+        audit_log.record(
             "account:email:release", actor=SYSTEM, target=user, source=identity.provider,
-            before=addresses.mask_email(before),
+            before=email_addresses.mask_email(before),
         )  # fmt: skip
 
 
 def _stored(email: str) -> str:
     try:
-        return addresses.parse_email(email) if email else ""
-    except addresses.AddressError:
+        return email_addresses.parse_email(email) if email else ""
+    except email_addresses.AddressError:
         return ""
 
 
@@ -134,7 +135,7 @@ def _follows_email(identity: Identity, told: Told) -> bool:
     """
     email = identity.user.email
     own = (_stored(identity.email), identity.former_email)
-    return told.is_source or email in own or addresses.is_placeholder(email)
+    return told.is_source or email in own or email_addresses.is_placeholder(email)
 
 
 def _update_email(identity: Identity, told: Told) -> bool:
@@ -142,14 +143,16 @@ def _update_email(identity: Identity, told: Told) -> bool:
     if new == user.email:
         identity.former_email = ""
         return False
-    if not _follows_email(identity, told) or (addresses.is_placeholder(user.email) and not new):
+    if not _follows_email(identity, told) or (
+        email_addresses.is_placeholder(user.email) and not new
+    ):
         return False
     if not new:
         _hold(identity, "no address is told any more")
         return False
     # The directory is the only source of its people's addresses, and an account without one of its
     # own has nothing to lose. Elsewhere an unverified address is a claim of whoever signs in.
-    is_taken = told.is_verified or addresses.is_placeholder(user.email)
+    is_taken = told.is_verified or email_addresses.is_placeholder(user.email)
     if not is_taken and (user.is_verified or not told.is_source):
         _hold(identity, "the new address is not verified")
         return False
@@ -162,14 +165,14 @@ def _update_email(identity: Identity, told: Told) -> bool:
         take_up(invitation, user, is_new=False)
     identity.former_email = ""
     _end_mailed(user)
-    if addresses.is_placeholder(old):
+    if email_addresses.is_placeholder(old):
         enqueue_mail(
             kind="email-changed", recipient=new, user=user,
-            context={"new_email": addresses.mask_email(new)},
+            context={"new_email": email_addresses.mask_email(new)},
         )  # fmt: skip
     else:
         tell_email_changed(user, old)
-    audit.record("account:email:change", actor=SYSTEM, target=user, source=identity.provider)
+    audit_log.record("account:email:change", actor=SYSTEM, target=user, source=identity.provider)
     return True
 
 
@@ -188,10 +191,10 @@ def _hold(identity: Identity, reason: str) -> None:
     if identity.former_email == user.email:
         return
     identity.former_email = user.email
-    if addresses.is_placeholder(user.email):
+    if email_addresses.is_placeholder(user.email):
         return
     _end_mailed(user)
-    audit.record(
+    audit_log.record(
         "account:email:change", actor=SYSTEM, target=user, result="refused",
         source=identity.provider, reason=reason,
     )  # fmt: skip
@@ -229,8 +232,8 @@ def _new_username(identity: Identity, told: Told) -> str:
     if not told.is_source or not told.username:
         return ""
     try:
-        name = addresses.parse_username(told.username)
-    except addresses.AddressError:
+        name = email_addresses.parse_username(told.username)
+    except email_addresses.AddressError:
         return ""
     if name == identity.user.username or User.objects.filter(username=name).exists():
         return ""

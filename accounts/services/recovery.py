@@ -6,12 +6,12 @@ from typing import NamedTuple
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import audit
 from accounts.actors import Actor
-from accounts.locks import lock_people
+from accounts.locks import lock_users
 from accounts.models import Authenticator, RecoveryCode, User
 from accounts.services.factormails import tell
-from accounts.tokens import digest
+from audit import audit_log
+from core.tokens import digest
 
 CODES = 10
 # RFC 4648 in lower case: no 0, 1, 8 that look like o, l, b. 25 letters hold 125 random bits, so
@@ -33,12 +33,12 @@ def make_codes(user: User, *, actor: Actor | None = None) -> tuple[str, ...]:
     """A new set for `user`; the older one dies. The answer is the only copy. Mails and audits."""
     codes = tuple(_make_code() for _turn in range(CODES))
     with transaction.atomic():
-        lock_people(user.pk)
+        lock_users(user.pk)
         user.recovery_codes.all().delete()
         RecoveryCode.objects.bulk_create(
             RecoveryCode(user=user, digest=digest(PURPOSE, _plain(code))) for code in codes
         )
-        audit.record(
+        audit_log.record(
             "account:recovery-codes:make", actor=actor or user, target=user, count=len(codes)
         )
         tell(user, "recovery-codes-made")
@@ -56,12 +56,12 @@ def spend_code(user: User, code: str) -> bool:
     if len(plain) != LENGTH:
         return False
     with transaction.atomic():
-        lock_people(user.pk)
+        lock_users(user.pk)
         unused = user.recovery_codes.filter(digest=digest(PURPOSE, plain), used_at=None)
         if unused.update(used_at=timezone.now()) != 1:
             return False
         left = standing(user).left
-        audit.record("account:recovery-codes:use", actor=user, target=user, left=left)
+        audit_log.record("account:recovery-codes:use", actor=user, target=user, left=left)
         tell(user, "recovery-code-used", left=left)
     return True
 

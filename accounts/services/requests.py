@@ -12,11 +12,11 @@ from typing import Any
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils.translation import get_language
 
-from accounts import rows
-from accounts.context import Caller, calling, current_caller
-from accounts.crypto import seal, unseal
 from accounts.models import AddressRequest
 from accounts.signals import address_requested
+from core import sql
+from core.encryption import seal, unseal
+from core.request_context import Caller, calling, current_caller
 
 logger = logging.getLogger("gatehouse.requests")
 Kind = AddressRequest.Kind
@@ -50,7 +50,7 @@ def note_request(
         )
         if details:
             row.sealed_details = seal(json.dumps(details), place=_place(row))
-        rows.insert([row])
+        sql.insert([row])
         transaction.on_commit(lambda: address_requested.send(sender=AddressRequest, kind=kind))
 
 

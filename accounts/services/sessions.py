@@ -11,15 +11,16 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts import audit, rows
 from accounts.actors import Actor
-from accounts.context import current_caller
-from accounts.errors import AccountGone, Forbidden, NotFound
 from accounts.methods import audit_name
 from accounts.models import BrowserSession, User
 from accounts.roles import Role, can_manage
 from accounts.sessions import DEVICE, SIGNED_IN_AT
 from accounts.signals import access_changed, access_ending
+from audit import audit_log
+from core import sql
+from core.errors import AccountGone, Forbidden, NotFound
+from core.request_context import current_caller
 
 BACKEND = "accounts.backends.GateBackend"
 
@@ -57,7 +58,7 @@ def _write_sign_in(request: HttpRequest, user: User, kept: dict[str, Any]) -> No
     with transaction.atomic(savepoint=False):
         user.last_login = timezone.now()
         # First, as the order of locks wants it. Waits for whoever deletes the account just now.
-        if not rows.update(user, "last_login"):
+        if not sql.update(user, "last_login"):
             raise AccountGone
         django_login(request, user, backend=BACKEND)
         caller = current_caller()
@@ -69,7 +70,7 @@ def _write_sign_in(request: HttpRequest, user: User, kept: dict[str, Any]) -> No
         request.session[SIGNED_IN_AT] = timezone.now().isoformat()
         request.session.update(kept)
         request.session.save()
-        audit.record("account:session:start", actor=user, target=user, methods=methods)
+        audit_log.record("account:session:start", actor=user, target=user, methods=methods)
 
 
 def note_refused_sign_in(login: str, methods: list[str]) -> None:
@@ -78,12 +79,12 @@ def note_refused_sign_in(login: str, methods: list[str]) -> None:
     What was typed is not written: people type passwords into the wrong field (A161).
     """
     target = User.objects.with_login(login).first()
-    audit.record("account:session:start", target=target, result="refused", methods=methods)
+    audit_log.record("account:session:start", target=target, result="refused", methods=methods)
 
 
 def note_wrong_password(user: User, action: str, *, actor: User | None = None) -> None:
     """Write down that a password was asked for an act on `user` and was wrong; not what it was."""
-    audit.record(action, actor=actor, target=user, result="refused", methods=["password"])
+    audit_log.record(action, actor=actor, target=user, result="refused", methods=["password"])
 
 
 def own_sessions(user: User) -> list[BrowserSession]:
@@ -117,7 +118,7 @@ def end_sessions(*, actor: Actor, user: User) -> int:
     _require_rank_or_self(actor, user)
     with transaction.atomic():
         count = end_sign_ins(user, "sessions ended")
-        audit.record("account:session:end-all", actor=actor, target=user, count=count)
+        audit_log.record("account:session:end-all", actor=actor, target=user, count=count)
     return count
 
 
@@ -149,16 +150,16 @@ def _next_mark(user: User) -> datetime:
     row = User.everyone.select_for_update().filter(pk=user.pk)
     marks = row.values_list("not_before", "keys_not_before").first() or ()
     now = timezone.now()
-    own = [rows.newest(each, now) for each in (user.tokens.all(), user.remembered_browsers.all())]
+    own = [sql.newest(each, now) for each in (user.tokens.all(), user.remembered_browsers.all())]
     answers: list[tuple[Any, Any]] = access_ending.send(sender=User, user=user, after=now)
-    return rows.later_than_all(now, *marks, *own, *(answer for _receiver, answer in answers))
+    return sql.later_than_all(now, *marks, *own, *(answer for _receiver, answer in answers))
 
 
 def _end_one(*, actor: Actor, user: User, public_id: uuid.UUID) -> None:
     with transaction.atomic():
         if not user.sessions.filter(public_id=public_id).delete()[0]:
             raise NotFound
-        audit.record("account:session:end", actor=actor, target=user)
+        audit_log.record("account:session:end", actor=actor, target=user)
 
 
 def _require_rank_or_self(actor: Actor, user: User) -> None:

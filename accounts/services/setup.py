@@ -7,15 +7,11 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts import addresses, audit
 from accounts.actors import SYSTEM
 from accounts.anonymous import ANONYMOUS_ID
-from accounts.client import is_this_machine
-from accounts.errors import TokenInvalid, TokenUsed
-from accounts.locks import ROLES, house_lock, lock_people
+from accounts.locks import lock_users
 from accounts.models import AccountToken, User
 from accounts.passwords import password_problems
-from accounts.plain_text import clean_name
 from accounts.roles import Role
 from accounts.services.anonymous import hand_over
 from accounts.services.invited import accepted_by_address
@@ -23,7 +19,13 @@ from accounts.services.sessions import end_access
 from accounts.services.signup import SignUp, is_fresh
 from accounts.services.tokens import IssuedToken, issue_token, usable_token
 from accounts.services.users import check_new
-from accounts.tokens import digest
+from audit import audit_log
+from core import email_addresses
+from core.client_ip import is_this_machine
+from core.errors import TokenInvalid, TokenUsed
+from core.locks import ROLES, acquire_lock
+from core.plain_text import clean_name
+from core.tokens import digest
 
 WELL_KNOWN_PASSWORD = "admin"  # noqa: S105  # published on purpose; it opens nothing but the set-up page
 LINK_LIFETIME = timedelta(hours=24)
@@ -37,7 +39,7 @@ def ensure_owner() -> User:
     ready; else he is unclaimed and waits for the set-up link.
     """
     with transaction.atomic():
-        house_lock(ROLES)
+        acquire_lock(ROLES)
         owner = User.objects.filter(role=Role.OWNER).order_by("-is_claimed", "id").first()
         return owner or _make_owner()
 
@@ -48,7 +50,7 @@ def issue_setup_link(owner: User) -> IssuedToken | None:
         return None
     with transaction.atomic():
         token = issue_token(owner, Purpose.SET_UP, lifetime=LINK_LIFETIME)
-        audit.record("account:set-up:issue", actor=SYSTEM, target=owner)
+        audit_log.record("account:set-up:issue", actor=SYSTEM, target=owner)
     return token
 
 
@@ -101,8 +103,8 @@ def claim_owner(token: str, details: SignUp) -> User:
     owner.username = None
     check_new(owner, details.password)
     with transaction.atomic():
-        lock_people(owner.pk, ANONYMOUS_ID)
-        house_lock(ROLES)
+        lock_users(owner.pk, ANONYMOUS_ID)
+        acquire_lock(ROLES)
         is_first = is_fresh()
         rows = AccountToken.objects.filter(purpose=Purpose.SET_UP)
         if rows.consume(digest(Purpose.SET_UP, token), timezone.now()) is None:
@@ -124,14 +126,14 @@ def claim_owner(token: str, details: SignUp) -> User:
         if is_first:
             hand_over(owner)
         accepted_by_address(owner)
-        audit.record("account:set-up:complete", actor=owner, target=owner)
+        audit_log.record("account:set-up:complete", actor=owner, target=owner)
     return owner
 
 
 def _make_owner() -> User:
     owner = User(
-        email=addresses.parse_email(settings.DEFAULT_OWNER_EMAIL),
-        username=addresses.parse_username(settings.DEFAULT_OWNER_USERNAME),
+        email=email_addresses.parse_email(settings.DEFAULT_OWNER_EMAIL),
+        username=email_addresses.parse_username(settings.DEFAULT_OWNER_USERNAME),
         role=Role.OWNER,
         is_claimed=False,
     )
@@ -142,7 +144,7 @@ def _make_owner() -> User:
         owner.is_claimed = True
         owner.email_verified_at = timezone.now()
     owner.save(force_insert=True)
-    audit.record(
+    audit_log.record(
         "account:user:create", actor=SYSTEM, target=owner, role=Role.OWNER, source="first-run"
     )
     return owner

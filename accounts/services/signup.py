@@ -15,16 +15,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts import addresses, audit
 from accounts.actors import SYSTEM
 from accounts.anonymous import ANONYMOUS_ID
-from accounts.errors import Forbidden, GatehouseError, RecordInvalid
 from accounts.limits import may_mail
-from accounts.locks import ROLES, house_lock, lock_people
+from accounts.locks import lock_users
 from accounts.models import AccountToken, AddressRequest, User
-from accounts.outbox import enqueue_mail
 from accounts.passwords import check_password_rules, normalise
-from accounts.plain_text import clean_name
 from accounts.roles import OPERATORS, Role
 from accounts.services.anonymous import hand_over
 from accounts.services.invited import live_invitation, lock_account_of, take_up
@@ -32,6 +28,12 @@ from accounts.services.requests import handle_each, note_request
 from accounts.services.tokens import usable_token
 from accounts.services.users import save_new
 from accounts.services.verification import mail_verification
+from audit import audit_log
+from core import email_addresses
+from core.errors import Forbidden, GatehouseError, RecordInvalid
+from core.locks import ROLES, acquire_lock
+from core.plain_text import clean_name
+from mail.outbox import enqueue_mail
 
 # Between the two halves of a double click, or a page that was reloaded.
 SENT_TWICE = timedelta(minutes=2)
@@ -70,7 +72,7 @@ def check_sign_up(details: SignUp) -> None:
     """Raise RegistrationClosed or RecordInvalid; tells nothing of other accounts."""
     if not settings.ALLOW_REGISTRATION:
         raise RegistrationClosed
-    if not addresses.is_allowed(details.email, settings.ALLOWED_EMAILS):
+    if not email_addresses.is_allowed(details.email, settings.ALLOWED_EMAILS):
         raise RegistrationClosed(_("Addresses of this domain cannot register here."))
     if details.password is not None:
         check_password_rules(details.password, User(email=details.email, name=details.name))
@@ -90,8 +92,8 @@ def sign_up_first(details: SignUp, *, set_up_code: str, is_this_machine: bool) -
         _check_code(set_up_code)
     user = _new_user(details.email, details.name, details.password_hash)
     with transaction.atomic():
-        lock_people(ANONYMOUS_ID)
-        house_lock(ROLES)
+        lock_users(ANONYMOUS_ID)
+        acquire_lock(ROLES)
         if not is_fresh():
             return None
         user.role = Role.ADMIN
@@ -138,7 +140,7 @@ def _handle_sign_up(row: AddressRequest, details: dict[str, Any]) -> None:
                 language=row.language,
                 context={},
             )
-        audit.record("account:user:sign-up", target=existing, result="refused")
+        audit_log.record("account:user:sign-up", target=existing, result="refused")
         return
     user = _new_user(row.email, details["name"], details["password"])
     user.role = settings.DEFAULT_ROLE
@@ -162,7 +164,9 @@ def open_account(email: str) -> User | None:
     It has no password; redeeming the link proves the address. Whoever is invited gets one with
     registration closed, too.
     """
-    is_open = settings.ALLOW_REGISTRATION and addresses.is_allowed(email, settings.ALLOWED_EMAILS)
+    is_open = settings.ALLOW_REGISTRATION and email_addresses.is_allowed(
+        email, settings.ALLOWED_EMAILS
+    )
     if not is_open and live_invitation(email, lock=False) is None:
         return None
     user = _new_user(email, "", make_password(None))
@@ -178,7 +182,7 @@ def _check_code(code: str) -> None:
     try:
         usable_token(AccountToken.Purpose.SET_UP, code.strip())
     except GatehouseError:
-        audit.record("account:user:first-sign-up", result="refused")
+        audit_log.record("account:user:first-sign-up", result="refused")
         raise RecordInvalid(
             {"setup_code": [_("This is not the set-up code that the server printed at its start.")]}
         ) from None

@@ -8,11 +8,11 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.errors import TokenEnded, TokenExpired, TokenInvalid, TokenReplaced, TokenUsed
 from accounts.limits import may_mail
-from accounts.locks import lock_people
+from accounts.locks import lock_users
 from accounts.models import AccountToken, User
-from accounts.tokens import digest, make_token
+from core.errors import TokenEnded, TokenExpired, TokenInvalid, TokenReplaced, TokenUsed
+from core.tokens import digest, make_token
 
 Purpose = AccountToken.Purpose
 PAGES = {
@@ -53,7 +53,7 @@ def issue_token(
     now = timezone.now()
     token = make_token()
     with transaction.atomic():
-        lock_people(user.pk)
+        lock_users(user.pk)
         AccountToken.objects.filter(user=user, purpose=purpose).replace(now)
         AccountToken.objects.create(
             user=user,

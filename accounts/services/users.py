@@ -13,17 +13,20 @@ from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import addresses, audit, gates
+from accounts import gates
 from accounts.actors import Actor
-from accounts.errors import AccountGone, Forbidden, LastOwner, RecordInvalid
-from accounts.locks import ROLES, house_lock, lock_people
+from accounts.locks import lock_users
 from accounts.models import User
-from accounts.outbox import enqueue_mail
 from accounts.passwords import password_problems
-from accounts.plain_text import clean_name
 from accounts.roles import Role, can_give, can_manage
 from accounts.services.directory_names import directory_problems
 from accounts.services.sessions import end_access, end_sign_ins
+from audit import audit_log
+from core import email_addresses
+from core.errors import AccountGone, Forbidden, LastOwner, RecordInvalid
+from core.locks import ROLES, acquire_lock
+from core.plain_text import clean_name
+from mail.outbox import enqueue_mail
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ def save_new(user: User, *, actor: Actor | None, source: str) -> User:
     try:
         with transaction.atomic():
             user.save(force_insert=True)
-            audit.record(
+            audit_log.record(
                 "account:user:create", actor=actor, target=user, role=user.role, source=source
             )
     except IntegrityError:
@@ -126,12 +129,12 @@ def edit_profile(*, actor: Actor, user: User, profile: Profile) -> User:
         user.email_verified_at = None
     try:
         with transaction.atomic():
-            lock_people(user.pk)
+            lock_users(user.pk)
             user.save(update_fields=["email", "username", "name", "email_verified_at"])
             if user.email != old_email:
                 end_access(user, "address changed")
                 tell_email_changed(user, old_email)
-            audit.record("account:user:edit", actor=actor, target=user, fields=given)
+            audit_log.record("account:user:edit", actor=actor, target=user, fields=given)
     except IntegrityError:
         raise RecordInvalid(_taken(user)) from None
     return user
@@ -151,7 +154,9 @@ def change_role(*, actor: Actor, user: User, role: str) -> User:
         before, current.role = current.role, role
         current.save(update_fields=["role"])
         end_sign_ins(current, "role changed")
-        audit.record("account:role:change", actor=actor, target=current, before=before, after=role)
+        audit_log.record(
+            "account:role:change", actor=actor, target=current, before=before, after=role
+        )
     return current
 
 
@@ -163,7 +168,7 @@ def keep_role(*, actor: Actor, user: User, kept: bool) -> User:
         if current.role_is_kept != kept:
             current.role_is_kept = kept
             current.save(update_fields=["role_is_kept"])
-            audit.record("account:role:keep", actor=actor, target=current, kept=kept)
+            audit_log.record("account:role:keep", actor=actor, target=current, kept=kept)
     return current
 
 
@@ -178,7 +183,7 @@ def disable_user(*, actor: Actor, user: User, reason: str = "") -> User:
         current.is_active = False
         current.save(update_fields=["is_active"])
         end_access(current, "disabled")
-        audit.record("account:user:disable", actor=actor, target=current, reason=reason[:200])
+        audit_log.record("account:user:disable", actor=actor, target=current, reason=reason[:200])
     return current
 
 
@@ -191,7 +196,7 @@ def enable_user(*, actor: Actor, user: User) -> User:
             return current
         current.is_active = True
         current.save(update_fields=["is_active"])
-        audit.record("account:user:enable", actor=actor, target=current)
+        audit_log.record("account:user:enable", actor=actor, target=current)
     return current
 
 
@@ -209,7 +214,7 @@ def delete_user(*, actor: Actor, user: User) -> None:
         end_access(current, "deleted")
         current.delete()
         current.pk = key
-        audit.record("account:user:delete", actor=actor, target=current, role=current.role)
+        audit_log.record("account:user:delete", actor=actor, target=current, role=current.role)
 
 
 def tell_email_changed(user: User, old_email: str) -> None:
@@ -219,14 +224,14 @@ def tell_email_changed(user: User, old_email: str) -> None:
             kind="email-changed",
             recipient=recipient,
             user=user,
-            context={"new_email": addresses.mask_email(user.email)},
+            context={"new_email": email_addresses.mask_email(user.email)},
         )
 
 
 def _locked(user: User) -> User:
     """The row as it is now, while nobody else may change roles (last-owner rule)."""
-    lock_people(user.pk)
-    house_lock(ROLES)
+    lock_users(user.pk)
+    acquire_lock(ROLES)
     current: User | None = User.objects.filter(pk=user.pk).first()
     if current is None:
         raise RecordInvalid({"user": [_("This account does not exist any more.")]})
@@ -256,12 +261,12 @@ def _name_errors(user: User, kept: tuple[str, str | None] = ("", None)) -> dict[
     errors: dict[str, list[str]] = {}
     try:
         if user.email != kept[0]:
-            user.email = addresses.parse_email(user.email)
-    except addresses.AddressError as error:
+            user.email = email_addresses.parse_email(user.email)
+    except email_addresses.AddressError as error:
         errors["email"] = [_(str(error))]
     try:
-        user.username = addresses.parse_username(user.username) if user.username else None
-    except addresses.AddressError as error:
+        user.username = email_addresses.parse_username(user.username) if user.username else None
+    except email_addresses.AddressError as error:
         errors["username"] = [_(str(error))]
     user.name = clean_name(user.name)
     errors = _names_of_others(user) | errors

@@ -9,14 +9,12 @@ from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from accounts import addresses, audit, gates
+from accounts import gates
 from accounts.actors import Actor
 from accounts.browser import binding_of
-from accounts.errors import BadCredentials, RateLimited, RecordInvalid, TokenEnded, TokenInvalid
 from accounts.limits import count_try, has_room, may_mail
-from accounts.locks import lock_people
+from accounts.locks import lock_users
 from accounts.models import AccountToken, Invitation, User
-from accounts.outbox import enqueue_mail
 from accounts.passwords import asks_password
 from accounts.roles import Role, can_give
 from accounts.services.invited import accepted_by_address, live_invitation, take_up
@@ -24,7 +22,11 @@ from accounts.services.profile_updates import may_get_links
 from accounts.services.sessions import end_access, note_wrong_password
 from accounts.services.tokens import is_flooded, is_outlived, issue_token, usable_token
 from accounts.services.users import require_rank, tell_email_changed
-from accounts.tokens import digest
+from audit import audit_log
+from core import email_addresses
+from core.errors import BadCredentials, RateLimited, RecordInvalid, TokenEnded, TokenInvalid
+from core.tokens import digest
+from mail.outbox import enqueue_mail
 
 LIFETIME = timedelta(hours=24)
 Purpose = AccountToken.Purpose
@@ -47,7 +49,7 @@ def prove_address(user: User) -> Invitation | None:
         unproved.all().delete()
     user.remembered_browsers.all().delete()
     end_access(user, "address proved")
-    audit.record("account:email:prove", actor=user, target=user)
+    audit_log.record("account:email:prove", actor=user, target=user)
     return accepted
 
 
@@ -127,7 +129,7 @@ def confirm_address(token: str, *, is_asking_browser: bool, password: str = "") 
     if not is_asking_browser and needs_sign_in(row):
         raise BadCredentials(_("Sign in to this account first, then open the link again."))
     with transaction.atomic():
-        lock_people(user.pk)
+        lock_users(user.pk)
         # Before anything is written, because it takes the lock of roles.
         live_invitation(row.email)
         # As it is now, until all is written: what an operator changes meanwhile ends the link.
@@ -168,8 +170,8 @@ def request_email_change(request: HttpRequest, *, user: User, password: str, new
             note_wrong_password(user, "account:email:change-request", actor=user)
             raise BadCredentials(_("This is not your password."))
     try:
-        email = addresses.parse_email(new)
-    except addresses.AddressError as error:
+        email = email_addresses.parse_email(new)
+    except email_addresses.AddressError as error:
         raise RecordInvalid({"email": [_(str(error))]}) from None
     if email == user.email:
         raise RecordInvalid({"email": [_("This is your address already.")]})
@@ -192,7 +194,7 @@ def request_email_change(request: HttpRequest, *, user: User, password: str, new
                 context={"url": token.url, "expires_at": token.expires_at},
                 expires_at=token.expires_at,
             )
-        audit.record("account:email:change-request", actor=user, target=user)
+        audit_log.record("account:email:change-request", actor=user, target=user)
 
 
 def mark_verified(*, actor: Actor, user: User) -> User:
@@ -202,13 +204,13 @@ def mark_verified(*, actor: Actor, user: User) -> User:
     """
     require_rank(actor, user)
     with transaction.atomic():
-        lock_people(user.pk)
+        lock_users(user.pk)
         rows = User.objects.filter(pk=user.pk, email_verified_at=None)
         invitation = live_invitation(user.email) if rows.exists() else None
         if rows.update(email_verified_at=timezone.now()):
             if invitation is not None and can_give(Role(actor.role), Role(invitation.role)):
                 take_up(invitation, user, is_new=True)
-            audit.record("account:email:vouch", actor=actor, target=user)
+            audit_log.record("account:email:vouch", actor=actor, target=user)
     user.refresh_from_db()
     return user
 
@@ -217,7 +219,7 @@ def _mark_proved(user: User) -> None:
     accepted_by_address(user, is_new=True)
     user.email_verified_at = timezone.now()
     user.save(update_fields=["email_verified_at"])
-    audit.record("account:email:verify", actor=user, target=user)
+    audit_log.record("account:email:verify", actor=user, target=user)
 
 
 def _move(user: User, new: str) -> None:
@@ -230,4 +232,4 @@ def _move(user: User, new: str) -> None:
         raise TokenEnded(email=old) from None
     accepted_by_address(user)
     tell_email_changed(user, old)
-    audit.record("account:email:change", actor=user, target=user)
+    audit_log.record("account:email:change", actor=user, target=user)

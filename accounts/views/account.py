@@ -13,14 +13,6 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import devices
 from accounts.browser import device_name
-from accounts.errors import (
-    BadCredentials,
-    FeatureClosed,
-    Forbidden,
-    LastOwner,
-    RecordInvalid,
-    TokenInvalid,
-)
 from accounts.forms import (
     ChangeEmailForm,
     ChangePasswordForm,
@@ -49,6 +41,14 @@ from accounts.views.common import (
     signed_in,
 )
 from accounts.views.entrance import get_or_post
+from core.errors import (
+    BadCredentials,
+    FeatureClosed,
+    Forbidden,
+    LastOwner,
+    RecordInvalid,
+    TokenInvalid,
+)
 
 
 @login_required

@@ -11,12 +11,12 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from accounts.addresses import mask_email
-from accounts.destinations import safe_destination
-from accounts.errors import NotFound, TokenInvalid
 from accounts.methods import SignInMethod
 from accounts.models import User
-from accounts.secrecy import keep_secret
+from core.email_addresses import mask_email
+from core.errors import NotFound, TokenInvalid
+from core.redirects import safe_destination
+from core.sensitive_headers import keep_secret
 
 # Paths of forms that this session has sent with success, and what they led to.
 DONE, DONE_MAX = "_done_forms", 5

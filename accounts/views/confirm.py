@@ -11,8 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from accounts import audit, stepup
-from accounts.errors import RateLimited
+from accounts import stepup
 from accounts.factor_forms import ConfirmPasswordForm, SecondFactorForm
 from accounts.limits import count_try
 from accounts.models import User
@@ -21,6 +20,8 @@ from accounts.services.passwords import find_by_password
 from accounts.views.common import person, posted, safe_next, see_other
 from accounts.views.entrance import get_or_post
 from accounts.views.proofs import prove_by_form
+from audit import audit_log
+from core.errors import RateLimited
 
 AGAIN = "again"
 
@@ -75,7 +76,7 @@ def _by_password(request: HttpRequest, user: User) -> HttpResponse:
                 count_try(request, "sign-in", user.email)
                 if find_by_password(user.email, form.cleaned_data["password"]) == user:
                     return _confirmed(request, user, "password")
-                audit.record(
+                audit_log.record(
                     "account:confirm:password", actor=user, target=user, result="refused"
                 )  # fmt: skip
                 form.add_error("password", _("This is not your password."))
@@ -87,7 +88,7 @@ def _by_password(request: HttpRequest, user: User) -> HttpResponse:
 
 
 def _confirmed(request: HttpRequest, user: User, method: str) -> HttpResponse:
-    audit.record("account:confirm:done", actor=user, target=user, method=method)
+    audit_log.record("account:confirm:done", actor=user, target=user, method=method)
     stepup.mark_fresh(request)
     return see_other(stepup.where_next(request, safe_next(request)))
 

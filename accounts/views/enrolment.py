@@ -6,9 +6,9 @@ import segno
 from django.http import HttpRequest
 
 from accounts import oncesecrets, totp
-from accounts.crypto import SealBroken, seal, unseal
 from accounts.models import User
 from accounts.services import authenticators, recovery
+from core.encryption import SealBroken, seal, unseal
 
 KEY = "_new_app"
 

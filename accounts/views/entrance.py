@@ -9,19 +9,10 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from accounts import audit, devices, gates
+from accounts import devices, gates
 from accounts.browser import PURPOSE as BROWSER
 from accounts.browser import bind, browser_id
-from accounts.client import is_this_machine
 from accounts.directory.failures import DirectoryError
-from accounts.errors import (
-    BadCredentials,
-    FeatureClosed,
-    Forbidden,
-    RateLimited,
-    RecordInvalid,
-    TokenInvalid,
-)
 from accounts.forms import ForgotForm, LinkForm, NewPasswordForm, SetUpForm, SignInForm, SignUpForm
 from accounts.limits import count_try, note_outage
 from accounts.methods import SignInMethod
@@ -35,7 +26,6 @@ from accounts.services.requests import note_request
 from accounts.services.sessions import note_refused_sign_in
 from accounts.services.tokens import usable_token
 from accounts.stages import cancel
-from accounts.tokens import digest
 from accounts.views.common import (
     enter,
     is_stale,
@@ -48,6 +38,17 @@ from accounts.views.common import (
     see_other,
     signed_in,
 )
+from audit import audit_log
+from core.client_ip import is_this_machine
+from core.errors import (
+    BadCredentials,
+    FeatureClosed,
+    Forbidden,
+    RateLimited,
+    RecordInvalid,
+    TokenInvalid,
+)
+from core.tokens import digest
 
 get_or_post = require_http_methods(["GET", "HEAD", "POST"])
 
@@ -164,7 +165,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
         return render(request, "accounts/sign_out.html", {"next": safe_next(request)})
     further = way_out(request)
     with transaction.atomic():
-        audit.record("account:session:end", actor=request.user, target=request.user)
+        audit_log.record("account:session:end", actor=request.user, target=request.user)
         logout(request)
     if further:
         return stay_signed_out(leave(request, further.url, further.provider))

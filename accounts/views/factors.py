@@ -9,7 +9,6 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from accounts import oncesecrets, remembered
-from accounts.errors import NotFound, RateLimited, RecordInvalid
 from accounts.factor_forms import AppNameForm, NewAppForm
 from accounts.limits import count_guess, forgive_guess
 from accounts.models import User
@@ -27,6 +26,7 @@ from accounts.views.common import (
     see_other,
 )
 from accounts.views.entrance import get_or_post
+from core.errors import NotFound, RateLimited, RecordInvalid
 
 
 @secret_page

@@ -10,7 +10,6 @@ from django.views.decorators.http import require_POST
 
 from accounts import devices
 from accounts.buttons import method_of
-from accounts.errors import NotFound
 from accounts.oidc.errors import SignInFailed
 from accounts.oidc.flow import begin
 from accounts.oidc.pending import CONNECT
@@ -22,6 +21,7 @@ from accounts.stepup import require_fresh
 from accounts.views.common import person, redirect_with_notice, replayable
 from accounts.views.entrance import get_or_post
 from accounts.views.oauth import failed
+from core.errors import NotFound
 
 register_social()
 

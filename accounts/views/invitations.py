@@ -5,7 +5,6 @@ from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from accounts.errors import RecordInvalid, TokenInvalid
 from accounts.forms import InvitationForm
 from accounts.methods import SignInMethod
 from accounts.models import Invitation, User
@@ -25,6 +24,7 @@ from accounts.views.common import (
     see_other,
 )
 from accounts.views.entrance import get_or_post
+from core.errors import RecordInvalid, TokenInvalid
 
 
 @secret_page

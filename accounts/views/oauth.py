@@ -5,10 +5,7 @@ from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.csrf import csrf_exempt
 
-from accounts import audit, gates, stages
-from accounts.client import client_ip
-from accounts.destinations import is_safe_destination
-from accounts.errors import GatehouseError
+from accounts import gates, stages
 from accounts.limits import CALLBACK, PROVIDER, count_try, has_room
 from accounts.methods import SignInMethod
 from accounts.oidc.connect import OpenIDConnect
@@ -45,6 +42,10 @@ from accounts.views.common import (
     see_other,
 )
 from accounts.views.entrance import get_or_post
+from audit import audit_log
+from core.client_ip import client_ip
+from core.errors import GatehouseError
+from core.redirects import is_safe_destination
 
 register(OIDC, OpenIDConnect())
 
@@ -175,7 +176,7 @@ def _note(provider: Provider, error: GatehouseError) -> None:
     """Write down that somebody tried; nothing of what he sent."""
     detail = getattr(error, "detail", "")
     reason = f"{error.code}: {detail}" if detail else error.code
-    audit.record("account:session:start", result="refused", provider=provider.id, reason=reason)
+    audit_log.record("account:session:start", result="refused", provider=provider.id, reason=reason)
 
 
 def own_callbacks() -> list[URLPattern]:

@@ -20,29 +20,23 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import devices, gates, oncesecrets, passkeys
 from accounts.browser import device_name
-from accounts.errors import (
-    BadCredentials,
-    ConfirmationNeeded,
-    GatehouseError,
-    RecordInvalid,
-    Refused,
-)
 from accounts.forms import PasskeyNameForm, PasskeyRemovalForm
 from accounts.limits import count_try
 from accounts.methods import SignInMethod
 from accounts.models import User
 from accounts.passkeys import PasskeyExpired, PasskeyInvalid
-from accounts.problems import problem_of
 from accounts.services import passkeys as service
 from accounts.services import sessions
 from accounts.services.authenticators import FactorNeeded, lacks_required_factor
 from accounts.services.identities import LastWayIn
-from accounts.single_values import read_json
 from accounts.stages import SecondFactorStage, pending
 from accounts.stepup import is_fresh, require_fresh
 from accounts.views.common import enter, person, posted, redirect_with_notice, replayable, safe_next
 from accounts.views.entrance import get_or_post
 from accounts.views.second_factor import set_up_done
+from core.errors import BadCredentials, ConfirmationNeeded, GatehouseError, RecordInvalid, Refused
+from core.problem_details import problem_of
+from core.single_values import read_json
 
 View = Callable[[HttpRequest], HttpResponse]
 LONGEST_BODY = 32 * 1024

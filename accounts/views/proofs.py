@@ -5,13 +5,13 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from accounts.errors import BadCredentials, RateLimited
 from accounts.factor_forms import SecondFactorForm
 from accounts.limits import count_guess, forgive_guess
 from accounts.models import User
 from accounts.passkeys import PasskeyInvalid
 from accounts.services import authenticators, passkeys
-from accounts.single_values import read_json
+from core.errors import BadCredentials, RateLimited
+from core.single_values import read_json
 
 
 def prove_by_form(

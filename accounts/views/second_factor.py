@@ -11,7 +11,6 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from accounts import remembered
-from accounts.errors import RateLimited, RecordInvalid
 from accounts.factor_forms import NewAppForm, SecondFactorForm
 from accounts.limits import count_guess, forgive_guess
 from accounts.services import authenticators, passkeys
@@ -20,6 +19,7 @@ from accounts.views import enrolment
 from accounts.views.common import posted, redirect_with_notice, see_other
 from accounts.views.entrance import get_or_post
 from accounts.views.proofs import prove_by_form
+from core.errors import RateLimited, RecordInvalid
 
 
 @never_cache

@@ -9,8 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import ResolverMatch
 
-from accounts.secrecy import keep_secret
 from accounts.stepup import NOT_KEPT, KeptForm
+from core.sensitive_headers import keep_secret
 
 # A longer form has to be filled in again.
 MAX_LENGTH = 100_000

@@ -11,14 +11,14 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.addresses import is_allowed, placeholder
-from accounts.errors import Forbidden, RecordInvalid
 from accounts.models import Identity, User
 from accounts.roles import Role
 from accounts.services.invited import live_invitation, take_up
 from accounts.services.users import save_new
 from api.foreign.verify import ForeignClaims
 from api.models import ForeignIdentity
+from core.email_addresses import is_allowed, placeholder
+from core.errors import Forbidden, RecordInvalid
 
 SEEN_EVERY = timedelta(hours=1)
 

@@ -17,13 +17,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import audit, rows
 from accounts.actors import Actor
 from accounts.anonymous import is_anonymous
-from accounts.client import Network
-from accounts.errors import Forbidden, NotFound, RecordInvalid
 from accounts.models import User
-from accounts.outbox import enqueue_mail
 from accounts.roles import OPERATORS, Role
 from accounts.services.tokens import absolute_url
 from accounts.services.users import require_rank
@@ -31,6 +27,11 @@ from api import keyformat
 from api.access import ALL_SCOPES, Access, Scope, scopes_of
 from api.models import ApiKey
 from api.services.keychecks import digest_of
+from audit import audit_log
+from core import sql
+from core.client_ip import Network
+from core.errors import Forbidden, NotFound, RecordInvalid
+from mail.outbox import enqueue_mail
 
 NAME_MAX_LENGTH, NETWORKS_MAX, LIVE_MAX, ENDED_SHOWN = 80, 20, 100, 100
 NETWORK_MAX_LENGTH = 64
@@ -161,7 +162,7 @@ def ended_condition() -> Q:
 
 def newest_key(user: User, after: datetime, **_of_signal: Any) -> datetime | None:
     """When the newest key of `user` was made, if after `after`; see signals.access_ending."""
-    return rows.newest(user.api_keys.all(), after)
+    return sql.newest(user.api_keys.all(), after)
 
 
 def purge_keys(before: datetime) -> int:
@@ -354,4 +355,4 @@ def _write(row: ApiKey) -> IssuedKey:
 
 
 def _record(act: str, actor: Actor, key: ApiKey, **detail: Any) -> None:
-    audit.record(f"api:key:{act}", actor=actor, target=key.user, key=key.pk, **detail)
+    audit_log.record(f"api:key:{act}", actor=actor, target=key.user, key=key.pk, **detail)

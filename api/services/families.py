@@ -1,7 +1,7 @@
 """Sign-ins by tokens: families of refresh tokens that follow one another, and access tokens.
 
 A family is one row; docs/decisions/0007-refresh-families.md says why. Every check of a token is
-one statement, and a refresh is two, in plain SQL that is built once (see accounts.rows).
+one statement, and a refresh is two, in plain SQL that is built once (see core.sql).
 """
 
 import hashlib
@@ -21,13 +21,9 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from accounts import audit, rows
 from accounts.actors import Actor
-from accounts.context import current_caller
-from accounts.errors import BadCredentials, Forbidden, NotFound
-from accounts.locks import lock_people
+from accounts.locks import lock_users
 from accounts.models import BrowserSession, User
-from accounts.outbox import enqueue_mail
 from accounts.roles import Role, can_manage
 from api.access import pass_gate
 from api.errors import AccessTokenInvalid
@@ -35,6 +31,11 @@ from api.familyrows import advance, find_family, note_sign_in
 from api.models import TokenFamily
 from api.services.signing import HS256, RingKeys
 from api.tokens import CLIENT_ID, AccessToken, Backend, RefreshToken, Signer
+from audit import audit_log
+from core import sql
+from core.errors import BadCredentials, Forbidden, NotFound
+from core.request_context import current_caller
+from mail.outbox import enqueue_mail
 
 SIGNED_OUT, REUSED = "signed-out", "reused"
 KEY_PURPOSE = b"gatehouse refresh tokens v1"
@@ -82,8 +83,10 @@ def start_by_password(user: User, at: datetime, methods: Sequence[str] = ("passw
     with transaction.atomic(savepoint=False):
         is_unchanged = note_sign_in(user, family.created_at)
         if is_unchanged:
-            rows.insert([family])
-            audit.record("account:session:start", actor=user, target=user, methods=list(methods))
+            sql.insert([family])
+            audit_log.record(
+                "account:session:start", actor=user, target=user, methods=list(methods)
+            )
     if not is_unchanged:
         raise BadCredentials
     user.last_login = family.created_at
@@ -96,7 +99,7 @@ def start_by_session(user: User, session_id: uuid.UUID, signed_in_at: datetime) 
     end_of_session = signed_in_at + settings.SESSION_ABSOLUTE_TIMEOUT
     end_of_family = min(now + settings.REFRESH_TOKEN_EXPIRY, end_of_session)
     family = _new_family(user, now, end_of_family, session_id)
-    rows.insert([family])
+    sql.insert([family])
     return _pair(family, user, now)
 
 
@@ -182,7 +185,7 @@ def end_family(*, actor: Actor, user: User, family_id: uuid.UUID) -> None:
     with transaction.atomic():
         if not end(family_id, user.pk, SIGNED_OUT):
             raise NotFound
-        audit.record("api:token:end", actor=actor, target=user, family=str(family_id))
+        audit_log.record("api:token:end", actor=actor, target=user, family=str(family_id))
 
 
 def sign_out(family: TokenFamily) -> None:
@@ -190,7 +193,7 @@ def sign_out(family: TokenFamily) -> None:
     with transaction.atomic():
         if end(family.pk, family.user_id, SIGNED_OUT):
             who = family.user
-            audit.record("api:token:end", actor=who, target=who, family=str(family.pk))
+            audit_log.record("api:token:end", actor=who, target=who, family=str(family.pk))
 
 
 def end(family_id: uuid.UUID, user_id: uuid.UUID, reason: str) -> bool:
@@ -204,7 +207,7 @@ def end(family_id: uuid.UUID, user_id: uuid.UUID, reason: str) -> bool:
 
 def newest_family(user: User, after: datetime, **_of_signal: Any) -> datetime | None:
     """When `user` signed in last by tokens, if after `after`; see signals.access_ending."""
-    return rows.newest(user.token_families.all(), after)
+    return sql.newest(user.token_families.all(), after)
 
 
 def purge_families(before: datetime) -> int:
@@ -248,12 +251,12 @@ def _end_reused(family: TokenFamily) -> None:
     """Somebody has a copy: everything that came from this sign-in ends, and the person hears."""
     user = family.user
     with transaction.atomic():
-        lock_people(user.pk)
+        lock_users(user.pk)
         if not end(family.pk, user.pk, REUSED):
             return
         if family.session_id:
             BrowserSession.objects.filter(public_id=family.session_id).delete()
-        audit.record("api:token:reuse", target=user, result="refused", family=str(family.pk))
+        audit_log.record("api:token:reuse", target=user, result="refused", family=str(family.pk))
         enqueue_mail(kind="token-reused", recipient=user.email, user=user, context={})
 
 

@@ -6,7 +6,6 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.directory.failures import DirectoryError
-from accounts.errors import BadCredentials, Forbidden
 from accounts.limits import count_guess, count_try, forgive_guess, note_outage
 from accounts.models import User
 from accounts.services import authenticators
@@ -16,6 +15,7 @@ from accounts.services.verification import send_verification
 from api.access import pass_gate
 from api.errors import EmailUnverified, OtpInvalid, OtpRequired
 from api.services.families import Pair, start_by_password
+from core.errors import BadCredentials, Forbidden
 
 
 def sign_in_by_password(request: HttpRequest, login: str, password: str, otp: str) -> Pair:

@@ -12,13 +12,13 @@ from ipaddress import ip_network
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.client import Network, parse_address
 from accounts.roles import Role
-from accounts.tokens import digest
 from api import keyformat, keymeter, keyrows
 from api.access import Access, Scope, pass_gate, scopes_of
 from api.errors import ApiKeyInvalid
 from api.models import ApiKey
+from core.client_ip import Network, parse_address
+from core.tokens import digest
 
 PURPOSE = "api-key"
 # What an unknown id is compared with, so that it takes as long as a known one.

@@ -18,14 +18,14 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import audit
 from accounts.actors import SYSTEM, Actor
-from accounts.crypto import SealBroken, seal, unseal
-from accounts.locks import AUDIT, house_lock
 from api import keyring
 from api.keyring import NewKey, PrivateKey, Ring, RingKey
 from api.models import SigningKey
 from api.tokens import CLOCK_SKEW, Signer
+from audit import audit_log
+from core.encryption import SealBroken, seal, unseal
+from core.locks import AUDIT, acquire_lock
 
 logger = logging.getLogger("gatehouse.keys")
 RING_SECONDS = 1.0
@@ -229,7 +229,7 @@ def _locked_ring() -> Ring:
 
     Each change is an audit row as well, so the lock of the audit log is the one that it needs.
     """
-    house_lock(AUDIT)
+    acquire_lock(AUDIT)
     return read_ring()
 
 
@@ -270,7 +270,7 @@ def _longest_token() -> timedelta:
 
 
 def _record(action: str, actor: Actor, rotation: Rotation) -> None:
-    audit.record(
+    audit_log.record(
         f"api:signing-key:{action}",
         actor=actor,
         kid=rotation.kid,

@@ -9,10 +9,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import gates
-from accounts.errors import NotFound, Refused
 from api.serializers import StandingRecord, StartedRecord
 from api.views.base import ApiView, checked
 from api.views.moderation import APP, Whom, named
+from core.errors import NotFound, Refused
 from moderation.services import actions
 from moderation.services.actions import Doer
 

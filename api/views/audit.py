@@ -8,12 +8,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.models import AuditEvent
 from accounts.roles import Role
 from api.access import Need, Scope
 from api.pagination import PageQuery, page
 from api.serializers import AuditRecord, page_of
 from api.views.base import ApiView, queried
+from audit.models import AuditEvent
 
 COLUMNS = {
     "action": "action",

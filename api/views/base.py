@@ -14,16 +14,16 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from accounts.errors import GatehouseError, NotFound, RecordInvalid
-from accounts.problems import problem_of
 from accounts.services.users import gone_meanwhile
-from accounts.single_values import read_json, require_single
 from api import errors
 from api.access import Access, Need
 from api.credentials import SAFE_METHODS, identify
 from api.reading import checked as checked
 from api.reading import flat
 from api.reading import queried as queried
+from core.errors import GatehouseError, NotFound, RecordInvalid
+from core.problem_details import problem_of
+from core.single_values import read_json, require_single
 
 CSRF_HEADER = "X-CSRF-Token"
 PLAIN_WISHES = ("*/*", "application/json")

@@ -9,7 +9,6 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.errors import NotFound
 from accounts.models import ROLE_LABELS, Invitation
 from accounts.roles import Role
 from accounts.services import invitations
@@ -17,6 +16,7 @@ from api.access import Need, Scope
 from api.pagination import page
 from api.serializers import InvitationRecord, IssuedInvitationRecord, page_of
 from api.views.base import ApiView, checked
+from core.errors import NotFound
 
 OPERATOR = Need(Scope.USERS, Role.ADMIN)
 SENSITIVE = Need(Scope.USERS, Role.ADMIN, is_sensitive=True)

@@ -15,17 +15,17 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from accounts.browser import device_name
-from accounts.errors import NotFound, RecordInvalid
 from accounts.forms import GatehouseForm
 from accounts.models import User
-from accounts.secrecy import keep_secret
-from accounts.single_values import may_repeat
 from accounts.stepup import require_fresh_to_post
 from accounts.views.common import person, posted, redirect_with_notice, replayable
 from accounts.views.entrance import get_or_post
 from api.access import Scope
 from api.models import ApiKey, TokenFamily
 from api.services import apikeys, families
+from core.errors import NotFound, RecordInvalid
+from core.sensitive_headers import keep_secret
+from core.single_values import may_repeat
 
 SCOPE_TEXTS = {
     Scope.READ: _("Look at things: your account and your own lists"),

@@ -9,14 +9,14 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.addresses import AddressError, parse_email
-from accounts.destinations import MAX_LENGTH, safe_destination
-from accounts.errors import Forbidden
 from accounts.limits import count_try
 from accounts.models import AddressRequest
 from accounts.services.requests import note_request
 from api.serializers import Sentence
 from api.views.base import ApiView, checked
+from core.email_addresses import AddressError, parse_email
+from core.errors import Forbidden
+from core.redirects import MAX_LENGTH, safe_destination
 
 
 class LinkByMail(serializers.Serializer[Any]):

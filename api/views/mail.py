@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.roles import Role
-from accounts.services.testmail import send_test_mail
+from accounts.services.mail import send_test_mail
 from api.access import Need, Scope
 from api.serializers import TestMailRecord
 from api.views.base import ApiView, checked

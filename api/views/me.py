@@ -11,7 +11,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.browser import device_name
-from accounts.errors import Forbidden, NotFound, RecordInvalid
 from accounts.limits import count_try
 from accounts.models import BrowserSession, User
 from accounts.passwords import MAX_PASSWORD_LENGTH
@@ -25,6 +24,7 @@ from api.pagination import whole
 from api.serializers import Export, SessionRecord, UserRecord, page_of
 from api.services import families
 from api.views.base import ApiView, checked
+from core.errors import Forbidden, NotFound, RecordInvalid
 
 
 def user_record(user: User) -> dict[str, Any]:

@@ -15,8 +15,6 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.client import network_key, parse_address
-from accounts.errors import NotFound, RecordInvalid
 from accounts.models import User
 from accounts.roles import Role
 from accounts.services.users import require_rank
@@ -25,6 +23,8 @@ from api.pagination import PageQuery, page
 from api.serializers import BanRecord, ReportedRecord, ViolationRecord, page_of
 from api.views.base import ApiView, checked, queried
 from api.views.users import find_user
+from core.client_ip import network_key, parse_address
+from core.errors import NotFound, RecordInvalid
 from moderation.models import Ban, Violation
 from moderation.reasons import shown
 from moderation.services import bans, violations

@@ -14,8 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.actors import Actor
-from accounts.errors import Forbidden, NotFound, RecordInvalid
-from accounts.locks import ROLES, house_lock, lock_people
+from accounts.locks import lock_users
 from accounts.models import ROLE_LABELS, User, UserQuerySet
 from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.roles import Role
@@ -27,6 +26,8 @@ from api.pagination import PageQuery, page
 from api.serializers import IssuedLinkRecord, ResetLinkRecord, UserRecord, page_of
 from api.views.base import ApiView, checked, queried
 from api.views.me import user_record
+from core.errors import Forbidden, NotFound, RecordInvalid
+from core.locks import ROLES, acquire_lock
 from magiclinks.models import LoginLink
 from magiclinks.services import issue_link
 
@@ -287,8 +288,8 @@ def change_user(actor: Actor, user_id: uuid.UUID, wanted: dict[str, Any]) -> Non
     """Do all of `wanted` or nothing. Raises what the services raise, RecordInvalid."""
     with transaction.atomic():
         # First, so that every change takes its locks in the same order.
-        lock_people(user_id)
-        house_lock(ROLES)
+        lock_users(user_id)
+        acquire_lock(ROLES)
         user = find_user(user_id)
         profile = _changed_profile(user, wanted)
         if profile:

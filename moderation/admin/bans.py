@@ -24,8 +24,8 @@ from accounts.admin.fact_acts import ACT_MAXIMUM, ActingAdmin, act_on_rows
 from accounts.admin.fact_cells import person_link
 from accounts.admin.site import site
 from accounts.admin.user_filters import ChoiceFilter, Choices, SinceFilter
-from accounts.errors import GatehouseError, NotFound, RecordInvalid
 from accounts.models import User
+from core.errors import GatehouseError, NotFound, RecordInvalid
 from moderation.admin.curves import Curve, Rise, curve
 from moderation.admin.forms import BanSomebodyForm
 from moderation.admin.labels import (

@@ -7,8 +7,8 @@ from django import forms
 from django.contrib.admin.widgets import AdminTextInputWidget
 from django.utils.translation import gettext_lazy as _
 
-from accounts.errors import GatehouseError, RecordInvalid
 from accounts.models import User
+from core.errors import GatehouseError, RecordInvalid
 from moderation.networks import network_name
 from moderation.services.bans import MAX_REASON_LENGTH
 

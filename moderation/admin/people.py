@@ -14,9 +14,9 @@ from accounts.admin.actions import CONFIRMED, ask_first, user_action
 from accounts.admin.base import panel_actor
 from accounts.admin.user_acts import act_on_each, chosen_people, report
 from accounts.admin.user_filters import user_mark
-from accounts.errors import RecordInvalid
 from accounts.models import User
 from accounts.services.users import is_last_owner
+from core.errors import RecordInvalid
 from moderation.admin.forms import BanForm
 from moderation.models import Ban
 from moderation.services.bans import active_bans, ban, lift_all

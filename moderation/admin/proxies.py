@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from accounts.admin.cells import moment
 from accounts.admin.dashboard import Advice, Link
 from accounts.admin.fact_cells import badge
-from accounts.client import client_ip, is_undeclared_proxy
+from core.client_ip import client_ip, is_undeclared_proxy
 from moderation.networks import is_exempt, network_name
 from moderation.proxychain import Sighting, Trust, Warned, chain, client_of
 from moderation.proxytexts import standing_text, told

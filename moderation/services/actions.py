@@ -9,9 +9,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.actors import Actor
-from accounts.errors import Forbidden, NotFound, RateLimited
 from accounts.models import User
 from accounts.roles import Role, can_manage
+from core.errors import Forbidden, NotFound, RateLimited
 from moderation.browsers import is_browser
 from moderation.counters import (
     Slot,

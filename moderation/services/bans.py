@@ -7,15 +7,17 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import audit, rows
 from accounts.actors import Actor
-from accounts.context import current_caller
-from accounts.errors import Forbidden, LastOwner, NotFound, RecordInvalid
-from accounts.locks import ROLES, house_lock, lock_people
+from accounts.locks import lock_users
 from accounts.models import User
 from accounts.roles import OPERATORS, Role
 from accounts.services.sessions import end_sign_ins
 from accounts.services.users import is_last_owner, require_rank
+from audit import audit_log
+from core import sql
+from core.errors import Forbidden, LastOwner, NotFound, RecordInvalid
+from core.locks import ROLES, acquire_lock
+from core.request_context import current_caller
 from moderation.models import Ban, BanQuerySet
 from moderation.networks import is_exempt, network_name
 
@@ -61,7 +63,7 @@ def ban(
         )
         if user is not None:
             end_sign_ins(user, "banned")
-        audit.record(
+        audit_log.record(
             "moderation:ban:start", actor=actor, target=user, ban=str(row.pk), kind=row.kind
         )
     return row
@@ -74,7 +76,7 @@ def lift(*, actor: Actor, ban: Ban) -> Ban:
     """
     _require_operator(actor)
     with transaction.atomic():
-        lock_people(ban.user_id)
+        lock_users(ban.user_id)
         row = Ban.objects.select_for_update(of=("self",)).filter(pk=ban.pk).first()
         if row is None or row.state(timezone.now()) != "active":
             raise NotFound
@@ -82,7 +84,7 @@ def lift(*, actor: Actor, ban: Ban) -> Ban:
             require_rank(actor, row.user)
         row.lifted_at, row.lifted_by = timezone.now(), actor.pk
         row.save(update_fields=["lifted_at", "lifted_by"])
-        audit.record("moderation:ban:lift", actor=actor, target=row.user, ban=str(row.pk))
+        audit_log.record("moderation:ban:lift", actor=actor, target=row.user, ban=str(row.pk))
     return row
 
 
@@ -91,7 +93,7 @@ def lift_all(*, actor: Actor, user: User) -> int:
     _require_operator(actor)
     require_rank(actor, user)
     with transaction.atomic():
-        lock_people(user.pk)
+        lock_users(user.pk)
         found = list(active_bans().filter(user=user))
         for row in found:
             lift(actor=actor, ban=row)
@@ -121,7 +123,7 @@ def ban_at(network: str) -> Ban | None:
 
 def _longest(column: str, value: object) -> Ban | None:
     """Asked at each request of everybody, so that nearly always there is none: a plain probe."""
-    if not rows.exists(IS_BANNED[column], Ban, **{column: value, "until": timezone.now()}):
+    if not sql.exists(IS_BANNED[column], Ban, **{column: value, "until": timezone.now()}):
         return None
     lasting = active_bans().filter(**{column: value}).order_by(F("until").desc(nulls_first=True))
     found: Ban | None = lasting.first()
@@ -161,8 +163,8 @@ def _check(actor: Actor, user: User | None, network: str, duration: timedelta | 
 
 def _bannable(actor: Actor, user: User) -> User:
     """The row as it is now, under the roles lock. Raises Forbidden, LastOwner, RecordInvalid."""
-    lock_people(user.pk)
-    house_lock(ROLES)
+    lock_users(user.pk)
+    acquire_lock(ROLES)
     current: User | None = User.objects.filter(pk=user.pk).first()
     if current is None:
         raise RecordInvalid({"user": [_("This account does not exist any more.")]})

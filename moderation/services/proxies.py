@@ -12,8 +12,8 @@ from django.db import DatabaseError
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts.client import FORWARDING_HEADERS, OWN_NETWORKS, is_in, parse_address
-from accounts.models import AuditEvent
+from audit.models import AuditEvent
+from core.client_ip import FORWARDING_HEADERS, OWN_NETWORKS, is_in, parse_address
 from moderation.proxychain import Sighting, Traffic, Trust, Warned, problems
 
 KEY = "proxy-sightings"

@@ -13,13 +13,14 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import audit
 from accounts.actors import Actor
-from accounts.context import current_caller
-from accounts.locks import ROLES, house_lock, lock_people
+from accounts.locks import lock_users
 from accounts.models import User
 from accounts.services.sessions import end_sign_ins
 from accounts.services.users import is_last_owner
+from audit import audit_log
+from core.locks import ROLES, acquire_lock
+from core.request_context import current_caller
 from moderation import scoring
 from moderation.models import Ban, Score, Violation
 from moderation.networks import UNKNOWN, is_exempt, network_name
@@ -50,13 +51,13 @@ def violate(
 ) -> Outcome:
     """Write a violation of `user`, or else of `network`, add its score, ban if a ban falls.
 
-    network: an address, or a name of accounts.client.network_key(). score: None takes the
+    network: an address, or a name of core.client_ip.network_key(). score: None takes the
     configured one of `type`; 0 is noted and never bans. A ban ends the person's sessions.
     """
     name = network_name(network)
     points = settings.VIOLATION_SCORES.get(type, DEFAULT_SCORE) if score is None else score
     with transaction.atomic():
-        lock_people(None if user is None else user.pk)
+        lock_users(None if user is None else user.pk)
         row = _locked_score(subject_of(user, name))
         now = timezone.now()
         step = _step(row, points, now)
@@ -78,7 +79,7 @@ def violate(
         )
         Score.objects.filter(pk=row.pk).update(total=step.after, at=max(now, row.at))
         if ban is not None:
-            audit.record(
+            audit_log.record(
                 "moderation:ban:start", target=user, ban=str(ban.pk), kind=ban.kind, type=type
             )
         _record(violation, reported_by)
@@ -152,9 +153,9 @@ def _ban_for(kind: str, user: User | None, network: str, now: datetime) -> Ban |
 
 
 def _may_ban(user: User, until: datetime) -> bool:
-    house_lock(ROLES)
+    acquire_lock(ROLES)
     if is_last_owner(user):
-        audit.record("moderation:ban:start", target=user, result="refused", reason="last owner")
+        audit_log.record("moderation:ban:start", target=user, result="refused", reason="last owner")
         return False
     return not _is_banned_longer(until, user=user)
 
@@ -165,7 +166,7 @@ def _is_banned_longer(until: datetime, **whom: Any) -> bool:
 
 
 def _record(violation: Violation, reported_by: Actor | None) -> None:
-    audit.record(
+    audit_log.record(
         "moderation:violation:score",
         actor=reported_by,
         target=violation.user,

@@ -2,8 +2,9 @@
 
 from django.utils import timezone
 
-from accounts.models import AuditEvent, Invitation
+from accounts.models import Invitation
 from accounts.services.invitations import IssuedInvitation
+from audit.models import AuditEvent
 
 EMAIL = "new@example.com"
 PHRASE = "seven quiet rivers under glass"

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts import totp
 from accounts.actors import SYSTEM
-from accounts.models import AccountToken, AddressRequest, HouseLock, Invitation, User
+from accounts.models import AccountToken, AddressRequest, Invitation, User
 from accounts.providers import Door
 from accounts.rolemaps import RoleMapping
 from accounts.roles import Role
@@ -37,6 +37,7 @@ from api.errors import AccessTokenInvalid
 from api.models import ApiKey
 from api.services import apikeys, families, signing
 from api.views.users import change_user
+from core.models import NamedLock
 from magiclinks import services as links
 from moderation.models import Ban
 from moderation.services import bans, violations
@@ -380,7 +381,7 @@ def clear_away() -> None:
     violations.purge_moderation(now)
     families.purge_families(now)
     apikeys.purge_keys(now)
-    HouseLock.objects.count()
+    NamedLock.objects.count()
 
 
 __all__ = ["ACTS", "prepare"]

@@ -16,10 +16,10 @@ from django.db import connection
 
 from accounts.anonymous import ANONYMOUS_ID
 
-PEOPLE, LOCKS, AUDIT_ROWS = "accounts_user", "accounts_houselock", "accounts_auditevent"
+PEOPLE, LOCKS, AUDIT_ROWS = "accounts_user", "core_namedlock", "audit_auditevent"
 # Rows of the chain itself; signing keys, which change under the lock of the chain alone; counters;
 # and notes of requests, which the one who has taken them deletes.
-FREE = {AUDIT_ROWS, "api_signingkey", "config_cacheentry", "accounts_addressrequest"}
+FREE = {AUDIT_ROWS, "api_signingkey", "core_cacheentry", "accounts_addressrequest"}
 # What User.objects adds to each statement: its key is the one that is not touched.
 LEAVES_OUT = 'NOT ("accounts_user"."id" = %s)'
 TAKES = re.compile(

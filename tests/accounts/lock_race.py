@@ -124,7 +124,7 @@ def _faults_of(crowd: Crowd, place: int) -> list[str]:
     from django.core.exceptions import ObjectDoesNotExist
     from django.db import DatabaseError, OperationalError
 
-    from accounts.errors import GatehouseError
+    from core.errors import GatehouseError
     from tests.accounts.lock_acts import ACTS
     from tests.accounts.lock_order import watched
 

@@ -6,15 +6,17 @@ from types import SimpleNamespace
 from django.conf import settings
 from django.db import transaction
 
-from accounts import audit
 from accounts.actors import SYSTEM
 from accounts.anonymous import ANONYMOUS_EMAIL, ANONYMOUS_ID
-from accounts.errors import LastOwner, NotFound, TokenInvalid
-from accounts.models import AuditEvent, BrowserSession, HouseLock, Identity, Invitation, User
+from accounts.models import BrowserSession, Identity, Invitation, User
 from accounts.services import identities, invitations, signup, users
 from accounts.services.identities import LastWayIn
-from accounts.tokens import digest
 from api.models import ApiKey
+from audit import audit_log
+from audit.models import AuditEvent
+from core.errors import LastOwner, NotFound, TokenInvalid
+from core.models import NamedLock
+from core.tokens import digest
 
 PHRASE = "seven quiet rivers under glass"
 
@@ -24,7 +26,7 @@ def empty_house() -> None:
     BrowserSession.objects.all().delete()
     User.objects.all().delete()
     AuditEvent.objects.all().delete()
-    HouseLock.objects.update(seq=0, hash="")
+    NamedLock.objects.update(seq=0, hash="")
 
 
 def sign_up(place: int) -> None:
@@ -49,13 +51,13 @@ def count_takers() -> tuple[int, int, int, bool]:
     admins = list(User.objects.filter(role="admin"))
     owners = set(ApiKey.objects.values_list("user", flat=True))
     keys = ApiKey.objects.filter(user=admins[0]).count()
-    return len(admins), len(owners), keys, audit.verify().broken_at is None
+    return len(admins), len(owners), keys, audit_log.verify().broken_at is None
 
 
 def count_people() -> tuple[int, int, bool]:
     """(admins, accounts, is the audit log whole)."""
     admins = User.objects.filter(role="admin").count()
-    return admins, User.objects.count(), audit.verify().broken_at is None
+    return admins, User.objects.count(), audit_log.verify().broken_at is None
 
 
 def two_owners() -> None:
@@ -87,7 +89,7 @@ def remove_an_owner(place: int) -> None:
 
 def count_owners() -> tuple[int, bool]:
     """(active owners left, is the audit log whole)."""
-    return User.objects.active_owners().count(), audit.verify().broken_at is None
+    return User.objects.active_owners().count(), audit_log.verify().broken_at is None
 
 
 TOKEN = "the-one-token-of-this-race"
@@ -112,7 +114,7 @@ def count_accepted() -> tuple[int, int, int, bool]:
     """(accounts, invitations used, acceptances in the audit log, is the log whole)."""
     accepted = AuditEvent.objects.filter(action="account:invitation:accept").count()
     used = Invitation.objects.filter(used_at__isnull=False, user__isnull=False).count()
-    return User.objects.count(), used, accepted, audit.verify().broken_at is None
+    return User.objects.count(), used, accepted, audit_log.verify().broken_at is None
 
 
 PROVIDERS = tuple(SimpleNamespace(id=name, authority="") for name in ("first", "second"))
@@ -140,4 +142,4 @@ def disconnect_one(place: int) -> None:
 
 def count_ways_in() -> tuple[int, bool]:
     """(identities that are left, is the audit log whole)."""
-    return Identity.objects.count(), audit.verify().broken_at is None
+    return Identity.objects.count(), audit_log.verify().broken_at is None

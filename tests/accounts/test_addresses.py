@@ -2,7 +2,7 @@
 
 import pytest
 
-from accounts.addresses import (
+from core.email_addresses import (
     AddressError,
     is_allowed,
     limit_key,

@@ -15,8 +15,7 @@ from pytest_django.fixtures import Settings
 from accounts import gates, ownership
 from accounts.actors import SYSTEM
 from accounts.anonymous import ANONYMOUS_EMAIL, ANONYMOUS_ID
-from accounts.errors import Forbidden, RecordInvalid
-from accounts.models import AuditEvent, BrowserSession, OutboxMail, User
+from accounts.models import BrowserSession, User
 from accounts.providers import Door
 from accounts.roles import Role
 from accounts.services import passwords, sessions, signup, users, verification
@@ -24,7 +23,10 @@ from accounts.services.identities import AccountExists, Arrival, EmailMissing, a
 from accounts.services.setup import ensure_owner, issue_setup_link
 from api.models import ApiKey
 from api.services import apikeys
+from audit.models import AuditEvent
+from core.errors import Forbidden, RecordInvalid
 from magiclinks.services import issue_link
+from mail.models import OutboxMail
 from moderation.services import bans
 from tests.accounts.everybody import switch_off, switch_on
 from tests.api.calls import API, call, problem
@@ -525,8 +527,8 @@ def test_registered_models_of_apps_change_hands_alike(
     anonymous: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ownership, "_fields", {})
-    ownership.register_owned("accounts.OutboxMail", field="user")
-    ownership.register_owned("accounts.OutboxMail", field="user")
+    ownership.register_owned("mail.OutboxMail", field="user")
+    ownership.register_owned("mail.OutboxMail", field="user")
     other = User.objects.create(email="other@example.com")
     for owner in (anonymous, anonymous, other):
         OutboxMail.objects.create(user=owner, recipient="x@example.com", kind="k", subject="s")
@@ -536,7 +538,7 @@ def test_registered_models_of_apps_change_hands_alike(
     assert OutboxMail.objects.filter(user=first).count() == 2
     assert OutboxMail.objects.filter(user=other).count() == 1
     (event,) = events("account:anonymous-mode:take-over")
-    assert event.detail == {"counts": {"accounts.OutboxMail": 2}}
+    assert event.detail == {"counts": {"mail.OutboxMail": 2}}
 
 
 def test_a_key_that_was_revoked_stays_dead(stranger: Client, anonymous: User) -> None:

@@ -6,8 +6,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import transaction
 
-from accounts import audit
-from accounts.models import AuditEvent, HouseLock, User
+from accounts.models import User
+from audit import audit_log
+from audit.models import AuditEvent
+from core.models import NamedLock
 
 pytestmark = pytest.mark.django_db
 
@@ -15,21 +17,23 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def five_events(owner: User, viewer: User) -> None:
     for number in range(5):
-        audit.record("account:test:act", actor=owner, target=viewer, number=number)
+        audit_log.record("account:test:act", actor=owner, target=viewer, number=number)
 
 
 def test_an_event_says_who_did_what_to_whom(owner: User, viewer: User) -> None:
-    audit.record("account:role:change", actor=owner, target=viewer, before="viewer", after="editor")
+    audit_log.record(
+        "account:role:change", actor=owner, target=viewer, before="viewer", after="editor"
+    )
 
     event = AuditEvent.objects.get()
     assert (event.seq, event.action, event.result) == (1, "account:role:change", "success")
     assert (event.actor_id, event.target_id) == (owner.pk, viewer.pk)
     assert event.detail == {"before": "viewer", "after": "editor"}
-    assert event.previous_hash == audit.GENESIS
+    assert event.previous_hash == audit_log.GENESIS
 
 
 def test_a_whole_log_is_found_whole(five_events: None) -> None:
-    assert audit.verify() == audit.Verdict(checked=5)
+    assert audit_log.verify() == audit_log.Verdict(checked=5)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +68,7 @@ def test_tampering_is_found_at_the_first_wrong_row(
 ) -> None:
     tamper()
 
-    verdict = audit.verify()
+    verdict = audit_log.verify()
     assert (verdict.broken_at, verdict.reason) == (broken_at, reason)
 
 
@@ -73,24 +77,24 @@ def test_two_rows_that_changed_places_are_found(five_events: None) -> None:
     AuditEvent.objects.filter(seq=3).update(seq=2)
     AuditEvent.objects.filter(seq=99).update(seq=3)
 
-    assert audit.verify().broken_at == 2
+    assert audit_log.verify().broken_at == 2
 
 
 def test_a_changed_row_with_a_recomputed_hash_breaks_the_next_one(five_events: None) -> None:
     event = AuditEvent.objects.get(seq=3)
     event.detail = {"number": 99}
-    AuditEvent.objects.filter(seq=3).update(detail=event.detail, hash=audit.event_hash(event))
+    AuditEvent.objects.filter(seq=3).update(detail=event.detail, hash=audit_log.event_hash(event))
 
-    assert audit.verify().broken_at == 4
+    assert audit_log.verify().broken_at == 4
 
 
 def test_an_act_that_fails_leaves_no_event(owner: User) -> None:
     with transaction.atomic():
-        audit.record("account:test:act", actor=owner)
+        audit_log.record("account:test:act", actor=owner)
         transaction.set_rollback(True)
 
     assert AuditEvent.objects.count() == 0
-    assert HouseLock.objects.get(pk="audit").seq == 0
+    assert NamedLock.objects.get(pk="audit").seq == 0
 
 
 def test_the_command_reports_a_whole_log(

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 from django.core.management import CommandError, call_command
 
-from accounts.models import AuditEvent, User
+from accounts.models import User
+from audit.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
 PHRASE = "seven quiet rivers under glass"

@@ -10,11 +10,11 @@ from datetime import timedelta
 from django.conf import settings
 from django.core.cache import caches
 from django.test import RequestFactory
-from accounts.crowds import Crowd
-from accounts.errors import RateLimited
+from core.client_groups import Crowd
+from core.errors import RateLimited
 from accounts.limits import count_try, may_mail
 from config import cache
-from config.models import CacheEntry
+from core.models import CacheEntry
 
 window = timedelta(minutes=10)
 settings.LIMITS |= {{"sign-in": (3, window), "sign-in-client": (6, window),

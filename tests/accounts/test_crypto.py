@@ -2,8 +2,8 @@
 
 import pytest
 
-from accounts.crypto import SealBroken, seal, unseal
-from accounts.tokens import digest, make_token
+from core.encryption import SealBroken, seal, unseal
+from core.tokens import digest, make_token
 
 
 def test_a_sealed_value_opens_in_its_place() -> None:

@@ -8,8 +8,9 @@ from django.db import OperationalError
 from django.test import Client
 
 from accounts.actors import SYSTEM
-from accounts.models import AuditEvent, User
+from accounts.models import User
 from accounts.services.users import delete_user, edit_profile
+from audit.models import AuditEvent
 from tests.api.keys import made
 
 pytestmark = pytest.mark.django_db

@@ -13,11 +13,12 @@ from django.utils import timezone
 from accounts import gates
 from accounts.actors import SYSTEM
 from accounts.gates import Refusal
-from accounts.models import AccountToken, AuditEvent, User
+from accounts.models import AccountToken, User
 from accounts.services import users
 from accounts.services.passwords import set_password
 from accounts.services.sessions import end_sessions
 from accounts.services.tokens import issue_token
+from audit.models import AuditEvent
 from magiclinks.services import issue_link
 from tests.conftest import PASSWORD
 

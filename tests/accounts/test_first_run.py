@@ -9,9 +9,10 @@ from django.core.management import call_command
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from accounts.models import AuditEvent, User
+from accounts.models import User
 from accounts.services.setup import ensure_owner, issue_setup_link
-from config.env import load
+from audit.models import AuditEvent
+from config.environment import load
 
 pytestmark = pytest.mark.django_db
 PHRASE = "seven quiet rivers under glass"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from accounts import hashers
-from config.doctor import examine
+from operations.doctor import examine
 from tests.servers.databases import InstanceData
 from tests.servers.processes import wait_for
 from tests.servers.quick import QuickServer, loaded

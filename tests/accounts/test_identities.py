@@ -13,16 +13,7 @@ from django.db import transaction
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from accounts.errors import NotFound, TokenInvalid
-from accounts.models import (
-    AccountToken,
-    AddressRequest,
-    AuditEvent,
-    Authenticator,
-    Identity,
-    OutboxMail,
-    User,
-)
+from accounts.models import AccountToken, AddressRequest, Authenticator, Identity, User
 from accounts.providers import Door, Provider
 from accounts.rolemaps import ClaimPath, Requirement, RoleMapping, RoleRule
 from accounts.roles import Role
@@ -43,9 +34,12 @@ from accounts.services.signup import RegistrationClosed
 from accounts.services.tokens import issue_token
 from accounts.services.users import change_role, create_user
 from accounts.services.verification import confirm_address, mail_verification
-from config.doctor import examine
+from audit.models import AuditEvent
+from core.errors import NotFound, TokenInvalid
 from magiclinks.models import LoginLink
 from magiclinks.services import LinkRefused, handle_link_requests, redeem_link
+from mail.models import OutboxMail
+from operations.doctor import examine
 from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db

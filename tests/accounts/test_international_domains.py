@@ -8,7 +8,13 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
-from accounts.addresses import (
+from accounts.models import AddressRequest, Invitation, User
+from accounts.providers import Door
+from accounts.roles import Role
+from accounts.services.identities import AccountExists, Arrival, arrive
+from accounts.services.setup import ensure_owner
+from config.environment import load
+from core.email_addresses import (
     AddressError,
     ascii_domain,
     is_allowed,
@@ -17,12 +23,7 @@ from accounts.addresses import (
     parse_email,
     search_forms,
 )
-from accounts.models import AddressRequest, Invitation, OutboxMail, User
-from accounts.providers import Door
-from accounts.roles import Role
-from accounts.services.identities import AccountExists, Arrival, arrive
-from accounts.services.setup import ensure_owner
-from config.env import load
+from mail.models import OutboxMail
 from tests.conftest import PASSWORD
 
 WRITTEN, STORED = "anna@münchen.example", "anna@xn--mnchen-3ya.example"

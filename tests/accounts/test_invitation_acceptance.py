@@ -12,8 +12,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from accounts.actors import SYSTEM
-from accounts.errors import RecordInvalid, TokenExpired
-from accounts.models import AccountToken, AuditEvent, Invitation, OutboxMail, User
+from accounts.models import AccountToken, Invitation, User
 from accounts.services import invitations, users
 from accounts.services.identities import arrive
 from accounts.services.invitations import IssuedInvitation, accept_invitation, invite
@@ -23,7 +22,10 @@ from accounts.services.tokens import issue_token
 from accounts.services.verification import confirm_address, mark_verified
 from api.foreign.people import person_of
 from api.foreign.verify import ForeignClaims
+from audit.models import AuditEvent
+from core.errors import RecordInvalid, TokenExpired
 from magiclinks.services import handle_link_requests
+from mail.models import OutboxMail
 from tests.accounts.inviting import EMAIL, PHRASE, events, states, token_of
 from tests.accounts.race_processes import Race, run_race
 from tests.accounts.test_identities import DOOR, MAPPED

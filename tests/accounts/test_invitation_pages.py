@@ -12,10 +12,11 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from accounts.actors import SYSTEM
-from accounts.models import AuditEvent, BrowserSession, Invitation, User
+from accounts.models import BrowserSession, Invitation, User
 from accounts.roles import Role
 from accounts.services import invitations
 from accounts.services.invitations import IssuedInvitation, accept_invitation, invite
+from audit.models import AuditEvent
 from tests.accounts.inviting import EMAIL, PHRASE, events, path_of, states, token_of
 from tests.conftest import PASSWORD
 from tests.pages.pages import read

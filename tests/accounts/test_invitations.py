@@ -10,14 +10,16 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from accounts.actors import SYSTEM
-from accounts.errors import Forbidden, RecordInvalid, TokenInvalid
-from accounts.models import AuditEvent, Invitation, OutboxMail, User
-from accounts.outbox import deliver_due
+from accounts.models import Invitation, User
 from accounts.roles import Role
 from accounts.services import invitations, users
 from accounts.services.invitations import IssuedInvitation, accept_invitation, invite
 from accounts.services.privacy import export_own_data
+from audit.models import AuditEvent
 from config import worker
+from core.errors import Forbidden, RecordInvalid, TokenInvalid
+from mail.models import OutboxMail
+from mail.outbox import deliver_due
 from tests.accounts.inviting import EMAIL, GIVES, PHRASE, events, path_of, states, token_of
 from tests.conftest import path_in, text_of
 

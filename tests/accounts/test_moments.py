@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.utils import timezone, translation
 
-from accounts.moments import spoken_end
+from core.time_display import spoken_end
 
 NOW = datetime(2026, 11, 28, 13, 55, tzinfo=UTC)
 

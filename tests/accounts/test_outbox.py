@@ -8,11 +8,14 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import outbox
-from accounts.crypto import seal
-from accounts.errors import Forbidden, RecordInvalid
-from accounts.models import AuditEvent, OutboxMail, User
-from accounts.outbox import MailFailed, Message, deliver_due, enqueue_mail, retry_mail
+from accounts.models import User
+from accounts.services.mail import retry_mail
+from audit.models import AuditEvent
+from core.encryption import seal
+from core.errors import Forbidden, RecordInvalid
+from mail import outbox
+from mail.models import OutboxMail
+from mail.outbox import MailFailed, Message, deliver_due, enqueue_mail
 from tests.conftest import text_of
 
 pytestmark = pytest.mark.django_db

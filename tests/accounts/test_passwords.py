@@ -7,9 +7,11 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 
-from accounts.models import AccountToken, AuditEvent, OutboxMail, User
+from accounts.models import AccountToken, User
 from accounts.passwords import password_problems
 from accounts.services.passwords import handle_reset_requests, start_reset
+from audit.models import AuditEvent
+from mail.models import OutboxMail
 from tests.conftest import PASSWORD, text_of
 
 pytestmark = pytest.mark.django_db

@@ -7,8 +7,8 @@ import pytest
 from django.urls import resolve
 
 from accounts.providers import Provider
-from config.env import load
-from config.env.dotenv import parse_dotenv
+from config.environment import load
+from config.environment.dotenv import parse_dotenv
 from config.providers import sign_in_providers
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,8 +7,9 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from django.utils import timezone
 
-from accounts import rows
-from accounts.models import AuditEvent, BrowserSession, User
+from accounts.models import BrowserSession, User
+from audit.models import AuditEvent
+from core import sql
 
 pytestmark = pytest.mark.django_db
 
@@ -18,7 +19,7 @@ def test_a_found_row_equals_the_orms_row(viewer: User, column: str) -> None:
     viewer.last_login = timezone.now()
     viewer.save()
 
-    found = rows.find(User, column, getattr(viewer, column))
+    found = sql.find(User, column, getattr(viewer, column))
 
     assert found is not None
     expected = User.objects.get(pk=viewer.pk)
@@ -28,13 +29,13 @@ def test_a_found_row_equals_the_orms_row(viewer: User, column: str) -> None:
 
 
 def test_a_missing_row_is_none(viewer: User) -> None:
-    assert rows.find(User, "email", "nobody@example.com") is None
+    assert sql.find(User, "email", "nobody@example.com") is None
 
 
 def test_inserted_rows_are_the_orms_rows() -> None:
     event = AuditEvent(seq=7, at=timezone.now(), action="a:b:c", channel="web", detail={"n": [1]})
 
-    rows.insert([event])
+    sql.insert([event])
 
     stored = AuditEvent.objects.get(seq=7)
     assert (stored.at, stored.detail, stored.actor_id) == (event.at, {"n": [1]}, None)
@@ -44,7 +45,7 @@ def test_a_taken_key_is_refused(viewer: User) -> None:
     twin = User(email=viewer.email)
 
     with pytest.raises(IntegrityError), transaction.atomic():
-        rows.insert([twin])
+        sql.insert([twin])
 
     assert User.objects.count() == 1
 
@@ -52,7 +53,7 @@ def test_a_taken_key_is_refused(viewer: User) -> None:
 def test_an_update_writes_the_named_field_of_the_one_row(viewer: User, editor: User) -> None:
     viewer.last_login, viewer.name = timezone.now(), "not written"
 
-    rows.update(viewer, "last_login")
+    sql.update(viewer, "last_login")
 
     stored = User.objects.get(pk=viewer.pk)
     assert (stored.last_login, stored.name) == (viewer.last_login, "Vera Viewer")
@@ -75,6 +76,6 @@ def test_an_update_says_whether_the_row_was_there(viewer: User) -> None:
     gone = User.objects.get(pk=viewer.pk)
     viewer.name = "Vera V."
 
-    assert rows.update(viewer, "name")
+    assert sql.update(viewer, "name")
     viewer.delete()
-    assert not rows.update(gone, "name")
+    assert not sql.update(gone, "name")

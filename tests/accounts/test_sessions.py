@@ -9,7 +9,8 @@ from django.conf import settings as project
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import AuditEvent, Authenticator, BrowserSession, Identity, User
+from accounts.models import Authenticator, BrowserSession, Identity, User
+from audit.models import AuditEvent
 from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db

@@ -3,9 +3,9 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.conftest import PASSWORD
+from tests.forward_auth.driver import Driver
 from tests.servers.databases import InstanceData, PostgresServer
 from tests.servers.processes import wait_for
-from tests.sso.driver import Driver
 
 HERE = {"PUBLIC_URL": "http://testserver"}
 ERIN = f"""

@@ -9,9 +9,9 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.models import User
-from accounts.single_values import read_json
 from api.models import ApiKey
-from sso.models import AccessRule
+from core.single_values import read_json
+from forward_auth.models import AccessRule
 from tests.api.calls import API, call, problem
 from tests.conftest import PASSWORD
 
@@ -78,7 +78,7 @@ def test_fields_of_several_values_stay(owner: User, browser_of: BrowserOf, viewe
               "_selected_action": [str(viewer.pk), str(owner.pk)]}  # fmt: skip
 
     assert browser.post("/account/keys", key).status_code == 200
-    assert browser.post("/admin/sso/accessrule/add/", rule).status_code == 302
+    assert browser.post("/admin/forward_auth/accessrule/add/", rule).status_code == 302
     assert browser.post(PEOPLE, ticked).status_code == 302
 
     assert ApiKey.objects.get().scopes == ["read", "write"]

@@ -10,8 +10,10 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from accounts.models import AuditEvent, OutboxMail, User
-from config.env.mailing import MailSettings
+from accounts.models import User
+from audit.models import AuditEvent
+from mail.conf import MailSettings
+from mail.models import OutboxMail
 from tests.api.keys import made
 from tests.conftest import PASSWORD as ACCOUNT_PASSWORD
 from tests.servers.mail import ResendServer, SMTPServer
@@ -27,7 +29,7 @@ PASSWORD = "pässwort€"
 @pytest.fixture
 def server(settings: Settings, smtp_server: SMTPServer) -> SMTPServer:
     """The mail server of the settings, which asks for a password."""
-    settings.MAIL_TRANSPORT = "config.mail.transport"
+    settings.MAIL_TRANSPORT = "mail.transports.transport"
     smtp_server.conduct.users = {"gate": PASSWORD}
     settings.MAIL = MailSettings(
         "smtp",
@@ -85,7 +87,7 @@ def test_an_address_that_is_none_sends_nothing(server: SMTPServer, address: str)
 
 
 def test_without_a_mail_service_the_fix_is_told(settings: Settings) -> None:
-    settings.MAIL_TRANSPORT = "config.mail.transport"
+    settings.MAIL_TRANSPORT = "mail.transports.transport"
     settings.MAIL = MailSettings()
 
     with pytest.raises(CommandError, match=r"No mail service is configured. Set RESEND_API_KEY"):
@@ -93,7 +95,7 @@ def test_without_a_mail_service_the_fix_is_told(settings: Settings) -> None:
 
 
 def test_a_server_that_is_not_there_is_told(settings: Settings) -> None:
-    settings.MAIL_TRANSPORT = "config.mail.transport"
+    settings.MAIL_TRANSPORT = "mail.transports.transport"
     settings.MAIL = MailSettings("smtp", "gate@example.com", host="127.0.0.1", port=free_port())
 
     with pytest.raises(CommandError, match=r"ConnectionRefusedError.*Check EMAIL_HOST"):
@@ -103,7 +105,7 @@ def test_a_server_that_is_not_there_is_told(settings: Settings) -> None:
 def test_resend_takes_one_too(
     settings: Settings, resend_server: ResendServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings.MAIL_TRANSPORT = "config.mail.transport"
+    settings.MAIL_TRANSPORT = "mail.transports.transport"
     settings.MAIL = MailSettings("resend", "gate@example.com", "re_key", resend_server.url)
 
     call_command("testmail", "anna@example.com")

@@ -5,15 +5,16 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
-from accounts import addresses
 from accounts.actors import SYSTEM
-from accounts.errors import Forbidden, LastOwner, RecordInvalid
-from accounts.models import AuditEvent, User
+from accounts.models import User
 from accounts.roles import Role, can_manage
 from accounts.services import sessions, users, verification
 from accounts.services.invitations import invite
 from accounts.services.passwords import set_password, start_reset
 from accounts.services.users import Profile
+from audit.models import AuditEvent
+from core import email_addresses
+from core.errors import Forbidden, LastOwner, RecordInvalid
 from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -204,7 +205,7 @@ def test_staff_and_superuser_follow_from_the_role_and_cannot_be_set(
 # Addresses of ours without a mailbox
 
 
-PLACEHOLDER = addresses.placeholder("github", "7")
+PLACEHOLDER = email_addresses.placeholder("github", "7")
 
 
 @pytest.mark.parametrize("email", [PLACEHOLDER, "anna@users.invalid", " Anna@Users.INVALID"])

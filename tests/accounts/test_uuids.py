@@ -2,7 +2,7 @@
 
 import time
 
-from accounts.uuids import uuid7
+from core.uuid7 import uuid7
 
 
 def test_identifiers_of_one_millisecond_keep_their_order(monkeypatch) -> None:

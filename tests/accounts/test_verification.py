@@ -8,14 +8,16 @@ import pytest
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from accounts.errors import TokenInvalid
-from accounts.models import AccountToken, AuditEvent, OutboxMail, User
+from accounts.models import AccountToken, User
 from accounts.services import users
 from accounts.services.passwords import handle_reset_requests, set_password
 from accounts.services.sessions import end_sessions
 from accounts.services.signup import handle_sign_up_requests
 from accounts.services.tokens import issue_token, usable_token
 from accounts.services.users import Profile
+from audit.models import AuditEvent
+from core.errors import TokenInvalid
+from mail.models import OutboxMail
 from moderation.services import bans
 from tests.accounts.test_passwords import NEW, asked_reset
 from tests.conftest import PASSWORD, text_of

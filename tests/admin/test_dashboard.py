@@ -11,11 +11,13 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts import audit
 from accounts.admin import dashboard
 from accounts.admin.charts import HEIGHT, WIDTH, Chart, Series, by_day, round_up
-from accounts.models import AuditEvent, BrowserSession, OutboxMail, User
-from config.env.mailing import MailSettings
+from accounts.models import BrowserSession, User
+from audit import audit_log
+from audit.models import AuditEvent
+from mail.conf import MailSettings
+from mail.models import OutboxMail
 
 pytestmark = pytest.mark.django_db
 Enter = Callable[[str], tuple[Client, User]]
@@ -24,7 +26,7 @@ Status = OutboxMail.Status
 
 
 def happened(action: str, days_ago: float, result: str = "success") -> AuditEvent:
-    event = audit.record(action, result=result)
+    event = audit_log.record(action, result=result)
     AuditEvent.objects.filter(pk=event.pk).update(at=timezone.now() - timedelta(days=days_ago))
     return event
 
@@ -155,7 +157,7 @@ def test_days_are_days_of_utc(monkeypatch: pytest.MonkeyPatch, settings: Any) ->
         datetime(2026, 3, 9, 23, 59, 59, tzinfo=UTC),
         datetime(2026, 3, 10, 0, 0, tzinfo=UTC),
     ):
-        event = audit.record("account:session:start")
+        event = audit_log.record("account:session:start")
         AuditEvent.objects.filter(pk=event.pk).update(at=moment)
 
     with timezone.override("Pacific/Auckland"):
@@ -168,7 +170,7 @@ def test_the_number_of_queries_does_not_grow(as_role: Enter, make_user: MakeUser
 
     def grow() -> None:
         person = make_user()
-        event = audit.record("account:session:start", actor=person, target=person)
+        event = audit_log.record("account:session:start", actor=person, target=person)
         OutboxMail.objects.create(recipient="a@example.com", kind="x", subject="x", status="sent")
         assert event.actor_id == person.pk
 
@@ -198,7 +200,9 @@ def test_the_page_holds_charts_without_script_and_inline_style(as_role: Enter) -
 
 def test_the_newest_ten_events_are_shown(as_role: Enter, viewer: User) -> None:
     browser, operator = as_role("owner")
-    rows = [audit.record("account:user:edit", actor=operator, target=viewer).seq for _ in range(11)]
+    rows = [
+        audit_log.record("account:user:edit", actor=operator, target=viewer).seq for _ in range(11)
+    ]
 
     events = browser.get("/admin/").context["events"]
 

@@ -11,13 +11,15 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts import audit
-from accounts.context import Caller, calling
-from accounts.errors import Forbidden, NotFound
-from accounts.models import AuditEvent, BrowserSession, OutboxMail, User
-from accounts.outbox import enqueue_mail
+from accounts.models import BrowserSession, User
 from accounts.services.sessions import end_session
+from audit import audit_log
+from audit.models import AuditEvent
+from core.errors import Forbidden, NotFound
+from core.request_context import Caller, calling
 from magiclinks.services import issue_link
+from mail.models import OutboxMail
+from mail.outbox import enqueue_mail
 
 pytestmark = pytest.mark.django_db
 AUDIT = "/admin/accounts/auditevent/"
@@ -133,7 +135,7 @@ def test_a_forged_post_changes_no_fact(
     as_role: Enter, viewer: User, role: str, status: int
 ) -> None:
     browser, _operator = as_role(role)
-    audit.record("account:user:edit", target=viewer)
+    audit_log.record("account:user:edit", target=viewer)
     pages = details_of_all(viewer)
     before = _facts()
     forged = {"action": "made:up", "recipient": "x@example.com", "ip": "1.1.1.1", "post": "yes"}
@@ -152,7 +154,7 @@ def test_a_forged_post_changes_no_fact(
 @pytest.mark.parametrize("url", LISTS)
 def test_djangos_own_deletion_is_no_action_of_facts(as_role: Enter, viewer: User, url: str) -> None:
     browser, _operator = as_role("owner")
-    audit.record("account:user:edit", target=viewer)
+    audit_log.record("account:user:edit", target=viewer)
     made_mail(viewer)
     session = made_session(viewer)
     before = _facts()
@@ -208,10 +210,10 @@ def test_the_audit_log_names_people_by_the_addresses_of_today(
     as_role: Enter, viewer: User, admin: User
 ) -> None:
     browser, _operator = as_role("owner")
-    audit.record("account:user:edit", actor=admin, target=viewer, fields=["name"])
+    audit_log.record("account:user:edit", actor=admin, target=viewer, fields=["name"])
     User.objects.filter(pk=viewer.pk).update(email="moved@example.com")
     gone = uuid.uuid4()
-    audit.record("account:user:delete", actor=admin, target=User(pk=gone))
+    audit_log.record("account:user:delete", actor=admin, target=User(pk=gone))
 
     page = browser.get(AUDIT).content.decode()
 
@@ -222,7 +224,7 @@ def test_the_audit_log_names_people_by_the_addresses_of_today(
 
 def test_the_audit_log_is_newest_first(as_role: Enter, viewer: User) -> None:
     browser, _operator = as_role("owner")
-    first, second = (audit.record("account:user:edit", target=viewer) for _ in range(2))
+    first, second = (audit_log.record("account:user:edit", target=viewer) for _ in range(2))
 
     assert [event.seq for event in shown(browser, AUDIT)][:2] == [second.seq, first.seq]
 
@@ -237,9 +239,9 @@ def test_the_audit_log_is_searched_by_person_id_address_and_request(
     browser, _operator = as_role("owner")
     one, other = make_user(email="one@example.com"), make_user(email="two@example.net")
     with calling(Caller(ip="198.51.100.4", request_id="feed0001", channel="web")):
-        first = audit.record("account:user:edit", actor=one, target=other).seq
+        first = audit_log.record("account:user:edit", actor=one, target=other).seq
     with calling(Caller(ip="198.51.100.5", request_id="feed0002", channel="web")):
-        second = audit.record("account:role:change", target=other).seq
+        second = audit_log.record("account:role:change", target=other).seq
 
     assert _searched(browser, "one@example.com") == {first}
     assert _searched(browser, "@example.net") == {first, second}
@@ -266,10 +268,10 @@ def test_the_audit_log_is_searched_by_person_id_address_and_request(
 )
 def test_the_audit_log_is_filtered(as_role: Enter, query: str, actions: set[str]) -> None:
     browser, _operator = as_role("owner")
-    audit.record("account:role:change")
-    audit.record("mail:outbox:dead", result="failure")
-    audit.record("link:login:issue", result="refused")
-    old = audit.record("account:email:verify")
+    audit_log.record("account:role:change")
+    audit_log.record("mail:outbox:dead", result="failure")
+    audit_log.record("link:login:issue", result="refused")
+    old = audit_log.record("account:email:verify")
     AuditEvent.objects.filter(pk=old.pk).update(at=timezone.now() - timedelta(days=91))
 
     assert {event.action for event in shown(browser, f"{AUDIT}?{query}")} == actions
@@ -277,7 +279,7 @@ def test_the_audit_log_is_filtered(as_role: Enter, query: str, actions: set[str]
 
 def test_a_filter_of_nonsense_filters_nothing(as_role: Enter) -> None:
     browser, _operator = as_role("owner")
-    audit.record("account:role:change")
+    audit_log.record("account:role:change")
 
     everything = len(shown(browser, AUDIT))
 
@@ -300,7 +302,7 @@ def test_a_list_asks_as_often_for_many_rows_as_for_few(
 
     def grow() -> None:
         person = make_user()
-        audit.record("account:user:edit", actor=person, target=person)
+        audit_log.record("account:user:edit", actor=person, target=person)
         made_mail(person)
         made_session(person)
 

@@ -9,9 +9,11 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.actors import SYSTEM
-from accounts.models import AuditEvent, Invitation, OutboxMail, User
+from accounts.models import Invitation, User
 from accounts.roles import Role
 from accounts.services.invitations import accept_invitation, invite, withdraw
+from audit.models import AuditEvent
+from mail.models import OutboxMail
 from tests.admin.conftest import LIST as PEOPLE
 from tests.pages.pages import read
 

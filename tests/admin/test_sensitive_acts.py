@@ -14,10 +14,11 @@ from django.urls import NoReverseMatch, URLPattern, resolve, reverse
 
 from accounts.admin.dangers import SITE_PAGES, is_sensitive
 from accounts.admin.site import site
-from accounts.models import AuditEvent, User
+from accounts.models import User
+from audit.models import AuditEvent
+from forward_auth.models import AccessRule
 from moderation.models import Ban
 from moderation.services.bans import ban
-from sso.models import AccessRule
 from tests.api.keys import made
 
 pytestmark = pytest.mark.django_db
@@ -30,8 +31,8 @@ LATE = timedelta(minutes=16)
 EXEMPT_PAGES = {
     "accounts_user_disable",
     "accounts_user_end-sessions",
-    "accounts_outboxmail_test",
-    "sso_try",
+    "mail_outboxmail_test",
+    "forward_auth_try",
 }
 EXEMPT_ACTIONS = {
     "accounts.user": {"disable_people", "end_sessions_people"},
@@ -51,9 +52,9 @@ SENSITIVE_PAGES = {
     "accounts_invitation_add",
     "moderation_ban_add",
     "moderation_ban_lift",
-    "sso_accessrule_add",
-    "sso_accessrule_change",
-    "sso_accessrule_delete",
+    "forward_auth_accessrule_add",
+    "forward_auth_accessrule_change",
+    "forward_auth_accessrule_delete",
     "sso_move",
     "sso_switch",
 }
@@ -184,11 +185,14 @@ def test_rules_bans_and_vouching_wait_for_the_proof(
     events = AuditEvent.objects.count()
     ticked = {ACTION_CHECKBOX_NAME: [str(key)], "index": "0"}
     posts: list[tuple[str, dict[str, Any]]] = [
-        ("/admin/sso/accessrule/add/", {"name": "Open", "effect": "public", "is_enabled": "on"}),
-        (f"/admin/sso/accessrule/{rule.pk}/change/", {"name": "Open", "effect": "public"}),
-        (f"/admin/sso/accessrule/{rule.pk}/delete/", {"post": "yes"}),
-        (f"/admin/sso/accessrule/{rule.pk}/switch/off/", {}),
-        (f"/admin/sso/accessrule/{rule.pk}/move/up/", {}),
+        (
+            "/admin/forward_auth/accessrule/add/",
+            {"name": "Open", "effect": "public", "is_enabled": "on"},
+        ),
+        (f"/admin/forward_auth/accessrule/{rule.pk}/change/", {"name": "Open", "effect": "public"}),
+        (f"/admin/forward_auth/accessrule/{rule.pk}/delete/", {"post": "yes"}),
+        (f"/admin/forward_auth/accessrule/{rule.pk}/switch/off/", {}),
+        (f"/admin/forward_auth/accessrule/{rule.pk}/move/up/", {}),
         ("/admin/moderation/ban/add/", {"network": "203.0.113.7", "reason": "x"}),
         (f"/admin/moderation/ban/{banned.pk}/lift/", {}),
         ("/admin/moderation/ban/", {"action": "lift_chosen", "index": "0",

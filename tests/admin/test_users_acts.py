@@ -8,7 +8,8 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from accounts.models import AuditEvent, BrowserSession, User
+from accounts.models import BrowserSession, User
+from audit.models import AuditEvent
 from tests.admin.conftest import BrowserOf, MakeUser, bulk, edited, notices, page_of
 
 pytestmark = pytest.mark.django_db

@@ -5,11 +5,12 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
-from accounts.models import AuditEvent, User
+from accounts.models import User
 from accounts.providers import Door
 from accounts.rolemaps import ClaimPath, RoleMapping, RoleRule
 from accounts.roles import Role
 from accounts.services.identities import Arrival, arrive
+from audit.models import AuditEvent
 from tests.admin.conftest import LIST, BrowserOf, MakeUser, edited, notices, page_of
 
 pytestmark = pytest.mark.django_db

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts.models import AuditEvent, User
+from accounts.models import User
+from audit.models import AuditEvent
 from tests.admin.conftest import LIST, BrowserOf, edited, page_of
 from tests.conftest import PASSWORD
 

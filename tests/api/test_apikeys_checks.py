@@ -10,7 +10,6 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.errors import NotFound, RateLimited, Refused
 from accounts.models import User
 from accounts.services.passwords import set_password
 from accounts.services.sessions import end_sessions
@@ -21,6 +20,7 @@ from api.errors import ApiKeyInvalid
 from api.models import ApiKey
 from api.services.apikeys import revoke_key, state_of
 from api.services.keychecks import ApiKeyMistyped, access_by, check
+from core.errors import NotFound, RateLimited, Refused
 from tests.api.keys import HERE, in_days, made
 
 pytestmark = pytest.mark.django_db

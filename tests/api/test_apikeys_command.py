@@ -10,8 +10,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from accounts.models import AuditEvent, OutboxMail, User
+from accounts.models import User
 from api.models import ApiKey
+from audit.models import AuditEvent
+from mail.models import OutboxMail
 from tests.api.keys import call_with, made
 
 pytestmark = pytest.mark.django_db

@@ -9,11 +9,12 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import AuditEvent, User
+from accounts.models import User
 from accounts.services.users import change_role, disable_user
 from api import keyformat
 from api.models import ApiKey
 from api.services.apikeys import revoke_key
+from audit.models import AuditEvent
 from moderation.models import Violation
 from tests.api.calls import call
 from tests.api.keys import call_with, made, refusal

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from accounts.errors import Forbidden, NotFound, RecordInvalid
-from accounts.models import AuditEvent, OutboxMail, User
+from accounts.models import User
 from accounts.services.sessions import end_sessions
 from api import keyformat
 from api.access import Access, Scope
@@ -17,6 +16,9 @@ from api.models import ApiKey
 from api.services import apikeys
 from api.services.apikeys import KeyWish, create_key, revoke_key, rotate_key, state_of
 from api.services.keychecks import access_by, check
+from audit.models import AuditEvent
+from core.errors import Forbidden, NotFound, RecordInvalid
+from mail.models import OutboxMail
 from tests.api.keys import HERE, in_days, made
 from tests.conftest import text_of
 

@@ -12,7 +12,7 @@ from accounts.models import User
 from api.authorization import parse_authorization
 from api.services import families
 from tests.api.keys import made, refusal
-from tests.sso.credentials import OF_APPS, basic, key_at
+from tests.forward_auth.credentials import OF_APPS, basic, key_at
 
 pytestmark = pytest.mark.django_db
 

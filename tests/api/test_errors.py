@@ -12,13 +12,14 @@ from django.urls import URLPattern
 from pytest_django import Settings
 
 from accounts.actors import SYSTEM
-from accounts.models import AuditEvent, User
+from accounts.models import User
 from accounts.roles import Role
 from accounts.services.invitations import invite
 from api import urls
 from api.access import Need
 from api.schema import document
 from api.views.me import MeView
+from audit.models import AuditEvent
 from moderation.services.bans import ban
 from tests.api.calls import API, call, problem
 

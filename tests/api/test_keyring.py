@@ -13,11 +13,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from django.utils import timezone
 
 from accounts.actors import SYSTEM
-from accounts.models import AuditEvent, User
+from accounts.models import User
 from api import keyring
 from api.models import SigningKey, TokenFamily
 from api.services import families, signing
 from api.tokens import CLOCK_SKEW
+from audit.models import AuditEvent
 from config import worker
 
 AtTime = Callable[[timedelta], datetime]

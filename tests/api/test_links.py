@@ -6,9 +6,10 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from accounts.models import AddressRequest, OutboxMail, User
+from accounts.models import AddressRequest, User
 from magiclinks.models import LoginLink
 from magiclinks.services import handle_link_requests
+from mail.models import OutboxMail
 from tests.api.calls import call, problem
 from tests.conftest import text_of
 

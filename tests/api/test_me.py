@@ -9,8 +9,9 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts.models import AuditEvent, BrowserSession, User
+from accounts.models import BrowserSession, User
 from api.services.families import start_by_password
+from audit.models import AuditEvent
 from tests.accounts.second_factors.doors import by_magic_link
 from tests.api.calls import API, call, problem
 from tests.api.keys import made

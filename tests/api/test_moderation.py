@@ -9,11 +9,12 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import AuditEvent, User
+from accounts.models import User
 from accounts.roles import Role
 from api.access import Need, Scope
 from api.views.actions import ActionReleaseView, ActionStartView, ActionView
 from api.views.moderation import ViolationsView
+from audit.models import AuditEvent
 from moderation.models import Ban, Violation
 from tests.api.calls import API, call, problem
 from tests.conftest import MakeUser

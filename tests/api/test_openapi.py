@@ -15,12 +15,12 @@ from drf_spectacular.validation import validate_schema
 from playwright.sync_api import Browser
 from pytest_django import Settings
 
-from accounts.errors import GatehouseError
 from api import urls
 from api.codes import all_codes
 from api.reference import groups, parts
 from api.schema import document, need_text
 from api.views.base import ApiView
+from core.errors import GatehouseError
 from tests.pages.flaws import flaws
 from tests.servers.databases import InstanceData
 from tests.servers.gatehouse import Gatehouse

@@ -9,8 +9,8 @@ from django.db import connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from accounts import audit
 from accounts.models import User
+from audit import audit_log
 from tests.api.calls import API, problem
 
 pytestmark = pytest.mark.django_db
@@ -23,7 +23,7 @@ def browser(admin: User, browser_of: BrowserOf) -> Client:
     """An operator's; the audit log then holds ten events, seq 1 to 10."""
     client = browser_of(admin)
     for _number in range(9):
-        audit.record("test:one:act")
+        audit_log.record("test:one:act")
     return client
 
 
@@ -48,7 +48,7 @@ def test_next_leads_through_every_row_and_previous_leads_back(browser: Client) -
 
 def test_new_rows_move_no_page(browser: Client) -> None:
     _first, page = _page(browser, f"{HOUSE}{API}/audit-events?limit=4")
-    audit.record("test:late:act")
+    audit_log.record("test:late:act")
 
     assert _page(browser, page["next"])[0] == [6, 5, 4, 3]
 

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts.models import AuditEvent, Invitation, User
+from accounts.models import Invitation, User
 from accounts.roles import Role
 from api.models import ApiKey, TokenFamily
 from api.schema import document
 from api.urls import urlpatterns
+from audit.models import AuditEvent
 from magiclinks.models import LoginLink
 from moderation.models import Ban, Violation
 from moderation.services.bans import ban

@@ -12,12 +12,14 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.actors import SYSTEM
-from accounts.errors import Forbidden, NotFound
-from accounts.models import AuditEvent, BrowserSession, OutboxMail, User
+from accounts.models import BrowserSession, User
 from accounts.services import passwords, sessions, users
 from api.models import TokenFamily
 from api.services import families
 from api.tokens import REFRESH_PATH
+from audit.models import AuditEvent
+from core.errors import Forbidden, NotFound
+from mail.models import OutboxMail
 from tests.api.calls import call
 from tests.api.tokens import decoded, encoded, me, outcome, post, refreshed, sign_in
 from tests.conftest import PASSWORD, text_of

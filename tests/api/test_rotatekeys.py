@@ -10,9 +10,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from accounts.models import AuditEvent, User
+from accounts.models import User
 from api.models import SigningKey
 from api.services import signing
+from audit.models import AuditEvent
 from tests.api.tokens import me, outcome, sign_in
 from tests.servers.databases import InstanceData
 from tests.servers.gatehouse import Gatehouse

@@ -10,10 +10,12 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.actors import SYSTEM
-from accounts.models import AuditEvent, BrowserSession, OutboxMail, User
+from accounts.models import BrowserSession, User
 from accounts.services import sessions, users
 from api.models import TokenFamily
 from api.services import grants, signing
+from audit.models import AuditEvent
+from mail.models import OutboxMail
 from tests.accounts.second_factors.apps import set_up_app
 from tests.api.calls import call
 from tests.api.keys import made

@@ -8,8 +8,9 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import AuditEvent, User
+from accounts.models import User
 from accounts.roles import Role, can_give, can_manage
+from audit.models import AuditEvent
 from magiclinks.models import LoginLink
 from tests.api.calls import API, call, problem
 from tests.conftest import PASSWORD, MakeUser

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.app_labels import OWN_APPS
+
 ROOT = Path(__file__).resolve().parents[2]
-APPS = ("config", "sso", "api", "magiclinks", "moderation", "accounts")
+APPS = tuple(sorted(OWN_APPS))
 
 
 @dataclass(frozen=True, slots=True)

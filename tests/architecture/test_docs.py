@@ -10,8 +10,8 @@ import pytest
 from django.core.management import get_commands
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from accounts.errors import GatehouseError
-from config.env.variables import VARIABLES
+from config.environment.variables import VARIABLES
+from core.errors import GatehouseError
 from tests.architecture.sources import APPS, ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

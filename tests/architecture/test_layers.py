@@ -1,36 +1,47 @@
-"""One staircase: config -> sso -> api -> {magiclinks | moderation} -> accounts -> Django."""
+"""Imports go one way: down the table of docs/architecture.md, and down inside each app."""
 
+import re
 from functools import cache
 
 import pytest
 
-from tests.architecture.sources import APPS, Import, imports, modules
+from tests.architecture.sources import APPS, ROOT, Import, imports, modules
 
-# An app may import the apps named here and itself. The picture in docs/architecture.md.
+# An app may import the apps below it in the table of docs/architecture.md; those of one row never
+# import each other. `config.environment` is a row of its own: it declares what others read.
+ENVIRONMENT = "config.environment"
+
+
+def _floors() -> list[set[str]]:
+    """The rows of the table, the highest first."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    table = text.partition("| apps |")[2].partition("\n\n")[0]
+    rows = [line.split("|")[1] for line in table.splitlines()[2:]]
+    return [set(re.findall(r"`([\w.]+)`", row)) for row in rows]
+
+
+FLOORS = _floors()
 MAY_IMPORT = {
-    "config": {"sso", "api", "magiclinks", "moderation", "accounts"},
-    "sso": {"api", "magiclinks", "moderation", "accounts"},
-    "api": {"magiclinks", "moderation", "accounts"},
-    "magiclinks": {"accounts"},
-    "moderation": {"accounts"},
-    "accounts": set(),
+    app: set().union(*FLOORS[number + 1 :]) for number, floor in enumerate(FLOORS) for app in floor
 }
 # Inside an app: what answers people, then services, then models, then pure modules.
 TOP = {"views", "admin", "management", "urls"}
 # No database, no settings, no clock of Django: rules that a table can test.
 PURE = {
     "accounts.actors",
-    "accounts.addresses",
+    "core.email_addresses",
     "accounts.anonymous",
     "accounts.directory.filters",
     "accounts.directory.names",
-    "accounts.errors",
+    "core.errors",
     "accounts.methods",
-    "accounts.plain_text",
+    "core.plain_text",
     "accounts.roles",
-    "accounts.tokens",
-    "accounts.uuids",
-    "config.env",
+    "core.tokens",
+    "core.uuid7",
+    "config.environment",
+    "core.app_labels",
+    "mail.conf",
 }
 IMPURE_LIBRARIES = ("django.conf", "django.db", "django.core.cache", "django.contrib", "allauth")
 
@@ -73,19 +84,25 @@ def test_no_app_imports_upward() -> None:
     wrong = [
         str(found)
         for found in _first_party()
-        if (importer := found.importer.partition(".")[0]) != (imported := _app(found))
+        if (importer := _app_of(found.importer)) != (imported := _app_of(found.imported))
         and imported not in MAY_IMPORT[importer]
     ]
 
     assert wrong == []
 
 
-def _app(found: Import) -> str:
-    return found.imported.partition(".")[0]
+def _app_of(module: str) -> str:
+    if f"{module}.".startswith(f"{ENVIRONMENT}."):
+        return ENVIRONMENT
+    return module.partition(".")[0]
+
+
+def test_every_app_stands_in_the_table() -> None:
+    assert set().union(*FLOORS) - {ENVIRONMENT} == {app for app in APPS if (ROOT / app).is_dir()}
 
 
 def test_no_pair_of_apps_imports_each_other() -> None:
-    pairs = {(found.importer.partition(".")[0], _app(found)) for found in _first_party()}
+    pairs = {(_app_of(found.importer), _app_of(found.imported)) for found in _first_party()}
 
     assert {pair for pair in pairs if pair[0] < pair[1] and pair[::-1] in pairs} == set()
 
@@ -94,7 +111,7 @@ def test_nothing_below_imports_what_answers_people() -> None:
     wrong = [
         str(found)
         for found in _first_party()
-        if _app(found) == found.importer.partition(".")[0] != "config"
+        if _app_of(found.imported) == _app_of(found.importer) != "config"
         and _layer(found.imported) in TOP
         and _layer(found.importer) not in TOP
         # The app's start-up may fetch what registers itself.

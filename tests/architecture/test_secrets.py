@@ -26,7 +26,7 @@ PUBLISHED = (
     "16f8c0ef4a5d391b26034086c628469d" + "3f9f497f08163ab9b40137092f2909ef",
     "eaa5191f2914e30b9387fd84e254e4ba" + "6fc51b4654968a9b0803b456a54b8418",
 )
-REFUSE_LIST_FOLDER = ROOT / "config" / "env"
+REFUSE_LIST_FOLDER = ROOT / "config" / "environment"
 BINARY = {".png", ".ico", ".mo", ".woff2", ".jpg", ".gz"}
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from config.env.variables import BY_NAME
+from config.environment.variables import BY_NAME
 from tests.architecture.sources import ROOT
 
 # Set for Python and the shell; or read by another container than ours.

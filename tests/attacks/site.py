@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.forward_auth.driver import Driver
+from tests.forward_auth.echo import EchoApp
+from tests.forward_auth.proxies import APP, STARTS, Gate, Reply
 from tests.servers.client import HTTPClient
 from tests.servers.databases import InstanceData
 from tests.servers.fronts import FRONTS, PROXY, SITE, Proxy
 from tests.servers.gatehouse import Gatehouse
 from tests.servers.mail import SMTPServer
 from tests.servers.race import RaceRequest
-from tests.sso.driver import Driver
-from tests.sso.echo import EchoApp
-from tests.sso.proxies import APP, STARTS, Gate, Reply
 
 __all__ = ["APP", "SITE", "RaceRequest", "Reply", "Site", "Visitor"]
 
@@ -101,7 +101,7 @@ class Site:
     """proxy: "nginx", "caddy", "haproxy"; database: "sqlite", "postgres".
 
     front: the proxy before Gatehouse, gate: the one before the app, as deploy/ ships both.
-    drive(code): runs code with Django over the data of the instance; see tests/sso/driver.py.
+    drive(code): runs code with Django over the data of the instance; see tests.forward_auth.driver.
     """
 
     proxy: str

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from config.env import Environment, SettingsError, load
+from config.environment import Environment, SettingsError, load
 
 Load = Callable[..., Environment]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from accounts.roles import Role
-from config.env import anonymous_role, opening_settings
+from config.environment import anonymous_role, opening_settings
 from tests.config.conftest import Load
 
 Lines = Callable[..., list[str]]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from config.env import Environment
+from config.environment import Environment
 from tests.servers.client import HTTPClient
 from tests.servers.databases import InstanceData, Templates
 from tests.servers.gatehouse import Gatehouse

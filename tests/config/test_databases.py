@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from config.env.databases import database_settings, parse_cache_url, parse_database_url
-from config.env.problems import Unreadable
-from config.env.urls import hide_password
+from config.environment.databases import database_settings, parse_cache_url, parse_database_url
+from config.environment.problems import Unreadable
+from config.environment.urls import hide_password
 
 DATA_DIR = Path("/data")
 

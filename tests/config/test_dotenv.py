@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from config.env.dotenv import parse_dotenv, read_dotenv
+from config.environment.dotenv import parse_dotenv, read_dotenv
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from config.env import Environment, SettingsError, load
-from config.env.parsers import parse
-from config.env.variables import BY_NAME, VARIABLES
+from config.environment import Environment, SettingsError, load
+from config.environment.parsers import parse
+from config.environment.variables import BY_NAME, VARIABLES
 
 Load = Callable[..., Environment]
 Lines = Callable[..., list[str]]

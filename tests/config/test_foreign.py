@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from config.env import bound_key_urls, foreign_public_key
+from config.environment import bound_key_urls, foreign_public_key
 from tests.config.conftest import Load
 
 Lines = Callable[..., list[str]]

@@ -8,7 +8,7 @@ import pytest
 
 from accounts.directory.values import Directory
 from accounts.roles import Role
-from config.env import Environment
+from config.environment import Environment
 from config.ldap import directory_settings, owner_username
 
 if importlib.util.find_spec("ldap") is None:
@@ -202,7 +202,7 @@ def test_plain_text_is_admitted_where_it_is_written(directory: Callable[..., Dir
 def test_without_the_library_the_start_says_what_to_install(
     faults: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("config.env.ldap.find_spec", lambda _name: None)
+    monkeypatch.setattr("config.environment.ldap.find_spec", lambda _name: None)
 
     (line,) = faults(**ON)
 

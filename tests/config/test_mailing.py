@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from config.env import Environment, MailSettings, mail_settings
+from config.environment import Environment, MailSettings, mail_settings
 
 Load = Callable[..., Environment]
 Lines = Callable[..., list[str]]

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from config.env import Environment, SettingsError
+from config.environment import Environment, SettingsError
 
 Load = Callable[..., Environment]
 

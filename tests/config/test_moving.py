@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from accounts.roles import Role
-from config.env import Environment, anonymous_role, load
-from config.env.strangers import STRANGERS, business_of
-from config.env.variables import VARIABLES
+from config.environment import Environment, anonymous_role, load
+from config.environment.strangers import STRANGERS, business_of
+from config.environment.variables import VARIABLES
 
 FILES = Path(__file__).parent / "envs"
 SYSTEMS = ("khoj", "librechat", "lobechat", "mage", "reflector")

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from config.env.nearest import nearest
-from config.env.sections.later import LATER_NAMES
-from config.env.variables import BY_NAME
+from config.environment.nearest import nearest
+from config.environment.sections.later import LATER_NAMES
+from config.environment.variables import BY_NAME
 
 Lines = Callable[..., list[str]]
 

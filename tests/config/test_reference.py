@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from config.env.__main__ import ROOT, main
-from config.env.dotenv import parse_dotenv
-from config.env.reference import EXAMPLE, REFERENCE, pages, render_example, render_reference
-from config.env.sections.later import LATER_NAMES
-from config.env.variables import VARIABLES
+from config.environment.__main__ import ROOT, main
+from config.environment.dotenv import parse_dotenv
+from config.environment.reference import EXAMPLE, REFERENCE, pages, render_example, render_reference
+from config.environment.sections.later import LATER_NAMES
+from config.environment.variables import VARIABLES
 
 
 def test_the_generated_pages_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,7 +27,7 @@ def test_a_stale_page_is_told_by_its_name(
 
     assert status == 1
     assert capsys.readouterr().err == (
-        "Stale: .env.example. Run python -m config.env --write and commit the result.\n"
+        "Stale: .env.example. Run python -m config.environment --write and commit the result.\n"
     )
 
 
@@ -68,7 +68,7 @@ def test_help_is_whole_sentences() -> None:
 
 def test_the_room_needs_no_django() -> None:
     program = (
-        "import sys, config.env, config.env.reference; "
+        "import sys, config.environment, config.environment.reference; "
         "print([name for name in sys.modules if name.partition('.')[0] == 'django'])"
     )
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from config.env import Environment, load
-from config.env.problems import Unreadable
-from config.env.published import PUBLISHED
-from config.env.secrets import (
+from config.environment import Environment, load
+from config.environment.problems import Unreadable
+from config.environment.published import PUBLISHED
+from config.environment.secrets import (
     decode_key,
     make_encryption_key,
     make_secret_key,

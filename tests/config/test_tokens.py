@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from config.env import Environment
-from config.env.published import PUBLISHED
+from config.environment import Environment
+from config.environment.published import PUBLISHED
 
 Load = Callable[..., Environment]
 Lines = Callable[..., list[str]]

@@ -11,7 +11,7 @@ from pytest_django.fixtures import Settings
 
 from accounts.directory import connection
 from accounts.directory.values import Directory
-from config.env import load
+from config.environment import load
 from config.ldap import directory_settings
 
 if importlib.util.find_spec("ldap") is None:  # a machine without the headers tests the rest

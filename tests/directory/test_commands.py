@@ -9,11 +9,13 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
-from accounts.models import AddressRequest, AuditEvent, Identity, OutboxMail, User
+from accounts.models import AddressRequest, Identity, User
 from accounts.services import directory_sync
-from config.reachability import directory_faults
+from audit.models import AuditEvent
 from magiclinks.models import LoginLink
 from magiclinks.services import handle_link_requests
+from mail.models import OutboxMail
+from operations.reachability import directory_faults
 from tests.conftest import MakeUser
 from tests.directory.conftest import SignIn, UseDirectory
 from tests.servers.ldap import GROUPS, PASSWORD, PEOPLE, DirectoryServer

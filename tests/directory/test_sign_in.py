@@ -7,14 +7,15 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts.addresses import limit_key
 from accounts.directory import people
-from accounts.errors import RecordInvalid
-from accounts.models import AuditEvent, Identity, User
+from accounts.models import Identity, User
 from accounts.services import users
 from accounts.services.invitations import invite
 from accounts.services.signup import open_account
 from accounts.services.users import Profile
+from audit.models import AuditEvent
+from core.email_addresses import limit_key
+from core.errors import RecordInvalid
 from tests.conftest import MakeUser
 from tests.directory.conftest import SignIn, UseDirectory
 from tests.servers.ldap import GROUPS, PASSWORD, PEOPLE, DirectoryServer

@@ -7,8 +7,9 @@ import pytest
 from django.test import Client
 
 from accounts.actors import SYSTEM
-from accounts.models import OutboxMail, User
+from accounts.models import User
 from magiclinks.services import handle_link_requests, issue_link
+from mail.models import OutboxMail
 from tests.conftest import path_in
 
 Ask = Callable[..., str]

@@ -6,9 +6,11 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
-from accounts.models import AddressRequest, AuditEvent, OutboxMail, User
+from accounts.models import AddressRequest, User
+from audit.models import AuditEvent
 from magiclinks.models import LoginLink
 from magiclinks.services import handle_link_requests
+from mail.models import OutboxMail
 from tests.magiclinks.conftest import Ask
 
 pytestmark = pytest.mark.django_db

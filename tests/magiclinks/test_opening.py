@@ -8,10 +8,11 @@ import pytest
 from django.test import Client
 
 from accounts.actors import SYSTEM
-from accounts.errors import TokenExpired, TokenInvalid
-from accounts.models import AuditEvent, BrowserSession, User
+from accounts.models import BrowserSession, User
 from accounts.services import users
 from accounts.services.passwords import set_password
+from audit.models import AuditEvent
+from core.errors import TokenExpired, TokenInvalid
 from magiclinks.models import LoginLink
 from magiclinks.services import LinkReplaced, LinkUsed, find_link, redeem_link
 from tests.conftest import PASSWORD

@@ -11,8 +11,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from accounts.errors import Forbidden, RecordInvalid
-from accounts.models import AuditEvent, User
+from accounts.models import User
+from audit.models import AuditEvent
+from core.errors import Forbidden, RecordInvalid
 from magiclinks.models import LoginLink
 from magiclinks.services import issue_link
 

@@ -20,7 +20,7 @@ from datetime import timedelta
 from django.db import transaction
 from accounts.browser import PURPOSE
 from accounts.models import User
-from accounts.tokens import digest
+from core.tokens import digest
 from magiclinks.services import _draft, _url, _write
 result = []
 with transaction.atomic():

@@ -14,12 +14,14 @@ from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
-from accounts import hashers, tally
-from accounts.models import OutboxMail, User
+from accounts import hashers
+from accounts.models import User
 from accounts.roles import Role
 from config import health
-from config.version import VERSION
 from config.wsgi import application
+from core import metrics
+from core.version import VERSION
+from mail.models import OutboxMail
 from moderation.models import Ban
 from tests.architecture.sources import ROOT
 from tests.conftest import PASSWORD
@@ -164,7 +166,7 @@ def test_a_check_that_fails_is_counted_as_the_proxy_sees_it(
     def broken(*_arguments: Any) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("sso.views._checked", broken)
+    monkeypatch.setattr("forward_auth.views._checked", broken)
     before = scrape()
 
     browser = Client(headers={"host": "localhost"}, raise_request_exception=False)
@@ -210,7 +212,7 @@ def test_hashes_that_wait_and_run_are_seen(monkeypatch: pytest.MonkeyPatch) -> N
         second = threading.Thread(target=hash_one)
         second.start()
         assert asked.wait(5)
-        _until(lambda: tally.TALLY.counts()[tally.HASHES_WAITING] == 1)
+        _until(lambda: metrics.TALLY.counts()[metrics.HASHES_WAITING] == 1)
         during = grown(before, scrape())
     assert served.wait(5)
     second.join()

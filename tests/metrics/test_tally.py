@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from accounts import tally
-from accounts.tally import HASHES_WAITING, NAME_BYTES, ROWS, Tally
+from core import metrics
+from core.metrics import HASHES_WAITING, NAME_BYTES, ROWS, Tally
 
 
 def in_a_process(act: Callable[[], None]) -> None:
@@ -39,10 +39,10 @@ def test_counts_of_several_processes_are_added_up(counts: Tally) -> None:
 
 def test_a_worker_that_was_replaced_takes_no_counts_along(counts: Tally) -> None:
     counts.add("checks")
-    for _worker in range(2 * tally.COLUMNS):
+    for _worker in range(2 * metrics.COLUMNS):
         in_a_process(lambda: counts.add("checks"))
 
-    assert counts.counts() == {("checks",): 1 + 2 * tally.COLUMNS}
+    assert counts.counts() == {("checks",): 1 + 2 * metrics.COLUMNS}
 
 
 def test_what_was_under_way_ends_with_its_process(counts: Tally) -> None:

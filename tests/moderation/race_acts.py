@@ -2,8 +2,8 @@
 
 from django.conf import settings
 
-from accounts import audit
 from accounts.models import User
+from audit import audit_log
 from moderation.models import Ban, Score, Violation
 from moderation.scoring import NEVER
 from moderation.services.violations import violate
@@ -45,11 +45,11 @@ def violate_as_owners(place: int) -> None:
 def count_bans() -> tuple[int, int, float, bool]:
     """(bans, violations, total, is the audit log whole)."""
     total = Score.objects.get().total
-    whole = audit.verify().broken_at is None
+    whole = audit_log.verify().broken_at is None
     return Ban.objects.count(), Violation.objects.count(), total, whole
 
 
 def count_banned_owners() -> tuple[int, int, bool]:
     """(owners that are banned, violations, is the audit log whole)."""
     banned = Ban.objects.exclude(user=None).values("user").distinct().count()
-    return banned, Violation.objects.count(), audit.verify().broken_at is None
+    return banned, Violation.objects.count(), audit_log.verify().broken_at is None

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from accounts.errors import NotFound
 from accounts.models import User
-from config.env.actions import SLOT_LIFE, action_limits
-from config.env.problems import Unreadable
-from config.env.sections.actions import ActionLimit, check_action_limits
+from config.environment.actions import SLOT_LIFE, action_limits
+from config.environment.problems import Unreadable
+from config.environment.sections.actions import ActionLimit, check_action_limits
+from core.errors import NotFound
 from moderation.browsers import is_browser
 from moderation.models import Ban, Violation
 from moderation.services.actions import (

@@ -9,10 +9,11 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.actors import SYSTEM
-from accounts.context import Caller, calling
-from accounts.errors import Forbidden, LastOwner, NotFound, RecordInvalid
-from accounts.models import AuditEvent, User
+from accounts.models import User
 from accounts.services.users import disable_user
+from audit.models import AuditEvent
+from core.errors import Forbidden, LastOwner, NotFound, RecordInvalid
+from core.request_context import Caller, calling
 from moderation.models import Ban
 from moderation.services import bans
 from tests.moderation.conftest import AWAY, ELSEWHERE

@@ -7,7 +7,8 @@ import pytest
 from django.test import Client
 
 from accounts import gates
-from accounts.models import AuditEvent, User
+from accounts.models import User
+from audit.models import AuditEvent
 from magiclinks.models import LoginLink
 from moderation.models import Ban
 from tests.accounts.test_doors import DOORS, by_magic_link, is_in

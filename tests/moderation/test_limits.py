@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts.models import AccountToken, AuditEvent, OutboxMail, User
+from accounts.models import AccountToken, User
 from accounts.services.passwords import handle_reset_requests
 from accounts.services.signup import handle_sign_up_requests
+from audit.models import AuditEvent
 from magiclinks.models import LoginLink
 from magiclinks.services import handle_link_requests
+from mail.models import OutboxMail
 from tests.conftest import PASSWORD, path_in
 from tests.moderation.conftest import AWAY, ELSEWHERE
 

@@ -12,7 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.admin import dashboard
-from accounts.models import AuditEvent, User
+from accounts.models import User
+from audit.models import AuditEvent
 from moderation.models import Ban, Violation
 from tests.moderation.history import banned, violated
 

@@ -11,7 +11,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.models import AuditEvent, BrowserSession, User
+from accounts.models import BrowserSession, User
+from audit.models import AuditEvent
 from moderation.models import Ban
 from tests.moderation.history import banned
 

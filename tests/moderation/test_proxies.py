@@ -10,14 +10,14 @@ from django.core.cache import caches
 from django.db import DatabaseError
 from django.test import Client
 
-from accounts import audit
 from accounts.admin import dashboard
-from accounts.context import Caller, calling
 from accounts.models import User
-from config.doctor import examine
+from audit import audit_log
+from core.request_context import Caller, calling
 from moderation.proxychain import Problem
 from moderation.proxytexts import told
 from moderation.services import proxies
+from operations.doctor import examine
 
 pytestmark = pytest.mark.django_db
 PAGE = "/admin/moderation/ban/proxies/"
@@ -126,11 +126,11 @@ def test_everybody_from_one_address_is_read_from_the_audit_log(
     through_proxy.get("/sign-in", headers={"x-forwarded-for": f"{CLIENT}, 192.0.2.1"})
     with calling(Caller(ip="192.0.2.1", channel="web")):
         for _ in range(5):
-            audit.record("account:session:start")
+            audit_log.record("account:session:start")
     assert found() == ["one_address"]
 
     with calling(Caller(ip=CLIENT, channel="web")):
-        audit.record("account:session:start")
+        audit_log.record("account:session:start")
     assert found() == []
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from accounts.client import resolve
+from core.client_ip import resolve
 from moderation.proxychain import Sighting, Standing, Traffic, Trust, chain, client_of, problems
 
 NO_TRAFFIC = Traffic()

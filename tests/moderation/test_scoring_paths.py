@@ -15,8 +15,9 @@ from django.utils import timezone
 
 from accounts.directory.failures import DirectoryError, Failures
 from accounts.limits import SCORED
-from accounts.models import OutboxMail, User
+from accounts.models import User
 from api import keyformat
+from mail.models import OutboxMail
 from moderation import receivers
 from moderation.models import Ban, Score, Violation
 from tests.architecture.sources import APPS, ROOT

@@ -9,7 +9,8 @@ from django.db import DatabaseError
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import AuditEvent, User
+from accounts.models import User
+from audit.models import AuditEvent
 from config import worker
 from moderation import receivers
 from moderation.models import Ban, Score, Violation

@@ -5,8 +5,8 @@ from django.db import DatabaseError
 from django.test import Client, RequestFactory
 from django.urls import path
 
-from accounts.context import Caller, calling
 from config import pages, urls
+from core.request_context import Caller, calling
 from tests.pages.pages import read
 
 JSON = {"accept": "application/json"}

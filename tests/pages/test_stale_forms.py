@@ -10,7 +10,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from accounts.actors import SYSTEM
-from accounts.models import AccountToken, AuditEvent, BrowserSession, Invitation, OutboxMail, User
+from accounts.models import AccountToken, BrowserSession, Invitation, User
 from accounts.services.invitations import invite
 from accounts.services.passwords import start_reset
 from accounts.services.setup import ensure_owner, issue_setup_link
@@ -18,7 +18,9 @@ from accounts.services.signup import handle_sign_up_requests
 from accounts.services.tokens import issue_token
 from accounts.services.verification import mail_verification
 from api.models import ApiKey
+from audit.models import AuditEvent
 from magiclinks.services import handle_link_requests, issue_link
+from mail.models import OutboxMail
 from tests.api.keys import made
 from tests.conftest import PASSWORD, path_in
 from tests.pages.pages import read

@@ -13,12 +13,14 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import translation
 
-from accounts import addresses
-from accounts.errors import RecordInvalid
-from accounts.models import OutboxMail, User
+from accounts.models import User
 from accounts.services import users
 from accounts.services.verification import mail_verification
+from core import email_addresses
+from core.app_labels import OWN_APPS
+from core.errors import RecordInvalid
 from magiclinks.services import handle_link_requests
+from mail.models import OutboxMail
 from tests.conftest import text_of
 from tests.pages.pages import read
 from tests.pages.walk import open_all
@@ -26,7 +28,7 @@ from tests.pages.walk import open_all
 pytestmark = pytest.mark.django_db
 ROOT = Path(settings.BASE_DIR)
 CATALOG = ROOT / "locale" / "de" / "LC_MESSAGES" / "django.po"
-SOURCES = ("accounts", "magiclinks", "moderation", "api", "sso", "config")
+SOURCES = tuple(sorted(OWN_APPS))
 MARKS = ("gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy")
 TRANSLATE = re.compile(r"""\{%\s*translate\s+(?:"([^"]*)"|'([^']*)')""")
 BLOCK = re.compile(r"\{%\s*blocktranslate\b[^%]*%\}(.*?)\{%\s*endblocktranslate\s*%\}", re.DOTALL)
@@ -261,8 +263,8 @@ def _english(catalog: polib.POFile, name: str, answer: HttpResponse) -> Iterator
 @pytest.mark.parametrize(
     ("field", "text", "message"),
     [
-        ("email", "nobody", addresses.NOT_AN_ADDRESS),
-        ("username", "ö ö", addresses.NOT_A_USERNAME),
+        ("email", "nobody", email_addresses.NOT_AN_ADDRESS),
+        ("username", "ö ö", email_addresses.NOT_A_USERNAME),
     ],
 )
 def test_a_refused_address_is_explained_in_german(

@@ -8,11 +8,12 @@ from typing import NamedTuple
 from django.http import HttpResponse
 from django.test import Client
 
-from accounts.models import OutboxMail, User
+from accounts.models import User
 from accounts.services.invitations import invite
 from accounts.services.passwords import start_reset
 from accounts.services.verification import mail_verification
 from magiclinks import services as links
+from mail.models import OutboxMail
 from tests.conftest import text_of
 
 BrowserOf = Callable[[User], Client]

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from config.env.databases import database_settings
-from config.moving import postgres
+from config.environment.databases import database_settings
+from operations import postgres
 from tests.servers.databases import InstanceData, PostgresServer
 from tests.servers.gatehouse import Gatehouse
 from tests.servers.processes import free_port

@@ -14,7 +14,7 @@ StartGatehouse = Callable[..., Gatehouse]
 HOST = "gate.example.com"
 SETTINGS = {"PUBLIC_URL": f"https://{HOST}", "TRUSTED_PROXIES": "127.0.0.1", "LOGIN_MAX": "3"}
 RULES = """
-from sso.models import AccessRule
+from forward_auth.models import AccessRule
 host = "app.example.com"
 AccessRule.objects.create(position=1, name="open", effect="public", host=host, path="/open")
 AccessRule.objects.create(position=2, name="inside", effect="public", host=host, path="/inside",

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from django.test import Client
 
-from config.env.variables import BY_NAME
-from config.version import VERSION
+from config.environment.variables import BY_NAME
+from core.version import VERSION
 from tests.servers.processes import ROOT, free_port, program
 
 DEPLOY = ROOT / "deploy"

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.forward_auth.test_forward_proxies import raise_file_limit
 from tests.servers.databases import InstanceData
 from tests.servers.fronts import SITE, connect_by_tls, start_caddy
 from tests.servers.gatehouse import Gatehouse, is_live
 from tests.servers.processes import free_port, wait_for
 from tests.servers.quick import QuickServer
-from tests.sso.test_forward_proxies import raise_file_limit
 
 StartGatehouse = Callable[..., Gatehouse]
 HEAD = (

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 from django.urls import get_resolver
 
-from config.env.sections.core import OWN_PATHS
-from tests.moving.credentials import EMAIL, PASSWORD, PERSON
+from config.environment.sections.core import OWN_PATHS
+from tests.operations.credentials import EMAIL, PASSWORD, PERSON
 from tests.servers.client import HTTPClient
 from tests.servers.databases import InstanceData
 from tests.servers.gatehouse import Gatehouse

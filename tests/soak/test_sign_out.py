@@ -5,8 +5,9 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
-from accounts.models import AuditEvent, User
+from accounts.models import User
 from accounts.sessions import SessionStore
+from audit.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
 

@@ -3,11 +3,12 @@
 import pytest
 from django.db import OperationalError
 
-from accounts.models import AddressRequest, OutboxMail, User
+from accounts.models import AddressRequest, User
 from accounts.services import requests
 from accounts.services.requests import note_request
 from config.worker import run_jobs_once
 from magiclinks import services as links
+from mail.models import OutboxMail
 
 pytestmark = pytest.mark.django_db
 

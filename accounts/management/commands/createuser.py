@@ -5,12 +5,12 @@ from typing import Any
 from django.core.management import CommandError, CommandParser
 
 from accounts.actors import SYSTEM
-from accounts.commands import GatehouseCommand
+from accounts.commands import AccountCommand
 from accounts.roles import Role
 from accounts.services.users import create_user
 
 
-class Command(GatehouseCommand):
+class Command(AccountCommand):
     """Make an account, also while registration is closed."""
 
     help = (

@@ -5,11 +5,11 @@ from typing import Any
 from django.core.management import CommandParser
 
 from accounts.actors import SYSTEM
-from accounts.commands import GatehouseCommand
+from accounts.commands import AccountCommand
 from accounts.services.users import delete_user
 
 
-class Command(GatehouseCommand):
+class Command(AccountCommand):
     """Remove an account for good."""
 
     help = (

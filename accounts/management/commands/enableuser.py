@@ -5,11 +5,11 @@ from typing import Any
 from django.core.management import CommandError, CommandParser
 
 from accounts.actors import SYSTEM
-from accounts.commands import GatehouseCommand
+from accounts.commands import AccountCommand
 from accounts.services.users import enable_user
 
 
-class Command(GatehouseCommand):
+class Command(AccountCommand):
     """Open a disabled account again."""
 
     help = "Open a disabled account again. Exits with 1 when it is not disabled."

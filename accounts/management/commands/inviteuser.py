@@ -7,9 +7,9 @@ from django.core.management import CommandError, CommandParser
 from django.utils.formats import date_format
 
 from accounts.actors import SYSTEM
-from accounts.commands import GatehouseCommand
 from accounts.roles import Role
 from accounts.services.invitations import LIFETIME, IssuedInvitation, invite
+from core.commands import GatehouseCommand
 
 HOUR = timedelta(hours=1)
 

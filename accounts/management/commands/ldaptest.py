@@ -7,9 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management import CommandError, CommandParser
 
-from accounts.commands import GatehouseCommand
 from accounts.directory.failures import Failures
 from accounts.services.directory_steps import Step, examine
+from core.commands import GatehouseCommand
 
 
 class Command(GatehouseCommand):

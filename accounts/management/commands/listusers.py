@@ -5,9 +5,9 @@ from typing import Any
 
 from django.core.management import CommandError, CommandParser
 
-from accounts.commands import GatehouseCommand
 from accounts.models import User
 from accounts.roles import Role
+from core.commands import GatehouseCommand
 
 
 class Command(GatehouseCommand):

@@ -5,7 +5,6 @@ from typing import Any
 from django.core.management import CommandError, CommandParser
 
 from accounts.actors import SYSTEM
-from accounts.commands import GatehouseCommand
 from accounts.services.identity_moves import (
     Place,
     count_at,
@@ -13,6 +12,7 @@ from accounts.services.identity_moves import (
     move_identities,
     present_issuer,
 )
+from core.commands import GatehouseCommand
 
 
 class Command(GatehouseCommand):

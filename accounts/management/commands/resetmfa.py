@@ -5,11 +5,11 @@ from typing import Any
 from django.core.management import CommandParser
 
 from accounts.actors import SYSTEM
-from accounts.commands import GatehouseCommand
+from accounts.commands import AccountCommand
 from accounts.services.authenticators import reset_factors
 
 
-class Command(GatehouseCommand):
+class Command(AccountCommand):
     """Take away somebody's second factors."""
 
     help = (

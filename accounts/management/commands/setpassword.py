@@ -5,11 +5,11 @@ from typing import Any
 from django.core.management import CommandParser
 
 from accounts.actors import SYSTEM
-from accounts.commands import GatehouseCommand
+from accounts.commands import AccountCommand
 from accounts.services.passwords import set_password
 
 
-class Command(GatehouseCommand):
+class Command(AccountCommand):
     """Set somebody's password."""
 
     help = "Set an account's password. Ends its sessions and tells the person by mail."

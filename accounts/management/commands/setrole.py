@@ -5,12 +5,12 @@ from typing import Any
 from django.core.management import CommandError, CommandParser
 
 from accounts.actors import SYSTEM
-from accounts.commands import GatehouseCommand
+from accounts.commands import AccountCommand
 from accounts.roles import Role
 from accounts.services.users import change_role
 
 
-class Command(GatehouseCommand):
+class Command(AccountCommand):
     """Give somebody another role."""
 
     help = (

@@ -15,10 +15,10 @@ from accounts.authentik.plan import VARIABLES, Wanted
 from accounts.authentik.setup import Outcome, set_up
 from accounts.authentik.signing_in import signed_in
 from accounts.authentik.wire import AuthentikFailed, Wire, parse_base
-from accounts.commands import GatehouseCommand
+from accounts.commands import AccountCommand
 
 
-class Command(GatehouseCommand):
+class Command(AccountCommand):
     """Make or mend provider and application in an Authentik, and print the settings."""
 
     help = (

@@ -6,10 +6,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management import CommandError, CommandParser
 
-from accounts.commands import GatehouseCommand
 from accounts.directory.failures import DirectoryError, Failures
 from accounts.services import directory_sync
 from accounts.services.directory_sync import Change, Outcome, Plan
+from core.commands import GatehouseCommand
 
 SHOWN = 50
 BAR = 30

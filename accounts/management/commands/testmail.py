@@ -5,8 +5,8 @@ from typing import Any
 from django.core.management import CommandError, CommandParser
 
 from accounts.actors import SYSTEM
-from accounts.commands import GatehouseCommand
-from accounts.services.testmail import send_test_mail
+from accounts.services.mail import send_test_mail
+from core.commands import GatehouseCommand
 
 
 class Command(GatehouseCommand):

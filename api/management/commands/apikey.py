@@ -9,14 +9,14 @@ from django.utils import timezone
 from django.utils.formats import date_format
 
 from accounts.actors import SYSTEM
-from accounts.commands import GatehouseCommand
+from accounts.commands import AccountCommand
 from api.access import Scope
 from api.keyformat import shown_id
 from api.models import ApiKey
 from api.services import apikeys
 
 
-class Command(GatehouseCommand):
+class Command(AccountCommand):
     """Keys of scripts, from the command line."""
 
     help = (

@@ -7,9 +7,9 @@ from django.core.management import CommandError, CommandParser
 from django.utils.formats import date_format
 
 from accounts.actors import SYSTEM
-from accounts.commands import GatehouseCommand
 from api.services import signing
 from api.services.signing import Rotation
+from core.commands import GatehouseCommand
 
 QUESTION = (
     "Every access token that is out will be refused within a second here, and by your backends "

@@ -9,16 +9,16 @@ from typing import Any
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from accounts.context import Caller, calling
-from accounts.errors import GatehouseError
 from accounts.services.anonymous import settle_mode
-from accounts.services.encryption_key import require_same_key
 from accounts.services.setup import ensure_owner, issue_setup_link
-from config.moving.children import start_again
-from config.moving.errors import SecretsReplaced
-from config.moving.preparing import pending_migrations, prepare
-from config.moving.telling import told
 from config.server import CHECKS, run_server
+from core.encryption_key import require_same_key
+from core.errors import GatehouseError
+from core.request_context import Caller, calling
+from operations.children import start_again
+from operations.errors import SecretsReplaced
+from operations.preparing import pending_migrations, prepare
+from operations.telling import told
 
 
 class Command(BaseCommand):

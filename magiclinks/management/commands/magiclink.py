@@ -8,12 +8,12 @@ from django.core.management import CommandParser
 from django.utils.formats import date_format
 
 from accounts.actors import SYSTEM
-from accounts.commands import GatehouseCommand
+from accounts.commands import AccountCommand
 from magiclinks.models import LoginLink
 from magiclinks.services import issue_link
 
 
-class Command(GatehouseCommand):
+class Command(AccountCommand):
     """Fetch a sign-in link for somebody."""
 
     help = "Print a fresh link that signs an account in once. Its older links die."

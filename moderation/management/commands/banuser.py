@@ -7,13 +7,13 @@ from django.conf import settings
 from django.core.management import CommandError, CommandParser
 
 from accounts.actors import SYSTEM
-from accounts.commands import GatehouseCommand
+from accounts.commands import AccountCommand
 from moderation.commands import require_target, until_text, whom
 from moderation.durations import parse_time
 from moderation.services.bans import ban
 
 
-class Command(GatehouseCommand):
+class Command(AccountCommand):
     """Ban a person, a network, or both."""
 
     help = (

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management import CommandError, CommandParser
 from django.utils import timezone
 
-from accounts.commands import GatehouseCommand
+from core.commands import GatehouseCommand
 from moderation.commands import facts, until_text, whom
 from moderation.models import Ban
 from moderation.reasons import shown

@@ -7,13 +7,13 @@ from django.core.management import CommandError, CommandParser
 from django.db.models import Q
 
 from accounts.actors import SYSTEM
-from accounts.commands import GatehouseCommand
+from accounts.commands import AccountCommand
 from moderation.commands import require_target, whom
 from moderation.networks import network_name
 from moderation.services.bans import active_bans, lift
 
 
-class Command(GatehouseCommand):
+class Command(AccountCommand):
     """Lift bans."""
 
     help = (

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from accounts.authentik import env_file
 from accounts.authentik.wire import AuthentikFailed
-from config.env.dotenv import parse_dotenv
+from config.environment.dotenv import parse_dotenv
 
 PRINTABLE = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40)
 

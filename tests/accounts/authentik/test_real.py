@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from config.env.dotenv import read_dotenv
+from config.environment.dotenv import read_dotenv
 from tests.accounts.authentik.conftest import Run
 from tests.accounts.authentik.double import AuthentikDouble
 from tests.pages.pages import read

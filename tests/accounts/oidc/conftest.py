@@ -9,9 +9,10 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from accounts.models import AuditEvent, BrowserSession, Identity, User
+from accounts.models import BrowserSession, Identity, User
 from accounts.oidc.discovery import DISCOVERED
-from config.env import load
+from audit.models import AuditEvent
+from config.environment import load
 from config.providers import sign_in_providers
 from tests.accounts.oidc.double import CLIENT, CODE, Double
 from tests.pages.pages import read

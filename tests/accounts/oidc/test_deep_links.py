@@ -8,9 +8,10 @@ import pytest
 from django.conf import LazySettings
 from django.test import Client
 
-from accounts.destinations import MAX_LENGTH, safe_destination
-from accounts.models import OutboxMail, User
+from accounts.models import User
+from core.redirects import MAX_LENGTH, safe_destination
 from magiclinks.services import handle_link_requests
+from mail.models import OutboxMail
 from tests.accounts.oidc.conftest import come_back, leads_to, start
 from tests.accounts.oidc.double import Double
 from tests.conftest import PASSWORD, path_in

@@ -18,10 +18,11 @@ import jwt
 import pytest
 from django.test import Client
 
-from accounts.models import AuditEvent, Identity, User
+from accounts.models import Identity, User
 from accounts.oidc import fetching
 from accounts.oidc.discovery import DISCOVERED, Discovery
 from accounts.oidc.pending import cookie_name
+from audit.models import AuditEvent
 from tests.accounts.oidc.conftest import (
     UseProviders,
     assert_nobody_came_in,

@@ -3,7 +3,8 @@
 import pytest
 from django.test import Client
 
-from accounts.models import AuditEvent, Identity, User
+from accounts.models import Identity, User
+from audit.models import AuditEvent
 from tests.accounts.oidc.conftest import (
     UseProviders,
     dressed_env,

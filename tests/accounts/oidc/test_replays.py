@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts.models import AuditEvent, User
+from accounts.models import User
+from audit.models import AuditEvent
 from moderation.models import Ban, Score, Violation
 from tests.accounts.oidc.conftest import UseProviders, come_back, leads_to, start
 from tests.accounts.oidc.double import CODE, Double

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts.models import AuditEvent, Authenticator, User
+from accounts.models import Authenticator, User
+from audit.models import AuditEvent
 from tests.accounts.passkeys.device import Device
 
 

@@ -2,9 +2,11 @@
 
 from django.db import transaction
 
-from accounts import audit, totp
-from accounts.models import AuditEvent, User
+from accounts import totp
+from accounts.models import User
 from accounts.services import authenticators
+from audit import audit_log
+from audit.models import AuditEvent
 from tests.accounts.race_acts import empty_house
 from tests.accounts.second_factors.apps import set_up_app
 
@@ -33,10 +35,10 @@ def _spend(word: int) -> None:
     with transaction.atomic():
         method = authenticators.spend(user, user.name.split()[word])
         if method:
-            audit.record("test:code:won", target=user, method=method)
+            audit_log.record("test:code:won", target=user, method=method)
 
 
 def count_won() -> tuple[int, bool]:
     """(how many have won, is the audit log whole)."""
     won = AuditEvent.objects.filter(action="test:code:won").count()
-    return won, audit.verify().broken_at is None
+    return won, audit_log.verify().broken_at is None

@@ -7,10 +7,12 @@ import pytest
 from django.utils import timezone
 
 from accounts import totp
-from accounts.crypto import SealBroken, unseal
-from accounts.errors import Forbidden, NotFound, RecordInvalid
-from accounts.models import AuditEvent, Authenticator, OutboxMail, RecoveryCode, User
+from accounts.models import Authenticator, RecoveryCode, User
 from accounts.services import authenticators, recovery
+from audit.models import AuditEvent
+from core.encryption import SealBroken, unseal
+from core.errors import Forbidden, NotFound, RecordInvalid
+from mail.models import OutboxMail
 from tests.accounts.second_factors.apps import set_up_app
 from tests.conftest import text_of
 

@@ -9,8 +9,10 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from accounts import totp
-from accounts.models import AuditEvent, Authenticator, OutboxMail, User
+from accounts.models import Authenticator, User
 from accounts.services import authenticators
+from audit.models import AuditEvent
+from mail.models import OutboxMail
 from tests.accounts.second_factors.apps import App, set_up_app
 from tests.accounts.second_factors.doors import by_password
 

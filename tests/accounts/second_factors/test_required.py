@@ -10,9 +10,9 @@ from pytest_django.fixtures import Settings
 
 from accounts import totp
 from accounts.models import Authenticator, BrowserSession, User
-from config import doctor
-from config.env.problems import Unreadable
-from config.env.sections.factors import check_roles
+from config.environment.problems import Unreadable
+from config.environment.sections.factors import check_roles
+from operations import doctor
 from tests.accounts.second_factors.apps import App, set_up_app
 from tests.accounts.second_factors.doors import DOORS, by_password
 

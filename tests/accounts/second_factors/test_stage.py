@@ -9,16 +9,11 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from accounts.actors import SYSTEM
-from accounts.models import (
-    AuditEvent,
-    Authenticator,
-    BrowserSession,
-    RememberedBrowser,
-    User,
-)
+from accounts.models import Authenticator, BrowserSession, RememberedBrowser, User
 from accounts.services import authenticators, users
 from accounts.services.passwords import set_password
 from accounts.services.sessions import end_sessions
+from audit.models import AuditEvent
 from moderation.models import Violation
 from tests.accounts.second_factors.apps import App, set_up_app
 from tests.accounts.second_factors.doors import DOORS, by_password, by_password_reset

@@ -9,9 +9,10 @@ from urllib.parse import urlencode
 import pytest
 from django.test import Client
 
-from accounts.models import AuditEvent, Authenticator, Identity, RememberedBrowser, User
+from accounts.models import Authenticator, Identity, RememberedBrowser, User
 from accounts.services import recovery
 from api.models import ApiKey
+from audit.models import AuditEvent
 from magiclinks.models import LoginLink
 from tests.accounts.second_factors.apps import App, set_up_app
 from tests.accounts.second_factors.doors import by_magic_link, by_provider

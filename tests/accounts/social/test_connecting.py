@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from accounts.models import AuditEvent, Identity, User
+from accounts.models import Identity, User
 from accounts.services.privacy import export_own_data
+from audit.models import AuditEvent
 from tests.accounts.social.conftest import come_back, is_signed_in, sign_in, way_to
 from tests.pages.pages import read
 

@@ -14,8 +14,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 from django.test import Client
 
-from accounts.models import AuditEvent, User
+from accounts.models import User
 from accounts.providers import Provider
+from audit.models import AuditEvent
 from tests.accounts.social.conftest import begin, is_signed_in, provider_of
 from tests.accounts.social.double import SocialDouble
 from tests.servers.node import NODE_FOLDER

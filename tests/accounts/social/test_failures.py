@@ -8,9 +8,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.test import Client
 
-from accounts.models import AuditEvent, Identity, User
+from accounts.models import Identity, User
 from accounts.oidc import pending
 from accounts.rolemaps import ClaimPath, Requirement, RoleMapping
+from audit.models import AuditEvent
 from tests.accounts.social.conftest import LABELS, begin, come_back, is_signed_in, sign_in
 
 pytestmark = pytest.mark.django_db

@@ -2,7 +2,8 @@
 
 import pytest
 
-from accounts.models import AuditEvent, Identity, User
+from accounts.models import Identity, User
+from audit.models import AuditEvent
 from tests.accounts.social.conftest import LABELS, begin, is_signed_in, sign_in
 from tests.pages.pages import read
 

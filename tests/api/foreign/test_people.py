@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from accounts.errors import Forbidden, RecordInvalid
-from accounts.models import AuditEvent, User
+from accounts.models import User
 from api.access import pass_gate
 from api.errors import AccessTokenInvalid
 from api.foreign import authenticate, is_enabled, is_foreign
 from api.foreign.people import person_of
 from api.foreign.verify import ForeignClaims
 from api.models import ForeignIdentity
+from audit.models import AuditEvent
+from core.errors import Forbidden, RecordInvalid
 from tests.api.foreign.providers import Provider, SigningKey
 from tests.servers.databases import InstanceData
 

@@ -1,0 +1,25 @@
+"""`manage.py verifyaudit`"""
+
+from typing import Any
+
+from django.core.management import CommandError
+
+from audit import audit_log
+from core.commands import GatehouseCommand
+
+
+class Command(GatehouseCommand):
+    """Check the audit log's chain of hashes."""
+
+    help = (
+        "Check that no row of the audit log has been changed, removed, reordered or cut off. "
+        "Reads only. Exits with 1 and names the first wrong row."
+    )
+
+    def act(self, **_options: Any) -> None:
+        verdict = audit_log.verify()
+        if verdict.broken_at is not None:
+            raise CommandError(
+                f"The audit log is broken at row {verdict.broken_at}: {verdict.reason}."
+            )
+        self.stdout.write(f"The audit log is whole: {verdict.checked} rows.")

@@ -1,0 +1,35 @@
+"""The audit log's table."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class AuditEvent(models.Model):
+    """Who did what to whom, when, from where. Append-only; each row holds the previous hash."""
+
+    seq = models.BigAutoField(primary_key=True)
+    at = models.DateTimeField(_("when"))
+    action = models.CharField(_("action"), max_length=64)
+    result = models.CharField(_("result"), max_length=8, default="success")
+    # Ids, not foreign keys and not addresses: the log outlives the account and names nobody then.
+    actor_id = models.UUIDField(_("actor"), null=True)
+    target_id = models.UUIDField(_("target"), null=True)
+    channel = models.CharField(_("channel"), max_length=8)
+    ip = models.CharField(_("address"), max_length=45, blank=True)
+    request_id = models.CharField(_("request id"), max_length=64, blank=True)
+    detail = models.JSONField(_("detail"), default=dict)
+    previous_hash = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64)
+
+    class Meta:
+        verbose_name = _("audit event")
+        verbose_name_plural = _("audit log")
+        indexes = [
+            models.Index(fields=["target_id", "-seq"], name="audit_target"),
+            models.Index(fields=["actor_id", "-seq"], name="audit_actor"),
+            models.Index(fields=["action", "-seq"], name="audit_action"),
+            models.Index(fields=["at"], name="audit_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.seq} {self.action}"

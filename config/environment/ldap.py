@@ -1,0 +1,103 @@
+"""Rules of the directory: what its settings need, and what is unwise."""
+
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from typing import Any
+from urllib.parse import urlsplit
+
+from accounts.roles import Role
+from config.environment.problems import Problem
+from config.environment.sections.ldap import parse_roles_mapping
+
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+# Without an address of a server these show that somebody meant to have a directory.
+TELLING = ("LDAP_BASE_DN", "LDAP_BIND_DN", "LDAP_ROLES_MAPPING", "LDAP_AUTHORIZATION_FILTER")
+
+
+def is_on(values: Mapping[str, Any]) -> bool:
+    """Is a directory asked at all?"""
+    return bool(values["LDAP_URL"]) and values["AUTHENTICATION_MODE"] != "local"
+
+
+def directory_errors(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """What stops the start."""
+    if values["AUTHENTICATION_MODE"] == "ldap" and not values["LDAP_URL"]:
+        what = "is ldap, but LDAP_URL is missing"
+        yield Problem("AUTHENTICATION_MODE", what, "set LDAP_URL=ldaps://ldap.example.com")
+    if not is_on(values):
+        return
+    if not values["LDAP_BASE_DN"]:
+        fix = "set it to where your people are, such as LDAP_BASE_DN=ou=people,dc=example,dc=org"
+        yield Problem("LDAP_BASE_DN", "is missing while LDAP_URL is set", fix)
+    if find_spec("ldap") is None:
+        what = "needs python-ldap, which is not installed"
+        fix = (
+            "install the LDAP headers (Debian: libldap-dev libsasl2-dev) and run `make setup-ldap`"
+        )
+        yield Problem("LDAP_URL", what, fix)
+    yield from _service_account(values)
+    yield from _transport(values)
+
+
+def _service_account(values: Mapping[str, Any]) -> Iterator[Problem]:
+    has_name, has_password = bool(values["LDAP_BIND_DN"]), bool(values["LDAP_BIND_PASSWORD"])
+    if has_name and not has_password:
+        what = "is missing while LDAP_BIND_DN is set; servers take that for nobody"
+        yield Problem("LDAP_BIND_PASSWORD", what, "set it, or remove LDAP_BIND_DN")
+    if has_password and not has_name:
+        what = "is missing while LDAP_BIND_PASSWORD is set"
+        yield Problem("LDAP_BIND_DN", what, "set it, or remove LDAP_BIND_PASSWORD")
+
+
+def _transport(values: Mapping[str, Any]) -> Iterator[Problem]:
+    urls = [urlsplit(url) for url in values["LDAP_URL"].split(",")]
+    in_clear = [
+        url
+        for url in urls
+        if url.scheme == "ldap" and not values["LDAP_STARTTLS"] and url.hostname not in LOCAL_HOSTS
+    ]
+    if in_clear and not values["LDAP_ALLOW_PLAINTEXT"]:
+        what = "is ldap:// without LDAP_STARTTLS, so every password would travel in clear"
+        fix = "write ldaps://, or set LDAP_STARTTLS=true, or LDAP_ALLOW_PLAINTEXT=1 if you must"
+        yield Problem("LDAP_URL", what, fix)
+    file = values["LDAP_CA_CERT_PATH"]
+    if file is not None and not file.is_file():
+        what = f"names {file}, which is no file that can be read"
+        yield Problem("LDAP_CA_CERT_PATH", what, "write the path of a PEM file")
+
+
+def directory_warnings(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """What is unwise or has no effect."""
+    if not is_on(values):
+        yield from _without_effect(values)
+        return
+    if not values["LDAP_TLS_REJECT_UNAUTHORIZED"]:
+        what = "is false, so anybody on the way to the directory can read every password"
+        yield Problem("LDAP_TLS_REJECT_UNAUTHORIZED", what, "remove it, and set LDAP_CA_CERT_PATH")
+    urls = values["LDAP_URL"].split(",")
+    if values["LDAP_STARTTLS"] and all(url.startswith("ldaps://") for url in urls):
+        what = "has no effect with ldaps://"
+        yield Problem("LDAP_STARTTLS", what, "remove it")
+    if not values["ALLOW_EMAIL_LOGIN"]:
+        what = "is false, so that nobody can type the password of the directory"
+        yield Problem("ALLOW_EMAIL_LOGIN", what, "remove it")
+    yield from _owners_by_group(values)
+
+
+def _owners_by_group(values: Mapping[str, Any]) -> Iterator[Problem]:
+    if not values["LDAP_ROLES_MAPPING"]:
+        return
+    roles = [entry.role for entry in parse_roles_mapping(values["LDAP_ROLES_MAPPING"])]
+    if Role.OWNER in roles:
+        what = "makes owners, so whoever manages that group owns this instance"
+        yield Problem("LDAP_ROLES_MAPPING", what, "give the group admin, and make owners by hand")
+
+
+def _without_effect(values: Mapping[str, Any]) -> Iterator[Problem]:
+    if values["LDAP_URL"]:
+        what = "is local, so the directory of LDAP_URL is not asked"
+        yield Problem("AUTHENTICATION_MODE", what, "remove it, or remove LDAP_URL")
+        return
+    for name in TELLING:
+        if values[name]:
+            yield Problem(name, "has no effect without LDAP_URL", "set that, or remove it")

@@ -1,0 +1,27 @@
+"""Values as an operator would write them, without any secret."""
+
+from datetime import timedelta
+from typing import Any
+
+from config.environment.declare import Kind, Variable
+from config.environment.durations import format_duration
+from config.environment.urls import hide_password
+
+SET = "(set)"
+
+
+def shown(variable: Variable, value: Any) -> str:
+    """`value` as an operator would write it; of secrets only whether they are set."""
+    if value is None or value == []:
+        return ""
+    if variable.secret:
+        return SET
+    if variable.kind in (Kind.DATABASE_URL, Kind.CACHE_URL):
+        return hide_password(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    if isinstance(value, list):
+        return ",".join(str(item) for item in value)
+    return str(value)

@@ -1,0 +1,80 @@
+"""Failed requests as RFC 9457 documents: the one renderer of API, error pages and refusals."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, JsonResponse
+
+from core.errors import GatehouseError, RateLimited, RecordInvalid
+
+HTML, PROBLEM_JSON, JSON = "text/html", "application/problem+json", "application/json"
+API_PREFIX = "/api/v1/"
+MACHINE_PREFIXES = (API_PREFIX, "/.well-known/")
+
+
+def is_for_machines(request: HttpRequest) -> bool:
+    """Does nobody but programs ask for this path?"""
+    return request.path_info.startswith(MACHINE_PREFIXES)
+
+
+def prefers_json(request: HttpRequest) -> bool:
+    """Does the client ask for JSON rather than for a page? Browsers and `*/*` get pages."""
+    if is_for_machines(request):
+        return True
+    return request.get_preferred_type([HTML, PROBLEM_JSON, JSON]) in (PROBLEM_JSON, JSON)
+
+
+def problem_document(
+    status: int,
+    code: str,
+    *,
+    title: str,
+    detail: str,
+    headers: dict[str, str] | None = None,
+    **members: Any,
+) -> JsonResponse:
+    """The document with the real `status`; `members` are added to it as they are."""
+    content = {
+        "type": f"{settings.PUBLIC_URL}{API_PREFIX}docs#{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        **members,
+    }
+    return JsonResponse(content, status=status, content_type=PROBLEM_JSON, headers=headers)
+
+
+def refusal_templates(code: str) -> list[str]:
+    """The page for a refusal: one of its own where there is one, else the common one."""
+    return [f"errors/refused-{code}.html", "errors/refused.html"]
+
+
+def problem_of(error: GatehouseError) -> JsonResponse:
+    """What a program gets for `error`."""
+    members: dict[str, Any] = {}
+    status = error.status
+    headers: dict[str, str] = {}
+    if isinstance(error, RecordInvalid):
+        members["errors"] = error.errors
+        status = settings.API_RECORD_INVALID_STATUS
+    if isinstance(error, RateLimited):
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    if status == 401:
+        headers["WWW-Authenticate"] = _challenge(error.code)
+    until = getattr(error, "until", None)
+    if until is not None:
+        members["until"] = until.isoformat()
+    return problem_document(
+        status,
+        error.code,
+        title=str(error.title),
+        detail=error.sentences,
+        headers=headers,
+        **members,
+    )
+
+
+def _challenge(code: str) -> str:
+    """RFC 6750, section 3: no error code where no credential came."""
+    return 'Bearer error="invalid_token"' if code.startswith("token_") else "Bearer"

@@ -1,0 +1,104 @@
+"""How the panel writes rules, verdicts and the reasons of refusals."""
+
+from typing import Any, NamedTuple
+
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts.admin.cells import NOTHING
+from accounts.admin.fact_cells import badge
+from forward_auth.models import AccessRule
+from forward_auth.rules import Effect, Rule
+from forward_auth.ruletexts import condition_name, conditions, whom
+
+TONES = {Effect.DENY: "bad", Effect.PUBLIC: "warn", Effect.ROLE: "good"}
+
+
+class Reason(NamedTuple):
+    """A code in a few words for a list, and in a sentence for a page."""
+
+    short: Any
+    sentence: Any
+
+
+REASONS: dict[str, Reason] = {
+    "not_authenticated": Reason(
+        gettext_lazy("Not signed in"),
+        gettext_lazy("No credential came along, or the session has ended. A ban ends it, too."),
+    ),
+    "forbidden": Reason(
+        gettext_lazy("Role or rule"),
+        gettext_lazy("The rule lets nobody in, or takes a higher role than the person had."),
+    ),
+    "banned": Reason(
+        gettext_lazy("Banned"),
+        gettext_lazy("The person was banned."),
+    ),
+    "account_disabled": Reason(
+        gettext_lazy("Disabled"),
+        gettext_lazy("The account was disabled."),
+    ),
+    "setup_pending": Reason(
+        gettext_lazy("Not set up"),
+        gettext_lazy("The account waits for its first set-up."),
+    ),
+    "email_unverified": Reason(
+        gettext_lazy("Address not confirmed"),
+        gettext_lazy("The email address was not confirmed yet."),
+    ),
+    "scope_missing": Reason(
+        gettext_lazy("Key does not reach"),
+        gettext_lazy("The API key has no scope for this method."),
+    ),
+    "api_key_invalid": Reason(
+        gettext_lazy("Wrong API key"),
+        gettext_lazy("The API key is unknown, revoked, expired, or not for this network."),
+    ),
+    "token_invalid": Reason(
+        gettext_lazy("Wrong token"),
+        gettext_lazy("The access token is unknown or revoked, or its session has ended."),
+    ),
+    "token_expired": Reason(
+        gettext_lazy("Token expired"),
+        gettext_lazy("The access token has expired. The app has to refresh it."),
+    ),
+}
+
+
+def reason_of(code: str) -> Reason:
+    """The words for a code; what is not known stays as it is."""
+    return REASONS.get(code, Reason(code, ""))
+
+
+def whom_badge(effect: str, role: str) -> SafeString:
+    """Whom a rule lets in."""
+    label = str(dict(AccessRule.LEVELS).get(role, role))
+    return badge(TONES[Effect(effect)], whom(effect, label, role))
+
+
+def conditions_cell(rule: Rule) -> str | SafeString:
+    """Each condition with its value; all must be met."""
+    found = [(condition_name(condition), value) for condition, value in conditions(rule)]
+    if not found:
+        return _("every request")
+    return format_html_join(
+        " ", '<span class="condition"><span class="quiet">{}</span> <code>{}</code></span>', found
+    )
+
+
+def rule_link(key: Any, name: str) -> SafeString:
+    """The name with a link to the page of the rule."""
+    return format_html(
+        '<a href="{}">{}</a>', reverse("admin:forward_auth_accessrule_change", args=[key]), name
+    )
+
+
+def place_of(method: str, host: str, path: str) -> str | SafeString:
+    """What was asked for, in one line."""
+    where = f"{host}{path}"
+    if not (method or where):
+        return NOTHING
+    return format_html('<span class="quiet">{}</span> <code>{}</code>', method or "?", where or "?")

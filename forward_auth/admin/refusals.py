@@ -1,0 +1,235 @@
+"""The table of refusals: why a proxy was told no, by the reference that the refused person saw."""
+
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts import gates
+from accounts.admin.base import SEARCH_MAX_LENGTH, FactAdmin, as_uuid
+from accounts.admin.cells import NOTHING, moment
+from accounts.admin.fact_cells import badge, person_link
+from accounts.admin.site import site
+from accounts.admin.user_filters import ChoiceFilter, Choices, SinceFilter
+from accounts.models import User
+from core.client_ip import parse_address
+from forward_auth.admin.labels import REASONS, place_of, reason_of, rule_link, whom_badge
+from forward_auth.models import Denial
+from forward_auth.services.denials import reference_in
+from moderation.admin.labels import ban_link, end_of
+from moderation.models import Ban
+from moderation.services.bans import active_bans
+
+PEOPLE_FOUND = 50
+CHOICES_MOST = 30
+BANS_MOST = 10
+CREDENTIALS = {
+    "session": gettext_lazy("a session"),
+    "gate": gettext_lazy("a session"),  # by the cookie of apps on other hosts
+    "key": gettext_lazy("an API key"),
+    "token": gettext_lazy("an access token"),
+}
+
+
+class CodeFilter(ChoiceFilter):
+    title = gettext_lazy("reason")
+    parameter_name = "code"
+
+    def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> Choices:
+        return [(code, reason.short) for code, reason in REASONS.items()]
+
+    def conditions(self) -> dict[str, Q]:
+        return {code: Q(code=code) for code in REASONS}
+
+
+class HostFilter(ChoiceFilter):
+    title = gettext_lazy("host")
+    parameter_name = "host"
+
+    def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> Choices:
+        hosts = Denial.objects.exclude(host="").order_by("host").values_list("host", flat=True)
+        return [(host, host) for host in hosts.distinct()[:CHOICES_MOST]]
+
+    def conditions(self) -> dict[str, Q]:
+        return {str(host): Q(host=host) for host, _label in self.lookup_choices}
+
+
+class PersonFilter(ChoiceFilter):
+    title = gettext_lazy("person")
+    parameter_name = "person"
+
+    def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> Choices:
+        refused = Denial.objects.exclude(user=None).order_by().values("user_id")
+        people = User.objects.filter(pk__in=refused).order_by("email")[:CHOICES_MOST]
+        found = {str(person.pk): person.email for person in people}
+        chosen = as_uuid(request.GET.get(self.parameter_name, ""))
+        if chosen is not None and str(chosen) not in found:
+            found[str(chosen)] = str(chosen)
+        return list(found.items())
+
+    def conditions(self) -> dict[str, Q]:
+        return {str(key): Q(user_id=key) for key, _label in self.lookup_choices}
+
+
+class RefusedFilter(SinceFilter):
+    title = gettext_lazy("when")
+    parameter_name = "since"
+    field = "at"
+
+    def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> Choices:
+        return [("today", gettext_lazy("Today"))]
+
+
+@admin.register(Denial, site=site)
+class DenialAdmin(FactAdmin):
+    """Newest first, for a week. The same refusal within a minute is one row."""
+
+    title = gettext_lazy("Refusals")
+    ordering: ClassVar[tuple[str, ...]] = ("-at", "pk")
+    list_display = ("when", "reference", "why_badge", "asked", "who", "times")
+    list_display_links = ("reference",)
+    list_filter = (CodeFilter, RefusedFilter, HostFilter, PersonFilter)
+    # Not looked up as fields: get_search_results() decides; Django shows the box for it.
+    search_fields = ("reference",)
+    search_help_text = gettext_lazy(
+        "A reference, part of a person's address or name, a host, or a network address"
+    )
+    change_list_template = "admin/forward_auth/denial/change_list.html"
+    change_form_template = "admin/forward_auth/denial/change_form.html"
+    facts: ClassVar[tuple[str, ...]] = (
+        "reference",
+        "exactly",
+        "times",
+        "asked",
+        "client",
+        "credential_name",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Denial]":
+        found: QuerySet[Denial] = super().get_queryset(request)
+        return found.select_related("user", "rule")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Denial]", search_term: str
+    ) -> "tuple[QuerySet[Denial], bool]":
+        return queryset.filter(_condition(search_term)), False
+
+    @admin.display(description=gettext_lazy("when"))
+    def when(self, row: Denial) -> str:
+        return moment(row.at)
+
+    @admin.display(description=gettext_lazy("when"))
+    def exactly(self, row: Denial) -> str:
+        return date_format(timezone.localtime(row.at), "DATETIME_FORMAT")
+
+    @admin.display(description=gettext_lazy("reason"))
+    def why_badge(self, row: Denial) -> SafeString:
+        return badge("warn" if row.status == 401 else "bad", reason_of(row.code).short)
+
+    @admin.display(description=gettext_lazy("asked for"))
+    def asked(self, row: Denial) -> str:
+        return place_of(row.method, row.host, row.path)
+
+    @admin.display(description=gettext_lazy("who"))
+    def who(self, row: Denial) -> str:
+        if row.user is None:
+            return row.ip or NOTHING
+        person = person_link(row.user.pk, row.user.email)
+        return format_html('{} <span class="quiet">{}</span>', person, row.ip)
+
+    @admin.display(description=gettext_lazy("times"))
+    def times(self, row: Denial) -> str:
+        return str(row.count)
+
+    @admin.display(description=gettext_lazy("from network address"))
+    def client(self, row: Denial) -> str:
+        return row.ip or NOTHING
+
+    @admin.display(description=gettext_lazy("with"))
+    def credential_name(self, row: Denial) -> str:
+        return str(CREDENTIALS.get(row.credential, _("nothing that is known")))
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        beside = _page_context(row) if isinstance(row, Denial) else {}
+        return super().change_view(request, object_id, form_url, beside | (extra_context or {}))
+
+
+def _condition(search_term: str) -> Q:
+    """A reference as it was read out, a host, an address, or at most PEOPLE_FOUND people."""
+    text = search_term.strip()[:SEARCH_MAX_LENGTH]
+    if not text:
+        return Q()
+    if (key := as_uuid(text)) is not None:
+        return Q(user_id=key) | Q(rule_id=key)
+    if (address := parse_address(text)) is not None:
+        return Q(ip=str(address))
+    people = list(User.objects.search(text).values_list("pk", flat=True)[:PEOPLE_FOUND])
+    condition = Q(host=text.lower()) | Q(user_id__in=people)
+    reference = reference_in(text)
+    return Q(pk=reference) | condition if reference else condition
+
+
+def _page_context(row: Denial) -> dict[str, Any]:
+    """What the page of one refusal shows below its facts."""
+    user = row.user
+    return {
+        "subtitle": row.reference,
+        "reason": reason_of(row.code),
+        "badge": badge("warn" if row.status == 401 else "bad", reason_of(row.code).short),
+        "why": row.why,
+        "rule": rule_link(row.rule.pk, row.rule.name) if row.rule else "",
+        "rule_whom": whom_badge(row.rule.effect, row.rule.role) if row.rule else "",
+        "rule_is_used": row.rule.is_enabled if row.rule else False,
+        "person": person_link(user.pk, user.email) if user else "",
+        "role": user.get_role_display() if user else "",
+        "closed": _closed(user) if user else "",
+        "bans": _bans(row, user) if user else [],
+        "others": f"{reverse('admin:forward_auth_denial_changelist')}?person={user.pk}"
+        if user
+        else "",
+        "trial": _trial(row),
+    }
+
+
+def _closed(user: User) -> str:
+    """Why the person may not act now; "" when he may."""
+    found = gates.refusal(user)
+    return found.message if found is not None else ""
+
+
+def _bans(row: Denial, user: User) -> list[tuple[Any, Any]]:
+    """The person's bans that were in force then, or are now, newest first."""
+    going_on = Q(lifted_at=None) | Q(lifted_at__gt=row.at)
+    not_over = Q(until=None) | Q(until__gt=row.at)
+    then = Q(created_at__lte=row.at) & going_on & not_over
+    now = Q(pk__in=active_bans().filter(user=user).values("pk"))
+    found = Ban.objects.filter(then | now, user=user).order_by("-pk")[:BANS_MOST]
+    return [(ban_link(ban, ban.reason or None), end_of(ban)) for ban in found]
+
+
+def _trial(row: Denial) -> str:
+    """The address of the page that tries the same now; "" when the target was not clear."""
+    if not (row.host and row.path and row.method):
+        return ""
+    query = QueryDict(mutable=True)
+    query["who"] = str(row.user_id or "")
+    query["url"] = f"https://{row.host}{quote(row.path)}"
+    query["method"] = row.method
+    query["ip"] = row.ip
+    return f"{reverse('admin:forward_auth_try')}?{query.urlencode()}"

@@ -1,0 +1,51 @@
+"""The form of a rule: fields as people type them, checked by forward_auth.rulechecks."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from forward_auth.models import AccessRule
+from forward_auth.rulechecks import METHODS, clean_fields
+
+
+class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """networks: one on each line. methods: boxes to tick."""
+
+    methods = forms.MultipleChoiceField(
+        label=_("Methods"),
+        choices=[(name, name) for name in METHODS],
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+        help_text=_("None ticked: every method."),
+    )
+    networks = forms.CharField(
+        label=_("Networks"),
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "autocomplete": "off"}),
+        required=False,
+        help_text=_("Of the client, one on each line, like 10.0.0.0/8. Empty: from everywhere."),
+    )
+
+    class Meta:
+        model = AccessRule
+        fields = ("name", "effect", "role", "host", "path", "methods", "networks", "is_enabled")
+        help_texts = {
+            "role": _("Counts when a role is let in. Higher roles pass, too."),
+            "is_enabled": _("A rule that is not in use is kept and never asked."),
+        }
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.initial["networks"] = "\n".join(self.instance.networks)
+        for name in ("name", "host", "path"):
+            if name in self.fields:
+                self.fields[name].widget.attrs |= {"autocomplete": "off", "spellcheck": "false"}
+
+    def clean(self) -> dict[str, Any]:
+        """Fields as they are stored, objections beside them."""
+        typed: dict[str, Any] = super().clean() or self.cleaned_data
+        typed["networks"] = typed.get("networks", "").replace(",", " ").split()
+        cleaned, errors = clean_fields(typed)
+        for name, texts in errors.items():
+            self.add_error(name, texts)
+        return {name: value for name, value in cleaned.items() if name not in errors}

@@ -1,0 +1,240 @@
+"""The table of rules: admins read it, owners change it. The order decides, so it is the order."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar, cast
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.db.models import Model
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts.admin.base import PanelAdmin, panel_actor
+from accounts.admin.fact_cells import badge
+from accounts.admin.site import site
+from accounts.models import User
+from accounts.roles import Role
+from core.errors import GatehouseError
+from forward_auth.admin.labels import conditions_cell, whom_badge
+from forward_auth.admin.overview import open_entry_advice, open_places_advice
+from forward_auth.admin.ruleform import RuleForm
+from forward_auth.admin.trial import trial_page
+from forward_auth.models import AccessRule
+from forward_auth.rules import asked
+from forward_auth.services.rules import (
+    MOST_RULES,
+    change_rule,
+    create_rule,
+    delete_rule,
+    load_rules,
+    move_rule,
+    rule_of,
+    switch_rule,
+)
+
+WAYS = {"up": -1, "down": 1}
+Act = Callable[[User, AccessRule], Any]
+
+
+@admin.register(AccessRule, site=site)
+class AccessRuleAdmin(PanelAdmin):
+    """Who may pass where, from the first rule on."""
+
+    title = gettext_lazy("Access rules")
+    form = RuleForm
+    ordering: ClassVar[tuple[str, ...]] = ("position", "pk")
+    sortable_by: ClassVar[tuple[str, ...]] = ()
+    list_per_page = MOST_RULES
+    list_display = ("label", "whom", "conditions", "state", "acts")
+    actions = None
+    exempt_pages: ClassVar[frozenset[str]] = frozenset({"forward_auth_try"})
+    repeatable: ClassVar[frozenset[str]] = frozenset({"methods"})
+    change_list_template = "admin/forward_auth/accessrule/change_list.html"
+    fieldsets = (
+        (None, {"fields": ("name", "effect", "role")}),
+        (
+            gettext_lazy("Which requests it speaks of"),
+            {
+                "fields": ("host", "path", "methods", "networks"),
+                "description": gettext_lazy(
+                    "All of these must fit. What is left empty fits always."
+                ),
+            },
+        ),
+        (None, {"fields": ("is_enabled",)}),
+    )
+
+    # Who may
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return _is_owner(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return _is_owner(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return _is_owner(request)
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        return self.list_display if _is_owner(request) else self.list_display[:-1]
+
+    # Addresses
+
+    def get_urls(self) -> list[URLPattern]:
+        guard = self.admin_site.admin_view
+        post = partial(self._post_address, guard)
+        ask = require_http_methods(["GET", "HEAD", "POST"])(self.try_view)
+        return [
+            path("try/", guard(ask), name="forward_auth_try"),
+            post("move", self.move_view),
+            post("switch", self.switch_view),
+            *super().get_urls(),
+        ]
+
+    @staticmethod
+    def _post_address(guard: Any, name: str, view: Any) -> URLPattern:
+        guarded: Callable[..., HttpResponse] = guard(require_POST(view))
+        return path(f"<uuid:key>/{name}/<slug:way>/", guarded, name=f"sso_{name}")
+
+    # Cells
+
+    @admin.display(description=gettext_lazy("name"))
+    def label(self, row: AccessRule) -> str:
+        return row.name
+
+    @admin.display(description=gettext_lazy("lets in"))
+    def whom(self, row: AccessRule) -> SafeString:
+        return whom_badge(row.effect, row.role)
+
+    @admin.display(description=gettext_lazy("speaks of"))
+    def conditions(self, row: AccessRule) -> str:
+        return conditions_cell(rule_of(row))
+
+    @admin.display(description=gettext_lazy("state"))
+    def state(self, row: AccessRule) -> SafeString:
+        if not row.is_enabled:
+            return badge("plain", _("Not in use"))
+        if getattr(row, "is_behind", False):
+            return badge("warn", _("Never asked"))
+        return badge("good", _("In use"))
+
+    @admin.display(description=gettext_lazy("change"))
+    def acts(self, row: AccessRule) -> SafeString:
+        switch = ("off", _("Stop using")) if row.is_enabled else ("on", _("Use"))
+        buttons = [
+            _button("move", row, "up", "↑", _("Move up")),
+            _button("move", row, "down", "↓", _("Move down")),
+            _button("switch", row, *switch),
+        ]
+        return format_html('<span class="rule-acts">{}{}{}</span>', *buttons)
+
+    # Pages
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        answer = super().changelist_view(request, {"warnings": _warnings()} | (extra_context or {}))
+        changes = getattr(answer, "context_data", {}).get("cl")
+        if changes is not None:
+            _mark_unasked(list(changes.result_list))
+        return answer
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """What the service refuses is told; nothing has changed then."""
+        title = {"title": _("Add a rule")} if object_id is None else {}
+        try:
+            return super().changeform_view(
+                request, object_id, form_url, title | (extra_context or {})
+            )
+        except GatehouseError as error:
+            messages.error(request, error.sentences)
+            return redirect("admin:forward_auth_accessrule_changelist")
+
+    def save_model(self, request: HttpRequest, obj: AccessRule, form: Any, change: bool) -> None:
+        write = change_rule if change else create_rule
+        write(actor=panel_actor(request), rule=obj)
+
+    def delete_model(self, request: HttpRequest, obj: AccessRule) -> None:
+        delete_rule(actor=panel_actor(request), rule=obj)
+
+    def try_view(self, request: HttpRequest) -> HttpResponse:
+        """What would happen to whom, and why."""
+        common = self.admin_site.each_context(request) | {"opts": self.opts}
+        return trial_page(request, common)
+
+    # Buttons of the list
+
+    def move_view(self, request: HttpRequest, key: UUID, way: str) -> HttpResponse:
+        """One place up or down."""
+        if way not in WAYS:
+            raise Http404
+
+        def move(actor: User, row: AccessRule) -> None:
+            move_rule(actor=actor, rule=row, places=WAYS[way])
+
+        return _act(request, key, move, "")
+
+    def switch_view(self, request: HttpRequest, key: UUID, way: str) -> HttpResponse:
+        """Into use, or out of it."""
+        if way not in ("on", "off"):
+            raise Http404
+
+        def switch(actor: User, row: AccessRule) -> None:
+            switch_rule(actor=actor, rule=row, is_enabled=way == "on")
+
+        text = (
+            _("“%(name)s” is in use.") if way == "on" else _("“%(name)s” is not in use any more.")
+        )
+        return _act(request, key, switch, text)
+
+
+def _is_owner(request: HttpRequest) -> bool:
+    user = request.user
+    return isinstance(user, User) and user.role == Role.OWNER
+
+
+def _act(request: HttpRequest, key: UUID, act: Act, done: str) -> HttpResponse:
+    row = AccessRule.objects.filter(pk=key).first()
+    if row is None:
+        raise Http404
+    try:
+        act(panel_actor(request), row)
+    except GatehouseError as error:
+        messages.error(request, error.sentences)
+    else:
+        if done:
+            messages.success(request, done % {"name": row.name})
+    return redirect("admin:forward_auth_accessrule_changelist")
+
+
+def _button(act: str, row: AccessRule, way: str, text: str, label: str = "") -> SafeString:
+    url = reverse(f"admin:sso_{act}", args=[row.pk, way])
+    told = f"{label or text}: {row.name}"
+    return format_html(
+        '<button type="submit" class="mini" formaction="{}" aria-label="{}" title="{}">{}</button>',
+        url, told, label or text, text,
+    )  # fmt: skip
+
+
+def _mark_unasked(rows: list[AccessRule]) -> None:
+    """Marks rules in use behind one that fits every request."""
+    used = [row for row in rows if row.is_enabled]
+    for row in used[len(asked([rule_of(one) for one in used])) :]:
+        cast("Any", row).is_behind = True
+
+
+def _warnings() -> list[Any]:
+    return [*open_entry_advice(), *open_places_advice(load_rules())]

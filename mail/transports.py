@@ -1,0 +1,284 @@
+"""The two ways for mail to leave: Resend's API through its own package, and SMTP."""
+
+import re
+import smtplib
+import ssl
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from email.utils import parseaddr
+from typing import Any
+
+import requests
+import resend
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.utils.translation import gettext as _
+from resend.exceptions import ResendError
+from resend.http_client import HTTPClient
+
+from mail.conf import MailSettings
+from mail.outbox import Examined, MailFailed, Message, Transport, unexpected
+from mail.smtp import Conversation, Refusal, Stage, Unusable
+from mail.smtp_refusals import fix_for, is_refused_recipient
+
+TIMEOUT_SECONDS, DEADLINE_SECONDS = 5, 30.0
+LARGEST_ANSWER = 64 * 1024
+HIDDEN = "•••"
+# What OpenSSL says when the other side answers in clear.
+NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+# Resend says in words which field it refuses (https://resend.com/docs/api-reference/errors).
+RESEND_REFUSALS = (400, 403, 422)
+RESEND_KEY_ERRORS = ("missing_api_key", "invalid_api_key", "restricted_api_key")
+RESEND_QUOTAS = ("daily_quota_exceeded", "monthly_quota_exceeded")
+_RESEND_RECIPIENT = re.compile(r"`to`|\bto\b field|recipient", re.IGNORECASE)
+_RESEND_SENDER = re.compile(r"`from`|\bfrom\b field|domain|sender|testing emails", re.IGNORECASE)
+
+
+def transport() -> Transport | None:
+    """What settings.MAIL asks for; None when no mail service is configured."""
+    mail: MailSettings = settings.MAIL
+    if mail.transport == "resend":
+        return ResendTransport(mail)
+    return SMTPTransport(mail) if mail.transport == "smtp" else None
+
+
+class ResendTransport:
+    """POST /emails with the mail's id as Idempotency-Key: a repeated try is not a second mail."""
+
+    def __init__(self, mail: MailSettings) -> None:
+        self.mail = mail
+        resend.api_key = mail.api_key
+        resend.api_url = mail.api_url
+        resend.default_http_client = _Client()
+
+    def send(self, message: Message) -> None:
+        params: resend.Emails.SendParams = {
+            "from": self.mail.sender,
+            "to": [message.recipient],
+            "subject": message.subject,
+            "text": message.text,
+            "html": message.html,
+        }
+        try:
+            resend.Emails.send(params, {"idempotency_key": message.id})
+        except ResendError as error:
+            raise self._failure(error) from None
+
+    def examine(self, message: Message | None = None) -> Examined:
+        """Send `message` and tell what was answered; without one ask whether the key is good."""
+        url = f"{self.mail.api_url}/{'emails' if message else 'domains'}"
+        lines = [f"> {'POST' if message else 'GET'} {url}"]
+        failure: MailFailed | None = None
+        try:
+            if message:
+                self.send(message)
+            else:
+                self._ask()
+        except MailFailed as found:
+            failure = found
+        except Exception as error:
+            failure = unexpected(error)
+        lines.append(f"< {failure.reason if failure else 'Resend: accepted'}")
+        return Examined(tuple(self._hide(line) for line in lines), failure)
+
+    def _ask(self) -> None:
+        """Raises MailFailed unless the key is one of Resend's."""
+        headers = {"Authorization": f"Bearer {self.mail.api_key}"}
+        try:
+            body, status, _more = _Client().request("get", f"{self.mail.api_url}/domains", headers)
+        except RuntimeError as error:
+            raise MailFailed(f"Resend: {error}", fix=_reach_fix()) from None
+        # A key that may only send is refused the list with 401 restricted_api_key.
+        is_restricted = status == 401 and b"restricted_api_key" in body
+        if status in (400, 401, 403) and not is_restricted:
+            raise MailFailed(
+                f"Resend: {status}", fix=_("Correct RESEND_API_KEY."), waits_for_fix=True
+            )
+
+    def _failure(self, error: ResendError) -> MailFailed:
+        code, kind, text = _number(error.code), str(error.error_type), str(error.message)
+        told = self._hide(f"Resend: {error.code} {kind}: {text}")
+        after = _retry_after(error.headers)
+        if code in (400, 422) and _RESEND_RECIPIENT.search(text) and not _is_about_sender(text):
+            return MailFailed(told, is_permanent=True)
+        fix = _resend_fix(code, kind, text)
+        return MailFailed(told, retry_after=after, fix=fix, waits_for_fix=bool(fix))
+
+    def _hide(self, text: str) -> str:
+        return text.replace(self.mail.api_key, HIDDEN) if self.mail.api_key else text
+
+
+def _is_about_sender(text: str) -> bool:
+    return bool(_RESEND_SENDER.search(text)) and "`to`" not in text
+
+
+def _resend_fix(code: int, kind: str, text: str) -> str:
+    """What an administrator has to mend, or nothing when waiting may be enough."""
+    if kind in RESEND_QUOTAS:
+        return _("The sending limit at Resend is used up. Wait, or ask for a higher one.")
+    if code == 401 or kind in RESEND_KEY_ERRORS or "API key" in text:
+        return _("Correct RESEND_API_KEY.")
+    if code not in RESEND_REFUSALS:
+        return ""
+    if _RESEND_SENDER.search(text) or kind == "invalid_from_address":
+        return _("Set RESEND_EMAIL to an address of a domain that Resend has verified for you.")
+    return ""
+
+
+class _Client(HTTPClient):
+    """Bounded in time and size; the answers are small. Follows nothing: the key goes along."""
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        json: Any = None,
+        files: dict[str, Any] | None = None,
+        data: dict[str, str] | None = None,
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        """Raises RuntimeError, which the package turns into a ResendError; its text has no key."""
+        end = time.monotonic() + DEADLINE_SECONDS
+        try:
+            with requests.request(
+                method,
+                url,
+                headers=dict(headers),
+                json=json,
+                timeout=TIMEOUT_SECONDS,
+                stream=True,
+                allow_redirects=False,
+            ) as answer:
+                body = b""
+                for chunk in answer.iter_content(8192):
+                    body += chunk
+                    if len(body) > LARGEST_ANSWER or time.monotonic() > end:
+                        raise RuntimeError("the answer is too long")
+                return body, answer.status_code, answer.headers
+        except (requests.RequestException, UnicodeError) as error:
+            raise RuntimeError(f"no answer ({type(error).__name__})") from None
+
+
+class SMTPTransport:
+    """One connection for each mail."""
+
+    def __init__(self, mail: MailSettings) -> None:
+        self.mail = mail
+
+    def send(self, message: Message) -> None:
+        found = self.examine(message)
+        if found.failure is not None:
+            raise found.failure
+
+    def examine(self, message: Message | None = None) -> Examined:
+        """Connect, encrypt, sign in and send `message`, or stop before that without one."""
+        talk = Conversation(self.mail)
+        failure: MailFailed | None = None
+        try:
+            content = None if message is None else self._content(message)
+            with talk.open() as client:
+                if message is not None and content is not None:
+                    talk.send(client, parseaddr(self.mail.sender)[1], message.recipient, content)
+        except Refusal as refusal:
+            failure = self._refused(refusal)
+        except Unusable as error:
+            failure = self._unusable(error)
+        except ssl.SSLError as error:
+            failure = self._not_encrypted(error)
+        except (OSError, smtplib.SMTPException, UnicodeError) as error:
+            failure = self._broken(error, talk)
+        except Exception as error:
+            failure = unexpected(error)
+        if failure is not None:
+            talk.dialogue.note("*", failure.reason)
+        return Examined(talk.dialogue.lines, failure)
+
+    def _content(self, message: Message) -> bytes:
+        letter = EmailMultiAlternatives(
+            message.subject,
+            message.text,
+            self.mail.sender,
+            [message.recipient],
+            headers={
+                "Message-ID": f"<{message.id}@{settings.PUBLIC_HOSTNAME}>",
+                "Auto-Submitted": "auto-generated",  # RFC 3834: no out-of-office answers
+            },
+        )
+        letter.attach_alternative(message.html, "text/html")
+        return letter.message().as_bytes()
+
+    def _refused(self, refusal: Refusal) -> MailFailed:
+        told = f"SMTP: {refusal.code} {_without_links(refusal.text)}"
+        if is_refused_recipient(refusal):
+            return MailFailed(told, is_permanent=True)
+        is_final = refusal.code // 100 == 5
+        return MailFailed(
+            told, fix=fix_for(refusal, self.mail) if is_final else "", waits_for_fix=is_final
+        )
+
+    def _unusable(self, error: Unusable) -> MailFailed:
+        host, lack = self.mail.host, Unusable.Lack
+        texts = {
+            lack.STARTTLS: (
+                f"SMTP: {host} does not offer STARTTLS",
+                _("Set EMAIL_PORT=465 or EMAIL_ENCRYPTION=tls, or switch STARTTLS on there."),
+            ),
+            lack.PASSWORD_IN_CLEAR: (
+                f"SMTP: {host} does not offer STARTTLS, and EMAIL_PASSWORD is not sent in clear",
+                _("Set EMAIL_PORT=465 or EMAIL_ENCRYPTION=tls, or switch STARTTLS on there."),
+            ),
+            lack.SIGN_IN: (
+                f"SMTP: {host} offers no sign-in",
+                _("Remove EMAIL_USERNAME and EMAIL_PASSWORD, or correct EMAIL_PORT."),
+            ),
+            lack.MECHANISM: (
+                f"SMTP: {host} offers {error.offered} only",
+                _("Let the mail server accept PLAIN or LOGIN, or use another server."),
+            ),
+        }
+        told, fix = texts[error.lack]
+        return MailFailed(told, fix=fix, waits_for_fix=True)
+
+    def _not_encrypted(self, error: ssl.SSLError) -> MailFailed:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            told = f"SMTP: the certificate of {self.mail.host} is refused: {error.verify_message}"
+            fix = _("Mend the certificate of the mail server, or name it in EMAIL_HOST as it says.")
+            return MailFailed(told, fix=fix, waits_for_fix=True)
+        told = f"SMTP: TLS failed: {error.reason or type(error).__name__}"
+        if error.reason in NOT_TLS and self.mail.encryption == "tls":
+            fix = _("This port does not speak TLS from the start: set EMAIL_PORT=587.")
+            return MailFailed(told, fix=fix, waits_for_fix=True)
+        return MailFailed(told)
+
+    def _broken(self, error: Exception, talk: Conversation) -> MailFailed:
+        """No answer, or one that nobody understands: tried again, as often as MAIL_MAX_ATTEMPTS."""
+        told = talk.dialogue.hide(f"SMTP: {type(error).__name__}: {error}")
+        if isinstance(error, UnicodeError):
+            # Its text quotes what could not be encoded.
+            told = f"SMTP: {type(error).__name__}"
+        if talk.dialogue.stage is Stage.CONNECT:
+            return MailFailed(told, fix=_reach_fix())
+        return MailFailed(told)
+
+
+def _reach_fix() -> str:
+    return _("Check EMAIL_HOST and EMAIL_PORT (or RESEND_API_URL) and the firewall.")
+
+
+def _without_links(text: str) -> str:
+    """A filter may quote the link that it dislikes, and a link signs people in."""
+    return re.sub(re.escape(settings.PUBLIC_URL) + r"\S+", f"{settings.PUBLIC_URL}/{HIDDEN}", text)
+
+
+def _retry_after(headers: Mapping[str, str]) -> timedelta | None:
+    """The Retry-After header in seconds; None for none and for a date."""
+    lowered: dict[str, Any] = {name.lower(): value for name, value in headers.items()}
+    seconds = _number(lowered.get("retry-after", ""))
+    return timedelta(seconds=seconds) if seconds else None
+
+
+def _number(value: object) -> int:
+    """Up to nine digits; 0 for anything else."""
+    text = str(value).strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

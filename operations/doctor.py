@@ -1,0 +1,304 @@
+"""What is wrong with this instance: each examination returns findings for `manage.py doctor`."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from django.conf import settings
+from django.core import checks
+from django.db import DatabaseError
+from django.utils.timesince import timesince
+
+from accounts.hashers import hashes_at_once
+from accounts.models import User
+from accounts.roles import OPERATORS
+from accounts.services.identity_moves import left_behind
+from core.encryption_key import EncryptionKeyMismatch, require_same_key
+from core.file_descriptors import shortage
+from core.health import cache_answers, counters_answer
+from forward_auth.ruletexts import open_entry
+from forward_auth.services.rules import is_used, open_entries, rules_beyond_ascii
+from mail.models import OutboxMail
+from mail.transports import transport as mail_transport
+from moderation.proxychain import Sighting, chain
+from moderation.proxytexts import told
+from moderation.services.proxies import proxy_problems, sightings, trust
+from operations.instance import missing_instance
+from operations.reachability import directory_faults, provider_faults
+
+logger = logging.getLogger("gatehouse.doctor")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """level: error (something does not work), warning (risky) or note."""
+
+    level: str
+    text: str
+    fix: str = ""
+
+
+def examine() -> list[Finding]:
+    """Every finding, errors first."""
+    found = [finding for examination in EXAMINATIONS for finding in _findings(examination)]
+    order = ("error", "warning", "note")
+    return sorted(found, key=lambda finding: order.index(finding.level))
+
+
+def _findings(examination: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    """What one examination finds; one that fails is a finding itself and stops no other."""
+    try:
+        return list(examination())
+    except Exception as error:
+        logger.exception("an examination failed")
+        name = examination.__name__.strip("_").replace("_", " ")
+        text = f"The examination of the {name} failed: {type(error).__name__}."
+        return [Finding("error", text, "The lines above say where; please report them.")]
+
+
+def _names() -> Iterator[Finding]:
+    for problem in settings.ENV.problems:
+        yield Finding("warning", str(problem))
+
+
+def _database() -> Iterator[Finding]:
+    sentence = missing_instance()
+    if sentence:
+        yield Finding("error", sentence)
+
+
+def _files() -> Iterator[Finding]:
+    """What holds people's data, and is no business of others on this machine."""
+    names = {str(each["NAME"]) for each in settings.DATABASES.values()
+             if str(each["ENGINE"]).endswith("sqlite3")}  # fmt: skip
+    found = [f"{name}{end}" for name in sorted(names) for end in ("", "-wal", "-shm")]
+    for path in map(Path, found):
+        if path.is_file() and path.stat().st_mode & 0o077:
+            yield Finding(
+                "warning",
+                f"{path} may be read by others on this machine.",
+                f"Run `chmod 600 {path}`, and `chmod 700` for the folder DATA_DIR.",
+            )
+
+
+def _encryption_key() -> Iterator[Finding]:
+    try:
+        require_same_key()
+    except EncryptionKeyMismatch as error:
+        yield Finding("error", error.message)
+    except DatabaseError:
+        return  # the database examination has said so
+
+
+def _cache() -> Iterator[Finding]:
+    if not counters_answer():
+        yield Finding(
+            "error",
+            "The counters of the limits cannot be written.",
+            "Look at the rights and the free space of DATA_DIR, or at the database.",
+        )
+    elif not cache_answers():
+        yield Finding(
+            "warning",
+            "CACHE_URL: the cache does not answer. Sign-in, limits and bans work without it.",
+            "Start Redis, or remove CACHE_URL to keep the cache in the database.",
+        )
+
+
+def _mail() -> Iterator[Finding]:
+    mail = settings.MAIL
+    if mail.transport == "none":
+        yield Finding(
+            "note",
+            "No mail service is configured: mail waits in the outbox.",
+            "Set RESEND_API_KEY and RESEND_EMAIL, or EMAIL_HOST and EMAIL_FROM.",
+        )
+        return
+    sender = mail_transport()
+    failure = sender.examine().failure if sender else None
+    if failure is not None:
+        yield Finding("error", f"Mail: {failure.reason}.", failure.fix)
+
+
+def _directory() -> Iterator[Finding]:
+    for fault in directory_faults():
+        yield Finding("error", fault.text, fault.fix)
+
+
+def _providers() -> Iterator[Finding]:
+    for fault in provider_faults():
+        yield Finding("error", fault.text, fault.fix)
+
+
+def _hashing() -> Iterator[Finding]:
+    text = f"{hashes_at_once()} at once, over all processes that share DATA_DIR."
+    yield Finding("note", f"Passwords are hashed {text}")
+
+
+def _descriptors() -> Iterator[Finding]:
+    """By the bound of this process: the server's own may differ when another user starts it."""
+    found = shortage()
+    if found is not None:
+        yield Finding(
+            "warning",
+            f"The system allows {found.allowed} open files for a process, and a server process "
+            f"needs up to {found.wanted}: idle connections can keep people out.",
+            f"Set LimitNOFILE={found.wanted} in the systemd unit, `ulimits: nofile: {found.wanted}`"
+            f" for the container, or run `ulimit -Hn {found.wanted}` as root before the start.",
+        )
+
+
+def _network() -> Iterator[Finding]:
+    if not settings.IS_HTTPS and not settings.PUBLIC_URL_IS_LOCAL:
+        yield Finding(
+            "warning",
+            f"PUBLIC_URL={settings.PUBLIC_URL} is not https: passwords travel in clear and "
+            "cookies are not marked secure.",
+            "Put a TLS proxy in front and set PUBLIC_URL=https://…",
+        )
+    listens_here = settings.SOCKET or settings.HOST in ("127.0.0.1", "localhost", "::1")
+    if settings.PUBLIC_URL_IS_LOCAL and not listens_here:
+        yield Finding(
+            "warning",
+            f"HOST={settings.HOST} listens to other machines, but PUBLIC_URL={settings.PUBLIC_URL} "
+            "names this one: links in mails will not open elsewhere.",
+            "Set PUBLIC_URL to the address that people type.",
+        )
+    if settings.IS_HTTPS and not settings.TRUSTED_PROXIES and not settings.TRUST_PROXY:
+        yield Finding(
+            "warning",
+            "No proxy is trusted: behind one, everybody seems to come from its address and "
+            "shares its limits.",
+            "Set TRUSTED_PROXIES to the proxy's network, for example 172.16.0.0/12.",
+        )
+
+
+def _proxies() -> Iterator[Finding]:
+    """By the requests that the running server has noted in the last hours."""
+    try:
+        found, seen = proxy_problems(), sightings()
+    except DatabaseError:
+        return  # the database examination has said so
+    for warned in found:
+        text = told(warned)
+        yield Finding("warning", f"{text.title}{_ago(warned.at)}", text.advice)
+    for one in seen:
+        if one.is_forwarded:
+            yield Finding("note", f"A request came this way{_ago(one.at)}: {_way(one)}")
+
+
+def _ago(at: datetime | None) -> str:
+    return f" ({timesince(at, depth=1)} ago)" if at else ""
+
+
+def _way(seen: Sighting) -> str:
+    hops = (f"{hop.text} ({hop.standing})" for hop in chain(seen, trust()))
+    return f"{' <- '.join(hops)}, by {seen.scheme}"
+
+
+def _people() -> Iterator[Finding]:
+    try:
+        if User.objects.filter(is_claimed=False).exists():
+            yield Finding(
+                "warning",
+                "Nobody owns this instance yet.",
+                "Open the set-up link that `manage.py serve` prints at its start.",
+            )
+        elif not User.objects.active_owners().exists():
+            yield Finding(
+                "error", "There is no active owner.", "Run `manage.py setrole ADDRESS owner`."
+            )
+        dead = OutboxMail.objects.filter(status=OutboxMail.Status.DEAD).count()
+    except DatabaseError:
+        return  # the database examination has said so
+    if dead:
+        yield Finding(
+            "warning",
+            f"{dead} mails were given up.",
+            "See Admin panel → Mails for the reason; send them again there.",
+        )
+    if settings.ALLOW_REGISTRATION and settings.DEFAULT_ROLE != "none" and settings.IS_HTTPS:
+        yield Finding(
+            "note",
+            f"Registration is open: anybody can become {settings.DEFAULT_ROLE}.",
+            "Set ALLOW_REGISTRATION=false, ALLOWED_EMAILS=your.domain or DEFAULT_ROLE=none.",
+        )
+
+
+def _forward_auth() -> Iterator[Finding]:
+    try:
+        found = open_entries() if is_used() else ()
+        names = rules_beyond_ascii()
+    except DatabaseError:
+        return  # the database examination has said so
+    if found:
+        is_fenced = bool(settings.ALLOWED_EMAILS)
+        yield Finding(
+            "warning", " ".join(open_entry(found, settings.DEFAULT_ROLE, is_fenced=is_fenced))
+        )
+    if names:
+        yield Finding(
+            "note",
+            f"Paths of access rules go beyond ASCII: {', '.join(names)}. They are compared as "
+            "UTF-8, raw or escaped. Where the path of a request is no UTF-8, the strictest rule "
+            "decides.",
+            "If the app reads its paths in another encoding, shut the whole host and open parts.",
+        )
+
+
+def _factors() -> Iterator[Finding]:
+    """Whoever manages people should not be one stolen password away."""
+    if settings.IS_HTTPS and not set(OPERATORS) <= set(settings.MFA_REQUIRED_ROLES):
+        yield Finding(
+            "note",
+            "Operators may sign in without a second factor.",
+            "Set MFA_REQUIRED_ROLES=owner,admin.",
+        )
+
+
+def _identities() -> Iterator[Finding]:
+    """People of an issuer that is not configured any more do not come in by it."""
+    try:
+        found = left_behind()
+    except DatabaseError:
+        return  # the database examination has said so
+    for left in found:
+        name, issuer = left.place.provider, left.place.issuer or "no issuer"
+        yield Finding(
+            "warning" if left.is_known else "note",
+            f"{left.count} identities of {name} are of {issuer}, which is not configured: these "
+            "people are not recognised at the provider.",
+            f"If the same provider has moved, run `manage.py moveidentities {name}`."
+            if left.is_known
+            else f"If it has another name now, run `manage.py moveidentities {name} NEW`.",
+        )
+
+
+def _checks() -> Iterator[Finding]:
+    for message in checks.run_checks(include_deployment_checks=False):
+        level = "error" if message.level >= checks.ERROR else "warning"
+        if not message.is_silenced():
+            yield Finding(level, f"{message.id}: {message.msg}", message.hint or "")
+
+
+EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    _names,
+    _database,
+    _files,
+    _encryption_key,
+    _cache,
+    _mail,
+    _directory,
+    _providers,
+    _network,
+    _hashing,
+    _descriptors,
+    _proxies,
+    _people,
+    _forward_auth,
+    _factors,
+    _identities,
+    _checks,
+)

@@ -1,0 +1,50 @@
+"""Is there an instance where the settings point to? One sentence for whoever runs a command."""
+
+import sqlite3
+
+import psycopg
+from django.conf import settings
+from django.db import Error, connection
+
+from core.health import is_migrated
+
+DATABASE_ERRORS = (Error, sqlite3.Error, psycopg.Error)
+FIRST_TABLE = "accounts_user"
+
+
+def missing_instance() -> str:
+    """Why no command can work here, with the fix; "" when the database is whole."""
+    connection.close()  # a broken transaction tells nothing
+    try:
+        tables = connection.introspection.table_names()
+    except DATABASE_ERRORS:
+        return f"DATABASE_URL: {where()} does not answer. Start the database, or correct it."
+    if FIRST_TABLE not in tables:
+        return (
+            f"There is no Gatehouse instance in {where()}. Start one with `manage.py serve`, or "
+            "set DATA_DIR or DATABASE_URL to the one that you mean."
+        )
+    if not is_migrated():
+        return (
+            f"The database {where()} is not up to date. Start `manage.py serve`, or run "
+            "`manage.py migrate`."
+        )
+    return ""
+
+
+def explain(error: BaseException) -> str:
+    """missing_instance() for an error of the database, "" for any other."""
+    is_about_database = isinstance(error, DATABASE_ERRORS)
+    return missing_instance() if is_about_database and not connection.in_atomic_block else ""
+
+
+def where() -> str:
+    """The database of the settings, without user and password."""
+    database = settings.DATABASES["default"]
+    hosts = str(database.get("HOST") or "").split(",")
+    if not any(hosts):
+        return str(database["NAME"])
+    ports = str(database.get("PORT") or "5432").split(",")
+    ports = ports if len(ports) == len(hosts) else ports * len(hosts)
+    places = [f"{host}:{port or 5432}" for host, port in zip(hosts, ports, strict=True)]
+    return f"{', '.join(places)} (database {database['NAME']})"

@@ -1,0 +1,52 @@
+"""`manage.py backup`"""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management import CommandParser
+
+from operations.archive import Manifest
+from operations.backups import back_up
+from operations.command import MovingCommand
+from operations.telling import size
+
+
+class Command(MovingCommand):
+    """Write one file from which the instance can be brought back."""
+
+    help = (
+        "Write one tar file with the database and the secrets and keys of DATA_DIR, while the "
+        "server runs. Only its owner may read it (mode 600). PostgreSQL needs pg_dump here. "
+        "Brought back by `restore`."
+    )
+
+    uses_encryption_key = True
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", metavar="FILE", help="must not exist yet")
+        parser.add_argument(
+            "--without-secrets",
+            action="store_true",
+            help="leave DATA_DIR's secrets out; keep them elsewhere, a restore needs them",
+        )
+
+    def work(self, **options: Any) -> None:
+        file = Path(options["file"]).absolute()
+        manifest = back_up(file, with_secrets=not options["without_secrets"])
+        self.say(f"Wrote {file}: {size(file.stat().st_size)}, {describe(manifest)}.")
+        if manifest.has_secrets:
+            self.say("It holds secrets: keep it where only you can read it.")
+        else:
+            self.say("It holds no secrets: keep DATA_DIR/secrets too.")
+        if manifest.outside:
+            names = ", ".join(manifest.outside)
+            self.say(f"Not in it, because they come from the environment: {names}. Keep them too.")
+
+
+def describe(manifest: Manifest) -> str:
+    """A manifest in half a sentence."""
+    people = manifest.counts.get("accounts_user", 0)
+    return (
+        f"{people} accounts, {manifest.audit_rows} rows of the audit log, "
+        f"version {manifest.version}, {manifest.database}"
+    )

@@ -1,0 +1,50 @@
+"""`manage.py doctor`"""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management import BaseCommand, CommandError, CommandParser
+
+from operations.doctor import examine
+
+
+class Command(BaseCommand):
+    """Print every effective setting, where it came from, and what is wrong."""
+
+    help = (
+        "Print every effective setting with its source, then what is wrong with this instance: "
+        "misspelt names, servers that do not answer, a wrong proxy chain, insecure cookies. "
+        "Reads only. Exits with 1 when something does not work."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--all", action="store_true", help="also settings at their default")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        rows = settings.ENV.describe()
+        shown = [row for row in rows if options["all"] or row.source != "default"]
+        self.stdout.write(f"{len(rows)} settings, {len(shown)} shown:\n\n")
+        for row in shown:
+            self.stdout.write(f"  {row.name} = {row.value}\n      from {row.source}\n")
+            if row.note:
+                self.stdout.write(f"      {row.note}\n")
+        self._print_lines()
+        found = examine()
+        self.stdout.write("\n")
+        for finding in found:
+            self.stdout.write(f"{finding.level.upper():<8} {finding.text}\n")
+            if finding.fix:
+                self.stdout.write(f"         {finding.fix}\n")
+        if not found:
+            self.stdout.write("Nothing is wrong.\n")
+        errors = sum(finding.level == "error" for finding in found)
+        if errors:
+            raise CommandError(f"{errors} of these must be mended.")
+
+    def _print_lines(self) -> None:
+        """What each line of .env did; nothing without such a file."""
+        if settings.ENV.lines:
+            self.stdout.write("\nLines of .env:\n\n")
+        for line in settings.ENV.lines:
+            self.stdout.write(f"  {line.number:>4} {line.name} {line.what}\n")

@@ -1,0 +1,89 @@
+"""`manage.py upgrade`"""
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import CommandError, CommandParser
+from django.db import connection
+
+from operations.backups import back_up, stamp
+from operations.command import MovingCommand
+from operations.preparing import pending_migrations, prepare
+from operations.rehearsal import Rehearsed, rehearse
+from operations.telling import told
+
+OTHER_KEY = (
+    "Use this ENCRYPTION_KEY from now on? Second factors, waiting mail and signing keys that the "
+    "other one encrypted are lost."
+)
+
+
+class Command(MovingCommand):
+    """Bring the data up to date with the code."""
+
+    help = (
+        "Bring the database up to date with this version: a backup into DATA_DIR/backups, the "
+        "migrations (one process at a time, however many ask), static files. Repeating it does "
+        "nothing more. A start with `serve` does the same without the backup."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--no-backup", action="store_true", help="make no backup before")
+        parser.add_argument(
+            "--other-key",
+            action="store_true",
+            help="go on although another ENCRYPTION_KEY encrypted the database: what it encrypted "
+            "is lost",
+        )
+        parser.add_argument("--yes", action="store_true", help="do not ask before --other-key")
+        parser.add_argument(
+            "--rehearse",
+            action="store_true",
+            help="only try it on a copy, also while the server runs; exits with 1 when it fails",
+        )
+
+    def work(self, **options: Any) -> None:
+        if options["rehearse"]:
+            self.tell_rehearsal(rehearse())
+            return
+        if options["other_key"]:
+            self.ask_yes(OTHER_KEY, assume_yes=options["yes"])
+        if pending_migrations() and not options["no_backup"]:
+            self.back_up()
+        prepared = prepare(self.say, other_key=options["other_key"])
+        if prepared.revoked is not None:
+            self.say(told(prepared.revoked))
+        for name in prepared.migrations:
+            self.say(f"applied {name}")
+        if not prepared.migrations:
+            self.say("The database was up to date already.")
+
+    def back_up(self) -> None:
+        """A backup of what the migrations are going to change; none of an empty database."""
+        if "django_migrations" not in connection.introspection.table_names():
+            return
+        folder = Path(settings.DATA_DIR) / "backups"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = folder / f"before-upgrade-{stamp()}.tar"
+        back_up(file)
+        self.say(f"Backup: {file}")
+        self.say(f"The way back: the old code, then `manage.py restore {file}`.")
+
+    def tell_rehearsal(self, found: Rehearsed) -> None:
+        """Times, who waits, the doors, the way back. Raises CommandError when a door failed."""
+        self.say(f"Copied the database in {found.copied_in:.1f} seconds.")
+        for one in found.migrations:
+            waits = "; ".join(one["effects"]) or "nobody waits"
+            self.say(f"{one['seconds']:8.2f} s  {one['name']}: {waits}")
+        if not found.migrations:
+            self.say("No migration is missing.")
+        for one in found.checks:
+            verdict = "good" if one["good"] else "FAILED"
+            self.say(f"{one['seconds']:8.2f} s  {verdict}: {one['name']} ({one['detail']})")
+        self.say("The copy is deleted; nothing was changed.")
+        failed = [one["name"] for one in found.checks if not one["good"]]
+        if failed:
+            raise CommandError(f"Do not upgrade yet: {', '.join(failed)} failed on the copy.")
+        self.say("Rollback point: `manage.py upgrade` makes a backup first and names it.")
+        self.say("The way back: the old code, then `manage.py restore` with that backup.")

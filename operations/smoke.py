@@ -1,0 +1,152 @@
+"""The part of a rehearsal that runs over the copy, in a process of its own: see rehearsal.py.
+
+Migrations with their times, then the doors: sign-in page, readiness, a sign-in, a check of
+forward auth, the end of the audit log. Prints one line of JSON.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from secrets import token_urlsafe
+from time import perf_counter
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.commands.migrate import Command as Migrate
+from django.db import connection, transaction
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.roles import Role
+from audit.audit_log import GENESIS, event_hash
+from audit.models import AuditEvent
+from core.cache import cache_alias
+from core.locks import AUDIT
+from core.models import NamedLock
+from operations.statements import effects
+
+LAST_ROWS = 1000
+
+
+class TimedMigrate(Migrate):
+    """Django's migrate, which notes the time and the statements of each migration."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[dict[str, Any]] = []
+        self._begun = 0.0
+        self._statements: list[str] = []
+
+    def run(self) -> list[dict[str, Any]]:
+        """Apply what is missing; a note for each."""
+        with connection.execute_wrapper(self._note):
+            call_command(self, verbosity=0, interactive=False)
+        return self.found
+
+    def _note(self, execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        self._statements.append(sql)
+        return execute(sql, *rest)
+
+    def migration_progress_callback(
+        self, action: str, migration: Any = None, fake: bool = False
+    ) -> None:
+        if action == "apply_start":
+            self._begun = perf_counter()
+            self._statements.clear()
+        elif action == "apply_success":
+            is_sqlite = connection.vendor == "sqlite"
+            self.found.append(
+                {
+                    "name": f"{migration.app_label}.{migration.name}",
+                    "seconds": perf_counter() - self._begun,
+                    "effects": effects(self._statements, is_sqlite=is_sqlite),
+                }
+            )
+
+
+class Trial:
+    """The checks; each raises AssertionError with what is wrong."""
+
+    def __init__(self) -> None:
+        self.browser = Client(headers={"host": settings.PUBLIC_HOST})
+        self.secret = token_urlsafe(16)
+
+    def get(self, path: str, **headers: str) -> Any:
+        return self.browser.get(path, secure=settings.IS_HTTPS, headers=headers)
+
+    def ready(self) -> str:
+        return _expect(self.get(reverse("health-ready")), 200)
+
+    def sign_in_page(self) -> str:
+        return _expect(self.get(reverse("account_login")), 200)
+
+    def sign_in(self) -> str:
+        """With an account of the copy's own, which is gone with it."""
+        email = f"rehearsal-{token_urlsafe(6).lower()}@example.com"
+        user = User(email=email, role=Role.OWNER, email_verified_at=timezone.now())
+        user.set_password(self.secret)
+        user.save(force_insert=True)
+        answer = self.browser.post(
+            reverse("account_login"),
+            {"login": email, "password": self.secret},
+            secure=settings.IS_HTTPS,
+        )
+        return _expect(answer, 302)
+
+    def check(self) -> str:
+        """A rule may refuse; what counts is that there is a verdict."""
+        headers = {"x-original-url": f"{settings.PUBLIC_URL}/", "x-original-method": "GET"}
+        return _expect(self.get(reverse("forward_auth:check"), **headers), 204, 403)
+
+    def audit(self) -> str:
+        """The last rows hold together and end at the head."""
+        rows = list(AuditEvent.objects.order_by("-seq")[:LAST_ROWS])[::-1]
+        for number, row in enumerate(rows):
+            if number and (rows[number - 1].seq, rows[number - 1].hash) != (
+                row.seq - 1,
+                row.previous_hash,
+            ):
+                raise AssertionError(f"row {row.seq} does not follow the one before")
+            if event_hash(row) != row.hash:
+                raise AssertionError(f"row {row.seq} has been changed")
+        head = NamedLock.objects.get(pk=AUDIT)
+        if (head.hash or GENESIS) != (rows[-1].hash if rows else GENESIS):
+            raise AssertionError("the end has been cut off")
+        return f"{len(rows)} rows hold together"
+
+
+def main() -> None:
+    """Migrate the copy, try the doors, print what was found."""
+    migrations = TimedMigrate().run()
+    if cache_alias() != "default":
+        call_command("migrate", database=cache_alias(), verbosity=0, interactive=False)
+    call_command("collectstatic", verbosity=0, interactive=False)
+    trial = Trial()
+    checks = [
+        _tried("the end of the audit log", trial.audit),
+        _tried("readiness", trial.ready),
+        _tried("the sign-in page", trial.sign_in_page),
+        _tried("a sign-in", trial.sign_in),
+        _tried("a check of forward auth", trial.check),
+    ]
+    sys.stdout.write("\n" + json.dumps({"migrations": migrations, "checks": checks}) + "\n")
+
+
+def _tried(name: str, check: Callable[[], str]) -> dict[str, Any]:
+    """A fault of any kind is a finding, not the end of the rehearsal."""
+    begun = perf_counter()
+    try:
+        with transaction.atomic():
+            detail, is_good = check(), True
+    except Exception as error:
+        detail, is_good = f"{type(error).__name__}: {error}"[:200], False
+    return {"name": name, "good": is_good, "detail": detail, "seconds": perf_counter() - begun}
+
+
+def _expect(answer: Any, *good: int) -> str:
+    if answer.status_code not in good:
+        raise AssertionError(f"answered {answer.status_code}")
+    return f"answered {answer.status_code}"

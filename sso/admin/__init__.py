@@ -1,5 +1,0 @@
-"""Forward auth in the panel. Importing it registers tables and the dashboard's part."""
-
-from sso.admin import overview, refusals, rules
-
-__all__ = ["overview", "refusals", "rules"]

@@ -1,0 +1,58 @@
+"""`manage.py doctor` says what each line of .env did."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from pytest_django.fixtures import Settings
+
+from config.environment import load
+
+pytestmark = pytest.mark.django_db
+
+
+def _doctor(capsys: pytest.CaptureFixture[str]) -> str:
+    with contextlib.suppress(CommandError):  # what else is wrong with this machine
+        call_command("doctor")
+    return capsys.readouterr().out
+
+
+def test_doctor_names_every_line(
+    tmp_path: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".env").write_text(
+        "PORT=3080\nMONGO_URI=mongodb://127.0.0.1\nRESEND_API_KEY=re_0123456789\n"
+        "RESEND_EMAIL=a@example.com\n"
+    )
+    settings.ENV = load({}, tmp_path / ".env")
+
+    printed = _doctor(capsys)
+
+    assert (
+        "Lines of .env:\n\n"
+        "     1 PORT sets PORT=3080\n"
+        "     2 MONGO_URI not used by Gatehouse: the app's own database, queue, search and files\n"
+        "     3 RESEND_API_KEY sets RESEND_API_KEY=(set)\n"
+        "     4 RESEND_EMAIL sets RESEND_EMAIL=a@example.com\n"
+    ) in printed
+    assert "re_0123456789" not in printed
+
+
+def test_doctor_warns_while_nobody_has_to_sign_in(
+    tmp_path: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.ENV = load({"ANONYMOUS_MODE": "true"}, tmp_path / ".env")
+
+    assert (
+        "WARNING  ANONYMOUS_MODE: is true: whoever can open the site uses it as editor, without an "
+        "account. Fix: remove it as soon as sign-in is wanted, and restart.\n"
+    ) in _doctor(capsys)
+
+
+def test_without_a_file_there_are_no_lines(
+    tmp_path: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.ENV = load({}, tmp_path / ".env")
+
+    assert "Lines of .env" not in _doctor(capsys)

@@ -1,0 +1,61 @@
+"""Static files are collected by the first start, and again only when something has changed."""
+
+import os
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from core.static_files import collect_static
+
+
+@pytest.fixture
+def source(tmp_path: Path, settings: Settings) -> Path:
+    """A file of ours; where it is collected to is empty."""
+    folder = tmp_path / "source"
+    folder.mkdir()
+    (folder / "gate.css").write_text("a { color: red }")
+    settings.STATICFILES_FINDERS = ["django.contrib.staticfiles.finders.FileSystemFinder"]
+    settings.STATICFILES_DIRS = [folder]
+    settings.STATIC_ROOT = tmp_path / "collected"
+    settings.STORAGES = settings.STORAGES | {
+        "staticfiles": {"BACKEND": "core.static_files.HashedStaticFilesStorage"}
+    }
+    return folder / "gate.css"
+
+
+def _collected(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.glob("*.css")}
+
+
+def test_what_has_not_changed_is_not_collected_again(source: Path, settings: Settings) -> None:
+    collect_static()
+    first = _collected(settings.STATIC_ROOT)
+    for name in first:
+        (settings.STATIC_ROOT / name).unlink()
+    collect_static()
+
+    assert list(first.values()) == ["a { color: red }"] * 2
+    assert _collected(settings.STATIC_ROOT) == {}
+
+
+def test_a_changed_file_is_collected(source: Path, settings: Settings) -> None:
+    collect_static()
+    source.write_text("a { color: blue }")
+    # Some file systems count in whole seconds.
+    os.utime(source, (2_000_000_000, 2_000_000_000))
+    collect_static()
+
+    assert "a { color: blue }" in _collected(settings.STATIC_ROOT).values()
+
+
+def test_a_new_file_and_a_lost_folder_are_noticed(source: Path, settings: Settings) -> None:
+    collect_static()
+    source.with_name("more.css").write_text("b { color: red }")
+    collect_static()
+    there = _collected(settings.STATIC_ROOT)
+    settings.STATIC_ROOT.rename(settings.STATIC_ROOT.with_name("away"))
+    collect_static()
+
+    assert "more.css" in there
+    assert _collected(settings.STATIC_ROOT) == there

@@ -1,0 +1,88 @@
+"""A process of its own over an instance's data that does what it is told, at once."""
+
+import json
+import subprocess
+import sys
+from typing import Any, Self
+
+from tests.servers.databases import InstanceData
+from tests.servers.processes import ROOT
+
+LOOP = """
+import json, sys
+import django
+django.setup()
+from django.db import connection
+names = {}
+for line in sys.stdin:
+    names["result"] = None
+    try:
+        exec(json.loads(line), names)
+        said = {"result": names["result"]}
+    except Exception as error:
+        said = {"error": f"{type(error).__name__}: {error}"}
+    print("\\x1e" + json.dumps(said, default=str), flush=True)
+"""
+PREPARE = """
+from datetime import timedelta
+from django.db import connection, transaction
+from django.test import Client
+from django.utils import timezone
+from accounts.models import BrowserSession, User
+from api.models import ApiKey, TokenFamily
+from api.services import families
+from moderation.models import Ban
+from forward_auth.models import AccessRule
+from tests.api.keys import made
+now = timezone.now
+def person(name, role="editor"):
+    return User.objects.create(email=f"{name}@example.com", username=name, role=role,
+                               email_verified_at=now())
+def offer(user, kind):
+    if kind == "key":
+        text = made(user).text
+        ApiKey.objects.filter(user=user).update(scopes=["read", "write"])
+        return {"X-API-Key": text}
+    if kind == "token":
+        return {"Authorization": f"Bearer {families.start_by_password(user, now()).access}"}
+    client = Client()
+    client.force_login(user)
+    return {"Cookie": f"gatehouse_session={client.session.session_key}"}
+"""
+
+
+class Driver:
+    """drive(code) runs it; what it leaves in `result` comes back. Names stay from call to call."""
+
+    def __init__(self, data: InstanceData, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", LOOP],
+            cwd=ROOT,
+            env=data.environment(**environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self(PREPARE)
+
+    def __call__(self, code: str) -> Any:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(code) + "\n")
+        self.process.stdin.flush()
+        for line in self.process.stdout:
+            if line.startswith("\x1e"):
+                said = json.loads(line[1:])
+                assert "error" not in said, said["error"]
+                return said["result"]
+        raise RuntimeError("the driver has ended")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_of_error: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait(10)

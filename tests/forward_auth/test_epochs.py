@@ -1,0 +1,462 @@
+"""Whatever is taken away in one process is refused by the very next request of every other.
+
+And what is watched for it is the very database that checks read.
+"""
+
+import asyncio
+import copy
+import os
+import re
+import shutil
+import sqlite3
+import time
+from asyncio import events
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import sql
+
+from accounts.models import User
+from forward_auth import connecting, epoch, listening, mapped, queries, writes
+from forward_auth.checking import Checker
+from forward_auth.connecting import opened
+from forward_auth.epoch import current_epoch
+from tests.api.keys import made
+from tests.forward_auth.driver import Driver
+from tests.forward_auth.test_fast import BOARD, _environ
+from tests.servers.client import HTTPClient
+from tests.servers.databases import InstanceData, PostgresServer
+from tests.servers.fixtures import StartGatehouse
+from tests.servers.gatehouse import Gatehouse
+from tests.servers.processes import wait_for
+
+ROUNDS = 50
+# Locked: the worker may just be writing refusals that name them.
+NO_RULES = """
+from accounts.locks import ROLES, house_lock
+with transaction.atomic():
+    house_lock(ROLES)
+    AccessRule.objects.all().delete()
+"""
+MakeDriver = Callable[..., Driver]
+ASKED = {"X-Original-URL": "https://app.example.com/board", "X-Original-Method": "POST"}
+# What is done to whom: name, kind of credential, code, and what the next check answers.
+ACTS: list[tuple[str, str, str, int]] = [
+    ("revoke", "key", "ApiKey.objects.filter(user=user).update(revoked_at=now())", 401),
+    ("ban", "key", "Ban.objects.create(user=user, kind='manual', created_at=now())", 403),
+    ("ban", "session", "Ban.objects.create(user=user, kind='manual', created_at=now())", 401),
+    ("disable", "token", "user.is_active = False; user.save()", 403),
+    ("demote", "session", "User.objects.filter(pk=user.pk).update(role='viewer')", 403),
+    ("sign out", "session", "BrowserSession.objects.filter(user_id=user.pk).delete()", 401),
+    ("end tokens", "token", "TokenFamily.objects.update(ended_at=now())", 401),
+    ("delete", "key", "user.delete()", 401),
+    ("new password", "session", "user.set_password('some other words'); user.save()", 401),
+    ("rule", "token", "AccessRule.objects.create(name='shut', effect='deny', path='/board')", 403),
+    ("kill signing keys", "token", """
+from accounts.actors import SYSTEM
+from api.services import signing
+signing.replace_all(actor=SYSTEM)
+""", 401),
+    ("plain SQL", "key", """
+with transaction.atomic(), connection.cursor() as cursor:
+    cursor.execute("UPDATE accounts_user SET is_active = %s WHERE email = %s", [False, user.email])
+""", 403),
+]  # fmt: skip
+
+
+@pytest.fixture
+def drivers() -> Iterator[MakeDriver]:
+    running: list[Driver] = []
+
+    def make(data: InstanceData, gatehouse: Gatehouse) -> Driver:
+        running.append(Driver(data, **gatehouse.environment))
+        return running[-1]
+
+    yield make
+    for driver in running:
+        driver.stop()
+
+
+def _status(client: HTTPClient, offer: dict[str, str]) -> int:
+    return client.get("/auth/check", {**ASKED, **offer}).status
+
+
+def test_the_next_request_of_every_process_is_refused(
+    any_data: InstanceData, gatehouse_server: StartGatehouse, drivers: MakeDriver
+) -> None:
+    gatehouse = gatehouse_server(any_data, processes=3)
+    driver = drivers(any_data, gatehouse)
+    clients = [gatehouse.client(number) for number in range(3)]
+
+    for number, (name, kind, code, expected) in enumerate(islice(cycle(ACTS), ROUNDS)):
+        driver(NO_RULES)
+        offer = driver(f"user = person('p{number}'); result = offer(user, {kind!r})")
+        before = [_status(client, offer) for _again in range(3) for client in clients]
+        driver(code)
+        after = [_status(client, offer) for client in clients]
+
+        assert (name, before) == (name, [204] * 9)
+        assert (name, after) == (name, [expected] * 3)
+
+
+def test_what_is_rolled_back_changes_nothing(
+    any_data: InstanceData, gatehouse_server: StartGatehouse, drivers: MakeDriver
+) -> None:
+    gatehouse = gatehouse_server(any_data)
+    driver = drivers(any_data, gatehouse)
+    offer = driver("user = person('p'); result = offer(user, 'key')")
+    driver("""
+with transaction.atomic():
+    User.objects.filter(pk=user.pk).update(is_active=False)
+    transaction.set_rollback(True)
+""")
+
+    assert _status(gatehouse.client(), offer) == 204
+
+
+def test_the_tables_that_a_verdict_is_made_of_are_watched() -> None:
+    """Named here and not gathered: whoever joins another one has to tell."""
+    statements = [queries._query(kind, "postgresql")[0] for kind in queries.CREDENTIALS]
+    statements += [queries._factor_statement("postgresql"), queries._rule_statement("postgresql"),
+                   queries.KEY_STATEMENT]  # fmt: skip
+    named = {
+        table for text in statements for table in re.findall(r"(?:FROM|JOIN) (\w+)(?![.\w])", text)
+    }
+
+    assert named == set(writes.TABLES)
+
+
+def test_a_change_is_told_before_anything_else_that_follows_its_commit(
+    postgres_data: InstanceData, tmp_path: Path
+) -> None:
+    """What fails after a commit leaves out all that was to follow it."""
+    said = postgres_data.shell("""
+from django.db import transaction
+from accounts.models import User
+from sso import writes
+writes.install()
+told = []
+def renew(): told.append("told")
+writes.renew = renew
+def broken(): raise ZeroDivisionError
+try:
+    with transaction.atomic():
+        transaction.on_commit(broken)
+        User.objects.update(name="x")
+        User.objects.update(name="y")
+except ZeroDivisionError:
+    told.append("broken")
+with transaction.atomic():
+    User.objects.update(name="z")
+    transaction.set_rollback(True)
+User.objects.update(name="x")
+result = told
+""")
+
+    assert said == ["told", "broken", "told"]
+
+
+@pytest.fixture
+def hosts(
+    postgres_data: InstanceData,
+    gatehouse_server: StartGatehouse,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[InstanceData, Gatehouse, Gatehouse]:
+    """Two hosts over one PostgreSQL: each has a DATA_DIR of its own with the same secrets."""
+    folder: Path = tmp_path_factory.mktemp("other-host")
+    shutil.copytree(postgres_data.data_dir, folder, dirs_exist_ok=True)
+    (folder / "epoch").unlink(missing_ok=True)
+    other = InstanceData("postgres", postgres_data.url, folder)
+    first = gatehouse_server(postgres_data)
+    return postgres_data, first, gatehouse_server(other, PUBLIC_URL=first.url)
+
+
+def test_another_host_hears_of_it(
+    hosts: tuple[InstanceData, Gatehouse, Gatehouse], drivers: MakeDriver
+) -> None:
+    data, first, second = hosts
+    driver, client = drivers(data, first), second.client()
+
+    for number, (name, kind, code, expected) in enumerate(ACTS):
+        driver(NO_RULES)
+        offer = driver(f"user = person('p{number}'); result = offer(user, {kind!r})")
+        assert wait_for(lambda offer=offer: _status(client, offer) == 204, 2)
+        driver(code)
+
+        assert wait_for(
+            lambda offer=offer, expected=expected: _status(client, offer) == expected
+        ), name
+
+
+def test_another_host_refuses_though_it_has_gone_deaf(
+    hosts: tuple[InstanceData, Gatehouse, Gatehouse],
+    drivers: MakeDriver,
+    postgres_server: PostgresServer,
+) -> None:
+    data, first, second = hosts
+    driver, client = drivers(data, first), second.client()
+
+    for number in range(10):
+        offer = driver(f"user = person('p{number}'); result = offer(user, 'key')")
+        assert [_status(client, offer) for _again in range(3)] == [204] * 3
+        _cut_listeners(postgres_server)
+        driver("ApiKey.objects.filter(user=user).update(revoked_at=now())")
+
+        assert wait_for(lambda offer=offer: _status(client, offer) == 401)
+
+
+def test_nothing_is_believed_for_longer_than_a_second_without_news() -> None:
+    """How long it really takes is measured by `make bench ARGS=forward`."""
+    assert listening.BEAT_SECONDS < listening.BELIEVED_SECONDS <= 1.0
+
+
+def _cut_listeners(server: PostgresServer) -> None:
+    server.execute(
+        sql.SQL(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'gatehouse-epoch'"
+        )
+    )
+
+
+def test_listeners_come_back(
+    postgres_data: InstanceData, gatehouse_server: StartGatehouse, postgres_server: PostgresServer
+) -> None:
+    gatehouse_server(postgres_data, processes=2)
+    count = sql.SQL(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gatehouse-epoch'"
+        " AND datname = {}"
+    ).format(sql.Literal(postgres_data.url.rpartition("/")[2]))
+
+    def listeners() -> int:
+        return int(postgres_server.execute(count)[0][0])
+
+    assert wait_for(lambda: listeners() == 2, 5)
+    _cut_listeners(postgres_server)
+    assert wait_for(lambda: listeners() == 2, 5)
+
+
+@pytest.fixture
+def other_loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This thread runs an event loop, so that Django gives it other connections."""
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    loop = asyncio.new_event_loop()
+    events._set_running_loop(loop)
+    yield
+    connections.close_all()
+    events._set_running_loop(None)
+    loop.close()
+
+
+@pytest.mark.django_db
+def test_the_connection_that_is_read_is_the_one_that_is_watched(
+    request: pytest.FixtureRequest,
+) -> None:
+    before = opened()
+    assert current_epoch() is not None
+
+    request.getfixturevalue("other_loop")
+    raw = opened().connection
+    raw.execute("CREATE TEMPORARY TABLE person (name)")
+    first = current_epoch()
+    raw.execute("INSERT INTO person VALUES ('somebody')")
+
+    assert opened() is connections["default"] is not before
+    assert current_epoch() not in (first, None)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("is_undone", [True, False])
+def test_what_is_undone_is_believed_no_longer(viewer: User, is_undone: bool) -> None:
+    checker = Checker(current_epoch)
+    asked = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=made(viewer).text)
+    with transaction.atomic():
+        User.objects.filter(pk=viewer.pk).update(is_active=False)
+        inside = [checker.check(asked).verdict.status for _again in range(3)]
+        transaction.set_rollback(is_undone)
+
+    assert inside == [403] * 3
+    assert checker.check(asked).verdict.status == (204 if is_undone else 403)
+
+
+class _Files:
+    """SQLite files as the product opens them; the first is what this thread reads."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = self.make(folder / "people.sqlite3")
+        self.wrapper = self._wrapper()
+
+    @staticmethod
+    def make(path: Path) -> Path:
+        with closing(sqlite3.connect(path)) as raw:
+            raw.execute("PRAGMA journal_mode=WAL")
+            raw.execute("CREATE TABLE person (name)")
+            raw.commit()
+        return path
+
+    def _wrapper(self) -> BaseDatabaseWrapper:
+        theirs = connections["default"]
+        wanted = copy.deepcopy(theirs.settings_dict) | {"NAME": str(self.path)}
+        return type(theirs)(wanted, "default")
+
+    def connect(self) -> BaseDatabaseWrapper:
+        """Another thread's connection."""
+        wrapper = self._wrapper()
+        wrapper.inc_thread_sharing()
+        wrapper.ensure_connection()
+        return wrapper
+
+
+def _write(wrapper: BaseDatabaseWrapper) -> None:
+    with wrapper.cursor() as cursor:
+        cursor.execute("INSERT INTO person VALUES ('somebody')")
+
+
+def _moved(path: Path, to: Path) -> None:
+    for end in ("", "-wal", "-shm"):
+        if Path(f"{path}{end}").exists():
+            os.replace(f"{path}{end}", f"{to}{end}")
+
+
+@pytest.fixture
+def files(db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Files]:
+    made = _Files(tmp_path)
+    here = connecting._Here()
+    here.wrapper = made.wrapper
+    monkeypatch.setattr(connecting, "_here", here)
+    yield made
+    made.wrapper.close()
+
+
+def _watches(files: _Files, writer: BaseDatabaseWrapper) -> bool:
+    """Is each of three writes seen at once, and nothing where nothing is written?"""
+    seen = []
+    for _again in range(3):
+        before = [current_epoch(), current_epoch()]
+        _write(writer)
+        seen.append(before[0] == before[1] != current_epoch())
+    return seen == [True] * 3
+
+
+def test_the_file_that_is_read_is_watched_by_its_memory(files: _Files) -> None:
+    assert _watches(files, files.connect())
+    assert connecting._here.watched is not None
+    assert connecting._here.watched.memory is not None
+
+
+def test_a_file_put_in_the_place_of_the_one_that_is_read_is_not_watched(
+    files: _Files, tmp_path: Path
+) -> None:
+    """This thread has opened the first one, but was not asked about it until now."""
+    opened()
+    writer = files.connect()
+    _moved(files.path, tmp_path / "old.sqlite3")
+    files.make(files.path)
+    other = files.connect()
+    _write(other)
+
+    assert _watches(files, writer)
+
+
+def test_memory_put_in_the_place_of_the_one_that_is_used_is_not_watched(
+    files: _Files, tmp_path: Path
+) -> None:
+    writer = files.connect()
+    _write(writer)
+    opened()
+    memory = Path(f"{files.path}-shm")
+    kept = memory.read_bytes()
+    memory.rename(tmp_path / "away")
+    memory.write_bytes(kept)
+
+    assert _watches(files, writer)
+
+
+def test_a_connection_that_was_closed_and_opened_watches_the_file_that_is_there_now(
+    files: _Files, tmp_path: Path
+) -> None:
+    first = current_epoch()
+    files.wrapper.close()
+    _moved(files.path, tmp_path / "old.sqlite3")
+    files.make(files.path)
+
+    assert current_epoch() not in (first, None)
+    assert _watches(files, files.connect())
+
+
+def test_a_file_that_is_replaced_while_it_is_opened_is_not_told(
+    files: _Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = sqlite3.Connection.__init__
+
+    class Slow(sqlite3.Connection):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            connect(self, *arguments, **options)
+            _moved(files.path, tmp_path / "old.sqlite3")
+            files.make(files.path)
+
+    from_file = type("FromFile", (epoch.FileConnection, Slow), {})
+    files.wrapper.settings_dict["OPTIONS"]["factory"] = from_file
+
+    assert current_epoch() is not None
+    assert opened().connection.file is None
+    assert connecting._here.watched is not None
+    assert connecting._here.watched.memory is None
+
+
+def test_within_a_transaction_of_its_own_nothing_is_remembered(files: _Files) -> None:
+    raw = opened().connection
+    assert current_epoch() is not None
+    raw.execute("BEGIN")
+    inside = current_epoch()
+    raw.execute("ROLLBACK")
+
+    assert inside is None
+    assert current_epoch() is not None
+
+
+def test_another_database_than_the_listener_has_is_not_believed(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Any
+) -> None:
+    settings.DATA_DIR = tmp_path
+    listening._shared.cache_clear()
+    name = postgres_server.create_database()
+    urls = [postgres_server.url(), postgres_server.url(), postgres_server.url(name)]
+    servers = []
+    for url in urls:
+        with psycopg.connect(url) as raw:
+            servers.append(listening.server_of(raw))
+    postgres_server.drop_database(name)
+    listens, same, other = servers
+    monkeypatch.setattr(listening.Beat, "at", time.monotonic() + 60)
+    monkeypatch.setattr(listening.Beat, "server", listens)
+
+    assert listens is not None
+    assert listening.shared_epoch(same) == listening._shared().memory[:]
+    assert listening.shared_epoch(other) is None
+    assert listening.shared_epoch(None) is None
+    listening._shared.cache_clear()
+
+
+def test_a_file_put_in_the_place_of_the_shared_one_is_shared_from_then_on(
+    tmp_path: Path, settings: Any
+) -> None:
+    settings.DATA_DIR = tmp_path
+    shared = listening._Shared()
+    shared.follow()
+    kept = shared.memory
+    (tmp_path / "epoch").unlink()
+    of_new_processes, _file = mapped.own(tmp_path / "epoch")
+
+    shared.follow()
+
+    of_new_processes[:] = b"12345678"
+    assert shared.memory[:] == b"12345678"
+    assert shared.memory is not kept

@@ -1,0 +1,455 @@
+"""Whole requests by the WSGI function before Django, held against Django's own answers."""
+
+import io
+import json
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.hashers import make_password
+from django.contrib.sessions.backends.base import SessionBase
+from django.core.handlers.wsgi import WSGIHandler
+from django.db import OperationalError
+from django.test import Client
+from django.utils import timezone
+
+from accounts.gates import Refusal
+from accounts.models import BrowserSession, User
+from api.models import ApiKey
+from api.services import families
+from forward_auth import checking, fast, passes
+from forward_auth.checking import Checker
+from forward_auth.epoch import current_epoch
+from forward_auth.fast import FastPath
+from forward_auth.models import AccessRule
+from forward_auth.services.notes import write_notes
+from moderation.models import Ban
+from tests.api.keys import made
+
+pytestmark = pytest.mark.django_db
+Environ = dict[str, Any]
+Answer = tuple[str, dict[str, str], bytes]
+BOARD = {
+    "HTTP_X_ORIGINAL_URL": "https://app.example.com/board",
+    "HTTP_X_ORIGINAL_METHOD": "GET",
+}
+PATHS = ["/auth/check", "/auth/forward"]
+
+
+def _environ(path: str, **more: str) -> Environ:
+    return {
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": path,
+        "SCRIPT_NAME": "",
+        "QUERY_STRING": "",
+        "REMOTE_ADDR": "127.0.0.1",
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "8000",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "HTTP_HOST": "localhost:8000",
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(),
+        "wsgi.errors": io.StringIO(),
+        **more,
+    }
+
+
+def _ask(application: Any, environ: Environ) -> Answer:
+    heard: list[Any] = []
+    body = b"".join(application(dict(environ), lambda *said: heard.extend(said)))
+    return heard[0], dict(heard[1]), body
+
+
+@pytest.fixture
+def front() -> FastPath:
+    return FastPath(WSGIHandler(), Checker(current_epoch))
+
+
+def _nobody_answers(_environ: Environ, _start: Any) -> list[bytes]:
+    raise AssertionError("Django was asked")
+
+
+@pytest.fixture
+def alone() -> FastPath:
+    """Has no Django behind it."""
+    return FastPath(_nobody_answers, Checker(current_epoch))
+
+
+def _same(answer: Answer) -> Answer:
+    """Without what differs from request to request, and in a 204 what no proxy reads."""
+    status, headers, body = answer
+    reference = headers.pop("X-Gatehouse-Reference", "")
+    headers.pop("X-Request-ID", None)
+    if status.startswith("204"):
+        headers = {
+            name: value
+            for name, value in headers.items()
+            if name == "Cache-Control" or name.startswith("Remote-")
+        }
+    return status, headers, body.replace(reference.encode(), b"REFERENCE") if reference else body
+
+
+def _assert_same(front: FastPath, environ: Environ) -> str:
+    long = _same(_ask(WSGIHandler(), environ))
+    for _again in range(3):
+        assert _same(_ask(front, environ)) == long
+    return long[0]
+
+
+def _session(user: User) -> str:
+    client = Client()
+    client.force_login(user)
+    session: SessionBase = client.session
+    return str(session.session_key)
+
+
+def _token(user: User) -> str:
+    return families.start_by_password(user, timezone.now()).access
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/.well-known/jwks.json"])
+@pytest.mark.parametrize("language", ["", "de", "en", "xx"])
+def test_public_answers_are_djangos_own(front: FastPath, path: str, language: str) -> None:
+    assert _assert_same(front, _environ(path, HTTP_ACCEPT_LANGUAGE=language)) == "200 OK"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"REQUEST_METHOD": "HEAD"},
+        {"QUERY_STRING": "a=1"},
+        {"HTTP_ORIGIN": "https://elsewhere.example"},
+        {"HTTP_IF_NONE_MATCH": "*"},
+        {"HTTP_COOKIE": "gatehouse_language=de"},
+        {"HTTP_X_FORWARDED_PROTO": "https"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/health/live", "/.well-known/jwks.json", *PATHS])
+def test_odd_requests_get_djangos_own_answer(
+    front: FastPath, path: str, more: dict[str, str]
+) -> None:
+    _assert_same(front, _environ(path))
+    _assert_same(front, _environ(path, **more))
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/.well-known/jwks.json"])
+def test_public_answers_are_for_our_own_hosts_alone(front: FastPath, path: str) -> None:
+    _assert_same(front, _environ(path))
+
+    assert _ask(front, _environ(path, HTTP_HOST="evil.example"))[0] == "400 Bad Request"
+
+
+def test_known_answers_do_not_wake_django(front: FastPath) -> None:
+    paths = ["/health/live", "/.well-known/jwks.json", "/auth/check"]
+    first = [_ask(front, _environ(path)) for path in paths]
+    front.django = _nobody_answers
+
+    assert [_same(_ask(front, _environ(path))) for path in paths] == list(map(_same, first))
+
+
+def test_a_request_keeps_the_id_that_the_proxy_gave(front: FastPath) -> None:
+    for _again in range(2):
+        _status, headers, _body = _ask(
+            front, _environ("/auth/check", HTTP_X_REQUEST_ID="from-the-proxy-1")
+        )
+        assert headers["X-Request-ID"] == "from-the-proxy-1"
+    assert _ask(front, _environ("/auth/check"))[1]["X-Request-ID"] != "from-the-proxy-1"
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("path", PATHS)
+def test_refusals_are_djangos_own(
+    front: FastPath, viewer: User, make_user: Callable[..., User], path: str, language: str
+) -> None:
+    AccessRule.objects.create(name="shut", effect="deny", path="/shut")
+    key, none = made(viewer).text, _session(make_user("none", "nobody@example.com"))
+    asked = [
+        ({}, "401 Unauthorized"),
+        ({"HTTP_X_API_KEY": "gth_wrong"}, "401 Unauthorized"),
+        ({"HTTP_AUTHORIZATION": "Bearer a.b.c"}, "401 Unauthorized"),
+        ({"HTTP_COOKIE": "gatehouse_session=wrong"}, "401 Unauthorized"),
+        ({"HTTP_COOKIE": f"gatehouse_session={none}"}, "403 Forbidden"),
+        ({"HTTP_X_API_KEY": key, "HTTP_X_ORIGINAL_METHOD": "POST"}, "403 Forbidden"),
+        ({"HTTP_X_API_KEY": key, "QUERY_STRING": "role=admin"}, "403 Forbidden"),
+        (
+            {"HTTP_X_API_KEY": key, "HTTP_X_ORIGINAL_URL": "https://app.example.com/shut"},
+            "403 Forbidden",
+        ),
+    ]
+    for more, status in asked:
+        environ = _environ(path, HTTP_ACCEPT_LANGUAGE=language, **{**BOARD, **more})
+        environ["HTTP_ACCEPT"] = "application/json"
+        assert _assert_same(front, environ) == status
+
+
+def test_what_django_says_otherwise_is_kept_for_nobody_else(
+    front: FastPath, viewer: User, settings: Any
+) -> None:
+    """A key over its quota is no key to Django, while the short way knows its person."""
+    settings.API_KEY_MAX = 1
+    spent, other = made(viewer).text, made(viewer).text
+    asked = {"HTTP_X_ORIGINAL_URL": "https://app.example.com/", "HTTP_X_ORIGINAL_METHOD": "POST"}
+    first = _ask(front, _environ("/auth/check", **asked, HTTP_X_API_KEY=spent))
+    while first[0] == "403 Forbidden":
+        front.learned._answers.clear()
+        first = _ask(front, _environ("/auth/check", **asked, HTTP_X_API_KEY=spent))
+    said = [_ask(front, _environ("/auth/check", **asked, HTTP_X_API_KEY=other)) for _again in "123"]
+
+    assert (first[0], json.loads(first[2])["code"]) == ("401 Unauthorized", "api_key_invalid")
+    assert [(status, json.loads(body)["code"]) for status, _headers, body in said] == [
+        ("403 Forbidden", "forbidden")
+    ] * 3
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"code": "banned"}'])
+def test_a_refusal_is_kept_only_where_it_says_what_it_is_kept_for(
+    viewer: User, body: bytes
+) -> None:
+    asked = []
+
+    def django(environ: Environ, start: Callable[..., Any]) -> list[bytes]:
+        asked.append(environ["PATH_INFO"])
+        start("401 Unauthorized", [("X-Gatehouse-Reference", "ABCD2345")])
+        return [body]
+
+    front = FastPath(django, Checker(current_epoch))
+    for _again in range(3):
+        assert _ask(front, _environ("/auth/check", **BOARD))[0] == "401 Unauthorized"
+
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["HTTP_COOKIE", "HTTP_X_ORIGINAL_URL", "HTTP_X_FORWARDED_FOR", "HTTP_AUTHORIZATION"]
+)
+@pytest.mark.parametrize("path", [*PATHS, "/sign-in", "/api/v1/me"])
+def test_a_header_of_more_than_16_kilobytes_is_answered_at_once(
+    alone: FastPath, path: str, name: str
+) -> None:
+    status, headers, body = _ask(alone, _environ(path, **BOARD | {name: "x" * 16_385}))
+
+    assert status == "431 Request Header Fields Too Large"
+    assert headers["Content-Type"] == "application/problem+json"
+    assert json.loads(body)["code"] == "headers_too_long"
+
+
+def test_a_header_of_16_kilobytes_is_read(front: FastPath, viewer: User) -> None:
+    key = made(viewer).text
+    for name in ("HTTP_COOKIE", "HTTP_X_FORWARDED_FOR"):
+        asked = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=key, **{name: "x" * 16_384})
+        assert _ask(front, asked)[0] == "204 No Content"
+
+
+def test_every_refusal_has_a_reference_of_its_own_place(front: FastPath) -> None:
+    answers = [
+        _ask(front, _environ("/auth/check", **{**BOARD, "HTTP_X_ORIGINAL_URL": url}))
+        for url in ("https://a.example.com/", "https://b.example.com/", "https://a.example.com/")
+    ]
+    names = [headers["X-Gatehouse-Reference"] for _status, headers, _body in answers]
+
+    assert names[0] == names[2] != names[1]
+    for name, (_status, _headers, body) in zip(names, answers, strict=True):
+        assert re.findall(rb"[2-9A-Z]{8}", body) == [name.encode()] * 2
+
+
+def test_who_passes_never_wakes_django(alone: FastPath, viewer: User) -> None:
+    offers = [
+        {"HTTP_X_API_KEY": made(viewer).text},
+        {"HTTP_AUTHORIZATION": f"Bearer {_token(viewer)}"},
+        {"HTTP_COOKIE": f"other=1; gatehouse_session={_session(viewer)}; more=2"},
+    ]
+    for path in PATHS:
+        for offer in offers:
+            status, headers, _body = _ask(alone, _environ(path, **BOARD, **offer))
+            assert (status, headers["Remote-User"]) == ("204 No Content", viewer.email)
+
+
+def strike(_user: User) -> Refusal:
+    """A gate of a team's own: SIGN_IN_GATES names it."""
+    return Refusal("strike", "Not today.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [("key", "403 Forbidden"), ("session", "401 Unauthorized"), ("token", "403 Forbidden")],
+)
+@pytest.mark.parametrize("gates", [["moderation.gate.user_gate", f"{__name__}.strike"],
+                                   [f"{__name__}.strike"]])  # fmt: skip
+def test_a_further_gate_closes_at_once_and_for_all(
+    front: FastPath, viewer: User, settings: Any, kind: str, status: str, gates: list[str]
+) -> None:
+    offer = {
+        "key": {"HTTP_X_API_KEY": made(viewer).text},
+        "session": {"HTTP_COOKIE": f"gatehouse_session={_session(viewer)}"},
+        "token": {"HTTP_AUTHORIZATION": f"Bearer {_token(viewer)}"},
+    }[kind]
+    asked = [_environ(path, **BOARD, HTTP_ACCEPT="application/json", **offer) for path in PATHS]
+    before = [_ask(front, one)[0] for one in asked * 2]
+    settings.SIGN_IN_GATES = gates
+    after = [_ask(front, one) for one in asked * 2]
+
+    assert before == ["204 No Content"] * 4
+    assert [answer[0] for answer in after] == [status] * 4
+    assert {name for answer in after for name in answer[1] if name.startswith("Remote-")} == set()
+
+
+def test_the_row_of_an_older_node_is_djangos_until_it_is_written_again(
+    front: FastPath, alone: FastPath, viewer: User
+) -> None:
+    asked = _environ("/auth/check", **BOARD, HTTP_COOKIE=f"gatehouse_session={_session(viewer)}")
+    long_ago = timezone.now() - timedelta(minutes=6)
+    BrowserSession.objects.update(state="", last_seen_at=long_ago)
+    with pytest.raises(AssertionError, match="Django was asked"):
+        _ask(alone, asked)
+
+    assert _ask(front, asked)[0] == "204 No Content"
+    assert BrowserSession.objects.get().state == viewer.get_session_auth_hash()
+    assert _ask(alone, asked)[0] == "204 No Content"
+
+
+def test_a_session_of_before_a_new_password_opens_nothing(front: FastPath, viewer: User) -> None:
+    asked = _environ("/auth/check", **BOARD, HTTP_COOKIE=f"gatehouse_session={_session(viewer)}")
+    assert _ask(front, asked)[0] == "204 No Content"
+
+    User.objects.update(password=make_password("another horse battery staple"))
+
+    assert _ask(front, asked)[0] == "401 Unauthorized"
+
+
+def test_a_row_that_was_given_to_somebody_else_does_not_make_one_him(
+    front: FastPath, viewer: User, owner: User
+) -> None:
+    """Whoever can write the table of sessions cannot sign."""
+    asked = _environ("/auth/check", **BOARD, HTTP_COOKIE=f"gatehouse_session={_session(viewer)}")
+    BrowserSession.objects.update(user=owner)
+
+    _status, headers, _body = _ask(front, asked)
+
+    assert headers["Remote-User"] == viewer.email
+
+
+def _odd_cookies(right: str) -> list[str]:
+    name = "gatehouse_session"
+    return [
+        "", ";", "=", "==;=", name, f"{name}=", f"{name}={right}", f" {name} = {right} ",
+        f'{name}="{right}"', f'{name}="{right}', f"{name}='{right}'", f"{name}={right};{name}=",
+        f"{name}=wrong; {name}={right}", f"{name}={right}; {name}=wrong", f"x{name}={right}",
+        f"{name}x={right}", f"{name.upper()}={right}", f"{name}={right}\x00", f"{name}=\x00{right}",
+        f"a={'b' * 10_000}; {name}={right}", f"{name}={'c' * 10_000}",
+        "; ".join(f"c{number}=v" for number in range(500)) + f"; {name}={right}",
+        f"\xa0{name}={right}", f"\xc2\xa0{name}={right}", f"é=ü; {name}={right}",
+        f"{name}=\xff\xfe", f"{name}=%00", f"{name}={right}\t", f"{name}\t={right}",
+        f"{name}={right}, {name}=x", f"a=b {name}={right}", f"\r\n{name}={right}",
+        f'{name}="\\141{right}"', f"{name}=={right}", f"{name};{name}={right}",
+    ]  # fmt: skip
+
+
+def test_cookies_of_any_shape_are_read_as_django_reads_them(front: FastPath, viewer: User) -> None:
+    statuses = {
+        _assert_same(front, _environ("/auth/check", **BOARD, HTTP_COOKIE=cookie))
+        for cookie in _odd_cookies(_session(viewer))
+    }
+
+    assert statuses == {"204 No Content", "401 Unauthorized"}
+
+
+def test_headers_of_any_shape_are_read_as_django_reads_them(front: FastPath, viewer: User) -> None:
+    key = made(viewer).text
+    token = _token(viewer)
+    offers = [
+        *({"HTTP_AUTHORIZATION": text} for text in (
+            "", " ", "Bearer", "Bearer ", f"Bearer {token}", f"bearer {token}", f"BEARER {token}",
+            f"Bearer  {token}", f"Bearer\t{token}", f" Bearer {token}", f"Bearer {token} ",
+            f"Bearer {token} x", f"Bearer {token},", "Basic YTpi", f"Token {token}", token,
+            f"Bearer {token}\x00", f"Bearer {'a' * 10_000}", f"Bearer {'a.' * 5000}a",
+            "Bearer \xff.\xfe.\xfd", f"Bearer {token[:-1]}", f"Bearer {token}=", f"Bearer {key}",
+        )),
+        *({"HTTP_X_API_KEY": text} for text in (
+            "", " ", key, f" {key}", f"{key} ", f"{key}\x00", f"{key},{key}", key[:-1], key.upper(),
+            "\xff", "k" * 10_000, f'"{key}"', f"Bearer {key}", token,
+        )),
+        {"HTTP_X_API_KEY": key, "HTTP_AUTHORIZATION": f"Bearer {token}"},
+        {"HTTP_X_API_KEY": key, "HTTP_AUTHORIZATION": "Bearer wrong"},
+        {"HTTP_X_API_KEY": key, "HTTP_COOKIE": f"gatehouse_session={_session(viewer)}"},
+        {"HTTP_X_API_KEY": "", "HTTP_COOKIE": f"gatehouse_session={_session(viewer)}"},
+    ]  # fmt: skip
+    statuses = {_assert_same(front, _environ("/auth/check", **BOARD, **offer)) for offer in offers}
+
+    assert statuses == {"204 No Content", "401 Unauthorized"}
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("kind", ["key", "session", "token"])
+def test_without_the_database_nobody_passes(
+    alone: FastPath, viewer: User, monkeypatch: pytest.MonkeyPatch, path: str, kind: str
+) -> None:
+    def gone(*_arguments: Any) -> None:
+        raise OperationalError("database is locked")
+
+    offer = {
+        "key": {"HTTP_X_API_KEY": made(viewer).text},
+        "session": {"HTTP_COOKIE": f"gatehouse_session={_session(viewer)}"},
+        "token": {"HTTP_AUTHORIZATION": f"Bearer {_token(viewer)}"},
+    }[kind]
+    monkeypatch.setattr(passes, "find", gone)
+    status, headers, _body = _ask(alone, _environ(path, **BOARD, **offer))
+
+    assert (status, headers["Retry-After"]) == ("503 Service Unavailable", "1")
+    assert [name for name in headers if name.startswith("Remote-")] == []
+
+
+def test_rules_that_cannot_be_read_let_nobody_in(
+    alone: FastPath, viewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone() -> None:
+        raise OperationalError("no such table")
+
+    monkeypatch.setattr(checking, "load_rules", gone)
+    environ = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=made(viewer).text)
+
+    assert _ask(alone, environ)[0] == fast.UNAVAILABLE
+
+
+def test_a_failure_of_django_itself_can_be_tried_again(viewer: User) -> None:
+    def broken(_environ: Environ, start: Callable[..., Any]) -> list[bytes]:
+        start("500 Internal Server Error", [("Content-Type", "text/html")])
+        return [b"broken"]
+
+    front = FastPath(broken, Checker(current_epoch))
+    for path in PATHS:
+        status, headers, _body = _ask(front, _environ(path, **BOARD))
+        assert (status, headers["Retry-After"]) == (fast.UNAVAILABLE, "1")
+
+
+def test_a_ban_is_seen_by_the_next_check(front: FastPath, viewer: User) -> None:
+    environ = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=made(viewer).text)
+    before = [_ask(front, environ)[0] for _again in range(2)]
+    Ban.objects.create(user=viewer, kind="manual", created_at=timezone.now())
+
+    assert before == ["204 No Content"] * 2
+    assert _ask(front, environ)[0] == "403 Forbidden"
+
+
+def test_the_use_of_a_key_is_written_by_the_worker(alone: FastPath, viewer: User) -> None:
+    environ = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=made(viewer).text)
+    for _again in range(5):
+        _ask(alone, environ)
+    before = ApiKey.objects.get().last_used_at
+
+    assert (before, write_notes(), write_notes()) == (None, 1, 0)
+    key = ApiKey.objects.get()
+    assert key.last_used_at is not None
+    assert key.last_used_ip == "127.0.0.1"
+
+
+@pytest.mark.parametrize(("seconds", "written"), [(5, 0), (65, 1)])
+def test_a_use_that_another_process_has_just_noted_is_not_noted_again(
+    alone: FastPath, viewer: User, seconds: int, written: int
+) -> None:
+    key = made(viewer).text
+    ApiKey.objects.update(last_used_at=timezone.now() - timedelta(seconds=seconds))
+    _ask(alone, _environ("/auth/check", **BOARD, HTTP_X_API_KEY=key))
+
+    assert write_notes() == written

@@ -1,0 +1,148 @@
+"""A real browser: to the sign-in page and back, and behind each proxy through every verdict."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from tests.forward_auth.echo import EchoApp
+from tests.forward_auth.proxies import APP, STARTS, Gate
+from tests.forward_auth.test_forward_proxies import PASSWORD, PEOPLE, SETTINGS, SITE, gate_cookie
+from tests.servers.certificates import write_certificate
+from tests.servers.databases import InstanceData
+from tests.servers.fixtures import CHROMIUM_ARGUMENTS
+from tests.servers.gatehouse import Gatehouse
+from tests.servers.processes import free_port, program
+
+
+def test_a_sign_in_leads_back_to_the_app_with_a_cookie_for_it_alone(
+    page: Page, gatehouse_server: Callable[..., Gatehouse], sqlite_data: InstanceData
+) -> None:
+    """The form's redirect leaves our host, which the page's own policy has to admit."""
+    sqlite_data.shell(PEOPLE)
+    app, port = EchoApp(), free_port()
+    server = gatehouse_server(
+        sqlite_data,
+        PUBLIC_URL=f"http://gate.apps.localhost:{port}",
+        FORWARD_AUTH_DOMAIN="apps.localhost",
+    )
+    site = f"http://gate.apps.localhost:{server.ports[0]}"
+    back = f"http://app.apps.localhost:{app.port}/board"
+    page.goto(f"{site}/sign-in?next={back}")
+    page.fill("input[name=login]", "viewer@example.com")
+    page.fill("input[name=password]", PASSWORD)
+    page.click("form:has(input[name=password]) button[type=submit]")
+    page.wait_for_url(back)
+    sent = dict(json.loads(page.inner_text("body"))["headers"])
+    app.stop()
+
+    assert [part.split("=")[0] for part in sent["cookie"].split("; ")] == ["gatehouse_gate"]
+
+
+Visit = Callable[..., BrowserContext]
+HOST = SITE.removeprefix("https://")
+STATUS = """() => fetch("/board", {headers: {"Accept": "application/json"}})
+    .then(answer => answer.status)"""
+
+
+@pytest.fixture(params=list(STARTS))
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def server(gatehouse_server: Callable[..., Gatehouse], sqlite_data: InstanceData) -> Gatehouse:
+    sqlite_data.shell(PEOPLE)
+    return gatehouse_server(sqlite_data, **SETTINGS)
+
+
+@pytest.fixture
+def gates(kind: str, server: Gatehouse, tmp_path: Path) -> Iterator[Callable[..., Gate]]:
+    """gates("admin") -> the shipped file of one proxy, running, that asks for this role."""
+    app, running = EchoApp(), []
+
+    def start(demand: str = "") -> Gate:
+        folder = tmp_path / f"{kind}{demand}"
+        folder.mkdir()
+        running.append(STARTS[kind](f"127.0.0.1:{server.ports[0]}", app.port, folder, demand))
+        return running[-1]
+
+    yield start
+    for gate in running:
+        gate.process.stop()
+    app.stop()
+
+
+@pytest.fixture
+def visit(browser: Browser, server: Gatehouse, tmp_path: Path) -> Iterator[Visit]:
+    """visit(gate, "viewer") -> a browser that takes this proxy for the app's host, signed in."""
+    opened = []
+    write_certificate(tmp_path, APP)
+    site = EchoApp(tmp_path / "certificate.pem")
+
+    def start(gate: Gate, role: str = "") -> BrowserContext:
+        rules = [f"MAP {APP}:443 127.0.0.1:{gate.port}", f"MAP {HOST}:443 127.0.0.1:{site.port}"]
+        rule = f"--host-resolver-rules={','.join(rules)}"
+        chromium = program("chromium", "chromium-browser", "google-chrome")
+        own = browser.browser_type.launch(
+            executable_path=chromium, args=[*CHROMIUM_ARGUMENTS, rule]
+        )
+        opened.append(own)
+        context = own.new_context(ignore_https_errors=True)
+        if role:
+            cookie = {"name": "__Secure-gatehouse_gate", "value": gate_cookie(server, role)}
+            context.add_cookies(
+                [{**cookie, "domain": ".example.com", "path": "/", "secure": True}]  # type: ignore[list-item]
+            )
+        return context
+
+    yield start
+    for each in opened:
+        each.close()
+    site.stop()
+
+
+def test_a_browser_sees_every_verdict(
+    gates: Callable[..., Gate], visit: Visit, server: Gatehouse
+) -> None:
+    gate = gates()
+    page = visit(gate, "viewer").new_page()
+    passed = page.goto(f"https://{APP}/board")
+    assert passed is not None
+    assert (passed.status, json.loads(passed.text())["path"]) == (200, "/board")
+    assert_refused(page, "/shut/x")
+
+    assert_refused(visit(gate, "none").new_page(), "/board")
+
+    stranger = visit(gate).new_page()
+    stranger.goto(f"https://{APP}/board?a=1")
+    assert stranger.url == f"{SITE}/sign-in?next=https://{APP}/board?a=1"
+    stranger.goto(f"https://{APP}/open/x")
+    assert stranger.evaluate(STATUS) == 401
+
+    server.stop()
+    gone = page.goto(f"https://{APP}/other")
+    assert gone is not None
+    assert gone.status == 503
+
+
+def test_who_is_refused_by_the_role_that_the_proxy_asks_for_sees_the_refusal(
+    gates: Callable[..., Gate], visit: Visit
+) -> None:
+    gate = gates("admin")
+
+    assert_refused(visit(gate, "editor").new_page(), "/board")
+    passed = visit(gate, "admin").new_page().goto(f"https://{APP}/board")
+    assert passed is not None
+    assert passed.status == 200
+
+
+def assert_refused(page: Page, path: str) -> None:
+    answer = page.goto(f"https://{APP}{path}")
+    assert answer is not None
+    assert answer.status == 403
+    assert "You may not go there" in page.inner_text("body")
+    assert re.search(r"\b[2-9A-Z]{8}\b", page.inner_text("body"))

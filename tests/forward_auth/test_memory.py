@@ -1,0 +1,331 @@
+"""What a process remembers of checks: of whom, for how long, and that nobody else gets it."""
+
+import pickle
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+import api.middleware
+from accounts.models import User
+from api.models import ApiKey
+from api.services import families
+from forward_auth import checking, memo, passes, writes
+from forward_auth.checking import Checker, TooLong, lines_of
+from forward_auth.epoch import current_epoch
+from forward_auth.models import AccessRule
+from forward_auth.passes import AskDjango
+from tests.api.keys import made
+from tests.forward_auth.test_fast import BOARD, _environ
+
+pytestmark = pytest.mark.django_db
+Environ = dict[str, Any]
+Later = Callable[[Checker, int], None]
+
+
+class _Watched(dict[str, Any]):
+    """Notes the names that are asked for."""
+
+    def __init__(self, *held: Any) -> None:
+        super().__init__(*held)
+        self.names: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.names.add(name)
+        return super().get(name, default)
+
+    def __getitem__(self, name: str) -> Any:
+        self.names.add(name)
+        return super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        self.names.add(str(name))
+        return super().__contains__(name)
+
+
+@pytest.fixture
+def checker() -> Checker:
+    return Checker(current_epoch)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The kinds of credentials that the database is asked for."""
+    kinds: list[str] = []
+    find = passes.find
+
+    def counted(kind: str, *arguments: Any) -> Any:
+        kinds.append(kind)
+        return find(kind, *arguments)
+
+    monkeypatch.setattr(passes, "find", counted)
+    return kinds
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Later:
+    """Puts the clocks of a checker forward by so many seconds."""
+
+    def put_forward(checker: Checker, seconds: int) -> None:
+        now = time.time
+
+        def clock() -> float:
+            return now() + seconds
+
+        monkeypatch.setattr(checking, "time", SimpleNamespace(time=clock))
+        for kept in (checker._kept.checked, checker._kept.good, checker._kept.bad):
+            kept.clock = clock
+
+    return put_forward
+
+
+def _status(checker: Checker, environ: Environ) -> int:
+    return checker.check(environ).verdict.status
+
+
+def _check(**more: str) -> Environ:
+    return _environ("/auth/check", **more)
+
+
+def test_every_line_that_a_verdict_is_made_of_is_told_apart(
+    checker: Checker, viewer: User, settings: Any
+) -> None:
+    settings.FORWARD_AUTH_DOMAIN = "example.com"
+    told = _Watched()
+    lines_of(told)
+    key, forwarded = (
+        made(viewer).text,
+        {
+            "HTTP_X_FORWARDED_PROTO": "https",
+            "HTTP_X_FORWARDED_HOST": "app.example.com",
+            "HTTP_X_FORWARDED_URI": "/board",
+            "HTTP_X_FORWARDED_METHOD": "GET",
+        },
+    )
+    offers = [{}, {"HTTP_X_API_KEY": key}, {"HTTP_AUTHORIZATION": "Bearer x"},
+              {"HTTP_COOKIE": "gatehouse_session=x; gatehouse_gate=y"}]  # fmt: skip
+    looked_at: set[str] = set()
+    for offer in offers:
+        for place in (BOARD, forwarded):
+            environ = _Watched(_check(**place, **offer, QUERY_STRING="role=admin"))
+            checker.check(environ)
+            looked_at |= environ.names
+
+    assert looked_at == told.names
+    assert len(told.names) == len(lines_of({}))
+
+
+@pytest.mark.parametrize(
+    ("other", "status"),
+    [
+        ({"HTTP_X_ORIGINAL_METHOD": "POST"}, 403),
+        ({"HTTP_X_ORIGINAL_URL": "https://app.example.com/board/x"}, 403),
+        ({"QUERY_STRING": "role=admin"}, 403),
+        ({"REMOTE_ADDR": "192.0.2.7"}, 401),
+        ({"HTTP_X_API_KEY": "gth_0123456789_wrong"}, 401),
+        ({"HTTP_X_API_KEY": ""}, 401),
+    ],
+)
+def test_who_passes_here_passes_nowhere_else(
+    checker: Checker, viewer: User, other: dict[str, str], status: int
+) -> None:
+    key = made(viewer, networks=["127.0.0.1"]).text
+    AccessRule.objects.create(position=1, path="/board/x", role="admin", effect="role")
+    environ = _check(**BOARD, HTTP_X_API_KEY=key)
+
+    assert [_status(checker, environ) for _again in range(3)] == [204] * 3
+    assert [_status(checker, environ | other) for _again in range(3)] == [status] * 3
+    assert _status(checker, environ) == 204
+
+
+def test_a_mistyped_key_is_no_app_credential(
+    checker: Checker, viewer: User, browser_of: Any
+) -> None:
+    cookie = browser_of(viewer).cookies["gatehouse_session"].value
+    environ = _check(**BOARD, HTTP_COOKIE=f"gatehouse_session={cookie}")
+
+    assert [_status(checker, environ) for _again in range(3)] == [204] * 3
+    for text in ("", "0123456789abcdef"):
+        assert _status(checker, environ | {"HTTP_X_API_KEY": text}) == 204
+    with pytest.raises(AskDjango):
+        checker.check(environ | {"HTTP_X_API_KEY": "gth_"})
+
+
+def test_an_unreadable_address_is_not_remembered_as_none(checker: Checker, viewer: User) -> None:
+    AccessRule.objects.create(position=1, path="/shut", effect="deny")
+    said = {"HTTP_X_FORWARDED_HOST": "a.example.com", "HTTP_X_FORWARDED_URI": "/board"}
+    environ = _check(**said, HTTP_X_FORWARDED_METHOD="GET", HTTP_X_API_KEY=made(viewer).text)
+
+    for _again in range(3):
+        assert _status(checker, environ) == 204
+        assert _status(checker, environ | {"HTTP_X_ORIGINAL_URL": ""}) == 403
+
+
+def test_a_line_with_a_break_is_taken_for_no_other(viewer: User) -> None:
+    """Joined, the lines of both read alike: what was said to one is no answer to the other."""
+    key = made(viewer).text
+    right = _check(**BOARD, HTTP_X_API_KEY=key, HTTP_COOKIE="\n")
+    wrong = _check(**BOARD, HTTP_X_API_KEY=f"{key}\n")
+    assert "\n".join(lines_of(right)) == "\n".join(lines_of(wrong))
+
+    for first, second in ((right, wrong), (wrong, right)):
+        checker = Checker(current_epoch)
+        said = {
+            one["HTTP_X_API_KEY"]: [_status(checker, one) for _again in range(3)]
+            for one in (first, second)
+        }
+        assert said == {key: [204] * 3, f"{key}\n": [401] * 3}
+
+
+def test_the_database_is_asked_once_for_a_credential_wherever_it_is_used(
+    checker: Checker, viewer: User, asked: list[str]
+) -> None:
+    key = made(viewer).text
+    for number in range(5):
+        place = {"HTTP_X_ORIGINAL_URL": f"https://app.example.com/{number}"}
+        _status(checker, _check(**BOARD | place, HTTP_X_API_KEY=key))
+
+    assert asked == ["key"]
+
+
+@pytest.mark.parametrize(("seconds", "times"), [(4, 1), (6, 2)])
+def test_what_is_remembered_is_looked_at_again(
+    checker: Checker, viewer: User, asked: list[str], later: Later, seconds: int, times: int
+) -> None:
+    environ = _check(**BOARD, HTTP_X_API_KEY=made(viewer).text)
+    for _again in range(3):
+        _status(checker, environ)
+    later(checker, seconds)
+
+    assert _status(checker, environ) == 204
+    assert asked == ["key"] * times
+
+
+def test_nothing_is_remembered_past_the_end_of_a_credential(
+    checker: Checker, viewer: User, later: Later
+) -> None:
+    environ = _check(**BOARD, HTTP_X_API_KEY=made(viewer).text)
+    ApiKey.objects.update(expires_at=timezone.now() + timedelta(seconds=2))
+    assert [_status(checker, environ) for _again in range(3)] == [204] * 3
+    later(checker, 2)
+
+    assert _status(checker, environ) == 401
+
+
+def test_without_an_epoch_nothing_is_remembered(viewer: User, asked: list[str]) -> None:
+    checker = Checker(lambda: None)
+    environ = _check(**BOARD, HTTP_X_API_KEY=made(viewer).text)
+
+    assert [_status(checker, environ) for _again in range(3)] == [204] * 3
+    assert asked == ["key"] * 3
+
+
+def test_rules_that_change_while_they_are_read_are_kept_for_no_later_moment(
+    checker: Checker, viewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = AccessRule.objects.create(name="shut", effect="deny", path="/board")
+    asked = _check(**BOARD, HTTP_X_API_KEY=made(viewer).text)
+    load = checking.load_rules
+
+    def opened_in_between() -> Any:
+        AccessRule.objects.update(is_enabled=False)
+        return load()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checking, "load_rules", opened_in_between)
+        assert _status(checker, asked) == 204
+    AccessRule.objects.filter(pk=rule.pk).update(is_enabled=True)
+
+    assert _status(checker, asked) == 403
+
+
+def _long(number: int, length: int) -> Environ:
+    """A check with two long lines of its own."""
+    return _check(
+        HTTP_X_ORIGINAL_METHOD="GET",
+        HTTP_X_ORIGINAL_URL=f"https://app.example.com/{number}".ljust(length, "x"),
+        HTTP_X_FORWARDED_FOR=f"203.0.113.{number % 250}, ".rjust(length, " "),
+    )
+
+
+def _held_by(checker: Checker) -> int:
+    kept = checker._kept
+    return len(pickle.dumps([kept.rules.asked, kept.checked, kept.good, kept.bad]))
+
+
+@pytest.mark.parametrize("length", [2_049, 8_000, checking.LONGEST_LINE])
+def test_long_lines_are_not_held_in_memory(checker: Checker, viewer: User, length: int) -> None:
+    for number in range(600):
+        _status(checker, _long(number, length))
+
+    assert _held_by(checker) < 20_000
+
+
+def test_many_lines_are_held_in_memory_up_to_a_bound(checker: Checker, viewer: User) -> None:
+    for number in range(6_000):
+        _status(checker, _long(number, 900))
+        assert checker._kept.rules.asked._weight <= memo.MOST_WEIGHT
+        assert checker._kept.checked._weight <= memo.MOST_WEIGHT
+
+    assert 0 < len(checker._kept.rules.asked) <= memo.MOST_WEIGHT // 900
+
+
+def test_what_is_asked_is_known_by_its_digest(checker: Checker, viewer: User) -> None:
+    for _again in range(3):
+        assert _status(checker, _check(**BOARD, HTTP_X_API_KEY=made(viewer).text)) == 204
+
+    (key,) = checker._kept.rules.asked._values
+    assert isinstance(key, bytes)
+    assert len(key) == 64
+
+
+@pytest.mark.parametrize("number", range(len(lines_of({}))))
+def test_a_line_that_is_too_long_is_judged_by_nobody(checker: Checker, number: int) -> None:
+    told = _Watched()
+    lines_of(told)
+    name = sorted(told.names)[number]
+
+    with pytest.raises(TooLong):
+        checker.check(_check(**{name: "x" * (checking.LONGEST_LINE + 1)}))
+
+
+def test_a_statement_of_any_length_is_seen_as_a_write_and_not_remembered() -> None:
+    before = writes._is_known_write.cache_info().currsize
+    many = ", ".join(["%s"] * 5_000)
+    said = [
+        writes.is_write(f"UPDATE accounts_user SET name = '' WHERE id IN ({many})"),
+        writes.is_write(f"SELECT 1 FROM accounts_user WHERE id IN ({many})"),
+    ]
+
+    assert said == [True, False]
+    assert writes._is_known_write.cache_info().currsize == before
+
+
+def test_a_path_of_any_length_is_not_remembered(client: Client) -> None:
+    before = api.middleware._remembered.cache_info().currsize
+    answer = client.post(f"/api/v1/moderation/actions/{'x' * 5_000}")
+
+    assert answer.status_code == 401
+    assert api.middleware._remembered.cache_info().currsize == before
+
+
+def test_no_credential_is_kept_in_memory(checker: Checker, viewer: User, browser_of: Any) -> None:
+    session = browser_of(viewer).cookies["gatehouse_session"].value
+    key = made(viewer).text
+    token = families.start_by_password(viewer, timezone.now()).access
+    for offer in (
+        {"HTTP_X_API_KEY": key},
+        {"HTTP_COOKIE": f"gatehouse_session={session}"},
+        {"HTTP_AUTHORIZATION": f"Bearer {token}"},
+    ):
+        assert [_status(checker, _check(**BOARD, **offer)) for _again in range(3)] == [204] * 3
+
+    kept = pickle.dumps([table._values for table in (
+        checker._kept.checked, checker._kept.good, checker._kept.bad)])  # fmt: skip
+    assert b"/board" in kept  # so that the credentials would be found
+    assert [text for text in (session, key, token) if text.encode() in kept] == []

@@ -1,0 +1,441 @@
+"""Rules in the panel: who may, the form, the order, the warnings, and the page that tries."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts.actors import SYSTEM
+from accounts.admin import dashboard
+from accounts.models import User
+from accounts.roles import Role
+from api.models import ApiKey
+from audit.models import AuditEvent
+from core.errors import Forbidden, NotFound, RecordInvalid
+from forward_auth.models import AccessRule
+from forward_auth.services import rules as service
+from moderation.models import Ban
+from operations import doctor
+from tests.api.keys import made
+
+pytestmark = pytest.mark.django_db
+MakeUser = Callable[..., User]
+BrowserOf = Callable[..., Client]
+RULES, TRY = "/admin/forward_auth/accessrule/", "/admin/forward_auth/accessrule/try/"
+WIKI = {
+    "name": "Wiki",
+    "effect": "role",
+    "role": "editor",
+    "host": "Wiki.example.com",
+    "path": "/edit",
+    "methods": ["POST", "GET"],
+    "networks": "10.0.0.0/8\n203.0.113.7",
+    "is_enabled": "on",
+}
+
+
+@pytest.fixture
+def panel(owner: User, browser_of: BrowserOf) -> Client:
+    """The browser of an owner."""
+    return browser_of(owner)
+
+
+def rule(name: str, effect: str = "deny", **fields: Any) -> AccessRule:
+    return service.create_rule(actor=SYSTEM, rule=AccessRule(name=name, effect=effect, **fields))
+
+
+def names() -> list[str]:
+    return list(AccessRule.objects.values_list("name", flat=True))
+
+
+def audited(action: str) -> AuditEvent:
+    return AuditEvent.objects.filter(action=action).latest("seq")
+
+
+# Who may
+
+
+@pytest.mark.parametrize("address", [RULES, TRY])
+def test_operators_see_rules_and_nobody_else(
+    address: str, stranger: Client, make_user: MakeUser, browser_of: BrowserOf
+) -> None:
+    statuses = {
+        role: browser_of(make_user(role)).get(address).status_code
+        for role in ("viewer", "editor", "admin", "owner")
+    }
+
+    assert statuses == {"viewer": 403, "editor": 403, "admin": 200, "owner": 200}
+    assert stranger.get(address)["location"] == f"/sign-in?next={address}"
+
+
+def test_an_admin_changes_no_rule(admin: User, browser_of: BrowserOf) -> None:
+    row = rule("Wiki")
+    browser = browser_of(admin)
+
+    assert browser.get(f"{RULES}add/").status_code == 403
+    assert browser.post(f"{RULES}{row.pk}/change/", WIKI).status_code == 403
+    assert browser.post(f"{RULES}{row.pk}/delete/", {"post": "yes"}).status_code == 403
+    browser.post(f"{RULES}{row.pk}/switch/off/")
+    browser.post(f"{RULES}{row.pk}/move/up/")
+
+    row.refresh_from_db()
+    assert (row.name, row.effect, row.is_enabled) == ("Wiki", "deny", True)
+    page = browser.get(RULES).content.decode()
+    assert "Only owners change rules." in page
+    assert "formaction" not in page
+    assert browser.get(f"{RULES}{row.pk}/change/").status_code == 200
+
+
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.EDITOR, Role.VIEWER])
+def test_the_service_refuses_all_but_owners(make_user: MakeUser, role: Role) -> None:
+    actor, row = make_user(role), rule("Wiki")
+    acts: list[Callable[[], Any]] = [
+        lambda: service.create_rule(actor=actor, rule=AccessRule(name="x", effect="deny")),
+        lambda: service.change_rule(actor=actor, rule=row),
+        lambda: service.switch_rule(actor=actor, rule=row, is_enabled=False),
+        lambda: service.move_rule(actor=actor, rule=row, places=1),
+        lambda: service.delete_rule(actor=actor, rule=row),
+    ]
+
+    for act in acts:
+        with pytest.raises(Forbidden):
+            act()
+
+    assert names() == ["Wiki"]
+
+
+# The form
+
+
+def test_an_owner_adds_a_rule_behind_all_others(panel: Client, owner: User) -> None:
+    rule("First")
+
+    answer = panel.post(f"{RULES}add/", WIKI)
+
+    assert answer["location"] == RULES
+    row = AccessRule.objects.get(name="Wiki")
+    assert names() == ["First", "Wiki"]
+    assert (row.host, row.path, row.role) == ("wiki.example.com", "/edit", "editor")
+    assert (row.methods, row.networks) == (["GET", "POST"], ["10.0.0.0/8", "203.0.113.7/32"])
+    event = audited("forward_auth:rule:create")
+    assert (event.actor_id, event.target_id) == (owner.pk, row.pk)
+    assert "host: wiki.example.com; path: /edit; methods: GET, POST" in event.detail["after"]
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "told"),
+    [
+        ("host", "https://wiki.example.com", "without https://"),
+        ("path", "wiki", "begins with a slash"),
+        ("networks", "10.0.0.1/8", "Write 10.0.0.0/8"),
+        ("methods", ["BREW"], "BREW"),
+        ("name", "", "required"),
+        ("effect", "", "required"),
+    ],
+)
+def test_a_wrong_field_says_what_is_wrong(panel: Client, field: str, typed: Any, told: str) -> None:
+    answer = panel.post(f"{RULES}add/", {**WIKI, field: typed})
+
+    assert answer.status_code == 200
+    assert list(answer.context["adminform"].form.errors) == [field]
+    assert told in answer.content.decode()
+    assert names() == []
+
+
+def test_a_change_names_what_was_before_and_after(panel: Client) -> None:
+    row = rule("Wiki", host="wiki.example.com")
+
+    panel.post(f"{RULES}{row.pk}/change/", WIKI)
+
+    event = audited("forward_auth:rule:change")
+    assert event.target_id == row.pk
+    assert event.detail["before"] == (
+        "effect: deny; role: viewer; path: -; methods: -; networks: -"
+    )
+    assert event.detail["after"].startswith("effect: role; role: editor; path: /edit; ")
+
+
+def test_saving_without_a_change_writes_nothing(panel: Client) -> None:
+    row = rule("Wiki")
+
+    panel.post(f"{RULES}{row.pk}/change/", {
+        "name": "Wiki", "effect": "deny", "role": "viewer", "is_enabled": "on",
+    })  # fmt: skip
+
+    assert not AuditEvent.objects.filter(action="forward_auth:rule:change").exists()
+
+
+def test_to_delete_asks_first(panel: Client) -> None:
+    row = rule("Wiki")
+
+    page = panel.get(f"{RULES}{row.pk}/delete/").content.decode()
+    assert "Delete the rule <strong>Wiki</strong>?" in page
+    assert names() == ["Wiki"]
+    panel.post(f"{RULES}{row.pk}/delete/", {"post": "yes"})
+
+    assert names() == []
+    assert audited("forward_auth:rule:delete").detail["name"] == "Wiki"
+
+
+def test_the_audit_log_of_a_rule_is_found_by_its_page(panel: Client) -> None:
+    row = rule("Wiki")
+
+    answer = panel.get(f"{RULES}{row.pk}/history/", follow=True)
+
+    assert [one.action for one in answer.context["cl"].result_list] == ["forward_auth:rule:create"]
+
+
+# The order
+
+
+@pytest.mark.parametrize(
+    ("name", "way", "after"),
+    [
+        ("b", "up", ["b", "a", "c"]),
+        ("b", "down", ["a", "c", "b"]),
+        ("a", "up", ["a", "b", "c"]),
+        ("c", "down", ["a", "b", "c"]),
+    ],
+)
+def test_a_button_moves_a_rule_by_one_place(
+    panel: Client, name: str, way: str, after: list[str]
+) -> None:
+    rows = {one: rule(one) for one in "abc"}
+
+    answer = panel.post(f"{RULES}{rows[name].pk}/move/{way}/")
+
+    assert answer["location"] == RULES
+    assert names() == after
+    is_moved = after != ["a", "b", "c"]
+    assert AuditEvent.objects.filter(action="forward_auth:rule:move").exists() is is_moved
+
+
+def test_rules_of_one_position_are_moved_apart() -> None:
+    for name in "abc":
+        AccessRule.objects.create(name=name, effect="deny", position=100)
+
+    service.move_rule(actor=SYSTEM, rule=AccessRule.objects.get(name="c"), places=-1)
+
+    assert names() == ["a", "c", "b"]
+    assert list(AccessRule.objects.values_list("position", flat=True)) == [10, 20, 30]
+
+
+@pytest.mark.parametrize("address", ["move/sideways/", "switch/maybe/"])
+def test_an_unknown_way_is_not_found(panel: Client, address: str) -> None:
+    assert panel.post(f"{RULES}{rule('a').pk}/{address}").status_code == 404
+
+
+def test_a_button_is_no_link(panel: Client) -> None:
+    assert panel.get(f"{RULES}{rule('a').pk}/move/up/").status_code == 405
+
+
+def test_a_rule_out_of_use_is_kept_and_not_asked(panel: Client) -> None:
+    row = rule("Wiki")
+
+    panel.post(f"{RULES}{row.pk}/switch/off/")
+    assert service.load_rules() == ()
+    panel.post(f"{RULES}{row.pk}/switch/on/")
+
+    assert [one.name for one in service.load_rules()] == ["Wiki"]
+
+
+def test_a_rule_that_is_gone_is_not_found() -> None:
+    row = rule("Wiki")
+    AccessRule.objects.all().delete()
+
+    for act in (service.change_rule, service.delete_rule):
+        with pytest.raises(NotFound):
+            act(actor=SYSTEM, rule=AccessRule(pk=row.pk, name="x", effect="deny"))
+
+
+def test_there_are_at_most_so_many_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "MOST_RULES", 1)
+    rule("a")
+
+    with pytest.raises(RecordInvalid):
+        rule("b")
+
+
+def test_the_list_tells_which_rules_are_never_asked(panel: Client) -> None:
+    rule("all", effect="role", role="viewer")
+    rule("late", host="b.example.com")
+    service.switch_rule(actor=SYSTEM, rule=rule("off"), is_enabled=False)
+
+    page = panel.get(RULES).content.decode()
+
+    assert page.count("Never asked") == 1
+    assert page.count("Not in use") == 1
+
+
+# Warnings
+
+
+def test_open_registration_and_a_rule_for_viewers_is_warned_of(
+    panel: Client, settings: Any
+) -> None:
+    settings.ALLOW_REGISTRATION, settings.DEFAULT_ROLE = True, "viewer"
+    rule("Wiki", effect="role", role="viewer", host="wiki.example.com")
+    title = "Anyone could let themselves in to your sites."
+
+    page = panel.get(RULES).content.decode()
+
+    assert title in page
+    assert "rule “Wiki”, all that no rule speaks of" in page
+    assert title in [advice.title for advice in dashboard.context()["warnings"]]
+    found = [one for one in doctor.examine() if one.text.startswith(title)]
+    assert [one.level for one in found] == ["warning"]
+
+
+@pytest.mark.parametrize(
+    ("is_open", "role", "effect"),
+    [(False, "viewer", "role"), (True, "none", "role"), (True, "viewer", "deny")],
+)
+def test_where_nobody_can_let_himself_in_nothing_is_warned_of(
+    panel: Client, settings: Any, is_open: bool, role: str, effect: str
+) -> None:
+    settings.ALLOW_REGISTRATION, settings.DEFAULT_ROLE = is_open, role
+    rule("All", effect=effect, role="viewer")
+
+    assert panel.get(RULES).context["warnings"] == []
+    assert "Anyone could" not in " ".join(one.text for one in doctor.examine())
+
+
+def test_the_dashboard_is_silent_where_no_proxy_asks(settings: Any) -> None:
+    settings.ALLOW_REGISTRATION, settings.DEFAULT_ROLE = True, "viewer"
+
+    titles = [advice.title for advice in dashboard.context()["warnings"]]
+
+    assert "Anyone could let themselves in to your sites." not in titles
+
+
+def test_a_whole_host_open_to_everybody_is_warned_of(panel: Client, settings: Any) -> None:
+    settings.ALLOW_REGISTRATION = False
+    rule("Blog", effect="public", host="blog.example.com")
+    rule("Feed", effect="public", path="/feed")
+
+    (advice,) = panel.get(RULES).context["warnings"]
+
+    assert advice.title == "“Blog” lets everybody in, without signing in."
+
+
+# To try
+
+
+def tried(panel: Client, **asked: str) -> dict[str, Any]:
+    """The result of the page."""
+    typed = {"method": "GET", "ip": "203.0.113.7", "url": "https://wiki.example.com/edit/x"}
+    answer = panel.post(TRY, typed | asked)
+    assert answer.status_code == 200
+    result: dict[str, Any] = answer.context["result"]
+    return result
+
+
+def test_the_page_says_which_rule_decides_and_why_others_do_not(
+    panel: Client, viewer: User
+) -> None:
+    rule("Blog", effect="public", host="blog.example.com")
+    rule("Wiki", effect="role", role="editor", path="/edit")
+    rule("Late")
+
+    result = tried(panel, who=viewer.email)
+
+    assert result["status"] == 403
+    assert ">Wiki</a>" in result["decision"]
+    assert [row.why for row in result["rules"]] == [
+        "host", "", "a rule before it fits",
+    ]  # fmt: skip
+    assert [row.decides for row in result["rules"]] == [False, True, False]
+    assert result["checks"][-1].why == "takes the role Editor; the person has Viewer"
+    assert result["headers"] == []
+
+
+def test_the_page_shows_what_the_app_would_be_told(panel: Client, make_user: MakeUser) -> None:
+    make_user("editor", "jo@example.com", name="Jö")
+
+    result = tried(panel, who="jo@example.com", method="POST")
+
+    assert result["status"] == 204
+    assert [row.question for row in result["checks"]] == [
+        "Is somebody signed in who may act?",
+        "Is the email address confirmed?",
+        "Is anybody let in at all?",
+        "Is the role high enough?",
+    ]
+    assert dict(result["headers"])["Remote-Name"] == "Jö"
+    assert dict(result["headers"])["Remote-Groups"] == "editor"
+
+
+def test_nobody_is_asked_to_sign_in(panel: Client) -> None:
+    assert tried(panel, who="")["status"] == 401
+
+
+def test_a_banned_person_has_no_session_and_the_page_says_why(panel: Client, viewer: User) -> None:
+    now = timezone.now()
+    Ban.objects.create(user=viewer, kind="manual", until=now + timedelta(hours=1), reason="Spam")
+
+    result = tried(panel, who=viewer.email)
+
+    assert result["status"] == 401
+    assert "banned" in result["checks"][-1].why
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "why"),
+    [
+        ({}, 204, ""),
+        ({"revoked_at": timezone.now()}, 401, "The key is revoked."),
+        ({"networks": ["10.0.0.0/8"]}, 401, "not for this network"),
+        ({"scopes": []}, 403, "no scope"),
+    ],
+)
+def test_a_key_is_tried_by_its_id(
+    panel: Client, editor: User, change: Any, status: int, why: str
+) -> None:
+    key = made(editor).key
+    ApiKey.objects.update(**change)
+
+    result = tried(panel, who=f"gth_{key.pk}")
+
+    assert result["status"] == status
+    assert why in result["checks"][-1].why
+
+
+def test_a_link_tries_at_once(panel: Client, viewer: User) -> None:
+    answer = panel.get(TRY, {"who": str(viewer.pk), "url": "app.example.com/"})
+
+    assert answer.context["result"]["status"] == 204
+    assert viewer.email in answer.context["result"]["who"]
+
+
+@pytest.mark.parametrize(
+    ("field", "typed"), [("who", "nobody@example.net"), ("ip", "home"), ("url", "")]
+)
+def test_what_is_not_known_is_told_beside_its_field(panel: Client, field: str, typed: str) -> None:
+    answer = panel.post(TRY, {"url": "https://a.example.com/", "method": "GET", field: typed})
+
+    assert list(answer.context["form"].errors) == [field]
+    assert answer.context["result"] is None
+
+
+def test_an_unclear_path_is_told(panel: Client, owner: User) -> None:
+    rule("Shut", path="/shut")
+
+    result = tried(panel, who=owner.email, url="https://a.example.com/%ff")
+
+    assert (result["status"], result["unclear"]) == (403, ["path"])
+    assert result["rules"][0].why == "not clear: path"
+
+
+def test_a_path_of_several_readings_is_told_by_the_one_that_decides(
+    panel: Client, owner: User
+) -> None:
+    rule("Shut", path="/shut")
+
+    result = tried(panel, who=owner.email, url="https://a.example.com/ü/..//shut")
+
+    assert (result["status"], result["unclear"], result["path"]) == (403, [], "/shut")
+    assert result["rules"][0].why == ""
+    assert tried(panel, who=owner.email, url="https://a.example.com/ü")["path"] == ""

@@ -1,0 +1,447 @@
+"""Rules: the first that fits decides; what is unclear never helps; the explainer tells the same."""
+
+from ipaddress import ip_network
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from accounts.roles import Role
+from forward_auth.answers import verdict
+from forward_auth.explain import Case, Check, Question, Standing, explain
+from forward_auth.passes import Outcome, Pass, Refusal
+from forward_auth.rulechecks import METHODS, clean_fields
+from forward_auth.rules import Condition, Effect, Rule, admitting, asked, demand
+from forward_auth.targets import Target, target_of
+from tests.forward_auth.test_readings import TRICKS, UNREADABLE
+
+HOST, IP = "app.example.com", "203.0.113.7"
+
+
+def rule(name: str = "r", effect: Effect = Effect.DENY, **fields: Any) -> Rule:
+    return Rule(id=name, name=name, effect=effect, **fields)
+
+
+def at(path: str = "/", method: str = "GET", host: str = HOST) -> Target:
+    return Target(host, path, method, "")
+
+
+def wanted(*rules: Rule, target: Target | None = None, ip: str = IP, raised: Any = None) -> Any:
+    """(rule's id, role or word) that a request takes."""
+    found = demand(rules, target or at(), ip, raised)
+    if found.is_denied:
+        return found.rule_id, "nobody"
+    return found.rule_id, "everybody" if found.floor is None else found.floor.value
+
+
+# Conditions
+
+
+@pytest.mark.parametrize(
+    ("pattern", "host", "fits"),
+    [
+        ("app.example.com", "app.example.com", True),
+        ("app.example.com", "xapp.example.com", False),
+        ("app.example.com", "app.example.com.evil.net", False),
+        ("*.example.com", "app.example.com", True),
+        ("*.example.com", "a.b.example.com", True),
+        ("*.example.com", "example.com", False),
+        ("*.example.com", "badexample.com", False),
+        ("", "anything", True),
+    ],
+)
+def test_a_host_fits_whole_or_below_a_star(pattern: str, host: str, fits: bool) -> None:
+    assert rule(host=pattern).fits(at(host=host), IP) is fits
+
+
+@pytest.mark.parametrize(
+    ("beginning", "path", "fits"),
+    [
+        ("/api", "/api", True),
+        ("/api", "/api/", True),
+        ("/api", "/api/x", True),
+        ("/api", "/apis", False),
+        ("/api", "/api2/x", False),
+        ("/api", "/", False),
+        ("/api", "/x/api", False),
+        ("/api/", "/api", True),
+        ("/api", "/API", False),
+        ("/", "/x", True),
+    ],
+)
+def test_a_path_fits_as_a_whole_beginning(beginning: str, path: str, fits: bool) -> None:
+    assert rule(path=beginning).fits(at(path), IP) is fits
+
+
+@pytest.mark.parametrize(
+    ("network", "ip", "fits"),
+    [
+        ("203.0.113.0/24", "203.0.113.7", True),
+        ("203.0.113.0/24", "203.0.114.7", False),
+        ("203.0.113.0/24", "::ffff:203.0.113.7", True),
+        ("2001:db8::/32", "2001:db8::1", True),
+        ("2001:db8::/32", "203.0.113.7", False),
+        ("0.0.0.0/0", "2001:db8::1", False),
+    ],
+)
+def test_a_network_holds_the_client(network: str, ip: str, fits: bool) -> None:
+    assert rule(networks=(ip_network(network),)).fits(at(), ip) is fits
+
+
+def test_all_conditions_must_be_met() -> None:
+    one = rule(host=HOST, path="/a", methods=frozenset({"POST"}), networks=(ip_network(IP),))
+
+    assert one.misfits(at("/a", "POST"), IP) == ()
+    assert one.misfits(at("/b", "GET", "b.example.com"), "203.0.113.8") == tuple(Condition)
+
+
+# Order and effects
+
+
+def test_the_first_rule_that_fits_decides() -> None:
+    rules = (rule("a", path="/x"), rule("b", Effect.PUBLIC), rule("c"))
+
+    assert wanted(*rules, target=at("/x")) == ("a", "nobody")
+    assert wanted(*rules, target=at("/y")) == ("b", "everybody")
+
+
+@pytest.mark.parametrize(
+    ("method", "role"),
+    [
+        ("GET", "viewer"),
+        ("HEAD", "viewer"),
+        ("OPTIONS", "viewer"),
+        ("POST", "editor"),
+        ("DELETE", "editor"),
+        ("", "editor"),
+    ],
+)
+def test_without_a_rule_reading_takes_viewer_and_writing_editor(method: str, role: str) -> None:
+    assert wanted(target=at(method=method)) == ("", role)
+
+
+@pytest.mark.parametrize(
+    ("effect", "role", "raised", "takes"),
+    [
+        (Effect.ROLE, Role.VIEWER, None, "viewer"),
+        (Effect.ROLE, Role.VIEWER, Role.ADMIN, "admin"),
+        (Effect.ROLE, Role.OWNER, Role.ADMIN, "owner"),
+        (Effect.PUBLIC, Role.VIEWER, None, "everybody"),
+        (Effect.PUBLIC, Role.VIEWER, Role.ADMIN, "admin"),
+        (Effect.DENY, Role.VIEWER, Role.ADMIN, "nobody"),
+    ],
+)
+def test_the_proxy_only_raises(effect: Effect, role: Role, raised: Any, takes: str) -> None:
+    assert wanted(rule("a", effect, role=role), raised=raised) == ("a", takes)
+
+
+# What is not clear
+
+
+def test_an_unclear_path_takes_what_the_strictest_rule_takes() -> None:
+    rules = (
+        rule("open", Effect.PUBLIC, path="/open"),
+        rule("admins", Effect.ROLE, role=Role.ADMIN, path="/admin"),
+    )
+
+    assert wanted(*rules, target=at("")) == ("admins", "admin")
+
+
+def test_nobody_passes_a_shut_path_by_another_spelling() -> None:
+    rules = (rule("shut", path="/shut"), rule("rest", Effect.PUBLIC))
+
+    assert wanted(*rules, target=at("")) == ("shut", "nobody")
+    assert wanted(*rules, target=at("/x")) == ("rest", "everybody")
+
+
+def asking_for(uri: str) -> Target:
+    return target_of(
+        {
+            "HTTP_X_FORWARDED_PROTO": "https",
+            "HTTP_X_FORWARDED_HOST": HOST,
+            "HTTP_X_FORWARDED_URI": uri,
+            "HTTP_X_FORWARDED_METHOD": "GET",
+        }
+    )
+
+
+@pytest.mark.parametrize("uri", [*TRICKS, *UNREADABLE])
+def test_no_trick_opens_what_only_a_path_opens(uri: str) -> None:
+    public, shut = rule("open", Effect.PUBLIC, path="/open"), rule("shut", path="/shut")
+
+    assert wanted(public, target=asking_for(uri)) == ("", "viewer")
+    assert wanted(public, shut, target=asking_for(uri)) == ("shut", "nobody")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("/api/v4/projects/team%2Frepo", "/a//b", "/100%25.txt", "/f;v=1", "/a;b/c", "/a%5Cb"),
+        *("/a/./b", "/a/b/..", "/a%3Fb", "/a%23b", "//", "/caf%C3%A9//", "/..", "/a%252Fb"),
+    ],
+)
+def test_another_spelling_costs_nobody_a_rule_that_does_not_speak_of_it(uri: str) -> None:
+    admins = rule("admins", Effect.ROLE, role=Role.ADMIN, path="/admin")
+
+    assert wanted(admins, target=asking_for(uri)) == ("", "viewer")
+
+
+@pytest.mark.parametrize(
+    "uri", ["/open//x", "/open/./x", "/open/a%2Fb", "/open/x;v=1", "/open/%25"]
+)
+def test_a_public_path_is_public_in_every_spelling(uri: str) -> None:
+    assert wanted(rule("open", Effect.PUBLIC, path="/open"), target=asking_for(uri)) == (
+        "open",
+        "everybody",
+    )
+
+
+@pytest.mark.parametrize("uri", ["/ü", "/%C3%BC", "/%c3%bc/x", "/u%CC%88", "//ü", "/%25C3%25BC"])
+def test_a_rule_beyond_ascii_meets_each_way_to_write_it(uri: str) -> None:
+    """Raw bytes, escapes of either case, letter and accent apart."""
+    shut = rule("shut", path="/ü")
+
+    assert wanted(shut, target=asking_for(uri.encode().decode("latin-1"))) == ("shut", "nobody")
+    assert wanted(shut, target=asking_for("/o")) == ("", "viewer")
+
+
+@pytest.mark.parametrize("uri", ["/\xfc", "/%FC", "/x/\xfc", "/\xc3"])
+def test_bytes_that_are_no_utf8_miss_no_rule(uri: str) -> None:
+    """Who reads them otherwise may find the shut path in them."""
+    assert wanted(rule("shut", path="/ü"), target=asking_for(uri)) == ("shut", "nobody")
+
+
+def test_a_rule_of_an_ipv6_host_meets_each_spelling() -> None:
+    shut = rule("shut", host="[2001:db8::1]")
+    for host in ("[2001:db8::1]", "[2001:DB8:0:0::1]:8443", "[2001:0db8:0:0:0:0:0:1]"):
+        target = target_of({"HTTP_X_FORWARDED_HOST": host, "HTTP_X_FORWARDED_URI": "/"})
+
+        assert wanted(shut, target=target._replace(method="GET")) == ("shut", "nobody")
+
+
+def test_a_rule_before_an_unclear_one_still_decides() -> None:
+    rules = (rule("all", Effect.PUBLIC), rule("shut", path="/shut"))
+
+    assert wanted(*rules, target=at("")) == ("all", "everybody")
+
+
+@pytest.mark.parametrize(
+    ("condition", "target", "ip"),
+    [
+        ({"host": HOST}, at(host=""), IP),
+        ({"path": "/x"}, at(""), IP),
+        ({"methods": frozenset({"GET"})}, at(method=""), IP),
+        ({"networks": (ip_network("10.0.0.0/8"),)}, at(), ""),
+    ],
+)
+def test_what_is_not_said_shuts_a_shut_rule(condition: Any, target: Target, ip: str) -> None:
+    assert wanted(rule("shut", **condition), target=target, ip=ip) == ("shut", "nobody")
+
+
+def test_a_rule_of_another_host_says_nothing_of_an_unclear_path() -> None:
+    assert wanted(rule("shut", host="b.example.com", path="/x"), target=at("")) == ("", "viewer")
+
+
+# Who may let himself in
+
+
+def test_rules_behind_one_that_fits_all_are_never_asked() -> None:
+    first, every, last = rule("a", path="/a"), rule("b", path="/"), rule("c")
+
+    assert asked((first, every, last)) == (first, every)
+
+
+@pytest.mark.parametrize(
+    ("role", "found"),
+    [
+        (Role.NONE, []),
+        (Role.VIEWER, ["viewers", ""]),
+        (Role.EDITOR, ["viewers", "editors", ""]),
+    ],
+)
+def test_rules_and_the_default_admit_a_role(role: Role, found: list[str]) -> None:
+    rules = (
+        rule("open", Effect.PUBLIC, path="/open"),
+        rule("shut", path="/shut"),
+        rule("viewers", Effect.ROLE, role=Role.VIEWER, host=HOST),
+        rule("editors", Effect.ROLE, role=Role.EDITOR, path="/e"),
+    )
+
+    assert [one.id if one else "" for one in admitting(rules, role)] == found
+
+
+def test_a_last_rule_for_all_leaves_no_default() -> None:
+    assert admitting((rule("rest", Effect.ROLE, role=Role.ADMIN),), Role.VIEWER) == ()
+
+
+# What owners type
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "stored"),
+    [
+        ("name", "  the   wiki ", "the wiki"),
+        ("host", " App.Example.com. ", "app.example.com"),
+        ("host", "*.example.com", "*.example.com"),
+        ("host", "localhost", "localhost"),
+        ("host", "[2001:db8::1]", "[2001:db8::1]"),
+        ("host", "[2001:0DB8:0:0::1]", "[2001:db8::1]"),
+        ("host", "2001:db8::1", "[2001:db8::1]"),
+        ("host", "[::ffff:10.0.0.1]", "10.0.0.1"),
+        ("path", "/u\u0308", "/\u00fc"),
+        ("methods", ["REPORT", "PROPFIND"], ["PROPFIND", "REPORT"]),
+        ("host", "", ""),
+        ("path", "/", ""),
+        ("path", " /api/ ", "/api/"),
+        ("path", "/a b", "/a b"),
+        ("methods", ["POST", "GET"], ["GET", "POST"]),
+        ("methods", list(METHODS), []),
+        ("networks", ["10.0.0.0/8", "", " 203.0.113.7 "], ["10.0.0.0/8", "203.0.113.7/32"]),
+        ("networks", ["2001:DB8::/32", "2001:db8::/32"], ["2001:db8::/32"]),
+    ],
+)
+def test_a_field_is_stored_as_requests_are_compared(field: str, typed: Any, stored: Any) -> None:
+    assert clean_fields({field: typed}) == ({field: stored}, {})
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "told"),
+    [
+        ("name", " ", "Give the rule a name"),
+        ("name", "x" * 81, "at most 80"),
+        ("host", "https://app.example.com", "without https://"),
+        ("host", "app.example.com:8443", "without a port"),
+        ("host", "[2001:db8::1]:443", "without a port"),
+        ("host", "app.*.com", "only at the beginning"),
+        ("host", "*", "only at the beginning"),
+        ("host", "bücher.example", "xn--"),
+        ("host", "a b", "no host name"),
+        ("host", "-a.example.com", "no host name"),
+        ("path", "api", "begins with a slash"),
+        ("path", "/api/*", "No star"),
+        ("path", "/api?x", "what follows"),
+        ("path", "/a%20b", "escapes"),
+        ("path", "/a/../b", "Leave out"),
+        ("path", "//a", "Leave out"),
+        ("methods", ["get"], "of the list"),
+        ("networks", ["10.0.0.1/8"], "Write 10.0.0.0/8"),
+        ("networks", ["home"], "is no network"),
+        ("networks", ["::ffff:10.0.0.0/104"], "IPv4 network itself"),
+        ("networks", [f"10.0.0.{n}" for n in range(101)], "At most 100"),
+        ("effect", "maybe", "whom"),
+        ("role", "none", "a role"),
+    ],
+)
+def test_what_no_request_can_meet_is_refused(field: str, typed: Any, told: str) -> None:
+    _cleaned, errors = clean_fields({field: typed})
+
+    assert list(errors) == [field]
+    assert told in errors[field][0]
+
+
+# The explainer
+
+HOSTS = st.sampled_from(["", HOST, "*.example.com", "b.example.com"])
+PATHS = st.sampled_from(["", "/", "/a", "/a/b", "/shut"])
+NETWORKS = st.lists(
+    st.sampled_from([ip_network("10.0.0.0/8"), ip_network("203.0.113.0/24")]), max_size=2
+)
+RULES = st.builds(
+    Rule,
+    id=st.uuids().map(str),
+    name=st.just("r"),
+    effect=st.sampled_from(Effect),
+    role=st.sampled_from([Role.VIEWER, Role.EDITOR, Role.ADMIN, Role.OWNER]),
+    host=HOSTS,
+    path=PATHS,
+    methods=st.frozensets(st.sampled_from(["GET", "POST"])),
+    networks=NETWORKS.map(tuple),
+)
+TARGETS = st.builds(
+    Target,
+    host=st.sampled_from(["", HOST, "b.example.com", "example.com"]),
+    path=st.sampled_from(["", "/", "/a", "/a/b", "/shut/x"]),
+    method=st.sampled_from(["", "GET", "POST", "DELETE"]),
+    url=st.just(""),
+    others=st.sampled_from([(), (), ("/a/b",), ("/shut/x", "/a"), ("/", "/shut", "/a/b")]),
+)
+PASSES = st.builds(
+    Pass,
+    kind=st.just("key"),
+    user_id=st.just(uuid4()),
+    email=st.just("p@example.com"),
+    name=st.just("P"),
+    role=st.sampled_from(Role),
+    is_verified=st.booleans(),
+    until=st.just(0.0),
+    networks=st.sampled_from([(), ("10.0.0.0/8",)]),
+    may_read=st.booleans(),
+    may_write=st.booleans(),
+)
+REFUSALS = st.builds(
+    Refusal,
+    kind=st.just("key"),
+    code=st.sampled_from(["not_authenticated", "banned", "account_disabled"]),
+    is_known=st.booleans(),
+    networks=st.sampled_from([(), ("10.0.0.0/8",)]),
+)
+
+
+@hypothesis_settings(max_examples=400, deadline=None)
+@given(
+    rules=st.lists(RULES, max_size=5).map(tuple),
+    target=TARGETS,
+    ip=st.sampled_from(["", IP, "10.1.2.3", "2001:db8::1"]),
+    outcome=st.one_of(PASSES, REFUSALS),
+    raised=st.sampled_from([None, Role.VIEWER, Role.ADMIN]),
+    is_here=st.booleans(),
+    needs_proof=st.booleans(),
+)
+def test_the_explanation_ends_where_the_check_ends(
+    rules: tuple[Rule, ...],
+    target: Target,
+    ip: str,
+    outcome: Outcome,
+    raised: Role | None,
+    is_here: bool,
+    needs_proof: bool,
+) -> None:
+    is_here = is_here or not outcome.networks
+    told = explain(Case(rules, target, ip, outcome, raised, is_here, needs_proof))
+    takes = demand(rules, target, ip, raised)
+    real = verdict(takes, outcome, target, is_here=is_here, needs_proof=needs_proof)
+
+    assert told.demand == takes
+    assert (told.status, told.code, told.bearer) == (real.status, real.code, real.bearer)
+    assert told.path in {one.path for one in target.readings}
+    for step, one in zip(told.steps, rules, strict=True):
+        assert (not step.misfits) is one.fits(target._replace(path=told.path), ip)
+
+
+@given(rules=st.lists(RULES, max_size=5), target=TARGETS, ip=st.sampled_from(["", IP]))
+def test_nothing_left_unsaid_is_to_anybodys_advantage(
+    rules: list[Rule], target: Target, ip: str
+) -> None:
+    clear = Target(
+        target.host or HOST, target.path or "/a", target.method or "GET", "", target.others
+    )
+
+    vague = demand(rules, target, ip)
+
+    assert vague.strictness >= demand(rules, clear, ip or IP).strictness
+
+
+def test_the_explanation_names_each_rule_and_what_did_not_fit() -> None:
+    rules = (rule("a", path="/x"), rule("b", Effect.PUBLIC, host=HOST), rule("c"))
+
+    told = explain(Case(rules, at("/y"), IP, Refusal("", "not_authenticated")))
+
+    assert [(step.standing, step.misfits) for step in told.steps] == [
+        (Standing.OTHER, (Condition.PATH,)),
+        (Standing.FITS, ()),
+        (Standing.LATER, ()),
+    ]
+    assert told.checks == (Check(Question.PUBLIC),)

@@ -1,0 +1,298 @@
+"""One gate for both ways: whatever the state, the short way answers as the long one does."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.http import parse_cookie
+from django.test import Client, RequestFactory, override_settings
+from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from accounts.gates import Refusal
+from accounts.models import Authenticator, BrowserSession, User
+from accounts.roles import Role
+from accounts.services.anonymous import settle_mode
+from accounts.sessions import SIGNED_IN_AT, SessionStore
+from api.models import ApiKey, TokenFamily
+from api.services import families
+from core.request_context import Caller, calling
+from forward_auth.checking import Checked, Checker
+from forward_auth.epoch import current_epoch
+from forward_auth.longway import outcome_of
+from forward_auth.models import AccessRule
+from forward_auth.passes import AskDjango
+from forward_auth.services.cookies import issue_gate_cookie
+from moderation.models import Ban
+from tests.api.keys import made
+from tests.forward_auth.credentials import OF_APPS, key_at
+
+pytestmark = pytest.mark.django_db
+NOW = timezone.now
+HOST = "app.example.com"
+SHIPPED = ["moderation.gate.user_gate"]
+CLOSED, OPEN = f"{__name__}.nobody_enters", f"{__name__}.everybody_enters"
+Environ = dict[str, Any]
+
+DAYS = st.sampled_from([None, timedelta(days=-1), timedelta(seconds=-1), timedelta(days=1)])
+PEOPLE = st.fixed_dictionaries({
+    "role": st.sampled_from(list(Role)),
+    "is_active": st.sampled_from([True, True, True, False]),
+    "is_claimed": st.sampled_from([True, True, True, False]),
+    "verified": st.booleans(),
+    "not_before": DAYS,
+    "keys_not_before": DAYS,
+    "ban": st.sampled_from(["", "", "", "now", "over", "lifted", "endless"]),
+    "new_password": st.sampled_from([False, False, True]),
+    "has_factor": st.booleans(),
+})  # fmt: skip
+# What apps behind the proxy have for credentials, and what nobody has sent at all.
+BESIDE = st.sampled_from([
+    {}, {}, {}, *OF_APPS, {"HTTP_COOKIE": "gatehouse_session=stale"},
+])  # fmt: skip
+CREDENTIALS = st.fixed_dictionaries({
+    "kind": st.sampled_from(["key", "token", "session", "gate", "none"]),
+    "place": st.sampled_from(["x-api-key", "bearer", "basic"]),
+    "expires": DAYS,
+    "is_ended": st.sampled_from([False, False, True]),
+    "is_spoilt": st.sampled_from([False, False, False, True]),
+    "scopes": st.lists(st.sampled_from(["read", "write", "users", "service"]), unique=True),
+    "networks": st.sampled_from([[], [], ["127.0.0.0/8"], ["203.0.113.0/24"]]),
+    "of_session": st.sampled_from(["no", "no", "live", "over"]),
+    "signed_in": st.sampled_from([timedelta(0), timedelta(days=-400)]),
+})  # fmt: skip
+REQUESTS = st.fixed_dictionaries({
+    "method": st.sampled_from(["GET", "HEAD", "POST", "DELETE", "", "PROPFIND", "QUERY", "MKCOL"]),
+    "url": st.sampled_from([
+        *("/", "/open/x", "/shut", "/admin/a", "/a%2e%2e/b", "", "/openly", "//shut", "/open//x"),
+        *("/open/..;/admin", "/a%2Fshut", "/shut%2Fx", "/%C3%BC", "/\xc3\xbc", "/\xff", "/100%25"),
+    ]),
+    "style": st.sampled_from(["nginx", "nginx", "caddy", "mixed", "empty"]),
+    "query": st.sampled_from(["", "role=admin", "role=viewer", "role=root", "role="]),
+})  # fmt: skip
+# What SIGN_IN_GATES says beside the built-in gate, and whether it does.
+GATES = st.sampled_from([*[SHIPPED] * 3, [*SHIPPED, CLOSED], [CLOSED], [*SHIPPED, OPEN], []])
+
+
+def nobody_enters(_user: User) -> Refusal:
+    """A gate of a team's own."""
+    return Refusal("strike", "Not today.")
+
+
+def everybody_enters(_user: User) -> None:
+    """Another one."""
+
+
+@pytest.fixture(autouse=True)
+def apps_domain(settings: Any) -> None:
+    settings.FORWARD_AUTH_DOMAIN = "example.com"
+
+
+@pytest.fixture
+def rules(db: None, settings: Any, make_user: Callable[..., User]) -> None:
+    # The signing key: what processes remember of it outlives an example, and so must its row.
+    families.start_by_password(make_user("viewer", "first@example.com"), NOW())
+    settings.MFA_REQUIRED_ROLES = ("admin",)
+    rows = [("open", "public", "viewer", "/open"), ("shut", "deny", "viewer", "/shut"),
+            ("admins", "role", "admin", "/admin")]  # fmt: skip
+    for position, (name, effect, role, path) in enumerate(rows):
+        AccessRule.objects.create(
+            position=position,
+            name=name,
+            effect=effect,
+            role=role,
+            path=path,
+            host="app.example.com",
+        )
+
+
+@settings(
+    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(person=PEOPLE, credential=CREDENTIALS, beside=BESIDE, asked=REQUESTS, gates=GATES)
+def test_both_ways_give_the_same_answer(
+    rules: None,
+    make_user: Callable[..., User],
+    person: Any,
+    credential: Any,
+    beside: Environ,
+    asked: Any,
+    gates: list[str],
+) -> None:
+    with transaction.atomic(), override_settings(SIGN_IN_GATES=gates):
+        user = make_user("viewer", "p@example.com")
+        environ = _environ(asked) | _together(beside, _offer(user, credential))
+        _change(user, person)
+        checker = Checker(current_epoch)
+        # From the database, from what is known of the credential, from what was said before.
+        answers = [_short(checker, environ) for _time in range(3)]
+        long = _long(environ)
+        transaction.set_rollback(True)
+
+    for short in answers:
+        assert short is None or _said(short) == _said(long)
+    is_shipped = gates == SHIPPED
+    # A session beside a credential is Django's work, and so is what has to be written.
+    by_django = credential["kind"] in ("session", "gate") or "HTTP_COOKIE" in beside
+    assert answers[0] is not None or not is_shipped or by_django
+    if CLOSED in gates:
+        assert long.verdict.bearer is None
+
+
+def _short(checker: Checker, environ: Environ) -> Checked | None:
+    try:
+        return checker.check(environ)
+    except AskDjango:
+        return None
+
+
+def _long(environ: Environ) -> Checked:
+    request = RequestFactory().get("/auth/check")
+    request.META.update(environ)
+    request.COOKIES.update(parse_cookie(environ.get("HTTP_COOKIE", "")))
+    with calling(Caller(ip=environ["REMOTE_ADDR"], channel="web")):
+        return Checker(current_epoch).judge(environ, outcome_of(request))
+
+
+def _said(checked: Checked) -> Any:
+    """Everything that anybody outside can see."""
+    code = checked.verdict.code
+    return checked.verdict.status, code, checked.verdict.demand, checked.headers
+
+
+def _environ(asked: Any) -> Environ:
+    """As proxies say it: nginx, Caddy, one with the method of nginx, and one that is unreadable."""
+    method, uri = asked["method"], asked["url"]
+    original = {"HTTP_X_ORIGINAL_METHOD": method}
+    forwarded = {
+        "HTTP_X_FORWARDED_PROTO": "https",
+        "HTTP_X_FORWARDED_HOST": HOST,
+        "HTTP_X_FORWARDED_URI": uri,
+    }
+    said = {
+        "nginx": {"HTTP_X_ORIGINAL_URL": f"https://{HOST}{uri}", **original},
+        "caddy": {**forwarded, "HTTP_X_FORWARDED_METHOD": method},
+        "mixed": {**forwarded, **original},
+        "empty": {**forwarded, "HTTP_X_ORIGINAL_URL": "", **original},
+    }
+    base = {"REMOTE_ADDR": "127.0.0.1", "QUERY_STRING": asked["query"]}
+    return base | said[asked["style"]]
+
+
+def _offer(user: User, credential: Any) -> Environ:
+    match credential["kind"]:
+        case "key":
+            return key_at(credential["place"], _spoilt(_key(user, credential), credential))
+        case "token":
+            return {"HTTP_AUTHORIZATION": f"Bearer {_spoilt(_token(user, credential), credential)}"}
+        case "session":
+            cookie = _spoilt(_session(user, credential), credential)
+            return {"HTTP_COOKIE": f"gatehouse_session={cookie}"}
+        case "gate":
+            cookie = _spoilt(_gate(user, credential), credential)
+            return {"HTTP_COOKIE": f"gatehouse_gate={cookie}"}
+    return {}
+
+
+def _together(beside: Environ, offer: Environ) -> Environ:
+    """Both, with the cookies in one line."""
+    cookies = [each["HTTP_COOKIE"] for each in (beside, offer) if "HTTP_COOKIE" in each]
+    names = [cookie.partition("=")[0] for cookie in cookies]
+    if len(set(names)) < len(names):
+        return offer
+    return beside | offer | ({"HTTP_COOKIE": "; ".join(cookies)} if cookies else {})
+
+
+def _spoilt(text: str, credential: Any) -> str:
+    return text[:-1] + ("A" if text[-1] != "A" else "B") if credential["is_spoilt"] else text
+
+
+def _end(credential: Any) -> Any:
+    return NOW() + (credential["expires"] or timedelta(days=1))
+
+
+def _key(user: User, credential: Any) -> str:
+    issued = made(user)
+    ApiKey.objects.update(
+        scopes=credential["scopes"],
+        networks=credential["networks"],
+        expires_at=None if credential["expires"] is None else _end(credential),
+        revoked_at=NOW() if credential["is_ended"] else None,
+    )
+    return issued.text
+
+
+def _token(user: User, credential: Any) -> str:
+    pair = families.start_by_password(user, NOW())
+    session_id = None
+    if credential["of_session"] != "no":
+        _session(user, {**credential, "expires": None, "is_ended": False})
+        row = BrowserSession.objects.get()
+        if credential["of_session"] == "over":
+            BrowserSession.objects.update(expire_date=NOW() - timedelta(seconds=1))
+        session_id = row.public_id
+    TokenFamily.objects.update(
+        expires_at=_end(credential),
+        ended_at=NOW() if credential["is_ended"] else None,
+        session_id=session_id,
+    )
+    return pair.access
+
+
+def _gate(user: User, credential: Any) -> str:
+    key = _session(user, {**credential, "is_ended": False})
+    token = issue_gate_cookie(key)
+    if credential["is_ended"]:
+        BrowserSession.objects.all().delete()
+    return token
+
+
+def _session(user: User, credential: Any) -> str:
+    client = Client()
+    client.force_login(user)
+    key = client.session.session_key
+    assert key is not None
+    store = SessionStore(key)
+    store[SIGNED_IN_AT] = (NOW() + credential["signed_in"]).isoformat()
+    store.save()
+    BrowserSession.objects.update(expire_date=_end(credential))
+    if credential["is_ended"]:
+        BrowserSession.objects.all().delete()
+    return key
+
+
+def _change(user: User, person: Any) -> None:
+    changed = {name: person[name] for name in ("role", "is_active", "is_claimed")}
+    changed["email_verified_at"] = NOW() if person["verified"] else None
+    for name in ("not_before", "keys_not_before"):
+        if person[name] is not None:
+            changed[name] = NOW() + person[name]
+    if person["has_factor"]:
+        Authenticator.objects.create(user=user, kind="totp", name="phone")
+    if person["new_password"]:
+        user.set_password("another horse battery staple")
+        changed["password"] = user.password
+    User.objects.filter(pk=user.pk).update(**changed)
+    if person["ban"]:
+        until = {"endless": None, "over": NOW() - timedelta(seconds=1)}
+        Ban.objects.create(
+            user=user, kind="manual", created_at=NOW(),
+            until=until.get(person["ban"], NOW() + timedelta(hours=1)),
+            lifted_at=NOW() if person["ban"] == "lifted" else None,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("is_on", [False, True])
+def test_where_nobody_has_to_sign_in_a_request_without_credential_is_the_anonymous_user(
+    db: None, settings: Any, client: Client, is_on: bool
+) -> None:
+    settings.ANONYMOUS_ROLE, settings.ANONYMOUS_SETTINGS = (Role.EDITOR if is_on else None), ()
+    settle_mode()
+
+    answer = client.get("/auth/check", headers={"x-forwarded-method": "POST"})
+
+    assert answer.status_code == (204 if is_on else 401)
+    assert answer.get("Remote-Groups", "") == ("editor" if is_on else "")

@@ -1,0 +1,46 @@
+"""What a restore ends, however the clocks were that issued it."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from accounts.models import RememberedBrowser, User
+from operations.aftermath import finish_restore, mark_statements
+from tests.api.keys import call_with, made
+
+pytestmark = pytest.mark.django_db
+AtTime = Callable[[timedelta], datetime]
+
+
+def _restore(*, keep_keys: bool) -> None:
+    with connection.cursor() as cursor:
+        for statement in mark_statements(1, keep_keys=keep_keys, key=settings.ENCRYPTION_KEY):
+            cursor.execute(statement)
+    assert finish_restore() is not None
+
+
+@pytest.mark.parametrize(("keep_keys", "status"), [(False, 403), (True, 200)])
+def test_a_key_of_a_clock_ahead_ends_unless_keys_are_kept(
+    editor: User, at_time: AtTime, keep_keys: bool, status: int
+) -> None:
+    at_time(timedelta(hours=1))
+    key = made(editor).text
+    at_time(timedelta(0))
+    _restore(keep_keys=keep_keys)
+    at_time(timedelta(hours=2))
+
+    assert call_with(key).status_code == status
+
+
+def test_no_browser_is_remembered(editor: User) -> None:
+    now = timezone.now()
+    RememberedBrowser.objects.create(
+        user=editor, digest="d" * 64, created_at=now, expires_at=now + timedelta(days=1)
+    )
+    _restore(keep_keys=True)
+
+    assert not RememberedBrowser.objects.exists()

@@ -1,0 +1,167 @@
+"""Several nodes start at once over one empty database: it is brought up to date once."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from core.version import VERSION, numbers
+from tests.servers.databases import InstanceData, PostgresServer
+from tests.servers.processes import ROOT
+
+NODES = 4
+# Everything is loaded; the referee's line on standard input is the barrier.
+NODE = """
+import json, sys
+import django
+django.setup()
+from operations.preparing import prepare
+print("ready", flush=True)
+sys.stdin.readline()
+print(json.dumps(prepare().migrations))
+"""
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_data(request: pytest.FixtureRequest, tmp_path: Path) -> InstanceData:
+    """A DATA_DIR with secrets, and a database without one table."""
+    url = f"sqlite:///{tmp_path / 'gatehouse.sqlite3'}"
+    if request.param == "postgres":
+        server: PostgresServer = request.getfixturevalue("postgres_server")
+        url = server.url(server.create_database())
+    data = InstanceData(request.param, url, tmp_path)
+    data.shell("result = None")
+    return data
+
+
+def _start(data: InstanceData) -> subprocess.Popen[str]:
+    node = subprocess.Popen(
+        [sys.executable, "-c", NODE],
+        cwd=ROOT,
+        env=data.environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert node.stdout is not None
+    assert node.stdout.readline() == "ready\n"
+    return node
+
+
+def test_nodes_that_start_at_once_migrate_once(empty_data: InstanceData) -> None:
+    nodes = [_start(empty_data) for _ in range(NODES)]
+    for node in nodes:
+        assert node.stdin is not None
+        node.stdin.write("\n")
+        node.stdin.flush()
+    ended = [node.communicate(timeout=120) for node in nodes]
+
+    applied = [json.loads(output.splitlines()[-1]) for output, _errors in ended]
+    assert [bool(names) for names in applied].count(True) == 1
+    recorded = empty_data.shell(
+        "from django.db import connection as c; from django.db.migrations.recorder import *;"
+        "result = sorted('.'.join(key) for key in MigrationRecorder(c).applied_migrations())"
+    )
+    assert sorted(max(applied, key=len)) == recorded
+    assert len(recorded) == len(set(recorded))
+
+
+def test_an_upgrade_waits_for_the_one_that_runs_and_says_so(any_data: InstanceData) -> None:
+    held = subprocess.Popen(
+        [sys.executable, "-c", HOLD],
+        cwd=ROOT,
+        env=any_data.environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert held.stdout is not None
+    assert held.stdout.readline() == "held\n"
+    waiting = subprocess.Popen(
+        [sys.executable, "manage.py", "upgrade", "--no-backup"],
+        cwd=ROOT,
+        env=any_data.environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert waiting.stdout is not None
+
+    first = waiting.stdout.readline()
+    held.communicate("\n", timeout=30)
+    rest, _ = waiting.communicate(timeout=60)
+
+    assert first == "Another process brings the database up to date; waiting for it.\n"
+    assert rest == "The database was up to date already.\n"
+
+
+HOLD = """
+import sys
+import django
+django.setup()
+from operations.locks import alone
+with alone():
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_half_moved_database_is_not_served(any_data: InstanceData) -> None:
+    any_data.shell(
+        "from django.db import connection as c;"
+        "c.cursor().execute('CREATE TABLE gatehouse_move (name text)')"
+    )
+
+    done = any_data.manage("serve", "--prepare-only")
+
+    assert done.returncode == 1
+    assert "A move to this database was stopped half-way." in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_migration_never_waits_long_for_a_table(postgres_data: InstanceData) -> None:
+    back = postgres_data.manage("migrate", "accounts", "0004", "--verbosity=0")
+    assert back.returncode == 0, back.stderr
+    with psycopg.connect(postgres_data.url) as writer:
+        writer.execute("LOCK TABLE accounts_user IN ROW EXCLUSIVE MODE")
+        said, error = postgres_data.shell(IMPATIENT)
+        readers = writer.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
+    applied, nothing = postgres_data.shell(IMPATIENT)
+
+    assert said == ["A migration waits for a table that is in use; trying again."] * 2
+    assert error.startswith("A table stayed in use")
+    assert readers == (0,)
+    assert (applied, nothing) == ([], None)
+    assert postgres_data.shell(INDEXES) == 1
+
+
+IMPATIENT = """
+from operations import preparing
+from operations.errors import MovingError
+preparing.LOCK_WAIT, preparing.LOCK_TRIES = "200ms", 2
+said, error = [], None
+try:
+    preparing.prepare(said.append)
+except MovingError as problem:
+    error = problem.message
+result = [said, error]
+"""
+INDEXES = """
+from django.db import connection
+with connection.cursor() as cursor:
+    cursor.execute("SELECT count(*) FROM pg_indexes WHERE indexname = 'user_searched'")
+    (result,) = cursor.fetchone()
+"""
+
+
+def test_the_version_in_code_is_the_one_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert project["version"] == VERSION
+    assert re.fullmatch(r"\d+\.\d+\.\d+", VERSION)
+    assert numbers("0.10.0") > numbers("0.9.3")
