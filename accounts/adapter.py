@@ -4,15 +4,16 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.stagekit import clear_login
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from accounts import devices, gates
+from accounts import access_policy, known_devices
 from accounts.models import User
+from accounts.reauthentication import mark_fresh
 from accounts.services.sessions import sign_in
-from accounts.stages import REMEMBERED, last_method
-from accounts.stepup import mark_fresh
+from accounts.sign_in_stages import REMEMBERED, last_method
 from core.client_ip import client_ip
 from core.problem_details import refusal_templates
 from core.redirects import is_safe_destination
@@ -26,7 +27,7 @@ class AccountAdapter(DefaultAccountAdapter):
     ) -> HttpResponse | None:
         """The gate of every door that ends in a session."""
         is_person = isinstance(user, User) and not user.is_built_in
-        found = gates.client_refusal(client_ip(request)) or gates.refusal(
+        found = access_policy.client_refusal(client_ip(request)) or access_policy.refusal(
             user if is_person else None  # type: ignore[arg-type]  # a User then
         )
         if found is None:
@@ -45,12 +46,12 @@ class AccountAdapter(DefaultAccountAdapter):
         """Where the new session leads; its browser is a known device from now on."""
         response = super().post_login(request, user, **hints)
         if isinstance(user, User):
-            devices.remember(request, response, user)
+            known_devices.remember(request, response, user)
         return response
 
     def get_login_stages(self) -> list[str]:
-        """Verified address first, then the second factor."""
-        return ["accounts.stages.VerifiedAddressStage", "accounts.stages.SecondFactorStage"]
+        """What stands between a right credential and a session, in order."""
+        return list(settings.SIGN_IN_STAGES)
 
     def get_client_ip(self, request: HttpRequest) -> str:
         return client_ip(request)

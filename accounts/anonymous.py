@@ -1,7 +1,7 @@
 """The built-in anonymous user: who everybody is while nobody has to sign in. Pure.
 
 It is one row that is no person: `User.objects` does not see it, so that no list, count, search,
-sign-in or change finds it. It acts only while settings.ANONYMOUS_ROLE says so (accounts.gates).
+sign-in or change finds it. It acts only while settings.ANONYMOUS_ROLE says so.
 """
 
 import uuid

@@ -6,10 +6,10 @@ from django.contrib.auth.backends import BaseBackend
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
 
-from accounts import gates
+from accounts import access_policy
 from accounts.models import User
-from accounts.services import authenticators
-from accounts.services.directory import find_by_credentials
+from accounts.services import second_factors
+from accounts.services.credentials import find_by_credentials
 from core import sql
 
 
@@ -30,11 +30,11 @@ class GateBackend(BaseBackend):
 
     def user_can_authenticate(self, user: AbstractBaseUser | None) -> bool:
         """Django's hook for "may this account sign in"."""
-        return isinstance(user, User) and not user.is_built_in and gates.may_act(user)
+        return isinstance(user, User) and not user.is_built_in and access_policy.may_act(user)
 
     def get_user(self, user_id: Any) -> User | None:
         """The person of a session, asked on each request: a closed gate ends it at once."""
         user = sql.find(User, "id", user_id)
-        if user is None or authenticators.lacks_required_factor(user):
+        if user is None or second_factors.lacks_required_factor(user):
             return None  # the next sign-in leads to the set-up
         return user if self.user_can_authenticate(user) else None

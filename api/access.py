@@ -6,12 +6,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from accounts import gates
+from accounts import access_policy
 from accounts.models import BrowserSession, User
+from accounts.reauthentication import is_fresh_session
 from accounts.roles import OPERATORS, Role
-from accounts.services import authenticators
-from accounts.sessions import SessionStore
-from accounts.stepup import is_fresh_session
+from accounts.services import second_factors
+from accounts.session_store import SessionStore
 from api.errors import AccessTokenInvalid, ApiKeyInvalid, NotAuthenticated, ScopeMissing
 from api.models import ApiKey
 from core.errors import ConfirmationNeeded, Forbidden, Refused
@@ -80,7 +80,7 @@ class Access:
 
     def require_fresh(self) -> None:
         """Raise ConfirmationNeeded when this is a browser's session, or a token made from one, and
-        its person has not proved lately who they are; see accounts.stepup."""
+        its person has not proved lately who they are; see accounts.reauthentication."""
         if self.browser_session is None:
             return
         row = BrowserSession.objects.filter(public_id=self.browser_session).first()
@@ -112,10 +112,10 @@ def pass_gate(user: User, credential_at: datetime, *, by_key: bool = False) -> N
     SecondFactorSetUpRequired too, where the role needs a factor and there is none; not by a key,
     which a script goes on using.
     """
-    found = gates.refusal(user, credential_at=credential_at, is_key=by_key)
+    found = access_policy.refusal(user, credential_at=credential_at, is_key=by_key)
     if found is None:
         if not by_key:
-            authenticators.require_set_up(user)
+            second_factors.require_set_up(user)
         return
     match found.code:
         case "not_authenticated":

@@ -23,7 +23,7 @@ class Code(NamedTuple):
         return parts(str(self.detail))
 
 
-# These come from the one gate (accounts.gates) and the pages (config.pages), as words not classes.
+# These come from the access policy and from the pages (config.pages), as words not classes.
 FURTHER = (
     Code("not_found", 404, _("No such record or path, or none that the caller may see.")),
     Code("record_invalid", 402, _("Fields need attention; `errors` names them with messages.")),

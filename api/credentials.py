@@ -14,10 +14,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.csrf import CsrfMiddleware
-from accounts.limits import count_try
 from accounts.models import User
+from accounts.rate_limits import count_try
 from accounts.services.anonymous import visitor
-from accounts.sessions import DEVICE, SessionStore
+from accounts.session_store import DEVICE, SessionStore
 from api import foreign
 from api.access import Access, Scope, joined, pass_gate
 from api.authorization import Credentials, credentials_of

@@ -35,8 +35,8 @@ from uuid import uuid4
 from django.test import Client
 from django.utils import timezone
 from accounts.models import BrowserSession, User
-from accounts.sessions import PURPOSE as SESSION
-from accounts.sessions import SessionStore
+from accounts.session_store import PURPOSE as SESSION
+from accounts.session_store import SessionStore
 from core.tokens import digest
 from api import keyformat
 from api.models import ApiKey

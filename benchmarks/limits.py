@@ -11,7 +11,7 @@ from tests.servers.databases import InstanceData
 TIMES = """
 import statistics, time
 from django.test import Client, RequestFactory
-from accounts.limits import count_try
+from accounts.rate_limits import count_try
 from accounts.models import User
 from moderation.services.actions import Doer, count_action
 from moderation.services.violations import violate

@@ -3,16 +3,16 @@
 from contextlib import suppress
 from typing import Any
 
-from accounts.directory.filters import USER_DN, USERNAME, FilterTemplate, parse_filter
-from accounts.directory.values import PROVIDER, Directory
-from accounts.providers import Door
-from accounts.rolemaps import ClaimPath, Requirement, RoleMapping, RoleRule
 from accounts.roles import BY_RANK, Role
 from config.environment.ldap import is_on
 from config.environment.sections.ldap import GroupRole, parse_roles_mapping
 from core.email_addresses import AddressError, parse_username
+from federation.ldap.filters import USER_DN, USERNAME, FilterTemplate, parse_filter
+from federation.ldap.values import PROVIDER, Directory
+from federation.providers import Door
+from federation.role_mapping import ClaimPath, Requirement, RoleMapping, RoleRule
 
-# The claims that accounts.services.directory makes of a person's groups.
+# The claims that federation.ldap.sign_in makes of a person's groups.
 GROUPS = ClaimPath("groups", "ldap")
 GROUP_NAMES = ClaimPath("group_names", "ldap")
 ADMITTED = Requirement(ClaimPath("authorization_filter", "ldap"), frozenset({"met"}))

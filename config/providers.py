@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from accounts.providers import OIDC, SOCIAL_KINDS, Door, Provider
-from accounts.rolemaps import ClaimPath, Requirement, RoleMapping, RoleRule
 from accounts.roles import Role
 from config.environment.listed import LABELS, MICROSOFT, issuer_of, listed, prefix_of
 from config.environment.rolenames import parse_mapping, parse_sync_role
 from config.environment.sections.social import NAMES
 from config.environment.sign_in import callback_path, configured_ids, names_of, trust_name
+from federation.providers import OIDC, SOCIAL_KINDS, Door, Provider
+from federation.role_mapping import ClaimPath, Requirement, RoleMapping, RoleRule
 
 Values = Mapping[str, Any]
 

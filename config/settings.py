@@ -1,6 +1,6 @@
 """Django's settings, read top to bottom. Configurable values come from config.environment.
 
-No logic beyond naming: what is complicated is a pure function in config/environment with its own tests.
+No logic beyond naming: what is complicated is a tested function in config/environment.
 """
 
 import os
@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from accounts.providers import Provider
 from accounts.roles import Role
 from config.environment import (
     action_limits,
@@ -25,6 +24,7 @@ from config.logs import logging_settings
 from config.openapi import SPECTACULAR
 from config.providers import auto_redirect, ca_file, internal_urls, sign_in_providers
 from config.staticheaders import for_every_site
+from federation.providers import Provider
 from forward_auth.sqlitefile import FileConnection
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -62,6 +62,8 @@ INSTALLED_APPS = [
     "api",
     "magiclinks",
     "moderation",
+    "federation",
+    "mfa",
     "accounts",
     "mail",
     "audit",
@@ -177,6 +179,13 @@ AUTH_PASSWORD_VALIDATORS = [
 SIGN_IN_GATES: list[str] = ["moderation.gate.user_gate"]
 # Likewise at the doors alone, of a client's address: nobody's live session is asked.
 CLIENT_GATES: list[str] = ["moderation.gate.client_gate"]
+# The steps between a right credential and a session, and where accounts come from besides our own
+# tables (accounts.account_sources).
+SIGN_IN_STAGES = [
+    "accounts.sign_in_stages.VerifiedAddressStage",
+    "mfa.stages.SecondFactorStage",
+]
+ACCOUNT_SOURCES = ["federation.sources.ExternalAccounts"]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "accounts:profile"
 LOGOUT_REDIRECT_URL = "account_login"
@@ -195,8 +204,8 @@ ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email", "username"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = "username"
-ACCOUNT_EMAIL_VERIFICATION = "none"  # our own login stage does it, see accounts/stages.py
-ACCOUNT_RATE_LIMITS = False  # accounts/limits.py counts atomically
+ACCOUNT_EMAIL_VERIFICATION = "none"  # our own login stage does it, see accounts/sign_in_stages.py
+ACCOUNT_RATE_LIMITS = False  # accounts/rate_limits.py counts atomically
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
 ACCOUNT_LOGIN_TIMEOUT = 10 * 60  # of a sign-in that waits for its second factor
@@ -204,7 +213,7 @@ ACCOUNT_LOGIN_TIMEOUT = 10 * 60  # of a sign-in that waits for its second factor
 # Roles that need a second factor
 MFA_REQUIRED_ROLES = tuple(ENV["MFA_REQUIRED_ROLES"])
 
-# Providers that people may sign in through, in the order of their buttons (accounts/providers.py)
+# Providers that people may sign in through, in the order of their buttons (federation/providers.py)
 SIGN_IN_PROVIDERS: tuple[Provider, ...] = sign_in_providers(ENV.values)
 PROVIDER_INTERNAL_URLS = internal_urls(ENV.values)
 PROVIDER_CA_FILE = ca_file(ENV.values)
@@ -220,7 +229,7 @@ if LDAP is not None and LDAP.is_only_way:
     ALLOW_REGISTRATION = False  # a local password would open nothing
 
 # Sessions and cookies
-SESSION_ENGINE = "accounts.sessions"
+SESSION_ENGINE = "accounts.session_store"
 SESSION_IDLE_TIMEOUT: timedelta = ENV["SESSION_IDLE_TIMEOUT"]
 SESSION_ABSOLUTE_TIMEOUT: timedelta = ENV["SESSION_ABSOLUTE_TIMEOUT"]
 SESSION_COOKIE_AGE = int(SESSION_IDLE_TIMEOUT.total_seconds())
@@ -278,7 +287,7 @@ LIMITS = {
     "callback": (20, timedelta(minutes=10)),
     "magic-link": (ENV["MAGIC_LINK_MAX"], ENV["MAGIC_LINK_WINDOW"]),
     "recipient": (ENV["RECIPIENT_MAIL_MAX"], ENV["RECIPIENT_MAIL_WINDOW"]),
-    # Codes of second factors, for each account: see accounts/limits.py.
+    # Codes of second factors, for each account: see accounts/rate_limits.py.
     "second-factor": (5, timedelta(minutes=15)),
     "api-key": (ENV["API_KEY_FAILURES_MAX"], ENV["API_KEY_FAILURES_WINDOW"]),
 }

@@ -35,5 +35,7 @@ urlpatterns = [
     path("", include("magiclinks.urls")),
     path("", include("moderation.urls")),
     path("", include("forward_auth.urls")),
+    path("", include("mfa.urls")),
+    path("", include("federation.urls")),
     path("", include("accounts.urls")),
 ]

@@ -18,12 +18,13 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from accounts.models import AccountToken, AddressRequest
-from accounts.services import directory_sync, invitations, passwords, signup
-from accounts.sessions import SessionStore
+from accounts.services import invitations, passwords, signup
+from accounts.session_store import SessionStore
 from accounts.signals import address_requested
 from api.services import apikeys, families, signing
 from config.subpath import use_in_this_thread
 from core import cache
+from federation.ldap import sync
 from forward_auth.services import denials, notes
 from magiclinks import services as links
 from mail import outbox
@@ -154,7 +155,7 @@ class Worker:
     def _ask_directory_when_due(self) -> None:
         if timezone.now() >= self._directory_at:
             self._directory_at = timezone.now() + DIRECTORY_EVERY
-            run_jobs_once([directory_sync.sync_live])
+            run_jobs_once([sync.sync_live])
 
 
 _worker: Worker | None = None

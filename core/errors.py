@@ -193,6 +193,13 @@ class AccountGone(Refused):
         super().__init__("not_authenticated", str(_("Please sign in.")))
 
 
+class SourceUnavailable(GatehouseError):
+    """An account source that has to be asked, such as the directory, does not answer."""
+
+    code = "source_unavailable"
+    status = 503
+
+
 class RateLimited(GatehouseError):
     """Too many tries; `retry_after_seconds` says when the next one counts."""
 

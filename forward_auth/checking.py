@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from django.core.signals import setting_changed
 
 from accounts.roles import Role
-from accounts.sessions import PURPOSE as SESSION
+from accounts.session_store import PURPOSE as SESSION
 from api.authorization import own_credentials_of
 from api.services.signing import ring_cache
 from api.tokens import claims_our_issuer, looks_like_token

@@ -1,6 +1,6 @@
 """From one credential to a Pass, or to the reason why there is none; the same as the one gate.
 
-This is the gate of accounts.gates written out for one row, for the sake of its speed. A test asks
+This is accounts.access_policy written out for one row, for the sake of its speed. A test asks
 both about every credential in every state and finds no difference.
 """
 
@@ -13,9 +13,9 @@ from uuid import UUID
 
 from accounts.anonymous import ANONYMOUS_ID
 from accounts.roles import Role
-from accounts.services.authenticators import SecondFactorSetUpRequired
-from accounts.sessions import PURPOSE as SESSION
-from accounts.sessions import TOUCH_EVERY
+from accounts.services.second_factors import SecondFactorSetUpRequired
+from accounts.session_store import PURPOSE as SESSION
+from accounts.session_store import TOUCH_EVERY
 from api import keyformat
 from api.access import Scope, scopes_of
 from api.errors import AccessTokenExpired, AccessTokenInvalid

@@ -14,11 +14,12 @@ from uuid import UUID
 
 from django.db.models import Model
 
-from accounts.models import Authenticator, BrowserSession, User
+from accounts.models import BrowserSession, User
 from api.models import ApiKey, SigningKey, TokenFamily
 from forward_auth.connecting import opened
 from forward_auth.counting import looked_up
 from forward_auth.models import AccessRule, GateCookie
+from mfa.models import Authenticator
 from moderation.models import Ban
 
 
@@ -222,7 +223,7 @@ def _query(kind: str, vendor: str) -> tuple[str, Callable[..., Any]]:
 
 
 def _closed(mark: str) -> str:
-    """The order of accounts.gates.refusal()."""
+    """The order of accounts.access_policy.refusal()."""
     old = f"WHEN c.created_at < u.{mark} THEN 'token_invalid'" if mark else ""
     return f"""CASE WHEN NOT u.is_active THEN 'account_disabled'
         WHEN NOT u.is_claimed THEN 'setup_pending' {old} END"""

@@ -12,10 +12,11 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from accounts.models import Authenticator, BrowserSession, User
+from accounts.models import BrowserSession, User
 from api.models import ApiKey, SigningKey, TokenFamily
 from forward_auth.listening import CHANNEL, renew
 from forward_auth.models import AccessRule, GateCookie
+from mfa.models import Authenticator
 from moderation.models import Ban
 
 MODELS = (User, Authenticator, BrowserSession, Ban, ApiKey, TokenFamily, SigningKey, AccessRule,

@@ -17,17 +17,16 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import gates
+from accounts import access_policy
+from accounts.account_sources import ask_about, held_addresses, managed_accounts, may_get_links
 from accounts.actors import Actor
-from accounts.limits import may_mail
 from accounts.locks import lock_users
 from accounts.models import AddressRequest, User
-from accounts.services.directory import keys_of_directory, why_no_links
+from accounts.rate_limits import may_mail
+from accounts.services.email_requests import caller_of, handle_all
+from accounts.services.email_tokens import absolute_url
 from accounts.services.invited import live_invitation
-from accounts.services.profile_updates import holds_links, may_get_links
-from accounts.services.requests import caller_of, handle_all
 from accounts.services.signup import open_account
-from accounts.services.tokens import absolute_url
 from accounts.services.users import require_rank
 from accounts.services.verification import prove_address
 from audit import audit_log
@@ -83,7 +82,7 @@ def issue_link(user: User, *, actor: Actor, lifetime: timedelta, source: str) ->
     require_rank(actor, user)
     if not SHORTEST <= lifetime <= LONGEST:
         raise RecordInvalid({"lifetime": [_("Choose between 1 minute and 24 hours.")]})
-    found = gates.refusal(user)
+    found = access_policy.refusal(user)
     if found is not None:
         raise RecordInvalid({"user": [found.message]})
     with transaction.atomic():
@@ -98,7 +97,7 @@ def handle_link_requests() -> int:
     kind = AddressRequest.Kind.MAGIC_LINK
     waiting = AddressRequest.objects.filter(kind=kind).values_list("email", flat=True)
     # Before the transaction, which must not wait for another server.
-    reasons = why_no_links(set(waiting))
+    reasons = ask_about(set(waiting))
     return handle_all(kind, partial(_handle_requests, reasons=reasons))
 
 
@@ -202,8 +201,8 @@ def _flooded(emails: Iterable[str], people: Iterable[User]) -> set[uuid.UUID]:
 def _held(people: Iterable[User], reasons: Mapping[uuid.UUID, str]) -> dict[uuid.UUID, str]:
     """Why no link goes to the address of these people: it may be somebody else's by now."""
     changed = "the address has changed where the account is kept"
-    found = dict.fromkeys(holds_links(people), changed)
-    for key in keys_of_directory(people):
+    found = dict.fromkeys(held_addresses(people), changed)
+    for key in managed_accounts(people):
         reason = reasons.get(key, "the directory has not been asked")
         if reason:
             found.setdefault(key, reason)
@@ -216,7 +215,7 @@ def _reason_against(
     """Why a request from the sign-in page gets no link; "" when it does."""
     if user is None:
         return "no account"
-    found = gates.refusal(user)
+    found = access_policy.refusal(user)
     if found is not None:
         return found.code
     if user.pk in held:
@@ -299,7 +298,7 @@ def _end_of(link: LoginLink) -> TokenInvalid | None:
 
 def _refusal(link: LoginLink) -> str:
     """Why a live link opens nothing; "" when it opens."""
-    found = gates.refusal(link.user, credential_at=link.created_at)
+    found = access_policy.refusal(link.user, credential_at=link.created_at)
     if found is not None:
         return found.code
     if link.email != link.user.email:

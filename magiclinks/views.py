@@ -14,15 +14,15 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from accounts import gates
-from accounts.browser import PURPOSE as BROWSER
-from accounts.browser import bind, binding_of, browser_id
+from accounts import access_policy
 from accounts.forms import LinkForm
-from accounts.limits import count_try
-from accounts.methods import SignInMethod
+from accounts.link_binding import PURPOSE as BROWSER
+from accounts.link_binding import bind, binding_of, browser_id
 from accounts.models import AddressRequest
-from accounts.services.requests import note_request
-from accounts.sessions import SIGNED_IN_AT
+from accounts.rate_limits import count_try
+from accounts.services.email_requests import note_request
+from accounts.session_store import SIGNED_IN_AT
+from accounts.sign_in_methods import SignInMethod
 from accounts.views.common import (
     enter,
     link_over,
@@ -125,7 +125,7 @@ def _began_here(request: HttpRequest, link: LoginLink) -> bool:
 
 def _refused(request: HttpRequest, error: services.LinkRefused) -> HttpResponse:
     """Whoever holds a live link has the mailbox, so that a ban may be told to him."""
-    found = gates.refusal(error.user)
+    found = access_policy.refusal(error.user)
     if found is not None and found.since is not None:
         names = refusal_templates(found.code)
         return render(request, names, {"error": found}, status=403)
@@ -149,7 +149,7 @@ def is_prefetch(request: HttpRequest) -> bool:
 
 def _redeem(request: HttpRequest, link: LoginLink) -> HttpResponse:
     # First, so that a door which is closed for this network does not use the link up.
-    gates.require_open_door(client_ip(request))
+    access_policy.require_open_door(client_ip(request))
     with transaction.atomic():
         services.redeem_link(link)
         return enter(request, link.user, method=SignInMethod.MAGIC_LINK, next_url=link.next_url)

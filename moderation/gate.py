@@ -5,7 +5,7 @@ Both ask the table and the clock: a ban ends by itself, survives restarts, and n
 
 from django.utils.translation import gettext as _
 
-from accounts.gates import Refusal
+from accounts.access_policy import Refusal
 from accounts.models import User
 from core.client_ip import network_key
 from moderation.models import Ban

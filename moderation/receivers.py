@@ -5,13 +5,13 @@ from typing import Any
 
 from django.db import DatabaseError
 
-from accounts.limits import Limit
 from accounts.models import User
+from accounts.rate_limits import Limit
 from moderation.durations import time_text
 from moderation.services.violations import violate
 
 logger = logging.getLogger("gatehouse.moderation")
-# Scopes of accounts.limits.SCORED, by the names that violations have.
+# Scopes of accounts.rate_limits.SCORED, by the names that violations have.
 TYPES = {
     "sign-in": "login",
     "sign-in-client": "login",

@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from accounts.devices import people_of
+from accounts.known_devices import people_of
 from core.client_ip import client_ip
 from moderation.gate import client_gate, user_gate
 

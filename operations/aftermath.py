@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.actors import SYSTEM
-from accounts.models import AddressRequest, BrowserSession, RememberedBrowser, User
+from accounts.models import AddressRequest, BrowserSession, User
 from api.models import ApiKey, SigningKey, TokenFamily
 from api.services import signing
 from audit import audit_log
@@ -22,6 +22,7 @@ from core.encryption_key import FORGET_SQL, NOTE_SQL, make_fingerprint
 from core.models import NamedLock
 from core.single_use import SingleUseToken
 from mail.models import OutboxMail
+from mfa.models import RememberedBrowser
 
 MARK = "restore"
 KEEP_KEYS = "keep-keys"

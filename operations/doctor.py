@@ -14,10 +14,10 @@ from django.utils.timesince import timesince
 from accounts.hashers import hashes_at_once
 from accounts.models import User
 from accounts.roles import OPERATORS
-from accounts.services.identity_moves import left_behind
 from core.encryption_key import EncryptionKeyMismatch, require_same_key
 from core.file_descriptors import shortage
 from core.health import cache_answers, counters_answer
+from federation.services.identity_moves import left_behind
 from forward_auth.ruletexts import open_entry
 from forward_auth.services.rules import is_used, open_entries, rules_beyond_ascii
 from mail.models import OutboxMail

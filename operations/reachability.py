@@ -8,16 +8,16 @@ from typing import NamedTuple
 from django.conf import settings
 from django.utils import timezone
 
-from accounts.oidc.discovery import read_metadata
-from accounts.oidc.fetching import Unfetchable, fetch_json, reach
-from accounts.oidc.flow import flow_of
-from accounts.oidc.issuers import same_issuer
-from accounts.oidc.jwk import keys_in
-from accounts.oidc.keys import DISCOVERY
-from accounts.providers import OIDC, Provider
-from accounts.services.directory_steps import examine
-from accounts.social.flows import SocialFlow
 from api.foreign.policy import Policy, current_policy
+from federation.ldap.diagnosis import examine
+from federation.oidc.discovery import read_metadata
+from federation.oidc.fetching import Unfetchable, fetch_json, reach
+from federation.oidc.flow import flow_of
+from federation.oidc.issuers import same_issuer
+from federation.oidc.jwk import keys_in
+from federation.oidc.keys import DISCOVERY
+from federation.providers import OIDC, Provider
+from federation.social.flows import SocialFlow
 
 
 class Fault(NamedTuple):

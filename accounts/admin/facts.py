@@ -41,7 +41,7 @@ from accounts.admin.fact_filters import (
 )
 from accounts.admin.site import site
 from accounts.admin.testmail import test_mail_page
-from accounts.browser import device_name
+from accounts.link_binding import device_name
 from accounts.models import BrowserSession, User
 from accounts.services.mail import retry_mail
 from accounts.services.sessions import end_session

@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse, reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
-from accounts import gates, stepup
+from accounts import access_policy, reauthentication
 from accounts.admin import dashboard
 from accounts.admin.dangers import is_sensitive
 from accounts.models import User
@@ -51,8 +51,10 @@ class GatehouseAdminSite(AdminSite):
             found = _refusal(request)
             if found is not None:
                 return render(request, "errors/refused.html", {"error": found}, status=403)
-            if is_sensitive(request, self._registry.values()) and not stepup.is_fresh(request):
-                return stepup.ask(request)
+            if is_sensitive(request, self._registry.values()) and not reauthentication.is_fresh(
+                request
+            ):
+                return reauthentication.ask(request)
             request.may_enter_panel = True  # type: ignore[attr-defined]  # read by has_permission()
             return guarded(request, *args, **options)
 
@@ -87,9 +89,9 @@ class GatehouseAdminSite(AdminSite):
         return redirect("accounts:profile")
 
 
-def _refusal(request: HttpRequest) -> gates.Refusal | None:
+def _refusal(request: HttpRequest) -> access_policy.Refusal | None:
     user = request.user if isinstance(request.user, User) else None
-    return gates.refusal(user, floor=Role.ADMIN)
+    return access_policy.refusal(user, floor=Role.ADMIN)
 
 
 site = GatehouseAdminSite(name="admin")

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.models import User
-from accounts.services import authenticators, passwords, users
+from accounts.services import passwords, second_factors, users
 from accounts.services.sessions import end_sessions
 from accounts.services.verification import mark_verified
 from core.errors import Forbidden, GatehouseError, LastOwner, RecordInvalid
@@ -64,7 +64,7 @@ def start_reset(actor: User, person: User) -> str:
 
 def reset_factors(actor: User, person: User) -> int:
     """How many factors are gone."""
-    return authenticators.reset_factors(actor=actor, user=person)
+    return second_factors.reset_factors(actor=actor, user=person)
 
 
 # By name in the address of the button; each has a bulk twin.

@@ -27,7 +27,7 @@ from accounts.admin.user_acts import (
     start_reset,
 )
 from accounts.admin.user_forms import ChooseRoleForm
-from accounts.models import Authenticator, User
+from accounts.models import User
 from accounts.services.users import change_role
 
 BULK_MAXIMUM = 500
@@ -93,7 +93,7 @@ def _reset_factors(
     modeladmin: "ModelAdmin[User]", request: HttpRequest, people: list[User]
 ) -> HttpResponse | None:
     if CONFIRMED not in request.POST:
-        factors = Authenticator.objects.filter(user__in=people).count()
+        factors = sum(person.authenticators.count() for person in people)
         context = {"title": _("Reset second factors"), "people": people, "factors": factors}
         return ask_first(modeladmin, request, "admin/accounts/user/reset_factors.html", context)
     report(request, act_on_each(panel_actor(request), people, reset_factors))

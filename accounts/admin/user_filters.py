@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import ROLE_LABELS, Authenticator, User
+from accounts.models import ROLE_LABELS, User
 from accounts.roles import Role
 
 Choices = list[tuple[str, Any]]
@@ -138,7 +138,7 @@ class FactorFilter(ChoiceFilter):
         return [("yes", _("Set up")), ("no", _("None"))]
 
     def conditions(self) -> dict[str, Q]:
-        found = Exists(Authenticator.objects.filter(user=OuterRef("pk")))
+        found = Exists(User.objects.filter(pk=OuterRef("pk"), authenticators__isnull=False))
         return {"yes": Q(found), "no": ~Q(found)}
 
 

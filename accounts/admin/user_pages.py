@@ -24,9 +24,9 @@ from accounts.admin.user_acts import (
     sign_out_if_ended,
     start_reset,
 )
-from accounts.browser import device_name
+from accounts.link_binding import device_name
 from accounts.models import User
-from accounts.services import recovery
+from accounts.services import second_factors
 from accounts.services.sessions import own_sessions
 from audit.models import AuditEvent
 from core.errors import GatehouseError
@@ -127,7 +127,7 @@ def page_context(actor: User, person: User) -> dict[str, Any]:
         "may_reset": actor.can_manage(person) and actor.pk != person.pk,
         "factors": list(person.authenticators.order_by("id")),
         "identities": list(person.identities.order_by("id")),
-        "codes_left": recovery.standing(person).left,
+        "codes_left": second_factors.standing(person).left,
         "devices": [
             {"name": device_name(row.user_agent), "ip": row.ip, "last_seen_at": row.last_seen_at}
             for row in own_sessions(person)[:SHOWN_SESSIONS]

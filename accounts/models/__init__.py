@@ -1,6 +1,5 @@
 """The tables of accounts, one module for each kind."""
 
-from accounts.models.doors import Authenticator, Identity, RecoveryCode, RememberedBrowser
 from accounts.models.links import AccountToken, AddressRequest, Invitation
 from accounts.models.people import ROLE_LABELS, User, UserManager, UserQuerySet, login_column
 from accounts.models.sessions import BrowserSession
@@ -9,12 +8,8 @@ __all__ = [
     "ROLE_LABELS",
     "AccountToken",
     "AddressRequest",
-    "Authenticator",
     "BrowserSession",
-    "Identity",
     "Invitation",
-    "RecoveryCode",
-    "RememberedBrowser",
     "User",
     "UserManager",
     "UserQuerySet",

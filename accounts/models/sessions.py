@@ -38,4 +38,4 @@ class BrowserSession(AbstractBaseSession):
     @classmethod
     def get_session_store_class(cls) -> Any:
         """Unused: our store names this model, and nothing goes the other way."""
-        raise TypeError("use accounts.sessions.SessionStore")
+        raise TypeError("use accounts.session_store.SessionStore")

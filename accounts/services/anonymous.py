@@ -6,7 +6,7 @@ from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
-from accounts import gates
+from accounts import access_policy
 from accounts.actors import SYSTEM
 from accounts.anonymous import ANONYMOUS_EMAIL, ANONYMOUS_ID
 from accounts.locks import lock_users
@@ -50,9 +50,9 @@ def visitor(ip: str) -> User | None:
     if settings.ANONYMOUS_ROLE is None:
         return None
     row = _row()
-    if row is None or not gates.may_act(row):
+    if row is None or not access_policy.may_act(row):
         return None
-    gates.require_open_door(ip)
+    access_policy.require_open_door(ip)
     return row
 
 

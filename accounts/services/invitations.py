@@ -14,14 +14,14 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import gates
+from accounts import access_policy
 from accounts.actors import SYSTEM, Actor
 from accounts.locks import lock_users
 from accounts.models import Invitation, User
 from accounts.passwords import check_password_rules
 from accounts.roles import Role, can_give, can_manage, grantable
+from accounts.services.email_tokens import absolute_url
 from accounts.services.invited import is_vouched_for, lock_account_of, record_act, take_up
-from accounts.services.tokens import absolute_url
 from accounts.services.users import Profile, create_user, edit_profile
 from accounts.services.verification import prove_address
 from core import email_addresses
@@ -281,7 +281,7 @@ def _unverified_account(invitation: Invitation) -> User | None:
     One that may not act, or that stands above the inviter, stays what it is: its address is taken.
     """
     user: User | None = User.objects.filter(email=invitation.email).first()
-    if user is None or user.is_verified or not gates.may_act(user):
+    if user is None or user.is_verified or not access_policy.may_act(user):
         return None
     inviter = invitation.invited_by or SYSTEM
     return user if can_give(Role(inviter.role), Role(user.role)) else None

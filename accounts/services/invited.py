@@ -6,7 +6,7 @@ Everything that verifies an address asks here; the link itself is in accounts.se
 from django.conf import settings
 from django.utils import timezone
 
-from accounts import gates
+from accounts import access_policy
 from accounts.actors import SYSTEM, Actor
 from accounts.locks import lock_users
 from accounts.models import Invitation, User
@@ -73,7 +73,7 @@ def is_vouched_for(invitation: Invitation) -> bool:
     if invitation.by_system:
         return True
     inviter = invitation.invited_by
-    if inviter is None or gates.refusal(inviter) is not None:
+    if inviter is None or access_policy.refusal(inviter) is not None:
         return False
     return can_give(Role(inviter.role), Role(invitation.role))
 

@@ -8,20 +8,20 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import gates
+from accounts import access_policy
+from accounts.account_sources import may_get_links
 from accounts.actors import SYSTEM, Actor
-from accounts.directory.values import PROVIDER as DIRECTORY
 from accounts.locks import lock_users
 from accounts.models import AccountToken, AddressRequest, User, login_column
 from accounts.passwords import MAX_PASSWORD_LENGTH, check_password_rules
 from accounts.roles import Role
+from accounts.services.email_requests import handle_each
+from accounts.services.email_tokens import is_flooded, issue_token, usable_token
 from accounts.services.invited import live_invitation
-from accounts.services.profile_updates import may_get_links
-from accounts.services.requests import handle_each
 from accounts.services.sessions import end_access, note_wrong_password
-from accounts.services.tokens import is_flooded, issue_token, usable_token
 from accounts.services.users import require_rank
 from accounts.services.verification import prove_address
+from accounts.sign_in_methods import DIRECTORY
 from audit import audit_log
 from core import sql
 from core.errors import BadCredentials, RecordInvalid, TokenEnded
@@ -35,7 +35,7 @@ Purpose = AccountToken.Purpose
 def find_by_password(login: str, password: str) -> User | None:
     """The account with that address or user name and local password; the gate has not been asked.
 
-    Doors ask accounts.services.directory, which asks here for local accounts. One hash is computed
+    Doors ask federation.ldap.sign_in, which asks here for local accounts. One hash is computed
     whether or not the account exists (ASVS 6.3.8); over-long input is refused before that.
     """
     if not password or not login or len(password) > MAX_PASSWORD_LENGTH:
@@ -98,7 +98,7 @@ def start_reset(*, actor: Actor, user: User) -> str:
     (ASVS 6.4.6). Raises Forbidden; RecordInvalid for an account that may not sign in.
     """
     require_rank(actor, user)
-    found = gates.refusal(user)
+    found = access_policy.refusal(user)
     if found is not None:
         raise RecordInvalid({"user": [found.message]})
     with transaction.atomic():
@@ -130,7 +130,7 @@ def reset_password(token: str, new: str) -> User:
         live_invitation(found.email)
         row = usable_token(Purpose.RESET_PASSWORD, token, consume=True)
         user: User = row.user
-        if gates.refusal(user, credential_at=row.created_at) or user.email != row.email:
+        if access_policy.refusal(user, credential_at=row.created_at) or user.email != row.email:
             raise TokenEnded(email=user.email)
         if not opens_by_password(user):
             raise TokenEnded(email=user.email)
@@ -144,7 +144,7 @@ def reset_password(token: str, new: str) -> User:
 
 def _handle_reset(row: AddressRequest, _details: dict[str, Any]) -> None:
     user = User.objects.filter(email=row.email).first()
-    may_reset = settings.ALLOW_PASSWORD_RESET and gates.may_act(user)
+    may_reset = settings.ALLOW_PASSWORD_RESET and access_policy.may_act(user)
     if user is None or not may_reset or not opens_by_password(user) or not may_get_links(user):
         audit_log.record("account:password:reset-request", target=user, result="refused")
         return

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from accounts.browser import device_name
+from accounts.link_binding import device_name
 from accounts.models import Invitation, User
 from accounts.passwords import asks_password
 from accounts.services.sessions import note_wrong_password

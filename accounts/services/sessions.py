@@ -12,10 +12,10 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.actors import Actor
-from accounts.methods import audit_name
 from accounts.models import BrowserSession, User
 from accounts.roles import Role, can_manage
-from accounts.sessions import DEVICE, SIGNED_IN_AT
+from accounts.session_store import DEVICE, SIGNED_IN_AT
+from accounts.sign_in_methods import audit_name
 from accounts.signals import access_changed, access_ending
 from audit import audit_log
 from core import sql

@@ -17,15 +17,15 @@ from django.utils.translation import gettext_lazy
 
 from accounts.actors import SYSTEM
 from accounts.anonymous import ANONYMOUS_ID
-from accounts.limits import may_mail
 from accounts.locks import lock_users
 from accounts.models import AccountToken, AddressRequest, User
 from accounts.passwords import check_password_rules, normalise
+from accounts.rate_limits import may_mail
 from accounts.roles import OPERATORS, Role
 from accounts.services.anonymous import hand_over
+from accounts.services.email_requests import handle_each, note_request
+from accounts.services.email_tokens import usable_token
 from accounts.services.invited import live_invitation, lock_account_of, take_up
-from accounts.services.requests import handle_each, note_request
-from accounts.services.tokens import usable_token
 from accounts.services.users import save_new
 from accounts.services.verification import mail_verification
 from audit import audit_log

@@ -13,13 +13,13 @@ from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import gates
+from accounts import access_policy
+from accounts.account_sources import username_problems
 from accounts.actors import Actor
 from accounts.locks import lock_users
 from accounts.models import User
 from accounts.passwords import password_problems
 from accounts.roles import Role, can_give, can_manage
-from accounts.services.directory_names import directory_problems
 from accounts.services.sessions import end_access, end_sign_ins
 from audit import audit_log
 from core import email_addresses
@@ -243,7 +243,7 @@ def is_last_owner(user: User) -> bool:
     owners = User.objects.active_owners()
     if not owners.filter(pk=user.pk).exists():
         return False
-    return not any(gates.may_act(other) for other in owners.exclude(pk=user.pk))
+    return not any(access_policy.may_act(other) for other in owners.exclude(pk=user.pk))
 
 
 def _keep_last_owner(user: User) -> None:
@@ -271,7 +271,7 @@ def _name_errors(user: User, kept: tuple[str, str | None] = ("", None)) -> dict[
     user.name = clean_name(user.name)
     errors = _names_of_others(user) | errors
     if "username" not in errors and user.username != kept[1]:
-        problems = directory_problems(user)
+        problems = username_problems(user)
         errors |= {"username": problems} if problems else {}
     return errors
 

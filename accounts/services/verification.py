@@ -9,18 +9,18 @@ from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from accounts import gates
+from accounts import access_policy
+from accounts.account_sources import may_get_links
 from accounts.actors import Actor
-from accounts.browser import binding_of
-from accounts.limits import count_try, has_room, may_mail
+from accounts.link_binding import binding_of
 from accounts.locks import lock_users
 from accounts.models import AccountToken, Invitation, User
 from accounts.passwords import asks_password
+from accounts.rate_limits import count_try, has_room, may_mail
 from accounts.roles import Role, can_give
+from accounts.services.email_tokens import is_flooded, is_outlived, issue_token, usable_token
 from accounts.services.invited import accepted_by_address, live_invitation, take_up
-from accounts.services.profile_updates import may_get_links
 from accounts.services.sessions import end_access, note_wrong_password
-from accounts.services.tokens import is_flooded, is_outlived, issue_token, usable_token
 from accounts.services.users import require_rank, tell_email_changed
 from audit import audit_log
 from core import email_addresses
@@ -139,7 +139,10 @@ def confirm_address(token: str, *, is_asking_browser: bool, password: str = "") 
             find_verification(token)
             raise TokenInvalid
         user = current
-        if is_outlived(row, user) or gates.refusal(user, credential_at=row.created_at) is not None:
+        if (
+            is_outlived(row, user)
+            or access_policy.refusal(user, credential_at=row.created_at) is not None
+        ):
             raise TokenEnded(email=user.email)
         if purpose == Purpose.CHANGE_EMAIL:
             _move(user, row.email)

@@ -11,8 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts import devices
-from accounts.browser import device_name
+from accounts import known_devices
 from accounts.forms import (
     ChangeEmailForm,
     ChangePasswordForm,
@@ -21,15 +20,16 @@ from accounts.forms import (
     GatehouseForm,
     ProfileForm,
 )
-from accounts.limits import count_try
+from accounts.link_binding import device_name
 from accounts.models import User
 from accounts.passwords import asks_password
+from accounts.rate_limits import count_try
+from accounts.reauthentication import require_fresh_beside_password, require_fresh_to_post
 from accounts.services import sessions, signup, verification
 from accounts.services.passwords import change_own_password
 from accounts.services.privacy import delete_own_account, export_own_data
 from accounts.services.users import Profile, edit_profile
-from accounts.sessions import DEVICE
-from accounts.stepup import require_fresh_beside_password, require_fresh_to_post
+from accounts.session_store import DEVICE
 from accounts.views.common import (
     link_over,
     person,
@@ -128,7 +128,7 @@ def _stay(request: HttpRequest, user: User, notice: str) -> HttpResponse:
     """All devices have just been signed out and forgotten: this one comes back."""
     sessions.renew(request, user)
     response = redirect_with_notice("accounts:profile", notice)
-    devices.remember(request, response, user)
+    known_devices.remember(request, response, user)
     return response
 
 

@@ -11,8 +11,8 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from accounts.methods import SignInMethod
 from accounts.models import User
+from accounts.sign_in_methods import SignInMethod
 from core.email_addresses import mask_email
 from core.errors import NotFound, TokenInvalid
 from core.redirects import safe_destination

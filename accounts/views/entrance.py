@@ -9,23 +9,21 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from accounts import devices, gates
-from accounts.browser import PURPOSE as BROWSER
-from accounts.browser import bind, browser_id
-from accounts.directory.failures import DirectoryError
+from accounts import access_policy, known_devices
+from accounts.account_sources import account_sources
 from accounts.forms import ForgotForm, LinkForm, NewPasswordForm, SetUpForm, SignInForm, SignUpForm
-from accounts.limits import count_try, note_outage
-from accounts.methods import SignInMethod
+from accounts.link_binding import PURPOSE as BROWSER
+from accounts.link_binding import bind, browser_id
 from accounts.models import AccountToken, AddressRequest, User
-from accounts.oidc.flow import leave, stay_signed_out, to_usual_provider
-from accounts.oidc.signout import way_out
-from accounts.services import setup, signup
-from accounts.services.directory import find_by_credentials
+from accounts.rate_limits import count_try, note_outage
+from accounts.services import first_run, signup
+from accounts.services.credentials import find_by_credentials
+from accounts.services.email_requests import note_request
+from accounts.services.email_tokens import usable_token
 from accounts.services.passwords import reset_password
-from accounts.services.requests import note_request
 from accounts.services.sessions import note_refused_sign_in
-from accounts.services.tokens import usable_token
-from accounts.stages import cancel
+from accounts.sign_in_methods import SignInMethod
+from accounts.sign_in_stages import cancel
 from accounts.views.common import (
     enter,
     is_stale,
@@ -46,6 +44,7 @@ from core.errors import (
     Forbidden,
     RateLimited,
     RecordInvalid,
+    SourceUnavailable,
     TokenInvalid,
 )
 from core.tokens import digest
@@ -66,7 +65,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             return _in_already(request)
         form = SignInForm(initial=prefilled(request, next=safe_next(request)))
         page = _sign_in_page(request, form)
-        return page if is_stale(request) else to_usual_provider(request) or page
+        return page if is_stale(request) else _elsewhere(request) or page
     if not settings.ALLOW_EMAIL_LOGIN:
         raise FeatureClosed(_("Sign-in by password is switched off here."))
     form = SignInForm(request.POST, asks_code="setup_code" in request.POST)
@@ -80,16 +79,16 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         response = _sign_in_page(request, form, status=429)
         response["Retry-After"] = str(error.retry_after_seconds)
         return response
-    if setup.is_well_known_sign_in(request, login, password):
+    if first_run.is_well_known_sign_in(request, login, password):
         return _to_set_up(login)
-    if setup.waits_for_code(login, password):
+    if first_run.waits_for_code(login, password):
         return _ask_code(request, login, form.cleaned_data.get("setup_code", ""))
     return _try_credentials(request, form, login, password)
 
 
 def _ask_code(request: HttpRequest, login: str, code: str) -> HttpResponse:
     """The published password, and perhaps from elsewhere: the printed code opens the set-up."""
-    if code and setup.is_setup_code(code):
+    if code and first_run.is_setup_code(code):
         return see_other(reverse("accounts:set-up", args=[code.strip()]))
     note_refused_sign_in(login, ["password"])
     form = SignInForm(request.POST, asks_code=True)
@@ -112,8 +111,8 @@ def _try_credentials(
 ) -> HttpResponse:
     try:
         found = find_by_credentials(login, password)
-    except (DirectoryError, Forbidden) as error:
-        if isinstance(error, DirectoryError):
+    except (SourceUnavailable, Forbidden) as error:
+        if isinstance(error, SourceUnavailable):
             note_outage("sign-in")
         # Forbidden: the directory knows the person, but there is no account for him here.
         form.add_error(None, error.message)
@@ -141,14 +140,14 @@ def _sign_in_page(request: HttpRequest, form: SignInForm, status: int = 200) -> 
     return render(request, "accounts/sign_in.html", context, status=status)
 
 
-def _shut_out(request: HttpRequest) -> gates.Refusal | None:
+def _shut_out(request: HttpRequest) -> access_policy.Refusal | None:
     """Why somebody who was signed in with this browser is so no more, when it lasts for a time."""
-    found = (gates.refusal(user) for user in devices.people_of(request))
+    found = (access_policy.refusal(user) for user in known_devices.people_of(request))
     return next((each for each in found if each and each.since), None)
 
 
 def _to_set_up(login: str) -> HttpResponse:
-    issued = setup.issue_setup_link(User.objects.with_login(login).get())
+    issued = first_run.issue_setup_link(User.objects.with_login(login).get())
     if issued is None:
         raise TokenInvalid
     return see_other(reverse("accounts:set-up", args=[issued.token]))
@@ -160,19 +159,33 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     if not request.user.is_authenticated:
         if request.method == "POST":
             cancel(request)
-        return stay_signed_out(redirect(safe_next(request) or "account_login"))
+        return _signed_out(redirect(safe_next(request) or "account_login"))
     if request.method != "POST":
         return render(request, "accounts/sign_out.html", {"next": safe_next(request)})
-    further = way_out(request)
+    prepared = [(source, source.prepare_sign_out(request)) for source in account_sources()]
     with transaction.atomic():
         audit_log.record("account:session:end", actor=request.user, target=request.user)
         logout(request)
-    if further:
-        return stay_signed_out(leave(request, further.url, further.provider))
+    for source, before in prepared:
+        elsewhere = source.sign_out_redirect(request, before)
+        if elsewhere is not None:
+            return _signed_out(elsewhere)
     next_url = safe_next(request)
     if next_url:
-        return stay_signed_out(see_other(next_url))
-    return stay_signed_out(redirect_with_notice("account_login", "signed-out"))
+        return _signed_out(see_other(next_url))
+    return _signed_out(redirect_with_notice("account_login", "signed-out"))
+
+
+def _signed_out(response: HttpResponse) -> HttpResponse:
+    for source in account_sources():
+        response = source.after_sign_out(response)
+    return response
+
+
+def _elsewhere(request: HttpRequest) -> HttpResponse | None:
+    """Where an account source sends strangers instead of the sign-in page."""
+    found = (source.sign_in_redirect(request) for source in account_sources())
+    return next((response for response in found if response is not None), None)
 
 
 @get_or_post
@@ -279,7 +292,7 @@ def _after_reset(request: HttpRequest, user: User) -> HttpResponse:
 def set_up(request: HttpRequest, token: str) -> HttpResponse:
     """The printed one-time link: choose address and password, become owner."""
     try:
-        setup.find_setup(token)
+        first_run.find_setup(token)
         form = SetUpForm(
             posted(request),
             needs_password=settings.ALLOW_EMAIL_LOGIN,
@@ -291,7 +304,7 @@ def set_up(request: HttpRequest, token: str) -> HttpResponse:
                 form.cleaned_data["name"],
                 form.cleaned_data.get("password"),
             )
-            owner = setup.claim_owner(token, details)
+            owner = first_run.claim_owner(token, details)
             return enter(request, owner, method=SignInMethod.SET_UP)
     except TokenInvalid as error:
         return link_over(request, error)

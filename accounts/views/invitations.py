@@ -6,7 +6,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from accounts.forms import InvitationForm
-from accounts.methods import SignInMethod
 from accounts.models import Invitation, User
 from accounts.services.invitations import (
     accept_as,
@@ -14,6 +13,7 @@ from accounts.services.invitations import (
     find_invitation,
     inviter_name,
 )
+from accounts.sign_in_methods import SignInMethod
 from accounts.views.common import (
     enter,
     link_over,

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import ResolverMatch
 
-from accounts.stepup import NOT_KEPT, KeptForm
+from accounts.reauthentication import NOT_KEPT, KeptForm
 from core.sensitive_headers import keep_secret
 
 # A longer form has to be filled in again.

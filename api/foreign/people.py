@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.models import Identity, User
+from accounts.models import User
 from accounts.roles import Role
 from accounts.services.invited import live_invitation, take_up
 from accounts.services.users import save_new
@@ -19,6 +19,7 @@ from api.foreign.verify import ForeignClaims
 from api.models import ForeignIdentity
 from core.email_addresses import is_allowed, placeholder
 from core.errors import Forbidden, RecordInvalid
+from federation.models import Identity
 
 SEEN_EVERY = timedelta(hours=1)
 

@@ -19,12 +19,12 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.oidc.issuers import same_issuer
-from accounts.oidc.keys import FetchedKeys, FixedKey, KeySource
 from api.errors import AccessTokenExpired, AccessTokenInvalid
 from api.foreign.policy import Policy
 from core.email_addresses import AddressError, parse_email
 from core.plain_text import clean_name
+from federation.oidc.issuers import same_issuer
+from federation.oidc.keys import FetchedKeys, FixedKey, KeySource
 
 LONGEST_TOKEN = 16 * 1024
 LONGEST_NAME = 255

@@ -21,7 +21,7 @@ from accounts.actors import Actor
 from accounts.anonymous import is_anonymous
 from accounts.models import User
 from accounts.roles import OPERATORS, Role
-from accounts.services.tokens import absolute_url
+from accounts.services.email_tokens import absolute_url
 from accounts.services.users import require_rank
 from api import keyformat
 from api.access import ALL_SCOPES, Access, Scope, scopes_of

@@ -5,24 +5,24 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.directory.failures import DirectoryError
-from accounts.limits import count_guess, count_try, forgive_guess, note_outage
 from accounts.models import User
-from accounts.services import authenticators
-from accounts.services.directory import find_by_credentials
+from accounts.rate_limits import count_guess, count_try, forgive_guess, note_outage
+from accounts.services import second_factors
+from accounts.services.credentials import find_by_credentials
 from accounts.services.sessions import note_refused_sign_in
 from accounts.services.verification import send_verification
 from api.access import pass_gate
 from api.errors import EmailUnverified, OtpInvalid, OtpRequired
 from api.services.families import Pair, start_by_password
-from core.errors import BadCredentials, Forbidden
+from core.errors import BadCredentials, Forbidden, SourceUnavailable
+from mfa.services import authenticators
 
 
 def sign_in_by_password(request: HttpRequest, login: str, password: str, otp: str) -> Pair:
     """Tokens for whoever knows the password, and the second factor if there is one.
 
     Raises Forbidden while passwords are switched off; RateLimited before anything is tried;
-    BadCredentials for a wrong password and an unknown account alike; DirectoryError when the
+    BadCredentials for a wrong password and an unknown account alike; SourceUnavailable when the
     directory cannot be asked. The rest only after a right password: RoleRequired, AccountExists,
     RegistrationClosed (of the directory), Refused, EmailUnverified, SecondFactorSetUpRequired,
     OtpRequired, OtpInvalid.
@@ -33,7 +33,7 @@ def sign_in_by_password(request: HttpRequest, login: str, password: str, otp: st
     at = timezone.now()  # older than what is read now: a change in between ends the tokens
     try:
         found = find_by_credentials(login, password)
-    except DirectoryError:
+    except SourceUnavailable:
         note_outage("sign-in")
         raise
     if found is None:
@@ -45,13 +45,13 @@ def sign_in_by_password(request: HttpRequest, login: str, password: str, otp: st
     pass_gate(user, max(at, user.not_before))
     _require_proved_address(request, user)
     methods = [str(found.method)]
-    if authenticators.has_factor(user):
+    if second_factors.has_factor(user):
         methods.append(_require_second_factor(request, user, otp))
     return start_by_password(user, at, methods)
 
 
 def _require_proved_address(request: HttpRequest, user: User) -> None:
-    """As accounts.stages has it for pages."""
+    """As accounts.sign_in_stages has it for pages."""
     if user.is_verified or settings.ALLOW_UNVERIFIED_EMAIL_LOGIN:
         return
     send_verification(request, user)

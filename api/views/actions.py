@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import gates
+from accounts import access_policy
 from api.serializers import StandingRecord, StartedRecord
 from api.views.base import ApiView, checked
 from api.views.moderation import APP, Whom, named
@@ -56,7 +56,7 @@ class ActionView(ApiView):
         given = checked(Deed, request.data)
         user, network = named(given), given.get("ip", "")
         # Of a network alone the doors are closed; who has signed in goes on there.
-        refusal = gates.refusal(user) if user else _refusal_at(network)
+        refusal = access_policy.refusal(user) if user else _refusal_at(network)
         if refusal:
             raise Refused(refusal.code, refusal.message, refusal.until)
         return Doer(
@@ -105,5 +105,5 @@ def _require_known(action: str) -> None:
         raise NotFound
 
 
-def _refusal_at(network: str) -> gates.Refusal | None:
-    return gates.client_refusal(network.partition("/")[0])
+def _refusal_at(network: str) -> access_policy.Refusal | None:
+    return access_policy.client_refusal(network.partition("/")[0])

@@ -14,10 +14,10 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from accounts.browser import device_name
 from accounts.forms import GatehouseForm
+from accounts.link_binding import device_name
 from accounts.models import User
-from accounts.stepup import require_fresh_to_post
+from accounts.reauthentication import require_fresh_to_post
 from accounts.views.common import person, posted, redirect_with_notice, replayable
 from accounts.views.entrance import get_or_post
 from api.access import Scope

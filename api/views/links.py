@@ -9,9 +9,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.limits import count_try
 from accounts.models import AddressRequest
-from accounts.services.requests import note_request
+from accounts.rate_limits import count_try
+from accounts.services.email_requests import note_request
 from api.serializers import Sentence
 from api.views.base import ApiView, checked
 from core.email_addresses import AddressError, parse_email

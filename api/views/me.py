@@ -10,14 +10,14 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.browser import device_name
-from accounts.limits import count_try
+from accounts.link_binding import device_name
 from accounts.models import BrowserSession, User
 from accounts.passwords import MAX_PASSWORD_LENGTH
+from accounts.rate_limits import count_try
+from accounts.reauthentication import password_proves
 from accounts.services import sessions
 from accounts.services.privacy import delete_own_account, export_own_data
 from accounts.services.users import Profile, check_profile, edit_profile
-from accounts.stepup import password_proves
 from api.access import Need, Scope
 from api.models import TokenFamily
 from api.pagination import whole

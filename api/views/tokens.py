@@ -14,7 +14,7 @@ from accounts.models import User
 from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.services.passwords import MAX_LOGIN_LENGTH
 from accounts.services.sessions import end_sessions
-from accounts.sessions import SIGNED_IN_AT
+from accounts.session_store import SIGNED_IN_AT
 from api.access import Need, Scope
 from api.authorization import parse_authorization
 from api.credentials import check_csrf, identify, require_own_page, session_of

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from accounts.methods import is_reserved
+from accounts.sign_in_methods import is_reserved
 from config.environment.callbacks import check_callback
 from config.environment.declare import Kind, Variable
 from config.environment.problems import Problem, echo

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts import gates
+from accounts import access_policy
 from accounts.admin.base import SEARCH_MAX_LENGTH, FactAdmin, as_uuid
 from accounts.admin.cells import NOTHING, moment
 from accounts.admin.fact_cells import badge, person_link
@@ -209,7 +209,7 @@ def _page_context(row: Denial) -> dict[str, Any]:
 
 def _closed(user: User) -> str:
     """Why the person may not act now; "" when he may."""
-    found = gates.refusal(user)
+    found = access_policy.refusal(user)
     return found.message if found is not None else ""
 
 

@@ -8,8 +8,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.models import BrowserSession, User
-from accounts.sessions import PURPOSE as SESSION
-from accounts.sessions import SessionStore
+from accounts.session_store import PURPOSE as SESSION
+from accounts.session_store import SessionStore
 from core import sql
 from core.tokens import digest, make_token
 from forward_auth.cookies import PURPOSE

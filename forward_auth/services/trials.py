@@ -8,7 +8,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import gates
+from accounts import access_policy
 from accounts.models import User
 from accounts.roles import Role
 from api.keyformat import shown_id
@@ -60,7 +60,7 @@ def bearer_named(text: str) -> Bearer | None:
 
 def signed_in(user: User) -> Bearer:
     """The person with a session that began this moment."""
-    refusal = gates.refusal(user)
+    refusal = access_policy.refusal(user)
     if refusal is not None:
         return Bearer(Refusal("session", "not_authenticated"), user, None, refusal.message)
     found = Pass(
@@ -110,5 +110,5 @@ def _key_note(key: ApiKey) -> str:
             return _("The key is revoked.")
         case "expired":
             return _("The key has expired.")
-    refusal = gates.refusal(key.user, credential_at=key.created_at, is_key=True)
+    refusal = access_policy.refusal(key.user, credential_at=key.created_at, is_key=True)
     return refusal.message if refusal is not None else ""

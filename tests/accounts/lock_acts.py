@@ -13,32 +13,32 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from accounts import totp
 from accounts.actors import SYSTEM
 from accounts.models import AccountToken, AddressRequest, Invitation, User
-from accounts.providers import Door
-from accounts.rolemaps import RoleMapping
 from accounts.roles import Role
 from accounts.services import (
-    authenticators,
-    identities,
+    email_tokens,
     invitations,
     passwords,
     privacy,
-    recovery,
+    second_factors,
     sessions,
     signup,
-    tokens,
     users,
     verification,
 )
-from accounts.services.requests import note_request
+from accounts.services.email_requests import note_request
 from api.errors import AccessTokenInvalid
 from api.models import ApiKey
 from api.services import apikeys, families, signing
 from api.views.users import change_user
 from core.models import NamedLock
+from federation.providers import Door
+from federation.role_mapping import RoleMapping
+from federation.services import identities
 from magiclinks import services as links
+from mfa import totp
+from mfa.services import authenticators, recovery_codes
 from moderation.models import Ban
 from moderation.services import bans, violations
 
@@ -278,9 +278,9 @@ def keep_an_app(user: User) -> None:
 def reset_factors() -> None:
     user = person("anna")
     keep_an_app(user)
-    codes = recovery.make_codes(user)
-    recovery.spend_code(user, codes[0])
-    authenticators.reset_factors(actor=person("owner"), user=user)
+    codes = recovery_codes.make_codes(user)
+    recovery_codes.spend_code(user, codes[0])
+    second_factors.reset_factors(actor=person("owner"), user=user)
 
 
 @act
@@ -342,7 +342,7 @@ def verify_an_address() -> None:
     User.objects.filter(email="bert@example.com").update(email_verified_at=None)
     user = person("bert")
     verification.mail_verification(user, binding="", language="en")
-    issued = tokens.issue_token(
+    issued = email_tokens.issue_token(
         user, AccountToken.Purpose.VERIFY_EMAIL, lifetime=timedelta(hours=1)
     )
     verification.confirm_address(issued.token, is_asking_browser=True)
@@ -351,7 +351,7 @@ def verify_an_address() -> None:
 @act
 def change_the_address() -> None:
     user = person("bert")
-    issued = tokens.issue_token(
+    issued = email_tokens.issue_token(
         user, AccountToken.Purpose.CHANGE_EMAIL, lifetime=timedelta(hours=1),
         email="bert@example.com",
     )  # fmt: skip

@@ -8,15 +8,17 @@ from django.db import transaction
 
 from accounts.actors import SYSTEM
 from accounts.anonymous import ANONYMOUS_EMAIL, ANONYMOUS_ID
-from accounts.models import BrowserSession, Identity, Invitation, User
-from accounts.services import identities, invitations, signup, users
-from accounts.services.identities import LastWayIn
+from accounts.models import BrowserSession, Invitation, User
+from accounts.services import invitations, signup, users
+from accounts.services.sign_in_methods import LastWayIn
 from api.models import ApiKey
 from audit import audit_log
 from audit.models import AuditEvent
 from core.errors import LastOwner, NotFound, TokenInvalid
 from core.models import NamedLock
 from core.tokens import digest
+from federation.models import Identity
+from federation.services import identities
 
 PHRASE = "seven quiet rivers under glass"
 

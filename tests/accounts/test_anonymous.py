@@ -12,19 +12,19 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from accounts import gates, ownership
+from accounts import access_policy, ownership
 from accounts.actors import SYSTEM
 from accounts.anonymous import ANONYMOUS_EMAIL, ANONYMOUS_ID
 from accounts.models import BrowserSession, User
-from accounts.providers import Door
 from accounts.roles import Role
 from accounts.services import passwords, sessions, signup, users, verification
-from accounts.services.identities import AccountExists, Arrival, EmailMissing, arrive
-from accounts.services.setup import ensure_owner, issue_setup_link
+from accounts.services.first_run import ensure_owner, issue_setup_link
 from api.models import ApiKey
 from api.services import apikeys
 from audit.models import AuditEvent
 from core.errors import Forbidden, RecordInvalid
+from federation.providers import Door
+from federation.services.identities import AccountExists, Arrival, EmailMissing, arrive
 from magiclinks.services import issue_link
 from mail.models import OutboxMail
 from moderation.services import bans
@@ -426,7 +426,7 @@ def test_limits_of_visitors_count_for_their_network_alone(
         )
 
     assert Client().get(f"{API}/me").status_code == 200
-    assert gates.may_act(User.everyone.get(pk=ANONYMOUS_ID))
+    assert access_policy.may_act(User.everyone.get(pk=ANONYMOUS_ID))
 
 
 # On, off, on
@@ -443,7 +443,7 @@ def test_switching_it_off_ends_it_at_once_and_its_keys_too(
     assert stranger.get("/account/").status_code == 302
     assert stranger.get(f"{API}/me").status_code == 401
     assert problem(use(key)) == (403, "account_disabled")
-    assert gates.may_act(User.everyone.get(pk=ANONYMOUS_ID)) is False
+    assert access_policy.may_act(User.everyone.get(pk=ANONYMOUS_ID)) is False
 
 
 def test_either_the_settings_or_the_row_alone_end_it(

@@ -12,8 +12,8 @@ from django.core.cache import caches
 from django.test import RequestFactory
 from core.client_groups import Crowd
 from core.errors import RateLimited
-from accounts.limits import count_try, may_mail
-from config import cache
+from accounts.rate_limits import count_try, may_mail
+from core import cache
 from core.models import CacheEntry
 
 window = timedelta(minutes=10)
@@ -131,7 +131,7 @@ def test_clearing_away_and_counting_at_once_lose_no_count(any_data: InstanceData
 import multiprocessing, time
 from django.core.cache import caches
 from django.db import connections
-from config import cache
+from core import cache
 
 store = caches["counters"]
 for number in range(60):

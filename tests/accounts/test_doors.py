@@ -10,14 +10,14 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts import gates
+from accounts import access_policy
+from accounts.access_policy import Refusal
 from accounts.actors import SYSTEM
-from accounts.gates import Refusal
 from accounts.models import AccountToken, User
 from accounts.services import users
+from accounts.services.email_tokens import issue_token
 from accounts.services.passwords import set_password
 from accounts.services.sessions import end_sessions
-from accounts.services.tokens import issue_token
 from audit.models import AuditEvent
 from magiclinks.services import issue_link
 from tests.conftest import PASSWORD
@@ -149,7 +149,7 @@ def test_the_gate_says_why(make_user: Callable[..., User]) -> None:
     unclaimed = make_user("owner", "u@example.com", is_claimed=False)
 
     def code(user: User | None, **options: object) -> str | None:
-        found = gates.refusal(user, **options)  # type: ignore[arg-type]
+        found = access_policy.refusal(user, **options)  # type: ignore[arg-type]
         return found and found.code
 
     assert code(None) == "not_authenticated"
@@ -158,5 +158,5 @@ def test_the_gate_says_why(make_user: Callable[..., User]) -> None:
     assert code(active) is None
     assert code(active, credential_at=now - timedelta(days=1)) == "token_invalid"
     assert code(active, credential_at=now + timedelta(days=1)) is None
-    assert code(active, floor=gates.Role.ADMIN) == "forbidden"
-    assert code(active, floor=gates.Role.EDITOR) is None
+    assert code(active, floor=access_policy.Role.ADMIN) == "forbidden"
+    assert code(active, floor=access_policy.Role.EDITOR) is None

@@ -10,7 +10,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from accounts.models import User
-from accounts.services.setup import ensure_owner, issue_setup_link
+from accounts.services.first_run import ensure_owner, issue_setup_link
 from audit.models import AuditEvent
 from config.environment import load
 

@@ -10,8 +10,8 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from accounts.limits import limit_for
 from accounts.models import AccountToken, User
+from accounts.rate_limits import limit_for
 from accounts.services.verification import mail_verification
 from audit.models import AuditEvent
 from core.app_labels import OWN_APPS
@@ -139,19 +139,19 @@ JUDGES = ("check_password", "find_by_password", "find_by_credentials", "spend", 
 KNOWN = {
     ("accounts/backends.py", "find_by_credentials"),  # Django's own seam; no page of ours uses it
     ("accounts/models/people.py", "check_password"),
-    ("accounts/services/authenticators.py", "matching_step"),
-    ("accounts/services/authenticators.py", "spend_code"),
-    ("accounts/services/authenticators.py", "spend_totp"),
-    ("accounts/services/directory.py", "find_by_password"),
-    ("accounts/services/directory.py", "prove_password"),
-    ("accounts/services/directory_steps.py", "prove_password"),  # manage.py ldaptest
+    ("mfa/services/authenticators.py", "matching_step"),
+    ("mfa/services/authenticators.py", "spend_code"),
+    ("mfa/services/authenticators.py", "spend_totp"),
+    ("federation/ldap/sign_in.py", "find_by_password"),
+    ("federation/ldap/sign_in.py", "prove_password"),
+    ("federation/ldap/diagnosis.py", "prove_password"),  # manage.py ldaptest
     ("accounts/services/passwords.py", "check_password"),
     ("accounts/services/privacy.py", "check_password"),
     ("accounts/services/verification.py", "check_password"),
-    ("accounts/views/confirm.py", "find_by_password"),
+    ("mfa/views/reauthenticate.py", "find_by_password"),
     ("accounts/views/entrance.py", "find_by_credentials"),
-    ("accounts/views/passkeys.py", "who_signs_in"),
-    ("accounts/views/proofs.py", "spend"),
+    ("mfa/views/passkeys.py", "who_signs_in"),
+    ("mfa/views/verification.py", "spend"),
     ("api/services/grants.py", "find_by_credentials"),
     ("api/services/grants.py", "spend"),
     ("api/services/keychecks.py", "spend"),  # the quota of a key, no secret

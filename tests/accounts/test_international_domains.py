@@ -9,10 +9,8 @@ from django.core.management import call_command
 from django.test import Client
 
 from accounts.models import AddressRequest, Invitation, User
-from accounts.providers import Door
 from accounts.roles import Role
-from accounts.services.identities import AccountExists, Arrival, arrive
-from accounts.services.setup import ensure_owner
+from accounts.services.first_run import ensure_owner
 from config.environment import load
 from core.email_addresses import (
     AddressError,
@@ -23,6 +21,8 @@ from core.email_addresses import (
     parse_email,
     search_forms,
 )
+from federation.providers import Door
+from federation.services.identities import AccountExists, Arrival, arrive
 from mail.models import OutboxMail
 from tests.conftest import PASSWORD
 

@@ -14,23 +14,23 @@ from pytest_django.fixtures import Settings
 from accounts.actors import SYSTEM
 from accounts.models import AccountToken, Invitation, User
 from accounts.services import invitations, users
-from accounts.services.identities import arrive
+from accounts.services.email_tokens import issue_token
 from accounts.services.invitations import IssuedInvitation, accept_invitation, invite
 from accounts.services.passwords import reset_password, start_reset
 from accounts.services.signup import handle_sign_up_requests, open_account
-from accounts.services.tokens import issue_token
 from accounts.services.verification import confirm_address, mark_verified
 from api.foreign.people import person_of
 from api.foreign.verify import ForeignClaims
 from audit.models import AuditEvent
 from core.errors import RecordInvalid, TokenExpired
+from federation.services.identities import arrive
 from magiclinks.services import handle_link_requests
 from mail.models import OutboxMail
 from tests.accounts.inviting import EMAIL, PHRASE, events, states, token_of
 from tests.accounts.race_processes import Race, run_race
-from tests.accounts.test_identities import DOOR, MAPPED
-from tests.accounts.test_identities import NINA as ARRIVAL
 from tests.conftest import PASSWORD, path_in
+from tests.federation.test_identities import DOOR, MAPPED
+from tests.federation.test_identities import NINA as ARRIVAL
 
 pytestmark = pytest.mark.django_db
 MakeUser = Callable[..., User]

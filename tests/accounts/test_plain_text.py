@@ -12,17 +12,17 @@ from django.test import Client
 
 from accounts.actors import SYSTEM
 from accounts.models import AccountToken, User
-from accounts.services.identities import arrive
 from accounts.services.invitations import invite
 from accounts.services.signup import handle_sign_up_requests
 from accounts.services.users import Profile, create_user, edit_profile
 from api.foreign.verify import _name
 from audit.models import AuditEvent
 from core.plain_text import clean_name, trim, trim_line
+from federation.services.identities import arrive
 from mail.models import OutboxMail
-from tests.accounts.test_identities import DOOR, NINA
 from tests.api.calls import call
 from tests.conftest import PASSWORD
+from tests.federation.test_identities import DOOR, NINA
 from tests.pages.pages import read
 
 Browse = Callable[[User], Client]

@@ -9,8 +9,10 @@ from django.conf import settings as project
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import Authenticator, BrowserSession, Identity, User
+from accounts.models import BrowserSession, User
 from audit.models import AuditEvent
+from federation.models import Identity
+from mfa.models import Authenticator
 from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db

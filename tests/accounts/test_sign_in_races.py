@@ -28,7 +28,7 @@ delete_user(actor=SYSTEM, user=User.objects.get(username="erin"))
 """
 COMMIT = "held.__exit__(None, None, None)"
 LEFT = """
-from accounts.models import AuditEvent
+from audit.models import AuditEvent
 result = [User.objects.filter(username="erin").count(),
           AuditEvent.objects.filter(action="account:session:start", result="done").count()]
 """

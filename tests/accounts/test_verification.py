@@ -10,10 +10,10 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import AccountToken, User
 from accounts.services import users
+from accounts.services.email_tokens import issue_token, usable_token
 from accounts.services.passwords import handle_reset_requests, set_password
 from accounts.services.sessions import end_sessions
 from accounts.services.signup import handle_sign_up_requests
-from accounts.services.tokens import issue_token, usable_token
 from accounts.services.users import Profile
 from audit.models import AuditEvent
 from core.errors import TokenInvalid

@@ -27,7 +27,7 @@ SEED = f"""
 from datetime import timedelta
 from django.utils import timezone
 from accounts.actors import SYSTEM
-from accounts.models import OutboxMail, User
+from mail.models import OutboxMail; from accounts.models import User
 from accounts.services import users
 from accounts.services.invitations import invite
 from magiclinks.services import issue_link

@@ -6,11 +6,11 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
-from accounts.providers import Door
-from accounts.rolemaps import ClaimPath, RoleMapping, RoleRule
 from accounts.roles import Role
-from accounts.services.identities import Arrival, arrive
 from audit.models import AuditEvent
+from federation.providers import Door
+from federation.role_mapping import ClaimPath, RoleMapping, RoleRule
+from federation.services.identities import Arrival, arrive
 from tests.admin.conftest import LIST, BrowserOf, MakeUser, edited, notices, page_of
 
 pytestmark = pytest.mark.django_db

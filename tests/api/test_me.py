@@ -12,10 +12,10 @@ from pytest_django import Settings
 from accounts.models import BrowserSession, User
 from api.services.families import start_by_password
 from audit.models import AuditEvent
-from tests.accounts.second_factors.doors import by_magic_link
 from tests.api.calls import API, call, problem
 from tests.api.keys import made
 from tests.conftest import PASSWORD, MakeUser
+from tests.mfa.doors import by_magic_link
 
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]

@@ -19,11 +19,11 @@ from audit.models import AuditEvent
 from magiclinks.models import LoginLink
 from moderation.models import Ban, Violation
 from moderation.services.bans import ban
-from tests.accounts.second_factors.apps import set_up_app
 from tests.api.calls import API, call, problem
 from tests.api.keys import call_with, made
 from tests.api.tokens import post, sign_in
 from tests.conftest import PASSWORD
+from tests.mfa.apps import set_up_app
 
 pytestmark = pytest.mark.django_db
 AtTime = Callable[[timedelta], datetime]

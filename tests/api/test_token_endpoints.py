@@ -16,11 +16,11 @@ from api.models import TokenFamily
 from api.services import grants, signing
 from audit.models import AuditEvent
 from mail.models import OutboxMail
-from tests.accounts.second_factors.apps import set_up_app
 from tests.api.calls import call
 from tests.api.keys import made
 from tests.api.tokens import API, bearer, me, outcome, post, refreshed, sign_in
 from tests.conftest import PASSWORD, MakeUser
+from tests.mfa.apps import set_up_app
 
 pytestmark = pytest.mark.django_db
 AtTime = Callable[[timedelta], datetime]

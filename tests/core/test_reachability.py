@@ -14,7 +14,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
-from accounts.providers import OIDC, Door, Provider
+from federation.providers import OIDC, Door, Provider
 from operations.reachability import provider_faults
 from tests.servers.mail import MailCertificate
 from tests.servers.node import OpenIDProvider

@@ -40,9 +40,9 @@ from tests.servers.processes import wait_for
 ROUNDS = 50
 # Locked: the worker may just be writing refusals that name them.
 NO_RULES = """
-from accounts.locks import ROLES, house_lock
+from core.locks import ROLES, acquire_lock
 with transaction.atomic():
-    house_lock(ROLES)
+    acquire_lock(ROLES)
     AccessRule.objects.all().delete()
 """
 MakeDriver = Callable[..., Driver]
@@ -140,7 +140,7 @@ def test_a_change_is_told_before_anything_else_that_follows_its_commit(
     said = postgres_data.shell("""
 from django.db import transaction
 from accounts.models import User
-from sso import writes
+from forward_auth import writes
 writes.install()
 told = []
 def renew(): told.append("told")

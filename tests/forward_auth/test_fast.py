@@ -15,7 +15,7 @@ from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
-from accounts.gates import Refusal
+from accounts.access_policy import Refusal
 from accounts.models import BrowserSession, User
 from api.models import ApiKey
 from api.services import families

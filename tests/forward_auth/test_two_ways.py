@@ -12,11 +12,11 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accounts.gates import Refusal
-from accounts.models import Authenticator, BrowserSession, User
+from accounts.access_policy import Refusal
+from accounts.models import BrowserSession, User
 from accounts.roles import Role
 from accounts.services.anonymous import settle_mode
-from accounts.sessions import SIGNED_IN_AT, SessionStore
+from accounts.session_store import SIGNED_IN_AT, SessionStore
 from api.models import ApiKey, TokenFamily
 from api.services import families
 from core.request_context import Caller, calling
@@ -26,6 +26,7 @@ from forward_auth.longway import outcome_of
 from forward_auth.models import AccessRule
 from forward_auth.passes import AskDjango
 from forward_auth.services.cookies import issue_gate_cookie
+from mfa.models import Authenticator
 from moderation.models import Ban
 from tests.api.keys import made
 from tests.forward_auth.credentials import OF_APPS, key_at

@@ -305,7 +305,7 @@ def test_a_failure_after_the_use_leaves_the_link_usable(
     broken = Client(raise_request_exception=False)
 
     with monkeypatch.context() as patch:
-        patch.setattr("accounts.services.sessions.audit.record", _fail)
+        patch.setattr("accounts.services.sessions.audit_log.record", _fail)
         assert broken.post(path).status_code == 500
 
     assert BrowserSession.objects.count() == 0

@@ -18,7 +18,7 @@ BROWSER = "a-browser-that-asked-for-every-link-of-this-test"
 MINT = f"""
 from datetime import timedelta
 from django.db import transaction
-from accounts.browser import PURPOSE
+from accounts.link_binding import PURPOSE
 from accounts.models import User
 from core.tokens import digest
 from magiclinks.services import _draft, _url, _write
@@ -33,10 +33,11 @@ with transaction.atomic():
 """
 # For each person: links used, sessions, redemptions and sign-ins in the audit log.
 COUNT = """
-from accounts import audit
-from accounts.models import AuditEvent, BrowserSession, User
+from audit import audit_log
+from audit.models import AuditEvent
+from accounts.models import BrowserSession, User
 from magiclinks.models import LoginLink
-assert audit.verify().broken_at is None
+assert audit_log.verify().broken_at is None
 def events(user, action):
     return AuditEvent.objects.filter(target_id=user.pk, action=action, result="success").count()
 result = [

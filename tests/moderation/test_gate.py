@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 
-from accounts import gates
+from accounts import access_policy
 from accounts.models import User
 from audit.models import AuditEvent
 from magiclinks.models import LoginLink
@@ -109,10 +109,10 @@ def test_a049_the_door_opens_when_the_ban_ends(
     make_ban(user=editor, hours=2)
 
     at_time(timedelta(hours=2, seconds=-1))
-    assert gates.may_act(editor) is False
+    assert access_policy.may_act(editor) is False
 
     at_time(timedelta(hours=2, seconds=1))
-    assert gates.may_act(editor) is True
+    assert access_policy.may_act(editor) is True
 
 
 def test_a_link_opened_in_a_banned_network_stays_usable(
@@ -234,6 +234,6 @@ def test_asking_the_gates_is_one_query_each(
     editor: User, django_assert_num_queries: Callable[[int], object]
 ) -> None:
     with django_assert_num_queries(1):  # type: ignore[attr-defined]
-        assert gates.refusal(editor) is None
+        assert access_policy.refusal(editor) is None
     with django_assert_num_queries(1):  # type: ignore[attr-defined]
-        assert gates.client_refusal(AWAY) is None
+        assert access_policy.client_refusal(AWAY) is None

@@ -13,10 +13,10 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
-from accounts.directory.failures import DirectoryError, Failures
-from accounts.limits import SCORED
 from accounts.models import User
+from accounts.rate_limits import SCORED
 from api import keyformat
+from federation.ldap.failures import DirectoryError, Failures
 from mail.models import OutboxMail
 from moderation import receivers
 from moderation.models import Ban, Score, Violation
@@ -34,14 +34,14 @@ CALLS = {
     ("accounts/views/account.py", "change_password"): ["sign-in"],
     ("accounts/views/account.py", "delete"): ["sign-in"],
     ("accounts/views/account.py", "verify_email"): ["sign-in"],
-    ("accounts/views/confirm.py", "_by_password"): ["sign-in"],
+    ("mfa/views/reauthenticate.py", "_by_password"): ["sign-in"],
     ("accounts/views/entrance.py", "forgot_password"): ["reset-password"],
     ("accounts/views/entrance.py", "sign_in"): ["sign-in"],
     ("accounts/views/entrance.py", "sign_up"): ["sign-up"],
-    ("accounts/views/factors.py", "_keep_app"): ["second-factor"],
-    ("accounts/views/passkeys.py", "sign_in"): ["passkey"],
-    ("accounts/views/proofs.py", "prove_by_form"): ["second-factor"],
-    ("accounts/views/second_factor.py", "set_up"): ["second-factor"],
+    ("mfa/views/factors.py", "_keep_app"): ["second-factor"],
+    ("mfa/views/passkeys.py", "sign_in"): ["passkey"],
+    ("mfa/views/verification.py", "prove_by_form"): ["second-factor"],
+    ("mfa/views/second_factor.py", "set_up"): ["second-factor"],
     ("api/services/grants.py", "_require_second_factor"): ["second-factor"],
     ("api/services/grants.py", "sign_in_by_password"): ["sign-in"],
     ("api/views/links.py", "post"): ["magic-link"],

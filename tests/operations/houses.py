@@ -5,7 +5,7 @@ from tests.servers.databases import InstanceData
 FILL = """
 from datetime import timedelta
 from django.utils import timezone
-from accounts import audit
+from audit import audit_log
 from accounts.actors import SYSTEM
 from accounts.models import *
 from core.request_context import Caller, calling
@@ -21,7 +21,7 @@ people[0].role = "owner"
 User.objects.bulk_create(people)
 owner = people[0]
 for person in people[:20]:
-    audit.record("account:user:create", actor=SYSTEM, target=person, role="viewer",
+    audit_log.record("account:user:create", actor=SYSTEM, target=person, role="viewer",
         deep={"b": [1, 2.5, None, True], "a": "ü"})
 BrowserSession.objects.create(session_key="a" * 64, user=owner, expire_date=now + timedelta(days=9),
     session_data="x")
@@ -52,15 +52,15 @@ for model in apps.get_models(include_auto_created=True):
         digest = hashlib.sha256("\\n".join(lines).encode()).hexdigest()
         result[model._meta.db_table] = [len(lines), digest]
 """
-VERIFY = "from accounts import audit; v = audit.verify(); result = [v.checked, v.broken_at]"
+VERIFY = "from audit import audit_log; v = audit_log.verify(); result = [v.checked, v.broken_at]"
 # Makes a row in a table that counts its keys, and one in the audit log.
 GO_ON = """
-from accounts import audit
+from audit import audit_log
 from api.models import ForeignIdentity
 from accounts.models import User
 ForeignIdentity.objects.create(user=User.objects.order_by("pk")[0], issuer="i", subject="s")
-audit.record("account:user:change", actor=User.objects.order_by("pk")[0])
-v = audit.verify()
+audit_log.record("account:user:change", actor=User.objects.order_by("pk")[0])
+v = audit_log.verify()
 result = [v.checked, v.broken_at]
 """
 

@@ -8,7 +8,8 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from accounts.models import RememberedBrowser, User
+from accounts.models import User
+from mfa.models import RememberedBrowser
 from operations.aftermath import finish_restore, mark_statements
 from tests.api.keys import call_with, made
 

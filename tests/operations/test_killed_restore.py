@@ -17,16 +17,16 @@ from tests.servers.databases import InstanceData, PostgresServer, Templates
 
 PEOPLE = "from accounts.models import User; result = User.objects.count()"
 SEAL = """
-from accounts import crypto
-from accounts.models import OutboxMail
+from core import encryption
+from mail.models import OutboxMail
 OutboxMail.objects.create(recipient="a@example.com", subject="s", kind="trial", status="sent",
-    sealed_body=crypto.seal("text", place="trial"))
+    sealed_body=encryption.seal("text", place="trial"))
 result = None
 """
 OPENS = """
-from accounts import crypto
-from accounts.models import OutboxMail
-result = [crypto.unseal(m.sealed_body, place="trial") for m in OutboxMail.objects.all()]
+from core import encryption
+from mail.models import OutboxMail
+result = [encryption.unseal(m.sealed_body, place="trial") for m in OutboxMail.objects.all()]
 """
 # Forks a process for each attempt; the audit hook sees each step before it is done.
 KILLED = """

@@ -167,7 +167,7 @@ def test_a_killed_move_goes_on_where_it_was(sqlite_data: InstanceData, empty_pos
     assert target.manage("serve", "--prepare-only").returncode == 0
 
 
-AUDITED = "from accounts import audit; audit.record('account:user:change'); result = None"
+AUDITED = "from audit import audit_log; audit_log.record('account:user:change'); result = None"
 UNSEEN = """
 from accounts.models import User
 User.objects.filter(pk=User.objects.order_by("pk")[3].pk).update(name="other")
@@ -194,7 +194,7 @@ def test_a_log_that_was_changed_does_not_pass(
 ) -> None:
     fill(sqlite_data)
     sqlite_data.shell(
-        "from accounts.models import AuditEvent;"
+        "from audit.models import AuditEvent;"
         "AuditEvent.objects.filter(seq=7).update(action='x'); result = None"
     )
 

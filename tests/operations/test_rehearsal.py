@@ -76,7 +76,7 @@ def test_a_rehearsal_beside_a_running_server_leaves_no_copy(
 def test_a_rehearsal_says_what_would_not_work(sqlite_data: InstanceData) -> None:
     fill(sqlite_data)
     sqlite_data.shell(
-        "from accounts.models import AuditEvent;"
+        "from audit.models import AuditEvent;"
         "AuditEvent.objects.filter(seq=20).update(action='x'); result = None"
     )
 

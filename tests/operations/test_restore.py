@@ -17,7 +17,7 @@ from tests.servers.gatehouse import Gatehouse
 
 PEOPLE = "from accounts.models import User; result = User.objects.count()"
 HEAD = (
-    "from accounts.models import AuditEvent; e = AuditEvent.objects.order_by('seq').last();"
+    "from audit.models import AuditEvent; e = AuditEvent.objects.order_by('seq').last();"
     "result = [e.action, e.channel, e.detail]"
 )
 StartGatehouse = Callable[..., Gatehouse]

@@ -16,8 +16,8 @@ from datetime import timedelta
 from accounts.actors import SYSTEM
 from accounts.models import AccountToken
 from accounts.services.invitations import invite
-from accounts.services.setup import ensure_owner, issue_setup_link
-from accounts.services.tokens import issue_token
+from accounts.services.first_run import ensure_owner, issue_setup_link
+from accounts.services.email_tokens import issue_token
 from accounts.services.users import create_user
 from magiclinks.services import issue_link
 hour = timedelta(hours=1)

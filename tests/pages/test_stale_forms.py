@@ -11,11 +11,11 @@ from pytest_django.fixtures import Settings
 
 from accounts.actors import SYSTEM
 from accounts.models import AccountToken, BrowserSession, Invitation, User
+from accounts.services.email_tokens import issue_token
+from accounts.services.first_run import ensure_owner, issue_setup_link
 from accounts.services.invitations import invite
 from accounts.services.passwords import start_reset
-from accounts.services.setup import ensure_owner, issue_setup_link
 from accounts.services.signup import handle_sign_up_requests
-from accounts.services.tokens import issue_token
 from accounts.services.verification import mail_verification
 from api.models import ApiKey
 from audit.models import AuditEvent
@@ -206,7 +206,7 @@ def test_a_session_that_ends_meanwhile_leads_to_sign_in(
     session = browser.session
     session["x"] = 1
     session.save()
-    monkeypatch.setattr("accounts.sessions.SessionStore.is_stale", lambda *_args: True)
+    monkeypatch.setattr("accounts.session_store.SessionStore.is_stale", lambda *_args: True)
 
     answer = browser.post("/account/", {"name": "Vera"})
 

@@ -31,7 +31,7 @@ StartGatehouse = Callable[..., Gatehouse]
 def test_a_bare_nginx_is_not_this_machine(
     sqlite_data: InstanceData, gatehouse_server: StartGatehouse, tmp_path: Path, more: str
 ) -> None:
-    sqlite_data.shell("from accounts.services.setup import ensure_owner; ensure_owner()")
+    sqlite_data.shell("from accounts.services.first_run import ensure_owner; ensure_owner()")
     server, port = gatehouse_server(sqlite_data), free_port()
     text = NGINX.format(folder=tmp_path, port=port, upstream=server.ports[0], more=more)
     (tmp_path / "nginx.conf").write_text(text)

@@ -14,7 +14,7 @@ from tests.soak.state import State, read_state
 TIMELESS = ("password", "link", "invitation")
 LATER_SECONDS = 2 * 3600.0
 IDLE = """
-from accounts.models import AddressRequest, OutboxMail
+from accounts.models import AddressRequest; from mail.models import OutboxMail
 result = AddressRequest.objects.count() + OutboxMail.objects.filter(status="sending").count()
 """
 SENT = ("sent", "queued", "sending")

@@ -10,7 +10,7 @@ from collections import Counter
 from django.db import transaction
 from django.db.models import Count, Q
 from django.utils import timezone
-from accounts import audit
+from audit import audit_log
 from accounts.models import (AddressRequest, AuditEvent, BrowserSession, Invitation, OutboxMail,
                              User)
 from api.models import ApiKey, TokenFamily
@@ -21,7 +21,7 @@ with transaction.atomic():
     events = list(AuditEvent.objects.values_list("action", "result", "target_id", "detail"))
     good = Counter(action for action, result, _target, _detail in events if result == "success")
     invited = {str(row.pk): row.email for row in Invitation.objects.all()}
-    verdict = audit.verify()
+    verdict = audit_log.verify()
     live = Q(revoked_at=None)
     result = {
         "chain": verdict.reason,

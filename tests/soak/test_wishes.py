@@ -4,8 +4,8 @@ import pytest
 from django.db import OperationalError
 
 from accounts.models import AddressRequest, User
-from accounts.services import requests
-from accounts.services.requests import note_request
+from accounts.services import email_requests
+from accounts.services.email_requests import note_request
 from config.worker import run_jobs_once
 from magiclinks import services as links
 from mail.models import OutboxMail
@@ -34,7 +34,7 @@ def test_a_wish_whose_work_is_at_fault_does_not_block_the_rest(
     note_request(AddressRequest.Kind.MAGIC_LINK, email=viewer.email, binding="")
 
     monkeypatch.setattr(links, "_write", _fault)
-    assert requests.handle_all(AddressRequest.Kind.MAGIC_LINK, links._handle_requests) == 1
+    assert email_requests.handle_all(AddressRequest.Kind.MAGIC_LINK, links._handle_requests) == 1
 
     assert AddressRequest.objects.count() == 0
 

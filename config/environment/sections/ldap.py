@@ -5,11 +5,11 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from accounts.directory.filters import USER_DN, USERNAME, FilterError, parse_filter
-from accounts.directory.names import DNError, fold, normal_dn
 from accounts.roles import Role
 from config.environment.declare import Alias, Kind, Section, Variable
 from config.environment.problems import Unreadable, echo
+from federation.ldap.filters import USER_DN, USERNAME, FilterError, parse_filter
+from federation.ldap.names import DNError, fold, normal_dn
 
 MAGE, LIBRECHAT = "Mage", "LibreChat"
 SCHEMES = ("ldap://", "ldaps://", "ldapi://")

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from accounts.services.anonymous import settle_mode
-from accounts.services.setup import ensure_owner, issue_setup_link
+from accounts.services.first_run import ensure_owner, issue_setup_link
 from config.server import CHECKS, run_server
 from core.encryption_key import require_same_key
 from core.errors import GatehouseError

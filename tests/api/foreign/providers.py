@@ -14,9 +14,9 @@ from uuid import uuid4
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from accounts.oidc.keys import FetchedKeys
 from api.foreign.policy import Policy
 from api.foreign.verify import Verifier
+from federation.oidc.keys import FetchedKeys
 
 AUDIENCE = "gate"
 _RS256 = jwt.get_algorithm_by_name("RS256")

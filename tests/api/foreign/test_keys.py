@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from accounts.oidc import fetching
-from accounts.oidc.fetching import Unfetchable, fetch_json
-from accounts.oidc.keys import FetchedKeys
 from api.errors import AccessTokenInvalid
 from api.foreign.verify import Verifier
+from federation.oidc import fetching
+from federation.oidc.fetching import Unfetchable, fetch_json
+from federation.oidc.keys import FetchedKeys
 from tests.api.foreign.providers import DISCOVERY, Clock, Provider, SigningKey, send_json
 
 

@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from accounts.actors import SYSTEM
 from accounts.models import User
-from accounts.oidc import fetching
 from accounts.services.users import change_role, disable_user
 from api.models import ForeignIdentity
+from federation.oidc import fetching
 from tests.api.foreign.providers import Provider
 from tests.servers.node import RESOURCE, OpenIDProvider
 

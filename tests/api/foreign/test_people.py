@@ -218,7 +218,7 @@ RACE = """
 import threading
 from datetime import UTC, datetime, timedelta
 from django.db import connection
-from accounts.models import AuditEvent, User
+from audit.models import AuditEvent; from accounts.models import User
 from api.foreign.people import person_of
 from api.foreign.verify import ForeignClaims
 from api.models import ForeignIdentity

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from accounts.oidc.keys import FetchedKeys
 from api.errors import AccessTokenInvalid
 from api.foreign import authenticate
 from api.foreign.policy import Policy
 from api.foreign.verify import Verifier
+from federation.oidc.keys import FetchedKeys
 from tests.api.foreign.providers import DISCOVERY, Clock
 from tests.servers.node import RESOURCE, OpenIDProvider
 

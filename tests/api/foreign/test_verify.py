@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.utils import der_to_raw_signature
 
-from accounts.oidc.keys import FixedKey
 from api.errors import AccessTokenExpired, AccessTokenInvalid
 from api.foreign.policy import Policy
 from api.foreign.verify import Verifier, issuer_named_by, verifier_of
+from federation.oidc.keys import FixedKey
 from tests.api.foreign.providers import AUDIENCE, Provider, SigningKey, b64
 
 NOT_VALID = "This token is not valid."

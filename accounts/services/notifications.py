@@ -1,0 +1,11 @@
+"""Mails that tell somebody about a change of their own account (ASVS 6.3.7)."""
+
+from accounts.models import User
+from core import email_addresses
+from mail.outbox import enqueue_mail
+
+
+def tell(user: User, kind: str, **context: str | int) -> None:
+    """Write a mail of `kind` in the caller's transaction, unless nobody would ever get it."""
+    if not email_addresses.is_placeholder(user.email):
+        enqueue_mail(kind=kind, recipient=user.email, user=user, context=context)

@@ -1,0 +1,94 @@
+"""What accounts need to know of second factors, whichever they are.
+
+The app mfa has the factors themselves and writes their tables; here they are the reverse relations
+`authenticators`, `recovery_codes` and `remembered_browsers` of a user.
+"""
+
+from typing import NamedTuple
+
+from django.conf import settings
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from accounts.actors import Actor
+from accounts.locks import lock_users
+from accounts.models import User
+from accounts.services.notifications import tell
+from accounts.services.sessions import end_sign_ins
+from accounts.services.users import require_rank
+from audit import audit_log
+from core.errors import Forbidden, RecordInvalid
+
+
+class FactorNeeded(Forbidden):
+    """The role needs a second factor, and this is the last one."""
+
+    code = "second_factor_needed"
+    default_message = _("Your role needs a second factor. Set up another one before this goes.")
+
+
+class SecondFactorSetUpRequired(Forbidden):
+    """The role needs a second factor, and the person has none yet. A browser leads him to it."""
+
+    code = "second_factor_setup_required"
+    default_message = _(
+        "Your role needs a second factor. Sign in with a browser once, and set it up there."
+    )
+
+
+class Standing(NamedTuple):
+    """How many codes of the present set are left, and of how many."""
+
+    left: int
+    total: int
+
+
+def has_factor(user: User) -> bool:
+    """Does `user` have a second factor, so that every door asks for it?"""
+    return user.authenticators.exists()
+
+
+def lacks_required_factor(user: User) -> bool:
+    """Does the role of `user` need a second factor that he has not set up?"""
+    return user.role in settings.MFA_REQUIRED_ROLES and not has_factor(user)
+
+
+def require_set_up(user: User) -> None:
+    """Raise SecondFactorSetUpRequired if the role needs a factor and there is none."""
+    if lacks_required_factor(user):
+        raise SecondFactorSetUpRequired
+
+
+def reset_factors(*, actor: Actor, user: User) -> int:
+    """An operator takes away all of somebody's factors; returns how many.
+
+    Ends the person's sessions and tokens, and tells him. Raises Forbidden, RecordInvalid when
+    there are none.
+    """
+    require_rank(actor, user)
+    if actor.pk == user.pk:
+        raise RecordInvalid({"user": [str(_("change your own factors on your account page"))]})
+    with transaction.atomic():
+        lock_users(user.pk)
+        kinds = sorted(user.authenticators.values_list("kind", flat=True))
+        if not kinds:
+            raise RecordInvalid({"user": [str(_("there is no second factor"))]})
+        user.authenticators.all().delete()
+        drop_without_factor(user)
+        end_sign_ins(user, "second factors reset")
+        audit_log.record("account:factor:reset", actor=actor, target=user, kinds=kinds)
+        tell(user, "factors-reset")
+    return len(kinds)
+
+
+def standing(user: User) -> Standing:
+    """What is left of the person's set."""
+    used = list(user.recovery_codes.values_list("used_at", flat=True))
+    return Standing(used.count(None), len(used))
+
+
+def drop_without_factor(user: User) -> None:
+    """After the last factor has gone: codes and remembered browsers open nothing any more."""
+    if not has_factor(user):
+        user.recovery_codes.all().delete()
+        user.remembered_browsers.all().delete()

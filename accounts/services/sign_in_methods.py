@@ -1,0 +1,34 @@
+"""By which ways somebody can sign in, so that nobody takes away their last one."""
+
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+
+from accounts.account_sources import account_sources
+from accounts.models import User
+from accounts.services.passwords import opens_by_password
+from core import email_addresses
+from core.errors import Forbidden
+
+
+class LastWayIn(Forbidden):
+    """Without it, nobody could sign in to the account any more (A103)."""
+
+    code = "last_way_in"
+    default_message = _("This is your only way to sign in. Set up another one first.")
+
+
+def has_other_way_in(user: User, besides: Any) -> bool:
+    """Could `user` still sign in without `besides`, one of their identities or passkeys?"""
+    return (
+        (settings.ALLOW_EMAIL_LOGIN and user.has_usable_password() and opens_by_password(user))
+        or (settings.ALLOW_MAGIC_LINK_LOGIN and user.is_verified and gets_mail(user))
+        or any(source.can_sign_in(user, besides=besides.pk) for source in account_sources())
+        or user.authenticators.filter(kind="passkey").exclude(pk=besides.pk).exists()
+    )
+
+
+def gets_mail(user: User) -> bool:
+    """Can a mail reach `user`?"""
+    return settings.MAIL.transport != "none" and not email_addresses.is_placeholder(user.email)

@@ -1,0 +1,9 @@
+"""The app `federation`: sign-in by providers and by the directory."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class FederationConfig(AppConfig):
+    name = "federation"
+    verbose_name = _("Sign-in providers")

@@ -1,0 +1,193 @@
+"""Requests to one Authentik: bounded in time and size, never led elsewhere, no secret in a text."""
+
+import http.client
+import json
+import ssl
+import urllib.request
+from collections.abc import Mapping
+from http.cookies import CookieError, SimpleCookie
+from typing import Any, NamedTuple
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode, urlsplit
+
+from federation.oidc.fetching import OPENER, Unfetchable, check_address, read_bounded
+
+API = "/api/v3"
+TIMEOUT_SECONDS = 15.0
+LONGEST_DETAIL = 300
+CSRF_COOKIE, CSRF_HEADER = "authentik_csrf", "X-authentik-CSRF"
+Query = Mapping[str, str | int]
+Body = Mapping[str, Any]
+
+
+class AuthentikFailed(Exception):
+    """The set-up cannot go on; the text says why and what helps, for the operator."""
+
+
+class Answer(NamedTuple):
+    """document: the JSON object that came, {} for an empty body. location: of a redirect."""
+
+    status: int
+    document: dict[str, Any]
+    location: str = ""
+
+
+def parse_base(text: str, *, allows_http: bool) -> str:
+    """An address for a Wire or an app, without a slash at its end. Raises AuthentikFailed."""
+    try:
+        check_address(text, allows_http)
+    except Unfetchable:
+        raise AuthentikFailed(
+            f"{text[:200]!r} is no https address. Plain http is taken from this machine itself, "
+            "or with --insecure-http."
+        ) from None
+    parts = urlsplit(text)
+    if parts.username is not None or parts.query or parts.fragment:
+        raise AuthentikFailed(
+            "An address here has no user name, no question mark and no number sign: write "
+            "https://name or https://name:port."
+        )
+    return text.rstrip("/")
+
+
+class Wire:
+    """One Authentik, and who we are there: a token, or the cookies of a session.
+
+    base: as parse_base() gives it. Raises AuthentikFailed.
+    """
+
+    def __init__(self, base: str, *, token: str = "", allows_http: bool = False) -> None:
+        self.base = base
+        self.allows_http = allows_http
+        self._secrets = {token} - {""}
+        self._token = token
+        self._cookies: dict[str, str] = {}
+        if not token.isascii() or any(sign <= " " for sign in token):
+            raise AuthentikFailed("The token holds a space or a sign that no token has.")
+
+    def hide(self, secret: str) -> None:
+        """Never repeat `secret`, whatever Authentik answers."""
+        self._secrets |= {secret} - {""}
+
+    def url(self, path: str, query: Query | None = None) -> str:
+        """The address of `path` in the API."""
+        return f"{self.base}{API}{path}" + (f"?{urlencode(query)}" if query else "")
+
+    def ask(
+        self, method: str, path: str, *, query: Query | None = None, body: Body | None = None
+    ) -> Answer:
+        """One request; whatever its status, an Answer."""
+        url = self.url(path, query)
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(url, data, self._headers(), method=method)  # noqa: S310 - checked
+        try:
+            try:
+                answer = OPENER.open(request, timeout=TIMEOUT_SECONDS)
+            except HTTPError as error:
+                answer = error
+            with answer:
+                self._keep_cookies(answer.headers)
+                return Answer(answer.status, self._read(answer), answer.headers.get("Location", ""))
+        except (OSError, http.client.HTTPException) as error:
+            raise AuthentikFailed(self._unreachable(error)) from None
+        except Unfetchable as error:
+            raise AuthentikFailed(f"Authentik's answer at {url} is not taken: {error}.") from None
+
+    def expect(
+        self, method: str, path: str, *, query: Query | None = None, body: Body | None = None
+    ) -> dict[str, Any]:
+        """The document of a request that has to succeed."""
+        answer = self.ask(method, path, query=query, body=body)
+        if 200 <= answer.status < 300:
+            return answer.document
+        raise AuthentikFailed(self._refusal(f"{method} {self.url(path)}", answer))
+
+    def detail(self, document: Body) -> str:
+        """What Authentik says is wrong, in one line without a secret."""
+        text = "; ".join(f"{name}: {_words(value)}" for name, value in document.items())
+        for secret in self._secrets:
+            text = text.replace(secret, "(hidden)")
+        printable = "".join(sign if sign.isprintable() else " " for sign in text)
+        return printable[:LONGEST_DETAIL]
+
+    def _headers(self) -> dict[str, str]:
+        headers = {
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+            "User-Agent": "Gatehouse",
+        }
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        if self._cookies:
+            headers["Cookie"] = "; ".join(
+                f"{name}={value}" for name, value in self._cookies.items()
+            )
+            # What a browser at Authentik's own pages sends; changes are refused without it.
+            headers[CSRF_HEADER] = self._cookies.get(CSRF_COOKIE, "")
+            headers["Referer"] = f"{self.base}/"
+        return headers
+
+    def _keep_cookies(self, headers: http.client.HTTPMessage) -> None:
+        """Only while signing in: a token needs none."""
+        if self._token:
+            return
+        for line in headers.get_all("Set-Cookie") or ():
+            try:
+                jar = SimpleCookie(line)
+            except CookieError:
+                continue
+            for name, morsel in jar.items():
+                self._cookies[name] = morsel.value
+                self.hide(morsel.value)
+
+    def _read(self, answer: Any) -> dict[str, Any]:
+        """The JSON object of an answer; {} for an empty body and for what no API says."""
+        body = read_bounded(answer)
+        if not body or answer.status in (301, 302, 303, 307, 308):
+            return {}
+        try:
+            document = json.loads(body)
+        except (ValueError, RecursionError):
+            document = None
+        if isinstance(document, dict):
+            return document
+        if answer.status >= 400:
+            return {}
+        raise AuthentikFailed(
+            f"{self.base} answers, but not as Authentik does: no JSON object. Is it the address "
+            "of Authentik itself?"
+        )
+
+    def _unreachable(self, error: Exception) -> str:
+        reason = error.reason if isinstance(error, URLError) else error
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            return (
+                f"The certificate of {self.base} cannot be verified: {reason.verify_message}. "
+                "Let this machine trust it (SSL_CERT_FILE), then run again."
+            )
+        return (
+            f"Authentik does not answer at {self.base} ({type(reason).__name__}: {reason}). "
+            "Check the address, and that it is up; then run again."
+        )
+
+    def _refusal(self, asked: str, answer: Answer) -> str:
+        said = self.detail(answer.document)
+        if 300 <= answer.status < 400:
+            return f"{asked} is redirected to {answer.location[:200]!r}. Give that address."
+        if answer.status in (401, 403):
+            return (
+                f"Authentik refuses {asked} ({answer.status}): {said or 'no reason given'}. "
+                "It takes a valid API token of an administrator."
+            )
+        if answer.status == 404:
+            return (
+                f"Authentik does not know {asked} (404). Is the address right, and the version "
+                "2024.12 or later?"
+            )
+        if answer.status >= 500:
+            return f"Authentik failed at {asked} ({answer.status}). Look into its log; run again."
+        return f"Authentik refuses {asked} ({answer.status}): {said or 'no reason given'}."
+
+
+def _words(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,95 @@
+"""What a page shows of a provider: a button, or a row of what is connected already."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from accounts.services.sign_in_methods import has_other_way_in
+from federation.models import Identity
+from federation.providers import SOCIAL_KINDS, Provider, configured
+from federation.services.identities import is_held, is_usable
+
+MARKS = "elements/marks"
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A provider to continue with. mark: the template of its drawing; image_url goes before it."""
+
+    id: str
+    label: str
+    mark: str
+    image_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A connected identity. is_off: its provider is not configured any more.
+
+    is_held: the directory keeps it, so the person cannot take it away.
+    """
+
+    identity_id: UUID
+    label: str
+    mark: str
+    image_url: str
+    email: str
+    since: datetime
+    last_used_at: datetime | None
+    is_off: bool
+    is_last: bool
+    is_held: bool
+
+
+def button_of(provider: Provider) -> Button:
+    return Button(provider.id, provider.label, _mark(provider.kind), provider.image_url)
+
+
+def buttons() -> list[Button]:
+    """One for each configured provider, in their order."""
+    return [button_of(provider) for provider in configured()]
+
+
+def methods_of(user: User) -> list[Method]:
+    """The identities of `user`, oldest first."""
+    known = {provider.id: button_of(provider) for provider in configured()}
+    return [method_of(user, row, known) for row in user.identities.order_by("created_at")]
+
+
+def method_of(user: User, identity: Identity, known: Mapping[str, Button] | None = None) -> Method:
+    """One row of the account page."""
+    if known is None:
+        known = {button.id: button for button in buttons()}
+    button = known.get(identity.provider) or _unconfigured(identity.provider)
+    return Method(
+        identity.pk,
+        button.label,
+        button.mark,
+        button.image_url,
+        identity.email,
+        identity.created_at,
+        identity.last_used_at,
+        is_off=identity.provider != "ldap" and not is_usable(identity),
+        is_last=not has_other_way_in(user, identity),
+        is_held=is_held(identity),
+    )
+
+
+def connectable(user: User) -> list[Button]:
+    """Buttons of the providers that `user` has not connected at their present issuer."""
+    taken = {row.provider for row in user.identities.all() if is_usable(row)}
+    return [button for button in buttons() if button.id not in taken]
+
+
+def _unconfigured(provider_id: str) -> Button:
+    """The directory has no button, and a provider may have been taken out of the settings."""
+    label = _("Directory (LDAP)") if provider_id == "ldap" else provider_id
+    return Button(provider_id, label, _mark(provider_id))
+
+
+def _mark(kind: str) -> str:
+    return f"{MARKS}/{kind if kind in SOCIAL_KINDS else 'key'}.html"

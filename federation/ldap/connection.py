@@ -1,0 +1,260 @@
+"""One connection to the directory. The only module that loads python-ldap, and only when asked.
+
+django-auth-ldap's search helpers take an error for "nothing found", which here would take rights
+away from everybody when the server stumbles; so this speaks to python-ldap itself.
+"""
+
+import importlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
+from typing import Any, NamedTuple
+
+from federation.ldap.failures import DirectoryError, Failures
+from federation.ldap.transport import connect
+from federation.ldap.values import Directory
+
+PAGE_SIZE = 500
+# How many searches are on the way at once, where many are needed.
+IN_FLIGHT = 50
+BASE, SUBTREE = 0, 2
+# A server that did not answer is left alone for so long, so that waiting for it does not take up
+# every thread; whoever needs no directory comes in meanwhile.
+REST_SECONDS = 5.0
+
+
+class Entry(NamedTuple):
+    """One entry; attribute names in lower case, values as octets."""
+
+    dn: str
+    values: Mapping[str, Sequence[bytes]]
+
+    def texts(self, attribute: str) -> tuple[str, ...]:
+        """The values of `attribute` that are text, in the server's order."""
+        found = []
+        for value in self.values.get(attribute.lower(), ()):
+            with suppress(UnicodeDecodeError):
+                found.append(value.decode())
+        return tuple(found)
+
+    def first(self, *attributes: str) -> str:
+        """The first value of the first of `attributes` that has one, or ""."""
+        return next((text for name in attributes for text in self.texts(name) if text.strip()), "")
+
+
+class Connection:
+    """An open connection; close it by leaving opened()."""
+
+    def __init__(self, directory: Directory) -> None:
+        """Reach the server, TLS included; sends no name. Raises DirectoryError."""
+        self._seconds = directory.step_seconds
+        names = library()
+        if directory.url.startswith("ldapi://"):
+            self._handle = names.initialize(directory.url)
+        else:
+            # The scheme is of no concern any more: TLS is behind the socket.
+            number = connect(directory).detach()
+            self._handle = names.initialize("ldap://directory", fileno=number)
+        _set_options(self._handle, self._seconds)
+
+    def bind(self, dn: str, password: str) -> bool:
+        """Sign in; False for a wrong password or name. Raises DirectoryError.
+
+        Servers take an empty password for nobody, and say yes; so it is never sent.
+        """
+        if not dn or not password:
+            return False
+        errors = library()
+        with _translated():
+            try:
+                self._handle.result3(self._handle.simple_bind(dn, password), timeout=self._seconds)
+            except (errors.INVALID_CREDENTIALS, errors.INVALID_DN_SYNTAX, errors.NO_SUCH_OBJECT):
+                return False
+            except (errors.INAPPROPRIATE_AUTH, errors.UNWILLING_TO_PERFORM):
+                return False
+        return True
+
+    def search(
+        self, base: str, text: str, attributes: Sequence[str], *, at_most: int = 0
+    ) -> list[Entry]:
+        """Entries below `base` that meet the filter `text`; referrals are left out.
+
+        Raises DirectoryError; its failure is TOO_MANY when there are more than `at_most`.
+        """
+        with _translated():
+            number = self._handle.search_ext(
+                base, SUBTREE, text, list(attributes), sizelimit=at_most
+            )
+            return _entries(self._handle.result3(number, timeout=self._seconds)[1])
+
+    def read(self, dn: str, attributes: Sequence[str]) -> Entry | None:
+        """The entry `dn` itself; None when there is none. Raises DirectoryError."""
+        with _translated():
+            number = self._handle.search_ext(dn, BASE, "(objectClass=*)", list(attributes))
+            found = _entries(self._handle.result3(number, timeout=self._seconds)[1])
+        return found[0] if found else None
+
+    def pages(
+        self, base: str, text: str, attributes: Sequence[str], *, size: int = PAGE_SIZE
+    ) -> Iterator[list[Entry]]:
+        """All entries page by page. Raises DirectoryError; a page that is missing is an error."""
+        controls = importlib.import_module("ldap.controls")
+        control = controls.SimplePagedResultsControl(True, size=size, cookie="")
+        while True:
+            with _translated():
+                number = self._handle.search_ext(
+                    base, SUBTREE, text, list(attributes), serverctrls=[control]
+                )
+                found = self._handle.result3(number, timeout=self._seconds)
+            yield _entries(found[1])
+            control.cookie = next(
+                (answer.cookie for answer in found[3]
+                 if answer.controlType == control.controlType), b""
+            )  # fmt: skip
+            if not control.cookie:
+                return
+
+    def search_each(
+        self, base: str, texts: Sequence[str], attributes: Sequence[str]
+    ) -> Iterator[list[Entry]]:
+        """One answer for each filter, in order; several are on the way at once."""
+        with _translated():
+            for start in range(0, len(texts), IN_FLIGHT):
+                numbers = [
+                    self._handle.search_ext(base, SUBTREE, text, list(attributes))
+                    for text in texts[start : start + IN_FLIGHT]
+                ]
+                for number in numbers:
+                    found = self._handle.result3(number, timeout=self._seconds)
+                    yield _entries(found[1])
+
+    def close(self) -> None:
+        """Tell the server and free the socket, whatever state it is in."""
+        with suppress(library().LDAPError):
+            self._handle.unbind_s()
+
+
+# Address of a server that did not answer -> (when it is asked again, what was wrong).
+_silent: dict[str, tuple[float, Failures]] = {}
+
+
+def _ask_whether_rested(url: str) -> None:
+    until, failure = _silent.get(url, (0.0, Failures.NO_ANSWER))
+    if time.monotonic() < until:
+        raise DirectoryError(failure, "it did not answer a moment ago")
+
+
+@contextmanager
+def opened(directory: Directory) -> Iterator[Connection]:
+    """A connection that is closed in any case, with the first server that answers.
+
+    Raises DirectoryError when none does.
+    """
+    server, connection = _first_that_answers(directory)
+    try:
+        try:
+            yield connection
+        finally:
+            connection.close()
+    except DirectoryError as error:
+        _note_silence(server, error)
+        raise
+
+
+def _first_that_answers(directory: Directory) -> tuple[Directory, Connection]:
+    """Raises the error of the first server when there is none."""
+    first: DirectoryError | None = None
+    for server in directory.servers:
+        try:
+            _ask_whether_rested(server.url)
+            return server, Connection(server)
+        except DirectoryError as error:
+            _note_silence(server, error)
+            first = first or error
+    raise first or DirectoryError(Failures.NOT_CONFIGURED)
+
+
+def _note_silence(server: Directory, error: DirectoryError) -> None:
+    if error.failure in (Failures.NO_ANSWER, Failures.TOO_SLOW):
+        now = time.monotonic()
+        if _silent.get(server.url, (0.0, error.failure))[0] <= now:
+            _silent[server.url] = (now + REST_SECONDS, error.failure)
+
+
+@contextmanager
+def opened_as_service(directory: Directory) -> Iterator[Connection]:
+    """A connection signed in as the service account, or as nobody. Raises DirectoryError."""
+    with opened(directory) as connection:
+        if directory.bind_dn and not connection.bind(directory.bind_dn, directory.bind_password):
+            raise DirectoryError(Failures.SERVICE_PASSWORD)
+        yield connection
+
+
+@cache
+def library() -> Any:
+    """python-ldap. Raises DirectoryError when it is not installed."""
+    try:
+        return importlib.import_module("ldap")
+    except ImportError as error:
+        raise DirectoryError(Failures.NOT_INSTALLED, str(error)) from None
+
+
+def _set_options(handle: Any, seconds: float) -> None:
+    """Time limits and no referrals, for this connection alone."""
+    names = library()
+    handle.set_option(names.OPT_PROTOCOL_VERSION, 3)
+    handle.set_option(names.OPT_REFERRALS, 0)
+    handle.set_option(names.OPT_DEREF, names.DEREF_NEVER)
+    handle.set_option(names.OPT_NETWORK_TIMEOUT, seconds)
+    handle.set_option(names.OPT_TIMEOUT, seconds)
+
+
+def _entries(found: Any) -> list[Entry]:
+    """Without referrals, which have no name."""
+    return [
+        Entry(dn, {name.lower(): values for name, values in attributes.items()})
+        for dn, attributes, *_rest in found or ()
+        if dn is not None
+    ]
+
+
+def _failure(error: Exception) -> Failures:
+    if _is(error, "TIMEOUT", "TIMELIMIT_EXCEEDED"):
+        return Failures.TOO_SLOW
+    if _is(error, "SERVER_DOWN", "CONNECT_ERROR"):
+        return Failures.NO_ANSWER
+    for names, failure in BY_ERROR.items():
+        if _is(error, *names):
+            return failure
+    return Failures.OTHER
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Errors of the library as DirectoryError, with the failure that they are."""
+    try:
+        yield
+    except library().LDAPError as error:
+        raise DirectoryError(_failure(error), _detail(error)) from None
+
+
+BY_ERROR = {
+    ("CONFIDENTIALITY_REQUIRED", "STRONG_AUTH_REQUIRED"): Failures.WANTS_TLS,
+    ("NO_SUCH_OBJECT", "REFERRAL", "INVALID_DN_SYNTAX"): Failures.NO_BASE,
+    ("INSUFFICIENT_ACCESS", "INAPPROPRIATE_AUTH", "OPERATIONS_ERROR"): Failures.NO_RIGHT,
+    ("FILTER_ERROR", "INAPPROPRIATE_MATCHING"): Failures.BAD_FILTER,
+    ("SIZELIMIT_EXCEEDED", "ADMINLIMIT_EXCEEDED"): Failures.TOO_MANY,
+    ("INVALID_CREDENTIALS",): Failures.SERVICE_PASSWORD,
+}
+
+
+def _is(error: Exception, *names: str) -> bool:
+    return isinstance(error, tuple(getattr(library(), name) for name in names))
+
+
+def _detail(error: Exception) -> str:
+    """What the library says: its description and the server's words; neither holds a password."""
+    said = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+    parts = [str(said[key]) for key in ("desc", "info") if said.get(key)]
+    return ": ".join(parts)[:300]

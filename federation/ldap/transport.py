@@ -1,0 +1,159 @@
+"""The way to the server: a socket, TLS on it, every step within a time limit.
+
+libldap's own TLS waits without limit for a server that accepts a connection and then says nothing
+(tried: libldap 2.5 with GnuTLS), which would hold a thread of ours for good. So TLS is Python's
+here, and libldap speaks to one end of a pair of sockets whose other end a thread joins to TLS.
+"""
+
+import selectors
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit
+
+from federation.ldap.failures import DirectoryError, Failures
+from federation.ldap.values import Directory
+
+CHUNK = 64 * 1024
+# So much may wait in one direction before the other side must read.
+MOST_WAITING = 1024 * 1024
+# RFC 4511, section 4.14: the whole request, message number 1.
+START_TLS = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037"
+EXTENDED_RESPONSE = 0x78
+LONGEST_ANSWER = 64 * 1024
+
+
+def connect(directory: Directory) -> socket.socket:
+    """A connected socket on which plain LDAP is spoken; TLS where it is configured is behind it.
+
+    Nothing but the wish for TLS is sent before the certificate is checked. Raises DirectoryError.
+    """
+    with _explained():
+        plain = socket.create_connection(_address(directory.url), timeout=directory.step_seconds)
+    try:
+        if not directory.uses_tls:
+            plain.settimeout(None)
+            return plain
+        with _explained():
+            if directory.starts_tls:
+                _start_tls(plain)
+            secured = _context(directory).wrap_socket(
+                plain, server_hostname=_address(directory.url)[0]
+            )
+    except BaseException:
+        plain.close()
+        raise
+    return _joined(secured)
+
+
+def _address(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or (636 if parts.scheme == "ldaps" else 389)
+
+
+def _context(directory: Directory) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=directory.ca_file or None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if not directory.checks_certificate:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _start_tls(plain: socket.socket) -> None:
+    """Ask for TLS and read exactly the one answer: what follows it in clear is not taken."""
+    plain.sendall(START_TLS)
+    tag, length = _exactly(plain, 2)
+    if length & 0x80:
+        length = int.from_bytes(_exactly(plain, length & 0x7F), "big")
+    if tag != 0x30 or length > LONGEST_ANSWER:
+        raise DirectoryError(Failures.NO_STARTTLS, "its answer is no LDAP")
+    if not _is_yes(_exactly(plain, length)):
+        raise DirectoryError(Failures.NO_STARTTLS)
+
+
+def _exactly(plain: socket.socket, length: int) -> bytes:
+    octets = b""
+    while len(octets) < length:
+        more = plain.recv(length - len(octets))
+        if not more:
+            raise DirectoryError(Failures.NO_STARTTLS, "it closed the connection")
+        octets += more
+    return octets
+
+
+def _is_yes(message: bytes) -> bool:
+    """message: number of the message, then the response, which begins with its result code."""
+    if message[:3] != b"\x02\x01\x01" or message[3:4] != bytes([EXTENDED_RESPONSE]):
+        return False
+    size = message[4] if len(message) > 4 else 0
+    start = 5 + (size & 0x7F if size & 0x80 else 0)
+    return message[start : start + 3] == b"\x0a\x01\x00"
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Errors of the network and of TLS as DirectoryError."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise DirectoryError(Failures.TOO_SLOW, str(error)) from None
+    except ssl.SSLCertVerificationError as error:
+        raise DirectoryError(Failures.CERTIFICATE, error.verify_message) from None
+    except ssl.SSLError as error:
+        raise DirectoryError(Failures.NO_TLS, error.reason or str(error)) from None
+    except OSError as error:
+        raise DirectoryError(Failures.NO_ANSWER, error.strerror or str(error)) from None
+
+
+def _joined(secured: ssl.SSLSocket) -> socket.socket:
+    """The end for libldap of a pair whose other end a thread of its own joins to `secured`."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    secured.setblocking(False)
+    threading.Thread(target=_join, args=(ours, secured), name="directory-tls", daemon=True).start()
+    return theirs
+
+
+def _join(ours: socket.socket, secured: ssl.SSLSocket) -> None:
+    """Carry octets both ways until one side closes; then close both."""
+    upward, downward = bytearray(), bytearray()
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(ours, selectors.EVENT_READ)
+            selector.register(secured, selectors.EVENT_READ)
+            while True:
+                _carry(ours, secured, upward)
+                _carry(secured, ours, downward)
+                selector.modify(ours, _wanted(upward, downward))
+                selector.modify(secured, _wanted(downward, upward))
+                if not secured.pending() or len(downward) >= MOST_WAITING:
+                    selector.select()
+    except (OSError, EOFError):
+        return
+    finally:
+        for end in (ours, secured):
+            with suppress(OSError):
+                end.close()
+
+
+def _wanted(read: bytearray, to_write: bytearray) -> int:
+    wanted = selectors.EVENT_WRITE if to_write else 0
+    return wanted | selectors.EVENT_READ if len(read) < MOST_WAITING or not wanted else wanted
+
+
+def _carry(source: socket.socket, sink: socket.socket, waiting: bytearray) -> None:
+    """Read what there is and write what goes; raises EOFError at the end of `source`."""
+    is_at_end = False
+    with suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        while len(waiting) < MOST_WAITING and not is_at_end:
+            octets = source.recv(CHUNK)
+            waiting += octets
+            is_at_end = not octets
+    with suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        while waiting:
+            del waiting[: sink.send(waiting)]
+    if is_at_end:
+        raise EOFError

@@ -1,0 +1,32 @@
+"""User names that the directory has: with one, a local account would shut its person out."""
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from federation.ldap.connection import opened_as_service
+from federation.ldap.failures import DirectoryError, Failures
+from federation.ldap.people import describe, find_entry
+from federation.ldap.values import PROVIDER, Directory
+
+
+def directory_problems(user: User) -> list[str]:
+    """What speaks against the user name of `user`: somebody else in the directory has it, or the
+    directory does not answer. Nothing without a directory or a user name."""
+    directory: Directory | None = settings.LDAP
+    if directory is None or not user.username:
+        return []
+    try:
+        is_taken = _is_of_somebody_else(directory, user, user.username)
+    except DirectoryError:
+        return [_("The directory (LDAP) does not answer. Whether it has this name is not known.")]
+    return [_("Somebody in the directory (LDAP) has this name.")] if is_taken else []
+
+
+def _is_of_somebody_else(directory: Directory, user: User, name: str) -> bool:
+    with opened_as_service(directory) as connection:
+        entry = find_entry(connection, directory, name)
+        if isinstance(entry, Failures):
+            return entry is Failures.SEVERAL_HITS
+        person = next(describe(connection, directory, [entry]))
+    return not user.identities.filter(provider=PROVIDER, subject=person.subject).exists()

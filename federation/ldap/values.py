@@ -1,0 +1,61 @@
+"""What the operator says of the directory: one value, made by config from the environment. Pure."""
+
+from dataclasses import dataclass, field, replace
+
+from accounts.sign_in_methods import DIRECTORY
+from federation.ldap.filters import FilterTemplate
+from federation.providers import Door
+
+PROVIDER = DIRECTORY  # Door.id and Identity.provider
+STEP_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """One directory and how people are found in it.
+
+    bind_dn: of the service account, "" to ask anonymously. starts_tls: StartTLS on ldap://.
+    ca_file: PEM, "" for the machine's own. access_filter: whoever it does not find is not admitted.
+    group_filter: finds groups where the person's entry does not name them in group_field.
+    id_field: asked only where the directory has no lasting id of its own. name_fields: joined.
+    admin_username: becomes the owner of an instance without one. is_only_way: local passwords
+    work for owners alone. step_seconds: the longest wait for each answer.
+    """
+
+    url: str
+    base_dn: str
+    user_filter: FilterTemplate
+    door: Door
+    bind_dn: str = ""
+    bind_password: str = field(default="", repr=False)
+    starts_tls: bool = False
+    checks_certificate: bool = True
+    ca_file: str = ""
+    access_filter: FilterTemplate | None = None
+    group_base_dn: str = ""
+    group_field: str = "memberOf"
+    group_filter: FilterTemplate | None = None
+    id_field: str = ""
+    username_fields: tuple[str, ...] = ("uid", "sAMAccountName")
+    email_field: str = "mail"
+    name_fields: tuple[str, ...] = ()
+    admin_username: str = ""
+    email_is_proved: bool = True
+    is_only_way: bool = False
+    step_seconds: float = STEP_SECONDS
+    # Asked in this order when `url` does not answer. wants_starttls: on each that is ldap://.
+    more_urls: tuple[str, ...] = ()
+    wants_starttls: bool = False
+
+    @property
+    def servers(self) -> tuple["Directory", ...]:
+        """The same directory at each of its servers, in order."""
+        further = (
+            replace(self, url=url, starts_tls=self.wants_starttls and url.startswith("ldap://"))
+            for url in self.more_urls
+        )
+        return (self, *further)
+
+    @property
+    def uses_tls(self) -> bool:
+        return self.starts_tls or self.url.startswith("ldaps://")

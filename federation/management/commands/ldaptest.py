@@ -1,0 +1,62 @@
+"""`manage.py ldaptest [USERNAME]`"""
+
+import getpass
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.core.management import CommandError, CommandParser
+
+from core.commands import GatehouseCommand
+from federation.ldap.diagnosis import Step, examine
+from federation.ldap.failures import Failures
+
+
+class Command(GatehouseCommand):
+    """Explain a sign-in by the directory."""
+
+    help = (
+        "Go through a sign-in by the directory (LDAP) step by step and say what each one found, "
+        "with the fix for what fails. Changes nothing. Exits with 1 when a step fails."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "username", nargs="?", default="", help="as typed at sign-in; without it, the server"
+        )
+        parser.add_argument(
+            "--password-stdin",
+            action="store_true",
+            help="read the person's password from standard input",
+        )
+        parser.add_argument(
+            "--no-password", action="store_true", help="leave the step with the password out"
+        )
+
+    def act(self, **options: Any) -> None:
+        directory = settings.LDAP
+        if directory is None:
+            failure = Failures.NOT_CONFIGURED.value
+            raise CommandError(f"{failure.text} {failure.fix}")
+        password = _password(options) if options["username"] else None
+        for step in examine(directory, options["username"], password):
+            self._print(step)
+        self.stdout.write(self.style.SUCCESS("Everything that was asked went well."))
+
+    def _print(self, step: Step) -> None:
+        """Raises CommandError for a step that failed."""
+        if step.failure is None:
+            self.stdout.write(f"{step.name:<16} ok    {step.text}")
+            return
+        failure = step.failure.value
+        detail = f" ({step.text})" if step.text else ""
+        self.stdout.write(f"{step.name:<16} WRONG {failure.text}{detail}")
+        raise CommandError(f"{failure.text} {failure.fix}")
+
+
+def _password(options: dict[str, Any]) -> str | None:
+    if options["no_password"]:
+        return None
+    if options["password_stdin"]:
+        return sys.stdin.readline().rstrip("\n")
+    return getpass.getpass("Password in the directory: ") if sys.stdin.isatty() else None

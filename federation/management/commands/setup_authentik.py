@@ -1,0 +1,182 @@
+"""`manage.py setup_authentik URL APP_URL`"""
+
+import getpass
+import re
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import CommandError, CommandParser
+
+from accounts.commands import AccountCommand
+from federation.authentik import env_file
+from federation.authentik.api import Authentik
+from federation.authentik.plan import VARIABLES, Wanted
+from federation.authentik.setup import Outcome, set_up
+from federation.authentik.signing_in import signed_in
+from federation.authentik.wire import AuthentikFailed, Wire, parse_base
+
+
+class Command(AccountCommand):
+    """Make or mend provider and application in an Authentik, and print the settings."""
+
+    help = (
+        "Make or mend the OAuth2 provider and the application of Gatehouse in an Authentik "
+        "(2024.12 or later), and print the settings that go with them. URL: Authentik, as browsers "
+        "reach it; APP_URL: this instance's PUBLIC_URL. Safe to repeat: a second run finds nothing "
+        "to do, and no secret changes or is printed again unless you ask for it."
+    )
+
+    # Works on another server alone, so that it needs no database here.
+    uses_encryption_key = False
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("url", help="the address of Authentik, as browsers reach it")
+        parser.add_argument("app_url", help="the address of this instance, its PUBLIC_URL")
+        self._add_credentials(parser)
+        parser.add_argument(
+            "--name", default="Gatehouse", help="of provider and application (default: Gatehouse)"
+        )
+        parser.add_argument(
+            "--slug", default="gatehouse", help="of the application (default: gatehouse)"
+        )
+        parser.add_argument(
+            "--provider-id",
+            choices=tuple(VARIABLES),
+            default="authentik",
+            help="whose settings are printed, and whose callback is registered",
+        )
+        parser.add_argument(
+            "--signing-key", default="", metavar="NAME", help="the certificate that signs tokens"
+        )
+        parser.add_argument(
+            "--verified-email",
+            action="store_true",
+            help="let Authentik say that every address is verified: you vouch for all of them",
+        )
+        parser.add_argument(
+            "--rotate-secret", action="store_true", help="make a new client secret; the old dies"
+        )
+        parser.add_argument(
+            "--show-secret",
+            action="store_true",
+            help="print the client secret again; without it, only a new one is printed",
+        )
+        parser.add_argument(
+            "--write-env", metavar="FILE", help="put the settings into this file, mode 600"
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="print each request that would change something"
+        )
+        parser.add_argument(
+            "--insecure-http", action="store_true", help="allow plain http to another machine"
+        )
+
+    def _add_credentials(self, parser: CommandParser) -> None:
+        who = parser.add_mutually_exclusive_group(required=True)
+        who.add_argument("--token", help="an API token; others on this machine can see it")
+        who.add_argument("--token-file", metavar="FILE", help="a file that holds the API token")
+        who.add_argument("--username", help="an administrator there; the password is asked for")
+        parser.add_argument(
+            "--password-stdin", action="store_true", help="read that password from standard input"
+        )
+
+    def act(self, **options: Any) -> None:
+        try:
+            self._set_up(options)
+        except AuthentikFailed as error:
+            raise CommandError(str(error)) from None
+
+    def _set_up(self, options: dict[str, Any]) -> None:
+        wanted = _wanted(options)
+        allows_http = options["insecure_http"]
+        base = parse_base(options["url"], allows_http=allows_http)
+        wire = Wire(base, token=_token(options), allows_http=allows_http)
+        target = options["write_env"]
+        path = env_file.check_writable(Path(target)) if target else None
+        authentik = Authentik(wire, self.stderr.write, is_dry=options["dry_run"])
+        with ExitStack() as stack:
+            if options["username"]:
+                password = self._password(options)
+                person = signed_in(wire, options["username"], password, self.stderr.write)
+                stack.enter_context(person)
+            outcome = set_up(authentik, wanted)
+        self._tell(authentik, wanted, outcome, path, shows_secret=options["show_secret"])
+
+    def _password(self, options: dict[str, Any]) -> str:
+        if options["password_stdin"]:
+            return self.ask_password(from_stdin=True)
+        return getpass.getpass(f"Password of {options['username']} at Authentik: ")
+
+    def _tell(
+        self,
+        authentik: Authentik,
+        wanted: Wanted,
+        outcome: Outcome,
+        path: Path | None,
+        *,
+        shows_secret: bool,
+    ) -> None:
+        """The settings on standard output or into the file; all else on standard error."""
+        if authentik.is_dry:
+            self.stderr.write("Nothing was changed." if authentik.changes else "Nothing to do.")
+            return
+        values = outcome.variables(wanted.provider_id)
+        wrote = path is not None and env_file.write(path, values)
+        if not authentik.changes and not wrote:
+            self.stderr.write("Nothing to do.")
+        if wrote:
+            self.stderr.write(f"Wrote {', '.join(values)} to {path}.")
+        if path is None:
+            hidden = "" if outcome.is_new or shows_secret else VARIABLES[wanted.provider_id][2]
+            for name, value in values.items():
+                if name == hidden:
+                    continue
+                self.stdout.write(env_file.format_line(name, value))
+        self._warn(wanted, outcome)
+
+    def _warn(self, wanted: Wanted, outcome: Outcome) -> None:
+        if not outcome.client_secret:
+            self.stderr.write(
+                "Authentik does not show the client secret. Keep the one that you have, or make a "
+                "new one with --rotate-secret."
+            )
+        if wanted.app_url != settings.PUBLIC_URL:
+            self.stderr.write(
+                f"PUBLIC_URL is {settings.PUBLIC_URL} here. Set PUBLIC_URL={wanted.app_url}, else "
+                "Authentik refuses the redirect URI."
+            )
+
+
+def _wanted(options: dict[str, Any]) -> Wanted:
+    """What the operator asks for. Raises AuthentikFailed."""
+    if not re.fullmatch(r"[-a-zA-Z0-9_]{1,50}", options["slug"]):
+        raise AuthentikFailed("--slug: letters, digits, - and _ alone, at most 50.")
+    if not options["name"].strip():
+        raise AuthentikFailed("--name: give the provider a name.")
+    return Wanted(
+        # Authentik compares sign by sign; that a browser comes here by plain http is no matter.
+        app_url=parse_base(options["app_url"], allows_http=options["insecure_http"]),
+        name=options["name"].strip(),
+        slug=options["slug"],
+        provider_id=options["provider_id"],
+        signing_key=options["signing_key"],
+        vouches_for_email=options["verified_email"],
+        rotates_secret=options["rotate_secret"],
+    )
+
+
+def _token(options: dict[str, Any]) -> str:
+    """The API token, "" with a user name. Raises AuthentikFailed."""
+    if options["username"]:
+        return ""
+    if options["password_stdin"]:
+        raise AuthentikFailed("--password-stdin goes with --username.")
+    if options["token"] is not None:
+        token = str(options["token"]).strip()
+    else:
+        token = env_file.read(Path(options["token_file"])).strip()
+    if not token:
+        raise AuthentikFailed("The API token is empty, or its file is not there.")
+    return token

@@ -1,0 +1,135 @@
+"""`manage.py syncldap`"""
+
+import argparse
+from typing import Any
+
+from django.conf import settings
+from django.core.management import CommandError, CommandParser
+
+from core.commands import GatehouseCommand
+from federation.ldap import sync
+from federation.ldap.failures import DirectoryError, Failures
+from federation.ldap.sync import Change, Outcome, Plan
+
+SHOWN = 50
+BAR = 30
+
+
+class Command(GatehouseCommand):
+    """Bring accounts into step with the directory."""
+
+    help = (
+        "Compare the accounts that came by the directory (LDAP) with it: whoever is gone or lost "
+        "the authorization filter is disabled, roles follow LDAP_ROLES_MAPPING. Shows what it "
+        "would do; --apply does it, --undo takes the last run back. Exits with 1 when more would "
+        "be disabled than --max-percent, or the directory fails; nothing is done then."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument("--apply", action="store_true", help="do it")
+        what.add_argument("--undo", action="store_true", help="take the last run back")
+        parser.add_argument(
+            "--max-percent",
+            type=_percent,
+            default=10.0,
+            metavar="N",
+            help="the most that may be disabled at once, in percent of all; 10 unless told",
+        )
+
+    def act(self, **options: Any) -> None:
+        if options["undo"]:
+            self._tell_undone(sync.undo())
+            return
+        planned = self._plan()
+        self._show(planned)
+        planned.check_cap(options["max_percent"])
+        if options["apply"]:
+            bar = _Bar(self, len(planned.disables) + len(planned.roles))
+            self._tell_done(sync.apply(planned, bar.add))
+        elif planned.disables or planned.roles or planned.profiles:
+            self.stdout.write("Nothing was done. Run it again with --apply to do it.")
+
+    def _plan(self) -> Plan:
+        bar = _Bar(self, 0)
+        directory = settings.LDAP
+        if directory is None:
+            failure = Failures.NOT_CONFIGURED.value
+            raise CommandError(f"{failure.text} {failure.fix}")
+        try:
+            return sync.plan(directory, progress=bar.add)
+        except DirectoryError as error:
+            failure = error.failure.value
+            detail = f" ({error.detail})" if error.detail else ""
+            message = f"{failure.text}{detail} {failure.fix} Nothing was done."
+            raise CommandError(message) from error
+        finally:
+            bar.end()
+
+    def _show(self, planned: Plan) -> None:
+        self.stdout.write(f"{planned.total} active accounts, {planned.found} in the directory.")
+        for title, changes in (("disable", planned.disables), ("role", planned.roles)):
+            for change in changes[:SHOWN]:
+                self.stdout.write(f"  {title:<8} {change.user.email}: {_description(change)}")
+            if len(changes) > SHOWN:
+                self.stdout.write(f"  {title:<8} and {len(changes) - SHOWN} more")
+        for told in planned.profiles[:SHOWN]:
+            fields = " and ".join(told.fields)
+            self.stdout.write(f"  profile  {told.identity.user.email}: {fields} changed there")
+        if not planned.disables and not planned.roles and not planned.profiles:
+            self.stdout.write("Everything is in step.")
+
+    def _tell_done(self, outcome: Outcome) -> None:
+        self.stdout.write(
+            f"{outcome.disabled} disabled, {outcome.roles} roles changed"
+            + (f", {outcome.profiles} addresses or names taken over" if outcome.profiles else "")
+            + (f", {outcome.kept} left alone as the last owner" if outcome.kept else "")
+            + "."
+        )
+        if outcome.run:
+            self.stdout.write("`manage.py syncldap --undo` takes this run back.")
+
+    def _tell_undone(self, outcome: Outcome) -> None:
+        self.stdout.write(
+            f"{outcome.disabled} opened again, {outcome.roles} roles given back. "
+            "Whoever was changed since then was left alone."
+        )
+
+
+class _Bar:
+    """A progress bar on a terminal; nothing in a log. total 0: not known."""
+
+    def __init__(self, command: Command, total: int) -> None:
+        self._out, self._total, self._done = command.stderr, total, 0
+
+    def add(self, count: int) -> None:
+        """`count` more are done."""
+        self._done += count
+        if self._out.isatty():
+            self._out.write(f"\r{self._line()}", ending="")
+
+    def end(self) -> None:
+        if self._done and self._out.isatty():
+            self._out.write("")
+
+    def _line(self) -> str:
+        if not self._total:
+            return f"{self._done} entries read"
+        filled = BAR * self._done // self._total
+        return f"[{'#' * filled}{'.' * (BAR - filled)}] {self._done} of {self._total}"
+
+
+def _description(change: Change) -> str:
+    if change.role is None:
+        return change.reason
+    return f"{change.user.role} -> {change.role} ({change.reason})"
+
+
+def _percent(text: str) -> float:
+    try:
+        percent = float(text)
+    except ValueError:
+        percent = -1.0
+    if not 0 <= percent <= 100:
+        raise argparse.ArgumentTypeError("write a number from 0 to 100")
+    return percent

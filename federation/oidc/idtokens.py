@@ -1,0 +1,178 @@
+"""Is this the ID token of that provider, for us, for this sign-in, of now? (OpenID Core 3.1.3.7)
+
+Nothing in a token says where its key is: `jku`, `jwk`, `x5u` and `x5c` are not even read.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import jwt
+from django.utils import timezone
+
+from federation.oidc.discovery import Metadata
+from federation.oidc.errors import SignInFailed
+from federation.oidc.keys import FetchedKeys
+from federation.providers import Provider
+
+LONGEST_TOKEN = 32 * 1024
+LONGEST_SUBJECT = 255
+# It comes straight from the token endpoint, so it has just been issued.
+OLDEST_SECONDS = 600
+LATEST = 32_503_680_000  # the year 3000
+_SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
+_REFUSED_HEADERS = ("crit", "enc", "zip", "b64", "cty")
+_JWS = jwt.PyJWS()
+Claims = Mapping[str, Any]
+
+
+def refuse(detail: str) -> NoReturn:
+    raise SignInFailed("token_refused", detail)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCheck:
+    """What tokens of one sign-in are measured by. nonce: "" where none was sent."""
+
+    provider: Provider
+    metadata: Metadata
+    keys: FetchedKeys
+    nonce: str = ""
+
+    def id_claims(self, token: str, *, access_token: str) -> Claims:
+        """The claims of the ID token. Raises SignInFailed."""
+        header, claims = self._signed(token)
+        if claims.get("iss") != self.metadata.issuer:
+            refuse("issued by another issuer")
+        self._check_audience(claims)
+        self._check_times(claims)
+        if self.nonce and not _same(claims.get("nonce"), self.nonce):
+            refuse("made for another sign-in")
+        _check_subject(claims)
+        _check_access_hash(claims, header["alg"], access_token)
+        return claims
+
+    def access_claims(self, token: str, subject: str) -> Claims:
+        """The claims of an access token that is a signed one of the same person, else nothing.
+
+        For roles alone; many providers give access tokens that nobody else can read.
+        """
+        try:
+            _header, claims = self._signed(token)
+            _check_expiry(claims, self._now(), self._leeway())
+        except SignInFailed:
+            return {}
+        is_theirs = claims.get("iss") == self.metadata.issuer and claims.get("sub") == subject
+        return claims if is_theirs else {}
+
+    def _signed(self, token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Header and claims, once one of the provider's keys has proved the signature."""
+        if len(token) > LONGEST_TOKEN or _SHAPE.fullmatch(token) is None:
+            refuse("no signed token")
+        header = _object(_decoded(token.partition(".")[0]))
+        algorithm, kid = header.get("alg"), header.get("kid", "")
+        if not isinstance(algorithm, str) or algorithm not in self.metadata.algorithms:
+            refuse("signed by an algorithm that is not taken")
+        if any(name in header for name in _REFUSED_HEADERS) or not isinstance(kid, str):
+            refuse("a header that is not understood")
+        for key in self.keys.find(kid[:LONGEST_SUBJECT], algorithm):
+            try:
+                return header, _object(_JWS.decode(token, key.key, algorithms=[algorithm]))
+            except jwt.PyJWTError:
+                continue
+        if not self.keys.has_answered:
+            raise SignInFailed("provider_unreachable", "its keys cannot be fetched")
+        refuse("a signature by none of its keys")
+
+    def _check_audience(self, claims: Claims) -> None:
+        named = claims.get("aud")
+        audiences = named if isinstance(named, list) else [named]
+        party = claims.get("azp")
+        if self.provider.client_id not in audiences:
+            refuse("made for another client")
+        if len(audiences) > 1 and party is None:
+            refuse("made for several clients without saying for which")
+        if party is not None and party != self.provider.client_id:
+            refuse("made for another party")
+
+    def _check_times(self, claims: Claims) -> None:
+        now, leeway = self._now(), self._leeway()
+        _check_expiry(claims, now, leeway)
+        issued = _time(claims.get("iat"))
+        if issued > now + leeway:
+            refuse("issued in the future; the clocks differ")
+        if issued < now - leeway - OLDEST_SECONDS:
+            refuse("issued long ago; an old token, or the clocks differ")
+        if "nbf" in claims and _time(claims["nbf"]) > now + leeway:
+            refuse("not valid yet; the clocks differ")
+
+    def _now(self) -> float:
+        return timezone.now().timestamp()
+
+    def _leeway(self) -> float:
+        return self.provider.leeway.total_seconds()
+
+
+def _check_expiry(claims: Claims, now: float, leeway: float) -> None:
+    if _time(claims.get("exp")) <= now - leeway:
+        refuse("expired, or the clocks differ")
+
+
+def _check_subject(claims: Claims) -> None:
+    subject = claims.get("sub")
+    is_usable = isinstance(subject, str) and 0 < len(subject) <= LONGEST_SUBJECT
+    if not is_usable or not str(subject).isprintable():
+        refuse("names no subject")
+
+
+def _check_access_hash(claims: Claims, algorithm: str, access_token: str) -> None:
+    """`at_hash`, where it is said, binds both tokens to each other."""
+    said = claims.get("at_hash")
+    sizes = {"256": hashlib.sha256, "384": hashlib.sha384, "512": hashlib.sha512}
+    digest = sizes.get(algorithm[-3:])
+    if said is None or digest is None or not access_token:
+        return
+    half = digest(access_token.encode()).digest()
+    wanted = base64.urlsafe_b64encode(half[: len(half) // 2]).decode().rstrip("=")
+    if not _same(said, wanted):
+        refuse("of another access token")
+
+
+def _same(said: object, wanted: str) -> bool:
+    return isinstance(said, str) and hmac.compare_digest(said.encode(), wanted.encode())
+
+
+def _time(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < LATEST:
+        refuse("says no usable time")
+    return value
+
+
+def _decoded(part: str) -> bytes:
+    try:
+        return base64.b64decode(part + "=" * (-len(part) % 4), b"-_", validate=True)
+    except ValueError:
+        refuse("no base64")
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    """A JSON object, each name once, so that nobody reads it otherwise than we do."""
+    try:
+        found = json.loads(raw.decode(), object_pairs_hook=_without_repetition)
+    except (ValueError, RecursionError):
+        refuse("no JSON")
+    if not isinstance(found, dict):
+        refuse("no JSON object")
+    return found
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError
+    return found

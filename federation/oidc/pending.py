@@ -1,0 +1,228 @@
+"""Sign-ins that have begun here and wait for the provider's answer: bound to this browser.
+
+They travel in a sealed cookie, so that a click on a button writes no row. One secret of 32 bytes
+stands behind state, nonce and PKCE verifier. A marker in the database makes each work once.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.cache import caches
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from core.encryption import SealBroken, seal, unseal
+from federation.oidc.errors import SignInFailed
+from federation.providers import Provider
+
+LIFE_SECONDS = 600
+# Tabs of one browser that may wait at once; the oldest is forgotten.
+MOST_PENDING = 4
+# A longer address travels in cookies of its own, of the newest sign-in alone: browsers keep 4 kB in
+# each. Only the provider's answer is sent with them.
+LONGEST_NEXT = 500
+PIECE, MAX_PIECES = 3500, 4
+PLACE_OF_NEXT = "cookie.sign_in_next"
+PLACE = "cookie.sign_in"
+# Key of the session: where the last answers led, by the digests of their states.
+ANSWERED = "sign_in_answers"
+MAX_ANSWERED = 4
+SIGN_IN, CONNECT = "login", "connect"
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """One sign-in under way. process: SIGN_IN or CONNECT; user_id: who connects, else "".
+
+    expires: seconds since 1970.
+    """
+
+    secret: str = field(repr=False)
+    provider: str
+    process: str
+    next_url: str
+    user_id: str
+    expires: int
+
+    @property
+    def state(self) -> str:
+        return self._derived("state")
+
+    @property
+    def nonce(self) -> str:
+        return self._derived("nonce")
+
+    @property
+    def verifier(self) -> str:
+        """PKCE's code_verifier (RFC 7636)."""
+        return self._derived("verifier")
+
+    @property
+    def challenge(self) -> str:
+        """PKCE's code_challenge by S256."""
+        return _base64url(hashlib.sha256(self.verifier.encode()).digest())
+
+    def _derived(self, purpose: str) -> str:
+        key = self.secret.encode()
+        return _base64url(hmac.digest(key, purpose.encode(), "sha256"))
+
+
+class NotBegunHere(SignInFailed):
+    """An answer that this browser does not wait for: foreign, too late, or sent once more."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("state_lost", detail)
+
+
+def cookie_name() -> str:
+    return f"{settings.COOKIE_PREFIX}gatehouse_sign_in{settings.COOKIE_SUFFIX}"
+
+
+def begin_pending(
+    request: HttpRequest, provider: Provider, *, process: str, next_url: str
+) -> Pending:
+    """A new sign-in by `provider`; remember() keeps it in the browser."""
+    user = request.user
+    return Pending(
+        secret=secrets.token_urlsafe(32),
+        provider=provider.id,
+        process=process,
+        next_url=next_url,
+        user_id=str(user.pk) if process == CONNECT else "",
+        expires=int(timezone.now().timestamp()) + LIFE_SECONDS,
+    )
+
+
+def remember(
+    request: HttpRequest, response: HttpResponse, pending: Pending, provider: Provider
+) -> None:
+    """Set the cookie with `pending` beside the others that still wait."""
+    _write(response, [*_read(request), pending][-MOST_PENDING:])
+    if len(pending.next_url) > LONGEST_NEXT:
+        _write_next(response, pending, provider)
+
+
+def forget(request: HttpRequest, response: HttpResponse, state: str) -> None:
+    """Take the sign-in of `state` out of the cookie."""
+    found = _read(request)
+    for name in filter(request.COOKIES.__contains__, map(_piece_name, range(MAX_PIECES))):
+        response.delete_cookie(name, path=request.path, samesite="Lax")
+    if cookie_name() in request.COOKIES:
+        _write(response, [pending for pending in found if pending.state != state])
+
+
+def take(request: HttpRequest, provider: Provider, state: str) -> Pending:
+    """The sign-in of `state`, which works once. Raises NotBegunHere, SignInFailed.
+
+    Whatever is wrong with it, the answer is the same (A091).
+    """
+    for pending in _read(request):
+        if hmac.compare_digest(pending.state.encode(), state.encode()):
+            if pending.provider != provider.id:
+                raise SignInFailed("state_lost", "state of another provider")
+            if pending.user_id and pending.user_id != str(request.user.pk):
+                raise SignInFailed("state_lost", "begun by another person")
+            if not _use(pending):
+                raise NotBegunHere("state used before")
+            return pending if pending.next_url else _with_next(request, pending)
+    raise NotBegunHere("unknown state")
+
+
+def keep_destination(request: HttpRequest, pending: Pending) -> None:
+    """Let the session know where `pending` led: browsers send an answer again by themselves."""
+    kept = request.session.get(ANSWERED, {})
+    kept[_name(pending.state)] = pending.next_url
+    request.session[ANSWERED] = dict(list(kept.items())[-MAX_ANSWERED:])
+
+
+def destination_of(request: HttpRequest, state: str) -> str:
+    """Where the sign-in of `state` led the person of this session; "" when it is not known."""
+    return str(request.session.get(ANSWERED, {}).get(_name(state), ""))
+
+
+def _name(state: str) -> str:
+    return hashlib.sha256(state.encode()).hexdigest()
+
+
+def _use(pending: Pending) -> bool:
+    """True for the first caller alone, over all server processes."""
+    store: Any = caches["counters"]
+    return bool(store.add_mark(f"sign-in-state:{_name(pending.state)}", 2 * LIFE_SECONDS))
+
+
+def _read(request: HttpRequest) -> list[Pending]:
+    """What still waits in this browser, oldest first; nothing for a cookie that is not ours."""
+    sealed = request.COOKIES.get(cookie_name(), "")
+    try:
+        rows: list[list[Any]] = json.loads(unseal(sealed, place=PLACE)) if sealed else []
+    except (SealBroken, ValueError):
+        return []
+    now = timezone.now().timestamp()
+    found = [Pending(*row) for row in rows]
+    return [pending for pending in found if pending.expires > now]
+
+
+def _write(response: HttpResponse, waiting: list[Pending]) -> None:
+    """Lax, because the answer comes by a top-level GET from the provider's site."""
+    if not waiting:
+        response.delete_cookie(cookie_name(), samesite="Lax")
+        return
+    rows = [
+        [each.secret, each.provider, each.process, _short(each), each.user_id, each.expires]
+        for each in waiting
+    ]
+    response.set_cookie(
+        cookie_name(),
+        seal(json.dumps(rows), place=PLACE),
+        max_age=LIFE_SECONDS,
+        secure=settings.IS_HTTPS,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def _short(pending: Pending) -> str:
+    return pending.next_url if len(pending.next_url) <= LONGEST_NEXT else ""
+
+
+def _piece_name(number: int) -> str:
+    # __Host- would send it to every path.
+    prefix = "__Secure-" if settings.IS_HTTPS else ""
+    return f"{prefix}gatehouse_next_{number}{settings.COOKIE_SUFFIX}"
+
+
+def _write_next(response: HttpResponse, pending: Pending, provider: Provider) -> None:
+    """Sealed for this sign-in, in pieces, for the path of the provider's answer."""
+    sealed = seal(pending.next_url, place=f"{PLACE_OF_NEXT}:{_name(pending.state)}")
+    for number in range(MAX_PIECES):
+        # What an earlier sign-in has left is overwritten.
+        response.set_cookie(
+            _piece_name(number),
+            sealed[number * PIECE : (number + 1) * PIECE],
+            max_age=LIFE_SECONDS,
+            path=urlsplit(f"{settings.PUBLIC_URL}{provider.callback_path}").path,
+            secure=settings.IS_HTTPS,
+            httponly=True,
+            samesite="Lax",
+        )
+
+
+def _with_next(request: HttpRequest, pending: Pending) -> Pending:
+    """With the long address that was kept beside it, if any."""
+    sealed = "".join(request.COOKIES.get(_piece_name(number), "") for number in range(MAX_PIECES))
+    try:
+        next_url = unseal(sealed, place=f"{PLACE_OF_NEXT}:{_name(pending.state)}")
+    except SealBroken:
+        return pending
+    return replace(pending, next_url=next_url)
+
+
+def _base64url(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")

@@ -1,0 +1,52 @@
+"""Signing out at the provider, too (OpenID Connect RP-Initiated Logout)."""
+
+from typing import NamedTuple
+
+from django.http import HttpRequest
+
+from core.encryption import SealBroken, seal, unseal
+from core.errors import NotFound
+from federation.oidc.connect import with_query
+from federation.oidc.discovery import DISCOVERED
+from federation.oidc.errors import SignInFailed
+from federation.providers import OIDC, Provider, find
+
+KEY = "_provider_sign_out"
+PLACE = "session.id_token"
+
+
+class WayOut(NamedTuple):
+    """Where the provider ends its own session."""
+
+    url: str
+    provider: Provider
+
+
+def remember_way_out(request: HttpRequest, provider: Provider, id_token: str) -> None:
+    """Keep in the session by whom the person came, and the sealed ID token for the way out."""
+    if provider.kind == OIDC and provider.ends_session:
+        hint = seal(id_token, place=PLACE) if id_token else ""
+        request.session[KEY] = {"provider": provider.id, "hint": hint}
+
+
+def way_out(request: HttpRequest) -> WayOut | None:
+    """Ask before the session ends. None where the provider has no sign-out, or is not there."""
+    kept = request.session.get(KEY)
+    if not kept:
+        return None
+    try:
+        provider = find(kept["provider"])
+        hint = unseal(kept["hint"], place=PLACE) if kept["hint"] else ""
+        end = DISCOVERED.metadata(provider.issuer).end_session_endpoint
+    except (NotFound, SealBroken, SignInFailed):
+        return None
+    if not end or not provider.ends_session:
+        return None
+    query = {
+        "client_id": provider.client_id,
+        "post_logout_redirect_uri": provider.post_logout_url,
+    }
+    url = with_query(end, {**query, "id_token_hint": hint}) if hint else with_query(end, query)
+    if len(url) > provider.most_logout_url:
+        url = with_query(end, query)
+    return WayOut(url, provider)

@@ -1,0 +1,112 @@
+"""Apple: a client secret that we sign, an ID token that Apple signs, a callback by POST.
+
+The POST comes from Apple's site and so without our SameSite=Lax cookies; the callback leads it to
+a GET with the same words, where everything is checked.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import jwt
+from allauth.socialaccount.providers.apple.views import AppleOAuth2Adapter
+from django.http import HttpRequest
+from django.utils import timezone
+
+from federation.oidc.discovery import Metadata
+from federation.oidc.errors import SignInFailed
+from federation.oidc.idtokens import TokenCheck
+from federation.oidc.keys import FetchedKeys
+from federation.oidc.pending import Pending
+from federation.providers import Provider
+from federation.services.identities import Arrival
+from federation.social.flows import SocialFlow, access_token, subject, text_at
+
+logger = logging.getLogger(__name__)
+
+ISSUER = "https://appleid.apple.com"
+ALGORITHMS = ("RS256", "ES256")
+SECRET_SECONDS = 300
+LONGEST_USER = 2000
+
+
+class AppleFlow(SocialFlow):
+    """The person is in the ID token; his name comes once, beside the first answer."""
+
+    authorize_endpoint = AppleOAuth2Adapter.authorize_url
+    token_endpoint = AppleOAuth2Adapter.access_token_url
+    keys_endpoint = AppleOAuth2Adapter.public_key_url
+    knows_pkce = False
+
+    def more_query(self, pending: Pending) -> dict[str, str]:
+        """Apple sends name and address only by POST."""
+        return {"response_mode": "form_post", "nonce": pending.nonce}
+
+    def arrival(
+        self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
+    ) -> Arrival:
+        claims = _claims(self, provider, pending, answer)
+        return Arrival(
+            subject=subject(claims.get("sub")),
+            email=text_at(claims, "email"),
+            email_verified=_is_verified(claims.get("email_verified")),
+            name=_name(request.GET.get("user", "")),
+        )
+
+    def client_secret(self, provider: Provider) -> str:
+        """A JWT by the team's key, for five minutes."""
+        now = int(timezone.now().timestamp())
+        claims = {
+            "iss": provider.options["team_id"],
+            "sub": provider.client_id,
+            "aud": ISSUER,
+            "iat": now,
+            "exp": now + SECRET_SECONDS,
+        }
+        headers = {"kid": provider.options["key_id"]}
+        try:
+            return jwt.encode(claims, provider.options["private_key"], "ES256", headers)
+        except (ValueError, TypeError, jwt.InvalidKeyError):
+            logger.warning("APPLE_PRIVATE_KEY_PATH holds no key for ES256")
+            raise SignInFailed("provider_error", "the private key is unusable") from None
+
+
+def _claims(
+    flow: AppleFlow, provider: Provider, pending: Pending, answer: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """The claims of an ID token that Apple made for this sign-in. Raises SignInFailed."""
+    keys_url = flow.endpoint(provider, "keys")
+    metadata = Metadata(
+        issuer=ISSUER,
+        authorization_endpoint=flow.endpoint(provider, "authorize"),
+        token_endpoint=flow.endpoint(provider, "token"),
+        jwks_uri=keys_url,
+        algorithms=ALGORITHMS,
+    )
+    check = TokenCheck(provider, metadata, _keys(keys_url), pending.nonce)
+    return check.id_claims(text_at(answer, "id_token"), access_token=access_token(answer))
+
+
+@lru_cache(maxsize=8)
+def _keys(url: str) -> FetchedKeys:
+    """One set of keys for each process."""
+    return FetchedKeys(ISSUER, url)
+
+
+def _is_verified(claim: Any) -> bool:
+    """Apple documents a boolean, or the same as text."""
+    return claim is True or claim == "true"
+
+
+def _name(text: str) -> str:
+    """First and last name of the form's `user`, which nobody signs; "" when there is none."""
+    try:
+        user = json.loads(text) if 0 < len(text) <= LONGEST_USER else {}
+    except (ValueError, RecursionError):
+        return ""
+    name = user.get("name") if isinstance(user, dict) else None
+    if not isinstance(name, dict):
+        return ""
+    return f"{text_at(name, 'firstName')} {text_at(name, 'lastName')}".strip()

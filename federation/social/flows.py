@@ -1,0 +1,129 @@
+"""What the social providers have in common: OAuth 2.0 with a code, then the person's profile.
+
+Endpoints are those of allauth's adapters; its clients are not used, because they neither bound
+answers nor refuse redirects, and its profiles take every truthy value for a verified address.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest
+
+from federation.oidc.errors import SignInFailed
+from federation.oidc.flow import redirect_uri
+from federation.oidc.pending import Pending
+from federation.providers import Provider
+from federation.services.identities import Arrival
+from federation.social.asking import ask_object
+
+LONGEST_SUBJECT = 255
+LONGEST_CODE = 4096
+# Some providers refuse the names of programming libraries.
+USER_AGENT = "Gatehouse"
+
+
+class SocialFlow:
+    """One kind of provider; see federation.oidc.flow.Flow."""
+
+    authorize_endpoint = ""
+    token_endpoint = ""
+    profile_endpoint = ""
+    scope_delimiter = " "
+    knows_pkce = True
+
+    def authorize_url(self, provider: Provider, pending: Pending) -> str:
+        """The consent page, with everything that the answer is checked by."""
+        query = {
+            "response_type": "code",
+            "client_id": provider.client_id,
+            "redirect_uri": redirect_uri(provider),
+            "scope": self.scope_delimiter.join(provider.scopes),
+            "state": pending.state,
+            **self.more_query(pending),
+        }
+        if self.uses_pkce(provider):
+            query |= {"code_challenge": pending.challenge, "code_challenge_method": "S256"}
+        return f"{self.endpoint(provider, 'authorize')}?{urlencode(query)}"
+
+    def finish(self, request: HttpRequest, provider: Provider, pending: Pending) -> Arrival:
+        """Trade the code for a token, and ask with it who came."""
+        code = request.GET.get("code", "")
+        if not code or len(code) > LONGEST_CODE:
+            raise SignInFailed("provider_error", "no code")
+        answer = self.trade(provider, pending, code)
+        found = self.arrival(request, provider, pending, answer)
+        if provider.vouches_for_email and found.email:
+            return replace(found, email_verified=True)
+        return found
+
+    def trade(self, provider: Provider, pending: Pending, code: str) -> dict[str, Any]:
+        """The answer of the token endpoint. Raises SignInFailed."""
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": redirect_uri(provider),
+            "client_id": provider.client_id,
+            "client_secret": self.client_secret(provider),
+        }
+        if self.uses_pkce(provider):
+            form["code_verifier"] = pending.verifier
+        url = self.endpoint(provider, "token")
+        return ask_object(url, headers=self.headers(provider), form=form)
+
+    def arrival(
+        self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
+    ) -> Arrival:
+        """Who came. answer: the token endpoint's."""
+        raise NotImplementedError
+
+    def profile(self, provider: Provider, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """The person's profile, by the access token in `answer`."""
+        headers = self.bearer(provider, answer)
+        return ask_object(self.endpoint(provider, "profile"), headers=headers)
+
+    def bearer(self, provider: Provider, answer: Mapping[str, Any]) -> dict[str, str]:
+        """Headers with the access token of `answer`."""
+        return {**self.headers(provider), "Authorization": f"Bearer {access_token(answer)}"}
+
+    def headers(self, provider: Provider) -> dict[str, str]:
+        return {"User-Agent": provider.options.get("user_agent") or USER_AGENT}
+
+    def client_secret(self, provider: Provider) -> str:
+        return provider.client_secret
+
+    def more_query(self, pending: Pending) -> dict[str, str]:
+        """What only this kind adds to the consent page's address."""
+        return {}
+
+    def uses_pkce(self, provider: Provider) -> bool:
+        return self.knows_pkce and provider.uses_pkce
+
+    def endpoint(self, provider: Provider, name: str) -> str:
+        """The address of `name`: authorize, token, profile. An option `<name>_url` goes before."""
+        usual: str = getattr(self, f"{name}_endpoint")
+        return provider.options.get(f"{name}_url") or usual
+
+
+def access_token(answer: Mapping[str, Any]) -> str:
+    """The token of a token endpoint's answer. GitHub reports its errors with status 200."""
+    token = answer.get("access_token")
+    if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
+        raise SignInFailed("provider_error", f"no token: {str(answer.get('error', ''))[:80]!r}")
+    return token
+
+
+def subject(value: Any) -> str:
+    """The provider's own id of a person as text. Raises SignInFailed for anything else."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    text = str(value) if is_number else value
+    if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_SUBJECT:
+        raise SignInFailed("token_refused", "no id of the person")
+    return text
+
+
+def text_at(profile: Mapping[str, Any], name: str) -> str:
+    """The text called `name`, or "" when there is none."""
+    value = profile.get(name)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,55 @@
+"""Providers and the directory as a source of accounts; see accounts.account_sources."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from accounts.account_sources import AccountSource, Found
+from accounts.models import User
+from federation.ldap import sign_in as ldap_sign_in
+from federation.ldap.usernames import directory_problems
+from federation.oidc.flow import leave, stay_signed_out, to_usual_provider
+from federation.oidc.signout import WayOut, way_out
+from federation.services.identities import is_usable
+from federation.services.profile_updates import holds_links
+
+
+class ExternalAccounts(AccountSource):
+    """Each method calls one service."""
+
+    def checks_passwords(self) -> bool:
+        return settings.LDAP is not None
+
+    def find_by_credentials(self, login: str, password: str) -> Found | None:
+        return ldap_sign_in.find_by_credentials(login, password)
+
+    def username_problems(self, user: User) -> list[str]:
+        return directory_problems(user)
+
+    def held_addresses(self, users: Iterable[User]) -> set[Any]:
+        return holds_links(users)
+
+    def ask_about(self, emails: Iterable[str]) -> Mapping[Any, str]:
+        return ldap_sign_in.why_no_links(emails)
+
+    def managed_accounts(self, users: Iterable[User]) -> set[Any]:
+        return ldap_sign_in.keys_of_directory(users)
+
+    def can_sign_in(self, user: User, *, besides: Any) -> bool:
+        return any(is_usable(identity) for identity in user.identities.exclude(pk=besides))
+
+    def sign_in_redirect(self, request: HttpRequest) -> HttpResponse | None:
+        return to_usual_provider(request)
+
+    def prepare_sign_out(self, request: HttpRequest) -> WayOut | None:
+        return way_out(request)
+
+    def sign_out_redirect(
+        self, request: HttpRequest, prepared: WayOut | None
+    ) -> HttpResponse | None:
+        return leave(request, prepared.url, prepared.provider) if prepared else None
+
+    def after_sign_out(self, response: HttpResponse) -> HttpResponse:
+        return stay_signed_out(response)

@@ -1,0 +1,156 @@
+"""Second factors of people: authenticator apps, what counts as a factor, reset by an operator.
+
+Passkeys have mfa.services.passkeys; recovery codes mfa.services.recovery_codes.
+"""
+
+import logging
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.locks import lock_users
+from accounts.models import User
+from accounts.services import second_factors
+from accounts.services.notifications import tell
+from audit import audit_log
+from core import plain_text
+from core.encryption import SealBroken, seal, unseal
+from core.errors import NotFound, RecordInvalid
+from mfa import totp
+from mfa.models import Authenticator
+from mfa.services import recovery_codes
+
+logger = logging.getLogger("gatehouse.factors")
+TOTP = Authenticator.Kind.TOTP
+NAME_MAX_LENGTH = 80
+
+
+@dataclass(frozen=True, slots=True)
+class NewApp:
+    """A seed that an app is to take, before the person has proved that it did."""
+
+    secret: str = field(repr=False)  # base32
+    address: str = field(repr=False)  # otpauth://
+
+
+def app_of(user: User) -> Authenticator | None:
+    """The person's authenticator app; there is at most one."""
+    return user.authenticators.filter(kind=TOTP).first()
+
+
+def begin_app(user: User, secret: str = "") -> NewApp:
+    """A seed for the person's app; `secret` again for the same page once more. Changes nothing."""
+    seed = totp.from_text(secret) if secret else totp.make_secret()
+    issuer = f"Gatehouse {urlsplit(settings.PUBLIC_URL).hostname}"
+    address = totp.address_for_app(seed, issuer=issuer, account=user.email)
+    return NewApp(totp.as_text(seed), address)
+
+
+def confirm_app(user: User, secret: str, code: str, *, name: str = "") -> tuple[str, ...]:
+    """Keep the app whose seed is `secret`, proved by a code of it; replaces an older app.
+
+    Returns the recovery codes that were made with the first factor, () when there is a set.
+    Raises RecordInvalid when the code is wrong. The code is used up.
+    """
+    seed = totp.from_text(secret)
+    step = totp.matching_step(seed, totp.parse_code(code), timezone.now().timestamp())
+    if step is None:
+        audit_log.record(
+            "account:factor:add", actor=user, target=user, result="refused", kind=TOTP.value
+        )
+        raise RecordInvalid({"code": [str(_("This code is not right. Take the newest one."))]})
+    row = Authenticator(user=user, kind=TOTP, name=_clean_name(name), last_step=step)
+    row.sealed_secret = seal(secret, place=_place(row))
+    try:
+        with transaction.atomic():
+            lock_users(user.pk)
+            user.authenticators.filter(kind=TOTP).delete()
+            user.remembered_browsers.all().delete()
+            row.save(force_insert=True)
+            audit_log.record("account:factor:add", actor=user, target=user, kind=TOTP.value)
+            tell(user, "factor-added", factor=TOTP.value)
+            return recovery_codes.ensure_codes(user)
+    except IntegrityError:
+        # Two pages at once: the other one's app is there now.
+        raise RecordInvalid({"code": [str(_("An app has been set up just now."))]}) from None
+
+
+def rename_app(user: User, name: str) -> None:
+    """Give the app another name. Raises NotFound."""
+    with transaction.atomic():
+        if not user.authenticators.filter(kind=TOTP).update(name=_clean_name(name)):
+            raise NotFound
+        audit_log.record("account:factor:rename", actor=user, target=user, kind=TOTP.value)
+
+
+def remove_app(user: User) -> None:
+    """Take the app away. Raises NotFound, FactorNeeded."""
+    with transaction.atomic():
+        lock_users(user.pk)
+        require_not_last(user)
+        if not user.authenticators.filter(kind=TOTP).delete()[0]:
+            raise NotFound
+        audit_log.record("account:factor:remove", actor=user, target=user, kind=TOTP.value)
+        tell(user, "factor-removed", factor=TOTP.value)
+        user.remembered_browsers.all().delete()
+        second_factors.drop_without_factor(user)
+
+
+def require_not_last(user: User) -> None:
+    """Raise FactorNeeded if the role needs a factor and `user` has only one. In a transaction."""
+    if user.role not in settings.MFA_REQUIRED_ROLES:
+        return
+    # The account's row is the turnstile: two removals at once do not leave nothing.
+    User.objects.select_for_update().get(pk=user.pk)
+    if user.authenticators.count() <= 1:
+        raise second_factors.FactorNeeded
+
+
+def spend(user: User, code: str) -> str:
+    """Use up a code of the app or a recovery code: "totp", "recovery_code", or "" for neither.
+
+    Limits are the caller's; see limits.count_guess().
+    """
+    if spend_totp(user, code):
+        return "totp"
+    return (
+        "recovery_code"
+        if second_factors.has_factor(user) and recovery_codes.spend_code(user, code)
+        else ""
+    )
+
+
+def spend_totp(user: User, code: str) -> bool:
+    """Use up a code of the app; each works once, also in a race (RFC 6238, section 5.2)."""
+    row = app_of(user)
+    digits = totp.parse_code(code)
+    if row is None or not digits:
+        return False
+    try:
+        seed = totp.from_text(unseal(row.sealed_secret, place=_place(row)))
+    except SealBroken:
+        logger.exception("a seed cannot be read: ENCRYPTION_KEY has changed")
+        return False
+    now = timezone.now()
+    step = totp.matching_step(seed, digits, now.timestamp())
+    if step is None:
+        return False
+    unspent = Authenticator.objects.filter(pk=row.pk, last_step__lt=step)
+    return unspent.update(last_step=step, last_used_at=now) == 1
+
+
+def note_wrong_code(user: User, action: str) -> None:
+    """Write down that a code was wrong; what was typed is not written."""
+    audit_log.record(action, actor=user, target=user, result="refused", methods=["second_factor"])
+
+
+def _clean_name(name: str) -> str:
+    return plain_text.clean_name(name, NAME_MAX_LENGTH) or str(_("Authenticator app"))
+
+
+def _place(row: Authenticator) -> str:
+    return f"authenticator.sealed_secret:{row.pk}"

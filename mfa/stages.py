@@ -1,0 +1,96 @@
+"""The step of a sign-in that asks for the second factor."""
+
+from datetime import datetime, timedelta
+
+from allauth.account.internal.flows.login import record_authentication
+from allauth.account.internal.stagekit import clear_login
+from allauth.account.stages import LoginStage, LoginStageController
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+
+from accounts import access_policy
+from accounts.models import User
+from accounts.services import second_factors
+from accounts.sign_in_methods import SignInMethod
+from accounts.sign_in_stages import REMEMBERED, last_method
+from mfa import trusted_browsers
+
+# How long the second factor may be waited for.
+PENDING_LIFETIME = timedelta(minutes=10)
+# The method that proves two factors at once.
+BOTH_FACTORS = SignInMethod.PASSKEY
+
+
+class SecondFactorStage(LoginStage):
+    """Asks for the second factor at every door, and for its set-up where the role needs one.
+
+    Until then there is no session: the browser holds a note of who waits, and nothing opens by it
+    but the pages of this stage (A059).
+    """
+
+    key = "second-factor"
+    urlname = "mfa:second-factor"
+
+    def handle(self) -> tuple[HttpResponse | None, bool]:
+        user = self.login.user
+        if not isinstance(user, User):
+            return None, False
+        if last_method(self.request, user) == BOTH_FACTORS:
+            return None, True
+        if second_factors.has_factor(user):
+            if not trusted_browsers.is_remembered(self.request, user):
+                return self._wait()
+            record_authentication(self.request, user, method=str(REMEMBERED))
+        elif second_factors.lacks_required_factor(user):
+            return self._wait()
+        return None, True
+
+    @property
+    def person(self) -> User:
+        """Who waits."""
+        if not isinstance(self.login.user, User):
+            raise TypeError("pending() answers no stage without a person")
+        return self.login.user
+
+    @property
+    def page(self) -> str:
+        """The name of the page that asks for the factor, or sets up the first one."""
+        has_factor = second_factors.has_factor(self.person)
+        return "mfa:second-factor" if has_factor else "mfa:second-factor-set-up"
+
+    def passed(self, method: str) -> HttpResponse:
+        """The factor is proved by `method`: start the session; answers where it leads."""
+        record_authentication(self.request, self.person, method=str(SignInMethod(method)))
+        response: HttpResponse = self.exit()
+        return response
+
+    def is_alive(self) -> bool:
+        """Is it less than PENDING_LIFETIME ago, and may the person still come in?
+
+        A change of password or role, a sign-out everywhere, a ban or a reset ends the waiting.
+        """
+        user, since, issued = self.login.user, self.state.get("since"), self.state.get("issued_at")
+        if not (isinstance(user, User) and isinstance(since, str) and isinstance(issued, str)):
+            return False
+        is_late = timezone.now() - datetime.fromisoformat(since) > PENDING_LIFETIME
+        issued_at = datetime.fromisoformat(issued)
+        return not is_late and access_policy.refusal(user, credential_at=issued_at) is None
+
+    def _wait(self) -> tuple[HttpResponse, bool]:
+        """since: for its own end. issued_at: for the marks of the account, which a node whose clock
+        is ahead may have set (decision 10)."""
+        now = timezone.now()
+        self.state["since"] = now.isoformat()
+        self.state["issued_at"] = self.person.issue_time(now).isoformat()
+        return redirect(self.page), True
+
+
+def pending(request: HttpRequest) -> SecondFactorStage | None:
+    """The sign-in of this browser that waits for its second factor; a dead one is wiped."""
+    stage = LoginStageController.enter(request, SecondFactorStage.key)
+    if isinstance(stage, SecondFactorStage) and stage.is_alive():
+        return stage
+    if stage is not None:
+        clear_login(request)
+    return None

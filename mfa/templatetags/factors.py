@@ -1,0 +1,37 @@
+"""The section "Second factors" of the account page: `{% load factors %}{% second_factors %}`."""
+
+from typing import Any
+
+from django import template
+from django.conf import settings
+from django.template import Context
+
+from accounts.link_binding import device_name
+from accounts.services.second_factors import has_factor, standing
+from mfa import trusted_browsers
+from mfa.services import authenticators
+
+register = template.Library()
+
+
+@register.inclusion_tag("accounts/_second_factors.html", takes_context=True)
+def second_factors(context: Context) -> dict[str, Any]:
+    """The person's app, passkeys, recovery codes and remembered browsers."""
+    user = context["user"]
+    return {
+        "user": user,
+        "csrf_token": context.get("csrf_token", ""),
+        "app": authenticators.app_of(user),
+        "has_factor": has_factor(user),
+        "is_required": user.role in settings.MFA_REQUIRED_ROLES,
+        "codes": standing(user),
+        "browsers": [
+            {
+                "id": row.pk,
+                "device": device_name(row.user_agent),
+                "created_at": row.created_at,
+                "expires_at": row.expires_at,
+            }
+            for row in trusted_browsers.browsers_of(user)
+        ],
+    }

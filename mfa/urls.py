@@ -1,0 +1,28 @@
+"""Pages of second factors under the paths of CONTRACT section 3."""
+
+from django.urls import path
+
+from mfa.views import factors, passkeys, reauthenticate, second_factor
+
+app_name = "mfa"
+urlpatterns = [
+    path("account/passkeys", passkeys.add, name="passkeys"),
+    path("account/passkeys/add", passkeys.add_page, name="passkey-add"),
+    path("account/passkeys/options", passkeys.adding_options, name="passkey-options"),
+    path("account/passkeys/<uuid:passkey_id>/rename", passkeys.rename, name="passkey-rename"),
+    path("account/passkeys/<uuid:passkey_id>/remove", passkeys.remove, name="passkey-remove"),
+    path("account/authenticator/set-up", factors.set_up_app, name="app-set-up"),
+    path("account/authenticator/rename", factors.rename_app, name="app-rename"),
+    path("account/authenticator/remove", factors.remove_app, name="app-remove"),
+    path("account/recovery-codes", factors.recovery_codes, name="recovery-codes"),
+    path(
+        "account/browsers/<uuid:browser_id>/forget", factors.forget_browser, name="browser-forget"
+    ),
+    path("second-factor", second_factor.ask, name="second-factor"),
+    path("second-factor/set-up", second_factor.set_up, name="second-factor-set-up"),
+    path("second-factor/cancel", second_factor.cancel_sign_in, name="second-factor-cancel"),
+    path("confirm", reauthenticate.confirm, name="confirm"),
+    path("confirm/continue", reauthenticate.confirm_continue, name="confirm-continue"),
+    path("sign-in/passkey", passkeys.sign_in, name="passkey-sign-in"),
+    path("sign-in/passkey/options", passkeys.sign_in_options, name="passkey-sign-in-options"),
+]

@@ -1,0 +1,111 @@
+"""/confirm: prove once more who is there, before a dangerous act."""
+
+from django.conf import settings
+from django.contrib.auth import logout
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from accounts import reauthentication
+from accounts.models import User
+from accounts.rate_limits import count_try
+from accounts.services import second_factors
+from accounts.services.passwords import find_by_password
+from accounts.views.common import person, posted, safe_next, see_other
+from accounts.views.entrance import get_or_post
+from audit import audit_log
+from core.errors import RateLimited
+from mfa.forms import ConfirmPasswordForm, SecondFactorForm
+from mfa.services import passkeys
+from mfa.views.verification import prove_by_form
+
+AGAIN = "again"
+
+
+@never_cache
+@login_required
+@get_or_post
+def confirm(request: HttpRequest) -> HttpResponse:
+    """A second factor where there is one, else the password, else a sign-in from the start."""
+    user = person(request)
+    if second_factors.has_factor(user):
+        return _by_factor(request, user)
+    if settings.ALLOW_EMAIL_LOGIN and user.has_usable_password():
+        return _by_password(request, user)
+    if request.method == "POST" and AGAIN in request.POST:
+        next_url = safe_next(request)
+        logout(request)
+        return redirect_to_login(next_url or reverse("accounts:profile"))
+    return _page(request, "again", None, 200)
+
+
+@never_cache
+@login_required
+@require_safe
+def confirm_continue(request: HttpRequest) -> HttpResponse:
+    """Offer the form again that was sent before the proof; nothing is sent by itself."""
+    kept = reauthentication.take_kept(request) if reauthentication.is_fresh(request) else None
+    if kept is None:
+        return redirect("accounts:profile")
+    return render(request, "accounts/confirm_continue.html", {"kept": kept})
+
+
+def _by_factor(request: HttpRequest, user: User) -> HttpResponse:
+    form = SecondFactorForm(posted(request), initial={"next": safe_next(request)})
+    status = 200
+    if request.method == "POST":
+        status = 400
+        if form.is_valid():
+            method, status = prove_by_form(request, user, form, purpose=passkeys.STEP_UP)
+            if method:
+                return _confirmed(request, user, method)
+    return _page(request, "factor", form, status)
+
+
+def _by_password(request: HttpRequest, user: User) -> HttpResponse:
+    form = ConfirmPasswordForm(posted(request), initial={"next": safe_next(request)})
+    status = 200
+    if request.method == "POST":
+        status = 400
+        try:
+            if form.is_valid():
+                count_try(request, "sign-in", user.email)
+                if find_by_password(user.email, form.cleaned_data["password"]) == user:
+                    return _confirmed(request, user, "password")
+                audit_log.record(
+                    "account:confirm:password", actor=user, target=user, result="refused"
+                )  # fmt: skip
+                form.add_error("password", _("This is not your password."))
+                status = 401
+        except RateLimited as error:
+            form.add_error(None, error.message)
+            status = error.status
+    return _page(request, "password", form, status)
+
+
+def _confirmed(request: HttpRequest, user: User, method: str) -> HttpResponse:
+    audit_log.record("account:confirm:done", actor=user, target=user, method=method)
+    reauthentication.mark_fresh(request)
+    return see_other(reauthentication.where_next(request, safe_next(request)))
+
+
+def _page(
+    request: HttpRequest,
+    way: str,
+    form: SecondFactorForm | ConfirmPasswordForm | None,
+    status: int,
+) -> HttpResponse:
+    kinds = set(person(request).authenticators.values_list("kind", flat=True))
+    context = {
+        "way": way,
+        "form": form,
+        "next": safe_next(request),
+        "has_app": "totp" in kinds,
+        "has_passkey": "passkey" in kinds,
+    }
+    return render(request, "accounts/confirm.html", context, status=status)

@@ -1,0 +1,109 @@
+"""The second step of a sign-in: ask for the factor, or have one set up where the role needs it.
+
+Whoever comes here has no session yet; see accounts.sign_in_stages.
+"""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
+
+from accounts.rate_limits import count_guess, forgive_guess
+from accounts.services import second_factors
+from accounts.sign_in_stages import cancel
+from accounts.views.common import posted, redirect_with_notice, see_other
+from accounts.views.entrance import get_or_post
+from core.errors import RateLimited, RecordInvalid
+from mfa import trusted_browsers
+from mfa.forms import NewAppForm, SecondFactorForm
+from mfa.services import passkeys
+from mfa.stages import SecondFactorStage, pending
+from mfa.views import totp_setup
+from mfa.views.verification import prove_by_form
+
+
+@never_cache
+@get_or_post
+def ask(request: HttpRequest) -> HttpResponse:
+    """A code of the app, a recovery code or a passkey; then the session starts."""
+    stage = pending(request)
+    if stage is None:
+        return _over()
+    if not second_factors.has_factor(stage.person):
+        return redirect("mfa:second-factor-set-up")
+    form, status = SecondFactorForm(posted(request)), 200
+    if request.method == "POST":
+        status = 400
+        if form.is_valid():
+            method, status = prove_by_form(
+                request, stage.person, form, purpose=passkeys.SECOND_FACTOR
+            )
+            if method:
+                return _enter(request, stage, method, remember=form.cleaned_data["remember"])
+    context = {"form": form, **_factors(stage)}
+    return render(request, "accounts/second_factor.html", context, status=status)
+
+
+@never_cache
+@get_or_post
+def set_up(request: HttpRequest) -> HttpResponse:
+    """The role needs a factor and there is none: set one up, then get in."""
+    stage = pending(request)
+    if stage is None:
+        return _over()
+    if second_factors.has_factor(stage.person):
+        return redirect("mfa:second-factor")
+    user = stage.person
+    form, status = NewAppForm(posted(request)), 200
+    offered = totp_setup.offer(request, user)
+    if request.method == "POST":
+        status = 400
+        try:
+            if form.is_valid():
+                count_guess(request, user)
+                totp_setup.confirm(request, user, offered, **form.cleaned_data)
+                forgive_guess(request, user)
+                return set_up_done(stage, "totp")
+        except RateLimited as error:
+            form.add_error(None, error.message)
+            status = error.status
+        except RecordInvalid as error:
+            form.add_service_errors(error)
+    context = {"form": form, "offered": offered, "email": user.email}
+    return render(request, "accounts/second_factor_set_up.html", context, status=status)
+
+
+def set_up_done(stage: SecondFactorStage, method: str) -> HttpResponse:
+    """The first factor is there: start the session and show the recovery codes, then go on."""
+    entered = stage.passed(method)
+    query = urlencode({"next": entered.get("Location", "")})
+    response = see_other(f"{reverse('mfa:recovery-codes')}?{query}")
+    response.cookies.update(entered.cookies)
+    return response
+
+
+@require_POST
+def cancel_sign_in(request: HttpRequest) -> HttpResponse:
+    """Wipe the unfinished sign-in."""
+    cancel(request)
+    return redirect_with_notice("account_login", "signed-out")
+
+
+def _enter(
+    request: HttpRequest, stage: SecondFactorStage, method: str, *, remember: bool
+) -> HttpResponse:
+    response = stage.passed(method)
+    if remember:
+        trusted_browsers.remember(request, response, stage.person)
+    return response
+
+
+def _factors(stage: SecondFactorStage) -> dict[str, object]:
+    kinds = set(stage.person.authenticators.values_list("kind", flat=True))
+    return {"has_app": "totp" in kinds, "has_passkey": "passkey" in kinds}
+
+
+def _over() -> HttpResponse:
+    return redirect_with_notice("account_login", "second-factor-over")

@@ -1,0 +1,53 @@
+"""Proving a second factor by a form, on the page of the sign-in and on /confirm."""
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from accounts.rate_limits import count_guess, forgive_guess
+from core.errors import BadCredentials, RateLimited
+from core.single_values import read_json
+from mfa.forms import SecondFactorForm
+from mfa.services import authenticators, passkeys
+from mfa.webauthn import PasskeyInvalid
+
+
+def prove_by_form(
+    request: HttpRequest, user: User, form: SecondFactorForm, *, purpose: str
+) -> tuple[str, int]:
+    """(method, status): "totp", "recovery_code" or "passkey" and 200, or "" with an error shown.
+
+    form: valid. purpose: of a passkey's question, and what the audit log calls a failure.
+    """
+    try:
+        count_guess(request, user)
+        method = _prove(request, user, form.cleaned_data, purpose)
+    except RateLimited as error:
+        form.add_error(None, error.message)
+        return "", error.status
+    except BadCredentials as error:
+        form.add_error(None if form.cleaned_data["passkey"] else "code", error.message)
+        return "", 401
+    forgive_guess(request, user)
+    return method, 200
+
+
+def _prove(request: HttpRequest, user: User, given: dict[str, Any], purpose: str) -> str:
+    if given["passkey"]:
+        passkeys.prove(request.session, user, _read(given["passkey"]), purpose)
+        return "passkey"
+    method = authenticators.spend(user, given["code"])
+    if not method:
+        action = "account:confirm:code" if purpose == passkeys.STEP_UP else "account:session:start"
+        authenticators.note_wrong_code(user, action)
+        raise BadCredentials(_("This code is not right, or it has been used."))
+    return method
+
+
+def _read(text: str) -> Any:
+    try:
+        return read_json(text)
+    except (ValueError, RecursionError):
+        raise PasskeyInvalid from None

@@ -1,0 +1,332 @@
+"""Passkeys (WebAuthn level 3) over the library fido2: what is asked, and is the answer right.
+
+No database: rows, sessions and audit are in mfa.services.passkeys. The relying party is the
+host name of PUBLIC_URL, the only right origin is PUBLIC_URL itself.
+"""
+
+import ipaddress
+import logging
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+from fido2 import cbor
+from fido2.cose import CoseKey
+from fido2.server import Fido2Server
+from fido2.utils import websafe_decode, websafe_encode
+from fido2.webauthn import (
+    Aaguid,
+    AttestationConveyancePreference,
+    AttestedCredentialData,
+    AuthenticationResponse,
+    AuthenticatorTransport,
+    PublicKeyCredentialDescriptor,
+    PublicKeyCredentialParameters,
+    PublicKeyCredentialRpEntity,
+    PublicKeyCredentialType,
+    PublicKeyCredentialUserEntity,
+    RegistrationResponse,
+    ResidentKeyRequirement,
+    UserVerificationRequirement,
+)
+
+from core.errors import BadCredentials, Forbidden
+
+# The library logs the id of each passkey that it sees; our logs name no such thing.
+logging.getLogger("fido2").setLevel(logging.WARNING)
+# ES256, EdDSA, RS256: what WebAuthn recommends, in the order of our wish.
+ALGORITHMS = (-7, -8, -257)
+# Milliseconds that the browser waits for the person; the challenge lives as long.
+TIMEOUT = 5 * 60 * 1000
+LONGEST_ID = 1023  # bytes; WebAuthn, section 5.1.3
+REQUIRED = UserVerificationRequirement.REQUIRED
+# What reading foreign bytes can raise, beside ValueError: CBOR, JSON, keys of a wrong shape.
+MALFORMED = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+    RecursionError,
+    AssertionError,
+    struct.error,
+    InvalidSignature,
+    UnsupportedAlgorithm,
+)
+
+
+class PasskeyInvalid(BadCredentials):
+    """The browser's answer is not what was asked for. Says no more than that."""
+
+    code = "passkey_invalid"
+    title = _("Passkey not accepted")
+    default_message = _("This passkey was not accepted. Try again, or sign in another way.")
+
+
+class PasskeyUnknown(BadCredentials):
+    """A passkey that no account here has."""
+
+    code = "passkey_unknown"
+    title = _("Unknown passkey")
+    default_message = _(
+        "This passkey is not known here. It may have been removed from your account."
+    )
+
+
+class PasskeyExpired(BadCredentials):
+    """No such question is open: too late, answered already, or asked for something else."""
+
+    code = "passkey_expired"
+    title = _("Took too long")
+    default_message = _("That took too long. Try again.")
+
+
+class PasskeyCopied(BadCredentials):
+    """The counter of signatures went back: two devices hold the same key (WebAuthn, 6.1.1)."""
+
+    code = "passkey_copied"
+    title = _("Passkey refused")
+    default_message = _(
+        "This passkey seems to have been copied, so it is refused. Sign in another way, remove it, "
+        "and tell an operator."
+    )
+
+
+class PasskeysUnavailable(Forbidden):
+    """Browsers know passkeys only over https and on localhost, and only under a name."""
+
+    code = "passkeys_unavailable"
+    default_message = _(
+        "Passkeys need an address that begins with https and has a name. Tell whoever runs this "
+        "server."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A new passkey as it is stored: bytes as base64url, public_key as COSE."""
+
+    credential_id: str
+    public_key: str
+    transports: tuple[str, ...]
+    aaguid: str
+    is_backed_up: bool
+    sign_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A stored passkey, for asking and checking."""
+
+    credential_id: str
+    public_key: str = ""
+    transports: tuple[str, ...] = ()
+    aaguid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A right answer: the new count of signatures (0: the device does not count)."""
+
+    sign_count: int
+    is_backed_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What an answer says of itself before anything is checked."""
+
+    credential_id: str
+    challenge: str
+
+
+def origin() -> str:
+    """The origin of PUBLIC_URL as browsers write it: lower case, no standard port."""
+    site = urlsplit(settings.PUBLIC_URL)
+    standard = {"https": 443, "http": 80}.get(site.scheme)
+    port = f":{site.port}" if site.port and site.port != standard else ""
+    return f"{site.scheme}://{relying_party_id()}{port}"
+
+
+def relying_party_id() -> str:
+    """The host name of PUBLIC_URL."""
+    return urlsplit(settings.PUBLIC_URL).hostname or ""
+
+
+def are_available() -> bool:
+    """Can a browser use passkeys at PUBLIC_URL at all?"""
+    name = relying_party_id()
+    return not _is_number(name) and (settings.IS_HTTPS or name.endswith("localhost"))
+
+
+def require_available() -> None:
+    """Raises PasskeysUnavailable."""
+    if not are_available():
+        raise PasskeysUnavailable
+
+
+def creation_options(
+    *, handle: bytes, login: str, name: str, have: Sequence[Known]
+) -> tuple[dict[str, Any], str]:
+    """(what navigator.credentials.create() needs, the challenge), both fit for JSON.
+
+    handle: the account's lasting bytes. have: passkeys of the account; their devices say so
+    instead of making a second one.
+    """
+    person = PublicKeyCredentialUserEntity(id=handle, name=login, display_name=name or login)
+    options, state = _server().register_begin(
+        person,
+        credentials=_descriptors(have),
+        resident_key_requirement=ResidentKeyRequirement.REQUIRED,
+        user_verification=REQUIRED,
+    )
+    return _plain(options.public_key), str(state["challenge"])
+
+
+def request_options(allowed: Sequence[Known] | None) -> tuple[dict[str, Any], str]:
+    """(what navigator.credentials.get() needs, the challenge). None: any passkey of this house."""
+    descriptors = _descriptors(allowed) if allowed is not None else None
+    options, state = _server().authenticate_begin(descriptors, user_verification=REQUIRED)
+    return _plain(options.public_key), str(state["challenge"])
+
+
+def claim_of(answer: Any) -> Claim:
+    """Which passkey and which question `answer` is about. Raises PasskeyInvalid."""
+    try:
+        parsed = AuthenticationResponse.from_dict(answer)
+        return Claim(parsed.id, websafe_encode(parsed.response.client_data.challenge))
+    except MALFORMED:
+        raise PasskeyInvalid from None
+
+
+def challenge_of_new(answer: Any) -> str:
+    """Which question a registration answers. Raises PasskeyInvalid."""
+    try:
+        parsed = RegistrationResponse.from_dict(answer)
+        return websafe_encode(parsed.response.client_data.challenge)
+    except MALFORMED:
+        raise PasskeyInvalid from None
+
+
+def check_new(answer: Any, challenge: str) -> Credential:
+    """The new passkey of a registration to `challenge`. Raises PasskeyInvalid."""
+    try:
+        parsed = RegistrationResponse.from_dict(answer)
+        _require_own_frame(parsed.response.client_data)
+        data = _server().register_complete(_state(challenge), parsed)
+        made = data.credential_data
+        if made is None or not 0 < len(made.credential_id) <= LONGEST_ID:
+            raise PasskeyInvalid
+        if made.public_key.get(3) not in ALGORITHMS or made.credential_id != parsed.raw_id:
+            raise PasskeyInvalid
+        return Credential(
+            credential_id=websafe_encode(made.credential_id),
+            public_key=websafe_encode(cbor.encode(made.public_key)),
+            transports=_transports(answer),
+            aaguid=str(Aaguid(made.aaguid)),
+            is_backed_up=data.is_backed_up(),
+            sign_count=data.counter,
+        )
+    except MALFORMED:
+        raise PasskeyInvalid from None
+
+
+def check_proof(
+    answer: Any, challenge: str, known: Known, *, handle: bytes, is_alone: bool
+) -> Proof:
+    """Check an answer to `challenge` by the passkey `known` of the account `handle`.
+
+    is_alone: no account was named before, so the passkey itself must name it (WebAuthn, 7.2.6).
+    Raises PasskeyInvalid.
+    """
+    try:
+        parsed = AuthenticationResponse.from_dict(answer)
+        _require_own_frame(parsed.response.client_data)
+        said = parsed.response.user_handle
+        if said != handle and (said is not None or is_alone):
+            raise PasskeyInvalid
+        _server().authenticate_complete(_state(challenge), [_key(known)], parsed)
+        data = parsed.response.authenticator_data
+        return Proof(data.counter, data.is_backed_up())
+    except MALFORMED:
+        raise PasskeyInvalid from None
+
+
+def _server() -> Fido2Server:
+    party = PublicKeyCredentialRpEntity(id=relying_party_id(), name="Gatehouse")
+    right = origin()
+    server = Fido2Server(
+        party, AttestationConveyancePreference.NONE, verify_origin=lambda said: said == right
+    )
+    server.timeout = TIMEOUT  # type: ignore[assignment]  # inferred from its first None
+    server.allowed_algorithms = [
+        PublicKeyCredentialParameters(type=PublicKeyCredentialType.PUBLIC_KEY, alg=algorithm)
+        for algorithm in ALGORITHMS
+    ]
+    return server
+
+
+def _state(challenge: str) -> dict[str, str]:
+    return {"challenge": challenge, "user_verification": REQUIRED}
+
+
+def _require_own_frame(client_data: Any) -> None:
+    """Our pages stand in no frame, so an answer given in one is somebody else's page."""
+    if client_data.cross_origin is not False or "topOrigin" in client_data._data:
+        raise PasskeyInvalid
+
+
+def _key(known: Known) -> AttestedCredentialData:
+    public_key = CoseKey.parse(dict(_decoded(known.public_key)))
+    identifier = websafe_decode(known.credential_id)
+    return AttestedCredentialData.create(Aaguid.parse(known.aaguid), identifier, public_key)
+
+
+def _decoded(public_key: str) -> dict[int, Any]:
+    found = cbor.decode(websafe_decode(public_key))
+    if not isinstance(found, dict):
+        raise TypeError("a stored public key is no map")
+    return found
+
+
+def _descriptors(known: Sequence[Known]) -> list[PublicKeyCredentialDescriptor]:
+    return [
+        PublicKeyCredentialDescriptor(
+            type=PublicKeyCredentialType.PUBLIC_KEY,
+            id=websafe_decode(each.credential_id),
+            transports=[AuthenticatorTransport(text) for text in each.transports] or None,
+        )
+        for each in known
+    ]
+
+
+def _transports(answer: Any) -> tuple[str, ...]:
+    """The known ones of what the browser named; a hint for later, never trusted."""
+    said = answer["response"].get("transports") or ()
+    known = {transport.value for transport in AuthenticatorTransport}
+    return tuple(sorted({text for text in said if isinstance(text, str)} & known))
+
+
+def _plain(value: Any) -> Any:
+    """The library's mappings and enumerations as plain JSON values."""
+    if hasattr(value, "items"):
+        return {str(name): _plain(value[name]) for name in value}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if isinstance(value, (bool, int)) or value is None:
+        return value
+    return str(value)
+
+
+def _is_number(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,71 @@
+"""Distinguished names and filters: pure rules. TRAPS 37, 40, 41; ATTACKS A113."""
+
+import pytest
+
+from federation.ldap.filters import escape, parse_filter
+from federation.ldap.names import DNError, common_names, normal_dn
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "CN=Doe\\, John,OU=People,DC=Example,DC=org",
+        "cn=doe\\2c john, ou=people, dc=example, dc=org",
+        "commonName=DOE\\,  John ; ou=People;dc=example;dc=ORG",
+        "2.5.4.3=Doe\\, John,OID.2.5.4.11=people,dc=example,dc=org",
+    ],
+)
+def test_spellings_of_a_name_are_one(other: str) -> None:
+    assert normal_dn(other) == "cn=doe\\, john,ou=people,dc=example,dc=org"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("cn=a\\,ou=b", "cn=a,ou=b"),
+        ("cn=a+uid=b,dc=x", "cn=a,uid=b,dc=x"),
+        ("cn=cn\\=a,dc=x", "cn=a,dc=x"),
+        ("cn=a\\5c,dc=x", "cn=a\\,dc=x"),
+    ],
+)
+def test_different_names_stay_different(one: str, other: str) -> None:
+    assert normal_dn(one) != normal_dn(other)
+
+
+def test_parts_of_a_step_have_no_order() -> None:
+    assert normal_dn("uid=b+cn=a,dc=x") == normal_dn("cn=a+uid=b,dc=x")
+
+
+@pytest.mark.parametrize("text", ["", " ", "people", "cn=a,,dc=x", "=a", "c n=a"])
+def test_other_texts_are_no_names(text: str) -> None:
+    with pytest.raises(DNError):
+        normal_dn(text)
+
+
+def test_the_name_of_a_group_is_its_own_cn() -> None:
+    assert common_names("cn=Müller\\, A,cn=other,dc=x") == ("müller, a",)
+    assert common_names("ou=people,cn=other,dc=x") == ()
+    assert common_names("plain  Group") == ("plain group",)
+
+
+def test_every_sign_of_a_filter_is_escaped() -> None:
+    assert escape("a*(b)\\c\0\n\x7f{x}ü") == "a\\2a\\28b\\29\\5cc\\00\\0a\\7f{x}ü"
+
+
+def test_a_value_that_looks_like_a_place_is_a_value() -> None:
+    found = parse_filter("(&(a={username})(b={{user_dn}}))", "username", "user_dn")
+
+    assert found.fill("{user_dn}", "{username}") == "(&(a={user_dn})(b={username}))"
+
+
+@pytest.mark.parametrize(
+    ("text", "anybody"),
+    [
+        ("uid={username}", "(uid=*)"),
+        ("(cn=*{username}*)", "(cn=*)"),
+        ("(mail={username}@example.org)", "(mail=*@example.org)"),
+        ("(|(a={username})(m:1.2.3:={username}))", "(|(a=*)(objectClass=*))"),
+    ],
+)
+def test_the_filter_for_anybody_asks_for_presence(text: str, anybody: str) -> None:
+    assert parse_filter(text, "username").for_anybody() == anybody

@@ -1,0 +1,254 @@
+"""Groups of the directory and roles here: TRAPS 41, ATTACKS A111, A113."""
+
+import json
+from typing import cast
+
+import pytest
+
+from accounts.models import User
+from federation.ldap import people
+from federation.ldap.connection import Connection, Entry
+from federation.ldap.sign_in import come_in
+from federation.services.identities import GroupsUnknown
+from tests.conftest import MakeUser
+from tests.federation.ldap.conftest import SignIn, UseDirectory
+from tests.servers.ldap import GROUPS, SUFFIX, DirectoryServer
+
+pytestmark = pytest.mark.django_db
+
+
+def role() -> str:
+    return User.objects.get(identities__provider="ldap").role
+
+
+@pytest.mark.parametrize(
+    "group",
+    ["Gate Admins", "GATE  admins", f"CN=gate admins, OU=Groups,{SUFFIX.upper()}"],
+)
+def test_a_group_is_its_name_or_its_dn_without_regard_to_case(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn, group: str
+) -> None:
+    server.add_group("gate admins", server.add_person("anna"))
+    use_directory(LDAP_ROLES_MAPPING=json.dumps({group: "Admin"}))
+
+    sign_in("anna")
+
+    assert role() == "admin"
+
+
+def test_a_group_elsewhere_with_the_same_name_is_not_the_dn(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    anna = server.add_person("anna")
+    server.add(f"ou=clubs,{GROUPS}", {"objectClass": ["organizationalUnit"], "ou": "clubs"})
+    server.add_group("admins", anna, base=f"ou=clubs,{GROUPS}")
+    server.add_group(f"cn=admins,{GROUPS}", anna)
+    use_directory(LDAP_ROLES_MAPPING=json.dumps({f"cn=admins,{GROUPS}": "admin"}))
+
+    sign_in("anna")
+
+    assert role() == "none"
+
+
+def test_a_name_with_a_comma_is_one_name(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    server.add_group("admins, all of them", server.add_person("anna"))
+    use_directory(LDAP_ROLES_MAPPING='{"admins": "admin", "Admins, all of them": "editor"}')
+
+    sign_in("anna")
+
+    assert role() == "editor"
+
+
+def test_of_several_roles_the_highest_counts_and_owner_is_none_of_them_unless_it_is_written(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    anna = server.add_person("anna")
+    for name in ("viewers", "admins", "editors"):
+        server.add_group(name, anna)
+    use_directory(LDAP_ROLES_MAPPING='{"viewers": "viewer", "admins": ["viewer", "admin"]}')
+    sign_in("anna")
+    assert role() == "admin"
+
+    use_directory(LDAP_ROLES_MAPPING='{"editors": "owner"}')
+    sign_in("anna")
+    assert role() == "owner"
+
+
+def test_five_thousand_groups_are_read(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    names = [f"cn=group {number},{GROUPS}" for number in range(4999)] + [f"cn=admins,{GROUPS}"]
+    server.add_person("anna", description=names)
+    use_directory(LDAP_GROUP_FIELD="description", LDAP_ROLES_MAPPING='{"admins": "admin"}')
+
+    sign_in("anna")
+
+    assert role() == "admin"
+
+
+def test_a_lost_group_takes_the_role_at_the_next_sign_in(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    anna = server.add_person("anna")
+    group = server.add_group("staff", anna)
+    use_directory(LDAP_ROLES_MAPPING='{"staff": "editor"}', LDAP_DEFAULT_ACCESS="viewer")
+    sign_in("anna")
+    before = role()
+    server.delete(group)
+
+    sign_in("anna")
+
+    assert (before, role()) == ("editor", "viewer")
+
+
+def test_with_false_written_a_role_stays_as_it_was_made(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    group = server.add_group("staff", server.add_person("anna"))
+    use_directory(LDAP_ROLES_MAPPING='{"staff": "editor"}', UPDATE_ROLES_ON_LOGIN="false")
+    sign_in("anna")
+    server.delete(group)
+
+    sign_in("anna")
+
+    assert role() == "editor"
+
+
+def test_the_last_owner_is_not_mapped_away(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    """TRAPS 27."""
+    group = server.add_group("bosses", server.add_person("anna"))
+    use_directory(LDAP_ROLES_MAPPING='{"bosses": "owner"}')
+    sign_in("anna")
+    server.delete(group)
+
+    assert sign_in("anna").status_code == 302
+    assert role() == "owner"
+
+
+def test_a_kept_role_is_not_touched(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    server.add_person("anna")
+    use_directory(LDAP_ROLES_MAPPING='{"staff": "editor"}')
+    sign_in("anna")
+    User.objects.update(role="admin", role_is_kept=True)
+
+    sign_in("anna")
+
+    assert role() == "admin"
+
+
+def test_a_referral_is_no_person_and_no_group(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    """A113."""
+    anna = server.add_person("anna")
+    handle = server.as_root()
+    handle.set_option(0x0008, 0)
+    handle.add_s(
+        f"cn=elsewhere,{GROUPS}",
+        [
+            ("objectClass", [b"referral", b"extensibleObject"]),
+            ("cn", [b"elsewhere"]),
+            ("ref", [b"ldap://192.0.2.1/cn=elsewhere,dc=example,dc=com"]),
+        ],
+    )
+    server.add_group("staff", anna)
+    use_directory(
+        LDAP_BASE_DN=SUFFIX,
+        LDAP_GROUP_SEARCH_FILTER="(member={user_dn})",
+        LDAP_ROLES_MAPPING='{"staff": "editor", "elsewhere": "admin"}',
+    )
+
+    try:
+        assert sign_in("anna").status_code == 302
+        assert role() == "editor"
+    finally:
+        handle.set_option(0x0008, 0)
+        from ldap.controls.simple import ManageDSAITControl
+
+        handle.delete_ext_s(f"cn=elsewhere,{GROUPS}", serverctrls=[ManageDSAITControl()])
+        handle.unbind_s()
+
+
+def test_the_named_person_becomes_owner_once(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    server.add_person("anna")
+    server.add_person("bert")
+    use_directory(LDAP_ADMIN_USERNAME="Anna")
+    User(email="admin@admin.com", role="owner", is_claimed=False, password="!").save()
+
+    sign_in("bert")
+    sign_in("anna")
+
+    assert list(User.objects.order_by("email").values_list("email", "role")) == [
+        ("anna@example.org", "owner"),
+        ("bert@example.org", "none"),
+    ]
+
+
+def test_where_somebody_is_owner_nobody_else_becomes_it(
+    server: DirectoryServer,
+    use_directory: UseDirectory,
+    sign_in: SignIn,
+    owner: User,
+    make_user: MakeUser,
+) -> None:
+    server.add_person("anna")
+    use_directory(LDAP_ADMIN_USERNAME="anna")
+
+    sign_in("anna")
+
+    assert role() == "none"
+
+
+class InPieces:
+    """A server that gives at most two groups at once, as Active Directory gives 1,500."""
+
+    def __init__(self, *groups: str, known: int = 99) -> None:
+        self.groups, self.known = [f"cn={name},{GROUPS}".encode() for name in groups], known
+        self.asked: list[str] = []
+
+    def read(self, _dn: str, attributes: list[str]) -> Entry | None:
+        (name,) = attributes
+        self.asked.append(name)
+        first = int(name.partition("=")[2].partition("-")[0])
+        return self.piece(first) if first < self.known else Entry("uid=anna", {})
+
+    def piece(self, first: int) -> Entry:
+        found = self.groups[first : first + 2]
+        end = "*" if first + 2 >= len(self.groups) else str(first + len(found) - 1)
+        return Entry("uid=anna", {"memberof": [], f"memberof;range={first}-{end}": found})
+
+
+def test_a_list_of_groups_that_comes_in_pieces_is_read_to_the_end(
+    use_directory: UseDirectory,
+) -> None:
+    directory = use_directory()
+    server = InPieces("a", "b", "c", "d", "e")
+
+    (person,) = people.describe(cast("Connection", server), directory, [server.piece(0)])
+
+    assert person.groups.names == ("a", "b", "c", "d", "e")
+    assert person.groups.is_cut is False
+    assert server.asked == ["memberOf;range=2-*", "memberOf;range=4-*"]
+
+
+def test_a_part_of_the_groups_takes_no_role(use_directory: UseDirectory, db: None) -> None:
+    directory = use_directory(LDAP_ROLES_MAPPING='{"e": "admin", "a": "editor"}')
+    whole, part = InPieces("a", "b", "c", "d", "e"), InPieces("a", "b", "c", "d", "e", known=3)
+
+    def person_by(server: InPieces) -> people.Person:
+        return next(people.describe(cast("Connection", server), directory, [server.piece(0)]))
+
+    user = come_in(directory, person_by(whole))
+    with pytest.raises(GroupsUnknown):
+        come_in(directory, person_by(part))
+
+    user.refresh_from_db()
+    assert user.role == "admin"

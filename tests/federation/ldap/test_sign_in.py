@@ -1,0 +1,611 @@
+"""Who comes in with the directory's password: CONTRACT 9, TRAPS 37-41, ATTACKS A107-A113."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.services import users
+from accounts.services.invitations import invite
+from accounts.services.signup import open_account
+from accounts.services.users import Profile
+from audit.models import AuditEvent
+from core.email_addresses import limit_key
+from core.errors import RecordInvalid
+from federation.ldap import people
+from federation.models import Identity
+from tests.conftest import MakeUser
+from tests.federation.ldap.conftest import SignIn, UseDirectory
+from tests.servers.ldap import GROUPS, PASSWORD, PEOPLE, DirectoryServer
+
+pytestmark = pytest.mark.django_db
+SORRY = "The email address or password is not right."
+FILTER = "(&(objectClass=groupOfNames)(cn=staff)(member={user_dn}))"
+
+
+def who() -> User:
+    return User.objects.get(identities__provider="ldap")
+
+
+def test_a_person_of_the_directory_comes_in_and_gets_an_account(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    server.add_person("anna", displayName="Anna Ångström")
+    use_directory()
+
+    answer = sign_in("anna")
+
+    user = who()
+    assert answer.status_code == 302
+    assert (user.email, user.username, user.name) == ("anna@example.org", "anna", "Anna Ångström")
+    assert (user.role, user.is_verified, user.has_usable_password()) == ("none", True, False)
+    assert answer.client.get("/account/").status_code == 200
+    event = AuditEvent.objects.filter(action="account:session:start").get()
+    assert (event.result, event.detail["methods"]) == ("success", ["ldap"])
+
+
+def test_the_second_time_it_is_the_same_account(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    server.add_person("anna")
+    use_directory()
+
+    sign_in("anna")
+    sign_in("ANNA@example.org ")
+
+    assert Identity.objects.count() == User.objects.count() == 1
+
+
+def test_a_person_keeps_the_account_through_a_new_name_and_address(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    dn = server.add_person("anna")
+    use_directory()
+    sign_in("anna")
+    handle = server.as_root()
+    handle.rename_s(dn, "uid=anna.berg")
+    handle.unbind_s()
+    server.replace(f"uid=anna.berg,{PEOPLE}", mail="anna.berg@example.org")
+
+    assert sign_in("anna.berg").status_code == 302
+    assert User.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("password", "status"),
+    [("wrong", 401), (" ", 401), ("*", 401), ("\x00", 400), (f"{PASSWORD}\x00", 400)],
+)
+def test_a_wrong_password_lets_nobody_in(
+    server: DirectoryServer,
+    use_directory: UseDirectory,
+    sign_in: SignIn,
+    password: str,
+    status: int,
+) -> None:
+    server.add_person("anna")
+    use_directory()
+
+    answer = sign_in("anna", password)
+
+    assert answer.status_code == status
+    assert answer.client.get("/account/").status_code == 302
+    assert User.objects.count() == 0
+
+
+def test_an_empty_password_is_never_sent(
+    server: DirectoryServer, use_directory: UseDirectory
+) -> None:
+    dn = server.add_person("anna")
+    directory = use_directory()
+
+    assert people.prove_password(directory, dn, "") is False
+    assert people.prove_password(directory, "", PASSWORD) is False
+    assert people.prove_password(directory, dn, PASSWORD) is True
+
+
+@pytest.mark.parametrize(
+    "login",
+    [
+        "*",
+        "an*",
+        "*)(uid=*",
+        "anna)(|(uid=*",
+        "anna)(objectClass=*",
+        "\\2a",
+        "an\\6ea",
+        "#anna",
+        "anna,ou=x",
+        f"uid=anna,{PEOPLE}",
+        "a" * 10_000,
+        "an\x00na",
+        "an\u200bna",
+    ],
+)
+def test_a_name_that_is_a_piece_of_a_filter_means_nobody(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn, login: str
+) -> None:
+    """A107."""
+    server.add_person("anna")
+    use_directory()
+
+    assert sign_in(login).status_code == (400 if len(login) > 254 or "\x00" in login else 401)
+    assert User.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    "uid",
+    ["o(neil)", "a*b", "a\\b", "ber,g", "müller", "王小明", "a+b=c", 'q"q', "a;b", "<x>", "#x"],
+)
+def test_people_with_odd_names_come_in(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn, uid: str
+) -> None:
+    dn = server.add_person(uid, mail="odd@example.org")
+    server.add_group("staff", dn)
+    server.add_person("other")
+    use_directory(
+        LDAP_AUTHORIZATION_FILTER=FILTER,
+        LDAP_GROUP_SEARCH_FILTER="(member={user_dn})",
+        LDAP_ROLES_MAPPING='{"staff": "editor"}',
+    )
+
+    assert sign_in(uid).status_code == 302
+    assert who().role == "editor"
+
+
+def test_wrong_password_and_unknown_name_are_answered_alike(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn, viewer: User
+) -> None:
+    server.add_person("anna")
+    use_directory()
+
+    answers = [sign_in(name, "wrong password") for name in ("anna", "nobody", viewer.email)]
+
+    assert [answer.status_code for answer in answers] == [401, 401, 401]
+    assert all(SORRY in answer.content.decode() for answer in answers)
+    refused = AuditEvent.objects.filter(action="account:session:start", result="refused")
+    assert refused.count() == 3
+
+
+def test_several_hits_are_a_refusal(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    for uid in ("anna", "bert", "carl"):
+        server.add_person(uid, mail="team@example.org")
+    use_directory()
+
+    assert sign_in("team@example.org").status_code == 401
+    server.delete(f"uid=carl,{PEOPLE}")
+    assert sign_in("team@example.org").status_code == 401
+    server.delete(f"uid=bert,{PEOPLE}")
+    assert sign_in("team@example.org").status_code == 302
+
+
+@pytest.mark.parametrize("login", ["root", "ROOT", "Root ", "root@example.org"])
+def test_an_entry_with_the_name_of_a_local_account_never_opens_it(
+    server: DirectoryServer,
+    use_directory: UseDirectory,
+    sign_in: SignIn,
+    make_user: MakeUser,
+    login: str,
+) -> None:
+    """A109."""
+    root = make_user("owner", "root@example.org", username="root", password="another long phrase")
+    server.add_person("root")
+    use_directory()
+
+    assert sign_in(login).status_code == 401
+    assert root.identities.count() == 0
+    assert User.objects.count() == 1
+
+
+@pytest.mark.parametrize("has_come_before", [True, False])
+@pytest.mark.parametrize("role", ["owner", "admin"])
+def test_an_entry_with_the_address_of_an_operator_never_opens_his_account(
+    server: DirectoryServer,
+    use_directory: UseDirectory,
+    sign_in: SignIn,
+    make_user: MakeUser,
+    role: str,
+    has_come_before: bool,
+) -> None:
+    """He has no password: he comes in by links, or his account was made in advance."""
+    boss = make_user(role, "boss@example.org", password=None)
+    if has_come_before:
+        User.objects.update(last_login=boss.created_at)
+    server.add_person("eve", mail="boss@example.org")
+    use_directory()
+
+    answer = sign_in("eve")
+
+    assert answer.status_code == 403
+    assert "There is an account with your address already" in answer.content.decode()
+    assert boss.identities.count() == 0
+
+
+def test_two_entries_with_one_address_are_never_one_account(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    server.add_person("anna")
+    server.add_person("eve", mail="anna@example.org")
+    use_directory()
+
+    assert sign_in("anna").status_code == 302
+    assert sign_in("eve").status_code == 403
+    assert Identity.objects.count() == 1
+
+
+def test_an_address_connects_an_account_without_password_where_it_is_proved(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn, make_user: MakeUser
+) -> None:
+    anna = make_user("editor", "anna@example.org", password=None)
+    User.objects.update(last_login=anna.created_at)
+    server.add_person("anna")
+    use_directory(LDAP_EMAIL_IS_PROVED="false")
+    assert sign_in("anna").status_code == 403
+
+    use_directory()
+
+    assert sign_in("anna").status_code == 302
+    assert anna.identities.count() == 1
+
+
+def test_a_person_without_an_address_comes_in(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    server.add_person("anna", mail=None)
+    use_directory()
+
+    assert sign_in("anna").client.get("/account/").status_code == 200
+    assert who().email.endswith("@users.invalid")
+
+
+def test_who_came_by_the_directory_has_no_local_password(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    server.add_person("anna")
+    use_directory()
+    sign_in("anna")
+    user = who()
+    user.set_password("a local phrase of length")
+    user.save()
+
+    assert sign_in("anna", "a local phrase of length").status_code == 401
+    assert sign_in("anna").status_code == 302
+
+
+def test_nobody_takes_himself_out_of_the_directory(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    server.add_person("anna")
+    use_directory()
+    client = sign_in("anna").client
+    path = f"/account/identities/{Identity.objects.get().pk}/disconnect"
+
+    assert "Kept by the directory" in client.get("/account/").content.decode()
+    assert client.get(path).status_code == 404
+    assert client.post(path).status_code == 404
+    assert Identity.objects.count() == 1
+
+
+def test_where_the_directory_is_the_only_way_local_passwords_open_owners_alone(
+    server: DirectoryServer,
+    use_directory: UseDirectory,
+    sign_in: SignIn,
+    owner: User,
+    admin: User,
+) -> None:
+    use_directory(AUTHENTICATION_MODE="ldap")
+
+    assert sign_in(admin.email).status_code == 401
+    assert sign_in(owner.email).status_code == 302
+
+
+def test_a_disabled_account_stays_out_with_the_right_password(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    server.add_person("anna")
+    use_directory()
+    sign_in("anna")
+    User.objects.update(is_active=False)
+
+    answer = sign_in("anna")
+
+    assert answer.client.get("/account/").status_code == 302
+
+
+def test_without_a_directory_nobody_of_it_comes_in(
+    server: DirectoryServer, sign_in: SignIn
+) -> None:
+    server.add_person("anna")
+
+    assert sign_in("anna").status_code == 401
+
+
+def test_the_authorization_filter_keeps_people_out_and_ends_their_sessions(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    anna, bert = server.add_person("anna"), server.add_person("bert")
+    server.add_group("staff", anna)
+    use_directory(LDAP_AUTHORIZATION_FILTER=FILTER)
+    inside = sign_in("anna")
+
+    refused = sign_in("bert")
+    server.replace(f"cn=staff,{GROUPS}", member=bert)
+    again = sign_in("anna")
+
+    assert (inside.status_code, refused.status_code, again.status_code) == (302, 403, 403)
+    assert "does not have what is needed" in refused.content.decode()
+    assert inside.client.get("/account/").status_code == 302
+    assert User.objects.count() == 1
+
+
+SHUT = [
+    ("userAccountControl", "514"),
+    ("userAccountControl", "66050"),
+    ("userAccountControl", "what?"),
+    ("accountExpires", "132000000000000000"),
+    ("lockoutTime", "133000000000000000"),
+    ("msDS-User-Account-Control-Computed", "16"),
+    ("nsAccountLock", "TRUE"),
+    ("nsAccountLock", "true"),
+    ("shadowExpire", "1"),
+    ("shadowExpire", "19000"),
+    ("krbPrincipalExpiration", "20200101000000Z"),
+    ("loginDisabled", "TRUE"),
+    ("inetUserStatus", "inactive"),
+    ("pwdEndTime", "20200101000000Z"),
+]
+OPEN = [
+    ("userAccountControl", "512"),
+    ("userAccountControl", "66048"),
+    ("accountExpires", "0"),
+    ("accountExpires", "9223372036854775807"),
+    ("accountExpires", "199999999999999999"),
+    ("lockoutTime", "0"),
+    ("msDS-User-Account-Control-Computed", "8388608"),
+    ("nsAccountLock", "FALSE"),
+    ("shadowExpire", "-1"),
+    ("shadowExpire", "99999"),
+    ("krbPrincipalExpiration", "29990101000000Z"),
+    ("loginDisabled", "FALSE"),
+    ("inetUserStatus", "Active"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), SHUT)
+def test_who_is_disabled_in_the_directory_stays_out_and_loses_the_sessions(
+    server: DirectoryServer,
+    use_directory: UseDirectory,
+    sign_in: SignIn,
+    name: str,
+    value: str,
+) -> None:
+    anna = server.add_person("anna")
+    use_directory()
+    inside = sign_in("anna")
+    server.set_state(anna, name, value)
+
+    again = sign_in("anna")
+
+    assert (inside.status_code, again.status_code) == (302, 403)
+    assert "disabled, expired or locked in the directory" in again.content.decode()
+    assert inside.client.get("/account/").status_code == 302
+    assert again.client.get("/account/").status_code == 302
+    event = AuditEvent.objects.filter(action="account:session:start").latest("seq")
+    assert event.result == "refused"
+    assert name in event.detail["reason"]
+
+
+@pytest.mark.parametrize(("name", "value"), SHUT[:1])
+def test_who_is_disabled_in_the_directory_never_gets_an_account_or_a_token(
+    server: DirectoryServer, use_directory: UseDirectory, client: Client, name: str, value: str
+) -> None:
+    server.set_state(server.add_person("anna"), name, value)
+    use_directory()
+
+    answer = client.post(
+        "/api/v1/auth/token",
+        {"email": "anna", "password": PASSWORD},
+        content_type="application/json",
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "account_disabled")
+    assert not User.objects.exists()
+
+
+@pytest.mark.parametrize(("name", "value"), OPEN)
+def test_who_is_not_disabled_in_the_directory_comes_in(
+    server: DirectoryServer,
+    use_directory: UseDirectory,
+    sign_in: SignIn,
+    name: str,
+    value: str,
+) -> None:
+    server.set_state(server.add_person("anna"), name, value)
+    use_directory()
+
+    assert sign_in("anna").status_code == 302
+
+
+def test_a_wrong_password_does_not_tell_who_is_disabled_in_the_directory(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    server.set_state(server.add_person("anna"), "userAccountControl", "514")
+    use_directory()
+
+    assert sign_in("anna", "wrong").status_code == 401
+
+
+def test_a_lock_that_the_right_password_has_ended_keeps_nobody_out(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    """OpenLDAP keeps the time of an ended lock until the next sign-in there."""
+    anna = server.add_person("anna")
+    server.lock_once(anna, since=timezone.now() - timedelta(hours=1), seconds=1)
+    use_directory()
+
+    assert sign_in("anna").status_code == 302
+
+
+def test_a_wrong_password_never_tells_whether_somebody_is_admitted(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    server.add_person("bert")
+    use_directory(LDAP_AUTHORIZATION_FILTER=FILTER)
+
+    assert sign_in("bert", "wrong").status_code == 401
+
+
+def test_tries_at_the_directory_count_as_tries(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn, settings: object
+) -> None:
+    server.add_person("anna")
+    use_directory()
+    client = Client()
+
+    codes = [sign_in("anna", "wrong", client).status_code for _ in range(8)]
+
+    assert codes == [401] * 7 + [429]
+
+
+def test_the_api_gives_tokens_for_the_directorys_password(
+    server: DirectoryServer, use_directory: UseDirectory, client: Client
+) -> None:
+    anna = server.add_person("anna")
+    server.add_group("staff", anna)
+    use_directory(LDAP_ROLES_MAPPING='{"staff": "editor"}')
+
+    def ask(password: str) -> int:
+        body = {"email": "anna", "password": password}
+        answer = client.post("/api/v1/auth/token", body, content_type="application/json")
+        return answer.status_code
+
+    assert (ask(PASSWORD), ask("wrong")) == (200, 401)
+    server.replace(f"cn=staff,{GROUPS}", member=GROUPS)
+    assert ask(PASSWORD) == 200
+    assert who().role == "none"
+
+
+def test_the_directory_is_tested_by_command_alone(client: Client, admin: User) -> None:
+    """A117: no page and no call does it, so that nobody can ask it for himself."""
+    client.force_login(admin)
+    for path in ("/ldaptest", "/api/v1/ldap", "/api/v1/ldap/test", "/admin/ldap/"):
+        assert client.get(path).status_code == 404
+
+
+@pytest.mark.parametrize(("role", "state", "got"), [("editor", "used", "editor"),
+                                                    ("admin", "live", "none")])  # fmt: skip
+@pytest.mark.parametrize("is_known", [False, True])
+def test_an_invited_person_keeps_the_role_and_no_entry_makes_administrators(
+    server: DirectoryServer,
+    use_directory: UseDirectory,
+    sign_in: SignIn,
+    owner: User,
+    role: str,
+    state: str,
+    got: str,
+    is_known: bool,
+) -> None:
+    server.add_person("anna")
+    use_directory(LDAP_ROLES_MAPPING='{"cn=nobody,dc=example,dc=org": "viewer"}',
+                  UPDATE_ROLES_ON_LOGIN="1")  # fmt: skip
+    issued = invite(actor=owner, email="anna@example.org", role=role)
+    if is_known:
+        open_account("anna@example.org")
+
+    for _turn in range(2):
+        sign_in("anna")
+
+    user = User.objects.get(email="anna@example.org")
+    issued.invitation.refresh_from_db()
+    assert issued.invitation.state(timezone.now()) == state
+    if is_known and role == "admin":
+        assert (user.role, user.is_verified, user.identities.count()) == ("viewer", False, 0)
+    else:
+        assert user.role == got
+
+
+# A local account does not shut anybody of the directory out
+
+
+def test_a_local_account_does_not_take_a_name_that_the_directory_has(
+    server: DirectoryServer,
+    use_directory: UseDirectory,
+    sign_in: SignIn,
+    owner: User,
+    viewer: User,
+    browser_of: Callable[[User], Client],
+) -> None:
+    server.add_person("anna")
+    use_directory()
+
+    with pytest.raises(RecordInvalid) as refused:
+        users.create_user(actor=owner, email="x@example.com", username="Anna")
+    assert list(refused.value.errors) == ["username"]
+    with pytest.raises(RecordInvalid):
+        users.edit_profile(actor=viewer, user=viewer, profile=Profile(username="anna"))
+    browser = browser_of(User.objects.get(pk=viewer.pk))
+    page = browser.post("/account/", {"name": "Vera", "username": "anna"})
+
+    assert page.status_code == 400
+    assert not User.objects.filter(username="anna").exists()
+    assert sign_in("anna").status_code == 302
+    assert who().username == "anna"
+
+
+def test_other_names_are_free_and_the_own_one_may_stay(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn, viewer: User, owner: User
+) -> None:
+    server.add_person("anna")
+    use_directory()
+    sign_in("anna")
+    anna = who()
+
+    users.edit_profile(actor=viewer, user=viewer, profile=Profile(username="vera2"))
+    users.edit_profile(actor=owner, user=anna, profile=Profile(username=""))
+    users.edit_profile(actor=owner, user=anna, profile=Profile(username="anna"))
+    server.add_person("vera2")
+    users.edit_profile(actor=viewer, user=viewer, profile=Profile(name="V.", username="vera2"))
+
+    assert User.objects.get(pk=viewer.pk).username == "vera2"
+    assert who().username == "anna"
+
+
+def test_no_name_is_given_while_the_directory_does_not_answer(
+    use_directory: UseDirectory, silent_server, viewer: User
+) -> None:
+    use_directory(LDAP_URL="ldap://127.0.0.1:1")
+
+    with pytest.raises(RecordInvalid) as refused:
+        users.edit_profile(actor=viewer, user=viewer, profile=Profile(username="vera2"))
+
+    assert "does not answer" in refused.value.errors["username"][0]
+    assert User.objects.get(pk=viewer.pk).username == "vera"
+
+
+@pytest.mark.parametrize(
+    "typed", ["CORP\\anna", "corp.example\\ANNA", "anna@corp.example", "Anna@CORP.example"]
+)
+def test_names_come_in_as_people_of_windows_type_them(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn, typed: str
+) -> None:
+    server.set_state(server.add_person("anna"), "userPrincipalName", "anna@corp.example")
+    use_directory()
+
+    assert sign_in(typed).status_code == 302
+    assert who().email == "anna@example.org"
+
+
+def test_a_made_up_domain_gives_no_further_tries() -> None:
+    keys = {limit_key(name) for name in ("anna", "A\\anna", "b\\Anna", "CORP\\anna ")}
+
+    assert keys == {"anna"}
+
+
+def test_an_address_is_proved_by_either_name_of_the_setting(use_directory: UseDirectory) -> None:
+    assert use_directory(LDAP_TRUST_EMAIL="false").email_is_proved is False
+    assert use_directory(LDAP_EMAIL_IS_PROVED="false").email_is_proved is False
+    assert use_directory().email_is_proved is True

@@ -1,0 +1,40 @@
+"""The paths at which providers send people back."""
+
+from typing import Any
+
+import pytest
+from django.urls import resolve
+
+from federation.oidc.flow import redirect_uri
+from federation.views import oauth
+from tests.federation.oidc.conftest import UseProviders, use_openid
+from tests.federation.oidc.double import Double
+
+
+def test_a_path_of_the_settings_is_answered(
+    use_providers: UseProviders, double: Double, settings: Any
+) -> None:
+    use_openid(use_providers, double, OPENID_CALLBACK_URL="/signed/in-here")
+
+    (pattern,) = oauth.own_callbacks()
+    (provider,) = settings.SIGN_IN_PROVIDERS
+
+    found = pattern.resolve("signed/in-here")
+    assert found is not None
+    assert (found.func, found.kwargs) == (oauth.callback, {"provider": "openid"})
+    assert redirect_uri(provider) == "http://localhost:8000/signed/in-here"
+
+
+def test_usual_paths_need_no_pattern_of_their_own(
+    use_providers: UseProviders, double: Double
+) -> None:
+    use_openid(use_providers, double, OPENID_CALLBACK_URL="/api/auth/callback/openid")
+
+    assert oauth.own_callbacks() == []
+
+
+@pytest.mark.parametrize("path", ["/oauth/authentik/callback", "/api/auth/callback/authentik"])
+def test_older_set_ups_find_their_callback(path: str) -> None:
+    found = resolve(path)
+
+    assert (found.func, found.kwargs) == (oauth.callback, {"provider": "authentik"})

@@ -1,0 +1,101 @@
+"""The double of the five providers, providers of Gatehouse that lead to it, and a way through."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator
+from html import unescape
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+
+from accounts.roles import Role
+from federation.providers import Door, Provider
+from tests.federation.social.double import SocialDouble
+
+LABELS = {
+    "google": "Google",
+    "facebook": "Facebook",
+    "github": "GitHub",
+    "discord": "Discord",
+    "apple": "Apple",
+}
+SCOPES = {
+    "google": ("openid", "profile", "email"),
+    "facebook": ("public_profile", "email"),
+    "github": ("read:user", "user:email"),
+    "discord": ("identify", "email"),
+    "apple": ("name", "email"),
+}
+
+
+@pytest.fixture(scope="session")
+def _double() -> Iterator[SocialDouble]:
+    server = SocialDouble()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def double(_double: SocialDouble) -> SocialDouble:
+    """See SocialDouble; as new for each test."""
+    _double.reset()
+    return _double
+
+
+@pytest.fixture
+def offer(settings: Any, double: SocialDouble) -> Callable[..., tuple[Provider, ...]]:
+    """offer("google", allows_registration=False) makes these the configured providers."""
+
+    def configure(*kinds: str, **door: Any) -> tuple[Provider, ...]:
+        settings.SIGN_IN_PROVIDERS = tuple(provider_of(kind, double, **door) for kind in kinds)
+        return settings.SIGN_IN_PROVIDERS
+
+    return configure
+
+
+def provider_of(kind: str, double: SocialDouble, **changes: Any) -> Provider:
+    door = Door(kind, LABELS[kind], allows_registration=True, default_role=Role.VIEWER)
+    return Provider(
+        dataclasses.replace(door, **changes),
+        kind=kind,
+        client_id=f"client-{kind}",
+        client_secret="" if kind == "apple" else f"secret-{kind}",
+        scopes=SCOPES[kind],
+        callback_path=f"/oauth/{kind}/callback",
+        options=double.options(kind),
+    )
+
+
+def way_to(answer: HttpResponse) -> str:
+    """The provider's address on the page that leads there."""
+    assert answer.status_code == 200, answer.content
+    (url,) = set(re.findall(r'href="(http://127[^"]+)"', answer.content.decode()))
+    return unescape(url)
+
+
+def begin(browser: Client, kind: str, **fields: str) -> str:
+    """Click the button; the address of the consent page."""
+    return way_to(browser.post(f"/oauth/{kind}/login", fields))
+
+
+def come_back(browser: Client, to: str, answer: dict[str, str], kind: str = "") -> HttpResponse:
+    """Bring the provider's answer to `to`; Apple's by POST and then as that leads."""
+    path = urlsplit(to).path
+    if kind != "apple":
+        return browser.get(path, answer)
+    led = Client(headers={"host": "localhost:8000"}).post(path, answer)  # no cookies come along
+    assert led.status_code == 303
+    return browser.get(led["Location"])
+
+
+def sign_in(browser: Client, double: SocialDouble, kind: str, **fields: str) -> HttpResponse:
+    """From the click to the answer of the callback."""
+    to, answer = double.agree(begin(browser, kind, **fields))
+    return come_back(browser, to, answer, kind)
+
+
+def is_signed_in(browser: Client) -> bool:
+    return browser.get("/account/").status_code == 200

@@ -1,0 +1,115 @@
+"""Providers in a real Chromium: the click, the consent page on another site, and back."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.conftest import PASSWORD
+from tests.federation.social.double import SocialDouble
+from tests.pages.flaws import violations
+from tests.servers.databases import InstanceData
+from tests.servers.gatehouse import Gatehouse
+
+pytestmark = pytest.mark.browser
+PEOPLE = f"""
+from accounts.actors import SYSTEM
+from accounts.services.users import create_user
+create_user(actor=SYSTEM, email="olga@example.com", role="owner", password="{PASSWORD}",
+            verified=True)
+create_user(actor=SYSTEM, email="taken@example.org", password="{PASSWORD}", verified=True)
+"""
+PHONE = {"width": 360, "height": 740}
+DESKTOP = {"width": 1280, "height": 800}
+
+
+class LocalGatehouse(Gatehouse):
+    """By name: the double is at a number, and so another site."""
+
+    @property
+    def urls(self) -> list[str]:
+        return [f"http://localhost:{port}" for port in self.ports]
+
+
+@pytest.fixture
+def house(sqlite_data: InstanceData, tmp_path: Path, double: SocialDouble) -> Iterator[Gatehouse]:
+    sqlite_data.shell(PEOPLE)
+    environment = {
+        "DJANGO_SETTINGS_MODULE": "tests.federation.social.browser_settings",
+        "SOCIAL_DOUBLE_URL": double.url,
+        "SOCIAL_DOUBLE_KEY": double.team_pem,
+    }
+    gatehouse = LocalGatehouse(sqlite_data, tmp_path, 1, environment)
+    yield gatehouse
+    gatehouse.stop()
+
+
+@pytest.fixture(params=["light", "dark"])
+def visitor(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page in either colour scheme, without scripts: every page works so."""
+    context = browser.new_context(
+        color_scheme=request.param, viewport=DESKTOP, java_script_enabled=request.param == "light"
+    )
+    yield context.new_page()
+    context.close()
+
+
+def go_through(page: Page, house: Gatehouse, label: str, choice: str = "Allow") -> None:
+    page.goto(f"{house.url}/sign-in")
+    page.get_by_role("button", name=f"Continue with {label}").click()
+    page.get_by_role("button", name=choice).click()
+    page.wait_for_url(f"{house.url}/**")
+
+
+@pytest.mark.parametrize("label", ["Google", "Apple"])
+def test_a_person_comes_in_from_another_site(
+    label: str, house: Gatehouse, visitor: Page, double: SocialDouble
+) -> None:
+    go_through(visitor, house, label)
+    assert visitor.url == f"{house.url}/account/"
+    assert "anna@example.org" in visitor.locator("main").inner_text()
+
+
+def test_a_person_who_says_no_comes_back_to_a_page_that_says_so(
+    house: Gatehouse, visitor: Page, double: SocialDouble
+) -> None:
+    go_through(visitor, house, "Apple", "Deny")
+    assert visitor.locator("h1").inner_text() == "You stopped the sign-in"
+    visitor.get_by_role("link", name="To sign-in").click()
+    assert visitor.locator("h1").inner_text() == "Sign in"
+
+
+def test_no_page_of_providers_breaks_a_rule_of_access_or_the_policy(
+    house: Gatehouse, page: Page, double: SocialDouble
+) -> None:
+    said: list[str] = []
+    page.on("console", lambda message: said.append(f"{page.url}: {message.text}"))
+    found: list[str] = []
+
+    def examine(name: str) -> None:
+        found.extend(f"{name}: {each['id']}" for each in violations(page))
+        page.set_viewport_size(PHONE)
+        if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+            found.append(f"{name}: wider than a phone")
+        page.set_viewport_size(DESKTOP)
+
+    page.goto(f"{house.url}/sign-in")
+    examine("sign-in")
+    page.goto(f"{house.url}/oauth/google/callback?state=x")
+    examine("state lost")
+    double.users["google"]["email"] = "taken@example.org"
+    go_through(page, house, "Google")
+    examine("account exists")
+    go_through(page, house, "Discord")
+    examine("account")
+    page.get_by_role("button", name="Connect Facebook").click()
+    page.get_by_role("button", name="Allow").click()
+    page.wait_for_url("**/account/?notice=connected")
+    page.get_by_role("link", name="Disconnect Discord").click()
+    examine("disconnect")
+    page.get_by_role("button", name="Disconnect Discord").click()
+    page.wait_for_url("**/account/?notice=disconnected")
+
+    assert found == []
+    assert [line for line in said if "Failed to load resource" not in line] == []

@@ -1,0 +1,176 @@
+"""From click to signed in with each of the five, and what each of them is believed."""
+
+import pytest
+
+from accounts.models import User
+from audit.models import AuditEvent
+from federation.models import Identity
+from tests.federation.social.conftest import LABELS, begin, is_signed_in, sign_in
+from tests.pages.pages import read
+
+KINDS = tuple(LABELS)
+pytestmark = pytest.mark.django_db
+SUBJECTS = {
+    "google": "g-1",
+    "facebook": "f-1",
+    "github": "4711",
+    "discord": "80351110224678912",
+    "apple": "001.a.1",
+}
+NAMES = {
+    "google": "Anna G",
+    "facebook": "Anna F",
+    "github": "Anna H",
+    "discord": "Anna D",
+    "apple": "Anna A",
+}
+
+
+@pytest.fixture(autouse=True)
+def _mail(settings) -> None:
+    settings.ALLOW_UNVERIFIED_EMAIL_LOGIN = True
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_person_signs_in_and_gets_an_account(kind, offer, double, stranger, owner) -> None:
+    offer(kind)
+    answer = sign_in(stranger, double, kind, next="/account/email")
+
+    assert (answer.status_code, answer["Location"]) == (302, "/account/email")
+    identity = Identity.objects.get()
+    user = identity.user
+    assert (identity.provider, identity.subject) == (kind, SUBJECTS[kind])
+    assert (user.email, user.name, user.username) == ("anna@example.org", NAMES[kind], None)
+    assert (user.role, user.has_usable_password()) == ("viewer", False)
+    assert user.is_verified is (kind != "facebook")
+    assert is_signed_in(stranger)
+    event = AuditEvent.objects.filter(action="account:session:start").latest("seq")
+    assert (event.result, event.actor_id, event.detail["methods"]) == ("success", user.pk, [kind])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_person_comes_back_to_the_same_account_whatever_his_address(
+    kind, offer, double, stranger, owner
+) -> None:
+    offer(kind)
+    sign_in(stranger, double, kind)
+    stranger.post("/sign-out")
+    double.users[kind]["email"] = double.emails[1]["email"] = "married@example.org"
+    for claim in ("verified", "email_verified", "verified_email"):
+        double.users[kind][claim] = double.emails[1]["verified"] = False
+    sign_in(stranger, double, kind)
+
+    assert is_signed_in(stranger)
+    identity = Identity.objects.get()
+    assert (identity.email, identity.user.email) == ("married@example.org", "anna@example.org")
+
+
+@pytest.mark.parametrize("said", [False, "true", "false", 1, None, "yes"])
+@pytest.mark.parametrize(
+    ("kind", "claim"),
+    [("google", "verified_email"), ("discord", "verified"), ("apple", "email_verified")],
+)
+def test_nothing_like_true_is_a_verified_address(
+    kind, claim, said, offer, double, stranger, owner
+) -> None:
+    offer(kind)
+    double.users[kind][claim] = said
+    sign_in(stranger, double, kind)
+    expected = kind == "apple" and said == "true"  # as Apple documents it
+    assert User.objects.get(email="anna@example.org").is_verified is expected
+
+
+@pytest.mark.parametrize("said", [False, "true", 1, None])
+def test_github_vouches_for_its_primary_address_alone(said, offer, double, stranger, owner) -> None:
+    offer("github")
+    double.emails[1]["verified"] = said
+    sign_in(stranger, double, "github")
+    assert User.objects.get(email="anna@example.org").is_verified is False
+
+
+def test_facebook_never_vouches_for_an_address(offer, double, stranger, owner) -> None:
+    offer("facebook")
+    double.users["facebook"] |= {"verified": True, "email_verified": True}
+    sign_in(stranger, double, "facebook")
+    assert User.objects.get(email="anna@example.org").is_verified is False
+
+
+def test_a_githuber_without_a_primary_address_has_none(offer, double, stranger, owner) -> None:
+    offer("github")
+    double.emails = {"message": "no"}
+    answer = sign_in(stranger, double, "github")
+    assert (answer.status_code, User.objects.count()) == (403, 1)
+    assert "Your email address is missing" in answer.content.decode()
+
+
+def test_a_github_enterprise_server_is_asked_by_its_own_address(
+    offer, double, stranger, owner, settings
+) -> None:
+    (provider,) = offer("github")
+    object.__setattr__(provider, "options", {"base_url": f"{double.url}/", "user_agent": ""})
+    address = begin(stranger, "github")
+    assert address.startswith(f"{double.url}/login/oauth/authorize?")
+    query = address.replace("/login/oauth/authorize", "/github/authorize")
+    _to, answer = double.agree(query)
+    stranger.get("/oauth/github/callback", answer)
+
+    assert is_signed_in(stranger)
+    assert [path for path, _form in double.asked] == [
+        "/login/oauth/access_token",
+        "/api/v3/user",
+        "/api/v3/user/emails",
+    ]
+
+
+@pytest.mark.parametrize("user", ["", "[]", "{", '{"name": "x"}', '{"name": {"firstName": 3}}'])
+def test_apples_name_may_be_anything_or_missing(user, offer, double, stranger, owner) -> None:
+    offer("apple")
+    _to, answer = double.agree(begin(stranger, "apple"))
+    stranger.get("/oauth/apple/callback", {**answer, "user": user})
+    assert User.objects.get(email="anna@example.org").name == ""
+
+
+def test_no_secret_travels_in_an_address(offer, double, stranger, owner) -> None:
+    for kind in KINDS:
+        offer(kind)
+        assert "secret" not in begin(stranger, kind)
+
+
+def test_a_page_has_a_button_for_each_provider_in_their_order(offer, stranger, owner) -> None:
+    offer("github", "google")
+    page = read(stranger.get("/sign-in?next=/account/email").content)
+    actions = [form.attributes["action"] for form in page.all("form")]
+    assert [action for action in actions if action.startswith("/oauth/")] == [
+        "/oauth/github/login",
+        "/oauth/google/login",
+    ]
+    assert page.all("svg")[1].attributes["class"] == "mark-of"
+
+
+def test_there_are_no_buttons_while_no_provider_is_configured(stranger, owner, settings) -> None:
+    settings.SIGN_IN_PROVIDERS = ()
+    assert b"/oauth/" not in stranger.get("/sign-in").content
+    assert b"Continue with" not in stranger.get("/sign-in").content
+
+
+def test_an_image_of_the_operator_goes_before_our_mark(offer, stranger, owner) -> None:
+    (provider,) = offer("google")
+    object.__setattr__(provider, "image_url", "/static/favicon.svg")
+    page = read(stranger.get("/sign-in").content)
+    (image,) = page.all("img")
+    assert (image.attributes["src"], image.attributes["alt"]) == ("/static/favicon.svg", "")
+
+
+@pytest.mark.parametrize("path", ["login", "callback"])
+@pytest.mark.parametrize("name", ["github", "nobody", "google2"])
+def test_an_unknown_provider_is_not_found_and_starts_nothing(
+    name, path, offer, stranger, owner
+) -> None:
+    offer("google")
+    for answer in (
+        stranger.get(f"/oauth/{name}/{path}", {"code": "x", "state": "y"}),
+        stranger.post(f"/oauth/{name}/{path}", {"provider": "google"}),
+    ):
+        assert answer.status_code == 404
+    assert "gatehouse_session" not in stranger.cookies
+    assert "gatehouse_sign_in" not in stranger.cookies

@@ -1,0 +1,657 @@
+"""Coming in through somebody else: which account it is, who may have it, with what role."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from importlib import import_module
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.core.management import CommandError, call_command
+from django.db import transaction
+from django.test import Client
+from pytest_django.fixtures import Settings
+
+from accounts.models import AccountToken, AddressRequest, User
+from accounts.roles import Role
+from accounts.services.email_tokens import issue_token
+from accounts.services.passwords import handle_reset_requests
+from accounts.services.sign_in_methods import LastWayIn
+from accounts.services.signup import RegistrationClosed
+from accounts.services.users import change_role, create_user
+from accounts.services.verification import confirm_address, mail_verification
+from audit.models import AuditEvent
+from core.errors import NotFound, TokenInvalid
+from federation.models import Identity
+from federation.providers import Door, Provider
+from federation.role_mapping import ClaimPath, Requirement, RoleMapping, RoleRule
+from federation.services.identities import (
+    AccountExists,
+    Arrival,
+    EmailMissing,
+    GroupsUnknown,
+    IdentityTaken,
+    RoleRequired,
+    arrive,
+    connect,
+    disconnect,
+)
+from magiclinks.models import LoginLink
+from magiclinks.services import LinkRefused, handle_link_requests, redeem_link
+from mail.models import OutboxMail
+from mfa.models import Authenticator
+from operations.doctor import examine
+from tests.conftest import PASSWORD
+
+pytestmark = pytest.mark.django_db
+MakeUser = Callable[..., User]
+DOOR = Door(id="work", label="Work", allows_registration=True)
+NINA = Arrival(
+    subject="1234", issuer="https://work.example", email="Nina@Example.com", email_verified=True,
+    name=" Nina  Neu ", username="nina",
+)  # fmt: skip
+GROUPS = ClaimPath("groups")
+RULES = (
+    RoleRule(GROUPS, frozenset({"chiefs"}), Role.ADMIN),
+    RoleRule(GROUPS, frozenset({"staff"}), Role.EDITOR),
+)
+MAPPED = replace(DOOR, mapping=RoleMapping(rules=RULES, updates=True))
+
+
+def with_groups(*groups: str) -> Arrival:
+    return replace(NINA, claims={"id": {"groups": list(groups)}})
+
+
+def facts(action: str) -> list[tuple[str, Any]]:
+    rows = AuditEvent.objects.filter(action=action).order_by("seq")
+    return [(row.result, row.target_id) for row in rows]
+
+
+@pytest.fixture
+def untouched(owner: User) -> User:
+    """Made in advance by an operator; nobody has signed in to it yet."""
+    return create_user(actor=owner, email="nina@example.com", role=Role.EDITOR)
+
+
+def test_a_stranger_gets_an_account_that_waits_for_access(db: None) -> None:
+    user = arrive(DOOR, NINA)
+
+    user.refresh_from_db()
+    assert (user.email, user.name, user.username) == ("nina@example.com", "Nina Neu", "nina")
+    assert (user.role, user.is_verified, user.has_usable_password()) == ("none", True, False)
+    identity = user.identities.get()
+    assert (identity.provider, identity.subject) == ("work", "1234")
+    assert (identity.issuer, identity.email) == ("https://work.example", "Nina@Example.com")
+    assert identity.role_reason == "no rule for roles is configured"
+    assert facts("account:user:create") == [("success", user.pk)]
+    assert facts("account:identity:connect") == [("success", user.pk)]
+    assert not OutboxMail.objects.exists()
+
+
+def test_the_same_subject_is_the_same_person_whatever_address_it_has_now(db: None) -> None:
+    first = arrive(DOOR, NINA)
+
+    again = arrive(DOOR, replace(NINA, email="other@example.com", email_verified=False))
+
+    assert again.pk == first.pk
+    again.refresh_from_db()
+    assert again.email == "nina@example.com"
+    assert again.identities.get().email == "other@example.com"
+
+
+def test_an_equal_subject_at_another_provider_is_somebody_else(db: None) -> None:
+    """ASVS 6.8.1: neither an equal subject nor an equal address enters another's account."""
+    first = arrive(DOOR, NINA)
+    first.last_login = first.created_at
+    first.save()
+
+    with pytest.raises(AccountExists):
+        arrive(replace(DOOR, id="other"), NINA)
+
+    assert Identity.objects.get().user_id == first.pk
+    assert facts("account:identity:connect")[-1] == ("refused", first.pk)
+
+
+def test_an_equal_subject_of_another_issuer_is_somebody_else(db: None) -> None:
+    """The settings may lead to another issuer one day, which gives its own subjects."""
+    first = arrive(DOOR, NINA)
+
+    moved = replace(NINA, issuer="https://other.example", email="eve@example.com", username="eve")
+    other = arrive(DOOR, moved)
+
+    assert other.pk != first.pk
+    assert arrive(DOOR, NINA).pk == first.pk
+    assert sorted(Identity.objects.values_list("issuer", "user__email")) == [
+        ("https://other.example", "eve@example.com"),
+        ("https://work.example", "nina@example.com"),
+    ]
+
+
+def test_a_row_without_an_issuer_is_nobody_of_an_issuer(db: None) -> None:
+    first = arrive(DOOR, replace(NINA, issuer=""))
+
+    with pytest.raises(AccountExists):
+        arrive(DOOR, NINA)
+
+    assert Identity.objects.get().user_id == first.pk
+
+
+def test_an_identity_of_another_issuer_is_no_way_in(settings: Settings) -> None:
+    settings.SIGN_IN_PROVIDERS = (Provider(DOOR, kind="oidc", client_id="x", issuer=NINA.issuer),)
+    settings.ALLOW_MAGIC_LINK_LOGIN = False
+    user = arrive(DOOR, NINA)
+    old = Identity.objects.create(user=user, provider="work", issuer="https://old", subject="7")
+    present = user.identities.exclude(pk=old.pk).get()
+
+    with pytest.raises(LastWayIn):
+        disconnect(user=user, identity_id=present.pk)
+    disconnect(user=user, identity_id=old.pk)
+
+    assert user.identities.get() == present
+
+
+def test_old_rows_get_the_configured_issuer(settings: Settings, viewer: User) -> None:
+    """What the migration does with rows that name none; others stay as they are."""
+    github = replace(DOOR, id="github")
+    settings.SIGN_IN_PROVIDERS = (
+        Provider(DOOR, kind="oidc", client_id="x", issuer="https://work.example"),
+        Provider(github, kind="github", client_id="x", options={"base_url": "https://git.corp/"}),
+    )
+    for provider, issuer in [("work", ""), ("work", "https://old"), ("github", ""), ("gone", "")]:
+        Identity.objects.create(user=viewer, provider=provider, issuer=issuer, subject="1")
+
+    migration = import_module("accounts.migrations.0008_identity_of_issuer")
+    migration.name_issuers(apps, None)
+
+    assert sorted(Identity.objects.values_list("provider", "issuer")) == [
+        ("github", "https://git.corp"),
+        ("gone", ""),
+        ("work", "https://old"),
+        ("work", "https://work.example"),
+    ]
+
+
+def test_doctor_tells_who_is_left_behind_and_a_command_takes_them_along(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    user = arrive(DOOR, NINA)
+    new = "https://new.example"
+    settings.SIGN_IN_PROVIDERS = (Provider(DOOR, kind="oidc", client_id="x", issuer=new),)
+
+    (finding,) = [found for found in examine() if "moveidentities" in found.fix]
+    call_command("moveidentities", "work", "--yes")
+
+    assert finding.level == "warning"
+    assert finding.text == (
+        "1 identities of work are of https://work.example, which is not configured: these people "
+        "are not recognised at the provider."
+    )
+    assert "1 identities moved." in capsys.readouterr().out
+    assert arrive(DOOR, replace(NINA, issuer=new)).pk == user.pk
+    row = AuditEvent.objects.get(action="account:identity:move")
+    assert row.detail == {
+        "count": 1, "left": 0, "before": ["work", "https://work.example"], "after": ["work", new]
+    }  # fmt: skip
+    assert not [found for found in examine() if "moveidentities" in found.fix]
+    with pytest.raises(CommandError, match="are left behind"):
+        call_command("moveidentities", "work", "--yes")
+
+
+def test_a_renamed_provider_takes_its_identities_along(settings: Settings) -> None:
+    user = arrive(DOOR, NINA)
+    renamed = replace(DOOR, id="company")
+    settings.SIGN_IN_PROVIDERS = (
+        Provider(renamed, kind="oidc", client_id="x", issuer=NINA.issuer),
+    )
+
+    call_command("moveidentities", "work", "company", "--yes")
+
+    assert arrive(renamed, NINA).pk == user.pk
+
+
+@pytest.mark.parametrize("said", [False, True])
+def test_a_claimed_address_counts_only_where_the_provider_has_verified_it(said: bool) -> None:
+    assert arrive(DOOR, replace(NINA, email_verified=said)).is_verified is said
+
+
+def test_a_closed_door_makes_no_account(db: None) -> None:
+    with pytest.raises(RegistrationClosed):
+        arrive(replace(DOOR, allows_registration=False), NINA)
+
+    assert not User.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("email", "is_verified", "comes_in"),
+    [
+        ("u@corp.com", True, True),
+        ("u@CORP.com", True, True),
+        ("u@corp.com", False, False),
+        ("u@corp.com.evil", True, False),
+        ("u@evil.corp.com", True, False),
+    ],
+)
+def test_a101_only_the_listed_domain_registers(
+    email: str, is_verified: bool, comes_in: bool, settings: Settings
+) -> None:
+    settings.ALLOWED_EMAILS = ("corp.com",)
+    arrival = replace(NINA, email=email, email_verified=is_verified)
+
+    if comes_in:
+        assert arrive(DOOR, arrival).email == "u@corp.com"
+    else:
+        with pytest.raises(RegistrationClosed):
+            arrive(DOOR, arrival)
+
+    assert User.objects.exists() is comes_in
+
+
+@pytest.mark.parametrize(
+    "email", ["", "u@evil@corp.com", '"u@corp.com"@evil', "u@corp.com\n", "u", "u@corp.com,b@c.d"]
+)
+def test_without_a_usable_address_nobody_registers(email: str, db: None) -> None:
+    with pytest.raises(EmailMissing):
+        arrive(DOOR, replace(NINA, email=email))
+
+    assert not User.objects.exists()
+
+
+def test_a_directory_may_have_people_without_an_address(db: None) -> None:
+    user = arrive(replace(DOOR, needs_email=False), replace(NINA, email="", email_verified=False))
+
+    assert user.email.endswith("@users.invalid")
+    assert not user.is_verified
+
+
+def test_an_account_made_in_advance_is_opened_by_a_verified_address(untouched: User) -> None:
+    user = arrive(replace(DOOR, allows_registration=False), NINA)
+
+    assert user.pk == untouched.pk
+    user.refresh_from_db()
+    assert (user.role, user.is_verified) == ("editor", True)
+    assert facts("account:email:prove") == [("success", user.pk)]
+
+
+def test_an_account_made_in_advance_stays_shut_for_an_unverified_address(untouched: User) -> None:
+    with pytest.raises(AccountExists):
+        arrive(DOOR, replace(NINA, email_verified=False))
+
+    assert not Identity.objects.exists()
+
+
+@pytest.mark.parametrize("trusts", [False, True])
+def test_a095_an_account_registered_by_somebody_else_is_not_entered(
+    make_user: MakeUser, trusts: bool
+) -> None:
+    user = make_user(email="nina@example.com", is_verified=False)
+
+    with pytest.raises(AccountExists):
+        arrive(replace(DOOR, trusts_email=trusts), NINA)
+
+    user.refresh_from_db()
+    assert (user.is_verified, user.has_usable_password()) == (False, True)
+
+
+@pytest.mark.parametrize("secret", ["password", "authenticator"])
+def test_a_trusted_provider_steps_round_no_password_and_no_factor(
+    make_user: MakeUser, secret: str
+) -> None:
+    user = make_user(email="nina@example.com", password=None)
+    if secret == "password":
+        user.set_password("correct horse battery staple")
+    else:
+        Authenticator.objects.create(user=user, kind="totp", name="phone")
+    user.last_login = user.created_at
+    user.save()
+
+    with pytest.raises(AccountExists):
+        arrive(replace(DOOR, trusts_email=True), NINA)
+
+    assert not Identity.objects.exists()
+
+
+def test_a_trusted_provider_opens_an_account_that_had_mailed_links_alone(
+    make_user: MakeUser,
+) -> None:
+    user = make_user(email="nina@example.com", password=None)
+    user.last_login = user.created_at
+    user.save()
+
+    with pytest.raises(AccountExists):
+        arrive(DOOR, NINA)
+    assert arrive(replace(DOOR, trusts_email=True), NINA).pk == user.pk
+    assert OutboxMail.objects.count() == 0  # no mail service: nothing to tell it by
+
+
+def test_the_unclaimed_default_owner_is_nobody_yet(make_user: MakeUser) -> None:
+    make_user("owner", "nina@example.com", password=None, is_verified=False, is_claimed=False)
+
+    with pytest.raises(AccountExists):
+        arrive(DOOR, NINA)
+
+    assert not Identity.objects.exists()
+
+
+# Roles
+
+
+def test_a_new_person_gets_the_mapped_role(db: None) -> None:
+    user = arrive(MAPPED, with_groups("staff"))
+
+    user.refresh_from_db()
+    assert user.role == "editor"
+    assert user.identities.get().role_reason == "editor: groups holds staff"
+
+
+def test_roles_follow_at_each_sign_in_and_go_with_their_group(db: None) -> None:
+    roles = []
+    for groups in (["staff"], ["chiefs", "staff"], ["staff"], []):
+        arrive(MAPPED, with_groups(*groups))
+        roles.append(User.objects.get().role)
+
+    assert roles == ["editor", "admin", "editor", "none"]
+    assert len(facts("account:role:change")) == 3
+
+
+def test_without_updates_the_role_is_given_once(db: None) -> None:
+    once = replace(DOOR, mapping=RoleMapping(rules=RULES))
+
+    arrive(once, with_groups("staff"))
+    arrive(once, with_groups("chiefs"))
+
+    assert User.objects.get().role == "editor"
+
+
+def test_a_kept_role_is_left_alone(db: None) -> None:
+    user = arrive(MAPPED, with_groups("staff"))
+    User.objects.filter(pk=user.pk).update(role="viewer", role_is_kept=True)
+
+    arrive(MAPPED, with_groups("chiefs"))
+
+    assert User.objects.get().role == "viewer"
+
+
+def test_owners_are_left_alone_unless_a_rule_says_owner(owner: User) -> None:
+    user = arrive(MAPPED, with_groups("staff"))
+    change_role(actor=owner, user=user, role=Role.OWNER)
+
+    arrive(MAPPED, with_groups())
+    assert User.objects.get(pk=user.pk).role == "owner"
+
+    owning = RoleRule(GROUPS, frozenset({"heads"}), Role.OWNER)
+    arrive(replace(DOOR, mapping=RoleMapping(rules=(owning,), updates=True)), with_groups())
+    assert User.objects.get(pk=user.pk).role == "none"
+
+
+def test_the_last_owner_is_never_mapped_away(db: None) -> None:
+    owning = RoleMapping(rules=(RoleRule(GROUPS, frozenset({"heads"}), Role.OWNER),), updates=True)
+    door = replace(DOOR, mapping=owning)
+    user = arrive(door, with_groups("heads"))
+    assert User.objects.get().role == "owner"
+
+    arrive(door, with_groups())
+
+    assert User.objects.get().role == "owner"
+    assert facts("account:role:change") == [("refused", user.pk)]
+
+
+def test_whoever_loses_the_requirement_loses_the_sessions(stranger: Client) -> None:
+    needs = RoleMapping(requirements=(Requirement(GROUPS, frozenset({"gate"})),))
+    door = replace(DOOR, mapping=needs)
+    user = arrive(door, with_groups("gate"))
+    stranger.force_login(user)
+    assert stranger.get("/account/").status_code == 200
+
+    with pytest.raises(RoleRequired):
+        arrive(door, with_groups("other"))
+
+    assert stranger.get("/account/").status_code == 302
+    assert facts("account:session:start") == [("refused", user.pk)]
+
+
+def test_a_stranger_without_the_requirement_leaves_no_trace_but_the_audit_row(db: None) -> None:
+    needs = RoleMapping(requirements=(Requirement(GROUPS, frozenset({"gate"})),))
+
+    with pytest.raises(RoleRequired):
+        arrive(replace(DOOR, mapping=needs), NINA)
+
+    assert not User.objects.exists()
+    assert facts("account:session:start") == [("refused", None)]
+
+
+# Addresses and names that change at the source
+
+NEW = replace(NINA, email="nina.new@example.com", name="Nina Neuer")
+
+
+def mailed(kind: str) -> list[str]:
+    return sorted(OutboxMail.objects.filter(kind=kind).values_list("recipient", flat=True))
+
+
+def link_for(email: str) -> int:
+    """Ask for a link as a stranger does; how many links were mailed there."""
+    AddressRequest.objects.create(kind="magic-link", email=email, language="en")
+    before = OutboxMail.objects.filter(kind="magic-link", recipient=email).count()
+    handle_link_requests()
+    return OutboxMail.objects.filter(kind="magic-link", recipient=email).count() - before
+
+
+def test_a_new_verified_address_and_name_are_taken_over(db: None) -> None:
+    user = arrive(DOOR, NINA)
+
+    arrive(DOOR, NEW)
+
+    user.refresh_from_db()
+    assert (user.email, user.name, user.is_verified) == (
+        "nina.new@example.com", "Nina Neuer", True,
+    )  # fmt: skip
+    assert mailed("email-changed") == ["nina.new@example.com", "nina@example.com"]
+    assert facts("account:email:change") == [("success", user.pk)]
+    assert link_for("nina.new@example.com") == 1
+
+
+def test_no_link_goes_to_an_address_that_the_provider_does_not_tell_any_more(db: None) -> None:
+    user = arrive(DOOR, NINA)
+    assert link_for("nina@example.com") == 1
+    live = LoginLink.objects.get(user=user)
+
+    arrive(DOOR, replace(NEW, email_verified=False))
+
+    user.refresh_from_db()
+    assert user.email == "nina@example.com"
+    assert facts("account:email:change") == [("refused", user.pk)]
+    assert link_for("nina@example.com") == 0
+    with transaction.atomic(), pytest.raises(LinkRefused):
+        redeem_link(live)
+    assert not mailed("email-changed")
+
+    arrive(DOOR, NEW)
+
+    assert link_for("nina.new@example.com") == 1
+
+
+def test_a_reset_and_a_verification_do_not_go_to_the_old_address_either(
+    db: None, settings: Settings
+) -> None:
+    user = arrive(DOOR, NINA)
+    arrive(DOOR, replace(NEW, email_verified=False))
+    AddressRequest.objects.create(kind="reset-password", email=user.email, language="en")
+
+    handle_reset_requests()
+    mail_verification(user, binding="", language="en")
+
+    assert mailed("reset-password") == mailed("verify-email") == []
+
+
+def test_an_address_that_the_person_chose_here_stays(viewer: User) -> None:
+    connect(user=viewer, door=DOOR, arrival=NINA)
+
+    arrive(DOOR, NEW)
+
+    viewer.refresh_from_db()
+    assert viewer.email == "viewer@example.com"
+    assert not facts("account:email:change")
+    assert link_for("viewer@example.com") == 1
+
+
+def test_a_name_that_the_person_chose_here_stays(db: None) -> None:
+    user = arrive(DOOR, NINA)
+    User.objects.filter(pk=user.pk).update(name="Nini")
+
+    assert arrive(DOOR, NEW).name == "Nini"
+
+
+def test_a_freed_address_is_the_colleagues(db: None) -> None:
+    first = arrive(DOOR, NINA)
+    arrive(DOOR, NEW)
+
+    second = arrive(DOOR, replace(NINA, subject="5678", name="Nina Zwei"))
+
+    assert second.pk != first.pk
+    assert second.email == "nina@example.com"
+    assert link_for("nina@example.com") == 1
+    assert set(LoginLink.objects.values_list("user_id", flat=True)) == {second.pk}
+
+
+def test_an_address_that_is_told_of_a_colleague_gets_no_link_into_the_old_account(
+    db: None,
+) -> None:
+    first = arrive(DOOR, NINA)
+
+    with pytest.raises(AccountExists):
+        arrive(DOOR, replace(NINA, subject="5678"))
+
+    assert link_for("nina@example.com") == 0
+    arrive(DOOR, NEW)
+    first.refresh_from_db()
+    assert first.email == "nina.new@example.com"
+    assert arrive(DOOR, replace(NINA, subject="5678")).pk != first.pk
+
+
+def test_an_address_that_somebody_else_has_is_not_taken_over(viewer: User) -> None:
+    user = arrive(DOOR, NINA)
+
+    arrive(DOOR, replace(NEW, email=viewer.email))
+
+    user.refresh_from_db()
+    assert user.email == "nina@example.com"
+    assert link_for("nina@example.com") == 0
+    assert link_for(viewer.email) == 1
+
+
+def test_what_was_mailed_to_the_old_address_dies(db: None) -> None:
+    user = arrive(DOOR, NINA)
+    token = issue_token(user, AccountToken.Purpose.CHANGE_EMAIL, lifetime=timedelta(hours=1),
+                        email="eve@example.com").token  # fmt: skip
+
+    arrive(DOOR, NEW)
+
+    with pytest.raises(TokenInvalid):
+        confirm_address(token, is_asking_browser=True)
+    user.refresh_from_db()
+    assert user.email == "nina.new@example.com"
+
+
+CUT = replace(NINA, claims={"id": {"_claim_names": {"groups": "src1"}}})
+
+
+def test_a_cut_list_of_groups_takes_no_role_and_lets_nobody_in(browser_of: Any) -> None:
+    user = arrive(MAPPED, with_groups("chiefs"))
+    user.set_password(PASSWORD)
+    user.save()
+    browser = browser_of(user)
+
+    with pytest.raises(GroupsUnknown):
+        arrive(MAPPED, CUT)
+
+    user.refresh_from_db()
+    assert user.role == "admin"
+    assert browser.get("/account/").status_code == 200
+    row = AuditEvent.objects.filter(action="account:session:start", result="refused").get()
+    assert row.target_id == user.pk
+    assert row.detail["reason"] == "groups is cut: the provider has more of it than it tells here"
+    assert arrive(MAPPED, with_groups("staff")).role == "editor"
+
+
+def test_a_cut_list_of_groups_makes_no_account(db: None) -> None:
+    with pytest.raises(GroupsUnknown):
+        arrive(MAPPED, CUT)
+
+    assert not User.objects.exists()
+
+
+def test_a_cut_list_of_groups_is_no_requirement_met(db: None) -> None:
+    needs = RoleMapping(requirements=(Requirement(GROUPS, frozenset({"gate"})),))
+    gated = replace(DOOR, mapping=needs)
+    user = arrive(gated, with_groups("gate"))
+
+    with pytest.raises(GroupsUnknown):
+        arrive(gated, CUT)
+
+    user.refresh_from_db()
+    assert user.is_active
+
+
+def test_where_groups_decide_nothing_a_cut_list_keeps_nobody_out(owner: User) -> None:
+    user = arrive(MAPPED, with_groups("staff"))
+
+    assert arrive(DOOR, CUT).pk == user.pk
+    assert arrive(replace(DOOR, mapping=RoleMapping(rules=RULES)), CUT).role == "editor"
+    User.objects.filter(pk=user.pk).update(role_is_kept=True)
+    assert arrive(MAPPED, CUT).role == "editor"
+    User.objects.filter(pk=user.pk).update(role_is_kept=False, role="owner")
+    assert arrive(MAPPED, CUT).role == "owner"
+
+
+# Connecting and disconnecting
+
+
+def test_a_person_connects_an_identity_once(viewer: User, editor: User) -> None:
+    first = connect(user=viewer, door=DOOR, arrival=NINA)
+
+    assert connect(user=viewer, door=DOOR, arrival=NINA).pk == first.pk
+    with pytest.raises(IdentityTaken):
+        connect(user=editor, door=DOOR, arrival=NINA)
+    assert arrive(DOOR, NINA).pk == viewer.pk
+    assert [result for result, _target in facts("account:identity:connect")] == [
+        "success", "refused",
+    ]  # fmt: skip
+
+
+def test_a103_the_last_way_in_cannot_be_taken_away(settings: Settings) -> None:
+    user = arrive(DOOR, NINA)
+    identity = user.identities.get()
+
+    with pytest.raises(LastWayIn):
+        disconnect(user=user, identity_id=identity.pk)
+    assert Identity.objects.count() == 1
+
+    user.set_password("correct horse battery staple")
+    user.save()
+    settings.ALLOW_EMAIL_LOGIN = False
+    with pytest.raises(LastWayIn):
+        disconnect(user=user, identity_id=identity.pk)
+
+    settings.ALLOW_EMAIL_LOGIN = True
+    disconnect(user=user, identity_id=identity.pk)
+    assert not Identity.objects.exists()
+    assert facts("account:identity:disconnect") == [("success", user.pk)]
+
+
+def test_nobody_disconnects_what_is_not_his(viewer: User, editor: User) -> None:
+    identity = connect(user=viewer, door=DOOR, arrival=NINA)
+
+    with pytest.raises(NotFound):
+        disconnect(user=editor, identity_id=identity.pk)
+
+    assert Identity.objects.count() == 1
+
+
+def test_disconnecting_ends_the_sessions_that_came_by_it(viewer: User, browser_of: Any) -> None:
+    browser = browser_of(viewer)
+    identity = connect(user=viewer, door=DOOR, arrival=NINA)
+
+    disconnect(user=viewer, identity_id=identity.pk)
+
+    assert browser.get("/account/").status_code == 302

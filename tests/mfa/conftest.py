@@ -1,0 +1,19 @@
+"""Fixtures of the tests of second factors."""
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from accounts.models import User
+from tests.mfa.apps import App, set_up_app
+
+
+@pytest.fixture(autouse=True)
+def _doors_from_elsewhere(settings: Settings) -> None:
+    """Adds the addresses of doors.py to those of the house."""
+    settings.ROOT_URLCONF = "tests.mfa.doors"
+
+
+@pytest.fixture
+def app(editor: User) -> App:
+    """The authenticator app of `editor`."""
+    return set_up_app(editor)

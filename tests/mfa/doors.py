@@ -1,0 +1,91 @@
+"""Every way in, as far as the second factor: what is done with a browser, for a person."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.http import HttpRequest, HttpResponse
+from django.test import Client
+from django.urls import path
+
+from accounts.actors import SYSTEM
+from accounts.models import AccountToken, User
+from accounts.services.email_tokens import issue_token
+from accounts.sign_in_methods import SignInMethod
+from accounts.views.common import enter
+from config.urls import urlpatterns as of_the_house
+from federation.models import Identity
+from federation.providers import Door
+from federation.services.identities import Arrival, arrive
+from magiclinks.services import issue_link
+from tests.conftest import PASSWORD
+
+Enter = Callable[[Client], HttpResponse]
+HOUSE = "http://localhost:8000"
+
+
+def by_password(user: User) -> Enter:
+    return lambda client: client.post("/sign-in", {"login": user.email, "password": PASSWORD})
+
+
+def by_magic_link(user: User) -> Enter:
+    issued = issue_link(user, actor=SYSTEM, lifetime=timedelta(hours=1), source="command")
+    return lambda client: client.post(issued.url.removeprefix(HOUSE))
+
+
+def by_password_reset(user: User) -> Enter:
+    purpose = AccountToken.Purpose.RESET_PASSWORD
+    token = issue_token(user, purpose, lifetime=timedelta(hours=1)).token
+    new = "a quite different phrase of words"
+
+    def come(client: Client) -> HttpResponse:
+        client.post(f"/password/reset/{token}", {"password": new})
+        return client.post("/sign-in", {"login": user.email, "password": new})
+
+    return come
+
+
+def by_set_up(user: User) -> Enter:
+    """The printed link of the first owner; his factor was there before, as after a restore."""
+    User.objects.filter(pk=user.pk).update(is_claimed=False, role="owner")
+    token = issue_token(user, AccountToken.Purpose.SET_UP, lifetime=timedelta(hours=1)).token
+    form = {"email": user.email, "name": "", "password": "a quite different phrase of words"}
+    return lambda client: client.post(f"/set-up/{token}", form)
+
+
+def by_provider(user: User) -> Enter:
+    Identity.objects.create(user=user, provider="social", subject=str(user.pk))
+    return lambda client: client.get("/test-arrival/social", {"who": user.pk})
+
+
+def by_provider_called_passkey(user: User) -> Enter:
+    """A name that a provider cannot have, because a passkey counts as two factors."""
+    Identity.objects.create(user=user, provider="passkey", subject=str(user.pk))
+    return lambda client: client.get("/test-arrival/passkey", {"who": user.pk})
+
+
+def by_directory(user: User) -> Enter:
+    Identity.objects.create(user=user, provider="ldap", subject=str(user.pk))
+    return lambda client: client.get("/test-arrival/ldap", {"who": user.pk})
+
+
+DOORS: dict[str, Callable[[User], Enter]] = {
+    "password": by_password,
+    "magic link": by_magic_link,
+    "password reset": by_password_reset,
+    "set-up": by_set_up,
+    "provider": by_provider,
+    "provider called passkey": by_provider_called_passkey,
+    "directory": by_directory,
+}
+
+
+def come_from_elsewhere(request: HttpRequest, door: str) -> HttpResponse:
+    """What a provider's callback does after everything was verified."""
+    arrival = Arrival(subject=request.GET["who"])
+    user = arrive(Door(id=door, label=door), arrival)
+    if door == SignInMethod.LDAP:
+        return enter(request, user, method=SignInMethod.LDAP)
+    return enter(request, user, method=SignInMethod.PROVIDER, provider=door)
+
+
+urlpatterns = [path("test-arrival/<str:door>", come_from_elsewhere), *of_the_house]

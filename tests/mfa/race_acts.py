@@ -1,0 +1,44 @@
+"""What the processes of a race for one code do. Imported after django.setup()."""
+
+from django.db import transaction
+
+from accounts.models import User
+from audit import audit_log
+from audit.models import AuditEvent
+from mfa import totp
+from mfa.services import authenticators
+from tests.accounts.race_acts import empty_house
+from tests.mfa.apps import set_up_app
+
+NAME = "racer@example.com"
+
+
+def one_app() -> None:
+    """One person with an app and recovery codes; what will be shown stands in his name."""
+    empty_house()
+    user = User.objects.create(email=NAME)
+    app = set_up_app(user)
+    user.name = f"{totp.as_text(app.secret)} {app.code()} {app.recovery_codes[0]}"
+    user.save()
+
+
+def spend_totp(_place: int) -> None:
+    _spend(1)
+
+
+def spend_recovery_code(_place: int) -> None:
+    _spend(2)
+
+
+def _spend(word: int) -> None:
+    user = User.objects.get(email=NAME)
+    with transaction.atomic():
+        method = authenticators.spend(user, user.name.split()[word])
+        if method:
+            audit_log.record("test:code:won", target=user, method=method)
+
+
+def count_won() -> tuple[int, bool]:
+    """(how many have won, is the audit log whole)."""
+    won = AuditEvent.objects.filter(action="test:code:won").count()
+    return won, audit_log.verify().broken_at is None

@@ -1,0 +1,22 @@
+"""One code, 32 at once in two processes: exactly one gets in, on both databases."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.accounts.race_processes import Race, run_race
+
+pytestmark = pytest.mark.race
+ROUNDS = 5
+ACTS = "tests.mfa.race_acts"
+
+
+@pytest.mark.parametrize("act", ["spend_totp", "spend_recovery_code"])
+def test_of_32_with_the_same_code_exactly_one_wins(
+    any_database: str, tmp_path: Path, act: str
+) -> None:
+    race = Race(prepare="one_app", act=act, count="count_won", acts=ACTS, threads=16)
+
+    found = run_race(any_database, str(tmp_path), race, ROUNDS)
+
+    assert found == [(1, True)] * ROUNDS

@@ -1,0 +1,126 @@
+"""Roles that need a second factor: led to its set-up at every door, before anything opens."""
+
+import re
+from collections.abc import Callable
+from urllib.parse import unquote
+
+import pytest
+from django.test import Client
+from pytest_django.fixtures import Settings
+
+from accounts.models import BrowserSession, User
+from config.environment.problems import Unreadable
+from config.environment.sections.factors import check_roles
+from mfa import totp
+from mfa.models import Authenticator
+from operations import doctor
+from tests.mfa.apps import App, set_up_app
+from tests.mfa.doors import DOORS, by_password
+
+pytestmark = pytest.mark.django_db
+SET_UP = "/second-factor/set-up"
+
+
+@pytest.fixture(autouse=True)
+def _owners_and_admins(settings: Settings) -> None:
+    settings.MFA_REQUIRED_ROLES = ("owner", "admin")
+
+
+def app_on(page: str) -> App:
+    """What a phone reads on the page."""
+    found = re.search(r"otpauth://totp/[^\"]*?secret=([A-Z2-7]{32})", page)
+    assert found is not None
+    return App(totp.from_text(found[1]))
+
+
+@pytest.mark.parametrize("role", ["owner", "admin"])
+@pytest.mark.parametrize("door", DOORS)
+def test_each_door_leads_to_the_set_up_and_then_in(
+    make_user: Callable[..., User], stranger: Client, door: str, role: str
+) -> None:
+    user = make_user(role)
+    answer = DOORS[door](user)(stranger)
+
+    assert (answer.status_code, answer["Location"]) == (302, SET_UP)
+    assert stranger.get("/account/").status_code == 302
+    assert stranger.get("/admin/").status_code == 302
+    assert BrowserSession.objects.filter(user=user).count() == 0
+    page = stranger.get(SET_UP).content.decode()
+    done = stranger.post(SET_UP, {"code": app_on(page).code(), "name": "Phone"})
+    assert done["Location"] == "/account/recovery-codes?next=%2Faccount%2F"
+    codes = stranger.get(done["Location"])
+    assert codes["Cache-Control"] == "no-store"
+    shown = re.findall(r"<code>([a-z2-7-]{29})</code>", codes.content.decode())
+    assert len(set(shown)) == 10
+    assert re.findall(r"<code>", stranger.get(done["Location"]).content.decode()) == []
+    assert stranger.get("/admin/").status_code == 200
+
+
+@pytest.mark.parametrize("role", ["editor", "viewer", "none"])
+def test_other_roles_choose_for_themselves(
+    make_user: Callable[..., User], stranger: Client, role: str
+) -> None:
+    assert by_password(make_user(role))(stranger)["Location"] == "/account/"
+
+
+def test_a_wrong_code_keeps_the_key_and_lets_nobody_in(admin: User, stranger: Client) -> None:
+    by_password(admin)(stranger)
+    app = app_on(stranger.get(SET_UP).content.decode())
+
+    answer = stranger.post(SET_UP, {"code": app.wrong_code()})
+
+    assert answer.status_code == 400
+    assert app_on(answer.content.decode()) == app
+    assert stranger.get("/account/").status_code == 302
+    assert Authenticator.objects.count() == 0
+
+
+def test_the_key_waits_sealed_in_the_session(admin: User, stranger: Client) -> None:
+    by_password(admin)(stranger)
+    app = app_on(stranger.get(SET_UP).content.decode())
+
+    assert totp.as_text(app.secret) not in unquote(str(dict(stranger.session.items())))
+
+
+def test_a_session_from_before_the_rule_ends(
+    admin: User, browser_of: Callable[[User], Client], settings: Settings
+) -> None:
+    settings.MFA_REQUIRED_ROLES = ()
+    browser = browser_of(admin)
+    assert browser.get("/admin/").status_code == 200
+
+    settings.MFA_REQUIRED_ROLES = ("admin",)
+
+    assert browser.get("/admin/").status_code == 302
+    assert by_password(admin)(browser)["Location"] == SET_UP
+
+
+def test_the_last_factor_of_an_admin_stays(admin: User, stranger: Client) -> None:
+    app = set_up_app(admin)
+    by_password(admin)(stranger)
+    stranger.post("/second-factor", {"code": app.code()})
+
+    answer = stranger.post("/account/authenticator/remove")
+
+    assert answer.status_code == 403
+    assert "Your role needs a second factor" in answer.content.decode()
+    assert Authenticator.objects.count() == 1
+
+
+@pytest.mark.parametrize("names", [["boss"], ["admin", ""]])
+def test_a_role_that_does_not_exist_stops_the_start(names: list[str]) -> None:
+    with pytest.raises(Unreadable):
+        check_roles(names)
+
+
+def test_names_of_roles_are_read_in_any_case() -> None:
+    assert check_roles(["Owner", "ADMIN"]) == ["owner", "admin"]
+
+
+def test_the_doctor_recommends_it_for_operators(settings: Settings) -> None:
+    settings.IS_HTTPS = True
+    assert list(doctor._factors()) == []
+
+    settings.MFA_REQUIRED_ROLES = ("owner",)
+
+    assert [found.fix for found in doctor._factors()] == ["Set MFA_REQUIRED_ROLES=owner,admin."]

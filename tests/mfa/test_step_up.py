@@ -1,0 +1,330 @@
+"""Dangerous acts want a proof of who is there, at most 15 minutes old."""
+
+import html
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from urllib.parse import urlencode
+
+import pytest
+from django.test import Client
+
+from accounts.models import User
+from accounts.services import second_factors
+from api.models import ApiKey
+from audit.models import AuditEvent
+from federation.models import Identity
+from magiclinks.models import LoginLink
+from mfa.models import Authenticator, RememberedBrowser
+from tests.conftest import PASSWORD
+from tests.mfa.apps import App, set_up_app
+from tests.mfa.doors import by_magic_link, by_provider
+
+pytestmark = pytest.mark.django_db
+AtTime = Callable[[timedelta], datetime]
+BrowserOf = Callable[[User], Client]
+LATE = timedelta(minutes=16)
+PAGES = [
+    "/account/authenticator/set-up",
+    "/account/authenticator/rename",
+    "/account/authenticator/remove",
+    "/account/email",
+    "/account/password",
+    "/account/passkeys/add",
+    "/account/delete",
+]
+
+
+@pytest.fixture
+def own(editor: User, app: App, stranger: Client) -> Client:
+    """A browser of `editor`, who has just signed in with both factors."""
+    stranger.post("/sign-in", {"login": editor.email, "password": PASSWORD})
+    stranger.post("/second-factor", {"code": app.code(-1)})
+    return stranger
+
+
+def leads_to_confirm(answer, path: str) -> bool:
+    return (answer.status_code, answer["Location"]) == (
+        303,
+        f"/confirm?{urlencode({'next': path})}",
+    )
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_opens_after_a_sign_in_and_not_16_minutes_later(
+    own: Client, at_time: AtTime, path: str
+) -> None:
+    assert own.get(path).status_code == 200
+    at_time(LATE)
+
+    assert leads_to_confirm(own.get(path), path)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_code_opens_it_again(own: Client, app: App, at_time: AtTime, path: str) -> None:
+    at_time(LATE)
+
+    answer = own.post("/confirm", {"code": app.code(), "next": path})
+
+    assert (answer.status_code, answer["Location"]) == (303, path)
+    assert own.get(path).status_code == 200
+    event = AuditEvent.objects.get(action="account:confirm:done")
+    assert event.detail == {"method": "totp"}
+
+
+def test_the_password_alone_does_not_confirm_for_whoever_has_a_factor(
+    own: Client, at_time: AtTime
+) -> None:
+    at_time(LATE)
+    page = own.get("/confirm").content.decode()
+
+    assert 'name="password"' not in page
+    assert own.post("/confirm", {"password": PASSWORD}).status_code == 400
+    assert own.get("/account/email").status_code == 303
+
+
+def test_a_wrong_code_is_refused_and_written_down(own: Client, app: App, at_time: AtTime) -> None:
+    at_time(LATE)
+
+    answers = [own.post("/confirm", {"code": app.wrong_code()}).status_code for _try in range(6)]
+
+    assert answers == [401] * 5 + [429]
+    refused = AuditEvent.objects.filter(action="account:confirm:code", result="refused")
+    assert refused.count() == 5
+
+
+def test_a_code_that_signed_in_does_not_confirm_too(
+    editor: User, app: App, stranger: Client
+) -> None:
+    code = app.code()
+    stranger.post("/sign-in", {"login": editor.email, "password": PASSWORD})
+    stranger.post("/second-factor", {"code": code})
+
+    assert stranger.post("/confirm", {"code": code}).status_code == 401
+
+
+def test_without_a_factor_the_password_confirms(
+    viewer: User, browser_of: BrowserOf, at_time: AtTime
+) -> None:
+    browser = browser_of(viewer)
+    at_time(LATE)
+    path = "/account/authenticator/set-up"
+    assert browser.get(path).status_code == 303
+
+    assert browser.post("/confirm", {"password": "wrong", "next": path}).status_code == 401
+    assert browser.get(path).status_code == 303
+    assert browser.post("/confirm", {"password": PASSWORD, "next": path})["Location"] == path
+    assert browser.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("door", [by_magic_link, by_provider])
+def test_who_has_neither_signs_in_again_and_comes_back(
+    make_user: Callable[..., User], stranger: Client, at_time: AtTime, door
+) -> None:
+    user = make_user(password=None)
+    door(user)(stranger)
+    at_time(LATE)
+    path = "/account/authenticator/set-up"
+    assert "Sign in again" in stranger.get(f"/confirm?next={path}").content.decode()
+
+    answer = stranger.post("/confirm", {"again": "yes", "next": path})
+
+    assert (answer.status_code, answer["Location"]) == (302, f"/sign-in?next={path}")
+    assert stranger.get("/account/").status_code == 302
+    Identity.objects.all().delete()
+    door(user)(stranger)
+    assert stranger.get(path).status_code == 200
+
+
+def test_an_empty_answer_confirms_nothing(viewer: User, browser_of: BrowserOf, at_time) -> None:
+    browser = browser_of(viewer)
+    at_time(LATE)
+
+    assert browser.post("/confirm", {}).status_code == 400
+    assert browser.post("/confirm", {"again": "yes"}).status_code == 400
+    assert browser.get("/account/authenticator/set-up").status_code == 303
+
+
+@pytest.mark.parametrize(
+    "next_url",
+    ["https://evil.example/", "//evil.example", "javascript:alert(1)", "/\\evil.example"],
+)
+def test_it_leads_nowhere_else(viewer: User, browser_of: BrowserOf, next_url: str) -> None:
+    answer = browser_of(viewer).post("/confirm", {"password": PASSWORD, "next": next_url})
+
+    assert answer["Location"] == "/account/"
+
+
+def test_a_form_that_asks_for_the_password_is_enough_without_a_factor(
+    viewer: User, browser_of: BrowserOf, at_time: AtTime
+) -> None:
+    browser = browser_of(viewer)
+    at_time(LATE)
+
+    assert browser.get("/account/email").status_code == 200
+    assert browser.get("/account/password").status_code == 200
+
+
+def test_a_remembered_browser_proves_only_the_password(
+    editor: User, app: App, stranger: Client
+) -> None:
+    form = {"login": editor.email, "password": PASSWORD}
+    stranger.post("/sign-in", form)
+    stranger.post("/second-factor", {"code": app.code(), "remember": "on"})
+    stranger.post("/sign-out")
+    assert RememberedBrowser.objects.count() == 1
+
+    assert stranger.post("/sign-in", form)["Location"] == "/account/"
+
+    assert stranger.get("/account/").status_code == 200
+    assert stranger.get("/account/authenticator/remove").status_code == 303
+
+
+def test_signing_out_other_devices_is_no_proof(
+    viewer: User, browser_of: BrowserOf, at_time: AtTime
+) -> None:
+    browser = browser_of(viewer)
+    at_time(LATE)
+
+    browser.post("/account/sessions/end")
+
+    assert browser.get("/account/authenticator/set-up").status_code == 303
+
+
+# What was typed is not lost
+
+
+def resent(browser: Client, page: str) -> object:
+    """Press the one button of /confirm/continue."""
+    content = page.partition("<main")[2].partition("</main>")[0]
+    (action,) = re.findall(r'<form method="post" action="([^"]+)">', content)
+    fields: dict[str, list[str]] = {}
+    for name, value in re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', content):
+        if name != "csrfmiddlewaretoken":
+            fields.setdefault(html.unescape(name), []).append(html.unescape(value))
+    return browser.post(html.unescape(action), fields)
+
+
+def test_a_new_api_key_is_made_after_the_proof_with_what_was_typed(
+    viewer: User, browser_of: BrowserOf, at_time: AtTime
+) -> None:
+    browser = browser_of(viewer)
+    at_time(LATE)
+    form = {"name": 'Nightly <b>"backup"', "scopes": ["read"], "life": "7"}
+    assert leads_to_confirm(browser.post("/account/keys", form), "/account/keys")
+    assert ApiKey.objects.count() == 0
+    assert "Nightly" not in str(dict(browser.session.items()))
+
+    answer = browser.post("/confirm", {"password": PASSWORD, "next": "/account/keys"})
+    assert answer["Location"] == "/confirm/continue"
+    page = browser.get("/confirm/continue").content.decode()
+    assert ApiKey.objects.count() == 0
+    resent(browser, page)
+
+    assert ApiKey.objects.get().name == form["name"]
+    assert browser.get("/confirm/continue")["Location"] == "/account/"
+
+
+def test_a_kept_form_is_not_offered_without_the_proof(
+    viewer: User, browser_of: BrowserOf, at_time: AtTime
+) -> None:
+    browser = browser_of(viewer)
+    at_time(LATE)
+    browser.post("/account/export", {})
+
+    assert browser.get("/confirm/continue")["Location"] == "/account/"
+
+
+def test_the_export_waits_for_the_proof(
+    viewer: User, browser_of: BrowserOf, at_time: AtTime
+) -> None:
+    browser = browser_of(viewer)
+    at_time(LATE)
+
+    assert browser.post("/account/export").status_code == 303
+    browser.post("/confirm", {"password": PASSWORD})
+    assert browser.post("/account/export").status_code == 200
+
+
+def test_new_recovery_codes_wait_for_the_proof(
+    own: Client, editor: User, app: App, at_time: AtTime
+) -> None:
+    at_time(LATE)
+    assert own.post("/account/recovery-codes").status_code == 303
+    assert second_factors.standing(editor).left == 10
+
+    own.post("/confirm", {"code": app.code()})
+    own.post("/account/recovery-codes")
+
+    shown = own.get("/account/recovery-codes").content.decode()
+    assert len(re.findall(r"<code>[a-z2-7-]{29}</code>", shown)) == 10
+    assert app.recovery_codes[0] not in shown
+
+
+# The panel
+
+
+@pytest.fixture
+def panel(admin: User, browser_of: BrowserOf) -> Client:
+    return browser_of(admin)
+
+
+def _page(user: User, end: str) -> str:
+    return f"/admin/accounts/user/{user.pk}/{end}/"
+
+
+def test_dangerous_acts_of_the_panel_wait_for_the_proof(
+    panel: Client, viewer: User, at_time: AtTime
+) -> None:
+    set_up_app(viewer)
+    at_time(LATE)
+    before = User.objects.get(pk=viewer.pk).password
+    people = "/admin/accounts/user/"
+    ticked = {"_selected_action": [str(viewer.pk)]}
+    posts = [
+        (_page(viewer, "change"), {"role": "editor", "email": "other@example.com"}),
+        (_page(viewer, "delete"), {"post": "yes"}),
+        (_page(viewer, "reset"), {}),
+        (_page(viewer, "reset-factors"), {"confirmed": "yes"}),
+        ("/admin/accounts/user/add/", {"email": "new@example.com", "role": "editor"}),
+        ("/admin/accounts/invitation/add/", {"email": "new@example.com", "role": "editor"}),
+        *(
+            (people, {"action": name, "confirmed": "yes", "role": "editor", **ticked})
+            for name in ("change_role_of_people", "start_reset_of_people", "get_login_url",
+                         "reset_factors_of_people", "delete_selected")
+        ),
+    ]  # fmt: skip
+
+    for path, form in posts:
+        assert leads_to_confirm(panel.post(path, form), path), (path, form)
+
+    after = User.objects.get(pk=viewer.pk)
+    assert (after.role, after.email, after.password) == ("viewer", viewer.email, before)
+    assert (User.objects.count(), LoginLink.objects.count()) == (2, 0)
+    assert Authenticator.objects.filter(user=viewer).count() == 1
+
+
+def test_looking_and_taking_away_need_no_proof(
+    panel: Client, viewer: User, at_time: AtTime
+) -> None:
+    at_time(LATE)
+
+    assert panel.get("/admin/accounts/user/").status_code == 200
+    assert panel.get(_page(viewer, "change")).status_code == 200
+    assert panel.post(_page(viewer, "disable")).status_code == 302
+    assert not User.objects.get(pk=viewer.pk).is_active
+
+
+def test_an_act_of_the_panel_is_done_after_the_proof_with_the_same_ticks(
+    panel: Client, viewer: User, at_time: AtTime
+) -> None:
+    at_time(LATE)
+    form = {"action": "get_login_url", "_selected_action": [str(viewer.pk)]}
+    path = "/admin/accounts/user/?role=viewer"
+    assert leads_to_confirm(panel.post(path, form), path)
+
+    panel.post("/confirm", {"password": PASSWORD, "next": path})
+    answer = resent(panel, panel.get("/confirm/continue").content.decode())
+
+    assert answer.status_code == 200
+    assert LoginLink.objects.get().user == viewer

@@ -1,0 +1,75 @@
+"""Codes of apps: RFC 6238's own numbers, the window, what people type."""
+
+import base64
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from mfa import totp
+
+# RFC 6238, appendix B, SHA-1; the last six of its eight digits.
+SEED = b"12345678901234567890"
+VECTORS = {
+    59: "287082",
+    1111111109: "081804",
+    1111111111: "050471",
+    1234567890: "005924",
+    2000000000: "279037",
+    20000000000: "353130",
+}
+
+
+@pytest.mark.parametrize(("moment", "code"), VECTORS.items())
+def test_codes_are_those_of_the_standard(moment: int, code: str) -> None:
+    assert totp.code_of(SEED, totp.step_at(moment)) == code
+
+
+@pytest.mark.parametrize(
+    ("offset", "is_right"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)]
+)
+def test_a_code_is_right_for_its_step_and_one_beside_it(offset: int, is_right: bool) -> None:
+    step = 1000
+    code = totp.code_of(SEED, step + offset)
+
+    found = totp.matching_step(SEED, code, step * totp.STEP_SECONDS + 7)
+
+    assert found == (step + offset if is_right else None)
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"),
+    [
+        ("123456", "123456"),
+        (" 123 456 ", "123456"),
+        ("123-456", "123456"),
+        ("12345", ""),
+        ("1234567", ""),
+        ("12345a", ""),
+        ("١٢٣٤٥٦", ""),
+        ("", ""),
+    ],
+)
+def test_spaces_do_not_matter_and_other_things_are_no_code(typed: str, code: str) -> None:
+    assert totp.parse_code(typed) == code
+
+
+def test_a_seed_is_160_random_bits_and_comes_back_from_its_text() -> None:
+    seed = totp.make_secret()
+
+    assert len(seed) == 20
+    assert seed != totp.make_secret()
+    assert totp.from_text(totp.as_text(seed)) == seed
+
+
+def test_the_address_names_everything_an_app_needs() -> None:
+    url = urlsplit(totp.address_for_app(SEED, issuer="Gate house", account="anna@example.com"))
+
+    assert (url.scheme, url.netloc) == ("otpauth", "totp")
+    assert url.path == "/Gate%20house%3Aanna%40example.com"
+    assert parse_qs(url.query) == {
+        "secret": [base64.b32encode(SEED).decode()],
+        "issuer": ["Gate house"],
+        "algorithm": ["SHA1"],
+        "digits": ["6"],
+        "period": ["30"],
+    }
