@@ -196,7 +196,7 @@ class AccountGone(Refused):
 class SourceUnavailable(GatehouseError):
     """An account source that has to be asked, such as the directory, does not answer."""
 
-    code = "source_unavailable"
+    code = "directory_unavailable"
     status = 503
 
 

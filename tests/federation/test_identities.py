@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from importlib import import_module
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.test import Client
@@ -149,27 +147,6 @@ def test_an_identity_of_another_issuer_is_no_way_in(settings: Settings) -> None:
     disconnect(user=user, identity_id=old.pk)
 
     assert user.identities.get() == present
-
-
-def test_old_rows_get_the_configured_issuer(settings: Settings, viewer: User) -> None:
-    """What the migration does with rows that name none; others stay as they are."""
-    github = replace(DOOR, id="github")
-    settings.SIGN_IN_PROVIDERS = (
-        Provider(DOOR, kind="oidc", client_id="x", issuer="https://work.example"),
-        Provider(github, kind="github", client_id="x", options={"base_url": "https://git.corp/"}),
-    )
-    for provider, issuer in [("work", ""), ("work", "https://old"), ("github", ""), ("gone", "")]:
-        Identity.objects.create(user=viewer, provider=provider, issuer=issuer, subject="1")
-
-    migration = import_module("accounts.migrations.0008_identity_of_issuer")
-    migration.name_issuers(apps, None)
-
-    assert sorted(Identity.objects.values_list("provider", "issuer")) == [
-        ("github", "https://git.corp"),
-        ("gone", ""),
-        ("work", "https://old"),
-        ("work", "https://work.example"),
-    ]
 
 
 def test_doctor_tells_who_is_left_behind_and_a_command_takes_them_along(

@@ -285,7 +285,7 @@ def test_where_no_browser_would_do_it_nobody_is_asked(viewer, browser_of, settin
 def test_the_origin_is_what_browsers_say(settings, url, origin) -> None:
     settings.PUBLIC_URL = url
 
-    assert passkeys.passkeys.origin() == origin
+    assert passkeys.webauthn.origin() == origin
 
 
 def test_a_passkey_gets_another_name(home, row) -> None:
