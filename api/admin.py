@@ -14,15 +14,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from accounts.admin.base import SEARCH_MAX_LENGTH, FactAdmin, panel_actor
-from accounts.admin.cells import NOTHING, moment
-from accounts.admin.fact_acts import ACT_MAXIMUM, act_on_rows
-from accounts.admin.fact_cells import badge, person_link
+from accounts.admin.bulk_actions import ACT_MAXIMUM, act_on_rows
+from accounts.admin.columns import NOTHING, moment
+from accounts.admin.read_only_columns import badge, person_link
 from accounts.admin.site import site
 from accounts.admin.user_filters import ChoiceFilter, Choices
 from accounts.models import User
-from api.keyformat import ID, shown_id
+from api.apikeys.key_format import ID, shown_id
+from api.apikeys.services import ended_condition, live_condition, revoke_key, state_of
 from api.models import ApiKey
-from api.services.apikeys import ended_condition, live_condition, revoke_key, state_of
 
 PEOPLE_FOUND = 50
 STATES: dict[str, tuple[str, Any]] = {

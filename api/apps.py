@@ -16,6 +16,6 @@ class ApiConfig(AppConfig):
 
     def ready(self) -> None:
         """API keys change hands with what else somebody owns; keys and tokens end with access."""
-        for name in ("families.newest_family", "apikeys.newest_key"):
-            access_ending.connect(import_string(f"api.services.{name}"), dispatch_uid=f"api.{name}")
+        for name in ("tokens.refresh_tokens.newest_family", "apikeys.services.newest_key"):
+            access_ending.connect(import_string(f"api.{name}"), dispatch_uid=f"api.{name}")
         import_string("accounts.ownership.register_owned")("api.ApiKey", field="user")

@@ -1,7 +1,7 @@
 """The short way of programs: /api/v1/ and the public keys need no page's middleware.
 
 Sessions, messages, languages by cookie and forms belong to pages. The API reads its credentials
-itself (api.credentials), so its requests leave Django's chain here, which halves their time.
+itself (api.authentication), so its requests leave Django's chain here, which halves their time.
 """
 
 from collections.abc import Callable

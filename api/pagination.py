@@ -17,7 +17,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api.reading import queried
+from api.validation import queried
 from core.errors import RecordInvalid
 
 LIMIT, LIMIT_MAX = 50, 200

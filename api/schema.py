@@ -10,7 +10,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema as SpectacularSchema
 
 from accounts.roles import Role
-from api.access import Need
+from api.permissions import Need
 from api.serializers import Problem
 from core.problem_details import PROBLEM_JSON
 

@@ -40,7 +40,7 @@ from accounts.session_store import SessionStore
 from core.tokens import digest
 from api import keyformat
 from api.models import ApiKey
-from api.services.keychecks import digest_of
+from api.apikeys.authenticate import digest_of
 from benchmarks.copying import analyze, copy
 people = list(User.objects.filter(role="viewer").order_by("email"))
 contents = {{}}

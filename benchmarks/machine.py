@@ -28,7 +28,7 @@ from datetime import timedelta
 from django.utils import timezone
 from accounts.actors import SYSTEM
 from accounts.models import User
-from api.services.apikeys import KeyWish, create_key
+from api.apikeys.services import KeyWish, create_key
 from magiclinks.services import issue_link
 user = User(email="script@example.com", role="editor", email_verified_at=timezone.now())
 user.set_password({password!r})
@@ -41,7 +41,7 @@ result = {{"key": key.text, "link": link.url}}
 FILL = """
 from accounts.models import User
 from api.models import ApiKey
-from api.services.apikeys import KeyWish, create_key
+from api.apikeys.services import KeyWish, create_key
 from benchmarks.copying import copy
 owner, _is_new = User.objects.get_or_create(email="many@example.com")
 if not ApiKey.objects.filter(user=owner).exists():
@@ -55,7 +55,7 @@ CHECK = """
 import statistics, time
 from accounts.models import User
 from api.services import keychecks
-from api.services.apikeys import KeyWish, create_key
+from api.apikeys.services import KeyWish, create_key
 user = User.objects.create(email="{name}@example.com")
 text = create_key(actor=user, user=user, wish=KeyWish("measured")).text
 for _ in range(500):

@@ -5,10 +5,10 @@ from typing import Any
 
 from accounts.roles import BY_RANK, Role
 from config.environment.ldap import is_on
-from config.environment.sections.ldap import GroupRole, parse_roles_mapping
+from config.environment.registry.ldap import GroupRole, parse_roles_mapping
 from core.email_addresses import AddressError, parse_username
+from federation.ldap.conf import PROVIDER, Directory
 from federation.ldap.filters import USER_DN, USERNAME, FilterTemplate, parse_filter
-from federation.ldap.values import PROVIDER, Directory
 from federation.providers import Door
 from federation.role_mapping import ClaimPath, Requirement, RoleMapping, RoleRule
 

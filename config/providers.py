@@ -5,10 +5,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from accounts.roles import Role
-from config.environment.listed import LABELS, MICROSOFT, issuer_of, listed, prefix_of
+from config.environment.registry.social import NAMES
 from config.environment.rolenames import parse_mapping, parse_sync_role
-from config.environment.sections.social import NAMES
 from config.environment.sign_in import callback_path, configured_ids, names_of, trust_name
+from config.environment.sso_providers import LABELS, MICROSOFT, issuer_of, listed, prefix_of
 from federation.providers import OIDC, SOCIAL_KINDS, Door, Provider
 from federation.role_mapping import ClaimPath, Requirement, RoleMapping, RoleRule
 

@@ -28,8 +28,8 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.mp import WORKERS_METHODS, WorkerProcess
 
-from config.draining import SETTLE_SECONDS, let_nobody_begin
 from config.serving import Serving
+from config.shutdown import SETTLE_SECONDS, let_nobody_begin
 from core.file_descriptors import CONNECTIONS, allow_all
 from core.metrics import TALLY
 from operations.locks import serving
@@ -52,7 +52,7 @@ SWITCH_SECONDS = 0.0005
 # What requests leave behind is freed at once, nearly all of it; looking for the rest costs most.
 GARBAGE = (20_000, 20, 20)
 
-WHOLE, CHECKS = "config.wsgi:application", "config.checks_wsgi:application"
+WHOLE, CHECKS = "config.wsgi:application", "config.forward_auth_wsgi:application"
 
 
 def run_server(application: str = WHOLE) -> None:

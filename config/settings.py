@@ -20,7 +20,7 @@ from config.environment import (
     opening_settings,
 )
 from config.ldap import directory_settings, owner_username
-from config.logs import logging_settings
+from config.logging_config import logging_settings
 from config.openapi import SPECTACULAR
 from config.providers import auto_redirect, ca_file, internal_urls, sign_in_providers
 from config.staticheaders import for_every_site
@@ -117,7 +117,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "config.pages.site",
+                "config.error_views.site",
             ],
         },
     },
@@ -176,9 +176,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "accounts.password_rules.GuessableValidator"},
 ]
 # Further checks of the one gate, from upper rooms: each takes a user, returns a Refusal or None.
-SIGN_IN_GATES: list[str] = ["moderation.gate.user_gate"]
+SIGN_IN_GATES: list[str] = ["moderation.access_checks.user_gate"]
 # Likewise at the doors alone, of a client's address: nobody's live session is asked.
-CLIENT_GATES: list[str] = ["moderation.gate.client_gate"]
+CLIENT_GATES: list[str] = ["moderation.access_checks.client_gate"]
 # The steps between a right credential and a session, and where accounts come from besides our own
 # tables (accounts.account_sources).
 SIGN_IN_STAGES = [
@@ -247,7 +247,7 @@ CSRF_HEADER_NAME = "HTTP_X_CSRF_TOKEN"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_ORIGIN]
 if ENV["CORS_ALLOW_CREDENTIALS"]:
     CSRF_TRUSTED_ORIGINS += ENV["CORS_ALLOWED_ORIGINS"]
-CSRF_FAILURE_VIEW = "config.pages.csrf_failure"
+CSRF_FAILURE_VIEW = "config.error_views.csrf_failure"
 LANGUAGE_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_language{COOKIE_SUFFIX}"
 LANGUAGE_COOKIE_SECURE = IS_HTTPS
 LANGUAGE_COOKIE_HTTPONLY = True

@@ -1,4 +1,4 @@
-"""Every path of the house. Handlers for errors are in config.pages."""
+"""Every path of the house. Handlers for errors are in config.error_views."""
 
 from django.http import HttpResponse
 from django.urls import include, path
@@ -10,10 +10,10 @@ from api.views import jwks
 from config import health
 from config.metrics import metrics
 
-handler400 = "config.pages.bad_request"
-handler403 = "config.pages.forbidden"
-handler404 = "config.pages.not_found"
-handler500 = "config.pages.server_error"
+handler400 = "config.error_views.bad_request"
+handler403 = "config.error_views.forbidden"
+handler404 = "config.error_views.not_found"
+handler500 = "config.error_views.server_error"
 
 
 @require_safe

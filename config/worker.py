@@ -21,11 +21,12 @@ from accounts.models import AccountToken, AddressRequest
 from accounts.services import invitations, passwords, signup
 from accounts.session_store import SessionStore
 from accounts.signals import address_requested
-from api.services import apikeys, families, signing
+from api.apikeys import services
+from api.tokens import refresh_tokens, signing_keys
 from config.subpath import use_in_this_thread
 from core import cache
 from federation.ldap import sync
-from forward_auth.services import denials, notes
+from forward_auth.services import denials, key_usage
 from magiclinks import services as links
 from mail import outbox
 from mail.signals import mail_queued
@@ -47,7 +48,7 @@ REQUEST_JOBS: dict[AddressRequest.Kind, Job] = {
     AddressRequest.Kind.SIGN_UP: signup.handle_sign_up_requests,
     AddressRequest.Kind.RESET_PASSWORD: passwords.handle_reset_requests,
 }
-NOTING: tuple[Job, ...] = (denials.write_denials, notes.write_notes)
+NOTING: tuple[Job, ...] = (denials.write_denials, key_usage.write_notes)
 JOBS: tuple[Job, ...] = (*REQUEST_JOBS.values(), outbox.deliver_due, *NOTING)
 
 
@@ -76,13 +77,13 @@ def purge() -> None:
         tokens.delete,
         lambda: invitations.purge_invitations(before),
         lambda: links.purge_links(before),
-        lambda: apikeys.purge_keys(before),
+        lambda: services.purge_keys(before),
         lambda: outbox.purge_mails(before),
         lambda: purge_moderation(now),
         lambda: denials.purge_denials(now),
-        lambda: families.purge_families(before),
-        lambda: signing.purge_keys(before),
-        signing.rotate_when_due,
+        lambda: refresh_tokens.purge_families(before),
+        lambda: signing_keys.purge_keys(before),
+        signing_keys.rotate_when_due,
     )
     for step in steps:
         try:

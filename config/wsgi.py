@@ -12,9 +12,9 @@ django = get_wsgi_application()
 from config.serving import at_once_or_elsewhere  # noqa: E402
 from config.subpath import mount  # noqa: E402
 from config.worker import start_worker  # noqa: E402
-from forward_auth.checking import CHECKER  # noqa: E402
-from forward_auth.fast import FastPath  # noqa: E402
-from forward_auth.listening import start_listener  # noqa: E402
+from forward_auth.checker import CHECKER  # noqa: E402
+from forward_auth.pg_listener import start_listener  # noqa: E402
+from forward_auth.wsgi import FastPath  # noqa: E402
 
 # Calling a method takes less than calling an object.
 application = mount(FastPath(at_once_or_elsewhere(django), CHECKER).__call__)

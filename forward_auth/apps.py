@@ -13,5 +13,5 @@ class SsoConfig(AppConfig):
 
     def ready(self) -> None:
         """Notice what changes who may pass."""
-        install: Callable[[], None] = import_string("forward_auth.writes.install")
+        install: Callable[[], None] = import_string("forward_auth.change_tracking.install")
         install()

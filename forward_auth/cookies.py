@@ -5,7 +5,7 @@ from typing import Any
 
 from django.http import parse_cookie
 
-from forward_auth.options import options
+from forward_auth.conf import options
 
 # What a gate cookie's digest is bound to.
 PURPOSE = "gate"

@@ -10,14 +10,14 @@ from django.views.decorators.http import require_safe
 
 from core.problem_details import prefers_json, problem_document
 from core.redirects import safe_destination
-from forward_auth.answers import as_wsgi, challenge
-from forward_auth.checking import CHECKER, Checked
-from forward_auth.counting import counted
-from forward_auth.longway import is_signed_in, outcome_of
-from forward_auth.refusedpage import refused_page
+from forward_auth.checker import CHECKER, Checked
+from forward_auth.decisions import as_wsgi, challenge
+from forward_auth.denied_page import refused_page
+from forward_auth.django_authentication import is_signed_in, outcome_of
+from forward_auth.metrics import counted
+from forward_auth.request_target import Target
 from forward_auth.services.denials import note_denial
 from forward_auth.services.tokens import token_headers
-from forward_auth.targets import Target
 
 # Methods by which a page is opened; a browser follows no redirect of others to a page.
 PAGES = frozenset({"GET", "HEAD"})

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from accounts.admin.actions import PANEL_MAXIMUM, render_with_panel, user_action
 from accounts.admin.base import FactAdmin, panel_actor
-from accounts.admin.cells import NOTHING
+from accounts.admin.columns import NOTHING
 from accounts.admin.site import site
 from accounts.models import User
 from core.errors import GatehouseError

@@ -23,9 +23,9 @@ from accounts.actors import Actor
 from accounts.locks import lock_users
 from accounts.models import AddressRequest, User
 from accounts.rate_limits import may_mail
+from accounts.services.accept_invitation import live_invitation
 from accounts.services.email_requests import caller_of, handle_all
 from accounts.services.email_tokens import absolute_url
-from accounts.services.invited import live_invitation
 from accounts.services.signup import open_account
 from accounts.services.users import require_rank
 from accounts.services.verification import prove_address

@@ -17,6 +17,6 @@ class ModerationConfig(AppConfig):
     def ready(self) -> None:
         """Score what exceeds a limit."""
         limit_exceeded.connect(
-            import_string("moderation.receivers.score_exceeded_limit"),
+            import_string("moderation.signal_handlers.score_exceeded_limit"),
             dispatch_uid="moderation.score_exceeded_limit",
         )

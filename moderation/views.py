@@ -6,7 +6,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.known_devices import people_of
 from core.client_ip import client_ip
-from moderation.gate import client_gate, user_gate
+from moderation.access_checks import client_gate, user_gate
 
 
 @require_safe

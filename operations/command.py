@@ -5,8 +5,8 @@ from typing import Any
 from django.core.management import CommandError
 
 from core.commands import GatehouseCommand
-from operations.children import start_again
 from operations.errors import SecretsReplaced
+from operations.subprocesses import start_again
 
 
 class MovingCommand(GatehouseCommand):

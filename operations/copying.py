@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
+from operations.adapters import Row, Store, quoted
 from operations.errors import MovingError
-from operations.preparing import MOVE_TABLE
+from operations.prepare import MOVE_TABLE
 from operations.progress import Bar
-from operations.stores import Row, Store, quoted
 from operations.tables import Table
 
 MODULUS = 1 << 256

@@ -18,12 +18,12 @@ from core.encryption_key import EncryptionKeyMismatch, require_same_key
 from core.file_descriptors import shortage
 from core.health import cache_answers, counters_answer
 from federation.services.identity_moves import left_behind
-from forward_auth.ruletexts import open_entry
+from forward_auth.rules.display import open_entry
 from forward_auth.services.rules import is_used, open_entries, rules_beyond_ascii
 from mail.models import OutboxMail
 from mail.transports import transport as mail_transport
-from moderation.proxychain import Sighting, chain
-from moderation.proxytexts import told
+from moderation.proxy_diagnosis import Sighting, chain
+from moderation.proxy_messages import told
 from moderation.services.proxies import proxy_problems, sightings, trust
 from operations.instance import missing_instance
 from operations.reachability import directory_faults, provider_faults

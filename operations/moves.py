@@ -11,17 +11,17 @@ from django.conf import settings
 from django.db import connection
 
 from config.environment.databases import database_settings
-from config.environment.problems import Unreadable
+from config.environment.errors import Unreadable
 from core.locks import AUDIT
 from core.models import NamedLock
-from operations.aftermath import MARK
-from operations.children import environment_for, manage, sqlite_url
+from operations.adapters import Store, store_of
 from operations.copying import Move, count_of
 from operations.errors import MovingError
 from operations.locks import alone, require_stopped
-from operations.preparing import pending_migrations
+from operations.post_restore import MARK
+from operations.prepare import pending_migrations
 from operations.progress import Bar, Writer
-from operations.stores import Store, store_of
+from operations.subprocesses import environment_for, manage, sqlite_url
 from operations.tables import house_tables
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from django.conf import settings
 from django.utils import timezone
 
-from api.foreign.policy import Policy, current_policy
+from api.external_jwt.policy import Policy, current_policy
 from federation.ldap.diagnosis import examine
 from federation.oidc.discovery import read_metadata
 from federation.oidc.fetching import Unfetchable, fetch_json, reach

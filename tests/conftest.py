@@ -13,10 +13,10 @@ from django.utils import timezone, translation
 
 from accounts.models import User
 from accounts.roles import Role
-from api.services.signing import ring_cache
+from api.tokens.signing_keys import ring_cache
 from core.encryption import unseal
-from forward_auth.checking import CHECKER
-from forward_auth.services import denials, notes
+from forward_auth.checker import CHECKER
+from forward_auth.services import denials, key_usage
 from mail.models import OutboxMail
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -60,7 +60,7 @@ def _empty_cache(request: pytest.FixtureRequest) -> None:
 def _nothing_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """What checks of other tests have left in memory for the worker is not written in this one."""
     monkeypatch.setattr(denials, "_waiting", denials._Waiting())
-    monkeypatch.setattr(notes, "_waiting", notes._Waiting())
+    monkeypatch.setattr(key_usage, "_waiting", key_usage._Waiting())
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,5 @@
 """The admin panel. Importing it registers the tables of accounts on accounts.admin.site.site."""
 
-from accounts.admin import facts, invitations, users
+from accounts.admin import invitations, read_only, users
 
-__all__ = ["facts", "invitations", "users"]
+__all__ = ["invitations", "read_only", "users"]

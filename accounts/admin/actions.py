@@ -31,7 +31,7 @@ def user_action(
 
     description: the text in the list of actions. permission: "view", "change" or "delete"; the
     service that the action calls decides about each person again. is_sensitive: it wants a fresh
-    proof of who is there, see accounts.admin.dangers for what may do without.
+    proof of who is there, see accounts.admin.sensitive_actions for what may do without.
     """
 
     def register(function: Action) -> Action:

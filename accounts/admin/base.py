@@ -60,7 +60,7 @@ class PanelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at 
     list_max_show_all = 0
     show_facets = admin.ShowFacets.NEVER
     view_on_site = False
-    # See accounts.admin.dangers; names of addresses, and of actions of the list.
+    # See accounts.admin.sensitive_actions; names of addresses, and of actions of the list.
     exempt_pages: ClassVar[frozenset[str]] = frozenset()
     exempt_actions: Any = frozenset()
     # Fields of the form that have several values; see core.single_values.

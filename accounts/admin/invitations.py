@@ -17,9 +17,9 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from accounts.actors import Actor
 from accounts.admin.base import panel_actor
-from accounts.admin.cells import NOTHING, moment
-from accounts.admin.fact_acts import ACT_MAXIMUM, ActingAdmin, act_on_rows
-from accounts.admin.fact_cells import badge, person_link
+from accounts.admin.bulk_actions import ACT_MAXIMUM, ActingAdmin, act_on_rows
+from accounts.admin.columns import NOTHING, moment
+from accounts.admin.read_only_columns import badge, person_link
 from accounts.admin.site import site
 from accounts.admin.user_filters import ChoiceFilter, Choices, RoleFilter, SinceFilter
 from accounts.admin.user_forms import role_choices

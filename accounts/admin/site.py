@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import access_policy, reauthentication
 from accounts.admin import dashboard
-from accounts.admin.dangers import is_sensitive
+from accounts.admin.sensitive_actions import is_sensitive
 from accounts.models import User
 from accounts.roles import Role
 

@@ -17,7 +17,7 @@ from accounts.admin.actions import (
     render_with_panel,
 )
 from accounts.admin.base import panel_actor
-from accounts.admin.user_acts import (
+from accounts.admin.user_actions import (
     ACTS,
     act_on_each,
     chosen_people,

@@ -16,14 +16,8 @@ from django.views.decorators.http import require_POST
 
 from accounts.admin.actions import CONFIRMED, ask_first
 from accounts.admin.base import panel_actor
-from accounts.admin.fact_cells import with_people
-from accounts.admin.user_acts import (
-    ACTS,
-    Act,
-    reset_factors,
-    sign_out_if_ended,
-    start_reset,
-)
+from accounts.admin.read_only_columns import with_people
+from accounts.admin.user_actions import ACTS, Act, reset_factors, sign_out_if_ended, start_reset
 from accounts.link_binding import device_name
 from accounts.models import User
 from accounts.services import second_factors

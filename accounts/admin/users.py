@@ -16,9 +16,9 @@ from django.utils.translation import gettext_lazy
 from accounts.admin import user_pages
 from accounts.admin.actions import Action, exempt_user_actions, user_actions
 from accounts.admin.base import COUNT_CAP, SEARCH_MAX_LENGTH, PanelAdmin, as_uuid, panel_actor
-from accounts.admin.cells import moment
+from accounts.admin.columns import moment
 from accounts.admin.site import site
-from accounts.admin.user_acts import sign_out_if_ended
+from accounts.admin.user_actions import sign_out_if_ended
 from accounts.admin.user_bulk import BULK_ACTIONS
 from accounts.admin.user_filters import (
     STATE_LABELS,
@@ -63,7 +63,7 @@ class UserAdmin(PanelAdmin):
     sortable_by = ()
     title = gettext_lazy("People")
 
-    # What wants no fresh proof; see accounts.admin.dangers
+    # What wants no fresh proof; see accounts.admin.sensitive_actions
 
     exempt_pages: ClassVar[frozenset[str]] = frozenset(
         {"accounts_user_disable", "accounts_user_end-sessions"}

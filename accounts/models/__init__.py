@@ -1,8 +1,8 @@
 """The tables of accounts, one module for each kind."""
 
 from accounts.models.links import AccountToken, AddressRequest, Invitation
-from accounts.models.people import ROLE_LABELS, User, UserManager, UserQuerySet, login_column
 from accounts.models.sessions import BrowserSession
+from accounts.models.users import ROLE_LABELS, User, UserManager, UserQuerySet, login_column
 
 __all__ = [
     "ROLE_LABELS",

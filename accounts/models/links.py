@@ -4,7 +4,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models.people import ROLE_LABELS, User
+from accounts.models.users import ROLE_LABELS, User
 from core.redirects import MAX_LENGTH
 from core.single_use import SingleUseToken
 from core.uuid7 import uuid7

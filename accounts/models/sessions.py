@@ -8,7 +8,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models.people import User
+from accounts.models.users import User
 
 
 class BrowserSession(AbstractBaseSession):

@@ -13,9 +13,9 @@ from accounts.locks import lock_users
 from accounts.models import AccountToken, User
 from accounts.passwords import password_problems
 from accounts.roles import Role
+from accounts.services.accept_invitation import accepted_by_address
 from accounts.services.anonymous import hand_over
 from accounts.services.email_tokens import IssuedToken, issue_token, usable_token
-from accounts.services.invited import accepted_by_address
 from accounts.services.sessions import end_access
 from accounts.services.signup import SignUp, is_fresh
 from accounts.services.users import check_new

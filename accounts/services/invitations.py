@@ -1,7 +1,7 @@
 """Invitations: an operator vouches for an address, and its owner gets an account of that role.
 
 They work with registration closed. An invitation is used up in the transaction of its effect.
-Whoever verifies the invited address by any method accepts it: see accounts.services.invited.
+Whoever verifies the invited address by any method accepts it: see accept_invitation.py.
 """
 
 from dataclasses import dataclass, field
@@ -20,8 +20,8 @@ from accounts.locks import lock_users
 from accounts.models import Invitation, User
 from accounts.passwords import check_password_rules
 from accounts.roles import Role, can_give, can_manage, grantable
+from accounts.services.accept_invitation import is_vouched_for, lock_account_of, record_act, take_up
 from accounts.services.email_tokens import absolute_url
-from accounts.services.invited import is_vouched_for, lock_account_of, record_act, take_up
 from accounts.services.users import Profile, create_user, edit_profile
 from accounts.services.verification import prove_address
 from core import email_addresses

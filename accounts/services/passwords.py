@@ -15,9 +15,9 @@ from accounts.locks import lock_users
 from accounts.models import AccountToken, AddressRequest, User, login_column
 from accounts.passwords import MAX_PASSWORD_LENGTH, check_password_rules
 from accounts.roles import Role
+from accounts.services.accept_invitation import live_invitation
 from accounts.services.email_requests import handle_each
 from accounts.services.email_tokens import is_flooded, issue_token, usable_token
-from accounts.services.invited import live_invitation
 from accounts.services.sessions import end_access, note_wrong_password
 from accounts.services.users import require_rank
 from accounts.services.verification import prove_address

@@ -22,10 +22,10 @@ from accounts.models import AccountToken, AddressRequest, User
 from accounts.passwords import check_password_rules, normalise
 from accounts.rate_limits import may_mail
 from accounts.roles import OPERATORS, Role
+from accounts.services.accept_invitation import live_invitation, lock_account_of, take_up
 from accounts.services.anonymous import hand_over
 from accounts.services.email_requests import handle_each, note_request
 from accounts.services.email_tokens import usable_token
-from accounts.services.invited import live_invitation, lock_account_of, take_up
 from accounts.services.users import save_new
 from accounts.services.verification import mail_verification
 from audit import audit_log

@@ -18,8 +18,8 @@ from accounts.models import AccountToken, Invitation, User
 from accounts.passwords import asks_password
 from accounts.rate_limits import count_try, has_room, may_mail
 from accounts.roles import Role, can_give
+from accounts.services.accept_invitation import accepted_by_address, live_invitation, take_up
 from accounts.services.email_tokens import is_flooded, is_outlived, issue_token, usable_token
-from accounts.services.invited import accepted_by_address, live_invitation, take_up
 from accounts.services.sessions import end_access, note_wrong_password
 from accounts.services.users import require_rank, tell_email_changed
 from audit import audit_log

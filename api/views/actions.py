@@ -10,7 +10,8 @@ from rest_framework.response import Response
 
 from accounts import access_policy
 from api.serializers import StandingRecord, StartedRecord
-from api.views.base import ApiView, checked
+from api.validation import checked
+from api.views.base import ApiView
 from api.views.moderation import APP, Whom, named
 from core.errors import NotFound, Refused
 from moderation.services import actions

@@ -10,12 +10,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api.access import Need, Scope
+from api.apikeys import services
 from api.models import ApiKey
 from api.pagination import whole
+from api.permissions import Need, Scope
 from api.serializers import page_of
-from api.services import apikeys
-from api.views.base import ApiView, checked
+from api.validation import checked
+from api.views.base import ApiView
 
 STATES = ("live", "revoked", "expired", "ended")
 
@@ -72,9 +73,9 @@ class NewKey(serializers.Serializer[Any]):
         help_text="API_KEY_DEFAULT_AGE from now unless told; null only if API_KEY_MAX_AGE is 0.",
     )
     networks = serializers.ListField(
-        child=serializers.CharField(max_length=apikeys.NETWORK_MAX_LENGTH),
+        child=serializers.CharField(max_length=services.NETWORK_MAX_LENGTH),
         default=list,
-        max_length=apikeys.NETWORKS_MAX,
+        max_length=services.NETWORKS_MAX,
         help_text="In CIDR notation; empty: from everywhere.",
     )
 
@@ -83,9 +84,9 @@ class Rotation(serializers.Serializer[Any]):
     """How long the old key works on."""
 
     overlap = serializers.IntegerField(
-        default=int(apikeys.OVERLAP.total_seconds()),
+        default=int(services.OVERLAP.total_seconds()),
         min_value=0,
-        max_value=int(apikeys.OVERLAP_MAX.total_seconds()),
+        max_value=int(services.OVERLAP_MAX.total_seconds()),
         help_text="Seconds.",
     )
 
@@ -100,7 +101,7 @@ class KeysView(ApiView):
     )
     def get(self, request: Request) -> Response:
         """All live keys, newest first, then the last 100 that have ended."""
-        return whole(map(_record, apikeys.own_keys(self.access.user)))
+        return whole(map(_record, services.own_keys(self.access.user)))
 
     @extend_schema(
         operation_id="create_api_key",
@@ -118,16 +119,16 @@ class KeysView(ApiView):
         given = checked(
             NewKey,
             request.data,
-            also=lambda readable: apikeys.check_wish(_wish(readable), user, self.access),
+            also=lambda readable: services.check_wish(_wish(readable), user, self.access),
         )
         wish = _wish(given)
-        issued = apikeys.create_key(actor=user, user=user, wish=wish, via=self.access)
+        issued = services.create_key(actor=user, user=user, wish=wish, via=self.access)
         return _issued(issued)
 
 
-def _wish(given: dict[str, Any]) -> apikeys.KeyWish:
+def _wish(given: dict[str, Any]) -> services.KeyWish:
     """What `given` asks for; what it leaves out is wished for in no way."""
-    return apikeys.KeyWish(
+    return services.KeyWish(
         name=given.get("name", ""),
         scopes=given.get("scopes", []),
         expires_at=given.get("expires_at"),
@@ -144,7 +145,7 @@ class KeyView(ApiView):
     @extend_schema(operation_id="get_api_key", summary="Read a key", responses=KeyRecord)
     def get(self, request: Request, key_id: str) -> Response:
         """What is known of one key; never the key itself."""
-        return Response(_record(apikeys.own_key(self.access.user, key_id)))
+        return Response(_record(services.own_key(self.access.user, key_id)))
 
     @extend_schema(
         operation_id="revoke_api_key", summary="Revoke a key", request=None, responses={204: None}
@@ -152,7 +153,7 @@ class KeyView(ApiView):
     def delete(self, request: Request, key_id: str) -> Response:
         """End a key at once and for good; one that was revoked before is not found."""
         user = self.access.user
-        apikeys.revoke_key(actor=user, key=apikeys.own_key(user, key_id))
+        services.revoke_key(actor=user, key=services.own_key(user, key_id))
         return Response(status=204)
 
 
@@ -174,11 +175,11 @@ class KeyRotationView(ApiView):
         """
         overlap = timedelta(seconds=checked(Rotation, request.data)["overlap"])
         user = self.access.user
-        key = apikeys.own_key(user, key_id)
-        return _issued(apikeys.rotate_key(actor=user, key=key, overlap=overlap, via=self.access))
+        key = services.own_key(user, key_id)
+        return _issued(services.rotate_key(actor=user, key=key, overlap=overlap, via=self.access))
 
 
-def _issued(issued: apikeys.IssuedKey) -> Response:
+def _issued(issued: services.IssuedKey) -> Response:
     return Response({**_record(issued.key), "key": issued.text}, status=201)
 
 
@@ -189,7 +190,7 @@ def _record(key: ApiKey) -> dict[str, Any]:
         "shown": str(key),
         "scopes": key.scopes,
         "networks": key.networks,
-        "state": apikeys.state_of(key, timezone.now()),
+        "state": services.state_of(key, timezone.now()),
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,

@@ -9,10 +9,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.roles import Role
-from api.access import Need, Scope
 from api.pagination import PageQuery, page
+from api.permissions import Need, Scope
 from api.serializers import AuditRecord, page_of
-from api.views.base import ApiView, queried
+from api.validation import queried
+from api.views.base import ApiView
 from audit.models import AuditEvent
 
 COLUMNS = {

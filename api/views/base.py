@@ -16,11 +16,9 @@ from rest_framework.views import APIView
 
 from accounts.services.users import gone_meanwhile
 from api import errors
-from api.access import Access, Need
-from api.credentials import SAFE_METHODS, identify
-from api.reading import checked as checked
-from api.reading import flat
-from api.reading import queried as queried
+from api.authentication import SAFE_METHODS, identify
+from api.permissions import Access, Need
+from api.validation import flat
 from core.errors import GatehouseError, NotFound, RecordInvalid
 from core.problem_details import problem_of
 from core.single_values import read_json, require_single

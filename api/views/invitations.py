@@ -12,10 +12,11 @@ from rest_framework.response import Response
 from accounts.models import ROLE_LABELS, Invitation
 from accounts.roles import Role
 from accounts.services import invitations
-from api.access import Need, Scope
 from api.pagination import page
+from api.permissions import Need, Scope
 from api.serializers import InvitationRecord, IssuedInvitationRecord, page_of
-from api.views.base import ApiView, checked
+from api.validation import checked
+from api.views.base import ApiView
 from core.errors import NotFound
 
 OPERATOR = Need(Scope.USERS, Role.ADMIN)

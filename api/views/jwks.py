@@ -8,7 +8,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 
 from api.errors import MethodNotAllowed
-from api.services.signing import published_keys
+from api.tokens.signing_keys import published_keys
 from core.problem_details import problem_of
 
 # Less than the shortest JWT_KEY_PUBLISH_AHEAD, so that no backend meets a key it has not read.

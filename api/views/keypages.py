@@ -20,9 +20,10 @@ from accounts.models import User
 from accounts.reauthentication import require_fresh_to_post
 from accounts.views.common import person, posted, redirect_with_notice, replayable
 from accounts.views.entrance import get_or_post
-from api.access import Scope
+from api.apikeys import services
 from api.models import ApiKey, TokenFamily
-from api.services import apikeys, families
+from api.permissions import Scope
+from api.tokens import refresh_tokens
 from core.errors import NotFound, RecordInvalid
 from core.sensitive_headers import keep_secret
 from core.single_values import may_repeat
@@ -44,7 +45,7 @@ class NewKeyForm(GatehouseForm):
 
     name = forms.CharField(
         label=_("Name"),
-        max_length=apikeys.NAME_MAX_LENGTH,
+        max_length=services.NAME_MAX_LENGTH,
         help_text=_("What uses it, for example “backup script”."),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
@@ -63,14 +64,14 @@ class NewKeyForm(GatehouseForm):
     networks = forms.CharField(
         label=_("Only from these networks"),
         required=False,
-        max_length=apikeys.NETWORKS_MAX * (apikeys.NETWORK_MAX_LENGTH + 2),
+        max_length=services.NETWORKS_MAX * (services.NETWORK_MAX_LENGTH + 2),
         help_text=_("One on a line, such as 203.0.113.0/24 or 2001:db8::/32. Empty: everywhere."),
         widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "autocomplete": "off"}),
     )
 
     def __init__(self, *args: Any, user: User, **options: Any) -> None:
         super().__init__(*args, **options)
-        possible = apikeys.scopes_for(user)
+        possible = services.scopes_for(user)
         choices = [(scope.value, text) for scope, text in SCOPE_TEXTS.items() if scope in possible]
         scopes, life = self.fields["scopes"], self.fields["life"]
         scopes.choices, scopes.initial = choices, [Scope.READ.value]  # type: ignore[attr-defined]
@@ -83,10 +84,10 @@ class NewKeyForm(GatehouseForm):
             raise ValidationError(_("Choose the last day."))
         return day
 
-    def wish(self) -> apikeys.KeyWish:
+    def wish(self) -> services.KeyWish:
         """What the valid form asks for."""
         life = self.cleaned_data["life"]
-        return apikeys.KeyWish(
+        return services.KeyWish(
             name=self.cleaned_data["name"],
             scopes=self.cleaned_data["scopes"],
             expires_at=self._end(life),
@@ -128,14 +129,14 @@ def own_keys(request: HttpRequest) -> HttpResponse:
     form = NewKeyForm(posted(request), user=user)
     if request.method == "POST" and form.is_valid():
         try:
-            return _made(request, apikeys.create_key(actor=user, user=user, wish=form.wish()))
+            return _made(request, services.create_key(actor=user, user=user, wish=form.wish()))
         except RecordInvalid as error:
             form.add_service_errors(error)
     now = timezone.now()
     context = {
         "form": form,
-        "keys": [_row(key, now) for key in apikeys.own_keys(user)],
-        "programs": [_program(family) for family in families.own_families(user)],
+        "keys": [_row(key, now) for key in services.own_keys(user)],
+        "programs": [_program(family) for family in refresh_tokens.own_families(user)],
         "notice": request.GET.get("notice", ""),
         "now": now,
     }
@@ -153,7 +154,7 @@ def rotate(request: HttpRequest, key_id: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         overlap = timedelta(hours=form.cleaned_data["overlap"])
         try:
-            return _made(request, apikeys.rotate_key(actor=user, key=key, overlap=overlap), key)
+            return _made(request, services.rotate_key(actor=user, key=key, overlap=overlap), key)
         except RecordInvalid as error:
             form.add_service_errors(error)
     status = 400 if form.errors else 200
@@ -166,10 +167,10 @@ def rotate(request: HttpRequest, key_id: str) -> HttpResponse:
 def revoke(request: HttpRequest, key_id: str) -> HttpResponse:
     """Ask, then end a key at once."""
     user = person(request)
-    key = apikeys.own_key(user, key_id)
+    key = services.own_key(user, key_id)
     if request.method != "POST":
         return render(request, "api/key_revoke.html", {"key": key})
-    apikeys.revoke_key(actor=user, key=key)
+    services.revoke_key(actor=user, key=key)
     return redirect_with_notice("apikeys:list", "key-revoked")
 
 
@@ -179,12 +180,12 @@ def revoke(request: HttpRequest, key_id: str) -> HttpResponse:
 def end_program(request: HttpRequest, family_id: uuid.UUID) -> HttpResponse:
     """Sign a program out that has signed in with tokens."""
     user = person(request)
-    families.end_family(actor=user, user=user, family_id=family_id)
+    refresh_tokens.end_family(actor=user, user=user, family_id=family_id)
     return redirect_with_notice("apikeys:list", "program-ended")
 
 
 def _made(
-    request: HttpRequest, issued: apikeys.IssuedKey, old: ApiKey | None = None
+    request: HttpRequest, issued: services.IssuedKey, old: ApiKey | None = None
 ) -> HttpResponse:
     """The one page that ever holds the key."""
     if old is not None:
@@ -195,14 +196,14 @@ def _made(
 
 def _live_key(user: User, key_id: str) -> ApiKey:
     """A key that can be rotated. Raises NotFound."""
-    key = apikeys.own_key(user, key_id)
-    if apikeys.state_of(key, timezone.now()) != "live":
+    key = services.own_key(user, key_id)
+    if services.state_of(key, timezone.now()) != "live":
         raise NotFound
     return key
 
 
 def _row(key: ApiKey, now: datetime) -> dict[str, Any]:
-    return {"key": key, "state": apikeys.state_of(key, now), "shown": str(key)}
+    return {"key": key, "state": services.state_of(key, now), "shown": str(key)}
 
 
 def _program(family: TokenFamily) -> dict[str, Any]:

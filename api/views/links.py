@@ -13,7 +13,8 @@ from accounts.models import AddressRequest
 from accounts.rate_limits import count_try
 from accounts.services.email_requests import note_request
 from api.serializers import Sentence
-from api.views.base import ApiView, checked
+from api.validation import checked
+from api.views.base import ApiView
 from core.email_addresses import AddressError, parse_email
 from core.errors import Forbidden
 from core.redirects import MAX_LENGTH, safe_destination

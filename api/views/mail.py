@@ -9,9 +9,10 @@ from rest_framework.response import Response
 
 from accounts.roles import Role
 from accounts.services.mail import send_test_mail
-from api.access import Need, Scope
+from api.permissions import Need, Scope
 from api.serializers import TestMailRecord
-from api.views.base import ApiView, checked
+from api.validation import checked
+from api.views.base import ApiView
 
 
 class TestMailRequest(serializers.Serializer[Any]):

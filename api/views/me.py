@@ -18,12 +18,13 @@ from accounts.reauthentication import password_proves
 from accounts.services import sessions
 from accounts.services.privacy import delete_own_account, export_own_data
 from accounts.services.users import Profile, check_profile, edit_profile
-from api.access import Need, Scope
 from api.models import TokenFamily
 from api.pagination import whole
+from api.permissions import Need, Scope
 from api.serializers import Export, SessionRecord, UserRecord, page_of
-from api.services import families
-from api.views.base import ApiView, checked
+from api.tokens import refresh_tokens
+from api.validation import checked
+from api.views.base import ApiView
 from core.errors import Forbidden, NotFound, RecordInvalid
 
 
@@ -149,7 +150,7 @@ class OwnSessionsView(ApiView):
         """Browsers and programs that are signed in, last seen first, at most 200 of each."""
         user, current = self.access.user, str(self.access.session_id)
         found = [_browser_record(row, current) for row in sessions.own_sessions(user)]
-        found += [_program_record(row, current) for row in families.own_families(user)]
+        found += [_program_record(row, current) for row in refresh_tokens.own_families(user)]
         return whole(sorted(found, key=lambda each: each["last_seen_at"], reverse=True))
 
 
@@ -170,7 +171,7 @@ class OwnSessionView(ApiView):
         try:
             sessions.end_own_session(user, session_id)
         except NotFound:
-            families.end_family(actor=user, user=user, family_id=session_id)
+            refresh_tokens.end_family(actor=user, user=user, family_id=session_id)
         return Response(status=204)
 
 

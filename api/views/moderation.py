@@ -18,10 +18,11 @@ from rest_framework.response import Response
 from accounts.models import User
 from accounts.roles import Role
 from accounts.services.users import require_rank
-from api.access import Need, Scope
 from api.pagination import PageQuery, page
+from api.permissions import Need, Scope
 from api.serializers import BanRecord, ReportedRecord, ViolationRecord, page_of
-from api.views.base import ApiView, checked, queried
+from api.validation import checked, queried
+from api.views.base import ApiView
 from api.views.users import find_user
 from core.client_ip import network_key, parse_address
 from core.errors import NotFound, RecordInvalid

@@ -16,8 +16,8 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api.codes import all_codes
-from api.reference import groups, introduction
+from api.docs_page import groups, introduction
+from api.error_codes import all_codes
 from api.schema import document
 from api.views.base import ApiView
 

@@ -15,16 +15,17 @@ from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.services.passwords import MAX_LOGIN_LENGTH
 from accounts.services.sessions import end_sessions
 from accounts.session_store import SIGNED_IN_AT
-from api.access import Need, Scope
-from api.authorization import parse_authorization
-from api.credentials import check_csrf, identify, require_own_page, session_of
+from api.authentication import check_csrf, identify, require_own_page, session_of
+from api.authorization_header import parse_authorization
 from api.errors import NotAuthenticated, NotJson
+from api.permissions import Need, Scope
 from api.serializers import UserRecord
-from api.services import families
-from api.services.families import Pair
-from api.services.grants import sign_in_by_password
-from api.tokens import MAX_BYTES, looks_like_token
-from api.views.base import ApiView, checked
+from api.tokens import refresh_tokens
+from api.tokens.jwt import MAX_BYTES, looks_like_token
+from api.tokens.password_grant import sign_in_by_password
+from api.tokens.refresh_tokens import Pair
+from api.validation import checked
+from api.views.base import ApiView
 from api.views.me import user_record
 
 JSON = "application/json"
@@ -149,8 +150,8 @@ class RefreshView(ApiView):
         """
         text = _refresh_token(request.data)
         if text is not None:
-            return _answer(families.refresh(text), in_cookie=False)
-        return _answer(families.refresh(_cookie(request._request)), in_cookie=True)
+            return _answer(refresh_tokens.refresh(text), in_cookie=False)
+        return _answer(refresh_tokens.refresh(_cookie(request._request)), in_cookie=True)
 
 
 class RevocationView(ApiView):
@@ -211,7 +212,7 @@ class SessionTokenView(ApiView):
         access.require_fresh()
         given = checked(SessionGrant, request.data)
         signed_in_at = datetime.fromisoformat(http.session[SIGNED_IN_AT])
-        pair = families.start_by_session(access.user, access.browser_session, signed_in_at)
+        pair = refresh_tokens.start_by_session(access.user, access.browser_session, signed_in_at)
         return _answer(pair, in_cookie=given["refresh_cookie"])
 
 
@@ -273,8 +274,8 @@ def _end_each(request: HttpRequest, text: str | None) -> None:
     texts = [found for found in (text, cookie, bearer) if found is not None]
     if not texts:
         raise NotAuthenticated
-    for family in filter(None, map(families.family_of, texts)):
-        families.sign_out(family)
+    for family in filter(None, map(refresh_tokens.family_of, texts)):
+        refresh_tokens.sign_out(family)
 
 
 def _person(request: HttpRequest, text: str | None) -> User:
@@ -285,7 +286,7 @@ def _person(request: HttpRequest, text: str | None) -> User:
     if text is None and request.COOKIES.get(settings.REFRESH_COOKIE_NAME):
         text = _cookie(request)
     if text is not None:
-        return families.person_of(text)
+        return refresh_tokens.person_of(text)
     access = identify(request)
     access.require(Need(Scope.WRITE))
     return access.user

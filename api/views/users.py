@@ -21,10 +21,11 @@ from accounts.roles import Role
 from accounts.services import passwords, sessions, users
 from accounts.services.users import Profile, require_rank
 from accounts.services.verification import mark_verified
-from api.access import Need, Scope
 from api.pagination import PageQuery, page
+from api.permissions import Need, Scope
 from api.serializers import IssuedLinkRecord, ResetLinkRecord, UserRecord, page_of
-from api.views.base import ApiView, checked, queried
+from api.validation import checked, queried
+from api.views.base import ApiView
 from api.views.me import user_record
 from core.errors import Forbidden, NotFound, RecordInvalid
 from core.locks import ROLES, acquire_lock

@@ -6,10 +6,10 @@ Nothing here imports Django, so that a wrong setting is reported before anything
 from config.environment.actions import action_limits
 from config.environment.anonymous import anonymous_role, opening_settings
 from config.environment.databases import database_settings
-from config.environment.foreign import bound_key_urls, foreign_public_key
+from config.environment.errors import Problem, SettingsError
+from config.environment.external_jwt import bound_key_urls, foreign_public_key
 from config.environment.load import Environment, load
 from config.environment.mailing import mail_settings
-from config.environment.problems import Problem, SettingsError
 from mail.conf import MailSettings
 
 __all__ = [

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from accounts.roles import Role
-from config.environment.problems import Problem
+from config.environment.errors import Problem
 
 # What each setting is when it lets everybody in, and how an operator writes that.
 OPENING = {

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from config.environment.problems import Unreadable, echo
+from config.environment.errors import Unreadable, echo
 
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+){1,12}")
 # What has pages of its own here.

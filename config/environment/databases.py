@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from config.environment.problems import Unreadable, echo
+from config.environment.errors import Unreadable, echo
 from config.environment.urls import SECRETIVE_FIX, check_printable, split_url
 
 SQLITE_FILE = "gatehouse.sqlite3"

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from config.environment.problems import Problem
+from config.environment.errors import Problem
 
 LARGEST_FILE_BYTES = 1_048_576
 

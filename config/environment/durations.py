@@ -14,7 +14,7 @@ from datetime import timedelta
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
-from config.environment.problems import Unreadable, echo
+from config.environment.errors import Unreadable, echo
 
 BareUnit = Literal["ms", "seconds", "minutes"]
 

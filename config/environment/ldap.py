@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from accounts.roles import Role
-from config.environment.problems import Problem
-from config.environment.sections.ldap import parse_roles_mapping
+from config.environment.errors import Problem
+from config.environment.registry.ldap import parse_roles_mapping
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 # Without an address of a server these show that somebody meant to have a directory.

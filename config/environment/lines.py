@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from config.environment.declare import Variable
 from config.environment.dotenv import Line
-from config.environment.problems import Problem
+from config.environment.errors import Problem
+from config.environment.ignored_names import business_of
 from config.environment.resolve import FILE_ENDING
+from config.environment.schema import Variable
 from config.environment.shown import shown
-from config.environment.strangers import business_of
 
 
 class LineReport(NamedTuple):

@@ -8,18 +8,18 @@ from typing import Any
 
 from config.environment import rules, secrets
 from config.environment.anonymous import contradictions
-from config.environment.declare import Variable
 from config.environment.dotenv import read_dotenv
+from config.environment.errors import Problem, SettingsError, Unreadable
+from config.environment.ignored_names import business_of
+from config.environment.ignored_values import without_others
 from config.environment.lines import LineReport, Outcome, report_lines
-from config.environment.listed import unlisted, variables_of
-from config.environment.nearest import nearest
-from config.environment.others import without_others
-from config.environment.problems import Problem, SettingsError, Unreadable
+from config.environment.registry.later import LATER_NAMES, later_purpose
 from config.environment.resolve import FILE_ENDING, Findings, Given, Layer, default_of, resolve
-from config.environment.sections.later import LATER_NAMES, later_purpose
+from config.environment.schema import Variable
 from config.environment.shown import shown
 from config.environment.sign_in import follow_social_registration
-from config.environment.strangers import business_of
+from config.environment.sso_providers import unlisted, variables_of
+from config.environment.suggestions import nearest
 from config.environment.variables import VARIABLES
 
 SECRET_FIX = "remove it to have one generated, or write what `openssl rand -base64 48` prints"  # noqa: S105 - advice

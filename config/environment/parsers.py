@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from config.environment.databases import parse_cache_url, parse_database_url
-from config.environment.declare import Kind, Variable
 from config.environment.durations import format_duration, parse_duration
-from config.environment.problems import Unreadable, echo
+from config.environment.errors import Unreadable, echo
 from config.environment.public_keys import KeySetting, parse_key_setting
+from config.environment.schema import Kind, Variable
 from config.environment.urls import parse_url
 from core.email_addresses import AddressError, parse_email
 

@@ -10,7 +10,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from config.environment.problems import Problem, Unreadable
+from config.environment.errors import Problem, Unreadable
 
 LARGEST_FILE_BYTES = 65_536
 SMALLEST_RSA_BITS = 2048

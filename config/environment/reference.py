@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from config.environment.declare import Kind, Section, Variable
 from config.environment.parsers import bounds
+from config.environment.registry.later import LATER
 from config.environment.resolve import FILE_ENDING
-from config.environment.sections.later import LATER
+from config.environment.schema import Kind, Section, Variable
 from config.environment.variables import SECTIONS
 
 REFERENCE = Path("docs/reference/settings.md")

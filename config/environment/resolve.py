@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from config.environment.declare import Alias, Variable
+from config.environment.errors import Problem, Unreadable
 from config.environment.parsers import parse
-from config.environment.problems import Problem, Unreadable
+from config.environment.schema import Alias, Variable
 from config.environment.secrets import read_secret
 
 FILE_ENDING = "_FILE"

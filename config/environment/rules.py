@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 from config.environment import sign_in
 from config.environment.anonymous import everybody_comes_in
-from config.environment.foreign import foreign_tokens, foreign_tokens_off
+from config.environment.errors import Problem
+from config.environment.external_jwt import foreign_tokens, foreign_tokens_off
 from config.environment.ldap import directory_errors, directory_warnings
-from config.environment.problems import Problem
-from config.environment.sections.forward import apps_domain_elsewhere
-from config.environment.sections.mail import effective_encryption, implicit_tls
-from config.environment.sections.tokens import (
+from config.environment.registry.forward import apps_domain_elsewhere
+from config.environment.registry.mail import effective_encryption, implicit_tls
+from config.environment.registry.tokens import (
     algorithm_without_effect,
     half_of_two_secrets,
     long_lived_tokens,

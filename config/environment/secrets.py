@@ -12,8 +12,8 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
-from config.environment.problems import Unreadable
-from config.environment.published import PLACEHOLDERS, PUBLISHED
+from config.environment.errors import Unreadable
+from config.environment.known_secrets import PLACEHOLDERS, PUBLISHED
 
 SHORTEST_SECRET = 32
 ENCRYPTION_KEY_BYTES = 32

@@ -3,8 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
-from config.environment.declare import Kind, Variable
 from config.environment.durations import format_duration
+from config.environment.schema import Kind, Variable
 from config.environment.urls import hide_password
 
 SET = "(set)"

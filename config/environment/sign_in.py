@@ -6,10 +6,17 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from config.environment.callbacks import is_elsewhere, path_of
-from config.environment.listed import MICROSOFT, OWN, issuer_of, listed, listed_names, prefix_of
-from config.environment.problems import Problem, Unreadable, echo
-from config.environment.sections.foreign import check_issuer
-from config.environment.sections.social import NAMES as SOCIAL
+from config.environment.errors import Problem, Unreadable, echo
+from config.environment.registry.external_jwt import check_issuer
+from config.environment.registry.social import NAMES as SOCIAL
+from config.environment.sso_providers import (
+    MICROSOFT,
+    OWN,
+    issuer_of,
+    listed,
+    listed_names,
+    prefix_of,
+)
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 Values = Mapping[str, Any]

@@ -3,7 +3,7 @@
 import re
 from urllib.parse import SplitResult, urlsplit
 
-from config.environment.problems import Unreadable, echo
+from config.environment.errors import Unreadable, echo
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.?)+|[0-9a-f:.]+", re.ASCII)

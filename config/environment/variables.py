@@ -3,26 +3,26 @@
 A default that is derived from other settings may read only those declared before it.
 """
 
-from config.environment.declare import Section, Variable
-from config.environment.sections import (
+from config.environment.registry import (
+    accounts,
     actions,
     anonymous,
     api,
     apikeys,
     core,
     cors,
-    factors,
-    foreign,
+    external_jwt,
     forward,
     ldap,
     mail,
+    mfa,
     moderation,
     monitoring,
     oidc,
-    people,
     social,
     tokens,
 )
+from config.environment.schema import Section, Variable
 
 SECTIONS: tuple[Section, ...] = (
     core.SITE,
@@ -30,20 +30,20 @@ SECTIONS: tuple[Section, ...] = (
     core.SERVERS,
     core.NETWORK,
     monitoring.MONITORING,
-    people.SIGN_IN,
+    accounts.SIGN_IN,
     social.SOCIAL,
     oidc.OPENID,
     oidc.OPENID_ROLES,
     oidc.LISTED,
     oidc.AUTHENTIK,
     oidc.OIDC,
-    factors.FACTORS,
-    people.LIMITS,
+    mfa.FACTORS,
+    accounts.LIMITS,
     moderation.BANS,
     moderation.MESSAGES,
     actions.ACTIONS,
-    people.MAGIC_LINKS,
-    people.FIRST_RUN,
+    accounts.MAGIC_LINKS,
+    accounts.FIRST_RUN,
     mail.RESEND,
     mail.SMTP,
     mail.OUTBOX,
@@ -51,7 +51,7 @@ SECTIONS: tuple[Section, ...] = (
     cors.CORS,
     tokens.TOKENS,
     apikeys.API_KEYS,
-    foreign.FOREIGN,
+    external_jwt.FOREIGN,
     forward.FORWARD,
     ldap.LDAP,
     anonymous.ANONYMOUS,

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from federation.authentik.wire import AuthentikFailed, Body, Query, Wire
+from federation.authentik.http import AuthentikFailed, Body, Query, Wire
 
 PAGE_SIZE = 100
 MOST_PAGES = 200

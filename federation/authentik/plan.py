@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from federation.authentik.wire import AuthentikFailed
+from federation.authentik.http import AuthentikFailed
 
 Record = dict[str, Any]
 Version = tuple[int, int]

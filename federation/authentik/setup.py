@@ -8,6 +8,7 @@ import secrets
 from dataclasses import dataclass, field
 
 from federation.authentik.api import Authentik, Record
+from federation.authentik.http import AuthentikFailed
 from federation.authentik.plan import (
     VARIABLES,
     OwnMapping,
@@ -23,7 +24,6 @@ from federation.authentik.plan import (
     pick_mappings,
     provider_fields,
 )
-from federation.authentik.wire import AuthentikFailed
 from federation.oidc.fetching import Unfetchable, fetch_json
 
 PROVIDERS = "/providers/oauth2/"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from federation.authentik.wire import Answer, AuthentikFailed, Wire
+from federation.authentik.http import Answer, AuthentikFailed, Wire
 
 USUAL_FLOW = "default-authentication-flow"
 MOST_STEPS = 10

@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, NamedTuple
 
+from federation.ldap.conf import Directory
 from federation.ldap.failures import DirectoryError, Failures
 from federation.ldap.transport import connect
-from federation.ldap.values import Directory
 
 PAGE_SIZE = 500
 # How many searches are on the way at once, where many are needed.

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from accounts.models import User
+from federation.ldap.conf import Directory
 from federation.ldap.connection import Connection, Entry, opened, opened_as_service
 from federation.ldap.failures import DirectoryError, Failures
-from federation.ldap.people import Person, describe, find_entry, prove_password
 from federation.ldap.sign_in import arrival_of, identity_of, is_first_owner, is_out_of_reach
-from federation.ldap.values import Directory
+from federation.ldap.users import Person, describe, find_entry, prove_password
 from federation.services.identities import decide, role_by
 
 SHOWN_GROUPS = 20

@@ -21,8 +21,8 @@ from accounts.locks import lock_users
 from accounts.models import User, login_column
 from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.roles import OPERATORS, Role
+from accounts.services.accept_invitation import live_invitation
 from accounts.services.anonymous import hand_over
-from accounts.services.invited import live_invitation
 from accounts.services.passwords import MAX_LOGIN_LENGTH, came_by_directory, find_by_password
 from accounts.services.signup import is_fresh
 from accounts.services.users import change_role
@@ -30,11 +30,11 @@ from accounts.sign_in_methods import SignInMethod
 from audit import audit_log
 from core import sql
 from core.locks import ROLES, acquire_lock
+from federation.ldap.conf import PROVIDER, Directory
 from federation.ldap.connection import Connection, opened_as_service
+from federation.ldap.dn import naming_context
 from federation.ldap.failures import DirectoryError, Failures
-from federation.ldap.names import naming_context
-from federation.ldap.people import Person, describe, find_entry, find_subject, prove_password
-from federation.ldap.values import PROVIDER, Directory
+from federation.ldap.users import Person, describe, find_entry, find_subject, prove_password
 from federation.models import Identity
 from federation.services.identities import Arrival, arrive, find_identity, told_by
 from federation.services.profile_updates import holds_links, release_address, update_profile

@@ -30,11 +30,11 @@ from accounts.services.users import change_role, disable_user, enable_user
 from audit import audit_log
 from audit.models import AuditEvent
 from core.errors import GatehouseError, LastOwner
+from federation.ldap.conf import PROVIDER, Directory
 from federation.ldap.connection import opened_as_service
 from federation.ldap.failures import DirectoryError, Failures
-from federation.ldap.people import Person, attributes, describe, subject_of
 from federation.ldap.sign_in import arrival_of, issuer_of
-from federation.ldap.values import PROVIDER, Directory
+from federation.ldap.users import Person, attributes, describe, subject_of
 from federation.models import Identity
 from federation.services.identities import decide, is_told, role_by, told_by
 from federation.services.profile_updates import Told, changes_of, update_profile

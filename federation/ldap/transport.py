@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
+from federation.ldap.conf import Directory
 from federation.ldap.failures import DirectoryError, Failures
-from federation.ldap.values import Directory
 
 CHUNK = 64 * 1024
 # So much may wait in one direction before the other side must read.

@@ -4,10 +4,10 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from federation.ldap.conf import PROVIDER, Directory
 from federation.ldap.connection import opened_as_service
 from federation.ldap.failures import DirectoryError, Failures
-from federation.ldap.people import describe, find_entry
-from federation.ldap.values import PROVIDER, Directory
+from federation.ldap.users import describe, find_entry
 
 
 def directory_problems(user: User) -> list[str]:

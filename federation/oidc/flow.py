@@ -12,8 +12,8 @@ from django.shortcuts import render
 from accounts.link_binding import bind, browser_id
 from core.errors import NotFound
 from core.redirects import safe_destination
+from federation.oidc.authorization_request import SIGN_IN, Pending, begin_pending, remember
 from federation.oidc.errors import SignInFailed
-from federation.oidc.pending import SIGN_IN, Pending, begin_pending, remember
 from federation.providers import Provider, find
 from federation.services.identities import Arrival
 

@@ -6,7 +6,7 @@ from django.http import HttpRequest
 
 from core.encryption import SealBroken, seal, unseal
 from core.errors import NotFound
-from federation.oidc.connect import with_query
+from federation.oidc.authorization_code import with_query
 from federation.oidc.discovery import DISCOVERED
 from federation.oidc.errors import SignInFailed
 from federation.providers import OIDC, Provider, find

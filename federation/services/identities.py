@@ -18,7 +18,7 @@ from accounts.actors import SYSTEM
 from accounts.locks import lock_users
 from accounts.models import Invitation, User
 from accounts.roles import OPERATORS, Role
-from accounts.services.invited import live_invitation, take_up
+from accounts.services.accept_invitation import live_invitation, take_up
 from accounts.services.sessions import end_sign_ins
 from accounts.services.sign_in_methods import LastWayIn, gets_mail, has_other_way_in
 from accounts.services.signup import RegistrationClosed
@@ -28,8 +28,8 @@ from audit import audit_log
 from core import email_addresses
 from core.errors import AccountGone, Forbidden, LastOwner, NotFound, RecordInvalid
 from core.plain_text import clean_name
+from federation.ldap.conf import PROVIDER as DIRECTORY
 from federation.ldap.usernames import directory_problems
-from federation.ldap.values import PROVIDER as DIRECTORY
 from federation.models import Identity
 from federation.providers import Door
 from federation.role_mapping import Decision

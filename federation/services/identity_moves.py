@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from accounts.actors import Actor
 from audit import audit_log
 from core.errors import RecordInvalid
-from federation.ldap.values import PROVIDER as DIRECTORY
+from federation.ldap.conf import PROVIDER as DIRECTORY
 from federation.models import Identity
 
 

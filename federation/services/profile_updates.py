@@ -15,12 +15,12 @@ from accounts.actors import SYSTEM
 from accounts.locks import lock_users
 from accounts.models import AccountToken, Invitation, User
 from accounts.roles import OPERATORS
-from accounts.services.invited import live_invitation, take_up
+from accounts.services.accept_invitation import live_invitation, take_up
 from accounts.services.users import tell_email_changed
 from audit import audit_log
 from core import email_addresses
 from core.plain_text import clean_name
-from federation.ldap.values import PROVIDER as DIRECTORY
+from federation.ldap.conf import PROVIDER as DIRECTORY
 from federation.models import Identity
 from mail.outbox import enqueue_mail
 

@@ -15,11 +15,11 @@ from allauth.socialaccount.providers.apple.views import AppleOAuth2Adapter
 from django.http import HttpRequest
 from django.utils import timezone
 
+from federation.oidc.authorization_request import Pending
 from federation.oidc.discovery import Metadata
 from federation.oidc.errors import SignInFailed
 from federation.oidc.idtokens import TokenCheck
 from federation.oidc.keys import FetchedKeys
-from federation.oidc.pending import Pending
 from federation.providers import Provider
 from federation.services.identities import Arrival
 from federation.social.flows import SocialFlow, access_token, subject, text_at

@@ -11,12 +11,12 @@ from urllib.parse import urlencode
 
 from django.http import HttpRequest
 
+from federation.oidc.authorization_request import Pending
 from federation.oidc.errors import SignInFailed
 from federation.oidc.flow import redirect_uri
-from federation.oidc.pending import Pending
 from federation.providers import Provider
 from federation.services.identities import Arrival
-from federation.social.asking import ask_object
+from federation.social.http import ask_object
 
 LONGEST_SUBJECT = 255
 LONGEST_CODE = 4096

@@ -16,12 +16,12 @@ from accounts.views.common import person, redirect_with_notice, replayable
 from accounts.views.entrance import get_or_post
 from core.errors import NotFound
 from federation.buttons import method_of
+from federation.oidc.authorization_request import CONNECT
 from federation.oidc.errors import SignInFailed
 from federation.oidc.flow import begin
-from federation.oidc.pending import CONNECT
 from federation.providers import find
 from federation.services.identities import disconnect, is_held
-from federation.social.kinds import register_social
+from federation.social.providers import register_social
 from federation.views.oauth import failed
 
 register_social()

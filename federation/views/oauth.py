@@ -23,10 +23,8 @@ from audit import audit_log
 from core.client_ip import client_ip
 from core.errors import GatehouseError
 from core.redirects import is_safe_destination
-from federation.oidc.connect import OpenIDConnect
-from federation.oidc.errors import SignInFailed
-from federation.oidc.flow import begin, flow_of, register
-from federation.oidc.pending import (
+from federation.oidc.authorization_code import OpenIDConnect
+from federation.oidc.authorization_request import (
     CONNECT,
     SIGN_IN,
     NotBegunHere,
@@ -36,6 +34,8 @@ from federation.oidc.pending import (
     keep_destination,
     take,
 )
+from federation.oidc.errors import SignInFailed
+from federation.oidc.flow import begin, flow_of, register
 from federation.oidc.signout import remember_way_out
 from federation.providers import OIDC, Provider, configured, find
 from federation.services import identities

@@ -8,11 +8,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.admin.cells import NOTHING
-from accounts.admin.fact_cells import badge
+from accounts.admin.columns import NOTHING
+from accounts.admin.read_only_columns import badge
 from forward_auth.models import AccessRule
-from forward_auth.rules import Effect, Rule
-from forward_auth.ruletexts import condition_name, conditions, whom
+from forward_auth.rules.display import condition_name, conditions, whom
+from forward_auth.rules.matching import Effect, Rule
 
 TONES = {Effect.DENY: "bad", Effect.PUBLIC: "warn", Effect.ROLE: "good"}
 

@@ -8,8 +8,8 @@ from django.utils.translation import gettext as _
 
 from accounts.admin.dashboard import Advice, Link, Part, add_part
 from accounts.models import User
-from forward_auth.rules import Effect, Rule, asked
-from forward_auth.ruletexts import open_entry
+from forward_auth.rules.display import open_entry
+from forward_auth.rules.matching import Effect, Rule, asked
 from forward_auth.services.rules import is_used, open_entries
 
 

@@ -16,8 +16,8 @@ from django.utils.translation import gettext_lazy
 
 from accounts import access_policy
 from accounts.admin.base import SEARCH_MAX_LENGTH, FactAdmin, as_uuid
-from accounts.admin.cells import NOTHING, moment
-from accounts.admin.fact_cells import badge, person_link
+from accounts.admin.columns import NOTHING, moment
+from accounts.admin.read_only_columns import badge, person_link
 from accounts.admin.site import site
 from accounts.admin.user_filters import ChoiceFilter, Choices, SinceFilter
 from accounts.models import User

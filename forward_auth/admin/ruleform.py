@@ -1,4 +1,4 @@
-"""The form of a rule: fields as people type them, checked by forward_auth.rulechecks."""
+"""The form of a rule: fields as people type them, checked by forward_auth.rules.validation."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from forward_auth.models import AccessRule
-from forward_auth.rulechecks import METHODS, clean_fields
+from forward_auth.rules.validation import METHODS, clean_fields
 
 
 class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time

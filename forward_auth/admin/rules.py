@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.admin.base import PanelAdmin, panel_actor
-from accounts.admin.fact_cells import badge
+from accounts.admin.read_only_columns import badge
 from accounts.admin.site import site
 from accounts.models import User
 from accounts.roles import Role
@@ -27,7 +27,7 @@ from forward_auth.admin.overview import open_entry_advice, open_places_advice
 from forward_auth.admin.ruleform import RuleForm
 from forward_auth.admin.trial import trial_page
 from forward_auth.models import AccessRule
-from forward_auth.rules import asked
+from forward_auth.rules.matching import asked
 from forward_auth.services.rules import (
     MOST_RULES,
     change_rule,

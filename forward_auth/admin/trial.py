@@ -10,18 +10,18 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.admin.fact_cells import badge, person_link
+from accounts.admin.read_only_columns import badge, person_link
 from accounts.roles import Role
 from core.client_ip import client_ip, parse_address
 from forward_auth.admin.labels import conditions_cell, reason_of, rule_link, whom_badge
-from forward_auth.answers import identity_headers
-from forward_auth.explain import Check, Explanation, Question, Standing, Step
+from forward_auth.decisions import identity_headers
 from forward_auth.models import AccessRule
-from forward_auth.readings import MAX_LENGTH
-from forward_auth.rulechecks import METHODS
-from forward_auth.rules import Demand
-from forward_auth.ruletexts import condition_name
-from forward_auth.services.trials import Asked, Bearer, bearer_named, try_request
+from forward_auth.rules.display import condition_name
+from forward_auth.rules.matching import Demand
+from forward_auth.rules.path_readings import MAX_LENGTH
+from forward_auth.rules.validation import METHODS
+from forward_auth.services.simulation import Asked, Bearer, bearer_named, try_request
+from forward_auth.trace import Check, Explanation, Question, Standing, Step
 
 STANDINGS: dict[Standing, tuple[str, Any]] = {
     Standing.FITS: ("good", gettext_lazy("Fits")),

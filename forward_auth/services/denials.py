@@ -25,7 +25,7 @@ from accounts.locks import lock_users
 from accounts.models import User
 from core.client_ip import network_key
 from core.locks import ROLES, acquire_lock
-from forward_auth.checking import Checked
+from forward_auth.checker import Checked
 from forward_auth.models import AccessRule, Denial
 
 ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"

@@ -16,10 +16,10 @@ from audit import audit_log
 from core.errors import Forbidden, NotFound, RecordInvalid
 from core.locks import ROLES, acquire_lock
 from forward_auth.models import AccessRule, Denial
-from forward_auth.readings import composed
-from forward_auth.rulechecks import clean_fields
-from forward_auth.rules import Effect, Rule, admitting
-from forward_auth.targets import clean_host
+from forward_auth.request_target import clean_host
+from forward_auth.rules.matching import Effect, Rule, admitting
+from forward_auth.rules.path_readings import composed
+from forward_auth.rules.validation import clean_fields
 
 FIELDS = ("name", "is_enabled", "effect", "role", "host", "path", "methods", "networks")
 MOST_RULES = 500

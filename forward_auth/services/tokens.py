@@ -1,6 +1,6 @@
 """Remote-Token: who passed, as a signed token for the app behind the proxy (?token=1).
 
-Its type and audience are its own, so that our API never takes it; see api.tokens.
+Its type and audience are its own, so that our API never takes it; see api.tokens.jwt.
 """
 
 import secrets
@@ -10,11 +10,11 @@ from uuid import UUID
 
 from django.conf import settings
 
-from api.services.signing import RingKeys
-from api.tokens import Backend
-from forward_auth.checking import Checked
-from forward_auth.memo import Memo
-from forward_auth.passes import Pass
+from api.tokens.jwt import Backend
+from api.tokens.signing_keys import RingKeys
+from forward_auth.authentication import Pass
+from forward_auth.checker import Checked
+from forward_auth.ttl_cache import Memo
 
 HEADER = "Remote-Token"
 TYPE = "fa+jwt"

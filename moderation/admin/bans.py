@@ -19,14 +19,14 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.admin.base import panel_actor
-from accounts.admin.cells import NOTHING, moment
-from accounts.admin.fact_acts import ACT_MAXIMUM, ActingAdmin, act_on_rows
-from accounts.admin.fact_cells import person_link
+from accounts.admin.bulk_actions import ACT_MAXIMUM, ActingAdmin, act_on_rows
+from accounts.admin.columns import NOTHING, moment
+from accounts.admin.read_only_columns import person_link
 from accounts.admin.site import site
 from accounts.admin.user_filters import ChoiceFilter, Choices, SinceFilter
 from accounts.models import User
 from core.errors import GatehouseError, NotFound, RecordInvalid
-from moderation.admin.curves import Curve, Rise, curve
+from moderation.admin.charts import Curve, Rise, curve
 from moderation.admin.forms import BanSomebodyForm
 from moderation.admin.labels import (
     STATES,
@@ -39,7 +39,7 @@ from moderation.admin.labels import (
     whom,
 )
 from moderation.admin.proxies import proxies_page
-from moderation.admin.replay import replay_page
+from moderation.admin.simulation import replay_page
 from moderation.admin.tables import SEARCH_HELP, search_condition
 from moderation.models import Ban
 from moderation.reasons import shown

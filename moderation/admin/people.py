@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 from accounts.actors import Actor
 from accounts.admin.actions import CONFIRMED, ask_first, user_action
 from accounts.admin.base import panel_actor
-from accounts.admin.user_acts import act_on_each, chosen_people, report
+from accounts.admin.user_actions import act_on_each, chosen_people, report
 from accounts.admin.user_filters import user_mark
 from accounts.models import User
 from accounts.services.users import is_last_owner

@@ -9,13 +9,13 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from accounts.admin.cells import moment
+from accounts.admin.columns import moment
 from accounts.admin.dashboard import Advice, Link
-from accounts.admin.fact_cells import badge
+from accounts.admin.read_only_columns import badge
 from core.client_ip import client_ip, is_undeclared_proxy
 from moderation.networks import is_exempt, network_name
-from moderation.proxychain import Sighting, Trust, Warned, chain, client_of
-from moderation.proxytexts import standing_text, told
+from moderation.proxy_diagnosis import Sighting, Trust, Warned, chain, client_of
+from moderation.proxy_messages import standing_text, told
 from moderation.services.proxies import proxy_problems, sighting_of, sightings, trust
 
 

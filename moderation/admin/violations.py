@@ -12,8 +12,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
 from accounts.admin.base import FactAdmin
-from accounts.admin.cells import NOTHING, moment
-from accounts.admin.fact_cells import person_link
+from accounts.admin.columns import NOTHING, moment
+from accounts.admin.read_only_columns import person_link
 from accounts.admin.site import site
 from accounts.admin.user_filters import ChoiceFilter, Choices, SinceFilter
 from moderation.admin.labels import ban_link, points, type_label, whom

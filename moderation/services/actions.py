@@ -12,7 +12,6 @@ from accounts.actors import Actor
 from accounts.models import User
 from accounts.roles import Role, can_manage
 from core.errors import Forbidden, NotFound, RateLimited
-from moderation.browsers import is_browser
 from moderation.counters import (
     Slot,
     Tally,
@@ -25,6 +24,7 @@ from moderation.counters import (
 )
 from moderation.models import Ban
 from moderation.services.violations import violate
+from moderation.user_agents import is_browser
 
 USER, IP, CONCURRENT = "user", "ip", "concurrent"
 NON_BROWSER = "non_browser"

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from audit.models import AuditEvent
 from core.client_ip import FORWARDING_HEADERS, OWN_NETWORKS, is_in, parse_address
-from moderation.proxychain import Sighting, Traffic, Trust, Warned, problems
+from moderation.proxy_diagnosis import Sighting, Traffic, Trust, Warned, problems
 
 KEY = "proxy-sightings"
 MEMORY = timedelta(hours=6)

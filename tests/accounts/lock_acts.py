@@ -28,9 +28,10 @@ from accounts.services import (
     verification,
 )
 from accounts.services.email_requests import note_request
+from api.apikeys import services
 from api.errors import AccessTokenInvalid
 from api.models import ApiKey
-from api.services import apikeys, families, signing
+from api.tokens import refresh_tokens, signing_keys
 from api.views.users import change_user
 from core.models import NamedLock
 from federation.providers import Door
@@ -235,28 +236,28 @@ def end_sessions() -> None:
 @act
 def tokens_by_password() -> None:
     user = person("anna")
-    pair = families.start_by_password(user, max(timezone.now(), user.not_before))
-    families.refresh(pair.refresh)
-    families.sign_out(pair.family)
+    pair = refresh_tokens.start_by_password(user, max(timezone.now(), user.not_before))
+    refresh_tokens.refresh(pair.refresh)
+    refresh_tokens.sign_out(pair.family)
 
 
 @act
 def reuse_a_refresh_token() -> None:
     user = person("anna")
-    first = families.start_by_password(user, max(timezone.now(), user.not_before))
-    second = families.refresh(first.refresh)
-    families.refresh(second.refresh)
+    first = refresh_tokens.start_by_password(user, max(timezone.now(), user.not_before))
+    second = refresh_tokens.refresh(first.refresh)
+    refresh_tokens.refresh(second.refresh)
     with suppress(AccessTokenInvalid):  # that is how it is told
-        families.refresh(first.refresh)
+        refresh_tokens.refresh(first.refresh)
 
 
 @act
 def make_and_revoke_a_key() -> None:
     user = person("anna")
-    wish = apikeys.KeyWish(name="x", scopes=["read"])
-    key = apikeys.create_key(actor=user, user=user, wish=wish).key
-    apikeys.rotate_key(actor=user, key=key)
-    apikeys.revoke_key(actor=user, key=key)
+    wish = services.KeyWish(name="x", scopes=["read"])
+    key = services.create_key(actor=user, user=user, wish=wish).key
+    services.rotate_key(actor=user, key=key)
+    services.revoke_key(actor=user, key=key)
     ApiKey.objects.filter(user=user).delete()
 
 
@@ -371,7 +372,7 @@ def export_own_data() -> None:
 
 @act
 def rotate_signing_keys() -> None:
-    signing.rotate_now(actor=SYSTEM)
+    signing_keys.rotate_now(actor=SYSTEM)
 
 
 @act
@@ -379,8 +380,8 @@ def clear_away() -> None:
     now = timezone.now()
     links.purge_links(now)
     violations.purge_moderation(now)
-    families.purge_families(now)
-    apikeys.purge_keys(now)
+    refresh_tokens.purge_families(now)
+    services.purge_keys(now)
     NamedLock.objects.count()
 
 

@@ -19,8 +19,8 @@ from accounts.models import BrowserSession, User
 from accounts.roles import Role
 from accounts.services import passwords, sessions, signup, users, verification
 from accounts.services.first_run import ensure_owner, issue_setup_link
+from api.apikeys import services
 from api.models import ApiKey
-from api.services import apikeys
 from audit.models import AuditEvent
 from core.errors import Forbidden, RecordInvalid
 from federation.providers import Door
@@ -483,7 +483,7 @@ def test_what_visitors_do_is_written_down(stranger: Client, anonymous: User) -> 
 def test_operators_end_keys_of_everybody(stranger: Client, owner: User, anonymous: User) -> None:
     key = made_key(stranger)
 
-    apikeys.revoke_key(actor=owner, key=ApiKey.objects.get())
+    services.revoke_key(actor=owner, key=ApiKey.objects.get())
 
     assert problem(use(key)) == (403, "api_key_invalid")
 
@@ -543,7 +543,7 @@ def test_registered_models_of_apps_change_hands_alike(
 
 def test_a_key_that_was_revoked_stays_dead(stranger: Client, anonymous: User) -> None:
     key = made_key(stranger)
-    apikeys.revoke_key(actor=anonymous, key=ApiKey.objects.get())
+    services.revoke_key(actor=anonymous, key=ApiKey.objects.get())
 
     take_over()
 

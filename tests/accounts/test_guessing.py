@@ -138,7 +138,7 @@ JUDGES = ("check_password", "find_by_password", "find_by_credentials", "spend", 
 # Who judges a secret, and who has counted before: itself, or the page that calls it.
 KNOWN = {
     ("accounts/backends.py", "find_by_credentials"),  # Django's own seam; no page of ours uses it
-    ("accounts/models/people.py", "check_password"),
+    ("accounts/models/users.py", "check_password"),
     ("mfa/services/authenticators.py", "matching_step"),
     ("mfa/services/authenticators.py", "spend_code"),
     ("mfa/services/authenticators.py", "spend_totp"),
@@ -152,9 +152,9 @@ KNOWN = {
     ("accounts/views/entrance.py", "find_by_credentials"),
     ("mfa/views/passkeys.py", "who_signs_in"),
     ("mfa/views/verification.py", "spend"),
-    ("api/services/grants.py", "find_by_credentials"),
-    ("api/services/grants.py", "spend"),
-    ("api/services/keychecks.py", "spend"),  # the quota of a key, no secret
+    ("api/tokens/password_grant.py", "find_by_credentials"),
+    ("api/tokens/password_grant.py", "spend"),
+    ("api/apikeys/authenticate.py", "spend"),  # the quota of a key, no secret
 }
 
 

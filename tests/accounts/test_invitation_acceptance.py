@@ -19,8 +19,8 @@ from accounts.services.invitations import IssuedInvitation, accept_invitation, i
 from accounts.services.passwords import reset_password, start_reset
 from accounts.services.signup import handle_sign_up_requests, open_account
 from accounts.services.verification import confirm_address, mark_verified
-from api.foreign.people import person_of
-from api.foreign.verify import ForeignClaims
+from api.external_jwt.people import person_of
+from api.external_jwt.verify import ForeignClaims
 from audit.models import AuditEvent
 from core.errors import RecordInvalid, TokenExpired
 from federation.services.identities import arrive

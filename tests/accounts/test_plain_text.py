@@ -15,7 +15,7 @@ from accounts.models import AccountToken, User
 from accounts.services.invitations import invite
 from accounts.services.signup import handle_sign_up_requests
 from accounts.services.users import Profile, create_user, edit_profile
-from api.foreign.verify import _name
+from api.external_jwt.verify import _name
 from audit.models import AuditEvent
 from core.plain_text import clean_name, trim, trim_line
 from federation.services.identities import arrive

@@ -12,7 +12,7 @@ from django.db.models import Model
 from django.test import Client, RequestFactory
 from django.urls import NoReverseMatch, URLPattern, resolve, reverse
 
-from accounts.admin.dangers import SITE_PAGES, is_sensitive
+from accounts.admin.sensitive_actions import SITE_PAGES, is_sensitive
 from accounts.admin.site import site
 from accounts.models import User
 from audit.models import AuditEvent

@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
-from api.services.apikeys import IssuedKey, KeyWish, create_key
+from api.apikeys.services import IssuedKey, KeyWish, create_key
 
 HERE = "127.0.0.1"
 

@@ -16,9 +16,9 @@ from joserfc.jwk import KeySet
 
 from accounts.actors import SYSTEM
 from accounts.models import User
-from api.keyring import make_key, private_key, public_key
-from api.services import families, signing
-from api.tokens import ALGORITHMS
+from api.tokens import refresh_tokens, signing_keys
+from api.tokens.jwt import ALGORITHMS
+from api.tokens.keyset import make_key, private_key, public_key
 from tests.api.tokens import decoded, encoded, me, outcome, resigned, sign_in
 
 pytestmark = pytest.mark.django_db
@@ -108,7 +108,7 @@ def test_a073_another_algorithm_of_the_same_key_is_refused(
 ) -> None:
     settings.JWT_ALGORITHM = "RS256"
     access = sign_in(viewer)["access"]
-    signer = signing.RingKeys().signer()
+    signer = signing_keys.RingKeys().signer()
 
     assert outcome(me(signed(access, signer.key, name, kid=signer.kid))) == INVALID
     assert outcome(me(signed(access, signer.key, "RS256", kid=signer.kid))) == (200, "")
@@ -204,8 +204,8 @@ def test_a075_refresh_and_access_tokens_do_not_stand_for_each_other(
         settings.JWT_SECRET, settings.JWT_REFRESH_SECRET = secrets
         body = sign_in(viewer)
         assert outcome(me(body["refresh"])) == INVALID
-        with pytest.raises(families.AccessTokenInvalid):
-            families.refresh(body["access"])
+        with pytest.raises(refresh_tokens.AccessTokenInvalid):
+            refresh_tokens.refresh(body["access"])
 
 
 @pytest.mark.parametrize(
@@ -306,8 +306,8 @@ NAMES = sorted(_misshapen("eyJ.eyJ.AAAA"))
 @pytest.mark.parametrize("name", NAMES)
 def test_a077_a_misshapen_token_is_refused(access: str, name: str) -> None:
     text = _misshapen(access)[name]
-    with pytest.raises(families.AccessTokenInvalid):
-        families.read_access(text)
+    with pytest.raises(refresh_tokens.AccessTokenInvalid):
+        refresh_tokens.read_access(text)
     if name != "other letters" and name != "full width" and name != "null":
         assert outcome(me(text)) == INVALID
 
@@ -316,20 +316,20 @@ def test_no_forgery_reaches_the_database_of_families(
     access: str, django_assert_num_queries: Any
 ) -> None:
     first, second, _ = access.split(".")
-    families.read_access(access)
+    refresh_tokens.read_access(access)
 
     with django_assert_num_queries(0):
         for signature in (bytes(64), b"x" * 64):
-            with pytest.raises(families.AccessTokenInvalid):
-                families.read_access(f"{first}.{second}.{encoded(signature)}")
+            with pytest.raises(refresh_tokens.AccessTokenInvalid):
+                refresh_tokens.read_access(f"{first}.{second}.{encoded(signature)}")
 
 
 def test_a_right_token_is_a_read_and_a_look_for_bans(
     access: str, django_assert_num_queries: Any
 ) -> None:
-    families.read_access(access)
+    refresh_tokens.read_access(access)
     with django_assert_num_queries(2):
-        families.read_access(access)
+        refresh_tokens.read_access(access)
 
 
 def test_with_a_shared_secret_tokens_are_hs256_and_nothing_else(
@@ -353,7 +353,7 @@ def test_with_a_shared_secret_tokens_are_hs256_and_nothing_else(
 
 
 def test_a_token_of_a_retired_key_is_refused(access: str, at_time: AtTime, settings: Any) -> None:
-    signing.rotate_now(actor=SYSTEM)
+    signing_keys.rotate_now(actor=SYSTEM)
     assert outcome(me(access)) == (200, "")
     at_time(settings.SESSION_EXPIRY + timedelta(minutes=1))
     assert outcome(me(access)) == INVALID  # the key is gone, so it is not even called expired

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services.sessions import end_access
+from api.apikeys.services import revoke_key
 from api.models import ApiKey
-from api.services.apikeys import revoke_key
 from tests.api.keys import call_with, made
 
 pytestmark = pytest.mark.django_db

@@ -14,12 +14,12 @@ from accounts.models import User
 from accounts.services.passwords import set_password
 from accounts.services.sessions import end_sessions
 from accounts.services.users import change_role, delete_user, disable_user
-from api import keyformat, keymeter
-from api.access import Scope
+from api.apikeys import key_format, quota
+from api.apikeys.authenticate import ApiKeyMistyped, access_by, check
+from api.apikeys.services import revoke_key, state_of
 from api.errors import ApiKeyInvalid
 from api.models import ApiKey
-from api.services.apikeys import revoke_key, state_of
-from api.services.keychecks import ApiKeyMistyped, access_by, check
+from api.permissions import Scope
 from core.errors import NotFound, RateLimited, Refused
 from tests.api.keys import HERE, in_days, made
 
@@ -62,7 +62,7 @@ def test_a_check_reads_the_key_and_asks_for_a_ban(
     with django_assert_num_queries(2):
         check(text, HERE)
     with django_assert_num_queries(1), pytest.raises(ApiKeyInvalid):
-        check(keyformat.make().text, HERE)
+        check(key_format.make().text, HERE)
 
 
 def test_the_secret_of_another_key_opens_nothing(viewer: User, admin: User) -> None:
@@ -70,7 +70,7 @@ def test_the_secret_of_another_key_opens_nothing(viewer: User, admin: User) -> N
     mixed = f"gth_{theirs.key.pk}_{mine.text[15:58]}"
 
     with pytest.raises(ApiKeyInvalid):
-        check(mixed + keyformat.checksum(mixed), HERE)
+        check(mixed + key_format.checksum(mixed), HERE)
 
 
 def test_a_digest_from_the_database_is_no_key(viewer: User) -> None:
@@ -78,7 +78,7 @@ def test_a_digest_from_the_database_is_no_key(viewer: User) -> None:
     body = f"gth_{key.pk}_{key.digest[:43]}"
 
     with pytest.raises(ApiKeyInvalid):
-        check(body + keyformat.checksum(body), HERE)
+        check(body + key_format.checksum(body), HERE)
 
 
 def test_a_changed_secret_key_leaves_keys_alive(viewer: User, settings: Any) -> None:
@@ -267,12 +267,12 @@ def test_processes_together_stay_within_the_limit(
 ) -> None:
     settings.API_KEY_MAX, settings.API_KEY_WINDOW = 100, timedelta(days=1)
     text = made(viewer).text
-    processes: list[dict[str, keymeter.Meter]] = [{}, {}, {}]
+    processes: list[dict[str, quota.Meter]] = [{}, {}, {}]
     used = 0
     waits: list[int] = []
 
     for number in range(150):
-        monkeypatch.setattr(keymeter, "_meters", processes[number % 3])
+        monkeypatch.setattr(quota, "_meters", processes[number % 3])
         try:
             check(text, HERE)
             used += 1

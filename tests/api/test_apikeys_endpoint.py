@@ -11,9 +11,9 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services.users import change_role, disable_user
-from api import keyformat
+from api.apikeys import key_format
+from api.apikeys.services import revoke_key
 from api.models import ApiKey
-from api.services.apikeys import revoke_key
 from audit.models import AuditEvent
 from moderation.models import Violation
 from tests.api.calls import call
@@ -68,7 +68,7 @@ def test_a_wrong_key_is_refused_and_never_ignored(
 
 
 def test_an_unknown_key_is_refused(viewer: User) -> None:
-    assert refusal(call_with(keyformat.make().text)) == (403, "api_key_invalid")
+    assert refusal(call_with(key_format.make().text)) == (403, "api_key_invalid")
 
 
 def test_a_key_outside_its_header_is_no_credential(master: str) -> None:
@@ -173,7 +173,7 @@ def test_too_many_requests_are_told_when_to_come_back(viewer: User, settings: An
 
 def test_guessing_is_slowed_and_holds_up_no_right_key(viewer: User, settings: Any) -> None:
     settings.LIMITS = {**settings.LIMITS, "api-key": (10, timedelta(minutes=5))}
-    wrong = [keyformat.make().text for _number in range(12)]
+    wrong = [key_format.make().text for _number in range(12)]
 
     guesses = [refusal(call_with(text)) for text in wrong]
 
@@ -408,7 +408,7 @@ def test_no_call_by_key_is_written_into_the_audit_log(viewer: User) -> None:
 
     for _number in range(3):
         call_with(text)
-    call_with(keyformat.make().text)
+    call_with(key_format.make().text)
 
     assert AuditEvent.objects.count() == before
 

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services.sessions import end_access
+from api.apikeys.services import revoke_key, rotate_key
 from api.models import ApiKey, TokenFamily
-from api.services.apikeys import revoke_key, rotate_key
 from tests.api.keys import call_with, made
 from tests.pages.pages import read
 

@@ -9,13 +9,12 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services.sessions import end_sessions
-from api import keyformat
-from api.access import Access, Scope
+from api.apikeys import key_format, services
+from api.apikeys.authenticate import access_by, check
+from api.apikeys.services import KeyWish, create_key, revoke_key, rotate_key, state_of
 from api.errors import ApiKeyInvalid
 from api.models import ApiKey
-from api.services import apikeys
-from api.services.apikeys import KeyWish, create_key, revoke_key, rotate_key, state_of
-from api.services.keychecks import access_by, check
+from api.permissions import Access, Scope
 from audit.models import AuditEvent
 from core.errors import Forbidden, NotFound, RecordInvalid
 from mail.models import OutboxMail
@@ -40,7 +39,7 @@ def faults(wish: dict[str, Any], user: User, via: Access | None = None) -> list[
 
 def test_only_a_digest_of_a_key_is_kept(viewer: User) -> None:
     issued = made(viewer)
-    parts = keyformat.parse(issued.text)
+    parts = key_format.parse(issued.text)
     assert parts is not None
 
     row = ApiKey.objects.values().get(pk=parts.id)
@@ -331,9 +330,9 @@ def test_own_keys_are_listed_live_ones_first(viewer: User, admin: User, at_time:
     made(admin, "of somebody else")
     revoke_key(actor=viewer, key=names[2])
 
-    assert [key.name for key in apikeys.own_keys(viewer)] == ["second", "first", "third"]
+    assert [key.name for key in services.own_keys(viewer)] == ["second", "first", "third"]
     with pytest.raises(NotFound):
-        apikeys.own_key(admin, names[0].pk)
+        services.own_key(admin, names[0].pk)
 
 
 def test_long_ended_keys_are_cleared_away(viewer: User, at_time: AtTime) -> None:
@@ -344,5 +343,5 @@ def test_long_ended_keys_are_cleared_away(viewer: User, at_time: AtTime) -> None
             revoke_key(actor=viewer, key=key)
     now = at_time(timedelta(0))
 
-    assert apikeys.purge_keys(now - 90 * DAY) == 2
+    assert services.purge_keys(now - 90 * DAY) == 2
     assert [key.name for key in ApiKey.objects.all()] == ["live"]

@@ -9,8 +9,8 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
-from api.authorization import parse_authorization
-from api.services import families
+from api.authorization_header import parse_authorization
+from api.tokens import refresh_tokens
 from tests.api.keys import made, refusal
 from tests.forward_auth.credentials import OF_APPS, basic, key_at
 
@@ -55,7 +55,7 @@ def test_a_key_is_no_user_name(viewer: User) -> None:
 def test_two_keys_do_not_stand_for_key_and_token(viewer: User, settings: LazySettings) -> None:
     settings.REQUIRE_API_KEY_AND_TOKEN = True
     one, other = made(viewer, "one").text, made(viewer, "other").text
-    token = families.start_by_password(viewer, timezone.now()).access
+    token = refresh_tokens.start_by_password(viewer, timezone.now()).access
 
     two_keys = me(HTTP_X_API_KEY=one, HTTP_AUTHORIZATION=f"Bearer {other}")
     assert refusal(two_keys) == (401, "not_authenticated")

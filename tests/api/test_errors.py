@@ -16,7 +16,7 @@ from accounts.models import User
 from accounts.roles import Role
 from accounts.services.invitations import invite
 from api import urls
-from api.access import Need
+from api.permissions import Need
 from api.schema import document
 from api.views.me import MeView
 from audit.models import AuditEvent

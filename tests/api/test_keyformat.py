@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import keyformat
-from api.keyformat import ALPHABET, checksum, make, parse, shown_id
+from api.apikeys import key_format
+from api.apikeys.key_format import ALPHABET, checksum, make, parse, shown_id
 
 EXAMPLE = "gth_" + "AbCdEf0123" + "_" + "x" * 43
 LETTERS = st.sampled_from(ALPHABET)
@@ -29,7 +29,7 @@ def test_keys_do_not_repeat() -> None:
 
 
 def test_the_secret_holds_256_bits() -> None:
-    assert len(ALPHABET) ** keyformat.SECRET_LENGTH > 2**256
+    assert len(ALPHABET) ** key_format.SECRET_LENGTH > 2**256
 
 
 def test_a_key_is_not_in_its_repr() -> None:

@@ -14,10 +14,9 @@ from django.utils import timezone
 
 from accounts.actors import SYSTEM
 from accounts.models import User
-from api import keyring
 from api.models import SigningKey, TokenFamily
-from api.services import families, signing
-from api.tokens import CLOCK_SKEW
+from api.tokens import keyset, refresh_tokens, signing_keys
+from api.tokens.jwt import CLOCK_SKEW
 from audit.models import AuditEvent
 from config import worker
 
@@ -28,13 +27,13 @@ PRIVATE_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "k", "oth"}
 
 def kids() -> list[str]:
     """What the key set names at this moment, in a process that has read nothing yet."""
-    signing.ring_cache.forget()
-    return [key["kid"] for key in signing.published_keys()]
+    signing_keys.ring_cache.forget()
+    return [key["kid"] for key in signing_keys.published_keys()]
 
 
 def signer() -> str:
-    signing.ring_cache.forget()
-    return signing.RingKeys().signer().kid
+    signing_keys.ring_cache.forget()
+    return signing_keys.RingKeys().signer().kid
 
 
 @pytest.mark.parametrize(
@@ -46,8 +45,8 @@ def signer() -> str:
     ],
 )
 def test_a_new_key_is_of_its_algorithm(algorithm: str, kind: Any, bits: int | None) -> None:
-    new = keyring.make_key(algorithm)
-    private = keyring.private_key(new.pem)
+    new = keyset.make_key(algorithm)
+    private = keyset.private_key(new.pem)
 
     assert isinstance(private, kind)
     assert getattr(private, "key_size", None) == bits
@@ -60,7 +59,7 @@ def test_a_new_key_is_of_its_algorithm(algorithm: str, kind: Any, bits: int | No
 def test_no_key_is_made_for_another_algorithm() -> None:
     for algorithm in ("HS256", "none", "ES384", ""):
         with pytest.raises(ValueError, match="no keys are made"):
-            keyring.make_key(algorithm)
+            keyset.make_key(algorithm)
 
 
 def test_a_kid_is_the_thumbprint_of_rfc_7638() -> None:
@@ -75,8 +74,8 @@ def test_a_kid_is_the_thumbprint_of_rfc_7638() -> None:
         "e": "AQAB",
     }
 
-    assert keyring.thumbprint(published) == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
-    new = keyring.make_key("ES256")
+    assert keyset.thumbprint(published) == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+    new = keyset.make_key("ES256")
     text = json.dumps({name: new.public_jwk[name] for name in ("crv", "kty", "x", "y")})
     digest = hashlib.sha256(text.replace(" ", "").encode()).digest()
     assert new.kid == base64.urlsafe_b64encode(digest).decode().rstrip("=")
@@ -104,7 +103,7 @@ def test_a_rotated_key_is_published_before_it_signs_and_the_old_one_until_its_to
     at_time: AtTime, settings: Any
 ) -> None:
     old = signer()
-    rotation = signing.rotate(actor=SYSTEM)
+    rotation = signing_keys.rotate(actor=SYSTEM)
     assert rotation is not None
     new = rotation.kid
 
@@ -123,48 +122,51 @@ def test_a_rotated_key_is_published_before_it_signs_and_the_old_one_until_its_to
 
 def test_a079_tokens_live_with_their_keys(viewer: User, at_time: AtTime, settings: Any) -> None:
     settings.SESSION_EXPIRY = HOUR
-    old = families.start_by_password(viewer, timezone.now())
-    signing.rotate_now(actor=SYSTEM)
-    new = families.start_by_password(viewer, timezone.now())
+    old = refresh_tokens.start_by_password(viewer, timezone.now())
+    signing_keys.rotate_now(actor=SYSTEM)
+    new = refresh_tokens.start_by_password(viewer, timezone.now())
 
     assert (
         jwt.get_unverified_header(old.access)["kid"] != jwt.get_unverified_header(new.access)["kid"]
     )
     for pair in (old, new):
-        assert families.read_access(pair.access)[0] == pair.family
-    signing.replace_all(actor=SYSTEM)
+        assert refresh_tokens.read_access(pair.access)[0] == pair.family
+    signing_keys.replace_all(actor=SYSTEM)
     for pair in (old, new):
-        with pytest.raises(families.AccessTokenInvalid):
-            families.read_access(pair.access)
-        assert families.read_access(families.refresh(pair.refresh).access)[0] == pair.family
+        with pytest.raises(refresh_tokens.AccessTokenInvalid):
+            refresh_tokens.read_access(pair.access)
+        assert (
+            refresh_tokens.read_access(refresh_tokens.refresh(pair.refresh).access)[0]
+            == pair.family
+        )
 
 
 def test_a_key_that_waits_is_not_replaced_by_another() -> None:
     signer()
-    assert signing.rotate(actor=SYSTEM) is not None
+    assert signing_keys.rotate(actor=SYSTEM) is not None
 
-    assert signing.rotate(actor=SYSTEM) is None
+    assert signing_keys.rotate(actor=SYSTEM) is None
     assert SigningKey.objects.count() == 2
 
 
 def test_rotating_at_once_takes_the_key_that_waits() -> None:
     old = signer()
-    waiting = signing.rotate(actor=SYSTEM)
+    waiting = signing_keys.rotate(actor=SYSTEM)
     assert waiting is not None
 
-    rotation = signing.rotate_now(actor=SYSTEM)
+    rotation = signing_keys.rotate_now(actor=SYSTEM)
 
     assert (rotation.kid, rotation.replaced) == (waiting.kid, (old,))
     assert (signer(), kids()) == (waiting.kid, [old, waiting.kid])
-    assert signing.rotate_now(actor=SYSTEM).kid != waiting.kid
+    assert signing_keys.rotate_now(actor=SYSTEM).kid != waiting.kid
 
 
 def test_an_emergency_leaves_one_key() -> None:
     old = signer()
-    waiting = signing.rotate(actor=SYSTEM)
+    waiting = signing_keys.rotate(actor=SYSTEM)
     assert waiting is not None
 
-    rotation = signing.replace_all(actor=SYSTEM)
+    rotation = signing_keys.replace_all(actor=SYSTEM)
 
     assert set(rotation.replaced) == {old, waiting.kid}
     assert (signer(), kids()) == (rotation.kid, [rotation.kid])
@@ -175,44 +177,44 @@ def test_an_emergency_leaves_one_key() -> None:
 def test_an_emergency_in_another_process_is_known_here_within_a_second(
     viewer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pair = families.start_by_password(viewer, timezone.now())
-    families.read_access(pair.access)
-    clock = signing.time.monotonic()
-    monkeypatch.setattr(signing.time, "monotonic", lambda: clock)
+    pair = refresh_tokens.start_by_password(viewer, timezone.now())
+    refresh_tokens.read_access(pair.access)
+    clock = signing_keys.time.monotonic()
+    monkeypatch.setattr(signing_keys.time, "monotonic", lambda: clock)
     SigningKey.objects.update(retires_at=timezone.now())
 
-    families.read_access(pair.access)  # as this process remembers it
-    clock += signing.RING_SECONDS
-    with pytest.raises(families.AccessTokenInvalid):
-        families.read_access(pair.access)
+    refresh_tokens.read_access(pair.access)  # as this process remembers it
+    clock += signing_keys.RING_SECONDS
+    with pytest.raises(refresh_tokens.AccessTokenInvalid):
+        refresh_tokens.read_access(pair.access)
 
 
 def test_a_key_of_another_process_is_found_at_once(
     viewer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = signing.time.monotonic()
-    monkeypatch.setattr(signing.time, "monotonic", lambda: clock)
-    families.start_by_password(viewer, timezone.now())
-    here, signing.ring_cache = signing.ring_cache, signing.RingCache()
-    signing.rotate_now(actor=SYSTEM)
-    elsewhere = families.start_by_password(viewer, timezone.now())
-    signing.ring_cache = here
+    clock = signing_keys.time.monotonic()
+    monkeypatch.setattr(signing_keys.time, "monotonic", lambda: clock)
+    refresh_tokens.start_by_password(viewer, timezone.now())
+    here, signing_keys.ring_cache = signing_keys.ring_cache, signing_keys.RingCache()
+    signing_keys.rotate_now(actor=SYSTEM)
+    elsewhere = refresh_tokens.start_by_password(viewer, timezone.now())
+    signing_keys.ring_cache = here
 
-    assert families.read_access(elsewhere.access)[0] == elsewhere.family
+    assert refresh_tokens.read_access(elsewhere.access)[0] == elsewhere.family
 
 
 def test_forged_kids_cause_one_query_a_second(
     django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys = signing.RingKeys()
+    keys = signing_keys.RingKeys()
     keys.signer()
-    clock = signing.time.monotonic()
-    monkeypatch.setattr(signing.time, "monotonic", lambda: clock)
-    signing.ring_cache.get()
+    clock = signing_keys.time.monotonic()
+    monkeypatch.setattr(signing_keys.time, "monotonic", lambda: clock)
+    signing_keys.ring_cache.get()
 
     with django_assert_num_queries(1):
         assert {keys.verifier("ES256", f"forged-{number}") for number in range(100)} == {None}
-    clock += signing.RING_SECONDS
+    clock += signing_keys.RING_SECONDS
     with django_assert_num_queries(2):  # the usual look, and one more for the unknown name
         assert {keys.verifier("ES256", f"forged-{number}") for number in range(100)} == {None}
 
@@ -222,20 +224,20 @@ def test_a_key_rotates_by_age_in_time_for_its_successor(at_time: AtTime, setting
     due = settings.JWT_KEY_MAX_AGE - settings.JWT_KEY_PUBLISH_AHEAD
 
     at_time(due - MINUTE)
-    signing.ring_cache.forget()
-    assert signing.rotate_when_due() is None
+    signing_keys.ring_cache.forget()
+    assert signing_keys.rotate_when_due() is None
     at_time(due + MINUTE)
-    signing.ring_cache.forget()
-    rotation = signing.rotate_when_due()
+    signing_keys.ring_cache.forget()
+    rotation = signing_keys.rotate_when_due()
     assert rotation is not None
     assert rotation.replaced == (first,)
-    assert signing.rotate_when_due() is None
+    assert signing_keys.rotate_when_due() is None
     at_time(settings.JWT_KEY_MAX_AGE + 2 * MINUTE)
     assert signer() == rotation.kid
 
 
 def test_the_worker_rotates_and_clears_away(viewer: User, at_time: AtTime, settings: Any) -> None:
-    families.start_by_password(viewer, timezone.now())
+    refresh_tokens.start_by_password(viewer, timezone.now())
     first = signer()
     at_time(settings.JWT_KEY_MAX_AGE)
     worker.purge()
@@ -248,17 +250,17 @@ def test_the_worker_rotates_and_clears_away(viewer: User, at_time: AtTime, setti
 
 
 def test_nothing_rotates_before_the_first_key_is_needed() -> None:
-    assert signing.rotate_when_due() is None
+    assert signing_keys.rotate_when_due() is None
     assert SigningKey.objects.count() == 0
 
 
 def test_retired_keys_are_deleted_after_a_while(at_time: AtTime) -> None:
     old = signer()
-    signing.replace_all(actor=SYSTEM)
+    signing_keys.replace_all(actor=SYSTEM)
 
-    assert signing.purge_keys(timezone.now() - DAY) == 0
+    assert signing_keys.purge_keys(timezone.now() - DAY) == 0
     now = at_time(2 * DAY)
-    assert signing.purge_keys(now - DAY) == 1
+    assert signing_keys.purge_keys(now - DAY) == 1
     assert not SigningKey.objects.filter(pk=old).exists()
 
 
@@ -267,21 +269,21 @@ def test_a_changed_algorithm_has_a_new_key_at_once_and_believes_the_old_one(
     before: str, after: str, viewer: User, at_time: AtTime, settings: Any
 ) -> None:
     settings.JWT_ALGORITHM = before
-    old = families.start_by_password(viewer, timezone.now())
+    old = refresh_tokens.start_by_password(viewer, timezone.now())
     settings.JWT_ALGORITHM = after
-    new = families.start_by_password(viewer, timezone.now())
+    new = refresh_tokens.start_by_password(viewer, timezone.now())
 
     assert jwt.get_unverified_header(new.access)["alg"] == after
     for pair in (old, new):
-        assert families.read_access(pair.access)[0] == pair.family
-    assert [key["alg"] for key in signing.published_keys()] == [before, after]
+        assert refresh_tokens.read_access(pair.access)[0] == pair.family
+    assert [key["alg"] for key in signing_keys.published_keys()] == [before, after]
     at_time(settings.SESSION_EXPIRY + MINUTE)
     assert kids() == [jwt.get_unverified_header(new.access)["kid"]]
 
 
 def test_a_longer_token_life_never_outlives_its_key(settings: Any) -> None:
     old = signer()
-    signing.rotate(actor=SYSTEM)
+    signing_keys.rotate(actor=SYSTEM)
     # The old key was to be believed for fifteen minutes after its last signature.
     settings.SESSION_EXPIRY = 24 * HOUR + 20 * MINUTE
 
@@ -291,7 +293,7 @@ def test_a_longer_token_life_never_outlives_its_key(settings: Any) -> None:
 def test_a_key_sealed_with_a_lost_encryption_key_is_replaced(settings: Any) -> None:
     old = signer()
     settings.ENCRYPTION_KEY = b"another key of thirty-two bytes."
-    signing._opened.cache_clear()
+    signing_keys._opened.cache_clear()
 
     new = signer()
 
@@ -303,7 +305,7 @@ def test_a_key_sealed_with_a_lost_encryption_key_is_replaced(settings: Any) -> N
 def test_a_shared_secret_needs_no_ring(settings: Any) -> None:
     settings.JWT_SECRET = "w" * 10 + "a-secret-for-tests-of-hs256-only"
 
-    assert signing.published_keys() == []
-    assert signing.RingKeys().signer().algorithm == "HS256"
-    assert signing.rotate_when_due() is None
+    assert signing_keys.published_keys() == []
+    assert signing_keys.RingKeys().signer().algorithm == "HS256"
+    assert signing_keys.rotate_when_due() is None
     assert SigningKey.objects.count() == 0

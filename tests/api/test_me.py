@@ -10,7 +10,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import BrowserSession, User
-from api.services.families import start_by_password
+from api.tokens.refresh_tokens import start_by_password
 from audit.models import AuditEvent
 from tests.api.calls import API, call, problem
 from tests.api.keys import made

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.roles import Role
-from api.access import Need, Scope
+from api.permissions import Need, Scope
 from api.views.actions import ActionReleaseView, ActionStartView, ActionView
 from api.views.moderation import ViolationsView
 from audit.models import AuditEvent

@@ -16,8 +16,8 @@ from playwright.sync_api import Browser
 from pytest_django import Settings
 
 from api import urls
-from api.codes import all_codes
-from api.reference import groups, parts
+from api.docs_page import groups, parts
+from api.error_codes import all_codes
 from api.schema import document, need_text
 from api.views.base import ApiView
 from core.errors import GatehouseError
@@ -27,7 +27,7 @@ from tests.servers.gatehouse import Gatehouse
 
 PAGE = "/api/v1/docs"
 METHODS = {"get", "post", "put", "patch", "delete"}
-GATES = (settings.BASE_DIR / "accounts" / "gates.py").read_text()
+GATES = (settings.BASE_DIR / "accounts" / "access_policy.py").read_text()
 
 
 def _views() -> list[tuple[str, type[ApiView]]]:

@@ -15,8 +15,8 @@ from accounts.actors import SYSTEM
 from accounts.models import BrowserSession, User
 from accounts.services import passwords, sessions, users
 from api.models import TokenFamily
-from api.services import families
-from api.tokens import REFRESH_PATH
+from api.tokens import refresh_tokens
+from api.tokens.jwt import REFRESH_PATH
 from audit.models import AuditEvent
 from core.errors import Forbidden, NotFound
 from mail.models import OutboxMail
@@ -48,7 +48,7 @@ def resigned(token: str, secret: bytes | None = None, **claims: Any) -> str:
     body = {**decoded(token.split(".")[1]), **claims}
     return jwt.encode(
         {name: value for name, value in body.items() if value is not None},
-        secret or families.refresh_secret(),
+        secret or refresh_tokens.refresh_secret(),
         "HS256",
         headers={"typ": "rt+jwt"},
     )
@@ -236,9 +236,9 @@ def test_a_forgery_costs_no_query(viewer: User, django_assert_num_queries: Any) 
 def test_a_refresh_is_two_statements_and_a_look_for_bans(
     viewer: User, django_assert_num_queries: Any
 ) -> None:
-    pair = families.refresh(sign_in(viewer)["refresh"])
+    pair = refresh_tokens.refresh(sign_in(viewer)["refresh"])
     with django_assert_num_queries(3):
-        families.refresh(pair.refresh)
+        refresh_tokens.refresh(pair.refresh)
 
 
 def test_a_changed_secret_signs_out_without_a_fault(viewer: User, settings: Any) -> None:
@@ -302,7 +302,7 @@ def _end_session(_user: User, family: TokenFamily) -> None:
 
 
 def _end_family(user: User, family: TokenFamily) -> None:
-    families.end_family(actor=user, user=user, family_id=family.pk)
+    refresh_tokens.end_family(actor=user, user=user, family_id=family.pk)
 
 
 OFF = {
@@ -350,17 +350,17 @@ def test_an_account_that_opens_again_does_not_revive_its_tokens(editor: User) ->
 
 def test_people_see_and_end_their_living_sign_ins(viewer: User, editor: User) -> None:
     ended, living, newest, foreign = (
-        families.start_by_password(user, timezone.now()).family
+        refresh_tokens.start_by_password(user, timezone.now()).family
         for user in (viewer, viewer, viewer, editor)
     )
-    families.end_family(actor=viewer, user=viewer, family_id=ended.pk)
+    refresh_tokens.end_family(actor=viewer, user=viewer, family_id=ended.pk)
 
-    assert families.own_families(viewer) == [newest, living]
+    assert refresh_tokens.own_families(viewer) == [newest, living]
     for family in (ended, foreign):
         with pytest.raises(NotFound):
-            families.end_family(actor=viewer, user=viewer, family_id=family.pk)
+            refresh_tokens.end_family(actor=viewer, user=viewer, family_id=family.pk)
     with pytest.raises(Forbidden):
-        families.end_family(actor=viewer, user=editor, family_id=foreign.pk)
+        refresh_tokens.end_family(actor=viewer, user=editor, family_id=foreign.pk)
     (event,) = AuditEvent.objects.filter(action="api:token:end")
     assert event.detail == {"family": str(ended.pk)}
 
@@ -369,35 +369,35 @@ def test_operators_end_the_sign_ins_of_those_they_manage(
     viewer: User, admin: User, owner: User
 ) -> None:
     ours, theirs = (
-        families.start_by_password(user, timezone.now()).family for user in (viewer, owner)
+        refresh_tokens.start_by_password(user, timezone.now()).family for user in (viewer, owner)
     )
-    families.end_family(actor=admin, user=viewer, family_id=ours.pk)
+    refresh_tokens.end_family(actor=admin, user=viewer, family_id=ours.pk)
 
-    assert families.own_families(viewer) == []
+    assert refresh_tokens.own_families(viewer) == []
     with pytest.raises(Forbidden):
-        families.end_family(actor=admin, user=owner, family_id=theirs.pk)
+        refresh_tokens.end_family(actor=admin, user=owner, family_id=theirs.pk)
 
 
 def test_sign_ins_that_ended_otherwise_are_not_listed(
     viewer: User, browser_of: BrowserOf, at_time: AtTime
 ) -> None:
     call(browser_of(viewer), "POST", "auth/token/session", {})
-    assert len(families.own_families(viewer)) == 1
+    assert len(refresh_tokens.own_families(viewer)) == 1
     BrowserSession.objects.all().delete()
-    assert families.own_families(viewer) == []
+    assert refresh_tokens.own_families(viewer) == []
     sign_in(viewer)
     at_time(timedelta(days=7, seconds=1))
-    assert families.own_families(viewer) == []
+    assert refresh_tokens.own_families(viewer) == []
 
 
 def test_old_families_are_deleted(viewer: User, at_time: AtTime) -> None:
-    ended = families.start_by_password(viewer, timezone.now()).family
+    ended = refresh_tokens.start_by_password(viewer, timezone.now()).family
     sign_in(viewer)
-    families.end_family(actor=viewer, user=viewer, family_id=ended.pk)
+    refresh_tokens.end_family(actor=viewer, user=viewer, family_id=ended.pk)
 
-    assert families.purge_families(at_time(timedelta(days=20)) - timedelta(days=30)) == 0
-    assert families.purge_families(at_time(timedelta(days=31)) - timedelta(days=30)) == 1
-    assert families.purge_families(at_time(timedelta(days=38)) - timedelta(days=30)) == 1
+    assert refresh_tokens.purge_families(at_time(timedelta(days=20)) - timedelta(days=30)) == 0
+    assert refresh_tokens.purge_families(at_time(timedelta(days=31)) - timedelta(days=30)) == 1
+    assert refresh_tokens.purge_families(at_time(timedelta(days=38)) - timedelta(days=30)) == 1
     assert TokenFamily.objects.count() == 0
 
 

@@ -20,7 +20,7 @@ KEYS = "/.well-known/jwks.json"
 SIGN_IN = f"""
 from django.utils import timezone
 from accounts.models import User
-from api.services.families import start_by_password
+from api.tokens.refresh_tokens import start_by_password
 result = []
 for number in range({ROUNDS}):
     user = User.objects.create(email=f"person{{number:02}}@example.com")

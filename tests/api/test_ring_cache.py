@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from api.services.signing import RingCache, RingKeys
+from api.tokens.signing_keys import RingCache, RingKeys
 
 pytestmark = pytest.mark.django_db
 

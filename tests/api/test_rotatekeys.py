@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from api.models import SigningKey
-from api.services import signing
+from api.tokens import signing_keys
 from audit.models import AuditEvent
 from tests.api.tokens import me, outcome, sign_in
 from tests.servers.databases import InstanceData
@@ -47,7 +47,7 @@ class TestHere:
         assert me(access).status_code == 200
 
     def test_a_second_time_does_nothing_and_says_so(self) -> None:
-        signing.RingKeys().signer()
+        signing_keys.RingKeys().signer()
         rotate()
 
         with pytest.raises(CommandError, match="Nothing was done"):
@@ -58,7 +58,7 @@ class TestHere:
         access = sign_in(viewer)["access"]
         signs, _replaced = rotate("--now")
 
-        assert signing.RingKeys().signer().kid == _kid(signs)
+        assert signing_keys.RingKeys().signer().kid == _kid(signs)
         assert me(access).status_code == 200
 
     def test_an_emergency_kills_what_is_out(self, viewer: User) -> None:
@@ -69,15 +69,15 @@ class TestHere:
 
         assert replaced == f"{old} is dead now."
         assert outcome(me(body["access"])) == (401, "token_invalid")
-        assert [key["kid"] for key in signing.published_keys()] == [_kid(signs)]
+        assert [key["kid"] for key in signing_keys.published_keys()] == [_kid(signs)]
         (event,) = AuditEvent.objects.filter(action="api:signing-key:replace-all")
         assert (event.channel, event.actor_id) == ("command", None)
 
     def test_an_emergency_asks_first(self) -> None:
-        old = signing.RingKeys().signer().kid
+        old = signing_keys.RingKeys().signer().kid
         with pytest.raises(CommandError, match="Add --yes"):
             rotate("--emergency")
-        assert [key["kid"] for key in signing.published_keys()] == [old]
+        assert [key["kid"] for key in signing_keys.published_keys()] == [old]
 
     def test_now_and_emergency_are_two_things(self) -> None:
         with pytest.raises(CommandError, match="not allowed with"):
@@ -93,7 +93,7 @@ class TestHere:
 SIGN_IN = """
 from django.utils import timezone
 from accounts.models import User
-from api.services.families import start_by_password
+from api.tokens.refresh_tokens import start_by_password
 user = User.objects.create(email="person@example.com")
 result = start_by_password(user, timezone.now()).access
 """
@@ -114,7 +114,7 @@ def test_an_emergency_reaches_every_running_server(
     done = sqlite_data.manage("rotatekeys", "--emergency", "--yes")
     assert done.returncode == 0, done.stderr
     assert wait_for(lambda: statuses() == [401, 401])
-    assert signing.RING_SECONDS <= 1
+    assert signing_keys.RING_SECONDS <= 1
 
     again = sqlite_data.manage("rotatekeys")
     assert again.returncode == 0

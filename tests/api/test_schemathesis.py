@@ -26,8 +26,8 @@ from accounts.actors import SYSTEM
 from accounts.models import User
 from accounts.roles import Role
 from accounts.services.invitations import invite
-from api.access import scopes_of
-from api.services.families import start_by_password
+from api.permissions import scopes_of
+from api.tokens.refresh_tokens import start_by_password
 from config.wsgi import application
 from tests.api.calls import API
 from tests.api.keys import made

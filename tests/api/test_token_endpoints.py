@@ -13,7 +13,7 @@ from accounts.actors import SYSTEM
 from accounts.models import BrowserSession, User
 from accounts.services import sessions, users
 from api.models import TokenFamily
-from api.services import grants, signing
+from api.tokens import password_grant, signing_keys
 from audit.models import AuditEvent
 from mail.models import OutboxMail
 from tests.api.calls import call
@@ -240,14 +240,14 @@ def test_tokens_from_before_the_rule_open_nothing_until_the_factor_is_there(
 def test_a_password_changed_in_the_same_moment_gives_no_tokens(
     viewer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    find = grants.find_by_credentials
+    find = password_grant.find_by_credentials
 
     def find_and_change(login: str, password: str) -> Any:
         found = find(login, password)
         sessions.end_access(User.objects.get(pk=viewer.pk), "password changed")
         return found
 
-    monkeypatch.setattr(grants, "find_by_credentials", find_and_change)
+    monkeypatch.setattr(password_grant, "find_by_credentials", find_and_change)
 
     assert outcome(grant(email=viewer.email, password=PASSWORD)) == (401, "bad_credentials")
     assert TokenFamily.objects.count() == 0
@@ -569,7 +569,7 @@ def test_the_key_set_is_public_and_kept_for_a_while(stranger: Client, settings: 
     assert (head.status_code, head["ETag"]) == (200, answer["ETag"])
     wrong = stranger.post("/.well-known/jwks.json")
     assert (outcome(wrong), wrong["Allow"]) == ((405, "method_not_allowed"), "GET, HEAD")
-    signing.rotate(actor=SYSTEM)
+    signing_keys.rotate(actor=SYSTEM)
     after = stranger.get("/.well-known/jwks.json", headers={"if-none-match": answer["ETag"]})
     assert (after.status_code, len(after.json()["keys"])) == (200, 2)
     settings.JWT_SECRET = "a-secret-for-tests-of-hs256-only-0123456789"

@@ -7,8 +7,8 @@ from typing import Any
 from django.test import Client
 
 from accounts.models import User
-from api.services.families import access_backend
-from api.tokens import ALGORITHMS
+from api.tokens.jwt import ALGORITHMS
+from api.tokens.refresh_tokens import access_backend
 from tests.conftest import PASSWORD
 
 API = "/api/v1"

@@ -32,7 +32,7 @@ PURE = {
     "core.email_addresses",
     "accounts.anonymous",
     "federation.ldap.filters",
-    "federation.ldap.names",
+    "federation.ldap.dn",
     "core.errors",
     "accounts.sign_in_methods",
     "core.plain_text",

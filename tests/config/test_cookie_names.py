@@ -56,7 +56,7 @@ def test_what_cannot_stand_in_a_name_is_refused(
 def test_every_cookie_has_the_suffix(sqlite_data: InstanceData) -> None:
     names = """
 from django.conf import settings
-from federation.oidc.pending import cookie_name, _piece_name
+from federation.oidc.authorization_request import cookie_name, _piece_name
 result = [getattr(settings, name) for name in dir(settings) if name.endswith("_COOKIE_NAME")]
 result += [cookie_name(), _piece_name(0)]
 """

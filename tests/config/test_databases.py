@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from config.environment.databases import database_settings, parse_cache_url, parse_database_url
-from config.environment.problems import Unreadable
+from config.environment.errors import Unreadable
 from config.environment.urls import hide_password
 
 DATA_DIR = Path("/data")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from config.draining import drop_beginnings, listeners
+from config.shutdown import drop_beginnings, listeners
 
 SYN_SENT = 2  # the first byte of TCP_INFO: linux/tcp.h, net/tcp_states.h
 

@@ -9,7 +9,7 @@ import pytest
 from accounts.roles import Role
 from config.environment import Environment
 from config.ldap import directory_settings, owner_username
-from federation.ldap.values import Directory
+from federation.ldap.conf import Directory
 
 if importlib.util.find_spec("ldap") is None:
     pytest.skip("python-ldap is not installed", allow_module_level=True)

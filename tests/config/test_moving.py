@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from accounts.roles import Role
 from config.environment import Environment, anonymous_role, load
-from config.environment.strangers import STRANGERS, business_of
+from config.environment.ignored_names import STRANGERS, business_of
 from config.environment.variables import VARIABLES
 
 FILES = Path(__file__).parent / "envs"

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from config.environment.nearest import nearest
-from config.environment.sections.later import LATER_NAMES
+from config.environment.registry.later import LATER_NAMES
+from config.environment.suggestions import nearest
 from config.environment.variables import BY_NAME
 
 Lines = Callable[..., list[str]]

@@ -9,7 +9,7 @@ import pytest
 from config.environment.__main__ import ROOT, main
 from config.environment.dotenv import parse_dotenv
 from config.environment.reference import EXAMPLE, REFERENCE, pages, render_example, render_reference
-from config.environment.sections.later import LATER_NAMES
+from config.environment.registry.later import LATER_NAMES
 from config.environment.variables import VARIABLES
 
 

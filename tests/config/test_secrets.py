@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from config.environment import Environment, load
-from config.environment.problems import Unreadable
-from config.environment.published import PUBLISHED
+from config.environment.errors import Unreadable
+from config.environment.known_secrets import PUBLISHED
 from config.environment.secrets import (
     decode_key,
     make_encryption_key,

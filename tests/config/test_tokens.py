@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from config.environment import Environment
-from config.environment.published import PUBLISHED
+from config.environment.known_secrets import PUBLISHED
 
 Load = Callable[..., Environment]
 Lines = Callable[..., list[str]]

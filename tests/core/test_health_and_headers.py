@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 
 from accounts.models import User
-from config.logs import JSONFormatter
+from config.logging_config import JSONFormatter
 from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db

@@ -14,13 +14,13 @@ from django.utils import timezone
 
 from accounts.models import BrowserSession, User
 from api.models import ApiKey
-from api.services import families
+from api.tokens import refresh_tokens
 from audit.models import AuditEvent
-from forward_auth.checking import Checker
-from forward_auth.epoch import current_epoch
-from forward_auth.fast import FastPath
+from forward_auth.checker import Checker
+from forward_auth.data_version import current_epoch
 from forward_auth.models import AccessRule, Denial
 from forward_auth.services.denials import write_denials
+from forward_auth.wsgi import FastPath
 from tests.api.keys import made
 from tests.forward_auth.credentials import OF_APPS, basic, key_at, unsigned
 from tests.forward_auth.test_fast import BOARD, _ask, _environ
@@ -94,7 +94,7 @@ def wrong_ones(user: User) -> list[dict[str, str]]:
     key = made(user).text
     ended = made(user, name="ended").text
     ApiKey.objects.filter(name="ended").update(revoked_at=timezone.now())
-    pair = families.start_by_password(user, timezone.now())
+    pair = refresh_tokens.start_by_password(user, timezone.now())
     spoilt = pair.access[:-2] + ("AA" if pair.access[-2:] != "AA" else "BB")
     keys = [key[:-1], f"{key}x", "gth_", ended]
     tokens = [spoilt, pair.refresh, unsigned(iss="http://localhost:8000", sub="1")]
@@ -169,8 +169,8 @@ def test_a_key_beside_a_credential_of_the_app_opens(
 
 def test_a_key_and_a_token_have_to_be_of_one_person(ask: Any, viewer: User, editor: User) -> None:
     key = made(viewer).text
-    own = families.start_by_password(viewer, timezone.now()).access
-    other = families.start_by_password(editor, timezone.now()).access
+    own = refresh_tokens.start_by_password(viewer, timezone.now()).access
+    other = refresh_tokens.start_by_password(editor, timezone.now()).access
 
     assert ask(HTTP_X_API_KEY=key, HTTP_AUTHORIZATION=f"Bearer {own}")[0] == 204
     assert ask(HTTP_X_API_KEY=key, HTTP_AUTHORIZATION=f"Bearer {other}")[0] == 401

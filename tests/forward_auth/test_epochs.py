@@ -24,10 +24,17 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from accounts.models import User
-from forward_auth import connecting, epoch, listening, mapped, queries, writes
-from forward_auth.checking import Checker
-from forward_auth.connecting import opened
-from forward_auth.epoch import current_epoch
+from forward_auth import (
+    change_tracking,
+    data_version,
+    db_connection,
+    pg_listener,
+    shared_memory,
+)
+from forward_auth import sql as checks_sql
+from forward_auth.checker import Checker
+from forward_auth.data_version import current_epoch
+from forward_auth.db_connection import opened
 from tests.api.keys import made
 from tests.forward_auth.driver import Driver
 from tests.forward_auth.test_fast import BOARD, _environ
@@ -123,14 +130,15 @@ with transaction.atomic():
 
 def test_the_tables_that_a_verdict_is_made_of_are_watched() -> None:
     """Named here and not gathered: whoever joins another one has to tell."""
-    statements = [queries._query(kind, "postgresql")[0] for kind in queries.CREDENTIALS]
-    statements += [queries._factor_statement("postgresql"), queries._rule_statement("postgresql"),
-                   queries.KEY_STATEMENT]  # fmt: skip
+    statements = [checks_sql._query(kind, "postgresql")[0] for kind in checks_sql.CREDENTIALS]
+    statements += [checks_sql._factor_statement("postgresql"),
+                   checks_sql._rule_statement("postgresql"),
+                   checks_sql.KEY_STATEMENT]  # fmt: skip
     named = {
         table for text in statements for table in re.findall(r"(?:FROM|JOIN) (\w+)(?![.\w])", text)
     }
 
-    assert named == set(writes.TABLES)
+    assert named == set(change_tracking.TABLES)
 
 
 def test_a_change_is_told_before_anything_else_that_follows_its_commit(
@@ -214,7 +222,7 @@ def test_another_host_refuses_though_it_has_gone_deaf(
 
 def test_nothing_is_believed_for_longer_than_a_second_without_news() -> None:
     """How long it really takes is measured by `make bench ARGS=forward`."""
-    assert listening.BEAT_SECONDS < listening.BELIEVED_SECONDS <= 1.0
+    assert pg_listener.BEAT_SECONDS < pg_listener.BELIEVED_SECONDS <= 1.0
 
 
 def _cut_listeners(server: PostgresServer) -> None:
@@ -328,9 +336,9 @@ def _moved(path: Path, to: Path) -> None:
 @pytest.fixture
 def files(db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Files]:
     made = _Files(tmp_path)
-    here = connecting._Here()
+    here = db_connection._Here()
     here.wrapper = made.wrapper
-    monkeypatch.setattr(connecting, "_here", here)
+    monkeypatch.setattr(db_connection, "_here", here)
     yield made
     made.wrapper.close()
 
@@ -347,8 +355,8 @@ def _watches(files: _Files, writer: BaseDatabaseWrapper) -> bool:
 
 def test_the_file_that_is_read_is_watched_by_its_memory(files: _Files) -> None:
     assert _watches(files, files.connect())
-    assert connecting._here.watched is not None
-    assert connecting._here.watched.memory is not None
+    assert db_connection._here.watched is not None
+    assert db_connection._here.watched.memory is not None
 
 
 def test_a_file_put_in_the_place_of_the_one_that_is_read_is_not_watched(
@@ -402,13 +410,13 @@ def test_a_file_that_is_replaced_while_it_is_opened_is_not_told(
             _moved(files.path, tmp_path / "old.sqlite3")
             files.make(files.path)
 
-    from_file = type("FromFile", (epoch.FileConnection, Slow), {})
+    from_file = type("FromFile", (data_version.FileConnection, Slow), {})
     files.wrapper.settings_dict["OPTIONS"]["factory"] = from_file
 
     assert current_epoch() is not None
     assert opened().connection.file is None
-    assert connecting._here.watched is not None
-    assert connecting._here.watched.memory is None
+    assert db_connection._here.watched is not None
+    assert db_connection._here.watched.memory is None
 
 
 def test_within_a_transaction_of_its_own_nothing_is_remembered(files: _Files) -> None:
@@ -426,34 +434,34 @@ def test_another_database_than_the_listener_has_is_not_believed(
     postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Any
 ) -> None:
     settings.DATA_DIR = tmp_path
-    listening._shared.cache_clear()
+    pg_listener._shared.cache_clear()
     name = postgres_server.create_database()
     urls = [postgres_server.url(), postgres_server.url(), postgres_server.url(name)]
     servers = []
     for url in urls:
         with psycopg.connect(url) as raw:
-            servers.append(listening.server_of(raw))
+            servers.append(pg_listener.server_of(raw))
     postgres_server.drop_database(name)
     listens, same, other = servers
-    monkeypatch.setattr(listening.Beat, "at", time.monotonic() + 60)
-    monkeypatch.setattr(listening.Beat, "server", listens)
+    monkeypatch.setattr(pg_listener.Beat, "at", time.monotonic() + 60)
+    monkeypatch.setattr(pg_listener.Beat, "server", listens)
 
     assert listens is not None
-    assert listening.shared_epoch(same) == listening._shared().memory[:]
-    assert listening.shared_epoch(other) is None
-    assert listening.shared_epoch(None) is None
-    listening._shared.cache_clear()
+    assert pg_listener.shared_epoch(same) == pg_listener._shared().memory[:]
+    assert pg_listener.shared_epoch(other) is None
+    assert pg_listener.shared_epoch(None) is None
+    pg_listener._shared.cache_clear()
 
 
 def test_a_file_put_in_the_place_of_the_shared_one_is_shared_from_then_on(
     tmp_path: Path, settings: Any
 ) -> None:
     settings.DATA_DIR = tmp_path
-    shared = listening._Shared()
+    shared = pg_listener._Shared()
     shared.follow()
     kept = shared.memory
     (tmp_path / "epoch").unlink()
-    of_new_processes, _file = mapped.own(tmp_path / "epoch")
+    of_new_processes, _file = shared_memory.own(tmp_path / "epoch")
 
     shared.follow()
 

@@ -18,13 +18,13 @@ from django.utils import timezone
 from accounts.access_policy import Refusal
 from accounts.models import BrowserSession, User
 from api.models import ApiKey
-from api.services import families
-from forward_auth import checking, fast, passes
-from forward_auth.checking import Checker
-from forward_auth.epoch import current_epoch
-from forward_auth.fast import FastPath
+from api.tokens import refresh_tokens
+from forward_auth import authentication, checker, wsgi
+from forward_auth.checker import Checker
+from forward_auth.data_version import current_epoch
 from forward_auth.models import AccessRule
-from forward_auth.services.notes import write_notes
+from forward_auth.services.key_usage import write_notes
+from forward_auth.wsgi import FastPath
 from moderation.models import Ban
 from tests.api.keys import made
 
@@ -106,7 +106,7 @@ def _session(user: User) -> str:
 
 
 def _token(user: User) -> str:
-    return families.start_by_password(user, timezone.now()).access
+    return refresh_tokens.start_by_password(user, timezone.now()).access
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/.well-known/jwks.json"])
@@ -275,7 +275,7 @@ def strike(_user: User) -> Refusal:
     ("kind", "status"),
     [("key", "403 Forbidden"), ("session", "401 Unauthorized"), ("token", "403 Forbidden")],
 )
-@pytest.mark.parametrize("gates", [["moderation.gate.user_gate", f"{__name__}.strike"],
+@pytest.mark.parametrize("gates", [["moderation.access_checks.user_gate", f"{__name__}.strike"],
                                    [f"{__name__}.strike"]])  # fmt: skip
 def test_a_further_gate_closes_at_once_and_for_all(
     front: FastPath, viewer: User, settings: Any, kind: str, status: str, gates: list[str]
@@ -393,7 +393,7 @@ def test_without_the_database_nobody_passes(
         "session": {"HTTP_COOKIE": f"gatehouse_session={_session(viewer)}"},
         "token": {"HTTP_AUTHORIZATION": f"Bearer {_token(viewer)}"},
     }[kind]
-    monkeypatch.setattr(passes, "find", gone)
+    monkeypatch.setattr(authentication, "find", gone)
     status, headers, _body = _ask(alone, _environ(path, **BOARD, **offer))
 
     assert (status, headers["Retry-After"]) == ("503 Service Unavailable", "1")
@@ -406,10 +406,10 @@ def test_rules_that_cannot_be_read_let_nobody_in(
     def gone() -> None:
         raise OperationalError("no such table")
 
-    monkeypatch.setattr(checking, "load_rules", gone)
+    monkeypatch.setattr(checker, "load_rules", gone)
     environ = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=made(viewer).text)
 
-    assert _ask(alone, environ)[0] == fast.UNAVAILABLE
+    assert _ask(alone, environ)[0] == wsgi.UNAVAILABLE
 
 
 def test_a_failure_of_django_itself_can_be_tried_again(viewer: User) -> None:
@@ -420,7 +420,7 @@ def test_a_failure_of_django_itself_can_be_tried_again(viewer: User) -> None:
     front = FastPath(broken, Checker(current_epoch))
     for path in PATHS:
         status, headers, _body = _ask(front, _environ(path, **BOARD))
-        assert (status, headers["Retry-After"]) == (fast.UNAVAILABLE, "1")
+        assert (status, headers["Retry-After"]) == (wsgi.UNAVAILABLE, "1")
 
 
 def test_a_ban_is_seen_by_the_next_check(front: FastPath, viewer: User) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from forward_auth.answers import IDENTITY
+from forward_auth.decisions import IDENTITY
 from tests.forward_auth.echo import EchoApp
 from tests.forward_auth.proxies import EXAMPLES, STARTS
 from tests.servers.processes import program

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from accounts.models import BrowserSession, User
 from accounts.services.sessions import end_sessions
-from config.environment.problems import Unreadable
-from config.environment.sections.forward import apps_domain_elsewhere, check_apps_domain
+from config.environment.errors import Unreadable
+from config.environment.registry.forward import apps_domain_elsewhere, check_apps_domain
 from core.redirects import is_safe_destination
 from forward_auth.models import GateCookie
 from moderation.models import Ban

@@ -8,11 +8,11 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.test import RequestFactory
 
 from accounts.models import User
-from forward_auth.answers import as_wsgi, from_wsgi
-from forward_auth.checking import Checker
-from forward_auth.epoch import current_epoch
-from forward_auth.fast import FastPath
-from forward_auth.passes import AskDjango
+from forward_auth.authentication import AskDjango
+from forward_auth.checker import Checker
+from forward_auth.data_version import current_epoch
+from forward_auth.decisions import as_wsgi, from_wsgi
+from forward_auth.wsgi import FastPath
 from tests.api.keys import made
 
 

@@ -14,12 +14,13 @@ from django.utils import timezone
 import api.middleware
 from accounts.models import User
 from api.models import ApiKey
-from api.services import families
-from forward_auth import checking, memo, passes, writes
-from forward_auth.checking import Checker, TooLong, lines_of
-from forward_auth.epoch import current_epoch
+from api.tokens import refresh_tokens
+from forward_auth import authentication, change_tracking, ttl_cache
+from forward_auth import checker as checker_module
+from forward_auth.authentication import AskDjango
+from forward_auth.checker import Checker, TooLong, lines_of
+from forward_auth.data_version import current_epoch
 from forward_auth.models import AccessRule
-from forward_auth.passes import AskDjango
 from tests.api.keys import made
 from tests.forward_auth.test_fast import BOARD, _environ
 
@@ -57,13 +58,13 @@ def checker() -> Checker:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The kinds of credentials that the database is asked for."""
     kinds: list[str] = []
-    find = passes.find
+    find = authentication.find
 
     def counted(kind: str, *arguments: Any) -> Any:
         kinds.append(kind)
         return find(kind, *arguments)
 
-    monkeypatch.setattr(passes, "find", counted)
+    monkeypatch.setattr(authentication, "find", counted)
     return kinds
 
 
@@ -77,7 +78,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Later:
         def clock() -> float:
             return now() + seconds
 
-        monkeypatch.setattr(checking, "time", SimpleNamespace(time=clock))
+        monkeypatch.setattr(checker_module, "time", SimpleNamespace(time=clock))
         for kept in (checker._kept.checked, checker._kept.good, checker._kept.bad):
             kept.clock = clock
 
@@ -230,14 +231,14 @@ def test_rules_that_change_while_they_are_read_are_kept_for_no_later_moment(
 ) -> None:
     rule = AccessRule.objects.create(name="shut", effect="deny", path="/board")
     asked = _check(**BOARD, HTTP_X_API_KEY=made(viewer).text)
-    load = checking.load_rules
+    load = checker_module.load_rules
 
     def opened_in_between() -> Any:
         AccessRule.objects.update(is_enabled=False)
         return load()
 
     with monkeypatch.context() as patched:
-        patched.setattr(checking, "load_rules", opened_in_between)
+        patched.setattr(checker_module, "load_rules", opened_in_between)
         assert _status(checker, asked) == 204
     AccessRule.objects.filter(pk=rule.pk).update(is_enabled=True)
 
@@ -258,7 +259,7 @@ def _held_by(checker: Checker) -> int:
     return len(pickle.dumps([kept.rules.asked, kept.checked, kept.good, kept.bad]))
 
 
-@pytest.mark.parametrize("length", [2_049, 8_000, checking.LONGEST_LINE])
+@pytest.mark.parametrize("length", [2_049, 8_000, checker_module.LONGEST_LINE])
 def test_long_lines_are_not_held_in_memory(checker: Checker, viewer: User, length: int) -> None:
     for number in range(600):
         _status(checker, _long(number, length))
@@ -269,10 +270,10 @@ def test_long_lines_are_not_held_in_memory(checker: Checker, viewer: User, lengt
 def test_many_lines_are_held_in_memory_up_to_a_bound(checker: Checker, viewer: User) -> None:
     for number in range(6_000):
         _status(checker, _long(number, 900))
-        assert checker._kept.rules.asked._weight <= memo.MOST_WEIGHT
-        assert checker._kept.checked._weight <= memo.MOST_WEIGHT
+        assert checker._kept.rules.asked._weight <= ttl_cache.MOST_WEIGHT
+        assert checker._kept.checked._weight <= ttl_cache.MOST_WEIGHT
 
-    assert 0 < len(checker._kept.rules.asked) <= memo.MOST_WEIGHT // 900
+    assert 0 < len(checker._kept.rules.asked) <= ttl_cache.MOST_WEIGHT // 900
 
 
 def test_what_is_asked_is_known_by_its_digest(checker: Checker, viewer: User) -> None:
@@ -291,19 +292,19 @@ def test_a_line_that_is_too_long_is_judged_by_nobody(checker: Checker, number: i
     name = sorted(told.names)[number]
 
     with pytest.raises(TooLong):
-        checker.check(_check(**{name: "x" * (checking.LONGEST_LINE + 1)}))
+        checker.check(_check(**{name: "x" * (checker_module.LONGEST_LINE + 1)}))
 
 
 def test_a_statement_of_any_length_is_seen_as_a_write_and_not_remembered() -> None:
-    before = writes._is_known_write.cache_info().currsize
+    before = change_tracking._is_known_write.cache_info().currsize
     many = ", ".join(["%s"] * 5_000)
     said = [
-        writes.is_write(f"UPDATE accounts_user SET name = '' WHERE id IN ({many})"),
-        writes.is_write(f"SELECT 1 FROM accounts_user WHERE id IN ({many})"),
+        change_tracking.is_write(f"UPDATE accounts_user SET name = '' WHERE id IN ({many})"),
+        change_tracking.is_write(f"SELECT 1 FROM accounts_user WHERE id IN ({many})"),
     ]
 
     assert said == [True, False]
-    assert writes._is_known_write.cache_info().currsize == before
+    assert change_tracking._is_known_write.cache_info().currsize == before
 
 
 def test_a_path_of_any_length_is_not_remembered(client: Client) -> None:
@@ -317,7 +318,7 @@ def test_a_path_of_any_length_is_not_remembered(client: Client) -> None:
 def test_no_credential_is_kept_in_memory(checker: Checker, viewer: User, browser_of: Any) -> None:
     session = browser_of(viewer).cookies["gatehouse_session"].value
     key = made(viewer).text
-    token = families.start_by_password(viewer, timezone.now()).access
+    token = refresh_tokens.start_by_password(viewer, timezone.now()).access
     for offer in (
         {"HTTP_X_API_KEY": key},
         {"HTTP_COOKIE": f"gatehouse_session={session}"},

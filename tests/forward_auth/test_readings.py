@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forward_auth.readings import MAX_READINGS, MAX_TOTAL, is_plain, readings_of
+from forward_auth.rules.path_readings import MAX_READINGS, MAX_TOTAL, is_plain, readings_of
 
 # A139: what has opened other gates of this kind; each can be read as /shut, or below it.
 TRICKS = [

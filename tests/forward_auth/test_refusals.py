@@ -14,13 +14,14 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.roles import Role
-from forward_auth import checking
+from forward_auth import checker
 from forward_auth.admin.refusals import CREDENTIALS
-from forward_auth.answers import Verdict
-from forward_auth.checking import Checked
+from forward_auth.authentication import Refusal
+from forward_auth.checker import Checked
+from forward_auth.decisions import Verdict
 from forward_auth.models import AccessRule, Denial
-from forward_auth.passes import Refusal
-from forward_auth.rules import Demand
+from forward_auth.request_target import target_of
+from forward_auth.rules.matching import Demand
 from forward_auth.services import denials
 from forward_auth.services.denials import (
     ALPHABET,
@@ -32,7 +33,6 @@ from forward_auth.services.denials import (
     reference_in,
     write_denials,
 )
-from forward_auth.targets import target_of
 from moderation.models import Ban
 from tests.api.keys import made
 
@@ -271,7 +271,7 @@ def test_the_page_names_every_kind_of_credential(panel: Client) -> None:
         row = denied(f"ABCD234{len(kind)}", credential=kind)
         assert str(words) in page(panel, row)
         row.delete()
-    assert set(CREDENTIALS) == set(checking._ASK)
+    assert set(CREDENTIALS) == set(checker._ASK)
 
 
 def test_refusals_are_kept_for_a_week() -> None:

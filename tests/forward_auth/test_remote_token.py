@@ -13,11 +13,11 @@ from jwt.algorithms import get_default_algorithms
 from accounts.models import BrowserSession, User
 from accounts.roles import Role
 from api.models import TokenFamily
-from api.services import families, signing
-from forward_auth.checking import Checker
-from forward_auth.epoch import current_epoch
-from forward_auth.fast import FastPath
+from api.tokens import refresh_tokens, signing_keys
+from forward_auth.checker import Checker
+from forward_auth.data_version import current_epoch
 from forward_auth.services.tokens import origin_of, wants_token
+from forward_auth.wsgi import FastPath
 from tests.api.keys import made
 from tests.forward_auth.test_fast import Answer, _ask, _environ, _nobody_answers
 from tests.servers.processes import ROOT
@@ -91,7 +91,7 @@ def test_the_program_of_the_documentation_reads_it(
     with pytest.raises(jwt.InvalidAudienceError):
         names["who_asks"](_token(front, text, url="https://other.example.com/"))
     with pytest.raises(jwt.InvalidTokenError):
-        names["who_asks"](families.start_by_password(viewer, timezone.now()).access)
+        names["who_asks"](refresh_tokens.start_by_password(viewer, timezone.now()).access)
 
 
 def test_a_token_is_for_one_app_alone(front: FastPath, viewer: User) -> None:
@@ -115,7 +115,7 @@ def test_both_ways_say_the_same_of_the_same_person(
         issued = made(viewer)
         offer, sid = ("X-API-Key", issued.text), issued.key.pk
     else:
-        family = families.start_by_password(viewer, timezone.now())
+        family = refresh_tokens.start_by_password(viewer, timezone.now())
         offer, sid = ("Authorization", f"Bearer {family.access}"), TokenFamily.objects.get().pk
     headers = {offer[0]: offer[1], "x-original-url": f"{APP}/", "x-original-method": "GET"}
     long = Client(headers=headers).get("/auth/check?token=1").headers["Remote-Token"]
@@ -167,7 +167,7 @@ def test_it_is_remembered_for_twenty_seconds_and_not_past_a_change(
 def test_a_killed_key_signs_nothing_more(front: FastPath, viewer: User, owner: User) -> None:
     text = made(viewer).text
     before = jwt.get_unverified_header(_token(front, text))["kid"]
-    signing.replace_all(actor=owner)
+    signing_keys.replace_all(actor=owner)
 
     assert jwt.get_unverified_header(_token(front, text))["kid"] != before
 

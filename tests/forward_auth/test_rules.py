@@ -10,12 +10,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from accounts.roles import Role
-from forward_auth.answers import verdict
-from forward_auth.explain import Case, Check, Question, Standing, explain
-from forward_auth.passes import Outcome, Pass, Refusal
-from forward_auth.rulechecks import METHODS, clean_fields
-from forward_auth.rules import Condition, Effect, Rule, admitting, asked, demand
-from forward_auth.targets import Target, target_of
+from forward_auth.authentication import Outcome, Pass, Refusal
+from forward_auth.decisions import verdict
+from forward_auth.request_target import Target, target_of
+from forward_auth.rules.matching import Condition, Effect, Rule, admitting, asked, demand
+from forward_auth.rules.validation import METHODS, clean_fields
+from forward_auth.trace import Case, Check, Question, Standing, explain
 from tests.forward_auth.test_readings import TRICKS, UNREADABLE
 
 HOST, IP = "app.example.com", "203.0.113.7"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from accounts.models import User
-from forward_auth.sessionstate import state_hash
+from forward_auth.session_hash import state_hash
 
 MARK = datetime(2026, 11, 22, 1, 2, 3, tzinfo=UTC)
 

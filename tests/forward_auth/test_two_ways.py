@@ -18,13 +18,13 @@ from accounts.roles import Role
 from accounts.services.anonymous import settle_mode
 from accounts.session_store import SIGNED_IN_AT, SessionStore
 from api.models import ApiKey, TokenFamily
-from api.services import families
+from api.tokens import refresh_tokens
 from core.request_context import Caller, calling
-from forward_auth.checking import Checked, Checker
-from forward_auth.epoch import current_epoch
-from forward_auth.longway import outcome_of
+from forward_auth.authentication import AskDjango
+from forward_auth.checker import Checked, Checker
+from forward_auth.data_version import current_epoch
+from forward_auth.django_authentication import outcome_of
 from forward_auth.models import AccessRule
-from forward_auth.passes import AskDjango
 from forward_auth.services.cookies import issue_gate_cookie
 from mfa.models import Authenticator
 from moderation.models import Ban
@@ -34,7 +34,7 @@ from tests.forward_auth.credentials import OF_APPS, key_at
 pytestmark = pytest.mark.django_db
 NOW = timezone.now
 HOST = "app.example.com"
-SHIPPED = ["moderation.gate.user_gate"]
+SHIPPED = ["moderation.access_checks.user_gate"]
 CLOSED, OPEN = f"{__name__}.nobody_enters", f"{__name__}.everybody_enters"
 Environ = dict[str, Any]
 
@@ -95,7 +95,7 @@ def apps_domain(settings: Any) -> None:
 @pytest.fixture
 def rules(db: None, settings: Any, make_user: Callable[..., User]) -> None:
     # The signing key: what processes remember of it outlives an example, and so must its row.
-    families.start_by_password(make_user("viewer", "first@example.com"), NOW())
+    refresh_tokens.start_by_password(make_user("viewer", "first@example.com"), NOW())
     settings.MFA_REQUIRED_ROLES = ("admin",)
     rows = [("open", "public", "viewer", "/open"), ("shut", "deny", "viewer", "/shut"),
             ("admins", "role", "admin", "/admin")]  # fmt: skip
@@ -227,7 +227,7 @@ def _key(user: User, credential: Any) -> str:
 
 
 def _token(user: User, credential: Any) -> str:
-    pair = families.start_by_password(user, NOW())
+    pair = refresh_tokens.start_by_password(user, NOW())
     session_id = None
     if credential["of_session"] != "no":
         _session(user, {**credential, "expires": None, "is_ended": False})

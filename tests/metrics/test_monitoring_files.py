@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from config.measures import COUNTED
+from config.metrics_collectors import COUNTED
 from tests.architecture.sources import ROOT
 from tests.metrics.scraped import names
 

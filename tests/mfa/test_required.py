@@ -9,8 +9,8 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from accounts.models import BrowserSession, User
-from config.environment.problems import Unreadable
-from config.environment.sections.factors import check_roles
+from config.environment.errors import Unreadable
+from config.environment.registry.mfa import check_roles
 from mfa import totp
 from mfa.models import Authenticator
 from operations import doctor

@@ -10,10 +10,9 @@ import pytest
 
 from accounts.models import User
 from config.environment.actions import SLOT_LIFE, action_limits
-from config.environment.problems import Unreadable
-from config.environment.sections.actions import ActionLimit, check_action_limits
+from config.environment.errors import Unreadable
+from config.environment.registry.actions import ActionLimit, check_action_limits
 from core.errors import NotFound
-from moderation.browsers import is_browser
 from moderation.models import Ban, Violation
 from moderation.services.actions import (
     Doer,
@@ -24,6 +23,7 @@ from moderation.services.actions import (
     release_action,
     start_action,
 )
+from moderation.user_agents import is_browser
 from tests.conftest import MakeUser
 
 pytestmark = pytest.mark.django_db

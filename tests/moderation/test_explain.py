@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.models import User
-from moderation.admin.curves import HEIGHT, MARGIN, WIDTH, Rise, crossed_level, curve
+from moderation.admin.charts import HEIGHT, MARGIN, WIDTH, Rise, crossed_level, curve
 from moderation.models import Violation
 from moderation.services import explain as explaining
 from moderation.services.explain import explain

@@ -14,8 +14,8 @@ from accounts.admin import dashboard
 from accounts.models import User
 from audit import audit_log
 from core.request_context import Caller, calling
-from moderation.proxychain import Problem
-from moderation.proxytexts import told
+from moderation.proxy_diagnosis import Problem
+from moderation.proxy_messages import told
 from moderation.services import proxies
 from operations.doctor import examine
 

@@ -7,7 +7,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core.client_ip import resolve
-from moderation.proxychain import Sighting, Standing, Traffic, Trust, chain, client_of, problems
+from moderation.proxy_diagnosis import (
+    Sighting,
+    Standing,
+    Traffic,
+    Trust,
+    chain,
+    client_of,
+    problems,
+)
 
 NO_TRAFFIC = Traffic()
 NOW = datetime(2026, 11, 21, tzinfo=UTC)

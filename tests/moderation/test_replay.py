@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import User
 from moderation import scoring
 from moderation.models import Ban, Score, Violation
-from moderation.services.replay import Policy, Replay, replay
+from moderation.services.simulation import Policy, Replay, replay
 from tests.moderation.history import banned, violated
 
 pytestmark = pytest.mark.django_db

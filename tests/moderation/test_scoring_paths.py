@@ -15,10 +15,10 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.rate_limits import SCORED
-from api import keyformat
+from api.apikeys import key_format
 from federation.ldap.failures import DirectoryError, Failures
 from mail.models import OutboxMail
-from moderation import receivers
+from moderation import signal_handlers
 from moderation.models import Ban, Score, Violation
 from tests.architecture.sources import APPS, ROOT
 from tests.conftest import PASSWORD
@@ -42,14 +42,14 @@ CALLS = {
     ("mfa/views/passkeys.py", "sign_in"): ["passkey"],
     ("mfa/views/verification.py", "prove_by_form"): ["second-factor"],
     ("mfa/views/second_factor.py", "set_up"): ["second-factor"],
-    ("api/services/grants.py", "_require_second_factor"): ["second-factor"],
-    ("api/services/grants.py", "sign_in_by_password"): ["sign-in"],
+    ("api/tokens/password_grant.py", "_require_second_factor"): ["second-factor"],
+    ("api/tokens/password_grant.py", "sign_in_by_password"): ["sign-in"],
     ("api/views/links.py", "post"): ["magic-link"],
     ("api/views/me.py", "delete"): ["sign-in"],
     ("magiclinks/views.py", "ask"): ["magic-link"],
     # What apps and operators report.
     ("api/views/moderation.py", "post"): ["violate"],
-    ("moderation/receivers.py", "score_exceeded_limit"): ["violate"],
+    ("moderation/signal_handlers.py", "score_exceeded_limit"): ["violate"],
     ("moderation/services/actions.py", "_note"): ["violate"],
 }
 
@@ -83,7 +83,7 @@ def test_every_path_that_scores_is_known() -> None:
 
 
 def test_what_scores_has_a_name_and_what_does_not_has_none(settings: Any) -> None:
-    assert set(receivers.TYPES) == SCORED
+    assert set(signal_handlers.TYPES) == SCORED
     assert set(settings.LIMITS) - SCORED == {
         "api-key", "callback", "passkey-options", "provider", "recipient", "sign-in-account",
     }  # fmt: skip
@@ -150,11 +150,11 @@ def test_the_walk_below_meets_every_form() -> None:
 @pytest.mark.usefixtures("tight")
 def test_no_look_at_an_address_counts(viewer: User, browser_of: Any) -> None:
     """Images of foreign pages, previews, scanners, restored tabs; signed in and not."""
-    key = b64encode(f"x:{keyformat.make().text}".encode()).decode()
+    key = b64encode(f"x:{key_format.make().text}".encode()).decode()
     people = [
         Client(headers={"host": "localhost:8000"}, REMOTE_ADDR=AWAY),
         Client(headers={"authorization": f"Basic {key}"}, REMOTE_ADDR=AWAY),
-        Client(headers={"x-api-key": keyformat.make().text}, REMOTE_ADDR=AWAY),
+        Client(headers={"x-api-key": key_format.make().text}, REMOTE_ADDR=AWAY),
         browser_of(viewer),
     ]
 
@@ -233,7 +233,7 @@ def test_nobody_scores_while_the_directory_is_down(
         raise DirectoryError(Failures.NO_ANSWER)
 
     monkeypatch.setattr("accounts.views.entrance.find_by_credentials", down)
-    monkeypatch.setattr("api.services.grants.find_by_credentials", down)
+    monkeypatch.setattr("api.tokens.password_grant.find_by_credentials", down)
     client = Client(REMOTE_ADDR=AWAY)
     fields: Any = {"login": "ada", "email": "ada", "password": PASSWORD}
     options = {} if path == "/sign-in" else {"content_type": "application/json"}

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import User
 from audit.models import AuditEvent
 from config import worker
-from moderation import receivers
+from moderation import signal_handlers
 from moderation.models import Ban, Score, Violation
 from moderation.services.violations import purge_moderation, violate
 from tests.moderation.conftest import AWAY, ELSEWHERE
@@ -311,7 +311,7 @@ def test_a_limit_answers_429_when_the_violation_cannot_be_written(
     def fail(**_fields: object) -> None:
         raise DatabaseError("no room")
 
-    monkeypatch.setattr(receivers, "violate", fail)
+    monkeypatch.setattr(signal_handlers, "violate", fail)
     client = from_network(AWAY)
 
     codes = [wrong_password(client) for _ in range(9)]

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from mfa.models import RememberedBrowser
-from operations.aftermath import finish_restore, mark_statements
+from operations.post_restore import finish_restore, mark_statements
 from tests.api.keys import call_with, made
 
 pytestmark = pytest.mark.django_db

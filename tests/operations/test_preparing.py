@@ -20,7 +20,7 @@ NODE = """
 import json, sys
 import django
 django.setup()
-from operations.preparing import prepare
+from operations.prepare import prepare
 print("ready", flush=True)
 sys.stdin.readline()
 print(json.dumps(prepare().migrations))

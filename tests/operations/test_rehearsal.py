@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
-from operations.statements import effects
+from operations.lock_analysis import effects
 from tests.operations.houses import fill, look
 from tests.servers.databases import InstanceData, PostgresServer
 from tests.servers.gatehouse import Gatehouse

@@ -238,7 +238,7 @@ def test_a_restore_that_was_cut_off_is_finished_by_the_next_start(
     # As far as `restore` gets before it starts the last step.
     sqlite_data.shell(
         "from pathlib import Path; from operations.archive import read_manifest;"
-        f"from operations.restoring import *; file = Path({str(file)!r});"
+        f"from operations.restore import *; file = Path({str(file)!r});"
         "restore(Wish(file), read_manifest(file), print); result = None"
     )
 

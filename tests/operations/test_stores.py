@@ -2,7 +2,7 @@
 
 import pytest
 
-from operations.stores import normal_json, normal_moment, stored_moment
+from operations.adapters import normal_json, normal_moment, stored_moment
 from operations.tables import house_tables
 
 

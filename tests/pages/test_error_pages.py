@@ -5,7 +5,7 @@ from django.db import DatabaseError
 from django.test import Client, RequestFactory
 from django.urls import path
 
-from config import pages, urls
+from config import error_views, urls
 from core.request_context import Caller, calling
 from tests.pages.pages import read
 
@@ -136,7 +136,7 @@ def test_the_page_of_a_fault_needs_no_database(settings) -> None:
 
 def test_the_document_of_a_fault_carries_the_request_id_and_no_trace() -> None:
     with calling(Caller(request_id="request-1234")):
-        answer = pages.server_error(RequestFactory().get("/", headers=JSON))
+        answer = error_views.server_error(RequestFactory().get("/", headers=JSON))
     assert answer.status_code == 500
     assert answer.content == (
         b'{"type": "http://localhost:8000/api/v1/docs#server_error", '
@@ -150,8 +150,8 @@ def test_the_page_of_a_fault_is_plain_text_when_templates_are_broken(monkeypatch
     def broken(*_args: object) -> str:
         raise ValueError("no such file")
 
-    monkeypatch.setattr(pages, "render_to_string", broken)
-    answer = pages.server_error(RequestFactory().get("/"))
+    monkeypatch.setattr(error_views, "render_to_string", broken)
+    answer = error_views.server_error(RequestFactory().get("/"))
     assert (answer.status_code, answer["Content-Type"]) == (500, "text/plain; charset=utf-8")
     assert answer.content.startswith(b"Something went wrong.")
 
@@ -164,5 +164,5 @@ def test_an_error_page_is_shown_when_the_database_is_away() -> None:
 
     request = RequestFactory().get("/nothing")
     request.user = Away()
-    answer = pages.not_found(request, Exception())
+    answer = error_views.not_found(request, Exception())
     assert (answer.status_code, heading(answer)) == (404, "Page not found")

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from django.urls import get_resolver
 
-from config.environment.sections.core import OWN_PATHS
+from config.environment.registry.core import OWN_PATHS
 from tests.operations.credentials import EMAIL, PASSWORD, PERSON
 from tests.servers.client import HTTPClient
 from tests.servers.databases import InstanceData

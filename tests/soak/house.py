@@ -25,7 +25,7 @@ DIRECTORY_PEOPLE = 12
 BACK_SECONDS = 30.0
 OWNER = """
 from accounts.models import User
-from api.services.apikeys import KeyWish, create_key
+from api.apikeys.services import KeyWish, create_key
 from django.utils import timezone
 owner = User.objects.create(email="owner@example.com", role="owner",
                             email_verified_at=timezone.now())

@@ -10,10 +10,10 @@ from django.utils.formats import date_format
 
 from accounts.actors import SYSTEM
 from accounts.commands import AccountCommand
-from api.access import Scope
-from api.keyformat import shown_id
+from api.apikeys import services
+from api.apikeys.key_format import shown_id
 from api.models import ApiKey
-from api.services import apikeys
+from api.permissions import Scope
 
 
 class Command(AccountCommand):
@@ -56,14 +56,14 @@ class Command(AccountCommand):
             end = None if days is None else timezone.now() + timedelta(days=days)
         except OverflowError as error:
             raise CommandError("days: choose fewer.") from error
-        wish = apikeys.KeyWish(
+        wish = services.KeyWish(
             name=options["name"],
             scopes=options["scope"] or [Scope.READ],
             expires_at=end,
             is_endless=options["endless"],
             networks=options["network"],
         )
-        issued = apikeys.create_key(actor=SYSTEM, user=user, wish=wish)
+        issued = services.create_key(actor=SYSTEM, user=user, wish=wish)
         self.stdout.write(issued.text)
         self.stderr.write(
             f"For {user.email}; may {', '.join(issued.key.scopes)}; {_end_of(issued.key)}."
@@ -86,7 +86,7 @@ class Command(AccountCommand):
             raise CommandError("There is no such key, or it has been revoked already.")
         question = f"Revoke {key} “{key.name}” of {key.user.email}?"
         self.ask_yes(question, assume_yes=options["yes"])
-        apikeys.revoke_key(actor=SYSTEM, key=key)
+        services.revoke_key(actor=SYSTEM, key=key)
         self.stderr.write(f"{key} of {key.user.email} is revoked.")
 
 
@@ -100,7 +100,7 @@ def _facts(key: ApiKey) -> dict[str, Any]:
         "shown": str(key),
         "name": key.name,
         "owner": key.user.email,
-        "state": apikeys.state_of(key, timezone.now()),
+        "state": services.state_of(key, timezone.now()),
         "scopes": key.scopes,
         "networks": key.networks,
         "created_at": key.created_at.isoformat(),
@@ -110,6 +110,6 @@ def _facts(key: ApiKey) -> dict[str, Any]:
 
 
 def _line(key: ApiKey) -> str:
-    state = apikeys.state_of(key, timezone.now())
+    state = services.state_of(key, timezone.now())
     used = f"used {key.last_used_at:%Y-%m-%d %H:%M}" if key.last_used_at else "never used"
     return f"{key!s:<20} {state:<8} {key.user.email:<40} {key.name:<24} {_end_of(key)}; {used}"

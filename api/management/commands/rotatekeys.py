@@ -7,8 +7,8 @@ from django.core.management import CommandError, CommandParser
 from django.utils.formats import date_format
 
 from accounts.actors import SYSTEM
-from api.services import signing
-from api.services.signing import Rotation
+from api.tokens import signing_keys
+from api.tokens.signing_keys import Rotation
 from core.commands import GatehouseCommand
 
 QUESTION = (
@@ -46,11 +46,13 @@ class Command(GatehouseCommand):
             )
         if options["emergency"]:
             self.ask_yes(QUESTION, assume_yes=options["yes"])
-            self._tell(signing.replace_all(actor=SYSTEM), "dead now")
+            self._tell(signing_keys.replace_all(actor=SYSTEM), "dead now")
         elif options["now"]:
-            self._tell(signing.rotate_now(actor=SYSTEM), "believed until their tokens have ended")
+            self._tell(
+                signing_keys.rotate_now(actor=SYSTEM), "believed until their tokens have ended"
+            )
         else:
-            rotation = signing.rotate(actor=SYSTEM)
+            rotation = signing_keys.rotate(actor=SYSTEM)
             if rotation is None:
                 raise CommandError("Nothing was done: a new key is published and waits to sign.")
             self._tell(rotation, "believed until their tokens have ended")

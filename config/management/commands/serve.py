@@ -15,10 +15,10 @@ from config.server import CHECKS, run_server
 from core.encryption_key import require_same_key
 from core.errors import GatehouseError
 from core.request_context import Caller, calling
-from operations.children import start_again
 from operations.errors import SecretsReplaced
-from operations.preparing import pending_migrations, prepare
-from operations.telling import told
+from operations.messages import told
+from operations.prepare import pending_migrations, prepare
+from operations.subprocesses import start_again
 
 
 class Command(BaseCommand):
@@ -55,7 +55,7 @@ class Command(BaseCommand):
             run_server()
 
     def serve_checks(self) -> None:
-        """A process group of its own for checks; see config.checks_wsgi."""
+        """A process group of its own for checks; see config.forward_auth_wsgi."""
         _check_address()
         missing = pending_migrations()
         if missing:

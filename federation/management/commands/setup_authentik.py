@@ -12,10 +12,10 @@ from django.core.management import CommandError, CommandParser
 from accounts.commands import AccountCommand
 from federation.authentik import env_file
 from federation.authentik.api import Authentik
+from federation.authentik.http import AuthentikFailed, Wire, parse_base
 from federation.authentik.plan import VARIABLES, Wanted
 from federation.authentik.setup import Outcome, set_up
 from federation.authentik.signing_in import signed_in
-from federation.authentik.wire import AuthentikFailed, Wire, parse_base
 
 
 class Command(AccountCommand):

@@ -6,9 +6,9 @@ from typing import Any
 from django.core.management import CommandParser
 
 from operations.archive import Manifest
-from operations.backups import back_up
+from operations.backup import back_up
 from operations.command import MovingCommand
-from operations.telling import size
+from operations.messages import size
 
 
 class Command(MovingCommand):

@@ -8,11 +8,11 @@ from django.utils.dateparse import parse_datetime
 from django.utils.timesince import timesince
 
 from operations.archive import read_manifest
-from operations.children import manage
 from operations.command import MovingCommand
 from operations.locks import require_stopped
 from operations.management.commands.backup import describe
-from operations.restoring import Wish, check_manifest, restore
+from operations.restore import Wish, check_manifest, restore
+from operations.subprocesses import manage
 
 QUESTION = "Replace what is here by this backup, and sign everybody out?"
 

@@ -7,11 +7,11 @@ from django.conf import settings
 from django.core.management import CommandError, CommandParser
 from django.db import connection
 
-from operations.backups import back_up, stamp
+from operations.backup import back_up, stamp
 from operations.command import MovingCommand
-from operations.preparing import pending_migrations, prepare
-from operations.rehearsal import Rehearsed, rehearse
-from operations.telling import told
+from operations.dry_run import Rehearsed, rehearse
+from operations.messages import told
+from operations.prepare import pending_migrations, prepare
 
 OTHER_KEY = (
     "Use this ENCRYPTION_KEY from now on? Second factors, waiting mail and signing keys that the "

@@ -14,8 +14,8 @@ from uuid import uuid4
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from api.foreign.policy import Policy
-from api.foreign.verify import Verifier
+from api.external_jwt.policy import Policy
+from api.external_jwt.verify import Verifier
 from federation.oidc.keys import FetchedKeys
 
 AUDIENCE = "gate"

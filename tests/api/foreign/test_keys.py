@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from api.errors import AccessTokenInvalid
-from api.foreign.verify import Verifier
+from api.external_jwt.verify import Verifier
 from federation.oidc import fetching
 from federation.oidc.fetching import Unfetchable, fetch_json
 from federation.oidc.keys import FetchedKeys

@@ -8,12 +8,12 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
-from api.access import pass_gate
 from api.errors import AccessTokenInvalid
-from api.foreign import authenticate, is_enabled, is_foreign
-from api.foreign.people import person_of
-from api.foreign.verify import ForeignClaims
+from api.external_jwt import authenticate, is_enabled, is_foreign
+from api.external_jwt.people import person_of
+from api.external_jwt.verify import ForeignClaims
 from api.models import ForeignIdentity
+from api.permissions import pass_gate
 from audit.models import AuditEvent
 from core.errors import Forbidden, RecordInvalid
 from tests.api.foreign.providers import Provider, SigningKey
@@ -219,8 +219,8 @@ import threading
 from datetime import UTC, datetime, timedelta
 from django.db import connection
 from audit.models import AuditEvent; from accounts.models import User
-from api.foreign.people import person_of
-from api.foreign.verify import ForeignClaims
+from api.external_jwt.people import person_of
+from api.external_jwt.verify import ForeignClaims
 from api.models import ForeignIdentity
 now = datetime.now(UTC)
 barrier, found = threading.Barrier(8), []
@@ -296,6 +296,6 @@ def test_a_taken_address_is_no_reason_to_fail_otherwise(
     def refuse(*_arguments: object, **_names: object) -> User:
         raise RecordInvalid({"email": ["taken"]})
 
-    monkeypatch.setattr("api.foreign.people.save_new", refuse)
+    monkeypatch.setattr("api.external_jwt.people.save_new", refuse)
     with pytest.raises(Forbidden, match="No account can be made for this token"):
         person_of(_claims())

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from api.errors import AccessTokenInvalid
-from api.foreign import authenticate
-from api.foreign.policy import Policy
-from api.foreign.verify import Verifier
+from api.external_jwt import authenticate
+from api.external_jwt.policy import Policy
+from api.external_jwt.verify import Verifier
 from federation.oidc.keys import FetchedKeys
 from tests.api.foreign.providers import DISCOVERY, Clock
 from tests.servers.node import RESOURCE, OpenIDProvider

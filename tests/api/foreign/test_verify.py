@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.utils import der_to_raw_signature
 
 from api.errors import AccessTokenExpired, AccessTokenInvalid
-from api.foreign.policy import Policy
-from api.foreign.verify import Verifier, issuer_named_by, verifier_of
+from api.external_jwt.policy import Policy
+from api.external_jwt.verify import Verifier, issuer_named_by, verifier_of
 from federation.oidc.keys import FixedKey
 from tests.api.foreign.providers import AUDIENCE, Provider, SigningKey, b64
 

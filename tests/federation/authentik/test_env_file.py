@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from config.environment.dotenv import parse_dotenv
 from federation.authentik import env_file
-from federation.authentik.wire import AuthentikFailed
+from federation.authentik.http import AuthentikFailed
 
 PRINTABLE = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40)
 

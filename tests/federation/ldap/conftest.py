@@ -12,7 +12,7 @@ from pytest_django.fixtures import Settings
 from config.environment import load
 from config.ldap import directory_settings
 from federation.ldap import connection
-from federation.ldap.values import Directory
+from federation.ldap.conf import Directory
 
 if importlib.util.find_spec("ldap") is None:  # a machine without the headers tests the rest
     collect_ignore_glob = ["test_*.py"]

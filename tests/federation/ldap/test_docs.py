@@ -6,7 +6,7 @@ import pytest
 
 from federation.ldap.failures import Failures
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "ldap.md").read_text()
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "ldap.md").read_text()
 
 
 @pytest.mark.parametrize("failure", list(Failures), ids=lambda failure: failure.name)

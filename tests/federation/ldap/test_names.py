@@ -2,8 +2,8 @@
 
 import pytest
 
+from federation.ldap.dn import DNError, common_names, normal_dn
 from federation.ldap.filters import escape, parse_filter
-from federation.ldap.names import DNError, common_names, normal_dn
 
 
 @pytest.mark.parametrize(

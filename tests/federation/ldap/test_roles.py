@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from accounts.models import User
-from federation.ldap import people
+from federation.ldap import users
 from federation.ldap.connection import Connection, Entry
 from federation.ldap.sign_in import come_in
 from federation.services.identities import GroupsUnknown
@@ -232,7 +232,7 @@ def test_a_list_of_groups_that_comes_in_pieces_is_read_to_the_end(
     directory = use_directory()
     server = InPieces("a", "b", "c", "d", "e")
 
-    (person,) = people.describe(cast("Connection", server), directory, [server.piece(0)])
+    (person,) = users.describe(cast("Connection", server), directory, [server.piece(0)])
 
     assert person.groups.names == ("a", "b", "c", "d", "e")
     assert person.groups.is_cut is False
@@ -243,8 +243,8 @@ def test_a_part_of_the_groups_takes_no_role(use_directory: UseDirectory, db: Non
     directory = use_directory(LDAP_ROLES_MAPPING='{"e": "admin", "a": "editor"}')
     whole, part = InPieces("a", "b", "c", "d", "e"), InPieces("a", "b", "c", "d", "e", known=3)
 
-    def person_by(server: InPieces) -> people.Person:
-        return next(people.describe(cast("Connection", server), directory, [server.piece(0)]))
+    def person_by(server: InPieces) -> users.Person:
+        return next(users.describe(cast("Connection", server), directory, [server.piece(0)]))
 
     user = come_in(directory, person_by(whole))
     with pytest.raises(GroupsUnknown):

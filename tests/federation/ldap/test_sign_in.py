@@ -15,7 +15,7 @@ from accounts.services.users import Profile
 from audit.models import AuditEvent
 from core.email_addresses import limit_key
 from core.errors import RecordInvalid
-from federation.ldap import people
+from federation.ldap import users as ldap_users
 from federation.models import Identity
 from tests.conftest import MakeUser
 from tests.federation.ldap.conftest import SignIn, UseDirectory
@@ -101,9 +101,9 @@ def test_an_empty_password_is_never_sent(
     dn = server.add_person("anna")
     directory = use_directory()
 
-    assert people.prove_password(directory, dn, "") is False
-    assert people.prove_password(directory, "", PASSWORD) is False
-    assert people.prove_password(directory, dn, PASSWORD) is True
+    assert ldap_users.prove_password(directory, dn, "") is False
+    assert ldap_users.prove_password(directory, "", PASSWORD) is False
+    assert ldap_users.prove_password(directory, dn, PASSWORD) is True
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from accounts.models import User
 from audit.models import AuditEvent
 from federation.models import Identity
 from federation.oidc import fetching
+from federation.oidc.authorization_request import cookie_name
 from federation.oidc.discovery import DISCOVERED, Discovery
-from federation.oidc.pending import cookie_name
 from tests.api.foreign.providers import Clock, b64
 from tests.conftest import PASSWORD
 from tests.federation.oidc.conftest import (
@@ -523,7 +523,7 @@ def test_a_key_of_the_provider_that_is_new_is_fetched(
     as_openid: Double, stranger: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr("federation.oidc.connect.DISCOVERED", Discovery(clock=clock))
+    monkeypatch.setattr("federation.oidc.authorization_code.DISCOVERED", Discovery(clock=clock))
     come_in(stranger, as_openid)
     new = SigningKey()
     as_openid.publish(new)
@@ -571,7 +571,7 @@ def test_the_last_good_document_serves_while_the_provider_is_down(
     as_openid: Double, stranger: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr("federation.oidc.connect.DISCOVERED", Discovery(clock=clock))
+    monkeypatch.setattr("federation.oidc.authorization_code.DISCOVERED", Discovery(clock=clock))
     url = start(stranger)
     del as_openid.routes[DISCOVERY]
     clock.now += 3600

@@ -11,7 +11,7 @@ from django.test import Client
 from accounts.models import User
 from audit.models import AuditEvent
 from federation.models import Identity
-from federation.oidc import pending
+from federation.oidc import authorization_request
 from federation.role_mapping import ClaimPath, Requirement, RoleMapping
 from tests.federation.social.conftest import LABELS, begin, come_back, is_signed_in, sign_in
 
@@ -117,10 +117,10 @@ def test_an_answer_to_nothing_that_began_here_is_refused(
 def test_an_answer_works_once(kind, offer, double, stranger, owner) -> None:
     offer(kind)
     to, answer = double.agree(begin(stranger, kind))
-    waiting = stranger.cookies[pending.cookie_name()].value
+    waiting = stranger.cookies[authorization_request.cookie_name()].value
     come_back(stranger, to, answer, kind)
     thief = Client(headers={"host": "localhost:8000"})
-    thief.cookies[pending.cookie_name()] = waiting
+    thief.cookies[authorization_request.cookie_name()] = waiting
     shown = come_back(thief, to, answer, kind)
     refused(shown, thief, 400, "This sign-in is over")
 
@@ -184,7 +184,7 @@ def test_a_profile_that_names_nobody(
 def test_a_provider_that_does_not_answer_is_given_up(
     offer, double, stranger, owner, monkeypatch
 ) -> None:
-    monkeypatch.setattr("federation.social.asking.POST_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("federation.social.http.POST_TIMEOUT_SECONDS", 0.2)
     offer("google")
     to, answer = double.agree(begin(stranger, "google"))
     double.wait.clear()

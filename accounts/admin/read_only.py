@@ -1,0 +1,368 @@
+"""Tables of facts: the audit log, the outbox and the signed-in sessions."""
+
+from ipaddress import ip_address
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_http_methods
+
+from accounts.admin.base import SEARCH_MAX_LENGTH, FactAdmin, as_uuid, panel_actor
+from accounts.admin.bulk_actions import ACT_MAXIMUM, ActingAdmin, act_on_rows
+from accounts.admin.columns import NOTHING, moment
+from accounts.admin.read_only_columns import (
+    actor_cell,
+    badge,
+    person_link,
+    result_badge,
+    target_cell,
+    with_people,
+)
+from accounts.admin.read_only_filters import (
+    MAIL_KINDS,
+    ActionFilter,
+    AtFilter,
+    KindFilter,
+    MailCreatedFilter,
+    ResultFilter,
+    SessionCreatedFilter,
+    StatusFilter,
+)
+from accounts.admin.site import site
+from accounts.admin.testmail import test_mail_page
+from accounts.link_binding import device_name
+from accounts.models import BrowserSession, User
+from accounts.services.mail import retry_mail
+from accounts.services.sessions import end_session
+from audit.models import AuditEvent
+from mail.models import OutboxMail
+
+PEOPLE_FOUND = 50
+
+
+@admin.register(AuditEvent, site=site)
+class AuditEventAdmin(FactAdmin):
+    """The audit log. It names people by id; the addresses shown are those of today."""
+
+    title = gettext_lazy("Audit log")
+    list_display = ("when", "what", "actor", "target", "outcome", "where")
+    list_filter = (ActionFilter, ResultFilter, AtFilter)
+    # Not looked up as fields: get_search_results() decides; Django shows the box for it.
+    search_fields = ("seq",)
+    search_help_text = gettext_lazy(
+        "An address or part of one with @, an id, a network address, a request id or an action"
+    )
+    facts: ClassVar[tuple[str, ...]] = (
+        "number",
+        "exactly",
+        "action",
+        "outcome",
+        "actor",
+        "actor_key",
+        "target",
+        "target_key",
+        "channel",
+        "network",
+        "request_id",
+        "details",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[AuditEvent]":
+        return with_people(super().get_queryset(request))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[AuditEvent]", search_term: str
+    ) -> "tuple[QuerySet[AuditEvent], bool]":
+        """Whole ids and addresses by index; a part of an email finds at most PEOPLE_FOUND."""
+        text = search_term.strip()[:SEARCH_MAX_LENGTH]
+        return (queryset.filter(_audit_condition(text)) if text else queryset), False
+
+    @admin.display(description=gettext_lazy("when"))
+    def when(self, event: AuditEvent) -> str:
+        return moment(event.at)
+
+    @admin.display(description=gettext_lazy("number"))
+    def number(self, event: AuditEvent) -> str:
+        return str(event.seq)
+
+    @admin.display(description=gettext_lazy("network address"))
+    def network(self, event: AuditEvent) -> str:
+        return event.ip or NOTHING
+
+    @admin.display(description=gettext_lazy("when"))
+    def exactly(self, event: AuditEvent) -> str:
+        return date_format(timezone.localtime(event.at), "DATETIME_FORMAT")
+
+    @admin.display(description=gettext_lazy("action"))
+    def what(self, event: AuditEvent) -> SafeString:
+        beside = self.details(event) if event.detail else ""
+        return format_html('<code>{}</code> <span class="quiet">{}</span>', event.action, beside)
+
+    @admin.display(description=gettext_lazy("by"))
+    def actor(self, event: AuditEvent) -> str:
+        return actor_cell(event)
+
+    @admin.display(description=gettext_lazy("id of the actor"))
+    def actor_key(self, event: AuditEvent) -> str:
+        return str(event.actor_id or NOTHING)
+
+    @admin.display(description=gettext_lazy("on"))
+    def target(self, event: AuditEvent) -> str:
+        return target_cell(event)
+
+    @admin.display(description=gettext_lazy("id of the target"))
+    def target_key(self, event: AuditEvent) -> str:
+        return str(event.target_id or NOTHING)
+
+    @admin.display(description=gettext_lazy("from"))
+    def where(self, event: AuditEvent) -> SafeString:
+        parts = event.ip or NOTHING, event.channel
+        return format_html('{} <span class="quiet">{}</span>', *parts)
+
+    @admin.display(description=gettext_lazy("result"))
+    def outcome(self, event: AuditEvent) -> SafeString:
+        return result_badge(event)
+
+    @admin.display(description=gettext_lazy("detail"))
+    def details(self, event: AuditEvent) -> str:
+        pairs = [(name, _plain(value)) for name, value in _in_order(event.detail)]
+        if not pairs:
+            return NOTHING
+        return format_html_join("", '<span class="pair">{}: {}</span> ', pairs)
+
+
+def _in_order(detail: dict[str, Any]) -> list[tuple[str, Any]]:
+    """By name, but what was before what is after."""
+    return sorted(detail.items(), key=lambda pair: (pair[0] != "before", pair[0]))
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _audit_condition(text: str) -> Q:
+    if "@" in text:
+        people = list(User.objects.search(text).values_list("pk", flat=True)[:PEOPLE_FOUND])
+        return Q(actor_id__in=people) | Q(target_id__in=people)
+    if (key := as_uuid(text)) is not None:
+        return Q(actor_id=key) | Q(target_id=key) | Q(request_id=text)
+    if _is_address(text):
+        return Q(ip=text)
+    return Q(action=text) | Q(request_id=text)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+_TONES = {
+    OutboxMail.Status.SENT: "good",
+    OutboxMail.Status.DEAD: "bad",
+    OutboxMail.Status.WAITING: "warn",
+}
+
+
+@admin.register(OutboxMail, site=site)
+class OutboxMailAdmin(ActingAdmin):
+    """What became of each mail. Its text is sealed and shown nowhere."""
+
+    title = gettext_lazy("Mail")
+    list_display = ("status_badge", "recipient", "about", "tries", "next_try", "made")
+    list_display_links = ("recipient",)
+    list_filter = (StatusFilter, KindFilter, MailCreatedFilter)
+    search_fields = ("recipient",)
+    search_help_text = gettext_lazy("Part of the address")
+    actions = ("send_again",)
+    # A mail with a fixed text: nobody gets a right or a secret by it.
+    exempt_pages = frozenset({"mail_outboxmail_test"})
+    # To the same recipient, and only what was to go there anyway.
+    exempt_actions = frozenset({"send_again"})
+    facts: ClassVar[tuple[str, ...]] = (
+        "status_badge",
+        "recipient",
+        "person",
+        "kind_name",
+        "subject",
+        "attempts",
+        "next_try",
+        "last_error",
+        "created_at",
+        "sent_at",
+        "expires_at",
+        "id",
+    )
+
+    def get_urls(self) -> list[URLPattern]:
+        ask = require_http_methods(["GET", "HEAD", "POST"])(self.test_view)
+        guarded = self.admin_site.admin_view(ask)
+        return [path("test/", guarded, name="mail_outboxmail_test"), *super().get_urls()]
+
+    def test_view(self, request: HttpRequest) -> HttpResponse:
+        return test_mail_page(self, request)
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[OutboxMail]":
+        found: QuerySet[OutboxMail] = super().get_queryset(request)
+        return found.defer("sealed_body").select_related("user")
+
+    @admin.display(description=gettext_lazy("status"))
+    def status_badge(self, mail: OutboxMail) -> SafeString:
+        tone = _TONES.get(OutboxMail.Status(mail.status), "plain")
+        return badge(tone, mail.get_status_display())
+
+    @admin.display(description=gettext_lazy("person"))
+    def person(self, mail: OutboxMail) -> str:
+        return person_link(mail.user_id, mail.user.email if mail.user else None)
+
+    @admin.display(description=gettext_lazy("kind"))
+    def kind_name(self, mail: OutboxMail) -> str:
+        return str(dict(MAIL_KINDS).get(mail.kind, mail.kind))
+
+    @admin.display(description=gettext_lazy("subject"))
+    def about(self, mail: OutboxMail) -> SafeString:
+        return format_html('{} <span class="quiet">{}</span>', mail.subject, self.kind_name(mail))
+
+    @admin.display(description=gettext_lazy("attempts"))
+    def tries(self, mail: OutboxMail) -> str | SafeString:
+        if not mail.last_error:
+            return str(mail.attempts)
+        return format_html('{} <span class="quiet">{}</span>', mail.attempts, mail.last_error)
+
+    @admin.display(description=gettext_lazy("next attempt"))
+    def next_try(self, mail: OutboxMail) -> str:
+        is_due = mail.status in (OutboxMail.Status.QUEUED, OutboxMail.Status.SENDING)
+        return moment(mail.next_attempt_at if is_due else None)
+
+    @admin.display(description=gettext_lazy("created"))
+    def made(self, mail: OutboxMail) -> str:
+        return moment(mail.created_at)
+
+    @admin.action(description=gettext_lazy("Send again"), permissions=["act"])
+    def send_again(self, request: HttpRequest, queryset: "QuerySet[OutboxMail]") -> None:
+        """Queue the chosen mails anew; those whose text is gone or whose link has ended stay."""
+        actor = panel_actor(request)
+        act_on_rows(
+            request,
+            queryset[:ACT_MAXIMUM],
+            lambda mail: retry_mail(mail, actor=actor),
+            lambda count: (
+                ngettext(
+                    "%(count)d mail will be sent again.",
+                    "%(count)d mails will be sent again.",
+                    count,
+                )
+                % {"count": count}
+            ),
+        )
+
+
+class SessionList(ChangeList):
+    """Rows are named by public_id: the key of a session is the digest of its cookie."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # Django would write the key of each row into the page of a pop-up.
+        self.is_popup = False
+
+    def url_for_result(self, result: Model) -> str:
+        key = result.public_id  # type: ignore[attr-defined]  # a BrowserSession
+        return reverse("admin:accounts_browsersession_change", args=[key])
+
+
+@admin.register(BrowserSession, site=site)
+class BrowserSessionAdmin(ActingAdmin):
+    """Who is signed in where. Ended sessions are no rows any more."""
+
+    title = gettext_lazy("Sessions")
+    # The end moves with each use, and unlike last_seen_at it has an index.
+    ordering: ClassVar[tuple[str, ...]] = ("-expire_date",)
+    list_display = ("device", "person", "network", "begun", "seen")
+    list_filter = (SessionCreatedFilter,)
+    search_fields = ("user__email", "user__name", "ip")
+    search_help_text = gettext_lazy("Part of a person's address or name, or a network address")
+    actions = ("end_chosen",)
+    exempt_actions = frozenset({"end_chosen"})
+    tick_field: ClassVar[str] = "public_id"
+    facts: ClassVar[tuple[str, ...]] = (
+        "person",
+        "device",
+        "user_agent",
+        "network",
+        "created_at",
+        "last_seen_at",
+        "expire_date",
+        "public_id",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[BrowserSession]":
+        live = Q(expire_date__gt=timezone.now(), user__isnull=False)
+        found: QuerySet[BrowserSession] = super().get_queryset(request)
+        return found.filter(live).defer("session_data").select_related("user")
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+        return SessionList
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> BrowserSession | None:
+        """By public_id and by nothing else."""
+        key = as_uuid(object_id)
+        if key is None:
+            return None
+        found: BrowserSession | None = self.get_queryset(request).filter(public_id=key).first()
+        return found
+
+    @admin.display(description="")
+    def action_checkbox(self, obj: BrowserSession) -> SafeString:
+        """Django's own box, with public_id for the key."""
+        label = _("Choose %(session)s") % {"session": obj}
+        box = forms.CheckboxInput({"class": "action-select", "aria-label": label}, lambda _v: False)
+        return box.render(ACTION_CHECKBOX_NAME, str(obj.public_id))
+
+    @admin.display(description=gettext_lazy("device"))
+    def device(self, session: BrowserSession) -> str:
+        return device_name(session.user_agent)
+
+    @admin.display(description=gettext_lazy("person"))
+    def person(self, session: BrowserSession) -> str:
+        return person_link(session.user_id, session.user.email if session.user else None)
+
+    @admin.display(description=gettext_lazy("network address"))
+    def network(self, session: BrowserSession) -> str:
+        return session.ip or NOTHING
+
+    @admin.display(description=gettext_lazy("signed in"))
+    def begun(self, session: BrowserSession) -> str:
+        return moment(session.created_at)
+
+    @admin.display(description=gettext_lazy("last seen"))
+    def seen(self, session: BrowserSession) -> str:
+        return moment(session.last_seen_at)
+
+    @admin.action(description=gettext_lazy("End session"), permissions=["act"])
+    def end_chosen(self, request: HttpRequest, queryset: "QuerySet[BrowserSession]") -> None:
+        """Sign the chosen devices out; those of people of higher rank stay."""
+        actor: User = panel_actor(request)
+        act_on_rows(
+            request,
+            list(queryset[:ACT_MAXIMUM]),
+            lambda session: end_session(actor=actor, session=session),
+            lambda count: (
+                ngettext("%(count)d session has ended.", "%(count)d sessions have ended.", count)
+                % {"count": count}
+            ),
+        )

@@ -1,0 +1,47 @@
+"""A key with its owner in one ready statement, and the note of its use; see core.sql."""
+
+from datetime import datetime
+from functools import cache
+
+from accounts.models import User
+from api.apikeys.quota import NOTE_EVERY
+from api.models import ApiKey
+from core import sql
+
+_KEYS, _PEOPLE = ApiKey._meta.db_table, User._meta.db_table
+# Names of our own tables and columns: the statement holds no foreign text.
+NOTE_USE = f"""UPDATE "{_KEYS}" SET "last_used_at" = %s, "last_used_ip" = %s
+    WHERE "id" = %s AND ("last_used_at" IS NULL OR "last_used_at" < %s)"""  # noqa: S608
+
+
+def find_key(key_id: str) -> ApiKey | None:
+    """The key with its `user` loaded; None when there is none."""
+    found = _reader().one(key_id)
+    if found is None:
+        return None
+    count = len(sql.columns_of(ApiKey))
+    key = sql.instance(ApiKey, found[:count])
+    key.user = sql.instance(User, found[count:])
+    return key
+
+
+def note_use(key: ApiKey, ip: str, now: datetime) -> None:
+    """Write down that the key was used, unless another process has just done so."""
+    sql.change(
+        NOTE_USE,
+        ApiKey,
+        last_used_at=now,
+        last_used_ip=ip,
+        id=key.pk,
+        created_at=now - NOTE_EVERY,  # held against last_used_at, another moment of the row
+    )
+
+
+@cache
+def _reader() -> sql.Reader:
+    return sql.Reader(
+        (*sql.columns_of(ApiKey), *sql.columns_of(User)),
+        f"""FROM "{_KEYS}" JOIN "{_PEOPLE}" ON "{_PEOPLE}"."id" = "{_KEYS}"."user_id"
+            WHERE "{_KEYS}"."id" = %s""",
+        by=ApiKey._meta.pk,
+    )

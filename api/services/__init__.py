@@ -1,1 +1,0 @@
-"""What the machine face does: signing keys, token families, API keys."""

@@ -1,0 +1,97 @@
+"""Settings of the limits that apps have counted under names of their own."""
+
+import re
+from datetime import timedelta
+from typing import NamedTuple
+
+from config.environment.durations import parse_duration
+from config.environment.errors import Unreadable, echo
+from config.environment.schema import Kind, Section, Variable
+
+FIX = (
+    "write name:user=number/time, name:ip=number/time or name:concurrent=number, separated by "
+    "commas"
+)
+# Limits of Gatehouse itself go by these names; a name in use twice would mix two scores.
+TAKEN = frozenset(
+    {
+        "api",
+        "concurrent",
+        "login",
+        "magic_link",
+        "message",
+        "non_browser",
+        "registration",
+        "reset_password",
+        "second_factor",
+        "token",
+        "verify_email",
+    }
+)
+MOST, MOST_AT_ONCE, LONGEST = 1_000_000, 100, timedelta(days=31)
+_ENTRY = re.compile(r"([a-z][a-z0-9_-]{0,39}):(user|ip|concurrent)=(\d{1,7})(?:/(.+))?", re.ASCII)
+
+
+class ActionLimit(NamedTuple):
+    """One limit. by: user, ip or concurrent, which alone has no window."""
+
+    action: str
+    by: str
+    maximum: int
+    window: timedelta | None
+
+
+def check_action_limits(entries: list[str]) -> tuple[ActionLimit, ...]:
+    """The limits that `entries` spell. Raises Unreadable."""
+    limits = tuple(_action_limit(entry) for entry in entries)
+    seen = [(limit.action, limit.by) for limit in limits]
+    for action, by in seen:
+        if seen.count((action, by)) > 1:
+            raise Unreadable(f"limits {action}:{by} twice", "keep one of the two")
+    return limits
+
+
+def _action_limit(entry: str) -> ActionLimit:
+    match = _ENTRY.fullmatch(entry)
+    if match is None:
+        raise Unreadable(f"{echo(entry)} is no limit of an action", FIX)
+    action, by, number, window = match.groups()
+    if action in TAKEN:
+        raise Unreadable(f"{echo(action)} is a name of Gatehouse's own", "choose another name")
+    if (by == "concurrent") != (window is None):
+        raise Unreadable(f"{echo(entry)} is no limit of an action", FIX)
+    most = MOST_AT_ONCE if window is None else MOST
+    if not 1 <= int(number) <= most:
+        raise Unreadable(f"{echo(entry)} counts too far", f"write a number from 1 to {most}")
+    return ActionLimit(action, by, int(number), _window(window))
+
+
+def _window(text: str | None) -> timedelta | None:
+    if text is None:
+        return None
+    window = parse_duration(text, bare_unit="minutes")
+    if not timedelta(seconds=1) <= window <= LONGEST:
+        raise Unreadable(f"{echo(text)} is no time to count in", "write a time from 1s to 31d")
+    return window
+
+
+ACTIONS = Section(
+    "Limits of actions in apps",
+    "What an app may have counted besides messages; see docs/moderation-for-apps.md.",
+    (
+        Variable(
+            name="ACTION_LIMITS",
+            kind=Kind.LIST,
+            default="",
+            default_note="empty: nothing but message",
+            example="image:user=10/1h,image:ip=50/1h,image:concurrent=1",
+            check=check_action_limits,
+            help=(
+                "Limits of actions under names that you choose: how many in which time for one "
+                "person (user) or one address (ip), or how many at once for one person "
+                "(concurrent). A bare number as time is minutes. Who exceeds a limit gets a "
+                "violation of that name, with score 1."
+            ),
+        ),
+    ),
+)

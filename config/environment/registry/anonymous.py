@@ -1,0 +1,88 @@
+"""Settings of the mode without sign-in: who has no account is the built-in anonymous user."""
+
+from config.environment.errors import Unreadable, echo
+from config.environment.schema import Kind, Section, Variable
+
+CLOSED_WORDS = ("false", "0", "no", "off")
+OPEN_WORDS = ("true", "1", "yes", "on", "t")
+
+
+def check_anonymous_mode(text: str) -> bool:
+    """Only `true`, exactly so, opens the house; what plainly says no keeps it closed."""
+    if text == "true":
+        return True
+    if text.lower() in CLOSED_WORDS:
+        return False
+    what = f"{echo(text)} is not exactly true, which alone lets everybody in"
+    raise Unreadable(what)
+
+
+def check_authentication(text: str) -> bool:
+    """Is sign-in needed? `0` or `false`, exactly so, opens the house."""
+    return _is_required(text, ("0", "false"))
+
+
+def check_login(text: str) -> bool:
+    """Is sign-in needed? Only `false`, exactly so, opens the house."""
+    return _is_required(text, ("false",))
+
+
+def _is_required(text: str, opening: tuple[str, ...]) -> bool:
+    if text in opening:
+        return False
+    if text.lower() in OPEN_WORDS:
+        return True
+    words = " or ".join(opening)
+    raise Unreadable(f"{echo(text)} is not exactly {words}, which alone lets everybody in")
+
+
+ANONYMOUS = Section(
+    "Without sign-in",
+    "One of these, AUTH_BACKEND=none among them, lets everybody who can open the site use it "
+    "without an account. Where two of them disagree, nothing starts.",
+    (
+        Variable(
+            name="ANONYMOUS_MODE",
+            kind=Kind.TEXT,
+            choices=("true", "false"),
+            default="false",
+            example="true",
+            check=check_anonymous_mode,
+            fix="write ANONYMOUS_MODE=true, or remove it to keep sign-in",
+            help=(
+                "With true, whoever has no account is the built-in anonymous user. Only the word "
+                "true itself is taken. The admin panel needs a sign-in all the same."
+            ),
+        ),
+        Variable(
+            name="ANONYMOUS_ROLE",
+            kind=Kind.CHOICE,
+            choices=("viewer", "editor"),
+            default="editor",
+            example="viewer",
+            help="What the anonymous user may do. It is never an operator.",
+        ),
+        Variable(
+            name="REQUIRE_USER_AUTHENTICATION",
+            kind=Kind.TEXT,
+            choices=("1", "0"),
+            default="1",
+            example="0",
+            check=check_authentication,
+            fix="write REQUIRE_USER_AUTHENTICATION=0, or remove it to keep sign-in",
+            origin="Mage",
+            help="With 0 or false the same as ANONYMOUS_MODE=true.",
+        ),
+        Variable(
+            name="FEATURE_REQUIRE_LOGIN",
+            kind=Kind.TEXT,
+            choices=("true", "false"),
+            default="true",
+            example="false",
+            check=check_login,
+            fix="write FEATURE_REQUIRE_LOGIN=false, or remove it to keep sign-in",
+            origin="Reflector",
+            help="With false the same as ANONYMOUS_MODE=true.",
+        ),
+    ),
+)

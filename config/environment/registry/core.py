@@ -1,0 +1,393 @@
+"""Settings of the site itself: address, data, secrets, servers it talks to, logs, processes."""
+
+import re
+import zoneinfo
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from config.environment.errors import Unreadable, echo
+from config.environment.schema import Alias, Kind, Section, Variable
+from config.environment.urls import origin_of
+
+TRUE = ("true", "1", "yes", "on")
+_SITE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]*[A-Za-z0-9_~-]){1,8}")
+# How paths of this site begin: below /account, /account/ could be the page or the site itself.
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+DEFAULT_PORTS = {"http": 80, "https": 443}
+USUAL_PORT = 8000
+NO_SUFFIX = "none"
+_COOKIE_SUFFIX = re.compile(r"[A-Za-z0-9_.~+-]{1,100}")
+OWN_PATHS = frozenset(
+    [".well-known", "account", "admin", "api", "auth", "banned", "confirm", "health", "invitation",
+     "language", "magic-link", "metrics", "oauth", "password", "robots.txt", "second-factor",
+     "set-up", "settings", "sign-in", "sign-out", "sign-up", "static", "verify-email"]
+)  # fmt: skip
+
+
+def khoj_domain_as_url(text: str, texts: Mapping[str, str]) -> str:
+    """Khoj gives a bare host and says in KHOJ_NO_HTTPS whether it is served without TLS."""
+    if "://" in text:
+        return text
+    has_no_tls = texts.get("KHOJ_NO_HTTPS", "").strip().lower() in TRUE
+    return f"{'http' if has_no_tls else 'https'}://{text.strip()}"
+
+
+def nextauth_url_as_url(text: str, _texts: Mapping[str, str]) -> str:
+    """NextAuth's address may carry the path of its own API."""
+    return origin_of(text.strip())
+
+
+def check_site(url: str) -> str:
+    """An address, perhaps with a path below which the whole site lies: https://example.com/gate."""
+    path = url.removeprefix(origin_of(url))
+    if path and _SITE_PATH.fullmatch(path) is None:
+        fix = "use letters, digits, '-', '_', '.' and '~' alone, as in https://example.com/gate"
+        raise Unreadable(f"{echo(url)} has a path that is not plain", fix)
+    if path.split("/")[1:2] and path.split("/")[1] in OWN_PATHS:
+        what = f"{echo(url)} has a path that begins like a page of this site"
+        raise Unreadable(what, "choose another one, as in https://example.com/gate")
+    return url
+
+
+def cookie_suffix_of(values: Mapping[str, Any]) -> str:
+    """The path below which the site lies, and the port of a site on this machine, 8000 apart.
+
+    Browsers send cookies to every port and path of a host name.
+    """
+    site = urlsplit(values["PUBLIC_URL"])
+    port = site.port or DEFAULT_PORTS.get(site.scheme)
+    is_local = site.hostname in LOCAL_HOSTS and port != USUAL_PORT
+    path = site.path.strip("/").replace("/", "+")
+    return "_".join(filter(None, (str(port) if is_local else "", path)))
+
+
+def check_cookie_suffix(text: str) -> str:
+    """What a cookie's name may hold; "" for NO_SUFFIX."""
+    if text and _COOKIE_SUFFIX.fullmatch(text) is None:
+        fix = "use at most 100 letters, digits, '-', '_', '.', '~' and '+'"
+        raise Unreadable(f"{echo(text)} cannot end a cookie's name", fix)
+    return "" if text == NO_SUFFIX else text
+
+
+def check_listening(host: str) -> str:
+    """An address, or unix: with the whole path of a socket file (at most 107 bytes, unix(7))."""
+    file = host.removeprefix("unix:")
+    if file != host and not (file.startswith("/") and len(file.encode()) < 108):
+        fix = "write the whole path of the file, as in unix:/run/gatehouse/gatehouse.sock"
+        raise Unreadable(f"{echo(host)} is no place for a socket", fix)
+    return host
+
+
+def check_hosts(hosts: list[str]) -> list[str]:
+    """Host names as Django's ALLOWED_HOSTS takes them: no scheme, port or path."""
+    for host in hosts:
+        if "/" in host or (":" in host and not host.startswith("[")):
+            raise Unreadable(f"{echo(host)} is not a bare host name", "cut scheme, port and path")
+    return [host.lower() for host in hosts]
+
+
+def check_time_zone(name: str) -> str:
+    """A name of the IANA time zone database."""
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        fix = "write a name such as UTC or Europe/Berlin"
+        raise Unreadable(f"{echo(name)} is not a time zone", fix) from None
+    return name
+
+
+def environment_of(values: Mapping[str, Any]) -> str:
+    """A site under https is a production site unless somebody says otherwise."""
+    return "production" if values["PUBLIC_URL"].startswith("https://") else "development"
+
+
+def public_url_of(values: Mapping[str, Any]) -> str:
+    """Where `make run` answers."""
+    return f"http://localhost:{values['PORT']}"
+
+
+def log_format_of(values: Mapping[str, Any]) -> str:
+    """Machines read the logs in production, people elsewhere."""
+    return "json" if values["ENVIRONMENT"] == "production" else "text"
+
+
+SITE = Section(
+    "The site",
+    "Where it answers, under which name, and where its data live.",
+    (
+        Variable(
+            name="DATA_DIR",
+            kind=Kind.PATH,
+            default="./data",
+            example="/var/lib/gatehouse",
+            help=(
+                "The folder that a backup must hold: SQLite files and generated secrets. A "
+                "relative path starts at the project's folder."
+            ),
+        ),
+        Variable(
+            name="HOST",
+            kind=Kind.TEXT,
+            default="127.0.0.1",
+            example="0.0.0.0",  # noqa: S104 - an example, for containers
+            help=(
+                "The address on which the server listens. The default is reachable from this "
+                "machine alone; a container needs 0.0.0.0. unix:/run/gatehouse/gatehouse.sock is "
+                "a socket file for a proxy of this machine: user and group may connect (0660), "
+                "PORT is not used, and the proxy counts as 127.0.0.1 in TRUSTED_PROXIES."
+            ),
+            check=check_listening,
+        ),
+        Variable(
+            name="PORT",
+            kind=Kind.INTEGER,
+            default="8000",
+            example="8080",
+            minimum=1,
+            maximum=65535,
+            help="The TCP port on which the server listens.",
+        ),
+        Variable(
+            name="KHOJ_NO_HTTPS",
+            kind=Kind.BOOL,
+            default="false",
+            example="true",
+            origin="Khoj",
+            help="Says that KHOJ_DOMAIN is served over plain http. Nothing else reads it.",
+        ),
+        Variable(
+            name="PUBLIC_URL",
+            kind=Kind.URL,
+            default_from=public_url_of,
+            default_note="`http://localhost:<PORT>`",
+            example="https://gate.example.com",
+            check=check_site,
+            required_in_production=True,
+            aliases=(
+                Alias("DOMAIN_SERVER", "LibreChat"),
+                Alias("DOMAIN_CLIENT", "LibreChat", "DOMAIN_SERVER goes before it", yields=True),
+                Alias("NEXTAUTH_URL", "LobeChat, Reflector", "a path is cut", nextauth_url_as_url),
+                Alias(
+                    "KHOJ_DOMAIN",
+                    "Khoj",
+                    "a bare host; https unless KHOJ_NO_HTTPS is true",
+                    khoj_domain_as_url,
+                ),
+            ),
+            help=(
+                "The address under which people reach the site, with a path where it lies below "
+                "one: https://example.com/gate. Links in mails are made from it, never from a "
+                "request, and https here switches secure cookies and HSTS on."
+            ),
+        ),
+        Variable(
+            name="COOKIE_SUFFIX",
+            kind=Kind.TEXT,
+            default_from=cookie_suffix_of,
+            default_note="the path of PUBLIC_URL; on localhost its port before that, 8000 apart",
+            example="staging",
+            check=check_cookie_suffix,
+            help=(
+                "Ends every cookie's name, as in gatehouse_session_staging. Browsers send cookies "
+                "to every port of a host name, so instances that share one sign each other out "
+                "unless their suffixes differ. `none` for none at all."
+            ),
+        ),
+        Variable(
+            name="ENVIRONMENT",
+            kind=Kind.CHOICE,
+            choices=("development", "production"),
+            default_from=environment_of,
+            default_note="production when PUBLIC_URL is https, else development",
+            example="production",
+            help=(
+                "In production a weak secret, debug pages and a wildcard host stop the start, in "
+                "development they do not. Published secrets stop every start."
+            ),
+        ),
+        Variable(
+            name="ALLOWED_HOSTS",
+            kind=Kind.LIST,
+            default="",
+            example="gate.internal,gate.example.org",
+            check=check_hosts,
+            help=(
+                "Further host names under which the site answers, beside those of PUBLIC_URL, "
+                "localhost, 127.0.0.1 and [::1]. A leading dot admits every name below."
+            ),
+        ),
+        Variable(
+            name="LANGUAGE_CODE",
+            kind=Kind.CHOICE,
+            choices=("en", "de"),
+            default="en",
+            example="de",
+            help="The language of mails, and of pages when the browser asks for no known one.",
+        ),
+        Variable(
+            name="TIME_ZONE",
+            kind=Kind.TEXT,
+            default="UTC",
+            example="Europe/Berlin",
+            check=check_time_zone,
+            help="The IANA time zone in which pages show times. Stored and logged times are UTC.",
+        ),
+        Variable(
+            name="DEBUG",
+            kind=Kind.BOOL,
+            default="false",
+            example="true",
+            help=(
+                "Shows traces with local values in the browser. For work on the code alone; "
+                "refused in production."
+            ),
+        ),
+    ),
+)
+
+SECRETS = Section(
+    "Secrets of the site",
+    "Both are generated once into DATA_DIR/secrets when they are not given. Each process that "
+    "serves the same data must see the same values.",
+    (
+        Variable(
+            name="SECRET_KEY",
+            kind=Kind.SECRET,
+            strong=True,
+            generated="django_secret_key",
+            default_note="generated once into DATA_DIR/secrets/django_secret_key",
+            aliases=(
+                Alias("KHOJ_DJANGO_SECRET_KEY", "Khoj"),
+                Alias("NEXT_AUTH_SECRET", "LobeChat"),
+                Alias(
+                    "NEXTAUTH_SECRET",
+                    "LobeChat, Reflector",
+                    "SECRET_KEY goes before it",
+                    yields=True,
+                ),
+                Alias("AUTH_SECRET", "LobeChat"),
+            ),
+            origin="Reflector",
+            help=(
+                "Signs short-lived values such as form tokens. At least 32 random characters. "
+                "Changing it ends what was signed with it and loses no stored data."
+            ),
+        ),
+        Variable(
+            name="ENCRYPTION_KEY",
+            kind=Kind.SECRET,
+            strong=True,
+            generated="encryption_key",
+            default_note="generated once into DATA_DIR/secrets/encryption_key",
+            help=(
+                "Encrypts what must be read back, such as links in waiting mails, by "
+                "AES-256-GCM. 32 random bytes in base64 or 64 hexadecimal digits. Whoever loses "
+                "it loses what it encrypted, so back it up."
+            ),
+        ),
+    ),
+)
+
+SERVERS = Section(
+    "Database, cache and processes",
+    "An instance runs without any other server. Several nodes need PostgreSQL and Redis.",
+    (
+        Variable(
+            name="DATABASE_URL",
+            kind=Kind.DATABASE_URL,
+            default_note="a SQLite file in DATA_DIR",
+            example="postgres://gatehouse:PASSWORD@db:5432/gatehouse?sslmode=verify-full",
+            help=(
+                "Where accounts are kept. Takes postgres:// with libpq's options such as sslmode, "
+                "or sqlite:///file (below DATA_DIR; four slashes for an absolute path). Special "
+                "characters of the password are percent-encoded. Several servers are separated by "
+                "commas, as in postgres://gatehouse:PASSWORD@db1:5432,db2:5432/gatehouse: the "
+                "first that answers and takes writes is used (target_session_attrs=read-write, "
+                "unless you write another one)."
+            ),
+        ),
+        Variable(
+            name="CACHE_URL",
+            kind=Kind.CACHE_URL,
+            default_note="none: the database is the cache",
+            example="redis://redis:6379/0",
+            aliases=(Alias("REDIS_URL", "the name that hosting platforms give it"),),
+            help=(
+                "A Redis server as cache. Limits and bans stand in the database all the same, so "
+                "that nothing opens when Redis is gone. rediss:// uses TLS."
+            ),
+        ),
+        Variable(
+            name="WEB_WORKERS",
+            kind=Kind.INTEGER,
+            default="1",
+            example="4",
+            minimum=1,
+            maximum=64,
+            help="Server processes. One for each core is enough.",
+        ),
+        Variable(
+            name="WEB_THREADS",
+            kind=Kind.INTEGER,
+            default="8",
+            example="16",
+            minimum=1,
+            maximum=64,
+            help=(
+                "Threads for pages and the API in each server process; each may hold one database "
+                "connection. Checks have one more of their own, with PostgreSQL four. "
+                "`serve --checks-only` takes one of them, with PostgreSQL four."
+            ),
+        ),
+        Variable(
+            name="LOG_LEVEL",
+            kind=Kind.CHOICE,
+            choices=("debug", "info", "warning", "error"),
+            default="info",
+            example="warning",
+            help="The least serious messages that the log still holds.",
+        ),
+        Variable(
+            name="LOG_FORMAT",
+            kind=Kind.CHOICE,
+            choices=("json", "text"),
+            default_from=log_format_of,
+            default_note="json in production, else text",
+            example="json",
+            help="How a line of the log looks: one JSON object, or text for people.",
+        ),
+    ),
+)
+
+NETWORK = Section(
+    "Proxies in front",
+    "The address of a caller decides about limits and stands in the audit log. Forwarding headers "
+    "are ignored until one of these says whom to believe.",
+    (
+        Variable(
+            name="TRUSTED_PROXIES",
+            kind=Kind.NETWORKS,
+            default="",
+            example="10.0.0.0/8,192.168.1.5",
+            help=(
+                "Networks of your own reverse proxies. X-Forwarded-For is read from the right "
+                "while the sender is one of them. Networks of the whole internet are refused."
+            ),
+        ),
+        Variable(
+            name="TRUST_PROXY",
+            kind=Kind.INTEGER,
+            default="0",
+            example="1",
+            minimum=0,
+            maximum=10,
+            origin="LibreChat",
+            fix="write how many proxies stand in front of this server, 0 to 10, for example 1",
+            help=(
+                "How many proxies stand in front, for setups whose networks are not known. "
+                "TRUSTED_PROXIES is safer and goes before it. Only a number is taken, not true."
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,60 @@
+"""Settings of pages elsewhere whose scripts may call the API."""
+
+from config.environment.errors import Unreadable, echo
+from config.environment.schema import Kind, Section, Variable
+from config.environment.urls import origin_of, parse_url
+
+EVERYBODY = "*"
+
+
+def check_origins(origins: list[str]) -> list[str]:
+    """Exact origins as browsers write them, each once; or `*` alone."""
+    if EVERYBODY in origins and len(origins) > 1:
+        raise Unreadable("holds * beside others", "write * alone, or the origins alone")
+    return list(dict.fromkeys(_origin(text) for text in origins))
+
+
+def _origin(text: str) -> str:
+    if text == EVERYBODY:
+        return text
+    if "*" in text:
+        raise Unreadable(f"{echo(text)} is a pattern", "name each origin exactly")
+    try:
+        origin = parse_url(text)
+    except Unreadable:
+        fix = "write origins such as https://app.example.com, separated by commas"
+        raise Unreadable(f"{echo(text)} is not an origin", fix) from None
+    if origin != origin_of(origin):
+        raise Unreadable(f"{echo(text)} has a path", "write scheme and host alone")
+    return origin
+
+
+CORS = Section(
+    "Pages on other hosts",
+    "Which pages elsewhere may call /api/v1/ from a browser. Servers and scripts need no leave.",
+    (
+        Variable(
+            name="CORS_ALLOWED_ORIGINS",
+            kind=Kind.LIST,
+            default="",
+            example="https://app.example.com,http://localhost:5173",
+            check=check_origins,
+            help=(
+                "Origins whose scripts may read the answers of the API: scheme, host and port, "
+                "exactly. `*` lets every page do so, with tokens and keys alone."
+            ),
+        ),
+        Variable(
+            name="CORS_ALLOW_CREDENTIALS",
+            kind=Kind.BOOL,
+            default="false",
+            example="true",
+            origin="Reflector",
+            help=(
+                "Whether these origins may also use the cookies of the signed-in browser. Trust "
+                "them like this server: a script there can then do what the person can. Cookies "
+                "are SameSite, so it works for hosts of the same site only."
+            ),
+        ),
+    ),
+)

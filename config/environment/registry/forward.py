@@ -1,0 +1,84 @@
+"""Settings of forward auth: apps on other hosts that ask whether a request may pass."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from config.environment.errors import Problem, Unreadable, echo
+from config.environment.schema import Kind, Section, Variable
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.(?!\d+$){_LABEL}", re.ASCII)
+# Second levels under which strangers register names of their own: co.uk, com.au, ac.jp.
+REGISTRIES = frozenset({
+    "ac", "co", "com", "edu", "gob", "gouv", "gov", "govt", "gv", "ltd", "mil", "ne", "net", "nom",
+    "or", "org", "plc", "sch",
+})  # fmt: skip
+# Names below which hosting companies let their customers live side by side. Browsers know many
+# more and take no cookie for them; this list keeps the way back off the usual ones as well.
+SHARED = frozenset({
+    "azurewebsites.net", "blogspot.com", "cloudfront.net", "duckdns.org", "fly.dev", "github.io",
+    "gitlab.io", "herokuapp.com", "me.uk", "netlify.app", "ngrok-free.app", "ngrok.app",
+    "ngrok.io", "nip.io", "onrender.com", "pages.dev", "railway.app", "sslip.io", "ts.net",
+    "trycloudflare.com", "vercel.app", "web.app", "workers.dev",
+})  # fmt: skip
+
+
+def check_apps_domain(text: str) -> str:
+    """A domain that one party holds; "" for none. The leading dot of old cookies is cut."""
+    domain = text.lower().removeprefix(".").removesuffix(".")
+    if not domain:
+        return ""
+    fix = "write the domain that your apps and this site share"
+    if _DOMAIN.fullmatch(domain) is None or len(domain) > 253:
+        raise Unreadable(f"{echo(text)} is no domain with a dot in it", fix)
+    if is_public_suffix(domain):
+        raise Unreadable(f"{echo(text)} is shared with strangers", fix)
+    return domain
+
+
+def is_public_suffix(domain: str) -> bool:
+    """Do strangers have names right below it? Known for the usual ones, not for all."""
+    first, _dot, last = domain.partition(".")
+    return domain in SHARED or (first in REGISTRIES and len(last) == 2)
+
+
+FORWARD = Section(
+    "Forward auth",
+    "Apps behind your reverse proxy that let this site decide who may pass.",
+    (
+        Variable(
+            name="FORWARD_AUTH_DOMAIN",
+            kind=Kind.TEXT,
+            default="",
+            default_note="empty: a sign-in counts on this site's own host alone",
+            example="example.com",
+            check=check_apps_domain,
+            help=(
+                "The domain below which one sign-in counts for every app that asks here. "
+                "PUBLIC_URL must lie in it. Every host of it gets a cookie that opens these apps "
+                "and nothing of this site, so name a domain whose hosts are all yours."
+            ),
+        ),
+    ),
+)
+
+
+def apps_domain_elsewhere(values: Mapping[str, Any]) -> Iterator[Problem]:
+    domain = values["FORWARD_AUTH_DOMAIN"]
+    if not domain:
+        return
+    site = urlsplit(values["PUBLIC_URL"])
+    host = site.hostname or ""
+    if not is_below(host, domain):
+        what = "does not hold the host of PUBLIC_URL, so browsers would take no cookie for it"
+        yield Problem("FORWARD_AUTH_DOMAIN", what, "write a parent domain of that host")
+    elif site.scheme != "https" and not is_below(host, "localhost"):
+        what = "needs PUBLIC_URL to be https: its cookie goes to every host of the domain"
+        yield Problem("FORWARD_AUTH_DOMAIN", what, "serve the site by https")
+
+
+def is_below(host: str, domain: str) -> bool:
+    """Is `host` that domain or a name in it? Both in lower case."""
+    return host == domain or host.endswith(f".{domain}")

@@ -1,0 +1,354 @@
+"""Settings of how mail leaves: through Resend, through SMTP, or not at all."""
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple, Protocol, cast
+
+from config.environment.errors import Problem, Unreadable, echo
+from config.environment.schema import Kind, Section, Variable
+from core.email_addresses import AddressError, ascii_domain, parse_email
+
+Encryption = Literal["auto", "starttls", "tls", "none"]
+_SENDER = re.compile(r'(?:"(?P<quoted>[^"<>]*)"|(?P<name>[^"<>]*?))\s*<(?P<address>[^<>]+)>')
+_SPECIAL = re.compile(r'[][()<>@,;:\\".]')
+
+
+class Values(Protocol):
+    """Resolved settings by name: an Environment, or a plain mapping."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+class Preset(NamedTuple):
+    """The SMTP server of a known mail service; the port follows the encryption."""
+
+    host: str
+    encryption: str = "starttls"
+
+
+# The vendors' own pages on SMTP submission; the names are those of LibreChat's mailer where it
+# has one. Every one of them wants a user name and a password.
+PRESETS = {
+    "gmail": Preset("smtp.gmail.com"),
+    "outlook": Preset("smtp-mail.outlook.com"),
+    "outlook365": Preset("smtp.office365.com"),
+    "office365": Preset("smtp.office365.com"),
+    "yahoo": Preset("smtp.mail.yahoo.com", "tls"),
+    "icloud": Preset("smtp.mail.me.com"),
+    "fastmail": Preset("smtp.fastmail.com", "tls"),
+    "mailgun": Preset("smtp.mailgun.org"),
+    "sendgrid": Preset("smtp.sendgrid.net"),
+    "postmark": Preset("smtp.postmarkapp.com"),
+    "brevo": Preset("smtp-relay.brevo.com"),
+    "zoho": Preset("smtp.zoho.com", "tls"),
+}
+PORTS = {"auto": 587, "starttls": 587, "tls": 465, "none": 25}
+# RFC 8314: whoever listens there speaks TLS from the first byte.
+IMPLICIT_TLS_PORT = 465
+# A container may be called mail_server; a label is never empty.
+_HOST_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST_NAME = re.compile(rf"{_HOST_LABEL}(?:\.{_HOST_LABEL})*")
+_HOST_PORT = re.compile(r"(?P<host>[^:/]+|\[[^\]/]+\]):(?P<port>[0-9]{1,5})")
+_LITERAL = re.compile(r"\[(?:ipv6:)?(?P<address>[0-9a-f:.]+)\]", re.IGNORECASE)
+
+
+def make_sender(name: str, address: str) -> str:
+    """`Name <address>`, the name quoted where RFC 5322 asks for it; the address alone without."""
+    if not name:
+        return address
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}" <{address}>' if _SPECIAL.search(name) else f"{name} <{address}>"
+
+
+def split_sender(text: str) -> tuple[str, str]:
+    """(name, address) of `address` or `Name <address>`. Raises Unreadable."""
+    match = _SENDER.fullmatch(text)
+    name = (match["quoted"] or match["name"] or "").strip() if match else ""
+    try:
+        return name, parse_email(match["address"] if match else text)
+    except AddressError:
+        fix = "write name@example.com or Name <name@example.com>"
+        raise Unreadable(f"{echo(text)} is not a sender", fix) from None
+
+
+def check_sender(text: str) -> str:
+    """The canonical form of a sender."""
+    return make_sender(*split_sender(text))
+
+
+def check_name(text: str) -> str:
+    """A display name: one line without angle brackets or quotes."""
+    if set(text) & set('<>"'):
+        raise Unreadable(f"{echo(text)} holds brackets or quotes", "write the bare name")
+    return text
+
+
+def preset_of(values: Values) -> Preset | None:
+    """The server of EMAIL_SERVICE, if one is named."""
+    return PRESETS.get(values["EMAIL_SERVICE"] or "")
+
+
+def host_of(values: Mapping[str, Any]) -> str | None:
+    """EMAIL_HOST as the service has it."""
+    preset = preset_of(values)
+    return preset.host if preset else None
+
+
+def port_of(values: Mapping[str, Any]) -> int:
+    """The registered port of EMAIL_ENCRYPTION, or of EMAIL_SERVICE (RFC 6409, RFC 8314)."""
+    preset = preset_of(values)
+    if preset and values["EMAIL_ENCRYPTION"] == "auto":
+        return PORTS[preset.encryption]
+    return PORTS[values["EMAIL_ENCRYPTION"]]
+
+
+def effective_encryption(values: Values) -> Encryption:
+    """What EMAIL_ENCRYPTION means with this port: 465 is TLS from the start, whatever it says.
+
+    A known service offers STARTTLS everywhere else, so there it is demanded.
+    """
+    if values["EMAIL_PORT"] == IMPLICIT_TLS_PORT:
+        return "tls"
+    if values["EMAIL_ENCRYPTION"] == "auto" and preset_of(values):
+        return "starttls"
+    return cast("Encryption", values["EMAIL_ENCRYPTION"])
+
+
+def implicit_tls(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """A warning: EMAIL_ENCRYPTION says something that port 465 does not do."""
+    said = values["EMAIL_ENCRYPTION"]
+    is_other = said in ("starttls", "none")
+    if values["EMAIL_HOST"] and is_other and values["EMAIL_PORT"] == IMPLICIT_TLS_PORT:
+        what = f"is {said}, but port 465 speaks TLS from the start, which is used"
+        yield Problem("EMAIL_ENCRYPTION", what, "write tls or remove it, or set EMAIL_PORT=587")
+
+
+def check_host(text: str) -> str:
+    """EMAIL_HOST: one bare host name in ASCII, or an address. Raises Unreadable with the fix."""
+    scheme, separator, rest = text.rpartition("://")
+    if separator:
+        bare, port = _split_port(rest.split("/")[0])
+        port = port or {"smtps": "465", "smtp": "", "submission": "587"}.get(scheme.lower(), "")
+        raise Unreadable(f"{echo(text)} has a scheme", _write(bare, port))
+    if "@" in text:
+        fix = _write(_split_port(text.rpartition("@")[2])[0])
+        raise Unreadable(f"{echo(text)} holds a user name", f"{fix}, and EMAIL_USERNAME")
+    if "/" in text:
+        raise Unreadable(f"{echo(text)} has a path", _write(*_split_port(text.split("/")[0])))
+    bare, port = _split_port(text)
+    if port:
+        raise Unreadable(f"{echo(text)} has a port", _write(bare, port))
+    return _bare_host(text)
+
+
+def _bare_host(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text.strip("[]")))
+    except ValueError:
+        pass  # a name, then
+    try:
+        name = ascii_domain(text.lower().rstrip("."))
+    except AddressError:
+        name = ""
+    if len(name) > 253 or _HOST_NAME.fullmatch(name) is None:
+        raise Unreadable(f"{echo(text)} is no host name", "write a name such as smtp.example.com")
+    return name
+
+
+def _split_port(text: str) -> tuple[str, str]:
+    match = _HOST_PORT.fullmatch(text.rpartition("@")[2])
+    return (match["host"], match["port"]) if match else (text, "")
+
+
+def _write(host: str, port: str = "") -> str:
+    """The fix: what the host alone is, and where its port belongs."""
+    beside = f" and EMAIL_PORT={port}" if port else ""
+    return f"write EMAIL_HOST={host or 'smtp.example.com'}{beside}"
+
+
+def check_ehlo_name(text: str) -> str:
+    """A host name, or an address in brackets as RFC 5321 writes it."""
+    literal = _LITERAL.fullmatch(text)
+    if literal is None:
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            return _bare_host(text)
+        raise Unreadable(f"{echo(text)} is an address without brackets", f"write [{text}]")
+    try:
+        address = ipaddress.ip_address(literal["address"])
+    except ValueError:
+        raise Unreadable(f"{echo(text)} is no address", "write a host name") from None
+    return f"[IPv6:{address}]" if address.version == 6 else f"[{address}]"
+
+
+def check_api_key(text: str) -> str:
+    """A key that fits into a header."""
+    if not text.isascii() or not text.isprintable() or " " in text.strip():
+        raise Unreadable("holds signs that no key of Resend has", "copy the key again")
+    return text.strip()
+
+
+RESEND = Section(
+    "Mail through Resend",
+    "Used when RESEND_API_KEY is set, before SMTP. With neither, mail waits in the outbox of the "
+    "admin panel and operators hand links on themselves.",
+    (
+        Variable(
+            name="RESEND_API_KEY",
+            kind=Kind.SECRET,
+            default_note="none",
+            origin="Khoj",
+            check=check_api_key,
+            help="The key that Resend issues. Needs RESEND_EMAIL beside it.",
+        ),
+        Variable(
+            name="RESEND_EMAIL",
+            kind=Kind.TEXT,
+            default_note="none",
+            example="Gatehouse <gate@example.com>",
+            check=check_sender,
+            origin="Khoj",
+            help="The sender of mail through Resend: an address, or a name with an address.",
+        ),
+        Variable(
+            name="RESEND_API_URL",
+            kind=Kind.URL,
+            default="https://api.resend.com",
+            example="http://localhost:9000",
+            help="Where Resend's interface answers; another address serves tests.",
+        ),
+    ),
+)
+
+SMTP = Section(
+    "Mail through SMTP",
+    "Used when EMAIL_SERVICE or EMAIL_HOST is set and Resend is not.",
+    (
+        Variable(
+            name="EMAIL_SERVICE",
+            kind=Kind.CHOICE,
+            choices=tuple(PRESETS),
+            default_note="none",
+            example="gmail",
+            origin="LibreChat",
+            fix=f"write one of {', '.join(PRESETS)}, or set EMAIL_HOST instead",
+            help=(
+                "A known mail service: sets EMAIL_HOST, EMAIL_PORT and EMAIL_ENCRYPTION, each of "
+                "which may still be given."
+            ),
+        ),
+        Variable(
+            name="EMAIL_HOST",
+            kind=Kind.TEXT,
+            default_from=host_of,
+            default_note="as EMAIL_SERVICE has it, else none",
+            example="smtp.example.com",
+            check=check_host,
+            origin="LibreChat",
+            help="The SMTP server: its name alone, without scheme and port.",
+        ),
+        Variable(
+            name="EMAIL_ENCRYPTION",
+            kind=Kind.CHOICE,
+            choices=("auto", "starttls", "tls", "none"),
+            default="auto",
+            example="tls",
+            origin="LibreChat",
+            help=(
+                "auto speaks TLS from the start on port 465, else upgrades to TLS when the server "
+                "offers it, demands that of a known EMAIL_SERVICE, and never sends the password "
+                "in clear. starttls demands an upgrade to TLS, tls speaks TLS from the start, "
+                "none sends password and links in clear and belongs to a relay on the same "
+                "machine. Port 465 always means TLS from the start."
+            ),
+        ),
+        Variable(
+            name="EMAIL_PORT",
+            kind=Kind.INTEGER,
+            default_from=port_of,
+            default_note="as EMAIL_SERVICE has it, else 465 with tls, 25 with none, 587 otherwise",
+            example="2525",
+            minimum=1,
+            maximum=65535,
+            origin="LibreChat",
+            help="The port of the SMTP server.",
+        ),
+        Variable(
+            name="EMAIL_EHLO_NAME",
+            kind=Kind.TEXT,
+            default_note="the host of PUBLIC_URL",
+            example="gate.example.com",
+            check=check_ehlo_name,
+            help=(
+                "The name with which this machine greets the SMTP server. Some servers refuse a "
+                "name that is not a full host name, such as localhost."
+            ),
+        ),
+        Variable(
+            name="EMAIL_USERNAME",
+            kind=Kind.TEXT,
+            default_note="none: no sign-in at the server",
+            example="gate@example.com",
+            origin="LibreChat",
+            help="The user name at the SMTP server.",
+        ),
+        Variable(
+            name="EMAIL_PASSWORD",
+            kind=Kind.SECRET,
+            default_note="none",
+            origin="LibreChat",
+            help="The password at the SMTP server; with Gmail an app password.",
+        ),
+        Variable(
+            name="EMAIL_FROM",
+            kind=Kind.TEXT,
+            default_note="none",
+            example="gate@example.com",
+            check=check_sender,
+            origin="LibreChat",
+            help="The sender of mail through SMTP: an address, or a name with an address.",
+        ),
+        Variable(
+            name="EMAIL_FROM_NAME",
+            kind=Kind.TEXT,
+            default_note="the name in EMAIL_FROM, if there is one",
+            example="Gatehouse",
+            check=check_name,
+            origin="LibreChat",
+            help="The name that stands before the address of EMAIL_FROM.",
+        ),
+        Variable(
+            name="EMAIL_ALLOW_SELFSIGNED",
+            kind=Kind.BOOL,
+            default="false",
+            example="true",
+            origin="LibreChat",
+            help=(
+                "Takes any certificate from the SMTP server. Whoever sits between can then read "
+                "the links; a certificate of your own authority is better."
+            ),
+        ),
+    ),
+)
+
+OUTBOX = Section(
+    "Outbox",
+    "Every mail is stored before it is sent and tried again when sending fails.",
+    (
+        Variable(
+            name="MAIL_MAX_ATTEMPTS",
+            kind=Kind.INTEGER,
+            default="8",
+            example="5",
+            minimum=1,
+            maximum=50,
+            help=(
+                "How often a mail is tried, with growing pauses, before it is set aside as failed. "
+                "What you have to mend, such as a wrong password or a refused sender, does not "
+                "count: the mail waits for it for up to 30 days."
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,159 @@
+"""Settings of our own tokens: who signs them, how long they live, when keys rotate."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from config.environment.errors import Problem, Unreadable, echo
+from config.environment.schema import Kind, Section, Variable
+
+ALGORITHMS = ("ES256", "RS256", "EdDSA")
+LONGEST_ADVISED_TOKEN = timedelta(hours=24)
+TOKEN_SECRETS = ("JWT_SECRET", "JWT_REFRESH_SECRET")
+
+
+def check_algorithm(text: str) -> str:
+    """One of ALGORITHMS, spelt as in RFC 7518 and RFC 8037."""
+    spelt = {name.lower(): name for name in ALGORITHMS}
+    if text.lower() in spelt:
+        return spelt[text.lower()]
+    fix = "write ES256, RS256 or EdDSA; for HS256 set JWT_SECRET and JWT_REFRESH_SECRET instead"
+    raise Unreadable(f"{echo(text)} is no algorithm that tokens are signed with here", fix)
+
+
+def own_address(values: Mapping[str, Any]) -> str:
+    """PUBLIC_URL without a slash at its end, which is the issuer too."""
+    return str(values["PUBLIC_URL"]).rstrip("/")
+
+
+def half_of_two_secrets(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """HS256 takes two secrets, or none."""
+    for name, other in (TOKEN_SECRETS, TOKEN_SECRETS[::-1]):
+        if values[other] is not None and values[name] is None:
+            yield Problem(name, f"is missing while {other} is set", f"set it, or remove {other}")
+
+
+def one_secret_twice(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """A secret that does two things lets the tokens of one pass for those of the other."""
+    names = ("SECRET_KEY", "ENCRYPTION_KEY", *TOKEN_SECRETS)
+    for place, name in enumerate(names):
+        for other in names[:place]:
+            is_about_tokens = name in TOKEN_SECRETS and values[name] is not None
+            if is_about_tokens and values[name] == values[other]:
+                yield Problem(
+                    name, f"is the same as {other}", "give each secret a value of its own"
+                )
+
+
+def long_lived_tokens(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """A warning: nobody can take such a token back from a backend that verifies by itself."""
+    if values["SESSION_EXPIRY"] > LONGEST_ADVISED_TOKEN:
+        what = (
+            "is longer than 24 hours: a backend that verifies tokens by itself lets somebody who "
+            "has been shut out in until their token ends"
+        )
+        yield Problem("SESSION_EXPIRY", what, "write 15m, and refresh tokens as they end")
+
+
+def algorithm_without_effect(values: Mapping[str, Any]) -> Iterator[Problem]:
+    if values["JWT_SECRET"] is not None and values["JWT_ALGORITHM"] != ALGORITHMS[0]:
+        what = "has no effect, because JWT_SECRET makes every access token HS256"
+        yield Problem("JWT_ALGORITHM", what, "remove one of them")
+
+
+TOKENS = Section(
+    "Tokens",
+    "Access tokens that backends verify with public keys, and refresh tokens that get new ones.",
+    (
+        Variable(
+            name="SESSION_EXPIRY",
+            kind=Kind.DURATION,
+            default="15m",
+            example="1000 * 60 * 15",
+            minimum=timedelta(seconds=10),
+            maximum=timedelta(days=30),
+            origin="LibreChat",
+            help=(
+                "How long an access token lives. For so long a backend that verifies tokens by "
+                "itself may not notice that somebody has been shut out; more than 24 hours give a "
+                "warning. A bare number is milliseconds."
+            ),
+        ),
+        Variable(
+            name="REFRESH_TOKEN_EXPIRY",
+            kind=Kind.DURATION,
+            default="7d",
+            example="(1000 * 60 * 60 * 24) * 7",
+            minimum=timedelta(minutes=1),
+            maximum=timedelta(days=366),
+            origin="LibreChat",
+            help=(
+                "How long a sign-in by tokens lasts, however often it is refreshed. A bare "
+                "number is milliseconds."
+            ),
+        ),
+        Variable(
+            name="JWT_AUDIENCE",
+            kind=Kind.TEXT,
+            default_from=own_address,
+            default_note="PUBLIC_URL",
+            example="https://api.example.com",
+            help="For whom access tokens are: the claim `aud`, which backends compare.",
+        ),
+        Variable(
+            name="JWT_ALGORITHM",
+            kind=Kind.TEXT,
+            default=ALGORITHMS[0],
+            example="RS256",
+            check=check_algorithm,
+            help=(
+                "ES256, RS256 (keys of 3072 bits) or EdDSA (Ed25519). After a change the next "
+                "token is signed by a new key; older tokens stay good until they end."
+            ),
+        ),
+        Variable(
+            name="JWT_KEY_MAX_AGE",
+            kind=Kind.DURATION,
+            default="90d",
+            example="30d",
+            minimum=timedelta(days=8),
+            maximum=timedelta(days=3650),
+            help="How long one key signs before another takes its place by itself.",
+        ),
+        Variable(
+            name="JWT_KEY_PUBLISH_AHEAD",
+            kind=Kind.DURATION,
+            default="24h",
+            example="2h",
+            minimum=timedelta(minutes=10),
+            maximum=timedelta(days=7),
+            help=(
+                "How long a new key is published before it signs, so that every backend has "
+                "read it by then."
+            ),
+        ),
+        Variable(
+            name="JWT_SECRET",
+            kind=Kind.SECRET,
+            strong=True,
+            origin="LibreChat",
+            default_note="none: access tokens are signed by JWT_ALGORITHM",
+            help=(
+                "Makes access tokens HS256, signed with this secret, for backends that share "
+                "it. Whoever has it can make tokens. There are no public keys then. At least 32 "
+                "random characters, and JWT_REFRESH_SECRET beside it."
+            ),
+        ),
+        Variable(
+            name="JWT_REFRESH_SECRET",
+            kind=Kind.SECRET,
+            strong=True,
+            origin="LibreChat",
+            default_note="derived from ENCRYPTION_KEY",
+            help=(
+                "Signs refresh tokens. Needed with JWT_SECRET and different from it. Changing it "
+                "ends every sign-in by tokens."
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,104 @@
+"""The settings of each provider of AUTH_SSO_PROVIDERS: names that depend on a value. Pure."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from accounts.sign_in_methods import is_reserved
+from config.environment.callbacks import check_callback
+from config.environment.errors import Problem, echo
+from config.environment.registry.external_jwt import check_issuer
+from config.environment.registry.social import NAMES as SOCIAL
+from config.environment.registry.social import internal_url, trust_email
+from config.environment.schema import Kind, Variable
+
+# These have settings of their own; in the list they only have their place.
+OWN = (*SOCIAL, "openid", "authentik", "oidc")
+NOT_OIDC = ("wechat", "feishu")
+MICROSOFT = ("microsoft-entra-id", "azure-ad")
+_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,38}")
+# LobeChat names the settings of each provider of its list by this pattern.
+_NAME = re.compile(
+    r"AUTH_([A-Z0-9]+(?:_[A-Z0-9]+)*)_(?:ID|SECRET|ISSUER|LABEL|CALLBACK_URL|TENANT_ID|TRUST_EMAIL|INTERNAL_URL)"
+)
+LABELS = {
+    "auth0": "Auth0", "authelia": "Authelia", "azure-ad": "Microsoft", "casdoor": "Casdoor",
+    "cloudflare-zero-trust": "Cloudflare", "cognito": "Amazon Cognito", "generic-oidc": "OpenID",
+    "keycloak": "Keycloak", "logto": "Logto", "microsoft-entra-id": "Microsoft", "okta": "Okta",
+    "zitadel": "Zitadel",
+}  # fmt: skip
+
+
+def prefix_of(provider: str) -> str:
+    """`AUTH_GENERIC_OIDC` of generic-oidc."""
+    return f"AUTH_{provider.upper().replace('-', '_')}"
+
+
+def listed(values: Mapping[str, Any]) -> list[str]:
+    """The ids of AUTH_SSO_PROVIDERS in lower case, each once, those alone that can be ids."""
+    names = [name.lower() for name in values["AUTH_SSO_PROVIDERS"]]
+    return [name for name in dict.fromkeys(names) if _is_usable(name)]
+
+
+def _is_usable(name: str) -> bool:
+    return bool(_ID.fullmatch(name)) and name not in NOT_OIDC and not is_reserved(name)
+
+
+def listed_names(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Errors: entries of the list that are no provider of ours."""
+    for name in values["AUTH_SSO_PROVIDERS"]:
+        if name.lower() in NOT_OIDC:
+            what = f"names {echo(name)}, which speaks no OpenID Connect"
+            yield Problem("AUTH_SSO_PROVIDERS", what, "remove it from the list")
+        elif is_reserved(name):
+            what = f"names {echo(name)}, which is a sign-in method of Gatehouse itself"
+            fix = "call the provider something else, and rename its AUTH_… settings alike"
+            yield Problem("AUTH_SSO_PROVIDERS", what, fix)
+        elif not _is_usable(name.lower()):
+            what = f"names {echo(name)}, which cannot be part of an address"
+            yield Problem("AUTH_SSO_PROVIDERS", what, "write letters, digits and hyphens")
+
+
+def variables_of(values: Mapping[str, Any]) -> tuple[Variable, ...]:
+    """The variables of the providers that the list of `values` names."""
+    return tuple(variable for name in listed(values) for variable in _variables(name))
+
+
+def _variables(provider: str) -> Iterator[Variable]:
+    prefix = prefix_of(provider)
+    yield Variable(
+        name=f"{prefix}_LABEL", kind=Kind.TEXT, help="The provider's name on its button."
+    )
+    if provider in OWN:
+        return
+    yield Variable(name=f"{prefix}_ID", kind=Kind.TEXT, help="The client id there.")
+    yield Variable(name=f"{prefix}_SECRET", kind=Kind.SECRET, help="The client secret there.")
+    yield Variable(
+        name=f"{prefix}_ISSUER", kind=Kind.TEXT, check=check_issuer, help="The provider's issuer."
+    )
+    yield Variable(
+        name=f"{prefix}_CALLBACK_URL",
+        kind=Kind.TEXT,
+        default=f"/api/auth/callback/{provider}",
+        check=check_callback,
+        help="Where the provider sends people back.",
+    )
+    yield trust_email(prefix, "the provider")
+    yield internal_url(prefix)
+    if provider in MICROSOFT:
+        yield Variable(name=f"{prefix}_TENANT_ID", kind=Kind.TEXT, help="The id of the tenant.")
+
+
+def unlisted(name: str) -> str:
+    """The provider whose setting `name` would be if the list named it, or nothing."""
+    found = _NAME.fullmatch(name)
+    return found[1].lower().replace("_", "-") if found else ""
+
+
+def issuer_of(provider: str, values: Mapping[str, Any]) -> str:
+    """The issuer of a provider of the list; Microsoft's from the tenant where that is given."""
+    prefix = prefix_of(provider)
+    tenant = values.get(f"{prefix}_TENANT_ID")
+    if tenant and not values[f"{prefix}_ISSUER"]:
+        return f"https://login.microsoftonline.com/{tenant}/v2.0"
+    return values[f"{prefix}_ISSUER"] or ""

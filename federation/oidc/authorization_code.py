@@ -1,0 +1,142 @@
+"""The authorization code flow of OpenID Connect, with PKCE (OAuth 2.0 Security BCP, RFC 9700)."""
+
+import base64
+import hmac
+import logging
+from typing import Any
+from urllib.parse import quote_plus, urlencode, urlsplit
+
+from django.http import HttpRequest
+
+from federation.oidc.authorization_request import Pending
+from federation.oidc.claims import arrival_of
+from federation.oidc.discovery import DISCOVERED, Metadata
+from federation.oidc.errors import SignInFailed
+from federation.oidc.fetching import Unfetchable, fetch_json, post_form
+from federation.oidc.flow import redirect_uri
+from federation.oidc.idtokens import Claims, TokenCheck, refuse
+from federation.providers import Provider
+from federation.services.identities import Arrival
+
+logger = logging.getLogger(__name__)
+LONGEST_CODE = 4096
+
+
+class OpenIDConnect:
+    """The Flow of every provider of the kind OIDC."""
+
+    def authorize_url(self, provider: Provider, pending: Pending) -> str:
+        metadata = DISCOVERED.metadata(provider.issuer)
+        query = {
+            "response_type": "code",
+            "client_id": provider.client_id,
+            "redirect_uri": redirect_uri(provider),
+            "scope": " ".join(provider.scopes),
+            "state": pending.state,
+        }
+        if provider.uses_nonce:
+            query["nonce"] = pending.nonce
+        if provider.uses_pkce:
+            query |= {"code_challenge": pending.challenge, "code_challenge_method": "S256"}
+        if provider.audience:
+            query["audience"] = provider.audience
+        return with_query(metadata.authorization_endpoint, query)
+
+    def finish(self, request: HttpRequest, provider: Provider, pending: Pending) -> Arrival:
+        metadata = DISCOVERED.metadata(provider.issuer)
+        check_issuer_of_answer(request, metadata)
+        code = request.GET.get("code", "")
+        if not 0 < len(code) <= LONGEST_CODE:
+            raise SignInFailed("provider_error", "the answer has no code")
+        tokens = _exchange(provider, metadata, pending, code)
+        id_token, access_token = _text(tokens, "id_token"), _text(tokens, "access_token")
+        nonce = pending.nonce if provider.uses_nonce else ""
+        check = TokenCheck(provider, metadata, DISCOVERED.keys(metadata), nonce)
+        told = check.id_claims(id_token, access_token=access_token)
+        claims = {
+            "id": told,
+            "userinfo": _userinfo(metadata, access_token, told["sub"]),
+            "access": check.access_claims(access_token, told["sub"]),
+        }
+        return arrival_of(provider, claims, id_token)
+
+
+def with_query(url: str, query: dict[str, str]) -> str:
+    return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(query)}"
+
+
+def check_issuer_of_answer(request: HttpRequest, metadata: Metadata) -> None:
+    """RFC 9207: an answer of another provider, or one that should say whose it is (A093)."""
+    named = request.GET.get("iss", "")
+    if not named and metadata.names_issuer:
+        refuse("the answer does not say whose it is")
+    if named and not hmac.compare_digest(named.encode(), metadata.issuer.encode()):
+        refuse("the answer of another provider")
+
+
+def _exchange(
+    provider: Provider, metadata: Metadata, pending: Pending, code: str
+) -> dict[str, Any]:
+    """The tokens for `code`. Raises SignInFailed."""
+    fields = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": redirect_uri(provider),
+    }
+    if provider.uses_pkce:
+        fields["code_verifier"] = pending.verifier
+    proof, headers = _client_proof(provider, metadata)
+    try:
+        status, answer = post_form(metadata.token_endpoint, {**fields, **proof}, headers)
+    except Unfetchable as error:
+        logger.warning("The tokens of %s cannot be fetched: %s", provider.id, error)
+        raise SignInFailed("provider_unreachable", "no answer of the token endpoint") from None
+    if status != 200:
+        # An error code, which the specification limits to plain characters; no description.
+        said = "".join(
+            sign for sign in _text(answer, "error")[:60] if sign.isalnum() or sign == "_"
+        )
+        logger.warning("%s gives no tokens: status %s, %s", provider.id, status, said)
+        raise SignInFailed("provider_error", f"token endpoint: {status} {said}")
+    return answer
+
+
+def _client_proof(provider: Provider, metadata: Metadata) -> tuple[dict[str, str], dict[str, str]]:
+    """(fields, headers) that prove who we are: by HTTP Basic unless only the form is offered."""
+    methods = metadata.auth_methods
+    if "client_secret_post" in methods and "client_secret_basic" not in methods:
+        return {"client_id": provider.client_id, "client_secret": provider.client_secret}, {}
+    # RFC 6749, 2.3.1: each half form-encoded first.
+    pair = f"{quote_plus(provider.client_id)}:{quote_plus(provider.client_secret)}"
+    return {}, {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+
+
+def _userinfo(metadata: Metadata, access_token: str, subject: str) -> Claims:
+    """What the provider tells further of the same person; nothing where it does not tell us.
+
+    Raises SignInFailed when it tells of somebody else, or does not answer.
+    """
+    if not metadata.userinfo_endpoint or not access_token:
+        return {}
+    try:
+        found = fetch_json(
+            metadata.userinfo_endpoint, headers={"Authorization": f"Bearer {access_token}"}
+        )
+    except Unfetchable as error:
+        if 400 <= error.status < 500:
+            logger.info("No userinfo of %s: %s", metadata.issuer, error)
+            return {}
+        raise SignInFailed("provider_unreachable", "no answer of userinfo") from None
+    if found.get("sub") != subject:
+        refuse("userinfo of another person")
+    return found
+
+
+def _plain(code: str) -> str:
+    """An error code without anything that could be more than one; never a description."""
+    return "".join(sign for sign in code[:60] if sign.isalnum() or sign == "_")
+
+
+def _text(document: dict[str, Any], name: str) -> str:
+    found = document.get(name)
+    return found if isinstance(found, str) else ""

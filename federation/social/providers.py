@@ -1,0 +1,143 @@
+"""Google, Facebook, GitHub and Discord. No user name is taken from any of them."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from allauth.socialaccount.providers.discord.views import DiscordOAuth2Adapter
+from allauth.socialaccount.providers.facebook.constants import GRAPH_API_URL
+from allauth.socialaccount.providers.facebook.views import FacebookOAuth2Adapter
+from allauth.socialaccount.providers.github.views import GitHubOAuth2Adapter
+from allauth.socialaccount.providers.google.views import GoogleOAuth2Adapter
+from django.http import HttpRequest
+
+from federation.oidc.authorization_request import Pending
+from federation.oidc.flow import register
+from federation.providers import Provider
+from federation.services.identities import Arrival
+from federation.social.apple import AppleFlow
+from federation.social.flows import SocialFlow, access_token, subject, text_at
+from federation.social.http import ask, ask_object
+
+
+class GoogleFlow(SocialFlow):
+    """Google's `verified_email` counts when it is literally true."""
+
+    authorize_endpoint = GoogleOAuth2Adapter.authorize_url
+    token_endpoint = GoogleOAuth2Adapter.access_token_url
+    profile_endpoint = GoogleOAuth2Adapter.identity_url
+
+    def arrival(
+        self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
+    ) -> Arrival:
+        profile = self.profile(provider, answer)
+        return Arrival(
+            subject=subject(profile.get("id", profile.get("sub"))),
+            email=text_at(profile, "email"),
+            email_verified=profile.get("verified_email", profile.get("email_verified")) is True,
+            name=text_at(profile, "name"),
+        )
+
+
+class FacebookFlow(SocialFlow):
+    """Facebook never says that an address is verified."""
+
+    authorize_endpoint = FacebookOAuth2Adapter.authorize_url
+    token_endpoint = FacebookOAuth2Adapter.access_token_url
+    profile_endpoint = f"{GRAPH_API_URL}/me"
+    scope_delimiter = ","
+    knows_pkce = False
+
+    def arrival(
+        self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
+    ) -> Arrival:
+        profile = self.profile(provider, answer)
+        return Arrival(
+            subject=subject(profile.get("id")),
+            email=text_at(profile, "email"),
+            name=text_at(profile, "name"),
+        )
+
+    def profile(self, provider: Provider, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """With the proof that whoever asks knows the app's secret."""
+        token = access_token(answer)
+        secret = provider.client_secret.encode()
+        query = {
+            "fields": "id,name,email",
+            "access_token": token,
+            "appsecret_proof": hmac.new(secret, token.encode(), hashlib.sha256).hexdigest(),
+        }
+        url = f"{self.endpoint(provider, 'profile')}?{urlencode(query)}"
+        return ask_object(url, headers=self.headers(provider))
+
+
+class GitHubFlow(SocialFlow):
+    """The primary address of `/user/emails`; a GitHub Enterprise server by options["base_url"]."""
+
+    authorize_endpoint = GitHubOAuth2Adapter.authorize_url
+    token_endpoint = GitHubOAuth2Adapter.access_token_url
+    profile_endpoint = GitHubOAuth2Adapter.profile_url
+    emails_endpoint = GitHubOAuth2Adapter.emails_url
+
+    def arrival(
+        self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
+    ) -> Arrival:
+        profile = self.profile(provider, answer)
+        emails = ask(self.endpoint(provider, "emails"), headers=self.bearer(provider, answer))
+        primary = _primary(emails)
+        return Arrival(
+            subject=subject(profile.get("id")),
+            issuer=provider.authority,
+            email=text_at(primary, "email"),
+            email_verified=primary.get("verified") is True,
+            name=text_at(profile, "name"),
+        )
+
+    def endpoint(self, provider: Provider, name: str) -> str:
+        base = provider.options.get("base_url", "").rstrip("/")
+        if not base:
+            return super().endpoint(provider, name)
+        return {
+            "authorize": f"{base}/login/oauth/authorize",
+            "token": f"{base}/login/oauth/access_token",
+            "profile": f"{base}/api/v3/user",
+            "emails": f"{base}/api/v3/user/emails",
+        }[name]
+
+
+def _primary(emails: Any) -> Mapping[str, Any]:
+    """The entry that GitHub calls primary; an empty one when there is none."""
+    entries = emails if isinstance(emails, list) else []
+    return next(
+        (each for each in entries if isinstance(each, dict) and each.get("primary") is True), {}
+    )
+
+
+class DiscordFlow(SocialFlow):
+    """Discord's `verified` is about the address, and counts when it is literally true."""
+
+    authorize_endpoint = DiscordOAuth2Adapter.authorize_url
+    token_endpoint = DiscordOAuth2Adapter.access_token_url
+    profile_endpoint = DiscordOAuth2Adapter.profile_url
+
+    def arrival(
+        self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
+    ) -> Arrival:
+        profile = self.profile(provider, answer)
+        return Arrival(
+            subject=subject(profile.get("id")),
+            email=text_at(profile, "email"),
+            email_verified=profile.get("verified") is True,
+            name=text_at(profile, "global_name") or text_at(profile, "username"),
+        )
+
+
+def register_social() -> None:
+    """Make the five kinds known to federation.oidc.flow."""
+    register("google", GoogleFlow())
+    register("facebook", FacebookFlow())
+    register("github", GitHubFlow())
+    register("discord", DiscordFlow())
+    register("apple", AppleFlow())

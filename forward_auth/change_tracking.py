@@ -1,0 +1,76 @@
+"""Notices every write to what a Pass is made of, and says so when it is committed (PostgreSQL).
+
+It wraps the cursors of every connection, so that services, the panel, commands and plain SQL are
+noticed alike. SQLite needs none of it: see forward_auth.data_version.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+
+from accounts.models import BrowserSession, User
+from api.models import ApiKey, SigningKey, TokenFamily
+from forward_auth.models import AccessRule, GateCookie
+from forward_auth.pg_listener import CHANNEL, renew
+from mfa.models import Authenticator
+from moderation.models import Ban
+
+MODELS = (User, Authenticator, BrowserSession, Ban, ApiKey, TokenFamily, SigningKey, AccessRule,
+          GateCookie)  # fmt: skip
+TABLES = tuple(model._meta.db_table for model in MODELS)
+# Lists of many values make statements of any length, and each of them another one.
+LONGEST_REMEMBERED = 2_000
+Execute = Callable[[Any, Any, bool, dict[str, Any]], Any]
+
+
+def install() -> None:
+    """Watch every connection from now on."""
+    connection_created.connect(_watch, dispatch_uid="forward_auth.change_tracking")
+
+
+def _watch(connection: BaseDatabaseWrapper, **_of_signal: Any) -> None:
+    if connection.vendor != "postgresql" or connection.alias != DEFAULT_DB_ALIAS:
+        return
+    if note_write not in connection.execute_wrappers:
+        connection.execute_wrappers.append(note_write)
+
+
+def note_write(execute: Execute, sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    """Run the statement; a write is told to other hosts with its commit, to this one after it."""
+    result = execute(sql, params, many, context)
+    if is_write(str(sql)):
+        _announce(context["connection"])
+    return result
+
+
+def is_write(sql: str) -> bool:
+    """May the statement change one of the TABLES?"""
+    return _is_known_write(sql) if len(sql) <= LONGEST_REMEMBERED else _is_write(sql)
+
+
+@lru_cache(maxsize=2048)
+def _is_known_write(sql: str) -> bool:
+    return _is_write(sql)
+
+
+def _is_write(sql: str) -> bool:
+    first = sql.lstrip()[:6].upper()
+    return first != "SELECT" and any(table in sql for table in TABLES)
+
+
+def _announce(connection: BaseDatabaseWrapper) -> None:
+    # Undone together with a savepoint, as the notification is; so once in a transaction is enough.
+    waiting: list[Any] = connection.run_on_commit
+    if any(entry[1] is renew for entry in waiting):
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+    if connection.in_atomic_block:
+        # Before what others do after the commit: it may fail, and then the rest is left out.
+        waiting.insert(0, (set(connection.savepoint_ids), renew, True))
+    else:
+        renew()

@@ -1,0 +1,166 @@
+"""What an owner types into a rule, made into what the engine compares, or a clear objection. Pure.
+
+A rule that can never fit is worse than an error: it looks like protection. So whatever a request
+is never compared with (ports, escapes, doubled slashes) is refused here.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from ipaddress import ip_network
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from accounts.roles import Role
+from forward_auth.request_target import clean_host
+from forward_auth.rules.matching import Effect
+from forward_auth.rules.path_readings import composed, is_plain
+
+MAX_NAME_LENGTH, MAX_HOST_LENGTH, MAX_PATH_LENGTH, MAX_NETWORKS = 80, 253, 500, 100
+# The register of methods (iana.org/assignments/http-methods, RFC 9110, section 16.1.1), the common
+# ones first; without `*` and PRI, which no request can have.
+METHODS = (
+    *("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"),
+    *("ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "CONNECT", "COPY", "LABEL", "LINK"),
+    *("LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL", "MKREDIRECTREF", "MKWORKSPACE", "MOVE"),
+    *("ORDERPATCH", "PROPFIND", "PROPPATCH", "QUERY", "REBIND", "REPORT", "SEARCH", "TRACE"),
+    *("UNBIND", "UNCHECKOUT", "UNLINK", "UNLOCK", "UPDATE", "UPDATEREDIRECTREF", "VERSION-CONTROL"),
+)
+ROLES = (Role.VIEWER, Role.EDITOR, Role.ADMIN, Role.OWNER)
+_NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
+
+
+def clean_fields(typed: dict[str, Any]) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """The fields as they are stored, and objections by field; the former only without the latter.
+
+    Fields: name, effect, role, host, path, methods (list), networks (list of texts).
+    """
+    cleaned, errors = dict(typed), dict[str, list[str]]()
+    for name, clean in _CLEANERS.items():
+        if name not in typed:
+            continue
+        try:
+            cleaned[name] = clean(typed[name])
+        except ValueError as error:
+            errors[name] = [str(error)]
+    return cleaned, errors
+
+
+def name_of(text: str) -> str:
+    """Raises ValueError, with a sentence for the person, as all functions here."""
+    name = " ".join(text.split())
+    if not name:
+        raise ValueError(_("Give the rule a name: lists and refusals show it."))
+    if len(name) > MAX_NAME_LENGTH:
+        raise ValueError(_("The name is too long: at most %(most)d characters.")
+                         % {"most": MAX_NAME_LENGTH})  # fmt: skip
+    return name
+
+
+def host_of(text: str) -> str:
+    """A name in lower case, or `*.` and a name, or an address; "" for every host."""
+    host = text.strip().lower().rstrip(".")
+    if not host:
+        return ""
+    if "/" in host:
+        raise ValueError(_("Write the name alone, without https:// and without a path."))
+    if not host.isascii():
+        raise ValueError(_("Write the name as browsers send it: in ASCII, beginning with xn--."))
+    is_below, name = host.startswith("*."), host.removeprefix("*.")
+    if "*" in name:
+        raise ValueError(_("A star stands only at the beginning, as in *.example.com."))
+    address = clean_host(name if name.startswith("[") else f"[{name}]")
+    if address and not is_below and "]:" not in name:
+        return address
+    if ":" in name:
+        raise ValueError(_("Write the name without a port: a rule holds for every port."))
+    if len(host) > MAX_HOST_LENGTH or not _NAME.fullmatch(name):
+        raise ValueError(_("This is no host name. Write it like app.example.com."))
+    return host
+
+
+def path_of(text: str) -> str:
+    """The beginning of a path, as it is after decoding; "" for every path."""
+    path = composed(text.strip())
+    if path in ("", "/"):
+        return ""
+    if not path.startswith("/"):
+        raise ValueError(_("A path begins with a slash, like /admin."))
+    if "*" in path:
+        raise ValueError(_("No star: /admin already fits /admin and all below it."))
+    if "?" in path or "#" in path:
+        raise ValueError(_("Write the path alone: what follows ? or # is never looked at."))
+    if "%" in path:
+        raise ValueError(_("Write the characters themselves, not as %-escapes."))
+    if len(path) > MAX_PATH_LENGTH or not is_plain(path):
+        raise ValueError(
+            _("No request is compared with such a path. Leave out //, /../, ; and backslashes.")
+        )
+    return path
+
+
+def methods_of(values: Iterable[str]) -> list[str]:
+    """In the order of METHODS; all of them are as good as none."""
+    chosen = set(values)
+    if not chosen <= set(METHODS):
+        raise ValueError(_("Choose methods of the list."))
+    return [] if chosen == set(METHODS) else [name for name in METHODS if name in chosen]
+
+
+def networks_of(texts: Iterable[str]) -> list[str]:
+    """Each network once, as 10.0.0.0/8; an address alone is a network of one."""
+    found: list[str] = []
+    for text in filter(None, (one.strip() for one in texts)):
+        network = _network(text)
+        if network not in found:
+            found.append(network)
+    if len(found) > MAX_NETWORKS:
+        raise ValueError(_("At most %(most)d networks in a rule.") % {"most": MAX_NETWORKS})
+    return found
+
+
+def _network(text: str) -> str:
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(
+            _("“%(text)s” is no network. Write one on each line, like 10.0.0.0/8 or 2001:db8::/32.")
+            % {"text": text[:50]}
+        ) from None
+    if "/" in text and str(network.network_address) != str(_address(text)):
+        raise ValueError(
+            _("“%(text)s” names one address in a network. Write %(network)s for the network.")
+            % {"text": text[:50], "network": network}
+        )
+    if network.version == 6 and network.network_address.ipv4_mapped:
+        raise ValueError(_("“%(text)s”: write the IPv4 network itself.") % {"text": text[:50]})
+    return str(network)
+
+
+def _address(text: str) -> object:
+    return ip_network(text.partition("/")[0]).network_address
+
+
+def effect_of(text: str) -> str:
+    """One of Effect."""
+    if text not in set(Effect):
+        raise ValueError(_("Choose whom the rule lets in."))
+    return text
+
+
+def role_of(text: str) -> str:
+    """A role that can be a floor."""
+    if text not in ROLES:
+        raise ValueError(_("Choose a role of the list."))
+    return text
+
+
+_CLEANERS: dict[str, Callable[[Any], Any]] = {
+    "name": name_of,
+    "effect": effect_of,
+    "role": role_of,
+    "host": host_of,
+    "path": path_of,
+    "methods": methods_of,
+    "networks": networks_of,
+}

@@ -1,0 +1,158 @@
+"""The WSGI function before Django: exact paths alone, everything else goes on to Django.
+
+What may go wrong here becomes 503 with Retry-After, and never a 204 (fail closed). A connection to
+the database that was cut is made anew once, so that a failover costs no thread an answer.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.conf import settings
+
+from core import metrics
+from forward_auth.authentication import AskDjango
+from forward_auth.checker import LONGEST_LINE, Checked, Checker, TooLong
+from forward_auth.db_connection import drop, drop_broken
+from forward_auth.decisions import from_wsgi, is_browser
+from forward_auth.metrics import SHORT, failed_short, passed_short, too_long_short
+from forward_auth.response_cache import Application, Environ, Learned, Refusal, Start
+from forward_auth.services.denials import note_denial
+from forward_auth.services.tokens import token_headers, wants_token
+
+logger = logging.getLogger(__name__)
+Act = Callable[[Environ, Start], Iterable[bytes]]
+
+CHECK, FORWARD = "/auth/check", "/auth/forward"
+ASKED = frozenset({CHECK, FORWARD})
+KEY_SET, LIVE = "/.well-known/jwks.json", "/health/live"
+READING = frozenset({"GET", "HEAD"})
+NO_STORE = ("Cache-Control", "no-store")
+RETRY = ("Retry-After", "1")
+EMPTY = ("Content-Length", "0")
+PASSED, UNAVAILABLE = "204 No Content", "503 Service Unavailable"
+# RFC 6585, section 5.
+TOO_LONG = "431 Request Header Fields Too Large"
+TOO_LONG_BODY = (
+    b'{"type": "about:blank", "title": "Request header fields too large", "status": 431,'
+    b' "code": "headers_too_long", "detail": "A line of the header has more than 16384 bytes.'
+    b' Cookies of many apps on one domain are the usual cause: delete some."}\n'
+)
+
+
+class FastPath:
+    """Answers checks, and what monitoring and backends ask all the time; `django` the rest."""
+
+    def __init__(self, django: Application, checker: Checker) -> None:
+        self.django, self.checker = django, checker
+        self.learned = Learned(self._by_django)
+        self._acts: dict[str, Act] = {
+            CHECK: self._check,
+            FORWARD: self._forward,
+            KEY_SET: self._public,
+            LIVE: self._public,
+        }
+
+    def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        act = self._acts.get(environ["PATH_INFO"])
+        if act is None or environ["REQUEST_METHOD"] not in READING:
+            if _has_long_lines(environ):
+                return _too_long(start)
+            return self.django(environ, start)
+        return act(environ, start)
+
+    def _check(self, environ: Environ, start: Start, *, is_last: bool = False) -> Iterable[bytes]:
+        try:
+            checked = self.checker.check(environ)
+            if checked.verdict.status == 204:
+                return self._pass(checked, environ, start)
+        except AskDjango:
+            return self._by_django(environ, start)
+        except TooLong:
+            return _too_long(start)
+        except Exception:
+            if not is_last and drop_broken():
+                return self._check(environ, start, is_last=True)
+            logger.exception("a check failed")
+            return _fail(start)
+        return self._refuse(checked, environ, start)
+
+    def _forward(self, environ: Environ, start: Start, *, is_last: bool = False) -> Iterable[bytes]:
+        """Refusals here are pages and redirects: Django's work."""
+        try:
+            checked = self.checker.check(environ)
+            if checked.verdict.status == 204:
+                return self._pass(checked, environ, start)
+        except AskDjango:
+            pass
+        except TooLong:
+            return _too_long(start)
+        except Exception:
+            if not is_last and drop_broken():
+                return self._forward(environ, start, is_last=True)
+            logger.exception("a check failed")
+            return _fail(start)
+        return self._by_django(environ, start)
+
+    def _pass(self, checked: Checked, environ: Environ, start: Start) -> Iterable[bytes]:
+        query = environ.get("QUERY_STRING", "")
+        is_wanted = query and wants_token(query)
+        more = token_headers(checked, query, self.checker.tokens) if is_wanted else []
+        passed_short()
+        start(PASSED, [NO_STORE, *checked.headers, *more])
+        return []
+
+    def _refuse(self, checked: Checked, environ: Environ, start: Start) -> Iterable[bytes]:
+        status, code = checked.verdict.status, checked.verdict.code
+        _name_us(environ)
+
+        def reference() -> str:
+            metrics.add("checks", str(status), SHORT)
+            return note_denial(checked)
+
+        # Browsers and programs are challenged differently.
+        about = "browser" if is_browser(environ) else "program"
+        return self.learned.answer(environ, start, Refusal(status, code, reference), about)
+
+    def _public(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        return self.learned.answer(environ, start)
+
+    def _by_django(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        """Django's answer; its failure is one that a proxy may try again a moment later."""
+        _name_us(environ)
+
+        def begin(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            # The server writes text as UTF-8, where WSGI would have it write latin-1.
+            headers = [(name, from_wsgi(value)) for name, value in headers]
+            if status.startswith("500 "):
+                return start(UNAVAILABLE, [*headers, RETRY], *more)
+            return start(status, headers, *more)
+
+        return self.django(environ, begin)
+
+
+def _name_us(environ: Environ) -> None:
+    """Proxies send the app's host or none of ours; what they ask about stands elsewhere."""
+    if environ["PATH_INFO"] in ASKED:
+        environ["HTTP_HOST"] = settings.PUBLIC_HOST
+
+
+def _has_long_lines(environ: Environ) -> bool:
+    return any(
+        name.startswith("HTTP_") and len(value) > LONGEST_LINE for name, value in environ.items()
+    )
+
+
+def _too_long(start: Start) -> Iterable[bytes]:
+    too_long_short()
+    length = ("Content-Length", str(len(TOO_LONG_BODY)))
+    start(TOO_LONG, [NO_STORE, ("Content-Type", "application/problem+json"), length])
+    return [TOO_LONG_BODY]
+
+
+def _fail(start: Start) -> Iterable[bytes]:
+    """Nobody can say: the next request begins with a new connection."""
+    failed_short()
+    drop()
+    start(UNAVAILABLE, [NO_STORE, RETRY, EMPTY])
+    return []

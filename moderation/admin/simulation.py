@@ -1,0 +1,136 @@
+"""The page "What if": other limits over the stored violations. GET alone; it changes nothing."""
+
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts.admin.columns import moment
+from accounts.admin.read_only_columns import badge, person_link
+from moderation.admin.labels import moments, points, type_label
+from moderation.admin.tables import stored_types
+from moderation.services.simulation import DAYS_MAXIMUM, EVENTS_MAXIMUM, Policy, Verdict, replay
+
+SHOWN = 200
+DEFAULT_DAYS = 30
+MAXIMUM = 1_000_000
+HOURS_MAXIMUM = 24 * 3650
+SCORE = "score-"
+CHANGES: dict[str, tuple[str, Any]] = {
+    "new": ("bad", gettext_lazy("newly banned")),
+    "spared": ("good", gettext_lazy("not banned any more")),
+    "same": ("plain", gettext_lazy("banned in both")),
+}
+
+
+class ReplayForm(forms.Form):
+    """The values to try; the fields of scores are made from the types that are stored."""
+
+    days = forms.IntegerField(
+        label=gettext_lazy("Days to replay"),
+        min_value=1,
+        max_value=DAYS_MAXIMUM,
+        help_text=gettext_lazy("The last 1 to 90 days."),
+    )
+    interval = forms.FloatField(
+        label=gettext_lazy("Points for a ban"),
+        min_value=0.01,
+        max_value=MAXIMUM,
+        help_text=gettext_lazy("BAN_INTERVAL: with 20, a ban falls at 20, 40, 60."),
+    )
+    half_life = forms.FloatField(
+        label=gettext_lazy("Half-life in hours"),
+        min_value=0,
+        max_value=HOURS_MAXIMUM,
+        help_text=gettext_lazy("MODERATION_SCORE_HALF_LIFE. 0: scores never fade."),
+    )
+
+    def __init__(self, *args: Any, types: list[str], **options: Any) -> None:
+        super().__init__(*args, **options)
+        for field in self.fields.values():
+            field.widget.attrs["step"] = "any"
+        self.fields["days"].widget.attrs["step"] = "1"
+        for name in types:
+            self.fields[f"{SCORE}{name}"] = _score_field(name)
+
+    @property
+    def main_fields(self) -> list[forms.BoundField]:
+        return [field for field in self if not field.name.startswith(SCORE)]
+
+    @property
+    def score_fields(self) -> list[forms.BoundField]:
+        return [field for field in self if field.name.startswith(SCORE)]
+
+    def policy(self) -> Policy:
+        """What was typed. Call it on a valid form."""
+        typed = self.cleaned_data
+        scores = {
+            name.removeprefix(SCORE): value
+            for name, value in typed.items()
+            if name.startswith(SCORE) and value is not None
+        }
+        return Policy(typed["interval"], timedelta(hours=typed["half_life"]), scores)
+
+
+def _score_field(name: str) -> forms.FloatField:
+    field = forms.FloatField(label=type_label(name), required=False, min_value=0, max_value=MAXIMUM)
+    field.widget.attrs |= {"step": "any", "placeholder": _("as stored")}
+    return field
+
+
+def replay_page(request: HttpRequest, common: dict[str, Any]) -> HttpResponse:
+    """The form with the values of now; with an answer, also what they would have done."""
+    is_asked = "days" in request.GET
+    form = ReplayForm(
+        request.GET if is_asked else None, types=stored_types(), initial=_values_of_now()
+    )
+    result = _result(form) if is_asked and form.is_valid() else None
+    context = {
+        "title": _("What if: other limits"),
+        "form": form,
+        "result": result,
+        "maximum": EVENTS_MAXIMUM,
+    }
+    return render(request, "admin/moderation/replay.html", common | context)
+
+
+def _values_of_now() -> dict[str, Any]:
+    hours = settings.MODERATION_SCORE_HALF_LIFE / timedelta(hours=1)
+    return {
+        "days": DEFAULT_DAYS,
+        "interval": f"{float(settings.BAN_INTERVAL):g}",
+        "half_life": f"{hours:g}",
+    }
+
+
+def _result(form: ReplayForm) -> dict[str, Any]:
+    found = replay(form.policy(), days=form.cleaned_data["days"], now=timezone.now())
+    return {
+        "replay": found,
+        "rows": [_row(verdict) for verdict in found.verdicts[:SHOWN]],
+        "hidden": max(0, len(found.verdicts) - SHOWN),
+    }
+
+
+def _row(verdict: Verdict) -> dict[str, Any]:
+    user = verdict.user
+    return {
+        "who": person_link(user.pk, user.email) if user else verdict.network or verdict.subject,
+        "change": badge(*CHANGES[verdict.change]),
+        "would": moments(verdict.would),
+        "was": moments(verdict.was),
+        "events": verdict.events,
+        "highest": points(verdict.highest),
+        "good": _good(verdict),
+    }
+
+
+def _good(verdict: Verdict) -> str | SafeString:
+    return moment(verdict.good_sign_in, empty="")

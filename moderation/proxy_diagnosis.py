@@ -1,0 +1,197 @@
+"""The way of a request through proxies, hop by hop, and what is wrong with it. Pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from ipaddress import IPv4Network
+from typing import NamedTuple
+
+from core.client_ip import (
+    OWN_NETWORKS,
+    Address,
+    Network,
+    forwarded_entries,
+    is_in,
+    parse_address,
+    walk,
+)
+
+# A proxy's network is small; whoever trusts more trusts strangers. Bits of the prefix.
+SMALLEST_PREFIX = {4: 8, 6: 16}
+# So many acts of so many people from one address make it a proxy's.
+MANY_ACTS = 5
+
+
+class Standing(StrEnum):
+    """What becomes of one hop."""
+
+    TRUSTED = "trusted"  # in TRUSTED_PROXIES: what it says is believed
+    COUNTED = "counted"  # one of TRUST_PROXY: what it says is believed
+    CLIENT = "client"  # the walk ends here
+    UNREADABLE = "unreadable"  # no address; the walk ended before it
+    IGNORED = "ignored"  # to the left of the client: anybody may have written it
+
+
+class Problem(StrEnum):
+    """What can be wrong; the sentences are in moderation.proxy_messages."""
+
+    ONE_ADDRESS = "one_address"
+    UNDECLARED_PROXY = "undeclared_proxy"
+    UNTRUSTED_PEER = "untrusted_peer"
+    WIDE_TRUST = "wide_trust"
+    NO_PROXY = "no_proxy"
+    PLAIN_HTTP = "plain_http"
+    INSECURE_COOKIES = "insecure_cookies"
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What one request showed of its way. headers: the forwarding headers that it had.
+
+    scheme: http or https, as the server understood it; stated: X-Forwarded-Proto, "" for none.
+    """
+
+    at: datetime
+    peer: str
+    forwarded_for: str
+    headers: tuple[str, ...]
+    scheme: str
+    stated: str
+    host: str
+
+    @property
+    def is_forwarded(self) -> bool:
+        return bool(self.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """The settings that decide: TRUSTED_PROXIES, TRUST_PROXY, and whether PUBLIC_URL is https."""
+
+    networks: tuple[Network, ...] = ()
+    hops: int = 0
+    is_https: bool = False
+
+    @property
+    def is_declared(self) -> bool:
+        return bool(self.networks or self.hops)
+
+
+class Hop(NamedTuple):
+    """One address on the way, the nearest first. network: the trusted one that it is in."""
+
+    text: str
+    standing: Standing
+    network: str = ""
+
+
+class Warned(NamedTuple):
+    """One problem. address: whom it is about; at: the request that showed it, None for none."""
+
+    problem: Problem
+    address: str = ""
+    at: datetime | None = None
+
+
+class Traffic(NamedTuple):
+    """The newest acts of the last hours: how many, and from which addresses."""
+
+    acts: int = 0
+    addresses: frozenset[str] = frozenset()
+
+
+def client_of(seen: Sighting, trust: Trust) -> str:
+    """The client's address, "" when the peer is unknown."""
+    believed = _believed(seen, trust)
+    return str(believed[-1]) if believed else ""
+
+
+def chain(seen: Sighting, trust: Trust) -> list[Hop]:
+    """Every hop from the peer to the left end of X-Forwarded-For."""
+    believed = _believed(seen, trust)
+    if not believed:
+        return [Hop(seen.peer, Standing.UNREADABLE)]
+    *proxies, client = believed
+    hops = [_proxy(address, trust) for address in proxies]
+    hops.append(Hop(str(client), Standing.CLIENT))
+    return hops + [
+        _beyond(entry) for entry in forwarded_entries(seen.forwarded_for)[len(proxies) :]
+    ]
+
+
+def _believed(seen: Sighting, trust: Trust) -> tuple[Address, ...]:
+    return walk(seen.peer, seen.forwarded_for, trust.networks, trust.hops)
+
+
+def _proxy(address: Address, trust: Trust) -> Hop:
+    for network in trust.networks:
+        if is_in(address, (network,)):
+            return Hop(str(address), Standing.TRUSTED, str(network))
+    return Hop(str(address), Standing.COUNTED)
+
+
+def _beyond(entry: str) -> Hop:
+    address = parse_address(entry)
+    if address is None:
+        return Hop(entry.strip()[:60], Standing.UNREADABLE)
+    return Hop(str(address), Standing.IGNORED)
+
+
+def problems(seen: Iterable[Sighting], trust: Trust, traffic: Traffic) -> list[Warned]:
+    """Everything that is wrong, each problem once: the newest request tells of it."""
+    newest_first = sorted(seen, key=lambda one: one.at, reverse=True)
+    found: dict[Problem, Warned] = {}
+    for warned in _wide(trust.networks):
+        found.setdefault(warned.problem, warned)
+    for one in newest_first:
+        for warned in _of_request(one, trust):
+            found.setdefault(warned.problem, warned)
+    for warned in _one_address(newest_first, trust, traffic):
+        found.setdefault(warned.problem, warned)
+    return [found[problem] for problem in Problem if problem in found]
+
+
+def _wide(networks: Sequence[Network]) -> Iterator[Warned]:
+    for network in networks:
+        own = any(_contains(one, network) for one in OWN_NETWORKS)
+        if network.prefixlen < SMALLEST_PREFIX[network.version] and not own:
+            yield Warned(Problem.WIDE_TRUST, str(network))
+
+
+def _contains(outer: Network, inner: Network) -> bool:
+    if isinstance(outer, IPv4Network) != isinstance(inner, IPv4Network):
+        return False
+    return inner.subnet_of(outer)  # type: ignore[arg-type]  # of one version, as was just asked
+
+
+def _of_request(seen: Sighting, trust: Trust) -> Iterator[Warned]:
+    peer = parse_address(seen.peer)
+    if seen.is_forwarded and not trust.is_declared:
+        if peer is None or is_in(peer, OWN_NETWORKS):
+            yield Warned(Problem.UNDECLARED_PROXY, seen.peer, seen.at)
+    elif seen.is_forwarded and trust.networks and (peer is None or not is_in(peer, trust.networks)):
+        yield Warned(Problem.UNTRUSTED_PEER, seen.peer, seen.at)
+    if not trust.networks and len(forwarded_entries(seen.forwarded_for)) < trust.hops:
+        yield Warned(Problem.NO_PROXY, seen.peer, seen.at)
+    if trust.is_https and seen.scheme != "https":
+        problem = Problem.PLAIN_HTTP if seen.is_forwarded else Problem.INSECURE_COOKIES
+        yield Warned(problem, seen.peer, seen.at)
+
+
+def _one_address(seen: Sequence[Sighting], trust: Trust, traffic: Traffic) -> Iterator[Warned]:
+    """Everybody comes from one address, and that is a proxy's: addresses stand beyond it."""
+    if traffic.acts < MANY_ACTS or len(traffic.addresses) != 1:
+        return
+    (only,) = traffic.addresses
+    for one in seen:
+        beyond = [hop for hop in chain(one, trust) if hop.standing == Standing.IGNORED]
+        if one.is_forwarded and client_of(one, trust) == only:
+            if beyond or _is_proxy(only, trust):
+                yield Warned(Problem.ONE_ADDRESS, only, one.at)
+            return
+
+
+def _is_proxy(text: str, trust: Trust) -> bool:
+    address = parse_address(text)
+    return address is not None and is_in(address, trust.networks)

@@ -1,0 +1,112 @@
+"""An upgrade on a copy: how long, who waits, does it still open the doors. Nothing is changed."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from django.conf import settings
+from django.db import connection
+from psycopg import sql
+
+from operations.backup import copy_sqlite, dump_postgres, secret_files
+from operations.errors import MovingError
+from operations.locks import others_connected
+from operations.postgres import connect, first_line, has_tools, run_tool
+from operations.subprocesses import environment_for, python, sqlite_url
+
+SMOKE = "import django; django.setup(); from operations.smoke import main; main()"
+SETTINGS = "config.rehearsal_settings"
+NO_COPY = (
+    "Somebody uses the database, and pg_dump and pg_restore are not here to copy it meanwhile. "
+    "Install PostgreSQL's client programs, or stop the server for the rehearsal."
+)
+
+
+class Rehearsed(NamedTuple):
+    """migrations and checks as smoke.py notes them; copied_in: seconds for the copy."""
+
+    copied_in: float
+    migrations: list[dict[str, Any]]
+    checks: list[dict[str, Any]]
+
+
+def rehearse() -> Rehearsed:
+    """Copy the database, migrate and try the copy, delete it. Raises MovingError."""
+    root = Path(settings.DATA_DIR)
+    with TemporaryDirectory(prefix="rehearsal-", dir=root) as name:
+        folder = Path(name)
+        for path, file in secret_files().items():
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            shutil.copy2(file, target)
+        begun = monotonic()
+        with _copy(folder) as url:
+            copied_in = monotonic() - begun
+            environment = environment_for(
+                url, DATA_DIR=str(folder), DJANGO_SETTINGS_MODULE=SETTINGS
+            )
+            found = json.loads(python(SMOKE, environment).splitlines()[-1])
+    return Rehearsed(copied_in, found["migrations"], found["checks"])
+
+
+@contextmanager
+def _copy(folder: Path) -> Iterator[str]:
+    """DATABASE_URL of a copy that is gone afterwards."""
+    if connection.vendor == "sqlite":
+        copy = folder / "gatehouse.sqlite3"
+        copy_sqlite(Path(connection.settings_dict["NAME"]), copy)
+        yield sqlite_url(copy)
+        return
+    place = connection.settings_dict
+    connection.close()
+    name = f"{place['NAME'][:40]}_rehearsal_{os.getpid()}"
+    copy_place = {**place, "NAME": name}
+    try:
+        _fill_postgres(place, copy_place, folder)
+        yield _with_database(settings.ENV["DATABASE_URL"], name)
+    finally:
+        _drop(place, name)
+
+
+def _fill_postgres(place: dict[str, Any], copy: dict[str, Any], folder: Path) -> None:
+    """By its template where nobody else is connected, which is fastest; else dump and restore."""
+    with connect(place) as database:
+        is_used = bool(others_connected(database))
+    if is_used and not has_tools("pg_dump", "pg_restore"):
+        raise MovingError(NO_COPY)
+    template = "template1" if is_used else place["NAME"]
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+    _run_beside(place, statement.format(sql.Identifier(copy["NAME"]), sql.Identifier(template)))
+    if is_used:
+        dump = folder / "copy.dump"
+        dump_postgres(place, dump)
+        run_tool("pg_restore", copy, "--no-owner", "--no-privileges", "--exit-on-error", dump)
+
+
+def _drop(place: dict[str, Any], name: str) -> None:
+    statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+    _run_beside(place, statement.format(sql.Identifier(name)))
+
+
+def _run_beside(place: dict[str, Any], statement: sql.Composed) -> None:
+    """Outside of a transaction, connected to the server's common database. Raises MovingError."""
+    with connect({**place, "NAME": "postgres"}, autocommit=True) as database:
+        try:
+            database.execute(statement)
+        except psycopg.Error as error:
+            raise MovingError(
+                f"PostgreSQL does not make a copy: {first_line(str(error))}. The database's user "
+                "needs the right CREATEDB for a rehearsal."
+            ) from None
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))

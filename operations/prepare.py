@@ -1,0 +1,102 @@
+"""What every start and every upgrade does to the data, one process at a time."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import OperationalError, connection
+from django.db.migrations.executor import MigrationExecutor
+from psycopg.errors import LockNotAvailable
+
+from core.cache import cache_alias
+from core.encryption_key import forget_key, note_key, require_same_key
+from core.request_context import Caller, calling
+from core.static_files import collect_static
+from operations.errors import MovingError
+from operations.file_switch import finish_cut_off_restores
+from operations.locks import alone, say_nothing
+from operations.post_restore import Revoked, finish_restore
+
+# Stands in a database that `movedata` has not filled yet, with how far it got.
+MOVE_TABLE = "gatehouse_move"
+LOCK_WAIT, LOCK_TRIES = "5s", 12
+
+
+class Prepared(NamedTuple):
+    """migrations: what was applied, as app.name; revoked: what ended because of a restore."""
+
+    migrations: list[str]
+    revoked: Revoked | None
+
+
+def prepare(say: Callable[[str], None] = say_nothing, *, other_key: bool = False) -> Prepared:
+    """Migrate, collect static files, finish a restore. Several processes at once do it once.
+
+    other_key: go on although another ENCRYPTION_KEY encrypted the database. Raises MovingError for
+    a database that holds only a part of what is being moved to it, SecretsReplaced when the same
+    must be tried again by a new process, EncryptionKeyMismatch.
+    """
+    settings.DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with alone(say), calling(Caller(channel="command")):
+        finish_cut_off_restores()
+        _require_whole()
+        if not other_key:
+            require_same_key()
+        missing = pending_migrations()
+        _migrate(say)
+        if cache_alias() != "default":
+            call_command("migrate", database=cache_alias(), verbosity=0, interactive=False)
+        if other_key:
+            forget_key()
+        note_key()
+        collect_static()
+        return Prepared(missing, finish_restore())
+
+
+def _migrate(say: Callable[[str], None]) -> None:
+    """Apply what is missing. On PostgreSQL never wait long for a table.
+
+    Whoever asks for a table behind a migration that waits for it waits as well, readers too. So a
+    migration gives up after LOCK_WAIT, undone as a whole, lets the others go on and tries again.
+    """
+    if connection.vendor != "postgresql":
+        call_command("migrate", verbosity=0, interactive=False)
+        return
+    for _attempt in range(LOCK_TRIES):
+        try:
+            _set_lock_timeout(LOCK_WAIT)
+            call_command("migrate", verbosity=0, interactive=False)
+        except OperationalError as error:
+            if not isinstance(error.__cause__, LockNotAvailable):
+                raise
+            say("A migration waits for a table that is in use; trying again.")
+        else:
+            return
+        finally:
+            _set_lock_timeout("0")
+    raise MovingError(
+        "A table stayed in use for a minute, so that its migration was not done. Nothing is half "
+        "done. End the long transaction (see pg_stat_activity), or stop the servers, and start "
+        "again."
+    )
+
+
+def _set_lock_timeout(value: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, false)", [value])
+
+
+def pending_migrations() -> list[str]:
+    """What a migration would apply now, in order, as app.name."""
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return [f"{migration.app_label}.{migration.name}" for migration, _backwards in plan]
+
+
+def _require_whole() -> None:
+    if MOVE_TABLE in connection.introspection.table_names():
+        raise MovingError(
+            "A move to this database was stopped half-way. Repeat the same `manage.py movedata` "
+            "with the settings of the old database, or empty this one."
+        )
