@@ -2,7 +2,7 @@
 
 Doors: password, magic link, later social, OpenID, LDAP and passkey; each session on each request;
 the admin panel; tokens, keys and forward auth in upper rooms, which add their checks by the
-setting SIGN_IN_GATES. See docs/architecture.md.
+setting ACCESS_CHECKS. See docs/architecture.md.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.roles import Role
-from core.errors import Refused
+from core.errors import AccessDenied
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,9 @@ def refusal(
         return Refusal("account_disabled", _("This account is disabled. Ask an operator."))
     if user.is_built_in:
         return _refusal_of_anonymous(user, floor)
-    if not user.is_claimed:
+    if not user.setup_completed:
         return Refusal("setup_pending", _("This account waits for its first set-up."))
-    mark = user.keys_not_before if is_key else user.not_before
+    mark = user.keys_valid_from if is_key else user.not_before
     if credential_at is not None and credential_at < mark:
         return Refusal("token_invalid", _("Please sign in again."))
     found = _further_refusal(user)
@@ -83,13 +83,13 @@ def may_act(user: User | None) -> bool:
     return refusal(user) is None
 
 
-def client_refusal(ip: str) -> Refusal | None:
+def client_denial(ip: str) -> Refusal | None:
     """Why nobody may sign in or up from the address `ip` now, or None.
 
     Asked at the doors, before a credential is looked at; never of a live session, so that one
     person's deeds do not throw out a whole office.
     """
-    for path in settings.CLIENT_GATES:
+    for path in settings.CLIENT_CHECKS:
         gate: ClientGate = _load(path)
         found = gate(ip)
         if found is not None:
@@ -97,11 +97,11 @@ def client_refusal(ip: str) -> Refusal | None:
     return None
 
 
-def require_open_door(ip: str) -> None:
-    """Raise Refused when nobody may sign in or up from the address `ip` now."""
-    found = client_refusal(ip)
+def require_client_allowed(ip: str) -> None:
+    """Raise AccessDenied when nobody may sign in or up from the address `ip` now."""
+    found = client_denial(ip)
     if found is not None:
-        raise Refused(found.code, found.message, found.until, found.since)
+        raise AccessDenied(found.code, found.message, found.until, found.since)
 
 
 @cache
@@ -110,5 +110,5 @@ def _load(path: str) -> Any:
 
 
 def _further_refusal(user: User) -> Refusal | None:
-    gates: list[Gate] = [_load(path) for path in settings.SIGN_IN_GATES]
+    gates: list[Gate] = [_load(path) for path in settings.ACCESS_CHECKS]
     return next(filter(None, (gate(user) for gate in gates)), None)

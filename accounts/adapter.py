@@ -11,7 +11,7 @@ from django.shortcuts import render
 
 from accounts import access_policy, known_devices
 from accounts.models import User
-from accounts.reauthentication import mark_fresh
+from accounts.reauthentication import mark_authenticated
 from accounts.services.sessions import sign_in
 from accounts.sign_in_stages import REMEMBERED, last_method
 from core.client_ip import client_ip
@@ -27,7 +27,7 @@ class AccountAdapter(DefaultAccountAdapter):
     ) -> HttpResponse | None:
         """The gate of every door that ends in a session."""
         is_person = isinstance(user, User) and not user.is_built_in
-        found = access_policy.client_refusal(client_ip(request)) or access_policy.refusal(
+        found = access_policy.client_denial(client_ip(request)) or access_policy.refusal(
             user if is_person else None  # type: ignore[arg-type]  # a User then
         )
         if found is None:
@@ -39,7 +39,7 @@ class AccountAdapter(DefaultAccountAdapter):
         """Start the session and write who signed in, by what, in one transaction."""
         if isinstance(user, User):
             if last_method(request, user) != REMEMBERED:
-                mark_fresh(request)
+                mark_authenticated(request)
             sign_in(request, user)
 
     def post_login(self, request: HttpRequest, user: AbstractBaseUser, **hints: Any) -> Any:

@@ -13,7 +13,7 @@ from accounts.services.credentials import find_by_credentials
 from core import sql
 
 
-class GateBackend(BaseBackend):
+class AccountBackend(BaseBackend):
     """Password door and session door. The other doors sign in through allauth's flow."""
 
     def authenticate(

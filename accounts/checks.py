@@ -9,8 +9,8 @@ from django.utils.module_loading import import_string
 
 # Settings that name functions, and the code of what is wrong with one.
 NAMED = {
-    "SIGN_IN_GATES": "accounts.E002",
-    "CLIENT_GATES": "accounts.E002",
+    "ACCESS_CHECKS": "accounts.E002",
+    "CLIENT_CHECKS": "accounts.E002",
 }
 
 
@@ -24,7 +24,7 @@ def check_one_lock(**_options: Any) -> list[CheckMessage]:
             messages.append(
                 Error(
                     f"The authentication backend {path} does not ask the gate.",
-                    hint="Subclass accounts.backends.GateBackend.",
+                    hint="Subclass accounts.backends.AccountBackend.",
                     id="accounts.E001",
                 )
             )

@@ -17,7 +17,7 @@ from accounts.services.anonymous import visitor
 from accounts.services.users import gone_meanwhile
 from core.app_labels import OWN_APPS
 from core.client_ip import client_ip
-from core.errors import GatehouseError, RateLimited, Refused, RepeatedParameter
+from core.errors import AccessDenied, GatehouseError, RateLimited, RepeatedParameter
 from core.problem_details import prefers_json, problem_of, refusal_templates
 from core.request_context import Caller, calling
 from core.single_values import require_single, require_single_of
@@ -85,7 +85,7 @@ class AnonymousModeMiddleware:
             return None
         try:
             request.user = visitor(client_ip(request)) or request.user
-        except Refused as error:
+        except AccessDenied as error:
             return refused_page(request, error)
         return None
 

@@ -18,7 +18,7 @@ def register_owned(model: str, *, field: str = "user") -> None:
     _fields[model] = field
 
 
-def hand_rows_over(*, giver: User, taker: User) -> dict[str, int]:
+def transfer_ownership(*, giver: User, taker: User) -> dict[str, int]:
     """Give every registered row of `giver` to `taker`; how many of each model, none left out.
 
     Must run inside a transaction. Sends no signals of the models.

@@ -71,13 +71,13 @@ SCORED = frozenset({SIGN_IN, SIGN_IN_CLIENT, "passkey", "second-factor", *MAIL})
 OUTAGE = "outage:{}"
 
 
-def count_try(request: HttpRequest, scope: str, login: str = "") -> None:
+def check_rate_limit(request: HttpRequest, scope: str, login: str = "") -> None:
     """Count one attempt of `scope` for this client; at sign-in, for `login` from this client too.
 
-    Raises RateLimited before the attempt is evaluated, and Refused when nobody may come in from
-    this network. Counters move for known and unknown names alike, and every spelling of a name is
-    one name (A029, A035). A device that has signed in to the account before is a client of its own:
-    what strangers do to the account, or in the same network, does not delay it.
+    Raises RateLimited before the attempt is evaluated, and AccessDenied when nobody may sign in
+    from this network. Counters move for known and unknown names alike, and every spelling of a name
+    is one name (A029, A035). A device that has signed in to the account before is a client of its
+    own: what strangers do to the account, or in the same network, does not delay it.
     """
     _ask_client_gates(request)
     limit = limit_for(scope)
@@ -134,13 +134,13 @@ def note_outage(scope: str) -> None:
     caches["counters"].set(OUTAGE.format(scope), 1, timeout=seconds)
 
 
-def count_guess(request: HttpRequest, user: User) -> None:
-    """Count one guess at a code of `user`'s second factor; forgive_guess() after a right one.
+def check_mfa_rate_limit(request: HttpRequest, user: User) -> None:
+    """Count one guess at a code of `user`'s second factor; refund_attempt() after a right one.
 
     For the account, not for the session or the client (A063). A browser that has signed in to the
     account before has a counter of its own: whoever has stolen a password neither gets more tries
     nor keeps the person himself out. Raises RateLimited before anything is tried, each time for
-    longer, and Refused when nobody may come in from this network.
+    longer, and AccessDenied when nobody may come in from this network.
     """
     _ask_client_gates(request)
     limit = limit_for("second-factor")
@@ -159,7 +159,7 @@ def count_guess(request: HttpRequest, user: User) -> None:
     raise _exceeded(request, limit, Usage(name, count, wait))
 
 
-def forgive_guess(request: HttpRequest, user: User) -> None:
+def refund_attempt(request: HttpRequest, user: User) -> None:
     """The code was right: this guess counts no more; those before it do."""
     try:
         caches["counters"].incr(f"guesses:{_guess_name(request, user)}", -1)
@@ -190,7 +190,7 @@ def _address(request: HttpRequest) -> str:
 def _ask_client_gates(request: HttpRequest) -> None:
     """Live sessions go on in a banned network, with everything that they may do."""
     if _person(request) is None:
-        access_policy.require_open_door(client_ip(request))
+        access_policy.require_client_allowed(client_ip(request))
 
 
 def _count(request: HttpRequest, limit: Limit, names: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from django.utils.http import urlencode
 from accounts.models import User
 from accounts.passwords import asks_password
 from accounts.services import second_factors
-from core.encryption import SealBroken, seal, unseal
+from core.encryption import DecryptionError, seal, unseal
 
 View = Callable[..., HttpResponse]
 LIFETIME = timedelta(minutes=15)
@@ -32,24 +32,24 @@ NOT_KEPT = ("csrfmiddlewaretoken",)
 
 
 @dataclass(frozen=True, slots=True)
-class KeptForm:
+class PendingForm:
     """A form that was sent before the proof: where to, and its fields in order."""
 
     path: str
     fields: list[tuple[str, str]]
 
 
-def mark_fresh(request: HttpRequest) -> None:
+def mark_authenticated(request: HttpRequest) -> None:
     """The person has proved himself just now."""
     request.session[PROVED_AT] = timezone.now().isoformat()
 
 
 def is_fresh(request: HttpRequest) -> bool:
     """Has the person of this session proved himself within LIFETIME?"""
-    return is_fresh_session(request.session)
+    return session_is_recently_authenticated(request.session)
 
 
-def is_fresh_session(session: SessionBase) -> bool:
+def session_is_recently_authenticated(session: SessionBase) -> bool:
     """As is_fresh(), for a session without its request."""
     proved_at = session.get(PROVED_AT)
     if not isinstance(proved_at, str):
@@ -57,7 +57,7 @@ def is_fresh_session(session: SessionBase) -> bool:
     return timedelta() <= timezone.now() - datetime.fromisoformat(proved_at) <= LIFETIME
 
 
-def require_fresh(view: View) -> View:
+def require_recent_authentication(view: View) -> View:
     """For a view behind login_required: leads to /confirm first when the proof is old."""
 
     @wraps(view)
@@ -67,8 +67,8 @@ def require_fresh(view: View) -> View:
     return wrapped
 
 
-def require_fresh_to_post(view: View) -> View:
-    """As require_fresh(), for a page that everybody may look at."""
+def require_recent_authentication_to_post(view: View) -> View:
+    """As require_recent_authentication(), for a page that everybody may look at."""
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
@@ -78,8 +78,8 @@ def require_fresh_to_post(view: View) -> View:
     return wrapped
 
 
-def require_fresh_beside_password(view: View) -> View:
-    """As require_fresh(), for a form that asks for the password itself.
+def require_recent_authentication_or_password(view: View) -> View:
+    """As require_recent_authentication(), for a form that asks for the password itself.
 
     That is proof enough of whoever has a password and no second factor.
     """
@@ -116,16 +116,16 @@ def where_next(request: HttpRequest, next_url: str) -> str:
     return next_url or reverse("accounts:profile")
 
 
-def take_kept(request: HttpRequest) -> KeptForm | None:
+def take_kept(request: HttpRequest) -> PendingForm | None:
     """The kept form, which is forgotten by this."""
     sealed = request.session.pop(KEPT, None)
     if not isinstance(sealed, str):
         return None
     try:
         path, fields = json.loads(unseal(sealed, place=KEPT_PLACE))
-    except SealBroken:
+    except DecryptionError:
         return None
-    return KeptForm(path, [(name, value) for name, value in fields])
+    return PendingForm(path, [(name, value) for name, value in fields])
 
 
 def _keep(request: HttpRequest) -> None:

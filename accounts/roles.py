@@ -23,7 +23,7 @@ class Role(StrEnum):
 _RANKS = {Role.OWNER: 4, Role.ADMIN: 3, Role.EDITOR: 2, Role.VIEWER: 1, Role.NONE: 0}
 BY_RANK = tuple(sorted(Role, key=lambda role: -role.rank))
 # Roles that make somebody an operator: they enter the admin panel and manage users.
-OPERATORS = (Role.OWNER, Role.ADMIN)
+ADMIN_ROLES = (Role.OWNER, Role.ADMIN)
 
 
 def can_manage(actor: Role, target: Role) -> bool:
@@ -32,7 +32,7 @@ def can_manage(actor: Role, target: Role) -> bool:
     Operators act on strictly lower ranks; owners also on owners. The last-owner rule is
     checked where the change is written, under a lock, because it depends on other rows.
     """
-    if actor not in OPERATORS:
+    if actor not in ADMIN_ROLES:
         return False
     return actor.rank > target.rank or actor == target == Role.OWNER
 
@@ -55,7 +55,7 @@ def allows(role: Role, app_label: str, codename: str) -> bool:
     may do to a given row is decided by can_manage().
     """
     if app_label in PROTECTED_APPS:
-        return role in OPERATORS
+        return role in ADMIN_ROLES
     needed = Role.VIEWER if codename.startswith("view_") else Role.EDITOR
     return role.rank >= needed.rank
 

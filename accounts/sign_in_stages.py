@@ -16,7 +16,7 @@ from accounts.sign_in_methods import SignInMethod
 REMEMBERED = SignInMethod.REMEMBERED
 
 
-class VerifiedAddressStage(LoginStage):
+class VerifiedEmailStage(LoginStage):
     """Nobody gets in with an address he has not proved, unless ALLOW_UNVERIFIED_EMAIL_LOGIN.
 
     Reached only with a right credential, so the page may say what is missing.

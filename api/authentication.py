@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from accounts.csrf import CsrfMiddleware
 from accounts.models import User
-from accounts.rate_limits import count_try
+from accounts.rate_limits import check_rate_limit
 from accounts.services.anonymous import visitor
 from accounts.session_store import DEVICE, SessionStore
 from api import external_jwt
@@ -39,7 +39,8 @@ def identify(request: HttpRequest, credentials: Credentials | None = None) -> Ac
     credentials: those of the headers, when the caller has read them by rules of its own.
 
     With REQUIRE_API_KEY_AND_TOKEN nothing less than both will do. Raises NotAuthenticated without
-    any; AccessTokenInvalid, AccessTokenExpired, ApiKeyInvalid, RateLimited, Refused, CsrfFailed.
+    any; AccessTokenInvalid, AccessTokenExpired, ApiKeyInvalid, RateLimited, AccessDenied,
+    CsrfFailed.
     """
     given = credentials_of(request.META) if credentials is None else credentials
     offered = [_by_key(request, key) for key in given.keys]
@@ -62,7 +63,7 @@ def identify(request: HttpRequest, credentials: Credentials | None = None) -> Ac
 
 
 def _without_any(request: HttpRequest) -> Access:
-    """The anonymous user, while nobody has to sign in. Raises NotAuthenticated, Refused.
+    """The anonymous user, while nobody has to sign in. Raises NotAuthenticated, AccessDenied.
 
     A page of another site may not act as him in the browser of who has opened it.
     """
@@ -101,7 +102,7 @@ def _by_key(request: HttpRequest, text: str) -> Access:
     except ApiKeyMistyped:
         raise  # it cost nothing
     except ApiKeyInvalid:
-        count_try(request, "api-key")
+        check_rate_limit(request, "api-key")
         raise
 
 

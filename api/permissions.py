@@ -8,13 +8,13 @@ from typing import Any
 
 from accounts import access_policy
 from accounts.models import BrowserSession, User
-from accounts.reauthentication import is_fresh_session
-from accounts.roles import OPERATORS, Role
+from accounts.reauthentication import session_is_recently_authenticated
+from accounts.roles import ADMIN_ROLES, Role
 from accounts.services import second_factors
 from accounts.session_store import SessionStore
 from api.errors import AccessTokenInvalid, ApiKeyInvalid, NotAuthenticated, ScopeMissing
 from api.models import ApiKey
-from core.errors import ConfirmationNeeded, Forbidden, Refused
+from core.errors import AccessDenied, ConfirmationNeeded, Forbidden
 
 
 class Scope(StrEnum):
@@ -32,7 +32,7 @@ ALL_SCOPES = frozenset(Scope)
 
 def scopes_of(role: Role) -> frozenset[Scope]:
     """The scopes that a key of somebody with `role` can have at most (CONTRACT section 4)."""
-    if role in OPERATORS:
+    if role in ADMIN_ROLES:
         return ALL_SCOPES
     if role == Role.EDITOR:
         return frozenset({Scope.READ, Scope.WRITE})
@@ -78,13 +78,13 @@ class Access:
         if self.role.rank < need.floor.rank:
             raise Forbidden
 
-    def require_fresh(self) -> None:
+    def require_recent_authentication(self) -> None:
         """Raise ConfirmationNeeded when this is a browser's session, or a token made from one, and
         its person has not proved lately who they are; see accounts.reauthentication."""
         if self.browser_session is None:
             return
         row = BrowserSession.objects.filter(public_id=self.browser_session).first()
-        if row is None or not is_fresh_session(SessionStore.read_only(row)):
+        if row is None or not session_is_recently_authenticated(SessionStore.read_only(row)):
             raise ConfirmationNeeded
 
 
@@ -123,4 +123,4 @@ def pass_gate(user: User, credential_at: datetime, *, by_key: bool = False) -> N
         case "token_invalid":
             raise ApiKeyInvalid if by_key else AccessTokenInvalid
         case code:
-            raise Refused(code, found.message, found.until, user_id=user.pk)
+            raise AccessDenied(code, found.message, found.until, user_id=user.pk)

@@ -19,7 +19,7 @@ BrowserSession.objects.filter(user_id=person.pk).update(
     last_seen_at=timezone.now() + timedelta(hours=6)
 )
 person.api_keys.all().delete()
-wish = apikeys.KeyWish(name="benchmark")
+wish = apikeys.KeyRequest(name="benchmark")
 result = {
     "session": f"Cookie: gatehouse_session={browser.session.session_key}",
     "token": f"Authorization: Bearer {families.start_by_password(person, timezone.now()).access}",
@@ -48,7 +48,7 @@ for person in people:
     store = SessionStore()
     store.create()
     store["_auth_user_id"] = str(person.pk)
-    store["_auth_user_backend"] = "accounts.backends.GateBackend"
+    store["_auth_user_backend"] = "accounts.backends.AccountBackend"
     store["_auth_user_hash"] = person.get_session_auth_hash()
     contents[person.pk] = store.encode(dict(store.items())), store["_auth_user_hash"]
 browser = Client()

@@ -11,10 +11,10 @@ from tests.servers.databases import InstanceData
 TIMES = """
 import statistics, time
 from django.test import Client, RequestFactory
-from accounts.rate_limits import count_try
+from accounts.rate_limits import check_rate_limit
 from accounts.models import User
 from moderation.services.actions import Doer, count_action
-from moderation.services.violations import violate
+from moderation.services.violations import record_violation
 people = list(User.objects.filter(role="viewer").order_by("email")[:100])
 def median(act, times):
     taken = []
@@ -29,9 +29,13 @@ def sign_in(number):
     fields = {{"login": people[number % 100].email, "password": {password!r}}}
     assert Client(headers={{"host": "localhost"}}).post("/sign-in", fields).status_code == 302
 result = {{
-    "try": median(lambda number: count_try(request, "sign-in", people[number % 100].email), 2000),
+    "try": median(
+            lambda number: check_rate_limit(request, "sign-in", people[number % 100].email), 2000
+        ),
     "action": median(lambda number: count_action("message", doers[number % 100]), 2000),
-    "violation": median(lambda number: violate(type="x", user=people[number % 100], score=0), 500),
+    "violation": median(
+            lambda number: record_violation(type="x", user=people[number % 100], score=0), 500
+        ),
     "sign-in": median(sign_in, 200),
 }}
 """
@@ -45,9 +49,9 @@ from accounts.models import User
 from core.uuid7 import uuid7
 from benchmarks.copying import analyze, copy
 from moderation.models import Ban
-from moderation.services.violations import violate
+from moderation.services.violations import record_violation
 people = list(User.objects.filter(role="viewer"))
-pattern = violate(type="login", user=people[0], network="198.51.100.1", score=0).violation
+pattern = record_violation(type="login", user=people[0], network="198.51.100.1", score=0).violation
 now, step = timezone.now(), timedelta(days=90) / {count}
 copy(pattern, ("id", "at", "user_id", "subject", "network"), (
     (uuid7(), now - step * n, person.pk, f"user:{{person.pk}}", f"198.51.{{n % 4}}.{{n % 250}}")

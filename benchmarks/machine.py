@@ -28,12 +28,12 @@ from datetime import timedelta
 from django.utils import timezone
 from accounts.actors import SYSTEM
 from accounts.models import User
-from api.apikeys.services import KeyWish, create_key
+from api.apikeys.services import KeyRequest, create_key
 from magiclinks.services import issue_link
 user = User(email="script@example.com", role="editor", email_verified_at=timezone.now())
 user.set_password({password!r})
 user.save()
-key = create_key(actor=user, user=user, wish=KeyWish("benchmark"))
+key = create_key(actor=user, user=user, wish=KeyRequest("benchmark"))
 link = issue_link(user, actor=SYSTEM, lifetime=timedelta(hours=1), source="command")
 result = {{"key": key.text, "link": link.url}}
 """
@@ -41,11 +41,11 @@ result = {{"key": key.text, "link": link.url}}
 FILL = """
 from accounts.models import User
 from api.models import ApiKey
-from api.apikeys.services import KeyWish, create_key
+from api.apikeys.services import KeyRequest, create_key
 from benchmarks.copying import copy
 owner, _is_new = User.objects.get_or_create(email="many@example.com")
 if not ApiKey.objects.filter(user=owner).exists():
-    create_key(actor=owner, user=owner, wish=KeyWish("stored"))
+    create_key(actor=owner, user=owner, wish=KeyRequest("stored"))
 pattern = ApiKey.objects.filter(user=owner).first()
 there = ApiKey.objects.count()
 copy(pattern, ("id",), ((f"{{n * 7919 % 10**10:010}}",) for n in range(there, {stored})))
@@ -55,9 +55,9 @@ CHECK = """
 import statistics, time
 from accounts.models import User
 from api.services import keychecks
-from api.apikeys.services import KeyWish, create_key
+from api.apikeys.services import KeyRequest, create_key
 user = User.objects.create(email="{name}@example.com")
-text = create_key(actor=user, user=user, wish=KeyWish("measured")).text
+text = create_key(actor=user, user=user, wish=KeyRequest("measured")).text
 for _ in range(500):
     keychecks.check(text, "192.0.2.1")
 times = []

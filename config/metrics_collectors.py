@@ -12,7 +12,7 @@ from django.db.models import Count, Min
 from django.utils import timezone
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from accounts.models import AddressRequest, BrowserSession
+from accounts.models import BrowserSession, EmailRequest
 from api.models import TokenFamily
 from core.health import cache_answers, database_answers
 from core.metrics import HASHES_RUNNING, HASHES_WAITING, TALLY, Key
@@ -113,7 +113,7 @@ def _rows_of(now: datetime) -> Iterator[Metric]:
     age = max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
     yield _gauge("gatehouse_mail_queue_age_seconds", "Age of the oldest mail on its way.", age)
     waiting = "Requests for mail that nobody has looked at."
-    yield _gauge("gatehouse_address_requests", waiting, AddressRequest.objects.count())
+    yield _gauge("gatehouse_address_requests", waiting, EmailRequest.objects.count())
 
 
 def _sessions(now: datetime) -> Iterable[tuple[str, int]]:

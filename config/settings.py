@@ -100,7 +100,7 @@ MIDDLEWARE = [
     "accounts.csrf.CsrfMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.middleware.SessionLifeMiddleware",
-    "forward_auth.middleware.GateCookieMiddleware",
+    "forward_auth.middleware.ForwardAuthCookieMiddleware",
     "accounts.middleware.AnonymousModeMiddleware",
     "accounts.middleware.RefusalMiddleware",
     "accounts.middleware.SingleValueMiddleware",
@@ -160,7 +160,7 @@ if ENV["CACHE_URL"]:
 
 # People and how they are recognised
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["accounts.backends.GateBackend"]
+AUTHENTICATION_BACKENDS = ["accounts.backends.AccountBackend"]
 PASSWORD_HASHERS = [
     "accounts.hashers.BoundedArgon2Hasher",
     "django.contrib.auth.hashers.Argon2PasswordHasher",
@@ -176,13 +176,13 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "accounts.password_rules.GuessableValidator"},
 ]
 # Further checks of the one gate, from upper rooms: each takes a user, returns a Refusal or None.
-SIGN_IN_GATES: list[str] = ["moderation.access_checks.user_gate"]
+ACCESS_CHECKS: list[str] = ["moderation.access_checks.user_gate"]
 # Likewise at the doors alone, of a client's address: nobody's live session is asked.
-CLIENT_GATES: list[str] = ["moderation.access_checks.client_gate"]
+CLIENT_CHECKS: list[str] = ["moderation.access_checks.client_gate"]
 # The steps between a right credential and a session, and where accounts come from besides our own
 # tables (accounts.account_sources).
 SIGN_IN_STAGES = [
-    "accounts.sign_in_stages.VerifiedAddressStage",
+    "accounts.sign_in_stages.VerifiedEmailStage",
     "mfa.stages.SecondFactorStage",
 ]
 ACCOUNT_SOURCES = ["federation.sources.ExternalAccounts"]

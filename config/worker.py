@@ -17,7 +17,7 @@ from typing import Any
 from django.db import close_old_connections
 from django.utils import timezone
 
-from accounts.models import AccountToken, AddressRequest
+from accounts.models import AccountToken, EmailRequest
 from accounts.services import invitations, passwords, signup
 from accounts.session_store import SessionStore
 from accounts.signals import address_requested
@@ -43,10 +43,10 @@ KEEP = timedelta(days=30)
 # A wish for mail seldom comes alone; those of one moment are answered in one transaction.
 GATHER_SECONDS = 0.01
 Job = Callable[[], int]
-REQUEST_JOBS: dict[AddressRequest.Kind, Job] = {
-    AddressRequest.Kind.MAGIC_LINK: links.handle_link_requests,
-    AddressRequest.Kind.SIGN_UP: signup.handle_sign_up_requests,
-    AddressRequest.Kind.RESET_PASSWORD: passwords.handle_reset_requests,
+REQUEST_JOBS: dict[EmailRequest.Kind, Job] = {
+    EmailRequest.Kind.MAGIC_LINK: links.handle_link_requests,
+    EmailRequest.Kind.SIGN_UP: signup.handle_sign_up_requests,
+    EmailRequest.Kind.RESET_PASSWORD: passwords.handle_reset_requests,
 }
 NOTING: tuple[Job, ...] = (denials.write_denials, key_usage.write_notes)
 JOBS: tuple[Job, ...] = (*REQUEST_JOBS.values(), outbox.deliver_due, *NOTING)
@@ -106,7 +106,7 @@ class Worker:
         mail_queued.connect(self._on_mail)
         threading.Thread(target=self._run, name="worker", daemon=True).start()
 
-    def _on_request(self, kind: AddressRequest.Kind, **_of_signal: Any) -> None:
+    def _on_request(self, kind: EmailRequest.Kind, **_of_signal: Any) -> None:
         self._wanted.put(REQUEST_JOBS[kind])
 
     def _on_mail(self, **_of_signal: Any) -> None:

@@ -118,7 +118,7 @@ def is_undeclared_proxy(request: HttpRequest) -> bool:
     return any(name in request.META for name in FORWARDING_HEADERS)
 
 
-def is_this_machine(request: HttpRequest) -> bool:
+def is_localhost(request: HttpRequest) -> bool:
     """Does the request come from a person at this very machine, with no proxy between?
 
     A proxy on the same host also connects from loopback, so whatever speaks of one says no: its

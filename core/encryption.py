@@ -15,7 +15,7 @@ VERSION = "v1"
 NONCE_BYTES = 12
 
 
-class SealBroken(Exception):
+class DecryptionError(Exception):
     """The value was sealed with another key, for another place, or has been changed."""
 
 
@@ -27,15 +27,15 @@ def seal(plaintext: str, *, place: str) -> str:
 
 
 def unseal(sealed: str, *, place: str) -> str:
-    """The plaintext of seal(). Raises SealBroken."""
+    """The plaintext of seal(). Raises DecryptionError."""
     version, _, body = sealed.partition(":")
     if version != VERSION:
-        raise SealBroken(f"unknown seal version {version!r}")
+        raise DecryptionError(f"unknown seal version {version!r}")
     raw = base64.b64decode(body)
     try:
         opened = AESGCM(settings.ENCRYPTION_KEY).decrypt(
             raw[:NONCE_BYTES], raw[NONCE_BYTES:], place.encode()
         )
     except InvalidTag:
-        raise SealBroken(place) from None
+        raise DecryptionError(place) from None
     return opened.decode()

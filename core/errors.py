@@ -163,7 +163,7 @@ class FeatureClosed(Forbidden):
     default_message = _("This is switched off here.")
 
 
-class Refused(GatehouseError):
+class AccessDenied(GatehouseError):
     """A gate is closed for this person or client: `code` says why, `until` when it opens again.
 
     user_id: the person, where a credential has proved who it is.
@@ -184,7 +184,7 @@ class Refused(GatehouseError):
         self.code, self.until, self.since, self.user_id = code, until, since, user_id
 
 
-class AccountGone(Refused):
+class UserDeleted(AccessDenied):
     """The account has been deleted since its person was let in; he is a stranger now."""
 
     status = 401

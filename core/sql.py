@@ -148,7 +148,7 @@ def newest(rows: models.QuerySet[Any], after: datetime) -> datetime | None:
     return found
 
 
-def later_than_all(now: datetime, *moments: datetime | None) -> datetime:
+def next_monotonic_time(now: datetime, *moments: datetime | None) -> datetime:
     """`now`, or the first moment after all `moments`."""
     return max([now, *(moment + TICK for moment in moments if moment is not None)])
 

@@ -8,10 +8,10 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from accounts.services.sign_in_methods import has_other_way_in
+from accounts.services.sign_in_methods import has_other_sign_in_method
 from federation.models import Identity
 from federation.providers import SOCIAL_KINDS, Provider, configured
-from federation.services.identities import is_held, is_usable
+from federation.services.identities import is_directory_managed, is_usable
 
 MARKS = "elements/marks"
 
@@ -30,7 +30,7 @@ class Button:
 class Method:
     """A connected identity. is_off: its provider is not configured any more.
 
-    is_held: the directory keeps it, so the person cannot take it away.
+    is_directory_managed: the directory keeps it, so the person cannot take it away.
     """
 
     identity_id: UUID
@@ -42,7 +42,7 @@ class Method:
     last_used_at: datetime | None
     is_off: bool
     is_last: bool
-    is_held: bool
+    is_directory_managed: bool
 
 
 def button_of(provider: Provider) -> Button:
@@ -74,8 +74,8 @@ def method_of(user: User, identity: Identity, known: Mapping[str, Button] | None
         identity.created_at,
         identity.last_used_at,
         is_off=identity.provider != "ldap" and not is_usable(identity),
-        is_last=not has_other_way_in(user, identity),
-        is_held=is_held(identity),
+        is_last=not has_other_sign_in_method(user, identity),
+        is_directory_managed=is_directory_managed(identity),
     )
 
 

@@ -11,7 +11,7 @@ from accounts.models import User
 from federation.ldap import sign_in as ldap_sign_in
 from federation.ldap.usernames import directory_problems
 from federation.oidc.flow import leave, stay_signed_out, to_usual_provider
-from federation.oidc.signout import WayOut, way_out
+from federation.oidc.signout import ProviderLogout, way_out
 from federation.services.identities import is_usable
 from federation.services.profile_updates import holds_links
 
@@ -43,11 +43,11 @@ class ExternalAccounts(AccountSource):
     def sign_in_redirect(self, request: HttpRequest) -> HttpResponse | None:
         return to_usual_provider(request)
 
-    def prepare_sign_out(self, request: HttpRequest) -> WayOut | None:
+    def prepare_sign_out(self, request: HttpRequest) -> ProviderLogout | None:
         return way_out(request)
 
     def sign_out_redirect(
-        self, request: HttpRequest, prepared: WayOut | None
+        self, request: HttpRequest, prepared: ProviderLogout | None
     ) -> HttpResponse | None:
         return leave(request, prepared.url, prepared.provider) if prepared else None
 

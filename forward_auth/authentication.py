@@ -17,7 +17,7 @@ from accounts.services.second_factors import SecondFactorSetUpRequired
 from accounts.session_store import PURPOSE as SESSION
 from accounts.session_store import TOUCH_EVERY
 from api.apikeys import key_format
-from api.apikeys.authenticate import NOBODYS
+from api.apikeys.authenticate import DUMMY_DIGEST
 from api.apikeys.authenticate import PURPOSE as KEY
 from api.errors import AccessTokenExpired, AccessTokenInvalid
 from api.permissions import Scope, scopes_of
@@ -76,15 +76,15 @@ TOUCH_SECONDS = TOUCH_EVERY.total_seconds()
 ROLES = {role.value: role for role in Role}
 
 
-class AskDjango(Exception):
+class FastPathUnsupported(Exception):
     """The short way does not know: something has to be written, or is not of ours."""
 
 
 def by_session(key: str, now: float) -> Outcome:
     """What the session is worth whose cookie has the digest `key`.
 
-    Raises AskDjango when its activity is to be written, and when its row does not say in short
-    that it holds for the person's present password and mark.
+    Raises FastPathUnsupported when its activity is to be written, and when its row does not say in
+    short that it holds for the person's present password and mark.
     """
     return _by_browser(SESSION, key, now)
 
@@ -104,12 +104,12 @@ def _by_browser(kind: str, key: str, now: float) -> Outcome:
     if session.expires_at <= now or over < now:
         return nobody
     if not hmac.compare_digest(session.state, state_hash(session.password, session.not_before)):
-        raise AskDjango
+        raise FastPathUnsupported
     if _closed(person, now, is_key=False) is not None:
         return nobody
     touch_at = session.last_seen_at + TOUCH_SECONDS
     if now > touch_at:
-        raise AskDjango
+        raise FastPathUnsupported
     end = min(session.expires_at, touch_at, over)
     return _pass(kind, person, end, str(session.public_id))
 
@@ -120,7 +120,7 @@ def by_key(text: str, now: float) -> Outcome:
     if parts is None:
         return NO_KEY
     found = find("key", parts.id)
-    kept = found[0].digest if found else NOBODYS
+    kept = found[0].digest if found else DUMMY_DIGEST
     is_right = hmac.compare_digest(kept, digest(KEY, parts.proof))
     return _key_worth(parts.id, *found, now) if found is not None and is_right else NO_KEY
 

@@ -14,13 +14,13 @@ from django.db.backends.signals import connection_created
 
 from accounts.models import BrowserSession, User
 from api.models import ApiKey, SigningKey, TokenFamily
-from forward_auth.models import AccessRule, GateCookie
+from forward_auth.models import AccessRule, ForwardAuthCookie
 from forward_auth.pg_listener import CHANNEL, renew
 from mfa.models import Authenticator
 from moderation.models import Ban
 
 MODELS = (User, Authenticator, BrowserSession, Ban, ApiKey, TokenFamily, SigningKey, AccessRule,
-          GateCookie)  # fmt: skip
+          ForwardAuthCookie)  # fmt: skip
 TABLES = tuple(model._meta.db_table for model in MODELS)
 # Lists of many values make statements of any length, and each of them another one.
 LONGEST_REMEMBERED = 2_000

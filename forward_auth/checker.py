@@ -22,7 +22,7 @@ from core.client_ip import is_in, parse_address, resolve
 from core.tokens import digest
 from forward_auth.authentication import (
     ROLES,
-    AskDjango,
+    FastPathUnsupported,
     Outcome,
     Pass,
     Refusal,
@@ -167,13 +167,13 @@ class Checker:
     def check(self, environ: Environ) -> Checked:
         """The short way.
 
-        Raises AskDjango for credentials that only the long way can tell, and TooLong.
+        Raises FastPathUnsupported for credentials that only the long way can tell, and TooLong.
         """
         # As _current() has it: a call less, for every check.
         epoch, kept = self._epoch(), self._kept
         if epoch is None or kept.epoch != epoch:
             kept = self._kept = Kept(epoch, kept)
-        lines = lines_of(environ)
+        lines = cache_key_parts(environ)
         # Memory keeps no credential. BLAKE2b (RFC 7693) takes half the time of SHA-256 here.
         seen = blake2b(BETWEEN.join(lines).encode()).digest()
         checked = kept.checked.get(seen)
@@ -183,7 +183,7 @@ class Checker:
         """The verdict on a credential that the long way has looked at."""
         kept = self._current()
         config = options()
-        asked = self._asked(environ, lines_of(environ), kept, config)
+        asked = self._asked(environ, cache_key_parts(environ), kept, config)
         return self._judge(asked, _remembered(outcome, time.time()), config)
 
     def _look(self, environ: Environ, lines: Lines, seen: bytes, kept: Kept) -> Checked:
@@ -192,9 +192,9 @@ class Checker:
             raise TooLong  # and so nothing is remembered of them
         config = options()
         if config.anonymous_role is not None:
-            raise AskDjango  # whoever has no credential is the anonymous user
+            raise FastPathUnsupported  # whoever has no credential is the anonymous user
         if config.has_other_gates:
-            raise AskDjango
+            raise FastPathUnsupported
         known, is_new = _nobody(), False
         for kind, credential in offered(environ, config, kept.good):
             known, is_new = _worth(kept, kind, credential)
@@ -230,7 +230,7 @@ class Checker:
             config.networks,
             config.hops,
         )
-        wanted = demand(rules.rules, target, ip, raised_role(environ))
+        wanted = demand(rules.rules, target, ip, min_role_override(environ))
         # The rules were asked; what is kept has no need of the further readings.
         asked = Asked(target._replace(others=()), ip, wanted)
         if joined.count(BETWEEN) == len(lines) - OFFERS - 1:  # as above
@@ -304,13 +304,13 @@ _ASK: dict[str, Callable[[str, float], Outcome]] = {
 def offered(environ: Environ, config: Options, good: Memo[Remembered]) -> Offers:
     """What the request has to show, () for nothing; a second one counts if the first is nothing.
 
-    good: credentials that are known to be right, and so to be ours. Raises AskDjango for several
-    credentials, and for tokens of other issuers.
+    good: credentials that are known to be right, and so to be ours. Raises FastPathUnsupported for
+    several credentials, and for tokens of other issuers.
     """
 
     def is_ours(token: str) -> bool:
         if config.only_foreign_tokens and looks_like_token(token):
-            raise AskDjango
+            raise FastPathUnsupported
         return good.get(_key("token", token)) is not None or claims_our_issuer(token)
 
     found: Offers = ()
@@ -321,15 +321,15 @@ def offered(environ: Environ, config: Options, good: Memo[Remembered]) -> Offers
         cookie = cookie_value(environ["HTTP_COOKIE"], config.session_cookie)
         gate = gate_cookie(environ) if config.gate_cookie and not found else ""
         if cookie and found:
-            raise AskDjango
+            raise FastPathUnsupported
         found += ((SESSION, cookie),) if cookie else ()
         found += ((GATE, gate),) if gate else ()
     if found and (config.takes_both or (len(found) > 1 and found[0][0] != SESSION)):
-        raise AskDjango
+        raise FastPathUnsupported
     return found
 
 
-def lines_of(environ: Environ) -> Lines:
+def cache_key_parts(environ: Environ) -> Lines:
     """The lines, "" for those that are not said; of some, an empty one is something else than none.
 
     Written out, because a loop over the names takes half as long again.
@@ -353,7 +353,7 @@ def lines_of(environ: Environ) -> Lines:
     )
 
 
-def raised_role(environ: Environ) -> Role | None:
+def min_role_override(environ: Environ) -> Role | None:
     """The role of ?role=…; a word that is no role asks for the highest, and so for no mistake."""
     query = environ.get("QUERY_STRING", "")
     if "role" not in query:

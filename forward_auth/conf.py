@@ -20,7 +20,7 @@ STATE_SALT = "accounts.User.session"
 @dataclass(frozen=True, slots=True)
 class Options:
     """gate_cookie: "" where apps on other hosts have none. anonymous_role: None where everybody
-    has to sign in. has_other_gates: SIGN_IN_GATES says something that only the long way can ask.
+    has to sign in. has_other_gates: ACCESS_CHECKS says something that only the long way can ask.
     session_seconds: after which activity stretches no session any more.
     state_key: what binds sessions to their person.
     """
@@ -49,7 +49,7 @@ def options() -> Options:
         takes_both=settings.REQUIRE_API_KEY_AND_TOKEN,
         needs_proof=not settings.ALLOW_UNVERIFIED_EMAIL_LOGIN,
         anonymous_role=settings.ANONYMOUS_ROLE,
-        has_other_gates=list(settings.SIGN_IN_GATES) != KNOWN_GATES,
+        has_other_gates=list(settings.ACCESS_CHECKS) != KNOWN_GATES,
         factor_roles=settings.MFA_REQUIRED_ROLES,
         networks=settings.TRUSTED_PROXIES,
         hops=settings.TRUST_PROXY,

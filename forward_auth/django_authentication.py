@@ -20,7 +20,7 @@ from api.errors import (
 )
 from api.permissions import Access, Scope
 from api.tokens.jwt import claims_our_issuer
-from core.errors import Forbidden, RateLimited, Refused
+from core.errors import AccessDenied, Forbidden, RateLimited
 from forward_auth.authentication import Outcome, Pass, Refusal
 from forward_auth.cookies import gate_cookie
 from forward_auth.services.cookies import person_by_gate_cookie
@@ -44,7 +44,7 @@ def outcome_of(request: HttpRequest) -> Outcome:
                 return found
     try:
         return _pass(identify(request, credentials))
-    except Refused as error:
+    except AccessDenied as error:
         return Refusal(
             "", error.code, is_known=True, user_id=str(error.user_id) if error.user_id else None
         )

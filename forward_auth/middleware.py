@@ -12,7 +12,7 @@ Handler = Callable[[HttpRequest], HttpResponse]
 WITHOUT = frozenset({"forward_auth", "api"})
 
 
-class GateCookieMiddleware:
+class ForwardAuthCookieMiddleware:
     """Does nothing without FORWARD_AUTH_DOMAIN. Stands below what knows session and person."""
 
     def __init__(self, get_response: Handler) -> None:

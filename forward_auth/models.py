@@ -83,7 +83,7 @@ class Denial(models.Model):
         return self.reference
 
 
-class GateCookie(models.Model):
+class ForwardAuthCookie(models.Model):
     """A second key to a browser session, for apps on other hosts; worth nothing on our own pages.
 
     One for each session, gone with it. `digest`: the cookie's value is never stored.

@@ -18,7 +18,7 @@ from accounts.models import BrowserSession, User
 from api.models import ApiKey, SigningKey, TokenFamily
 from forward_auth.db_connection import opened
 from forward_auth.metrics import looked_up
-from forward_auth.models import AccessRule, GateCookie
+from forward_auth.models import AccessRule, ForwardAuthCookie
 from mfa.models import Authenticator
 from moderation.models import Ban
 
@@ -106,20 +106,20 @@ _SESSION_COLUMNS = (
 _SESSIONS = _table(BrowserSession)
 CREDENTIALS = {
     "session": Credential(_SESSIONS, SessionRow, _SESSION_COLUMNS, "c.session_key = {key}"),
-    # Found by its second key; see GateCookie.
+    # Found by its second key; see ForwardAuthCookie.
     "gate": Credential(
         _SESSIONS,
         SessionRow,
         _SESSION_COLUMNS,
         "g.digest = {key}",
-        joined=f"JOIN {_table(GateCookie)} g ON g.session_id = c.session_key",
+        joined=f"JOIN {_table(ForwardAuthCookie)} g ON g.session_id = c.session_key",
     ),
     "key": Credential(
         _table(ApiKey),
         KeyRow,
         ("c.digest", "c.scopes", "c.networks", Time("c.expires_at"), Time("c.last_used_at")),
         "c.id = {key} AND c.revoked_at IS NULL",
-        mark="keys_not_before",
+        mark="keys_valid_from",
     ),
     "token": Credential(
         _table(TokenFamily),
@@ -226,7 +226,7 @@ def _closed(mark: str) -> str:
     """The order of accounts.access_policy.refusal()."""
     old = f"WHEN c.created_at < u.{mark} THEN 'token_invalid'" if mark else ""
     return f"""CASE WHEN NOT u.is_active THEN 'account_disabled'
-        WHEN NOT u.is_claimed THEN 'setup_pending' {old} END"""
+        WHEN NOT u.setup_completed THEN 'setup_pending' {old} END"""
 
 
 @cache

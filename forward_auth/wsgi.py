@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 
 from core import metrics
-from forward_auth.authentication import AskDjango
+from forward_auth.authentication import FastPathUnsupported
 from forward_auth.checker import LONGEST_LINE, Checked, Checker, TooLong
 from forward_auth.db_connection import drop, drop_broken
 from forward_auth.decisions import from_wsgi, is_browser
@@ -66,7 +66,7 @@ class FastPath:
             checked = self.checker.check(environ)
             if checked.verdict.status == 204:
                 return self._pass(checked, environ, start)
-        except AskDjango:
+        except FastPathUnsupported:
             return self._by_django(environ, start)
         except TooLong:
             return _too_long(start)
@@ -83,7 +83,7 @@ class FastPath:
             checked = self.checker.check(environ)
             if checked.verdict.status == 204:
                 return self._pass(checked, environ, start)
-        except AskDjango:
+        except FastPathUnsupported:
             pass
         except TooLong:
             return _too_long(start)

@@ -21,14 +21,14 @@ from accounts import access_policy
 from accounts.account_sources import ask_about, held_addresses, managed_accounts, may_get_links
 from accounts.actors import Actor
 from accounts.locks import lock_users
-from accounts.models import AddressRequest, User
+from accounts.models import EmailRequest, User
 from accounts.rate_limits import may_mail
 from accounts.services.accept_invitation import live_invitation
 from accounts.services.email_requests import caller_of, handle_all
 from accounts.services.email_tokens import absolute_url
-from accounts.services.signup import open_account
+from accounts.services.signup import create_unverified_user
 from accounts.services.users import require_rank
-from accounts.services.verification import prove_address
+from accounts.services.verification import mark_email_verified
 from audit import audit_log
 from audit.models import AuditEvent
 from core import sql
@@ -94,8 +94,8 @@ def issue_link(user: User, *, actor: Actor, lifetime: timedelta, source: str) ->
 
 def handle_link_requests() -> int:
     """Worker job: mail a link for each noted request that leads to an account which may sign in."""
-    kind = AddressRequest.Kind.MAGIC_LINK
-    waiting = AddressRequest.objects.filter(kind=kind).values_list("email", flat=True)
+    kind = EmailRequest.Kind.MAGIC_LINK
+    waiting = EmailRequest.objects.filter(kind=kind).values_list("email", flat=True)
     # Before the transaction, which must not wait for another server.
     reasons = ask_about(set(waiting))
     return handle_all(kind, partial(_handle_requests, reasons=reasons))
@@ -129,7 +129,7 @@ def redeem_link(link: LoginLink) -> None:
     reason = _refusal(link)
     if reason:
         raise LinkRefused(link.user, reason)
-    prove_address(link.user)
+    mark_email_verified(link.user)
     audit_log.record("link:login:redeem", actor=link.user, target=link.user, link=str(link.pk))
 
 
@@ -148,7 +148,7 @@ def purge_links(before: datetime) -> int:
     return LoginLink.objects.filter(expires_at__lt=before).delete()[0]
 
 
-def _handle_requests(requests: list[AddressRequest], reasons: Mapping[uuid.UUID, str]) -> None:
+def _handle_requests(requests: list[EmailRequest], reasons: Mapping[uuid.UUID, str]) -> None:
     """Issue and mail the links of many requests; the newest request of an address counts.
 
     reasons: of people of the directory, who have been asked for: why they get none, or "".
@@ -156,14 +156,14 @@ def _handle_requests(requests: list[AddressRequest], reasons: Mapping[uuid.UUID,
     newest = {row.email: row for row in requests}
     lock_users(*User.objects.filter(email__in=newest).values_list("pk", flat=True))
     people = {user.email: user for user in User.objects.filter(email__in=newest)}
-    flooded = _flooded(newest, people.values())
+    flooded = _over_limit(newest, people.values())
     held = _held(people.values(), reasons)
     links: list[LoginLink] = []
     mails: list[OutboxMail] = []
     events: list[AuditEvent] = []
     for email, row in newest.items():
         with calling(caller_of(row)):
-            user = people.get(email) or open_account(email)
+            user = people.get(email) or create_unverified_user(email)
             reason = _reason_against(user, flooded, held)
             if user is None or reason:
                 events.append(
@@ -187,7 +187,7 @@ def _handle_requests(requests: list[AddressRequest], reasons: Mapping[uuid.UUID,
     _write(links, events)
 
 
-def _flooded(emails: Iterable[str], people: Iterable[User]) -> set[uuid.UUID]:
+def _over_limit(emails: Iterable[str], people: Iterable[User]) -> set[uuid.UUID]:
     """Who got so many links lately that another would only fill the mailbox, and has a live one.
 
     From many clients at once nobody replaces a link for ever: the last one stays alive (A007).

@@ -18,9 +18,9 @@ from accounts import access_policy
 from accounts.forms import LinkForm
 from accounts.link_binding import PURPOSE as BROWSER
 from accounts.link_binding import bind, binding_of, browser_id
-from accounts.models import AddressRequest
-from accounts.rate_limits import count_try
-from accounts.services.email_requests import note_request
+from accounts.models import EmailRequest
+from accounts.rate_limits import check_rate_limit
+from accounts.services.email_requests import enqueue_request
 from accounts.session_store import SIGNED_IN_AT
 from accounts.sign_in_methods import SignInMethod
 from accounts.views.common import (
@@ -61,10 +61,10 @@ def ask(request: HttpRequest) -> HttpResponse:
         context = {"form": form, "next": safe_next(request)}
         return render(request, "magiclinks/request.html", context, status=status)
     email = form.cleaned_data["email"]
-    count_try(request, "magic-link", email)
+    check_rate_limit(request, "magic-link", email)
     value = browser_id(request)
-    note_request(
-        AddressRequest.Kind.MAGIC_LINK,
+    enqueue_request(
+        EmailRequest.Kind.MAGIC_LINK,
         email=email,
         binding=digest(BROWSER, value),
         next_url=safe_next(request),
@@ -96,7 +96,7 @@ def open_link(request: HttpRequest, token: str) -> HttpResponse:
     """
     try:
         link = services.find_link(token)
-        if request.method == "POST" or opens_at_once(request, link):
+        if request.method == "POST" or auto_confirms(request, link):
             return _redeem(request, link)
     except services.LinkRefused as error:
         services.note_refused(error)
@@ -132,7 +132,7 @@ def _refused(request: HttpRequest, error: services.LinkRefused) -> HttpResponse:
     return link_over(request, TokenEnded(email=error.user.email))
 
 
-def opens_at_once(request: HttpRequest, link: LoginLink) -> bool:
+def auto_confirms(request: HttpRequest, link: LoginLink) -> bool:
     """Is this the browser that asked, opening the link itself, and nobody else is signed in?"""
     if request.method != "GET" or is_prefetch(request) or settings.MAGIC_LINK_CONFIRM == "always":
         return False
@@ -149,7 +149,7 @@ def is_prefetch(request: HttpRequest) -> bool:
 
 def _redeem(request: HttpRequest, link: LoginLink) -> HttpResponse:
     # First, so that a door which is closed for this network does not use the link up.
-    access_policy.require_open_door(client_ip(request))
+    access_policy.require_client_allowed(client_ip(request))
     with transaction.atomic():
         services.redeem_link(link)
         return enter(request, link.user, method=SignInMethod.MAGIC_LINK, next_url=link.next_url)

@@ -32,7 +32,7 @@ from django.utils.translation import gettext as _
 from audit import audit_log
 from core import sql
 from core.email_addresses import is_reserved
-from core.encryption import SealBroken, seal, unseal
+from core.encryption import DecryptionError, seal, unseal
 from core.uuid7 import uuid7
 from mail.models import OutboxMail
 from mail.signals import mail_queued
@@ -261,7 +261,7 @@ def _deliver(transport: Transport, mail: OutboxMail) -> bool:
         return False
     try:
         transport.send(_message(mail))
-    except SealBroken:
+    except DecryptionError:
         _give_up(mail, _("The text cannot be read: ENCRYPTION_KEY has changed."))
         return False
     except MailFailed as failure:
@@ -275,7 +275,7 @@ def _deliver(transport: Transport, mail: OutboxMail) -> bool:
 
 
 def _message(mail: OutboxMail) -> Message:
-    """What is to be sent. Raises SealBroken."""
+    """What is to be sent. Raises DecryptionError."""
     body = json.loads(unseal(mail.sealed_body, place=_place(mail)))
     return Message(str(mail.pk), mail.recipient, mail.subject, body["text"], body["html"])
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from django.contrib.sessions.backends.base import SessionBase
 
-from core.encryption import SealBroken, seal, unseal
+from core.encryption import DecryptionError, seal, unseal
 
 KEY, PLACE = "_new_recovery_codes", "session._new_recovery_codes"
 
@@ -23,5 +23,5 @@ def take(session: SessionBase) -> list[str]:
         return []
     try:
         return [str(code) for code in json.loads(unseal(sealed, place=PLACE))]
-    except SealBroken:
+    except DecryptionError:
         return []

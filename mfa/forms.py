@@ -61,7 +61,7 @@ class AppNameForm(GatehouseForm):
     )
 
 
-class ConfirmPasswordForm(GatehouseForm):
+class ReauthenticationForm(GatehouseForm):
     """Step-up of somebody without a second factor."""
 
     password = PasswordField(label=_("Your password"))

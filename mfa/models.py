@@ -65,12 +65,12 @@ class RecoveryCode(models.Model):
         return f"recovery code {self.pk}"
 
 
-class RememberedBrowser(models.Model):
+class TrustedBrowser(models.Model):
     """A browser that is not asked for the second factor again until `expires_at`."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="remembered_browsers"
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="trusted_browsers"
     )
     digest = models.CharField(max_length=64, unique=True, editable=False)
     user_agent = models.CharField(max_length=256, blank=True)

@@ -19,7 +19,7 @@ from mfa import trusted_browsers
 # How long the second factor may be waited for.
 PENDING_LIFETIME = timedelta(minutes=10)
 # The method that proves two factors at once.
-BOTH_FACTORS = SignInMethod.PASSKEY
+MULTI_FACTOR_METHOD = SignInMethod.PASSKEY
 
 
 class SecondFactorStage(LoginStage):
@@ -36,7 +36,7 @@ class SecondFactorStage(LoginStage):
         user = self.login.user
         if not isinstance(user, User):
             return None, False
-        if last_method(self.request, user) == BOTH_FACTORS:
+        if last_method(self.request, user) == MULTI_FACTOR_METHOD:
             return None, True
         if second_factors.has_factor(user):
             if not trusted_browsers.is_remembered(self.request, user):

@@ -66,7 +66,7 @@ def parse_code(text: str) -> str:
     return digits if len(digits) == DIGITS and digits.isascii() and digits.isdigit() else ""
 
 
-def address_for_app(secret: bytes, *, issuer: str, account: str) -> str:
+def provisioning_uri(secret: bytes, *, issuer: str, account: str) -> str:
     """The otpauth address in the QR code (Google's key URI format)."""
     label = quote(f"{issuer}:{account}", safe="")
     parameters = {

@@ -18,7 +18,7 @@ from accounts.models import User
 from audit import audit_log
 from core.errors import NotFound
 from core.tokens import digest, make_token
-from mfa.models import RememberedBrowser
+from mfa.models import TrustedBrowser
 
 PURPOSE = "remembered-browser"
 LIFETIME = timedelta(days=30)
@@ -38,11 +38,11 @@ def remember(request: HttpRequest, response: HttpResponse, user: User) -> None:
     )
     with transaction.atomic():
         ended = Q(expires_at__lte=now) | Q(digest=_digest(user, old))
-        user.remembered_browsers.filter(ended).delete()
+        user.trusted_browsers.filter(ended).delete()
         for other in others:
-            known = other.remembered_browsers.filter(digest=_digest(other, old))
+            known = other.trusted_browsers.filter(digest=_digest(other, old))
             known.update(digest=_digest(other, value))
-        RememberedBrowser.objects.create(
+        TrustedBrowser.objects.create(
             digest=_digest(user, value),
             user=user,
             user_agent=request.headers.get("User-Agent", "")[:256],
@@ -66,9 +66,9 @@ def is_remembered(request: HttpRequest, user: User) -> bool:
     return bool(value) and browsers_of(user).filter(digest=_digest(user, value)).exists()
 
 
-def browsers_of(user: User) -> "QuerySet[RememberedBrowser]":
+def browsers_of(user: User) -> "QuerySet[TrustedBrowser]":
     """The person's remembered browsers, the newest first."""
-    live = RememberedBrowser.objects.filter(
+    live = TrustedBrowser.objects.filter(
         user=user, expires_at__gt=timezone.now(), created_at__gte=user.not_before
     )
     return live.order_by("-created_at")
@@ -77,7 +77,7 @@ def browsers_of(user: User) -> "QuerySet[RememberedBrowser]":
 def forget(user: User, browser_id: uuid.UUID) -> None:
     """Ask that browser again. Raises NotFound."""
     with transaction.atomic():
-        if not user.remembered_browsers.filter(pk=browser_id).delete()[0]:
+        if not user.trusted_browsers.filter(pk=browser_id).delete()[0]:
             raise NotFound
         audit_log.record("account:factor:forget-browser", actor=user, target=user)
 

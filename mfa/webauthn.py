@@ -87,7 +87,7 @@ class PasskeyExpired(BadCredentials):
     default_message = _("That took too long. Try again.")
 
 
-class PasskeyCopied(BadCredentials):
+class ClonedPasskey(BadCredentials):
     """The counter of signatures went back: two devices hold the same key (WebAuthn, 6.1.1)."""
 
     code = "passkey_copied"

@@ -1,4 +1,4 @@
-"""The bans as accounts' one gate asks them; see settings.SIGN_IN_GATES and CLIENT_GATES.
+"""The bans as accounts' one gate asks them; see settings.ACCESS_CHECKS and CLIENT_CHECKS.
 
 Both ask the table and the clock: a ban ends by itself, survives restarts, and needs no cache.
 """

@@ -8,7 +8,7 @@ from django.db import DatabaseError
 from accounts.models import User
 from accounts.rate_limits import Limit
 from moderation.durations import time_text
-from moderation.services.violations import violate
+from moderation.services.violations import record_violation
 
 logger = logging.getLogger("gatehouse.moderation")
 # Scopes of accounts.rate_limits.SCORED, by the names that violations have.
@@ -33,7 +33,7 @@ def score_exceeded_limit(
     """
     kind = TYPES[limit.scope]
     try:
-        violate(
+        record_violation(
             type=kind,
             user=user,
             network=ip,

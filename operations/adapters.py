@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from operations.errors import MovingError
+from operations.errors import OperationError
 from operations.locks import STOP_FIRST
 from operations.postgres import connect
 from operations.tables import Column, Table
@@ -52,7 +52,7 @@ class Store(Protocol):
     def commit(self) -> None: ...
 
     def hold(self, tables: Sequence[Table]) -> None:
-        """Let nobody else write until close(). Raises MovingError."""
+        """Let nobody else write until close(). Raises OperationError."""
 
     def read(self, table: Table, after: str | None) -> Iterator[list[Row]]:
         """Rows in the order of their keys, those up to the key `after` left out, in batches."""
@@ -67,7 +67,7 @@ class Store(Protocol):
 
 
 class SqliteStore:
-    """A SQLite file. Raises MovingError when it does not open."""
+    """A SQLite file. Raises OperationError when it does not open."""
 
     place = "?"
 
@@ -79,7 +79,7 @@ class SqliteStore:
                 address, uri=True, timeout=WAIT_SECONDS, isolation_level=None
             )
         except sqlite3.OperationalError as error:
-            raise MovingError(f"{path} does not open: {error}.") from None
+            raise OperationError(f"{path} does not open: {error}.") from None
 
     def names(self) -> set[str]:
         found = self.run("SELECT name FROM sqlite_master WHERE type = 'table'")
@@ -96,7 +96,7 @@ class SqliteStore:
         try:
             self.raw.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError:
-            raise MovingError(f"Somebody is writing to the database. {STOP_FIRST}") from None
+            raise OperationError(f"Somebody is writing to the database. {STOP_FIRST}") from None
 
     def read(self, table: Table, after: str | None) -> Iterator[list[Row]]:
         columns = ", ".join(quoted(column.name) for column in table.columns)
@@ -130,7 +130,7 @@ class SqliteStore:
 
 
 class PostgresStore:
-    """A PostgreSQL database, by Django's settings of it. Raises MovingError."""
+    """A PostgreSQL database, by Django's settings of it. Raises OperationError."""
 
     place = "%s"
 
@@ -158,7 +158,7 @@ class PostgresStore:
         try:
             self.run(f"LOCK TABLE {names} IN SHARE MODE")
         except psycopg.errors.LockNotAvailable:
-            raise MovingError(f"Somebody is writing to the database. {STOP_FIRST}") from None
+            raise OperationError(f"Somebody is writing to the database. {STOP_FIRST}") from None
 
     def read(self, table: Table, after: str | None) -> Iterator[list[Row]]:
         key = _comparable(quoted(table.key_column.name), table, is_column=True)

@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from operations.errors import MovingError
+from operations.errors import OperationError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -63,7 +63,7 @@ class Manifest:
 def write_archive(file: Path, manifest: Manifest, parts: dict[str, Path]) -> None:
     """Write `file`, readable by its owner alone; it appears whole or not at all.
 
-    Raises MovingError when it is there already or cannot be written.
+    Raises OperationError when it is there already or cannot be written.
     """
     content = json.dumps(asdict(manifest), indent=1, sort_keys=True).encode()
     temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
@@ -79,33 +79,33 @@ def write_archive(file: Path, manifest: Manifest, parts: dict[str, Path]) -> Non
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise MovingError(f"{file} cannot be written: {error.strerror}.") from error
+        raise OperationError(f"{file} cannot be written: {error.strerror}.") from error
 
 
 def require_new(file: Path) -> None:
-    """Raise MovingError when there is such a file, or no folder for it."""
+    """Raise OperationError when there is such a file, or no folder for it."""
     if file.exists():
-        raise MovingError(f"{file} is there already. Choose another name.")
+        raise OperationError(f"{file} is there already. Choose another name.")
     if not file.parent.is_dir():
-        raise MovingError(f"There is no folder {file.parent}.")
+        raise OperationError(f"There is no folder {file.parent}.")
 
 
 def read_manifest(file: Path) -> Manifest:
-    """The manifest alone. Raises MovingError for what is no backup of ours."""
+    """The manifest alone. Raises OperationError for what is no backup of ours."""
     try:
         with tarfile.open(file, "r:") as archive:
             first = archive.next()
             if first is None or first.name != MANIFEST or first.size > LARGEST_MANIFEST:
-                raise MovingError(f"{file} is no backup: it does not begin with a manifest.")
+                raise OperationError(f"{file} is no backup: it does not begin with a manifest.")
             return _parsed(json.loads(_content(archive, first).read()))
     except OSError as error:
-        raise MovingError(f"{file} cannot be read: {error.strerror or error}.") from None
+        raise OperationError(f"{file} cannot be read: {error.strerror or error}.") from None
     except (tarfile.TarError, ValueError):
-        raise MovingError(f"{file} is no backup, or is damaged.") from None
+        raise OperationError(f"{file} is no backup, or is damaged.") from None
 
 
 def unpack(file: Path, manifest: Manifest, folder: Path) -> None:
-    """Unpack every part into `folder`, each checked against the manifest. Raises MovingError."""
+    """Unpack every part into `folder`, each checked against the manifest. Raises OperationError."""
     found = set()
     try:
         with tarfile.open(file, "r:") as archive:
@@ -114,10 +114,10 @@ def unpack(file: Path, manifest: Manifest, folder: Path) -> None:
                     _unpack_one(archive, member, manifest, folder)
                     found.add(member.name)
     except (tarfile.TarError, EOFError) as error:
-        raise MovingError(DAMAGED.format(what=error)) from None
+        raise OperationError(DAMAGED.format(what=error)) from None
     missing = sorted(set(manifest.parts) - found)
     if missing:
-        raise MovingError(DAMAGED.format(what=f"{missing[0]} is missing"))
+        raise OperationError(DAMAGED.format(what=f"{missing[0]} is missing"))
 
 
 def digest_of(file: Path) -> Part:
@@ -150,7 +150,7 @@ def _unpack_one(
 ) -> None:
     part = manifest.parts.get(member.name)
     if part is None or not member.isreg() or member.size != part.size:
-        raise MovingError(DAMAGED.format(what=f"{member.name[:80]!r} is not what was written"))
+        raise OperationError(DAMAGED.format(what=f"{member.name[:80]!r} is not what was written"))
     target = folder / member.name
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     content = _content(archive, member)
@@ -158,22 +158,22 @@ def _unpack_one(
         while chunk := content.read(CHUNK):
             raw.write(chunk)
     if digest_of(target) != part:
-        raise MovingError(DAMAGED.format(what=f"{member.name} has another SHA-256"))
+        raise OperationError(DAMAGED.format(what=f"{member.name} has another SHA-256"))
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
     content = archive.extractfile(member)
     if content is None:
-        raise MovingError(DAMAGED.format(what=f"{member.name[:80]!r} is no file"))
+        raise OperationError(DAMAGED.format(what=f"{member.name[:80]!r} is no file"))
     return content
 
 
 def _parsed(found: Any) -> Manifest:
-    """A manifest from JSON of a stranger. Raises ValueError, MovingError."""
+    """A manifest from JSON of a stranger. Raises ValueError, OperationError."""
     if not isinstance(found, dict) or not isinstance(found.get("format"), int):
         raise ValueError("no manifest")  # noqa: TRY004  # a fault of the file
     if found["format"] > FORMAT:
-        raise MovingError("The backup was made by a newer version. Upgrade the code first.")
+        raise OperationError("The backup was made by a newer version. Upgrade the code first.")
     try:
         parts = {name: Part(**part) for name, part in found.pop("parts").items()}
         manifest = Manifest(**found, parts=parts)

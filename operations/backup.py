@@ -19,7 +19,7 @@ from core.models import NamedLock
 from core.version import VERSION
 from operations.adapters import PostgresStore, SqliteStore, Store, quoted
 from operations.archive import DATABASES, FILES, Manifest, digest_of, require_new, write_archive
-from operations.errors import MovingError
+from operations.errors import OperationError
 from operations.postgres import run_tool
 
 SECRETS = "secrets"
@@ -33,7 +33,7 @@ BROKEN_FILE = "The SQLite file is damaged ({what}); bring back an older backup."
 
 
 def back_up(file: Path, *, with_secrets: bool = True) -> Manifest:
-    """Write a backup of the running instance to `file`. Raises MovingError."""
+    """Write a backup of the running instance to `file`. Raises OperationError."""
     require_new(file)
     with TemporaryDirectory(prefix=".gatehouse-backup-", dir=file.parent) as folder:
         kind = database_kind()
@@ -81,9 +81,9 @@ def stamp(now: datetime | None = None) -> str:
 
 
 def copy_sqlite(source: Path, target: Path) -> None:
-    """One moment of a SQLite file as a file that stands alone. Raises MovingError."""
+    """One moment of a SQLite file as a file that stands alone. Raises OperationError."""
     if not source.exists():
-        raise MovingError("There is no database yet.")
+        raise OperationError("There is no database yet.")
     with (
         closing(sqlite3.connect(source, timeout=20)) as here,
         closing(sqlite3.connect(target)) as there,
@@ -94,17 +94,17 @@ def copy_sqlite(source: Path, target: Path) -> None:
 
 
 def check_sqlite(database: sqlite3.Connection) -> None:
-    """Raise MovingError when pages of the file do not fit together."""
+    """Raise OperationError when pages of the file do not fit together."""
     try:
         (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
         verdict = str(error)
     if verdict != "ok":
-        raise MovingError(BROKEN_FILE.format(what=verdict))
+        raise OperationError(BROKEN_FILE.format(what=verdict))
 
 
 def dump_postgres(place: dict[str, Any], target: Path, *more: str) -> None:
-    """pg_dump of everything but the rows of the counters. Raises MovingError."""
+    """pg_dump of everything but the rows of the counters. Raises OperationError."""
     arguments = ("--format=custom", "--no-owner", "--no-privileges", f"--file={target}", *more)
     run_tool("pg_dump", place, *arguments, f"--exclude-table-data=*.{COUNTERS}")
 
@@ -138,7 +138,7 @@ def _facts(store: Store) -> tuple[list[str], dict[str, int], int]:
     """Applied migrations, rows by table, rows of the audit log."""
     names = store.names() - {COUNTERS}
     if "django_migrations" not in names:
-        raise MovingError("The database is empty: there is nothing to back up.")
+        raise OperationError("The database is empty: there is nothing to back up.")
     migrations = store.run("SELECT app, name FROM django_migrations ORDER BY app, name")
     counts = {
         name: int(store.run(f"SELECT count(*) FROM {quoted(name)}")[0][0])  # noqa: S608

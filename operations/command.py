@@ -9,7 +9,7 @@ from operations.errors import SecretsReplaced
 from operations.subprocesses import start_again
 
 
-class MovingCommand(GatehouseCommand):
+class OperationCommand(GatehouseCommand):
     """Needs no system checks: the data may be older than the code, or not there yet."""
 
     requires_system_checks = ()

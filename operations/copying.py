@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from operations.adapters import Row, Store, quoted
-from operations.errors import MovingError
+from operations.errors import OperationError
 from operations.prepare import MOVE_TABLE
 from operations.progress import Bar
 from operations.tables import Table
@@ -59,11 +59,11 @@ class Move:
     def begin(self, migrate: Callable[[], None]) -> None:
         """Make the target ready, or find the note of a move that was stopped.
 
-        Raises MovingError for a target that is not empty, or a source that has changed since.
+        Raises OperationError for a target that is not empty, or a source that has changed since.
         """
         names = self.target.names()
         if names and MOVE_TABLE not in names:
-            raise MovingError(
+            raise OperationError(
                 f"The new database is not empty: it holds {len(names)} tables. Nothing was done."
             )
         if not names:
@@ -72,7 +72,7 @@ class Move:
             self.target.commit()
         whole = self._note(WHOLE)
         if whole.last_key != self.stamp:
-            raise MovingError(CHANGED.format(where="or another one was meant then"))
+            raise OperationError(CHANGED.format(where="or another one was meant then"))
         self.is_resumed = whole.done
         if not whole.done:
             migrate()
@@ -100,7 +100,7 @@ class Move:
             self.target.commit()
 
     def check(self, bar: Bar) -> dict[str, int]:
-        """Compare counts and sums of both sides; rows of each table. Raises MovingError.
+        """Compare counts and sums of both sides; rows of each table. Raises OperationError.
 
         A move that was stopped reads the source again: it may have changed in between.
         """
@@ -109,9 +109,11 @@ class Move:
             note = self._note(table.name)
             there = tally(self.target, table, bar)
             if there != Tally(note.copied, note.total):
-                raise MovingError(f"The table {table.name} arrived with other rows. Begin again.")
+                raise OperationError(
+                    f"The table {table.name} arrived with other rows. Begin again."
+                )
             if self.is_resumed and tally(self.source, table, bar) != there:
-                raise MovingError(CHANGED.format(where=table.name))
+                raise OperationError(CHANGED.format(where=table.name))
             counts[table.name] = there.count
         return counts
 

@@ -13,7 +13,7 @@ from django.utils.timesince import timesince
 
 from accounts.hashers import hashes_at_once
 from accounts.models import User
-from accounts.roles import OPERATORS
+from accounts.roles import ADMIN_ROLES
 from core.encryption_key import EncryptionKeyMismatch, require_same_key
 from core.file_descriptors import shortage
 from core.health import cache_answers, counters_answer
@@ -200,7 +200,7 @@ def _way(seen: Sighting) -> str:
 
 def _people() -> Iterator[Finding]:
     try:
-        if User.objects.filter(is_claimed=False).exists():
+        if User.objects.filter(setup_completed=False).exists():
             yield Finding(
                 "warning",
                 "Nobody owns this instance yet.",
@@ -250,7 +250,7 @@ def _forward_auth() -> Iterator[Finding]:
 
 def _factors() -> Iterator[Finding]:
     """Whoever manages people should not be one stolen password away."""
-    if settings.IS_HTTPS and not set(OPERATORS) <= set(settings.MFA_REQUIRED_ROLES):
+    if settings.IS_HTTPS and not set(ADMIN_ROLES) <= set(settings.MFA_REQUIRED_ROLES):
         yield Finding(
             "note",
             "Operators may sign in without a second factor.",

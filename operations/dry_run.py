@@ -17,7 +17,7 @@ from django.db import connection
 from psycopg import sql
 
 from operations.backup import copy_sqlite, dump_postgres, secret_files
-from operations.errors import MovingError
+from operations.errors import OperationError
 from operations.locks import others_connected
 from operations.postgres import connect, first_line, has_tools, run_tool
 from operations.subprocesses import environment_for, python, sqlite_url
@@ -39,7 +39,7 @@ class Rehearsed(NamedTuple):
 
 
 def rehearse() -> Rehearsed:
-    """Copy the database, migrate and try the copy, delete it. Raises MovingError."""
+    """Copy the database, migrate and try the copy, delete it. Raises OperationError."""
     root = Path(settings.DATA_DIR)
     with TemporaryDirectory(prefix="rehearsal-", dir=root) as name:
         folder = Path(name)
@@ -81,7 +81,7 @@ def _fill_postgres(place: dict[str, Any], copy: dict[str, Any], folder: Path) ->
     with connect(place) as database:
         is_used = bool(others_connected(database))
     if is_used and not has_tools("pg_dump", "pg_restore"):
-        raise MovingError(NO_COPY)
+        raise OperationError(NO_COPY)
     template = "template1" if is_used else place["NAME"]
     statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
     _run_beside(place, statement.format(sql.Identifier(copy["NAME"]), sql.Identifier(template)))
@@ -97,12 +97,12 @@ def _drop(place: dict[str, Any], name: str) -> None:
 
 
 def _run_beside(place: dict[str, Any], statement: sql.Composed) -> None:
-    """Outside of a transaction, connected to the server's common database. Raises MovingError."""
+    """Outside of a transaction, on the server's common database. Raises OperationError."""
     with connect({**place, "NAME": "postgres"}, autocommit=True) as database:
         try:
             database.execute(statement)
         except psycopg.Error as error:
-            raise MovingError(
+            raise OperationError(
                 f"PostgreSQL does not make a copy: {first_line(str(error))}. The database's user "
                 "needs the right CREATEDB for a rehearsal."
             ) from None

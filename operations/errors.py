@@ -3,11 +3,11 @@
 from core.errors import GatehouseError
 
 
-class MovingError(GatehouseError):
+class OperationError(GatehouseError):
     """It cannot be done, or was stopped; `message` says why and what to do. Holds no secret."""
 
 
-class SecretsReplaced(MovingError):
+class SecretsReplaced(OperationError):
     """A cut-off restore was finished; a process with the secrets from before it must not go on."""
 
     def __init__(self) -> None:

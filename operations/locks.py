@@ -14,7 +14,7 @@ import psycopg
 from django.conf import settings
 from django.db import connection
 
-from operations.errors import MovingError
+from operations.errors import OperationError
 from operations.postgres import connect
 
 UPGRADE_FILE = "upgrade.lock"
@@ -51,12 +51,12 @@ def serving() -> Iterator[None]:
 
 
 def require_stopped() -> None:
-    """Raise MovingError while a server runs over this database."""
+    """Raise OperationError while a server runs over this database."""
     with _opened(SERVING_FILE) as descriptor:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise MovingError(f"Gatehouse is running over this data. {STOP_FIRST}") from None
+            raise OperationError(f"Gatehouse is running over this data. {STOP_FIRST}") from None
     if connection.vendor == "postgresql":
         _require_nobody_connected()
 
@@ -72,7 +72,7 @@ def _require_nobody_connected() -> None:
     with connect(connection.settings_dict) as database:
         others = others_connected(database)
     if others:
-        raise MovingError(f"The database is in use by: {', '.join(others[:5])}. {STOP_FIRST}")
+        raise OperationError(f"The database is in use by: {', '.join(others[:5])}. {STOP_FIRST}")
 
 
 @contextmanager

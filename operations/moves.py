@@ -16,7 +16,7 @@ from core.locks import AUDIT
 from core.models import NamedLock
 from operations.adapters import Store, store_of
 from operations.copying import Move, count_of
-from operations.errors import MovingError
+from operations.errors import OperationError
 from operations.locks import alone, require_stopped
 from operations.post_restore import MARK
 from operations.prepare import pending_migrations
@@ -36,7 +36,7 @@ class Moved(NamedTuple):
 def move_to(url: str, out: Writer, say: Callable[[str], None]) -> Moved:
     """Copy everything to the empty database at `url`. The old one is locked and not changed.
 
-    Raises MovingError.
+    Raises OperationError.
     """
     place = _target_place(url)
     if place["ENGINE"].endswith("sqlite3"):
@@ -48,7 +48,7 @@ def move_to(url: str, out: Writer, say: Callable[[str], None]) -> Moved:
         try:
             return _move(source, target, url, out)
         except (sqlite3.Error, psycopg.Error) as error:
-            raise MovingError(f"The databases disagree: {error}".strip()) from error
+            raise OperationError(f"The databases disagree: {error}".strip()) from error
         finally:
             target.close()
             source.close()
@@ -85,7 +85,7 @@ def _opened(place: dict[str, Any]) -> tuple[Store, Store]:
     source = store_of(connection.settings_dict)
     try:
         return source, store_of(place, is_new=True)
-    except MovingError:
+    except OperationError:
         source.close()
         raise
 
@@ -94,18 +94,18 @@ def _target_place(url: str) -> dict[str, Any]:
     try:
         place = database_settings(url, settings.DATA_DIR)
     except Unreadable as error:
-        raise MovingError(f"--to {error.what}; {error.fix}.") from None
+        raise OperationError(f"--to {error.what}; {error.fix}.") from None
     here = connection.settings_dict
     if all(str(place.get(name, "")) == str(here[name]) for name in ("NAME", "HOST", "PORT")):
-        raise MovingError("--to names the database that is in use.")
+        raise OperationError("--to names the database that is in use.")
     return place
 
 
 def _require_ready() -> None:
     if pending_migrations():
-        raise MovingError("This database is older than the code. Run `manage.py upgrade` first.")
+        raise OperationError("This database is older than the code. Run `manage.py upgrade` first.")
     if NamedLock.objects.filter(pk=MARK).exists():
-        raise MovingError("A restore is not finished. Run `manage.py upgrade` first.")
+        raise OperationError("A restore is not finished. Run `manage.py upgrade` first.")
 
 
 def _stamp(source: Store) -> dict[str, str]:

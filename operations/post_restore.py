@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.actors import SYSTEM
-from accounts.models import AddressRequest, BrowserSession, User
+from accounts.models import BrowserSession, EmailRequest, User
 from api.models import ApiKey, SigningKey, TokenFamily
 from api.tokens import signing_keys
 from audit import audit_log
@@ -22,7 +22,7 @@ from core.encryption_key import FORGET_SQL, NOTE_SQL, make_fingerprint
 from core.models import NamedLock
 from core.single_use import SingleUseToken
 from mail.models import OutboxMail
-from mfa.models import RememberedBrowser
+from mfa.models import TrustedBrowser
 
 MARK = "restore"
 KEEP_KEYS = "keep-keys"
@@ -86,12 +86,12 @@ def finish_restore() -> Revoked | None:
 def _revoke(*, keep_keys: bool) -> Revoked:
     now = timezone.now()
     # The clock that made the newest key may have been ahead.
-    now = sql.later_than_all(now, sql.newest(ApiKey.objects.all(), now))
-    RememberedBrowser.objects.all().delete()
-    marks = {"not_before": now} if keep_keys else {"not_before": now, "keys_not_before": now}
+    now = sql.next_monotonic_time(now, sql.newest(ApiKey.objects.all(), now))
+    TrustedBrowser.objects.all().delete()
+    marks = {"not_before": now} if keep_keys else {"not_before": now, "keys_valid_from": now}
     living_keys = ApiKey.objects.filter(revoked_at=None)
     families = TokenFamily.objects.filter(ended_at=None)
-    AddressRequest.objects.all().delete()
+    EmailRequest.objects.all().delete()
     return Revoked(
         people=User.objects.update(**marks),
         sessions=BrowserSession.objects.all().delete()[1].get(BrowserSession._meta.label, 0),

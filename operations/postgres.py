@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from operations.errors import MovingError
+from operations.errors import OperationError
 
 INSTALL = (
     "Install PostgreSQL's client programs (Debian: postgresql-client), of the server's version"
@@ -27,14 +27,14 @@ MESSAGE_LENGTH = 400
 def connect(
     place: Mapping[str, Any], *, autocommit: bool = False, **more: str
 ) -> psycopg.Connection:
-    """A connection to the database that Django's settings `place` name. Raises MovingError."""
+    """A connection to the database that Django's settings `place` name. Raises OperationError."""
     parameters = _parameters(place) | more
     if place.get("PASSWORD"):
         parameters["password"] = str(place["PASSWORD"])
     try:
         return psycopg.connect(autocommit=autocommit, **parameters)  # type: ignore[arg-type]  # names are libpq's
     except psycopg.OperationalError as error:
-        raise MovingError(f"PostgreSQL does not let us in: {first_line(str(error))}") from None
+        raise OperationError(f"PostgreSQL does not let us in: {first_line(str(error))}") from None
 
 
 def conninfo(place: Mapping[str, Any]) -> str:
@@ -50,18 +50,18 @@ def has_tools(*names: str) -> bool:
 def run_tool(name: str, place: Mapping[str, Any], *arguments: str | Path) -> None:
     """Run pg_dump, pg_restore or psql; `--dbname` is added where `place` is not empty.
 
-    Raises MovingError with what the program said, or where to get it.
+    Raises OperationError with what the program said, or where to get it.
     """
     command, environment = _prepared(name, place, arguments)
     done = subprocess.run(  # noqa: S603  # a program of PostgreSQL with arguments of ours
         command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
     if done.returncode != 0:
-        raise MovingError(f"{name} failed: {first_line(done.stderr)}")
+        raise OperationError(f"{name} failed: {first_line(done.stderr)}")
 
 
 def run_in_one_transaction(place: Mapping[str, Any], *parts: str | Path) -> None:
-    """Run SQL texts and files of SQL with psql, all or nothing. Raises MovingError.
+    """Run SQL texts and files of SQL with psql, all or nothing. Raises OperationError.
 
     This process writes the COMMIT itself as the last line: when it is killed, psql sees the end of
     its input without one, and the server undoes everything.
@@ -82,7 +82,7 @@ def run_in_one_transaction(place: Mapping[str, Any], *parts: str | Path) -> None
                     script.write(part.encode())
         if psql.wait() != 0:
             complaint.seek(0)
-            raise MovingError(f"psql failed: {first_line(complaint.read().decode())}")
+            raise OperationError(f"psql failed: {first_line(complaint.read().decode())}")
 
 
 def first_line(text: str) -> str:
@@ -95,10 +95,10 @@ def first_line(text: str) -> str:
 def _prepared(
     name: str, place: Mapping[str, Any], arguments: Sequence[str | Path]
 ) -> tuple[list[str], dict[str, str]]:
-    """Command line and environment of a program of PostgreSQL. Raises MovingError."""
+    """Command line and environment of a program of PostgreSQL. Raises OperationError."""
     path = shutil.which(name)
     if path is None:
-        raise MovingError(f"{name} is not installed here. {INSTALL}.")
+        raise OperationError(f"{name} is not installed here. {INSTALL}.")
     command = [path, *map(str, arguments)]
     environment = dict(os.environ)
     if place:

@@ -13,7 +13,7 @@ from core.cache import cache_alias
 from core.encryption_key import forget_key, note_key, require_same_key
 from core.request_context import Caller, calling
 from core.static_files import collect_static
-from operations.errors import MovingError
+from operations.errors import OperationError
 from operations.file_switch import finish_cut_off_restores
 from operations.locks import alone, say_nothing
 from operations.post_restore import Revoked, finish_restore
@@ -33,9 +33,9 @@ class Prepared(NamedTuple):
 def prepare(say: Callable[[str], None] = say_nothing, *, other_key: bool = False) -> Prepared:
     """Migrate, collect static files, finish a restore. Several processes at once do it once.
 
-    other_key: go on although another ENCRYPTION_KEY encrypted the database. Raises MovingError for
-    a database that holds only a part of what is being moved to it, SecretsReplaced when the same
-    must be tried again by a new process, EncryptionKeyMismatch.
+    other_key: go on although another ENCRYPTION_KEY encrypted the database. Raises OperationError
+    for a database that holds only a part of what is being moved to it, SecretsReplaced when the
+    same must be tried again by a new process, EncryptionKeyMismatch.
     """
     settings.DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
     with alone(say), calling(Caller(channel="command")):
@@ -75,7 +75,7 @@ def _migrate(say: Callable[[str], None]) -> None:
             return
         finally:
             _set_lock_timeout("0")
-    raise MovingError(
+    raise OperationError(
         "A table stayed in use for a minute, so that its migration was not done. Nothing is half "
         "done. End the long transaction (see pg_stat_activity), or stop the servers, and start "
         "again."
@@ -96,7 +96,7 @@ def pending_migrations() -> list[str]:
 
 def _require_whole() -> None:
     if MOVE_TABLE in connection.introspection.table_names():
-        raise MovingError(
+        raise OperationError(
             "A move to this database was stopped half-way. Repeat the same `manage.py movedata` "
             "with the settings of the old database, or empty this one."
         )

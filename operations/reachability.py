@@ -11,7 +11,7 @@ from django.utils import timezone
 from api.external_jwt.policy import Policy, current_policy
 from federation.ldap.diagnosis import examine
 from federation.oidc.discovery import read_metadata
-from federation.oidc.fetching import Unfetchable, fetch_json, reach
+from federation.oidc.fetching import FetchError, fetch_json, reach
 from federation.oidc.flow import flow_of
 from federation.oidc.issuers import same_issuer
 from federation.oidc.jwk import keys_in
@@ -60,7 +60,7 @@ def _faults_of(provider: Provider) -> Iterator[Fault]:
     url = flow.endpoint(provider, "token")
     try:
         date = reach(url)
-    except Unfetchable as error:
+    except FetchError as error:
         yield _unreachable(provider.label, error)
     else:
         yield from _clock_fault(provider.label, date, provider.leeway)
@@ -73,7 +73,7 @@ def _openid_faults(provider: Provider) -> Iterator[Fault]:
         date = reach(url)
         metadata = read_metadata(fetch_json(url), provider.issuer)
         faults = list(_key_faults(name, metadata.jwks_uri, metadata.algorithms))
-    except Unfetchable as error:
+    except FetchError as error:
         yield _unreachable(name, error)
         return
     yield from faults
@@ -87,7 +87,7 @@ def _foreign_faults(issuer: str, jwks_url: str, policy: Policy) -> Iterator[Faul
         date = reach(url, policy.allows_http)
         keys_at = jwks_url or _keys_named(url, issuer, policy.allows_http)
         faults = list(_key_faults(issuer, keys_at, policy.algorithms, policy.allows_http))
-    except Unfetchable as error:
+    except FetchError as error:
         yield _unreachable(issuer, error)
         return
     yield from faults
@@ -95,17 +95,17 @@ def _foreign_faults(issuer: str, jwks_url: str, policy: Policy) -> Iterator[Faul
 
 
 def _keys_named(url: str, issuer: str, allows_http: bool) -> str:
-    """Where the discovery document says that the keys are. Raises Unfetchable."""
+    """Where the discovery document says that the keys are. Raises FetchError."""
     document = fetch_json(url, allows_http)
     if same_issuer(str(document.get("issuer"))) != issuer:
-        raise Unfetchable(f"{url}: the discovery document is of another issuer")
+        raise FetchError(f"{url}: the discovery document is of another issuer")
     return str(document.get("jwks_uri") or "")
 
 
 def _key_faults(
     name: str, url: str, algorithms: tuple[str, ...], allows_http: bool = False
 ) -> Iterator[Fault]:
-    """Raises Unfetchable."""
+    """Raises FetchError."""
     keys = keys_in(fetch_json(url, allows_http)) or ()
     if not any(key.fits(algorithm) for key in keys for algorithm in algorithms):
         names = ", ".join(algorithms) or "an asymmetric algorithm"
@@ -135,7 +135,7 @@ def _shown(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _unreachable(name: str, error: Unfetchable) -> Fault:
+def _unreachable(name: str, error: FetchError) -> Fault:
     reason = str(error)
     fix = "Check the issuer's address as the provider writes it, its server and the firewall."
     if "CERTIFICATE_VERIFY_FAILED" in reason:

@@ -30,7 +30,7 @@ from operations.backup import (
     secret_files,
     stamp,
 )
-from operations.errors import MovingError
+from operations.errors import OperationError
 from operations.file_switch import (
     finish_cut_off_restores,
     make_staging_folder,
@@ -73,24 +73,24 @@ class Wish(NamedTuple):
 
 
 def check_manifest(manifest: Manifest) -> None:
-    """Raise MovingError when this code or this database cannot take the backup."""
+    """Raise OperationError when this code or this database cannot take the backup."""
     disk = MigrationLoader(None).disk_migrations
     known = {f"{app}.{name}" for app, name in disk}
     unknown = sorted(set(manifest.migrations) - known)
     if unknown or numbers(manifest.version) > numbers(VERSION):
-        raise MovingError(
+        raise OperationError(
             f"The backup was made by version {manifest.version}, which is newer than this one "
             f"({VERSION}). Upgrade the code first."
         )
     if manifest.database != database_kind():
-        raise MovingError(
+        raise OperationError(
             f"The backup is of {manifest.database}, and DATABASE_URL names {database_kind()}. "
             "Restore it to a database of its kind, then use `manage.py movedata`."
         )
 
 
 def restore(wish: Wish, manifest: Manifest, say: Callable[[str], None]) -> Path:
-    """Put the backup in place; the folder with what was there. Raises MovingError.
+    """Put the backup in place; the folder with what was there. Raises OperationError.
 
     The next start, or `manage.py upgrade`, finishes it.
     """
@@ -120,7 +120,7 @@ def _make_aside(root: Path) -> Path:
     try:
         aside.mkdir(mode=0o700)
     except FileExistsError:
-        raise MovingError(f"{aside} is there already. Try again in a second.") from None
+        raise OperationError(f"{aside} is there already. Try again in a second.") from None
     for name, path in secret_files().items():
         target = aside / name
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -129,7 +129,7 @@ def _make_aside(root: Path) -> Path:
 
 
 def _require_key(wish: Wish, manifest: Manifest, key: bytes) -> None:
-    """Raise MovingError when `key`, which will be in use, did not encrypt what is in the backup."""
+    """Raise OperationError when `key`, which will be in use, did not encrypt the backup."""
     if make_fingerprint(key) == manifest.key or wish.other_key:
         return
     advice = (
@@ -137,7 +137,7 @@ def _require_key(wish: Wish, manifest: Manifest, key: bytes) -> None:
         if is_from_outside("ENCRYPTION_KEY") or "ENCRYPTION_KEY" in manifest.outside
         else f"Bring DATA_DIR/{KEY_FILE} of that instance back"
     )
-    raise MovingError(
+    raise OperationError(
         f"The backup was sealed with another ENCRYPTION_KEY. {advice}, or add --other-key: what "
         "was sealed (second factors, waiting mail, signing keys) is lost then. Nothing was changed."
     )
@@ -152,7 +152,7 @@ def _coming_key(staging: Path) -> bytes:
     try:
         return decode_key(read_secret(file))
     except Unreadable as error:
-        raise MovingError(f"The backup's {KEY_FILE} {error.what}.") from None
+        raise OperationError(f"The backup's {KEY_FILE} {error.what}.") from None
 
 
 def _restore_sqlite(new: Path, aside: Path, marks: Sequence[str]) -> None:
@@ -182,7 +182,7 @@ def _fold(place: Path) -> None:
         with closing(sqlite3.connect(place, timeout=0, isolation_level=None)) as database:
             database.execute("PRAGMA journal_mode=DELETE").fetchone()
     except sqlite3.OperationalError:
-        raise MovingError(f"Another program has {place.name} open. {STOP_FIRST}") from None
+        raise OperationError(f"Another program has {place.name} open. {STOP_FIRST}") from None
 
 
 def _link(source: Path, target: Path) -> None:

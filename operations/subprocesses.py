@@ -11,7 +11,7 @@ from django.conf import settings
 
 from config.environment.resolve import FILE_ENDING
 from config.environment.variables import BY_NAME
-from operations.errors import MovingError
+from operations.errors import OperationError
 from operations.postgres import first_line
 
 
@@ -24,12 +24,12 @@ def environment_for(url: str, **more: str) -> dict[str, str]:
 
 
 def manage(*arguments: str, environment: dict[str, str] | None = None) -> str:
-    """Run `manage.py arguments`; its output. Raises MovingError with its complaint."""
+    """Run `manage.py arguments`; its output. Raises OperationError with its complaint."""
     return _run([str(Path(settings.BASE_DIR) / "manage.py"), *arguments], environment)
 
 
 def python(code: str, environment: dict[str, str]) -> str:
-    """Run Python code; its output. Raises MovingError with the last line of its complaint."""
+    """Run Python code; its output. Raises OperationError with the last line of its complaint."""
     return _run(["-c", code], environment)
 
 
@@ -56,5 +56,5 @@ def _run(arguments: list[str], environment: dict[str, str] | None) -> str:
     )
     if done.returncode != 0:
         last = "\n".join(done.stderr.strip().splitlines()[-1:])
-        raise MovingError(f"{arguments[-1][:60]} failed: {first_line(last)}")
+        raise OperationError(f"{arguments[-1][:60]} failed: {first_line(last)}")
     return done.stdout

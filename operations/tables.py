@@ -9,7 +9,7 @@ from django.db import models
 
 from core import sql
 from core.models import CacheEntry
-from operations.errors import MovingError
+from operations.errors import OperationError
 
 # How the values of a column are written down between two databases; see stores.py.
 KINDS = {
@@ -61,7 +61,7 @@ class Table:
 def house_tables() -> list[Table]:
     """All tables but the one of the counters and the cache, which live for minutes.
 
-    Raises MovingError for a column of a kind that nobody has taught us.
+    Raises OperationError for a column of a kind that nobody has taught us.
     """
     found = {
         model._meta.db_table: model
@@ -99,5 +99,5 @@ def _kind(field: Any) -> str:
     kind = KINDS.get(field.get_internal_type())
     if kind is None:
         where = f"{field.model._meta.db_table}.{field.column}"
-        raise MovingError(f"Nobody has taught this command to move the column {where}.")
+        raise OperationError(f"Nobody has taught this command to move the column {where}.")
     return kind

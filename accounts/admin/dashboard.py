@@ -225,7 +225,7 @@ def _mail_counts(since: datetime) -> Counts:
 
 def _warnings() -> list[Advice]:
     found: list[Advice] = []
-    if User.objects.filter(is_claimed=False).exists():
+    if User.objects.filter(setup_completed=False).exists():
         found.append(_unclaimed())
     if not settings.IS_HTTPS and not settings.PUBLIC_URL_IS_LOCAL:
         found.append(_no_https())

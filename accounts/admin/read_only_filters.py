@@ -29,7 +29,11 @@ ACTION_FAMILIES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "rules": (_("Access rules"), ("forward_auth:rule:",)),
     "mail": (_("Mail"), ("mail:",)),
 }
-RESULTS: Choices = [("success", _("Done")), ("refused", _("Refused")), ("failure", _("Failed"))]
+RESULTS: Choices = [
+    ("success", _("Done")),
+    ("refused", _("AccessDenied")),
+    ("failure", _("Failed")),
+]
 # The names of the files in templates/mail.
 MAIL_KINDS: Choices = [
     ("magic-link", _("Sign-in link")),

@@ -33,16 +33,16 @@ STATE_LABELS: dict[State, Any] = {
     State.NOT_SET_UP: _("Not set up yet"),
 }
 _IN_STATE: dict[str, Q] = {
-    State.NOT_SET_UP: Q(is_claimed=False),
-    State.DISABLED: Q(is_claimed=True, is_active=False),
-    State.NO_ACCESS: Q(is_claimed=True, is_active=True, role=Role.NONE),
-    State.ACTIVE: Q(is_claimed=True, is_active=True) & ~Q(role=Role.NONE),
+    State.NOT_SET_UP: Q(setup_completed=False),
+    State.DISABLED: Q(setup_completed=True, is_active=False),
+    State.NO_ACCESS: Q(setup_completed=True, is_active=True, role=Role.NONE),
+    State.ACTIVE: Q(setup_completed=True, is_active=True) & ~Q(role=Role.NONE),
 }
 
 
 def state_of(user: User) -> State:
     """The state of one account; the same rule as the filter's."""
-    if not user.is_claimed:
+    if not user.setup_completed:
         return State.NOT_SET_UP
     if not user.is_active:
         return State.DISABLED

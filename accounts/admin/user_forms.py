@@ -48,7 +48,7 @@ class PersonForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
 
     class Meta:
         model = User
-        fields = ("email", "name", "username", "role", "role_is_kept")
+        fields = ("email", "name", "username", "role", "role_locked")
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

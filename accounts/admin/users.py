@@ -160,7 +160,7 @@ class UserAdmin(PanelAdmin):
         if obj is None:
             fields = {"fields": (*EDITABLE, "vouched"), "description": _ADD_HELP}
             return [(None, fields)]
-        own = (*EDITABLE, "role_is_kept")
+        own = (*EDITABLE, "role_locked")
         return [(None, {"fields": own}), (_("Facts"), {"fields": FACTS})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
@@ -274,7 +274,7 @@ def _edit(actor: User, person: User, form: PersonForm) -> None:
     """Only what was changed goes to the services, so that the audit log names just that."""
     changed = {name: form.cleaned_data[name] for name in form.changed_data}
     role = changed.pop("role", None)
-    kept = changed.pop("role_is_kept", None)
+    kept = changed.pop("role_locked", None)
     if changed:
         users.edit_profile(actor=actor, user=person, profile=Profile(**changed))
     if role is not None:

@@ -56,7 +56,7 @@ class Invitation(SingleUseToken):
         return _("invitation %(id)s") % {"id": self.pk}
 
 
-class AddressRequest(models.Model):
+class EmailRequest(models.Model):
     """Somebody typed an address and asked for mail; handled off the request path.
 
     The page answers before anybody has looked whether the account exists, so neither the answer

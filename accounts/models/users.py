@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.anonymous import ANONYMOUS_ID, is_anonymous
 from accounts.passwords import normalise
-from accounts.roles import OPERATORS, Role, allows, can_manage
+from accounts.roles import ADMIN_ROLES, Role, allows, can_manage
 from core import email_addresses
 from core.plain_text import trim
 from core.uuid7 import uuid7
@@ -59,7 +59,7 @@ class UserQuerySet(models.QuerySet["User"]):
 
     def people(self) -> Self:
         """Without the unclaimed default owner, who is no person yet."""
-        return self.filter(is_claimed=True)
+        return self.filter(setup_completed=True)
 
     def active_owners(self) -> Self:
         """Owners who can sign in now."""
@@ -95,19 +95,19 @@ class User(AbstractBaseUser):
     name = models.CharField(_("name"), max_length=150, blank=True)
     role = models.CharField(_("role"), max_length=8, choices=ROLE_LABELS, default=Role.VIEWER.value)
     # An operator decided: no provider or directory changes the role.
-    role_is_kept = models.BooleanField(
+    role_locked = models.BooleanField(
         _("keep this role"),
         default=False,
         help_text=_("No sign-in through a provider or directory changes it."),
     )
     is_active = models.BooleanField(_("active"), default=True)
     # False only for the default owner until somebody has used the set-up link.
-    is_claimed = models.BooleanField(default=True, editable=False)
+    setup_completed = models.BooleanField(default=True, editable=False)
     email_verified_at = models.DateTimeField(_("address verified"), null=True, blank=True)
     # Every sign-in, link and token older than this mark is dead.
     not_before = models.DateTimeField(default=timezone.now, editable=False)
     # The same mark of API keys: they outlive signing out everywhere, a new role and a ban.
-    keys_not_before = models.DateTimeField(default=timezone.now, editable=False)
+    keys_valid_from = models.DateTimeField(default=timezone.now, editable=False)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     # What search() looks for a text in: once in each row instead of three times.
     searched = models.GeneratedField(
@@ -164,7 +164,7 @@ class User(AbstractBaseUser):
     @property
     def is_staff(self) -> bool:
         """Django's word for "may enter the admin panel"; derived, never stored."""
-        return self.role in OPERATORS
+        return self.role in ADMIN_ROLES
 
     @property
     def is_superuser(self) -> bool:
@@ -191,7 +191,7 @@ class User(AbstractBaseUser):
 
         They may have been set by a node whose clock is ahead.
         """
-        return max(now, self.not_before, self.keys_not_before)
+        return max(now, self.not_before, self.keys_valid_from)
 
     def get_full_name(self) -> str:
         return self.name or self.email

@@ -11,7 +11,7 @@ from accounts.actors import SYSTEM
 from accounts.anonymous import ANONYMOUS_EMAIL, ANONYMOUS_ID
 from accounts.locks import lock_users
 from accounts.models import User
-from accounts.ownership import hand_rows_over
+from accounts.ownership import transfer_ownership
 from accounts.roles import Role
 from audit import audit_log
 from core.locks import ROLES, acquire_lock
@@ -19,7 +19,7 @@ from core.locks import ROLES, acquire_lock
 logger = logging.getLogger("gatehouse.anonymous")
 
 
-def settle_mode() -> None:
+def sync_anonymous_user() -> None:
     """Bring the anonymous user in line with the settings; called at each start.
 
     Writes an audit row when the mode has been switched on or off or its role has changed, and a
@@ -45,14 +45,14 @@ def settle_mode() -> None:
 def visitor(ip: str) -> User | None:
     """The anonymous user for a request without credentials; None while sign-in is needed.
 
-    Each such request stands at the door: raises Refused when the address `ip` is banned.
+    Each such request stands at the door: raises AccessDenied when the address `ip` is banned.
     """
     if settings.ANONYMOUS_ROLE is None:
         return None
     row = _row()
     if row is None or not access_policy.may_act(row):
         return None
-    access_policy.require_open_door(ip)
+    access_policy.require_client_allowed(ip)
     return row
 
 
@@ -66,11 +66,11 @@ def hand_over(taker: User) -> None:
     giver = User.everyone.select_for_update().filter(pk=ANONYMOUS_ID).first()
     if giver is None:
         return
-    counts = hand_rows_over(giver=giver, taker=taker)
+    counts = transfer_ownership(giver=giver, taker=taker)
     if not any(counts.values()):
         return
-    taker.keys_not_before = giver.keys_not_before
-    taker.save(update_fields=["keys_not_before"])
+    taker.keys_valid_from = giver.keys_valid_from
+    taker.save(update_fields=["keys_valid_from"])
     audit_log.record("account:anonymous-mode:take-over", actor=taker, target=taker, counts=counts)
 
 

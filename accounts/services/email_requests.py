@@ -12,20 +12,20 @@ from typing import Any
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils.translation import get_language
 
-from accounts.models import AddressRequest
+from accounts.models import EmailRequest
 from accounts.signals import address_requested
 from core import sql
 from core.encryption import seal, unseal
 from core.request_context import Caller, calling, current_caller
 
 logger = logging.getLogger("gatehouse.requests")
-Kind = AddressRequest.Kind
-Handler = Callable[[AddressRequest, dict[str, Any]], None]
-BatchHandler = Callable[[list[AddressRequest]], None]
+Kind = EmailRequest.Kind
+Handler = Callable[[EmailRequest, dict[str, Any]], None]
+BatchHandler = Callable[[list[EmailRequest]], None]
 BATCH = 50
 
 
-def note_request(
+def enqueue_request(
     kind: Kind,
     *,
     email: str,
@@ -39,7 +39,7 @@ def note_request(
     """
     caller = current_caller()
     with transaction.atomic():
-        row = AddressRequest(
+        row = EmailRequest(
             kind=kind,
             email=email,
             binding=binding,
@@ -51,7 +51,7 @@ def note_request(
         if details:
             row.sealed_details = seal(json.dumps(details), place=_place(row))
         sql.insert([row])
-        transaction.on_commit(lambda: address_requested.send(sender=AddressRequest, kind=kind))
+        transaction.on_commit(lambda: address_requested.send(sender=EmailRequest, kind=kind))
 
 
 def handle_next(kind: Kind, handler: Handler) -> bool:
@@ -60,7 +60,7 @@ def handle_next(kind: Kind, handler: Handler) -> bool:
     A request whose work fails is dropped with a logged error, so that it cannot block the rest.
     Not so when the database failed: it stays, and OperationalError or InterfaceError is raised.
     """
-    row = AddressRequest.objects.filter(kind=kind).order_by("id").first()
+    row = EmailRequest.objects.filter(kind=kind).order_by("id").first()
     if row is None:
         return False
     with calling(caller_of(row)):
@@ -98,11 +98,11 @@ def handle_all(kind: Kind, handle: BatchHandler) -> int:
 def _handle_batch(kind: Kind, handle: BatchHandler) -> int:
     try:
         with transaction.atomic():
-            waiting = AddressRequest.objects.filter(kind=kind).order_by("id")
+            waiting = EmailRequest.objects.filter(kind=kind).order_by("id")
             batch = list(waiting.select_for_update(skip_locked=True)[:BATCH])
             if not batch:
                 return 0
-            AddressRequest.objects.filter(pk__in=[row.pk for row in batch]).delete()
+            EmailRequest.objects.filter(pk__in=[row.pk for row in batch]).delete()
             handle(batch)
         return len(batch)
     except Exception:
@@ -110,21 +110,21 @@ def _handle_batch(kind: Kind, handle: BatchHandler) -> int:
         return handle_each(kind, lambda row, _details: handle([row]))
 
 
-def caller_of(row: AddressRequest) -> Caller:
+def caller_of(row: EmailRequest) -> Caller:
     """Who asked, for the audit log."""
     return Caller(ip=row.ip, request_id=row.request_id, channel="worker")
 
 
-def _take(row: AddressRequest) -> bool:
-    return AddressRequest.objects.filter(pk=row.pk).delete()[0] == 1
+def _take(row: EmailRequest) -> bool:
+    return EmailRequest.objects.filter(pk=row.pk).delete()[0] == 1
 
 
-def _details(row: AddressRequest) -> dict[str, Any]:
+def _details(row: EmailRequest) -> dict[str, Any]:
     if not row.sealed_details:
         return {}
     details: dict[str, Any] = json.loads(unseal(row.sealed_details, place=_place(row)))
     return details
 
 
-def _place(row: AddressRequest) -> str:
+def _place(row: EmailRequest) -> str:
     return f"address_request.sealed_details:{row.pk}"

@@ -16,12 +16,12 @@ from accounts.roles import Role
 from accounts.services.accept_invitation import accepted_by_address
 from accounts.services.anonymous import hand_over
 from accounts.services.email_tokens import IssuedToken, issue_token, usable_token
-from accounts.services.sessions import end_access
+from accounts.services.sessions import revoke_credentials
 from accounts.services.signup import SignUp, is_fresh
 from accounts.services.users import check_new
 from audit import audit_log
 from core import email_addresses
-from core.client_ip import is_this_machine
+from core.client_ip import is_localhost
 from core.errors import TokenInvalid, TokenUsed
 from core.locks import ROLES, acquire_lock
 from core.plain_text import clean_name
@@ -46,7 +46,7 @@ def ensure_owner() -> User:
 
 def issue_setup_link(owner: User) -> IssuedToken | None:
     """A fresh one-time link for an unclaimed owner (older ones die); None for a claimed one."""
-    if owner.is_claimed:
+    if owner.setup_completed:
         return None
     with transaction.atomic():
         token = issue_token(owner, Purpose.SET_UP, lifetime=LINK_LIFETIME)
@@ -62,15 +62,15 @@ def is_well_known_sign_in(request: HttpRequest, login: str, password: str) -> bo
     """
     if password != WELL_KNOWN_PASSWORD and password != (settings.DEFAULT_OWNER_PASSWORD or ""):
         return False
-    owner = User.objects.with_login(login).filter(role=Role.OWNER, is_claimed=False).first()
-    return owner is not None and (settings.DEFAULT_OWNER_ALLOW_INSECURE or is_this_machine(request))
+    owner = User.objects.with_login(login).filter(role=Role.OWNER, setup_completed=False).first()
+    return owner is not None and (settings.DEFAULT_OWNER_ALLOW_INSECURE or is_localhost(request))
 
 
 def waits_for_code(login: str, password: str) -> bool:
     """Is this the published default sign-in of an owner who is not set up yet, from anywhere?"""
     if password != WELL_KNOWN_PASSWORD:
         return False
-    waiting = User.objects.with_login(login).filter(role=Role.OWNER, is_claimed=False)
+    waiting = User.objects.with_login(login).filter(role=Role.OWNER, setup_completed=False)
     return bool(waiting.exists())
 
 
@@ -86,7 +86,7 @@ def is_setup_code(text: str) -> bool:
 def find_setup(token: str) -> User:
     """The unclaimed owner whose set-up link this is. Raises TokenInvalid, TokenExpired."""
     owner: User = usable_token(Purpose.SET_UP, token).user
-    if owner.is_claimed:
+    if owner.setup_completed:
         raise TokenUsed(email=owner.email, notice="set-up-used")
     return owner
 
@@ -110,7 +110,7 @@ def claim_owner(token: str, details: SignUp) -> User:
         if rows.consume(digest(Purpose.SET_UP, token), timezone.now()) is None:
             raise TokenInvalid
         owner.set_password(details.password)
-        owner.is_claimed = True
+        owner.setup_completed = True
         owner.email_verified_at = timezone.now()
         owner.save(
             update_fields=[
@@ -118,11 +118,11 @@ def claim_owner(token: str, details: SignUp) -> User:
                 "name",
                 "username",
                 "password",
-                "is_claimed",
+                "setup_completed",
                 "email_verified_at",
             ]
         )
-        end_access(owner, "claimed")
+        revoke_credentials(owner, "claimed")
         if is_first:
             hand_over(owner)
         accepted_by_address(owner)
@@ -135,13 +135,13 @@ def _make_owner() -> User:
         email=email_addresses.parse_email(settings.DEFAULT_OWNER_EMAIL),
         username=email_addresses.parse_username(settings.DEFAULT_OWNER_USERNAME),
         role=Role.OWNER,
-        is_claimed=False,
+        setup_completed=False,
     )
     owner.set_password(None)
     given = settings.DEFAULT_OWNER_PASSWORD
     if given and not password_problems(given, owner):
         owner.set_password(given)
-        owner.is_claimed = True
+        owner.setup_completed = True
         owner.email_verified_at = timezone.now()
     owner.save(force_insert=True)
     audit_log.record(

@@ -23,7 +23,7 @@ from accounts.roles import Role, can_give, can_manage, grantable
 from accounts.services.accept_invitation import is_vouched_for, lock_account_of, record_act, take_up
 from accounts.services.email_tokens import absolute_url
 from accounts.services.users import Profile, create_user, edit_profile
-from accounts.services.verification import prove_address
+from accounts.services.verification import mark_email_verified
 from core import email_addresses
 from core.errors import Forbidden, RecordInvalid, TokenExpired, TokenInvalid
 from core.locks import ROLES, acquire_lock
@@ -206,7 +206,7 @@ def accept_as(token: str, user: User) -> Invitation:
             if not take_up(invitation, user, is_new=False):
                 raise InvitationUsed
         else:
-            prove_address(user)
+            mark_email_verified(user)
     return invitation
 
 
@@ -290,7 +290,7 @@ def _unverified_account(invitation: Invitation) -> User | None:
 def _take_over(user: User, *, name: str, password: str | None, username: str | None) -> User:
     if password:
         check_password_rules(password, User(email=user.email, name=name))
-    prove_address(user)
+    mark_email_verified(user)
     edit_profile(actor=user, user=user, profile=Profile(name=name, username=username or ""))
     if password:
         user.set_password(password)

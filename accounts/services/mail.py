@@ -11,7 +11,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from accounts.actors import Actor
-from accounts.roles import OPERATORS
+from accounts.roles import ADMIN_ROLES
 from audit import audit_log
 from core.email_addresses import AddressError, parse_email
 from core.errors import Forbidden, RateLimited, RecordInvalid
@@ -46,7 +46,7 @@ def send_test_mail(*, actor: Actor, email: str) -> TestMailReport:
     After a success the mails that wait for their next try are due at once: whatever held them up
     may be mended. Raises Forbidden below admin, RecordInvalid for no address, RateLimited.
     """
-    if actor.role not in OPERATORS:
+    if actor.role not in ADMIN_ROLES:
         raise Forbidden
     try:
         recipient = parse_email(email)
@@ -99,7 +99,7 @@ def retry_mail(mail: OutboxMail, *, actor: Actor) -> None:
 
     Raises Forbidden below admin, RecordInvalid when its text is gone or its link has ended.
     """
-    if actor.role not in OPERATORS:
+    if actor.role not in ADMIN_ROLES:
         raise Forbidden
     now = timezone.now()
     if mail.expires_at is not None and mail.expires_at <= now:

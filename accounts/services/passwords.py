@@ -12,15 +12,15 @@ from accounts import access_policy
 from accounts.account_sources import may_get_links
 from accounts.actors import SYSTEM, Actor
 from accounts.locks import lock_users
-from accounts.models import AccountToken, AddressRequest, User, login_column
+from accounts.models import AccountToken, EmailRequest, User, login_column
 from accounts.passwords import MAX_PASSWORD_LENGTH, check_password_rules
 from accounts.roles import Role
 from accounts.services.accept_invitation import live_invitation
 from accounts.services.email_requests import handle_each
 from accounts.services.email_tokens import is_flooded, issue_token, usable_token
-from accounts.services.sessions import end_access, note_wrong_password
+from accounts.services.sessions import note_wrong_password, revoke_credentials
 from accounts.services.users import require_rank
-from accounts.services.verification import prove_address
+from accounts.services.verification import mark_email_verified
 from accounts.sign_in_methods import DIRECTORY
 from audit import audit_log
 from core import sql
@@ -42,23 +42,23 @@ def find_by_password(login: str, password: str) -> User | None:
         return None
     user = sql.find(User, *login_column(login[:MAX_LOGIN_LENGTH]))
     is_known = user is not None and not user.is_built_in and user.has_usable_password()
-    if user is None or not is_known or not opens_by_password(user):
+    if user is None or not is_known or not can_use_local_password(user):
         User().set_password(password)
         return None
     return user if user.check_password(password) else None
 
 
-def opens_by_password(user: User) -> bool:
+def can_use_local_password(user: User) -> bool:
     """May a local password open this account? Not of whoever comes by the directory, and where
     the directory is the only way (AUTHENTICATION_MODE=ldap) only of owners."""
     if settings.LDAP is None:
         return True
-    if came_by_directory(user):
+    if is_directory_managed_account(user):
         return False
     return not settings.LDAP.is_only_way or user.role == Role.OWNER
 
 
-def came_by_directory(user: User) -> bool:
+def is_directory_managed_account(user: User) -> bool:
     """Has the person signed in with the directory's password before?"""
     return user.identities.filter(provider=DIRECTORY).exists()
 
@@ -114,7 +114,7 @@ def start_reset(*, actor: Actor, user: User) -> str:
 
 def handle_reset_requests() -> int:
     """Worker job: mail a reset link to each noted address that has an account which may sign in."""
-    return handle_each(AddressRequest.Kind.RESET_PASSWORD, _handle_reset)
+    return handle_each(EmailRequest.Kind.RESET_PASSWORD, _handle_reset)
 
 
 def reset_password(token: str, new: str) -> User:
@@ -132,20 +132,20 @@ def reset_password(token: str, new: str) -> User:
         user: User = row.user
         if access_policy.refusal(user, credential_at=row.created_at) or user.email != row.email:
             raise TokenEnded(email=user.email)
-        if not opens_by_password(user):
+        if not can_use_local_password(user):
             raise TokenEnded(email=user.email)
         check_password_rules(new, user)
-        prove_address(user)
+        mark_email_verified(user)
         _store(user, new, "password reset")
         _tell(user)
         audit_log.record("account:password:reset", actor=user, target=user)
     return user
 
 
-def _handle_reset(row: AddressRequest, _details: dict[str, Any]) -> None:
+def _handle_reset(row: EmailRequest, _details: dict[str, Any]) -> None:
     user = User.objects.filter(email=row.email).first()
     may_reset = settings.ALLOW_PASSWORD_RESET and access_policy.may_act(user)
-    if user is None or not may_reset or not opens_by_password(user) or not may_get_links(user):
+    if user is None or not may_reset or not can_use_local_password(user) or not may_get_links(user):
         audit_log.record("account:password:reset-request", target=user, result="refused")
         return
     if is_flooded("reset-password", user, Purpose.RESET_PASSWORD):
@@ -160,7 +160,7 @@ def _handle_reset(row: AddressRequest, _details: dict[str, Any]) -> None:
 
 def _require_local(user: User) -> None:
     """Raise RecordInvalid for an account that no local password opens."""
-    if not opens_by_password(user):
+    if not can_use_local_password(user):
         raise RecordInvalid(
             {"password": [_("The password of this account is kept in the directory (LDAP).")]}
         )
@@ -170,7 +170,7 @@ def _store(user: User, new: str | None, reason: str) -> None:
     user.set_password(new)
     user.save(update_fields=["password"])
     AccountToken.objects.filter(user=user, purpose=Purpose.RESET_PASSWORD).replace(timezone.now())
-    end_access(user, reason)
+    revoke_credentials(user, reason)
 
 
 def _tell(user: User) -> None:

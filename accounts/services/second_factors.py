@@ -1,7 +1,7 @@
 """What accounts need to know of second factors, whichever they are.
 
 The app mfa has the factors themselves and writes their tables; here they are the reverse relations
-`authenticators`, `recovery_codes` and `remembered_browsers` of a user.
+`authenticators`, `recovery_codes` and `trusted_browsers` of a user.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from accounts.actors import Actor
 from accounts.locks import lock_users
 from accounts.models import User
 from accounts.services.notifications import tell
-from accounts.services.sessions import end_sign_ins
+from accounts.services.sessions import revoke_sessions
 from accounts.services.users import require_rank
 from audit import audit_log
 from core.errors import Forbidden, RecordInvalid
@@ -75,7 +75,7 @@ def reset_factors(*, actor: Actor, user: User) -> int:
             raise RecordInvalid({"user": [str(_("there is no second factor"))]})
         user.authenticators.all().delete()
         drop_without_factor(user)
-        end_sign_ins(user, "second factors reset")
+        revoke_sessions(user, "second factors reset")
         audit_log.record("account:factor:reset", actor=actor, target=user, kinds=kinds)
         tell(user, "factors-reset")
     return len(kinds)
@@ -91,4 +91,4 @@ def drop_without_factor(user: User) -> None:
     """After the last factor has gone: codes and remembered browsers open nothing any more."""
     if not has_factor(user):
         user.recovery_codes.all().delete()
-        user.remembered_browsers.all().delete()
+        user.trusted_browsers.all().delete()

@@ -19,10 +19,10 @@ from accounts.sign_in_methods import audit_name
 from accounts.signals import access_changed, access_ending
 from audit import audit_log
 from core import sql
-from core.errors import AccountGone, Forbidden, NotFound
+from core.errors import Forbidden, NotFound, UserDeleted
 from core.request_context import current_caller
 
-BACKEND = "accounts.backends.GateBackend"
+BACKEND = "accounts.backends.AccountBackend"
 
 
 # What Django writes into a session to say whose it is; a new one gets its own.
@@ -43,11 +43,11 @@ def sign_in(request: HttpRequest, user: User, *, kept: dict[str, Any] | None = N
 
     The caller has passed the gate. The session key is new (no fixation), and row, last sign-in
     and audit row commit together, so that a crash leaves all or nothing. kept: see renew(). Raises
-    AccountGone when the account has been deleted meanwhile.
+    UserDeleted when the account has been deleted meanwhile.
     """
     try:
         _write_sign_in(request, user, kept or {})
-    except AccountGone:
+    except UserDeleted:
         logout(request)
         raise
 
@@ -59,7 +59,7 @@ def _write_sign_in(request: HttpRequest, user: User, kept: dict[str, Any]) -> No
         user.last_login = timezone.now()
         # First, as the order of locks wants it. Waits for whoever deletes the account just now.
         if not sql.update(user, "last_login"):
-            raise AccountGone
+            raise UserDeleted
         django_login(request, user, backend=BACKEND)
         caller = current_caller()
         request.session[DEVICE] = {
@@ -117,19 +117,19 @@ def end_sessions(*, actor: Actor, user: User) -> int:
     """
     _require_rank_or_self(actor, user)
     with transaction.atomic():
-        count = end_sign_ins(user, "sessions ended")
+        count = revoke_sessions(user, "sessions ended")
         audit_log.record("account:session:end-all", actor=actor, target=user, count=count)
     return count
 
 
-def end_access(user: User, reason: str) -> int:
-    """Kill everything that was issued before, API keys too; see end_sign_ins()."""
-    user.keys_not_before = _next_mark(user)
-    user.save(update_fields=["keys_not_before"])
-    return end_sign_ins(user, reason)
+def revoke_credentials(user: User, reason: str) -> int:
+    """Kill everything that was issued before, API keys too; see revoke_sessions()."""
+    user.keys_valid_from = _next_mark(user)
+    user.save(update_fields=["keys_valid_from"])
+    return revoke_sessions(user, reason)
 
 
-def end_sign_ins(user: User, reason: str) -> int:
+def revoke_sessions(user: User, reason: str) -> int:
     """Kill sessions and move `not_before` in the caller's transaction; returns ended sessions.
 
     API keys stay: their scopes follow the role by themselves, and a script is no device.
@@ -148,11 +148,11 @@ def _next_mark(user: User) -> datetime:
     so that nothing is issued in between.
     """
     row = User.everyone.select_for_update().filter(pk=user.pk)
-    marks = row.values_list("not_before", "keys_not_before").first() or ()
+    marks = row.values_list("not_before", "keys_valid_from").first() or ()
     now = timezone.now()
-    own = [sql.newest(each, now) for each in (user.tokens.all(), user.remembered_browsers.all())]
+    own = [sql.newest(each, now) for each in (user.tokens.all(), user.trusted_browsers.all())]
     answers: list[tuple[Any, Any]] = access_ending.send(sender=User, user=user, after=now)
-    return sql.later_than_all(now, *marks, *own, *(answer for _receiver, answer in answers))
+    return sql.next_monotonic_time(now, *marks, *own, *(answer for _receiver, answer in answers))
 
 
 def _end_one(*, actor: Actor, user: User, public_id: uuid.UUID) -> None:

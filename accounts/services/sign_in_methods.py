@@ -7,22 +7,22 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.account_sources import account_sources
 from accounts.models import User
-from accounts.services.passwords import opens_by_password
+from accounts.services.passwords import can_use_local_password
 from core import email_addresses
 from core.errors import Forbidden
 
 
-class LastWayIn(Forbidden):
+class LastSignInMethod(Forbidden):
     """Without it, nobody could sign in to the account any more (A103)."""
 
     code = "last_way_in"
     default_message = _("This is your only way to sign in. Set up another one first.")
 
 
-def has_other_way_in(user: User, besides: Any) -> bool:
+def has_other_sign_in_method(user: User, besides: Any) -> bool:
     """Could `user` still sign in without `besides`, one of their identities or passkeys?"""
     return (
-        (settings.ALLOW_EMAIL_LOGIN and user.has_usable_password() and opens_by_password(user))
+        (settings.ALLOW_EMAIL_LOGIN and user.has_usable_password() and can_use_local_password(user))
         or (settings.ALLOW_MAGIC_LINK_LOGIN and user.is_verified and gets_mail(user))
         or any(source.can_sign_in(user, besides=besides.pk) for source in account_sources())
         or user.authenticators.filter(kind="passkey").exclude(pk=besides.pk).exists()

@@ -18,13 +18,13 @@ from django.utils.translation import gettext_lazy
 from accounts.actors import SYSTEM
 from accounts.anonymous import ANONYMOUS_ID
 from accounts.locks import lock_users
-from accounts.models import AccountToken, AddressRequest, User
+from accounts.models import AccountToken, EmailRequest, User
 from accounts.passwords import check_password_rules, normalise
 from accounts.rate_limits import may_mail
-from accounts.roles import OPERATORS, Role
+from accounts.roles import ADMIN_ROLES, Role
 from accounts.services.accept_invitation import live_invitation, lock_account_of, take_up
 from accounts.services.anonymous import hand_over
-from accounts.services.email_requests import handle_each, note_request
+from accounts.services.email_requests import enqueue_request, handle_each
 from accounts.services.email_tokens import usable_token
 from accounts.services.users import save_new
 from accounts.services.verification import mail_verification
@@ -65,7 +65,7 @@ class RegistrationClosed(Forbidden):
 
 def is_fresh() -> bool:
     """Does no person hold admin or owner yet?"""
-    return not User.objects.people().filter(role__in=OPERATORS).exists()
+    return not User.objects.people().filter(role__in=ADMIN_ROLES).exists()
 
 
 def check_sign_up(details: SignUp) -> None:
@@ -80,7 +80,7 @@ def check_sign_up(details: SignUp) -> None:
         raise RecordInvalid({"password": [_("This field is required.")]})
 
 
-def sign_up_first(details: SignUp, *, set_up_code: str, is_this_machine: bool) -> User | None:
+def sign_up_first(details: SignUp, *, set_up_code: str, is_localhost: bool) -> User | None:
     """Make the first person of a fresh instance: admin. None when somebody else was first.
 
     What was made without an account becomes his.
@@ -88,7 +88,7 @@ def sign_up_first(details: SignUp, *, set_up_code: str, is_this_machine: bool) -
     RecordInvalid on a wrong code, RegistrationClosed, RecordInvalid.
     """
     check_sign_up(details)
-    if not (is_this_machine or settings.FIRST_ACCOUNT_OPEN):
+    if not (is_localhost or settings.FIRST_ACCOUNT_OPEN):
         _check_code(set_up_code)
     user = _new_user(details.email, details.name, details.password_hash)
     with transaction.atomic():
@@ -113,8 +113,8 @@ def request_sign_up(details: SignUp, *, binding: str) -> None:
     The password is hashed here in either case, so that time tells nothing (A027).
     """
     check_sign_up(details)
-    note_request(
-        AddressRequest.Kind.SIGN_UP,
+    enqueue_request(
+        EmailRequest.Kind.SIGN_UP,
         email=details.email,
         binding=binding,
         details={"name": details.name, "password": details.password_hash},
@@ -123,16 +123,16 @@ def request_sign_up(details: SignUp, *, binding: str) -> None:
 
 def handle_sign_up_requests() -> int:
     """Worker job: make the accounts that were asked for."""
-    return handle_each(AddressRequest.Kind.SIGN_UP, _handle_sign_up)
+    return handle_each(EmailRequest.Kind.SIGN_UP, _handle_sign_up)
 
 
-def _handle_sign_up(row: AddressRequest, details: dict[str, Any]) -> None:
+def _handle_sign_up(row: EmailRequest, details: dict[str, Any]) -> None:
     lock_account_of(row.email)
     existing = User.objects.filter(email=row.email).first()
     if existing is not None and _is_sent_twice(existing, row):
         return
     if existing is not None:
-        if existing.is_claimed and may_mail("account-exists", row.email):
+        if existing.setup_completed and may_mail("account-exists", row.email):
             enqueue_mail(
                 kind="account-exists",
                 recipient=row.email,
@@ -148,7 +148,7 @@ def _handle_sign_up(row: AddressRequest, details: dict[str, Any]) -> None:
     mail_verification(user, binding=row.binding, language=row.language)
 
 
-def _is_sent_twice(user: User, row: AddressRequest) -> bool:
+def _is_sent_twice(user: User, row: EmailRequest) -> bool:
     """Has this browser asked for this account a moment ago? Its mail is on its way."""
     tokens = user.tokens.filter(
         purpose=AccountToken.Purpose.VERIFY_EMAIL,
@@ -158,7 +158,7 @@ def _is_sent_twice(user: User, row: AddressRequest) -> bool:
     return bool(row.binding) and tokens.usable(timezone.now()).exists()
 
 
-def open_account(email: str) -> User | None:
+def create_unverified_user(email: str) -> User | None:
     """An unverified account for an address that asks for a link; None when registration is closed.
 
     It has no password; redeeming the link proves the address. Whoever is invited gets one with

@@ -20,10 +20,10 @@ from accounts.locks import lock_users
 from accounts.models import User
 from accounts.passwords import password_problems
 from accounts.roles import Role, can_give, can_manage
-from accounts.services.sessions import end_access, end_sign_ins
+from accounts.services.sessions import revoke_credentials, revoke_sessions
 from audit import audit_log
 from core import email_addresses
-from core.errors import AccountGone, Forbidden, LastOwner, RecordInvalid
+from core.errors import Forbidden, LastOwner, RecordInvalid, UserDeleted
 from core.locks import ROLES, acquire_lock
 from core.plain_text import clean_name
 from mail.outbox import enqueue_mail
@@ -132,7 +132,7 @@ def edit_profile(*, actor: Actor, user: User, profile: Profile) -> User:
             lock_users(user.pk)
             user.save(update_fields=["email", "username", "name", "email_verified_at"])
             if user.email != old_email:
-                end_access(user, "address changed")
+                revoke_credentials(user, "address changed")
                 tell_email_changed(user, old_email)
             audit_log.record("account:user:edit", actor=actor, target=user, fields=given)
     except IntegrityError:
@@ -153,7 +153,7 @@ def change_role(*, actor: Actor, user: User, role: str) -> User:
             _keep_last_owner(current)
         before, current.role = current.role, role
         current.save(update_fields=["role"])
-        end_sign_ins(current, "role changed")
+        revoke_sessions(current, "role changed")
         audit_log.record(
             "account:role:change", actor=actor, target=current, before=before, after=role
         )
@@ -165,9 +165,9 @@ def keep_role(*, actor: Actor, user: User, kept: bool) -> User:
     with transaction.atomic():
         current = _locked(user)
         require_rank(actor, current)
-        if current.role_is_kept != kept:
-            current.role_is_kept = kept
-            current.save(update_fields=["role_is_kept"])
+        if current.role_locked != kept:
+            current.role_locked = kept
+            current.save(update_fields=["role_locked"])
             audit_log.record("account:role:keep", actor=actor, target=current, kept=kept)
     return current
 
@@ -182,7 +182,7 @@ def disable_user(*, actor: Actor, user: User, reason: str = "") -> User:
         _keep_last_owner(current)
         current.is_active = False
         current.save(update_fields=["is_active"])
-        end_access(current, "disabled")
+        revoke_credentials(current, "disabled")
         audit_log.record("account:user:disable", actor=actor, target=current, reason=reason[:200])
     return current
 
@@ -211,7 +211,7 @@ def delete_user(*, actor: Actor, user: User) -> None:
             require_rank(actor, current)
         _keep_last_owner(current)
         key = current.pk
-        end_access(current, "deleted")
+        revoke_credentials(current, "deleted")
         current.delete()
         current.pk = key
         audit_log.record("account:user:delete", actor=actor, target=current, role=current.role)
@@ -291,7 +291,7 @@ def _names_of_others(user: User) -> dict[str, list[str]]:
     return errors
 
 
-def gone_meanwhile(error: Exception, user: Any) -> AccountGone | None:
+def gone_meanwhile(error: Exception, user: Any) -> UserDeleted | None:
     """The refusal for `user` whose act failed because the account has been deleted since the gate.
 
     What he wrote would name a person that is not there any more, and the database takes none of it.
@@ -300,5 +300,5 @@ def gone_meanwhile(error: Exception, user: Any) -> AccountGone | None:
     if not isinstance(error, DatabaseError | User.DoesNotExist) or not isinstance(user, User):
         return None
     with suppress(DatabaseError):
-        return None if User.everyone.filter(pk=user.pk).exists() else AccountGone()
+        return None if User.everyone.filter(pk=user.pk).exists() else UserDeleted()
     return None

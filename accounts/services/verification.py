@@ -16,11 +16,11 @@ from accounts.link_binding import binding_of
 from accounts.locks import lock_users
 from accounts.models import AccountToken, Invitation, User
 from accounts.passwords import asks_password
-from accounts.rate_limits import count_try, has_room, may_mail
+from accounts.rate_limits import check_rate_limit, has_room, may_mail
 from accounts.roles import Role, can_give
 from accounts.services.accept_invitation import accepted_by_address, live_invitation, take_up
 from accounts.services.email_tokens import is_flooded, is_outlived, issue_token, usable_token
-from accounts.services.sessions import end_access, note_wrong_password
+from accounts.services.sessions import note_wrong_password, revoke_credentials
 from accounts.services.users import require_rank, tell_email_changed
 from audit import audit_log
 from core import email_addresses
@@ -32,7 +32,7 @@ LIFETIME = timedelta(hours=24)
 Purpose = AccountToken.Purpose
 
 
-def prove_address(user: User) -> Invitation | None:
+def mark_email_verified(user: User) -> Invitation | None:
     """The person has shown that the address is his; call inside the transaction that shows it.
 
     Unless it was proved before, whatever was set up without that proof dies: password, sessions,
@@ -47,8 +47,8 @@ def prove_address(user: User) -> Invitation | None:
     user.save(update_fields=["email_verified_at", "password"])
     for unproved in (user.identities, user.authenticators, user.recovery_codes):
         unproved.all().delete()
-    user.remembered_browsers.all().delete()
-    end_access(user, "address proved")
+    user.trusted_browsers.all().delete()
+    revoke_credentials(user, "address proved")
     audit_log.record("account:email:prove", actor=user, target=user)
     return accepted
 
@@ -67,7 +67,7 @@ def send_verification(request: HttpRequest, user: User) -> bool:
 def resend_verification(request: HttpRequest, user: User) -> bool:
     """As send_verification(), for a person who has pressed the button for it."""
     try:
-        count_try(request, "verify-email", user.email)
+        check_rate_limit(request, "verify-email", user.email)
     except RateLimited:
         return False
     mail_verification(user, binding=binding_of(request), language=get_language() or "en")
@@ -152,7 +152,7 @@ def confirm_address(token: str, *, is_asking_browser: bool, password: str = "") 
             _mark_proved(user)
         else:
             # Nothing but the mailbox has been shown, so nothing else is believed.
-            prove_address(user)
+            mark_email_verified(user)
     return user
 
 
@@ -168,7 +168,7 @@ def request_email_change(request: HttpRequest, *, user: User, password: str, new
     Raises RateLimited before the password is looked at; BadCredentials, RecordInvalid.
     """
     if asks_password(user):
-        count_try(request, "sign-in", user.email)
+        check_rate_limit(request, "sign-in", user.email)
         if not user.check_password(password):
             note_wrong_password(user, "account:email:change-request", actor=user)
             raise BadCredentials(_("This is not your password."))
@@ -178,7 +178,7 @@ def request_email_change(request: HttpRequest, *, user: User, password: str, new
         raise RecordInvalid({"email": [_(str(error))]}) from None
     if email == user.email:
         raise RecordInvalid({"email": [_("This is your address already.")]})
-    count_try(request, "verify-email", user.email)
+    check_rate_limit(request, "verify-email", user.email)
     language = get_language() or "en"
     with transaction.atomic():
         is_taken = User.objects.filter(email=email).exclude(pk=user.pk).exists()

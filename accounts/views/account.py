@@ -23,8 +23,11 @@ from accounts.forms import (
 from accounts.link_binding import device_name
 from accounts.models import User
 from accounts.passwords import asks_password
-from accounts.rate_limits import count_try
-from accounts.reauthentication import require_fresh_beside_password, require_fresh_to_post
+from accounts.rate_limits import check_rate_limit
+from accounts.reauthentication import (
+    require_recent_authentication_or_password,
+    require_recent_authentication_to_post,
+)
 from accounts.services import sessions, signup, verification
 from accounts.services.passwords import change_own_password
 from accounts.services.privacy import delete_own_account, export_own_data
@@ -133,7 +136,7 @@ def _stay(request: HttpRequest, user: User, notice: str) -> HttpResponse:
 
 
 @login_required
-@require_fresh_beside_password
+@require_recent_authentication_or_password
 @get_or_post
 def change_password(request: HttpRequest) -> HttpResponse:
     """Replace my password; every other device is signed out."""
@@ -143,7 +146,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
     form = ChangePasswordForm(posted(request), has_password=user.has_usable_password())
     if request.method == "POST" and form.is_valid():
         try:
-            count_try(request, "sign-in", user.email)
+            check_rate_limit(request, "sign-in", user.email)
             change_own_password(
                 user=user,
                 current=form.cleaned_data.get("current_password", ""),
@@ -158,7 +161,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@require_fresh_beside_password
+@require_recent_authentication_or_password
 @get_or_post
 def change_email(request: HttpRequest) -> HttpResponse:
     """Ask for a link to a new address."""
@@ -196,7 +199,7 @@ def verify_email(request: HttpRequest, token: str) -> HttpResponse:
         if request.method == "POST" and form.is_valid():
             password = form.cleaned_data.get("password", "")
             if needs_password:
-                count_try(request, "sign-in", row.user.email)
+                check_rate_limit(request, "sign-in", row.user.email)
             verification.confirm_address(token, is_asking_browser=is_asking, password=password)
             return _after_verifying(request, row.user)
     except TokenInvalid as error:
@@ -237,7 +240,7 @@ def resend_verification(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@require_fresh_to_post
+@require_recent_authentication_to_post
 @require_POST
 def export(request: HttpRequest) -> HttpResponse:
     """All that is stored about me, as a JSON file."""
@@ -251,7 +254,7 @@ def export(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@require_fresh_beside_password
+@require_recent_authentication_or_password
 @get_or_post
 def delete(request: HttpRequest) -> HttpResponse:
     """Remove my account for good, after proof."""
@@ -261,7 +264,7 @@ def delete(request: HttpRequest) -> HttpResponse:
     form = DeleteAccountForm(posted(request), has_password=asks_password(user))
     if request.method == "POST" and form.is_valid():
         try:
-            count_try(request, "sign-in", user.email)
+            check_rate_limit(request, "sign-in", user.email)
             delete_own_account(user=user, proof=form.cleaned_data["proof"])
             logout(request)
             return redirect_with_notice("account_login", "account-deleted")

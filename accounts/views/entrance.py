@@ -14,11 +14,11 @@ from accounts.account_sources import account_sources
 from accounts.forms import ForgotForm, LinkForm, NewPasswordForm, SetUpForm, SignInForm, SignUpForm
 from accounts.link_binding import PURPOSE as BROWSER
 from accounts.link_binding import bind, browser_id
-from accounts.models import AccountToken, AddressRequest, User
-from accounts.rate_limits import count_try, note_outage
+from accounts.models import AccountToken, EmailRequest, User
+from accounts.rate_limits import check_rate_limit, note_outage
 from accounts.services import first_run, signup
 from accounts.services.credentials import find_by_credentials
-from accounts.services.email_requests import note_request
+from accounts.services.email_requests import enqueue_request
 from accounts.services.email_tokens import usable_token
 from accounts.services.passwords import reset_password
 from accounts.services.sessions import note_refused_sign_in
@@ -37,7 +37,7 @@ from accounts.views.common import (
     signed_in,
 )
 from audit import audit_log
-from core.client_ip import is_this_machine
+from core.client_ip import is_localhost
 from core.errors import (
     BadCredentials,
     FeatureClosed,
@@ -73,7 +73,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return _sign_in_page(request, form, status=400)
     login, password = form.cleaned_data["login"], form.cleaned_data["password"]
     try:
-        count_try(request, "sign-in", login)
+        check_rate_limit(request, "sign-in", login)
     except RateLimited as error:
         form.add_error(None, error.message)
         response = _sign_in_page(request, form, status=429)
@@ -196,7 +196,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
     if not settings.ALLOW_REGISTRATION:
         return render(request, "accounts/sign_up_closed.html", status=403)
     is_fresh = signup.is_fresh()
-    needs_code = is_fresh and not settings.FIRST_ACCOUNT_OPEN and not is_this_machine(request)
+    needs_code = is_fresh and not settings.FIRST_ACCOUNT_OPEN and not is_localhost(request)
     form = SignUpForm(
         posted(request),
         needs_code=needs_code,
@@ -206,7 +206,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
     if request.method != "POST" or not form.is_valid():
         status = 400 if request.method == "POST" else 200
         return _sign_up_page(request, form, is_fresh=is_fresh, status=status)
-    count_try(request, "sign-up", form.cleaned_data["email"])
+    check_rate_limit(request, "sign-up", form.cleaned_data["email"])
     details = signup.SignUp(
         form.cleaned_data["email"], form.cleaned_data["name"], form.cleaned_data.get("password")
     )
@@ -219,9 +219,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
 
 def _sign_up(request: HttpRequest, details: signup.SignUp, *, code: str) -> HttpResponse:
     if signup.is_fresh():
-        first = signup.sign_up_first(
-            details, set_up_code=code, is_this_machine=is_this_machine(request)
-        )
+        first = signup.sign_up_first(details, set_up_code=code, is_localhost=is_localhost(request))
         if first is not None:
             return enter(request, first, method=SignInMethod.PASSWORD, next_url=safe_next(request))
     value = browser_id(request)
@@ -250,9 +248,9 @@ def forgot_password(request: HttpRequest) -> HttpResponse:
         status = 400 if request.method == "POST" else 200
         return render(request, "accounts/password_forgot.html", {"form": form}, status=status)
     email = form.cleaned_data["email"]
-    count_try(request, "reset-password", email)
+    check_rate_limit(request, "reset-password", email)
     value = browser_id(request)
-    note_request(AddressRequest.Kind.RESET_PASSWORD, email=email, binding=digest(BROWSER, value))
+    enqueue_request(EmailRequest.Kind.RESET_PASSWORD, email=email, binding=digest(BROWSER, value))
     response = render(request, "accounts/password_forgot_sent.html", {"email": email})
     bind(request, response, value)
     return response

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import ResolverMatch
 
-from accounts.reauthentication import NOT_KEPT, KeptForm
+from accounts.reauthentication import NOT_KEPT, PendingForm
 from core.sensitive_headers import keep_secret
 
 # A longer form has to be filled in again.
@@ -58,5 +58,5 @@ def _offer(request: HttpRequest, fields: list[tuple[str, str]]) -> HttpResponse 
     length = sum(len(name) + len(value) for name, value in fields)
     if length > MAX_LENGTH or request.FILES or any("password" in name for name, _value in fields):
         return None
-    kept = KeptForm(request.get_full_path(), fields)
+    kept = PendingForm(request.get_full_path(), fields)
     return keep_secret(render(request, "accounts/send_again.html", {"kept": kept}, status=403))

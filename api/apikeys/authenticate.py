@@ -22,7 +22,7 @@ from core.tokens import digest
 
 PURPOSE = "api-key"
 # What an unknown id is compared with, so that it takes as long as a known one.
-NOBODYS = "0" * 64
+DUMMY_DIGEST = "0" * 64
 
 
 class ApiKeyMistyped(ApiKeyInvalid):
@@ -40,13 +40,13 @@ def check(text: str, ip: str) -> ApiKey:
     """The live key that `text` is, its `user` loaded; counts the use and notes it now and then.
 
     ip: the client's address, "" when unknown. Raises ApiKeyMistyped without touching the
-    database; ApiKeyInvalid, Refused (the person may not act now), RateLimited.
+    database; ApiKeyInvalid, AccessDenied (the person may not act now), RateLimited.
     """
     parts = key_format.parse(text)
     if parts is None:
         raise ApiKeyMistyped
     key = sql.find_key(parts.id)
-    is_right = hmac.compare_digest(key.digest if key else NOBODYS, digest_of(parts))
+    is_right = hmac.compare_digest(key.digest if key else DUMMY_DIGEST, digest_of(parts))
     if key is None or not is_right:
         raise ApiKeyInvalid
     now = timezone.now()

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from accounts.actors import Actor
 from accounts.anonymous import is_anonymous
 from accounts.models import User
-from accounts.roles import OPERATORS, Role
+from accounts.roles import ADMIN_ROLES, Role
 from accounts.services.email_tokens import absolute_url
 from accounts.services.users import require_rank
 from api.apikeys import key_format
@@ -40,7 +40,7 @@ MAPPED_IPV4 = IPv6Network("::ffff:0:0/96")
 
 
 @dataclass(frozen=True, slots=True)
-class KeyWish:
+class KeyRequest:
     """What somebody wants of a new key.
 
     expires_at: None for the default life, or with `is_endless` for none. networks: CIDR texts,
@@ -62,7 +62,9 @@ class IssuedKey:
     text: str = field(repr=False)
 
 
-def create_key(*, actor: Actor, user: User, wish: KeyWish, via: Access | None = None) -> IssuedKey:
+def create_key(
+    *, actor: Actor, user: User, wish: KeyRequest, via: Access | None = None
+) -> IssuedKey:
     """Make a key of `user`, tell him by mail, write it down.
 
     via: what the API was called by; a key hands on no more than it has itself. Raises
@@ -113,7 +115,7 @@ def revoke_key(*, actor: Actor, key: ApiKey) -> None:
 
     Operators also end what was made without an account.
     """
-    is_everybodys = is_anonymous(key.user_id) and actor.role in OPERATORS
+    is_everybodys = is_anonymous(key.user_id) and actor.role in ADMIN_ROLES
     if actor.pk != key.user_id and not is_everybodys:
         require_rank(actor, key.user)
     now = timezone.now()
@@ -147,7 +149,7 @@ def own_keys(user: User) -> list[ApiKey]:
 def state_of(key: ApiKey, now: datetime) -> str:
     """live, revoked, expired, or ended: with its owner's access (password, address, shut)."""
     state = key.state(now)
-    return "ended" if state == "live" and key.created_at < key.user.keys_not_before else state
+    return "ended" if state == "live" and key.created_at < key.user.keys_valid_from else state
 
 
 def live_condition(now: datetime) -> Q:
@@ -199,12 +201,12 @@ def _parse_network(text: str) -> Network:
     return network
 
 
-def check_wish(wish: KeyWish, user: User, via: Access | None) -> None:
+def check_wish(wish: KeyRequest, user: User, via: Access | None) -> None:
     """Raise RecordInvalid with everything that is wrong with a key that is not made yet."""
     _parse(wish, user, via, timezone.now())
 
 
-def _parse(wish: KeyWish, user: User, via: Access | None, now: datetime) -> ApiKey:
+def _parse(wish: KeyRequest, user: User, via: Access | None, now: datetime) -> ApiKey:
     """A row without its key. Raises RecordInvalid with everything that is wrong."""
     errors: dict[str, list[str]] = {}
     found: dict[str, Any] = {}
@@ -246,7 +248,7 @@ def _parse_scopes(names: Sequence[str], user: User, via: Access | None) -> list[
     return [scope.value for scope in asked]
 
 
-def _parse_end(wish: KeyWish, via: Access | None, now: datetime) -> datetime | None:
+def _parse_end(wish: KeyRequest, via: Access | None, now: datetime) -> datetime | None:
     """When the key ends; a key ends no later than the one that makes it."""
     last = _last_end(via, now)
     if wish.is_endless:

@@ -6,7 +6,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from accounts.rate_limits import count_guess, count_try, forgive_guess, note_outage
+from accounts.rate_limits import check_mfa_rate_limit, check_rate_limit, note_outage, refund_attempt
 from accounts.services import second_factors
 from accounts.services.credentials import find_by_credentials
 from accounts.services.sessions import note_refused_sign_in
@@ -24,12 +24,12 @@ def sign_in_by_password(request: HttpRequest, login: str, password: str, otp: st
     Raises Forbidden while passwords are switched off; RateLimited before anything is tried;
     BadCredentials for a wrong password and an unknown account alike; SourceUnavailable when the
     directory cannot be asked. The rest only after a right password: RoleRequired, AccountExists,
-    RegistrationClosed (of the directory), Refused, EmailUnverified, SecondFactorSetUpRequired,
+    RegistrationClosed (of the directory), AccessDenied, EmailUnverified, SecondFactorSetUpRequired,
     OtpRequired, OtpInvalid.
     """
     if not settings.ALLOW_EMAIL_LOGIN:
         raise Forbidden(_("Sign-in with a password is switched off here."))
-    count_try(request, "sign-in", login)
+    check_rate_limit(request, "sign-in", login)
     at = timezone.now()  # older than what is read now: a change in between ends the tokens
     try:
         found = find_by_credentials(login, password)
@@ -62,10 +62,10 @@ def _require_second_factor(request: HttpRequest, user: User, otp: str) -> str:
     """What `otp` was: a code of the app, or a recovery code. Raises RateLimited before a try."""
     if not otp:
         raise OtpRequired
-    count_guess(request, user)
+    check_mfa_rate_limit(request, user)
     method = authenticators.spend(user, otp)
     if not method:
         note_refused_sign_in(user.email, ["password", "otp"])
         raise OtpInvalid
-    forgive_guess(request, user)
+    refund_attempt(request, user)
     return method

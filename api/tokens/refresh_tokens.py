@@ -106,9 +106,9 @@ def start_by_session(user: User, session_id: uuid.UUID, signed_in_at: datetime) 
 def refresh(text: str) -> Pair:
     """The successors of a refresh token, which is spent with that.
 
-    Raises AccessTokenInvalid, AccessTokenExpired, Refused. A token that was spent before gives the
-    same successor again, until that is used: the answer may have been lost, or a second tab asks.
-    From then on it ends family and session and is told to the person.
+    Raises AccessTokenInvalid, AccessTokenExpired, AccessDenied. A token that was spent before
+    gives the same successor again, until that is used: the answer may have been lost, or a second
+    tab asks. From then on it ends family and session and is told to the person.
     """
     now = timezone.now()
     token = RefreshToken.read(refresh_backend, text, now)
@@ -118,13 +118,13 @@ def refresh(text: str) -> Pair:
     if token.generation == family.generation and advance(family, now):
         family.generation, family.rotated_at = family.generation + 1, now
         return _pair(family, family.user, now)
-    return _second_look(token, now)
+    return _handle_reuse(token, now)
 
 
 def read_access(text: str) -> tuple[TokenFamily, dict[str, Any]]:
     """The living family, its `user` loaded, and the claims of an access token.
 
-    Raises AccessTokenInvalid, AccessTokenExpired, Refused.
+    Raises AccessTokenInvalid, AccessTokenExpired, AccessDenied.
     """
     now = timezone.now()
     token = AccessToken.read(access_backend, text, now)
@@ -135,7 +135,7 @@ def read_access(text: str) -> tuple[TokenFamily, dict[str, Any]]:
 def person_of(text: str) -> User:
     """Whose newest, living refresh token this is; it is not spent.
 
-    Raises AccessTokenInvalid, AccessTokenExpired, Refused.
+    Raises AccessTokenInvalid, AccessTokenExpired, AccessDenied.
     """
     now = timezone.now()
     token = RefreshToken.read(refresh_backend, text, now)
@@ -218,7 +218,7 @@ def purge_families(before: datetime) -> int:
 def _living(family_id: uuid.UUID, user_id: uuid.UUID, now: datetime) -> TokenFamily:
     """The family if it, its session and its person's access live; one statement.
 
-    Raises AccessTokenInvalid, Refused.
+    Raises AccessTokenInvalid, AccessDenied.
     """
     found = find_family(family_id)
     if found is None:
@@ -233,7 +233,7 @@ def _living(family_id: uuid.UUID, user_id: uuid.UUID, now: datetime) -> TokenFam
     return family
 
 
-def _second_look(token: RefreshToken, now: datetime) -> Pair:
+def _handle_reuse(token: RefreshToken, now: datetime) -> Pair:
     """The token was spent: its answer was lost, or somebody has a copy (A083, A085).
 
     The family's generation is the successor's until that is used; whoever had both uses the same

@@ -24,7 +24,7 @@ from api.tokens import keyset
 from api.tokens.jwt import CLOCK_SKEW, Signer
 from api.tokens.keyset import NewKey, PrivateKey, Ring, RingKey
 from audit import audit_log
-from core.encryption import SealBroken, seal, unseal
+from core.encryption import DecryptionError, seal, unseal
 from core.locks import AUDIT, acquire_lock
 
 logger = logging.getLogger("gatehouse.keys")
@@ -95,7 +95,7 @@ class RingKeys:
         key = _signer(ring_cache.get()) or _make_signer()
         try:
             private = _opened(key.kid, key.sealed_private)
-        except SealBroken:
+        except DecryptionError:
             logger.warning("a signing key cannot be read and is replaced", extra={"kid": key.kid})
             key = _make_signer(unreadable=key.kid)
             private = _opened(key.kid, key.sealed_private)
@@ -293,7 +293,7 @@ def _public(kid: str, members: tuple[tuple[str, str], ...]) -> Any:
 
 @lru_cache(maxsize=16)
 def _opened(kid: str, sealed: str) -> PrivateKey:
-    """The private half. Raises SealBroken after a change of ENCRYPTION_KEY."""
+    """The private half. Raises DecryptionError after a change of ENCRYPTION_KEY."""
     return keyset.private_key(unseal(sealed, place=_place(kid)))
 
 

@@ -13,7 +13,7 @@ from api.serializers import StandingRecord, StartedRecord
 from api.validation import checked
 from api.views.base import ApiView
 from api.views.moderation import APP, Whom, named
-from core.errors import NotFound, Refused
+from core.errors import AccessDenied, NotFound
 from moderation.services import actions
 from moderation.services.actions import Doer
 
@@ -52,14 +52,14 @@ class ActionView(ApiView):
         return Response(actions.count_action(action, doer)._asdict())
 
     def _doer(self, request: Request, action: str) -> Doer:
-        """Who does it. Raises NotFound for no action; Refused for whoever may do nothing now."""
+        """Who does it. Raises NotFound for no action, AccessDenied for who may do nothing now."""
         _require_known(action)
         given = checked(Deed, request.data)
         user, network = named(given), given.get("ip", "")
         # Of a network alone the doors are closed; who has signed in goes on there.
         refusal = access_policy.refusal(user) if user else _refusal_at(network)
         if refusal:
-            raise Refused(refusal.code, refusal.message, refusal.until)
+            raise AccessDenied(refusal.code, refusal.message, refusal.until)
         return Doer(
             user=user,
             network=network,
@@ -107,4 +107,4 @@ def _require_known(action: str) -> None:
 
 
 def _refusal_at(network: str) -> access_policy.Refusal | None:
-    return access_policy.client_refusal(network.partition("/")[0])
+    return access_policy.client_denial(network.partition("/")[0])

@@ -126,9 +126,9 @@ class KeysView(ApiView):
         return _issued(issued)
 
 
-def _wish(given: dict[str, Any]) -> services.KeyWish:
+def _wish(given: dict[str, Any]) -> services.KeyRequest:
     """What `given` asks for; what it leaves out is wished for in no way."""
-    return services.KeyWish(
+    return services.KeyRequest(
         name=given.get("name", ""),
         scopes=given.get("scopes", []),
         expires_at=given.get("expires_at"),

@@ -98,7 +98,7 @@ class ApiView(APIView):
         request._request.user = self.access.user
         self.access.require(need)
         if need.is_sensitive and not self.is_exempt(request):
-            self.access.require_fresh()
+            self.access.require_recent_authentication()
 
     def is_exempt(self, request: Request) -> bool:
         """May this request of a sensitive method do without a fresh proof? The panel decides so."""

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST
 from accounts.forms import GatehouseForm
 from accounts.link_binding import device_name
 from accounts.models import User
-from accounts.reauthentication import require_fresh_to_post
+from accounts.reauthentication import require_recent_authentication_to_post
 from accounts.views.common import person, posted, redirect_with_notice, replayable
 from accounts.views.entrance import get_or_post
 from api.apikeys import services
@@ -84,10 +84,10 @@ class NewKeyForm(GatehouseForm):
             raise ValidationError(_("Choose the last day."))
         return day
 
-    def wish(self) -> services.KeyWish:
+    def wish(self) -> services.KeyRequest:
         """What the valid form asks for."""
         life = self.cleaned_data["life"]
-        return services.KeyWish(
+        return services.KeyRequest(
             name=self.cleaned_data["name"],
             scopes=self.cleaned_data["scopes"],
             expires_at=self._end(life),
@@ -120,7 +120,7 @@ class RotateForm(GatehouseForm):
 
 
 @login_required
-@require_fresh_to_post
+@require_recent_authentication_to_post
 @get_or_post
 @may_repeat("scopes")
 def own_keys(request: HttpRequest) -> HttpResponse:
@@ -144,7 +144,7 @@ def own_keys(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@require_fresh_to_post
+@require_recent_authentication_to_post
 @get_or_post
 def rotate(request: HttpRequest, key_id: str) -> HttpResponse:
     """Ask how long the old key works on; the POST shows the new key, once."""

@@ -9,9 +9,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.models import AddressRequest
-from accounts.rate_limits import count_try
-from accounts.services.email_requests import note_request
+from accounts.models import EmailRequest
+from accounts.rate_limits import check_rate_limit
+from accounts.services.email_requests import enqueue_request
 from api.serializers import Sentence
 from api.validation import checked
 from api.views.base import ApiView
@@ -63,9 +63,9 @@ class MagicLinkView(ApiView):
         if not settings.ALLOW_MAGIC_LINK_LOGIN:
             raise Forbidden(_("Sign-in by link is switched off here."))
         given = checked(LinkByMail, request.data)
-        count_try(request._request, "magic-link", given["email"])
-        note_request(
-            AddressRequest.Kind.MAGIC_LINK,
+        check_rate_limit(request._request, "magic-link", given["email"])
+        enqueue_request(
+            EmailRequest.Kind.MAGIC_LINK,
             email=given["email"],
             binding="",
             next_url=given["next"],

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from accounts.link_binding import device_name
 from accounts.models import BrowserSession, User
 from accounts.passwords import MAX_PASSWORD_LENGTH
-from accounts.rate_limits import count_try
+from accounts.rate_limits import check_rate_limit
 from accounts.reauthentication import password_proves
 from accounts.services import sessions
 from accounts.services.privacy import delete_own_account, export_own_data
@@ -131,7 +131,7 @@ class MeView(ApiView):
         if not proof:
             raise RecordInvalid({"password": [_("This field is required.")]})
         user = self.access.user
-        count_try(request._request, "sign-in", user.email)
+        check_rate_limit(request._request, "sign-in", user.email)
         delete_own_account(user=user, proof=proof)
         return Response(status=204)
 

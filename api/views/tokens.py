@@ -209,7 +209,7 @@ class SessionTokenView(ApiView):
             raise NotAuthenticated
         check_csrf(http)
         # Tokens can be carried elsewhere, as a key can: making them asks the same.
-        access.require_fresh()
+        access.require_recent_authentication()
         given = checked(SessionGrant, request.data)
         signed_in_at = datetime.fromisoformat(http.session[SIGNED_IN_AT])
         pair = refresh_tokens.start_by_session(access.user, access.browser_session, signed_in_at)

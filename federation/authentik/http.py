@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
 
-from federation.oidc.fetching import OPENER, Unfetchable, check_address, read_bounded
+from federation.oidc.fetching import OPENER, FetchError, check_address, read_bounded
 
 API = "/api/v3"
 TIMEOUT_SECONDS = 15.0
@@ -36,7 +36,7 @@ def parse_base(text: str, *, allows_http: bool) -> str:
     """An address for a Wire or an app, without a slash at its end. Raises AuthentikFailed."""
     try:
         check_address(text, allows_http)
-    except Unfetchable:
+    except FetchError:
         raise AuthentikFailed(
             f"{text[:200]!r} is no https address. Plain http is taken from this machine itself, "
             "or with --insecure-http."
@@ -90,7 +90,7 @@ class Wire:
                 return Answer(answer.status, self._read(answer), answer.headers.get("Location", ""))
         except (OSError, http.client.HTTPException) as error:
             raise AuthentikFailed(self._unreachable(error)) from None
-        except Unfetchable as error:
+        except FetchError as error:
             raise AuthentikFailed(f"Authentik's answer at {url} is not taken: {error}.") from None
 
     def expect(

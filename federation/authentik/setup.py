@@ -24,7 +24,7 @@ from federation.authentik.plan import (
     pick_mappings,
     provider_fields,
 )
-from federation.oidc.fetching import Unfetchable, fetch_json
+from federation.oidc.fetching import FetchError, fetch_json
 
 PROVIDERS = "/providers/oauth2/"
 APPLICATIONS = "/core/applications/"
@@ -205,7 +205,7 @@ def _issuer(authentik: Authentik, wanted: Wanted) -> str:
     url = f"{expected}.well-known/openid-configuration"
     try:
         document = fetch_json(url, authentik.wire.allows_http)
-    except Unfetchable as error:
+    except FetchError as error:
         raise AuthentikFailed(
             f"Provider and application are set up, but the discovery document is not there: "
             f"{error}. Run again; that changes nothing twice."

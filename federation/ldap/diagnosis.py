@@ -8,7 +8,7 @@ from federation.ldap.conf import Directory
 from federation.ldap.connection import Connection, Entry, opened, opened_as_service
 from federation.ldap.failures import DirectoryError, Failures
 from federation.ldap.sign_in import arrival_of, identity_of, is_first_owner, is_out_of_reach
-from federation.ldap.users import Person, describe, find_entry, prove_password
+from federation.ldap.users import Person, describe, find_entry, verify_password
 from federation.services.identities import decide, role_by
 
 SHOWN_GROUPS = 20
@@ -88,7 +88,7 @@ def _person_steps(
 def _password_step(directory: Directory, entry: Entry, password: str) -> Step:
     if not password:
         return Step("Password", "", Failures.EMPTY_PASSWORD)
-    if not prove_password(directory, entry.dn, password):
+    if not verify_password(directory, entry.dn, password):
         return Step("Password", "", Failures.WRONG_PASSWORD)
     return Step("Password", "the directory accepts it")
 

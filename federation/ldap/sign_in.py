@@ -20,10 +20,14 @@ from accounts.anonymous import ANONYMOUS_ID
 from accounts.locks import lock_users
 from accounts.models import User, login_column
 from accounts.passwords import MAX_PASSWORD_LENGTH
-from accounts.roles import OPERATORS, Role
+from accounts.roles import ADMIN_ROLES, Role
 from accounts.services.accept_invitation import live_invitation
 from accounts.services.anonymous import hand_over
-from accounts.services.passwords import MAX_LOGIN_LENGTH, came_by_directory, find_by_password
+from accounts.services.passwords import (
+    MAX_LOGIN_LENGTH,
+    find_by_password,
+    is_directory_managed_account,
+)
 from accounts.services.signup import is_fresh
 from accounts.services.users import change_role
 from accounts.sign_in_methods import SignInMethod
@@ -34,9 +38,9 @@ from federation.ldap.conf import PROVIDER, Directory
 from federation.ldap.connection import Connection, opened_as_service
 from federation.ldap.dn import naming_context
 from federation.ldap.failures import DirectoryError, Failures
-from federation.ldap.users import Person, describe, find_entry, find_subject, prove_password
+from federation.ldap.users import Person, describe, find_entry, find_subject, verify_password
 from federation.models import Identity
-from federation.services.identities import Arrival, arrive, find_identity, told_by
+from federation.services.identities import ExternalUserInfo, arrive, find_identity, told_by
 from federation.services.profile_updates import holds_links, release_address, update_profile
 
 logger = logging.getLogger("gatehouse.directory")
@@ -65,7 +69,7 @@ def find_by_credentials(login: str, password: str) -> Found | None:
     return None if person is None else Found(come_in(directory, person), DIRECTORY)
 
 
-def arrival_of(directory: Directory, person: Person) -> Arrival:
+def arrival_of(directory: Directory, person: Person) -> ExternalUserInfo:
     """What the directory says, in the form that every door hands on."""
     claims: dict[str, Any] = {
         "groups": list(person.groups.dns),
@@ -74,7 +78,7 @@ def arrival_of(directory: Directory, person: Person) -> Arrival:
     }
     if person.groups.is_cut:
         claims["_claim_names"] = {"groups": "", "group_names": ""}
-    return Arrival(
+    return ExternalUserInfo(
         subject=person.subject,
         issuer=issuer_of(directory, person.subject),
         email=person.email,
@@ -182,7 +186,7 @@ def _free_address(directory: Directory, person: Person, holder: User) -> bool:
         if identity.user.email != person.email:
             return True
         # Whoever makes entries in the directory takes no address from an operator by that.
-        if holder.role in OPERATORS:
+        if holder.role in ADMIN_ROLES:
             return False
         release_address(identity)
     return True
@@ -193,16 +197,18 @@ def is_out_of_reach(user: User) -> bool:
 
     One whose address is invited to be an operator's is as good as an operator's.
     """
-    if user.role in OPERATORS or came_by_directory(user):
+    if user.role in ADMIN_ROLES or is_directory_managed_account(user):
         return True
     invitation = None if user.is_verified else live_invitation(user.email, lock=False)
-    return invitation is not None and invitation.role in OPERATORS
+    return invitation is not None and invitation.role in ADMIN_ROLES
 
 
 def _is_local(login: str) -> bool:
     """Does a local account with a password own this name?"""
     user = sql.find(User, *login_column(login[:MAX_LOGIN_LENGTH]))
-    return user is not None and user.has_usable_password() and not came_by_directory(user)
+    return (
+        user is not None and user.has_usable_password() and not is_directory_managed_account(user)
+    )
 
 
 def _prove(directory: Directory, login: str, password: str) -> Person | None:
@@ -214,7 +220,7 @@ def _prove(directory: Directory, login: str, password: str) -> Person | None:
                 _note(entry)
                 _try_nobody(directory)
                 return None
-            if not prove_password(directory, entry.dn, password):
+            if not verify_password(directory, entry.dn, password):
                 return None
             person = next(describe(connection, directory, [entry]))
             if person.shut and person.shut.is_lock:
@@ -243,7 +249,7 @@ def _pretend(directory: Directory, login: str) -> None:
 def _try_nobody(directory: Directory) -> None:
     """A sign-in that cannot succeed, for its duration."""
     dn = f"cn={secrets.token_hex(16)},{directory.base_dn}"
-    prove_password(directory, dn, secrets.token_hex(16))
+    verify_password(directory, dn, secrets.token_hex(16))
 
 
 def _note(failure: Failures) -> None:
@@ -256,7 +262,7 @@ def _become_first_owner(directory: Directory, person: Person, user: User) -> Use
     if not user.is_active or not is_first_owner(directory, person):
         return user
     with transaction.atomic():
-        unclaimed = User.objects.filter(role=Role.OWNER, is_claimed=False)
+        unclaimed = User.objects.filter(role=Role.OWNER, setup_completed=False)
         lock_users(user.pk, ANONYMOUS_ID, *unclaimed.values_list("pk", flat=True))
         acquire_lock(ROLES)
         if not is_first_owner(directory, person):
@@ -283,7 +289,7 @@ def _take_place_of_default_owner(user: User, username: str) -> None:
 
     It has kept the user name of the person who was to come.
     """
-    for default in User.objects.filter(role=Role.OWNER, is_claimed=False):
+    for default in User.objects.filter(role=Role.OWNER, setup_completed=False):
         key, name = default.pk, default.username
         default.delete()
         default.pk = key

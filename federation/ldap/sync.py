@@ -25,7 +25,7 @@ from accounts.actors import SYSTEM
 from accounts.locks import lock_users
 from accounts.models import User
 from accounts.roles import Role
-from accounts.services.sessions import end_sign_ins
+from accounts.services.sessions import revoke_sessions
 from accounts.services.users import change_role, disable_user, enable_user
 from audit import audit_log
 from audit.models import AuditEvent
@@ -354,7 +354,7 @@ def _end(change: Change) -> bool:
         is_ended = user.last_login is not None and user.not_before >= user.last_login
         if is_ended and not user.sessions.exists():
             return False
-        count = end_sign_ins(user, change.reason)
+        count = revoke_sessions(user, change.reason)
         audit_log.record(
             "account:session:end-all", actor=SYSTEM, target=user, count=count, reason=change.reason
         )

@@ -92,7 +92,7 @@ def _find(connection: Connection, directory: Directory, text: str) -> Entry | Fa
     return Failures.SEVERAL_HITS if found else Failures.NO_HIT
 
 
-def prove_password(directory: Directory, dn: str, password: str) -> bool:
+def verify_password(directory: Directory, dn: str, password: str) -> bool:
     """Does the directory accept it? On a connection of its own, so that no right of the person's
     session leaks into our searches."""
     if not dn or not password or "\x00" in password:

@@ -12,11 +12,11 @@ from federation.oidc.authorization_request import Pending
 from federation.oidc.claims import arrival_of
 from federation.oidc.discovery import DISCOVERED, Metadata
 from federation.oidc.errors import SignInFailed
-from federation.oidc.fetching import Unfetchable, fetch_json, post_form
+from federation.oidc.fetching import FetchError, fetch_json, post_form
 from federation.oidc.flow import redirect_uri
 from federation.oidc.idtokens import Claims, TokenCheck, refuse
 from federation.providers import Provider
-from federation.services.identities import Arrival
+from federation.services.identities import ExternalUserInfo
 
 logger = logging.getLogger(__name__)
 LONGEST_CODE = 4096
@@ -42,7 +42,9 @@ class OpenIDConnect:
             query["audience"] = provider.audience
         return with_query(metadata.authorization_endpoint, query)
 
-    def finish(self, request: HttpRequest, provider: Provider, pending: Pending) -> Arrival:
+    def finish(
+        self, request: HttpRequest, provider: Provider, pending: Pending
+    ) -> ExternalUserInfo:
         metadata = DISCOVERED.metadata(provider.issuer)
         check_issuer_of_answer(request, metadata)
         code = request.GET.get("code", "")
@@ -88,7 +90,7 @@ def _exchange(
     proof, headers = _client_proof(provider, metadata)
     try:
         status, answer = post_form(metadata.token_endpoint, {**fields, **proof}, headers)
-    except Unfetchable as error:
+    except FetchError as error:
         logger.warning("The tokens of %s cannot be fetched: %s", provider.id, error)
         raise SignInFailed("provider_unreachable", "no answer of the token endpoint") from None
     if status != 200:
@@ -122,7 +124,7 @@ def _userinfo(metadata: Metadata, access_token: str, subject: str) -> Claims:
         found = fetch_json(
             metadata.userinfo_endpoint, headers={"Authorization": f"Bearer {access_token}"}
         )
-    except Unfetchable as error:
+    except FetchError as error:
         if 400 <= error.status < 500:
             logger.info("No userinfo of %s: %s", metadata.issuer, error)
             return {}

@@ -18,7 +18,7 @@ from django.core.cache import caches
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from core.encryption import SealBroken, seal, unseal
+from core.encryption import DecryptionError, seal, unseal
 from federation.oidc.errors import SignInFailed
 from federation.providers import Provider
 
@@ -162,7 +162,7 @@ def _read(request: HttpRequest) -> list[Pending]:
     sealed = request.COOKIES.get(cookie_name(), "")
     try:
         rows: list[list[Any]] = json.loads(unseal(sealed, place=PLACE)) if sealed else []
-    except (SealBroken, ValueError):
+    except (DecryptionError, ValueError):
         return []
     now = timezone.now().timestamp()
     found = [Pending(*row) for row in rows]
@@ -219,7 +219,7 @@ def _with_next(request: HttpRequest, pending: Pending) -> Pending:
     sealed = "".join(request.COOKIES.get(_piece_name(number), "") for number in range(MAX_PIECES))
     try:
         next_url = unseal(sealed, place=f"{PLACE_OF_NEXT}:{_name(pending.state)}")
-    except SealBroken:
+    except DecryptionError:
         return pending
     return replace(pending, next_url=next_url)
 

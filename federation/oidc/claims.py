@@ -1,4 +1,4 @@
-"""From verified claims to an Arrival. Pure: no request, no database.
+"""From verified claims to an ExternalUserInfo. Pure: no request, no database.
 
 email_verified counts only where it stands beside the very address as a literal `true` (TRAPS 30).
 """
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from federation.oidc.idtokens import refuse
 from federation.providers import Provider
-from federation.services.identities import Arrival
+from federation.services.identities import ExternalUserInfo
 
 Claims = Mapping[str, Any]
 LONGEST_EMAIL = 254
@@ -22,13 +22,15 @@ class Address(NamedTuple):
     is_verified: bool
 
 
-def arrival_of(provider: Provider, claims: Mapping[str, Claims], id_token: str = "") -> Arrival:
+def arrival_of(
+    provider: Provider, claims: Mapping[str, Claims], id_token: str = ""
+) -> ExternalUserInfo:
     """Who came. claims: "id", "userinfo" and "access" -> claims, all verified.
 
     Raises SignInFailed when Microsoft's token does not name person and tenant.
     """
     address = _address(provider, claims)
-    return Arrival(
+    return ExternalUserInfo(
         subject=_subject(provider, claims["id"]),
         issuer=provider.issuer,
         email=address.email,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from federation.oidc.errors import SignInFailed
-from federation.oidc.fetching import Fetch, Unfetchable, check_endpoint, fetch_json
+from federation.oidc.fetching import Fetch, FetchError, check_endpoint, fetch_json
 from federation.oidc.issuers import same_issuer
 from federation.oidc.keys import DISCOVERY, FetchedKeys
 
@@ -43,16 +43,16 @@ class Metadata:
 
 
 def read_metadata(document: dict[str, Any], issuer: str) -> Metadata:
-    """The document of `issuer` (without slash). Raises Unfetchable when it is none of his."""
+    """The document of `issuer` (without slash). Raises FetchError when it is none of his."""
     named = document.get("issuer")
     if not isinstance(named, str) or same_issuer(named) != issuer:
-        raise Unfetchable(f"the discovery document is of another issuer: {str(named)[:200]!r}")
+        raise FetchError(f"the discovery document is of another issuer: {str(named)[:200]!r}")
     needed = ("authorization_endpoint", "token_endpoint", "jwks_uri")
     further = ("userinfo_endpoint", "end_session_endpoint")
     addresses = {name: _address(document, name, issuer) for name in (*needed, *further)}
     for name in needed:
         if not addresses[name]:
-            raise Unfetchable(f"the discovery document names no {name}")
+            raise FetchError(f"the discovery document names no {name}")
     methods = _texts(document, "token_endpoint_auth_methods_supported")
     algorithms = _texts(document, "id_token_signing_alg_values_supported") or ("RS256",)
     return Metadata(
@@ -67,7 +67,7 @@ def read_metadata(document: dict[str, Any], issuer: str) -> Metadata:
 def _address(document: dict[str, Any], name: str, issuer: str) -> str:
     url = document.get(name) or ""
     if not isinstance(url, str):
-        raise Unfetchable(f"{name} is no address")
+        raise FetchError(f"{name} is no address")
     if url:
         check_endpoint(url, issuer)
     return url
@@ -143,7 +143,7 @@ class _Issuer:
             document = fetch(f"{self.issuer}{DISCOVERY}", False)
             self.metadata = read_metadata(document, self.issuer)
             self._fetched_at = clock()
-        except Unfetchable as error:
+        except FetchError as error:
             logger.warning("The provider %s cannot be asked: %s", self.issuer, error)
         self._tried_at = clock()
 

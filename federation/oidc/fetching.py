@@ -31,7 +31,7 @@ REDIRECTS = (301, 302, 303, 307, 308)
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
-class Unfetchable(Exception):
+class FetchError(Exception):
     """The document did not come, or is none that we take; says why, for the log.
 
     status: of the provider's answer, 0 when none came.
@@ -48,17 +48,17 @@ Fetch = Callable[[str, bool], dict[str, Any]]
 def fetch_json(
     url: str, allows_http: bool = False, headers: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """The JSON object at `url`. Raises Unfetchable."""
+    """The JSON object at `url`. Raises FetchError."""
     try:
         document = json.loads(_fetch(url, allows_http, headers or {}))
     except HTTPError as error:
-        raise Unfetchable(f"{url}: status {error.code}", error.code) from None
+        raise FetchError(f"{url}: status {error.code}", error.code) from None
     except (OSError, http.client.HTTPException) as error:
-        raise Unfetchable(f"{url}: {type(error).__name__}: {error}") from None
+        raise FetchError(f"{url}: {type(error).__name__}: {error}") from None
     except (ValueError, RecursionError):
-        raise Unfetchable(f"{url}: the answer is no JSON") from None
+        raise FetchError(f"{url}: the answer is no JSON") from None
     if not isinstance(document, dict):
-        raise Unfetchable(f"{url}: the answer is no JSON object")
+        raise FetchError(f"{url}: the answer is no JSON object")
     return document
 
 
@@ -67,7 +67,7 @@ def post_form(
 ) -> tuple[int, dict[str, Any]]:
     """Post a form; (status, JSON object), also of a refusal, whose object may be empty.
 
-    Follows no redirect: what is posted holds secrets. Raises Unfetchable.
+    Follows no redirect: what is posted holds secrets. Raises FetchError.
     """
     check_address(url, allows_http)
     real, more = reached_at(url)
@@ -81,14 +81,14 @@ def post_form(
         with error:
             return error.code, _refusal(error)
     except (OSError, http.client.HTTPException) as error:
-        raise Unfetchable(f"{url}: {type(error).__name__}: {error}") from None
+        raise FetchError(f"{url}: {type(error).__name__}: {error}") from None
 
 
 def _refusal(error: HTTPError) -> dict[str, Any]:
     """What the provider says of its refusal, {} when it cannot be read."""
     try:
         return _object(error.read(CHUNK_BYTES))
-    except (OSError, http.client.HTTPException, Unfetchable):
+    except (OSError, http.client.HTTPException, FetchError):
         return {}
 
 
@@ -96,9 +96,9 @@ def _object(body: bytes) -> dict[str, Any]:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
-        raise Unfetchable("the answer is no JSON") from None
+        raise FetchError("the answer is no JSON") from None
     if not isinstance(document, dict):
-        raise Unfetchable("the answer is no JSON object")
+        raise FetchError("the answer is no JSON object")
     return document
 
 
@@ -121,14 +121,14 @@ def _fetch(url: str, allows_http: bool, headers: Mapping[str, str]) -> bytes:
             url = urljoin(url, error.headers.get("Location", ""))
         to = _split(url)
         if (to.scheme, to.hostname, to.port) != (asked.scheme, asked.hostname, asked.port):
-            raise Unfetchable(f"redirects to another host: {str(to.hostname)[:200]!r}")
-    raise Unfetchable(f"{url}: redirects too often")
+            raise FetchError(f"redirects to another host: {str(to.hostname)[:200]!r}")
+    raise FetchError(f"{url}: redirects too often")
 
 
 def reach(url: str, allows_http: bool = False) -> str:
     """The Date of whatever answers at `url`, "" where it says none; a refusal is an answer.
 
-    Raises Unfetchable when nobody answers, or with a fault of the server's own.
+    Raises FetchError when nobody answers, or with a fault of the server's own.
     """
     check_address(url, allows_http)
     request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 - checked
@@ -138,24 +138,24 @@ def reach(url: str, allows_http: bool = False) -> str:
     except HTTPError as error:
         with error:
             if error.code >= SERVER_FAULT:
-                raise Unfetchable(f"{url}: status {error.code}", error.code) from None
+                raise FetchError(f"{url}: status {error.code}", error.code) from None
             return str(error.headers.get("Date", ""))
     except (OSError, http.client.HTTPException) as error:
-        raise Unfetchable(f"{url}: {type(error).__name__}: {error}") from None
+        raise FetchError(f"{url}: {type(error).__name__}: {error}") from None
 
 
 def check_address(url: str, allows_http: bool) -> None:
-    """Raise Unfetchable unless `url` is https, or http on this machine or where allowed."""
+    """Raise FetchError unless `url` is https, or http on this machine or where allowed."""
     parts = _split(url)
     is_safe = parts.scheme == "https" or (
         parts.scheme == "http" and (allows_http or parts.hostname in LOCAL_HOSTS)
     )
     if not is_safe or not parts.hostname:
-        raise Unfetchable(f"{url[:200]!r} is no https address")
+        raise FetchError(f"{url[:200]!r} is no https address")
 
 
 def check_endpoint(url: str, issuer: str) -> None:
-    """Raise Unfetchable unless `url` is one that a document of `issuer` may name.
+    """Raise FetchError unless `url` is one that a document of `issuer` may name.
 
     http only where the issuer itself is on this machine, and no bare address of an inner network
     unless it is the issuer's own host: a document must not lead us about in here (A099).
@@ -166,7 +166,7 @@ def check_endpoint(url: str, issuer: str) -> None:
     else:
         is_safe = parts.scheme == "https" and bool(parts.hostname)
     if not is_safe or (parts.hostname != home.hostname and _is_inner(parts.hostname or "")):
-        raise Unfetchable(f"names {url[:200]!r}, where nothing is asked")
+        raise FetchError(f"names {url[:200]!r}, where nothing is asked")
 
 
 def _is_inner(host: str) -> bool:
@@ -182,7 +182,7 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        raise Unfetchable(f"{url[:200]!r} is no address") from None
+        raise FetchError(f"{url[:200]!r} is no address") from None
     return parts
 
 
@@ -205,15 +205,15 @@ def reached_at(url: str) -> tuple[str, dict[str, str]]:
 
 
 def read_bounded(answer: http.client.HTTPResponse) -> bytes:
-    """The body. Raises Unfetchable when it is too long or takes too long."""
+    """The body. Raises FetchError when it is too long or takes too long."""
     end = time.monotonic() + DEADLINE_SECONDS
     body = bytearray()
     while chunk := answer.read1(CHUNK_BYTES):
         body += chunk
         if len(body) > LARGEST_BYTES:
-            raise Unfetchable(f"the answer is larger than {LARGEST_BYTES // 1024} KiB")
+            raise FetchError(f"the answer is larger than {LARGEST_BYTES // 1024} KiB")
         if time.monotonic() > end:
-            raise Unfetchable("the answer takes too long")
+            raise FetchError("the answer takes too long")
     return bytes(body)
 
 

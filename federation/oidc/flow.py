@@ -1,4 +1,4 @@
-"""From a click on a provider's button to its page, and from its answer to an Arrival.
+"""From a click on a provider's button to its page, and from its answer to an ExternalUserInfo.
 
 Each kind of provider registers one Flow; nothing else here knows kinds.
 """
@@ -15,7 +15,7 @@ from core.redirects import safe_destination
 from federation.oidc.authorization_request import SIGN_IN, Pending, begin_pending, remember
 from federation.oidc.errors import SignInFailed
 from federation.providers import Provider, find
-from federation.services.identities import Arrival
+from federation.services.identities import ExternalUserInfo
 
 
 class Flow(Protocol):
@@ -25,7 +25,9 @@ class Flow(Protocol):
         """Where the browser goes: the provider's page, with pending.state and so on."""
         ...
 
-    def finish(self, request: HttpRequest, provider: Provider, pending: Pending) -> Arrival:
+    def finish(
+        self, request: HttpRequest, provider: Provider, pending: Pending
+    ) -> ExternalUserInfo:
         """Who came, after everything that the provider says was verified.
 
         request: the answer, a GET with `code` and no error; its state has been used up.

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from federation.oidc.fetching import Fetch, Unfetchable, fetch_json
+from federation.oidc.fetching import Fetch, FetchError, fetch_json
 from federation.oidc.issuers import same_issuer
 from federation.oidc.jwk import PublicKey, keys_in
 
@@ -126,27 +126,27 @@ class FetchedKeys:
         try:
             self._keys = self._download()
             self._fetched_at = self._clock()
-        except Unfetchable as error:
+        except FetchError as error:
             # The address may have changed; the next try asks for it again.
             self.jwks_url = self.given_url
             logger.warning("The keys of %s cannot be fetched: %s", self.issuer, error)
 
     def _download(self) -> tuple[PublicKey, ...]:
-        """The keys that are published now; raises Unfetchable. An empty set is believed."""
+        """The keys that are published now; raises FetchError. An empty set is believed."""
         if not self.jwks_url:
             self.jwks_url = self._discover()
         keys = keys_in(self._fetch(self.jwks_url, self.allows_http))
         if keys is None:
-            raise Unfetchable(f"{self.jwks_url}: the answer is no set of keys")
+            raise FetchError(f"{self.jwks_url}: the answer is no set of keys")
         return keys
 
     def _discover(self) -> str:
         document = self._fetch(f"{self.issuer}{DISCOVERY}", self.allows_http)
         named, url = document.get("issuer"), document.get("jwks_uri")
         if not isinstance(named, str) or same_issuer(named) != self.issuer:
-            raise Unfetchable(f"its discovery document is of another issuer: {str(named)[:200]!r}")
+            raise FetchError(f"its discovery document is of another issuer: {str(named)[:200]!r}")
         if not isinstance(url, str):
-            raise Unfetchable("its discovery document names no keys")
+            raise FetchError("its discovery document names no keys")
         return url
 
     def _is_known_as_unknown(self, kid: str) -> bool:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from django.http import HttpRequest
 
-from core.encryption import SealBroken, seal, unseal
+from core.encryption import DecryptionError, seal, unseal
 from core.errors import NotFound
 from federation.oidc.authorization_code import with_query
 from federation.oidc.discovery import DISCOVERED
@@ -15,7 +15,7 @@ KEY = "_provider_sign_out"
 PLACE = "session.id_token"
 
 
-class WayOut(NamedTuple):
+class ProviderLogout(NamedTuple):
     """Where the provider ends its own session."""
 
     url: str
@@ -29,7 +29,7 @@ def remember_way_out(request: HttpRequest, provider: Provider, id_token: str) ->
         request.session[KEY] = {"provider": provider.id, "hint": hint}
 
 
-def way_out(request: HttpRequest) -> WayOut | None:
+def way_out(request: HttpRequest) -> ProviderLogout | None:
     """Ask before the session ends. None where the provider has no sign-out, or is not there."""
     kept = request.session.get(KEY)
     if not kept:
@@ -38,7 +38,7 @@ def way_out(request: HttpRequest) -> WayOut | None:
         provider = find(kept["provider"])
         hint = unseal(kept["hint"], place=PLACE) if kept["hint"] else ""
         end = DISCOVERED.metadata(provider.issuer).end_session_endpoint
-    except (NotFound, SealBroken, SignInFailed):
+    except (NotFound, DecryptionError, SignInFailed):
         return None
     if not end or not provider.ends_session:
         return None
@@ -49,4 +49,4 @@ def way_out(request: HttpRequest) -> WayOut | None:
     url = with_query(end, {**query, "id_token_hint": hint}) if hint else with_query(end, query)
     if len(url) > provider.most_logout_url:
         url = with_query(end, query)
-    return WayOut(url, provider)
+    return ProviderLogout(url, provider)

@@ -1,8 +1,8 @@
 """Coming in through somebody else: which account that is, whether it is admitted, with what role.
 
-Every provider and the directory end here with an Arrival; nothing before this point knows accounts,
-nothing after it knows providers. Found by (provider, issuer, subject) alone. An address connects
-only where that lets nobody into somebody else's account (TRAPS 19, 30; A095).
+Every provider and the directory end here with an ExternalUserInfo; nothing before this point
+knows accounts, nothing after it knows providers. Found by (provider, issuer, subject) alone. An
+address connects only where that lets nobody into somebody else's account (TRAPS 19, 30; A095).
 """
 
 from collections.abc import Mapping
@@ -17,16 +17,16 @@ from django.utils.translation import gettext_lazy as _
 from accounts.actors import SYSTEM
 from accounts.locks import lock_users
 from accounts.models import Invitation, User
-from accounts.roles import OPERATORS, Role
+from accounts.roles import ADMIN_ROLES, Role
 from accounts.services.accept_invitation import live_invitation, take_up
-from accounts.services.sessions import end_sign_ins
-from accounts.services.sign_in_methods import LastWayIn, gets_mail, has_other_way_in
+from accounts.services.sessions import revoke_sessions
+from accounts.services.sign_in_methods import LastSignInMethod, gets_mail, has_other_sign_in_method
 from accounts.services.signup import RegistrationClosed
 from accounts.services.users import change_role, save_new
-from accounts.services.verification import prove_address
+from accounts.services.verification import mark_email_verified
 from audit import audit_log
 from core import email_addresses
-from core.errors import AccountGone, Forbidden, LastOwner, NotFound, RecordInvalid
+from core.errors import Forbidden, LastOwner, NotFound, RecordInvalid, UserDeleted
 from core.plain_text import clean_name
 from federation.ldap.conf import PROVIDER as DIRECTORY
 from federation.ldap.usernames import directory_problems
@@ -38,7 +38,7 @@ from mail.outbox import enqueue_mail
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class ExternalUserInfo:
     """Who came, as the provider says after everything it says was verified.
 
     subject: its lasting name of the person. email_verified: said literally, `true` and nothing
@@ -108,7 +108,7 @@ class IdentityTaken(Forbidden):
     default_message = _("This identity is connected to another account already.")
 
 
-def arrive(door: Door, arrival: Arrival) -> User:
+def arrive(door: Door, arrival: ExternalUserInfo) -> User:
     """The account of whoever came in by `door`; made, connected and given its role where allowed.
 
     The caller goes on through the one gate and its stages. Raises RoleRequired, AccountExists,
@@ -128,20 +128,20 @@ def arrive(door: Door, arrival: Arrival) -> User:
     with transaction.atomic():
         lock_users(identity.user_id)
         if not Identity.objects.filter(pk=identity.pk).exists():
-            raise AccountGone
+            raise UserDeleted
         user = apply_role(door, identity.user, decision)
         _note(door, identity, arrival, decision)
     return user
 
 
-def decide(door: Door, arrival: Arrival) -> Decision:
+def decide(door: Door, arrival: ExternalUserInfo) -> Decision:
     """Whether they may come in at all, and as what."""
     if arrival.disabled:
         return Decision(False, None, arrival.disabled[:300])
     return door.mapping.decide(arrival.claims)
 
 
-def is_told(door: Door, user: User | None, arrival: Arrival) -> bool:
+def is_told(door: Door, user: User | None, arrival: ExternalUserInfo) -> bool:
     """Does `arrival` tell what the mapping needs to decide on `user` (None: a new person)?"""
     mapping = door.mapping
     if not mapping.why_unknown(arrival.claims):
@@ -151,7 +151,7 @@ def is_told(door: Door, user: User | None, arrival: Arrival) -> bool:
     return user is not None and not _follows(door, user)
 
 
-def _refuse_untold(door: Door, identity: Identity | None, arrival: Arrival) -> None:
+def _refuse_untold(door: Door, identity: Identity | None, arrival: ExternalUserInfo) -> None:
     """Raise GroupsUnknown. Role and sessions stay: to be in fewer groups looks otherwise."""
     audit_log.record(
         "account:session:start",
@@ -163,7 +163,7 @@ def _refuse_untold(door: Door, identity: Identity | None, arrival: Arrival) -> N
     raise GroupsUnknown
 
 
-def connect(*, user: User, door: Door, arrival: Arrival) -> Identity:
+def connect(*, user: User, door: Door, arrival: ExternalUserInfo) -> Identity:
     """Connect an identity to the account of the signed-in person, who has proved it just now.
 
     Raises IdentityTaken, RoleRequired, GroupsUnknown.
@@ -187,29 +187,29 @@ def connect(*, user: User, door: Door, arrival: Arrival) -> Identity:
 
 
 def disconnect(*, user: User, identity_id: Any) -> None:
-    """Take away one of the person's own identities. Raises NotFound, LastWayIn."""
+    """Take away one of the person's own identities. Raises NotFound, LastSignInMethod."""
     with transaction.atomic():
         # The account's row is the turnstile: two removals at once do not leave no way in.
         User.objects.select_for_update().get(pk=user.pk)
         identity = user.identities.filter(pk=identity_id).first()
-        if identity is None or is_held(identity):
+        if identity is None or is_directory_managed(identity):
             raise NotFound
-        if not has_other_way_in(user, identity):
-            raise LastWayIn
+        if not has_other_sign_in_method(user, identity):
+            raise LastSignInMethod
         identity.delete()
-        end_sign_ins(user, "identity disconnected")
+        revoke_sessions(user, "identity disconnected")
         audit_log.record(
             "account:identity:disconnect", actor=user, target=user, provider=identity.provider
         )
         _tell(user, "identity-disconnected", identity.provider)
 
 
-def is_held(identity: Identity) -> bool:
+def is_directory_managed(identity: Identity) -> bool:
     """Is it the directory's? By it the account ends when the person leaves, so it stays."""
     return identity.provider == DIRECTORY and settings.LDAP is not None
 
 
-def find_identity(door: Door, arrival: Arrival) -> Identity | None:
+def find_identity(door: Door, arrival: ExternalUserInfo) -> Identity | None:
     """Whoever came before by `door` as that subject of that issuer.
 
     An issuer is never left out of it: the subject of another one is somebody else.
@@ -238,7 +238,7 @@ def _refuse(
     user = identity.user if identity else None
     with transaction.atomic():
         if user is not None:
-            end_sign_ins(user, "not admitted by the provider")
+            revoke_sessions(user, "not admitted by the provider")
         audit_log.record(
             "account:session:start", target=user, result="refused", provider=door.id,
             reason=decision.reason,
@@ -246,7 +246,7 @@ def _refuse(
     raise error
 
 
-def _connect_or_make(door: Door, arrival: Arrival, role: Role) -> Identity:
+def _connect_or_make(door: Door, arrival: ExternalUserInfo, role: Role) -> Identity:
     """The identity of a first arrival, a new account having `role`.
 
     Of two at once the second gets the first's.
@@ -266,7 +266,7 @@ def _connect_or_make(door: Door, arrival: Arrival, role: Role) -> Identity:
             )
             raise AccountExists
         with transaction.atomic():
-            if prove_address(existing) is not None:
+            if mark_email_verified(existing) is not None:
                 _keep_invited_role(door, arrival, existing)
             return _create(door, arrival, existing)
     except (IntegrityError, RecordInvalid):
@@ -276,7 +276,7 @@ def _connect_or_make(door: Door, arrival: Arrival, role: Role) -> Identity:
         return found
 
 
-def _address_of(door: Door, arrival: Arrival) -> str:
+def _address_of(door: Door, arrival: ExternalUserInfo) -> str:
     """The stored form of the address; a place where no mail arrives where none is needed."""
     if arrival.email:
         try:
@@ -289,14 +289,14 @@ def _address_of(door: Door, arrival: Arrival) -> str:
     return email_addresses.placeholder(door.id, arrival.subject)
 
 
-def _may_connect(door: Door, arrival: Arrival, user: User) -> bool:
+def _may_connect(door: Door, arrival: ExternalUserInfo, user: User) -> bool:
     """May this arrival have the account of its address without proving the account first?
 
     Only with an address that the provider has verified. An account that nobody has used yet (made
     in advance by an operator) is opened by that proof as by a mailed link; one that is in use only
     where the operator trusts the provider for it and no password or factor would be stepped round.
     """
-    if not arrival.email_verified or not user.is_claimed:
+    if not arrival.email_verified or not user.setup_completed:
         return False
     has_secrets = user.has_usable_password() or user.authenticators.exists()
     if user.last_login is None and not has_secrets and not user.identities.exists():
@@ -304,7 +304,7 @@ def _may_connect(door: Door, arrival: Arrival, user: User) -> bool:
     return door.trusts_email and user.is_verified and not has_secrets
 
 
-def _register(door: Door, arrival: Arrival, email: str, role: Role) -> Identity:
+def _register(door: Door, arrival: ExternalUserInfo, email: str, role: Role) -> Identity:
     """A new account. Raises RegistrationClosed, RecordInvalid when the address is taken by now.
 
     Whoever was invited under the verified address comes in with registration closed, and with the
@@ -323,7 +323,7 @@ def _register(door: Door, arrival: Arrival, email: str, role: Role) -> Identity:
         return _create(door, arrival, user)
 
 
-def _invitation_for(door: Door, arrival: Arrival, email: str) -> Invitation | None:
+def _invitation_for(door: Door, arrival: ExternalUserInfo, email: str) -> Invitation | None:
     """What the verified address of a newcomer was invited to.
 
     Whoever writes addresses in the directory makes no administrators by that, as there; such an
@@ -332,7 +332,7 @@ def _invitation_for(door: Door, arrival: Arrival, email: str) -> Invitation | No
     if not arrival.email or not arrival.email_verified:
         return None
     invitation = live_invitation(email)
-    if invitation is None or (door.id == DIRECTORY and invitation.role in OPERATORS):
+    if invitation is None or (door.id == DIRECTORY and invitation.role in ADMIN_ROLES):
         return None
     return invitation
 
@@ -343,15 +343,15 @@ def _invited_role(door: Door, invitation: Invitation, mapped: Role) -> Role:
     return mapped if door.mapping.rules and mapped.rank > invited.rank else invited
 
 
-def _keep_invited_role(door: Door, arrival: Arrival, user: User) -> None:
+def _keep_invited_role(door: Door, arrival: ExternalUserInfo, user: User) -> None:
     """Operators decided the role, so that a mapping which gives a lower one leaves it alone."""
     mapped = role_by(door, user, door.mapping.decide(arrival.claims))
     if mapped.rank < Role(user.role).rank:
-        user.role_is_kept = True
-        user.save(update_fields=["role_is_kept"])
+        user.role_locked = True
+        user.save(update_fields=["role_locked"])
 
 
-def _check_registration(door: Door, arrival: Arrival, email: str) -> None:
+def _check_registration(door: Door, arrival: ExternalUserInfo, email: str) -> None:
     if not door.allows_registration:
         raise RegistrationClosed
     if settings.ALLOWED_EMAILS and not (
@@ -360,7 +360,7 @@ def _check_registration(door: Door, arrival: Arrival, email: str) -> None:
         raise RegistrationClosed(str(_("Addresses of this domain cannot register here.")))
 
 
-def _new_user(door: Door, arrival: Arrival, email: str, role: Role) -> User:
+def _new_user(door: Door, arrival: ExternalUserInfo, email: str, role: Role) -> User:
     user = User(email=email, name=clean_name(arrival.name), role=role)
     user.username = _free_username(door, arrival.username)
     user.email_verified_at = timezone.now() if arrival.email_verified else None
@@ -380,7 +380,7 @@ def _free_username(door: Door, text: str) -> str | None:
     return None if is_the_directorys else name
 
 
-def _create(door: Door, arrival: Arrival, user: User) -> Identity:
+def _create(door: Door, arrival: ExternalUserInfo, user: User) -> Identity:
     with transaction.atomic():
         lock_users(user.pk)
         identity = Identity.objects.create(
@@ -410,7 +410,7 @@ def role_by(door: Door, user: User, decision: Decision) -> Role:
 
 def _follows(door: Door, user: User) -> bool:
     """Does the mapping decide on the role of `user`, who has an account already?"""
-    if not door.mapping.updates or not door.mapping.rules or user.role_is_kept:
+    if not door.mapping.updates or not door.mapping.rules or user.role_locked:
         return False
     return user.role != Role.OWNER or door.mapping.gives_owner
 
@@ -430,7 +430,7 @@ def apply_role(door: Door, user: User, decision: Decision) -> User:
         return user
 
 
-def told_by(door: Door, arrival: Arrival) -> Told:
+def told_by(door: Door, arrival: ExternalUserInfo) -> Told:
     """What an arrival says of address and names. The directory is where those are kept."""
     return Told(
         arrival.email, arrival.email_verified, arrival.name, arrival.username,
@@ -438,7 +438,7 @@ def told_by(door: Door, arrival: Arrival) -> Told:
     )  # fmt: skip
 
 
-def _note(door: Door, identity: Identity, arrival: Arrival, decision: Decision) -> None:
+def _note(door: Door, identity: Identity, arrival: ExternalUserInfo, decision: Decision) -> None:
     update_profile(identity, told_by(door, arrival))
     identity.last_used_at = identity.role_decided_at = timezone.now()
     identity.role_reason = decision.reason

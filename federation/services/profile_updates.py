@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.actors import SYSTEM
 from accounts.locks import lock_users
 from accounts.models import AccountToken, Invitation, User
-from accounts.roles import OPERATORS
+from accounts.roles import ADMIN_ROLES
 from accounts.services.accept_invitation import live_invitation, take_up
 from accounts.services.users import tell_email_changed
 from audit import audit_log
@@ -182,7 +182,7 @@ def _invitation_for(identity: Identity, email: str) -> Invitation | None:
     invitation = live_invitation(email)
     if invitation is None:
         return None
-    is_too_high = identity.provider == DIRECTORY and invitation.role in OPERATORS
+    is_too_high = identity.provider == DIRECTORY and invitation.role in ADMIN_ROLES
     return None if is_too_high else invitation
 
 

@@ -21,7 +21,7 @@ from federation.oidc.errors import SignInFailed
 from federation.oidc.idtokens import TokenCheck
 from federation.oidc.keys import FetchedKeys
 from federation.providers import Provider
-from federation.services.identities import Arrival
+from federation.services.identities import ExternalUserInfo
 from federation.social.flows import SocialFlow, access_token, subject, text_at
 
 logger = logging.getLogger(__name__)
@@ -46,9 +46,9 @@ class AppleFlow(SocialFlow):
 
     def arrival(
         self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
-    ) -> Arrival:
+    ) -> ExternalUserInfo:
         claims = _claims(self, provider, pending, answer)
-        return Arrival(
+        return ExternalUserInfo(
             subject=subject(claims.get("sub")),
             email=text_at(claims, "email"),
             email_verified=_is_verified(claims.get("email_verified")),

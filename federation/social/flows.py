@@ -15,7 +15,7 @@ from federation.oidc.authorization_request import Pending
 from federation.oidc.errors import SignInFailed
 from federation.oidc.flow import redirect_uri
 from federation.providers import Provider
-from federation.services.identities import Arrival
+from federation.services.identities import ExternalUserInfo
 from federation.social.http import ask_object
 
 LONGEST_SUBJECT = 255
@@ -47,7 +47,9 @@ class SocialFlow:
             query |= {"code_challenge": pending.challenge, "code_challenge_method": "S256"}
         return f"{self.endpoint(provider, 'authorize')}?{urlencode(query)}"
 
-    def finish(self, request: HttpRequest, provider: Provider, pending: Pending) -> Arrival:
+    def finish(
+        self, request: HttpRequest, provider: Provider, pending: Pending
+    ) -> ExternalUserInfo:
         """Trade the code for a token, and ask with it who came."""
         code = request.GET.get("code", "")
         if not code or len(code) > LONGEST_CODE:
@@ -74,7 +76,7 @@ class SocialFlow:
 
     def arrival(
         self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
-    ) -> Arrival:
+    ) -> ExternalUserInfo:
         """Who came. answer: the token endpoint's."""
         raise NotImplementedError
 

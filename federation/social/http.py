@@ -16,7 +16,7 @@ from federation.oidc.errors import SignInFailed
 from federation.oidc.fetching import (
     OPENER,
     POST_TIMEOUT_SECONDS,
-    Unfetchable,
+    FetchError,
     check_address,
     read_bounded,
 )
@@ -41,7 +41,7 @@ def ask(url: str, *, headers: Headers, form: Mapping[str, str] | None = None) ->
     except (OSError, http.client.HTTPException) as error:
         detail = f"{host}: {type(error).__name__}"
         raise SignInFailed("provider_unreachable", detail) from None
-    except Unfetchable:
+    except FetchError:
         raise SignInFailed("provider_error", f"{host} cannot be asked, or says too much") from None
     except (ValueError, RecursionError):
         raise SignInFailed("provider_error", f"{host} answered without JSON") from None

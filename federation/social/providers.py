@@ -16,7 +16,7 @@ from django.http import HttpRequest
 from federation.oidc.authorization_request import Pending
 from federation.oidc.flow import register
 from federation.providers import Provider
-from federation.services.identities import Arrival
+from federation.services.identities import ExternalUserInfo
 from federation.social.apple import AppleFlow
 from federation.social.flows import SocialFlow, access_token, subject, text_at
 from federation.social.http import ask, ask_object
@@ -31,9 +31,9 @@ class GoogleFlow(SocialFlow):
 
     def arrival(
         self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
-    ) -> Arrival:
+    ) -> ExternalUserInfo:
         profile = self.profile(provider, answer)
-        return Arrival(
+        return ExternalUserInfo(
             subject=subject(profile.get("id", profile.get("sub"))),
             email=text_at(profile, "email"),
             email_verified=profile.get("verified_email", profile.get("email_verified")) is True,
@@ -52,9 +52,9 @@ class FacebookFlow(SocialFlow):
 
     def arrival(
         self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
-    ) -> Arrival:
+    ) -> ExternalUserInfo:
         profile = self.profile(provider, answer)
-        return Arrival(
+        return ExternalUserInfo(
             subject=subject(profile.get("id")),
             email=text_at(profile, "email"),
             name=text_at(profile, "name"),
@@ -83,11 +83,11 @@ class GitHubFlow(SocialFlow):
 
     def arrival(
         self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
-    ) -> Arrival:
+    ) -> ExternalUserInfo:
         profile = self.profile(provider, answer)
         emails = ask(self.endpoint(provider, "emails"), headers=self.bearer(provider, answer))
         primary = _primary(emails)
-        return Arrival(
+        return ExternalUserInfo(
             subject=subject(profile.get("id")),
             issuer=provider.authority,
             email=text_at(primary, "email"),
@@ -124,9 +124,9 @@ class DiscordFlow(SocialFlow):
 
     def arrival(
         self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
-    ) -> Arrival:
+    ) -> ExternalUserInfo:
         profile = self.profile(provider, answer)
-        return Arrival(
+        return ExternalUserInfo(
             subject=subject(profile.get("id")),
             email=text_at(profile, "email"),
             email_verified=profile.get("verified") is True,

@@ -9,9 +9,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from accounts import known_devices
-from accounts.reauthentication import require_fresh
+from accounts.reauthentication import require_recent_authentication
 from accounts.services import sessions
-from accounts.services.sign_in_methods import LastWayIn
+from accounts.services.sign_in_methods import LastSignInMethod
 from accounts.views.common import person, redirect_with_notice, replayable
 from accounts.views.entrance import get_or_post
 from core.errors import NotFound
@@ -20,7 +20,7 @@ from federation.oidc.authorization_request import CONNECT
 from federation.oidc.errors import SignInFailed
 from federation.oidc.flow import begin
 from federation.providers import find
-from federation.services.identities import disconnect, is_held
+from federation.services.identities import disconnect, is_directory_managed
 from federation.social.providers import register_social
 from federation.views.oauth import failed
 
@@ -29,7 +29,7 @@ register_social()
 
 @login_required
 @require_POST
-@require_fresh
+@require_recent_authentication
 def connect(request: HttpRequest, provider: str) -> HttpResponse:
     """Go to the provider, to come back with an identity of mine."""
     found = find(provider)
@@ -41,20 +41,20 @@ def connect(request: HttpRequest, provider: str) -> HttpResponse:
 
 @login_required
 @replayable
-@require_fresh
+@require_recent_authentication
 @get_or_post
 def disconnect_page(request: HttpRequest, identity_id: uuid.UUID) -> HttpResponse:
     """GET asks, POST takes it away; every other device is signed out."""
     user = person(request)
     identity = user.identities.filter(pk=identity_id).first()
-    if identity is None or is_held(identity):
+    if identity is None or is_directory_managed(identity):
         raise NotFound
     method = method_of(user, identity)
     status = 200
     if request.method == "POST":
         try:
             disconnect(user=user, identity_id=identity_id)
-        except LastWayIn as error:
+        except LastSignInMethod as error:
             status = error.status
         else:
             sessions.renew(request, user)

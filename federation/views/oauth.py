@@ -6,7 +6,7 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.csrf import csrf_exempt
 
 from accounts import access_policy
-from accounts.rate_limits import CALLBACK, PROVIDER, count_try, has_room
+from accounts.rate_limits import CALLBACK, PROVIDER, check_rate_limit, has_room
 from accounts.services.signup import RegistrationClosed
 from accounts.sign_in_methods import SignInMethod
 from accounts.sign_in_stages import waiting_page
@@ -41,8 +41,8 @@ from federation.providers import OIDC, Provider, configured, find
 from federation.services import identities
 from federation.services.identities import (
     AccountExists,
-    Arrival,
     EmailMissing,
+    ExternalUserInfo,
     GroupsUnknown,
     IdentityTaken,
     RoleRequired,
@@ -79,7 +79,7 @@ def start(request: HttpRequest, provider: str) -> HttpResponse:
         context = {"provider": found, "next": safe_next(request)}
         return render(request, "accounts/provider_start.html", context)
     try:
-        count_try(request, PROVIDER)
+        check_rate_limit(request, PROVIDER)
         return begin(request, found, process=SIGN_IN, next_url=safe_next(request))
     except SignInFailed as error:
         return failed(request, found, error)
@@ -127,7 +127,7 @@ def _go_on(request: HttpRequest, state: str) -> HttpResponse | None:
 
 def _refuse(request: HttpRequest, provider: Provider, error: NotBegunHere) -> HttpResponse:
     """Say that the answer is worth nothing here; so many of a client leave an audit row."""
-    access_policy.require_open_door(client_ip(request))
+    access_policy.require_client_allowed(client_ip(request))
     if has_room(request, CALLBACK):
         _note(provider, error)
     return failed(request, provider, error)
@@ -157,7 +157,7 @@ def _finish(request: HttpRequest, provider: Provider, state: str) -> HttpRespons
 
 
 def _enter(
-    request: HttpRequest, provider: Provider, pending: Pending, arrival: Arrival
+    request: HttpRequest, provider: Provider, pending: Pending, arrival: ExternalUserInfo
 ) -> HttpResponse:
     user = identities.arrive(provider.door, arrival)
     response = enter(

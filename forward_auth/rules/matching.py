@@ -76,7 +76,7 @@ class Rule:
         }
         return tuple(condition for condition, is_met in met.items() if not is_met)
 
-    def might_fit(self, target: Target, ip: str) -> bool:
+    def may_match(self, target: Target, ip: str) -> bool:
         """Would it fit if what the request does not say clearly were as the rule wants it?"""
         return set(self.misfits(target, ip)) <= unclear(target, ip)
 
@@ -138,7 +138,7 @@ def demand(rules: Sequence[Rule], target: Target, ip: str, raised: Role | None =
     for rule in rules:
         if rule.fits(target, ip):
             return strictest(*uncertain, of_rule(rule, raised))
-        if not is_clear and rule.might_fit(target, ip):
+        if not is_clear and rule.may_match(target, ip):
             uncertain.append(of_rule(rule, raised))
     return strictest(*uncertain, by_method(target, raised))
 

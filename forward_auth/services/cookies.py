@@ -13,7 +13,7 @@ from accounts.session_store import SessionStore
 from core import sql
 from core.tokens import digest, make_token
 from forward_auth.cookies import PURPOSE
-from forward_auth.models import GateCookie
+from forward_auth.models import ForwardAuthCookie
 
 
 def issue_gate_cookie(session_key: str) -> str:
@@ -22,14 +22,14 @@ def issue_gate_cookie(session_key: str) -> str:
     "" when the session has ended meanwhile.
     """
     token = make_token()
-    row = GateCookie(
+    row = ForwardAuthCookie(
         session_id=digest(SESSION, session_key),
         digest=digest(PURPOSE, token),
         created_at=timezone.now(),
     )
     try:
         with transaction.atomic():
-            GateCookie.objects.bulk_create(
+            ForwardAuthCookie.objects.bulk_create(
                 [row],
                 update_conflicts=True,
                 unique_fields=["session"],
@@ -42,13 +42,13 @@ def issue_gate_cookie(session_key: str) -> str:
 
 def is_gate_cookie_of(session_key: str, token: str) -> bool:
     """Was `token` made for the session with this cookie?"""
-    row = sql.find(GateCookie, "digest", digest(PURPOSE, token))
+    row = sql.find(ForwardAuthCookie, "digest", digest(PURPOSE, token))
     return row is not None and row.session_id == digest(SESSION, session_key)
 
 
 def person_by_gate_cookie(token: str, now: datetime) -> User | None:
     """Who may act by this cookie now, as by the session itself, whose activity is written."""
-    gate = GateCookie.objects.select_related("session").filter(digest=digest(PURPOSE, token))
+    gate = ForwardAuthCookie.objects.select_related("session").filter(digest=digest(PURPOSE, token))
     session = next((row.session for row in gate), None)
     if session is None or session.expire_date <= now:
         return None

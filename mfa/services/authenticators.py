@@ -18,7 +18,7 @@ from accounts.services import second_factors
 from accounts.services.notifications import tell
 from audit import audit_log
 from core import plain_text
-from core.encryption import SealBroken, seal, unseal
+from core.encryption import DecryptionError, seal, unseal
 from core.errors import NotFound, RecordInvalid
 from mfa import totp
 from mfa.models import Authenticator
@@ -30,7 +30,7 @@ NAME_MAX_LENGTH = 80
 
 
 @dataclass(frozen=True, slots=True)
-class NewApp:
+class TOTPSetup:
     """A seed that an app is to take, before the person has proved that it did."""
 
     secret: str = field(repr=False)  # base32
@@ -42,15 +42,15 @@ def app_of(user: User) -> Authenticator | None:
     return user.authenticators.filter(kind=TOTP).first()
 
 
-def begin_app(user: User, secret: str = "") -> NewApp:
+def begin_totp_setup(user: User, secret: str = "") -> TOTPSetup:
     """A seed for the person's app; `secret` again for the same page once more. Changes nothing."""
     seed = totp.from_text(secret) if secret else totp.make_secret()
     issuer = f"Gatehouse {urlsplit(settings.PUBLIC_URL).hostname}"
-    address = totp.address_for_app(seed, issuer=issuer, account=user.email)
-    return NewApp(totp.as_text(seed), address)
+    address = totp.provisioning_uri(seed, issuer=issuer, account=user.email)
+    return TOTPSetup(totp.as_text(seed), address)
 
 
-def confirm_app(user: User, secret: str, code: str, *, name: str = "") -> tuple[str, ...]:
+def confirm_totp_setup(user: User, secret: str, code: str, *, name: str = "") -> tuple[str, ...]:
     """Keep the app whose seed is `secret`, proved by a code of it; replaces an older app.
 
     Returns the recovery codes that were made with the first factor, () when there is a set.
@@ -69,7 +69,7 @@ def confirm_app(user: User, secret: str, code: str, *, name: str = "") -> tuple[
         with transaction.atomic():
             lock_users(user.pk)
             user.authenticators.filter(kind=TOTP).delete()
-            user.remembered_browsers.all().delete()
+            user.trusted_browsers.all().delete()
             row.save(force_insert=True)
             audit_log.record("account:factor:add", actor=user, target=user, kind=TOTP.value)
             tell(user, "factor-added", factor=TOTP.value)
@@ -96,7 +96,7 @@ def remove_app(user: User) -> None:
             raise NotFound
         audit_log.record("account:factor:remove", actor=user, target=user, kind=TOTP.value)
         tell(user, "factor-removed", factor=TOTP.value)
-        user.remembered_browsers.all().delete()
+        user.trusted_browsers.all().delete()
         second_factors.drop_without_factor(user)
 
 
@@ -113,7 +113,7 @@ def require_not_last(user: User) -> None:
 def spend(user: User, code: str) -> str:
     """Use up a code of the app or a recovery code: "totp", "recovery_code", or "" for neither.
 
-    Limits are the caller's; see limits.count_guess().
+    Limits are the caller's; see limits.check_mfa_rate_limit().
     """
     if spend_totp(user, code):
         return "totp"
@@ -132,7 +132,7 @@ def spend_totp(user: User, code: str) -> bool:
         return False
     try:
         seed = totp.from_text(unseal(row.sealed_secret, place=_place(row)))
-    except SealBroken:
+    except DecryptionError:
         logger.exception("a seed cannot be read: ENCRYPTION_KEY has changed")
         return False
     now = timezone.now()

@@ -20,8 +20,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from accounts.services import second_factors
 from accounts.services.notifications import tell
-from accounts.services.sessions import end_sign_ins
-from accounts.services.sign_in_methods import LastWayIn, has_other_way_in
+from accounts.services.sessions import revoke_sessions
+from accounts.services.sign_in_methods import LastSignInMethod, has_other_sign_in_method
 from audit import audit_log
 from core import plain_text
 from core.errors import Forbidden, NotFound, RecordInvalid
@@ -30,7 +30,7 @@ from mfa import webauthn
 from mfa.models import Authenticator
 from mfa.services import recovery_codes
 from mfa.services.authenticators import require_not_last
-from mfa.webauthn import Known, PasskeyCopied, PasskeyExpired, PasskeyInvalid, PasskeyUnknown
+from mfa.webauthn import ClonedPasskey, Known, PasskeyExpired, PasskeyInvalid, PasskeyUnknown
 
 # What a question is for. An answer to one is no answer to another.
 ADD, SIGN_IN, SECOND_FACTOR, STEP_UP = "add", "sign-in", "second-factor", "step-up"
@@ -160,10 +160,10 @@ def begin_proving(session: SessionBase, user: User, purpose: str) -> dict[str, A
     return options
 
 
-def who_signs_in(session: SessionBase, answer: Any) -> User:
+def authenticate_passkey(session: SessionBase, answer: Any) -> User:
     """The person of the passkey in `answer`; the gate has not been asked.
 
-    Raises PasskeyInvalid, PasskeyUnknown, PasskeyExpired, PasskeyCopied, each written down.
+    Raises PasskeyInvalid, PasskeyUnknown, PasskeyExpired, ClonedPasskey, each written down.
     """
     return _accept(session, answer, SIGN_IN, None).user
 
@@ -171,7 +171,7 @@ def who_signs_in(session: SessionBase, answer: Any) -> User:
 def prove(session: SessionBase, user: User, answer: Any, purpose: str) -> Authenticator:
     """Check that `user` has shown one of his own passkeys, for SECOND_FACTOR or STEP_UP.
 
-    Raises as who_signs_in(). Limits are the caller's.
+    Raises as authenticate_passkey(). Limits are the caller's.
     """
     return _accept(session, answer, purpose, user)
 
@@ -185,7 +185,7 @@ def _accept(session: SessionBase, answer: Any, purpose: str, user: User | None) 
         owner = row.user
         _take(session, claim.challenge, purpose, user)
         _use(row, answer, claim.challenge, is_alone=user is None)
-    except (PasskeyInvalid, PasskeyUnknown, PasskeyExpired, PasskeyCopied) as error:
+    except (PasskeyInvalid, PasskeyUnknown, PasskeyExpired, ClonedPasskey) as error:
         note_refused(owner, purpose, error.code)
         raise
     return row
@@ -212,17 +212,17 @@ def remove(*, user: User, passkey_id: uuid.UUID, ends_sessions: bool) -> int:
     """Take away one of the person's own passkeys; returns ended sessions.
 
     ends_sessions: also end every session, this one too, so sign it in again (ASVS 7.4.3).
-    Recovery codes go with the last factor. Raises NotFound, LastWayIn, FactorNeeded.
+    Recovery codes go with the last factor. Raises NotFound, LastSignInMethod, FactorNeeded.
     """
     with transaction.atomic():
         User.objects.select_for_update().get(pk=user.pk)
         row = find_own(user, passkey_id)
-        if not has_other_way_in(user, row):
-            raise LastWayIn
+        if not has_other_sign_in_method(user, row):
+            raise LastSignInMethod
         require_not_last(user)
         row.delete()
         second_factors.drop_without_factor(user)
-        count = end_sign_ins(user, "passkey removed") if ends_sessions else 0
+        count = revoke_sessions(user, "passkey removed") if ends_sessions else 0
         audit_log.record("account:passkey:remove", actor=user, target=user, passkey=str(passkey_id))
         tell(user, "passkey-removed", name=row.name)
     return count
@@ -268,7 +268,7 @@ def _use(row: Authenticator, answer: Any, challenge: str, *, is_alone: bool) -> 
     }
     same = Authenticator.objects.filter(pk=row.pk)
     if not same.filter(grows).update(**changes):
-        raise PasskeyCopied if same.exists() else PasskeyUnknown
+        raise ClonedPasskey if same.exists() else PasskeyUnknown
 
 
 def _known(rows: Iterable[Authenticator]) -> list[Known]:

@@ -9,8 +9,11 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from accounts.models import User
-from accounts.rate_limits import count_guess, forgive_guess
-from accounts.reauthentication import require_fresh, require_fresh_to_post
+from accounts.rate_limits import check_mfa_rate_limit, refund_attempt
+from accounts.reauthentication import (
+    require_recent_authentication,
+    require_recent_authentication_to_post,
+)
 from accounts.services import second_factors
 from accounts.services.second_factors import FactorNeeded
 from accounts.views.common import (
@@ -32,7 +35,7 @@ from mfa.views import totp_setup
 
 @secret_page
 @login_required
-@require_fresh
+@require_recent_authentication
 @get_or_post
 def set_up_app(request: HttpRequest) -> HttpResponse:
     """Hand a key to an app, and keep it after a first code; replaces an older app."""
@@ -56,16 +59,16 @@ def set_up_app(request: HttpRequest) -> HttpResponse:
 def _keep_app(
     request: HttpRequest, user: User, form: NewAppForm, offered: totp_setup.Offer
 ) -> HttpResponse:
-    count_guess(request, user)
+    check_mfa_rate_limit(request, user)
     totp_setup.confirm(request, user, offered, **form.cleaned_data)
-    forgive_guess(request, user)
+    refund_attempt(request, user)
     if flash_secrets.KEY in request.session:
         return see_other(reverse("mfa:recovery-codes"))
     return redirect_with_notice("accounts:profile", "factor-added")
 
 
 @login_required
-@require_fresh
+@require_recent_authentication
 @get_or_post
 def rename_app(request: HttpRequest) -> HttpResponse:
     """Another name for my app."""
@@ -83,7 +86,7 @@ def rename_app(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @replayable
-@require_fresh
+@require_recent_authentication
 @get_or_post
 def remove_app(request: HttpRequest) -> HttpResponse:
     """Ask, then remove my app."""
@@ -105,7 +108,7 @@ def remove_app(request: HttpRequest) -> HttpResponse:
 
 @secret_page
 @login_required
-@require_fresh_to_post
+@require_recent_authentication_to_post
 @get_or_post
 def recovery_codes(request: HttpRequest) -> HttpResponse:
     """Show a new set once; the POST makes one."""

@@ -22,15 +22,21 @@ from accounts import access_policy, known_devices
 from accounts.forms import PasskeyNameForm, PasskeyRemovalForm
 from accounts.link_binding import device_name
 from accounts.models import User
-from accounts.rate_limits import count_try
-from accounts.reauthentication import is_fresh, require_fresh
+from accounts.rate_limits import check_rate_limit
+from accounts.reauthentication import is_fresh, require_recent_authentication
 from accounts.services import sessions
 from accounts.services.second_factors import FactorNeeded, lacks_required_factor
-from accounts.services.sign_in_methods import LastWayIn
+from accounts.services.sign_in_methods import LastSignInMethod
 from accounts.sign_in_methods import SignInMethod
 from accounts.views.common import enter, person, posted, redirect_with_notice, replayable, safe_next
 from accounts.views.entrance import get_or_post
-from core.errors import BadCredentials, ConfirmationNeeded, GatehouseError, RecordInvalid, Refused
+from core.errors import (
+    AccessDenied,
+    BadCredentials,
+    ConfirmationNeeded,
+    GatehouseError,
+    RecordInvalid,
+)
 from core.problem_details import problem_of
 from core.single_values import read_json
 from mfa import flash_secrets, webauthn
@@ -71,7 +77,7 @@ def for_script(view: View) -> View:
 @for_script
 def adding_options(request: HttpRequest) -> HttpResponse:
     """What the browser needs to make a passkey; see add() for whom."""
-    count_try(request, "passkey-options")
+    check_rate_limit(request, "passkey-options")
     stage = None if request.user.is_authenticated else _set_up_stage(request)
     user = stage.person if stage is not None else _proved(request)
     return JsonResponse(service.begin_adding(request.session, user))
@@ -84,7 +90,7 @@ def add(request: HttpRequest) -> HttpResponse:
     For the signed-in person with a fresh proof. Also for whoever waits in the sign-in because his
     role needs a second factor and he has none: the passkey is it, and lets him in.
     """
-    count_try(request, "passkey-options")
+    check_rate_limit(request, "passkey-options")
     if not request.user.is_authenticated:
         return _set_up_and_enter(request, _set_up_stage(request))
     made = _add(request, _proved(request))
@@ -128,7 +134,7 @@ def _set_up_stage(request: HttpRequest) -> SecondFactorStage:
 @for_script
 def sign_in_options(request: HttpRequest) -> HttpResponse:
     """What the browser needs to use a passkey, for one of three purposes."""
-    count_try(request, "passkey-options")
+    check_rate_limit(request, "passkey-options")
     purpose = _body(request).get("purpose")
     if purpose == service.SIGN_IN:
         return JsonResponse(service.begin_signing_in(request.session))
@@ -144,12 +150,12 @@ def sign_in_options(request: HttpRequest) -> HttpResponse:
 @for_script
 def sign_in(request: HttpRequest) -> HttpResponse:
     """Sign in with a passkey alone: it is both factors. Answers where to go next."""
-    count_try(request, "passkey")
-    user = service.who_signs_in(request.session, _body(request).get("credential"))
+    check_rate_limit(request, "passkey")
+    user = service.authenticate_passkey(request.session, _body(request).get("credential"))
     found = access_policy.refusal(user)
     if found is not None:
         service.note_refused(user, service.SIGN_IN, found.code)
-        raise Refused(found.code, found.message, found.until, found.since)
+        raise AccessDenied(found.code, found.message, found.until, found.since)
     response = enter(request, user, method=SignInMethod.PASSKEY, next_url=safe_next(request))
     return _for_script(response)
 
@@ -158,7 +164,7 @@ def _for_script(response: HttpResponse) -> HttpResponse:
     """The redirect of the sign-in flow, its cookies too, as an answer to the script."""
     url = response.get("Location", "")
     if not url:
-        raise Refused(
+        raise AccessDenied(
             "email_unverified",
             _("Confirm your address first: we have mailed you a link. Then sign in again."),
         )
@@ -176,7 +182,7 @@ def _waiting(request: HttpRequest) -> User:
 
 
 @login_required
-@require_fresh
+@require_recent_authentication
 @require_safe
 def add_page(request: HttpRequest) -> HttpResponse:
     """The name of a new passkey, and the button that makes it."""
@@ -187,7 +193,7 @@ def add_page(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@require_fresh
+@require_recent_authentication
 @get_or_post
 def rename(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
     """Another name for one of my passkeys."""
@@ -206,7 +212,7 @@ def rename(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
 
 @login_required
 @replayable
-@require_fresh
+@require_recent_authentication
 @get_or_post
 def remove(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
     """Remove one of my passkeys, and sign out other devices if wished."""
@@ -218,7 +224,7 @@ def remove(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
         try:
             service.remove(user=user, passkey_id=passkey_id, ends_sessions=ends)
             return _stay(request, user) if ends else _removed()
-        except (LastWayIn, FactorNeeded) as error:
+        except (LastSignInMethod, FactorNeeded) as error:
             form.add_error(None, error.message)
     context = {"form": form, "passkey": row}
     return render(request, "accounts/passkey_remove.html", context, status=_status(form))

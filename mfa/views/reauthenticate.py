@@ -13,14 +13,14 @@ from django.views.decorators.http import require_safe
 
 from accounts import reauthentication
 from accounts.models import User
-from accounts.rate_limits import count_try
+from accounts.rate_limits import check_rate_limit
 from accounts.services import second_factors
 from accounts.services.passwords import find_by_password
 from accounts.views.common import person, posted, safe_next, see_other
 from accounts.views.entrance import get_or_post
 from audit import audit_log
 from core.errors import RateLimited
-from mfa.forms import ConfirmPasswordForm, SecondFactorForm
+from mfa.forms import ReauthenticationForm, SecondFactorForm
 from mfa.services import passkeys
 from mfa.views.verification import prove_by_form
 
@@ -68,13 +68,13 @@ def _by_factor(request: HttpRequest, user: User) -> HttpResponse:
 
 
 def _by_password(request: HttpRequest, user: User) -> HttpResponse:
-    form = ConfirmPasswordForm(posted(request), initial={"next": safe_next(request)})
+    form = ReauthenticationForm(posted(request), initial={"next": safe_next(request)})
     status = 200
     if request.method == "POST":
         status = 400
         try:
             if form.is_valid():
-                count_try(request, "sign-in", user.email)
+                check_rate_limit(request, "sign-in", user.email)
                 if find_by_password(user.email, form.cleaned_data["password"]) == user:
                     return _confirmed(request, user, "password")
                 audit_log.record(
@@ -90,14 +90,14 @@ def _by_password(request: HttpRequest, user: User) -> HttpResponse:
 
 def _confirmed(request: HttpRequest, user: User, method: str) -> HttpResponse:
     audit_log.record("account:confirm:done", actor=user, target=user, method=method)
-    reauthentication.mark_fresh(request)
+    reauthentication.mark_authenticated(request)
     return see_other(reauthentication.where_next(request, safe_next(request)))
 
 
 def _page(
     request: HttpRequest,
     way: str,
-    form: SecondFactorForm | ConfirmPasswordForm | None,
+    form: SecondFactorForm | ReauthenticationForm | None,
     status: int,
 ) -> HttpResponse:
     kinds = set(person(request).authenticators.values_list("kind", flat=True))

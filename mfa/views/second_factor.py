@@ -10,7 +10,7 @@ from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
-from accounts.rate_limits import count_guess, forgive_guess
+from accounts.rate_limits import check_mfa_rate_limit, refund_attempt
 from accounts.services import second_factors
 from accounts.sign_in_stages import cancel
 from accounts.views.common import posted, redirect_with_notice, see_other
@@ -62,9 +62,9 @@ def set_up(request: HttpRequest) -> HttpResponse:
         status = 400
         try:
             if form.is_valid():
-                count_guess(request, user)
+                check_mfa_rate_limit(request, user)
                 totp_setup.confirm(request, user, offered, **form.cleaned_data)
-                forgive_guess(request, user)
+                refund_attempt(request, user)
                 return set_up_done(stage, "totp")
         except RateLimited as error:
             form.add_error(None, error.message)

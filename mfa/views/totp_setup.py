@@ -6,7 +6,7 @@ import segno
 from django.http import HttpRequest
 
 from accounts.models import User
-from core.encryption import SealBroken, seal, unseal
+from core.encryption import DecryptionError, seal, unseal
 from mfa import flash_secrets, totp
 from mfa.services import authenticators, recovery_codes
 
@@ -25,7 +25,7 @@ class Offer:
 
 def offer(request: HttpRequest, user: User) -> Offer:
     """A seed for `user`, kept sealed in the session, so that a wrong code changes no picture."""
-    begun = authenticators.begin_app(user, _kept(request, user))
+    begun = authenticators.begin_totp_setup(user, _kept(request, user))
     request.session[KEY] = seal(begun.secret, place=_place(user))
     picture = segno.make(begun.address, error="m", micro=False)
     # Colours of its own: a code on a dark page must stay dark on light to be read.
@@ -35,7 +35,7 @@ def offer(request: HttpRequest, user: User) -> Offer:
 
 def confirm(request: HttpRequest, user: User, offered: Offer, *, code: str, name: str) -> None:
     """Keep the app; new recovery codes wait for the page that shows them. Raises RecordInvalid."""
-    codes = authenticators.confirm_app(user, offered.secret, code, name=name)
+    codes = authenticators.confirm_totp_setup(user, offered.secret, code, name=name)
     request.session.pop(KEY, None)
     flash_secrets.put(request.session, codes)
 
@@ -49,7 +49,7 @@ def _kept(request: HttpRequest, user: User) -> str:
     sealed = request.session.get(KEY)
     try:
         return unseal(sealed, place=_place(user)) if isinstance(sealed, str) else ""
-    except SealBroken:
+    except DecryptionError:
         return ""
 
 

@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from accounts.rate_limits import count_guess, forgive_guess
+from accounts.rate_limits import check_mfa_rate_limit, refund_attempt
 from core.errors import BadCredentials, RateLimited
 from core.single_values import read_json
 from mfa.forms import SecondFactorForm
@@ -22,7 +22,7 @@ def prove_by_form(
     form: valid. purpose: of a passkey's question, and what the audit log calls a failure.
     """
     try:
-        count_guess(request, user)
+        check_mfa_rate_limit(request, user)
         method = _prove(request, user, form.cleaned_data, purpose)
     except RateLimited as error:
         form.add_error(None, error.message)
@@ -30,7 +30,7 @@ def prove_by_form(
     except BadCredentials as error:
         form.add_error(None if form.cleaned_data["passkey"] else "code", error.message)
         return "", 401
-    forgive_guess(request, user)
+    refund_attempt(request, user)
     return method, 200
 
 

@@ -23,7 +23,7 @@ from moderation.counters import (
     take_slot,
 )
 from moderation.models import Ban
-from moderation.services.violations import violate
+from moderation.services.violations import record_violation
 from moderation.user_agents import is_browser
 
 USER, IP, CONCURRENT = "user", "ip", "concurrent"
@@ -191,14 +191,14 @@ def _refused(action: str, exceeded: list[_Count], doer: Doer) -> LimitExceeded:
         action,
         doer,
         limit=str(first.rate),
-        score=None if _is_guilty(action, first, doer) else 0.0,
+        score=None if _should_score(action, first, doer) else 0.0,
         detail={"by": first.by, "count": first.tally.number},
     )
     end = max(count.tally.ends_at for count in exceeded)
     return LimitExceeded(int((end - timezone.now()).total_seconds()) + 1, ban)
 
 
-def _is_guilty(action: str, exceeded: _Count, doer: Doer) -> bool:
+def _should_score(action: str, exceeded: _Count, doer: Doer) -> bool:
     """Does the excess score? An address can be an office, whose last comer must not be banned.
 
     So beyond the limit of an address a person scores only with a share of more than half of it.
@@ -228,7 +228,7 @@ def _note(
     """
     if doer.user and not can_manage(Role(doer.reported_by.role), Role(doer.user.role)):
         score = 0.0
-    return violate(
+    return record_violation(
         type=kind,
         user=doer.user,
         network=doer.network,

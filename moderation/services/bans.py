@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 from accounts.actors import Actor
 from accounts.locks import lock_users
 from accounts.models import User
-from accounts.roles import OPERATORS, Role
-from accounts.services.sessions import end_sign_ins
+from accounts.roles import ADMIN_ROLES, Role
+from accounts.services.sessions import revoke_sessions
 from accounts.services.users import is_last_owner, require_rank
 from audit import audit_log
 from core import sql
@@ -62,7 +62,7 @@ def ban(
             created_by=actor.pk,
         )
         if user is not None:
-            end_sign_ins(user, "banned")
+            revoke_sessions(user, "banned")
         audit_log.record(
             "moderation:ban:start", actor=actor, target=user, ban=str(row.pk), kind=row.kind
         )
@@ -131,7 +131,7 @@ def _longest(column: str, value: object) -> Ban | None:
 
 
 def _require_operator(actor: Actor) -> None:
-    if Role(actor.role) not in OPERATORS:
+    if Role(actor.role) not in ADMIN_ROLES:
         raise Forbidden
 
 

@@ -1,7 +1,7 @@
 """Scoring: a violation is written, its subject's total moves, and a ban may fall.
 
 All in one transaction under the lock of the person and of the subject's row in Score. Call
-violate() in no transaction that has written anything already: its locks come first.
+record_violation() in no transaction that has written anything already: its locks come first.
 """
 
 import logging
@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts.actors import Actor
 from accounts.locks import lock_users
 from accounts.models import User
-from accounts.services.sessions import end_sign_ins
+from accounts.services.sessions import revoke_sessions
 from accounts.services.users import is_last_owner
 from audit import audit_log
 from core.locks import ROLES, acquire_lock
@@ -39,7 +39,7 @@ class Outcome:
     ban: Ban | None
 
 
-def violate(
+def record_violation(
     *,
     type: str,  # noqa: A002 - the name that callers know
     user: User | None = None,
@@ -148,7 +148,7 @@ def _ban_for(kind: str, user: User | None, network: str, now: datetime) -> Ban |
         until=until,
     )
     if user is not None:
-        end_sign_ins(user, "banned")
+        revoke_sessions(user, "banned")
     return ban
 
 

@@ -5,17 +5,17 @@ from pytest_django.fixtures import Settings
 from accounts.anonymous import ANONYMOUS_ID
 from accounts.models import User
 from accounts.roles import Role
-from accounts.services.anonymous import settle_mode
+from accounts.services.anonymous import sync_anonymous_user
 
 
 def switch_on(settings: Settings, role: Role = Role.EDITOR) -> User:
     """As a start with ANONYMOUS_MODE=true; the anonymous user."""
     settings.ANONYMOUS_ROLE, settings.ANONYMOUS_SETTINGS = role, ("ANONYMOUS_MODE=true",)
-    settle_mode()
+    sync_anonymous_user()
     return User.everyone.get(pk=ANONYMOUS_ID)
 
 
 def switch_off(settings: Settings) -> None:
     """As a start without it."""
     settings.ANONYMOUS_ROLE, settings.ANONYMOUS_SETTINGS = None, ()
-    settle_mode()
+    sync_anonymous_user()

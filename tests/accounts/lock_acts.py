@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.actors import SYSTEM
-from accounts.models import AccountToken, AddressRequest, Invitation, User
+from accounts.models import AccountToken, EmailRequest, Invitation, User
 from accounts.roles import Role
 from accounts.services import (
     email_tokens,
@@ -27,7 +27,7 @@ from accounts.services import (
     users,
     verification,
 )
-from accounts.services.email_requests import note_request
+from accounts.services.email_requests import enqueue_request
 from api.apikeys import services
 from api.errors import AccessTokenInvalid
 from api.models import ApiKey
@@ -72,7 +72,7 @@ def prepare() -> None:
                 is_active=True, role=role, email_verified_at=timezone.now()
             )
     Ban.objects.all().delete()
-    AddressRequest.objects.all().delete()
+    EmailRequest.objects.all().delete()
 
 
 def person(name: str) -> User:
@@ -114,7 +114,7 @@ def fetch_a_link() -> None:
 @act
 def mail_links() -> None:
     for name in ("bert", "anna"):
-        note_request(AddressRequest.Kind.MAGIC_LINK, email=f"{name}@example.com", binding="")
+        enqueue_request(EmailRequest.Kind.MAGIC_LINK, email=f"{name}@example.com", binding="")
     links.handle_link_requests()
 
 
@@ -129,7 +129,7 @@ def redeem_a_link() -> None:
 @act
 def mail_resets() -> None:
     for name in ("anna", "bert"):
-        note_request(AddressRequest.Kind.RESET_PASSWORD, email=f"{name}@example.com", binding="")
+        enqueue_request(EmailRequest.Kind.RESET_PASSWORD, email=f"{name}@example.com", binding="")
     passwords.handle_reset_requests()
 
 
@@ -222,9 +222,9 @@ def ban_a_network() -> None:
 
 @act
 def ban_by_violations() -> None:
-    violations.violate(type="login", user=person("anna"), network=NETWORK, score=25)
-    violations.violate(type="login", user=person("bert"), network=NETWORK, score=25)
-    violations.violate(type="login", network=NETWORK, score=25)
+    violations.record_violation(type="login", user=person("anna"), network=NETWORK, score=25)
+    violations.record_violation(type="login", user=person("bert"), network=NETWORK, score=25)
+    violations.record_violation(type="login", network=NETWORK, score=25)
 
 
 @act
@@ -254,7 +254,7 @@ def reuse_a_refresh_token() -> None:
 @act
 def make_and_revoke_a_key() -> None:
     user = person("anna")
-    wish = services.KeyWish(name="x", scopes=["read"])
+    wish = services.KeyRequest(name="x", scopes=["read"])
     key = services.create_key(actor=user, user=user, wish=wish).key
     services.rotate_key(actor=user, key=key)
     services.revoke_key(actor=user, key=key)
@@ -269,10 +269,10 @@ def set_up_and_remove_an_app() -> None:
 
 
 def keep_an_app(user: User) -> None:
-    begun = authenticators.begin_app(user)
+    begun = authenticators.begin_totp_setup(user)
     seed = totp.from_text(begun.secret)
     code = totp.code_of(seed, totp.step_at(timezone.now().timestamp()))
-    authenticators.confirm_app(user, begun.secret, code)
+    authenticators.confirm_totp_setup(user, begun.secret, code)
 
 
 @act
@@ -286,7 +286,7 @@ def reset_factors() -> None:
 
 @act
 def come_by_a_provider() -> None:
-    arrival = identities.Arrival(
+    arrival = identities.ExternalUserInfo(
         subject="s", issuer="https://id.example", email="carl@example.com", email_verified=True
     )
     user = identities.arrive(door(mapping=RoleMapping()), arrival)
@@ -297,7 +297,7 @@ def come_by_a_provider() -> None:
 @act
 def connect_and_disconnect() -> None:
     user = person("anna")
-    arrival = identities.Arrival(subject="anna", issuer="https://id.example")
+    arrival = identities.ExternalUserInfo(subject="anna", issuer="https://id.example")
     made = identities.connect(user=user, door=door(mapping=RoleMapping()), arrival=arrival)
     identities.disconnect(user=user, identity_id=made.pk)
 
@@ -331,8 +331,8 @@ def accept_as_somebody() -> None:
 @act
 def sign_up() -> None:
     for email in ("anna@example.com", f"{uuid.uuid4().hex}@example.com"):
-        note_request(
-            AddressRequest.Kind.SIGN_UP, email=email, binding="",
+        enqueue_request(
+            EmailRequest.Kind.SIGN_UP, email=email, binding="",
             details={"name": "N", "password": "!"},
         )  # fmt: skip
     signup.handle_sign_up_requests()

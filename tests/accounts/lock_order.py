@@ -19,7 +19,7 @@ from accounts.anonymous import ANONYMOUS_ID
 PEOPLE, LOCKS, AUDIT_ROWS = "accounts_user", "core_namedlock", "audit_auditevent"
 # Rows of the chain itself; signing keys, which change under the lock of the chain alone; counters;
 # and notes of requests, which the one who has taken them deletes.
-FREE = {AUDIT_ROWS, "api_signingkey", "core_cacheentry", "accounts_addressrequest"}
+FREE = {AUDIT_ROWS, "api_signingkey", "core_cacheentry", "accounts_emailrequest"}
 # What User.objects adds to each statement: its key is the one that is not touched.
 LEAVES_OUT = 'NOT ("accounts_user"."id" = %s)'
 TAKES = re.compile(

@@ -133,7 +133,7 @@ def _faults_of(crowd: Crowd, place: int) -> list[str]:
         try:
             ACTS[crowd[place]]()
         except (GatehouseError, ObjectDoesNotExist) as error:
-            # Refused, because of what another one did; alone nothing is.
+            # AccessDenied, because of what another one did; alone nothing is.
             if len(crowd) == 1:
                 found.append(repr(error))
         except Exception as error:

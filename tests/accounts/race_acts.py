@@ -10,7 +10,7 @@ from accounts.actors import SYSTEM
 from accounts.anonymous import ANONYMOUS_EMAIL, ANONYMOUS_ID
 from accounts.models import BrowserSession, Invitation, User
 from accounts.services import invitations, signup, users
-from accounts.services.sign_in_methods import LastWayIn
+from accounts.services.sign_in_methods import LastSignInMethod
 from api.models import ApiKey
 from audit import audit_log
 from audit.models import AuditEvent
@@ -35,7 +35,7 @@ def sign_up(place: int) -> None:
     signup.sign_up_first(
         signup.SignUp(f"person{place}@example.com", "", PHRASE),
         set_up_code="",
-        is_this_machine=True,
+        is_localhost=True,
     )
 
 
@@ -137,7 +137,7 @@ def disconnect_one(place: int) -> None:
     provider = ("first", "second")[place % 2]
     user = User.objects.get(email="twice@example.com")
     row = user.identities.filter(provider=provider).first()
-    with suppress(LastWayIn, NotFound):
+    with suppress(LastSignInMethod, NotFound):
         if row is not None:
             identities.disconnect(user=user, identity_id=row.pk)
 

@@ -24,7 +24,7 @@ from api.models import ApiKey
 from audit.models import AuditEvent
 from core.errors import Forbidden, RecordInvalid
 from federation.providers import Door
-from federation.services.identities import AccountExists, Arrival, EmailMissing, arrive
+from federation.services.identities import AccountExists, EmailMissing, ExternalUserInfo, arrive
 from magiclinks.services import issue_link
 from mail.models import OutboxMail
 from moderation.services import bans
@@ -492,7 +492,7 @@ def test_operators_end_keys_of_everybody(stranger: Client, owner: User, anonymou
 
 
 def take_over() -> User:
-    user = signup.sign_up_first(FIRST, set_up_code="", is_this_machine=True)
+    user = signup.sign_up_first(FIRST, set_up_code="", is_localhost=True)
     assert user is not None
     return user
 
@@ -573,7 +573,7 @@ def test_the_set_up_link_takes_nothing_when_somebody_was_first(
     path = issued.url.removeprefix("http://localhost:8000")
     Client().post(path, {"email": "boss@example.com", "name": "Boss", "password": PHRASE})
 
-    assert User.objects.get(email="boss@example.com").is_claimed
+    assert User.objects.get(email="boss@example.com").setup_completed
     assert use(key).json()["id"] == str(ANONYMOUS_ID)
 
 
@@ -581,7 +581,7 @@ def test_nobody_takes_over_when_nothing_was_made(anonymous: User) -> None:
     first = take_over()
 
     assert events("account:anonymous-mode:take-over") == []
-    assert first.keys_not_before <= timezone.now()
+    assert first.keys_valid_from <= timezone.now()
 
 
 def test_a_second_account_takes_nothing(stranger: Client, anonymous: User) -> None:
@@ -589,7 +589,7 @@ def test_a_second_account_takes_nothing(stranger: Client, anonymous: User) -> No
     key = made_key(stranger)
     second = signup.SignUp("second@example.com", "", PHRASE)
 
-    assert signup.sign_up_first(second, set_up_code="", is_this_machine=True) is None
+    assert signup.sign_up_first(second, set_up_code="", is_localhost=True) is None
     signup.request_sign_up(second, binding="x")
     signup.handle_sign_up_requests()
 
@@ -603,9 +603,9 @@ def test_who_comes_in_through_a_provider_first_takes_nothing(
     key = made_key(stranger)
     door = Door(id="work", label="Work", allows_registration=True, default_role=Role.ADMIN)
 
-    arrive(door, Arrival(subject="1", email="nina@example.com", email_verified=True))
+    arrive(door, ExternalUserInfo(subject="1", email="nina@example.com", email_verified=True))
     with pytest.raises(AccountExists):
-        arrive(door, Arrival(subject="2", email="nina@example.com"))
+        arrive(door, ExternalUserInfo(subject="2", email="nina@example.com"))
 
     assert User.objects.get().email == "nina@example.com"
     assert use(key).json()["id"] == str(ANONYMOUS_ID)
@@ -614,7 +614,7 @@ def test_who_comes_in_through_a_provider_first_takes_nothing(
 @pytest.mark.parametrize("is_proved", [True, False])
 def test_no_provider_hands_out_the_anonymous_user(anonymous: User, is_proved: bool) -> None:
     door = Door(id="work", label="Work", allows_registration=True, trusts_email=True)
-    arrival = Arrival(subject="1", email=ANONYMOUS_EMAIL, email_verified=is_proved)
+    arrival = ExternalUserInfo(subject="1", email=ANONYMOUS_EMAIL, email_verified=is_proved)
 
     with pytest.raises(EmailMissing):
         arrive(door, arrival)

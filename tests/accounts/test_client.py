@@ -6,7 +6,7 @@ import pytest
 from django.test import RequestFactory
 from pytest_django.fixtures import Settings
 
-from core.client_ip import client_ip, is_this_machine, network_key, resolve
+from core.client_ip import client_ip, is_localhost, network_key, resolve
 
 PROXY = (ipaddress.ip_network("10.0.0.0/8"),)
 
@@ -58,7 +58,7 @@ def test_clients_are_counted_by_address_or_by_ipv6_network(address: str, key: st
 
 
 def test_a_person_at_this_machine_is_recognised(rf: RequestFactory) -> None:
-    assert is_this_machine(rf.get("/", headers={"host": "localhost:8000"})) is True
+    assert is_localhost(rf.get("/", headers={"host": "localhost:8000"})) is True
 
 
 @pytest.mark.parametrize(
@@ -91,14 +91,14 @@ def test_whoever_may_come_through_a_proxy_is_not_at_this_machine(
     settings.ALLOWED_HOSTS = ["*"]
     request = rf.get("/", REMOTE_ADDR=address, headers={"host": "localhost", **headers})
 
-    assert is_this_machine(request) is False
+    assert is_localhost(request) is False
 
 
 @pytest.mark.parametrize("protocol", ["HTTP/1.0", "HTTP/0.9", ""])
 def test_an_old_protocol_is_that_of_a_proxy(rf: RequestFactory, protocol: str) -> None:
     request = rf.get("/", headers={"host": "localhost:8000"}, SERVER_PROTOCOL=protocol)
 
-    assert is_this_machine(request) is False
+    assert is_localhost(request) is False
 
 
 @pytest.mark.parametrize("protocol", ["HTTP/1.1", "HTTP/2", "HTTP/2.0"])
@@ -111,7 +111,7 @@ def test_a_browser_at_this_machine_is_recognised(rf: RequestFactory, protocol: s
         "x-requested-with": "XMLHttpRequest",
     }
 
-    assert is_this_machine(rf.post("/", headers=headers, SERVER_PROTOCOL=protocol)) is True
+    assert is_localhost(rf.post("/", headers=headers, SERVER_PROTOCOL=protocol)) is True
 
 
 def test_behind_a_public_url_nobody_is_at_this_machine(
@@ -119,4 +119,4 @@ def test_behind_a_public_url_nobody_is_at_this_machine(
 ) -> None:
     settings.PUBLIC_URL_IS_LOCAL = False
 
-    assert is_this_machine(rf.get("/", headers={"host": "localhost"})) is False
+    assert is_localhost(rf.get("/", headers={"host": "localhost"})) is False

@@ -12,7 +12,7 @@ from django.core.cache import caches
 from django.test import RequestFactory
 from core.client_groups import Crowd
 from core.errors import RateLimited
-from accounts.rate_limits import count_try, may_mail
+from accounts.rate_limits import check_rate_limit, may_mail
 from core import cache
 from core.models import CacheEntry
 
@@ -32,7 +32,7 @@ limit_exceeded.connect(lambda **said: scored.append(said["ip"]), weak=False)
 
 def comes_in(address, login):
     try:
-        count_try(RequestFactory().post("/", REMOTE_ADDR=address), "sign-in", login)
+        check_rate_limit(RequestFactory().post("/", REMOTE_ADDR=address), "sign-in", login)
     except RateLimited:
         return False
     return True

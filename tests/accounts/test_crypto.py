@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.encryption import SealBroken, seal, unseal
+from core.encryption import DecryptionError, seal, unseal
 from core.tokens import digest, make_token
 
 
@@ -17,7 +17,7 @@ def test_sealing_twice_gives_two_values() -> None:
 def test_a_value_moved_to_another_row_does_not_open() -> None:
     sealed = seal("secret text", place="a.b:1")
 
-    with pytest.raises(SealBroken):
+    with pytest.raises(DecryptionError):
         unseal(sealed, place="a.b:2")
 
 
@@ -25,12 +25,12 @@ def test_a_changed_value_does_not_open() -> None:
     sealed = seal("secret text", place="a.b:1")
     changed = sealed[:-5] + ("A" if sealed[-5] != "A" else "B") + sealed[-4:]
 
-    with pytest.raises(SealBroken):
+    with pytest.raises(DecryptionError):
         unseal(changed, place="a.b:1")
 
 
 def test_an_unknown_version_does_not_open() -> None:
-    with pytest.raises(SealBroken, match="unknown seal version 'v9'"):
+    with pytest.raises(DecryptionError, match="unknown seal version 'v9'"):
         unseal("v9:AAAA", place="a.b:1")
 
 

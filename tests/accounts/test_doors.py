@@ -51,7 +51,7 @@ DOORS = {"password": by_password, "magic link": by_magic_link, "reset": by_passw
 LOSSES: dict[str, Callable[[User], object]] = {
     "disabled": lambda user: users.disable_user(actor=SYSTEM, user=user),
     "deleted": lambda user: users.delete_user(actor=SYSTEM, user=user),
-    "unclaimed": lambda user: User.objects.filter(pk=user.pk).update(is_claimed=False),
+    "unclaimed": lambda user: User.objects.filter(pk=user.pk).update(setup_completed=False),
 }
 
 
@@ -86,7 +86,7 @@ def test_a_further_gate_closes_each_door(
     editor: User, stranger: Client, door: str, settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enter = DOORS[door](editor)
-    settings.SIGN_IN_GATES = ["tests.accounts.test_doors.closed"]
+    settings.ACCESS_CHECKS = ["tests.accounts.test_doors.closed"]
 
     enter(stranger)
 
@@ -125,7 +125,7 @@ def test_a_further_gate_ends_a_live_session(
 ) -> None:
     browser = browser_of(editor)
 
-    settings.SIGN_IN_GATES = ["tests.accounts.test_doors.closed"]
+    settings.ACCESS_CHECKS = ["tests.accounts.test_doors.closed"]
 
     assert not is_in(browser)
 
@@ -146,7 +146,7 @@ def test_the_gate_says_why(make_user: Callable[..., User]) -> None:
     now = timezone.now()
     active = make_user("editor", "a@example.com")
     disabled = make_user("editor", "d@example.com", is_active=False)
-    unclaimed = make_user("owner", "u@example.com", is_claimed=False)
+    unclaimed = make_user("owner", "u@example.com", setup_completed=False)
 
     def code(user: User | None, **options: object) -> str | None:
         found = access_policy.refusal(user, **options)  # type: ignore[arg-type]

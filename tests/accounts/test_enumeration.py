@@ -10,7 +10,7 @@ from django.db import connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from accounts.models import AddressRequest, User
+from accounts.models import EmailRequest, User
 from accounts.services.passwords import handle_reset_requests
 from accounts.services.signup import handle_sign_up_requests
 from tests.conftest import PASSWORD
@@ -103,7 +103,7 @@ def test_the_owner_of_a_taken_address_is_told(
     ]
     viewer.refresh_from_db()
     assert viewer.check_password(PASSWORD)
-    assert not AddressRequest.objects.exists()
+    assert not EmailRequest.objects.exists()
 
 
 def test_a_reset_mail_goes_only_to_who_has_an_account(
@@ -136,7 +136,7 @@ def test_odd_addresses_make_no_mail_and_no_account(
     answer = Client().post(path, data(typed))
 
     assert answer.status_code == 400
-    assert not AddressRequest.objects.exists()
+    assert not EmailRequest.objects.exists()
     assert User.objects.count() == 2
 
 
@@ -154,6 +154,6 @@ def test_several_addresses_in_one_form_are_refused_alike_and_mail_nobody(
 
     assert known[0] == 400
     assert known == unknown
-    assert not AddressRequest.objects.exists()
+    assert not EmailRequest.objects.exists()
     assert mails() == []
     assert User.objects.count() == 2

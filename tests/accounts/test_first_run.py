@@ -36,7 +36,7 @@ def test_a_first_start_makes_an_owner_nobody_can_be(stranger: Client) -> None:
     owner = ensure_owner()
 
     assert (owner.email, owner.username, owner.role) == ("admin@admin.com", "admin", "owner")
-    assert (owner.is_claimed, owner.has_usable_password()) == (False, False)
+    assert (owner.setup_completed, owner.has_usable_password()) == (False, False)
     stranger.post("/sign-in", {"login": "admin@admin.com", "password": "admin"}, **ELSEWHERE)
     assert stranger.get("/account/").status_code == 302
 
@@ -55,7 +55,7 @@ def test_the_link_makes_its_reader_the_owner(stranger: Client, link: str) -> Non
 
     assert (answer.status_code, answer["Location"]) == (302, "/account/")
     owner = User.objects.get()
-    assert (owner.email, owner.role, owner.is_claimed) == ("boss@example.com", "owner", True)
+    assert (owner.email, owner.role, owner.setup_completed) == ("boss@example.com", "owner", True)
     assert owner.is_verified
     assert owner.check_password(PHRASE)
     assert stranger.get("/account/").status_code == 200
@@ -78,7 +78,7 @@ def test_a_weak_password_leaves_the_link_usable(stranger: Client, link: str) -> 
     answer = claim(stranger, link, password="short")
 
     assert answer.status_code == 400
-    assert User.objects.get().is_claimed is False
+    assert User.objects.get().setup_completed is False
     assert claim(stranger, link).status_code == 302
 
 
@@ -90,7 +90,7 @@ def test_the_link_ends_after_a_day(
     answer = claim(stranger, link)
 
     assert (answer.status_code, answer["Location"]) == (303, "/sign-in?notice=link-expired")
-    assert User.objects.get().is_claimed is False
+    assert User.objects.get().setup_completed is False
 
 
 def test_each_start_prints_a_fresh_link_until_somebody_owns_the_house(
@@ -262,7 +262,7 @@ def test_the_well_known_password_from_afar_asks_for_the_printed_code(
     assert AuditEvent.objects.filter(action="account:session:start", result="refused").count() == 2
     right = stranger.post("/sign-in", form | {"setup_code": f" {issued.token} "}, **way)
     assert (right.status_code, right["Location"]) == (303, f"/set-up/{issued.token}")
-    assert not User.objects.get(pk=owner.pk).is_claimed
+    assert not User.objects.get(pk=owner.pk).setup_completed
 
 
 def test_no_code_is_asked_of_anybody_else(viewer: User, stranger: Client) -> None:

@@ -134,7 +134,7 @@ def test_the_password_of_a_link_opened_elsewhere_is_counted_and_written_down(
 
 
 JUDGES = ("check_password", "find_by_password", "find_by_credentials", "spend", "spend_totp",
-          "spend_code", "matching_step", "prove_password", "who_signs_in")  # fmt: skip
+          "spend_code", "matching_step", "verify_password", "authenticate_passkey")  # fmt: skip
 # Who judges a secret, and who has counted before: itself, or the page that calls it.
 KNOWN = {
     ("accounts/backends.py", "find_by_credentials"),  # Django's own seam; no page of ours uses it
@@ -143,14 +143,14 @@ KNOWN = {
     ("mfa/services/authenticators.py", "spend_code"),
     ("mfa/services/authenticators.py", "spend_totp"),
     ("federation/ldap/sign_in.py", "find_by_password"),
-    ("federation/ldap/sign_in.py", "prove_password"),
-    ("federation/ldap/diagnosis.py", "prove_password"),  # manage.py ldaptest
+    ("federation/ldap/sign_in.py", "verify_password"),
+    ("federation/ldap/diagnosis.py", "verify_password"),  # manage.py ldaptest
     ("accounts/services/passwords.py", "check_password"),
     ("accounts/services/privacy.py", "check_password"),
     ("accounts/services/verification.py", "check_password"),
     ("mfa/views/reauthenticate.py", "find_by_password"),
     ("accounts/views/entrance.py", "find_by_credentials"),
-    ("mfa/views/passkeys.py", "who_signs_in"),
+    ("mfa/views/passkeys.py", "authenticate_passkey"),
     ("mfa/views/verification.py", "spend"),
     ("api/tokens/password_grant.py", "find_by_credentials"),
     ("api/tokens/password_grant.py", "spend"),

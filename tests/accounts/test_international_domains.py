@@ -8,7 +8,7 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
-from accounts.models import AddressRequest, Invitation, User
+from accounts.models import EmailRequest, Invitation, User
 from accounts.roles import Role
 from accounts.services.first_run import ensure_owner
 from config.environment import load
@@ -22,7 +22,7 @@ from core.email_addresses import (
     search_forms,
 )
 from federation.providers import Door
-from federation.services.identities import AccountExists, Arrival, arrive
+from federation.services.identities import AccountExists, ExternalUserInfo, arrive
 from mail.models import OutboxMail
 from tests.conftest import PASSWORD
 
@@ -141,7 +141,7 @@ def test_people_sign_in_by_either_form(anna: User, stranger: Client, spelling: s
 def test_people_ask_for_mail_by_either_form(anna: User, stranger: Client, path: str) -> None:
     stranger.post(path, {"email": WRITTEN})
 
-    assert AddressRequest.objects.get().email == STORED
+    assert EmailRequest.objects.get().email == STORED
 
 
 @pytest.mark.django_db
@@ -150,7 +150,7 @@ def test_people_sign_up_by_either_form(stranger: Client, settings, owner: User) 
 
     stranger.post("/sign-up", {"email": WRITTEN, "name": "Anna", "password": "a long new phrase 7"})
 
-    assert AddressRequest.objects.get().email == STORED
+    assert EmailRequest.objects.get().email == STORED
 
 
 @pytest.mark.django_db
@@ -196,8 +196,8 @@ def test_the_default_owner_has_the_stored_form(settings) -> None:
 @pytest.mark.django_db
 def test_a_claim_in_the_other_form_is_the_same_address(anna: User) -> None:
     door = Door("keycloak", "Keycloak", allows_registration=True, default_role=Role.VIEWER)
-    stranger = Arrival(subject="1", email="otto@BÜCHER.example", email_verified=True)
-    same = Arrival(subject="2", email=WRITTEN, email_verified=False)
+    stranger = ExternalUserInfo(subject="1", email="otto@BÜCHER.example", email_verified=True)
+    same = ExternalUserInfo(subject="2", email=WRITTEN, email_verified=False)
 
     made = arrive(door, stranger)
     with pytest.raises(AccountExists):

@@ -17,7 +17,7 @@ from accounts.services import invitations, users
 from accounts.services.email_tokens import issue_token
 from accounts.services.invitations import IssuedInvitation, accept_invitation, invite
 from accounts.services.passwords import reset_password, start_reset
-from accounts.services.signup import handle_sign_up_requests, open_account
+from accounts.services.signup import create_unverified_user, handle_sign_up_requests
 from accounts.services.verification import confirm_address, mark_verified
 from api.external_jwt.people import person_of
 from api.external_jwt.verify import ForeignClaims
@@ -197,7 +197,7 @@ def _by_sign_up(stranger: Client) -> None:
 
 
 def _by_reset(stranger: Client) -> None:
-    user = open_account(EMAIL)
+    user = create_unverified_user(EMAIL)
     assert user is not None
     token = start_reset(actor=SYSTEM, user=user).rpartition("/")[2]
     reset_password(token, PHRASE)
@@ -217,7 +217,7 @@ def _by_provider_with_registration_closed(_stranger: Client) -> None:
 
 
 def _by_provider_to_an_unused_account(_stranger: Client) -> None:
-    open_account(EMAIL)
+    create_unverified_user(EMAIL)
     for _turn in range(2):
         arrive(MAPPED, NINA)
 
@@ -251,7 +251,7 @@ def _by_a_new_address_of_the_provider(_stranger: Client) -> None:
 
 
 def _by_the_owners_word(_stranger: Client) -> None:
-    user = open_account(EMAIL)
+    user = create_unverified_user(EMAIL)
     assert user is not None
     mark_verified(actor=SYSTEM, user=user)
 
@@ -330,7 +330,7 @@ def test_a_mapping_that_gives_more_gives_more(invited: IssuedInvitation) -> None
         user = arrive(MAPPED, chief)
 
     user.refresh_from_db()
-    assert (user.role, user.role_is_kept, states()) == ("admin", False, ["used"])
+    assert (user.role, user.role_locked, states()) == ("admin", False, ["used"])
 
 
 def test_an_address_that_the_provider_has_not_verified_accepts_nothing(
@@ -371,7 +371,7 @@ def test_an_operator_who_may_not_give_the_role_vouches_for_the_address_alone(
     owner: User, admin: User
 ) -> None:
     invite(actor=owner, email=EMAIL, role="admin")
-    user = open_account(EMAIL)
+    user = create_unverified_user(EMAIL)
     assert user is not None
 
     mark_verified(actor=admin, user=user)

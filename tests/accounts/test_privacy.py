@@ -74,7 +74,7 @@ def test_leaving_can_be_switched_off(viewer: User, browser_of: Browse, settings:
     [
         "role", "roles", "is_staff", "is_superuser", "is_active", "email", "email_verified_at",
         "is_verified", "groups", "user_permissions", "id", "password", "created_at", "not_before",
-        "is_claimed",
+        "setup_completed",
     ],
 )  # fmt: skip
 def test_a_person_changes_nothing_but_name_and_user_name(

@@ -86,7 +86,7 @@ def test_the_last_active_owner_stays(
     make_user: Callable[..., User], owner: User, act: str, by_himself: bool
 ) -> None:
     make_user("owner", "disabled@example.com", is_active=False)
-    make_user("owner", "unclaimed@example.com", is_claimed=False)
+    make_user("owner", "unclaimed@example.com", setup_completed=False)
     actor = owner if by_himself else SYSTEM
 
     with pytest.raises(LastOwner):

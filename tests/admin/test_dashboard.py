@@ -62,7 +62,7 @@ def warned() -> list[str]:
 def test_the_cards_count_people_sessions_and_mail(make_user: MakeUser) -> None:
     people = [make_user(role) for role in ("owner", "viewer", "none", "none")]
     make_user("none", is_active=False)
-    make_user("owner", is_claimed=False)
+    make_user("owner", setup_completed=False)
     later, earlier = (timezone.now() + timedelta(hours=hours) for hours in (1, -1))
     sessions = [(people[0], later), (people[1], later), (people[1], earlier), (None, later)]
     for number, (person, end) in enumerate(sessions):
@@ -129,7 +129,7 @@ def test_new_people_are_counted_without_the_unclaimed_owner(make_user: MakeUser)
     long_ago = timezone.now() - timedelta(days=31)
     make_user(created_at=timezone.now() - timedelta(days=5))
     make_user(created_at=long_ago)
-    make_user("owner", is_claimed=False)
+    make_user("owner", setup_completed=False)
 
     assert values("new-users") == {5: 1}
 
@@ -251,7 +251,7 @@ def test_plain_http_is_told_when_it_crosses_a_network(
 
 
 def test_an_unclaimed_owner_is_told(calm: Any, make_user: MakeUser) -> None:
-    make_user("owner", is_claimed=False)
+    make_user("owner", setup_completed=False)
 
     assert warned() == ["The first owner account has not been set up."]
 

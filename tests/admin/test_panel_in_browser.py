@@ -32,8 +32,8 @@ from accounts.services import users
 from accounts.services.invitations import invite
 from magiclinks.services import issue_link
 from moderation.services.bans import ban
-from moderation.services.violations import violate
-User.objects.update(is_claimed=True, is_active=False)
+from moderation.services.violations import record_violation
+User.objects.update(setup_completed=True, is_active=False)
 owner = users.create_user(
     actor=SYSTEM, email="owner@example.com", role="owner", name="Olga Owner",
     password="{PASSWORD}", verified=True,
@@ -49,8 +49,8 @@ for status, error in (("dead", "550 no such mailbox"), ("waiting", ""), ("sent",
         status=status, last_error=error, attempts=3, sealed_body="x",
     )
 for score in (1, 7.5, 12):
-    violate(type="login", user=person, network="203.0.113.7", score=score, limit="7 in 5m")
-violate(type="upload", network="198.51.100.9", detail={{"room": "blue"}})
+    record_violation(type="login", user=person, network="203.0.113.7", score=score, limit="7 in 5m")
+record_violation(type="upload", network="198.51.100.9", detail={{"room": "blue"}})
 ban(actor=owner, network="203.0.113.7", duration=None, reason="A flood.")
 ban(actor=owner, user=person, duration=None, reason="Rude.")
 result = str(person.pk)

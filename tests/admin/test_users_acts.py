@@ -213,7 +213,7 @@ def test_the_last_owner_stays(
     owner: User, make_user: MakeUser, browser_of: BrowserOf, act: str
 ) -> None:
     make_user("owner", "disabled@example.com", is_active=False)
-    make_user("owner", "unclaimed@example.com", is_claimed=False)
+    make_user("owner", "unclaimed@example.com", setup_completed=False)
     browser = browser_of(owner)
     before = _row(owner)
     events = AuditEvent.objects.count()

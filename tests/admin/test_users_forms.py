@@ -10,7 +10,7 @@ from accounts.roles import Role
 from audit.models import AuditEvent
 from federation.providers import Door
 from federation.role_mapping import ClaimPath, RoleMapping, RoleRule
-from federation.services.identities import Arrival, arrive
+from federation.services.identities import ExternalUserInfo, arrive
 from tests.admin.conftest import LIST, BrowserOf, MakeUser, edited, notices, page_of
 
 pytestmark = pytest.mark.django_db
@@ -46,7 +46,11 @@ def test_a_new_person_has_what_was_typed_and_no_password(as_role: AsRole) -> Non
 
     made = User.objects.get(email="new@example.com")
     assert (made.name, made.username, made.role) == ("Nora New", "nora", "editor")
-    assert (made.is_verified, made.has_usable_password(), made.is_claimed) == (True, False, True)
+    assert (made.is_verified, made.has_usable_password(), made.setup_completed) == (
+        True,
+        False,
+        True,
+    )
 
 
 def test_an_address_counts_as_unproved_unless_vouched_for(as_role: AsRole) -> None:
@@ -104,7 +108,7 @@ FORGED = {
     "not_before_0": "2000-01-01",
     "id": "00000000-0000-0000-0000-000000000000",
     "pk": "00000000-0000-0000-0000-000000000000",
-    "is_claimed": "",
+    "setup_completed": "",
     "is_active": "",
     "email_verified_at_0": "2000-01-01",
     "email_verified_at": "2000-01-01",
@@ -134,7 +138,7 @@ def test_forged_fields_of_a_new_person_change_nothing(as_role: AsRole) -> None:
 
     made = User.objects.get(email="new@example.com")
     assert (made.is_staff, made.is_superuser, made.has_usable_password()) == (False, False, False)
-    assert (made.is_active, made.is_claimed, made.is_verified) == (True, True, False)
+    assert (made.is_active, made.setup_completed, made.is_verified) == (True, True, False)
     assert (str(made.pk) != FORGED["id"], made.created_at.year > 2000) == (True, True)
 
 
@@ -304,18 +308,18 @@ def test_the_page_says_why_somebody_has_the_role_and_an_operator_keeps_another(
             rules=(RoleRule(ClaimPath("groups"), frozenset({"staff"}), Role.EDITOR),), updates=True
         ),
     )  # fmt: skip
-    arrival = Arrival(
+    arrival = ExternalUserInfo(
         subject="1", email="w@example.com", email_verified=True, claims={"id": {"groups": "staff"}}
     )
     person = arrive(door, arrival)
 
     text = browser.get(page_of(person)).content.decode()
-    browser.post(page_of(person), edited(person, role="viewer") | {"role_is_kept": "on"})
+    browser.post(page_of(person), edited(person, role="viewer") | {"role_locked": "on"})
     arrive(door, arrival)
 
     assert "editor: groups holds staff" in text
     person.refresh_from_db()
-    assert (person.role, person.role_is_kept) == ("viewer", True)
+    assert (person.role, person.role_locked) == ("viewer", True)
     assert "Kept by an operator" in browser.get(page_of(person)).content.decode()
     kept = AuditEvent.objects.get(action="account:role:keep")
     assert (kept.actor_id, kept.target_id, kept.detail) == (owner.pk, person.pk, {"kept": True})

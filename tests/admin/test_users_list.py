@@ -104,7 +104,7 @@ def test_filters(
     now = timezone.now()
     make_user("viewer", "disabled@example.com", is_active=False)
     make_user("none", "waiting@example.com", is_verified=False)
-    make_user("owner", "default@example.com", is_claimed=False)
+    make_user("owner", "default@example.com", setup_completed=False)
     long_ago = now - timedelta(days=100)
     make_user("viewer", "long-ago@example.com", last_login=long_ago, created_at=long_ago)
     make_user("viewer", "lately@example.com", last_login=now - timedelta(days=20))
@@ -115,8 +115,8 @@ def test_filters(
 def test_the_state_shown_is_the_state_filtered_by(make_user: MakeUser) -> None:
     for role in ("none", "viewer", "owner"):
         for is_active in (True, False):
-            for is_claimed in (True, False):
-                make_user(role, is_active=is_active, is_claimed=is_claimed)
+            for setup_completed in (True, False):
+                make_user(role, is_active=is_active, setup_completed=setup_completed)
     state_filter = StateFilter.__new__(StateFilter)
 
     for state, condition in state_filter.conditions().items():
@@ -127,7 +127,7 @@ def test_the_state_shown_is_the_state_filtered_by(make_user: MakeUser) -> None:
 def test_the_unclaimed_default_owner_is_not_set_up_yet(
     browser: Client, make_user: MakeUser
 ) -> None:
-    make_user("owner", "admin@admin.com", is_claimed=False)
+    make_user("owner", "admin@admin.com", setup_completed=False)
 
     content = browser.get(LIST, {"q": "admin@admin.com"}).content.decode()
 

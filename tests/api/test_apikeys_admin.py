@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import User
-from accounts.services.sessions import end_access
+from accounts.services.sessions import revoke_credentials
 from api.apikeys.services import revoke_key
 from api.models import ApiKey
 from tests.api.keys import call_with, made
@@ -79,7 +79,7 @@ def test_the_table_takes_few_queries(admin: User, viewer: User, browser_of: Brow
 
 def test_states_filter(admin: User, viewer: User, editor: User, browser_of: BrowserOf) -> None:
     made(editor, "ended")
-    end_access(editor, "password changed")
+    revoke_credentials(editor, "password changed")
     made(viewer, "live")
     revoke_key(actor=viewer, key=made(viewer, "revoked").key)
     past = timezone.now() - timedelta(hours=1)

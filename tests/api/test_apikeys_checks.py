@@ -20,7 +20,7 @@ from api.apikeys.services import revoke_key, state_of
 from api.errors import ApiKeyInvalid
 from api.models import ApiKey
 from api.permissions import Scope
-from core.errors import NotFound, RateLimited, Refused
+from core.errors import AccessDenied, NotFound, RateLimited
 from tests.api.keys import HERE, in_days, made
 
 pytestmark = pytest.mark.django_db
@@ -125,7 +125,7 @@ def _new_password(user: User, owner: User) -> None:
 @pytest.mark.parametrize(
     ("act", "error"),
     [
-        (_disabled, Refused),
+        (_disabled, AccessDenied),
         (_deleted, ApiKeyInvalid),
         (_new_password, ApiKeyInvalid),
     ],

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
-from accounts.services.sessions import end_access
+from accounts.services.sessions import revoke_credentials
 from api.apikeys.services import revoke_key, rotate_key
 from api.models import ApiKey, TokenFamily
 from tests.api.keys import call_with, made
@@ -148,7 +148,7 @@ def test_the_list_tells_what_became_of_each_key(
     viewer: User, owner: User, browser_of: BrowserOf
 ) -> None:
     made(viewer, "before the new password")
-    end_access(viewer, "password changed")
+    revoke_credentials(viewer, "password changed")
     viewer.refresh_from_db()
     revoke_key(actor=viewer, key=made(viewer, "revoked one").key)
     rotate_key(actor=viewer, key=made(viewer, "rotated one").key)

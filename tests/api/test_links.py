@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from accounts.models import AddressRequest, User
+from accounts.models import EmailRequest, User
 from magiclinks.models import LoginLink
 from magiclinks.services import handle_link_requests
 from mail.models import OutboxMail
@@ -36,7 +36,7 @@ def test_a_link_leads_to_pages_of_the_house_alone(stranger: Client, viewer: User
     body = {"email": viewer.email, "next": "/account/"}
 
     assert call(stranger, "POST", "auth/magic-link", body).status_code == 202
-    assert AddressRequest.objects.get().next_url == "/account/"
+    assert EmailRequest.objects.get().next_url == "/account/"
     for bad in ("https://evil.example/", "//evil.example", "/\\evil.example", "account"):
         answer = call(stranger, "POST", "auth/magic-link", {**body, "next": bad})
         assert problem(answer) == (402, "record_invalid")
@@ -61,4 +61,4 @@ def test_it_can_be_switched_off(stranger: Client, settings: Settings) -> None:
     answer = call(stranger, "POST", "auth/magic-link", {"email": "nobody@example.com"})
 
     assert problem(answer) == (403, "forbidden")
-    assert not AddressRequest.objects.exists()
+    assert not EmailRequest.objects.exists()

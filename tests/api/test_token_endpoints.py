@@ -153,7 +153,7 @@ def test_a_shut_account_is_told_so_after_the_right_password_alone(viewer: User) 
 
 
 def test_an_account_that_waits_for_its_set_up_gets_nothing(make_user: MakeUser) -> None:
-    user = make_user(is_claimed=False)
+    user = make_user(setup_completed=False)
 
     answer = grant(email=user.email, password=PASSWORD)
     assert outcome(answer) == (403, "setup_pending")
@@ -244,7 +244,7 @@ def test_a_password_changed_in_the_same_moment_gives_no_tokens(
 
     def find_and_change(login: str, password: str) -> Any:
         found = find(login, password)
-        sessions.end_access(User.objects.get(pk=viewer.pk), "password changed")
+        sessions.revoke_credentials(User.objects.get(pk=viewer.pk), "password changed")
         return found
 
     monkeypatch.setattr(password_grant, "find_by_credentials", find_and_change)

@@ -11,11 +11,11 @@ from django.db import transaction
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from accounts.models import AccountToken, AddressRequest, User
+from accounts.models import AccountToken, EmailRequest, User
 from accounts.roles import Role
 from accounts.services.email_tokens import issue_token
 from accounts.services.passwords import handle_reset_requests
-from accounts.services.sign_in_methods import LastWayIn
+from accounts.services.sign_in_methods import LastSignInMethod
 from accounts.services.signup import RegistrationClosed
 from accounts.services.users import change_role, create_user
 from accounts.services.verification import confirm_address, mail_verification
@@ -26,8 +26,8 @@ from federation.providers import Door, Provider
 from federation.role_mapping import ClaimPath, Requirement, RoleMapping, RoleRule
 from federation.services.identities import (
     AccountExists,
-    Arrival,
     EmailMissing,
+    ExternalUserInfo,
     GroupsUnknown,
     IdentityTaken,
     RoleRequired,
@@ -45,7 +45,7 @@ from tests.conftest import PASSWORD
 pytestmark = pytest.mark.django_db
 MakeUser = Callable[..., User]
 DOOR = Door(id="work", label="Work", allows_registration=True)
-NINA = Arrival(
+NINA = ExternalUserInfo(
     subject="1234", issuer="https://work.example", email="Nina@Example.com", email_verified=True,
     name=" Nina  Neu ", username="nina",
 )  # fmt: skip
@@ -57,7 +57,7 @@ RULES = (
 MAPPED = replace(DOOR, mapping=RoleMapping(rules=RULES, updates=True))
 
 
-def with_groups(*groups: str) -> Arrival:
+def with_groups(*groups: str) -> ExternalUserInfo:
     return replace(NINA, claims={"id": {"groups": list(groups)}})
 
 
@@ -142,7 +142,7 @@ def test_an_identity_of_another_issuer_is_no_way_in(settings: Settings) -> None:
     old = Identity.objects.create(user=user, provider="work", issuer="https://old", subject="7")
     present = user.identities.exclude(pk=old.pk).get()
 
-    with pytest.raises(LastWayIn):
+    with pytest.raises(LastSignInMethod):
         disconnect(user=user, identity_id=present.pk)
     disconnect(user=user, identity_id=old.pk)
 
@@ -302,7 +302,7 @@ def test_a_trusted_provider_opens_an_account_that_had_mailed_links_alone(
 
 
 def test_the_unclaimed_default_owner_is_nobody_yet(make_user: MakeUser) -> None:
-    make_user("owner", "nina@example.com", password=None, is_verified=False, is_claimed=False)
+    make_user("owner", "nina@example.com", password=None, is_verified=False, setup_completed=False)
 
     with pytest.raises(AccountExists):
         arrive(DOOR, NINA)
@@ -342,7 +342,7 @@ def test_without_updates_the_role_is_given_once(db: None) -> None:
 
 def test_a_kept_role_is_left_alone(db: None) -> None:
     user = arrive(MAPPED, with_groups("staff"))
-    User.objects.filter(pk=user.pk).update(role="viewer", role_is_kept=True)
+    User.objects.filter(pk=user.pk).update(role="viewer", role_locked=True)
 
     arrive(MAPPED, with_groups("chiefs"))
 
@@ -408,7 +408,7 @@ def mailed(kind: str) -> list[str]:
 
 def link_for(email: str) -> int:
     """Ask for a link as a stranger does; how many links were mailed there."""
-    AddressRequest.objects.create(kind="magic-link", email=email, language="en")
+    EmailRequest.objects.create(kind="magic-link", email=email, language="en")
     before = OutboxMail.objects.filter(kind="magic-link", recipient=email).count()
     handle_link_requests()
     return OutboxMail.objects.filter(kind="magic-link", recipient=email).count() - before
@@ -453,7 +453,7 @@ def test_a_reset_and_a_verification_do_not_go_to_the_old_address_either(
 ) -> None:
     user = arrive(DOOR, NINA)
     arrive(DOOR, replace(NEW, email_verified=False))
-    AddressRequest.objects.create(kind="reset-password", email=user.email, language="en")
+    EmailRequest.objects.create(kind="reset-password", email=user.email, language="en")
 
     handle_reset_requests()
     mail_verification(user, binding="", language="en")
@@ -575,9 +575,9 @@ def test_where_groups_decide_nothing_a_cut_list_keeps_nobody_out(owner: User) ->
 
     assert arrive(DOOR, CUT).pk == user.pk
     assert arrive(replace(DOOR, mapping=RoleMapping(rules=RULES)), CUT).role == "editor"
-    User.objects.filter(pk=user.pk).update(role_is_kept=True)
+    User.objects.filter(pk=user.pk).update(role_locked=True)
     assert arrive(MAPPED, CUT).role == "editor"
-    User.objects.filter(pk=user.pk).update(role_is_kept=False, role="owner")
+    User.objects.filter(pk=user.pk).update(role_locked=False, role="owner")
     assert arrive(MAPPED, CUT).role == "owner"
 
 
@@ -600,14 +600,14 @@ def test_a103_the_last_way_in_cannot_be_taken_away(settings: Settings) -> None:
     user = arrive(DOOR, NINA)
     identity = user.identities.get()
 
-    with pytest.raises(LastWayIn):
+    with pytest.raises(LastSignInMethod):
         disconnect(user=user, identity_id=identity.pk)
     assert Identity.objects.count() == 1
 
     user.set_password("correct horse battery staple")
     user.save()
     settings.ALLOW_EMAIL_LOGIN = False
-    with pytest.raises(LastWayIn):
+    with pytest.raises(LastSignInMethod):
         disconnect(user=user, identity_id=identity.pk)
 
     settings.ALLOW_EMAIL_LOGIN = True

@@ -267,7 +267,7 @@ def test_who_passes_never_wakes_django(alone: FastPath, viewer: User) -> None:
 
 
 def strike(_user: User) -> Refusal:
-    """A gate of a team's own: SIGN_IN_GATES names it."""
+    """A gate of a team's own: ACCESS_CHECKS names it."""
     return Refusal("strike", "Not today.")
 
 
@@ -287,7 +287,7 @@ def test_a_further_gate_closes_at_once_and_for_all(
     }[kind]
     asked = [_environ(path, **BOARD, HTTP_ACCEPT="application/json", **offer) for path in PATHS]
     before = [_ask(front, one)[0] for one in asked * 2]
-    settings.SIGN_IN_GATES = gates
+    settings.ACCESS_CHECKS = gates
     after = [_ask(front, one) for one in asked * 2]
 
     assert before == ["204 No Content"] * 4

@@ -14,7 +14,7 @@ from accounts.services.sessions import end_sessions
 from config.environment.errors import Unreadable
 from config.environment.registry.forward import apps_domain_elsewhere, check_apps_domain
 from core.redirects import is_safe_destination
-from forward_auth.models import GateCookie
+from forward_auth.models import ForwardAuthCookie
 from moderation.models import Ban
 
 pytestmark = pytest.mark.django_db
@@ -94,7 +94,7 @@ def test_a_session_key_is_no_gate_cookie(viewer: User, browser_of: BrowserOf) ->
 
 def test_the_table_does_not_hold_the_cookie(viewer: User, browser_of: BrowserOf) -> None:
     cookie = _gate(browser_of(viewer))
-    row = GateCookie.objects.get()
+    row = ForwardAuthCookie.objects.get()
 
     assert cookie not in (row.digest, row.pk)
     assert row.session.user == viewer
@@ -110,7 +110,7 @@ def test_the_cookie_ends_with_the_sign_out_and_is_taken_back(
     assert answer.cookies[COOKIE]["max-age"] == 0
     assert answer.cookies[COOKIE]["domain"] == "example.com"
     assert _app(cookie).get("/auth/check").status_code == 401
-    assert GateCookie.objects.count() == 0
+    assert ForwardAuthCookie.objects.count() == 0
 
 
 def test_the_cookie_ends_when_somebody_is_signed_out_everywhere(
@@ -140,7 +140,7 @@ def test_a_page_brings_no_second_cookie(viewer: User, browser_of: BrowserOf) -> 
     browser = browser_of(viewer)
 
     assert COOKIE not in browser.get("/account/").cookies
-    assert GateCookie.objects.count() == 1
+    assert ForwardAuthCookie.objects.count() == 1
 
 
 def test_a_browser_that_lost_the_cookie_gets_another_and_the_first_is_dead(

@@ -8,7 +8,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.test import RequestFactory
 
 from accounts.models import User
-from forward_auth.authentication import AskDjango
+from forward_auth.authentication import FastPathUnsupported
 from forward_auth.checker import Checker
 from forward_auth.data_version import current_epoch
 from forward_auth.decisions import as_wsgi, from_wsgi
@@ -35,7 +35,7 @@ class _Unknowing(Checker):
     """Leaves everything to Django."""
 
     def check(self, environ: Any) -> Any:
-        raise AskDjango
+        raise FastPathUnsupported
 
 
 def _name(checker: Checker, path: str, asked: dict[str, str]) -> str:

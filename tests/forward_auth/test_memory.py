@@ -17,8 +17,8 @@ from api.models import ApiKey
 from api.tokens import refresh_tokens
 from forward_auth import authentication, change_tracking, ttl_cache
 from forward_auth import checker as checker_module
-from forward_auth.authentication import AskDjango
-from forward_auth.checker import Checker, TooLong, lines_of
+from forward_auth.authentication import FastPathUnsupported
+from forward_auth.checker import Checker, TooLong, cache_key_parts
 from forward_auth.data_version import current_epoch
 from forward_auth.models import AccessRule
 from tests.api.keys import made
@@ -98,7 +98,7 @@ def test_every_line_that_a_verdict_is_made_of_is_told_apart(
 ) -> None:
     settings.FORWARD_AUTH_DOMAIN = "example.com"
     told = _Watched()
-    lines_of(told)
+    cache_key_parts(told)
     key, forwarded = (
         made(viewer).text,
         {
@@ -118,7 +118,7 @@ def test_every_line_that_a_verdict_is_made_of_is_told_apart(
             looked_at |= environ.names
 
     assert looked_at == told.names
-    assert len(told.names) == len(lines_of({}))
+    assert len(told.names) == len(cache_key_parts({}))
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_mistyped_key_is_no_app_credential(
     assert [_status(checker, environ) for _again in range(3)] == [204] * 3
     for text in ("", "0123456789abcdef"):
         assert _status(checker, environ | {"HTTP_X_API_KEY": text}) == 204
-    with pytest.raises(AskDjango):
+    with pytest.raises(FastPathUnsupported):
         checker.check(environ | {"HTTP_X_API_KEY": "gth_"})
 
 
@@ -172,7 +172,7 @@ def test_a_line_with_a_break_is_taken_for_no_other(viewer: User) -> None:
     key = made(viewer).text
     right = _check(**BOARD, HTTP_X_API_KEY=key, HTTP_COOKIE="\n")
     wrong = _check(**BOARD, HTTP_X_API_KEY=f"{key}\n")
-    assert "\n".join(lines_of(right)) == "\n".join(lines_of(wrong))
+    assert "\n".join(cache_key_parts(right)) == "\n".join(cache_key_parts(wrong))
 
     for first, second in ((right, wrong), (wrong, right)):
         checker = Checker(current_epoch)
@@ -285,10 +285,10 @@ def test_what_is_asked_is_known_by_its_digest(checker: Checker, viewer: User) ->
     assert len(key) == 64
 
 
-@pytest.mark.parametrize("number", range(len(lines_of({}))))
+@pytest.mark.parametrize("number", range(len(cache_key_parts({}))))
 def test_a_line_that_is_too_long_is_judged_by_nobody(checker: Checker, number: int) -> None:
     told = _Watched()
-    lines_of(told)
+    cache_key_parts(told)
     name = sorted(told.names)[number]
 
     with pytest.raises(TooLong):

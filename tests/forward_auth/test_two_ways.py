@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from accounts.access_policy import Refusal
 from accounts.models import BrowserSession, User
 from accounts.roles import Role
-from accounts.services.anonymous import settle_mode
+from accounts.services.anonymous import sync_anonymous_user
 from accounts.session_store import SIGNED_IN_AT, SessionStore
 from api.models import ApiKey, TokenFamily
 from api.tokens import refresh_tokens
 from core.request_context import Caller, calling
-from forward_auth.authentication import AskDjango
+from forward_auth.authentication import FastPathUnsupported
 from forward_auth.checker import Checked, Checker
 from forward_auth.data_version import current_epoch
 from forward_auth.django_authentication import outcome_of
@@ -42,10 +42,10 @@ DAYS = st.sampled_from([None, timedelta(days=-1), timedelta(seconds=-1), timedel
 PEOPLE = st.fixed_dictionaries({
     "role": st.sampled_from(list(Role)),
     "is_active": st.sampled_from([True, True, True, False]),
-    "is_claimed": st.sampled_from([True, True, True, False]),
+    "setup_completed": st.sampled_from([True, True, True, False]),
     "verified": st.booleans(),
     "not_before": DAYS,
-    "keys_not_before": DAYS,
+    "keys_valid_from": DAYS,
     "ban": st.sampled_from(["", "", "", "now", "over", "lifted", "endless"]),
     "new_password": st.sampled_from([False, False, True]),
     "has_factor": st.booleans(),
@@ -74,7 +74,7 @@ REQUESTS = st.fixed_dictionaries({
     "style": st.sampled_from(["nginx", "nginx", "caddy", "mixed", "empty"]),
     "query": st.sampled_from(["", "role=admin", "role=viewer", "role=root", "role="]),
 })  # fmt: skip
-# What SIGN_IN_GATES says beside the built-in gate, and whether it does.
+# What ACCESS_CHECKS says beside the built-in gate, and whether it does.
 GATES = st.sampled_from([*[SHIPPED] * 3, [*SHIPPED, CLOSED], [CLOSED], [*SHIPPED, OPEN], []])
 
 
@@ -123,7 +123,7 @@ def test_both_ways_give_the_same_answer(
     asked: Any,
     gates: list[str],
 ) -> None:
-    with transaction.atomic(), override_settings(SIGN_IN_GATES=gates):
+    with transaction.atomic(), override_settings(ACCESS_CHECKS=gates):
         user = make_user("viewer", "p@example.com")
         environ = _environ(asked) | _together(beside, _offer(user, credential))
         _change(user, person)
@@ -146,7 +146,7 @@ def test_both_ways_give_the_same_answer(
 def _short(checker: Checker, environ: Environ) -> Checked | None:
     try:
         return checker.check(environ)
-    except AskDjango:
+    except FastPathUnsupported:
         return None
 
 
@@ -266,9 +266,9 @@ def _session(user: User, credential: Any) -> str:
 
 
 def _change(user: User, person: Any) -> None:
-    changed = {name: person[name] for name in ("role", "is_active", "is_claimed")}
+    changed = {name: person[name] for name in ("role", "is_active", "setup_completed")}
     changed["email_verified_at"] = NOW() if person["verified"] else None
-    for name in ("not_before", "keys_not_before"):
+    for name in ("not_before", "keys_valid_from"):
         if person[name] is not None:
             changed[name] = NOW() + person[name]
     if person["has_factor"]:
@@ -291,7 +291,7 @@ def test_where_nobody_has_to_sign_in_a_request_without_credential_is_the_anonymo
     db: None, settings: Any, client: Client, is_on: bool
 ) -> None:
     settings.ANONYMOUS_ROLE, settings.ANONYMOUS_SETTINGS = (Role.EDITOR if is_on else None), ()
-    settle_mode()
+    sync_anonymous_user()
 
     answer = client.get("/auth/check", headers={"x-forwarded-method": "POST"})
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
-from accounts.models import AddressRequest, User
+from accounts.models import EmailRequest, User
 from audit.models import AuditEvent
 from magiclinks.models import LoginLink
 from magiclinks.services import handle_link_requests
@@ -141,7 +141,7 @@ def test_a007_a_flood_from_many_clients_leaves_the_last_link_alive(
     assert refused.detail == {"reason": "rate_limited"}
 
 
-@pytest.mark.parametrize("state", [{"is_active": False}, {"is_claimed": False}])
+@pytest.mark.parametrize("state", [{"is_active": False}, {"setup_completed": False}])
 def test_who_may_not_sign_in_gets_no_link(
     stranger: Client, make_user: Callable[..., User], ask_link: Ask, state: dict[str, bool]
 ) -> None:
@@ -156,7 +156,7 @@ def test_switched_off_the_door_is_shut(stranger: Client, viewer: User, settings)
 
     assert stranger.get("/magic-link").status_code == 403
     assert stranger.post("/magic-link", {"email": viewer.email}).status_code == 403
-    assert AddressRequest.objects.count() == 0
+    assert EmailRequest.objects.count() == 0
     assert b'action="/magic-link"' not in stranger.get("/sign-in").content
 
 

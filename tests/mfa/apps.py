@@ -30,8 +30,8 @@ class App:
 
 def set_up_app(user: User) -> App:
     """An app whose codes of now are all unspent, as after some minutes."""
-    begun = authenticators.begin_app(user)
+    begun = authenticators.begin_totp_setup(user)
     app = App(totp.from_text(begun.secret))
-    codes = authenticators.confirm_app(user, begun.secret, app.code())
+    codes = authenticators.confirm_totp_setup(user, begun.secret, app.code())
     Authenticator.objects.filter(user=user).update(last_step=0)
     return App(app.secret, codes)

@@ -15,7 +15,7 @@ from accounts.views.common import enter
 from config.urls import urlpatterns as of_the_house
 from federation.models import Identity
 from federation.providers import Door
-from federation.services.identities import Arrival, arrive
+from federation.services.identities import ExternalUserInfo, arrive
 from magiclinks.services import issue_link
 from tests.conftest import PASSWORD
 
@@ -46,7 +46,7 @@ def by_password_reset(user: User) -> Enter:
 
 def by_set_up(user: User) -> Enter:
     """The printed link of the first owner; his factor was there before, as after a restore."""
-    User.objects.filter(pk=user.pk).update(is_claimed=False, role="owner")
+    User.objects.filter(pk=user.pk).update(setup_completed=False, role="owner")
     token = issue_token(user, AccountToken.Purpose.SET_UP, lifetime=timedelta(hours=1)).token
     form = {"email": user.email, "name": "", "password": "a quite different phrase of words"}
     return lambda client: client.post(f"/set-up/{token}", form)
@@ -81,7 +81,7 @@ DOORS: dict[str, Callable[[User], Enter]] = {
 
 def come_from_elsewhere(request: HttpRequest, door: str) -> HttpResponse:
     """What a provider's callback does after everything was verified."""
-    arrival = Arrival(subject=request.GET["who"])
+    arrival = ExternalUserInfo(subject=request.GET["who"])
     user = arrive(Door(id=door, label=door), arrival)
     if door == SignInMethod.LDAP:
         return enter(request, user, method=SignInMethod.LDAP)

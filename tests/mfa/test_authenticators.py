@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.services import second_factors
 from audit.models import AuditEvent
-from core.encryption import SealBroken, unseal
+from core.encryption import DecryptionError, unseal
 from core.errors import Forbidden, NotFound, RecordInvalid
 from mail.models import OutboxMail
 from mfa import totp
@@ -23,13 +23,13 @@ Mails = Callable[[], list[OutboxMail]]
 
 
 def test_an_app_is_set_up_by_a_code_of_it(viewer: User, mails: Mails) -> None:
-    begun = authenticators.begin_app(viewer)
+    begun = authenticators.begin_totp_setup(viewer)
     secret = totp.from_text(begun.secret)
     with pytest.raises(RecordInvalid):
-        authenticators.confirm_app(viewer, begun.secret, "000 000 0")
+        authenticators.confirm_totp_setup(viewer, begun.secret, "000 000 0")
     assert not second_factors.has_factor(viewer)
 
-    codes = authenticators.confirm_app(
+    codes = authenticators.confirm_totp_setup(
         viewer, begun.secret, totp.code_of(secret, _now_step()), name="Phone"
     )
 
@@ -51,7 +51,7 @@ def test_the_seed_is_sealed_for_its_row(viewer: User, editor: User) -> None:
     row, foreign = Authenticator.objects.order_by("id")
 
     assert totp.as_text(secret) not in row.sealed_secret
-    with pytest.raises(SealBroken):
+    with pytest.raises(DecryptionError):
         unseal(row.sealed_secret, place=f"authenticator.sealed_secret:{foreign.pk}")
     Authenticator.objects.filter(pk=row.pk).update(sealed_secret=foreign.sealed_secret)
     assert authenticators.spend(viewer, other.code()) == ""

@@ -14,7 +14,7 @@ from accounts.services import second_factors, users
 from accounts.services.passwords import set_password
 from accounts.services.sessions import end_sessions
 from audit.models import AuditEvent
-from mfa.models import Authenticator, RememberedBrowser
+from mfa.models import Authenticator, TrustedBrowser
 from mfa.services import authenticators
 from moderation.models import Violation
 from tests.conftest import PASSWORD
@@ -149,7 +149,7 @@ def test_set_up_is_no_way_round_a_factor_that_is_there(
 ) -> None:
     settings.MFA_REQUIRED_ROLES = ("editor",)
     begun(stranger, editor)
-    secret = authenticators.begin_app(editor).secret
+    secret = authenticators.begin_totp_setup(editor).secret
 
     answer = stranger.post("/second-factor/set-up", {"code": App(b"x" * 20).code()})
 
@@ -304,7 +304,7 @@ def test_only_a_digest_bound_to_the_person_is_kept(editor: User, viewer: User, a
     client = remembered_browser(editor, app)
 
     value = client.cookies["gatehouse_remembered"].value
-    assert value not in str(RememberedBrowser.objects.values())
+    assert value not in str(TrustedBrowser.objects.values())
     assert by_password(viewer)(client)["Location"] == STEP
 
 
@@ -314,7 +314,7 @@ def test_without_the_wish_no_browser_is_remembered(
     begun(stranger, editor)
     send(stranger, app.code())
 
-    assert RememberedBrowser.objects.count() == 0
+    assert TrustedBrowser.objects.count() == 0
     assert "gatehouse_remembered" not in stranger.cookies
 
 
@@ -344,7 +344,7 @@ def test_the_person_can_forget_a_browser(editor: User, app: App, stranger: Clien
     client = remembered_browser(editor, app)
     begun(stranger, editor)
     send(stranger, app.code(1))
-    row = RememberedBrowser.objects.get()
+    row = TrustedBrowser.objects.get()
     assert "Firefox on Linux" in stranger.get("/account/").content.decode()
 
     answer = stranger.post(f"/account/browsers/{row.pk}/forget")
@@ -357,10 +357,10 @@ def test_nobody_forgets_somebody_elses_browser(
     editor: User, viewer: User, app: App, browser_of
 ) -> None:
     remembered_browser(editor, app)
-    row = RememberedBrowser.objects.get()
+    row = TrustedBrowser.objects.get()
 
     assert browser_of(viewer).post(f"/account/browsers/{row.pk}/forget").status_code == 404
-    assert RememberedBrowser.objects.count() == 1
+    assert TrustedBrowser.objects.count() == 1
 
 
 def test_the_clock_of_the_stage_is_the_servers(editor: User, app: App, stranger: Client) -> None:
@@ -408,13 +408,13 @@ def test_the_cookie_of_a_remembered_browser_is_a_new_one_each_time(
     thief.cookies["gatehouse_remembered"] = planted
     assert by_password(editor)(thief)["Location"] == STEP
 
-    RememberedBrowser.objects.update(created_at=timezone.now() - timedelta(days=40))
+    TrustedBrowser.objects.update(created_at=timezone.now() - timedelta(days=40))
     User.objects.filter(pk=editor.pk).update(not_before=timezone.now() - timedelta(days=1))
     by_password(editor)(stranger)
     assert send(stranger, app.code(1), remember="on") == 302
 
     assert stranger.cookies["gatehouse_remembered"].value not in (first, planted)
-    assert RememberedBrowser.objects.count() == 1
+    assert TrustedBrowser.objects.count() == 1
     thief.cookies["gatehouse_remembered"] = first
     assert by_password(editor)(thief)["Location"] == STEP
 
@@ -431,4 +431,4 @@ def test_everybody_who_uses_a_browser_stays_remembered_in_it(
     for user in (editor, viewer):
         assert by_password(user)(stranger)["Location"] == "/account/"
         stranger.post("/sign-out")
-    assert RememberedBrowser.objects.count() == 2
+    assert TrustedBrowser.objects.count() == 2

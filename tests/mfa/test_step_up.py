@@ -15,7 +15,7 @@ from api.models import ApiKey
 from audit.models import AuditEvent
 from federation.models import Identity
 from magiclinks.models import LoginLink
-from mfa.models import Authenticator, RememberedBrowser
+from mfa.models import Authenticator, TrustedBrowser
 from tests.conftest import PASSWORD
 from tests.mfa.apps import App, set_up_app
 from tests.mfa.doors import by_magic_link, by_provider
@@ -172,7 +172,7 @@ def test_a_remembered_browser_proves_only_the_password(
     stranger.post("/sign-in", form)
     stranger.post("/second-factor", {"code": app.code(), "remember": "on"})
     stranger.post("/sign-out")
-    assert RememberedBrowser.objects.count() == 1
+    assert TrustedBrowser.objects.count() == 1
 
     assert stranger.post("/sign-in", form)["Location"] == "/account/"
 

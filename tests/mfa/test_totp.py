@@ -62,7 +62,7 @@ def test_a_seed_is_160_random_bits_and_comes_back_from_its_text() -> None:
 
 
 def test_the_address_names_everything_an_app_needs() -> None:
-    url = urlsplit(totp.address_for_app(SEED, issuer="Gate house", account="anna@example.com"))
+    url = urlsplit(totp.provisioning_uri(SEED, issuer="Gate house", account="anna@example.com"))
 
     assert (url.scheme, url.netloc) == ("otpauth", "totp")
     assert url.path == "/Gate%20house%3Aanna%40example.com"

@@ -6,7 +6,7 @@ from accounts.models import User
 from audit import audit_log
 from moderation.models import Ban, Score, Violation
 from moderation.scoring import NEVER
-from moderation.services.violations import violate
+from moderation.services.violations import record_violation
 from tests.accounts.race_acts import empty_house
 
 EACH = 3
@@ -26,20 +26,20 @@ def clean_sheet() -> None:
 def violate_as_stranger(_place: int) -> None:
     settings.MODERATION_SCORE_HALF_LIFE = NEVER
     for _ in range(EACH):
-        violate(type="x", network=AWAY, score=5)
+        record_violation(type="x", network=AWAY, score=5)
 
 
 def violate_as_viewer(_place: int) -> None:
     settings.MODERATION_SCORE_HALF_LIFE = NEVER
     viewer = User.objects.get(email="viewer@example.com")
     for _ in range(EACH):
-        violate(type="x", user=viewer, network=AWAY, score=5)
+        record_violation(type="x", user=viewer, network=AWAY, score=5)
 
 
 def violate_as_owners(place: int) -> None:
     """Both owners cross at the same time."""
     owner = User.objects.get(email="first@example.com" if place % 2 else "second@example.com")
-    violate(type="x", user=owner, network=AWAY, score=20)
+    record_violation(type="x", user=owner, network=AWAY, score=20)
 
 
 def count_bans() -> tuple[int, int, float, bool]:

@@ -236,4 +236,4 @@ def test_asking_the_gates_is_one_query_each(
     with django_assert_num_queries(1):  # type: ignore[attr-defined]
         assert access_policy.refusal(editor) is None
     with django_assert_num_queries(1):  # type: ignore[attr-defined]
-        assert access_policy.client_refusal(AWAY) is None
+        assert access_policy.client_denial(AWAY) is None

@@ -7,7 +7,7 @@ import pytest
 
 from accounts.models import User
 from moderation.models import Ban
-from moderation.services.violations import violate
+from moderation.services.violations import record_violation
 from tests.api.keys import call_with, made, refusal
 from tests.api.tokens import me, post, refreshed, sign_in
 from tests.conftest import PASSWORD
@@ -40,7 +40,7 @@ def test_a_ban_ends_live_tokens_and_their_refreshes(editor: User) -> None:
     tokens = sign_in(editor)
     assert me(tokens["access"]).status_code == 200
 
-    violate(type="message", user=editor, score=20)
+    record_violation(type="message", user=editor, score=20)
 
     assert refusal(me(tokens["access"])) == (401, "token_invalid")
     assert refusal(refreshed(tokens["refresh"])) == (401, "token_invalid")
@@ -52,7 +52,7 @@ def test_an_api_key_rests_during_the_ban_and_works_again_afterwards(
     key = made(editor).text
     assert call_with(key).status_code == 200
 
-    violate(type="message", user=editor, network=AWAY, score=20)
+    record_violation(type="message", user=editor, network=AWAY, score=20)
 
     assert refusal(call_with(key)) == (403, "banned")
     at_time(timedelta(hours=2, seconds=1))

@@ -25,7 +25,7 @@ from tests.conftest import PASSWORD
 from tests.moderation.conftest import AWAY
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
-COUNTING = {"count_try", "count_guess", "violate"}
+COUNTING = {"check_rate_limit", "check_mfa_rate_limit", "record_violation"}
 # Each call that can score: module and function -> scopes. A new one has to be weighed and named.
 # All of them want a form's token, or JSON that a foreign page may not send.
 CALLS = {
@@ -48,14 +48,14 @@ CALLS = {
     ("api/views/me.py", "delete"): ["sign-in"],
     ("magiclinks/views.py", "ask"): ["magic-link"],
     # What apps and operators report.
-    ("api/views/moderation.py", "post"): ["violate"],
-    ("moderation/signal_handlers.py", "score_exceeded_limit"): ["violate"],
-    ("moderation/services/actions.py", "_note"): ["violate"],
+    ("api/views/moderation.py", "post"): ["record_violation"],
+    ("moderation/signal_handlers.py", "score_exceeded_limit"): ["record_violation"],
+    ("moderation/services/actions.py", "_note"): ["record_violation"],
 }
 
 
 def calls_of(path: Path) -> Iterator[tuple[str, str]]:
-    """(function, scope) of each call that counts; the scope of violate() is its own name."""
+    """(function, scope) of each call that counts; record_violation() is a scope of its own."""
     for function in ast.walk(ast.parse(path.read_text())):
         if not isinstance(function, ast.FunctionDef):
             continue
@@ -63,11 +63,11 @@ def calls_of(path: Path) -> Iterator[tuple[str, str]]:
             if not isinstance(call, ast.Call):
                 continue
             name = getattr(call.func, "id", getattr(call.func, "attr", ""))
-            if name == "count_try":
+            if name == "check_rate_limit":
                 scope = call.args[1]
                 yield function.name, getattr(scope, "value", getattr(scope, "id", "")).lower()
             elif name in COUNTING:
-                yield function.name, {"count_guess": "second-factor"}.get(name, name)
+                yield function.name, {"check_mfa_rate_limit": "second-factor"}.get(name, name)
 
 
 def test_every_path_that_scores_is_known() -> None:
@@ -75,7 +75,7 @@ def test_every_path_that_scores_is_known() -> None:
     for app in APPS:
         for path in sorted((ROOT / app).rglob("*.py")):
             for function, scope in calls_of(path):
-                if scope in SCORED or scope == "violate":
+                if scope in SCORED or scope == "record_violation":
                     key = (str(path.relative_to(ROOT)), function)
                     found.setdefault(key, []).append(scope)
 

@@ -14,7 +14,7 @@ from audit.models import AuditEvent
 from config import worker
 from moderation import signal_handlers
 from moderation.models import Ban, Score, Violation
-from moderation.services.violations import purge_moderation, violate
+from moderation.services.violations import purge_moderation, record_violation
 from tests.moderation.conftest import AWAY, ELSEWHERE
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("exact_scores", "clock")]
@@ -23,12 +23,14 @@ Move = Callable[[timedelta], object]
 
 def violations(number: int, **fields: object) -> list[Ban]:
     """The bans that `number` violations bring about."""
-    found = [violate(type="login", **fields).ban for _ in range(number)]  # type: ignore[arg-type]
+    found = [record_violation(type="login", **fields).ban for _ in range(number)]  # type: ignore[arg-type]
     return [ban for ban in found if ban is not None]
 
 
 def test_a_violation_of_a_stranger_counts_against_the_network() -> None:
-    found = violate(type="login", network=AWAY, limit="7 in 5m", detail={"count": 8}).violation
+    found = record_violation(
+        type="login", network=AWAY, limit="7 in 5m", detail={"count": 8}
+    ).violation
 
     row = Violation.objects.get()
     assert row.pk == found.pk
@@ -38,8 +40,8 @@ def test_a_violation_of_a_stranger_counts_against_the_network() -> None:
 
 
 def test_a_violation_of_a_known_person_counts_against_the_person(viewer: User) -> None:
-    violate(type="message", user=viewer, network=AWAY)
-    violate(type="message", user=viewer, network=ELSEWHERE)
+    record_violation(type="message", user=viewer, network=AWAY)
+    record_violation(type="message", user=viewer, network=ELSEWHERE)
 
     assert Score.objects.get().subject == f"user:{viewer.pk}"
     assert Score.objects.get().total == 2.0
@@ -47,7 +49,7 @@ def test_a_violation_of_a_known_person_counts_against_the_person(viewer: User) -
 
 def test_scores_of_all_types_add_up() -> None:
     for kind, score in (("login", None), ("message", 2.5), ("anything an app names", 3)):
-        violate(type=kind, network=AWAY, score=score)
+        record_violation(type=kind, network=AWAY, score=score)
 
     assert Score.objects.get().total == 6.5
 
@@ -55,13 +57,13 @@ def test_scores_of_all_types_add_up() -> None:
 def test_an_unknown_type_counts_one_and_known_ones_what_is_configured(settings) -> None:
     settings.VIOLATION_SCORES = {**settings.VIOLATION_SCORES, "login": 4}
 
-    assert violate(type="spam", network=AWAY).violation.score == 1
-    assert violate(type="login", network=AWAY).violation.score == 4
+    assert record_violation(type="spam", network=AWAY).violation.score == 1
+    assert record_violation(type="login", network=AWAY).violation.score == 4
 
 
 @pytest.mark.parametrize("address", ["2001:db8::1", "2001:db8::ffff:2", "2001:db8::/64"])
 def test_an_ipv6_client_is_its_64(address: str) -> None:
-    assert violate(type="login", network=address).violation.network == "2001:db8::/64"
+    assert record_violation(type="login", network=address).violation.network == "2001:db8::/64"
 
 
 def test_a045_the_ban_falls_at_the_crossing_and_not_before() -> None:
@@ -78,7 +80,7 @@ def test_a045_the_ban_falls_at_the_crossing_and_not_before() -> None:
 
 
 def test_a045_a_jump_over_several_multiples_is_one_ban() -> None:
-    assert violate(type="x", network=AWAY, score=105).ban is not None
+    assert record_violation(type="x", network=AWAY, score=105).ban is not None
     assert Ban.objects.count() == 1
 
 
@@ -86,7 +88,7 @@ def test_a045_a_score_of_zero_is_noted_and_never_bans() -> None:
     violations(19, network=AWAY)
 
     for _ in range(30):
-        assert violate(type="x", network=AWAY, score=0).ban is None
+        assert record_violation(type="x", network=AWAY, score=0).ban is None
 
     assert Violation.objects.count() == 49
     assert Score.objects.get().total == 19.0
@@ -94,10 +96,10 @@ def test_a045_a_score_of_zero_is_noted_and_never_bans() -> None:
 
 def test_a_score_fades_by_its_half_life(settings, at_time: Move) -> None:
     settings.MODERATION_SCORE_HALF_LIFE = timedelta(hours=24)
-    violate(type="x", network=AWAY, score=16)
+    record_violation(type="x", network=AWAY, score=16)
     at_time(timedelta(hours=24))
 
-    row = violate(type="x", network=AWAY, score=1).violation
+    row = record_violation(type="x", network=AWAY, score=1).violation
 
     assert row.total_before == pytest.approx(8, abs=0.001)
     assert row.total_after == pytest.approx(9, abs=0.001)
@@ -311,7 +313,7 @@ def test_a_limit_answers_429_when_the_violation_cannot_be_written(
     def fail(**_fields: object) -> None:
         raise DatabaseError("no room")
 
-    monkeypatch.setattr(signal_handlers, "violate", fail)
+    monkeypatch.setattr(signal_handlers, "record_violation", fail)
     client = from_network(AWAY)
 
     codes = [wrong_password(client) for _ in range(9)]
@@ -323,8 +325,8 @@ def test_purging_keeps_what_is_young_or_in_force(make_ban: Callable[..., Ban], s
     settings.MODERATION_SCORE_HALF_LIFE = timedelta(hours=24)
     now = timezone.now()
     old = now - timedelta(days=91)
-    violate(type="x", network=AWAY)
-    violate(type="x", network=ELSEWHERE)
+    record_violation(type="x", network=AWAY)
+    record_violation(type="x", network=ELSEWHERE)
     Violation.objects.filter(network=AWAY).update(at=old)
     Score.objects.filter(pk=f"network:{AWAY}").update(at=old)
     forever = make_ban(network=AWAY, hours=None, created_at=old)
@@ -341,7 +343,7 @@ def test_purging_keeps_what_is_young_or_in_force(make_ban: Callable[..., Ban], s
 
 
 def test_scores_that_never_fade_are_never_purged() -> None:
-    violate(type="x", network=AWAY)
+    record_violation(type="x", network=AWAY)
     Score.objects.update(at=timezone.now() - timedelta(days=3000))
 
     purge_moderation(timezone.now())

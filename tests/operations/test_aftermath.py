@@ -9,7 +9,7 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
-from mfa.models import RememberedBrowser
+from mfa.models import TrustedBrowser
 from operations.post_restore import finish_restore, mark_statements
 from tests.api.keys import call_with, made
 
@@ -39,9 +39,9 @@ def test_a_key_of_a_clock_ahead_ends_unless_keys_are_kept(
 
 def test_no_browser_is_remembered(editor: User) -> None:
     now = timezone.now()
-    RememberedBrowser.objects.create(
+    TrustedBrowser.objects.create(
         user=editor, digest="d" * 64, created_at=now, expires_at=now + timedelta(days=1)
     )
     _restore(keep_keys=True)
 
-    assert not RememberedBrowser.objects.exists()
+    assert not TrustedBrowser.objects.exists()

@@ -142,12 +142,12 @@ def test_a_migration_never_waits_long_for_a_table(postgres_data: InstanceData) -
 
 IMPATIENT = """
 from operations import preparing
-from operations.errors import MovingError
+from operations.errors import OperationError
 preparing.LOCK_WAIT, preparing.LOCK_TRIES = "200ms", 2
 said, error = [], None
 try:
     preparing.prepare(said.append)
-except MovingError as problem:
+except OperationError as problem:
     error = problem.message
 result = [said, error]
 """

@@ -300,7 +300,7 @@ def test_with_passwords_off_the_owner_is_set_up_without_one(
     answer = stranger.post(path, {"email": "chief@example.com", "name": ""})
 
     assert (answer.status_code, answer["Location"]) == (302, "/account/")
-    assert User.objects.get(email="chief@example.com").is_claimed
+    assert User.objects.get(email="chief@example.com").setup_completed
 
 
 def test_what_a_stranger_has_set_up_does_not_outlive_a_verification_without_password(

@@ -19,7 +19,7 @@ class Unsure(Exception):
     """The connection broke or the server failed: the act may have happened."""
 
 
-class Refused(Exception):
+class AccessDenied(Exception):
     """The server said no."""
 
     def __init__(self, status: int, text: str) -> None:
@@ -74,7 +74,7 @@ class Caller:
         audit: str = "",
         is_done: Callable[[Answer], bool] = lambda answer: answer.status < 400,
     ) -> tuple[Answer, dict[str, str]]:
-        """Ask a node for a change and note what became of it. Raises Unsure, Refused."""
+        """Ask a node for a change and note what became of it. Raises Unsure, AccessDenied."""
         node = self.pick()
         try:
             answer, cookies = self.ask(wish, node)
@@ -86,7 +86,7 @@ class Caller:
         if outcome == UNKNOWN:
             raise Unsure(f"{kind}: {answer.status}")
         if outcome == REFUSED:
-            raise Refused(answer.status, answer.text)
+            raise AccessDenied(answer.status, answer.text)
         return answer, cookies
 
     def note(

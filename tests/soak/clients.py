@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.soak.calls import Caller, Refused, Unsure, Wish, has_session
+from tests.soak.calls import AccessDenied, Caller, Unsure, Wish, has_session
 from tests.soak.house import House
 from tests.soak.journal import Credential, Journal, Person
 
@@ -51,7 +51,7 @@ class Client:
         self.journal.people.append(person)
 
     def act(self, person: Person, kind: str, wish: Wish, audit: str = "") -> str:
-        """The body of the answer. Raises Unsure, Refused."""
+        """The body of the answer. Raises Unsure, AccessDenied."""
         answer, _cookies = self.caller.act(kind, wish, person=person.email, audit=audit)
         return answer.text
 
@@ -92,7 +92,7 @@ class Client:
         return given["id"], key
 
     def use(self, person: Person, credential: Credential) -> None:
-        """It opens both doors at some node. Raises Unsure, Refused."""
+        """It opens both doors at some node. Raises Unsure, AccessDenied."""
         for wish in looks(credential):
             self.act(person, f"use {credential.kind}", wish)
 
@@ -150,7 +150,7 @@ class ClientThread(threading.Thread):
         is_sure = True
         try:
             story()
-        except (Unsure, Refused):
+        except (Unsure, AccessDenied):
             is_sure = False
         except (ValueError, KeyError) as error:  # an answer that cannot be read is a finding
             is_sure = False

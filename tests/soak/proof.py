@@ -14,8 +14,8 @@ from tests.soak.state import State, read_state
 TIMELESS = ("password", "link", "invitation")
 LATER_SECONDS = 2 * 3600.0
 IDLE = """
-from accounts.models import AddressRequest; from mail.models import OutboxMail
-result = AddressRequest.objects.count() + OutboxMail.objects.filter(status="sending").count()
+from accounts.models import EmailRequest; from mail.models import OutboxMail
+result = EmailRequest.objects.count() + OutboxMail.objects.filter(status="sending").count()
 """
 SENT = ("sent", "queued", "sending")
 

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Count, Q
 from django.utils import timezone
 from audit import audit_log
-from accounts.models import (AddressRequest, AuditEvent, BrowserSession, Invitation, OutboxMail,
+from accounts.models import (EmailRequest, AuditEvent, BrowserSession, Invitation, OutboxMail,
                              User)
 from api.models import ApiKey, TokenFamily
 from magiclinks.models import LoginLink
@@ -35,7 +35,7 @@ with transaction.atomic():
             "recipient", "status")),
         "stuck": OutboxMail.objects.filter(status="sending", lease_until__lt=now).count(),
         "dead": OutboxMail.objects.filter(status="dead").count(),
-        "requests": AddressRequest.objects.count(),
+        "requests": EmailRequest.objects.count(),
         "owners": User.objects.active_owners().count(),
         # Whatever writes a row writes its event in the same transaction.
         "pairs": {

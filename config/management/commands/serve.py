@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from accounts.services.anonymous import settle_mode
+from accounts.services.anonymous import sync_anonymous_user
 from accounts.services.first_run import ensure_owner, issue_setup_link
 from config.server import CHECKS, run_server
 from core.encryption_key import require_same_key
@@ -89,7 +89,7 @@ class Command(BaseCommand):
     def print_welcome(self) -> None:
         """Where it listens and, while nobody owns it, the link that makes the reader its owner."""
         setup = issue_setup_link(ensure_owner())
-        settle_mode()
+        sync_anonymous_user()
         lines = [f"Gatehouse serves {settings.PUBLIC_URL} (listening on {_address()})"]
         if setup is not None:
             lines += [

@@ -7,11 +7,11 @@ from django.core.management import CommandParser
 
 from operations.archive import Manifest
 from operations.backup import back_up
-from operations.command import MovingCommand
+from operations.command import OperationCommand
 from operations.messages import size
 
 
-class Command(MovingCommand):
+class Command(OperationCommand):
     """Write one file from which the instance can be brought back."""
 
     help = (

@@ -7,11 +7,11 @@ from typing import Any
 from django.core.management import CommandParser
 
 from config.environment.urls import hide_password
-from operations.command import MovingCommand
+from operations.command import OperationCommand
 from operations.moves import move_to
 
 
-class Command(MovingCommand):
+class Command(OperationCommand):
     """Move everything to another database."""
 
     help = (

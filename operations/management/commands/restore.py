@@ -8,7 +8,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.timesince import timesince
 
 from operations.archive import read_manifest
-from operations.command import MovingCommand
+from operations.command import OperationCommand
 from operations.locks import require_stopped
 from operations.management.commands.backup import describe
 from operations.restore import Wish, check_manifest, restore
@@ -17,7 +17,7 @@ from operations.subprocesses import manage
 QUESTION = "Replace what is here by this backup, and sign everybody out?"
 
 
-class Command(MovingCommand):
+class Command(OperationCommand):
     """Bring a backup back."""
 
     help = (

@@ -8,7 +8,7 @@ from django.core.management import CommandError, CommandParser
 from django.db import connection
 
 from operations.backup import back_up, stamp
-from operations.command import MovingCommand
+from operations.command import OperationCommand
 from operations.dry_run import Rehearsed, rehearse
 from operations.messages import told
 from operations.prepare import pending_migrations, prepare
@@ -19,7 +19,7 @@ OTHER_KEY = (
 )
 
 
-class Command(MovingCommand):
+class Command(OperationCommand):
     """Bring the data up to date with the code."""
 
     help = (

@@ -10,7 +10,7 @@ import pytest
 from api.errors import AccessTokenInvalid
 from api.external_jwt.verify import Verifier
 from federation.oidc import fetching
-from federation.oidc.fetching import Unfetchable, fetch_json
+from federation.oidc.fetching import FetchError, fetch_json
 from federation.oidc.keys import FetchedKeys
 from tests.api.foreign.providers import DISCOVERY, Clock, Provider, SigningKey, send_json
 
@@ -256,7 +256,7 @@ def test_a_redirect_elsewhere_is_not_followed(provider: Provider) -> None:
         "",
     ):
         provider.routes["/away"] = _redirect(location)
-        with pytest.raises(Unfetchable):
+        with pytest.raises(FetchError):
             fetch_json(f"{provider.issuer}/away")
     assert listener.asked == {}
     listener.stop()
@@ -265,7 +265,7 @@ def test_a_redirect_elsewhere_is_not_followed(provider: Provider) -> None:
 def test_a_circle_of_redirects_ends(provider: Provider) -> None:
     provider.routes["/round"] = _redirect("/round")
 
-    with pytest.raises(Unfetchable, match="redirects too often"):
+    with pytest.raises(FetchError, match="redirects too often"):
         fetch_json(f"{provider.issuer}/round")
     assert provider.asked["/round"] == 3
 
@@ -282,7 +282,7 @@ def _endless(handler: BaseHTTPRequestHandler, pause: float = 0.0) -> None:
 def test_an_endless_body_is_given_up(provider: Provider) -> None:
     provider.routes["/long"] = _endless
 
-    with pytest.raises(Unfetchable, match="larger than 512 KiB"):
+    with pytest.raises(FetchError, match="larger than 512 KiB"):
         fetch_json(f"{provider.issuer}/long")
 
 
@@ -292,7 +292,7 @@ def test_a_body_that_trickles_is_given_up(
     monkeypatch.setattr(fetching, "DEADLINE_SECONDS", 0.2)
     provider.routes["/slow"] = lambda handler: _endless(handler, 0.02)
 
-    with pytest.raises(Unfetchable, match="takes too long"):
+    with pytest.raises(FetchError, match="takes too long"):
         fetch_json(f"{provider.issuer}/slow")
 
 
@@ -303,7 +303,7 @@ def test_a_provider_that_says_nothing_is_given_up(
     silence = threading.Event()
     provider.routes["/silent"] = lambda _handler: silence.wait(5) and None
 
-    with pytest.raises(Unfetchable, match="TimeoutError"):
+    with pytest.raises(FetchError, match="TimeoutError"):
         fetch_json(f"{provider.issuer}/silent")
     silence.set()
 
@@ -316,7 +316,7 @@ def test_a_body_that_is_no_object_is_refused(provider: Provider) -> None:
 
     provider.routes |= {"/list": [], "/text": "x", "/deep": deep}
     for path in ("/list", "/text", "/deep", "/missing"):
-        with pytest.raises(Unfetchable):
+        with pytest.raises(FetchError):
             fetch_json(f"{provider.issuer}{path}")
 
 

@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
-from accounts.models import AddressRequest, User
+from accounts.models import EmailRequest, User
 from audit.models import AuditEvent
 from federation.ldap import sync
 from federation.models import Identity
@@ -322,7 +322,7 @@ def test_without_a_directory_the_worker_asks_nobody(db: None) -> None:
 
 def links_to(email: str) -> int:
     """Ask for a link; how many were mailed there."""
-    AddressRequest.objects.create(kind="magic-link", email=email, language="en")
+    EmailRequest.objects.create(kind="magic-link", email=email, language="en")
     handle_link_requests()
     return OutboxMail.objects.filter(kind="magic-link", recipient=email).count()
 

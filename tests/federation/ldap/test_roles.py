@@ -135,7 +135,7 @@ def test_a_kept_role_is_not_touched(
     server.add_person("anna")
     use_directory(LDAP_ROLES_MAPPING='{"staff": "editor"}')
     sign_in("anna")
-    User.objects.update(role="admin", role_is_kept=True)
+    User.objects.update(role="admin", role_locked=True)
 
     sign_in("anna")
 
@@ -181,7 +181,7 @@ def test_the_named_person_becomes_owner_once(
     server.add_person("anna")
     server.add_person("bert")
     use_directory(LDAP_ADMIN_USERNAME="Anna")
-    User(email="admin@admin.com", role="owner", is_claimed=False, password="!").save()
+    User(email="admin@admin.com", role="owner", setup_completed=False, password="!").save()
 
     sign_in("bert")
     sign_in("anna")

@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.services import users
 from accounts.services.invitations import invite
-from accounts.services.signup import open_account
+from accounts.services.signup import create_unverified_user
 from accounts.services.users import Profile
 from audit.models import AuditEvent
 from core.email_addresses import limit_key
@@ -101,9 +101,9 @@ def test_an_empty_password_is_never_sent(
     dn = server.add_person("anna")
     directory = use_directory()
 
-    assert ldap_users.prove_password(directory, dn, "") is False
-    assert ldap_users.prove_password(directory, "", PASSWORD) is False
-    assert ldap_users.prove_password(directory, dn, PASSWORD) is True
+    assert ldap_users.verify_password(directory, dn, "") is False
+    assert ldap_users.verify_password(directory, "", PASSWORD) is False
+    assert ldap_users.verify_password(directory, dn, PASSWORD) is True
 
 
 @pytest.mark.parametrize(
@@ -514,7 +514,7 @@ def test_an_invited_person_keeps_the_role_and_no_entry_makes_administrators(
                   UPDATE_ROLES_ON_LOGIN="1")  # fmt: skip
     issued = invite(actor=owner, email="anna@example.org", role=role)
     if is_known:
-        open_account("anna@example.org")
+        create_unverified_user("anna@example.org")
 
     for _turn in range(2):
         sign_in("anna")

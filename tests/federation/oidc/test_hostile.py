@@ -915,7 +915,7 @@ def test_a_certificate_of_an_own_authority_counts_where_it_is_named(
     try:
         provider.socket = context.wrap_socket(provider.socket, server_side=True)
         url = f"https://127.0.0.1:{provider.server_address[1]}{DISCOVERY}"
-        with pytest.raises(fetching.Unfetchable, match="CERTIFICATE_VERIFY_FAILED"):
+        with pytest.raises(fetching.FetchError, match="CERTIFICATE_VERIFY_FAILED"):
             fetching.fetch_json(url)
         settings.PROVIDER_CA_FILE = str(tmp_path / "ca.pem")
 

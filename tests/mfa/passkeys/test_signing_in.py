@@ -264,7 +264,7 @@ def test_a_banned_person_stays_out(viewer, device, stranger) -> None:
 
 
 def test_a_banned_network_is_not_even_asked(device, stranger, monkeypatch, settings) -> None:
-    settings.CLIENT_GATES = ["tests.mfa.passkeys.test_signing_in.closed"]
+    settings.CLIENT_CHECKS = ["tests.mfa.passkeys.test_signing_in.closed"]
 
     answer = post(stranger, "/sign-in/passkey/options", {"purpose": "sign-in"})
 
