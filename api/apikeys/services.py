@@ -159,7 +159,7 @@ def live_condition(now: datetime) -> Q:
 
 def ended_condition() -> Q:
     """Keys older than their owner's mark."""
-    return Q(created_at__lt=F("user__keys_not_before"))
+    return Q(created_at__lt=F("user__keys_valid_from"))
 
 
 def newest_key(user: User, after: datetime, **_of_signal: Any) -> datetime | None:
