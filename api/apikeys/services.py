@@ -40,7 +40,7 @@ MAPPED_IPV4 = IPv6Network("::ffff:0:0/96")
 
 
 @dataclass(frozen=True, slots=True)
-class KeyRequest:
+class NewKey:
     """What somebody wants of a new key.
 
     expires_at: None for the default life, or with `is_endless` for none. networks: CIDR texts,
@@ -62,9 +62,7 @@ class IssuedKey:
     text: str = field(repr=False)
 
 
-def create_key(
-    *, actor: Actor, user: User, wish: KeyRequest, via: Access | None = None
-) -> IssuedKey:
+def create_key(*, actor: Actor, user: User, wish: NewKey, via: Access | None = None) -> IssuedKey:
     """Make a key of `user`, tell him by mail, write it down.
 
     via: what the API was called by; a key hands on no more than it has itself. Raises
@@ -201,12 +199,12 @@ def _parse_network(text: str) -> Network:
     return network
 
 
-def check_wish(wish: KeyRequest, user: User, via: Access | None) -> None:
+def check_wish(wish: NewKey, user: User, via: Access | None) -> None:
     """Raise RecordInvalid with everything that is wrong with a key that is not made yet."""
     _parse(wish, user, via, timezone.now())
 
 
-def _parse(wish: KeyRequest, user: User, via: Access | None, now: datetime) -> ApiKey:
+def _parse(wish: NewKey, user: User, via: Access | None, now: datetime) -> ApiKey:
     """A row without its key. Raises RecordInvalid with everything that is wrong."""
     errors: dict[str, list[str]] = {}
     found: dict[str, Any] = {}
@@ -248,7 +246,7 @@ def _parse_scopes(names: Sequence[str], user: User, via: Access | None) -> list[
     return [scope.value for scope in asked]
 
 
-def _parse_end(wish: KeyRequest, via: Access | None, now: datetime) -> datetime | None:
+def _parse_end(wish: NewKey, via: Access | None, now: datetime) -> datetime | None:
     """When the key ends; a key ends no later than the one that makes it."""
     last = _last_end(via, now)
     if wish.is_endless:

@@ -126,9 +126,9 @@ class KeysView(ApiView):
         return _issued(issued)
 
 
-def _wish(given: dict[str, Any]) -> services.KeyRequest:
+def _wish(given: dict[str, Any]) -> services.NewKey:
     """What `given` asks for; what it leaves out is wished for in no way."""
-    return services.KeyRequest(
+    return services.NewKey(
         name=given.get("name", ""),
         scopes=given.get("scopes", []),
         expires_at=given.get("expires_at"),

@@ -84,10 +84,10 @@ class NewKeyForm(GatehouseForm):
             raise ValidationError(_("Choose the last day."))
         return day
 
-    def wish(self) -> services.KeyRequest:
+    def wish(self) -> services.NewKey:
         """What the valid form asks for."""
         life = self.cleaned_data["life"]
-        return services.KeyRequest(
+        return services.NewKey(
             name=self.cleaned_data["name"],
             scopes=self.cleaned_data["scopes"],
             expires_at=self._end(life),

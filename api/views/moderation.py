@@ -129,7 +129,7 @@ class Report(Whom):
         return value
 
 
-class BanRequest(serializers.Serializer[Any]):
+class NewBan(serializers.Serializer[Any]):
     """How long, and why."""
 
     duration = serializers.IntegerField(
@@ -142,7 +142,7 @@ class BanRequest(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=200, help_text="The banned person reads this.")
 
 
-class NewBan(BanRequest):
+class NewBan(NewBan):
     """Whom to ban, how long, and why: a person, an address, or both together."""
 
     user = serializers.CharField(
@@ -236,11 +236,11 @@ class UserBanView(ApiView):
 
     needs = {"POST": SENSITIVE}
 
-    @extend_schema(summary="Ban a person", request=BanRequest, responses={201: BanRecord})
+    @extend_schema(summary="Ban a person", request=NewBan, responses={201: BanRecord})
     def post(self, request: Request, user_id: uuid.UUID) -> Response:
         """Ban a person of a role below the own one. All sign-ins of the person end."""
         user = find_user(user_id)
-        given = checked(BanRequest, request.data)
+        given = checked(NewBan, request.data)
         ban = bans.ban(
             actor=self.access.user,
             user=user,

@@ -97,7 +97,7 @@ class UserChange(serializers.Serializer[Any]):
     )
 
 
-class LinkRequest(serializers.Serializer[Any]):
+class NewLink(serializers.Serializer[Any]):
     """How the link shall be."""
 
     lifetime = serializers.IntegerField(
@@ -214,14 +214,14 @@ class UserLinkView(ApiView):
     @extend_schema(
         operation_id="issue_magic_link",
         summary="Get a sign-in link",
-        request=LinkRequest,
+        request=NewLink,
         responses={201: IssuedLinkRecord},
     )
     def post(self, request: Request, user_id: uuid.UUID) -> Response:
         """A link that signs the person in, once, to be handed over. Older ones of him die."""
         user = find_user(user_id)
         require_rank(self.access.user, user)
-        given = checked(LinkRequest, request.data)
+        given = checked(NewLink, request.data)
         lifetime = settings.MAGIC_LINK_OPERATOR_EXPIRY
         if "lifetime" in given:
             lifetime = timedelta(seconds=given["lifetime"])

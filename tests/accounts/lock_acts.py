@@ -254,7 +254,7 @@ def reuse_a_refresh_token() -> None:
 @act
 def make_and_revoke_a_key() -> None:
     user = person("anna")
-    wish = services.KeyRequest(name="x", scopes=["read"])
+    wish = services.NewKey(name="x", scopes=["read"])
     key = services.create_key(actor=user, user=user, wish=wish).key
     services.rotate_key(actor=user, key=key)
     services.revoke_key(actor=user, key=key)

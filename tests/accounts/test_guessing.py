@@ -139,6 +139,9 @@ JUDGES = ("check_password", "find_by_password", "find_by_credentials", "spend", 
 KNOWN = {
     ("accounts/backends.py", "find_by_credentials"),  # Django's own seam; no page of ours uses it
     ("accounts/models/users.py", "check_password"),
+    ("accounts/services/credentials.py", "find_by_credentials"),
+    ("accounts/services/credentials.py", "find_by_password"),
+    ("federation/sources.py", "find_by_credentials"),
     ("mfa/services/authenticators.py", "matching_step"),
     ("mfa/services/authenticators.py", "spend_code"),
     ("mfa/services/authenticators.py", "spend_totp"),

@@ -11,7 +11,7 @@ from accounts.models import User
 from accounts.services.sessions import end_sessions
 from api.apikeys import key_format, services
 from api.apikeys.authenticate import access_by, check
-from api.apikeys.services import KeyRequest, create_key, revoke_key, rotate_key, state_of
+from api.apikeys.services import NewKey, create_key, revoke_key, rotate_key, state_of
 from api.errors import ApiKeyInvalid
 from api.models import ApiKey
 from api.permissions import Access, Scope
@@ -30,7 +30,7 @@ DAY = timedelta(days=1)
 def faults(wish: dict[str, Any], user: User, via: Access | None = None) -> list[str]:
     """The names of the fields that a wish is refused for."""
     with pytest.raises(RecordInvalid) as caught:
-        create_key(actor=user, user=user, wish=KeyRequest(**{"name": "x", **wish}), via=via)
+        create_key(actor=user, user=user, wish=NewKey(**{"name": "x", **wish}), via=via)
     return sorted(caught.value.errors)
 
 
@@ -191,19 +191,19 @@ def test_a_key_made_while_access_ends_is_refused(viewer: User) -> None:
     end_sessions(actor=viewer, user=viewer)
 
     with pytest.raises(Forbidden):
-        create_key(actor=stale, user=stale, wish=KeyRequest("late"))
+        create_key(actor=stale, user=stale, wish=NewKey("late"))
     assert not ApiKey.objects.exists()
 
 
 def test_an_operator_makes_keys_for_people_of_lower_rank_alone(
     admin: User, owner: User, viewer: User
 ) -> None:
-    create_key(actor=admin, user=viewer, wish=KeyRequest("for Vera"))
+    create_key(actor=admin, user=viewer, wish=NewKey("for Vera"))
 
     with pytest.raises(Forbidden):
-        create_key(actor=admin, user=owner, wish=KeyRequest("for Olga"))
+        create_key(actor=admin, user=owner, wish=NewKey("for Olga"))
     with pytest.raises(Forbidden):
-        create_key(actor=viewer, user=admin, wish=KeyRequest("for Ada"))
+        create_key(actor=viewer, user=admin, wish=NewKey("for Ada"))
     assert [key.name for key in ApiKey.objects.all()] == ["for Vera"]
 
 
@@ -220,9 +220,9 @@ def test_a_key_hands_on_no_more_than_it_has(admin: User) -> None:
     assert faults({"is_endless": True}, admin, via) == ["expires_at"]
     assert faults({"networks": ["0.0.0.0/0"]}, admin, via) == ["networks"]
     assert faults({"networks": ["10.1.0.0/16", "192.0.2.0/24"]}, admin, via) == ["networks"]
-    heir = create_key(actor=admin, user=admin, wish=KeyRequest("heir"), via=via).key
+    heir = create_key(actor=admin, user=admin, wish=NewKey("heir"), via=via).key
     assert (heir.networks, heir.expires_at) == (networks, key.expires_at)
-    narrow = KeyRequest("narrow", networks=["10.9.0.0/16"], expires_at=in_days(1))
+    narrow = NewKey("narrow", networks=["10.9.0.0/16"], expires_at=in_days(1))
     assert create_key(actor=admin, user=admin, wish=narrow, via=via).key.networks == ["10.9.0.0/16"]
 
 

@@ -56,7 +56,7 @@ class Command(AccountCommand):
             end = None if days is None else timezone.now() + timedelta(days=days)
         except OverflowError as error:
             raise CommandError("days: choose fewer.") from error
-        wish = services.KeyRequest(
+        wish = services.NewKey(
             name=options["name"],
             scopes=options["scope"] or [Scope.READ],
             expires_at=end,
