@@ -17,6 +17,7 @@ from django.utils.crypto import get_random_string
 
 from accounts.models import BrowserSession
 from core import sql
+from core.locks import delete_free
 from core.tokens import digest
 
 DEVICE = "_device"
@@ -117,7 +118,7 @@ class SessionStore(DatabaseStore):
 
     @classmethod
     def clear_expired(cls) -> None:
-        BrowserSession.objects.filter(expire_date__lt=timezone.now()).delete()
+        delete_free(BrowserSession.objects.filter(expire_date__lt=timezone.now()))
 
     def is_past_absolute_end(self, now: datetime) -> bool:
         """Is it longer since the sign-in than any activity can stretch it? (ASVS 7.3.2)"""

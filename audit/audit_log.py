@@ -91,7 +91,7 @@ def append(events: Sequence[AuditEvent]) -> None:
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             # Foreign keys are looked up at the commit otherwise, which locks the rows of people
-            # after the chain: the wrong way round (see accounts.locks).
+            # after the chain: the wrong way round (see core.locks).
             cursor.execute(CHECK_NOW)
         cursor.execute(TAKE_PLACES, [len(events), AUDIT])
         last, previous = cursor.fetchone()

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from forward_auth.lines import UNIX_PEER
+
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
 # The key of a peer that came by a Unix socket. No header gets a key in lower case.
 BY_UNIX_SOCKET = "gatehouse.by_unix_socket"
-# Who connects by a Unix socket is a proxy of this machine: files decide who may.
-UNIX_PEER = "127.0.0.1"
 VERSIONS = {"1": "HTTP/1.0", "1.1": "HTTP/1.1", "2": "HTTP/2"}
 # Names of which there is one meaning only: two lines would be read differently by whoever takes the
 # first and whoever takes the last (RFC 9110, 5.3: only lists may be said in several lines).
@@ -67,6 +67,7 @@ def environ_of(scope: Mapping[str, Any]) -> Environ:
         "SERVER_NAME": server[0],
         "SERVER_PORT": server[1],
         "REMOTE_ADDR": client[0],
+        "REMOTE_PORT": client[1],
         "REQUEST_METHOD": scope["method"],
         "PATH_INFO": path.decode("latin-1"),
         "QUERY_STRING": scope["query_string"].decode("latin-1"),

@@ -10,17 +10,22 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from io import BytesIO
 from queue import SimpleQueue
 from typing import Any
 
+from accounts.bareheaders import bare_headers
+from config.contenttype import readable
 from config.rawrequest import Environ, Unreadable, environ_of, has_body
+from forward_auth.wsgi import KNOWN
 
 logger = logging.getLogger(__name__)
 Start = Callable[..., Any]
 Application = Callable[[Environ, Start], Iterable[bytes]]
+# For the scope of a request: the head of an answer without a body, and what is known of it.
+Remembered = Callable[[Mapping[str, Any]], tuple[dict[str, Any] | None, Any]]
 READING = frozenset({"GET", "HEAD"})
 # A body that is not here by then is given up, however it trickles in.
 BODY_SECONDS = 20.0
@@ -31,6 +36,7 @@ MAX_HELD = 64 * 1024 * 1024
 # In the environment of a request that must not wait for Django.
 AT_ONCE = "gatehouse.at_once"
 CLOSE = ("Connection", "close")
+NO_BODY = {"type": "http.response.body", "body": b""}
 
 
 class Elsewhere(BaseException):
@@ -38,23 +44,36 @@ class Elsewhere(BaseException):
 
 
 def at_once_or_elsewhere(django: Application) -> Application:
-    """`django` for the function before it: sends away what has come in a thread for checks."""
+    """`django` for the function before it: sends away what has come in a thread for checks.
+
+    What the rest has for a body is told in the one way in which we read it.
+    """
 
     def ask(environ: Environ, start: Start) -> Iterable[bytes]:
         if environ.pop(AT_ONCE, False):
             raise Elsewhere
+        content_type = environ.get("CONTENT_TYPE")
+        if content_type:
+            environ["CONTENT_TYPE"] = readable(content_type)
         return django(environ, start)
 
     return ask
 
 
 class Serving:
-    """Answers the requests of one process by `application`; `threads`: for Django."""
+    """Answers the requests of one process by what is remembered, else by `application`.
+
+    threads: for Django.
+    """
 
     def __init__(
-        self, application: Application, threads: int, loop: asyncio.AbstractEventLoop
+        self,
+        application: Application,
+        remembered: Remembered,
+        threads: int,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._application, self._loop = application, loop
+        self._application, self._remembered, self._loop = application, remembered, loop
         self._waiting: SimpleQueue[tuple[Any, Environ]] = SimpleQueue()
         self._held = 0
         # asyncio keeps no tasks alive by itself.
@@ -65,7 +84,16 @@ class Serving:
     def take(self, request: Any) -> None:
         """Answer at once, or see to it that somebody does. Never waits for a client."""
         try:
-            environ = environ_of(request.scope)
+            scope = request.scope
+            message, known = self._remembered(scope)
+            if message is not None:
+                send = request.proto.send
+                send(message)
+                send(NO_BODY)
+                return
+            environ = environ_of(scope)
+            if known is not None:
+                environ[KNOWN] = known
             if environ["REQUEST_METHOD"] in READING and self._answers_at_once(request, environ):
                 return
             if has_body(environ):
@@ -137,6 +165,8 @@ class Serving:
             while not is_over:
                 message = await request.proto.receive()
                 if message["type"] != "http.request":
+                    # The client has gone, or sent what is no body (RFC 9112, 7.1): one answer fits.
+                    _refuse(request, 400, "malformed", "The body is cut off, or no valid chunks.")
                     return
                 body += message.get("body", b"")
                 self._held += len(message.get("body", b""))
@@ -196,6 +226,7 @@ def _refuse(request: Any, status: int, code: str, detail: str) -> None:
         ("Content-Type", "application/problem+json"),
         ("Content-Length", str(len(body))),
         ("Cache-Control", "no-store"),
+        *bare_headers(),
     ]
     # A connection of HTTP/2 goes on: it carries others.
     if request.scope["http_version"] != "2":

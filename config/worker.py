@@ -18,6 +18,7 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from accounts.models import AccountToken, EmailRequest
+from accounts.sent_forms import purge_sent_forms
 from accounts.services import invitations, passwords, signup
 from accounts.session_store import SessionStore
 from accounts.signals import address_requested
@@ -25,6 +26,7 @@ from api.apikeys import services
 from api.tokens import refresh_tokens, signing_keys
 from config.subpath import use_in_this_thread
 from core import cache
+from core.locks import delete_free
 from federation.ldap import sync
 from forward_auth.services import denials, key_usage
 from magiclinks import services as links
@@ -74,7 +76,8 @@ def purge() -> None:
     tokens = AccountToken.objects.filter(expires_at__lt=before)
     steps: tuple[Callable[[], object], ...] = (
         SessionStore.clear_expired,
-        tokens.delete,
+        lambda: purge_sent_forms(now),
+        lambda: delete_free(tokens),
         lambda: invitations.purge_invitations(before),
         lambda: links.purge_links(before),
         lambda: services.purge_keys(before),

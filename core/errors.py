@@ -107,6 +107,20 @@ class BadCredentials(GatehouseError):
     default_message = _("The email address or password is not right.")
 
 
+class OwnPasswordWrong(BadCredentials):
+    """The password that a signed-in person was asked for is wrong.
+
+    errors: what else is wrong with their form, as of RecordInvalid. Nothing of it may depend on
+    anybody else's account.
+    """
+
+    default_message = _("This is not your password.")
+
+    def __init__(self, errors: dict[str, list[str]] | None = None) -> None:
+        self.errors = errors or {}
+        super().__init__()
+
+
 class TokenInvalid(GatehouseError):
     """A single-use secret that is unknown, or of another purpose.
 
@@ -115,6 +129,8 @@ class TokenInvalid(GatehouseError):
     """
 
     code = "token_invalid"
+    # Has it done what it was for?
+    is_use = False
     title = _("Not valid")
     notice = "link-unknown"
     status = 401
@@ -138,6 +154,7 @@ class TokenUsed(TokenInvalid):
     """A single-use secret that has been used; `notice` says what came of it."""
 
     notice = "link-used"
+    is_use = True
 
     def __init__(self, *, email: str = "", notice: str = "") -> None:
         super().__init__(email=email)

@@ -10,11 +10,13 @@ from typing import Any
 
 from django.conf import settings
 
+from accounts.bareheaders import bare_headers
 from core import metrics
 from forward_auth.authentication import FastPathUnsupported
-from forward_auth.checker import LONGEST_LINE, Checked, Checker, TooLong
+from forward_auth.checker import Checked, Checker, Message, TooLong
 from forward_auth.db_connection import drop, drop_broken
 from forward_auth.decisions import from_wsgi, is_browser
+from forward_auth.lines import LONGEST_LINE, Scope
 from forward_auth.metrics import SHORT, failed_short, passed_short, too_long_short
 from forward_auth.response_cache import Application, Environ, Learned, Refusal, Start
 from forward_auth.services.denials import note_denial
@@ -28,6 +30,9 @@ ASKED = frozenset({CHECK, FORWARD})
 KEY_SET, LIVE = "/.well-known/jwks.json", "/health/live"
 READING = frozenset({"GET", "HEAD"})
 NO_STORE = ("Cache-Control", "no-store")
+# Of the environment: a verdict that is remembered. No header gets a key in lower case.
+KNOWN = "gatehouse.known"
+NOTHING = None, None
 RETRY = ("Retry-After", "1")
 EMPTY = ("Content-Length", "0")
 PASSED, UNAVAILABLE = "204 No Content", "503 Service Unavailable"
@@ -52,6 +57,27 @@ class FastPath:
             KEY_SET: self._public,
             LIVE: self._public,
         }
+        # As raw as they come; whoever spells them in another way goes the way of all requests.
+        self._paths = frozenset(f"{settings.PUBLIC_PATH}{path}".encode() for path in ASKED)
+
+    def remembered(self, scope: Scope) -> tuple[Message | None, Checked | None]:
+        """What was said of the same a moment ago, from the request as it came.
+
+        The message is the whole answer, for a 204 has no body. Without it the request takes the
+        whole way, where the verdict saves asking again (KNOWN).
+        """
+        if scope["raw_path"] not in self._paths or scope["method"] not in READING:
+            return NOTHING
+        try:
+            checked = self.checker.remembered(scope)
+        except Exception:  # the whole way meets it as well, and tells of it
+            return NOTHING
+        if checked is None or checked.verdict.status != 204 or b"token" in scope["query_string"]:
+            return None, checked
+        passed_short()
+        if checked.message is None:
+            checked.message = _message(checked)
+        return checked.message, checked
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         act = self._acts.get(environ["PATH_INFO"])
@@ -63,7 +89,7 @@ class FastPath:
 
     def _check(self, environ: Environ, start: Start, *, is_last: bool = False) -> Iterable[bytes]:
         try:
-            checked = self.checker.check(environ)
+            checked = environ.pop(KNOWN, None) or self.checker.check(environ)
             if checked.verdict.status == 204:
                 return self._pass(checked, environ, start)
         except FastPathUnsupported:
@@ -80,7 +106,7 @@ class FastPath:
     def _forward(self, environ: Environ, start: Start, *, is_last: bool = False) -> Iterable[bytes]:
         """Refusals here are pages and redirects: Django's work."""
         try:
-            checked = self.checker.check(environ)
+            checked = environ.pop(KNOWN, None) or self.checker.check(environ)
             if checked.verdict.status == 204:
                 return self._pass(checked, environ, start)
         except FastPathUnsupported:
@@ -131,6 +157,12 @@ class FastPath:
         return self.django(environ, begin)
 
 
+def _message(checked: Checked) -> Message:
+    """A 204 as _pass() has it, in the words of ASGI."""
+    headers = [(name.encode(), value.encode()) for name, value in (NO_STORE, *checked.headers)]
+    return {"type": "http.response.start", "status": 204, "headers": headers}
+
+
 def _name_us(environ: Environ) -> None:
     """Proxies send the app's host or none of ours; what they ask about stands elsewhere."""
     if environ["PATH_INFO"] in ASKED:
@@ -146,7 +178,8 @@ def _has_long_lines(environ: Environ) -> bool:
 def _too_long(start: Start) -> Iterable[bytes]:
     too_long_short()
     length = ("Content-Length", str(len(TOO_LONG_BODY)))
-    start(TOO_LONG, [NO_STORE, ("Content-Type", "application/problem+json"), length])
+    kind = ("Content-Type", "application/problem+json")
+    start(TOO_LONG, [NO_STORE, kind, length, *bare_headers()])
     return [TOO_LONG_BODY]
 
 
@@ -154,5 +187,5 @@ def _fail(start: Start) -> Iterable[bytes]:
     """Nobody can say: the next request begins with a new connection."""
     failed_short()
     drop()
-    start(UNAVAILABLE, [NO_STORE, RETRY, EMPTY])
+    start(UNAVAILABLE, [NO_STORE, RETRY, EMPTY, *bare_headers()])
     return []

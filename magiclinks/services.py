@@ -20,7 +20,6 @@ from django.utils.translation import gettext as _
 from accounts import access_policy
 from accounts.account_sources import ask_about, held_addresses, managed_accounts, may_get_links
 from accounts.actors import Actor
-from accounts.locks import lock_users
 from accounts.models import EmailRequest, User
 from accounts.rate_limits import may_mail
 from accounts.services.accept_invitation import live_invitation
@@ -33,6 +32,7 @@ from audit import audit_log
 from audit.models import AuditEvent
 from core import sql
 from core.errors import RecordInvalid, TokenExpired, TokenInvalid, TokenReplaced, TokenUsed
+from core.locks import delete_free, lock_users
 from core.request_context import calling, current_caller
 from core.tokens import digest, make_token
 from magiclinks.models import LoginLink
@@ -145,7 +145,7 @@ def newest_link(user: User, after: datetime, **_of_signal: Any) -> datetime | No
 
 def purge_links(before: datetime) -> int:
     """Delete links that ended before `before`; returns how many."""
-    return LoginLink.objects.filter(expires_at__lt=before).delete()[0]
+    return delete_free(LoginLink.objects.filter(expires_at__lt=before))
 
 
 def _handle_requests(requests: list[EmailRequest], reasons: Mapping[uuid.UUID, str]) -> None:
@@ -187,12 +187,18 @@ def _handle_requests(requests: list[EmailRequest], reasons: Mapping[uuid.UUID, s
     _write(links, events)
 
 
-def _over_limit(emails: Iterable[str], people: Iterable[User]) -> set[uuid.UUID]:
+def _may_mail(row: EmailRequest) -> bool:
+    with calling(caller_of(row)):
+        return may_mail("magic-link", row.email)
+
+
+def _over_limit(newest: Mapping[str, EmailRequest], people: Iterable[User]) -> set[uuid.UUID]:
     """Who got so many links lately that another would only fill the mailbox, and has a live one.
 
     From many clients at once nobody replaces a link for ever: the last one stays alive (A007).
     """
-    full = {email for email in emails if not may_mail("magic-link", email)}
+    # In one order: who counts the same addresses at once waits for nobody that waits for him.
+    full = {email for email in sorted(newest) if not _may_mail(newest[email])}
     keys = [user.pk for user in people if user.email in full]
     live = LoginLink.objects.usable(timezone.now()).filter(user_id__in=keys)
     return set(live.values_list("user_id", flat=True))

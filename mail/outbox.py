@@ -33,6 +33,7 @@ from audit import audit_log
 from core import sql
 from core.email_addresses import is_reserved
 from core.encryption import DecryptionError, seal, unseal
+from core.locks import delete_free, lock_users
 from core.uuid7 import uuid7
 from mail.models import OutboxMail
 from mail.signals import mail_queued
@@ -227,7 +228,7 @@ def is_held_up() -> bool:
 def purge_mails(before: datetime) -> int:
     """Delete mails made before `before` that will never be sent; returns how many."""
     done = [Status.SENT, Status.DEAD, Status.EXPIRED]
-    return OutboxMail.objects.filter(created_at__lt=before, status__in=done).delete()[0]
+    return delete_free(OutboxMail.objects.filter(created_at__lt=before, status__in=done))
 
 
 def _claim_next() -> OutboxMail | None:
@@ -326,6 +327,7 @@ def _one_line(text: str) -> str:
 
 def _give_up(mail: OutboxMail, reason: str) -> None:
     with transaction.atomic():
+        lock_users(mail.user_id)
         _finish(mail, status=Status.DEAD, last_error=reason[:ERROR_MAX_LENGTH])
         audit_log.record("mail:outbox:dead", target=mail.user, result="failure", kind=mail.kind)
 

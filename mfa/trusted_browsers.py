@@ -17,6 +17,7 @@ from accounts import known_devices
 from accounts.models import User
 from audit import audit_log
 from core.errors import NotFound
+from core.locks import lock_users
 from core.tokens import digest, make_token
 from mfa.models import TrustedBrowser
 
@@ -37,6 +38,7 @@ def remember(request: HttpRequest, response: HttpResponse, user: User) -> None:
         [other for other in known_devices.people_of(request) if other.pk != user.pk] if old else []
     )
     with transaction.atomic():
+        lock_users(user.pk, *(other.pk for other in others))
         ended = Q(expires_at__lte=now) | Q(digest=_digest(user, old))
         user.trusted_browsers.filter(ended).delete()
         for other in others:
@@ -77,6 +79,7 @@ def browsers_of(user: User) -> "QuerySet[TrustedBrowser]":
 def forget(user: User, browser_id: uuid.UUID) -> None:
     """Ask that browser again. Raises NotFound."""
     with transaction.atomic():
+        lock_users(user.pk)
         if not user.trusted_browsers.filter(pk=browser_id).delete()[0]:
             raise NotFound
         audit_log.record("account:factor:forget-browser", actor=user, target=user)

@@ -10,6 +10,7 @@ from django.contrib.admin.widgets import AdminEmailInputWidget, AdminTextInputWi
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -23,12 +24,13 @@ from accounts.admin.read_only_columns import badge, person_link
 from accounts.admin.site import site
 from accounts.admin.user_filters import ChoiceFilter, Choices, RoleFilter, SinceFilter
 from accounts.admin.user_forms import role_choices
+from accounts.forms import is_valid_with
 from accounts.models import Invitation, User
 from accounts.roles import Role
-from accounts.services.invitations import LIFETIME, invite, withdraw
+from accounts.sent_forms import show_once
+from accounts.services.invitations import LIFETIME, check_address, invite, withdraw
 from core import email_addresses
 from core.errors import GatehouseError, RecordInvalid
-from core.sensitive_headers import keep_secret
 
 # What SingleUseToken.state() says -> tone and text.
 STATES: dict[str, tuple[str, Any]] = {
@@ -135,7 +137,7 @@ class InvitationAdmin(ActingAdmin):
         """The form; after it the link, which stands in that answer and nowhere else."""
         actor = panel_actor(request)
         form = InviteForm(request.POST if request.method == "POST" else None, actor=actor)
-        if not form.is_valid():
+        if not is_valid_with(form, _check):
             return self._form_page(request, form)
         typed = form.cleaned_data
         try:
@@ -149,7 +151,8 @@ class InvitationAdmin(ActingAdmin):
         except GatehouseError as error:
             form.show(error)
             return self._form_page(request, form)
-        return keep_secret(self._page(request, "invited", {"issued": issued}))
+        page = self._page(request, "invited", {"issued": issued})
+        return show_once(page, reverse("admin:accounts_invitation_changelist"))
 
     def _form_page(self, request: HttpRequest, form: InviteForm) -> HttpResponse:
         fields: Any = [(None, {"fields": list(form.fields)})]
@@ -203,6 +206,12 @@ class InvitationAdmin(ActingAdmin):
                 % {"count": count}
             ),
         )
+
+
+def _check(typed: dict[str, Any]) -> None:
+    """Raise RecordInvalid for an address that will be refused; the form is wrong elsewhere."""
+    if "email" in typed:
+        check_address(typed["email"])
 
 
 def _person(user: User | None) -> str:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.admin.base import panel_actor
 from accounts.models import User
+from accounts.sent_forms import show_once
 from accounts.services.mail import TestMailReport, send_test_mail
 from core.email_addresses import MAX_EMAIL_LENGTH
 from core.errors import RateLimited, RecordInvalid
@@ -41,7 +42,8 @@ def test_mail_page(table: "ModelAdmin[Any]", request: HttpRequest) -> HttpRespon
         "form": form,
         "report": report,
     }
-    return render(request, "admin/mail/outboxmail/test.html", context, status=status)
+    page = render(request, "admin/mail/outboxmail/test.html", context, status=status)
+    return page if report is None else show_once(page, request.path)
 
 
 def _send(form: TestMailForm, actor: User) -> tuple[TestMailReport | None, int]:

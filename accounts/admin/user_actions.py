@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from accounts.services import passwords, second_factors, users
+from accounts.services.email_tokens import IssuedToken
 from accounts.services.sessions import end_sessions
 from accounts.services.verification import mark_verified
 from core.errors import Forbidden, GatehouseError, LastOwner, RecordInvalid
@@ -55,11 +56,11 @@ def delete(actor: User, person: User) -> None:
     users.delete_user(actor=actor, user=person)
 
 
-def start_reset(actor: User, person: User) -> str:
-    """The link. Nobody resets himself here: it would sign him out before he could read it."""
+def start_reset(actor: User, person: User) -> IssuedToken:
+    """The link and its end. Not for oneself: it would sign the operator out before they read it."""
     if actor.pk == person.pk:
         raise RecordInvalid({"user": [_("change your own password on your account page")]})
-    return passwords.start_reset(actor=actor, user=person)
+    return passwords.begin_reset(actor=actor, user=person)
 
 
 def reset_factors(actor: User, person: User) -> int:

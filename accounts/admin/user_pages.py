@@ -10,7 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
@@ -20,11 +20,11 @@ from accounts.admin.read_only_columns import with_people
 from accounts.admin.user_actions import ACTS, Act, reset_factors, sign_out_if_ended, start_reset
 from accounts.link_binding import device_name
 from accounts.models import User
+from accounts.sent_forms import show_once
 from accounts.services import second_factors
 from accounts.services.sessions import own_sessions
 from audit.models import AuditEvent
 from core.errors import GatehouseError
-from core.sensitive_headers import keep_secret
 
 SHOWN_SESSIONS = 20
 SHOWN_EVENTS = 20
@@ -85,7 +85,8 @@ def _reset_view(modeladmin: "ModelAdmin[User]") -> Callable[..., HttpResponse]:
             "original": person,
             "panel": {"rows": [{"person": person, "link": link}]},
         }
-        return keep_secret(render(request, "admin/accounts/user/reset_link.html", context))
+        page = render(request, "admin/accounts/user/reset_link.html", context)
+        return show_once(page, reverse("admin:accounts_user_change", args=[person.pk]))
 
     return view
 

@@ -8,12 +8,11 @@ from django.utils import timezone
 
 from accounts import access_policy
 from accounts.actors import SYSTEM, Actor
-from accounts.locks import lock_users
 from accounts.models import Invitation, User
 from accounts.roles import Role, can_give
 from accounts.services.users import change_role
 from audit import audit_log
-from core.locks import ROLES, acquire_lock
+from core.locks import ROLES, acquire_lock, lock_users
 
 
 def live_invitation(email: str, *, lock: bool = True) -> Invitation | None:
@@ -34,7 +33,7 @@ def live_invitation(email: str, *, lock: bool = True) -> Invitation | None:
 
 
 def lock_account_of(email: str) -> None:
-    """Hold the account of that address, if there is one; see accounts.locks.lock_users()."""
+    """Hold the account of that address, if there is one; see core.locks.lock_users()."""
     lock_users(*User.objects.filter(email=email).values_list("pk", flat=True))
 
 

@@ -9,12 +9,11 @@ from django.db import transaction
 from accounts import access_policy
 from accounts.actors import SYSTEM
 from accounts.anonymous import ANONYMOUS_EMAIL, ANONYMOUS_ID
-from accounts.locks import lock_users
 from accounts.models import User
 from accounts.ownership import transfer_ownership
 from accounts.roles import Role
 from audit import audit_log
-from core.locks import ROLES, acquire_lock
+from core.locks import ROLES, acquire_lock, lock_users
 
 logger = logging.getLogger("gatehouse.anonymous")
 

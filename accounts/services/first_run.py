@@ -1,6 +1,8 @@
 """First run: there is always an owner, and only who started the server can become him."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -9,7 +11,6 @@ from django.utils import timezone
 
 from accounts.actors import SYSTEM
 from accounts.anonymous import ANONYMOUS_ID
-from accounts.locks import lock_users
 from accounts.models import AccountToken, User
 from accounts.passwords import password_problems
 from accounts.roles import Role
@@ -23,7 +24,7 @@ from audit import audit_log
 from core import email_addresses
 from core.client_ip import is_localhost
 from core.errors import TokenInvalid, TokenUsed
-from core.locks import ROLES, acquire_lock
+from core.locks import ROLES, acquire_lock, lock_users
 from core.plain_text import clean_name
 from core.tokens import digest
 
@@ -89,6 +90,12 @@ def find_setup(token: str) -> User:
     if owner.setup_completed:
         raise TokenUsed(email=owner.email, notice="set-up-used")
     return owner
+
+
+def check_owner(owner: User, typed: Mapping[str, Any]) -> None:
+    """Raise RecordInvalid for what of a form claim_owner() will refuse; changes nothing."""
+    known = User(pk=owner.pk, email=typed.get("email", ""), name=typed.get("name", ""))
+    check_new(known, typed.get("password"))
 
 
 def claim_owner(token: str, details: SignUp) -> User:

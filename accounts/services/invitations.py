@@ -16,7 +16,6 @@ from django.utils.translation import gettext as _
 
 from accounts import access_policy
 from accounts.actors import SYSTEM, Actor
-from accounts.locks import lock_users
 from accounts.models import Invitation, User
 from accounts.passwords import check_password_rules
 from accounts.roles import Role, can_give, can_manage, grantable
@@ -26,7 +25,7 @@ from accounts.services.users import Profile, create_user, edit_profile
 from accounts.services.verification import mark_email_verified
 from core import email_addresses
 from core.errors import Forbidden, RecordInvalid, TokenExpired, TokenInvalid
-from core.locks import ROLES, acquire_lock
+from core.locks import ROLES, acquire_lock, delete_free, lock_users
 from core.plain_text import clean_name
 from core.tokens import digest, make_token
 from mail.outbox import enqueue_mail, find_transport
@@ -62,6 +61,7 @@ class InvitationUsed(TokenInvalid):
     """Its account has been made."""
 
     notice = "invitation-used"
+    is_use = True
 
 
 class InvitationReplaced(InvitationInvalid):
@@ -125,6 +125,8 @@ def withdraw(*, actor: Actor, invitation: Invitation) -> None:
     if not can_manage(Role(actor.role), Role(invitation.role)):
         raise Forbidden(_("You may only withdraw invitations to roles below your own."))
     with transaction.atomic():
+        # Whoever takes it up at this moment holds the lock of roles.
+        acquire_lock(ROLES)
         if not Invitation.objects.filter(pk=invitation.pk).replace(timezone.now()):
             raise RecordInvalid({"invitation": [_("This invitation is over already.")]})
         record_act("withdraw", invitation, actor)
@@ -212,7 +214,7 @@ def accept_as(token: str, user: User) -> Invitation:
 
 def purge_invitations(before: datetime) -> int:
     """Delete invitations that ended before `before`; returns how many."""
-    return Invitation.objects.filter(expires_at__lt=before).delete()[0]
+    return delete_free(Invitation.objects.filter(expires_at__lt=before))
 
 
 def check_address(email: str) -> str:

@@ -15,6 +15,7 @@ from accounts.roles import ADMIN_ROLES
 from audit import audit_log
 from core.email_addresses import AddressError, parse_email
 from core.errors import Forbidden, RateLimited, RecordInvalid
+from core.locks import lock_users
 from mail import outbox
 from mail.models import OutboxMail
 from mail.signals import mail_queued
@@ -108,6 +109,7 @@ def retry_mail(mail: OutboxMail, *, actor: Actor) -> None:
         pk=mail.pk, status__in=[Status.DEAD, Status.QUEUED, Status.WAITING]
     ).exclude(sealed_body="")
     with transaction.atomic():
+        lock_users(mail.user_id)
         if not waiting.update(status=Status.QUEUED, attempts=0, next_attempt_at=now, last_error=""):
             raise RecordInvalid({"mail": [_("This mail has been sent; its text is gone.")]})
         audit_log.record("mail:outbox:retry", actor=actor, target=mail.user, kind=mail.kind)

@@ -11,20 +11,26 @@ from django.utils.translation import gettext as _
 from accounts import access_policy
 from accounts.account_sources import may_get_links
 from accounts.actors import SYSTEM, Actor
-from accounts.locks import lock_users
 from accounts.models import AccountToken, EmailRequest, User, login_column
-from accounts.passwords import MAX_PASSWORD_LENGTH, check_password_rules
+from accounts.passwords import MAX_PASSWORD_LENGTH, check_password_rules, password_problems
 from accounts.roles import Role
 from accounts.services.accept_invitation import live_invitation
 from accounts.services.email_requests import handle_each
-from accounts.services.email_tokens import is_flooded, issue_token, usable_token
+from accounts.services.email_tokens import (
+    IssuedToken,
+    is_asked_twice,
+    is_flooded,
+    issue_token,
+    usable_token,
+)
 from accounts.services.sessions import note_wrong_password, revoke_credentials
 from accounts.services.users import require_rank
 from accounts.services.verification import mark_email_verified
 from accounts.sign_in_methods import DIRECTORY
 from audit import audit_log
 from core import sql
-from core.errors import BadCredentials, RecordInvalid, TokenEnded
+from core.errors import OwnPasswordWrong, RecordInvalid, TokenEnded
+from core.locks import lock_users
 from mail.outbox import enqueue_mail
 
 RESET_LIFETIME = timedelta(minutes=10)  # ASVS 6.5.5
@@ -66,18 +72,33 @@ def is_directory_managed_account(user: User) -> bool:
 def change_own_password(*, user: User, current: str, new: str) -> None:
     """Replace the person's own password; every session ends, so sign the present one in again.
 
-    Raises BadCredentials when `current` is wrong (an account without a password needs none),
-    RecordInvalid when `new` breaks a rule. The caller has counted the attempt.
+    Raises OwnPasswordWrong when `current` is wrong (an account without a password needs none),
+    which tells of `new` as well; RecordInvalid when `new` breaks a rule. The caller has counted
+    the attempt.
     """
-    if user.has_usable_password() and not user.check_password(current):
-        note_wrong_password(user, "account:password:change", actor=user)
-        raise BadCredentials(_("This is not your password."))
+    problems = password_problems(new, user)
+    errors = {"password": problems} if problems else {}
+    if user.has_usable_password():
+        require_own_password(user, current, "account:password:change", beside=errors)
     _require_local(user)
-    check_password_rules(new, user)
+    if errors:
+        raise RecordInvalid(errors)
     with transaction.atomic():
         _store(user, new, "password changed")
         _tell(user)
         audit_log.record("account:password:change", actor=user, target=user)
+
+
+def require_own_password(
+    user: User, password: str, action: str, *, beside: dict[str, list[str]] | None = None
+) -> None:
+    """Raise OwnPasswordWrong, and write it down as `action`, unless it is the person's password.
+
+    beside: what else is wrong with the form. The caller has counted the attempt.
+    """
+    if not user.check_password(password):
+        note_wrong_password(user, action, actor=user)
+        raise OwnPasswordWrong(beside)
 
 
 def set_password(*, actor: Actor, user: User, new: str) -> None:
@@ -92,6 +113,11 @@ def set_password(*, actor: Actor, user: User, new: str) -> None:
 
 
 def start_reset(*, actor: Actor, user: User) -> str:
+    """The link alone; see begin_reset()."""
+    return begin_reset(actor=actor, user=user).url
+
+
+def begin_reset(*, actor: Actor, user: User) -> IssuedToken:
     """An operator starts a reset: the old password dies, the address gets a link.
 
     Returns the link for handing over by hand; the operator never learns the new password
@@ -109,7 +135,7 @@ def start_reset(*, actor: Actor, user: User) -> str:
         if may_get_links(user):
             _mail_reset(user, token.url, token.expires_at, language=settings.LANGUAGE_CODE)
         audit_log.record("account:password:reset-start", actor=actor, target=user)
-    return token.url
+    return token
 
 
 def handle_reset_requests() -> int:
@@ -147,6 +173,8 @@ def _handle_reset(row: EmailRequest, _details: dict[str, Any]) -> None:
     may_reset = settings.ALLOW_PASSWORD_RESET and access_policy.may_act(user)
     if user is None or not may_reset or not can_use_local_password(user) or not may_get_links(user):
         audit_log.record("account:password:reset-request", target=user, result="refused")
+        return
+    if is_asked_twice(user, Purpose.RESET_PASSWORD, row.binding):
         return
     if is_flooded("reset-password", user, Purpose.RESET_PASSWORD):
         audit_log.record(

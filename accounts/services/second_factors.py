@@ -11,13 +11,13 @@ from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from accounts.actors import Actor
-from accounts.locks import lock_users
 from accounts.models import User
 from accounts.services.notifications import tell
 from accounts.services.sessions import revoke_sessions
 from accounts.services.users import require_rank
 from audit import audit_log
 from core.errors import Forbidden, RecordInvalid
+from core.locks import lock_users
 
 
 class FactorNeeded(Forbidden):

@@ -20,6 +20,7 @@ from accounts.signals import access_changed, access_ending
 from audit import audit_log
 from core import sql
 from core.errors import Forbidden, NotFound, UserDeleted
+from core.locks import lock_users
 from core.request_context import current_caller
 
 BACKEND = "accounts.backends.AccountBackend"
@@ -71,6 +72,15 @@ def _write_sign_in(request: HttpRequest, user: User, kept: dict[str, Any]) -> No
         request.session.update(kept)
         request.session.save()
         audit_log.record("account:session:start", actor=user, target=user, methods=methods)
+
+
+def end_this_session(request: HttpRequest) -> None:
+    """Sign the person of `request` out in this browser, with the audit row."""
+    user: Any = request.user
+    with transaction.atomic():
+        lock_users(user.pk)
+        logout(request)
+        audit_log.record("account:session:end", actor=user, target=user)
 
 
 def note_refused_sign_in(login: str, methods: list[str]) -> None:
@@ -157,6 +167,7 @@ def _next_mark(user: User) -> datetime:
 
 def _end_one(*, actor: Actor, user: User, public_id: uuid.UUID) -> None:
     with transaction.atomic():
+        lock_users(user.pk)
         if not user.sessions.filter(public_id=public_id).delete()[0]:
             raise NotFound
         audit_log.record("account:session:end", actor=actor, target=user)

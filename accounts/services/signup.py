@@ -5,7 +5,6 @@ from elsewhere than this machine it needs the set-up code that the start printed
 """
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -17,7 +16,6 @@ from django.utils.translation import gettext_lazy
 
 from accounts.actors import SYSTEM
 from accounts.anonymous import ANONYMOUS_ID
-from accounts.locks import lock_users
 from accounts.models import AccountToken, EmailRequest, User
 from accounts.passwords import check_password_rules, normalise
 from accounts.rate_limits import may_mail
@@ -25,18 +23,15 @@ from accounts.roles import ADMIN_ROLES, Role
 from accounts.services.accept_invitation import live_invitation, lock_account_of, take_up
 from accounts.services.anonymous import hand_over
 from accounts.services.email_requests import enqueue_request, handle_each
-from accounts.services.email_tokens import usable_token
+from accounts.services.email_tokens import is_asked_twice, usable_token
 from accounts.services.users import save_new
 from accounts.services.verification import mail_verification
 from audit import audit_log
 from core import email_addresses
 from core.errors import Forbidden, GatehouseError, RecordInvalid
-from core.locks import ROLES, acquire_lock
+from core.locks import ROLES, acquire_lock, lock_users
 from core.plain_text import clean_name
 from mail.outbox import enqueue_mail
-
-# Between the two halves of a double click, or a page that was reloaded.
-SENT_TWICE = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +82,18 @@ def sign_up_first(details: SignUp, *, set_up_code: str, is_localhost: bool) -> U
     Under the lock of roles, so that of two at once exactly one becomes admin. Raises
     RecordInvalid on a wrong code, RegistrationClosed, RecordInvalid.
     """
-    check_sign_up(details)
+    errors = dict[str, list[str]]()
+    try:
+        check_sign_up(details)
+    except RecordInvalid as error:
+        errors |= error.errors
     if not (is_localhost or settings.FIRST_ACCOUNT_OPEN):
-        _check_code(set_up_code)
+        try:
+            check_code(set_up_code)
+        except RecordInvalid as error:
+            errors |= error.errors
+    if errors:
+        raise RecordInvalid(errors)
     user = _new_user(details.email, details.name, details.password_hash)
     with transaction.atomic():
         lock_users(ANONYMOUS_ID)
@@ -129,7 +133,8 @@ def handle_sign_up_requests() -> int:
 def _handle_sign_up(row: EmailRequest, details: dict[str, Any]) -> None:
     lock_account_of(row.email)
     existing = User.objects.filter(email=row.email).first()
-    if existing is not None and _is_sent_twice(existing, row):
+    verifying = AccountToken.Purpose.VERIFY_EMAIL
+    if existing is not None and is_asked_twice(existing, verifying, row.binding):
         return
     if existing is not None:
         if existing.setup_completed and may_mail("account-exists", row.email):
@@ -146,16 +151,6 @@ def _handle_sign_up(row: EmailRequest, details: dict[str, Any]) -> None:
     user.role = settings.DEFAULT_ROLE
     save_new(user, actor=None, source="sign-up")
     mail_verification(user, binding=row.binding, language=row.language)
-
-
-def _is_sent_twice(user: User, row: EmailRequest) -> bool:
-    """Has this browser asked for this account a moment ago? Its mail is on its way."""
-    tokens = user.tokens.filter(
-        purpose=AccountToken.Purpose.VERIFY_EMAIL,
-        binding=row.binding,
-        created_at__gt=timezone.now() - SENT_TWICE,
-    )
-    return bool(row.binding) and tokens.usable(timezone.now()).exists()
 
 
 def create_unverified_user(email: str) -> User | None:
@@ -178,7 +173,8 @@ def _new_user(email: str, name: str, password_hash: str) -> User:
     return User(email=email, name=clean_name(name), password=password_hash)
 
 
-def _check_code(code: str) -> None:
+def check_code(code: str) -> None:
+    """Raise RecordInvalid unless it is the code that the start has printed. Count before."""
     try:
         usable_token(AccountToken.Purpose.SET_UP, code.strip())
     except GatehouseError:

@@ -16,7 +16,6 @@ from django.utils.translation import gettext as _
 from accounts import access_policy
 from accounts.account_sources import username_problems
 from accounts.actors import Actor
-from accounts.locks import lock_users
 from accounts.models import User
 from accounts.passwords import password_problems
 from accounts.roles import Role, can_give, can_manage
@@ -24,7 +23,7 @@ from accounts.services.sessions import revoke_credentials, revoke_sessions
 from audit import audit_log
 from core import email_addresses
 from core.errors import Forbidden, LastOwner, RecordInvalid, UserDeleted
-from core.locks import ROLES, acquire_lock
+from core.locks import ROLES, acquire_lock, lock_users
 from core.plain_text import clean_name
 from mail.outbox import enqueue_mail
 

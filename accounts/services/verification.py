@@ -13,7 +13,6 @@ from accounts import access_policy
 from accounts.account_sources import may_get_links
 from accounts.actors import Actor
 from accounts.link_binding import binding_of
-from accounts.locks import lock_users
 from accounts.models import AccountToken, Invitation, User
 from accounts.passwords import asks_password
 from accounts.rate_limits import check_rate_limit, has_room, may_mail
@@ -24,7 +23,15 @@ from accounts.services.sessions import note_wrong_password, revoke_credentials
 from accounts.services.users import require_rank, tell_email_changed
 from audit import audit_log
 from core import email_addresses
-from core.errors import BadCredentials, RateLimited, RecordInvalid, TokenEnded, TokenInvalid
+from core.errors import (
+    BadCredentials,
+    OwnPasswordWrong,
+    RateLimited,
+    RecordInvalid,
+    TokenEnded,
+    TokenInvalid,
+)
+from core.locks import lock_users
 from core.tokens import digest
 from mail.outbox import enqueue_mail
 
@@ -165,19 +172,23 @@ def request_email_change(request: HttpRequest, *, user: User, password: str, new
     """Mail the new address a link; nothing changes until it is used.
 
     The answer is the same for an address that is taken: its owner is told instead.
-    Raises RateLimited before the password is looked at; BadCredentials, RecordInvalid.
+    Raises RateLimited before the password is looked at; OwnPasswordWrong, which tells of `new` as
+    well; RecordInvalid.
     """
+    errors, email = dict[str, list[str]](), ""
+    try:
+        email = email_addresses.parse_email(new)
+    except email_addresses.AddressError as error:
+        errors["email"] = [_(str(error))]
+    if email == user.email:
+        errors["email"] = [_("This is your address already.")]
     if asks_password(user):
         check_rate_limit(request, "sign-in", user.email)
         if not user.check_password(password):
             note_wrong_password(user, "account:email:change-request", actor=user)
-            raise BadCredentials(_("This is not your password."))
-    try:
-        email = email_addresses.parse_email(new)
-    except email_addresses.AddressError as error:
-        raise RecordInvalid({"email": [_(str(error))]}) from None
-    if email == user.email:
-        raise RecordInvalid({"email": [_("This is your address already.")]})
+            raise OwnPasswordWrong(errors)
+    if errors:
+        raise RecordInvalid(errors)
     check_rate_limit(request, "verify-email", user.email)
     language = get_language() or "en"
     with transaction.atomic():

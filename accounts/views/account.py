@@ -1,6 +1,8 @@
 """The pages of a signed-in person: profile, devices, password, address, own data, deletion."""
 
 import uuid
+from copy import copy
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import logout
@@ -19,6 +21,7 @@ from accounts.forms import (
     DeleteAccountForm,
     GatehouseForm,
     ProfileForm,
+    is_valid_with,
 )
 from accounts.link_binding import device_name
 from accounts.models import User
@@ -28,10 +31,11 @@ from accounts.reauthentication import (
     require_recent_authentication_or_password,
     require_recent_authentication_to_post,
 )
+from accounts.sent_forms import DOUBLE_CLICK, once, show_once
 from accounts.services import sessions, signup, verification
-from accounts.services.passwords import change_own_password
+from accounts.services.passwords import change_own_password, require_own_password
 from accounts.services.privacy import delete_own_account, export_own_data
-from accounts.services.users import Profile, edit_profile
+from accounts.services.users import Profile, check_profile, edit_profile
 from accounts.session_store import DEVICE
 from accounts.views.common import (
     link_over,
@@ -49,12 +53,14 @@ from core.errors import (
     FeatureClosed,
     Forbidden,
     LastOwner,
+    OwnPasswordWrong,
     RecordInvalid,
     TokenInvalid,
 )
 
 
 @login_required
+@once("accounts:profile", lifetime=DOUBLE_CLICK)
 @get_or_post
 def profile(request: HttpRequest) -> HttpResponse:
     """Who I am, what I may, where I am signed in."""
@@ -63,7 +69,7 @@ def profile(request: HttpRequest) -> HttpResponse:
         return _page_of_everybody(request)
     initial = {"name": user.name, "username": user.username}
     form = ProfileForm(posted(request), initial=prefilled(request, **initial))
-    if request.method == "POST" and form.is_valid():
+    if is_valid_with(form, lambda typed: _check_profile(user, typed)):
         details = Profile(name=form.cleaned_data["name"], username=form.cleaned_data["username"])
         try:
             edit_profile(actor=user, user=user, profile=details)
@@ -80,6 +86,11 @@ def profile(request: HttpRequest) -> HttpResponse:
     }
     status = 400 if form.errors else 200
     return render(request, "accounts/profile.html", context, status=status)
+
+
+def _check_profile(user: User, typed: dict[str, Any]) -> None:
+    """Raise RecordInvalid for what the service will object to; `user` stays as they are."""
+    check_profile(copy(user), Profile(name=typed.get("name"), username=typed.get("username")))
 
 
 def _page_of_everybody(request: HttpRequest) -> HttpResponse:
@@ -119,6 +130,7 @@ def end_session(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 
 
 @login_required
+@once("accounts:profile", lifetime=DOUBLE_CLICK)
 @require_POST
 def end_other_sessions(request: HttpRequest) -> HttpResponse:
     """Sign out everywhere but here."""
@@ -137,6 +149,7 @@ def _stay(request: HttpRequest, user: User, notice: str) -> HttpResponse:
 
 @login_required
 @require_recent_authentication_or_password
+@once("accounts:profile", lifetime=DOUBLE_CLICK)
 @get_or_post
 def change_password(request: HttpRequest) -> HttpResponse:
     """Replace my password; every other device is signed out."""
@@ -144,17 +157,19 @@ def change_password(request: HttpRequest) -> HttpResponse:
         raise FeatureClosed(_("Sign-in by password is switched off here."))
     user = person(request)
     form = ChangePasswordForm(posted(request), has_password=user.has_usable_password())
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST":
         try:
-            check_rate_limit(request, "sign-in", user.email)
-            change_own_password(
-                user=user,
-                current=form.cleaned_data.get("current_password", ""),
-                new=form.cleaned_data["password"],
-            )
-            return _stay(request, user, "password-changed")
-        except BadCredentials as error:
-            form.add_error("current_password", error.message)
+            if form.is_valid():
+                check_rate_limit(request, "sign-in", user.email)
+                change_own_password(
+                    user=user,
+                    current=form.cleaned_data.get("current_password", ""),
+                    new=form.cleaned_data["password"],
+                )
+                return _stay(request, user, "password-changed")
+            _look_at_password(request, form, "current_password", "account:password:change")
+        except OwnPasswordWrong as error:
+            _show_wrong_password(form, "current_password", error)
         except RecordInvalid as error:
             form.add_service_errors(error)
     return _form_page(request, "accounts/password_change.html", form)
@@ -162,6 +177,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_recent_authentication_or_password
+@once("accounts:profile")
 @get_or_post
 def change_email(request: HttpRequest) -> HttpResponse:
     """Ask for a link to a new address."""
@@ -169,22 +185,36 @@ def change_email(request: HttpRequest) -> HttpResponse:
     form = ChangeEmailForm(
         posted(request), has_password=asks_password(user), initial=prefilled(request)
     )
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST":
         try:
-            verification.request_email_change(
-                request,
-                user=user,
-                password=form.cleaned_data.get("password", ""),
-                new=form.cleaned_data["email"],
-            )
-            return render(
-                request, "accounts/verify_sent.html", {"email": form.cleaned_data["email"]}
-            )
-        except BadCredentials as error:
-            form.add_error("password", error.message)
+            if form.is_valid():
+                verification.request_email_change(
+                    request,
+                    user=user,
+                    password=form.cleaned_data.get("password", ""),
+                    new=form.cleaned_data["email"],
+                )
+                sent = {"email": form.cleaned_data["email"]}
+                return show_once(render(request, "accounts/verify_sent.html", sent))
+            _look_at_password(request, form, "password", "account:email:change-request")
+        except OwnPasswordWrong as error:
+            _show_wrong_password(form, "password", error)
         except RecordInvalid as error:
             form.add_service_errors(error)
     return _form_page(request, "accounts/email_change.html", form)
+
+
+def _look_at_password(request: HttpRequest, form: GatehouseForm, field: str, action: str) -> None:
+    """Of a form that is wrong elsewhere: is the own password in it right? Counted as any guess."""
+    user = person(request)
+    if field in form.cleaned_data:
+        check_rate_limit(request, "sign-in", user.email)
+        require_own_password(user, form.cleaned_data[field], action)
+
+
+def _show_wrong_password(form: GatehouseForm, field: str, error: OwnPasswordWrong) -> None:
+    form.add_error(field, error.message)
+    form.add_service_errors(RecordInvalid(error.errors))
 
 
 @secret_page
@@ -230,13 +260,14 @@ def _after_verifying(request: HttpRequest, user: User) -> HttpResponse:
 
 
 @login_required
+@once("accounts:profile")
 @require_POST
 def resend_verification(request: HttpRequest) -> HttpResponse:
     """Mail me the link again."""
     user = person(request)
     if not user.is_verified:
         verification.resend_verification(request, user)
-    return render(request, "accounts/verify_sent.html", {"email": user.email})
+    return show_once(render(request, "accounts/verify_sent.html", {"email": user.email}))
 
 
 @login_required

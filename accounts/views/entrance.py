@@ -1,8 +1,8 @@
 """The pages of people who are not in yet: sign in, up and out, forgotten password, set-up."""
 
+from typing import Any
+
 from django.conf import settings
-from django.contrib.auth import logout
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -11,17 +11,26 @@ from django.views.decorators.http import require_http_methods
 
 from accounts import access_policy, known_devices
 from accounts.account_sources import account_sources
-from accounts.forms import ForgotForm, LinkForm, NewPasswordForm, SetUpForm, SignInForm, SignUpForm
+from accounts.forms import (
+    ForgotForm,
+    LinkForm,
+    NewPasswordForm,
+    SetUpForm,
+    SignInForm,
+    SignUpForm,
+    is_valid_with,
+)
 from accounts.link_binding import PURPOSE as BROWSER
 from accounts.link_binding import bind, browser_id
 from accounts.models import AccountToken, EmailRequest, User
+from accounts.passwords import check_password_rules
 from accounts.rate_limits import check_rate_limit, note_outage
 from accounts.services import first_run, signup
 from accounts.services.credentials import find_by_credentials
 from accounts.services.email_requests import enqueue_request
 from accounts.services.email_tokens import usable_token
 from accounts.services.passwords import reset_password
-from accounts.services.sessions import note_refused_sign_in
+from accounts.services.sessions import end_this_session, note_refused_sign_in
 from accounts.sign_in_methods import SignInMethod
 from accounts.sign_in_stages import cancel
 from accounts.views.common import (
@@ -36,7 +45,6 @@ from accounts.views.common import (
     see_other,
     signed_in,
 )
-from audit import audit_log
 from core.client_ip import is_localhost
 from core.errors import (
     BadCredentials,
@@ -157,15 +165,17 @@ def _to_set_up(login: str) -> HttpResponse:
 def sign_out(request: HttpRequest) -> HttpResponse:
     """GET asks, POST ends the session of this browser; `next` is where it leads then."""
     if not request.user.is_authenticated:
+        next_url = safe_next(request)
+        if request.method == "POST" and not next_url:
+            cancel(request)
+            return _signed_out(redirect_with_notice("account_login", "signed-out"))
         if request.method == "POST":
             cancel(request)
-        return _signed_out(redirect(safe_next(request) or "account_login"))
+        return _signed_out(redirect(next_url or "account_login"))
     if request.method != "POST":
         return render(request, "accounts/sign_out.html", {"next": safe_next(request)})
     prepared = [(source, source.prepare_sign_out(request)) for source in account_sources()]
-    with transaction.atomic():
-        audit_log.record("account:session:end", actor=request.user, target=request.user)
-        logout(request)
+    end_this_session(request)
     for source, before in prepared:
         elsewhere = source.sign_out_redirect(request, before)
         if elsewhere is not None:
@@ -203,7 +213,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
         needs_password=settings.ALLOW_EMAIL_LOGIN,
         initial=prefilled(request, next=safe_next(request)),
     )
-    if request.method != "POST" or not form.is_valid():
+    if not is_valid_with(form, lambda typed: _check_sign_up(request, typed)):
         status = 400 if request.method == "POST" else 200
         return _sign_up_page(request, form, is_fresh=is_fresh, status=status)
     check_rate_limit(request, "sign-up", form.cleaned_data["email"])
@@ -215,6 +225,16 @@ def sign_up(request: HttpRequest) -> HttpResponse:
     except RecordInvalid as error:
         form.add_service_errors(error)
         return _sign_up_page(request, form, is_fresh=is_fresh, status=400)
+
+
+def _check_sign_up(request: HttpRequest, typed: dict[str, Any]) -> None:
+    """Raise RecordInvalid for what the service will object to in a form that is wrong elsewhere."""
+    if "setup_code" in typed:
+        check_rate_limit(request, "sign-up", typed.get("email", ""))
+        signup.check_code(typed["setup_code"])
+    if "password" in typed:
+        newcomer = User(email=typed.get("email", ""), name=typed.get("name", ""))
+        check_password_rules(typed["password"], newcomer)
 
 
 def _sign_up(request: HttpRequest, details: signup.SignUp, *, code: str) -> HttpResponse:
@@ -290,13 +310,13 @@ def _after_reset(request: HttpRequest, user: User) -> HttpResponse:
 def set_up(request: HttpRequest, token: str) -> HttpResponse:
     """The printed one-time link: choose address and password, become owner."""
     try:
-        first_run.find_setup(token)
+        owner = first_run.find_setup(token)
         form = SetUpForm(
             posted(request),
             needs_password=settings.ALLOW_EMAIL_LOGIN,
             initial=prefilled(request),
         )
-        if request.method == "POST" and form.is_valid():
+        if is_valid_with(form, lambda typed: first_run.check_owner(owner, typed)):
             details = signup.SignUp(
                 form.cleaned_data["email"],
                 form.cleaned_data["name"],

@@ -2,6 +2,7 @@
 
 It is not acted upon. The same page is shown again with what was typed and a fresh token, so that
 nobody ends at a refusal; whoever is signed in by now goes on from a sign-in form to where it leads.
+A form that has made its own token out of date (a new password) leads where it led the first time.
 """
 
 from django.conf import settings
@@ -10,6 +11,8 @@ from django.shortcuts import render
 from django.urls import ResolverMatch
 
 from accounts.reauthentication import NOT_KEPT, PendingForm
+from accounts.sent_forms import sent_before
+from accounts.views.common import see_other
 from core.sensitive_headers import keep_secret
 
 # A longer form has to be filled in again.
@@ -23,6 +26,9 @@ def show_again(request: HttpRequest, match: ResolverMatch | None) -> HttpRespons
     """
     if match is None or not _is_from_here(request):
         return None
+    led_to = sent_before(request)
+    if led_to:
+        return see_other(led_to)
     fields = _fields(request)  # before the method changes, which decides whether there is a form
     if "admin" not in match.app_names:
         request.method = "GET"

@@ -31,6 +31,7 @@ from audit import audit_log
 from core import sql
 from core.client_ip import Network
 from core.errors import Forbidden, NotFound, RecordInvalid
+from core.locks import delete_free, lock_users
 from mail.outbox import enqueue_mail
 
 NAME_MAX_LENGTH, NETWORKS_MAX, LIVE_MAX, ENDED_SHOWN = 80, 20, 100, 100
@@ -120,6 +121,7 @@ def revoke_key(*, actor: Actor, key: ApiKey) -> None:
     # The end moves as well, so that one index finds what can be cleared away.
     end = now if key.expires_at is None else min(key.expires_at, now)
     with transaction.atomic():
+        lock_users(key.user_id)
         live = ApiKey.objects.filter(pk=key.pk, revoked_at=None)
         if not live.update(revoked_at=now, expires_at=end):
             raise NotFound
@@ -167,7 +169,7 @@ def newest_key(user: User, after: datetime, **_of_signal: Any) -> datetime | Non
 
 def purge_keys(before: datetime) -> int:
     """Delete keys that were revoked or expired before `before`; returns how many."""
-    return ApiKey.objects.filter(expires_at__lt=before).delete()[0]
+    return delete_free(ApiKey.objects.filter(expires_at__lt=before))
 
 
 def scopes_for(user: User, via: Access | None = None) -> frozenset[Scope]:

@@ -22,7 +22,6 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from accounts.actors import Actor
-from accounts.locks import lock_users
 from accounts.models import BrowserSession, User
 from accounts.roles import Role, can_manage
 from api.errors import AccessTokenInvalid
@@ -34,6 +33,7 @@ from api.tokens.sql import advance, find_family, note_sign_in
 from audit import audit_log
 from core import sql
 from core.errors import BadCredentials, Forbidden, NotFound
+from core.locks import delete_free, lock_users
 from core.request_context import current_caller
 from mail.outbox import enqueue_mail
 
@@ -183,6 +183,7 @@ def end_family(*, actor: Actor, user: User, family_id: uuid.UUID) -> None:
     if actor.pk != user.pk and not can_manage(Role(actor.role), Role(user.role)):
         raise Forbidden
     with transaction.atomic():
+        lock_users(user.pk)
         if not end(family_id, user.pk, SIGNED_OUT):
             raise NotFound
         audit_log.record("api:token:end", actor=actor, target=user, family=str(family_id))
@@ -191,6 +192,7 @@ def end_family(*, actor: Actor, user: User, family_id: uuid.UUID) -> None:
 def sign_out(family: TokenFamily) -> None:
     """End a family by its own token; nothing happens when it has ended already."""
     with transaction.atomic():
+        lock_users(family.user_id)
         if end(family.pk, family.user_id, SIGNED_OUT):
             who = family.user
             audit_log.record("api:token:end", actor=who, target=who, family=str(family.pk))
@@ -212,7 +214,9 @@ def newest_family(user: User, after: datetime, **_of_signal: Any) -> datetime | 
 
 def purge_families(before: datetime) -> int:
     """Delete what ended or expired before `before`; returns how many."""
-    return TokenFamily.objects.filter(Q(expires_at__lt=before) | Q(ended_at__lt=before)).delete()[0]
+    return delete_free(
+        TokenFamily.objects.filter(Q(expires_at__lt=before) | Q(ended_at__lt=before))
+    )
 
 
 def _living(family_id: uuid.UUID, user_id: uuid.UUID, now: datetime) -> TokenFamily:

@@ -1,7 +1,7 @@
 """/account/keys: one's own API keys and signed-in programs, in the browser."""
 
 import uuid
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django import forms
@@ -14,10 +14,11 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from accounts.forms import GatehouseForm
+from accounts.forms import GatehouseForm, is_valid_with
 from accounts.link_binding import device_name
 from accounts.models import User
 from accounts.reauthentication import require_recent_authentication_to_post
+from accounts.sent_forms import once, show_once
 from accounts.views.common import person, posted, redirect_with_notice, replayable
 from accounts.views.entrance import get_or_post
 from api.apikeys import services
@@ -25,7 +26,6 @@ from api.models import ApiKey, TokenFamily
 from api.permissions import Scope
 from api.tokens import refresh_tokens
 from core.errors import NotFound, RecordInvalid
-from core.sensitive_headers import keep_secret
 from core.single_values import may_repeat
 
 SCOPE_TEXTS = {
@@ -86,29 +86,35 @@ class NewKeyForm(GatehouseForm):
 
     def wish(self) -> services.NewKey:
         """What the valid form asks for."""
-        life = self.cleaned_data["life"]
+        return self.wish_of(self.cleaned_data)
+
+    def wish_of(self, typed: dict[str, Any]) -> services.NewKey:
+        """What these fields ask for."""
         return services.NewKey(
-            name=self.cleaned_data["name"],
-            scopes=self.cleaned_data["scopes"],
-            expires_at=self._end(life),
-            is_endless=life == NEVER,
-            networks=self.cleaned_data["networks"].replace(",", " ").split(),
+            name=typed["name"],
+            scopes=typed["scopes"],
+            expires_at=self._end(typed),
+            is_endless=typed["life"] == NEVER,
+            networks=typed["networks"].replace(",", " ").split(),
         )
 
-    def _end(self, life: str) -> datetime | None:
+    def _end(self, typed: dict[str, Any]) -> datetime | None:
+        life = typed["life"]
         if life == NEVER:
             return None
         if life == DATE:
-            day = self.cleaned_data["date"]
+            day: date = typed["date"]
             return datetime.combine(day, time(23, 59, 59), timezone.get_current_timezone())
         return timezone.now() + timedelta(days=int(life))
 
     def add_service_errors(self, error: RecordInvalid) -> None:
+        super().add_service_errors(self.in_own_words(error))
+
+    def in_own_words(self, error: RecordInvalid) -> RecordInvalid:
         """Messages about the end belong to the field that was used."""
         field = "date" if self.cleaned_data.get("life") == DATE else "life"
-        errors = {field if name == "expires_at" else name: texts
-                  for name, texts in error.errors.items()}  # fmt: skip
-        super().add_service_errors(RecordInvalid(errors))
+        return RecordInvalid({field if name == "expires_at" else name: texts
+                              for name, texts in error.errors.items()})  # fmt: skip
 
 
 class RotateForm(GatehouseForm):
@@ -121,13 +127,14 @@ class RotateForm(GatehouseForm):
 
 @login_required
 @require_recent_authentication_to_post
+@once("apikeys:list")
 @get_or_post
 @may_repeat("scopes")
 def own_keys(request: HttpRequest) -> HttpResponse:
     """All my keys, and the form for a new one; its POST shows the new key, once."""
     user = person(request)
     form = NewKeyForm(posted(request), user=user)
-    if request.method == "POST" and form.is_valid():
+    if is_valid_with(form, lambda typed: _check(user, form, typed)):
         try:
             return _made(request, services.create_key(actor=user, user=user, wish=form.wish()))
         except RecordInvalid as error:
@@ -145,6 +152,7 @@ def own_keys(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_recent_authentication_to_post
+@once("apikeys:list")
 @get_or_post
 def rotate(request: HttpRequest, key_id: str) -> HttpResponse:
     """Ask how long the old key works on; the POST shows the new key, once."""
@@ -184,6 +192,17 @@ def end_program(request: HttpRequest, family_id: uuid.UUID) -> HttpResponse:
     return redirect_with_notice("apikeys:list", "program-ended")
 
 
+def _check(user: User, form: NewKeyForm, typed: dict[str, Any]) -> None:
+    """Raise RecordInvalid for what the service will refuse in a form that is wrong elsewhere."""
+    readable = {"name": "", "scopes": [], "networks": "", "life": NEVER, "date": None} | typed
+    if readable["life"] == DATE and readable["date"] is None:
+        readable["life"] = NEVER
+    try:
+        services.check_wish(form.wish_of(readable), user, None)
+    except RecordInvalid as error:
+        raise form.in_own_words(error) from None
+
+
 def _made(
     request: HttpRequest, issued: services.IssuedKey, old: ApiKey | None = None
 ) -> HttpResponse:
@@ -191,7 +210,7 @@ def _made(
     if old is not None:
         old.refresh_from_db()
     context = {"key": issued.key, "text": issued.text, "old": old, "now": timezone.now()}
-    return keep_secret(render(request, "api/key_made.html", context))
+    return show_once(render(request, "api/key_made.html", context))
 
 
 def _live_key(user: User, key_id: str) -> ApiKey:

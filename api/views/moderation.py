@@ -129,7 +129,7 @@ class Report(Whom):
         return value
 
 
-class NewBan(serializers.Serializer[Any]):
+class BanTerms(serializers.Serializer[Any]):
     """How long, and why."""
 
     duration = serializers.IntegerField(
@@ -142,7 +142,7 @@ class NewBan(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=200, help_text="The banned person reads this.")
 
 
-class NewBan(NewBan):
+class NewBan(BanTerms):
     """Whom to ban, how long, and why: a person, an address, or both together."""
 
     user = serializers.CharField(
@@ -203,9 +203,11 @@ class BansView(ApiView):
     @extend_schema(summary="Ban a person or an address", request=NewBan, responses={201: BanRecord})
     def post(self, request: Request) -> Response:
         """Ban a person of a role below the own one, an address, or both together."""
-        given = checked(NewBan, request.data)
+        actor = self.access.user
+        given = checked(NewBan, request.data, also=lambda readable: _check_ban(actor, readable))
+        _check_ban(actor, given)
         ban = bans.ban(
-            actor=self.access.user,
+            actor=actor,
             user=named(given),
             network=given.get("network", ""),
             duration=_duration(given),
@@ -236,11 +238,11 @@ class UserBanView(ApiView):
 
     needs = {"POST": SENSITIVE}
 
-    @extend_schema(summary="Ban a person", request=NewBan, responses={201: BanRecord})
+    @extend_schema(summary="Ban a person", request=BanTerms, responses={201: BanRecord})
     def post(self, request: Request, user_id: uuid.UUID) -> Response:
         """Ban a person of a role below the own one. All sign-ins of the person end."""
         user = find_user(user_id)
-        given = checked(NewBan, request.data)
+        given = checked(BanTerms, request.data)
         ban = bans.ban(
             actor=self.access.user,
             user=user,
@@ -275,6 +277,23 @@ def named(given: dict[str, Any]) -> User | None:
     if found is None:
         raise RecordInvalid({"user": [_("There is no such person.")]})
     return found
+
+
+def _check_ban(actor: User, given: dict[str, Any]) -> None:
+    """Raise RecordInvalid with everything that is wrong: whom, where, how long."""
+    errors, user = dict[str, list[str]](), None
+    try:
+        user = named(given)
+    except RecordInvalid as error:
+        errors |= error.errors
+    try:
+        bans.check_ban(
+            actor, user=user, network=given.get("network", ""), duration=_duration(given)
+        )
+    except RecordInvalid as error:
+        errors = error.errors | errors
+    if errors:
+        raise RecordInvalid(errors)
 
 
 def _duration(given: dict[str, Any]) -> timedelta | None:

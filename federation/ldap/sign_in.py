@@ -17,7 +17,6 @@ from django.db import transaction
 from accounts.account_sources import Found
 from accounts.actors import SYSTEM
 from accounts.anonymous import ANONYMOUS_ID
-from accounts.locks import lock_users
 from accounts.models import User, login_column
 from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.roles import ADMIN_ROLES, Role
@@ -33,7 +32,7 @@ from accounts.services.users import change_role
 from accounts.sign_in_methods import SignInMethod
 from audit import audit_log
 from core import sql
-from core.locks import ROLES, acquire_lock
+from core.locks import ROLES, acquire_lock, lock_users
 from federation.ldap.conf import PROVIDER, Directory
 from federation.ldap.connection import Connection, opened_as_service
 from federation.ldap.dn import naming_context
@@ -153,6 +152,8 @@ def _why_no_link(directory: Directory, identity: Identity) -> str:
         return "not admitted by the directory"
     before = identity.user.email
     with transaction.atomic():
+        if not _hold(identity):
+            return "no account"
         update_profile(identity, told_by(directory.door, arrival_of(directory, person)))
     is_same = identity.user.email == before and not holds_links([identity.user])
     return "" if is_same else "the address has changed in the directory"
@@ -181,6 +182,8 @@ def _free_address(directory: Directory, person: Person, holder: User) -> bool:
     if known is not None and known.email == person.email:
         return False
     with transaction.atomic():
+        if not _hold(identity):
+            return True
         if known is not None:
             update_profile(identity, told_by(directory.door, arrival_of(directory, known)))
         if identity.user.email != person.email:
@@ -189,6 +192,16 @@ def _free_address(directory: Directory, person: Person, holder: User) -> bool:
         if holder.role in ADMIN_ROLES:
             return False
         release_address(identity)
+    return True
+
+
+def _hold(identity: Identity) -> bool:
+    """Lock the person, and read them as they are now; False when they are gone."""
+    lock_users(identity.user_id)
+    user = User.objects.filter(pk=identity.user_id).first()
+    if user is None:
+        return False
+    identity.user = user
     return True
 
 
@@ -262,13 +275,14 @@ def _become_first_owner(directory: Directory, person: Person, user: User) -> Use
     if not user.is_active or not is_first_owner(directory, person):
         return user
     with transaction.atomic():
-        unclaimed = User.objects.filter(role=Role.OWNER, setup_completed=False)
-        lock_users(user.pk, ANONYMOUS_ID, *unclaimed.values_list("pk", flat=True))
+        owners = User.objects.filter(role=Role.OWNER, setup_completed=False)
+        unclaimed = list(owners.values_list("pk", flat=True))
+        lock_users(user.pk, ANONYMOUS_ID, *unclaimed)
         acquire_lock(ROLES)
         if not is_first_owner(directory, person):
             return user
         is_first = is_fresh()
-        _take_place_of_default_owner(user, person.username)
+        _take_place_of_default_owner(user, person.username, unclaimed)
         user = change_role(actor=SYSTEM, user=user, role=Role.OWNER)
         if is_first:
             hand_over(user)
@@ -284,12 +298,12 @@ def is_first_owner(directory: Directory, person: Person) -> bool:
     return not User.objects.people().filter(role=Role.OWNER).exists()
 
 
-def _take_place_of_default_owner(user: User, username: str) -> None:
+def _take_place_of_default_owner(user: User, username: str, unclaimed: list[Any]) -> None:
     """Nobody is behind the default owner, and its set-up link would make a second one.
 
     It has kept the user name of the person who was to come.
     """
-    for default in User.objects.filter(role=Role.OWNER, setup_completed=False):
+    for default in User.objects.filter(pk__in=unclaimed, role=Role.OWNER, setup_completed=False):
         key, name = default.pk, default.username
         default.delete()
         default.pk = key

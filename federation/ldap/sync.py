@@ -9,7 +9,7 @@ so that undo() finds it whatever became of the run. An error of the directory is
 
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
@@ -22,7 +22,6 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.actors import SYSTEM
-from accounts.locks import lock_users
 from accounts.models import User
 from accounts.roles import Role
 from accounts.services.sessions import revoke_sessions
@@ -30,6 +29,7 @@ from accounts.services.users import change_role, disable_user, enable_user
 from audit import audit_log
 from audit.models import AuditEvent
 from core.errors import GatehouseError, LastOwner
+from core.locks import lock_users
 from federation.ldap.conf import PROVIDER, Directory
 from federation.ldap.connection import opened_as_service
 from federation.ldap.failures import DirectoryError, Failures
@@ -204,8 +204,10 @@ def apply(planned: Plan, progress: Progress | None = None) -> Outcome:
         done_disables: list[str] = []
         done_roles: list[list[str]] = []
         with transaction.atomic():
-            lock_users(*(change.user.pk for change in batch))
+            there = _hold(change.user.pk for change in batch)
             for change in batch:
+                if change.user.pk not in there:
+                    continue  # deleted since the plan was made
                 try:
                     _apply_one(change, run, done_disables, done_roles)
                 except LastOwner:
@@ -232,7 +234,8 @@ def _follow(changes: Sequence[ProfileChange], progress: Progress | None) -> int:
             for change in batch:
                 # One at a time: each is written into the audit log, whose lock comes last.
                 with transaction.atomic():
-                    lock_users(change.identity.user_id)
+                    if not _hold([change.identity.user_id]):
+                        continue
                     change.identity.user.refresh_from_db()
                     if update_profile(change.identity, change.told):
                         followed.add(change.identity.pk)
@@ -240,6 +243,14 @@ def _follow(changes: Sequence[ProfileChange], progress: Progress | None) -> int:
                 progress(len(batch))
         waiting = [change for change in waiting if change.identity.former_email]
     return len(followed)
+
+
+def _hold(keys: Iterable[uuid.UUID]) -> set[uuid.UUID]:
+    """Lock these people; those who are still there with an identity of the directory."""
+    wanted = list(keys)
+    lock_users(*wanted)
+    rows = Identity.objects.filter(provider=PROVIDER, user__in=wanted)
+    return set(rows.values_list("user_id", flat=True))
 
 
 def _apply_one(change: Change, run: str, disables: list[str], roles: list[list[str]]) -> None:
@@ -351,6 +362,8 @@ def _end(change: Change) -> bool:
     """End what there is to end, and say so once: who has nothing any more is no event."""
     user = change.user
     with transaction.atomic():
+        if not _hold([user.pk]):
+            return False
         is_ended = user.last_login is not None and user.not_before >= user.last_login
         if is_ended and not user.sessions.exists():
             return False

@@ -15,7 +15,6 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.actors import SYSTEM
-from accounts.locks import lock_users
 from accounts.models import Invitation, User
 from accounts.roles import ADMIN_ROLES, Role
 from accounts.services.accept_invitation import live_invitation, take_up
@@ -27,6 +26,7 @@ from accounts.services.verification import mark_email_verified
 from audit import audit_log
 from core import email_addresses
 from core.errors import Forbidden, LastOwner, NotFound, RecordInvalid, UserDeleted
+from core.locks import lock_users
 from core.plain_text import clean_name
 from federation.ldap.conf import PROVIDER as DIRECTORY
 from federation.ldap.usernames import directory_problems

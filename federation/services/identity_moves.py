@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from accounts.actors import Actor
 from audit import audit_log
 from core.errors import RecordInvalid
+from core.locks import lock_users
 from federation.ldap.conf import PROVIDER as DIRECTORY
 from federation.models import Identity
 
@@ -71,6 +72,7 @@ def move_identities(*, actor: Actor, old: Place, new: Place) -> tuple[int, int]:
         raise RecordInvalid({"issuer": [_("That is where they are already.")]})
     with transaction.atomic():
         rows = Identity.objects.filter(provider=old.provider, issuer=old.issuer)
+        lock_users(*rows.values_list("user_id", flat=True))
         taken = Identity.objects.filter(provider=new.provider, issuer=new.issuer)
         subjects = set(taken.values_list("subject", flat=True))
         keys = [

@@ -12,13 +12,13 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.actors import SYSTEM
-from accounts.locks import lock_users
 from accounts.models import AccountToken, Invitation, User
 from accounts.roles import ADMIN_ROLES
 from accounts.services.accept_invitation import live_invitation, take_up
 from accounts.services.users import tell_email_changed
 from audit import audit_log
 from core import email_addresses
+from core.locks import lock_users
 from core.plain_text import clean_name
 from federation.ldap.conf import PROVIDER as DIRECTORY
 from federation.models import Identity
@@ -94,9 +94,10 @@ def note_handed_on(email: str, *, provider: str, issuer: str, subject: str) -> b
         ~Q(subject=subject), provider=provider, issuer=issuer, user__email=email,
         email__iexact=email,
     ).exclude(former_email=email)  # fmt: skip
-    found = list(rows.select_related("user"))
     with transaction.atomic():
-        lock_users(*(identity.user_id for identity in found))
+        lock_users(*rows.values_list("user_id", flat=True))
+        # As they are now, and not when they were waited for.
+        found = list(rows.select_related("user"))
         for identity in found:
             _hold(identity, "the address is told of somebody else")
             identity.save(update_fields=["former_email"])
@@ -179,6 +180,8 @@ def _update_email(identity: Identity, told: Told) -> bool:
 
 def _invitation_for(identity: Identity, email: str) -> Invitation | None:
     """What the verified address was invited to. The directory makes no administrators by that."""
+    if User.objects.filter(email=email).exclude(pk=identity.user_id).exists():
+        return None  # the address stays theirs, and their lock is not ours to take
     invitation = live_invitation(email)
     if invitation is None:
         return None

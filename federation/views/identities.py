@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST
 
 from accounts import known_devices
 from accounts.reauthentication import require_recent_authentication
+from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services import sessions
 from accounts.services.sign_in_methods import LastSignInMethod
 from accounts.views.common import person, redirect_with_notice, replayable
@@ -42,6 +43,7 @@ def connect(request: HttpRequest, provider: str) -> HttpResponse:
 @login_required
 @replayable
 @require_recent_authentication
+@once("accounts:profile", lifetime=DOUBLE_CLICK)
 @get_or_post
 def disconnect_page(request: HttpRequest, identity_id: uuid.UUID) -> HttpResponse:
     """GET asks, POST takes it away; every other device is signed out."""

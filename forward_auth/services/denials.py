@@ -21,10 +21,9 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from accounts.locks import lock_users
 from accounts.models import User
 from core.client_ip import network_key
-from core.locks import ROLES, acquire_lock
+from core.locks import ROLES, acquire_lock, delete_free, lock_users
 from forward_auth.checker import Checked
 from forward_auth.models import AccessRule, Denial
 
@@ -137,13 +136,13 @@ def write_denials() -> int:
 
 def purge_denials(now: datetime) -> int:
     """Delete what is older than a week, and of either kind the oldest of too many."""
-    gone = Denial.objects.filter(at__lt=now - KEEP).delete()[0]
+    gone = delete_free(Denial.objects.filter(at__lt=now - KEEP))
     strangers = Denial.objects.filter(status=401)
     people = Denial.objects.exclude(status=401)
     for rows, bound in ((strangers, STRANGERS), (people, PEOPLE)):
         oldest = rows.order_by("-at").values_list("at", flat=True)[bound.kept :][:1]
         for at in oldest:
-            gone += rows.filter(at__lte=at).delete()[0]
+            gone += delete_free(rows.filter(at__lte=at))
     return gone
 
 

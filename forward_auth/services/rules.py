@@ -104,7 +104,9 @@ def delete_rule(*, actor: Actor, rule: AccessRule) -> None:
     require_owner(actor)
     with transaction.atomic():
         current = _current(rule)
-        values = told(_values(current))
+        key, values = current.pk, told(_values(current))
+        current.delete()
+        current.pk = key
         audit_log.record(
             "forward_auth:rule:delete",
             actor=actor,
@@ -112,7 +114,6 @@ def delete_rule(*, actor: Actor, rule: AccessRule) -> None:
             name=current.name,
             before=values,
         )
-        current.delete()
 
 
 def move_rule(*, actor: Actor, rule: AccessRule, places: int) -> bool:

@@ -12,7 +12,6 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.locks import lock_users
 from accounts.models import User
 from accounts.services import second_factors
 from accounts.services.notifications import tell
@@ -20,6 +19,7 @@ from audit import audit_log
 from core import plain_text
 from core.encryption import DecryptionError, seal, unseal
 from core.errors import NotFound, RecordInvalid
+from core.locks import lock_users
 from mfa import totp
 from mfa.models import Authenticator
 from mfa.services import recovery_codes
@@ -50,11 +50,10 @@ def begin_totp_setup(user: User, secret: str = "") -> TOTPSetup:
     return TOTPSetup(totp.as_text(seed), address)
 
 
-def confirm_totp_setup(user: User, secret: str, code: str, *, name: str = "") -> tuple[str, ...]:
-    """Keep the app whose seed is `secret`, proved by a code of it; replaces an older app.
+def check_first_code(user: User, secret: str, code: str) -> int:
+    """The step of a code of the app whose seed is `secret`. Raises RecordInvalid for a wrong one.
 
-    Returns the recovery codes that were made with the first factor, () when there is a set.
-    Raises RecordInvalid when the code is wrong. The code is used up.
+    The caller has counted the guess.
     """
     seed = totp.from_text(secret)
     step = totp.matching_step(seed, totp.parse_code(code), timezone.now().timestamp())
@@ -63,6 +62,16 @@ def confirm_totp_setup(user: User, secret: str, code: str, *, name: str = "") ->
             "account:factor:add", actor=user, target=user, result="refused", kind=TOTP.value
         )
         raise RecordInvalid({"code": [str(_("This code is not right. Take the newest one."))]})
+    return step
+
+
+def confirm_totp_setup(user: User, secret: str, code: str, *, name: str = "") -> tuple[str, ...]:
+    """Keep the app whose seed is `secret`, proved by a code of it; replaces an older app.
+
+    Returns the recovery codes that were made with the first factor, () when there is a set.
+    Raises RecordInvalid when the code is wrong. The code is used up.
+    """
+    step = check_first_code(user, secret, code)
     row = Authenticator(user=user, kind=TOTP, name=_clean_name(name), last_step=step)
     row.sealed_secret = seal(secret, place=_place(row))
     try:
@@ -82,6 +91,7 @@ def confirm_totp_setup(user: User, secret: str, code: str, *, name: str = "") ->
 def rename_app(user: User, name: str) -> None:
     """Give the app another name. Raises NotFound."""
     with transaction.atomic():
+        lock_users(user.pk)
         if not user.authenticators.filter(kind=TOTP).update(name=_clean_name(name)):
             raise NotFound
         audit_log.record("account:factor:rename", actor=user, target=user, kind=TOTP.value)

@@ -25,6 +25,7 @@ from accounts.services.sign_in_methods import LastSignInMethod, has_other_sign_i
 from audit import audit_log
 from core import plain_text
 from core.errors import Forbidden, NotFound, RecordInvalid
+from core.locks import lock_users
 from core.tokens import digest
 from mfa import webauthn
 from mfa.models import Authenticator
@@ -123,7 +124,7 @@ def _store(user: User, made: webauthn.Credential, name: str, *, is_first: bool) 
     )
     with transaction.atomic():
         # The account's row is the turnstile: two at once do not make the twenty-first.
-        User.objects.select_for_update().get(pk=user.pk)
+        lock_users(user.pk)
         if is_first and user.authenticators.exists():
             raise PasskeyExpired
         if user.authenticators.filter(kind=PASSKEY).count() >= MOST_PASSKEYS:
@@ -201,6 +202,7 @@ def rename(*, user: User, passkey_id: uuid.UUID, name: str) -> None:
     """Give one of the person's own passkeys another name. Raises NotFound, RecordInvalid."""
     title = clean_name(name)
     with transaction.atomic():
+        lock_users(user.pk)
         if not user.authenticators.filter(kind=PASSKEY, pk=passkey_id).update(name=title):
             raise NotFound
         audit_log.record(
@@ -215,7 +217,7 @@ def remove(*, user: User, passkey_id: uuid.UUID, ends_sessions: bool) -> int:
     Recovery codes go with the last factor. Raises NotFound, LastSignInMethod, FactorNeeded.
     """
     with transaction.atomic():
-        User.objects.select_for_update().get(pk=user.pk)
+        lock_users(user.pk)
         row = find_own(user, passkey_id)
         if not has_other_sign_in_method(user, row):
             raise LastSignInMethod

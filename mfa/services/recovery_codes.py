@@ -6,11 +6,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.actors import Actor
-from accounts.locks import lock_users
 from accounts.models import User
 from accounts.services import second_factors
 from accounts.services.notifications import tell
 from audit import audit_log
+from core.locks import lock_users
 from core.tokens import digest
 from mfa.models import RecoveryCode
 

@@ -1,6 +1,7 @@
 """The account pages of second factors: authenticator app, recovery codes, remembered browsers."""
 
 import uuid
+from functools import partial
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -8,12 +9,14 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
+from accounts.forms import is_valid_with
 from accounts.models import User
 from accounts.rate_limits import check_mfa_rate_limit, refund_attempt
 from accounts.reauthentication import (
     require_recent_authentication,
     require_recent_authentication_to_post,
 )
+from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services import second_factors
 from accounts.services.second_factors import FactorNeeded
 from accounts.views.common import (
@@ -36,6 +39,7 @@ from mfa.views import totp_setup
 @secret_page
 @login_required
 @require_recent_authentication
+@once("accounts:profile")
 @get_or_post
 def set_up_app(request: HttpRequest) -> HttpResponse:
     """Hand a key to an app, and keep it after a first code; replaces an older app."""
@@ -45,7 +49,7 @@ def set_up_app(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         status = 400
         try:
-            if form.is_valid():
+            if is_valid_with(form, partial(totp_setup.check, request, user, offered)):
                 return _keep_app(request, user, form, offered)
         except RateLimited as error:
             form.add_error(None, error.message)
@@ -69,6 +73,7 @@ def _keep_app(
 
 @login_required
 @require_recent_authentication
+@once("accounts:profile", lifetime=DOUBLE_CLICK)
 @get_or_post
 def rename_app(request: HttpRequest) -> HttpResponse:
     """Another name for my app."""
@@ -109,6 +114,7 @@ def remove_app(request: HttpRequest) -> HttpResponse:
 @secret_page
 @login_required
 @require_recent_authentication_to_post
+@once("accounts:profile")
 @get_or_post
 def recovery_codes(request: HttpRequest) -> HttpResponse:
     """Show a new set once; the POST makes one."""

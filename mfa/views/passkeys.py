@@ -24,6 +24,7 @@ from accounts.link_binding import device_name
 from accounts.models import User
 from accounts.rate_limits import check_rate_limit
 from accounts.reauthentication import is_fresh, require_recent_authentication
+from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services import sessions
 from accounts.services.second_factors import FactorNeeded, lacks_required_factor
 from accounts.services.sign_in_methods import LastSignInMethod
@@ -194,6 +195,7 @@ def add_page(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_recent_authentication
+@once("accounts:profile", lifetime=DOUBLE_CLICK)
 @get_or_post
 def rename(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
     """Another name for one of my passkeys."""
@@ -213,6 +215,7 @@ def rename(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
 @login_required
 @replayable
 @require_recent_authentication
+@once("accounts:profile", lifetime=DOUBLE_CLICK)
 @get_or_post
 def remove(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
     """Remove one of my passkeys, and sign out other devices if wished."""

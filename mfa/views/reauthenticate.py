@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from accounts import reauthentication
 from accounts.models import User
 from accounts.rate_limits import check_rate_limit
+from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services import second_factors
 from accounts.services.passwords import find_by_password
 from accounts.views.common import person, posted, safe_next, see_other
@@ -29,6 +30,7 @@ AGAIN = "again"
 
 @never_cache
 @login_required
+@once("accounts:profile", lifetime=DOUBLE_CLICK)
 @get_or_post
 def confirm(request: HttpRequest) -> HttpResponse:
     """A second factor where there is one, else the password, else a sign-in from the start."""

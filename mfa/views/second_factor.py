@@ -3,6 +3,8 @@
 Whoever comes here has no session yet; see accounts.sign_in_stages.
 """
 
+from functools import partial
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -10,10 +12,11 @@ from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
+from accounts.forms import is_valid_with
 from accounts.rate_limits import check_mfa_rate_limit, refund_attempt
 from accounts.services import second_factors
 from accounts.sign_in_stages import cancel
-from accounts.views.common import posted, redirect_with_notice, see_other
+from accounts.views.common import posted, redirect_with_notice, see_other, signed_in
 from accounts.views.entrance import get_or_post
 from core.errors import RateLimited, RecordInvalid
 from mfa import trusted_browsers
@@ -30,7 +33,7 @@ def ask(request: HttpRequest) -> HttpResponse:
     """A code of the app, a recovery code or a passkey; then the session starts."""
     stage = pending(request)
     if stage is None:
-        return _over()
+        return _over(request)
     if not second_factors.has_factor(stage.person):
         return redirect("mfa:second-factor-set-up")
     form, status = SecondFactorForm(posted(request)), 200
@@ -52,7 +55,7 @@ def set_up(request: HttpRequest) -> HttpResponse:
     """The role needs a factor and there is none: set one up, then get in."""
     stage = pending(request)
     if stage is None:
-        return _over()
+        return _over(request)
     if second_factors.has_factor(stage.person):
         return redirect("mfa:second-factor")
     user = stage.person
@@ -61,7 +64,7 @@ def set_up(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         status = 400
         try:
-            if form.is_valid():
+            if is_valid_with(form, partial(totp_setup.check, request, user, offered)):
                 check_mfa_rate_limit(request, user)
                 totp_setup.confirm(request, user, offered, **form.cleaned_data)
                 refund_attempt(request, user)
@@ -105,5 +108,8 @@ def _factors(stage: SecondFactorStage) -> dict[str, object]:
     return {"has_app": "totp" in kinds, "has_passkey": "passkey" in kinds}
 
 
-def _over() -> HttpResponse:
+def _over(request: HttpRequest) -> HttpResponse:
+    """Nobody waits here: the sign-in has ended, or the first half of a double click let them in."""
+    if signed_in(request) is not None:
+        return see_other(reverse("accounts:profile"))
     return redirect_with_notice("account_login", "second-factor-over")

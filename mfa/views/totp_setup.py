@@ -1,11 +1,13 @@
 """The page part that hands a seed to an app: QR code and text, the same until it is confirmed."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import segno
 from django.http import HttpRequest
 
 from accounts.models import User
+from accounts.rate_limits import check_mfa_rate_limit, refund_attempt
 from core.encryption import DecryptionError, seal, unseal
 from mfa import flash_secrets, totp
 from mfa.services import authenticators, recovery_codes
@@ -38,6 +40,14 @@ def confirm(request: HttpRequest, user: User, offered: Offer, *, code: str, name
     codes = authenticators.confirm_totp_setup(user, offered.secret, code, name=name)
     request.session.pop(KEY, None)
     flash_secrets.put(request.session, codes)
+
+
+def check(request: HttpRequest, user: User, offered: Offer, typed: dict[str, Any]) -> None:
+    """Raise RecordInvalid for a wrong code, a counted guess; the form is wrong elsewhere."""
+    if "code" in typed:
+        check_mfa_rate_limit(request, user)
+        authenticators.check_first_code(user, offered.secret, typed["code"])
+        refund_attempt(request, user)
 
 
 def make_codes(request: HttpRequest, user: User) -> None:

@@ -4,10 +4,8 @@ An act may be refused: what it races with has ended what it needs. It may not fa
 """
 
 import uuid
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
 
 from django.conf import settings
 from django.test import Client
@@ -15,7 +13,6 @@ from django.utils import timezone
 
 from accounts.actors import SYSTEM
 from accounts.models import AccountToken, EmailRequest, Invitation, User
-from accounts.roles import Role
 from accounts.services import (
     email_tokens,
     invitations,
@@ -28,59 +25,22 @@ from accounts.services import (
     verification,
 )
 from accounts.services.email_requests import enqueue_request
+from accounts.session_store import SessionStore
 from api.apikeys import services
 from api.errors import AccessTokenInvalid
 from api.models import ApiKey
 from api.tokens import refresh_tokens, signing_keys
 from api.views.users import change_user
-from core.models import NamedLock
-from federation.providers import Door
+from config import worker
+from core.errors import BadCredentials
 from federation.role_mapping import RoleMapping
 from federation.services import identities
 from magiclinks import services as links
+from mail import outbox
 from mfa import totp
 from mfa.services import authenticators, recovery_codes
-from moderation.models import Ban
 from moderation.services import bans, violations
-
-PHRASE = "seven quiet rivers under glass"
-NETWORK = "203.0.113.7"
-ACTS: dict[str, Callable[[], Any]] = {}
-
-
-def act(function: Callable[[], Any]) -> Callable[[], Any]:
-    ACTS[function.__name__] = function
-    return function
-
-
-def prepare() -> None:
-    """An owner, an admin, and two people whom everything is about; made anew where one is gone."""
-    for name, role in (
-        ("owner", "owner"),
-        ("admin", "admin"),
-        ("anna", "editor"),
-        ("bert", "viewer"),
-    ):
-        user = User.objects.filter(email=f"{name}@example.com").first()
-        if user is None:
-            user = User(email=f"{name}@example.com", role=role)
-            user.set_password(PHRASE)
-            user.email_verified_at = timezone.now()
-            user.save(force_insert=True)
-        elif not user.is_active or user.role != role or not user.is_verified:
-            User.objects.filter(pk=user.pk).update(
-                is_active=True, role=role, email_verified_at=timezone.now()
-            )
-    Ban.objects.all().delete()
-    EmailRequest.objects.all().delete()
-
-
-def person(name: str) -> User:
-    return User.objects.get(email=f"{name}@example.com")
-
-
-def door(**changes: Any) -> Door:
-    return Door("openid", "OpenID", allows_registration=True, default_role=Role.VIEWER, **changes)
+from tests.accounts.lock_table import NETWORK, PHRASE, act, door, person
 
 
 @act
@@ -141,6 +101,8 @@ def reset_a_password() -> None:
 
 @act
 def change_a_password() -> None:
+    with suppress(BadCredentials):
+        passwords.change_own_password(user=person("anna"), current="wrong", new=PHRASE)
     passwords.change_own_password(user=person("anna"), current=PHRASE, new=PHRASE)
 
 
@@ -378,11 +340,11 @@ def rotate_signing_keys() -> None:
 @act
 def clear_away() -> None:
     now = timezone.now()
+    SessionStore.clear_expired()
+    invitations.purge_invitations(now)
     links.purge_links(now)
+    services.purge_keys(now)
+    outbox.purge_mails(now)
     violations.purge_moderation(now)
     refresh_tokens.purge_families(now)
-    services.purge_keys(now)
-    NamedLock.objects.count()
-
-
-__all__ = ["ACTS", "prepare"]
+    worker.purge()

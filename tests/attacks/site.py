@@ -2,6 +2,7 @@
 
 import http.client
 import itertools
+import json
 import os
 import re
 import secrets
@@ -15,7 +16,7 @@ from typing import Any
 from tests.forward_auth.driver import Driver
 from tests.forward_auth.echo import EchoApp
 from tests.forward_auth.proxies import APP, STARTS, Gate, Reply
-from tests.servers.client import HTTPClient
+from tests.servers.client import Answer, HTTPClient
 from tests.servers.databases import InstanceData
 from tests.servers.fronts import FRONTS, PROXY, SITE, Proxy
 from tests.servers.gatehouse import Gatehouse
@@ -46,12 +47,14 @@ def new_address() -> str:
 class Visitor(HTTPClient):
     """A browser at the proxy, from an address of its own: get(), post(), request() of HTTPClient.
 
-    A connection is opened for each request: the proxies may close one that is idle.
+    headers: what send() says in each request. A connection is opened for each request: the proxies
+    may close one that is idle.
     """
 
     def __init__(self, front: Proxy, address: str, cookies: dict[str, str] | None = None) -> None:
         super().__init__(URL, cookies)
         self.front, self.address = front, address
+        self.headers: dict[str, str] = {}
 
     def connect(self) -> None:
         self.connection = http.client.HTTPConnection(SITE, timeout=30)
@@ -75,6 +78,25 @@ class Visitor(HTTPClient):
             # As browsers do: forms say where they come from.
             own = {"Origin": URL} if method == "POST" else {}
             return super().request(method, path, fields, {**own, **(headers or {})})
+        finally:
+            self.close()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | str | Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """As a program does: `body` as it is, or what it says as JSON, and no Origin."""
+        text = json.dumps(body) if isinstance(body, Mapping) else body
+        own = {"Content-Type": "application/json"} if text is not None else {}
+        if self.cookies:
+            own["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        self.connect()
+        try:
+            self.connection.request(method, path, text, {**own, **self.headers, **(headers or {})})
+            return self._read(self.connection.getresponse())
         finally:
             self.close()
 

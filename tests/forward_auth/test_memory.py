@@ -18,8 +18,9 @@ from api.tokens import refresh_tokens
 from forward_auth import authentication, change_tracking, ttl_cache
 from forward_auth import checker as checker_module
 from forward_auth.authentication import FastPathUnsupported
-from forward_auth.checker import Checker, TooLong, cache_key_parts
+from forward_auth.checker import Checker, TooLong
 from forward_auth.data_version import current_epoch
+from forward_auth.lines import LONGEST_LINE, cache_key_parts
 from forward_auth.models import AccessRule
 from tests.api.keys import made
 from tests.forward_auth.test_fast import BOARD, _environ
@@ -259,7 +260,7 @@ def _held_by(checker: Checker) -> int:
     return len(pickle.dumps([kept.rules.asked, kept.checked, kept.good, kept.bad]))
 
 
-@pytest.mark.parametrize("length", [2_049, 8_000, checker_module.LONGEST_LINE])
+@pytest.mark.parametrize("length", [2_049, 8_000, LONGEST_LINE])
 def test_long_lines_are_not_held_in_memory(checker: Checker, viewer: User, length: int) -> None:
     for number in range(600):
         _status(checker, _long(number, length))
@@ -292,7 +293,7 @@ def test_a_line_that_is_too_long_is_judged_by_nobody(checker: Checker, number: i
     name = sorted(told.names)[number]
 
     with pytest.raises(TooLong):
-        checker.check(_check(**{name: "x" * (checker_module.LONGEST_LINE + 1)}))
+        checker.check(_check(**{name: "x" * (LONGEST_LINE + 1)}))
 
 
 def test_a_statement_of_any_length_is_seen_as_a_write_and_not_remembered() -> None:

@@ -1,0 +1,397 @@
+"""Acts on the instance: rules, moderation, first run, the directory, mails, signing keys."""
+
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from accounts.actors import SYSTEM
+from accounts.admin import user_actions
+from accounts.anonymous import ANONYMOUS_ID
+from accounts.models import Invitation, User
+from accounts.roles import Role
+from accounts.services import anonymous, first_run, signup, users
+from api.apikeys import services
+from api.models import ApiKey
+from api.tokens import signing_keys
+from federation.ldap import sign_in, sync
+from federation.ldap.conf import Directory
+from federation.ldap.filters import parse_filter
+from federation.ldap.users import Groups, Person
+from federation.models import Identity
+from federation.providers import Door
+from federation.role_mapping import ClaimPath, Requirement, RoleMapping, RoleRule
+from federation.services import identities, identity_moves, profile_updates
+from federation.services.profile_updates import Told
+from forward_auth.models import AccessRule, Denial
+from forward_auth.services import denials, key_usage, rules
+from mail import outbox, testmail
+from mail.models import OutboxMail
+from moderation.services import actions, bans, violations
+from tests.accounts.lock_table import LOCAL, PHRASE, act, person, with_local_settings
+
+with_local_settings(anonymous, sign_in, sync, actions, outbox, first_run, signing_keys)
+MAPPING = RoleMapping(
+    requirements=(Requirement(ClaimPath("authorization_filter"), frozenset({"met"})),),
+    rules=(RoleRule(ClaimPath("group_names"), frozenset({"editors"}), Role.EDITOR),),
+    default=Role.VIEWER,
+    updates=True,
+)
+DIRECTORY = Directory(
+    url="ldap://directory.invalid",
+    base_dn="dc=example,dc=com",
+    user_filter=parse_filter("(uid={{username}})", "username"),
+    door=Door("ldap", "Directory", allows_registration=True, mapping=MAPPING),
+)
+
+
+class FreshInstance:
+    """In a thread where it is on, nobody is there yet."""
+
+    def __init__(self) -> None:
+        self._here = threading.local()
+        self._is_fresh, self._is_first_owner = signup.is_fresh, sign_in.is_first_owner
+        for module in (sign_in, first_run, signup):
+            vars(module)["is_fresh"] = lambda: self.is_on or self._is_fresh()
+        vars(sign_in)["is_first_owner"] = lambda *asked: self.is_on or self._is_first_owner(*asked)
+
+    @property
+    def is_on(self) -> bool:
+        return getattr(self._here, "is_on", False)
+
+    @contextmanager
+    def on(self) -> Iterator[None]:
+        """What was made without an account waits for the first person, too."""
+        giver = User.everyone.get(pk=ANONYMOUS_ID)
+        services.create_key(
+            actor=giver, user=giver, wish=services.NewKey(name="x", scopes=["read"])
+        )
+        self._here.is_on = True
+        try:
+            yield
+        finally:
+            self._here.is_on = False
+            ApiKey.objects.filter(user_id=ANONYMOUS_ID).delete()
+
+
+class DirectoryOfOne:
+    """What the directory says of dora, instead of a server that is asked."""
+
+    def __init__(self) -> None:
+        self.here = threading.local()
+        vars(sign_in)["_prove"] = lambda *_asked: self.dora()
+        vars(sign_in)["person_of"] = lambda *_asked: self.dora()
+        vars(sync)["_read"] = lambda _directory, wanted, _progress: iter(
+            [self.dora()] if "dora" in wanted else []
+        )
+
+    def dora(self, **changes: Any) -> Person:
+        said = {
+            "dn": "uid=dora,dc=example,dc=com",
+            "subject": "dora",
+            "username": "dora",
+            "email": "dora@example.com",
+            "name": "Dora",
+            "is_admitted": True,
+            "groups": Groups((), ()),
+        }
+        return Person(**(said | getattr(self.here, "changes", {}) | changes))
+
+
+FRESH = FreshInstance()
+TOLD = DirectoryOfOne()
+
+
+def invited(email: str) -> str:
+    """Whoever comes to this address accepts an invitation by that."""
+    now = timezone.now()
+    Invitation.objects.create(
+        email=email, role="editor", digest=uuid.uuid4().hex, by_system=True,
+        created_at=now, expires_at=now + timedelta(hours=1),
+    )  # fmt: skip
+    return email
+
+
+@act
+def come_by_the_directory() -> None:
+    for changes in (
+        {"groups": Groups(("cn=editors",), ("editors",))},
+        {"email": invited("dora.other@example.com"), "name": "Dora Other"},
+        {"email": ""},
+        {"email": invited("anna@example.com")},
+        {},
+    ):
+        sign_in.come_in(DIRECTORY, TOLD.dora(**changes))
+    with LOCAL.using(LDAP=DIRECTORY):
+        sign_in.find_by_credentials("dora", PHRASE)
+
+
+@act
+def come_with_the_address_of_another() -> None:
+    """dora has given her address back, and somebody new has it."""
+    TOLD.here.changes = {"email": invited("dora.other@example.com")}
+    new = TOLD.dora(subject=uuid.uuid4().hex, email="dora@example.com", username="new")
+    try:
+        user = sign_in.come_in(DIRECTORY, new)
+    finally:
+        TOLD.here.changes = {}
+    users.delete_user(actor=SYSTEM, user=user)
+
+
+@act
+def ask_the_directory_before_links() -> None:
+    TOLD.here.changes = {"email": invited("dora.other@example.com")}
+    try:
+        with LOCAL.using(LDAP=DIRECTORY):
+            sign_in.why_no_links(["dora@example.com", "anna@example.com"])
+    finally:
+        TOLD.here.changes = {}
+
+
+@act
+def sync_the_directory() -> None:
+    for changes in (
+        {
+            "groups": Groups(("cn=editors",), ("editors",)),
+            "email": invited("dora.other@example.com"),
+        },
+        {"is_admitted": False},
+        {},
+    ):
+        TOLD.here.changes = changes
+        try:
+            sync.apply(sync.plan(DIRECTORY))
+        finally:
+            TOLD.here.changes = {}
+    TOLD.here.changes = {"is_admitted": False}
+    try:
+        sync.apply(sync.plan(DIRECTORY))
+    finally:
+        TOLD.here.changes = {}
+    sync.undo()
+
+
+@act
+def sync_the_directory_live() -> None:
+    TOLD.here.changes = {"is_admitted": False}
+    Identity.objects.filter(subject="dora").update(last_used_at=timezone.now())
+    User.objects.filter(email="dora@example.com").update(last_login=timezone.now())
+    vars(sync)["_is_our_turn"] = lambda: True
+    try:
+        with LOCAL.using(LDAP=DIRECTORY):
+            sync.sync_live()
+    finally:
+        TOLD.here.changes = {}
+
+
+@act
+def follow_a_profile() -> None:
+    """What a provider says anew, of the address of dora and of another account's."""
+    identity = Identity.objects.select_related("user").get(provider="ldap", subject="dora")
+    profile_updates.note_handed_on(
+        "dora@example.com", provider="ldap", issuer="", subject=uuid.uuid4().hex
+    )
+    profile_updates.release_address(identity)
+    told = Told("dora@example.com", True, "Dora", "dora", is_source=True)
+    profile_updates.update_profile(identity, told)
+
+
+@act
+def move_identities_to_another_issuer() -> None:
+    user = person("anna")
+    old, new = uuid.uuid4().hex, uuid.uuid4().hex
+    for subject in ("s", "t"):
+        Identity.objects.create(user=user, provider="openid", subject=subject, issuer=old)
+    identity_moves.move_identities(
+        actor=SYSTEM,
+        old=identity_moves.Place("openid", old),
+        new=identity_moves.Place("openid", new),
+    )
+    Identity.objects.filter(issuer=new).delete()
+
+
+@act
+def refuse_at_a_provider() -> None:
+    door = Door("ldap", "Directory", mapping=MAPPING)
+    identity = Identity.objects.select_related("user").get(provider="ldap", subject="dora")
+    claims = {"authorization_filter": "met", "group_names": ["editors"]}
+    decision = MAPPING.decide({"ldap": claims})
+    identities.apply_role(door, identity.user, decision)
+    arrival = identities.ExternalUserInfo(subject="dora", disabled="locked there")
+    try:
+        identities.arrive(door, arrival)
+    except identities.DisabledThere:
+        return
+
+
+@act
+def claim_the_instance() -> None:
+    owner = User.objects.create(
+        email=f"{uuid.uuid4().hex}@example.com", role=Role.OWNER, setup_completed=False
+    )
+    first_run.ensure_owner()
+    issued = first_run.issue_setup_link(owner)
+    assert issued is not None
+    details = signup.SignUp(owner.email, "Owner", "nine quiet rivers under glass")
+    with FRESH.on():
+        user = first_run.claim_owner(issued.token, details)
+    users.delete_user(actor=SYSTEM, user=user)
+
+
+@act
+def make_the_first_owner() -> None:
+    with LOCAL.using(
+        DEFAULT_OWNER_EMAIL=f"{uuid.uuid4().hex}@example.com", DEFAULT_OWNER_USERNAME=""
+    ):
+        User.objects.filter(role=Role.OWNER, setup_completed=False).exists()
+        first_run.ensure_owner()
+    anonymous.sync_anonymous_user()
+
+
+@act
+def sign_up_as_the_first() -> None:
+    details = signup.SignUp(
+        f"{uuid.uuid4().hex}@example.com", "First", "nine quiet rivers under glass"
+    )
+    with FRESH.on():
+        user = signup.sign_up_first(details, set_up_code="", is_localhost=True)
+    assert user is not None
+    users.delete_user(actor=SYSTEM, user=user)
+
+
+@act
+def become_the_first_owner_of_the_directory() -> None:
+    User.objects.create(
+        email=f"{uuid.uuid4().hex}@example.com", role=Role.OWNER, setup_completed=False
+    )
+    with FRESH.on():
+        sign_in.come_in(DIRECTORY, TOLD.dora())
+
+
+@act
+def switch_the_anonymous_mode() -> None:
+    with LOCAL.using(ANONYMOUS_ROLE=Role.EDITOR, ANONYMOUS_SETTINGS=("ANONYMOUS_MODE",)):
+        anonymous.sync_anonymous_user()
+    anonymous.sync_anonymous_user()
+
+
+@act
+def change_rules() -> None:
+    owner = person("owner")
+    made = []
+    for place in range(2):
+        rule = AccessRule(name=f"r{place}", effect="role", role="viewer", host="app.example.com")
+        made.append(rules.create_rule(actor=owner, rule=rule))
+    first = made[0]
+    first.path = "/x"
+    rules.change_rule(actor=owner, rule=first)
+    rules.switch_rule(actor=owner, rule=first, is_enabled=False)
+    rules.move_rule(actor=owner, rule=made[1], places=-1)
+    Denial.objects.bulk_create(
+        Denial(reference=uuid.uuid4().hex[:8].upper(), status=403, code="x", why="", rule=rule)
+        for rule in made
+    )
+    for rule in made:
+        rules.delete_rule(actor=owner, rule=rule)
+
+
+@act
+def write_refusals() -> None:
+    user = person("bert")
+    row = Denial(reference=uuid.uuid4().hex[:8].upper(), status=403, code="x", why="", user=user)
+    denials._waiting.new[row.reference] = row
+    denials.write_denials()
+    denials.purge_denials(timezone.now() + timedelta(days=30))
+
+
+@act
+def note_uses_of_keys() -> None:
+    user = person("bert")
+    wish = services.NewKey(name="x", scopes=["read"])
+    key = services.create_key(actor=user, user=user, wish=wish).key
+    key_usage._waiting.uses[key.pk] = (timezone.now(), "203.0.113.9")
+    key_usage.write_notes()
+    services.revoke_key(actor=person("owner"), key=key)
+    ApiKey.objects.filter(user=user).delete()
+
+
+@act
+def count_actions_of_an_app() -> None:
+    rate = (1, timedelta(minutes=1))
+    limits = {"x": {"user": rate, "ip": rate, "concurrent": rate}}
+    doer = actions.Doer(user=person("anna"), network="203.0.113.77", reported_by=SYSTEM)
+    with LOCAL.using(ACTIONS=limits):
+        for tried in (actions.count_action, actions.start_action):
+            for _turn in range(2):
+                try:
+                    tried("x", doer)
+                except actions.LimitExceeded:
+                    continue
+
+
+@act
+def ban_somebody_and_a_network_at_once() -> None:
+    for name in ("bert", "anna"):
+        row = bans.ban(
+            actor=person("admin"), user=person(name), network="198.51.100.77", reason="x",
+            duration=None,
+        )  # fmt: skip
+        bans.lift(actor=person("owner"), ban=row)
+    violations.record_violation(
+        type="x", user=person("owner"), score=100, reported_by=person("admin")
+    )
+
+
+@act
+def act_from_the_panel() -> None:
+    people = [person("bert"), person("anna")]
+    for run in (
+        user_actions.disable,
+        user_actions.enable,
+        user_actions.sign_out,
+        user_actions.start_reset,
+    ):
+        user_actions.act_on_each(person("owner"), people, run)
+
+
+class Refusing:
+    """A mail service that takes no mail."""
+
+    def send(self, message: outbox.Message) -> None:
+        raise outbox.MailFailed("no such mailbox", is_permanent=True)
+
+    def examine(self, message: outbox.Message | None = None) -> outbox.Examined:
+        return outbox.Examined(())
+
+
+@act
+def retry_and_give_up_mails() -> None:
+    user = person("anna")
+    mail = outbox.enqueue_mail(kind="password-changed", recipient=user.email, user=user, context={})
+    outbox.retry_mail(mail, actor=person("owner"))
+    OutboxMail.objects.filter(pk=mail.pk).update(
+        status=OutboxMail.Status.SENDING, attempts=99, next_attempt_at=timezone.now(),
+        lease_until=timezone.now(),
+    )  # fmt: skip
+    with LOCAL.using(MAIL_TRANSPORT=f"{__name__}.{Refusing.__name__}"):
+        outbox.deliver_due(3)
+    testmail.send_test_mail(actor=SYSTEM, email="anna@example.com")
+    OutboxMail.objects.filter(pk=mail.pk).delete()
+
+
+@act
+def change_signing_keys() -> None:
+    # Of another kind than before, so that there is none yet.
+    with LOCAL.using(JWT_ALGORITHM="EdDSA"):
+        signing_keys.published_keys()
+        signing_keys.RingKeys().signer()
+    signing_keys.rotate(actor=SYSTEM)
+    signing_keys.rotate_now(actor=SYSTEM)
+    signing_keys.replace_all(actor=SYSTEM)
+    with LOCAL.using(JWT_KEY_MAX_AGE=timedelta()):
+        signing_keys.rotate_when_due()
+    signing_keys.purge_keys(timezone.now())
