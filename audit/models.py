@@ -1,5 +1,7 @@
 """The audit log's table."""
 
+from typing import Any
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -20,6 +22,8 @@ class AuditEvent(models.Model):
     detail = models.JSONField(_("detail"), default=dict)
     previous_hash = models.CharField(max_length=64)
     hash = models.CharField(max_length=64)
+    # The actor as they were when they were let in; not stored. See audit_log.append().
+    acting: Any = None
 
     class Meta:
         verbose_name = _("audit event")

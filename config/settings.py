@@ -181,6 +181,8 @@ ACCESS_CHECKS: list[str] = ["moderation.access_checks.user_gate"]
 CLIENT_CHECKS: list[str] = ["moderation.access_checks.client_gate"]
 # The steps between a right credential and a session, and where accounts come from besides our own
 # tables (accounts.account_sources).
+# Asked about each actor on others, with the chain of the audit log in hand.
+AUDIT_ACTOR_CHECK = "accounts.access_policy.require_unchanged"
 SIGN_IN_STAGES = [
     "accounts.sign_in_stages.VerifiedEmailStage",
     "mfa.stages.SecondFactorStage",

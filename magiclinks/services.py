@@ -26,7 +26,7 @@ from accounts.services.accept_invitation import live_invitation
 from accounts.services.email_requests import caller_of, handle_all
 from accounts.services.email_tokens import absolute_url
 from accounts.services.signup import create_unverified_user
-from accounts.services.users import require_rank
+from accounts.services.users import require_rank, require_rank_now
 from accounts.services.verification import mark_email_verified
 from audit import audit_log
 from audit.models import AuditEvent
@@ -86,7 +86,7 @@ def issue_link(user: User, *, actor: Actor, lifetime: timedelta, source: str) ->
     if found is not None:
         raise RecordInvalid({"user": [found.message]})
     with transaction.atomic():
-        lock_users(user.pk)
+        require_rank_now(actor, user)
         link, token = _draft(user, actor=actor, source=source, lifetime=lifetime)
         replaced = _write([link], [_issue_event(link, actor=actor)])
     return IssuedLink(_url(token), link.expires_at, replaced)

@@ -24,7 +24,7 @@ from accounts.services.email_tokens import (
     usable_token,
 )
 from accounts.services.sessions import note_wrong_password, revoke_credentials
-from accounts.services.users import require_rank
+from accounts.services.users import require_rank, require_rank_now
 from accounts.services.verification import mark_email_verified
 from accounts.sign_in_methods import DIRECTORY
 from audit import audit_log
@@ -107,6 +107,7 @@ def set_password(*, actor: Actor, user: User, new: str) -> None:
     _require_local(user)
     check_password_rules(new, user)
     with transaction.atomic():
+        require_rank_now(actor, user)
         _store(user, new, "password set")
         _tell(user)
         audit_log.record("account:password:set", actor=actor, target=user)
@@ -128,6 +129,7 @@ def begin_reset(*, actor: Actor, user: User) -> IssuedToken:
     if found is not None:
         raise RecordInvalid({"user": [found.message]})
     with transaction.atomic():
+        require_rank_now(actor, user)
         _store(user, None, "password reset started")
         token = issue_token(
             user, Purpose.RESET_PASSWORD, lifetime=settings.MAGIC_LINK_OPERATOR_EXPIRY

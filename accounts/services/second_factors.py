@@ -14,10 +14,9 @@ from accounts.actors import Actor
 from accounts.models import User
 from accounts.services.notifications import tell
 from accounts.services.sessions import revoke_sessions
-from accounts.services.users import require_rank
+from accounts.services.users import require_rank, require_rank_now
 from audit import audit_log
 from core.errors import Forbidden, RecordInvalid
-from core.locks import lock_users
 
 
 class FactorNeeded(Forbidden):
@@ -69,7 +68,7 @@ def reset_factors(*, actor: Actor, user: User) -> int:
     if actor.pk == user.pk:
         raise RecordInvalid({"user": [str(_("change your own factors on your account page"))]})
     with transaction.atomic():
-        lock_users(user.pk)
+        require_rank_now(actor, user)
         kinds = sorted(user.authenticators.values_list("kind", flat=True))
         if not kinds:
             raise RecordInvalid({"user": [str(_("there is no second factor"))]})

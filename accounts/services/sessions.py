@@ -21,7 +21,7 @@ from audit import audit_log
 from core import sql
 from core.errors import Forbidden, NotFound, UserDeleted
 from core.locks import lock_users
-from core.request_context import current_caller
+from core.request_context import current_caller, note_end
 
 BACKEND = "accounts.backends.AccountBackend"
 
@@ -146,6 +146,7 @@ def revoke_sessions(user: User, reason: str) -> int:
     """
     user.not_before = _next_mark(user)
     user.save(update_fields=["not_before"])
+    note_end(user.pk)
     count = user.sessions.all().delete()[1].get(BrowserSession._meta.label, 0)
     transaction.on_commit(lambda: access_changed.send(sender=User, user=user, reason=reason))
     return count
@@ -157,7 +158,7 @@ def _next_mark(user: User) -> datetime:
     Clocks of nodes differ and are set back; an end must hold all the same. The row stays locked,
     so that nothing is issued in between.
     """
-    row = User.everyone.select_for_update().filter(pk=user.pk)
+    row = User.everyone.select_for_update(no_key=True).filter(pk=user.pk)
     marks = row.values_list("not_before", "keys_valid_from").first() or ()
     now = timezone.now()
     own = [sql.newest(each, now) for each in (user.tokens.all(), user.trusted_browsers.all())]

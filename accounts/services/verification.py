@@ -20,7 +20,7 @@ from accounts.roles import Role, can_give
 from accounts.services.accept_invitation import accepted_by_address, live_invitation, take_up
 from accounts.services.email_tokens import is_flooded, is_outlived, issue_token, usable_token
 from accounts.services.sessions import note_wrong_password, revoke_credentials
-from accounts.services.users import require_rank, tell_email_changed
+from accounts.services.users import require_rank, require_rank_now, tell_email_changed
 from audit import audit_log
 from core import email_addresses
 from core.errors import (
@@ -218,7 +218,7 @@ def mark_verified(*, actor: Actor, user: User) -> User:
     """
     require_rank(actor, user)
     with transaction.atomic():
-        lock_users(user.pk)
+        require_rank_now(actor, user)
         rows = User.objects.filter(pk=user.pk, email_verified_at=None)
         invitation = live_invitation(user.email) if rows.exists() else None
         if rows.update(email_verified_at=timezone.now()):

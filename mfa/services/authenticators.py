@@ -115,7 +115,7 @@ def require_not_last(user: User) -> None:
     if user.role not in settings.MFA_REQUIRED_ROLES:
         return
     # The account's row is the turnstile: two removals at once do not leave nothing.
-    User.objects.select_for_update().get(pk=user.pk)
+    User.objects.select_for_update(no_key=True).get(pk=user.pk)
     if user.authenticators.count() <= 1:
         raise second_factors.FactorNeeded
 

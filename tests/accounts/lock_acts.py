@@ -32,7 +32,7 @@ from api.models import ApiKey
 from api.tokens import refresh_tokens, signing_keys
 from api.views.users import change_user
 from config import worker
-from core.errors import BadCredentials
+from core.errors import BadCredentials, RecordInvalid
 from federation.role_mapping import RoleMapping
 from federation.services import identities
 from magiclinks import services as links
@@ -234,6 +234,8 @@ def keep_an_app(user: User) -> None:
     begun = authenticators.begin_totp_setup(user)
     seed = totp.from_text(begun.secret)
     code = totp.code_of(seed, totp.step_at(timezone.now().timestamp()))
+    with suppress(RecordInvalid):
+        authenticators.check_first_code(user, begun.secret, "wrong")
     authenticators.confirm_totp_setup(user, begun.secret, code)
 
 
