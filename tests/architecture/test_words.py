@@ -1,0 +1,105 @@
+"""Names that this project once used in place of the field's own may not come back.
+
+Each stands beside the word that an engineer of this field would look for. A word that is plain
+English elsewhere is looked for in identifiers alone.
+"""
+
+import io
+import re
+import tokenize
+
+import pytest
+
+from tests.architecture.sources import ROOT, modules
+
+# Old identifier -> what to write.
+IDENTIFIERS = {
+    "house_lock": "acquire_lock",
+    "HouseLock": "NamedLock",
+    "lock_people": "lock_users",
+    "later_than_all": "next_monotonic_time",
+    "SealBroken": "DecryptionError",
+    "is_this_machine": "is_localhost",
+    "hand_rows_over": "transfer_ownership",
+    "require_open_door": "require_client_allowed",
+    "GateBackend": "AccountBackend",
+    "SIGN_IN_GATES": "ACCESS_CHECKS",
+    "CLIENT_GATES": "CLIENT_CHECKS",
+    "count_try": "check_rate_limit",
+    "count_guess": "check_mfa_rate_limit",
+    "forgive_guess": "refund_attempt",
+    "OPERATORS": "ADMIN_ROLES",
+    "keys_not_before": "keys_valid_from",
+    "is_claimed": "setup_completed",
+    "role_is_kept": "role_locked",
+    "end_access": "revoke_credentials",
+    "end_sign_ins": "revoke_sessions",
+    "AccountGone": "UserDeleted",
+    "prove_address": "mark_email_verified",
+    "settle_mode": "sync_anonymous_user",
+    "AddressRequest": "EmailRequest",
+    "note_request": "enqueue_request",
+    "open_account": "create_unverified_user",
+    "opens_by_password": "can_use_local_password",
+    "KeptForm": "PendingForm",
+    "LastWayIn": "LastSignInMethod",
+    "has_other_way_in": "has_other_sign_in_method",
+    "RememberedBrowser": "TrustedBrowser",
+    "Arrival": "ExternalUserInfo",
+    "NewApp": "TOTPSetup",
+    "begin_app": "begin_totp_setup",
+    "address_for_app": "provisioning_uri",
+    "PasskeyCopied": "ClonedPasskey",
+    "WayOut": "ProviderLogout",
+    "Unfetchable": "FetchError",
+    "AskDjango": "FastPathUnsupported",
+    "lines_of": "cache_key_parts",
+    "GateCookie": "ForwardAuthCookie",
+    "MovingError": "OperationError",
+}
+# Modules whose names said nothing to a stranger.
+MODULES = {
+    "gates", "doors", "facts", "stepup", "tally", "rolemaps", "arrivals", "fact_acts", "fact_cells",
+    "longway", "learned", "refusedpage", "rulechecks", "ruletexts", "sessionstate", "keyrows",
+    "familyrows", "keymeter", "keyring", "strangers", "nearest", "aftermath", "telling", "moving",
+    "proxytexts", "curves", "wire", "kinds", "sso",
+}  # fmt: skip
+
+
+def _names(text: str) -> set[str]:
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    return {token.string for token in tokens if token.type == tokenize.NAME}
+
+
+@pytest.mark.parametrize("word", sorted(IDENTIFIERS))
+def test_no_old_identifier_comes_back(word: str) -> None:
+    found = [module for module, file in modules() if word in _words()[module]]
+
+    assert found == [], f"write {IDENTIFIERS[word]}"
+
+
+_CACHE: dict[str, set[str]] = {}
+
+
+def _words() -> dict[str, set[str]]:
+    """Module -> every name in it; read once."""
+    if not _CACHE:
+        for module, file in modules():
+            _CACHE[module] = _names(file.read_text())
+    return _CACHE
+
+
+def test_no_module_has_an_old_name() -> None:
+    parts = {part for module, _file in modules() for part in module.split(".")}
+
+    assert parts & MODULES == set()
+
+
+def test_documentation_names_no_old_identifier() -> None:
+    pattern = re.compile(rf"`[\w.]*\b({'|'.join(IDENTIFIERS)})\b[^`]*`")
+    pages = [path for path in (ROOT / "docs").rglob("*.md") if "decisions" not in path.parts]
+    found = [
+        f"{path.name}: {match[0]}" for path in pages for match in pattern.finditer(path.read_text())
+    ]
+
+    assert found == []
