@@ -32,7 +32,7 @@ from forward_auth.services import denials, key_usage, rules
 from mail import outbox, testmail
 from mail.models import OutboxMail
 from moderation.services import actions, bans, violations
-from tests.accounts.lock_table import LOCAL, PHRASE, act, person, with_local_settings
+from tests.accounts.lock_table import LOCAL, PHRASE, PREPARATIONS, act, person, with_local_settings
 
 with_local_settings(anonymous, sign_in, sync, actions, outbox, first_run, signing_keys)
 MAPPING = RoleMapping(
@@ -55,6 +55,8 @@ class FreshInstance:
     def __init__(self) -> None:
         self._here = threading.local()
         self._is_fresh, self._is_first_owner = signup.is_fresh, sign_in.is_first_owner
+
+    def install(self) -> None:
         for module in (sign_in, first_run, signup):
             vars(module)["is_fresh"] = lambda: self.is_on or self._is_fresh()
         vars(sign_in)["is_first_owner"] = lambda *asked: self.is_on or self._is_first_owner(*asked)
@@ -83,6 +85,9 @@ class DirectoryOfOne:
 
     def __init__(self) -> None:
         self.here = threading.local()
+
+    def install(self) -> None:
+        vars(sync)["_is_our_turn"] = lambda: True
         vars(sign_in)["_prove"] = lambda *_asked: self.dora()
         vars(sign_in)["person_of"] = lambda *_asked: self.dora()
         vars(sync)["_read"] = lambda _directory, wanted, _progress: iter(
@@ -104,6 +109,7 @@ class DirectoryOfOne:
 
 FRESH = FreshInstance()
 TOLD = DirectoryOfOne()
+PREPARATIONS.extend([FRESH.install, TOLD.install])
 
 
 def invited(email: str) -> str:
@@ -180,7 +186,6 @@ def sync_the_directory_live() -> None:
     TOLD.here.changes = {"is_admitted": False}
     Identity.objects.filter(subject="dora").update(last_used_at=timezone.now())
     User.objects.filter(email="dora@example.com").update(last_login=timezone.now())
-    vars(sync)["_is_our_turn"] = lambda: True
     try:
         with LOCAL.using(LDAP=DIRECTORY):
             sync.sync_live()
