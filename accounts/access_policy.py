@@ -22,7 +22,7 @@ from core.request_context import has_ended
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Denial:
     """Why not: `code` for a program, `message` for the person, `until` when it ends by itself."""
 
     code: str
@@ -31,17 +31,17 @@ class Refusal:
     since: datetime | None = None
 
 
-Gate = Callable[[User], Refusal | None]
-ClientGate = Callable[[str], Refusal | None]
+AccessCheck = Callable[[User], Denial | None]
+ClientCheck = Callable[[str], Denial | None]
 
 
-def refusal(
+def get_denial(
     user: User | None,
     *,
     credential_at: datetime | None = None,
     is_key: bool = False,
     floor: Role = Role.NONE,
-) -> Refusal | None:
+) -> Denial | None:
     """Why `user` may not act now, or None.
 
     credential_at: when the presented credential was issued; older than the person's mark is
@@ -49,33 +49,33 @@ def refusal(
     floor: the lowest role that passes this door.
     """
     if user is None:
-        return Refusal("not_authenticated", _("Please sign in."))
+        return Denial("not_authenticated", _("Please sign in."))
     if not user.is_active:
-        return Refusal("account_disabled", _("This account is disabled. Ask an operator."))
+        return Denial("account_disabled", _("This account is disabled. Ask an operator."))
     if user.is_built_in:
-        return _refusal_of_anonymous(user, floor)
+        return _anonymous_denial(user, floor)
     if not user.setup_completed:
-        return Refusal("setup_pending", _("This account waits for its first set-up."))
+        return Denial("setup_pending", _("This account waits for its first set-up."))
     mark = user.keys_valid_from if is_key else user.not_before
     if credential_at is not None and credential_at < mark:
-        return Refusal("token_invalid", _("Please sign in again."))
-    found = _further_refusal(user)
+        return Denial("token_invalid", _("Please sign in again."))
+    found = _further_denial(user)
     if found is not None:
         return found
     if Role(user.role).rank < floor.rank:
-        return Refusal("forbidden", _("Your role does not allow this."))
+        return Denial("forbidden", _("Your role does not allow this."))
     return None
 
 
-def _refusal_of_anonymous(user: User, floor: Role) -> Refusal | None:
+def _anonymous_denial(user: User, floor: Role) -> Denial | None:
     """The anonymous user acts while the settings say so, with their role and no other.
 
     It has no mark and cannot be banned: that would shut everybody out.
     """
     if not user.is_active or user.role != settings.ANONYMOUS_ROLE:
-        return Refusal("account_disabled", _("Use without an account is off. Please sign in."))
+        return Denial("account_disabled", _("Use without an account is off. Please sign in."))
     if Role(user.role).rank < floor.rank:
-        return Refusal("forbidden", _("Your role does not allow this."))
+        return Denial("forbidden", _("Your role does not allow this."))
     return None
 
 
@@ -87,7 +87,7 @@ def require_unchanged(actor: User) -> None:
     now_there: User | None = User.everyone.filter(pk=actor.pk).first()
     if now_there is None:
         raise UserDeleted
-    found = refusal(now_there, floor=Role(actor.role))
+    found = get_denial(now_there, floor=Role(actor.role))
     if found is not None:
         raise AccessDenied(found.code, found.message, found.until, found.since)
     if now_there.not_before > actor.not_before and not has_ended(actor.pk):
@@ -96,17 +96,17 @@ def require_unchanged(actor: User) -> None:
 
 def may_act(user: User | None) -> bool:
     """Does the lock open for `user`?"""
-    return refusal(user) is None
+    return get_denial(user) is None
 
 
-def client_denial(ip: str) -> Refusal | None:
+def client_denial(ip: str) -> Denial | None:
     """Why nobody may sign in or up from the address `ip` now, or None.
 
     Asked at the doors, before a credential is looked at; never of a live session, so that one
     person's deeds do not throw out a whole office.
     """
     for path in settings.CLIENT_CHECKS:
-        gate: ClientGate = _load(path)
+        gate: ClientCheck = _load(path)
         found = gate(ip)
         if found is not None:
             return found
@@ -125,6 +125,6 @@ def _load(path: str) -> Any:
     return import_string(path)
 
 
-def _further_refusal(user: User) -> Refusal | None:
-    gates: list[Gate] = [_load(path) for path in settings.ACCESS_CHECKS]
+def _further_denial(user: User) -> Denial | None:
+    gates: list[AccessCheck] = [_load(path) for path in settings.ACCESS_CHECKS]
     return next(filter(None, (gate(user) for gate in gates)), None)

@@ -27,7 +27,7 @@ class AccountAdapter(DefaultAccountAdapter):
     ) -> HttpResponse | None:
         """The gate of every door that ends in a session."""
         is_person = isinstance(user, User) and not user.is_built_in
-        found = access_policy.client_denial(client_ip(request)) or access_policy.refusal(
+        found = access_policy.client_denial(client_ip(request)) or access_policy.get_denial(
             user if is_person else None  # type: ignore[arg-type]  # a User then
         )
         if found is None:

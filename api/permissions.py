@@ -112,7 +112,7 @@ def pass_gate(user: User, credential_at: datetime, *, by_key: bool = False) -> N
     SecondFactorSetUpRequired too, where the role needs a factor and there is none; not by a key,
     which a script goes on using.
     """
-    found = access_policy.refusal(user, credential_at=credential_at, is_key=by_key)
+    found = access_policy.get_denial(user, credential_at=credential_at, is_key=by_key)
     if found is None:
         if not by_key:
             second_factors.require_set_up(user)

@@ -234,7 +234,7 @@ def _query(kind: str, vendor: str) -> tuple[str, Callable[..., Any]]:
 
 
 def _closed(mark: str) -> str:
-    """The order of accounts.access_policy.refusal()."""
+    """The order of accounts.access_policy.get_denial()."""
     old = f"WHEN c.created_at < u.{mark} THEN 'token_invalid'" if mark else ""
     return f"""CASE WHEN NOT u.is_active THEN 'account_disabled'
         WHEN NOT u.setup_completed THEN 'setup_pending' {old} END"""

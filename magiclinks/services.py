@@ -82,7 +82,7 @@ def issue_link(user: User, *, actor: Actor, lifetime: timedelta, source: str) ->
     require_rank(actor, user)
     if not SHORTEST <= lifetime <= LONGEST:
         raise RecordInvalid({"lifetime": [_("Choose between 1 minute and 24 hours.")]})
-    found = access_policy.refusal(user)
+    found = access_policy.get_denial(user)
     if found is not None:
         raise RecordInvalid({"user": [found.message]})
     with transaction.atomic():
@@ -221,7 +221,7 @@ def _reason_against(
     """Why a request from the sign-in page gets no link; "" when it does."""
     if user is None:
         return "no account"
-    found = access_policy.refusal(user)
+    found = access_policy.get_denial(user)
     if found is not None:
         return found.code
     if user.pk in held:
@@ -304,7 +304,7 @@ def _end_of(link: LoginLink) -> TokenInvalid | None:
 
 def _refusal(link: LoginLink) -> str:
     """Why a live link opens nothing; "" when it opens."""
-    found = access_policy.refusal(link.user, credential_at=link.created_at)
+    found = access_policy.get_denial(link.user, credential_at=link.created_at)
     if found is not None:
         return found.code
     if link.email != link.user.email:

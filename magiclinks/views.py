@@ -126,7 +126,7 @@ def _began_here(request: HttpRequest, link: LoginLink) -> bool:
 
 def _refused(request: HttpRequest, error: services.LinkRefused) -> HttpResponse:
     """Whoever holds a live link has the mailbox, so that a ban may be told to him."""
-    found = access_policy.refusal(error.user)
+    found = access_policy.get_denial(error.user)
     if found is not None and found.since is not None:
         names = refusal_templates(found.code)
         return render(request, names, {"error": found}, status=403)

@@ -75,7 +75,7 @@ class SecondFactorStage(LoginStage):
             return False
         is_late = timezone.now() - datetime.fromisoformat(since) > PENDING_LIFETIME
         issued_at = datetime.fromisoformat(issued)
-        return not is_late and access_policy.refusal(user, credential_at=issued_at) is None
+        return not is_late and access_policy.get_denial(user, credential_at=issued_at) is None
 
     def _wait(self) -> tuple[HttpResponse, bool]:
         """since: for its own end. issued_at: for the marks of the account, which a node whose clock

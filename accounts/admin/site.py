@@ -97,9 +97,9 @@ class GatehouseAdminSite(AdminSite):
         return redirect("accounts:profile")
 
 
-def _refusal(request: HttpRequest) -> access_policy.Refusal | None:
+def _refusal(request: HttpRequest) -> access_policy.Denial | None:
     user = request.user if isinstance(request.user, User) else None
-    return access_policy.refusal(user, floor=Role.ADMIN)
+    return access_policy.get_denial(user, floor=Role.ADMIN)
 
 
 site = GatehouseAdminSite(name="admin")

@@ -72,7 +72,7 @@ def is_vouched_for(invitation: Invitation) -> bool:
     if invitation.by_system:
         return True
     inviter = invitation.invited_by
-    if inviter is None or access_policy.refusal(inviter) is not None:
+    if inviter is None or access_policy.get_denial(inviter) is not None:
         return False
     return can_give(Role(inviter.role), Role(invitation.role))
 

@@ -125,7 +125,7 @@ def begin_reset(*, actor: Actor, user: User) -> IssuedToken:
     (ASVS 6.4.6). Raises Forbidden; RecordInvalid for an account that may not sign in.
     """
     require_rank(actor, user)
-    found = access_policy.refusal(user)
+    found = access_policy.get_denial(user)
     if found is not None:
         raise RecordInvalid({"user": [found.message]})
     with transaction.atomic():
@@ -158,7 +158,7 @@ def reset_password(token: str, new: str) -> User:
         live_invitation(found.email)
         row = usable_token(Purpose.RESET_PASSWORD, token, consume=True)
         user: User = row.user
-        if access_policy.refusal(user, credential_at=row.created_at) or user.email != row.email:
+        if access_policy.get_denial(user, credential_at=row.created_at) or user.email != row.email:
             raise TokenEnded(email=user.email)
         if not can_use_local_password(user):
             raise TokenEnded(email=user.email)

@@ -148,7 +148,7 @@ def confirm_address(token: str, *, is_asking_browser: bool, password: str = "") 
         user = current
         if (
             is_outlived(row, user)
-            or access_policy.refusal(user, credential_at=row.created_at) is not None
+            or access_policy.get_denial(user, credential_at=row.created_at) is not None
         ):
             raise TokenEnded(email=user.email)
         if purpose == Purpose.CHANGE_EMAIL:

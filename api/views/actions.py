@@ -57,7 +57,7 @@ class ActionView(ApiView):
         given = checked(Deed, request.data)
         user, network = named(given), given.get("ip", "")
         # Of a network alone the doors are closed; who has signed in goes on there.
-        refusal = access_policy.refusal(user) if user else _refusal_at(network)
+        refusal = access_policy.get_denial(user) if user else _refusal_at(network)
         if refusal:
             raise AccessDenied(refusal.code, refusal.message, refusal.until)
         return Doer(
@@ -106,5 +106,5 @@ def _require_known(action: str) -> None:
         raise NotFound
 
 
-def _refusal_at(network: str) -> access_policy.Refusal | None:
+def _refusal_at(network: str) -> access_policy.Denial | None:
     return access_policy.client_denial(network.partition("/")[0])

@@ -209,7 +209,7 @@ def _page_context(row: Denial) -> dict[str, Any]:
 
 def _closed(user: User) -> str:
     """Why the person may not act now; "" when he may."""
-    found = access_policy.refusal(user)
+    found = access_policy.get_denial(user)
     return found.message if found is not None else ""
 
 

@@ -60,7 +60,7 @@ def bearer_named(text: str) -> Bearer | None:
 
 def signed_in(user: User) -> Bearer:
     """The person with a session that began this moment."""
-    refusal = access_policy.refusal(user)
+    refusal = access_policy.get_denial(user)
     if refusal is not None:
         return Bearer(Refusal("session", "not_authenticated"), user, None, refusal.message)
     found = Pass(
@@ -110,5 +110,5 @@ def _key_note(key: ApiKey) -> str:
             return _("The key is revoked.")
         case "expired":
             return _("The key has expired.")
-    refusal = access_policy.refusal(key.user, credential_at=key.created_at, is_key=True)
+    refusal = access_policy.get_denial(key.user, credential_at=key.created_at, is_key=True)
     return refusal.message if refusal is not None else ""

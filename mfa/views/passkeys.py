@@ -153,7 +153,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     """Sign in with a passkey alone: it is both factors. Answers where to go next."""
     check_rate_limit(request, "passkey")
     user = service.authenticate_passkey(request.session, _body(request).get("credential"))
-    found = access_policy.refusal(user)
+    found = access_policy.get_denial(user)
     if found is not None:
         service.note_refused(user, service.SIGN_IN, found.code)
         raise AccessDenied(found.code, found.message, found.until, found.since)

@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import access_policy
-from accounts.access_policy import Refusal
+from accounts.access_policy import Denial
 from accounts.actors import SYSTEM
 from accounts.models import AccountToken, User
 from accounts.services import users
@@ -93,9 +93,9 @@ def test_a_further_gate_closes_each_door(
     assert not is_in(stranger)
 
 
-def closed(_user: User) -> Refusal | None:
+def closed(_user: User) -> Denial | None:
     """A gate as an upper room adds it."""
-    return Refusal("banned", "Banned for the test.")
+    return Denial("banned", "Banned for the test.")
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_the_gate_says_why(make_user: Callable[..., User]) -> None:
     unclaimed = make_user("owner", "u@example.com", setup_completed=False)
 
     def code(user: User | None, **options: object) -> str | None:
-        found = access_policy.refusal(user, **options)  # type: ignore[arg-type]
+        found = access_policy.get_denial(user, **options)  # type: ignore[arg-type]
         return found and found.code
 
     assert code(None) == "not_authenticated"

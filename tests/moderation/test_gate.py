@@ -234,6 +234,6 @@ def test_asking_the_gates_is_one_query_each(
     editor: User, django_assert_num_queries: Callable[[int], object]
 ) -> None:
     with django_assert_num_queries(1):  # type: ignore[attr-defined]
-        assert access_policy.refusal(editor) is None
+        assert access_policy.get_denial(editor) is None
     with django_assert_num_queries(1):  # type: ignore[attr-defined]
         assert access_policy.client_denial(AWAY) is None
