@@ -2,13 +2,13 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from accounts.views import account, entrance, invitations
+from accounts.views import account, invitations, login, passwords, registration
 
 own = [
-    path("", entrance.home, name="home"),
-    path("set-up/<str:token>", entrance.set_up, name="set-up"),
+    path("", login.home, name="home"),
+    path("set-up/<str:token>", registration.set_up, name="set-up"),
     path("invitation/<str:token>", invitations.accept, name="invitation"),
-    path("password/reset/<str:token>", entrance.reset, name="reset-password"),
+    path("password/reset/<str:token>", passwords.reset, name="reset-password"),
     path("verify-email/", account.resend_verification, name="verify-resend"),
     path("verify-email/<str:token>", account.verify_email, name="verify-email"),
     path("account/", account.profile, name="profile"),
@@ -22,9 +22,9 @@ own = [
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("sign-in", entrance.sign_in, name="account_login"),
-    path("sign-up", entrance.sign_up, name="account_signup"),
-    path("sign-out", entrance.sign_out, name="account_logout"),
-    path("password/forgot", entrance.forgot_password, name="account_reset_password"),
+    path("sign-in", login.sign_in, name="account_login"),
+    path("sign-up", registration.sign_up, name="account_signup"),
+    path("sign-out", login.sign_out, name="account_logout"),
+    path("password/forgot", passwords.forgot_password, name="account_reset_password"),
     path("", include((own, "accounts"))),
 ]

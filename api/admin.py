@@ -13,10 +13,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from accounts.admin.base import SEARCH_MAX_LENGTH, FactAdmin, panel_actor
-from accounts.admin.bulk_actions import ACT_MAXIMUM, act_on_rows
+from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, acting_admin
+from accounts.admin.bulk_actions import MAX_ROWS, run_on_rows
 from accounts.admin.columns import NOTHING, moment
-from accounts.admin.read_only_columns import badge, person_link
+from accounts.admin.read_only_columns import badge, user_link
 from accounts.admin.site import site
 from accounts.admin.user_filters import ChoiceFilter, Choices
 from accounts.models import User
@@ -55,7 +55,7 @@ class KeyStateFilter(ChoiceFilter):
 
 
 @admin.register(ApiKey, site=site)
-class ApiKeyAdmin(FactAdmin):
+class ApiKeyAdmin(ReadOnlyAdmin):
     """Everybody's API keys."""
 
     title = gettext_lazy("API keys")
@@ -68,7 +68,7 @@ class ApiKeyAdmin(FactAdmin):
     search_help_text = gettext_lazy("An id, or part of the owner's address or name")
     actions = ("revoke_chosen",)
     exempt_actions = frozenset({"revoke_chosen"})
-    facts: ClassVar[tuple[str, ...]] = (
+    detail_fields: ClassVar[tuple[str, ...]] = (
         "shown",
         "name",
         "person",
@@ -111,9 +111,9 @@ class ApiKeyAdmin(FactAdmin):
     ) -> HttpResponse | None:
         """Refuses ticks that are no ids."""
         ticks = request.POST.getlist(ACTION_CHECKBOX_NAME)
-        if len(ticks) > ACT_MAXIMUM or not all(ID.fullmatch(tick) for tick in ticks):
+        if len(ticks) > MAX_ROWS or not all(ID.fullmatch(tick) for tick in ticks):
             text = _("Nothing was changed: please tick at most %(maximum)d rows of the list.")
-            messages.warning(request, text % {"maximum": ACT_MAXIMUM})
+            messages.warning(request, text % {"maximum": MAX_ROWS})
             return None
         return super().response_action(request, queryset)
 
@@ -127,7 +127,7 @@ class ApiKeyAdmin(FactAdmin):
 
     @admin.display(description=gettext_lazy("person"))
     def person(self, key: ApiKey) -> str:
-        return person_link(key.user_id, key.user.email)
+        return user_link(key.user_id, key.user.email)
 
     @admin.display(description=gettext_lazy("state"))
     def state_badge(self, key: ApiKey) -> SafeString:
@@ -152,13 +152,13 @@ class ApiKeyAdmin(FactAdmin):
         beside = key.last_used_ip or NOTHING
         return format_html('{} <span class="quiet">{}</span>', moment(key.last_used_at), beside)
 
-    @admin.action(description=gettext_lazy("Revoke"), permissions=["act"])
+    @admin.action(description=gettext_lazy("Revoke"), permissions=["action"])
     def revoke_chosen(self, request: HttpRequest, queryset: "QuerySet[ApiKey]") -> None:
         """End the chosen keys; those of people of higher rank, and revoked ones, stay."""
-        actor = panel_actor(request)
-        act_on_rows(
+        actor = acting_admin(request)
+        run_on_rows(
             request,
-            list(queryset[:ACT_MAXIMUM]),
+            list(queryset[:MAX_ROWS]),
             lambda key: revoke_key(actor=actor, key=key),
             lambda count: (
                 ngettext("%(count)d key is revoked.", "%(count)d keys are revoked.", count)

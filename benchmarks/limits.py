@@ -13,7 +13,7 @@ import statistics, time
 from django.test import Client, RequestFactory
 from accounts.rate_limits import check_rate_limit
 from accounts.models import User
-from moderation.services.actions import Doer, count_action
+from moderation.services.actions import ActionSubject, count_action
 from moderation.services.violations import record_violation
 people = list(User.objects.filter(role="viewer").order_by("email")[:100])
 def median(act, times):
@@ -24,7 +24,7 @@ def median(act, times):
         taken.append(time.perf_counter() - start)
     return statistics.median(taken[20:]) * 1000
 request = RequestFactory().post("/sign-in", REMOTE_ADDR="203.0.113.7")
-doers = [Doer(user=user, network="203.0.113.7", reported_by=user) for user in people]
+doers = [ActionSubject(user=user, network="203.0.113.7", reported_by=user) for user in people]
 def sign_in(number):
     fields = {{"login": people[number % 100].email, "password": {password!r}}}
     assert Client(headers={{"host": "localhost"}}).post("/sign-in", fields).status_code == 302

@@ -176,9 +176,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "accounts.password_rules.GuessableValidator"},
 ]
 # Further checks of the one gate, from upper rooms: each takes a user, returns a Refusal or None.
-ACCESS_CHECKS: list[str] = ["moderation.access_checks.user_gate"]
+ACCESS_CHECKS: list[str] = ["moderation.access_checks.get_user_denial"]
 # Likewise at the doors alone, of a client's address: nobody's live session is asked.
-CLIENT_CHECKS: list[str] = ["moderation.access_checks.client_gate"]
+CLIENT_CHECKS: list[str] = ["moderation.access_checks.get_client_denial"]
 # The steps between a right credential and a session, and where accounts come from besides our own
 # tables (accounts.account_sources).
 # Asked about each actor on others, with the chain of the audit log in hand.

@@ -12,7 +12,7 @@ from django.core.signals import setting_changed
 from core.client_ip import Network
 
 # The gates that the short way asks in its own words; see forward_auth.authentication.
-KNOWN_GATES = ["moderation.access_checks.user_gate"]
+KNOWN_GATES = ["moderation.access_checks.get_user_denial"]
 # As User._get_session_auth_hash has it.
 STATE_SALT = "accounts.User.session"
 

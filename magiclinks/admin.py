@@ -11,8 +11,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from accounts.admin.actions import PANEL_MAXIMUM, render_with_panel, user_action
-from accounts.admin.base import FactAdmin, panel_actor
+from accounts.admin.actions import MAX_SECRETS, render_with_secrets, user_action
+from accounts.admin.base import ReadOnlyAdmin, acting_admin
 from accounts.admin.columns import NOTHING
 from accounts.admin.site import site
 from accounts.admin.user_filters import SinceFilter
@@ -36,12 +36,12 @@ def get_login_url(
     """A fresh link for each chosen person of lower rank, shown once on top of the list."""
     links: list[dict[str, Any]] = []
     skipped: list[tuple[str, str]] = []
-    people = list(queryset.order_by("-pk")[: PANEL_MAXIMUM + 1])
-    for user in people[:PANEL_MAXIMUM]:
+    people = list(queryset.order_by("-pk")[: MAX_SECRETS + 1])
+    for user in people[:MAX_SECRETS]:
         try:
             issued = issue_link(
                 user,
-                actor=panel_actor(request),
+                actor=acting_admin(request),
                 lifetime=_lifetime(request),
                 source=LoginLink.Source.PANEL,
             )
@@ -57,10 +57,10 @@ def get_login_url(
                     "replaced": issued.replaced,
                 }
             )
-    if len(people) > PANEL_MAXIMUM:
+    if len(people) > MAX_SECRETS:
         skipped.append((_("everybody else"), _too_many()))
     context = {"links": links, "skipped": skipped, "lifetimes": _lifetimes()}
-    return render_with_panel(modeladmin, request, "magiclinks/panel.html", context)
+    return render_with_secrets(modeladmin, request, "magiclinks/panel.html", context)
 
 
 class LinkCreatedFilter(SinceFilter):
@@ -70,13 +70,13 @@ class LinkCreatedFilter(SinceFilter):
 
 
 @admin.register(LoginLink, site=site)
-class LoginLinkAdmin(FactAdmin):
+class LoginLinkAdmin(ReadOnlyAdmin):
     """Which links exist or have been, for whom, and what became of them; never the link itself."""
 
     list_display = ("created_at", "email", "state", "expires_at", "used_at", "source", "issuer")
     list_filter = ("source", LinkCreatedFilter)
     search_fields = ("=email", "=ip")
-    facts: ClassVar[tuple[str, ...]] = (
+    detail_fields: ClassVar[tuple[str, ...]] = (
         "email",
         "state",
         "created_at",
@@ -120,4 +120,4 @@ def _lifetimes() -> list[tuple[int, str]]:
 
 
 def _too_many() -> str:
-    return _("At most %(number)d at a time; choose fewer.") % {"number": PANEL_MAXIMUM}
+    return _("At most %(number)d at a time; choose fewer.") % {"number": MAX_SECRETS}

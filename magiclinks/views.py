@@ -24,14 +24,14 @@ from accounts.services.email_requests import enqueue_request
 from accounts.session_store import SIGNED_IN_AT
 from accounts.sign_in_methods import SignInMethod
 from accounts.views.common import (
-    enter,
+    bound_data,
+    complete_login,
     is_stale,
-    link_over,
-    posted,
     prefilled,
     safe_next,
     secret_page,
     see_other,
+    unusable_link,
 )
 from core.client_ip import client_ip
 from core.email_addresses import mask_email
@@ -56,7 +56,7 @@ def ask(request: HttpRequest) -> HttpResponse:
         return redirect(safe_next(request) or "accounts:profile")
     if not settings.ALLOW_MAGIC_LINK_LOGIN:
         raise FeatureClosed(_("Sign-in by link is switched off here."))
-    form = LinkForm(posted(request), initial=prefilled(request, next=safe_next(request)))
+    form = LinkForm(bound_data(request), initial=prefilled(request, next=safe_next(request)))
     if request.method != "POST" or not form.is_valid():
         status = 400 if request.method == "POST" else 200
         context = {"form": form, "next": safe_next(request)}
@@ -114,7 +114,7 @@ def _over(request: HttpRequest, error: TokenInvalid) -> HttpResponse:
         next_url = error.link.next_url
         if next_url and is_safe_destination(next_url):
             return see_other(next_url)
-    return link_over(request, error)
+    return unusable_link(request, error)
 
 
 def _began_here(request: HttpRequest, link: LoginLink) -> bool:
@@ -130,7 +130,7 @@ def _refused(request: HttpRequest, error: services.LinkRefused) -> HttpResponse:
     if found is not None and found.since is not None:
         names = refusal_templates(found.code)
         return render(request, names, {"error": found}, status=403)
-    return link_over(request, TokenEnded(email=error.user.email))
+    return unusable_link(request, TokenEnded(email=error.user.email))
 
 
 def auto_confirms(request: HttpRequest, link: LoginLink) -> bool:
@@ -155,4 +155,6 @@ def _redeem(request: HttpRequest, link: LoginLink) -> HttpResponse:
     access_policy.require_client_allowed(client_ip(request))
     with transaction.atomic():
         services.redeem_link(link)
-        return enter(request, link.user, method=SignInMethod.MAGIC_LINK, next_url=link.next_url)
+        return complete_login(
+            request, link.user, method=SignInMethod.MAGIC_LINK, next_url=link.next_url
+        )

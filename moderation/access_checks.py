@@ -15,7 +15,7 @@ from moderation.services.bans import ban_at, ban_of
 CODE = "banned"
 
 
-def user_gate(user: User) -> Denial | None:
+def get_user_denial(user: User) -> Denial | None:
     """Why `user` may not act by reason of a ban, or None."""
     found = ban_of(user)
     if found is None:
@@ -24,7 +24,7 @@ def user_gate(user: User) -> Denial | None:
     return Denial(CODE, message, found.until, found.created_at)
 
 
-def client_gate(ip: str) -> Denial | None:
+def get_client_denial(ip: str) -> Denial | None:
     """Why nobody may sign in from `ip` by reason of a ban, or None."""
     found = ban_at(network_key(ip))
     if found is None:

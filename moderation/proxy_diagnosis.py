@@ -33,7 +33,7 @@ class Standing(StrEnum):
     IGNORED = "ignored"  # to the left of the client: anybody may have written it
 
 
-class Problem(StrEnum):
+class ProblemCode(StrEnum):
     """What can be wrong; the sentences are in moderation.proxy_messages."""
 
     ONE_ADDRESS = "one_address"
@@ -46,7 +46,7 @@ class Problem(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class ProxyObservation:
     """What one request showed of its way. headers: the forwarding headers that it had.
 
     scheme: http or https, as the server understood it; stated: X-Forwarded-Proto, "" for none.
@@ -86,10 +86,10 @@ class Hop(NamedTuple):
     network: str = ""
 
 
-class Warned(NamedTuple):
+class ProxyProblem(NamedTuple):
     """One problem. address: whom it is about; at: the request that showed it, None for none."""
 
-    problem: Problem
+    problem: ProblemCode
     address: str = ""
     at: datetime | None = None
 
@@ -101,13 +101,13 @@ class Traffic(NamedTuple):
     addresses: frozenset[str] = frozenset()
 
 
-def client_of(seen: Sighting, trust: Trust) -> str:
+def client_of(seen: ProxyObservation, trust: Trust) -> str:
     """The client's address, "" when the peer is unknown."""
     believed = _believed(seen, trust)
     return str(believed[-1]) if believed else ""
 
 
-def chain(seen: Sighting, trust: Trust) -> list[Hop]:
+def chain(seen: ProxyObservation, trust: Trust) -> list[Hop]:
     """Every hop from the peer to the left end of X-Forwarded-For."""
     believed = _believed(seen, trust)
     if not believed:
@@ -120,7 +120,7 @@ def chain(seen: Sighting, trust: Trust) -> list[Hop]:
     ]
 
 
-def _believed(seen: Sighting, trust: Trust) -> tuple[Address, ...]:
+def _believed(seen: ProxyObservation, trust: Trust) -> tuple[Address, ...]:
     return walk(seen.peer, seen.forwarded_for, trust.networks, trust.hops)
 
 
@@ -138,10 +138,12 @@ def _beyond(entry: str) -> Hop:
     return Hop(str(address), Standing.IGNORED)
 
 
-def problems(seen: Iterable[Sighting], trust: Trust, traffic: Traffic) -> list[Warned]:
+def problems(
+    seen: Iterable[ProxyObservation], trust: Trust, traffic: Traffic
+) -> list[ProxyProblem]:
     """Everything that is wrong, each problem once: the newest request tells of it."""
     newest_first = sorted(seen, key=lambda one: one.at, reverse=True)
-    found: dict[Problem, Warned] = {}
+    found: dict[ProblemCode, ProxyProblem] = {}
     for warned in _wide(trust.networks):
         found.setdefault(warned.problem, warned)
     for one in newest_first:
@@ -149,14 +151,14 @@ def problems(seen: Iterable[Sighting], trust: Trust, traffic: Traffic) -> list[W
             found.setdefault(warned.problem, warned)
     for warned in _one_address(newest_first, trust, traffic):
         found.setdefault(warned.problem, warned)
-    return [found[problem] for problem in Problem if problem in found]
+    return [found[problem] for problem in ProblemCode if problem in found]
 
 
-def _wide(networks: Sequence[Network]) -> Iterator[Warned]:
+def _wide(networks: Sequence[Network]) -> Iterator[ProxyProblem]:
     for network in networks:
         own = any(_contains(one, network) for one in OWN_NETWORKS)
         if network.prefixlen < SMALLEST_PREFIX[network.version] and not own:
-            yield Warned(Problem.WIDE_TRUST, str(network))
+            yield ProxyProblem(ProblemCode.WIDE_TRUST, str(network))
 
 
 def _contains(outer: Network, inner: Network) -> bool:
@@ -165,21 +167,23 @@ def _contains(outer: Network, inner: Network) -> bool:
     return inner.subnet_of(outer)  # type: ignore[arg-type]  # of one version, as was just asked
 
 
-def _of_request(seen: Sighting, trust: Trust) -> Iterator[Warned]:
+def _of_request(seen: ProxyObservation, trust: Trust) -> Iterator[ProxyProblem]:
     peer = parse_address(seen.peer)
     if seen.is_forwarded and not trust.is_declared:
         if peer is None or is_in(peer, OWN_NETWORKS):
-            yield Warned(Problem.UNDECLARED_PROXY, seen.peer, seen.at)
+            yield ProxyProblem(ProblemCode.UNDECLARED_PROXY, seen.peer, seen.at)
     elif seen.is_forwarded and trust.networks and (peer is None or not is_in(peer, trust.networks)):
-        yield Warned(Problem.UNTRUSTED_PEER, seen.peer, seen.at)
+        yield ProxyProblem(ProblemCode.UNTRUSTED_PEER, seen.peer, seen.at)
     if not trust.networks and len(forwarded_entries(seen.forwarded_for)) < trust.hops:
-        yield Warned(Problem.NO_PROXY, seen.peer, seen.at)
+        yield ProxyProblem(ProblemCode.NO_PROXY, seen.peer, seen.at)
     if trust.is_https and seen.scheme != "https":
-        problem = Problem.PLAIN_HTTP if seen.is_forwarded else Problem.INSECURE_COOKIES
-        yield Warned(problem, seen.peer, seen.at)
+        problem = ProblemCode.PLAIN_HTTP if seen.is_forwarded else ProblemCode.INSECURE_COOKIES
+        yield ProxyProblem(problem, seen.peer, seen.at)
 
 
-def _one_address(seen: Sequence[Sighting], trust: Trust, traffic: Traffic) -> Iterator[Warned]:
+def _one_address(
+    seen: Sequence[ProxyObservation], trust: Trust, traffic: Traffic
+) -> Iterator[ProxyProblem]:
     """Everybody comes from one address, and that is a proxy's: addresses stand beyond it."""
     if traffic.acts < MANY_ACTS or len(traffic.addresses) != 1:
         return
@@ -188,7 +192,7 @@ def _one_address(seen: Sequence[Sighting], trust: Trust, traffic: Traffic) -> It
         beyond = [hop for hop in chain(one, trust) if hop.standing == Standing.IGNORED]
         if one.is_forwarded and client_of(one, trust) == only:
             if beyond or _is_proxy(only, trust):
-                yield Warned(Problem.ONE_ADDRESS, only, one.at)
+                yield ProxyProblem(ProblemCode.ONE_ADDRESS, only, one.at)
             return
 
 

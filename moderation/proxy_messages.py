@@ -4,10 +4,10 @@ from typing import Any, NamedTuple
 
 from django.utils.translation import gettext_lazy as _
 
-from moderation.proxy_diagnosis import Problem, Standing, Warned
+from moderation.proxy_diagnosis import ProblemCode, ProxyProblem, Standing
 
 
-class Told(NamedTuple):
+class ProxyMessage(NamedTuple):
     """tone: bad when sign-in or bans do not work, else warn."""
 
     tone: str
@@ -15,8 +15,8 @@ class Told(NamedTuple):
     advice: str
 
 
-_TEXTS: dict[Problem, tuple[str, Any, Any]] = {
-    Problem.ONE_ADDRESS: (
+_TEXTS: dict[ProblemCode, tuple[str, Any, Any]] = {
+    ProblemCode.ONE_ADDRESS: (
         "bad",
         _("Everybody seems to come from %(address)s."),
         _(
@@ -25,7 +25,7 @@ _TEXTS: dict[Problem, tuple[str, Any, Any]] = {
             "and restart."
         ),
     ),
-    Problem.UNDECLARED_PROXY: (
+    ProblemCode.UNDECLARED_PROXY: (
         "bad",
         _("A proxy at %(address)s is not declared."),
         _(
@@ -33,7 +33,7 @@ _TEXTS: dict[Problem, tuple[str, Any, Any]] = {
             "all people behind it share one limit. Set TRUSTED_PROXIES=%(address)s and restart."
         ),
     ),
-    Problem.UNTRUSTED_PEER: (
+    ProblemCode.UNTRUSTED_PEER: (
         "warn",
         _("Forwarded addresses come from %(address)s, which is not trusted."),
         _(
@@ -42,7 +42,7 @@ _TEXTS: dict[Problem, tuple[str, Any, Any]] = {
             "port to everybody else."
         ),
     ),
-    Problem.WIDE_TRUST: (
+    ProblemCode.WIDE_TRUST: (
         "bad",
         _("TRUSTED_PROXIES trusts %(address)s, a large part of the internet."),
         _(
@@ -50,7 +50,7 @@ _TEXTS: dict[Problem, tuple[str, Any, Any]] = {
             "TRUSTED_PROXIES to the networks of your own proxies and restart."
         ),
     ),
-    Problem.NO_PROXY: (
+    ProblemCode.NO_PROXY: (
         "bad",
         _("TRUST_PROXY counts more proxies than requests pass."),
         _(
@@ -60,7 +60,7 @@ _TEXTS: dict[Problem, tuple[str, Any, Any]] = {
             "everybody else."
         ),
     ),
-    Problem.PLAIN_HTTP: (
+    ProblemCode.PLAIN_HTTP: (
         "bad",
         _("PUBLIC_URL is https, but requests from the proxy count as http."),
         _(
@@ -68,7 +68,7 @@ _TEXTS: dict[Problem, tuple[str, Any, Any]] = {
             "TRUSTED_PROXIES (or be counted by TRUST_PROXY); else X-Forwarded-Proto is ignored."
         ),
     ),
-    Problem.INSECURE_COOKIES: (
+    ProblemCode.INSECURE_COOKIES: (
         "warn",
         _("Somebody opened this server by plain http."),
         _(
@@ -87,11 +87,11 @@ _STANDINGS: dict[Standing, tuple[str, Any, Any]] = {
 }
 
 
-def told(warned: Warned) -> Told:
+def describe_problem(warned: ProxyProblem) -> ProxyMessage:
     """One problem in words, in the language of now."""
     tone, title, advice = _TEXTS[warned.problem]
     values = {"address": warned.address or "?"}
-    return Told(tone, str(title) % values, str(advice) % values)
+    return ProxyMessage(tone, str(title) % values, str(advice) % values)
 
 
 def standing_text(standing: Standing, network: str) -> tuple[str, str, str]:

@@ -6,7 +6,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.known_devices import people_of
 from core.client_ip import client_ip
-from moderation.access_checks import client_gate, user_gate
+from moderation.access_checks import get_client_denial, get_user_denial
 
 
 @require_safe
@@ -16,6 +16,6 @@ def banned(request: HttpRequest) -> HttpResponse:
     A person's own ban is told only at the door, to whoever has proved to be that person, and
     here, in a browser that has signed in as him before.
     """
-    known = (user_gate(user) for user in people_of(request))
-    error = next(filter(None, known), None) or client_gate(client_ip(request))
+    known = (get_user_denial(user) for user in people_of(request))
+    error = next(filter(None, known), None) or get_client_denial(client_ip(request))
     return render(request, "moderation/banned.html", {"error": error})

@@ -22,9 +22,9 @@ from forward_auth.rules.display import open_entry
 from forward_auth.services.rules import is_used, open_entries, rules_beyond_ascii
 from mail.models import OutboxMail
 from mail.transports import transport as mail_transport
-from moderation.proxy_diagnosis import Sighting, chain
-from moderation.proxy_messages import told
-from moderation.services.proxies import proxy_problems, sightings, trust
+from moderation.proxy_diagnosis import ProxyObservation, chain
+from moderation.proxy_messages import describe_problem
+from moderation.services.proxies import observations, proxy_problems, trust
 from operations.instance import missing_instance
 from operations.reachability import directory_faults, provider_faults
 
@@ -178,11 +178,11 @@ def _network() -> Iterator[Finding]:
 def _proxies() -> Iterator[Finding]:
     """By the requests that the running server has noted in the last hours."""
     try:
-        found, seen = proxy_problems(), sightings()
+        found, seen = proxy_problems(), observations()
     except DatabaseError:
         return  # the database examination has said so
     for warned in found:
-        text = told(warned)
+        text = describe_problem(warned)
         yield Finding("warning", f"{text.title}{_ago(warned.at)}", text.advice)
     for one in seen:
         if one.is_forwarded:
@@ -193,7 +193,7 @@ def _ago(at: datetime | None) -> str:
     return f" ({timesince(at, depth=1)} ago)" if at else ""
 
 
-def _way(seen: Sighting) -> str:
+def _way(seen: ProxyObservation) -> str:
     hops = (f"{hop.text} ({hop.standing})" for hop in chain(seen, trust()))
     return f"{' <- '.join(hops)}, by {seen.scheme}"
 

@@ -19,7 +19,7 @@ from accounts.sent_forms import show_once
 Action = Callable[["ModelAdmin[User]", HttpRequest, "QuerySet[User]"], HttpResponse | None]
 _actions: dict[str, Action] = {}
 _exempt: set[str] = set()
-PANEL_MAXIMUM = 100
+MAX_SECRETS = 100
 # The field by which the page in between says that it was answered.
 CONFIRMED = "confirmed"
 
@@ -73,7 +73,7 @@ def ask_first(
     return TemplateResponse(request, template, common | context)
 
 
-def render_with_panel(
+def render_with_secrets(
     modeladmin: "ModelAdmin[User]", request: HttpRequest, template: str, context: dict[str, Any]
 ) -> TemplateResponse:
     """The user list again with `template` on top of it, for secrets that are shown once.
@@ -82,7 +82,7 @@ def render_with_panel(
     keep it in the session. The list is read anew with the filters of the present address.
     """
     response = modeladmin.changelist_view(
-        _as_get(request), {"panel_template": template, "panel": context}
+        _as_get(request), {"secrets_template": template, "panel": context}
     )
     if not isinstance(response, TemplateResponse):
         raise TypeError("the user list redirected instead of showing the panel")

@@ -52,7 +52,7 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]  # not generic at ru
         return capped_count(rows)
 
 
-class PanelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class GatehouseModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
     """Base of all our tables. The audit log tells who did what; Django's own log stays empty."""
 
     paginator = CappedPaginator
@@ -122,16 +122,16 @@ class PanelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at 
     def log_deletions(self, *_args: Any) -> None: ...  # type: ignore[override]
 
 
-class FactAdmin(PanelAdmin):
-    """A table of facts: to read, filter and search; nothing is added, edited or deleted.
+class ReadOnlyAdmin(GatehouseModelAdmin):
+    """A read-only table: you can filter and search it, but not add, edit or delete rows.
 
-    Children set list_display, list_filter, and `facts` (fields of the detail page). Sorting is by
-    primary key, newest first, because only that stays fast when the table grows.
+    Subclasses set list_display, list_filter and `detail_fields` (the fields of the detail page).
+    Rows are sorted by primary key, newest first: only that stays fast as the table grows.
     """
 
     ordering: ClassVar[tuple[str, ...]] = ("-pk",)
     sortable_by: ClassVar[tuple[str, ...]] = ()
-    facts: ClassVar[tuple[str, ...]] = ()
+    detail_fields: ClassVar[tuple[str, ...]] = ()
     actions: Any = None
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -143,15 +143,15 @@ class FactAdmin(PanelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
-    def has_act_permission(self, request: HttpRequest) -> bool:
-        """For actions: allowed_permissions=["act"]; each row is checked again by its service."""
+    def has_action_permission(self, request: HttpRequest) -> bool:
+        """For actions: allowed_permissions=["action"]; each row is checked again by its service."""
         return bool(self.has_view_permission(request))
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        return self.facts or super().get_fields(request, obj)
+        return self.detail_fields or super().get_fields(request, obj)
 
 
-def panel_actor(request: HttpRequest) -> User:
+def acting_admin(request: HttpRequest) -> User:
     """The operator of a page of the panel."""
     if not isinstance(request.user, User):
         raise TypeError("the panel's pages stand behind GatehouseAdminSite.admin_view")

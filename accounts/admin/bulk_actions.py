@@ -9,13 +9,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
-from accounts.admin.base import FactAdmin, as_uuid
+from accounts.admin.base import ReadOnlyAdmin, as_uuid
 from core.errors import GatehouseError
 
-ACT_MAXIMUM = 500
+MAX_ROWS = 500
 
 
-class ActingAdmin(FactAdmin):
+class RowActionsAdmin(ReadOnlyAdmin):
     """Facts with an action. Ticks hold ids of `tick_field` and are turned into keys here."""
 
     tick_field: ClassVar[str] = "pk"
@@ -25,9 +25,9 @@ class ActingAdmin(FactAdmin):
     ) -> HttpResponse | None:
         """Refuses ticks that are no ids, which Django would hand to the database."""
         ticks = [as_uuid(text) for text in request.POST.getlist(ACTION_CHECKBOX_NAME)]
-        if None in ticks or len(ticks) > ACT_MAXIMUM:
+        if None in ticks or len(ticks) > MAX_ROWS:
             text = _("Nothing was changed: please tick at most %(maximum)d rows of the list.")
-            messages.warning(request, text % {"maximum": ACT_MAXIMUM})
+            messages.warning(request, text % {"maximum": MAX_ROWS})
             return None
         if self.tick_field != "pk":
             found = queryset.filter(**{f"{self.tick_field}__in": ticks})
@@ -41,7 +41,7 @@ def _set_ticks(request: HttpRequest, keys: list[str]) -> None:
     request.POST = posted  # type: ignore[assignment]  # for this request alone
 
 
-def act_on_rows(
+def run_on_rows(
     request: HttpRequest,
     rows: "Iterable[Any]",
     act: Callable[[Any], None],

@@ -42,7 +42,7 @@ class Card(NamedTuple):
     tone: str = "plain"
 
 
-class Advice(NamedTuple):
+class DashboardWarning(NamedTuple):
     """Something the operator should mend. tone: bad when it is unsafe, warn otherwise."""
 
     tone: str
@@ -73,7 +73,7 @@ class Part(NamedTuple):
 
     cards: Callable[[], list[Card]]
     charts: Callable[[tuple[date, ...]], list[Chart]]
-    warnings: Callable[[], list[Advice]] = list
+    warnings: Callable[[], list[DashboardWarning]] = list
     links: Callable[[], list[Link]] = list
 
 
@@ -223,8 +223,8 @@ def _mail_counts(since: datetime) -> Counts:
 # Warnings
 
 
-def _warnings() -> list[Advice]:
-    found: list[Advice] = []
+def _warnings() -> list[DashboardWarning]:
+    found: list[DashboardWarning] = []
     if User.objects.filter(setup_completed=False).exists():
         found.append(_unclaimed())
     if not settings.IS_HTTPS and not settings.PUBLIC_URL_IS_LOCAL:
@@ -236,8 +236,8 @@ def _warnings() -> list[Advice]:
     return found
 
 
-def _unclaimed() -> Advice:
-    return Advice(
+def _unclaimed() -> DashboardWarning:
+    return DashboardWarning(
         "bad",
         _("The first owner account has not been set up."),
         _(
@@ -249,18 +249,18 @@ def _unclaimed() -> Advice:
     )
 
 
-def _no_https() -> Advice:
+def _no_https() -> DashboardWarning:
     text = _(
         "PUBLIC_URL is %(url)s: passwords and sessions cross the network unencrypted. Put a proxy "
         "with a certificate in front, set PUBLIC_URL to its https:// address and restart."
     )
-    return Advice(
+    return DashboardWarning(
         "bad", _("This server is used without HTTPS."), text % {"url": settings.PUBLIC_URL}
     )
 
 
-def _no_mail() -> Advice:
-    return Advice(
+def _no_mail() -> DashboardWarning:
+    return DashboardWarning(
         "warn",
         _("No mail service is set."),
         _(
@@ -273,7 +273,7 @@ def _no_mail() -> Advice:
     )
 
 
-def _open_registration() -> Advice:
+def _open_registration() -> DashboardWarning:
     if settings.ALLOWED_EMAILS:
         who = _("Anyone whose address fits ALLOWED_EMAILS may make an account with the role "
                 "“%(role)s”.")  # fmt: skip
@@ -281,7 +281,7 @@ def _open_registration() -> Advice:
         who = _("Anyone may make an account with the role “%(role)s”.")
     advice = _("If you do not want this, set ALLOW_REGISTRATION=false and restart.")
     role = User(role=settings.DEFAULT_ROLE).get_role_display()
-    return Advice("warn", _("Registration is open."), f"{who % {'role': role}} {advice}")
+    return DashboardWarning("warn", _("Registration is open."), f"{who % {'role': role}} {advice}")
 
 
 # Events

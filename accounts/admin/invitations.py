@@ -17,10 +17,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from accounts.actors import Actor
-from accounts.admin.base import panel_actor
-from accounts.admin.bulk_actions import ACT_MAXIMUM, ActingAdmin, act_on_rows
+from accounts.admin.base import acting_admin
+from accounts.admin.bulk_actions import MAX_ROWS, RowActionsAdmin, run_on_rows
 from accounts.admin.columns import NOTHING, moment
-from accounts.admin.read_only_columns import badge, person_link
+from accounts.admin.read_only_columns import badge, user_link
 from accounts.admin.site import site
 from accounts.admin.user_filters import ChoiceFilter, Choices, RoleFilter, SinceFilter
 from accounts.admin.user_forms import role_choices
@@ -98,7 +98,7 @@ class InvitedFilter(SinceFilter):
 
 
 @admin.register(Invitation, site=site)
-class InvitationAdmin(ActingAdmin):
+class InvitationAdmin(RowActionsAdmin):
     """Who was invited by whom to what, and what became of it; never the link itself."""
 
     title = gettext_lazy("Invitations")
@@ -109,7 +109,7 @@ class InvitationAdmin(ActingAdmin):
     search_help_text = gettext_lazy("Part of an address or a name")
     actions = ("withdraw_chosen",)
     exempt_actions = frozenset({"withdraw_chosen"})
-    facts: ClassVar[tuple[str, ...]] = (
+    detail_fields: ClassVar[tuple[str, ...]] = (
         "email",
         "name",
         "state",
@@ -135,7 +135,7 @@ class InvitationAdmin(ActingAdmin):
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """The form; after it the link, which stands in that answer and nowhere else."""
-        actor = panel_actor(request)
+        actor = acting_admin(request)
         form = InviteForm(request.POST if request.method == "POST" else None, actor=actor)
         if not is_valid_with(form, _check):
             return self._form_page(request, form)
@@ -189,13 +189,13 @@ class InvitationAdmin(ActingAdmin):
     def made(self, invitation: Invitation) -> str:
         return moment(invitation.created_at)
 
-    @admin.action(description=gettext_lazy("Withdraw"), permissions=["act"])
+    @admin.action(description=gettext_lazy("Withdraw"), permissions=["action"])
     def withdraw_chosen(self, request: HttpRequest, queryset: "QuerySet[Invitation]") -> None:
         """Kill the chosen links; those that are over, or to roles out of reach, stay."""
-        actor = panel_actor(request)
-        act_on_rows(
+        actor = acting_admin(request)
+        run_on_rows(
             request,
-            list(queryset[:ACT_MAXIMUM]),
+            list(queryset[:MAX_ROWS]),
             lambda invitation: withdraw(actor=actor, invitation=invitation),
             lambda count: (
                 ngettext(
@@ -215,7 +215,7 @@ def _check(typed: dict[str, Any]) -> None:
 
 
 def _person(user: User | None) -> str:
-    return NOTHING if user is None else person_link(user.pk, user.email)
+    return NOTHING if user is None else user_link(user.pk, user.email)
 
 
 def _lifetimes() -> list[tuple[int, str]]:

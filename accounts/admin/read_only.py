@@ -18,15 +18,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods
 
-from accounts.admin.base import SEARCH_MAX_LENGTH, FactAdmin, as_uuid, panel_actor
-from accounts.admin.bulk_actions import ACT_MAXIMUM, ActingAdmin, act_on_rows
+from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, acting_admin, as_uuid
+from accounts.admin.bulk_actions import MAX_ROWS, RowActionsAdmin, run_on_rows
 from accounts.admin.columns import NOTHING, moment
 from accounts.admin.read_only_columns import (
     actor_cell,
     badge,
-    person_link,
     result_badge,
     target_cell,
+    user_link,
     with_people,
 )
 from accounts.admin.read_only_filters import (
@@ -52,7 +52,7 @@ PEOPLE_FOUND = 50
 
 
 @admin.register(AuditEvent, site=site)
-class AuditEventAdmin(FactAdmin):
+class AuditEventAdmin(ReadOnlyAdmin):
     """The audit log. It names people by id; the addresses shown are those of today."""
 
     title = gettext_lazy("Audit log")
@@ -63,7 +63,7 @@ class AuditEventAdmin(FactAdmin):
     search_help_text = gettext_lazy(
         "An address or part of one with @, an id, a network address, a request id or an action"
     )
-    facts: ClassVar[tuple[str, ...]] = (
+    detail_fields: ClassVar[tuple[str, ...]] = (
         "number",
         "exactly",
         "action",
@@ -178,7 +178,7 @@ _TONES = {
 
 
 @admin.register(OutboxMail, site=site)
-class OutboxMailAdmin(ActingAdmin):
+class OutboxMailAdmin(RowActionsAdmin):
     """What became of each mail. Its text is sealed and shown nowhere."""
 
     title = gettext_lazy("Mail")
@@ -192,7 +192,7 @@ class OutboxMailAdmin(ActingAdmin):
     exempt_pages = frozenset({"mail_outboxmail_test"})
     # To the same recipient, and only what was to go there anyway.
     exempt_actions = frozenset({"send_again"})
-    facts: ClassVar[tuple[str, ...]] = (
+    detail_fields: ClassVar[tuple[str, ...]] = (
         "status_badge",
         "recipient",
         "person",
@@ -226,7 +226,7 @@ class OutboxMailAdmin(ActingAdmin):
 
     @admin.display(description=gettext_lazy("person"))
     def person(self, mail: OutboxMail) -> str:
-        return person_link(mail.user_id, mail.user.email if mail.user else None)
+        return user_link(mail.user_id, mail.user.email if mail.user else None)
 
     @admin.display(description=gettext_lazy("kind"))
     def kind_name(self, mail: OutboxMail) -> str:
@@ -251,13 +251,13 @@ class OutboxMailAdmin(ActingAdmin):
     def made(self, mail: OutboxMail) -> str:
         return moment(mail.created_at)
 
-    @admin.action(description=gettext_lazy("Send again"), permissions=["act"])
+    @admin.action(description=gettext_lazy("Send again"), permissions=["action"])
     def send_again(self, request: HttpRequest, queryset: "QuerySet[OutboxMail]") -> None:
         """Queue the chosen mails anew; those whose text is gone or whose link has ended stay."""
-        actor = panel_actor(request)
-        act_on_rows(
+        actor = acting_admin(request)
+        run_on_rows(
             request,
-            queryset[:ACT_MAXIMUM],
+            queryset[:MAX_ROWS],
             lambda mail: retry_mail(mail, actor=actor),
             lambda count: (
                 ngettext(
@@ -284,7 +284,7 @@ class SessionList(ChangeList):
 
 
 @admin.register(BrowserSession, site=site)
-class BrowserSessionAdmin(ActingAdmin):
+class BrowserSessionAdmin(RowActionsAdmin):
     """Who is signed in where. Ended sessions are no rows any more."""
 
     title = gettext_lazy("Sessions")
@@ -297,7 +297,7 @@ class BrowserSessionAdmin(ActingAdmin):
     actions = ("end_chosen",)
     exempt_actions = frozenset({"end_chosen"})
     tick_field: ClassVar[str] = "public_id"
-    facts: ClassVar[tuple[str, ...]] = (
+    detail_fields: ClassVar[tuple[str, ...]] = (
         "person",
         "device",
         "user_agent",
@@ -339,7 +339,7 @@ class BrowserSessionAdmin(ActingAdmin):
 
     @admin.display(description=gettext_lazy("person"))
     def person(self, session: BrowserSession) -> str:
-        return person_link(session.user_id, session.user.email if session.user else None)
+        return user_link(session.user_id, session.user.email if session.user else None)
 
     @admin.display(description=gettext_lazy("network address"))
     def network(self, session: BrowserSession) -> str:
@@ -353,13 +353,13 @@ class BrowserSessionAdmin(ActingAdmin):
     def seen(self, session: BrowserSession) -> str:
         return moment(session.last_seen_at)
 
-    @admin.action(description=gettext_lazy("End session"), permissions=["act"])
+    @admin.action(description=gettext_lazy("End session"), permissions=["action"])
     def end_chosen(self, request: HttpRequest, queryset: "QuerySet[BrowserSession]") -> None:
         """Sign the chosen devices out; those of people of higher rank stay."""
-        actor: User = panel_actor(request)
-        act_on_rows(
+        actor: User = acting_admin(request)
+        run_on_rows(
             request,
-            list(queryset[:ACT_MAXIMUM]),
+            list(queryset[:MAX_ROWS]),
             lambda session: end_session(actor=actor, session=session),
             lambda count: (
                 ngettext("%(count)d session has ended.", "%(count)d sessions have ended.", count)

@@ -17,7 +17,7 @@ from audit.models import AuditEvent
 SHORT_ID_LENGTH = 8
 
 
-def person_link(key: UUID | None, email: str | None) -> str | SafeString:
+def user_link(key: UUID | None, email: str | None) -> str | SafeString:
     """The person's address with a link; for a deleted account the start of its id; a dash."""
     if key is None:
         return NOTHING
@@ -46,12 +46,12 @@ def actor_cell(event: AuditEvent) -> str | SafeString:
     """Who did it; the system when nobody is named outside of the web."""
     if event.actor_id is None and event.channel != "web":
         return _("system")
-    return person_link(event.actor_id, getattr(event, "actor_email", None))
+    return user_link(event.actor_id, getattr(event, "actor_email", None))
 
 
 def target_cell(event: AuditEvent) -> str | SafeString:
     """To whom it was done."""
-    return person_link(event.target_id, getattr(event, "target_email", None))
+    return user_link(event.target_id, getattr(event, "target_email", None))
 
 
 def result_badge(event: AuditEvent) -> SafeString:

@@ -35,7 +35,7 @@ class GatehouseAdminSite(AdminSite):
 
     def has_permission(self, request: HttpRequest) -> bool:
         """The one gate with the floor of an admin; once in a request, however often Django asks."""
-        return getattr(request, "may_enter_panel", False) or _refusal(request) is None
+        return getattr(request, "may_use_admin", False) or _refusal(request) is None
 
     def admin_view(  # type: ignore[override]  # the stubs want a type variable
         self, view: Callable[..., HttpResponse], cacheable: bool = False
@@ -57,7 +57,7 @@ class GatehouseAdminSite(AdminSite):
             is_act = is_sensitive(request, self._registry.values())
             if is_act and not reauthentication.is_fresh(request):
                 return reauthentication.ask(request)
-            request.may_enter_panel = True  # type: ignore[attr-defined]  # read by has_permission()
+            request.may_use_admin = True  # type: ignore[attr-defined]  # read by has_permission()
 
             def work() -> HttpResponse:
                 return guarded(request, *args, **options)

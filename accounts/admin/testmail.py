@@ -10,7 +10,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.admin.base import panel_actor
+from accounts.admin.base import acting_admin
 from accounts.models import User
 from accounts.sent_forms import show_once
 from accounts.services.mail import TestMailReport, send_test_mail
@@ -30,7 +30,7 @@ class TestMailForm(forms.Form):
 
 def test_mail_page(table: "ModelAdmin[Any]", request: HttpRequest) -> HttpResponse:
     """Send a test mail, and show what was said on the way."""
-    actor = panel_actor(request)
+    actor = acting_admin(request)
     is_posted = request.method == "POST"
     form = TestMailForm(request.POST if is_posted else None, initial={"email": actor.email})
     report, status = None, 200

@@ -11,12 +11,12 @@ from django.utils.translation import gettext_lazy
 
 from accounts.admin.actions import (
     CONFIRMED,
-    PANEL_MAXIMUM,
+    MAX_SECRETS,
     Action,
     ask_first,
-    render_with_panel,
+    render_with_secrets,
 )
-from accounts.admin.base import panel_actor
+from accounts.admin.base import acting_admin
 from accounts.admin.user_actions import (
     ACTS,
     act_on_each,
@@ -53,7 +53,7 @@ def _simple(name: str) -> Action:
     act = ACTS[name]
 
     def body(_admin: "ModelAdmin[User]", request: HttpRequest, people: list[User]) -> None:
-        report(request, act_on_each(panel_actor(request), people, act.run))
+        report(request, act_on_each(acting_admin(request), people, act.run))
 
     function = f"{name.replace('-', '_')}_people"
     return _action(function, act.bulk_label, permission="change", maximum=BULK_MAXIMUM, body=body)
@@ -62,7 +62,7 @@ def _simple(name: str) -> Action:
 def _change_role(
     modeladmin: "ModelAdmin[User]", request: HttpRequest, people: list[User]
 ) -> HttpResponse | None:
-    actor = panel_actor(request)
+    actor = acting_admin(request)
     is_answer = CONFIRMED in request.POST
     form = ChooseRoleForm(request.POST if is_answer else None, actor=actor)
     if not is_answer or not form.is_valid():
@@ -80,13 +80,13 @@ def _change_role(
 def _start_resets(
     modeladmin: "ModelAdmin[User]", request: HttpRequest, people: list[User]
 ) -> HttpResponse | None:
-    tally = act_on_each(panel_actor(request), people, start_reset)
+    tally = act_on_each(acting_admin(request), people, start_reset)
     report(request, tally)
     if not tally.results:
         return None
     rows = [{"person": person, "link": link} for person, link in tally.results]
     template = "admin/accounts/user/reset_links.html"
-    return render_with_panel(modeladmin, request, template, {"rows": rows})
+    return render_with_secrets(modeladmin, request, template, {"rows": rows})
 
 
 def _reset_factors(
@@ -96,7 +96,7 @@ def _reset_factors(
         factors = sum(person.authenticators.count() for person in people)
         context = {"title": _("Reset second factors"), "people": people, "factors": factors}
         return ask_first(modeladmin, request, "admin/accounts/user/reset_factors.html", context)
-    report(request, act_on_each(panel_actor(request), people, reset_factors))
+    report(request, act_on_each(acting_admin(request), people, reset_factors))
     return None
 
 
@@ -107,7 +107,7 @@ def _delete(
         _lines, counts, _lacking, _protected = modeladmin.get_deleted_objects(people, request)
         context = {"title": _("Delete people"), "people": people, "counts": counts.items()}
         return ask_first(modeladmin, request, "admin/accounts/user/delete_people.html", context)
-    report(request, act_on_each(panel_actor(request), people, delete))
+    report(request, act_on_each(acting_admin(request), people, delete))
     return None
 
 
@@ -123,14 +123,14 @@ BULK_ACTIONS: tuple[Action, ...] = (
         "start_reset_of_people",
         gettext_lazy("Start password reset"),
         permission="change",
-        maximum=PANEL_MAXIMUM,
+        maximum=MAX_SECRETS,
         body=_start_resets,
     ),
     _action(
         "reset_factors_of_people",
         gettext_lazy("Reset second factors"),
         permission="change",
-        maximum=PANEL_MAXIMUM,
+        maximum=MAX_SECRETS,
         body=_reset_factors,
     ),
     *(_simple(name) for name in ACTS),

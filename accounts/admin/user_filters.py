@@ -59,7 +59,7 @@ class Mark(NamedTuple):
 _marks: dict[str, Mark] = {}
 
 
-def user_mark(name: str, label: Any, condition: Callable[[], Exists]) -> None:
+def user_badge(name: str, label: Any, condition: Callable[[], Exists]) -> None:
     """Upper rooms mark people in the user list by it. name: in the address of the filter.
 
     condition: made anew for each list; it is asked once for each person of a page, so it needs

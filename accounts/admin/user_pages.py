@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from accounts.admin.actions import CONFIRMED, ask_first
-from accounts.admin.base import panel_actor
+from accounts.admin.base import acting_admin
 from accounts.admin.read_only_columns import with_people
 from accounts.admin.user_actions import ACTS, Act, reset_factors, sign_out_if_ended, start_reset
 from accounts.link_binding import device_name
@@ -59,7 +59,7 @@ def _act_view(modeladmin: "ModelAdmin[User]", act: Act) -> Callable[..., HttpRes
     def view(request: HttpRequest, key: UUID) -> HttpResponse:
         person = _person(modeladmin, request, key)
         try:
-            act.run(panel_actor(request), person)
+            act.run(acting_admin(request), person)
         except GatehouseError as error:
             messages.error(request, error.sentences)
         else:
@@ -75,7 +75,7 @@ def _reset_view(modeladmin: "ModelAdmin[User]") -> Callable[..., HttpResponse]:
         """Shows the link once: it stands in this answer and nowhere else."""
         person = _person(modeladmin, request, key)
         try:
-            link = start_reset(panel_actor(request), person)
+            link = start_reset(acting_admin(request), person)
         except GatehouseError as error:
             messages.error(request, error.sentences)
             return redirect("admin:accounts_user_change", person.pk)
@@ -103,7 +103,7 @@ def _reset_factors_view(modeladmin: "ModelAdmin[User]") -> Callable[..., HttpRes
             }
             return ask_first(modeladmin, request, "admin/accounts/user/reset_factors.html", context)
         try:
-            reset_factors(panel_actor(request), person)
+            reset_factors(acting_admin(request), person)
         except GatehouseError as error:
             messages.error(request, error.sentences)
         else:
@@ -144,7 +144,7 @@ def _buttons(person: User) -> list[dict[str, Any]]:
     ]
 
 
-def what_goes(people: list[User]) -> tuple[list[Any], dict[str, int]]:
+def deletion_summary(people: list[User]) -> tuple[list[Any], dict[str, int]]:
     """What a deletion takes along: a nested list for the page, and counts by name."""
     counts: dict[str, int] = {str(User._meta.verbose_name_plural): len(people)}
     for relation in User._meta.related_objects:

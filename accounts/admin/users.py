@@ -15,7 +15,13 @@ from django.utils.translation import gettext_lazy
 
 from accounts.admin import user_pages
 from accounts.admin.actions import Action, exempt_user_actions, user_actions
-from accounts.admin.base import COUNT_CAP, SEARCH_MAX_LENGTH, PanelAdmin, as_uuid, panel_actor
+from accounts.admin.base import (
+    COUNT_CAP,
+    SEARCH_MAX_LENGTH,
+    GatehouseModelAdmin,
+    acting_admin,
+    as_uuid,
+)
 from accounts.admin.columns import moment
 from accounts.admin.site import site
 from accounts.admin.user_actions import sign_out_if_ended
@@ -43,7 +49,7 @@ FACTS = ("state", "verified_at", "last_sign_in", "created", "id")
 
 
 @admin.register(User, site=site)
-class UserAdmin(PanelAdmin):
+class UserAdmin(GatehouseModelAdmin):
     """All people, whoever looks; only those of lower rank can be changed or deleted."""
 
     form = PersonForm
@@ -143,12 +149,12 @@ class UserAdmin(PanelAdmin):
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """An operator, and for one person: is his rank lower?"""
         return super().has_change_permission(request, obj) and (
-            obj is None or panel_actor(request).can_manage(obj)
+            obj is None or acting_admin(request).can_manage(obj)
         )
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return super().has_delete_permission(request, obj) and (
-            obj is None or panel_actor(request).can_manage(obj)
+            obj is None or acting_admin(request).can_manage(obj)
         )
 
     # The page of one person
@@ -167,7 +173,7 @@ class UserAdmin(PanelAdmin):
         """Facts; and the own address, which is changed on the account page with a proof."""
         if obj is None:
             return ()
-        is_self = obj.pk == panel_actor(request).pk
+        is_self = obj.pk == acting_admin(request).pk
         return (*FACTS, "email") if is_self else FACTS
 
     def get_form(
@@ -177,7 +183,7 @@ class UserAdmin(PanelAdmin):
         if not change:
             options["form"] = AddUserForm
         form: Any = super().get_form(request, obj, change, **options)
-        form.actor = panel_actor(request)
+        form.actor = acting_admin(request)
         form.refusal = getattr(request, "gatehouse_refusal", None)
         return form
 
@@ -189,7 +195,7 @@ class UserAdmin(PanelAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         person = self.get_object(request, object_id)
-        beside = user_pages.page_context(panel_actor(request), person) if person else {}
+        beside = user_pages.page_context(acting_admin(request), person) if person else {}
         return super().change_view(request, object_id, form_url, beside | (extra_context or {}))
 
     def changeform_view(
@@ -208,7 +214,7 @@ class UserAdmin(PanelAdmin):
 
     def save_model(self, request: HttpRequest, obj: User, form: PersonForm, change: bool) -> None:
         """Hand what was typed to the services. Raises what they raise; see changeform_view()."""
-        actor = panel_actor(request)
+        actor = acting_admin(request)
         if change:
             _edit(actor, obj, form)
             sign_out_if_ended(request)
@@ -228,7 +234,7 @@ class UserAdmin(PanelAdmin):
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Names and counts of what goes; who may is asked of accounts.roles, not of each table."""
-        lines, counts = user_pages.what_goes(list(objs))
+        lines, counts = user_pages.deletion_summary(list(objs))
         return lines, counts, set(), []
 
     def delete_view(
@@ -241,12 +247,12 @@ class UserAdmin(PanelAdmin):
             return redirect("admin:accounts_user_change", object_id)
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
-        users.delete_user(actor=panel_actor(request), user=obj)
+        users.delete_user(actor=acting_admin(request), user=obj)
         sign_out_if_ended(request)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         for person in queryset:
-            users.delete_user(actor=panel_actor(request), user=person)
+            users.delete_user(actor=acting_admin(request), user=person)
 
 
 def _found_once(people: UserQuerySet, text: str) -> UserQuerySet:

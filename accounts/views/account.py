@@ -38,16 +38,16 @@ from accounts.services.privacy import delete_own_account, export_own_data
 from accounts.services.users import Profile, check_profile, edit_profile
 from accounts.session_store import DEVICE
 from accounts.views.common import (
-    link_over,
-    person,
-    posted,
+    bound_data,
+    current_user,
+    get_or_post,
     prefilled,
     redirect_with_notice,
     replayable,
     secret_page,
     signed_in,
+    unusable_link,
 )
-from accounts.views.entrance import get_or_post
 from core.errors import (
     BadCredentials,
     FeatureClosed,
@@ -64,11 +64,11 @@ from core.errors import (
 @get_or_post
 def profile(request: HttpRequest) -> HttpResponse:
     """Who I am, what I may, where I am signed in."""
-    user = person(request)
+    user = current_user(request)
     if user.is_built_in:
         return _page_of_everybody(request)
     initial = {"name": user.name, "username": user.username}
-    form = ProfileForm(posted(request), initial=prefilled(request, **initial))
+    form = ProfileForm(bound_data(request), initial=prefilled(request, **initial))
     if is_valid_with(form, lambda typed: _check_profile(user, typed)):
         details = Profile(name=form.cleaned_data["name"], username=form.cleaned_data["username"])
         try:
@@ -116,7 +116,7 @@ def _devices(request: HttpRequest) -> list[dict[str, object]]:
             "last_seen_at": row.last_seen_at,
             "is_current": str(row.public_id) == current,
         }
-        for row in sessions.own_sessions(person(request))
+        for row in sessions.own_sessions(current_user(request))
     ]
 
 
@@ -125,7 +125,7 @@ def _devices(request: HttpRequest) -> list[dict[str, object]]:
 @replayable
 def end_session(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """Sign one of my devices out."""
-    sessions.end_own_session(person(request), public_id)
+    sessions.end_own_session(current_user(request), public_id)
     return redirect_with_notice("accounts:profile", "session-ended")
 
 
@@ -134,7 +134,7 @@ def end_session(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def end_other_sessions(request: HttpRequest) -> HttpResponse:
     """Sign out everywhere but here."""
-    user = person(request)
+    user = current_user(request)
     sessions.end_sessions(actor=user, user=user)
     return _stay(request, user, "sessions-ended")
 
@@ -155,8 +155,8 @@ def change_password(request: HttpRequest) -> HttpResponse:
     """Replace my password; every other device is signed out."""
     if not settings.ALLOW_EMAIL_LOGIN:
         raise FeatureClosed(_("Sign-in by password is switched off here."))
-    user = person(request)
-    form = ChangePasswordForm(posted(request), has_password=user.has_usable_password())
+    user = current_user(request)
+    form = ChangePasswordForm(bound_data(request), has_password=user.has_usable_password())
     if request.method == "POST":
         try:
             if form.is_valid():
@@ -181,9 +181,9 @@ def change_password(request: HttpRequest) -> HttpResponse:
 @get_or_post
 def change_email(request: HttpRequest) -> HttpResponse:
     """Ask for a link to a new address."""
-    user = person(request)
+    user = current_user(request)
     form = ChangeEmailForm(
-        posted(request), has_password=asks_password(user), initial=prefilled(request)
+        bound_data(request), has_password=asks_password(user), initial=prefilled(request)
     )
     if request.method == "POST":
         try:
@@ -206,7 +206,7 @@ def change_email(request: HttpRequest) -> HttpResponse:
 
 def _look_at_password(request: HttpRequest, form: GatehouseForm, field: str, action: str) -> None:
     """Of a form that is wrong elsewhere: is the own password in it right? Counted as any guess."""
-    user = person(request)
+    user = current_user(request)
     if field in form.cleaned_data:
         check_rate_limit(request, "sign-in", user.email)
         require_own_password(user, form.cleaned_data[field], action)
@@ -225,7 +225,7 @@ def verify_email(request: HttpRequest, token: str) -> HttpResponse:
         row = verification.find_verification(token)
         is_asking = verification.is_asking_browser(request, row)
         needs_password = not is_asking and asks_password(row.user)
-        form = ConfirmAddressForm(posted(request), needs_password=needs_password)
+        form = ConfirmAddressForm(bound_data(request), needs_password=needs_password)
         if request.method == "POST" and form.is_valid():
             password = form.cleaned_data.get("password", "")
             if needs_password:
@@ -233,7 +233,7 @@ def verify_email(request: HttpRequest, token: str) -> HttpResponse:
             verification.confirm_address(token, is_asking_browser=is_asking, password=password)
             return _after_verifying(request, row.user)
     except TokenInvalid as error:
-        return link_over(request, error)
+        return unusable_link(request, error)
     except BadCredentials as error:
         form.add_error("password" if "password" in form.fields else None, error.message)
     return _form_page(
@@ -264,7 +264,7 @@ def _after_verifying(request: HttpRequest, user: User) -> HttpResponse:
 @require_POST
 def resend_verification(request: HttpRequest) -> HttpResponse:
     """Mail me the link again."""
-    user = person(request)
+    user = current_user(request)
     if not user.is_verified:
         verification.resend_verification(request, user)
     return show_once(render(request, "accounts/verify_sent.html", {"email": user.email}))
@@ -275,7 +275,7 @@ def resend_verification(request: HttpRequest) -> HttpResponse:
 @require_POST
 def export(request: HttpRequest) -> HttpResponse:
     """All that is stored about me, as a JSON file."""
-    user = person(request)
+    user = current_user(request)
     name = f"gatehouse-{timezone.now():%Y-%m-%d}.json"
     return JsonResponse(
         export_own_data(user),
@@ -289,10 +289,10 @@ def export(request: HttpRequest) -> HttpResponse:
 @get_or_post
 def delete(request: HttpRequest) -> HttpResponse:
     """Remove my account for good, after proof."""
-    user = person(request)
+    user = current_user(request)
     if not settings.ALLOW_ACCOUNT_DELETION:
         raise FeatureClosed(_("Accounts are deleted by operators here."))
-    form = DeleteAccountForm(posted(request), has_password=asks_password(user))
+    form = DeleteAccountForm(bound_data(request), has_password=asks_password(user))
     if request.method == "POST" and form.is_valid():
         try:
             check_rate_limit(request, "sign-in", user.email)
@@ -310,7 +310,7 @@ def delete(request: HttpRequest) -> HttpResponse:
 @require_safe
 def manage_users(request: HttpRequest) -> HttpResponse:
     """/settings/workspace/users leads operators to the user list of the admin panel."""
-    if not person(request).is_staff:
+    if not current_user(request).is_staff:
         return render(request, "403.html", status=403)
     return redirect("admin:accounts_user_changelist")
 

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDi
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.views.decorators.http import require_http_methods
 
 from accounts.models import User
 from accounts.sign_in_methods import SignInMethod
@@ -21,9 +22,10 @@ from core.sensitive_headers import keep_secret
 # Paths of forms that this session has sent with success, and what they led to.
 DONE, DONE_MAX = "_done_forms", 5
 View = Callable[Concatenate[HttpRequest, ...], HttpResponse]
+get_or_post = require_http_methods(["GET", "HEAD", "POST"])
 
 
-def posted(request: HttpRequest) -> QueryDict | None:
+def bound_data(request: HttpRequest) -> QueryDict | None:
     """The form that was sent, an empty one too; None when the page is only looked at."""
     return request.POST if request.method == "POST" else None
 
@@ -49,7 +51,7 @@ def signed_in(request: HttpRequest) -> User | None:
     return user if isinstance(user, User) and not user.is_built_in else None
 
 
-def link_over(request: HttpRequest, error: TokenInvalid) -> HttpResponse:
+def unusable_link(request: HttpRequest, error: TokenInvalid) -> HttpResponse:
     """Where a link leads that opens nothing: to the sign-in page, which says why.
 
     Whoever is signed in stays here and reads for which account it was, and as whom they are in;
@@ -65,7 +67,7 @@ def link_over(request: HttpRequest, error: TokenInvalid) -> HttpResponse:
         "email": mask_email(error.email) if error.email else "",
         "is_own": error.email == user.email,
     }
-    return render(request, "accounts/link_over.html", context)
+    return render(request, "accounts/unusable_link.html", context)
 
 
 def redirect_with_notice(name: str, notice: str) -> HttpResponse:
@@ -80,7 +82,7 @@ def see_other(url: str) -> HttpResponse:
     return response
 
 
-def enter(
+def complete_login(
     request: HttpRequest,
     user: User,
     *,
@@ -130,7 +132,7 @@ def secret_page(view: View) -> View:
     return wrapped
 
 
-def person(request: HttpRequest) -> User:
+def current_user(request: HttpRequest) -> User:
     """The signed-in person of a view behind login_required."""
     if not isinstance(request.user, User):
         raise TypeError("a view that needs a person must be behind login_required")

@@ -15,15 +15,15 @@ from accounts.services.invitations import (
 )
 from accounts.sign_in_methods import SignInMethod
 from accounts.views.common import (
-    enter,
-    link_over,
-    person,
-    posted,
+    bound_data,
+    complete_login,
+    current_user,
+    get_or_post,
     prefilled,
     secret_page,
     see_other,
+    unusable_link,
 )
-from accounts.views.entrance import get_or_post
 from core.errors import RecordInvalid, TokenInvalid
 
 
@@ -42,14 +42,14 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
                 return _accept_as(request, token)
             return _page(request, None, invitation)
         form = InvitationForm(
-            posted(request),
+            bound_data(request),
             needs_password=settings.ALLOW_EMAIL_LOGIN,
             initial=prefilled(request, name=invitation.name),
         )
         if request.method == "POST" and form.is_valid():
             return _enter(request, token, form)
     except TokenInvalid as error:
-        return link_over(request, error)
+        return unusable_link(request, error)
     except RecordInvalid as error:
         form.add_service_errors(error)
     return _page(request, form, invitation)
@@ -69,7 +69,7 @@ def _enter(request: HttpRequest, token: str, form: InvitationForm) -> HttpRespon
 
 def _accept_as(request: HttpRequest, token: str) -> HttpResponse:
     """A new role ends every session; the link and the second factor begin this one anew."""
-    user = person(request)
+    user = current_user(request)
     accept_as(token, user)
     # The session may have ended with the old role; a second factor is waited for in a new one.
     logout(request)
@@ -77,7 +77,7 @@ def _accept_as(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def _sign_in(request: HttpRequest, user: User, *, next_url: str = "") -> HttpResponse:
-    response = enter(request, user, method=SignInMethod.INVITATION, next_url=next_url)
+    response = complete_login(request, user, method=SignInMethod.INVITATION, next_url=next_url)
     # allauth answers 302, after which a browser may post the form again.
     return see_other(response["Location"]) if response.status_code == 302 else response
 

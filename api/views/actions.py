@@ -15,7 +15,7 @@ from api.views.base import ApiView
 from api.views.moderation import APP, Whom, named
 from core.errors import AccessDenied, NotFound
 from moderation.services import actions
-from moderation.services.actions import Doer
+from moderation.services.actions import ActionSubject
 
 
 class Deed(Whom):
@@ -51,7 +51,7 @@ class ActionView(ApiView):
         doer = self._doer(request, action)
         return Response(actions.count_action(action, doer)._asdict())
 
-    def _doer(self, request: Request, action: str) -> Doer:
+    def _doer(self, request: Request, action: str) -> ActionSubject:
         """Who does it. Raises NotFound for no action, AccessDenied for who may do nothing now."""
         _require_known(action)
         given = checked(Deed, request.data)
@@ -60,7 +60,7 @@ class ActionView(ApiView):
         refusal = access_policy.get_denial(user) if user else _refusal_at(network)
         if refusal:
             raise AccessDenied(refusal.code, refusal.message, refusal.until)
-        return Doer(
+        return ActionSubject(
             user=user,
             network=network,
             user_agent=given.get("user_agent"),

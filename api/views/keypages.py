@@ -19,8 +19,13 @@ from accounts.link_binding import device_name
 from accounts.models import User
 from accounts.reauthentication import require_recent_authentication_to_post
 from accounts.sent_forms import once, show_once
-from accounts.views.common import person, posted, redirect_with_notice, replayable
-from accounts.views.entrance import get_or_post
+from accounts.views.common import (
+    bound_data,
+    current_user,
+    get_or_post,
+    redirect_with_notice,
+    replayable,
+)
 from api.apikeys import services
 from api.models import ApiKey, TokenFamily
 from api.permissions import Scope
@@ -132,8 +137,8 @@ class RotateForm(GatehouseForm):
 @may_repeat("scopes")
 def own_keys(request: HttpRequest) -> HttpResponse:
     """All my keys, and the form for a new one; its POST shows the new key, once."""
-    user = person(request)
-    form = NewKeyForm(posted(request), user=user)
+    user = current_user(request)
+    form = NewKeyForm(bound_data(request), user=user)
     if is_valid_with(form, lambda typed: _check(user, form, typed)):
         try:
             return _made(request, services.create_key(actor=user, user=user, wish=form.wish()))
@@ -156,9 +161,9 @@ def own_keys(request: HttpRequest) -> HttpResponse:
 @get_or_post
 def rotate(request: HttpRequest, key_id: str) -> HttpResponse:
     """Ask how long the old key works on; the POST shows the new key, once."""
-    user = person(request)
+    user = current_user(request)
     key = _live_key(user, key_id)
-    form = RotateForm(posted(request))
+    form = RotateForm(bound_data(request))
     if request.method == "POST" and form.is_valid():
         overlap = timedelta(hours=form.cleaned_data["overlap"])
         try:
@@ -174,7 +179,7 @@ def rotate(request: HttpRequest, key_id: str) -> HttpResponse:
 @get_or_post
 def revoke(request: HttpRequest, key_id: str) -> HttpResponse:
     """Ask, then end a key at once."""
-    user = person(request)
+    user = current_user(request)
     key = services.own_key(user, key_id)
     if request.method != "POST":
         return render(request, "api/key_revoke.html", {"key": key})
@@ -187,7 +192,7 @@ def revoke(request: HttpRequest, key_id: str) -> HttpResponse:
 @require_POST
 def end_program(request: HttpRequest, family_id: uuid.UUID) -> HttpResponse:
     """Sign a program out that has signed in with tokens."""
-    user = person(request)
+    user = current_user(request)
     refresh_tokens.end_family(actor=user, user=user, family_id=family_id)
     return redirect_with_notice("apikeys:list", "program-ended")
 

@@ -13,8 +13,7 @@ from accounts.reauthentication import require_recent_authentication
 from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services import sessions
 from accounts.services.sign_in_methods import LastSignInMethod
-from accounts.views.common import person, redirect_with_notice, replayable
-from accounts.views.entrance import get_or_post
+from accounts.views.common import current_user, get_or_post, redirect_with_notice, replayable
 from core.errors import NotFound
 from federation.buttons import method_of
 from federation.oidc.authorization_request import CONNECT
@@ -47,7 +46,7 @@ def connect(request: HttpRequest, provider: str) -> HttpResponse:
 @get_or_post
 def disconnect_page(request: HttpRequest, identity_id: uuid.UUID) -> HttpResponse:
     """GET asks, POST takes it away; every other device is signed out."""
-    user = person(request)
+    user = current_user(request)
     identity = user.identities.filter(pk=identity_id).first()
     if identity is None or is_directory_managed(identity):
         raise NotFound

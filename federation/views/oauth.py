@@ -11,14 +11,14 @@ from accounts.services.signup import RegistrationClosed
 from accounts.sign_in_methods import SignInMethod
 from accounts.sign_in_stages import waiting_page
 from accounts.views.common import (
-    enter,
-    person,
+    complete_login,
+    current_user,
+    get_or_post,
     redirect_with_notice,
     safe_next,
     secret_page,
     see_other,
 )
-from accounts.views.entrance import get_or_post
 from audit import audit_log
 from core.client_ip import client_ip
 from core.errors import GatehouseError
@@ -150,7 +150,7 @@ def _finish(request: HttpRequest, provider: Provider, state: str) -> HttpRespons
         raise SignInFailed(PROVIDER_ERRORS.get(error, "provider_error"), "its answer")
     arrival = flow_of(provider).finish(request, provider, pending)
     if pending.process == CONNECT:
-        identities.connect(user=person(request), door=provider.door, arrival=arrival)
+        identities.connect(user=current_user(request), door=provider.door, arrival=arrival)
         keep_destination(request, pending)
         return redirect_with_notice("accounts:profile", "connected")
     return _enter(request, provider, pending, arrival)
@@ -160,7 +160,7 @@ def _enter(
     request: HttpRequest, provider: Provider, pending: Pending, arrival: ExternalUserInfo
 ) -> HttpResponse:
     user = identities.arrive(provider.door, arrival)
-    response = enter(
+    response = complete_login(
         request,
         user,
         method=SignInMethod.PROVIDER,

@@ -6,34 +6,36 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from accounts.admin.dashboard import Advice, Link, Part, add_part
+from accounts.admin.dashboard import DashboardWarning, Link, Part, add_part
 from accounts.models import User
 from forward_auth.rules.display import open_entry
 from forward_auth.rules.matching import Effect, Rule, asked
 from forward_auth.services.rules import is_used, open_entries
 
 
-def open_entry_advice() -> list[Advice]:
+def open_entry_advice() -> list[DashboardWarning]:
     """The warning that whoever registers is let in; none where that is not so."""
     found = open_entries()
     if not found:
         return []
     label = str(User(role=settings.DEFAULT_ROLE).get_role_display())
-    return [Advice("warn", *open_entry(found, label, is_fenced=bool(settings.ALLOWED_EMAILS)))]
+    return [
+        DashboardWarning("warn", *open_entry(found, label, is_fenced=bool(settings.ALLOWED_EMAILS)))
+    ]
 
 
-def open_places_advice(rules: Sequence[Rule]) -> list[Advice]:
+def open_places_advice(rules: Sequence[Rule]) -> list[DashboardWarning]:
     """Rules that open whole hosts to everybody."""
     title = _("“%(name)s” lets everybody in, without signing in.")
     text = _("It names no path. If only a part of the site is public, name its path.")
     return [
-        Advice("warn", title % {"name": rule.name}, text)
+        DashboardWarning("warn", title % {"name": rule.name}, text)
         for rule in asked(rules)
         if rule.effect is Effect.PUBLIC and not rule.path and not rule.networks
     ]
 
 
-def warnings() -> list[Advice]:
+def warnings() -> list[DashboardWarning]:
     """For the dashboard: only where proxies ask this server."""
     if not settings.ALLOW_REGISTRATION or not is_used():
         return []

@@ -15,9 +15,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts import access_policy
-from accounts.admin.base import SEARCH_MAX_LENGTH, FactAdmin, as_uuid
+from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, as_uuid
 from accounts.admin.columns import NOTHING, moment
-from accounts.admin.read_only_columns import badge, person_link
+from accounts.admin.read_only_columns import badge, user_link
 from accounts.admin.site import site
 from accounts.admin.user_filters import ChoiceFilter, Choices, SinceFilter
 from accounts.models import User
@@ -90,7 +90,7 @@ class RefusedFilter(SinceFilter):
 
 
 @admin.register(Denial, site=site)
-class DenialAdmin(FactAdmin):
+class DenialAdmin(ReadOnlyAdmin):
     """Newest first, for a week. The same refusal within a minute is one row."""
 
     title = gettext_lazy("Refusals")
@@ -105,7 +105,7 @@ class DenialAdmin(FactAdmin):
     )
     change_list_template = "admin/forward_auth/denial/change_list.html"
     change_form_template = "admin/forward_auth/denial/change_form.html"
-    facts: ClassVar[tuple[str, ...]] = (
+    detail_fields: ClassVar[tuple[str, ...]] = (
         "reference",
         "exactly",
         "times",
@@ -143,7 +143,7 @@ class DenialAdmin(FactAdmin):
     def who(self, row: Denial) -> str:
         if row.user is None:
             return row.ip or NOTHING
-        person = person_link(row.user.pk, row.user.email)
+        person = user_link(row.user.pk, row.user.email)
         return format_html('{} <span class="quiet">{}</span>', person, row.ip)
 
     @admin.display(description=gettext_lazy("times"))
@@ -196,7 +196,7 @@ def _page_context(row: Denial) -> dict[str, Any]:
         "rule": rule_link(row.rule.pk, row.rule.name) if row.rule else "",
         "rule_whom": whom_badge(row.rule.effect, row.rule.role) if row.rule else "",
         "rule_is_used": row.rule.is_enabled if row.rule else False,
-        "person": person_link(user.pk, user.email) if user else "",
+        "person": user_link(user.pk, user.email) if user else "",
         "role": user.get_role_display() if user else "",
         "closed": _closed(user) if user else "",
         "bans": _bans(row, user) if user else [],

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.admin.base import PanelAdmin, panel_actor
+from accounts.admin.base import GatehouseModelAdmin, acting_admin
 from accounts.admin.read_only_columns import badge
 from accounts.admin.site import site
 from accounts.models import User
@@ -44,7 +44,7 @@ Act = Callable[[User, AccessRule], Any]
 
 
 @admin.register(AccessRule, site=site)
-class AccessRuleAdmin(PanelAdmin):
+class AccessRuleAdmin(GatehouseModelAdmin):
     """Who may pass where, from the first rule on."""
 
     title = gettext_lazy("Access rules")
@@ -165,10 +165,10 @@ class AccessRuleAdmin(PanelAdmin):
 
     def save_model(self, request: HttpRequest, obj: AccessRule, form: Any, change: bool) -> None:
         write = change_rule if change else create_rule
-        write(actor=panel_actor(request), rule=obj)
+        write(actor=acting_admin(request), rule=obj)
 
     def delete_model(self, request: HttpRequest, obj: AccessRule) -> None:
-        delete_rule(actor=panel_actor(request), rule=obj)
+        delete_rule(actor=acting_admin(request), rule=obj)
 
     def try_view(self, request: HttpRequest) -> HttpResponse:
         """What would happen to whom, and why."""
@@ -211,7 +211,7 @@ def _act(request: HttpRequest, key: UUID, act: Act, done: str) -> HttpResponse:
     if row is None:
         raise Http404
     try:
-        act(panel_actor(request), row)
+        act(acting_admin(request), row)
     except GatehouseError as error:
         messages.error(request, error.sentences)
     else:

@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.admin.read_only_columns import badge, person_link
+from accounts.admin.read_only_columns import badge, user_link
 from accounts.roles import Role
 from core.client_ip import client_ip, parse_address
 from forward_auth.admin.labels import conditions_cell, reason_of, rule_link, whom_badge
@@ -178,7 +178,7 @@ def _decision(found: Explanation) -> str | SafeString:
 def _who(bearer: Bearer) -> str | SafeString:
     if bearer.user is None:
         return _("nobody")
-    return person_link(bearer.user.pk, bearer.user.email)
+    return user_link(bearer.user.pk, bearer.user.email)
 
 
 def _takes(demand: Demand) -> str:

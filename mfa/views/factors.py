@@ -20,15 +20,15 @@ from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services import second_factors
 from accounts.services.second_factors import FactorNeeded
 from accounts.views.common import (
-    person,
-    posted,
+    bound_data,
+    current_user,
+    get_or_post,
     redirect_with_notice,
     replayable,
     safe_next,
     secret_page,
     see_other,
 )
-from accounts.views.entrance import get_or_post
 from core.errors import NotFound, RateLimited, RecordInvalid
 from mfa import flash_secrets, trusted_browsers
 from mfa.forms import AppNameForm, NewAppForm
@@ -43,8 +43,8 @@ from mfa.views import totp_setup
 @get_or_post
 def set_up_app(request: HttpRequest) -> HttpResponse:
     """Hand a key to an app, and keep it after a first code; replaces an older app."""
-    user = person(request)
-    form, status = NewAppForm(posted(request)), 200
+    user = current_user(request)
+    form, status = NewAppForm(bound_data(request)), 200
     offered = totp_setup.offer(request, user)
     if request.method == "POST":
         status = 400
@@ -77,11 +77,11 @@ def _keep_app(
 @get_or_post
 def rename_app(request: HttpRequest) -> HttpResponse:
     """Another name for my app."""
-    user = person(request)
+    user = current_user(request)
     app = authenticators.app_of(user)
     if app is None:
         raise NotFound
-    form = AppNameForm(posted(request), initial={"name": app.name})
+    form = AppNameForm(bound_data(request), initial={"name": app.name})
     if request.method == "POST" and form.is_valid():
         authenticators.rename_app(user, form.cleaned_data["name"])
         return redirect_with_notice("accounts:profile", "saved")
@@ -95,7 +95,7 @@ def rename_app(request: HttpRequest) -> HttpResponse:
 @get_or_post
 def remove_app(request: HttpRequest) -> HttpResponse:
     """Ask, then remove my app."""
-    user = person(request)
+    user = current_user(request)
     app = authenticators.app_of(user)
     if app is None:
         raise NotFound
@@ -118,7 +118,7 @@ def remove_app(request: HttpRequest) -> HttpResponse:
 @get_or_post
 def recovery_codes(request: HttpRequest) -> HttpResponse:
     """Show a new set once; the POST makes one."""
-    user = person(request)
+    user = current_user(request)
     if not second_factors.has_factor(user):
         return redirect("accounts:profile")
     if request.method == "POST":
@@ -137,5 +137,5 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
 @require_POST
 def forget_browser(request: HttpRequest, browser_id: uuid.UUID) -> HttpResponse:
     """Ask that browser for the second factor again."""
-    trusted_browsers.forget(person(request), browser_id)
+    trusted_browsers.forget(current_user(request), browser_id)
     return redirect_with_notice("accounts:profile", "browser-forgotten")

@@ -29,8 +29,15 @@ from accounts.services import sessions
 from accounts.services.second_factors import FactorNeeded, lacks_required_factor
 from accounts.services.sign_in_methods import LastSignInMethod
 from accounts.sign_in_methods import SignInMethod
-from accounts.views.common import enter, person, posted, redirect_with_notice, replayable, safe_next
-from accounts.views.entrance import get_or_post
+from accounts.views.common import (
+    bound_data,
+    complete_login,
+    current_user,
+    get_or_post,
+    redirect_with_notice,
+    replayable,
+    safe_next,
+)
 from core.errors import (
     AccessDenied,
     BadCredentials,
@@ -157,7 +164,9 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if found is not None:
         service.note_refused(user, service.SIGN_IN, found.code)
         raise AccessDenied(found.code, found.message, found.until, found.since)
-    response = enter(request, user, method=SignInMethod.PASSKEY, next_url=safe_next(request))
+    response = complete_login(
+        request, user, method=SignInMethod.PASSKEY, next_url=safe_next(request)
+    )
     return _for_script(response)
 
 
@@ -199,9 +208,9 @@ def add_page(request: HttpRequest) -> HttpResponse:
 @get_or_post
 def rename(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
     """Another name for one of my passkeys."""
-    user = person(request)
+    user = current_user(request)
     row = service.find_own(user, passkey_id)
-    form = PasskeyNameForm(posted(request), initial={"name": row.name})
+    form = PasskeyNameForm(bound_data(request), initial={"name": row.name})
     if request.method == "POST" and form.is_valid():
         try:
             service.rename(user=user, passkey_id=passkey_id, name=form.cleaned_data["name"])
@@ -219,9 +228,9 @@ def rename(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
 @get_or_post
 def remove(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
     """Remove one of my passkeys, and sign out other devices if wished."""
-    user = person(request)
+    user = current_user(request)
     row = service.find_own(user, passkey_id)
-    form = PasskeyRemovalForm(posted(request), initial={"ends_sessions": True})
+    form = PasskeyRemovalForm(bound_data(request), initial={"ends_sessions": True})
     if request.method == "POST" and form.is_valid():
         ends = form.cleaned_data["ends_sessions"]
         try:

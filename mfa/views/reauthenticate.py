@@ -17,8 +17,7 @@ from accounts.rate_limits import check_rate_limit
 from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services import second_factors
 from accounts.services.passwords import find_by_password
-from accounts.views.common import person, posted, safe_next, see_other
-from accounts.views.entrance import get_or_post
+from accounts.views.common import bound_data, current_user, get_or_post, safe_next, see_other
 from audit import audit_log
 from core.errors import RateLimited
 from mfa.forms import ReauthenticationForm, SecondFactorForm
@@ -34,7 +33,7 @@ AGAIN = "again"
 @get_or_post
 def confirm(request: HttpRequest) -> HttpResponse:
     """A second factor where there is one, else the password, else a sign-in from the start."""
-    user = person(request)
+    user = current_user(request)
     if second_factors.has_factor(user):
         return _by_factor(request, user)
     if settings.ALLOW_EMAIL_LOGIN and user.has_usable_password():
@@ -58,7 +57,7 @@ def confirm_continue(request: HttpRequest) -> HttpResponse:
 
 
 def _by_factor(request: HttpRequest, user: User) -> HttpResponse:
-    form = SecondFactorForm(posted(request), initial={"next": safe_next(request)})
+    form = SecondFactorForm(bound_data(request), initial={"next": safe_next(request)})
     status = 200
     if request.method == "POST":
         status = 400
@@ -70,7 +69,7 @@ def _by_factor(request: HttpRequest, user: User) -> HttpResponse:
 
 
 def _by_password(request: HttpRequest, user: User) -> HttpResponse:
-    form = ReauthenticationForm(posted(request), initial={"next": safe_next(request)})
+    form = ReauthenticationForm(bound_data(request), initial={"next": safe_next(request)})
     status = 200
     if request.method == "POST":
         status = 400
@@ -102,7 +101,7 @@ def _page(
     form: SecondFactorForm | ReauthenticationForm | None,
     status: int,
 ) -> HttpResponse:
-    kinds = set(person(request).authenticators.values_list("kind", flat=True))
+    kinds = set(current_user(request).authenticators.values_list("kind", flat=True))
     context = {
         "way": way,
         "form": form,

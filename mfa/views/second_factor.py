@@ -16,8 +16,13 @@ from accounts.forms import is_valid_with
 from accounts.rate_limits import check_mfa_rate_limit, refund_attempt
 from accounts.services import second_factors
 from accounts.sign_in_stages import cancel
-from accounts.views.common import posted, redirect_with_notice, see_other, signed_in
-from accounts.views.entrance import get_or_post
+from accounts.views.common import (
+    bound_data,
+    get_or_post,
+    redirect_with_notice,
+    see_other,
+    signed_in,
+)
 from core.errors import RateLimited, RecordInvalid
 from mfa import trusted_browsers
 from mfa.forms import NewAppForm, SecondFactorForm
@@ -36,7 +41,7 @@ def ask(request: HttpRequest) -> HttpResponse:
         return _over(request)
     if not second_factors.has_factor(stage.person):
         return redirect("mfa:second-factor-set-up")
-    form, status = SecondFactorForm(posted(request)), 200
+    form, status = SecondFactorForm(bound_data(request)), 200
     if request.method == "POST":
         status = 400
         if form.is_valid():
@@ -59,7 +64,7 @@ def set_up(request: HttpRequest) -> HttpResponse:
     if second_factors.has_factor(stage.person):
         return redirect("mfa:second-factor")
     user = stage.person
-    form, status = NewAppForm(posted(request)), 200
+    form, status = NewAppForm(bound_data(request)), 200
     offered = totp_setup.offer(request, user)
     if request.method == "POST":
         status = 400

@@ -18,10 +18,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.admin.base import panel_actor
-from accounts.admin.bulk_actions import ACT_MAXIMUM, ActingAdmin, act_on_rows
+from accounts.admin.base import acting_admin
+from accounts.admin.bulk_actions import MAX_ROWS, RowActionsAdmin, run_on_rows
 from accounts.admin.columns import NOTHING, moment
-from accounts.admin.read_only_columns import person_link
+from accounts.admin.read_only_columns import user_link
 from accounts.admin.site import site
 from accounts.admin.user_filters import ChoiceFilter, Choices, SinceFilter
 from accounts.forms import is_valid_with
@@ -82,7 +82,7 @@ class BanSinceFilter(SinceFilter):
 
 
 @admin.register(Ban, site=site)
-class BanAdmin(ActingAdmin):
+class BanAdmin(RowActionsAdmin):
     """Who is or was banned, why and until when. The page of one ban explains it."""
 
     title = gettext_lazy("Bans")
@@ -92,7 +92,7 @@ class BanAdmin(ActingAdmin):
     search_fields = ("network",)
     search_help_text = SEARCH_HELP
     actions = ("lift_chosen",)
-    facts: ClassVar[tuple[str, ...]] = (
+    detail_fields: ClassVar[tuple[str, ...]] = (
         "person",
         "place",
         "state_cell",
@@ -137,7 +137,7 @@ class BanAdmin(ActingAdmin):
 
     @admin.display(description=gettext_lazy("person"))
     def person(self, row: Ban) -> str:
-        return NOTHING if row.user is None else person_link(row.user.pk, row.user.email)
+        return NOTHING if row.user is None else user_link(row.user.pk, row.user.email)
 
     @admin.display(description=gettext_lazy("network address"))
     def place(self, row: Ban) -> str:
@@ -191,11 +191,11 @@ class BanAdmin(ActingAdmin):
     ) -> HttpResponse:
         """The form; what the service refuses stands beside its fields."""
         form = BanSomebodyForm(request.POST if request.method == "POST" else None)
-        if is_valid_with(form, lambda typed: _check(panel_actor(request), typed)):
+        if is_valid_with(form, lambda typed: _check(acting_admin(request), typed)):
             typed = form.cleaned_data
             try:
                 made = ban(
-                    actor=panel_actor(request),
+                    actor=acting_admin(request),
                     user=typed["person"],
                     network=typed["network"],
                     duration=typed["duration"],
@@ -218,7 +218,7 @@ class BanAdmin(ActingAdmin):
         if row is None:
             raise Http404
         try:
-            lift(actor=panel_actor(request), ban=row)
+            lift(actor=acting_admin(request), ban=row)
         except NotFound:
             messages.warning(request, _("This ban is not in force any more."))
         except GatehouseError as error:
@@ -227,10 +227,10 @@ class BanAdmin(ActingAdmin):
             messages.success(request, _("The ban is lifted."))
         return redirect("admin:moderation_ban_change", row.pk)
 
-    @admin.action(description=gettext_lazy("Lift"), permissions=["act"])
+    @admin.action(description=gettext_lazy("Lift"), permissions=["action"])
     def lift_chosen(self, request: HttpRequest, queryset: "QuerySet[Ban]") -> None:
         """End the chosen bans; those of people of higher rank, and those that are over, stay."""
-        actor = panel_actor(request)
+        actor = acting_admin(request)
 
         def end(row: Ban) -> None:
             try:
@@ -238,9 +238,9 @@ class BanAdmin(ActingAdmin):
             except NotFound:
                 raise NotFound(_("not in force any more")) from None
 
-        act_on_rows(
+        run_on_rows(
             request,
-            list(queryset[:ACT_MAXIMUM]),
+            list(queryset[:MAX_ROWS]),
             end,
             lambda count: (
                 ngettext("%(count)d ban is lifted.", "%(count)d bans are lifted.", count)
@@ -258,7 +258,7 @@ class BanAdmin(ActingAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
-        beside = _page_context(panel_actor(request), row) if isinstance(row, Ban) else {}
+        beside = _page_context(acting_admin(request), row) if isinstance(row, Ban) else {}
         return super().change_view(request, object_id, form_url, beside | (extra_context or {}))
 
     def replay_view(self, request: HttpRequest) -> HttpResponse:
@@ -300,7 +300,7 @@ def _operator(key: UUID | None) -> str | SafeString:
     if key is None:
         return _("system")
     email = User.objects.filter(pk=key).values_list("email", flat=True).first()
-    return person_link(key, email)
+    return user_link(key, email)
 
 
 def _page_context(actor: User, row: Ban) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.admin.columns import NOTHING, moment
-from accounts.admin.read_only_columns import badge, person_link
+from accounts.admin.read_only_columns import badge, user_link
 from accounts.models import User
 from moderation.models import Ban
 
@@ -50,7 +50,7 @@ def whom(user: User | None, network: str) -> str | SafeString:
     """The person with a link, the network, or both."""
     if user is None:
         return network or NOTHING
-    person = person_link(user.pk, user.email)
+    person = user_link(user.pk, user.email)
     if not network:
         return person
     return format_html('{} <span class="quiet">{}</span>', person, network)

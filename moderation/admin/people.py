@@ -11,9 +11,9 @@ from django.utils.translation import gettext_lazy
 
 from accounts.actors import Actor
 from accounts.admin.actions import CONFIRMED, ask_first, user_action
-from accounts.admin.base import panel_actor
+from accounts.admin.base import acting_admin
 from accounts.admin.user_actions import act_on_each, chosen_people, report
-from accounts.admin.user_filters import user_mark
+from accounts.admin.user_filters import user_badge
 from accounts.models import User
 from accounts.services.users import is_last_owner
 from core.errors import RecordInvalid
@@ -28,7 +28,7 @@ def _is_banned() -> Exists:
     return Exists(active_bans().filter(user=OuterRef("pk")))
 
 
-user_mark("banned", gettext_lazy("Banned"), _is_banned)
+user_badge("banned", gettext_lazy("Banned"), _is_banned)
 
 
 @user_action(description=gettext_lazy("Ban…"))
@@ -39,7 +39,7 @@ def ban_people(
     people = chosen_people(request, queryset, PEOPLE_MAXIMUM)
     if people is None:
         return None
-    actor = panel_actor(request)
+    actor = acting_admin(request)
     form = BanForm(request.POST if CONFIRMED in request.POST else None)
     if not form.is_valid():
         return _ask(modeladmin, request, people, form)
@@ -56,7 +56,7 @@ def _ask(
     modeladmin: "ModelAdmin[User]", request: HttpRequest, people: list[User], form: BanForm
 ) -> HttpResponse | None:
     """The page in between; none when nobody of the chosen can be banned."""
-    refusals = [(person, why_not(panel_actor(request), person)) for person in people]
+    refusals = [(person, refusal_reason(acting_admin(request), person)) for person in people]
     affected = [person for person, refusal in refusals if not refusal]
     left_out = [(person, refusal) for person, refusal in refusals if refusal]
     if not affected:
@@ -73,7 +73,7 @@ def _ask(
     return ask_first(modeladmin, request, "admin/moderation/ban_people.html", context)
 
 
-def why_not(actor: User, person: User) -> str:
+def refusal_reason(actor: User, person: User) -> str:
     """Why the panel does not offer to ban `person`; "" when it does. The service decides again."""
     if actor.pk == person.pk:
         return _("You cannot ban yourself.")
@@ -91,7 +91,7 @@ def lift_bans_of_people(
     """Lift all bans in force of the chosen people, of lower rank."""
     people = chosen_people(request, queryset, PEOPLE_MAXIMUM)
     if people is not None:
-        report(request, act_on_each(panel_actor(request), people, _lift))
+        report(request, act_on_each(acting_admin(request), people, _lift))
 
 
 def _lift(actor: Any, person: User) -> int:

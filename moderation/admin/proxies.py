@@ -10,13 +10,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from accounts.admin.columns import moment
-from accounts.admin.dashboard import Advice, Link
+from accounts.admin.dashboard import DashboardWarning, Link
 from accounts.admin.read_only_columns import badge
 from core.client_ip import client_ip, is_undeclared_proxy
 from moderation.networks import is_exempt, network_name
-from moderation.proxy_diagnosis import Sighting, Trust, Warned, chain, client_of
-from moderation.proxy_messages import standing_text, told
-from moderation.services.proxies import proxy_problems, sighting_of, sightings, trust
+from moderation.proxy_diagnosis import ProxyObservation, ProxyProblem, Trust, chain, client_of
+from moderation.proxy_messages import describe_problem, standing_text
+from moderation.services.proxies import observations, observe, proxy_problems, trust
 
 
 class HopRow(NamedTuple):
@@ -29,7 +29,7 @@ class HopRow(NamedTuple):
 
 def proxies_page(request: HttpRequest, common: dict[str, Any]) -> HttpResponse:
     """The page. Changes nothing."""
-    seen, believed = sighting_of(request), trust()
+    seen, believed = observe(request), trust()
     context = {
         "title": _("Proxy check"),
         "warnings": [(_advice(warned), moment(warned.at, "")) for warned in proxy_problems(seen)],
@@ -37,12 +37,12 @@ def proxies_page(request: HttpRequest, common: dict[str, Any]) -> HttpResponse:
         "client": client_ip(request) or _("unknown"),
         "banned": _would_be_banned(request),
         "facts": _facts(seen),
-        "noted": [_noted(one, believed) for one in sightings()],
+        "noted": [_noted(one, believed) for one in observations()],
     }
     return render(request, "admin/moderation/proxies.html", common | context)
 
 
-def advices() -> list[Advice]:
+def advices() -> list[DashboardWarning]:
     """What is wrong, for the dashboard."""
     return [
         _advice(warned)._replace(url=_url(), link=_("Proxy check")) for warned in proxy_problems()
@@ -58,11 +58,11 @@ def _url() -> str:
     return reverse("admin:moderation_proxies")
 
 
-def _advice(warned: Warned) -> Advice:
-    return Advice(*told(warned))
+def _advice(warned: ProxyProblem) -> DashboardWarning:
+    return DashboardWarning(*describe_problem(warned))
 
 
-def _hops(seen: Sighting, believed: Trust) -> list[HopRow]:
+def _hops(seen: ProxyObservation, believed: Trust) -> list[HopRow]:
     rows = []
     for hop in chain(seen, believed):
         tone, word, why = standing_text(hop.standing, hop.network)
@@ -82,7 +82,7 @@ def _would_be_banned(request: HttpRequest) -> str:
     return network
 
 
-def _facts(seen: Sighting) -> list[tuple[str, str]]:
+def _facts(seen: ProxyObservation) -> list[tuple[str, str]]:
     """What else the request said, and the settings that it was judged by."""
     nothing = _("nothing")
     networks = ", ".join(str(network) for network in settings.TRUSTED_PROXIES)
@@ -102,7 +102,7 @@ def _header(name: str) -> str:
     return name.removeprefix("HTTP_").replace("_", "-").title()
 
 
-def _noted(seen: Sighting, believed: Trust) -> tuple[str | SafeString, str, str, str, str]:
+def _noted(seen: ProxyObservation, believed: Trust) -> tuple[str | SafeString, str, str, str, str]:
     """(when, peer, forwarded addresses, client, scheme) of a request of the last hours."""
     client = client_of(seen, believed) or _("unknown")
     return moment(seen.at), seen.peer, seen.forwarded_for, client, seen.scheme

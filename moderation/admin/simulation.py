@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.admin.columns import moment
-from accounts.admin.read_only_columns import badge, person_link
+from accounts.admin.read_only_columns import badge, user_link
 from moderation.admin.labels import moments, points, type_label
 from moderation.admin.tables import stored_types
 from moderation.services.simulation import DAYS_MAXIMUM, EVENTS_MAXIMUM, Policy, Verdict, replay
@@ -122,7 +122,7 @@ def _result(form: ReplayForm) -> dict[str, Any]:
 def _row(verdict: Verdict) -> dict[str, Any]:
     user = verdict.user
     return {
-        "who": person_link(user.pk, user.email) if user else verdict.network or verdict.subject,
+        "who": user_link(user.pk, user.email) if user else verdict.network or verdict.subject,
         "change": badge(*CHANGES[verdict.change]),
         "would": moments(verdict.would),
         "was": moments(verdict.was),

@@ -11,9 +11,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
-from accounts.admin.base import FactAdmin
+from accounts.admin.base import ReadOnlyAdmin
 from accounts.admin.columns import NOTHING, moment
-from accounts.admin.read_only_columns import person_link
+from accounts.admin.read_only_columns import user_link
 from accounts.admin.site import site
 from accounts.admin.user_filters import ChoiceFilter, Choices, SinceFilter
 from moderation.admin.labels import ban_link, points, type_label, whom
@@ -50,7 +50,7 @@ class ViolatedFilter(SinceFilter):
 
 
 @admin.register(Violation, site=site)
-class ViolationAdmin(FactAdmin):
+class ViolationAdmin(ReadOnlyAdmin):
     """Newest first. The total is that of the person, or else of the network, after it."""
 
     title = gettext_lazy("Violations")
@@ -59,7 +59,7 @@ class ViolationAdmin(FactAdmin):
     # Not looked up as fields: get_search_results() decides; Django shows the box for it.
     search_fields = ("network",)
     search_help_text = SEARCH_HELP
-    facts: ClassVar[tuple[str, ...]] = (
+    detail_fields: ClassVar[tuple[str, ...]] = (
         "exactly",
         "kind",
         "person",
@@ -105,7 +105,7 @@ class ViolationAdmin(FactAdmin):
     @admin.display(description=gettext_lazy("person"))
     def person(self, violation: Violation) -> str:
         user = violation.user
-        return NOTHING if user is None else person_link(user.pk, user.email)
+        return NOTHING if user is None else user_link(user.pk, user.email)
 
     @admin.display(description=gettext_lazy("network address"))
     def place(self, violation: Violation) -> str:
@@ -133,7 +133,7 @@ class ViolationAdmin(FactAdmin):
 
     @admin.display(description=gettext_lazy("reported by"))
     def reporter(self, violation: Violation) -> str:
-        return person_link(violation.reported_by, None)
+        return user_link(violation.reported_by, None)
 
     @admin.display(description=gettext_lazy("detail"))
     def details(self, violation: Violation) -> str:

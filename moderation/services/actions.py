@@ -57,7 +57,7 @@ class Rate(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Doer:
+class ActionSubject:
     """Who does it. user: None for nobody known; network: as network_key() names it, "" for none.
 
     user_agent: what the person's program calls itself; None where it does not matter.
@@ -104,7 +104,7 @@ class _Count(NamedTuple):
         return self.rate.maximum - self.tally.number
 
 
-def count_action(action: str, doer: Doer) -> Standing:
+def count_action(action: str, doer: ActionSubject) -> Standing:
     """Count one `action` of `doer`, and refuse it when it is one too many.
 
     Raises NotFound for an action without a limit of its own, NotABrowser, LimitExceeded; the last
@@ -115,7 +115,7 @@ def count_action(action: str, doer: Doer) -> Standing:
     return _count(action, limits, doer)
 
 
-def start_action(action: str, doer: Doer) -> Started:
+def start_action(action: str, doer: ActionSubject) -> Started:
     """count_action() for what takes a while: takes one of the person's places as well.
 
     Raises what count_action() does; a refused beginning holds no place.
@@ -143,7 +143,7 @@ def _limits_of(action: str) -> dict[str, Rate]:
         raise NotFound(str(_("No action of this name is configured."))) from None
 
 
-def _require_browser(action: str, doer: Doer) -> None:
+def _require_browser(action: str, doer: ActionSubject) -> None:
     """With a score of 0 the check is off, as LibreChat's users know it."""
     if doer.user_agent is None or not settings.VIOLATION_SCORES[NON_BROWSER]:
         return
@@ -152,7 +152,7 @@ def _require_browser(action: str, doer: Doer) -> None:
         raise NotABrowser
 
 
-def _take_slot(action: str, limits: dict[str, Rate], doer: Doer) -> Slot | None:
+def _take_slot(action: str, limits: dict[str, Rate], doer: ActionSubject) -> Slot | None:
     rate = limits.get(CONCURRENT)
     if rate is None or doer.user is None:
         return None
@@ -163,7 +163,7 @@ def _take_slot(action: str, limits: dict[str, Rate], doer: Doer) -> Slot | None:
     return slot
 
 
-def _count(action: str, limits: dict[str, Rate], doer: Doer) -> Standing:
+def _count(action: str, limits: dict[str, Rate], doer: ActionSubject) -> Standing:
     """Move every counter, then judge: a try that one limit refuses counts for the other too."""
     counts: list[_Count] = []
     if USER in limits and doer.user:
@@ -184,7 +184,7 @@ def _count(action: str, limits: dict[str, Rate], doer: Doer) -> Standing:
     return Standing(tightest.rate.maximum, tightest.remaining, tightest.tally.ends_at)
 
 
-def _refused(action: str, exceeded: list[_Count], doer: Doer) -> LimitExceeded:
+def _refused(action: str, exceeded: list[_Count], doer: ActionSubject) -> LimitExceeded:
     """Note the violation; the error to raise for it."""
     first = exceeded[0]
     ban = _note(
@@ -198,7 +198,7 @@ def _refused(action: str, exceeded: list[_Count], doer: Doer) -> LimitExceeded:
     return LimitExceeded(int((end - timezone.now()).total_seconds()) + 1, ban)
 
 
-def _should_score(action: str, exceeded: _Count, doer: Doer) -> bool:
+def _should_score(action: str, exceeded: _Count, doer: ActionSubject) -> bool:
     """Does the excess score? An address can be an office, whose last comer must not be banned.
 
     So beyond the limit of an address a person scores only with a share of more than half of it.
@@ -210,13 +210,13 @@ def _should_score(action: str, exceeded: _Count, doer: Doer) -> bool:
     return count_of(_share_name(action, doer)) * 2 > exceeded.rate.maximum
 
 
-def _share_name(action: str, doer: Doer) -> str:
+def _share_name(action: str, doer: ActionSubject) -> str:
     return f"{action}:share:{doer.network}:{doer.user.pk.hex if doer.user else ''}"
 
 
 def _note(
     kind: str,
-    doer: Doer,
+    doer: ActionSubject,
     *,
     detail: dict[str, Any],
     limit: str = "",

@@ -14,9 +14,9 @@ from django.utils import timezone
 
 from audit.models import AuditEvent
 from core.client_ip import FORWARDING_HEADERS, OWN_NETWORKS, is_in, parse_address
-from moderation.proxy_diagnosis import Sighting, Traffic, Trust, Warned, problems
+from moderation.proxy_diagnosis import ProxyObservation, ProxyProblem, Traffic, Trust, problems
 
-KEY = "proxy-sightings"
+KEY = "proxy-observations"
 MEMORY = timedelta(hours=6)
 # A process notes each kind of request at most so often, in seconds. There are eight kinds.
 NOTE_EVERY = 60.0
@@ -30,10 +30,10 @@ def trust() -> Trust:
     return Trust(tuple(settings.TRUSTED_PROXIES), settings.TRUST_PROXY, settings.IS_HTTPS)
 
 
-def sighting_of(request: HttpRequest) -> Sighting:
+def observe(request: HttpRequest) -> ProxyObservation:
     """What this request shows; long headers are cut, the left of X-Forwarded-For first."""
     meta = request.META
-    return Sighting(
+    return ProxyObservation(
         at=timezone.now(),
         peer=meta.get("REMOTE_ADDR", "")[:LONGEST],
         forwarded_for=meta.get("HTTP_X_FORWARDED_FOR", "")[-LONGEST:],
@@ -57,7 +57,7 @@ def note(request: HttpRequest) -> None:
     with suppress(DatabaseError):  # never at the cost of the answer
         store = caches["counters"]
         kept = store.get(KEY) or {}
-        kept[kind] = _packed(sighting_of(request))
+        kept[kind] = _packed(observe(request))
         store.set(KEY, kept, MEMORY.total_seconds())
 
 
@@ -67,7 +67,7 @@ def forget() -> None:
     caches["counters"].delete(KEY)
 
 
-def sightings() -> list[Sighting]:
+def observations() -> list[ProxyObservation]:
     """What was noted in the last hours, the newest first."""
     since = timezone.now() - MEMORY
     kept = caches["counters"].get(KEY) or {}
@@ -82,10 +82,10 @@ def traffic() -> Traffic:
     return Traffic(len(addresses), frozenset(addresses))
 
 
-def proxy_problems(*more: Sighting) -> list[Warned]:
+def proxy_problems(*more: ProxyObservation) -> list[ProxyProblem]:
     """What is wrong, by what was noted and by `more`. At most a query of the cache and one of the
     audit log, which is asked only when a proxy shows at all."""
-    seen = [*sightings(), *more]
+    seen = [*observations(), *more]
     acts = traffic() if any(one.is_forwarded for one in seen) else Traffic()
     return problems(seen, trust(), acts)
 
@@ -98,10 +98,10 @@ def _kind(request: HttpRequest) -> str:
     return f"{int(is_forwarded)}{int(is_own)}{int(request.is_secure())}"
 
 
-def _packed(seen: Sighting) -> dict[str, Any]:
+def _packed(seen: ProxyObservation) -> dict[str, Any]:
     return asdict(seen) | {"at": seen.at.isoformat()}
 
 
-def _unpacked(packed: dict[str, Any]) -> Sighting:
+def _unpacked(packed: dict[str, Any]) -> ProxyObservation:
     at = datetime.fromisoformat(packed["at"])
-    return Sighting(**(packed | {"at": at, "headers": tuple(packed["headers"])}))
+    return ProxyObservation(**(packed | {"at": at, "headers": tuple(packed["headers"])}))

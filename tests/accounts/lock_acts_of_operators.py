@@ -328,7 +328,7 @@ def note_uses_of_keys() -> None:
 def count_actions_of_an_app() -> None:
     rate = (1, timedelta(minutes=1))
     limits = {"x": {"user": rate, "ip": rate, "concurrent": rate}}
-    doer = actions.Doer(user=person("anna"), network="203.0.113.77", reported_by=SYSTEM)
+    doer = actions.ActionSubject(user=person("anna"), network="203.0.113.77", reported_by=SYSTEM)
     with LOCAL.using(ACTIONS=limits):
         for tried in (actions.count_action, actions.start_action):
             for _turn in range(2):

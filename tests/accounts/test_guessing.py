@@ -152,7 +152,7 @@ KNOWN = {
     ("accounts/services/privacy.py", "check_password"),
     ("accounts/services/verification.py", "check_password"),
     ("mfa/views/reauthenticate.py", "find_by_password"),
-    ("accounts/views/entrance.py", "find_by_credentials"),
+    ("accounts/views/login.py", "find_by_credentials"),
     ("mfa/views/passkeys.py", "authenticate_passkey"),
     ("mfa/views/verification.py", "spend"),
     ("api/tokens/password_grant.py", "find_by_credentials"),

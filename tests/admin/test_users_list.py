@@ -362,7 +362,7 @@ def test_reset_links_of_several_stand_on_top_of_the_list_once(
 
 
 def test_more_people_than_a_panel_holds_get_no_link(browser: Client, make_user: MakeUser) -> None:
-    people = [make_user(password=None) for _ in range(actions.PANEL_MAXIMUM + 1)]
+    people = [make_user(password=None) for _ in range(actions.MAX_SECRETS + 1)]
 
     answer = bulk(browser, "start_reset_of_people", people)
 

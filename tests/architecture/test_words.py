@@ -55,6 +55,22 @@ IDENTIFIERS = {
     "AskDjango": "FastPathUnsupported",
     "lines_of": "cache_key_parts",
     "GateCookie": "ForwardAuthCookie",
+    "panel_actor": "acting_admin",
+    "PanelAdmin": "GatehouseModelAdmin",
+    "FactAdmin": "ReadOnlyAdmin",
+    "ActingAdmin": "RowActionsAdmin",
+    "user_mark": "user_badge",
+    "render_with_panel": "render_with_secrets",
+    "person_link": "user_link",
+    "what_goes": "deletion_summary",
+    "Advice": "DashboardWarning",
+    "link_over": "unusable_link",
+    "Sighting": "ProxyObservation",
+    "Doer": "ActionSubject",
+    "user_gate": "get_user_denial",
+    "client_gate": "get_client_denial",
+    "why_not": "refusal_reason",
+    "Warned": "ProxyProblem",
     "MovingError": "OperationError",
 }
 # Modules whose names said nothing to a stranger.
@@ -62,7 +78,7 @@ MODULES = {
     "gates", "doors", "facts", "stepup", "tally", "rolemaps", "arrivals", "fact_acts", "fact_cells",
     "longway", "learned", "refusedpage", "rulechecks", "ruletexts", "sessionstate", "keyrows",
     "familyrows", "keymeter", "keyring", "strangers", "nearest", "aftermath", "telling", "moving",
-    "proxytexts", "curves", "wire", "kinds", "sso",
+    "proxytexts", "curves", "wire", "kinds", "sso", "entrance",
 }  # fmt: skip
 
 

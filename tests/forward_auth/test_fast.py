@@ -276,8 +276,13 @@ def strike(_user: User) -> Denial:
     ("kind", "status"),
     [("key", "403 Forbidden"), ("session", "401 Unauthorized"), ("token", "403 Forbidden")],
 )
-@pytest.mark.parametrize("gates", [["moderation.access_checks.user_gate", f"{__name__}.strike"],
-                                   [f"{__name__}.strike"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "gates",
+    [
+        ["moderation.access_checks.get_user_denial", f"{__name__}.strike"],
+        [f"{__name__}.strike"],
+    ],
+)
 def test_a_further_gate_closes_at_once_and_for_all(
     front: FastPath, viewer: User, settings: Any, kind: str, status: str, gates: list[str]
 ) -> None:

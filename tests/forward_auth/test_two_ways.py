@@ -34,7 +34,7 @@ from tests.forward_auth.credentials import OF_APPS, key_at
 pytestmark = pytest.mark.django_db
 NOW = timezone.now
 HOST = "app.example.com"
-SHIPPED = ["moderation.access_checks.user_gate"]
+SHIPPED = ["moderation.access_checks.get_user_denial"]
 CLOSED, OPEN = f"{__name__}.nobody_enters", f"{__name__}.everybody_enters"
 Environ = dict[str, Any]
 

@@ -11,7 +11,7 @@ from accounts.actors import SYSTEM
 from accounts.models import AccountToken, User
 from accounts.services.email_tokens import issue_token
 from accounts.sign_in_methods import SignInMethod
-from accounts.views.common import enter
+from accounts.views.common import complete_login
 from config.urls import urlpatterns as of_the_house
 from federation.models import Identity
 from federation.providers import Door
@@ -84,8 +84,8 @@ def come_from_elsewhere(request: HttpRequest, door: str) -> HttpResponse:
     arrival = ExternalUserInfo(subject=request.GET["who"])
     user = arrive(Door(id=door, label=door), arrival)
     if door == SignInMethod.LDAP:
-        return enter(request, user, method=SignInMethod.LDAP)
-    return enter(request, user, method=SignInMethod.PROVIDER, provider=door)
+        return complete_login(request, user, method=SignInMethod.LDAP)
+    return complete_login(request, user, method=SignInMethod.PROVIDER, provider=door)
 
 
 urlpatterns = [path("test-arrival/<str:door>", come_from_elsewhere), *of_the_house]

@@ -15,7 +15,7 @@ from config.environment.registry.actions import ActionLimit, check_action_limits
 from core.errors import NotFound
 from moderation.models import Ban, Violation
 from moderation.services.actions import (
-    Doer,
+    ActionSubject,
     LimitExceeded,
     NotABrowser,
     Standing,
@@ -52,14 +52,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return move
 
 
-def _refused(action: str, doer: Doer, begin: Any = count_action) -> LimitExceeded:
+def _refused(action: str, doer: ActionSubject, begin: Any = count_action) -> LimitExceeded:
     with pytest.raises(LimitExceeded) as refusal:
         begin(action, doer)
     return refusal.value
 
 
 def test_the_limit_of_an_address_admits_just_so_many_and_scores_the_next(owner: User) -> None:
-    doer = Doer(network=OFFICE, reported_by=owner)
+    doer = ActionSubject(network=OFFICE, reported_by=owner)
 
     left = [count_action("message", doer).remaining for _ in range(4)]
     error = _refused("message", doer)
@@ -76,7 +76,7 @@ def test_the_limit_of_an_address_admits_just_so_many_and_scores_the_next(owner: 
 def test_a_window_begins_with_the_first_and_ends_in_time(
     owner: User, clock: Callable[[float], None]
 ) -> None:
-    doer = Doer(network=OFFICE, reported_by=owner)
+    doer = ActionSubject(network=OFFICE, reported_by=owner)
     reset_at = [count_action("message", doer).reset_at for _ in range(4)]
     assert len(set(reset_at)) == 1
     assert reset_at[0] is not None
@@ -93,16 +93,21 @@ def test_each_address_person_and_action_has_a_counter_of_its_own(
 ) -> None:
     for user in (viewer, editor):
         for _ in range(2):
-            count_action("image", Doer(user=user, reported_by=owner))
-        _refused("image", Doer(user=user, reported_by=owner))
+            count_action("image", ActionSubject(user=user, reported_by=owner))
+        _refused("image", ActionSubject(user=user, reported_by=owner))
 
     for network in (OFFICE, "2001:db8::/64"):
-        assert count_action("image", Doer(network=network, reported_by=owner)).remaining == 4
-        assert count_action("message", Doer(network=network, reported_by=owner)).remaining == 3
+        assert (
+            count_action("image", ActionSubject(network=network, reported_by=owner)).remaining == 4
+        )
+        assert (
+            count_action("message", ActionSubject(network=network, reported_by=owner)).remaining
+            == 3
+        )
 
 
 def test_the_tightest_limit_is_told(owner: User, viewer: User, settings: Any) -> None:
-    doer = Doer(user=viewer, network=OFFICE, reported_by=owner)
+    doer = ActionSubject(user=viewer, network=OFFICE, reported_by=owner)
 
     assert count_action("image", doer)[:2] == (2, 1)
     settings.ACTIONS = {"image": {"user": (9, timedelta(hours=1)), "ip": (5, MINUTE)}}
@@ -111,15 +116,15 @@ def test_the_tightest_limit_is_told(owner: User, viewer: User, settings: Any) ->
 
 def test_where_nothing_is_limited_nothing_is_counted(owner: User, viewer: User) -> None:
     for _ in range(9):
-        assert count_action("free", Doer(user=viewer, reported_by=owner)) == Standing()
+        assert count_action("free", ActionSubject(user=viewer, reported_by=owner)) == Standing()
         # An address is limited here, and none was named.
-        assert count_action("message", Doer(user=viewer, reported_by=owner)) == Standing()
+        assert count_action("message", ActionSubject(user=viewer, reported_by=owner)) == Standing()
 
 
 def test_an_action_that_is_not_configured_is_not_found(owner: User) -> None:
     for act in (count_action, start_action):
         with pytest.raises(NotFound):
-            act("mesage", Doer(network=OFFICE, reported_by=owner))
+            act("mesage", ActionSubject(network=OFFICE, reported_by=owner))
 
 
 def test_colleagues_behind_one_address_wait_and_do_not_score(
@@ -127,9 +132,9 @@ def test_colleagues_behind_one_address_wait_and_do_not_score(
 ) -> None:
     people = [make_user("viewer") for _ in range(4)]
     for user in people:
-        count_action("message", Doer(user=user, network=OFFICE, reported_by=owner))
+        count_action("message", ActionSubject(user=user, network=OFFICE, reported_by=owner))
 
-    _refused("message", Doer(user=people[0], network=OFFICE, reported_by=owner))
+    _refused("message", ActionSubject(user=people[0], network=OFFICE, reported_by=owner))
 
     assert [(each.user, each.score) for each in Violation.objects.all()] == [(people[0], 0)]
 
@@ -137,10 +142,10 @@ def test_colleagues_behind_one_address_wait_and_do_not_score(
 def test_whoever_fills_a_shared_address_alone_scores(owner: User, make_user: MakeUser) -> None:
     loud, quiet = make_user("viewer"), make_user("viewer")
     for user in (quiet, loud, loud, loud):
-        count_action("message", Doer(user=user, network=OFFICE, reported_by=owner))
+        count_action("message", ActionSubject(user=user, network=OFFICE, reported_by=owner))
 
-    _refused("message", Doer(user=quiet, network=OFFICE, reported_by=owner))
-    _refused("message", Doer(user=loud, network=OFFICE, reported_by=owner))
+    _refused("message", ActionSubject(user=quiet, network=OFFICE, reported_by=owner))
+    _refused("message", ActionSubject(user=loud, network=OFFICE, reported_by=owner))
 
     scores = Violation.objects.order_by("id").values_list("user", "score")
     assert list(scores) == [(quiet.pk, 0), (loud.pk, 1)]
@@ -150,7 +155,7 @@ def test_the_excess_that_reaches_the_interval_bans_and_tells_until_when(
     owner: User, viewer: User, settings: Any
 ) -> None:
     settings.BAN_INTERVAL, settings.MODERATION_SCORE_HALF_LIFE = 3, timedelta(0)
-    doer = Doer(user=viewer, network=OFFICE, reported_by=owner)
+    doer = ActionSubject(user=viewer, network=OFFICE, reported_by=owner)
     for _ in range(4):
         count_action("message", doer)
 
@@ -167,16 +172,16 @@ def test_an_app_scores_nobody_whom_the_owner_of_its_key_could_not_ban(
     colleague = make_user("admin")
     for user in (owner, colleague, admin):
         for _ in range(2):
-            count_action("image", Doer(user=user, reported_by=admin))
-        _refused("image", Doer(user=user, reported_by=admin))
-    _refused("image", Doer(user=colleague, reported_by=owner))
+            count_action("image", ActionSubject(user=user, reported_by=admin))
+        _refused("image", ActionSubject(user=user, reported_by=admin))
+    _refused("image", ActionSubject(user=colleague, reported_by=owner))
 
     scores = Violation.objects.order_by("id").values_list("score", flat=True)
     assert list(scores) == [0, 0, 0, 1]
 
 
 def test_what_goes_on_at_once_is_limited_and_given_back(owner: User, viewer: User) -> None:
-    doer = Doer(user=viewer, reported_by=owner)
+    doer = ActionSubject(user=viewer, reported_by=owner)
     first, second = (start_action("message", doer).slot for _ in range(2))
     assert first is not None
     assert second is not None
@@ -197,7 +202,7 @@ def test_what_goes_on_at_once_is_limited_and_given_back(owner: User, viewer: Use
 def test_a_crashed_app_frees_its_places_after_a_minute(
     owner: User, viewer: User, clock: Callable[[float], None]
 ) -> None:
-    doer = Doer(user=viewer, reported_by=owner)
+    doer = ActionSubject(user=viewer, reported_by=owner)
     old = [start_action("message", doer).slot for _ in range(2)]
     clock(59)
     _refused("message", doer, start_action)
@@ -211,7 +216,7 @@ def test_a_crashed_app_frees_its_places_after_a_minute(
 
 
 def test_places_are_given_back_by_their_whole_name_alone(owner: User, viewer: User) -> None:
-    slot = start_action("message", Doer(user=viewer, reported_by=owner)).slot
+    slot = start_action("message", ActionSubject(user=viewer, reported_by=owner)).slot
     assert slot is not None
     key, _, _mark = slot.name.rpartition(".")
 
@@ -221,18 +226,18 @@ def test_places_are_given_back_by_their_whole_name_alone(owner: User, viewer: Us
 
 
 def test_a_beginning_that_a_limit_refuses_holds_no_place(owner: User, viewer: User) -> None:
-    doer = Doer(user=viewer, network=OFFICE, reported_by=owner)
+    doer = ActionSubject(user=viewer, network=OFFICE, reported_by=owner)
     for _ in range(4):
         count_action("message", doer)
     for _ in range(3):
         _refused("message", doer, start_action)
 
     assert {each.type for each in Violation.objects.all()} == {"message"}
-    assert start_action("message", Doer(user=viewer, reported_by=owner)).slot is not None
+    assert start_action("message", ActionSubject(user=viewer, reported_by=owner)).slot is not None
 
 
 def test_nobody_known_needs_no_place(owner: User) -> None:
-    started = start_action("message", Doer(network=OFFICE, reported_by=owner))
+    started = start_action("message", ActionSubject(network=OFFICE, reported_by=owner))
 
     assert (started.slot, started.standing.remaining) == (None, 3)
 
@@ -240,8 +245,8 @@ def test_nobody_known_needs_no_place(owner: User) -> None:
 def test_a_program_that_is_no_browser_scores_as_configured(
     owner: User, viewer: User, settings: Any
 ) -> None:
-    def doer(agent: str | None) -> Doer:
-        return Doer(user=viewer, user_agent=agent, reported_by=owner)
+    def doer(agent: str | None) -> ActionSubject:
+        return ActionSubject(user=viewer, user_agent=agent, reported_by=owner)
 
     for agent in (FIREFOX, None):
         count_action("free", doer(agent))
@@ -281,10 +286,10 @@ def test_browsers_are_known_by_what_they_say(agent: str, expected: bool) -> None
 def test_a_check_is_one_statement_for_each_counter(
     owner: User, viewer: User, django_assert_num_queries: Any
 ) -> None:
-    alone = Doer(network=OFFICE, reported_by=owner)
+    alone = ActionSubject(network=OFFICE, reported_by=owner)
     with django_assert_num_queries(1, using="cache"), django_assert_num_queries(0):
         count_action("message", alone)
-    both = Doer(user=viewer, network=OFFICE, reported_by=owner)
+    both = ActionSubject(user=viewer, network=OFFICE, reported_by=owner)
     with django_assert_num_queries(3, using="cache"), django_assert_num_queries(0):
         count_action("image", both)
 
@@ -343,7 +348,7 @@ def test_limits_that_cannot_be_read_stop_the_start(entries: list[str]) -> None:
 
 
 def test_a_doer_is_named_in_no_counter_by_more_than_his_id(owner: User, viewer: User) -> None:
-    slot = start_action("message", Doer(user=viewer, reported_by=owner)).slot
+    slot = start_action("message", ActionSubject(user=viewer, reported_by=owner)).slot
 
     assert slot is not None
     assert viewer.email not in slot.name

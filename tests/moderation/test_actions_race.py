@@ -34,7 +34,7 @@ from accounts.models import User
 from moderation.services.actions import *
 act, with_user = sys.argv[1], sys.argv[2] == "user"
 owner, viewer = (User.objects.get(email=f"{{name}}@example.com") for name in ("owner", "viewer"))
-doer = Doer(user=viewer if with_user else None, network="203.0.113.7", reported_by=owner)
+doer = ActionSubject(user=viewer if with_user else None, network="203.0.113.7", reported_by=owner)
 results, barrier = [], threading.Barrier({THREADS} + 1)
 def one():
     barrier.wait()

@@ -14,8 +14,8 @@ from accounts.admin import dashboard
 from accounts.models import User
 from audit import audit_log
 from core.request_context import Caller, calling
-from moderation.proxy_diagnosis import Problem
-from moderation.proxy_messages import told
+from moderation.proxy_diagnosis import ProblemCode
+from moderation.proxy_messages import describe_problem
 from moderation.services import proxies
 from operations.doctor import examine
 
@@ -62,12 +62,12 @@ def test_a_request_is_noted_once_a_minute_for_each_kind(
     for path in ("/sign-in", "/sign-up", "/nowhere"):
         through_proxy.get(path)
         stranger.get(path)
-    first = {seen.peer: seen.at for seen in proxies.sightings()}
+    first = {seen.peer: seen.at for seen in proxies.observations()}
 
     assert set(first) == {DOCKER, "127.0.0.1"}
     clock[0] += 61
     through_proxy.get("/sign-in")
-    later = {seen.peer: seen.at for seen in proxies.sightings()}
+    later = {seen.peer: seen.at for seen in proxies.observations()}
     assert later[DOCKER] > first[DOCKER]
     assert later["127.0.0.1"] == first["127.0.0.1"]
 
@@ -76,7 +76,7 @@ def test_a_request_is_noted_once_a_minute_for_each_kind(
 def test_health_checks_and_programs_are_not_noted(through_proxy: Client, path: str) -> None:
     through_proxy.get(path)
 
-    assert proxies.sightings() == []
+    assert proxies.observations() == []
 
 
 def test_a_strangers_forged_header_does_not_hide_the_proxy(through_proxy: Client) -> None:
@@ -90,8 +90,8 @@ def test_a_strangers_forged_header_does_not_hide_the_proxy(through_proxy: Client
         forger.get("/sign-in")
 
     assert found() == ["undeclared_proxy"]
-    assert len(proxies.sightings()) == 2
-    assert max(len(seen.forwarded_for) for seen in proxies.sightings()) <= proxies.LONGEST
+    assert len(proxies.observations()) == 2
+    assert max(len(seen.forwarded_for) for seen in proxies.observations()) <= proxies.LONGEST
 
 
 def test_what_was_noted_is_forgotten_after_hours(
@@ -145,8 +145,8 @@ def test_a_setting_that_is_mended_ends_the_warning(through_proxy: Client, settin
 
 def test_each_warning_names_its_variable_and_the_mending() -> None:
     variables = ("TRUSTED_PROXIES", "TRUST_PROXY", "PUBLIC_URL")
-    for problem in Problem:
-        text = told(proxies.Warned(problem, DOCKER))
+    for problem in ProblemCode:
+        text = describe_problem(proxies.ProxyProblem(problem, DOCKER))
         assert any(name in text.title + text.advice for name in variables), problem
         assert any(word in text.advice for word in ("Set ", "add it", "must ", "Open ")), problem
         assert "%(" not in text.title + text.advice

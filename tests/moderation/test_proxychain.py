@@ -8,7 +8,7 @@ import pytest
 
 from core.client_ip import resolve
 from moderation.proxy_diagnosis import (
-    Sighting,
+    ProxyObservation,
     Standing,
     Traffic,
     Trust,
@@ -26,14 +26,16 @@ def networks(*texts: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network
     return tuple(ipaddress.ip_network(text) for text in texts)
 
 
-def seen(peer: str, forwarded_for: str = "", **fields: object) -> Sighting:
+def seen(peer: str, forwarded_for: str = "", **fields: object) -> ProxyObservation:
     """A request; with X-Forwarded-For unless that is empty."""
     headers = ("HTTP_X_FORWARDED_FOR",) if forwarded_for else ()
     usual = {"at": NOW, "headers": headers, "scheme": "http", "stated": "", "host": "localhost"}
-    return Sighting(peer=peer, forwarded_for=forwarded_for, **(usual | fields))  # type: ignore[arg-type]
+    return ProxyObservation(peer=peer, forwarded_for=forwarded_for, **(usual | fields))  # type: ignore[arg-type]
 
 
-def codes(*requests: Sighting, trust: Trust, traffic: Traffic = NO_TRAFFIC) -> dict[str, str]:
+def codes(
+    *requests: ProxyObservation, trust: Trust, traffic: Traffic = NO_TRAFFIC
+) -> dict[str, str]:
     """{problem: address}"""
     return {str(one.problem): one.address for one in problems(requests, trust, traffic)}
 
@@ -105,7 +107,7 @@ def test_the_chain_ends_at_the_client_that_limits_and_bans_see() -> None:
         (seen(DOCKER, CLIENT), Trust(networks("10.0.0.0/8", "172.16.0.0/12", "2400:cb00::/32"))),
     ],
 )
-def test_a_sound_chain_is_not_warned_of(request_: Sighting, trust: Trust) -> None:
+def test_a_sound_chain_is_not_warned_of(request_: ProxyObservation, trust: Trust) -> None:
     assert codes(request_, trust=trust) == {}
 
 

@@ -37,10 +37,10 @@ CALLS = {
     ("accounts/views/account.py", "verify_email"): ["sign-in"],
     ("mfa/views/reauthenticate.py", "_by_password"): ["sign-in"],
     ("mfa/views/totp_setup.py", "check"): ["second-factor"],
-    ("accounts/views/entrance.py", "_check_sign_up"): ["sign-up"],
-    ("accounts/views/entrance.py", "forgot_password"): ["reset-password"],
-    ("accounts/views/entrance.py", "sign_in"): ["sign-in"],
-    ("accounts/views/entrance.py", "sign_up"): ["sign-up"],
+    ("accounts/views/registration.py", "_check_sign_up"): ["sign-up"],
+    ("accounts/views/passwords.py", "forgot_password"): ["reset-password"],
+    ("accounts/views/login.py", "sign_in"): ["sign-in"],
+    ("accounts/views/registration.py", "sign_up"): ["sign-up"],
     ("mfa/views/factors.py", "_keep_app"): ["second-factor"],
     ("mfa/views/passkeys.py", "sign_in"): ["passkey"],
     ("mfa/views/verification.py", "prove_by_form"): ["second-factor"],
@@ -235,7 +235,7 @@ def test_nobody_scores_while_the_directory_is_down(
     def down(_login: str, _password: str) -> None:
         raise DirectoryError(Failures.NO_ANSWER)
 
-    monkeypatch.setattr("accounts.views.entrance.find_by_credentials", down)
+    monkeypatch.setattr("accounts.views.login.find_by_credentials", down)
     monkeypatch.setattr("api.tokens.password_grant.find_by_credentials", down)
     client = Client(REMOTE_ADDR=AWAY)
     fields: Any = {"login": "ada", "email": "ada", "password": PASSWORD}

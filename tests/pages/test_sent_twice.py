@@ -665,7 +665,7 @@ def test_every_address_that_takes_a_post_has_a_case(
 def test_every_action_of_the_panel_has_a_case(owner: User) -> None:
     request = RequestFactory().get("/admin/")
     request.user = owner
-    request.may_enter_panel = True
+    request.may_use_admin = True
     actions = {name for table in site._registry.values() for name in table.get_actions(request)}
 
     assert actions <= _names_of_cases()
