@@ -56,7 +56,7 @@ def get_denial(
         return _anonymous_denial(user, floor)
     if not user.setup_completed:
         return Denial("setup_pending", _("This account waits for its first set-up."))
-    mark = user.keys_valid_from if is_key else user.not_before
+    mark = user.keys_valid_from if is_key else user.credentials_valid_from
     if credential_at is not None and credential_at < mark:
         return Denial("token_invalid", _("Please sign in again."))
     found = _further_denial(user)
@@ -90,7 +90,7 @@ def require_unchanged(actor: User) -> None:
     found = get_denial(now_there, floor=Role(actor.role))
     if found is not None:
         raise AccessDenied(found.code, found.message, found.until, found.since)
-    if now_there.not_before > actor.not_before and not has_ended(actor.pk):
+    if now_there.credentials_valid_from > actor.credentials_valid_from and not has_ended(actor.pk):
         raise AccessEnded
 
 

@@ -63,7 +63,7 @@ def people_of(request: HttpRequest) -> list[User]:
 
 
 def _mark(user: User) -> str:
-    return user.not_before.isoformat()
+    return user.credentials_valid_from.isoformat()
 
 
 def _read(request: HttpRequest) -> tuple[str, dict[str, Any]]:

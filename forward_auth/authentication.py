@@ -103,7 +103,9 @@ def _by_browser(kind: str, key: str, now: float) -> Outcome:
     over = session.created_at + options().session_seconds
     if session.expires_at <= now or over < now:
         return nobody
-    if not hmac.compare_digest(session.state, state_hash(session.password, session.not_before)):
+    if not hmac.compare_digest(
+        session.state, state_hash(session.password, session.credentials_valid_from)
+    ):
         raise FastPathUnsupported
     if _closed(person, now, is_key=False) is not None:
         return nobody

@@ -50,7 +50,7 @@ class SessionRow:
     last_seen_at: float
     public_id: Any
     password: str = field(repr=False)
-    not_before: datetime | str
+    credentials_valid_from: datetime | str
 
 
 @dataclass(slots=True)
@@ -101,7 +101,7 @@ class Time(str):
 
 _SESSION_COLUMNS = (
     *("c.state", Time("c.created_at"), Time("c.expire_date"), Time("c.last_seen_at")),
-    *("c.public_id", "u.password", "u.not_before"),
+    *("c.public_id", "u.password", "u.credentials_valid_from"),
 )
 _SESSIONS = _table(BrowserSession)
 CREDENTIALS = {
@@ -126,7 +126,7 @@ CREDENTIALS = {
         FamilyRow,
         (Time("c.expires_at"), "c.session_id", Time("s.expire_date")),
         "c.id = {key} AND c.ended_at IS NULL",
-        mark="not_before",
+        mark="credentials_valid_from",
         joined=f"""LEFT JOIN {_SESSIONS} s
             ON s.public_id = c.session_id AND s.user_id = c.user_id""",
     ),

@@ -71,7 +71,7 @@ def is_remembered(request: HttpRequest, user: User) -> bool:
 def browsers_of(user: User) -> "QuerySet[TrustedBrowser]":
     """The person's remembered browsers, the newest first."""
     live = TrustedBrowser.objects.filter(
-        user=user, expires_at__gt=timezone.now(), created_at__gte=user.not_before
+        user=user, expires_at__gt=timezone.now(), created_at__gte=user.credentials_valid_from
     )
     return live.order_by("-created_at")
 

@@ -88,7 +88,11 @@ def _revoke(*, keep_keys: bool) -> Revoked:
     # The clock that made the newest key may have been ahead.
     now = sql.next_monotonic_time(now, sql.newest(ApiKey.objects.all(), now))
     TrustedBrowser.objects.all().delete()
-    marks = {"not_before": now} if keep_keys else {"not_before": now, "keys_valid_from": now}
+    marks = (
+        {"credentials_valid_from": now}
+        if keep_keys
+        else {"credentials_valid_from": now, "keys_valid_from": now}
+    )
     living_keys = ApiKey.objects.filter(revoked_at=None)
     families = TokenFamily.objects.filter(ended_at=None)
     EmailRequest.objects.all().delete()

@@ -57,7 +57,7 @@ class UserQuerySet(models.QuerySet["User"]):
             return self
         found = models.Q()
         for form in email_addresses.search_forms(text):
-            found |= models.Q(searched__icontains=form)
+            found |= models.Q(search_text__icontains=form)
         return self.filter(found)
 
     def people(self) -> Self:
@@ -108,12 +108,12 @@ class User(AbstractBaseUser):
     setup_completed = models.BooleanField(default=True, editable=False)
     email_verified_at = models.DateTimeField(_("address verified"), null=True, blank=True)
     # Every sign-in, link and token older than this mark is dead.
-    not_before = models.DateTimeField(default=timezone.now, editable=False)
+    credentials_valid_from = models.DateTimeField(default=timezone.now, editable=False)
     # The same mark of API keys: they outlive signing out everywhere, a new role and a ban.
     keys_valid_from = models.DateTimeField(default=timezone.now, editable=False)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     # What search() looks for a text in: once in each row instead of three times.
-    searched = models.GeneratedField(
+    search_text = models.GeneratedField(
         expression=Concat("email", models.Value("\n"), "username", models.Value("\n"), "name"),
         output_field=models.TextField(),
         db_persist=True,
@@ -144,7 +144,7 @@ class User(AbstractBaseUser):
             models.Index(fields=["last_login"], name="user_last_login"),
             models.Index(fields=["created_at"], name="user_created_at"),
             # All that search() reads: a fifth of what the whole rows are.
-            models.Index(fields=["id", "searched"], name="user_searched"),
+            models.Index(fields=["id", "search_text"], name="user_search_text"),
         ]
 
     def __str__(self) -> str:
@@ -194,7 +194,7 @@ class User(AbstractBaseUser):
 
         They may have been set by a node whose clock is ahead.
         """
-        return max(now, self.not_before, self.keys_valid_from)
+        return max(now, self.credentials_valid_from, self.keys_valid_from)
 
     def get_full_name(self) -> str:
         return self.name or self.email
@@ -216,8 +216,11 @@ class User(AbstractBaseUser):
             return False
 
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
-        """Binds a session to password and `not_before`: changing either ends it (ASVS 7.4)."""
-        state = f"{self.password}:{self.not_before.isoformat()}"
+        """Bind a session to the password and `credentials_valid_from`.
+
+        Changing either ends the session (ASVS 7.4).
+        """
+        state = f"{self.password}:{self.credentials_valid_from.isoformat()}"
         return salted_hmac(
             "accounts.User.session", state, secret=secret, algorithm="sha256"
         ).hexdigest()

@@ -51,7 +51,7 @@ def take_up(invitation: Invitation, user: User, *, is_new: bool) -> bool:
     is_lowered = is_new and user.role == settings.DEFAULT_ROLE
     if given.rank > own.rank or (is_lowered and given != own):
         changed = change_role(actor=invitation.invited_by or SYSTEM, user=user, role=given)
-        user.role, user.not_before = changed.role, changed.not_before
+        user.role, user.credentials_valid_from = changed.role, changed.credentials_valid_from
     record_act("accept", invitation, user, target=user)
     return True
 

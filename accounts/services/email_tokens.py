@@ -124,5 +124,5 @@ def is_outlived(row: AccountToken, user: User) -> bool:
 
     user: the account as it is now.
     """
-    is_older = row.created_at < user.not_before
+    is_older = row.created_at < user.credentials_valid_from
     return is_older or row.account_email not in ("", user.email)

@@ -140,12 +140,12 @@ def revoke_credentials(user: User, reason: str) -> int:
 
 
 def revoke_sessions(user: User, reason: str) -> int:
-    """Kill sessions and move `not_before` in the caller's transaction; returns ended sessions.
+    """End all sessions and move `credentials_valid_from`, in the transaction of the caller.
 
     API keys stay: their scopes follow the role by themselves, and a script is no device.
     """
-    user.not_before = _next_mark(user)
-    user.save(update_fields=["not_before"])
+    user.credentials_valid_from = _next_mark(user)
+    user.save(update_fields=["credentials_valid_from"])
     note_end(user.pk)
     count = user.sessions.all().delete()[1].get(BrowserSession._meta.label, 0)
     transaction.on_commit(lambda: access_changed.send(sender=User, user=user, reason=reason))
@@ -159,7 +159,7 @@ def _next_mark(user: User) -> datetime:
     so that nothing is issued in between.
     """
     row = User.everyone.select_for_update(no_key=True).filter(pk=user.pk)
-    marks = row.values_list("not_before", "keys_valid_from").first() or ()
+    marks = row.values_list("credentials_valid_from", "keys_valid_from").first() or ()
     now = timezone.now()
     own = [sql.newest(each, now) for each in (user.tokens.all(), user.trusted_browsers.all())]
     answers: list[tuple[Any, Any]] = access_ending.send(sender=User, user=user, after=now)

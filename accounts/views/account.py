@@ -253,7 +253,9 @@ def _after_verifying(request: HttpRequest, user: User) -> HttpResponse:
         return redirect_with_notice("account_login", "email-verified")
     if here.pk != user.pk:
         return redirect_with_notice("accounts:profile", "email-verified-other")
-    is_alive = User.objects.filter(pk=here.pk, not_before=here.not_before).exists()
+    is_alive = User.objects.filter(
+        pk=here.pk, credentials_valid_from=here.credentials_valid_from
+    ).exists()
     return redirect_with_notice(
         "accounts:profile" if is_alive else "account_login", "email-verified"
     )

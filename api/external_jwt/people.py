@@ -88,7 +88,7 @@ def _make(claims: ForeignClaims, email: str) -> ForeignIdentity:
     user = User(email=email, name=claims.name, role=Role.NONE)
     user.email_verified_at = timezone.now() if is_proved else None
     # The token that brings the person is older than the account by some seconds.
-    user.not_before = min(user.not_before, claims.issued_at)
+    user.credentials_valid_from = min(user.credentials_valid_from, claims.issued_at)
     user.set_password(None)
     with transaction.atomic():
         invitation = live_invitation(email) if is_proved else None

@@ -42,7 +42,7 @@ def sign_in_by_password(request: HttpRequest, login: str, password: str, otp: st
     user = found.user
     # A mark later than `at` was set by groups of the directory just now, or by a clock ahead: the
     # password is right for the person as he was read, and a later change ends the tokens.
-    pass_gate(user, max(at, user.not_before))
+    pass_gate(user, max(at, user.credentials_valid_from))
     _require_proved_address(request, user)
     methods = [str(found.method)]
     if second_factors.has_factor(user):

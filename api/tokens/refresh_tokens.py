@@ -170,7 +170,7 @@ def own_families(user: User) -> list[TokenFamily]:
         Q(session_id=None) | Exists(session),
         ended_at=None,
         expires_at__gt=now,
-        created_at__gte=user.not_before,
+        created_at__gte=user.credentials_valid_from,
     )
     return list(living.order_by("-rotated_at", "-id")[:200])
 
@@ -274,7 +274,7 @@ def _new_family(
         seed=token_urlsafe(32),
         rotated_at=at,
         # Older than the person as he was read, unless the clock that set his mark is ahead.
-        created_at=max(at, user.not_before),
+        created_at=max(at, user.credentials_valid_from),
         expires_at=end,
         ip=caller.ip,
         user_agent=caller.user_agent,

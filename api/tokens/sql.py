@@ -14,7 +14,7 @@ _SESSIONS = BrowserSession._meta.db_table
 ADVANCE = f"""UPDATE "{_FAMILIES}" SET "generation" = "generation" + 1, "rotated_at" = %s
     WHERE "id" = %s AND "generation" = %s AND "ended_at" IS NULL AND "expires_at" > %s"""  # noqa: S608
 NOTE_SIGN_IN = f"""UPDATE "{_PEOPLE}" SET "last_login" = %s
-    WHERE "id" = %s AND "not_before" = %s"""  # noqa: S608
+    WHERE "id" = %s AND "credentials_valid_from" = %s"""  # noqa: S608
 
 
 def find_family(family_id: uuid.UUID) -> tuple[TokenFamily, datetime | None] | None:
@@ -46,7 +46,13 @@ def note_sign_in(user: User, at: datetime) -> bool:
     Whoever changes a password or an access holds this row until it is done, so this waits and
     then sees it.
     """
-    return sql.change(NOTE_SIGN_IN, User, last_login=at, id=user.pk, not_before=user.not_before)
+    return sql.change(
+        NOTE_SIGN_IN,
+        User,
+        last_login=at,
+        id=user.pk,
+        credentials_valid_from=user.credentials_valid_from,
+    )
 
 
 @cache

@@ -364,7 +364,7 @@ def _end(change: Change) -> bool:
     with transaction.atomic():
         if not _hold([user.pk]):
             return False
-        is_ended = user.last_login is not None and user.not_before >= user.last_login
+        is_ended = user.last_login is not None and user.credentials_valid_from >= user.last_login
         if is_ended and not user.sessions.exists():
             return False
         count = revoke_sessions(user, change.reason)

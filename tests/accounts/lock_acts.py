@@ -198,7 +198,7 @@ def end_sessions() -> None:
 @act
 def tokens_by_password() -> None:
     user = person("anna")
-    pair = refresh_tokens.start_by_password(user, max(timezone.now(), user.not_before))
+    pair = refresh_tokens.start_by_password(user, max(timezone.now(), user.credentials_valid_from))
     refresh_tokens.refresh(pair.refresh)
     refresh_tokens.sign_out(pair.family)
 
@@ -206,7 +206,7 @@ def tokens_by_password() -> None:
 @act
 def reuse_a_refresh_token() -> None:
     user = person("anna")
-    first = refresh_tokens.start_by_password(user, max(timezone.now(), user.not_before))
+    first = refresh_tokens.start_by_password(user, max(timezone.now(), user.credentials_valid_from))
     second = refresh_tokens.refresh(first.refresh)
     refresh_tokens.refresh(second.refresh)
     with suppress(AccessTokenInvalid):  # that is how it is told

@@ -188,7 +188,9 @@ def test_the_same_address_is_no_change(
     viewer: User, owner: User, browser_of: Browse, email: str
 ) -> None:
     browser, boss = browser_of(viewer), browser_of(owner)
-    before = User.objects.filter(pk=viewer.pk).values("email", "email_verified_at", "not_before")
+    before = User.objects.filter(pk=viewer.pk).values(
+        "email", "email_verified_at", "credentials_valid_from"
+    )
     before = list(before)
 
     answer: Any = browser.post("/account/email", {"email": email, "password": PASSWORD})

@@ -73,7 +73,8 @@ def test_leaving_can_be_switched_off(viewer: User, browser_of: Browse, settings:
     "field",
     [
         "role", "roles", "is_staff", "is_superuser", "is_active", "email", "email_verified_at",
-        "is_verified", "groups", "user_permissions", "id", "password", "created_at", "not_before",
+        "is_verified", "groups", "user_permissions", "id", "password", "created_at",
+        "credentials_valid_from",
         "setup_completed",
     ],
 )  # fmt: skip
@@ -86,5 +87,5 @@ def test_a_person_changes_nothing_but_name_and_user_name(
     browser.post("/account/", {"name": "New Name", "username": "vera", field: "owner"})
 
     after = User.objects.filter(pk=viewer.pk).values().get()
-    searched = f"{viewer.email}\nvera\nNew Name"
-    assert after == {**before, "name": "New Name", "searched": searched}
+    search_text = f"{viewer.email}\nvera\nNew Name"
+    assert after == {**before, "name": "New Name", "search_text": search_text}

@@ -113,13 +113,13 @@ def test_an_act_that_weakens_an_account_ends_its_sessions_at_once(
     owner: User, editor: User, browser_of: Callable[[User], Client], act: str
 ) -> None:
     browser = browser_of(editor)
-    before = User.objects.get(pk=editor.pk).not_before
+    before = User.objects.get(pk=editor.pk).credentials_valid_from
     assert browser.get("/account/").status_code == 200
 
     ACTS[act](owner, editor)
 
     assert editor.sessions.count() == 0
-    assert User.objects.get(pk=editor.pk).not_before > before
+    assert User.objects.get(pk=editor.pk).credentials_valid_from > before
     answer = browser.get("/account/")
     assert (answer.status_code, answer["Location"]) == (302, "/sign-in?next=/account/")
 

@@ -104,8 +104,8 @@ FORGED = {
     "is_superuser": "on",
     "password": "pbkdf2_sha256$1$a$b",
     "password1": "owned owned owned",
-    "not_before": "2000-01-01 00:00:00",
-    "not_before_0": "2000-01-01",
+    "credentials_valid_from": "2000-01-01 00:00:00",
+    "credentials_valid_from_0": "2000-01-01",
     "id": "00000000-0000-0000-0000-000000000000",
     "pk": "00000000-0000-0000-0000-000000000000",
     "setup_completed": "",
@@ -126,7 +126,7 @@ def test_forged_fields_change_nothing(as_role: AsRole, make_user: MakeUser) -> N
     answer = browser.post(page_of(person), edited(person, name="Changed") | FORGED)
 
     assert answer.status_code == 302
-    changed = {"name": "Changed", "searched": "person@example.com\n\nChanged"}
+    changed = {"name": "Changed", "search_text": "person@example.com\n\nChanged"}
     assert User.objects.filter(pk=person.pk).values().get() == before | changed
     assert User.objects.count() == 2
 

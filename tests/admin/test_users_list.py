@@ -232,7 +232,7 @@ def test_a_search_reads_the_narrow_index_and_not_the_rows() -> None:
         cursor.execute(f"EXPLAIN {statement}", values)
         steps = [(name, file, str(more)) for _at, name, file, *_rest, more, _p5, _c in cursor]
 
-    assert "SCAN accounts_user USING INDEX user_searched" in keys.explain()
+    assert "SCAN accounts_user USING INDEX user_search_text" in keys.explain()
     index = {file for name, file, more in steps if name == "OpenRead" and more.startswith("k(")}
     assert {file for name, file, _more in steps if name == "Column"} == index != set()
 

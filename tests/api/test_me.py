@@ -49,7 +49,7 @@ def test_null_takes_the_user_name_away(viewer: User, browser_of: BrowserOf) -> N
         ("email", "somebody@example.com"),
         ("id", "0199aaaa-0000-7000-8000-000000000000"),
         ("password", "another long password"),
-        ("not_before", "2020-01-01T00:00:00Z"),
+        ("credentials_valid_from", "2020-01-01T00:00:00Z"),
         ("created_at", "2020-01-01T00:00:00Z"),
         ("groups", ["admin"]),
         ("user_permissions", [1]),

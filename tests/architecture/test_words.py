@@ -30,6 +30,7 @@ IDENTIFIERS = {
     "forgive_guess": "refund_attempt",
     "OPERATORS": "ADMIN_ROLES",
     "keys_not_before": "keys_valid_from",
+    "not_before": "credentials_valid_from",
     "is_claimed": "setup_completed",
     "role_is_kept": "role_locked",
     "end_access": "revoke_credentials",

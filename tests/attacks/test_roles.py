@@ -11,7 +11,7 @@ PHRASE = "seven quiet rivers under glass"
 RECORD = """
 user = User.everyone.get(pk={key!r})
 names = [f.name for f in User._meta.concrete_fields
-         if f.name not in ("last_login", "name", "username", "searched")]
+         if f.name not in ("last_login", "name", "username", "search_text")]
 result = [{{name: str(getattr(user, name)) for name in names}}, user.authenticators.count(),
           user.tokens.count(), user.sessions.count() > 0]
 """
@@ -23,7 +23,8 @@ PRIVILEGES: dict[str, Any] = {
     "banned_until": None, "score": 0, "groups": ["admin"], "user_permissions": [1], "id": "x",
     "pk": "x", "password": PHRASE, "date_joined": "2020-01-01",
     "created_at": "2020-01-01T00:00:00Z",
-    "mfa_enabled": False, "not_before": "2020-01-01T00:00:00Z", "email": "owner@evil.example",
+    "mfa_enabled": False, "credentials_valid_from": "2020-01-01T00:00:00Z",
+    "email": "owner@evil.example",
     "user": {"role": "owner"}, "role_locked": True, "setup_completed": True,
 }  # fmt: skip
 

@@ -373,7 +373,9 @@ def test_the_clock_of_the_stage_is_the_servers(editor: User, app: App, stranger:
 def test_a_mark_of_a_node_whose_clock_is_ahead_lets_the_right_code_in(
     editor: User, app: App, stranger: Client
 ) -> None:
-    User.objects.filter(pk=editor.pk).update(not_before=timezone.now() + timedelta(hours=1))
+    User.objects.filter(pk=editor.pk).update(
+        credentials_valid_from=timezone.now() + timedelta(hours=1)
+    )
     stranger.post("/sign-in", {"login": editor.email, "password": PASSWORD})
 
     answer = stranger.post("/second-factor", {"code": app.code()})
@@ -385,7 +387,9 @@ def test_a_mark_of_a_node_whose_clock_is_ahead_lets_the_right_code_in(
 def test_what_ends_sessions_ends_the_waiting_whatever_the_clocks_say(
     editor: User, app: App, stranger: Client
 ) -> None:
-    User.objects.filter(pk=editor.pk).update(not_before=timezone.now() + timedelta(hours=1))
+    User.objects.filter(pk=editor.pk).update(
+        credentials_valid_from=timezone.now() + timedelta(hours=1)
+    )
     stranger.post("/sign-in", {"login": editor.email, "password": PASSWORD})
     end_sessions(actor=SYSTEM, user=User.objects.get(pk=editor.pk))
 
@@ -409,7 +413,9 @@ def test_the_cookie_of_a_remembered_browser_is_a_new_one_each_time(
     assert by_password(editor)(thief)["Location"] == STEP
 
     TrustedBrowser.objects.update(created_at=timezone.now() - timedelta(days=40))
-    User.objects.filter(pk=editor.pk).update(not_before=timezone.now() - timedelta(days=1))
+    User.objects.filter(pk=editor.pk).update(
+        credentials_valid_from=timezone.now() - timedelta(days=1)
+    )
     by_password(editor)(stranger)
     assert send(stranger, app.code(1), remember="on") == 302
 

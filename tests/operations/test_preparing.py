@@ -154,7 +154,7 @@ result = [said, error]
 INDEXES = """
 from django.db import connection
 with connection.cursor() as cursor:
-    cursor.execute("SELECT count(*) FROM pg_indexes WHERE indexname = 'user_searched'")
+    cursor.execute("SELECT count(*) FROM pg_indexes WHERE indexname = 'user_search_text'")
     (result,) = cursor.fetchone()
 """
 

@@ -253,7 +253,7 @@ def test_a_restore_that_was_cut_off_is_finished_by_the_next_start(
 
 MARKS = (
     f"from accounts.models import User; u = User.objects.get(email='{EMAIL}');"
-    "result = [u.not_before, u.keys_valid_from]"
+    "result = [u.credentials_valid_from, u.keys_valid_from]"
 )
 
 

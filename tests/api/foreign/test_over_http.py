@@ -35,7 +35,7 @@ def known(provider: Provider, trust: Trust, viewer: User) -> Provider:
     """A trusted provider whose subject anna is the viewer."""
     trust(provider.issuer)
     long_ago = timezone.now() - timedelta(hours=1)
-    User.objects.filter(pk=viewer.pk).update(not_before=long_ago)
+    User.objects.filter(pk=viewer.pk).update(credentials_valid_from=long_ago)
     ForeignIdentity.objects.create(issuer=provider.issuer, subject="anna", user=viewer)
     return provider
 

@@ -63,7 +63,7 @@ def test_the_token_that_brings_a_person_passes_the_gate() -> None:
     user = person_of(claims)
 
     pass_gate(user, claims.issued_at)
-    assert User.objects.get().not_before == claims.issued_at
+    assert User.objects.get().credentials_valid_from == claims.issued_at
 
 
 @pytest.mark.usefixtures("registration")
