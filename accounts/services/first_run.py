@@ -40,7 +40,7 @@ def ensure_owner() -> User:
     """
     with transaction.atomic():
         acquire_lock(ROLES)
-        owner = User.objects.filter(role=Role.OWNER).order_by("-is_claimed", "id").first()
+        owner = User.objects.filter(role=Role.OWNER).order_by("-setup_completed", "id").first()
         return owner or _make_owner()
 
 

@@ -152,7 +152,7 @@ def test_last_sign_in_is_spoken_with_the_exact_time_in_the_title(
         "password__startswith",
         "password",
         "email__contains",
-        "not_before__gt",
+        "credentials_valid_from__gt",
         "sessions__session_key__startswith",
         "tokens__digest__startswith",
         "id__gt",
