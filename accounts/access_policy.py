@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from accounts.roles import Role
 from core.errors import AccessDenied, AccessEnded, UserDeleted
-from core.request_context import has_ended
+from core.request_context import has_revoked
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,9 @@ def require_unchanged(actor: User) -> None:
     found = get_denial(now_there, floor=Role(actor.role))
     if found is not None:
         raise AccessDenied(found.code, found.message, found.until, found.since)
-    if now_there.credentials_valid_from > actor.credentials_valid_from and not has_ended(actor.pk):
+    if now_there.credentials_valid_from > actor.credentials_valid_from and not has_revoked(
+        actor.pk
+    ):
         raise AccessEnded
 
 

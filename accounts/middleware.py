@@ -19,7 +19,7 @@ from core.app_labels import OWN_APPS
 from core.client_ip import client_ip
 from core.errors import AccessDenied, GatehouseError, RateLimited, RepeatedParameter
 from core.problem_details import prefers_json, problem_of, refusal_templates
-from core.request_context import Caller, calling
+from core.request_context import RequestContext, use_context
 from core.single_values import require_single, require_single_of
 
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -38,13 +38,13 @@ class CallerMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-ID", "")
         request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
-        caller = Caller(
+        context = RequestContext(
             ip=client_ip(request),
             request_id=request_id,
             user_agent=request.headers.get("User-Agent", "")[:256],
             channel="web",
         )
-        with calling(caller):
+        with use_context(context):
             response = self.get_response(request)
         response["X-Request-ID"] = request_id
         return response

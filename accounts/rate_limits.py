@@ -24,7 +24,7 @@ from core import email_addresses, metrics
 from core.client_groups import Crowd, count_by, names_of
 from core.client_ip import client_ip, is_from_foreign_page, is_undeclared_proxy
 from core.errors import RateLimited
-from core.request_context import current_caller
+from core.request_context import get_request_context
 from mail import outbox
 
 
@@ -118,7 +118,7 @@ def may_mail(kind: str, recipient: str) -> bool:
     _name, (count, _end) = count_by(
         names_of(f"mail:{kind}", name=name),
         lambda each: cache.hit(each, seconds),
-        origin=current_caller().ip,
+        origin=get_request_context().ip,
     )
     if count <= limit.maximum:
         return True

@@ -26,7 +26,7 @@ from api.authorization_header import Credentials, credentials_of
 from api.errors import ApiKeyInvalid, CsrfFailed, NotAuthenticated
 from api.permissions import Access, Scope, joined, pass_gate
 from api.tokens.refresh_tokens import read_access
-from core.request_context import current_caller
+from core.request_context import get_request_context
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # Of a session that no sign-in of ours has begun: it is found nowhere, so never fresh.
@@ -69,7 +69,7 @@ def _without_any(request: HttpRequest) -> Access:
 
     A page of another site may not act as him in the browser of who has opened it.
     """
-    user = visitor(current_caller().ip)
+    user = visitor(get_request_context().ip)
     if user is None:
         raise NotAuthenticated
     if request.method not in SAFE_METHODS:
@@ -100,7 +100,7 @@ def _by_key(request: HttpRequest, text: str) -> Access:
     is never held up by them: many programs share one address.
     """
     try:
-        return access_by(check(text, current_caller().ip))
+        return access_by(check(text, get_request_context().ip))
     except ApiKeyMistyped:
         raise  # it cost nothing
     except ApiKeyInvalid:

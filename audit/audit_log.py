@@ -23,7 +23,7 @@ from audit.models import AuditEvent
 from core import metrics, sql
 from core.locks import AUDIT
 from core.models import NamedLock
-from core.request_context import current_caller
+from core.request_context import get_request_context
 
 GENESIS = "0" * 64
 SIGN_IN = "account:session:start"
@@ -70,16 +70,16 @@ def draft(
     **detail: Any,
 ) -> AuditEvent:
     """An event of the current caller that has no place in the log yet; see record()."""
-    caller = current_caller()
+    context = get_request_context()
     event = AuditEvent(
         at=timezone.now(),
         action=action,
         result=result,
         actor_id=getattr(actor, "pk", None),
         target_id=getattr(target, "pk", None),
-        channel=caller.channel,
-        ip=caller.ip,
-        request_id=caller.request_id,
+        channel=context.channel,
+        ip=context.ip,
+        request_id=context.request_id,
         detail=detail,
     )
     event.acting = actor if isinstance(actor, get_user_model()) else None

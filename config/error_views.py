@@ -19,7 +19,7 @@ from accounts.views.common import is_stale, redirect_with_notice
 from accounts.views.stale import show_again
 from core.errors import GatehouseError
 from core.problem_details import prefers_json, problem_document
-from core.request_context import current_caller
+from core.request_context import get_request_context
 
 logger = logging.getLogger("gatehouse.pages")
 SITE_NAME = "Gatehouse"
@@ -152,7 +152,7 @@ def _is_outage(error: BaseException | None) -> bool:
 
 
 def _fault_of_ours(request: HttpRequest, status: int) -> HttpResponse:
-    request_id = current_caller().request_id
+    request_id = get_request_context().request_id
     detail = _("This is our fault, not yours. Try again in a moment.")
     problem = Problem(status, "server_error", _("Something went wrong"), detail)
     if prefers_json(request):

@@ -5,7 +5,7 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from core.request_context import current_caller
+from core.request_context import get_request_context
 
 FIELDS = (
     "event",
@@ -42,15 +42,15 @@ class JSONFormatter(logging.Formatter):
     """Time, level, logger, message, request id and the FIELDS of `extra`; traces without locals."""
 
     def format(self, record: logging.LogRecord) -> str:
-        caller = current_caller()
+        context = get_request_context()
         content: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if caller.request_id:
-            content |= {"request_id": caller.request_id, "ip": caller.ip}
+        if context.request_id:
+            content |= {"request_id": context.request_id, "ip": context.ip}
         content |= {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}
         if record.exc_info:
             content["trace"] = self.formatException(record.exc_info)

@@ -7,7 +7,7 @@ from django.core.management import BaseCommand, CommandError
 
 from core.encryption_key import require_same_key
 from core.errors import GatehouseError
-from core.request_context import Caller, calling
+from core.request_context import RequestContext, use_context
 
 
 class GatehouseCommand(BaseCommand):
@@ -19,7 +19,7 @@ class GatehouseCommand(BaseCommand):
     uses_encryption_key = True
 
     def handle(self, *args: Any, **options: Any) -> str | None:
-        with calling(Caller(channel="command")):
+        with use_context(RequestContext(channel="command")):
             try:
                 if self.uses_encryption_key:
                     require_same_key()

@@ -1,6 +1,7 @@
-"""What is known of the present call (address, request id, channel), for audit and limits.
+"""The context of the running request or command: address, request id, channel.
 
-Set by the middleware for requests and by commands; services read it instead of taking a request.
+The middleware and the commands set it. Services read it for the audit log and for rate limits, so
+they take no request as an argument.
 """
 
 import uuid
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class RequestContext:
     """ip: "" when there is none. channel: web, command or worker."""
 
     ip: str = ""
@@ -20,33 +21,33 @@ class Caller:
     channel: str = "worker"
 
 
-_caller: ContextVar[Caller] = ContextVar("gatehouse_caller")
-# Whose access the running request has ended itself, as somebody does who signs out everywhere.
-_ended: ContextVar[set[uuid.UUID]] = ContextVar("gatehouse_ended")
-_NOBODY = Caller()
+_context: ContextVar[RequestContext] = ContextVar("gatehouse_request_context")
+# Users whose access the running request has revoked itself, as after "sign out everywhere".
+_revoked: ContextVar[set[uuid.UUID]] = ContextVar("gatehouse_revoked")
+_BACKGROUND = RequestContext()
 
 
-def current_caller() -> Caller:
-    """The caller of the running request or command; an empty one in background work."""
-    return _caller.get(_NOBODY)
+def get_request_context() -> RequestContext:
+    """The context of the running request or command; an empty one in background work."""
+    return _context.get(_BACKGROUND)
 
 
 @contextmanager
-def calling(caller: Caller) -> Iterator[None]:
-    """Make `caller` the current one inside the block."""
-    token, ended = _caller.set(caller), _ended.set(set())
+def use_context(context: RequestContext) -> Iterator[None]:
+    """Make `context` the current one inside the block."""
+    token, revoked = _context.set(context), _revoked.set(set())
     try:
         yield
     finally:
-        _ended.reset(ended)
-        _caller.reset(token)
+        _revoked.reset(revoked)
+        _context.reset(token)
 
 
-def note_end(user_id: uuid.UUID) -> None:
-    """The running request ends the access of this person."""
-    _ended.get(set()).add(user_id)
+def note_revocation(user_id: uuid.UUID) -> None:
+    """Record that the running request revokes the access of this user."""
+    _revoked.get(set()).add(user_id)
 
 
-def has_ended(user_id: uuid.UUID) -> bool:
-    """Has the running request itself ended the access of this person?"""
-    return user_id in _ended.get(set())
+def has_revoked(user_id: uuid.UUID) -> bool:
+    """Has the running request itself revoked the access of this user?"""
+    return user_id in _revoked.get(set())

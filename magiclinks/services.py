@@ -23,7 +23,7 @@ from accounts.actors import Actor
 from accounts.models import EmailRequest, User
 from accounts.rate_limits import may_mail
 from accounts.services.accept_invitation import live_invitation
-from accounts.services.email_requests import caller_of, handle_all
+from accounts.services.email_requests import context_of, handle_all
 from accounts.services.email_tokens import absolute_url
 from accounts.services.signup import create_unverified_user
 from accounts.services.users import require_rank, require_rank_now
@@ -33,7 +33,7 @@ from audit.models import AuditEvent
 from core import sql
 from core.errors import RecordInvalid, TokenExpired, TokenInvalid, TokenReplaced, TokenUsed
 from core.locks import delete_free, lock_users
-from core.request_context import calling, current_caller
+from core.request_context import get_request_context, use_context
 from core.tokens import digest, make_token
 from magiclinks.models import LoginLink
 from mail.models import OutboxMail
@@ -162,7 +162,7 @@ def _handle_requests(requests: list[EmailRequest], reasons: Mapping[uuid.UUID, s
     mails: list[OutboxMail] = []
     events: list[AuditEvent] = []
     for email, row in newest.items():
-        with calling(caller_of(row)):
+        with use_context(context_of(row)):
             user = people.get(email) or create_unverified_user(email)
             reason = _reason_against(user, flooded, held)
             if user is None or reason:
@@ -188,7 +188,7 @@ def _handle_requests(requests: list[EmailRequest], reasons: Mapping[uuid.UUID, s
 
 
 def _may_mail(row: EmailRequest) -> bool:
-    with calling(caller_of(row)):
+    with use_context(context_of(row)):
         return may_mail("magic-link", row.email)
 
 
@@ -251,7 +251,7 @@ def _draft(
         source=source,
         issued_by=getattr(actor, "pk", None),
         next_url=next_url,
-        ip=current_caller().ip,
+        ip=get_request_context().ip,
     )
     return link, token
 

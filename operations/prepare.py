@@ -11,7 +11,7 @@ from psycopg.errors import LockNotAvailable
 
 from core.cache import cache_alias
 from core.encryption_key import forget_key, note_key, require_same_key
-from core.request_context import Caller, calling
+from core.request_context import RequestContext, use_context
 from core.static_files import collect_static
 from operations.errors import OperationError
 from operations.file_switch import finish_cut_off_restores
@@ -38,7 +38,7 @@ def prepare(say: Callable[[str], None] = say_nothing, *, other_key: bool = False
     same must be tried again by a new process, EncryptionKeyMismatch.
     """
     settings.DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with alone(say), calling(Caller(channel="command")):
+    with alone(say), use_context(RequestContext(channel="command")):
         finish_cut_off_restores()
         _require_whole()
         if not other_key:

@@ -16,7 +16,7 @@ from accounts.models import EmailRequest
 from accounts.signals import address_requested
 from core import sql
 from core.encryption import seal, unseal
-from core.request_context import Caller, calling, current_caller
+from core.request_context import RequestContext, get_request_context, use_context
 
 logger = logging.getLogger("gatehouse.requests")
 Kind = EmailRequest.Kind
@@ -37,15 +37,15 @@ def enqueue_request(
 
     binding: digest of the asking browser's cookie. details: kept sealed. Sends nothing itself.
     """
-    caller = current_caller()
+    context = get_request_context()
     with transaction.atomic():
         row = EmailRequest(
             kind=kind,
             email=email,
             binding=binding,
             language=get_language() or "en",
-            ip=caller.ip,
-            request_id=caller.request_id,
+            ip=context.ip,
+            request_id=context.request_id,
             next_url=next_url,
         )
         if details:
@@ -63,7 +63,7 @@ def handle_next(kind: Kind, handler: Handler) -> bool:
     row = EmailRequest.objects.filter(kind=kind).order_by("id").first()
     if row is None:
         return False
-    with calling(caller_of(row)):
+    with use_context(context_of(row)):
         try:
             with transaction.atomic():
                 if _take(row):
@@ -110,9 +110,9 @@ def _handle_batch(kind: Kind, handle: BatchHandler) -> int:
         return handle_each(kind, lambda row, _details: handle([row]))
 
 
-def caller_of(row: EmailRequest) -> Caller:
+def context_of(row: EmailRequest) -> RequestContext:
     """Who asked, for the audit log."""
-    return Caller(ip=row.ip, request_id=row.request_id, channel="worker")
+    return RequestContext(ip=row.ip, request_id=row.request_id, channel="worker")
 
 
 def _take(row: EmailRequest) -> bool:

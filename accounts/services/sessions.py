@@ -21,7 +21,7 @@ from audit import audit_log
 from core import sql
 from core.errors import Forbidden, NotFound, UserDeleted
 from core.locks import lock_users
-from core.request_context import current_caller, note_end
+from core.request_context import get_request_context, note_revocation
 
 BACKEND = "accounts.backends.AccountBackend"
 
@@ -62,11 +62,11 @@ def _write_sign_in(request: HttpRequest, user: User, kept: dict[str, Any]) -> No
         if not sql.update(user, "last_login"):
             raise UserDeleted
         django_login(request, user, backend=BACKEND)
-        caller = current_caller()
+        context = get_request_context()
         request.session[DEVICE] = {
             "id": str(uuid.uuid4()),
-            "ip": caller.ip,
-            "user_agent": caller.user_agent,
+            "ip": context.ip,
+            "user_agent": context.user_agent,
         }
         request.session[SIGNED_IN_AT] = timezone.now().isoformat()
         request.session.update(kept)
@@ -146,7 +146,7 @@ def revoke_sessions(user: User, reason: str) -> int:
     """
     user.credentials_valid_from = _next_mark(user)
     user.save(update_fields=["credentials_valid_from"])
-    note_end(user.pk)
+    note_revocation(user.pk)
     count = user.sessions.all().delete()[1].get(BrowserSession._meta.label, 0)
     transaction.on_commit(lambda: access_changed.send(sender=User, user=user, reason=reason))
     return count

@@ -34,7 +34,7 @@ from audit import audit_log
 from core import sql
 from core.errors import BadCredentials, Forbidden, NotFound
 from core.locks import delete_free, lock_users
-from core.request_context import current_caller
+from core.request_context import get_request_context
 from mail.outbox import enqueue_mail
 
 SIGNED_OUT, REUSED = "signed-out", "reused"
@@ -267,7 +267,7 @@ def _end_reused(family: TokenFamily) -> None:
 def _new_family(
     user: User, at: datetime, end: datetime, session_id: uuid.UUID | None = None
 ) -> TokenFamily:
-    caller = current_caller()
+    context = get_request_context()
     return TokenFamily(
         user=user,
         session_id=session_id,
@@ -276,8 +276,8 @@ def _new_family(
         # Older than the person as he was read, unless the clock that set his mark is ahead.
         created_at=max(at, user.credentials_valid_from),
         expires_at=end,
-        ip=caller.ip,
-        user_agent=caller.user_agent,
+        ip=context.ip,
+        user_agent=context.user_agent,
     )
 
 

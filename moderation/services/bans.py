@@ -16,7 +16,7 @@ from audit import audit_log
 from core import sql
 from core.errors import Forbidden, LastOwner, NotFound, RecordInvalid
 from core.locks import ROLES, acquire_lock, lock_users
-from core.request_context import current_caller
+from core.request_context import get_request_context
 from moderation.models import Ban, BanQuerySet
 from moderation.networks import is_exempt, network_name
 
@@ -156,7 +156,7 @@ def check_ban(actor: Actor, *, user: User | None, network: str, duration: timede
         errors["user"] = [_("Say whom to ban: a person, a network, or both.")]
     if user is not None and actor.pk == user.pk:
         errors["user"] = [_("You cannot ban yourself.")]
-    if name and name == network_name(current_caller().ip):
+    if name and name == network_name(get_request_context().ip):
         errors["network"] = [_("This is the network that you are using yourself.")]
     if duration is not None and not timedelta(0) < duration <= LONGEST:
         errors["duration"] = [_("Choose a time of up to ten years.")]

@@ -19,7 +19,7 @@ from accounts.services.sessions import revoke_sessions
 from accounts.services.users import is_last_owner
 from audit import audit_log
 from core.locks import ROLES, acquire_lock, delete_free, lock_users
-from core.request_context import current_caller
+from core.request_context import get_request_context
 from moderation import scoring
 from moderation.models import Ban, Score, Violation
 from moderation.networks import UNKNOWN, is_exempt, network_name
@@ -73,7 +73,7 @@ def record_violation(
             total_after=step.after,
             ban=ban,
             reported_by=getattr(reported_by, "pk", None),
-            request_id=current_caller().request_id,
+            request_id=get_request_context().request_id,
         )
         Score.objects.filter(pk=row.pk).update(total=step.after, at=max(now, row.at))
         if ban is not None:

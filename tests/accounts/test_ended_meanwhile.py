@@ -18,7 +18,7 @@ from accounts.services.sessions import end_sessions
 from accounts.services.verification import mark_verified
 from audit.models import AuditEvent
 from core.errors import AccessDenied, Forbidden, GatehouseError
-from core.request_context import Caller, calling
+from core.request_context import RequestContext, use_context
 from magiclinks.models import LoginLink
 from magiclinks.services import issue_link
 from mail.models import OutboxMail
@@ -110,8 +110,8 @@ def test_whoever_signs_out_everywhere_goes_on_in_the_same_request(
     owner: User, viewer: User
 ) -> None:
     """As an owner does who ticks everybody in the panel."""
-    with calling(Caller()):
+    with use_context(RequestContext()):
         end_sessions(actor=owner, user=again(owner))
         end_sessions(actor=owner, user=viewer)
-    with calling(Caller()), pytest.raises(AccessDenied):
+    with use_context(RequestContext()), pytest.raises(AccessDenied):
         end_sessions(actor=owner, user=viewer)

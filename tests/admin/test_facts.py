@@ -16,7 +16,7 @@ from accounts.services.sessions import end_session
 from audit import audit_log
 from audit.models import AuditEvent
 from core.errors import Forbidden, NotFound
-from core.request_context import Caller, calling
+from core.request_context import RequestContext, use_context
 from magiclinks.services import issue_link
 from mail.models import OutboxMail
 from mail.outbox import enqueue_mail
@@ -238,9 +238,9 @@ def test_the_audit_log_is_searched_by_person_id_address_and_request(
 ) -> None:
     browser, _operator = as_role("owner")
     one, other = make_user(email="one@example.com"), make_user(email="two@example.net")
-    with calling(Caller(ip="198.51.100.4", request_id="feed0001", channel="web")):
+    with use_context(RequestContext(ip="198.51.100.4", request_id="feed0001", channel="web")):
         first = audit_log.record("account:user:edit", actor=one, target=other).seq
-    with calling(Caller(ip="198.51.100.5", request_id="feed0002", channel="web")):
+    with use_context(RequestContext(ip="198.51.100.5", request_id="feed0002", channel="web")):
         second = audit_log.record("account:role:change", target=other).seq
 
     assert _searched(browser, "one@example.com") == {first}

@@ -73,6 +73,11 @@ IDENTIFIERS = {
     "why_not": "refusal_reason",
     "Warned": "ProxyProblem",
     "MovingError": "OperationError",
+    "current_caller": "get_request_context",
+    "calling": "use_context",
+    "caller_of": "context_of",
+    "note_end": "note_revocation",
+    "has_ended": "has_revoked",
 }
 # Modules whose names said nothing to a stranger.
 MODULES = {

@@ -19,7 +19,7 @@ from accounts.services.anonymous import sync_anonymous_user
 from accounts.session_store import SIGNED_IN_AT, SessionStore
 from api.models import ApiKey, TokenFamily
 from api.tokens import refresh_tokens
-from core.request_context import Caller, calling
+from core.request_context import RequestContext, use_context
 from forward_auth.authentication import FastPathUnsupported
 from forward_auth.checker import Checked, Checker
 from forward_auth.data_version import current_epoch
@@ -154,7 +154,7 @@ def _long(environ: Environ) -> Checked:
     request = RequestFactory().get("/auth/check")
     request.META.update(environ)
     request.COOKIES.update(parse_cookie(environ.get("HTTP_COOKIE", "")))
-    with calling(Caller(ip=environ["REMOTE_ADDR"], channel="web")):
+    with use_context(RequestContext(ip=environ["REMOTE_ADDR"], channel="web")):
         return Checker(current_epoch).judge(environ, outcome_of(request))
 
 

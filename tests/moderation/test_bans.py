@@ -13,7 +13,7 @@ from accounts.models import User
 from accounts.services.users import disable_user
 from audit.models import AuditEvent
 from core.errors import Forbidden, LastOwner, NotFound, RecordInvalid
-from core.request_context import Caller, calling
+from core.request_context import RequestContext, use_context
 from moderation.models import Ban
 from moderation.services import bans
 from tests.moderation.conftest import AWAY, ELSEWHERE
@@ -108,7 +108,7 @@ def test_a051_nobody_bans_himself_or_the_network_he_uses(admin: User) -> None:
     with pytest.raises(RecordInvalid) as himself:
         bans.ban(actor=admin, user=admin, duration=HOUR, reason="")
     with (
-        calling(Caller(ip=AWAY, channel="web")),
+        use_context(RequestContext(ip=AWAY, channel="web")),
         pytest.raises(RecordInvalid) as network,
     ):
         bans.ban(actor=admin, network=AWAY, duration=HOUR, reason="")

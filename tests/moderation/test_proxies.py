@@ -13,7 +13,7 @@ from django.test import Client
 from accounts.admin import dashboard
 from accounts.models import User
 from audit import audit_log
-from core.request_context import Caller, calling
+from core.request_context import RequestContext, use_context
 from moderation.proxy_diagnosis import ProblemCode
 from moderation.proxy_messages import describe_problem
 from moderation.services import proxies
@@ -124,12 +124,12 @@ def test_everybody_from_one_address_is_read_from_the_audit_log(
 ) -> None:
     settings.TRUST_PROXY = 1
     through_proxy.get("/sign-in", headers={"x-forwarded-for": f"{CLIENT}, 192.0.2.1"})
-    with calling(Caller(ip="192.0.2.1", channel="web")):
+    with use_context(RequestContext(ip="192.0.2.1", channel="web")):
         for _ in range(5):
             audit_log.record("account:session:start")
     assert found() == ["one_address"]
 
-    with calling(Caller(ip=CLIENT, channel="web")):
+    with use_context(RequestContext(ip=CLIENT, channel="web")):
         audit_log.record("account:session:start")
     assert found() == []
 

@@ -6,7 +6,7 @@ from django.test import Client, RequestFactory
 from django.urls import path
 
 from config import error_views, urls
-from core.request_context import Caller, calling
+from core.request_context import RequestContext, use_context
 from tests.pages.pages import read
 
 JSON = {"accept": "application/json"}
@@ -135,7 +135,7 @@ def test_the_page_of_a_fault_needs_no_database(settings) -> None:
 
 
 def test_the_document_of_a_fault_carries_the_request_id_and_no_trace() -> None:
-    with calling(Caller(request_id="request-1234")):
+    with use_context(RequestContext(request_id="request-1234")):
         answer = error_views.server_error(RequestFactory().get("/", headers=JSON))
     assert answer.status_code == 500
     assert answer.content == (

@@ -14,7 +14,7 @@ from accounts.services.first_run import ensure_owner, issue_setup_link
 from config.server import CHECKS, run_server
 from core.encryption_key import require_same_key
 from core.errors import GatehouseError
-from core.request_context import Caller, calling
+from core.request_context import RequestContext, use_context
 from operations.errors import SecretsReplaced
 from operations.messages import told
 from operations.prepare import pending_migrations, prepare
@@ -48,7 +48,7 @@ class Command(BaseCommand):
         if not options["prepare_only"]:
             _check_address()
         self.prepare()
-        with calling(Caller(channel="command")):
+        with use_context(RequestContext(channel="command")):
             self.print_welcome()
         if not options["prepare_only"]:
             logging.shutdown()
