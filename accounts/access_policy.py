@@ -84,7 +84,7 @@ def require_unchanged(actor: User) -> None:
 
     Their role may be lower by now, their account shut, banned or gone, and their sign-ins ended.
     """
-    now_there: User | None = User.everyone.filter(pk=actor.pk).first()
+    now_there: User | None = User.all_objects.filter(pk=actor.pk).first()
     if now_there is None:
         raise UserDeleted
     found = get_denial(now_there, floor=Role(actor.role))

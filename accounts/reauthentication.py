@@ -44,13 +44,13 @@ def mark_authenticated(request: HttpRequest) -> None:
     request.session[PROVED_AT] = timezone.now().isoformat()
 
 
-def is_fresh(request: HttpRequest) -> bool:
+def recently_authenticated(request: HttpRequest) -> bool:
     """Has the person of this session proved himself within LIFETIME?"""
     return session_is_recently_authenticated(request.session)
 
 
 def session_is_recently_authenticated(session: SessionBase) -> bool:
-    """As is_fresh(), for a session without its request."""
+    """As recently_authenticated(), for a session without its request."""
     proved_at = session.get(PROVED_AT)
     if not isinstance(proved_at, str):
         return False
@@ -62,7 +62,7 @@ def require_recent_authentication(view: View) -> View:
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
-        return view(request, *args, **options) if is_fresh(request) else ask(request)
+        return view(request, *args, **options) if recently_authenticated(request) else ask(request)
 
     return wrapped
 
@@ -73,7 +73,11 @@ def require_recent_authentication_to_post(view: View) -> View:
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
         is_look = request.method != "POST"
-        return view(request, *args, **options) if is_look or is_fresh(request) else ask(request)
+        return (
+            view(request, *args, **options)
+            if is_look or recently_authenticated(request)
+            else ask(request)
+        )
 
     return wrapped
 
@@ -87,7 +91,9 @@ def require_recent_authentication_or_password(view: View) -> View:
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
         user = request.user
-        is_enough = (isinstance(user, User) and password_proves(user)) or is_fresh(request)
+        is_enough = (isinstance(user, User) and password_proves(user)) or recently_authenticated(
+            request
+        )
         return view(request, *args, **options) if is_enough else ask(request)
 
     return wrapped

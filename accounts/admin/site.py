@@ -55,7 +55,7 @@ class GatehouseAdminSite(AdminSite):
             if found is not None:
                 return render(request, "errors/refused.html", {"error": found}, status=403)
             is_act = is_sensitive(request, self._registry.values())
-            if is_act and not reauthentication.is_fresh(request):
+            if is_act and not reauthentication.recently_authenticated(request):
                 return reauthentication.ask(request)
             request.may_use_admin = True  # type: ignore[attr-defined]  # read by has_permission()
 

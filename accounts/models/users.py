@@ -121,7 +121,7 @@ class User(AbstractBaseUser):
     )
 
     objects = UserManager()
-    everyone: ClassVar[models.Manager["User"]] = models.Manager()
+    all_objects: ClassVar[models.Manager["User"]] = models.Manager()
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"

@@ -62,7 +62,7 @@ def hand_over(taker: User) -> None:
     both. API keys work on: of a new
     account none can have been ended, so the mark of the anonymous user's keys holds for them.
     """
-    giver = User.everyone.select_for_update(no_key=True).filter(pk=ANONYMOUS_ID).first()
+    giver = User.all_objects.select_for_update(no_key=True).filter(pk=ANONYMOUS_ID).first()
     if giver is None:
         return
     counts = transfer_ownership(giver=giver, taker=taker)
@@ -74,7 +74,7 @@ def hand_over(taker: User) -> None:
 
 
 def _row() -> User | None:
-    return User.everyone.filter(pk=ANONYMOUS_ID).first()
+    return User.all_objects.filter(pk=ANONYMOUS_ID).first()
 
 
 def _switch_on(row: User | None, role: Role) -> None:

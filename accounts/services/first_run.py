@@ -18,7 +18,7 @@ from accounts.services.accept_invitation import accepted_by_address
 from accounts.services.anonymous import hand_over
 from accounts.services.email_tokens import IssuedToken, issue_token, usable_token
 from accounts.services.sessions import revoke_credentials
-from accounts.services.signup import SignUp, is_fresh
+from accounts.services.signup import SignUp, needs_first_admin
 from accounts.services.users import check_new
 from audit import audit_log
 from core import email_addresses
@@ -111,7 +111,7 @@ def claim_owner(token: str, details: SignUp) -> User:
     with transaction.atomic():
         lock_users(owner.pk, ANONYMOUS_ID)
         acquire_lock(ROLES)
-        is_first = is_fresh()
+        is_first = needs_first_admin()
         # Of a crowd that holds the link all but one are told that it has been used.
         usable_token(Purpose.SET_UP, token, consume=True)
         owner.set_password(details.password)

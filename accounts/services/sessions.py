@@ -158,7 +158,7 @@ def _next_mark(user: User) -> datetime:
     Clocks of nodes differ and are set back; an end must hold all the same. The row stays locked,
     so that nothing is issued in between.
     """
-    row = User.everyone.select_for_update(no_key=True).filter(pk=user.pk)
+    row = User.all_objects.select_for_update(no_key=True).filter(pk=user.pk)
     marks = row.values_list("credentials_valid_from", "keys_valid_from").first() or ()
     now = timezone.now()
     own = [sql.newest(each, now) for each in (user.tokens.all(), user.trusted_browsers.all())]

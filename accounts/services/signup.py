@@ -58,7 +58,7 @@ class RegistrationClosed(Forbidden):
     default_message = gettext_lazy("Registration is closed. Ask an operator for an account.")
 
 
-def is_fresh() -> bool:
+def needs_first_admin() -> bool:
     """Does no person hold admin or owner yet?"""
     return not User.objects.people().filter(role__in=ADMIN_ROLES).exists()
 
@@ -98,7 +98,7 @@ def sign_up_first(details: SignUp, *, set_up_code: str, is_localhost: bool) -> U
     with transaction.atomic():
         lock_users(ANONYMOUS_ID)
         acquire_lock(ROLES)
-        if not is_fresh():
+        if not needs_first_admin():
             return None
         user.role = Role.ADMIN
         # Who sits at this machine or holds the code runs the server: his word is proof enough.

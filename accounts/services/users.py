@@ -52,7 +52,7 @@ def require_rank_now(actor: Actor, user: User) -> None:
     somebody may have been made an owner since the request came. In a transaction.
     """
     lock_users(user.pk)
-    role = User.everyone.filter(pk=user.pk).values_list("role", flat=True).first()
+    role = User.all_objects.filter(pk=user.pk).values_list("role", flat=True).first()
     if role is None:
         raise RecordInvalid({"user": [_("This account does not exist any more.")]})
     user.role = role
@@ -316,5 +316,5 @@ def gone_meanwhile(error: Exception, user: Any) -> UserDeleted | None:
     if not isinstance(error, DatabaseError | User.DoesNotExist) or not isinstance(user, User):
         return None
     with suppress(DatabaseError):
-        return None if User.everyone.filter(pk=user.pk).exists() else UserDeleted()
+        return None if User.all_objects.filter(pk=user.pk).exists() else UserDeleted()
     return None

@@ -100,7 +100,7 @@ def _page_of_everybody(request: HttpRequest) -> HttpResponse:
     allow_registration = settings.ALLOW_REGISTRATION
     context = {
         "allow_registration": allow_registration,
-        "is_fresh": allow_registration and signup.is_fresh(),
+        "needs_first_admin": allow_registration and signup.needs_first_admin(),
     }
     return render(request, "accounts/anonymous.html", context)
 

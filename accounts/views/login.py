@@ -119,7 +119,7 @@ def _sign_in_page(request: HttpRequest, form: SignInForm, status: int = 200) -> 
         "allow_link": settings.ALLOW_MAGIC_LINK_LOGIN,
         "allow_registration": settings.ALLOW_REGISTRATION,
         "allow_reset": settings.ALLOW_PASSWORD_RESET,
-        "is_fresh": settings.ALLOW_REGISTRATION and signup.is_fresh(),
+        "needs_first_admin": settings.ALLOW_REGISTRATION and signup.needs_first_admin(),
         "shut": _shut_out(request),
     }
     return render(request, "accounts/sign_in.html", context, status=status)

@@ -42,8 +42,8 @@ def sign_up(request: HttpRequest) -> HttpResponse:
         return redirect("accounts:profile")
     if not settings.ALLOW_REGISTRATION:
         return render(request, "accounts/sign_up_closed.html", status=403)
-    is_fresh = signup.is_fresh()
-    needs_code = is_fresh and not settings.FIRST_ACCOUNT_OPEN and not is_localhost(request)
+    needs_first_admin = signup.needs_first_admin()
+    needs_code = needs_first_admin and not settings.FIRST_ACCOUNT_OPEN and not is_localhost(request)
     form = SignUpForm(
         bound_data(request),
         needs_code=needs_code,
@@ -52,7 +52,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
     )
     if not is_valid_with(form, lambda typed: _check_sign_up(request, typed)):
         status = 400 if request.method == "POST" else 200
-        return _sign_up_page(request, form, is_fresh=is_fresh, status=status)
+        return _sign_up_page(request, form, needs_first_admin=needs_first_admin, status=status)
     check_rate_limit(request, "sign-up", form.cleaned_data["email"])
     details = signup.SignUp(
         form.cleaned_data["email"], form.cleaned_data["name"], form.cleaned_data.get("password")
@@ -61,7 +61,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
         return _sign_up(request, details, code=form.cleaned_data.get("setup_code", ""))
     except RecordInvalid as error:
         form.add_service_errors(error)
-        return _sign_up_page(request, form, is_fresh=is_fresh, status=400)
+        return _sign_up_page(request, form, needs_first_admin=needs_first_admin, status=400)
 
 
 def _check_sign_up(request: HttpRequest, typed: dict[str, Any]) -> None:
@@ -75,7 +75,7 @@ def _check_sign_up(request: HttpRequest, typed: dict[str, Any]) -> None:
 
 
 def _sign_up(request: HttpRequest, details: signup.SignUp, *, code: str) -> HttpResponse:
-    if signup.is_fresh():
+    if signup.needs_first_admin():
         first = signup.sign_up_first(details, set_up_code=code, is_localhost=is_localhost(request))
         if first is not None:
             return complete_login(
@@ -89,9 +89,9 @@ def _sign_up(request: HttpRequest, details: signup.SignUp, *, code: str) -> Http
 
 
 def _sign_up_page(
-    request: HttpRequest, form: SignUpForm, *, is_fresh: bool, status: int
+    request: HttpRequest, form: SignUpForm, *, needs_first_admin: bool, status: int
 ) -> HttpResponse:
-    context = {"form": form, "is_fresh": is_fresh, "next": safe_next(request)}
+    context = {"form": form, "needs_first_admin": needs_first_admin, "next": safe_next(request)}
     return render(request, "accounts/sign_up.html", context, status=status)
 
 

@@ -27,7 +27,7 @@ from accounts.services.passwords import (
     find_by_password,
     is_directory_managed_account,
 )
-from accounts.services.signup import is_fresh
+from accounts.services.signup import needs_first_admin
 from accounts.services.users import change_role
 from accounts.sign_in_methods import SignInMethod
 from audit import audit_log
@@ -281,7 +281,7 @@ def _become_first_owner(directory: Directory, person: Person, user: User) -> Use
         acquire_lock(ROLES)
         if not is_first_owner(directory, person):
             return user
-        is_first = is_fresh()
+        is_first = needs_first_admin()
         _take_place_of_default_owner(user, person.username, unclaimed)
         user = change_role(actor=SYSTEM, user=user, role=Role.OWNER)
         if is_first:

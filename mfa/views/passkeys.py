@@ -23,7 +23,7 @@ from accounts.forms import PasskeyNameForm, PasskeyRemovalForm
 from accounts.link_binding import device_name
 from accounts.models import User
 from accounts.rate_limits import check_rate_limit
-from accounts.reauthentication import is_fresh, require_recent_authentication
+from accounts.reauthentication import recently_authenticated, require_recent_authentication
 from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services import sessions
 from accounts.services.second_factors import FactorNeeded, lacks_required_factor
@@ -267,7 +267,7 @@ def _signed_in(request: HttpRequest) -> User:
 def _proved(request: HttpRequest) -> User:
     """The signed-in person with a fresh proof. Raises NotSignedIn, ConfirmationNeeded."""
     user = _signed_in(request)
-    if not is_fresh(request):
+    if not recently_authenticated(request):
         raise ConfirmationNeeded(TOO_OLD)
     return user
 

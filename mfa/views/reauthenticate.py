@@ -50,7 +50,11 @@ def confirm(request: HttpRequest) -> HttpResponse:
 @require_safe
 def confirm_continue(request: HttpRequest) -> HttpResponse:
     """Offer the form again that was sent before the proof; nothing is sent by itself."""
-    kept = reauthentication.take_kept(request) if reauthentication.is_fresh(request) else None
+    kept = (
+        reauthentication.take_kept(request)
+        if reauthentication.recently_authenticated(request)
+        else None
+    )
     if kept is None:
         return redirect("accounts:profile")
     return render(request, "accounts/confirm_continue.html", {"kept": kept})

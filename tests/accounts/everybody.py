@@ -12,7 +12,7 @@ def switch_on(settings: Settings, role: Role = Role.EDITOR) -> User:
     """As a start with ANONYMOUS_MODE=true; the anonymous user."""
     settings.ANONYMOUS_ROLE, settings.ANONYMOUS_SETTINGS = role, ("ANONYMOUS_MODE=true",)
     sync_anonymous_user()
-    return User.everyone.get(pk=ANONYMOUS_ID)
+    return User.all_objects.get(pk=ANONYMOUS_ID)
 
 
 def switch_off(settings: Settings) -> None:

@@ -54,11 +54,11 @@ class FreshInstance:
 
     def __init__(self) -> None:
         self._here = threading.local()
-        self._is_fresh, self._is_first_owner = signup.is_fresh, sign_in.is_first_owner
+        self._needs_admin, self._is_first_owner = signup.needs_first_admin, sign_in.is_first_owner
 
     def install(self) -> None:
         for module in (sign_in, first_run, signup):
-            vars(module)["is_fresh"] = lambda: self.is_on or self._is_fresh()
+            vars(module)["needs_first_admin"] = lambda: self.is_on or self._needs_admin()
         vars(sign_in)["is_first_owner"] = lambda *asked: self.is_on or self._is_first_owner(*asked)
 
     @property
@@ -68,7 +68,7 @@ class FreshInstance:
     @contextmanager
     def on(self) -> Iterator[None]:
         """What was made without an account waits for the first person, too."""
-        giver = User.everyone.get(pk=ANONYMOUS_ID)
+        giver = User.all_objects.get(pk=ANONYMOUS_ID)
         services.create_key(
             actor=giver, user=giver, wish=services.NewKey(name="x", scopes=["read"])
         )

@@ -33,7 +33,7 @@ def prepare() -> None:
     """
     User.objects.filter(identities__provider="ldap").delete()
     anonymous = User(id=ANONYMOUS_ID, email=ANONYMOUS_EMAIL, role="editor")
-    User.everyone.bulk_create([anonymous], ignore_conflicts=True)
+    User.all_objects.bulk_create([anonymous], ignore_conflicts=True)
     for name, role in (
         ("owner", "owner"),
         ("admin", "admin"),

@@ -42,8 +42,8 @@ def sign_up(place: int) -> None:
 def everybodys_keys() -> None:
     """Nobody but the anonymous user, who has three keys."""
     empty_house()
-    User.everyone.filter(pk=ANONYMOUS_ID).delete()
-    row = User.everyone.create(pk=ANONYMOUS_ID, email=ANONYMOUS_EMAIL, role="editor")
+    User.all_objects.filter(pk=ANONYMOUS_ID).delete()
+    row = User.all_objects.create(pk=ANONYMOUS_ID, email=ANONYMOUS_EMAIL, role="editor")
     for name in ("first", "second", "third"):
         ApiKey.objects.create(id=name, user=row, name=name, digest=name, scopes=["read"])
 

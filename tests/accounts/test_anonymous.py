@@ -68,7 +68,7 @@ def test_a_fresh_install_lets_nobody_in(stranger: Client, settings: LazySettings
     assert stranger.get("/account/")["Location"] == "/sign-in?next=/account/"
     assert problem(stranger.get(f"{API}/me")) == (401, "not_authenticated")
     assert b"No sign-in needed" not in stranger.get("/sign-in").content
-    assert not User.everyone.exists()
+    assert not User.all_objects.exists()
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_visitors_leave_no_rows(anonymous: User) -> None:
         assert browser.get("/account/").status_code == 200
         assert browser.get(f"{API}/me").status_code == 200
 
-    assert User.everyone.count() == 1
+    assert User.all_objects.count() == 1
     assert BrowserSession.objects.count() == 0
 
 
@@ -347,7 +347,7 @@ def test_it_is_in_no_list_and_no_count(owner: User, browser_of: Any, anonymous: 
 
 
 def test_it_does_not_make_the_house_old(anonymous: User) -> None:
-    assert signup.is_fresh() is True
+    assert signup.needs_first_admin() is True
 
 
 def _acts(user: User) -> Iterator[Callable[[], object]]:
@@ -367,13 +367,13 @@ def _acts(user: User) -> Iterator[Callable[[], object]]:
 
 
 def test_nobody_can_change_raise_ban_delete_or_link_it(anonymous: User) -> None:
-    before = User.everyone.filter(pk=ANONYMOUS_ID).values().get()
+    before = User.all_objects.filter(pk=ANONYMOUS_ID).values().get()
 
     for act in _acts(anonymous):
         with pytest.raises((Forbidden, RecordInvalid)):
             act()
 
-    assert User.everyone.filter(pk=ANONYMOUS_ID).values().get() == before
+    assert User.all_objects.filter(pk=ANONYMOUS_ID).values().get() == before
 
 
 @pytest.mark.parametrize("login", [ANONYMOUS_EMAIL, "anonymous", str(ANONYMOUS_ID)])
@@ -386,7 +386,7 @@ def test_commands_do_not_find_it(anonymous: User, command: str, login: str) -> N
 def test_nobody_can_sign_in_as_it_or_take_its_address(
     stranger: Client, anonymous: User, owner: User
 ) -> None:
-    User.everyone.filter(pk=ANONYMOUS_ID).update(password=owner.password)
+    User.all_objects.filter(pk=ANONYMOUS_ID).update(password=owner.password)
 
     answer = stranger.post(
         "/sign-in", {"login": ANONYMOUS_EMAIL, "password": "correct horse battery staple"}
@@ -410,7 +410,7 @@ def test_a_row_that_was_raised_in_the_database_opens_nothing(
     stranger: Client, anonymous: User
 ) -> None:
     key = made_key(stranger)
-    User.everyone.filter(pk=ANONYMOUS_ID).update(role="owner")
+    User.all_objects.filter(pk=ANONYMOUS_ID).update(role="owner")
 
     assert stranger.get(f"{API}/me").status_code == 401
     assert stranger.get("/account/").status_code == 302
@@ -426,7 +426,7 @@ def test_limits_of_visitors_count_for_their_network_alone(
         )
 
     assert Client().get(f"{API}/me").status_code == 200
-    assert access_policy.may_act(User.everyone.get(pk=ANONYMOUS_ID))
+    assert access_policy.may_act(User.all_objects.get(pk=ANONYMOUS_ID))
 
 
 # On, off, on
@@ -443,7 +443,7 @@ def test_switching_it_off_ends_it_at_once_and_its_keys_too(
     assert stranger.get("/account/").status_code == 302
     assert stranger.get(f"{API}/me").status_code == 401
     assert problem(use(key)) == (403, "account_disabled")
-    assert access_policy.may_act(User.everyone.get(pk=ANONYMOUS_ID)) is False
+    assert access_policy.may_act(User.all_objects.get(pk=ANONYMOUS_ID)) is False
 
 
 def test_either_the_settings_or_the_row_alone_end_it(
@@ -453,7 +453,7 @@ def test_either_the_settings_or_the_row_alone_end_it(
     assert stranger.get(f"{API}/me").status_code == 401
     settings.ANONYMOUS_ROLE = Role.EDITOR
     assert stranger.get(f"{API}/me").status_code == 200
-    User.everyone.filter(pk=ANONYMOUS_ID).update(is_active=False)
+    User.all_objects.filter(pk=ANONYMOUS_ID).update(is_active=False)
     assert stranger.get(f"{API}/me").status_code == 401
 
 
@@ -470,7 +470,7 @@ def test_every_switch_is_written_down_once(settings: Settings) -> None:
         {"role": role, "by": ["ANONYMOUS_MODE=true"]} for role in ("editor", "viewer", "editor")
     ]
     assert len(off) == 1
-    assert User.everyone.count() == 1
+    assert User.all_objects.count() == 1
 
 
 def test_what_visitors_do_is_written_down(stranger: Client, anonymous: User) -> None:

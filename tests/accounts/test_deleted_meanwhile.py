@@ -65,5 +65,5 @@ def test_a_fault_of_ours_stays_one(
 
 
 def _nothing_is_left(user: User) -> None:
-    assert not User.everyone.filter(pk=user.pk).exists()
+    assert not User.all_objects.filter(pk=user.pk).exists()
     assert not AuditEvent.objects.filter(action="account:user:edit").exists()

@@ -32,6 +32,7 @@ IDENTIFIERS = {
     "keys_not_before": "keys_valid_from",
     "not_before": "credentials_valid_from",
     "is_claimed": "setup_completed",
+    "everyone": "all_objects",
     "role_is_kept": "role_locked",
     "end_access": "revoke_credentials",
     "end_sign_ins": "revoke_sessions",

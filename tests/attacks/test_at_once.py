@@ -27,7 +27,7 @@ result = setup.issue_setup_link(setup.ensure_owner()).token
 # Of `email`: sessions, and successful acts in the audit log.
 STARTS = """
 from audit.models import AuditEvent
-user = User.everyone.get(email={email!r})
+user = User.all_objects.get(email={email!r})
 done = AuditEvent.objects.filter(target_id=user.pk, result="success")
 result = [user.sessions.count(), done.filter(action="account:session:start").count()]
 """

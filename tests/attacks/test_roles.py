@@ -9,7 +9,7 @@ from tests.attacks.site import URL, Site, Visitor
 
 PHRASE = "seven quiet rivers under glass"
 RECORD = """
-user = User.everyone.get(pk={key!r})
+user = User.all_objects.get(pk={key!r})
 names = [f.name for f in User._meta.concrete_fields
          if f.name not in ("last_login", "name", "username", "search_text")]
 result = [{{name: str(getattr(user, name)) for name in names}}, user.authenticators.count(),

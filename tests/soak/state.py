@@ -61,7 +61,7 @@ with transaction.atomic():
                 ApiKey.objects.count(),
                 sum(1 for action, outcome, target, _detail in events
                     if action == "api:key:create"
-                    and User.everyone.filter(pk=target).exists())],
+                    and User.all_objects.filter(pk=target).exists())],
             "revoked keys": [ApiKey.objects.exclude(revoked_at=None).count(),
                              good["api:key:revoke"]],
         },
