@@ -21,21 +21,21 @@ from accounts.rate_limits import check_rate_limit
 from accounts.services.anonymous import visitor
 from accounts.session_store import DEVICE, SessionStore
 from api import external_jwt
-from api.apikeys.authenticate import ApiKeyMistyped, access_by, check
+from api.apikeys.authenticate import ApiKeyMalformed, check, context_for_key
 from api.authorization_header import Credentials, credentials_of
 from api.errors import ApiKeyInvalid, CsrfFailed, NotAuthenticated
-from api.permissions import Access, Scope, joined, pass_gate
+from api.permissions import AuthContext, Scope, combine, require_account_access
 from api.tokens.refresh_tokens import read_access
 from core.request_context import get_request_context
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # Of a session that no sign-in of ours has begun: it is found nowhere, so never fresh.
-NAMELESS = uuid.UUID(int=0)
+UNKNOWN_SESSION = uuid.UUID(int=0)
 # `users` is for keys; what it says of people asks for an operator as well.
 VISITOR_SCOPES = frozenset({Scope.READ, Scope.WRITE, Scope.USERS})
 
 
-def identify(request: HttpRequest, credentials: Credentials | None = None) -> Access:
+def authenticate(request: HttpRequest, credentials: Credentials | None = None) -> AuthContext:
     """Who calls, by all the credentials that came together.
 
     credentials: those of the headers, when the caller has read them by rules of its own.
@@ -52,11 +52,11 @@ def identify(request: HttpRequest, credentials: Credentials | None = None) -> Ac
         raise NotAuthenticated(_("Send an API key and an access token, both with each request."))
     session = session_of(request)
     if not offered and session is None:
-        return _without_any(request)
+        return _anonymous(request)
     if offered:
-        access = reduce(joined, offered)
+        access = reduce(combine, offered)
         if session is not None:
-            joined(access, session)  # refuses somebody else's; the person's own adds nothing
+            combine(access, session)  # refuses somebody else's; the person's own adds nothing
         return access
     if session is None:
         raise NotAuthenticated
@@ -64,7 +64,7 @@ def identify(request: HttpRequest, credentials: Credentials | None = None) -> Ac
     return session
 
 
-def _without_any(request: HttpRequest) -> Access:
+def _anonymous(request: HttpRequest) -> AuthContext:
     """The anonymous user, while nobody has to sign in. Raises NotAuthenticated, AccessDenied.
 
     A page of another site may not act as him in the browser of who has opened it.
@@ -73,18 +73,18 @@ def _without_any(request: HttpRequest) -> Access:
     if user is None:
         raise NotAuthenticated
     if request.method not in SAFE_METHODS:
-        require_own_page(request)
-    return Access(user=user, scopes=VISITOR_SCOPES)
+        require_same_origin(request)
+    return AuthContext(user=user, scopes=VISITOR_SCOPES)
 
 
-def _by_token(token: str) -> Access:
+def _by_token(token: str) -> AuthContext:
     """An access token, ours or of a listed issuer."""
-    if external_jwt.is_foreign(token):
+    if external_jwt.is_external(token):
         user, theirs = external_jwt.authenticate(token)
-        pass_gate(user, theirs.issued_at)
-        return Access(user=user, has_token=True, claims=theirs.claims)
+        require_account_access(user, theirs.issued_at)
+        return AuthContext(user=user, has_token=True, claims=theirs.claims)
     family, claims = read_access(token)
-    return Access(
+    return AuthContext(
         user=family.user,
         session_id=family.pk,
         browser_session=family.session_id,
@@ -93,22 +93,22 @@ def _by_token(token: str) -> Access:
     )
 
 
-def _by_key(request: HttpRequest, text: str) -> Access:
+def _by_key(request: HttpRequest, text: str) -> AuthContext:
     """An API key, wherever it stood.
 
     Wrong keys are counted for the client, and answered 429 when they are too many. A right key
     is never held up by them: many programs share one address.
     """
     try:
-        return access_by(check(text, get_request_context().ip))
-    except ApiKeyMistyped:
+        return context_for_key(check(text, get_request_context().ip))
+    except ApiKeyMalformed:
         raise  # it cost nothing
     except ApiKeyInvalid:
         check_rate_limit(request, "api-key")
         raise
 
 
-def session_of(request: HttpRequest) -> Access | None:
+def session_of(request: HttpRequest) -> AuthContext | None:
     """The signed-in browser; an ended session is as good as none, because cookies come unasked."""
     cookie = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
     if not cookie:
@@ -122,8 +122,8 @@ def session_of(request: HttpRequest) -> Access | None:
     if session.is_stale(now):
         with suppress(DatabaseError):  # whoever is in stays in while nothing can be written
             session.save()
-    name = uuid.UUID(session[DEVICE]["id"]) if DEVICE in session else NAMELESS
-    return Access(user=user, session_id=name, browser_session=name)
+    name = uuid.UUID(session[DEVICE]["id"]) if DEVICE in session else UNKNOWN_SESSION
+    return AuthContext(user=user, session_id=name, browser_session=name)
 
 
 def check_csrf(request: HttpRequest) -> None:
@@ -134,7 +134,7 @@ def check_csrf(request: HttpRequest) -> None:
         raise CsrfFailed
 
 
-def require_own_page(request: HttpRequest) -> None:
+def require_same_origin(request: HttpRequest) -> None:
     """Raise CsrfFailed when a browser says that the page of another site sent this.
 
     For what comes by the refresh cookie, which is SameSite=Strict anyway. Programs say nothing.

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 Document = dict[str, Any]
 METHODS = ("get", "post", "put", "patch", "delete")
 JSON = "application/json"
-DEEPEST = 4
+MAX_DEPTH = 4
 MARKED = re.compile(r"(`[^`]+`|\*\*[^*]+\*\*)")
 # What a field of this name holds in examples; everything else goes by its type.
 EXAMPLES: dict[str, Any] = {
@@ -127,13 +127,13 @@ def _part(piece: str) -> Part:
     return Part(piece.strip("*"), "strong") if piece.startswith("**") else Part(piece)
 
 
-def groups(document: Document, house: str) -> list[Group]:
-    """Every operation of `document`, in the order of its tags; `house` begins the addresses."""
+def groups(document: Document, base_url: str) -> list[Group]:
+    """Every operation of `document`, in the order of its tags; `base_url` begins the addresses."""
     found: dict[str, list[Operation]] = {tag["name"]: [] for tag in document.get("tags", ())}
     for path, item in document["paths"].items():
         for method in METHODS:
             if method in item:
-                operation = _operation(document, path, method, item[method], house)
+                operation = _operation(document, path, method, item[method], base_url)
                 found.setdefault(item[method]["tags"][0], []).append(operation)
     texts = {tag["name"]: tag["description"] for tag in document.get("tags", ())}
     return [Group(name, parts(texts.get(name, "")), all_) for name, all_ in found.items() if all_]
@@ -144,7 +144,9 @@ def introduction(document: Document) -> list[list[Part]]:
     return [parts(text) for text in document["info"]["description"].strip().split("\n\n")]
 
 
-def _operation(document: Document, path: str, method: str, raw: Document, house: str) -> Operation:
+def _operation(
+    document: Document, path: str, method: str, raw: Document, base_url: str
+) -> Operation:
     body = raw.get("requestBody", {}).get("content", {}).get(JSON, {}).get("schema")
     sentences = [text for text in raw.get("description", "").split("\n\n") if text]
     return Operation(
@@ -159,7 +161,7 @@ def _operation(document: Document, path: str, method: str, raw: Document, house:
         parameters=[_parameter(document, each) for each in raw.get("parameters", ())],
         body=list(_fields(document, body)) if body else [],
         answers=[_answer(document, *each) for each in raw["responses"].items()],
-        curl=_curl(document, path, method, raw, body, house),
+        curl=_curl(document, path, method, raw, body, base_url),
     )
 
 
@@ -213,7 +215,7 @@ def _fields(
         full = f"{prefix}{name}"
         yield Field(full, _kind(document, raw), name in required, help_text)
         inner = member.get("items", member)
-        if depth < DEEPEST and isinstance(inner, dict):
+        if depth < MAX_DEPTH and isinstance(inner, dict):
             place = f"{full}[]." if "items" in member else f"{full}."
             yield from _fields(document, inner, place, depth + 1)
 
@@ -251,7 +253,7 @@ def _bounds(node: Document) -> str:
 def _example(document: Document, node: Document, name: str = "", depth: int = 0) -> Any:
     """A value such as the schema describes."""
     node = _resolved(document, node)
-    if "properties" in node and depth <= DEEPEST:
+    if "properties" in node and depth <= MAX_DEPTH:
         inner = node["properties"].items()
         return {key: _example(document, raw, key, depth + 1) for key, raw in inner}
     types = node.get("type", "string")
@@ -277,12 +279,14 @@ def _fits(value: Any, node: Document, kind: str) -> bool:
     return isinstance(value, kinds.get(kind, str)) and value in node.get("enum", [value])
 
 
-def _curl(document: Document, path: str, method: str, raw: Document, body: Any, house: str) -> str:
+def _curl(
+    document: Document, path: str, method: str, raw: Document, body: Any, base_url: str
+) -> str:
     """The call as one types it in a shell."""
     address = re.sub(r"\{(\w+)\}", lambda found: f"${found[1].upper()}", path)
-    lines = [f'curl -s "{house}{address}"']
+    lines = [f'curl -s "{base_url}{address}"']
     if method != "get":
-        lines[0] = f'curl -s -X {method.upper()} "{house}{address}"'
+        lines[0] = f'curl -s -X {method.upper()} "{base_url}{address}"'
     if raw.get("security"):
         lines.append('-H "Authorization: Bearer $TOKEN"')
     if body:

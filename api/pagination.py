@@ -17,7 +17,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api.validation import queried
+from api.validation import validate_query
 from core.errors import RecordInvalid
 
 LIMIT, LIMIT_MAX = 50, 200
@@ -66,12 +66,12 @@ def read_cursor(text: str, model: type[Model]) -> Cursor:
     return Cursor(key, plain[0] == ">")
 
 
-def page(request: Request, rows: QuerySet[Any], record: Record) -> Response:
+def paginate(request: Request, rows: QuerySet[Any], record: Record) -> Response:
     """One page of `rows`, newest first, each as `record` says it; one query.
 
     Raises RecordInvalid on `cursor` and `limit`.
     """
-    asked = queried(PageQuery, request)
+    asked = validate_query(PageQuery, request)
     limit = asked["limit"]
     cursor = read_cursor(asked["cursor"], rows.model) if "cursor" in asked else None
     is_back = cursor is not None and cursor.is_back
@@ -94,7 +94,7 @@ def page(request: Request, rows: QuerySet[Any], record: Record) -> Response:
     )
 
 
-def whole(records: Iterable[dict[str, Any]]) -> Response:
+def single_page(records: Iterable[dict[str, Any]]) -> Response:
     """A short list in the same shape, as its only page."""
     return Response({"next": None, "previous": None, "results": list(records)})
 

@@ -40,18 +40,18 @@ def scopes_of(role: Role) -> frozenset[Scope]:
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class ApiPermission:
     """What a method of a path asks for: a scope of the key, and the lowest role."""
 
     scope: Scope
-    floor: Role = Role.NONE
+    min_role: Role = Role.NONE
     # What pages and panel ask a fresh proof for: a browser's session, and a token that was made
     # from it, must have been confirmed lately. Keys and sign-ins by token answer for themselves.
     is_sensitive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class AuthContext:
     """Who calls, by what, and how far that reaches. Tokens and sessions reach as far as the role.
 
     key: the API key that came. session_id: the token family or browser session that came.
@@ -71,11 +71,11 @@ class Access:
     def role(self) -> Role:
         return Role(self.user.role)
 
-    def require(self, need: Need) -> None:
+    def require(self, need: ApiPermission) -> None:
         """Raise ScopeMissing or Forbidden unless the credentials and the role reach so far."""
         if need.scope not in self.scopes:
             raise ScopeMissing(need.scope)
-        if self.role.rank < need.floor.rank:
+        if self.role.rank < need.min_role.rank:
             raise Forbidden
 
     def require_recent_authentication(self) -> None:
@@ -88,14 +88,14 @@ class Access:
             raise ConfirmationNeeded
 
 
-def joined(first: Access, second: Access) -> Access:
+def combine(first: AuthContext, second: AuthContext) -> AuthContext:
     """Two credentials of one request: the same person, and what both allow (A125).
 
     Raises AccessTokenInvalid when they belong to different people.
     """
     if first.user.pk != second.user.pk:
         raise AccessTokenInvalid("The credentials of this request belong to different people.")
-    return Access(
+    return AuthContext(
         user=first.user,
         scopes=first.scopes & second.scopes,
         key=first.key or second.key,
@@ -106,7 +106,7 @@ def joined(first: Access, second: Access) -> Access:
     )
 
 
-def pass_gate(user: User, credential_at: datetime, *, by_key: bool = False) -> None:
+def require_account_access(user: User, credential_at: datetime, *, by_key: bool = False) -> None:
     """Ask the one gate. Raises the error that a program gets for this credential.
 
     SecondFactorSetUpRequired too, where the role needs a factor and there is none; not by a key,

@@ -10,7 +10,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema as SpectacularSchema
 
 from accounts.roles import Role
-from api.permissions import Need
+from api.permissions import ApiPermission
 from api.serializers import Problem
 from core.problem_details import PROBLEM_JSON
 
@@ -55,10 +55,10 @@ class AutoSchema(SpectacularSchema):
     """What each operation of an ApiView is, needs and answers."""
 
     @property
-    def need(self) -> Need | None:
+    def need(self) -> ApiPermission | None:
         """What this method asks of its caller; None is open to everybody."""
-        needs: dict[str, Need | None] = self.view.needs  # type: ignore[attr-defined]  # an ApiView
-        return needs[self.method]
+        required_permissions: dict[str, ApiPermission | None] = self.view.required_permissions  # type: ignore[attr-defined]  # an ApiView
+        return required_permissions[self.method]
 
     def get_operation_id(self) -> str:
         """For views that give none: the method and the words of the path."""
@@ -67,7 +67,7 @@ class AutoSchema(SpectacularSchema):
 
     def get_tags(self) -> list[str]:
         """The first word of the path; what signs in stands together."""
-        return [self.path.partition("/v1/")[2].partition("/")[0] or "house"]
+        return [self.path.partition("/v1/")[2].partition("/")[0] or "api"]
 
     def get_description(self) -> str:  # type: ignore[override]  # as the library has it
         """The view's own words, and what it needs."""
@@ -83,7 +83,7 @@ class AutoSchema(SpectacularSchema):
             return {}
         return {
             "x-scope": str(need.scope),
-            "x-role": str(need.floor),
+            "x-role": str(need.min_role),
             "x-recent-authentication": need.is_sensitive,
         }
 
@@ -126,13 +126,15 @@ class AutoSchema(SpectacularSchema):
         return sorted(found)
 
 
-def need_text(need: Need | None) -> str:
+def need_text(need: ApiPermission | None) -> str:
     """What a caller needs, in one sentence."""
     if need is None:
         return "Open to everybody."
     scope = f"Needs the scope `{need.scope}`"
     words = (
-        f"{scope}." if need.floor == Role.NONE else f"{scope} and the role {need.floor} or higher."
+        f"{scope}."
+        if need.min_role == Role.NONE
+        else f"{scope} and the role {need.min_role} or higher."
     )
     return f"{words} {FRESH}" if need.is_sensitive else words
 

@@ -13,7 +13,7 @@ from rest_framework.serializers import Serializer
 from core.errors import RecordInvalid
 
 
-def flat(detail: Any, name: str = "") -> dict[str, list[str]]:
+def flatten_errors(detail: Any, name: str = "") -> dict[str, list[str]]:
     """DRF's nested messages as field name -> messages; the name of an inner field has dots.
 
     What concerns the whole record stands under "record".
@@ -22,24 +22,24 @@ def flat(detail: Any, name: str = "") -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for key, inner in detail.items():
             part = "record" if key == "non_field_errors" else str(key)
-            found |= flat(inner, f"{name}.{part}" if name else part)
+            found |= flatten_errors(inner, f"{name}.{part}" if name else part)
         return found
     if isinstance(detail, list) and any(isinstance(item, (dict, list)) for item in detail):
         found = {}
         for place, inner in enumerate(detail):
             if inner:
-                found |= flat(inner, f"{name}.{place}")
+                found |= flatten_errors(inner, f"{name}.{place}")
         return found
     texts = detail if isinstance(detail, list) else [detail]
     return {name or "record": [str(text) for text in texts]}
 
 
-def checked(
+def validate(
     kind: type[Serializer[Any]],
     data: Any,
     *,
     partial: bool = False,
-    also: Callable[[dict[str, Any]], object] | None = None,
+    extra_check: Callable[[dict[str, Any]], object] | None = None,
 ) -> dict[str, Any]:
     """`data` as the serializer `kind` reads it. Raises RecordInvalid naming all wrong fields.
 
@@ -50,11 +50,11 @@ def checked(
     serializer = kind(data=data.dict() if isinstance(data, QueryDict) else data, partial=partial)
     if serializer.is_valid():
         return dict(serializer.validated_data)
-    errors = flat(serializer.errors)
-    if also is not None and isinstance(serializer.initial_data, dict):
+    errors = flatten_errors(serializer.errors)
+    if extra_check is not None and isinstance(serializer.initial_data, dict):
         readable = _readable(serializer)
         try:
-            also(readable)
+            extra_check(readable)
         except RecordInvalid as error:
             errors = {key: texts for key, texts in error.errors.items() if key in readable} | errors
     raise RecordInvalid(errors)
@@ -69,6 +69,6 @@ def _readable(serializer: Serializer[Any]) -> dict[str, Any]:
     return found
 
 
-def queried(kind: type[Serializer[Any]], request: Request) -> dict[str, Any]:
+def validate_query(kind: type[Serializer[Any]], request: Request) -> dict[str, Any]:
     """What stands in the address after "?", as checked() reads it."""
-    return checked(kind, request.query_params)
+    return validate(kind, request.query_params)

@@ -7,7 +7,8 @@ from datetime import timedelta
 from django.test import Client
 from django.utils import timezone
 from accounts.models import BrowserSession, User
-from api.services import apikeys, families
+from api.apikeys import services as apikeys
+from api.tokens import refresh_tokens
 person, _is_new = User.objects.get_or_create(
     email="checked@example.com",
     defaults={"username": "checked", "role": "editor", "email_verified_at": timezone.now()},
@@ -19,11 +20,12 @@ BrowserSession.objects.filter(user_id=person.pk).update(
     last_seen_at=timezone.now() + timedelta(hours=6)
 )
 person.api_keys.all().delete()
+pair = refresh_tokens.start_by_password(person, timezone.now())
 wish = apikeys.KeyRequest(name="benchmark")
 result = {
     "session": f"Cookie: gatehouse_session={browser.session.session_key}",
-    "token": f"Authorization: Bearer {families.start_by_password(person, timezone.now()).access}",
-    "key": f"X-API-Key: {apikeys.create_key(actor=person, user=person, wish=wish).text}",
+    "token": f"Authorization: Bearer {pair.access}",
+    "key": f"X-API-Key: {apikeys.create_key(actor=person, user=person, key_request=wish).text}",
 }
 """
 # `count` more keys and sessions of all people; their header lines in two files, in any order.
@@ -38,7 +40,7 @@ from accounts.models import BrowserSession, User
 from accounts.session_store import PURPOSE as SESSION
 from accounts.session_store import SessionStore
 from core.tokens import digest
-from api import keyformat
+from api.apikeys import key_format
 from api.models import ApiKey
 from api.apikeys.authenticate import digest_of
 from benchmarks.copying import analyze, copy
@@ -61,7 +63,7 @@ BrowserSession.objects.filter(pk=name).update(
 key, _is_new = ApiKey.objects.get_or_create(id="benchmark1", defaults={{
     "user": people[0], "name": "x", "digest": "x", "ending": "x", "scopes": ["read"],
     "last_used_at": timezone.now() + timedelta(hours=6)}})
-keys = [keyformat.make() for _number in range({count})]
+keys = [key_format.make() for _number in range({count})]
 copy(key, ("id", "user_id", "digest", "ending"),
      ((key.id, person.pk, digest_of(key), key.ending) for key, person in zip(keys, cycle(people))))
 cookies = [uuid4().hex for _number in range({count})]
@@ -87,7 +89,7 @@ REVOKE = """
 import time
 from django.utils import timezone
 from api.models import ApiKey
-from api import keyformat
-ApiKey.objects.filter(pk=keyformat.parse({key!r}).id).update(revoked_at=timezone.now())
+from api.apikeys import key_format
+ApiKey.objects.filter(pk=key_format.parse({key!r}).id).update(revoked_at=timezone.now())
 result = time.time()
 """

@@ -33,7 +33,7 @@ from magiclinks.services import issue_link
 user = User(email="script@example.com", role="editor", email_verified_at=timezone.now())
 user.set_password({password!r})
 user.save()
-key = create_key(actor=user, user=user, wish=KeyRequest("benchmark"))
+key = create_key(actor=user, user=user, key_request=KeyRequest("benchmark"))
 link = issue_link(user, actor=SYSTEM, lifetime=timedelta(hours=1), source="command")
 result = {{"key": key.text, "link": link.url}}
 """
@@ -45,7 +45,7 @@ from api.apikeys.services import KeyRequest, create_key
 from benchmarks.copying import copy
 owner, _is_new = User.objects.get_or_create(email="many@example.com")
 if not ApiKey.objects.filter(user=owner).exists():
-    create_key(actor=owner, user=owner, wish=KeyRequest("stored"))
+    create_key(actor=owner, user=owner, key_request=KeyRequest("stored"))
 pattern = ApiKey.objects.filter(user=owner).first()
 there = ApiKey.objects.count()
 copy(pattern, ("id",), ((f"{{n * 7919 % 10**10:010}}",) for n in range(there, {stored})))
@@ -54,16 +54,16 @@ copy(pattern, ("id",), ((f"{{n * 7919 % 10**10:010}}",) for n in range(there, {s
 CHECK = """
 import statistics, time
 from accounts.models import User
-from api.services import keychecks
+from api.apikeys.authenticate import check
 from api.apikeys.services import KeyRequest, create_key
 user = User.objects.create(email="{name}@example.com")
-text = create_key(actor=user, user=user, wish=KeyRequest("measured")).text
+text = create_key(actor=user, user=user, key_request=KeyRequest("measured")).text
 for _ in range(500):
-    keychecks.check(text, "192.0.2.1")
+    check(text, "192.0.2.1")
 times = []
 for _ in range(5000):
     start = time.perf_counter()
-    keychecks.check(text, "192.0.2.1")
+    check(text, "192.0.2.1")
     times.append(time.perf_counter() - start)
 result = statistics.median(times) * 1000
 """
@@ -71,9 +71,9 @@ result = statistics.median(times) * 1000
 FAMILIES = """
 from django.utils import timezone
 from accounts.models import User
-from api.services import families
+from api.tokens import refresh_tokens
 person = User.objects.filter(role__in=["viewer", "editor"]).first()
-result = [families.start_by_password(person, timezone.now()).refresh for _ in range({count})]
+result = [refresh_tokens.start_by_password(person, timezone.now()).refresh for _ in range({count})]
 """
 FEW, MANY = 1_000, 1_000_000
 PIECE = 100_000  # of what is stored by one process

@@ -17,7 +17,7 @@ from accounts.roles import Role
 from accounts.session_store import PURPOSE as SESSION
 from api.authorization_header import own_credentials_of
 from api.tokens.jwt import claims_our_issuer, looks_like_token
-from api.tokens.signing_keys import ring_cache
+from api.tokens.signing_keys import key_set_cache
 from core.client_ip import is_in, parse_address, resolve
 from core.tokens import digest
 from forward_auth.authentication import (
@@ -154,7 +154,7 @@ class Kept:
         if not self._has_keys:
             rows = key_rows()
             if rows != self.last_keys:
-                ring_cache.forget()
+                key_set_cache.forget()
             self.last_keys, self._has_keys = rows, True
 
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.roles import Role
 from api import external_jwt
-from api.authentication import identify, session_of
+from api.authentication import authenticate, session_of
 from api.authorization_header import own_credentials_of
 from api.errors import (
     AccessTokenExpired,
@@ -18,7 +18,7 @@ from api.errors import (
     ApiKeyInvalid,
     NotAuthenticated,
 )
-from api.permissions import Access, Scope, joined
+from api.permissions import AuthContext, Scope, combine
 from api.tokens.jwt import claims_our_issuer
 from core.errors import AccessDenied, Forbidden, RateLimited
 from forward_auth.authentication import Outcome, Pass, Refusal
@@ -42,7 +42,7 @@ def outcome_of(request: HttpRequest) -> Outcome:
         if isinstance(found, Pass) or settings.ANONYMOUS_ROLE is None:
             return found
     try:
-        access = identify(request, credentials)
+        access = authenticate(request, credentials)
         if cookie and not credentials.is_empty:
             _require_same_person(access, cookie)
         return _pass(access)
@@ -60,7 +60,7 @@ def outcome_of(request: HttpRequest) -> Outcome:
 
 def is_own_token(token: str) -> bool:
     """Has it been made by us, or by a listed issuer, if it tells the truth?"""
-    return claims_our_issuer(token) or external_jwt.is_foreign(token)
+    return claims_our_issuer(token) or external_jwt.is_external(token)
 
 
 def is_signed_in(request: HttpRequest) -> bool:
@@ -77,24 +77,24 @@ def _gate_cookie_alone(request: HttpRequest) -> str:
     return cookie if cookie and session_of(request) is None else ""
 
 
-def _require_same_person(access: Access, cookie: str) -> None:
+def _require_same_person(access: AuthContext, cookie: str) -> None:
     """Refuse a key or token beside the gate cookie of somebody else, as beside a session.
 
     Raises AccessTokenInvalid.
     """
     user = person_by_gate_cookie(cookie, timezone.now())
     if user is not None:
-        joined(access, Access(user=user))
+        combine(access, AuthContext(user=user))
 
 
 def _by_gate(cookie: str) -> Outcome:
     user = person_by_gate_cookie(cookie, timezone.now())
     if user is None:
         return Refusal("gate", NotAuthenticated.code)
-    return _pass(Access(user=user), "gate")
+    return _pass(AuthContext(user=user), "gate")
 
 
-def _pass(access: Access, kind: str = "") -> Pass:
+def _pass(access: AuthContext, kind: str = "") -> Pass:
     user = access.user
     return Pass(
         kind=kind or _kind(access),
@@ -110,7 +110,7 @@ def _pass(access: Access, kind: str = "") -> Pass:
     )
 
 
-def _kind(access: Access) -> str:
+def _kind(access: AuthContext) -> str:
     if access.key is not None:
         return "key"
     return "token" if access.has_token else "session"

@@ -13,7 +13,7 @@ from django.utils import timezone, translation
 
 from accounts.models import User
 from accounts.roles import Role
-from api.tokens.signing_keys import ring_cache
+from api.tokens.signing_keys import key_set_cache
 from core.encryption import unseal
 from forward_auth.checker import CHECKER
 from forward_auth.services import denials, key_usage
@@ -51,7 +51,7 @@ def _empty_cache(request: pytest.FixtureRequest) -> None:
     if request.node.get_closest_marker("django_db"):
         request.getfixturevalue("db")
         cache.clear()
-        ring_cache.forget()
+        key_set_cache.forget()
         # A test that is undone leaves no change behind for the next one to see.
         CHECKER._forget_settings()
 

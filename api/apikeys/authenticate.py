@@ -17,7 +17,7 @@ from accounts.roles import Role
 from api.apikeys import key_format, quota, sql
 from api.errors import ApiKeyInvalid
 from api.models import ApiKey
-from api.permissions import Access, Scope, pass_gate, scopes_of
+from api.permissions import AuthContext, Scope, require_account_access, scopes_of
 from core.client_ip import Network, parse_address
 from core.tokens import digest
 
@@ -26,7 +26,7 @@ PURPOSE = "api-key"
 DUMMY_DIGEST = "0" * 64
 
 
-class ApiKeyMistyped(ApiKeyInvalid):
+class ApiKeyMalformed(ApiKeyInvalid):
     """Not written like a key, or its checksum is wrong: known without a look-up."""
 
     default_message = _("This is not an API key, or a part of it is missing.")
@@ -45,7 +45,7 @@ def check(text: str, ip: str) -> ApiKey:
     """
     parts = key_format.parse(text)
     if parts is None:
-        raise ApiKeyMistyped
+        raise ApiKeyMalformed
     key = sql.find_key(parts.id)
     is_right = hmac.compare_digest(key.digest if key else DUMMY_DIGEST, digest_of(parts))
     if key is None or not is_right:
@@ -53,18 +53,18 @@ def check(text: str, ip: str) -> ApiKey:
     now = timezone.now()
     _require_live(key, now)
     _require_network(key, ip)
-    pass_gate(key.user, key.created_at, by_key=True)
-    quota.spend(key.pk, now)
+    require_account_access(key.user, key.created_at, by_key=True)
+    quota.consume(key.pk, now)
     if quota.is_due(key.pk, key.last_used_at, now):
         sql.note_use(key, ip, now)
     return key
 
 
-def access_by(key: ApiKey) -> Access:
+def context_for_key(key: ApiKey) -> AuthContext:
     """How far a checked key reaches: never further than its owner's role of today."""
     stored = key.scopes if isinstance(key.scopes, list | tuple) else ()
     scopes = frozenset(scope for scope in Scope if scope in stored)
-    return Access(user=key.user, scopes=scopes & scopes_of(Role(key.user.role)), key=key)
+    return AuthContext(user=key.user, scopes=scopes & scopes_of(Role(key.user.role)), key=key)
 
 
 def _require_live(key: ApiKey, now: datetime) -> None:

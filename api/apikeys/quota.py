@@ -18,11 +18,11 @@ from core.errors import RateLimited
 
 SHARES = 20
 NOTE_EVERY = timedelta(minutes=1)
-METERS_MAX = 10_000
+QUOTAS_MAX = 10_000
 
 
 @dataclass(slots=True)
-class Meter:
+class KeyQuota:
     """What this process knows of one key: the window it spends in, what is left, the last note."""
 
     window: int = -1
@@ -32,23 +32,23 @@ class Meter:
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
 
-_meters: dict[str, Meter] = {}
+_quotas: dict[str, KeyQuota] = {}
 
 
-def spend(key_id: str, now: datetime) -> None:
+def consume(key_id: str, now: datetime) -> None:
     """Count one use. Raises RateLimited when API_KEY_MAX in API_KEY_WINDOW are spent."""
     seconds = max(1, int(settings.API_KEY_WINDOW.total_seconds()))
     window, passed = divmod(now.timestamp(), seconds)
-    meter = _meter_of(key_id)
-    with meter.lock:
-        if meter.window != int(window):
-            meter.window, meter.left, meter.is_full = int(window), 0, False
-        if not meter.left and not meter.is_full:
-            meter.left = _draw(f"api-key:{key_id}:{int(window)}", settings.API_KEY_MAX, seconds)
-            meter.is_full = not meter.left
-        if not meter.left:
+    key_quota = _quota_of(key_id)
+    with key_quota.lock:
+        if key_quota.window != int(window):
+            key_quota.window, key_quota.left, key_quota.is_full = int(window), 0, False
+        if not key_quota.left and not key_quota.is_full:
+            key_quota.left = _draw(f"api-key:{key_id}:{int(window)}", settings.API_KEY_MAX, seconds)
+            key_quota.is_full = not key_quota.left
+        if not key_quota.left:
             raise RateLimited(ceil(seconds - passed))
-        meter.left -= 1
+        key_quota.left -= 1
 
 
 def is_due(key_id: str, noted_at: datetime | None, now: datetime) -> bool:
@@ -58,21 +58,21 @@ def is_due(key_id: str, noted_at: datetime | None, now: datetime) -> bool:
     """
     if noted_at is not None and now - noted_at < NOTE_EVERY:
         return False
-    meter = _meter_of(key_id)
-    with meter.lock:
-        if meter.noted_at is not None and now - meter.noted_at < NOTE_EVERY:
+    key_quota = _quota_of(key_id)
+    with key_quota.lock:
+        if key_quota.noted_at is not None and now - key_quota.noted_at < NOTE_EVERY:
             return False
-        meter.noted_at = now
+        key_quota.noted_at = now
     return True
 
 
-def _meter_of(key_id: str) -> Meter:
-    meter = _meters.get(key_id)
-    if meter is None:
-        if len(_meters) >= METERS_MAX:
-            _meters.clear()
-        meter = _meters.setdefault(key_id, Meter())
-    return meter
+def _quota_of(key_id: str) -> KeyQuota:
+    key_quota = _quotas.get(key_id)
+    if key_quota is None:
+        if len(_quotas) >= QUOTAS_MAX:
+            _quotas.clear()
+        key_quota = _quotas.setdefault(key_id, KeyQuota())
+    return key_quota
 
 
 def _draw(name: str, maximum: int, seconds: int) -> int:

@@ -26,7 +26,7 @@ from accounts.services.users import require_rank
 from api.apikeys import key_format
 from api.apikeys.authenticate import digest_of
 from api.models import ApiKey
-from api.permissions import ALL_SCOPES, Access, Scope, scopes_of
+from api.permissions import ALL_SCOPES, AuthContext, Scope, scopes_of
 from audit import audit_log
 from core import sql
 from core.client_ip import Network
@@ -41,7 +41,7 @@ MAPPED_IPV4 = IPv6Network("::ffff:0:0/96")
 
 
 @dataclass(frozen=True, slots=True)
-class NewKey:
+class KeyRequest:
     """What somebody wants of a new key.
 
     expires_at: None for the default life, or with `is_endless` for none. networks: CIDR texts,
@@ -63,7 +63,9 @@ class IssuedKey:
     text: str = field(repr=False)
 
 
-def create_key(*, actor: Actor, user: User, wish: NewKey, via: Access | None = None) -> IssuedKey:
+def create_key(
+    *, actor: Actor, user: User, key_request: KeyRequest, via: AuthContext | None = None
+) -> IssuedKey:
     """Make a key of `user`, tell him by mail, write it down.
 
     via: what the API was called by; a key hands on no more than it has itself. Raises
@@ -73,7 +75,7 @@ def create_key(*, actor: Actor, user: User, wish: NewKey, via: Access | None = N
     if actor.pk != user.pk:
         require_rank(actor, user)
     now = timezone.now()
-    row = _parse(wish, user, via, now)
+    row = _parse(key_request, user, via, now)
     with transaction.atomic():
         _lock_owner(user)
         _keep_few(user, now)
@@ -83,7 +85,7 @@ def create_key(*, actor: Actor, user: User, wish: NewKey, via: Access | None = N
 
 
 def rotate_key(
-    *, actor: User, key: ApiKey, overlap: timedelta = OVERLAP, via: Access | None = None
+    *, actor: User, key: ApiKey, overlap: timedelta = OVERLAP, via: AuthContext | None = None
 ) -> IssuedKey:
     """A new key with the name, scopes, networks and life of `key`, which works on for `overlap`.
 
@@ -172,7 +174,7 @@ def purge_keys(before: datetime) -> int:
     return delete_free(ApiKey.objects.filter(expires_at__lt=before))
 
 
-def scopes_for(user: User, via: Access | None = None) -> frozenset[Scope]:
+def scopes_for(user: User, via: AuthContext | None = None) -> frozenset[Scope]:
     """The scopes that a new key of `user` can have."""
     return scopes_of(Role(user.role)) & (ALL_SCOPES if via is None else via.scopes)
 
@@ -201,20 +203,20 @@ def _parse_network(text: str) -> Network:
     return network
 
 
-def check_wish(wish: NewKey, user: User, via: Access | None) -> None:
+def check_key_request(key_request: KeyRequest, user: User, via: AuthContext | None) -> None:
     """Raise RecordInvalid with everything that is wrong with a key that is not made yet."""
-    _parse(wish, user, via, timezone.now())
+    _parse(key_request, user, via, timezone.now())
 
 
-def _parse(wish: NewKey, user: User, via: Access | None, now: datetime) -> ApiKey:
+def _parse(key_request: KeyRequest, user: User, via: AuthContext | None, now: datetime) -> ApiKey:
     """A row without its key. Raises RecordInvalid with everything that is wrong."""
     errors: dict[str, list[str]] = {}
     found: dict[str, Any] = {}
     parsers: dict[str, Callable[[], Any]] = {
-        "name": lambda: _parse_name(wish.name),
-        "scopes": lambda: _parse_scopes(wish.scopes, user, via),
-        "expires_at": lambda: _parse_end(wish, via, now),
-        "networks": lambda: _narrowed(parse_networks(wish.networks), via),
+        "name": lambda: _parse_name(key_request.name),
+        "scopes": lambda: _parse_scopes(key_request.scopes, user, via),
+        "expires_at": lambda: _parse_end(key_request, via, now),
+        "networks": lambda: _narrowed(parse_networks(key_request.networks), via),
     }
     for name, parse in parsers.items():
         try:
@@ -234,7 +236,7 @@ def _parse_name(text: str) -> str:
     return name
 
 
-def _parse_scopes(names: Sequence[str], user: User, via: Access | None) -> list[str]:
+def _parse_scopes(names: Sequence[str], user: User, via: AuthContext | None) -> list[str]:
     """The scopes in their order, each once."""
     unknown = sorted(set(names) - set(Scope))
     if unknown or not names:
@@ -248,16 +250,16 @@ def _parse_scopes(names: Sequence[str], user: User, via: Access | None) -> list[
     return [scope.value for scope in asked]
 
 
-def _parse_end(wish: NewKey, via: Access | None, now: datetime) -> datetime | None:
+def _parse_end(key_request: KeyRequest, via: AuthContext | None, now: datetime) -> datetime | None:
     """When the key ends; a key ends no later than the one that makes it."""
     last = _last_end(via, now)
-    if wish.is_endless:
+    if key_request.is_endless:
         end = None
-    elif wish.expires_at is None:
+    elif key_request.expires_at is None:
         end = now + settings.API_KEY_DEFAULT_AGE
         return end if last is None else min(end, last)
     else:
-        end = wish.expires_at.astimezone(UTC)
+        end = key_request.expires_at.astimezone(UTC)
         if end <= now:
             raise RecordInvalid({"expires_at": [_("Choose a time in the future.")]})
     if last is not None and (end is None or end > last):
@@ -267,7 +269,7 @@ def _parse_end(wish: NewKey, via: Access | None, now: datetime) -> datetime | No
     return end
 
 
-def _last_end(via: Access | None, now: datetime) -> datetime | None:
+def _last_end(via: AuthContext | None, now: datetime) -> datetime | None:
     """The latest end that a new key can have; None: it may live for ever."""
     ends = [via.key.expires_at] if via and via.key and via.key.expires_at else []
     if settings.API_KEY_MAX_AGE:
@@ -275,7 +277,7 @@ def _last_end(via: Access | None, now: datetime) -> datetime | None:
     return min(ends, default=None)
 
 
-def _narrowed(networks: list[str], via: Access | None) -> list[str]:
+def _narrowed(networks: list[str], via: AuthContext | None) -> list[str]:
     """Those of the making key when none are given; else each must lie within one of its own."""
     outer = via.key.networks if via and via.key else []
     if not outer or not networks:
@@ -292,7 +294,7 @@ def _lies_in(inner: str, outer: str) -> bool:
     return first.version == second.version and first.subnet_of(second)  # type: ignore[arg-type]
 
 
-def _require_reach(via: Access | None, key: ApiKey) -> None:
+def _require_reach(via: AuthContext | None, key: ApiKey) -> None:
     """Raise Forbidden when `key` may more than the key by which its rotation is asked."""
     if via is None or via.key is None:
         return
@@ -304,7 +306,7 @@ def _require_reach(via: Access | None, key: ApiKey) -> None:
         raise Forbidden(_("The key of this request may less than the one to be rotated."))
 
 
-def _successor(key: ApiKey, via: Access | None, now: datetime) -> ApiKey:
+def _successor(key: ApiKey, via: AuthContext | None, now: datetime) -> ApiKey:
     """The row of the new key: as long a life as the old one had, within today's bounds."""
     last = _last_end(via, now)
     end = now + (key.expires_at - key.created_at) if key.expires_at else None

@@ -39,7 +39,7 @@ _JWS = jwt.PyJWS()
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignClaims:
+class ExternalClaims:
     """What a verified token says. email: in our stored form, None when there is none to use.
 
     issuer: as in the settings. email_verified: the issuer vouches for the address. claims: all.
@@ -99,7 +99,7 @@ class Verifier:
     def __init__(self, policy: Policy, sources: Mapping[str, KeySource]) -> None:
         self.policy, self.sources = policy, sources
 
-    def verify(self, token: str) -> ForeignClaims:
+    def verify(self, token: str) -> ExternalClaims:
         """What `token` says. Raises AccessTokenInvalid, AccessTokenExpired."""
         header, unverified = _parts(token)
         issuer = _issuer(unverified)
@@ -231,11 +231,11 @@ def _time(value: object) -> float:
 
 def _told(
     claims: dict[str, Any], issuer: str, issued_at: datetime, expires_at: datetime
-) -> ForeignClaims:
+) -> ExternalClaims:
     subject = claims.get("sub")
     if not isinstance(subject, str) or not 0 < len(subject) <= LONGEST_NAME or "\0" in subject:
         _refuse()
-    return ForeignClaims(
+    return ExternalClaims(
         issuer=issuer,
         subject=subject,
         email=_email(claims),

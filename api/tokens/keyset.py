@@ -32,7 +32,7 @@ RSA_BITS, RSA_EXPONENT = 3072, 65537
 
 
 @dataclass(frozen=True, slots=True)
-class NewKey:
+class KeyPair:
     """A key pair just made: `pem` is the private half in clear."""
 
     kid: str
@@ -42,7 +42,7 @@ class NewKey:
 
 
 @dataclass(frozen=True, slots=True)
-class RingKey:
+class KeySetEntry:
     """A key whose public half is ready for use."""
 
     kid: str
@@ -53,48 +53,48 @@ class RingKey:
     active_from: datetime
     retires_at: datetime | None
 
-    def is_believed(self, now: datetime) -> bool:
+    def is_trusted(self, now: datetime) -> bool:
         """Is it published, and are its signatures good?"""
         return self.retires_at is None or now < self.retires_at
 
 
 @dataclass(frozen=True, slots=True)
-class Ring:
+class KeySet:
     """All keys that were read together, oldest first."""
 
-    keys: tuple[RingKey, ...] = ()
+    keys: tuple[KeySetEntry, ...] = ()
 
-    def signer(self, algorithm: str, now: datetime, lifetime: timedelta) -> RingKey | None:
+    def signer(self, algorithm: str, now: datetime, lifetime: timedelta) -> KeySetEntry | None:
         """The newest key that signs now and is believed as long as a token lives from now on."""
         for key in reversed(self.keys):
             is_ours = key.algorithm == algorithm and key.active_from <= now
-            if is_ours and key.is_believed(now + lifetime):
+            if is_ours and key.is_trusted(now + lifetime):
                 return key
         return None
 
-    def pending(self, algorithm: str, now: datetime) -> RingKey | None:
+    def pending(self, algorithm: str, now: datetime) -> KeySetEntry | None:
         """The newest key that is published and does not sign yet."""
         for key in reversed(self.keys):
-            if key.algorithm == algorithm and key.active_from > now and key.is_believed(now):
+            if key.algorithm == algorithm and key.active_from > now and key.is_trusted(now):
                 return key
         return None
 
-    def verifier(self, kid: str, algorithm: str, now: datetime) -> RingKey | None:
+    def verifier(self, kid: str, algorithm: str, now: datetime) -> KeySetEntry | None:
         """The key of that name, if it is believed and made for that algorithm."""
         for key in self.keys:
-            if key.kid == kid and key.algorithm == algorithm and key.is_believed(now):
+            if key.kid == kid and key.algorithm == algorithm and key.is_trusted(now):
                 return key
         return None
 
     def published(self, now: datetime) -> list[dict[str, str]]:
         """The key set (RFC 7517) that backends read: public members alone."""
-        return [key.public_jwk for key in self.keys if key.is_believed(now)]
+        return [key.public_jwk for key in self.keys if key.is_trusted(now)]
 
     def has(self, kid: str) -> bool:
         return any(key.kid == kid for key in self.keys)
 
 
-def make_key(algorithm: str) -> NewKey:
+def make_key(algorithm: str) -> KeyPair:
     """A new pair for ES256, RS256 (3072 bits, takes a moment) or EdDSA (Ed25519)."""
     private: PrivateKey
     match algorithm:
@@ -112,7 +112,7 @@ def make_key(algorithm: str) -> NewKey:
     public = {name: str(members[name]) for name in MEMBERS[algorithm]}
     kid = thumbprint(public)
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    return NewKey(kid, algorithm, {**public, "kid": kid, "alg": algorithm, "use": "sig"}, pem)
+    return KeyPair(kid, algorithm, {**public, "kid": kid, "alg": algorithm, "use": "sig"}, pem)
 
 
 def thumbprint(public: dict[str, str]) -> str:

@@ -12,13 +12,13 @@ from accounts.services.credentials import find_by_credentials
 from accounts.services.sessions import note_refused_sign_in
 from accounts.services.verification import send_verification
 from api.errors import EmailUnverified, OtpInvalid, OtpRequired
-from api.permissions import pass_gate
-from api.tokens.refresh_tokens import Pair, start_by_password
+from api.permissions import require_account_access
+from api.tokens.refresh_tokens import TokenPair, start_by_password
 from core.errors import BadCredentials, Forbidden, SourceUnavailable
 from mfa.services import authenticators
 
 
-def sign_in_by_password(request: HttpRequest, login: str, password: str, otp: str) -> Pair:
+def sign_in_by_password(request: HttpRequest, login: str, password: str, otp: str) -> TokenPair:
     """Tokens for whoever knows the password, and the second factor if there is one.
 
     Raises Forbidden while passwords are switched off; RateLimited before anything is tried;
@@ -42,7 +42,7 @@ def sign_in_by_password(request: HttpRequest, login: str, password: str, otp: st
     user = found.user
     # A mark later than `at` was set by groups of the directory just now, or by a clock ahead: the
     # password is right for the person as he was read, and a later change ends the tokens.
-    pass_gate(user, max(at, user.credentials_valid_from))
+    require_account_access(user, max(at, user.credentials_valid_from))
     _require_proved_address(request, user)
     methods = [str(found.method)]
     if second_factors.has_factor(user):

@@ -26,9 +26,9 @@ from accounts.models import BrowserSession, User
 from accounts.roles import Role, can_manage
 from api.errors import AccessTokenInvalid
 from api.models import TokenFamily
-from api.permissions import pass_gate
+from api.permissions import require_account_access
 from api.tokens.jwt import CLIENT_ID, AccessToken, Backend, RefreshToken, Signer
-from api.tokens.signing_keys import HS256, RingKeys
+from api.tokens.signing_keys import HS256, AccessKeys
 from api.tokens.sql import advance, find_family, note_sign_in
 from audit import audit_log
 from core import sql
@@ -42,7 +42,7 @@ KEY_PURPOSE = b"gatehouse refresh tokens v1"
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class TokenPair:
     """An access token and the refresh token beside it; lives in whole seconds."""
 
     family: TokenFamily
@@ -62,7 +62,7 @@ class RefreshKeys:
         return refresh_secret() if algorithm == HS256 else None
 
 
-access_backend = Backend(AccessToken.typ, RingKeys())
+access_backend = Backend(AccessToken.typ, AccessKeys())
 refresh_backend = Backend(RefreshToken.typ, RefreshKeys())
 
 
@@ -73,7 +73,9 @@ def refresh_secret() -> bytes:
     return _derived(settings.ENCRYPTION_KEY)
 
 
-def start_by_password(user: User, at: datetime, methods: Sequence[str] = ("password",)) -> Pair:
+def start_by_password(
+    user: User, at: datetime, methods: Sequence[str] = ("password",)
+) -> TokenPair:
     """Sign `user` in by tokens; the gate has been passed. Writes family, last sign-in and audit.
 
     at: a moment before the credential was read. methods: by what, for the audit log. Raises
@@ -93,7 +95,7 @@ def start_by_password(user: User, at: datetime, methods: Sequence[str] = ("passw
     return _pair(family, user, at)
 
 
-def start_by_session(user: User, session_id: uuid.UUID, signed_in_at: datetime) -> Pair:
+def start_by_session(user: User, session_id: uuid.UUID, signed_in_at: datetime) -> TokenPair:
     """Tokens that end with the browser session at the latest."""
     now = timezone.now()
     end_of_session = signed_in_at + settings.SESSION_ABSOLUTE_TIMEOUT
@@ -103,7 +105,7 @@ def start_by_session(user: User, session_id: uuid.UUID, signed_in_at: datetime) 
     return _pair(family, user, now)
 
 
-def refresh(text: str) -> Pair:
+def refresh(text: str) -> TokenPair:
     """The successors of a refresh token, which is spent with that.
 
     Raises AccessTokenInvalid, AccessTokenExpired, AccessDenied. A token that was spent before
@@ -132,7 +134,7 @@ def read_access(text: str) -> tuple[TokenFamily, dict[str, Any]]:
     return family, token.payload
 
 
-def person_of(text: str) -> User:
+def user_of(text: str) -> User:
     """Whose newest, living refresh token this is; it is not spent.
 
     Raises AccessTokenInvalid, AccessTokenExpired, AccessDenied.
@@ -231,13 +233,13 @@ def _living(family_id: uuid.UUID, user_id: uuid.UUID, now: datetime) -> TokenFam
     is_over = family.ended_at is not None or family.expires_at <= now
     if is_over or family.user_id != user_id:
         raise AccessTokenInvalid
-    pass_gate(family.user, family.created_at)
+    require_account_access(family.user, family.created_at)
     if family.session_id is not None and (session_end is None or session_end <= now):
         raise AccessTokenInvalid
     return family
 
 
-def _handle_reuse(token: RefreshToken, now: datetime) -> Pair:
+def _handle_reuse(token: RefreshToken, now: datetime) -> TokenPair:
     """The token was spent: its answer was lost, or somebody has a copy (A083, A085).
 
     The family's generation is the successor's until that is used; whoever had both uses the same
@@ -281,7 +283,7 @@ def _new_family(
     )
 
 
-def _pair(family: TokenFamily, user: User, now: datetime) -> Pair:
+def _pair(family: TokenFamily, user: User, now: datetime) -> TokenPair:
     """The tokens of the family's present generation; the refresh token is always the same one."""
     issued_at = int(now.timestamp())
     family_end = int(family.expires_at.timestamp())
@@ -306,7 +308,7 @@ def _pair(family: TokenFamily, user: User, now: datetime) -> Pair:
         "gen": family.generation,
         "jti": _mark(family.seed, family.generation),
     }
-    return Pair(
+    return TokenPair(
         family=family,
         access=str(AccessToken(access_backend, access)),
         expires_in=access_end - issued_at,

@@ -22,13 +22,13 @@ from accounts.actors import SYSTEM, Actor
 from api.models import SigningKey
 from api.tokens import keyset
 from api.tokens.jwt import CLOCK_SKEW, Signer
-from api.tokens.keyset import NewKey, PrivateKey, Ring, RingKey
+from api.tokens.keyset import KeyPair, KeySet, KeySetEntry, PrivateKey
 from audit import audit_log
 from core.encryption import DecryptionError, seal, unseal
 from core.locks import AUDIT, acquire_lock
 
 logger = logging.getLogger("gatehouse.keys")
-RING_SECONDS = 1.0
+MAX_AGE_SECONDS = 1.0
 HS256 = "HS256"
 
 
@@ -41,12 +41,12 @@ class Rotation:
     replaced: tuple[str, ...]
 
 
-class RingCache:
+class KeySetCache:
     """The ring as this process last read it."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._ring = Ring()
+        self._key_set = KeySet()
         self.forget()
 
     def forget(self) -> None:
@@ -55,44 +55,44 @@ class RingCache:
         The ring stays: whoever looks at this moment and takes no lock gets it, and no empty one.
         """
         with self._lock:
-            self._read_at = self._searched_at = -RING_SECONDS
+            self._read_at = self._searched_at = -MAX_AGE_SECONDS
 
-    def get(self) -> Ring:
+    def get(self) -> KeySet:
         """The ring, at most RING_SECONDS old."""
-        if time.monotonic() - self._read_at >= RING_SECONDS:
+        if time.monotonic() - self._read_at >= MAX_AGE_SECONDS:
             with self._lock:
-                if time.monotonic() - self._read_at >= RING_SECONDS:
+                if time.monotonic() - self._read_at >= MAX_AGE_SECONDS:
                     self._read()
-        return self._ring
+        return self._key_set
 
-    def get_with(self, kid: str) -> Ring:
+    def get_with(self, kid: str) -> KeySet:
         """The ring; read once more, at most each second, when `kid` is not in it."""
-        ring = self.get()
-        if ring.has(kid) or time.monotonic() - self._searched_at < RING_SECONDS:
-            return ring
+        key_set = self.get()
+        if key_set.has(kid) or time.monotonic() - self._searched_at < MAX_AGE_SECONDS:
+            return key_set
         with self._lock:
-            if time.monotonic() - self._searched_at >= RING_SECONDS:
+            if time.monotonic() - self._searched_at >= MAX_AGE_SECONDS:
                 self._searched_at = time.monotonic()
                 self._read()
-        return self._ring
+        return self._key_set
 
     def _read(self) -> None:
         started_at = time.monotonic()  # before the query: what it shows may be as old as that
-        self._ring = read_ring()
+        self._key_set = read_key_set()
         self._read_at = started_at
 
 
-ring_cache = RingCache()
+key_set_cache = KeySetCache()
 
 
-class RingKeys:
+class AccessKeys:
     """The keys of access tokens: the ring, or JWT_SECRET alone. Never both kinds (ASVS 9.1.2)."""
 
     def signer(self) -> Signer:
         """The key that signs now; the first one is made here."""
         if settings.JWT_SECRET:
             return Signer("", HS256, settings.JWT_SECRET.encode())
-        key = _signer(ring_cache.get()) or _make_signer()
+        key = _signer(key_set_cache.get()) or _make_signer()
         try:
             private = _opened(key.kid, key.sealed_private)
         except DecryptionError:
@@ -106,23 +106,23 @@ class RingKeys:
             return settings.JWT_SECRET.encode() if algorithm == HS256 else None
         if algorithm not in keyset.MEMBERS:
             return None
-        found = ring_cache.get_with(kid).verifier(kid, algorithm, timezone.now())
+        found = key_set_cache.get_with(kid).verifier(kid, algorithm, timezone.now())
         return found.public if found else None
 
 
-def read_ring() -> Ring:
+def read_key_set() -> KeySet:
     """Every key that is not retired, and those retired a short while ago."""
     rows = SigningKey.objects.order_by("active_from", "created_at")
-    return Ring(tuple(_parsed(row) for row in rows))
+    return KeySet(tuple(_parsed(row) for row in rows))
 
 
 def published_keys() -> list[dict[str, str]]:
     """The members of the key set. Empty where a shared secret signs."""
     if settings.JWT_SECRET:
         return []
-    if _signer(ring_cache.get()) is None:
+    if _signer(key_set_cache.get()) is None:
         _make_signer()  # so that a backend which starts before the first sign-in finds a key
-    return ring_cache.get().published(timezone.now())
+    return key_set_cache.get().published(timezone.now())
 
 
 def rotate(*, actor: Actor) -> Rotation | None:
@@ -130,12 +130,12 @@ def rotate(*, actor: Actor) -> Rotation | None:
     new = keyset.make_key(settings.JWT_ALGORITHM)
     now = timezone.now()
     with transaction.atomic():
-        ring = _locked_ring()
-        if ring.pending(new.algorithm, now):
+        key_set = _lock_key_set()
+        if key_set.pending(new.algorithm, now):
             return None
-        signer = _signer(ring)
+        signer = _signer(key_set)
         starts = now + settings.JWT_KEY_PUBLISH_AHEAD if signer else now
-        rotation = _install(ring, new, starts, ends=starts + _longest_token())
+        rotation = _install(key_set, new, starts, ends=starts + _longest_token())
         _record("rotate", actor, rotation)
     return _announced(rotation)
 
@@ -145,8 +145,8 @@ def rotate_now(*, actor: Actor) -> Rotation:
     new = keyset.make_key(settings.JWT_ALGORITHM)
     now = timezone.now()
     with transaction.atomic():
-        ring = _locked_ring()
-        rotation = _install_at_once(ring, new, now)
+        key_set = _lock_key_set()
+        rotation = _install_at_once(key_set, new, now)
         _record("rotate", actor, rotation)
     return _announced(rotation)
 
@@ -160,23 +160,23 @@ def replace_all(*, actor: Actor) -> Rotation:
     new = keyset.make_key(settings.JWT_ALGORITHM)
     now = timezone.now()
     with transaction.atomic():
-        ring = _locked_ring()
-        rotation = _install(ring, new, now, ends=now)
+        key_set = _lock_key_set()
+        rotation = _install(key_set, new, now, ends=now)
         _record("replace-all", actor, rotation)
     return _announced(rotation)
 
 
 def rotate_when_due() -> Rotation | None:
     """Worker job: a new key is published in time for the old one's age to be JWT_KEY_MAX_AGE."""
-    if settings.JWT_SECRET or not _is_due(ring_cache.get()):
+    if settings.JWT_SECRET or not _is_due(key_set_cache.get()):
         return None
     new = keyset.make_key(settings.JWT_ALGORITHM)
     with transaction.atomic():
-        ring = _locked_ring()
-        if not _is_due(ring):
+        key_set = _lock_key_set()
+        if not _is_due(key_set):
             return None
         starts = timezone.now() + settings.JWT_KEY_PUBLISH_AHEAD
-        rotation = _install(ring, new, starts, ends=starts + _longest_token())
+        rotation = _install(key_set, new, starts, ends=starts + _longest_token())
         _record("rotate", SYSTEM, rotation)
     return _announced(rotation)
 
@@ -186,11 +186,11 @@ def purge_keys(before: datetime) -> int:
     return SigningKey.objects.filter(retires_at__lt=before).delete()[0]
 
 
-def _signer(ring: Ring) -> RingKey | None:
-    return ring.signer(settings.JWT_ALGORITHM, timezone.now(), settings.SESSION_EXPIRY)
+def _signer(key_set: KeySet) -> KeySetEntry | None:
+    return key_set.signer(settings.JWT_ALGORITHM, timezone.now(), settings.SESSION_EXPIRY)
 
 
-def _make_signer(unreadable: str = "") -> RingKey:
+def _make_signer(unreadable: str = "") -> KeySetEntry:
     """The key of the configured algorithm that signs from now on; one, however many ask at once.
 
     There is none on a fresh instance, after a change of JWT_ALGORITHM, and when ENCRYPTION_KEY is
@@ -199,51 +199,51 @@ def _make_signer(unreadable: str = "") -> RingKey:
     new = keyset.make_key(settings.JWT_ALGORITHM)
     now = timezone.now()
     with transaction.atomic():
-        ring = _locked_ring()
-        found = _signer(ring)
+        key_set = _lock_key_set()
+        found = _signer(key_set)
         if found is None:
-            _record("create", SYSTEM, _install_at_once(ring, new, now))
-            found = _signer(read_ring())
+            _record("create", SYSTEM, _install_at_once(key_set, new, now))
+            found = _signer(read_key_set())
         elif found.kid == unreadable:
-            _record("create", SYSTEM, _install(ring, new, now, ends=now + _longest_token()))
-            found = _signer(read_ring())
-    ring_cache.forget()
+            _record("create", SYSTEM, _install(key_set, new, now, ends=now + _longest_token()))
+            found = _signer(read_key_set())
+    key_set_cache.forget()
     if found is None:
         raise RuntimeError("a signing key that was just made does not sign")
     return found
 
 
-def _is_due(ring: Ring) -> bool:
+def _is_due(key_set: KeySet) -> bool:
     now = timezone.now()
-    if ring.pending(settings.JWT_ALGORITHM, now):
+    if key_set.pending(settings.JWT_ALGORITHM, now):
         return False
-    signer = _signer(ring)
+    signer = _signer(key_set)
     if signer is None:
         return False  # the first one is made at first need
     age_at_change = now + settings.JWT_KEY_PUBLISH_AHEAD - signer.active_from
     return bool(age_at_change >= settings.JWT_KEY_MAX_AGE)
 
 
-def _locked_ring() -> Ring:
+def _lock_key_set() -> KeySet:
     """The ring, which nobody else changes until this transaction ends.
 
     Each change is an audit row as well, so the lock of the audit log is the one that it needs.
     """
     acquire_lock(AUDIT)
-    return read_ring()
+    return read_key_set()
 
 
-def _install_at_once(ring: Ring, new: NewKey, now: datetime) -> Rotation:
+def _install_at_once(key_set: KeySet, new: KeyPair, now: datetime) -> Rotation:
     """The waiting key of the algorithm, or else `new`, signs from `now` on."""
-    waiting = ring.pending(new.algorithm, now)
+    waiting = key_set.pending(new.algorithm, now)
     ends = now + _longest_token()
     if waiting is None:
-        return _install(ring, new, now, ends=ends)
+        return _install(key_set, new, now, ends=ends)
     SigningKey.objects.filter(pk=waiting.kid).update(active_from=now, retires_at=None)
-    return Rotation(waiting.kid, now, _retire(ring, ends, but=waiting.kid))
+    return Rotation(waiting.kid, now, _retire(key_set, ends, but=waiting.kid))
 
 
-def _install(ring: Ring, new: NewKey, starts: datetime, *, ends: datetime) -> Rotation:
+def _install(key_set: KeySet, new: KeyPair, starts: datetime, *, ends: datetime) -> Rotation:
     """Write `new`, which signs from `starts` on; all others are believed until `ends` at most."""
     SigningKey.objects.create(
         kid=new.kid,
@@ -253,12 +253,12 @@ def _install(ring: Ring, new: NewKey, starts: datetime, *, ends: datetime) -> Ro
         created_at=timezone.now(),
         active_from=starts,
     )
-    return Rotation(new.kid, starts, _retire(ring, ends, but=new.kid))
+    return Rotation(new.kid, starts, _retire(key_set, ends, but=new.kid))
 
 
-def _retire(ring: Ring, ends: datetime, *, but: str) -> tuple[str, ...]:
+def _retire(key_set: KeySet, ends: datetime, *, but: str) -> tuple[str, ...]:
     """Give every other key its end, unless it has an earlier one; returns their names."""
-    names = tuple(key.kid for key in ring.keys if key.kid != but and key.is_believed(ends))
+    names = tuple(key.kid for key in key_set.keys if key.kid != but and key.is_trusted(ends))
     SigningKey.objects.filter(pk__in=names).update(retires_at=ends)
     return names
 
@@ -281,7 +281,7 @@ def _record(action: str, actor: Actor, rotation: Rotation) -> None:
 
 def _announced(rotation: Rotation) -> Rotation:
     """Nothing that this process remembers is older than the act."""
-    ring_cache.forget()
+    key_set_cache.forget()
     return rotation
 
 
@@ -297,8 +297,8 @@ def _opened(kid: str, sealed: str) -> PrivateKey:
     return keyset.private_key(unseal(sealed, place=_place(kid)))
 
 
-def _parsed(row: SigningKey) -> RingKey:
-    return RingKey(
+def _parsed(row: SigningKey) -> KeySetEntry:
+    return KeySetEntry(
         kid=row.kid,
         algorithm=row.algorithm,
         public_jwk=row.public_jwk,

@@ -10,15 +10,15 @@ from rest_framework.response import Response
 
 from accounts import access_policy
 from api.serializers import StandingRecord, StartedRecord
-from api.validation import checked
+from api.validation import validate
 from api.views.base import ApiView
-from api.views.moderation import APP, Whom, named
+from api.views.moderation import APP, SubjectFields, find_subject
 from core.errors import AccessDenied, NotFound
 from moderation.services import actions
 from moderation.services.actions import ActionSubject
 
 
-class Deed(Whom):
+class ActionSerializer(SubjectFields):
     """Who does the action."""
 
     user_agent = serializers.CharField(
@@ -39,9 +39,11 @@ class Slot(serializers.Serializer[Any]):
 class ActionView(ApiView):
     """One action of an app."""
 
-    needs = {"POST": APP}
+    required_permissions = {"POST": APP}
 
-    @extend_schema(summary="Count an action", request=Deed, responses={200: StandingRecord})
+    @extend_schema(
+        summary="Count an action", request=ActionSerializer, responses={200: StandingRecord}
+    )
     def post(self, request: Request, action: str) -> Response:
         """Ask before the app does it: 200 with what is left, or 429 with the violation scored.
 
@@ -54,8 +56,8 @@ class ActionView(ApiView):
     def _doer(self, request: Request, action: str) -> ActionSubject:
         """Who does it. Raises NotFound for no action, AccessDenied for who may do nothing now."""
         _require_known(action)
-        given = checked(Deed, request.data)
-        user, network = named(given), given.get("ip", "")
+        given = validate(ActionSerializer, request.data)
+        user, network = find_subject(given), given.get("ip", "")
         # Of a network alone the doors are closed; who has signed in goes on there.
         refusal = access_policy.get_denial(user) if user else _refusal_at(network)
         if refusal:
@@ -64,14 +66,16 @@ class ActionView(ApiView):
             user=user,
             network=network,
             user_agent=given.get("user_agent"),
-            reported_by=self.access.user,
+            reported_by=self.auth.user,
         )
 
 
 class ActionStartView(ActionView):
     """The beginning of an action that takes a while."""
 
-    @extend_schema(summary="Begin an action", request=Deed, responses={200: StartedRecord})
+    @extend_schema(
+        summary="Begin an action", request=ActionSerializer, responses={200: StartedRecord}
+    )
     def post(self, request: Request, action: str) -> Response:
         """Count it, and take one of the person's places for actions at the same time.
 
@@ -91,13 +95,13 @@ class ActionStartView(ActionView):
 class ActionReleaseView(ApiView):
     """The end of an action that took a while."""
 
-    needs = {"POST": APP}
+    required_permissions = {"POST": APP}
 
     @extend_schema(summary="End an action", request=Slot, responses={204: None})
     def post(self, request: Request, action: str) -> Response:
         """Give a place back. One that was free already makes no difference."""
         _require_known(action)
-        actions.release_action(checked(Slot, request.data)["slot"])
+        actions.release_action(validate(Slot, request.data)["slot"])
         return Response(status=204)
 
 

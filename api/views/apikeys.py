@@ -12,10 +12,10 @@ from rest_framework.response import Response
 
 from api.apikeys import services
 from api.models import ApiKey
-from api.pagination import whole
-from api.permissions import Need, Scope
+from api.pagination import single_page
+from api.permissions import ApiPermission, Scope
 from api.serializers import page_of
-from api.validation import checked
+from api.validation import validate
 from api.views.base import ApiView
 
 STATES = ("live", "revoked", "expired", "ended")
@@ -94,14 +94,17 @@ class Rotation(serializers.Serializer[Any]):
 class KeysView(ApiView):
     """Own keys."""
 
-    needs = {"GET": Need(Scope.READ), "POST": Need(Scope.USERS, is_sensitive=True)}
+    required_permissions = {
+        "GET": ApiPermission(Scope.READ),
+        "POST": ApiPermission(Scope.USERS, is_sensitive=True),
+    }
 
     @extend_schema(
         operation_id="list_api_keys", summary="List own keys", responses=page_of(KeyRecord)
     )
     def get(self, request: Request) -> Response:
         """All live keys, newest first, then the last 100 that have ended."""
-        return whole(map(_record, services.own_keys(self.access.user)))
+        return single_page(map(_record, services.own_keys(self.auth.user)))
 
     @extend_schema(
         operation_id="create_api_key",
@@ -115,20 +118,22 @@ class KeysView(ApiView):
         A key makes keys only with the scope `users`, and none that reaches further or lives
         longer than itself. At most 100 live keys for each person.
         """
-        user = self.access.user
-        given = checked(
+        user = self.auth.user
+        given = validate(
             NewKey,
             request.data,
-            also=lambda readable: services.check_wish(_wish(readable), user, self.access),
+            extra_check=lambda readable: services.check_key_request(
+                _key_request(readable), user, self.auth
+            ),
         )
-        wish = _wish(given)
-        issued = services.create_key(actor=user, user=user, wish=wish, via=self.access)
+        key_request = _key_request(given)
+        issued = services.create_key(actor=user, user=user, key_request=key_request, via=self.auth)
         return _issued(issued)
 
 
-def _wish(given: dict[str, Any]) -> services.NewKey:
+def _key_request(given: dict[str, Any]) -> services.KeyRequest:
     """What `given` asks for; what it leaves out is wished for in no way."""
-    return services.NewKey(
+    return services.KeyRequest(
         name=given.get("name", ""),
         scopes=given.get("scopes", []),
         expires_at=given.get("expires_at"),
@@ -140,19 +145,19 @@ def _wish(given: dict[str, Any]) -> services.NewKey:
 class KeyView(ApiView):
     """One own key."""
 
-    needs = {"GET": Need(Scope.READ), "DELETE": Need(Scope.USERS)}
+    required_permissions = {"GET": ApiPermission(Scope.READ), "DELETE": ApiPermission(Scope.USERS)}
 
     @extend_schema(operation_id="get_api_key", summary="Read a key", responses=KeyRecord)
     def get(self, request: Request, key_id: str) -> Response:
         """What is known of one key; never the key itself."""
-        return Response(_record(services.own_key(self.access.user, key_id)))
+        return Response(_record(services.own_key(self.auth.user, key_id)))
 
     @extend_schema(
         operation_id="revoke_api_key", summary="Revoke a key", request=None, responses={204: None}
     )
     def delete(self, request: Request, key_id: str) -> Response:
         """End a key at once and for good; one that was revoked before is not found."""
-        user = self.access.user
+        user = self.auth.user
         services.revoke_key(actor=user, key=services.own_key(user, key_id))
         return Response(status=204)
 
@@ -160,7 +165,7 @@ class KeyView(ApiView):
 class KeyRotationView(ApiView):
     """Replacing one key by another."""
 
-    needs = {"POST": Need(Scope.USERS, is_sensitive=True)}
+    required_permissions = {"POST": ApiPermission(Scope.USERS, is_sensitive=True)}
 
     @extend_schema(
         operation_id="rotate_api_key",
@@ -173,10 +178,10 @@ class KeyRotationView(ApiView):
 
         `key` is in this answer alone.
         """
-        overlap = timedelta(seconds=checked(Rotation, request.data)["overlap"])
-        user = self.access.user
+        overlap = timedelta(seconds=validate(Rotation, request.data)["overlap"])
+        user = self.auth.user
         key = services.own_key(user, key_id)
-        return _issued(services.rotate_key(actor=user, key=key, overlap=overlap, via=self.access))
+        return _issued(services.rotate_key(actor=user, key=key, overlap=overlap, via=self.auth))
 
 
 def _issued(issued: services.IssuedKey) -> Response:

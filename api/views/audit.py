@@ -9,10 +9,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.roles import Role
-from api.pagination import PageQuery, page
-from api.permissions import Need, Scope
+from api.pagination import PageQuery, paginate
+from api.permissions import ApiPermission, Scope
 from api.serializers import AuditRecord, page_of
-from api.validation import queried
+from api.validation import validate_query
 from api.views.base import ApiView
 from audit.models import AuditEvent
 
@@ -40,7 +40,7 @@ class AuditQuery(PageQuery):
 class AuditEventsView(ApiView):
     """The audit log."""
 
-    needs = {"GET": Need(Scope.USERS, Role.ADMIN)}
+    required_permissions = {"GET": ApiPermission(Scope.USERS, Role.ADMIN)}
 
     @extend_schema(
         operation_id="list_audit_events",
@@ -50,7 +50,7 @@ class AuditEventsView(ApiView):
     )
     def get(self, request: Request) -> Response:
         """All events, newest first. People are named by id alone."""
-        return page(request, _found(queried(AuditQuery, request)), _record)
+        return paginate(request, _found(validate_query(AuditQuery, request)), _record)
 
 
 def _found(asked: dict[str, Any]) -> QuerySet[AuditEvent]:

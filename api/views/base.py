@@ -15,15 +15,15 @@ from rest_framework.views import APIView
 
 from accounts.services.users import gone_meanwhile
 from api import errors
-from api.authentication import SAFE_METHODS, identify
-from api.permissions import Access, Need
-from api.validation import flat
+from api.authentication import SAFE_METHODS, authenticate
+from api.permissions import ApiPermission, AuthContext
+from api.validation import flatten_errors
 from core.errors import GatehouseError, NotFound, RecordInvalid
 from core.problem_details import problem_of
 from core.single_values import read_json, require_single
 
 CSRF_HEADER = "X-CSRF-Token"
-PLAIN_WISHES = ("*/*", "application/json")
+PLAIN_ACCEPT = ("*/*", "application/json")
 # What DRF and Django raise, and the error of ours that says the same.
 TRANSLATIONS: tuple[tuple[type[Exception], type[GatehouseError]], ...] = (
     (exceptions.ParseError, errors.Unreadable),
@@ -58,18 +58,18 @@ class ApiView(APIView):
     entry is not served, so that forgetting one denies.
     """
 
-    needs: ClassVar[Mapping[str, Need | None]] = {}
+    required_permissions: ClassVar[Mapping[str, ApiPermission | None]] = {}
     authentication_classes = ()
     permission_classes = ()
     throttle_classes = ()
     parser_classes = (BodyParser,)
     renderer_classes = (JSONRenderer,)
     metadata_class = None
-    access: Access
+    auth: AuthContext
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
         """The one renderer; what nearly every program asks for takes no weighing."""
-        if request.META.get("HTTP_ACCEPT", "*/*") in PLAIN_WISHES and not request.META.get(
+        if request.META.get("HTTP_ACCEPT", "*/*") in PLAIN_ACCEPT and not request.META.get(
             "QUERY_STRING"
         ):
             return JSONRenderer(), JSONRenderer.media_type
@@ -77,7 +77,7 @@ class ApiView(APIView):
 
     @property
     def allowed_methods(self) -> list[str]:
-        return sorted(self.needs)
+        return sorted(self.required_permissions)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Who calls, and may he? Everything else waits for that."""
@@ -86,18 +86,18 @@ class ApiView(APIView):
             request
         )
         method = "GET" if request.method == "HEAD" else str(request.method)
-        if method not in self.needs:
+        if method not in self.required_permissions:
             raise errors.MethodNotAllowed
         if request.META.get("QUERY_STRING"):
             require_single(request._request.GET)
-        need = self.needs[method]
+        need = self.required_permissions[method]
         if need is None:
             return
-        self.access = identify(request._request)
-        request._request.user = self.access.user
-        self.access.require(need)
+        self.auth = authenticate(request._request)
+        request._request.user = self.auth.user
+        self.auth.require(need)
         if need.is_sensitive and not self.is_exempt(request):
-            self.access.require_recent_authentication()
+            self.auth.require_recent_authentication()
 
     def is_exempt(self, request: Request) -> bool:
         """May this request of a sensitive method do without a fresh proof? The panel decides so."""
@@ -116,7 +116,7 @@ class ApiView(APIView):
     def handle_exception(self, exc: Exception) -> Any:
         """Every failure that is not ours becomes one problem document (RFC 9457)."""
         user = getattr(self.request._request, "user", None)
-        error = as_error(exc) or gone_meanwhile(exc, user)
+        error = to_gatehouse_error(exc) or gone_meanwhile(exc, user)
         if error is None:
             raise exc
         response = problem_of(error)
@@ -128,10 +128,10 @@ class ApiView(APIView):
         raise errors.MethodNotAllowed
 
 
-def as_error(exc: Exception) -> GatehouseError | None:
+def to_gatehouse_error(exc: Exception) -> GatehouseError | None:
     """The error of ours that says what `exc` says; None for a fault of ours."""
     if isinstance(exc, GatehouseError):
         return exc
     if isinstance(exc, exceptions.ValidationError):
-        return RecordInvalid(flat(exc.detail))
+        return RecordInvalid(flatten_errors(exc.detail))
     return next((ours() for theirs, ours in TRANSLATIONS if isinstance(exc, theirs)), None)

@@ -12,15 +12,15 @@ from rest_framework.response import Response
 from accounts.models import ROLE_LABELS, Invitation
 from accounts.roles import Role
 from accounts.services import invitations
-from api.pagination import page
-from api.permissions import Need, Scope
+from api.pagination import paginate
+from api.permissions import ApiPermission, Scope
 from api.serializers import InvitationRecord, IssuedInvitationRecord, page_of
-from api.validation import checked
+from api.validation import validate
 from api.views.base import ApiView
 from core.errors import NotFound
 
-OPERATOR = Need(Scope.USERS, Role.ADMIN)
-SENSITIVE = Need(Scope.USERS, Role.ADMIN, is_sensitive=True)
+OPERATOR = ApiPermission(Scope.USERS, Role.ADMIN)
+SENSITIVE = ApiPermission(Scope.USERS, Role.ADMIN, is_sensitive=True)
 
 
 class NewInvitation(serializers.Serializer[Any]):
@@ -44,7 +44,7 @@ class NewInvitation(serializers.Serializer[Any]):
 class InvitationsView(ApiView):
     """Open invitations."""
 
-    needs = {"GET": OPERATOR, "POST": SENSITIVE}
+    required_permissions = {"GET": OPERATOR, "POST": SENSITIVE}
 
     @extend_schema(
         operation_id="list_invitations",
@@ -53,7 +53,7 @@ class InvitationsView(ApiView):
     )
     def get(self, request: Request) -> Response:
         """What is open now and of a role that the caller may manage, newest first."""
-        return page(request, invitations.open_invitations(self.access.user), _record)
+        return paginate(request, invitations.open_invitations(self.auth.user), _record)
 
     @extend_schema(
         operation_id="create_invitation",
@@ -66,10 +66,10 @@ class InvitationsView(ApiView):
 
         `link` is in this answer alone. It is mailed too where mail is set up.
         """
-        given = checked(NewInvitation, request.data, also=_check)
+        given = validate(NewInvitation, request.data, extra_check=_check)
         seconds = given.get("lifetime")
         issued = invitations.invite(
-            actor=self.access.user,
+            actor=self.auth.user,
             email=given["email"],
             role=given["role"],
             name=given["name"],
@@ -86,7 +86,7 @@ def _check(given: dict[str, Any]) -> None:
 class InvitationView(ApiView):
     """One open invitation."""
 
-    needs = {"DELETE": OPERATOR}
+    required_permissions = {"DELETE": OPERATOR}
 
     @extend_schema(
         operation_id="withdraw_invitation",
@@ -96,7 +96,7 @@ class InvitationView(ApiView):
     )
     def delete(self, request: Request, invitation_id: uuid.UUID) -> Response:
         """End an open invitation: its link opens nothing any more."""
-        actor = self.access.user
+        actor = self.auth.user
         found: Invitation | None = (
             invitations.open_invitations(actor).filter(pk=invitation_id).first()
         )

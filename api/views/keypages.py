@@ -89,13 +89,13 @@ class NewKeyForm(GatehouseForm):
             raise ValidationError(_("Choose the last day."))
         return day
 
-    def wish(self) -> services.NewKey:
+    def key_request(self) -> services.KeyRequest:
         """What the valid form asks for."""
-        return self.wish_of(self.cleaned_data)
+        return self.key_request_from(self.cleaned_data)
 
-    def wish_of(self, typed: dict[str, Any]) -> services.NewKey:
+    def key_request_from(self, typed: dict[str, Any]) -> services.KeyRequest:
         """What these fields ask for."""
-        return services.NewKey(
+        return services.KeyRequest(
             name=typed["name"],
             scopes=typed["scopes"],
             expires_at=self._end(typed),
@@ -141,7 +141,9 @@ def own_keys(request: HttpRequest) -> HttpResponse:
     form = NewKeyForm(bound_data(request), user=user)
     if is_valid_with(form, lambda typed: _check(user, form, typed)):
         try:
-            return _made(request, services.create_key(actor=user, user=user, wish=form.wish()))
+            return _made(
+                request, services.create_key(actor=user, user=user, key_request=form.key_request())
+            )
         except RecordInvalid as error:
             form.add_service_errors(error)
     now = timezone.now()
@@ -203,7 +205,7 @@ def _check(user: User, form: NewKeyForm, typed: dict[str, Any]) -> None:
     if readable["life"] == DATE and readable["date"] is None:
         readable["life"] = NEVER
     try:
-        services.check_wish(form.wish_of(readable), user, None)
+        services.check_key_request(form.key_request_from(readable), user, None)
     except RecordInvalid as error:
         raise form.in_own_words(error) from None
 

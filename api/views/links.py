@@ -13,14 +13,14 @@ from accounts.models import EmailRequest
 from accounts.rate_limits import check_rate_limit
 from accounts.services.email_requests import enqueue_request
 from api.serializers import Sentence
-from api.validation import checked
+from api.validation import validate
 from api.views.base import ApiView
 from core.email_addresses import AddressError, parse_email
 from core.errors import Forbidden
 from core.redirects import MAX_LENGTH, safe_destination
 
 
-class LinkByMail(serializers.Serializer[Any]):
+class MagicLinkSerializer(serializers.Serializer[Any]):
     """Where the link goes, and where it leads."""
 
     email = serializers.CharField(max_length=254)
@@ -47,12 +47,12 @@ class LinkByMail(serializers.Serializer[Any]):
 class MagicLinkView(ApiView):
     """Sign-in links that people ask for themselves."""
 
-    needs = {"POST": None}
+    required_permissions = {"POST": None}
 
     @extend_schema(
         operation_id="ask_magic_link",
         summary="Ask for a sign-in link",
-        request=LinkByMail,
+        request=MagicLinkSerializer,
         responses={202: Sentence},
     )
     def post(self, request: Request) -> Response:
@@ -62,7 +62,7 @@ class MagicLinkView(ApiView):
         """
         if not settings.ALLOW_MAGIC_LINK_LOGIN:
             raise Forbidden(_("Sign-in by link is switched off here."))
-        given = checked(LinkByMail, request.data)
+        given = validate(MagicLinkSerializer, request.data)
         check_rate_limit(request._request, "magic-link", given["email"])
         enqueue_request(
             EmailRequest.Kind.MAGIC_LINK,

@@ -9,13 +9,13 @@ from rest_framework.response import Response
 
 from accounts.roles import Role
 from accounts.services.mail import send_test_mail
-from api.permissions import Need, Scope
+from api.permissions import ApiPermission, Scope
 from api.serializers import TestMailRecord
-from api.validation import checked
+from api.validation import validate
 from api.views.base import ApiView
 
 
-class TestMailRequest(serializers.Serializer[Any]):
+class TestMailSerializer(serializers.Serializer[Any]):
     """Where the test mail goes."""
 
     email = serializers.CharField(max_length=254)
@@ -24,12 +24,12 @@ class TestMailRequest(serializers.Serializer[Any]):
 class TestMailView(ApiView):
     """A test mail."""
 
-    needs = {"POST": Need(Scope.USERS, Role.ADMIN)}
+    required_permissions = {"POST": ApiPermission(Scope.USERS, Role.ADMIN)}
 
     @extend_schema(
         operation_id="send_test_mail",
         summary="Send a test mail",
-        request=TestMailRequest,
+        request=TestMailSerializer,
         responses={200: TestMailRecord},
     )
     def post(self, request: Request) -> Response:
@@ -38,8 +38,8 @@ class TestMailView(ApiView):
         200 also when the mail service refused: `is_sent` is false then, and `fix` says what to
         mend. At most 10 in 10 minutes. Asks for no recent confirmation: it gives no right away.
         """
-        given = checked(TestMailRequest, request.data)
-        report = send_test_mail(actor=self.access.user, email=given["email"])
+        given = validate(TestMailSerializer, request.data)
+        report = send_test_mail(actor=self.auth.user, email=given["email"])
         return Response(
             {
                 "is_sent": report.is_sent,

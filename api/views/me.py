@@ -19,11 +19,11 @@ from accounts.services import sessions
 from accounts.services.privacy import delete_own_account, export_own_data
 from accounts.services.users import Profile, check_profile, edit_profile
 from api.models import TokenFamily
-from api.pagination import whole
-from api.permissions import Need, Scope
+from api.pagination import single_page
+from api.permissions import ApiPermission, Scope
 from api.serializers import Export, SessionRecord, UserRecord, page_of
 from api.tokens import refresh_tokens
-from api.validation import checked
+from api.validation import validate
 from api.views.base import ApiView
 from core.errors import Forbidden, NotFound, RecordInvalid
 
@@ -72,20 +72,20 @@ class OwnDeletion(serializers.Serializer[Any]):
 class MeView(ApiView):
     """Own account."""
 
-    needs = {
-        "GET": Need(Scope.READ),
-        "PATCH": Need(Scope.WRITE),
-        "DELETE": Need(Scope.WRITE, is_sensitive=True),
+    required_permissions = {
+        "GET": ApiPermission(Scope.READ),
+        "PATCH": ApiPermission(Scope.WRITE),
+        "DELETE": ApiPermission(Scope.WRITE, is_sensitive=True),
     }
 
     def is_exempt(self, request: Request) -> bool:
         """The password in the body is proof enough of whoever has no second factor."""
-        return request.method == "DELETE" and password_proves(self.access.user)
+        return request.method == "DELETE" and password_proves(self.auth.user)
 
     @extend_schema(operation_id="get_me", summary="Read your account", responses=UserRecord)
     def get(self, request: Request) -> Response:
         """Who am I, and what may I?"""
-        return Response(user_record(self.access.user))
+        return Response(user_record(self.auth.user))
 
     @extend_schema(
         operation_id="change_me",
@@ -98,12 +98,12 @@ class MeView(ApiView):
 
         Fields that are not named here, `role` among them, are ignored.
         """
-        user = self.access.user
-        given = checked(
+        user = self.auth.user
+        given = validate(
             OwnProfileChange,
             request.data,
             partial=True,
-            also=lambda names: check_profile(
+            extra_check=lambda names: check_profile(
                 user, Profile(**{name: value or "" for name, value in names.items()})
             ),
         )
@@ -124,13 +124,13 @@ class MeView(ApiView):
         Not by API key, and only where `ALLOW_ACCOUNT_DELETION` is on. The last owner stays. The
         password is proof enough of whoever has one and no second factor.
         """
-        if self.access.key is not None:
+        if self.auth.key is not None:
             raise Forbidden(_("An API key cannot delete its account."))
-        given = checked(OwnDeletion, request.data)
+        given = validate(OwnDeletion, request.data)
         proof = given.get("password") or given.get("proof")
         if not proof:
             raise RecordInvalid({"password": [_("This field is required.")]})
-        user = self.access.user
+        user = self.auth.user
         check_rate_limit(request._request, "sign-in", user.email)
         delete_own_account(user=user, proof=proof)
         return Response(status=204)
@@ -139,7 +139,7 @@ class MeView(ApiView):
 class OwnSessionsView(ApiView):
     """Where the caller is signed in."""
 
-    needs = {"GET": Need(Scope.READ)}
+    required_permissions = {"GET": ApiPermission(Scope.READ)}
 
     @extend_schema(
         operation_id="list_my_sessions",
@@ -148,16 +148,16 @@ class OwnSessionsView(ApiView):
     )
     def get(self, request: Request) -> Response:
         """Browsers and programs that are signed in, last seen first, at most 200 of each."""
-        user, current = self.access.user, str(self.access.session_id)
+        user, current = self.auth.user, str(self.auth.session_id)
         found = [_browser_record(row, current) for row in sessions.own_sessions(user)]
         found += [_program_record(row, current) for row in refresh_tokens.own_families(user)]
-        return whole(sorted(found, key=lambda each: each["last_seen_at"], reverse=True))
+        return single_page(sorted(found, key=lambda each: each["last_seen_at"], reverse=True))
 
 
 class OwnSessionView(ApiView):
     """One of the caller's sign-ins."""
 
-    needs = {"DELETE": Need(Scope.WRITE)}
+    required_permissions = {"DELETE": ApiPermission(Scope.WRITE)}
 
     @extend_schema(
         operation_id="end_my_session",
@@ -167,7 +167,7 @@ class OwnSessionView(ApiView):
     )
     def delete(self, request: Request, session_id: uuid.UUID) -> Response:
         """Sign one of the own browsers or programs out, at once."""
-        user = self.access.user
+        user = self.auth.user
         try:
             sessions.end_own_session(user, session_id)
         except NotFound:
@@ -178,12 +178,12 @@ class OwnSessionView(ApiView):
 class OwnExportView(ApiView):
     """All that is stored about the caller."""
 
-    needs = {"GET": Need(Scope.READ, is_sensitive=True)}
+    required_permissions = {"GET": ApiPermission(Scope.READ, is_sensitive=True)}
 
     @extend_schema(operation_id="export_my_data", summary="Export your data", responses=Export)
     def get(self, request: Request) -> Response:
         """Everything that is stored about the caller, without secrets."""
-        return Response(export_own_data(self.access.user))
+        return Response(export_own_data(self.auth.user))
 
 
 def _browser_record(row: BrowserSession, current: str) -> dict[str, Any]:

@@ -18,10 +18,10 @@ from rest_framework.response import Response
 from accounts.models import User
 from accounts.roles import Role
 from accounts.services.users import require_rank
-from api.pagination import PageQuery, page
-from api.permissions import Need, Scope
+from api.pagination import PageQuery, paginate
+from api.permissions import ApiPermission, Scope
 from api.serializers import BanRecord, ReportedRecord, ViolationRecord, page_of
-from api.validation import checked, queried
+from api.validation import validate, validate_query
 from api.views.base import ApiView
 from api.views.users import find_user
 from core.client_ip import network_key, parse_address
@@ -30,10 +30,10 @@ from moderation.models import Ban, Violation
 from moderation.reasons import shown
 from moderation.services import bans, violations
 
-MODERATOR = Need(Scope.MODERATION, Role.ADMIN)
-SENSITIVE = Need(Scope.MODERATION, Role.ADMIN, is_sensitive=True)
+MODERATOR = ApiPermission(Scope.MODERATION, Role.ADMIN)
+SENSITIVE = ApiPermission(Scope.MODERATION, Role.ADMIN, is_sensitive=True)
 # A report may ban, so it asks what a ban by hand asks.
-APP = Need(Scope.SERVICE, Role.ADMIN, is_sensitive=True)
+APP = ApiPermission(Scope.SERVICE, Role.ADMIN, is_sensitive=True)
 DETAIL_MAX_LENGTH = 2000
 SCORE_MAX = 1_000_000.0
 LONGEST_BAN = 3653 * 24 * 3600
@@ -81,7 +81,7 @@ class BanQuery(PageQuery):
     )
 
 
-class Whom(serializers.Serializer[Any]):
+class SubjectFields(serializers.Serializer[Any]):
     """A person, an address, or both."""
 
     user = serializers.CharField(
@@ -95,7 +95,7 @@ class Whom(serializers.Serializer[Any]):
         return attrs
 
 
-class Report(Whom):
+class ViolationReport(SubjectFields):
     """A violation that an app has seen."""
 
     type = serializers.RegexField(
@@ -154,36 +154,38 @@ class NewBan(BanTerms):
 class ViolationsView(ApiView):
     """Violations."""
 
-    needs = {"GET": MODERATOR, "POST": APP}
+    required_permissions = {"GET": MODERATOR, "POST": APP}
 
     @extend_schema(
         summary="List violations", parameters=[ViolationQuery], responses=page_of(ViolationRecord)
     )
     def get(self, request: Request) -> Response:
         """Exceeded limits and reported deeds, newest first."""
-        asked = queried(ViolationQuery, request)
+        asked = validate_query(ViolationQuery, request)
         found = Violation.objects.filter(
             **{column: asked[name] for name, column in VIOLATION_COLUMNS.items() if name in asked}
         )
-        return page(request, found, _violation_record)
+        return paginate(request, found, _violation_record)
 
-    @extend_schema(summary="Report a violation", request=Report, responses={201: ReportedRecord})
+    @extend_schema(
+        summary="Report a violation", request=ViolationReport, responses={201: ReportedRecord}
+    )
     def post(self, request: Request) -> Response:
         """Score a deed that the app has seen. It may ban, as an exceeded limit does.
 
         The owner of the key must be allowed to manage the person.
         """
-        given = checked(Report, request.data)
-        user = named(given)
+        given = validate(ViolationReport, request.data)
+        user = find_subject(given)
         if user:
-            require_rank(self.access.user, user)
+            require_rank(self.auth.user, user)
         outcome = violations.record_violation(
             type=given["type"],
             user=user,
             network=given.get("ip", ""),
             score=given.get("score"),
             detail=given.get("detail"),
-            reported_by=self.access.user,
+            reported_by=self.auth.user,
         )
         ban = _ban_record(outcome.ban) if outcome.ban else None
         record = _violation_record(outcome.violation)
@@ -193,22 +195,24 @@ class ViolationsView(ApiView):
 class BansView(ApiView):
     """Bans."""
 
-    needs = {"GET": MODERATOR, "POST": SENSITIVE}
+    required_permissions = {"GET": MODERATOR, "POST": SENSITIVE}
 
     @extend_schema(summary="List bans", parameters=[BanQuery], responses=page_of(BanRecord))
     def get(self, request: Request) -> Response:
         """All bans, newest first, those that are over among them."""
-        return page(request, _found_bans(queried(BanQuery, request)), _ban_record)
+        return paginate(request, _found_bans(validate_query(BanQuery, request)), _ban_record)
 
     @extend_schema(summary="Ban a person or an address", request=NewBan, responses={201: BanRecord})
     def post(self, request: Request) -> Response:
         """Ban a person of a role below the own one, an address, or both together."""
-        actor = self.access.user
-        given = checked(NewBan, request.data, also=lambda readable: _check_ban(actor, readable))
+        actor = self.auth.user
+        given = validate(
+            NewBan, request.data, extra_check=lambda readable: _check_ban(actor, readable)
+        )
         _check_ban(actor, given)
         ban = bans.ban(
             actor=actor,
-            user=named(given),
+            user=find_subject(given),
             network=given.get("network", ""),
             duration=_duration(given),
             reason=given["reason"],
@@ -219,7 +223,7 @@ class BansView(ApiView):
 class BanView(ApiView):
     """One ban."""
 
-    needs = {"GET": MODERATOR, "DELETE": SENSITIVE}
+    required_permissions = {"GET": MODERATOR, "DELETE": SENSITIVE}
 
     @extend_schema(summary="Read a ban", responses=BanRecord)
     def get(self, request: Request, ban_id: uuid.UUID) -> Response:
@@ -229,22 +233,22 @@ class BanView(ApiView):
     @extend_schema(summary="Lift a ban", request=None, responses={204: None})
     def delete(self, request: Request, ban_id: uuid.UUID) -> Response:
         """Lift a ban, with the address that it names. Other bans of that address stay."""
-        bans.lift(actor=self.access.user, ban=_find_ban(ban_id))
+        bans.lift(actor=self.auth.user, ban=_find_ban(ban_id))
         return Response(status=204)
 
 
 class UserBanView(ApiView):
     """A ban of one person."""
 
-    needs = {"POST": SENSITIVE}
+    required_permissions = {"POST": SENSITIVE}
 
     @extend_schema(summary="Ban a person", request=BanTerms, responses={201: BanRecord})
     def post(self, request: Request, user_id: uuid.UUID) -> Response:
         """Ban a person of a role below the own one. All sign-ins of the person end."""
         user = find_user(user_id)
-        given = checked(BanTerms, request.data)
+        given = validate(BanTerms, request.data)
         ban = bans.ban(
-            actor=self.access.user,
+            actor=self.auth.user,
             user=user,
             duration=_duration(given),
             reason=given["reason"],
@@ -255,16 +259,16 @@ class UserBanView(ApiView):
 class UserUnbanView(ApiView):
     """The end of all bans of one person."""
 
-    needs = {"POST": SENSITIVE}
+    required_permissions = {"POST": SENSITIVE}
 
     @extend_schema(summary="Lift all bans of a person", request=None, responses={204: None})
     def post(self, request: Request, user_id: uuid.UUID) -> Response:
         """Lift whatever bans the person has, with their addresses; none is fine too."""
-        bans.lift_all(actor=self.access.user, user=find_user(user_id))
+        bans.lift_all(actor=self.auth.user, user=find_user(user_id))
         return Response(status=204)
 
 
-def named(given: dict[str, Any]) -> User | None:
+def find_subject(given: dict[str, Any]) -> User | None:
     """Whom `user` names by id or address. Raises RecordInvalid when there is nobody."""
     text = given.get("user", "")
     if not text:
@@ -283,7 +287,7 @@ def _check_ban(actor: User, given: dict[str, Any]) -> None:
     """Raise RecordInvalid with everything that is wrong: whom, where, how long."""
     errors, user = dict[str, list[str]](), None
     try:
-        user = named(given)
+        user = find_subject(given)
     except RecordInvalid as error:
         errors |= error.errors
     try:

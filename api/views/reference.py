@@ -36,7 +36,7 @@ DESCRIPTION = {
 class SchemaView(ApiView):
     """This description for programs."""
 
-    needs = {"GET": None}
+    required_permissions = {"GET": None}
 
     @extend_schema(operation_id="get_schema", summary="OpenAPI 3.1", responses={200: DESCRIPTION})
     def get(self, request: Request) -> Response:
@@ -54,7 +54,7 @@ class PageRenderer(BaseRenderer):
 class ReferenceView(ApiView):
     """This description for people."""
 
-    needs = {"GET": None}
+    required_permissions = {"GET": None}
     renderer_classes = (PageRenderer,)  # type: ignore[assignment]  # the only path that is a page
 
     def perform_content_negotiation(
@@ -74,14 +74,14 @@ class ReferenceView(ApiView):
 
 
 @cache
-def _page(house: str, _record_invalid_status: int) -> str:
+def _page(base_url: str, _record_invalid_status: int) -> str:
     """The whole page, in the English of the names it explains."""
     description = document()
     with translation.override("en"):
         context: dict[str, Any] = {
             "introduction": introduction(description),
-            "groups": groups(description, house),
+            "groups": groups(description, base_url),
             "codes": all_codes(),
-            "house": house,
+            "base_url": base_url,
         }
         return render_to_string("api/reference.html", context)

@@ -15,16 +15,16 @@ from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.services.passwords import MAX_LOGIN_LENGTH
 from accounts.services.sessions import end_sessions
 from accounts.session_store import SIGNED_IN_AT
-from api.authentication import check_csrf, identify, require_own_page, session_of
+from api.authentication import authenticate, check_csrf, require_same_origin, session_of
 from api.authorization_header import parse_authorization
 from api.errors import NotAuthenticated, NotJson
-from api.permissions import Need, Scope
+from api.permissions import ApiPermission, Scope
 from api.serializers import UserRecord
 from api.tokens import refresh_tokens
 from api.tokens.jwt import MAX_BYTES, looks_like_token
 from api.tokens.password_grant import sign_in_by_password
-from api.tokens.refresh_tokens import Pair
-from api.validation import checked
+from api.tokens.refresh_tokens import TokenPair
+from api.validation import validate
 from api.views.base import ApiView
 from api.views.me import user_record
 
@@ -91,7 +91,7 @@ class Revocation(serializers.Serializer[Any]):
     )
 
 
-class TokenPair(serializers.Serializer[Any]):
+class TokenPairSerializer(serializers.Serializer[Any]):
     """An access token and what gets the next one."""
 
     access = serializers.CharField(help_text="For the header `Authorization: Bearer …`.")
@@ -109,13 +109,13 @@ class TokenPair(serializers.Serializer[Any]):
 class TokenView(ApiView):
     """Sign-in by password."""
 
-    needs = {"POST": None}
+    required_permissions = {"POST": None}
 
     @extend_schema(
         operation_id="create_token",
         summary="Sign in",
         request=PasswordGrant,
-        responses=TokenPair,
+        responses=TokenPairSerializer,
     )
     def post(self, request: Request) -> Response:
         """Tokens for a password.
@@ -123,7 +123,7 @@ class TokenView(ApiView):
         401 `bad_credentials` does not tell whether the account exists. After a right password:
         401 `otp_required` and `otp_invalid`, 403 `email_unverified` or why the account is shut.
         """
-        given = checked(PasswordGrant, request.data)
+        given = validate(PasswordGrant, request.data)
         pair = sign_in_by_password(
             request._request, given["login"], given["password"], given["otp"]
         )
@@ -133,13 +133,13 @@ class TokenView(ApiView):
 class RefreshView(ApiView):
     """New tokens for old ones."""
 
-    needs = {"POST": None}
+    required_permissions = {"POST": None}
 
     @extend_schema(
         operation_id="refresh_token",
         summary="Refresh tokens",
         request=RefreshGrant,
-        responses=TokenPair,
+        responses=TokenPairSerializer,
     )
     def post(self, request: Request) -> Response:
         """The next pair; the refresh token that was sent is spent with that.
@@ -157,7 +157,7 @@ class RefreshView(ApiView):
 class RevocationView(ApiView):
     """Sign-out of programs."""
 
-    needs = {"POST": None}
+    required_permissions = {"POST": None}
 
     @extend_schema(
         operation_id="revoke_token",
@@ -171,7 +171,7 @@ class RevocationView(ApiView):
         A token that is unknown or has ended is no error (RFC 7009). With `everywhere` the
         credential must live.
         """
-        http, given = request._request, checked(Revocation, request.data)
+        http, given = request._request, validate(Revocation, request.data)
         text = given.get("refresh")
         if given["everywhere"]:
             person = _person(http, text)
@@ -189,13 +189,13 @@ class SessionTokenView(ApiView):
 
     # The browser's session is asked for by hand: no other credential counts here, and this one
     # counts even where REQUIRE_API_KEY_AND_TOKEN shuts sessions out.
-    needs = {"POST": None}
+    required_permissions = {"POST": None}
 
     @extend_schema(
         operation_id="create_token_for_session",
         summary="Get tokens for the signed-in browser",
         request=SessionGrant,
-        responses=TokenPair,
+        responses=TokenPairSerializer,
     )
     def post(self, request: Request) -> Response:
         """Tokens that end with the browser's session. Needs its cookie and `X-CSRF-Token`.
@@ -210,7 +210,7 @@ class SessionTokenView(ApiView):
         check_csrf(http)
         # Tokens can be carried elsewhere, as a key can: making them asks the same.
         access.require_recent_authentication()
-        given = checked(SessionGrant, request.data)
+        given = validate(SessionGrant, request.data)
         signed_in_at = datetime.fromisoformat(http.session[SIGNED_IN_AT])
         pair = refresh_tokens.start_by_session(access.user, access.browser_session, signed_in_at)
         return _answer(pair, in_cookie=given["refresh_cookie"])
@@ -224,11 +224,11 @@ def _refresh_token(data: Any) -> str | None:
     text = data.get("refresh") if isinstance(data, dict) else None
     if isinstance(text, str) and looks_like_token(text):
         return text
-    found: str | None = checked(RefreshGrant, data).get("refresh")
+    found: str | None = validate(RefreshGrant, data).get("refresh")
     return found
 
 
-def _answer(pair: Pair, *, in_cookie: bool) -> Response:
+def _answer(pair: TokenPair, *, in_cookie: bool) -> Response:
     """The pair as a TokenPair; the refresh token in the cookie or in the body."""
     content: dict[str, Any] = {"access": pair.access}
     if not in_cookie:
@@ -260,7 +260,7 @@ def _cookie(request: HttpRequest) -> str:
     text = request.COOKIES.get(settings.REFRESH_COOKIE_NAME)
     if not text:
         raise NotAuthenticated
-    require_own_page(request)
+    require_same_origin(request)
     if request.content_type != JSON:
         raise NotJson  # a form of another site cannot send this type, even without a body
     return text
@@ -286,7 +286,7 @@ def _person(request: HttpRequest, text: str | None) -> User:
     if text is None and request.COOKIES.get(settings.REFRESH_COOKIE_NAME):
         text = _cookie(request)
     if text is not None:
-        return refresh_tokens.person_of(text)
-    access = identify(request)
-    access.require(Need(Scope.WRITE))
+        return refresh_tokens.user_of(text)
+    access = authenticate(request)
+    access.require(ApiPermission(Scope.WRITE))
     return access.user

@@ -21,10 +21,10 @@ from accounts.roles import Role
 from accounts.services import passwords, sessions, users
 from accounts.services.users import Profile, require_rank
 from accounts.services.verification import mark_verified
-from api.pagination import PageQuery, page
-from api.permissions import Need, Scope
+from api.pagination import PageQuery, paginate
+from api.permissions import ApiPermission, Scope
 from api.serializers import IssuedLinkRecord, ResetLinkRecord, UserRecord, page_of
-from api.validation import checked, queried
+from api.validation import validate, validate_query
 from api.views.base import ApiView
 from api.views.me import user_record
 from core.errors import Forbidden, NotFound, RecordInvalid
@@ -32,8 +32,8 @@ from core.locks import ROLES, acquire_lock, lock_users
 from magiclinks.models import LoginLink
 from magiclinks.services import issue_link
 
-OPERATOR = Need(Scope.USERS, Role.ADMIN)
-SENSITIVE = Need(Scope.USERS, Role.ADMIN, is_sensitive=True)
+OPERATOR = ApiPermission(Scope.USERS, Role.ADMIN)
+SENSITIVE = ApiPermission(Scope.USERS, Role.ADMIN, is_sensitive=True)
 SEARCH_MAX_LENGTH = 254
 LONGEST_LIFE = 24 * 3600
 
@@ -119,7 +119,7 @@ class NewPassword(serializers.Serializer[Any]):
 class UsersView(ApiView):
     """People."""
 
-    needs = {"GET": OPERATOR, "POST": SENSITIVE}
+    required_permissions = {"GET": OPERATOR, "POST": SENSITIVE}
 
     @extend_schema(
         operation_id="list_users",
@@ -129,7 +129,7 @@ class UsersView(ApiView):
     )
     def get(self, request: Request) -> Response:
         """All accounts, newest first; filters narrow the list together."""
-        return page(request, _found(queried(UserQuery, request)), user_record)
+        return paginate(request, _found(validate_query(UserQuery, request)), user_record)
 
     @extend_schema(
         operation_id="create_user",
@@ -139,9 +139,9 @@ class UsersView(ApiView):
     )
     def post(self, request: Request) -> Response:
         """Make an account of a role below the own one (owners: any)."""
-        given = checked(NewUser, request.data, also=_check_new)
+        given = validate(NewUser, request.data, extra_check=_check_new)
         user = users.create_user(
-            actor=self.access.user,
+            actor=self.auth.user,
             email=given["email"],
             role=given["role"],
             name=given["name"],
@@ -157,7 +157,7 @@ class UsersView(ApiView):
 class UserView(ApiView):
     """One person."""
 
-    needs = {"GET": OPERATOR, "PATCH": SENSITIVE, "DELETE": SENSITIVE}
+    required_permissions = {"GET": OPERATOR, "PATCH": SENSITIVE, "DELETE": SENSITIVE}
 
     def is_exempt(self, request: Request) -> bool:
         """Disabling alone, which an operator must be able to do at once."""
@@ -181,10 +181,12 @@ class UserView(ApiView):
         `"is_active": false` may be sent without a fresh proof.
         """
         user = find_user(user_id)
-        actor = self.access.user
+        actor = self.auth.user
         if actor.pk != user.pk:
             require_rank(actor, user)
-        wanted = checked(UserChange, request.data, partial=True, also=partial(_check_changes, user))
+        wanted = validate(
+            UserChange, request.data, partial=True, extra_check=partial(_check_changes, user)
+        )
         change_user(actor, user_id, wanted)
         return Response(user_record(find_user(user_id)))
 
@@ -198,18 +200,18 @@ class UserView(ApiView):
         """
         user = find_user(user_id)
         self._refuse_own(user, _("Delete your own account with DELETE /api/v1/me."))
-        users.delete_user(actor=self.access.user, user=user)
+        users.delete_user(actor=self.auth.user, user=user)
         return Response(status=204)
 
     def _refuse_own(self, user: User, message: str) -> None:
-        if user.pk == self.access.user.pk:
+        if user.pk == self.auth.user.pk:
             raise Forbidden(message)
 
 
 class UserLinkView(ApiView):
     """Sign-in links of one person."""
 
-    needs = {"POST": SENSITIVE}
+    required_permissions = {"POST": SENSITIVE}
 
     @extend_schema(
         operation_id="issue_magic_link",
@@ -220,20 +222,20 @@ class UserLinkView(ApiView):
     def post(self, request: Request, user_id: uuid.UUID) -> Response:
         """A link that signs the person in, once, to be handed over. Older ones of him die."""
         user = find_user(user_id)
-        require_rank(self.access.user, user)
-        given = checked(NewLink, request.data)
+        require_rank(self.auth.user, user)
+        given = validate(NewLink, request.data)
         lifetime = settings.MAGIC_LINK_OPERATOR_EXPIRY
         if "lifetime" in given:
             lifetime = timedelta(seconds=given["lifetime"])
         source = LoginLink.Source.API
-        link = issue_link(user, actor=self.access.user, lifetime=lifetime, source=source)
+        link = issue_link(user, actor=self.auth.user, lifetime=lifetime, source=source)
         return Response({"url": link.url, "expires_at": link.expires_at}, status=201)
 
 
 class UserPasswordView(ApiView):
     """The password of one person."""
 
-    needs = {"POST": SENSITIVE}
+    required_permissions = {"POST": SENSITIVE}
 
     @extend_schema(
         operation_id="set_user_password",
@@ -249,11 +251,11 @@ class UserPasswordView(ApiView):
 
         Either ends all sign-ins of the person.
         """
-        user, actor = find_user(user_id), self.access.user
+        user, actor = find_user(user_id), self.auth.user
         require_rank(actor, user)
         if user.pk == actor.pk:
             raise Forbidden(_("Change your own password on your account page."))
-        given = checked(NewPassword, request.data)
+        given = validate(NewPassword, request.data)
         if "password" in given:
             passwords.set_password(actor=actor, user=user, new=given["password"])
             return Response(status=204)
@@ -263,7 +265,7 @@ class UserPasswordView(ApiView):
 class UserSessionsView(ApiView):
     """The sign-ins of one person."""
 
-    needs = {"DELETE": OPERATOR}
+    required_permissions = {"DELETE": OPERATOR}
 
     @extend_schema(
         operation_id="end_user_sessions",
@@ -273,7 +275,7 @@ class UserSessionsView(ApiView):
     )
     def delete(self, request: Request, user_id: uuid.UUID) -> Response:
         """End every browser, token and key of the person that was there before."""
-        sessions.end_sessions(actor=self.access.user, user=find_user(user_id))
+        sessions.end_sessions(actor=self.auth.user, user=find_user(user_id))
         return Response(status=204)
 
 

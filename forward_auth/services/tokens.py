@@ -11,7 +11,7 @@ from uuid import UUID
 from django.conf import settings
 
 from api.tokens.jwt import Backend
-from api.tokens.signing_keys import RingKeys
+from api.tokens.signing_keys import AccessKeys
 from forward_auth.authentication import Pass
 from forward_auth.checker import Checked
 from forward_auth.ttl_cache import Memo
@@ -21,7 +21,7 @@ TYPE = "fa+jwt"
 # It is handed out again for checking.TOKEN_SECONDS, so never with less than forty to go.
 LIFE_SECONDS = 60
 PORTS = {"http": ":80", "https": ":443"}
-_backend = Backend(TYPE, RingKeys())
+_backend = Backend(TYPE, AccessKeys())
 
 
 def wants_token(query: str) -> bool:

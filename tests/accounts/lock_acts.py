@@ -216,8 +216,8 @@ def reuse_a_refresh_token() -> None:
 @act
 def make_and_revoke_a_key() -> None:
     user = person("anna")
-    wish = services.NewKey(name="x", scopes=["read"])
-    key = services.create_key(actor=user, user=user, wish=wish).key
+    wish = services.KeyRequest(name="x", scopes=["read"])
+    key = services.create_key(actor=user, user=user, key_request=wish).key
     services.rotate_key(actor=user, key=key)
     services.revoke_key(actor=user, key=key)
     ApiKey.objects.filter(user=user).delete()

@@ -70,7 +70,7 @@ class FreshInstance:
         """What was made without an account waits for the first person, too."""
         giver = User.all_objects.get(pk=ANONYMOUS_ID)
         services.create_key(
-            actor=giver, user=giver, wish=services.NewKey(name="x", scopes=["read"])
+            actor=giver, user=giver, key_request=services.KeyRequest(name="x", scopes=["read"])
         )
         self._here.is_on = True
         try:
@@ -316,8 +316,8 @@ def write_refusals() -> None:
 @act
 def note_uses_of_keys() -> None:
     user = person("bert")
-    wish = services.NewKey(name="x", scopes=["read"])
-    key = services.create_key(actor=user, user=user, wish=wish).key
+    wish = services.KeyRequest(name="x", scopes=["read"])
+    key = services.create_key(actor=user, user=user, key_request=wish).key
     key_usage._waiting.uses[key.pk] = (timezone.now(), "203.0.113.9")
     key_usage.write_notes()
     services.revoke_key(actor=person("owner"), key=key)
@@ -393,7 +393,7 @@ def change_signing_keys() -> None:
     # Of another kind than before, so that there is none yet.
     with LOCAL.using(JWT_ALGORITHM="EdDSA"):
         signing_keys.published_keys()
-        signing_keys.RingKeys().signer()
+        signing_keys.AccessKeys().signer()
     signing_keys.rotate(actor=SYSTEM)
     signing_keys.rotate_now(actor=SYSTEM)
     signing_keys.replace_all(actor=SYSTEM)

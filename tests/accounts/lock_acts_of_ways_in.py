@@ -25,8 +25,8 @@ from accounts.services import (
     verification,
 )
 from accounts.session_store import SessionStore
-from api.external_jwt import people
-from api.external_jwt.verify import ForeignClaims
+from api.external_jwt import users as external_users
+from api.external_jwt.verify import ExternalClaims
 from api.tokens import password_grant, refresh_tokens
 from core.errors import RecordInvalid
 from federation.role_mapping import RoleMapping
@@ -39,7 +39,7 @@ from tests.accounts.lock_acts import keep_an_app
 from tests.accounts.lock_table import LOCAL, PHRASE, act, door, person, with_local_settings
 from tests.mfa.passkeys.device import Device
 
-with_local_settings(authenticators, people, signup)
+with_local_settings(authenticators, external_users, signup)
 
 
 def request_of_a_stranger() -> HttpRequest:
@@ -171,13 +171,13 @@ def come_by_a_foreign_token() -> None:
     email = f"{uuid.uuid4().hex}@example.com"
     issued = invitations.invite(actor=person("owner"), email=email, role="editor")
     claims: dict[str, Any] = {"email": email, "email_verified": True, "name": "Foreign"}
-    token = ForeignClaims(
+    token = ExternalClaims(
         issuer="https://other.example", subject=uuid.uuid4().hex, **claims,
         issued_at=now, expires_at=now + timedelta(hours=1), claims={},
     )  # fmt: skip
     with LOCAL.using(AUTH_JWT_REGISTRATION=True):
-        user = people.person_of(token)
-        people.person_of(token)
+        user = external_users.find_or_create_user(token)
+        external_users.find_or_create_user(token)
     users.delete_user(actor=SYSTEM, user=user)
     assert issued.invitation.pk
 

@@ -19,8 +19,8 @@ from accounts.services.invitations import IssuedInvitation, accept_invitation, i
 from accounts.services.passwords import reset_password, start_reset
 from accounts.services.signup import create_unverified_user, handle_sign_up_requests
 from accounts.services.verification import confirm_address, mark_verified
-from api.external_jwt.people import person_of
-from api.external_jwt.verify import ForeignClaims
+from api.external_jwt.users import find_or_create_user
+from api.external_jwt.verify import ExternalClaims
 from audit.models import AuditEvent
 from core.errors import RecordInvalid, TokenExpired
 from federation.services.identities import arrive
@@ -222,9 +222,9 @@ def _by_provider_to_an_unused_account(_stranger: Client) -> None:
         arrive(MAPPED, NINA)
 
 
-def claims_of(email: str) -> ForeignClaims:
+def claims_of(email: str) -> ExternalClaims:
     now = datetime.now(UTC)
-    return ForeignClaims(
+    return ExternalClaims(
         issuer="https://id.example.com", subject="nina", email=email, email_verified=True,
         name="Nina", issued_at=now - timedelta(seconds=20), expires_at=now + timedelta(minutes=9),
         claims={},
@@ -233,7 +233,7 @@ def claims_of(email: str) -> ForeignClaims:
 
 def _by_foreign_token(_stranger: Client) -> None:
     django_settings.AUTH_JWT_REGISTRATION = True
-    person_of(claims_of(EMAIL))
+    find_or_create_user(claims_of(EMAIL))
 
 
 def _by_change_of_address(_stranger: Client) -> None:

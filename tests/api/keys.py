@@ -8,14 +8,14 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
-from api.apikeys.services import IssuedKey, NewKey, create_key
+from api.apikeys.services import IssuedKey, KeyRequest, create_key
 
 HERE = "127.0.0.1"
 
 
 def made(user: User, name: str = "script", **wish: Any) -> IssuedKey:
     """A new key of `user`."""
-    return create_key(actor=user, user=user, wish=NewKey(name=name, **wish))
+    return create_key(actor=user, user=user, key_request=KeyRequest(name=name, **wish))
 
 
 def call_with(

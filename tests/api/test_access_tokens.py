@@ -108,7 +108,7 @@ def test_a073_another_algorithm_of_the_same_key_is_refused(
 ) -> None:
     settings.JWT_ALGORITHM = "RS256"
     access = sign_in(viewer)["access"]
-    signer = signing_keys.RingKeys().signer()
+    signer = signing_keys.AccessKeys().signer()
 
     assert outcome(me(signed(access, signer.key, name, kid=signer.kid))) == INVALID
     assert outcome(me(signed(access, signer.key, "RS256", kid=signer.kid))) == (200, "")

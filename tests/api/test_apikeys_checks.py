@@ -15,7 +15,7 @@ from accounts.services.passwords import set_password
 from accounts.services.sessions import end_sessions
 from accounts.services.users import change_role, delete_user, disable_user
 from api.apikeys import key_format, quota
-from api.apikeys.authenticate import ApiKeyMistyped, access_by, check
+from api.apikeys.authenticate import ApiKeyMalformed, check, context_for_key
 from api.apikeys.services import revoke_key, state_of
 from api.errors import ApiKeyInvalid
 from api.models import ApiKey
@@ -40,7 +40,7 @@ def test_a_right_key_is_its_owner(editor: User) -> None:
     assert (key.pk, key.user, list(key.scopes)) == (issued.key.pk, editor, ["read", "write"])
     assert key.user.created_at == editor.created_at
     assert key.expires_at == issued.key.expires_at
-    assert access_by(key).scopes == {Scope.READ, Scope.WRITE}
+    assert context_for_key(key).scopes == {Scope.READ, Scope.WRITE}
 
 
 def test_a_mistyped_key_costs_no_look_up(
@@ -49,7 +49,7 @@ def test_a_mistyped_key_costs_no_look_up(
     text = made(viewer).text
     typed = text[:-1] + ("a" if text[-1] != "a" else "b")
 
-    with django_assert_num_queries(0), pytest.raises(ApiKeyMistyped):
+    with django_assert_num_queries(0), pytest.raises(ApiKeyMalformed):
         check(typed, HERE)
 
 
@@ -156,7 +156,7 @@ def test_scopes_written_into_the_table_reach_no_further_than_the_role(viewer: Us
     issued = made(viewer)
     ApiKey.objects.update(scopes=["read", "write", "users"])
 
-    assert access_by(check(issued.text, HERE)).scopes == {Scope.READ}
+    assert context_for_key(check(issued.text, HERE)).scopes == {Scope.READ}
 
 
 @pytest.mark.parametrize(
@@ -267,12 +267,12 @@ def test_processes_together_stay_within_the_limit(
 ) -> None:
     settings.API_KEY_MAX, settings.API_KEY_WINDOW = 100, timedelta(days=1)
     text = made(viewer).text
-    processes: list[dict[str, quota.Meter]] = [{}, {}, {}]
+    processes: list[dict[str, quota.KeyQuota]] = [{}, {}, {}]
     used = 0
     waits: list[int] = []
 
     for number in range(150):
-        monkeypatch.setattr(quota, "_meters", processes[number % 3])
+        monkeypatch.setattr(quota, "_quotas", processes[number % 3])
         try:
             check(text, HERE)
             used += 1
@@ -331,4 +331,4 @@ def test_a_new_role_narrows_a_key_and_signing_out_leaves_it(editor: User, owner:
     change_role(actor=owner, user=editor, role="viewer")
     end_sessions(actor=owner, user=editor)
 
-    assert access_by(check(text, HERE)).scopes == {Scope.READ}
+    assert context_for_key(check(text, HERE)).scopes == {Scope.READ}

@@ -10,11 +10,11 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.services.sessions import end_sessions
 from api.apikeys import key_format, services
-from api.apikeys.authenticate import access_by, check
-from api.apikeys.services import NewKey, create_key, revoke_key, rotate_key, state_of
+from api.apikeys.authenticate import check, context_for_key
+from api.apikeys.services import KeyRequest, create_key, revoke_key, rotate_key, state_of
 from api.errors import ApiKeyInvalid
 from api.models import ApiKey
-from api.permissions import Access, Scope
+from api.permissions import AuthContext, Scope
 from audit.models import AuditEvent
 from core.errors import Forbidden, NotFound, RecordInvalid
 from mail.models import OutboxMail
@@ -27,10 +27,10 @@ MakeUser = Callable[..., User]
 DAY = timedelta(days=1)
 
 
-def faults(wish: dict[str, Any], user: User, via: Access | None = None) -> list[str]:
+def faults(wish: dict[str, Any], user: User, via: AuthContext | None = None) -> list[str]:
     """The names of the fields that a wish is refused for."""
     with pytest.raises(RecordInvalid) as caught:
-        create_key(actor=user, user=user, wish=NewKey(**{"name": "x", **wish}), via=via)
+        create_key(actor=user, user=user, key_request=KeyRequest(**{"name": "x", **wish}), via=via)
     return sorted(caught.value.errors)
 
 
@@ -191,19 +191,19 @@ def test_a_key_made_while_access_ends_is_refused(viewer: User) -> None:
     end_sessions(actor=viewer, user=viewer)
 
     with pytest.raises(Forbidden):
-        create_key(actor=stale, user=stale, wish=NewKey("late"))
+        create_key(actor=stale, user=stale, key_request=KeyRequest("late"))
     assert not ApiKey.objects.exists()
 
 
 def test_an_operator_makes_keys_for_people_of_lower_rank_alone(
     admin: User, owner: User, viewer: User
 ) -> None:
-    create_key(actor=admin, user=viewer, wish=NewKey("for Vera"))
+    create_key(actor=admin, user=viewer, key_request=KeyRequest("for Vera"))
 
     with pytest.raises(Forbidden):
-        create_key(actor=admin, user=owner, wish=NewKey("for Olga"))
+        create_key(actor=admin, user=owner, key_request=KeyRequest("for Olga"))
     with pytest.raises(Forbidden):
-        create_key(actor=viewer, user=admin, wish=NewKey("for Ada"))
+        create_key(actor=viewer, user=admin, key_request=KeyRequest("for Ada"))
     assert [key.name for key in ApiKey.objects.all()] == ["for Vera"]
 
 
@@ -213,22 +213,24 @@ def test_an_operator_makes_keys_for_people_of_lower_rank_alone(
 def test_a_key_hands_on_no_more_than_it_has(admin: User) -> None:
     networks = ["10.0.0.0/8", "2001:db8::/32"]
     key = made(admin, scopes=["read", "users"], networks=networks, expires_at=in_days(5)).key
-    via = access_by(ApiKey.objects.select_related("user").get(pk=key.pk))
+    via = context_for_key(ApiKey.objects.select_related("user").get(pk=key.pk))
 
     assert faults({"scopes": ["write"]}, admin, via) == ["scopes"]
     assert faults({"expires_at": in_days(6)}, admin, via) == ["expires_at"]
     assert faults({"is_endless": True}, admin, via) == ["expires_at"]
     assert faults({"networks": ["0.0.0.0/0"]}, admin, via) == ["networks"]
     assert faults({"networks": ["10.1.0.0/16", "192.0.2.0/24"]}, admin, via) == ["networks"]
-    heir = create_key(actor=admin, user=admin, wish=NewKey("heir"), via=via).key
+    heir = create_key(actor=admin, user=admin, key_request=KeyRequest("heir"), via=via).key
     assert (heir.networks, heir.expires_at) == (networks, key.expires_at)
-    narrow = NewKey("narrow", networks=["10.9.0.0/16"], expires_at=in_days(1))
-    assert create_key(actor=admin, user=admin, wish=narrow, via=via).key.networks == ["10.9.0.0/16"]
+    narrow = KeyRequest("narrow", networks=["10.9.0.0/16"], expires_at=in_days(1))
+    assert create_key(actor=admin, user=admin, key_request=narrow, via=via).key.networks == [
+        "10.9.0.0/16"
+    ]
 
 
 def test_a_key_rotates_none_that_may_more(admin: User) -> None:
     weak = made(admin, scopes=["read", "users"], networks=["10.0.0.0/8"]).key
-    via = access_by(ApiKey.objects.select_related("user").get(pk=weak.pk))
+    via = context_for_key(ApiKey.objects.select_related("user").get(pk=weak.pk))
     wider = [
         made(admin, scopes=["read", "write"], networks=["10.0.0.0/8"]).key,
         made(admin, scopes=["read"]).key,

@@ -16,7 +16,7 @@ from accounts.models import User
 from accounts.roles import Role
 from accounts.services.invitations import invite
 from api import urls
-from api.permissions import Need
+from api.permissions import ApiPermission
 from api.schema import document
 from api.views.me import MeView
 from audit.models import AuditEvent
@@ -33,7 +33,7 @@ class Operation(NamedTuple):
 
     method: str
     route: str
-    need: Need | None
+    need: ApiPermission | None
     allowed: tuple[str, ...]
     fields: tuple[str, ...] | None
 
@@ -55,10 +55,11 @@ def _operations() -> list[Operation]:
     found = []
     for pattern in urls.urlpatterns:
         assert isinstance(pattern, URLPattern)
-        needs, route = pattern.callback.cls.needs, str(pattern.pattern)
-        for method, need in needs.items():
+        needed = pattern.callback.cls.required_permissions
+        route = str(pattern.pattern)
+        for method, need in needed.items():
             fields = _fields(method, route)
-            found.append(Operation(method, route, need, tuple(sorted(needs)), fields))
+            found.append(Operation(method, route, need, tuple(sorted(needed)), fields))
     return found
 
 
@@ -66,7 +67,7 @@ ALL = _operations()
 WITH_BODY = [each for each in ALL if each.fields is not None]
 WITH_ID = [each for each in ALL if "<" in each.route]
 GUARDED = [each for each in ALL if each.need is not None]
-FOR_OPERATORS = [each for each in GUARDED if each.need and each.need.floor == Role.ADMIN]
+FOR_OPERATORS = [each for each in GUARDED if each.need and each.need.min_role == Role.ADMIN]
 READING = [each for each in ALL if each.method == "GET"]
 
 

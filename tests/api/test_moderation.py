@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.roles import Role
-from api.permissions import Need, Scope
+from api.permissions import ApiPermission, Scope
 from api.views.actions import ActionReleaseView, ActionStartView, ActionView
 from api.views.moderation import ViolationsView
 from audit.models import AuditEvent
@@ -55,7 +55,9 @@ def test_only_operators_come_in(
 
 def test_what_apps_send_asks_for_a_service_key() -> None:
     for view in (ViolationsView, ActionView, ActionStartView, ActionReleaseView):
-        assert view.needs["POST"] == Need(Scope.SERVICE, Role.ADMIN, is_sensitive=True)
+        assert view.required_permissions["POST"] == ApiPermission(
+            Scope.SERVICE, Role.ADMIN, is_sensitive=True
+        )
 
 
 def test_a_report_is_scored_and_answers_the_total(app: Client, owner: User, viewer: User) -> None:

@@ -73,7 +73,7 @@ def test_every_path_and_method_is_described() -> None:
     served = {
         ("/api/v1/" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route), method)
         for route, view in _views()
-        for method in view.needs
+        for method in view.required_permissions
     }
 
     assert served <= described
@@ -92,7 +92,7 @@ def test_every_operation_has_a_name_of_its_own_and_words() -> None:
 def test_every_operation_says_what_it_needs() -> None:
     for route, view in _views():
         path = "/api/v1/" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route)
-        for method, need in view.needs.items():
+        for method, need in view.required_permissions.items():
             operation = document()["paths"][path][method.lower()]
             assert operation["description"].endswith(need_text(need)), path
             if need is not None:
@@ -143,7 +143,7 @@ def test_every_view_denies_by_default() -> None:
     for route, view in _views():
         assert issubclass(view, ApiView), route
         own = {name.upper() for name in handlers if name in vars(view)}
-        assert own - {"OPTIONS"} == set(view.needs), route
+        assert own - {"OPTIONS"} == set(view.required_permissions), route
 
 
 @pytest.mark.django_db

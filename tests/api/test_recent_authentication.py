@@ -73,19 +73,19 @@ def _needs() -> dict[tuple[str, str], Any]:
     return {
         (method, str(pattern.pattern)): need
         for pattern in urlpatterns
-        for method, need in pattern.callback.view_class.needs.items()
+        for method, need in pattern.callback.view_class.required_permissions.items()
     }
 
 
 def test_every_method_that_changes_something_is_classified() -> None:
-    needs = _needs()
-    changing = {key for key in needs if key[0] != "GET"} | {("GET", "me/export")}
+    needed = _needs()
+    changing = {key for key in needed if key[0] != "GET"} | {("GET", "me/export")}
 
     assert changing == ASKED.keys() | OPEN
-    assert {key: needs[key].is_sensitive for key in ASKED} == ASKED
-    assert [key for key in OPEN if needs[key] is not None] == []
-    quiet = {key for key, need in needs.items() if key not in changing and need is not None}
-    assert [key for key in quiet if needs[key].is_sensitive] == []
+    assert {key: needed[key].is_sensitive for key in ASKED} == ASKED
+    assert [key for key in OPEN if needed[key] is not None] == []
+    quiet = {key for key, need in needed.items() if key not in changing and need is not None}
+    assert [key for key in quiet if needed[key].is_sensitive] == []
 
 
 def _acts(viewer: User, banned: Ban, key: ApiKey) -> dict[tuple[str, str], tuple[str, Any]]:

@@ -47,7 +47,7 @@ class TestHere:
         assert me(access).status_code == 200
 
     def test_a_second_time_does_nothing_and_says_so(self) -> None:
-        signing_keys.RingKeys().signer()
+        signing_keys.AccessKeys().signer()
         rotate()
 
         with pytest.raises(CommandError, match="Nothing was done"):
@@ -58,7 +58,7 @@ class TestHere:
         access = sign_in(viewer)["access"]
         signs, _replaced = rotate("--now")
 
-        assert signing_keys.RingKeys().signer().kid == _kid(signs)
+        assert signing_keys.AccessKeys().signer().kid == _kid(signs)
         assert me(access).status_code == 200
 
     def test_an_emergency_kills_what_is_out(self, viewer: User) -> None:
@@ -74,7 +74,7 @@ class TestHere:
         assert (event.channel, event.actor_id) == ("command", None)
 
     def test_an_emergency_asks_first(self) -> None:
-        old = signing_keys.RingKeys().signer().kid
+        old = signing_keys.AccessKeys().signer().kid
         with pytest.raises(CommandError, match="Add --yes"):
             rotate("--emergency")
         assert [key["kid"] for key in signing_keys.published_keys()] == [old]
@@ -114,7 +114,7 @@ def test_an_emergency_reaches_every_running_server(
     done = sqlite_data.manage("rotatekeys", "--emergency", "--yes")
     assert done.returncode == 0, done.stderr
     assert wait_for(lambda: statuses() == [401, 401])
-    assert signing_keys.RING_SECONDS <= 1
+    assert signing_keys.MAX_AGE_SECONDS <= 1
 
     again = sqlite_data.manage("rotatekeys")
     assert again.returncode == 0

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from tests.api.foreign.providers import AUDIENCE, Provider
+from tests.api.external_jwt.providers import AUDIENCE, Provider
 from tests.api.tokens import decoded, encoded
 from tests.attacks.conftest import StartSite
 from tests.attacks.doors import BY_KEY_OR_TOKEN, SHUT, bearer, code_of, knock

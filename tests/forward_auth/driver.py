@@ -32,7 +32,7 @@ from django.test import Client
 from django.utils import timezone
 from accounts.models import BrowserSession, User
 from api.models import ApiKey, TokenFamily
-from api.services import families
+from api.tokens import refresh_tokens
 from moderation.models import Ban
 from forward_auth.models import AccessRule
 from tests.api.keys import made
@@ -46,7 +46,7 @@ def offer(user, kind):
         ApiKey.objects.filter(user=user).update(scopes=["read", "write"])
         return {"X-API-Key": text}
     if kind == "token":
-        return {"Authorization": f"Bearer {families.start_by_password(user, now()).access}"}
+        return {"Authorization": f"Bearer {refresh_tokens.start_by_password(user, now()).access}"}
     client = Client()
     client.force_login(user)
     return {"Cookie": f"gatehouse_session={client.session.session_key}"}

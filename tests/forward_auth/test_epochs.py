@@ -68,8 +68,8 @@ ACTS: list[tuple[str, str, str, int]] = [
     ("rule", "token", "AccessRule.objects.create(name='shut', effect='deny', path='/board')", 403),
     ("kill signing keys", "token", """
 from accounts.actors import SYSTEM
-from api.services import signing
-signing.replace_all(actor=SYSTEM)
+from api.tokens import signing_keys
+signing_keys.replace_all(actor=SYSTEM)
 """, 401),
     ("plain SQL", "key", """
 with transaction.atomic(), connection.cursor() as cursor:

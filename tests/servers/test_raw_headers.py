@@ -129,12 +129,13 @@ def test_bytes_beyond_ascii_in_what_is_asked_are_read(server: Gatehouse) -> None
 KEYED = """
 from django.utils import timezone
 from accounts.models import User
-from api.services import apikeys
+from api.apikeys import services as apikeys
 person, _is_new = User.objects.get_or_create(
     email="keyed@example.com",
     defaults={"username": "keyed", "role": "editor", "email_verified_at": timezone.now()},
 )
-result = apikeys.create_key(actor=person, user=person, wish=apikeys.NewKey(name="k")).text
+wish = apikeys.KeyRequest(name="k")
+result = apikeys.create_key(actor=person, user=person, key_request=wish).text
 """
 
 

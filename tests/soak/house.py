@@ -25,12 +25,12 @@ DIRECTORY_PEOPLE = 12
 BACK_SECONDS = 30.0
 OWNER = """
 from accounts.models import User
-from api.apikeys.services import NewKey, create_key
+from api.apikeys.services import KeyRequest, create_key
 from django.utils import timezone
 owner = User.objects.create(email="owner@example.com", role="owner",
                             email_verified_at=timezone.now())
-wish = NewKey(name="soak", scopes=["read", "write", "users", "moderation"])
-result = create_key(actor=owner, user=owner, wish=wish).text
+wish = KeyRequest(name="soak", scopes=["read", "write", "users", "moderation"])
+result = create_key(actor=owner, user=owner, key_request=wish).text
 """
 HIGH = "100000"
 LIMITS = (

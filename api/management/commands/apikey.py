@@ -56,14 +56,14 @@ class Command(AccountCommand):
             end = None if days is None else timezone.now() + timedelta(days=days)
         except OverflowError as error:
             raise CommandError("days: choose fewer.") from error
-        wish = services.NewKey(
+        key_request = services.KeyRequest(
             name=options["name"],
             scopes=options["scope"] or [Scope.READ],
             expires_at=end,
             is_endless=options["endless"],
             networks=options["network"],
         )
-        issued = services.create_key(actor=SYSTEM, user=user, wish=wish)
+        issued = services.create_key(actor=SYSTEM, user=user, key_request=key_request)
         self.stdout.write(issued.text)
         self.stderr.write(
             f"For {user.email}; may {', '.join(issued.key.scopes)}; {_end_of(issued.key)}."

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs
 
-from tests.api.foreign.providers import DISCOVERY, Provider, SigningKey, _Handler, send_json
+from tests.api.external_jwt.providers import DISCOVERY, Provider, SigningKey, _Handler, send_json
 
 CLIENT = "gate"
 CODE = "a-good-code"

@@ -24,7 +24,7 @@ from federation.models import Identity
 from federation.oidc import fetching
 from federation.oidc.authorization_request import cookie_name
 from federation.oidc.discovery import DISCOVERED, Discovery
-from tests.api.foreign.providers import Clock, b64
+from tests.api.external_jwt.providers import Clock, b64
 from tests.conftest import PASSWORD
 from tests.federation.oidc.conftest import (
     UseProviders,

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from api.tokens.signing_keys import RingCache, RingKeys
+from api.tokens.signing_keys import AccessKeys, KeySetCache
 
 pytestmark = pytest.mark.django_db
 
 
-class _Beside(RingCache):
+class _Beside(KeySetCache):
     """Another thread forgets between one's look at the time and that at the ring."""
 
     is_armed = False
@@ -23,7 +23,7 @@ class _Beside(RingCache):
 
 
 def test_whoever_looks_while_another_one_forgets_gets_no_empty_ring() -> None:
-    RingKeys().signer()
+    AccessKeys().signer()
     cache = _Beside()
     before = cache.get()
     cache.is_armed = True

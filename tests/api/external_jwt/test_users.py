@@ -9,14 +9,14 @@ from django.utils import timezone
 
 from accounts.models import User
 from api.errors import AccessTokenInvalid
-from api.external_jwt import authenticate, is_enabled, is_foreign
-from api.external_jwt.people import person_of
-from api.external_jwt.verify import ForeignClaims
+from api.external_jwt import authenticate, is_enabled, is_external
+from api.external_jwt.users import find_or_create_user
+from api.external_jwt.verify import ExternalClaims
 from api.models import ForeignIdentity
-from api.permissions import pass_gate
+from api.permissions import require_account_access
 from audit.models import AuditEvent
 from core.errors import Forbidden, RecordInvalid
-from tests.api.foreign.providers import Provider, SigningKey
+from tests.api.external_jwt.providers import Provider, SigningKey
 from tests.servers.databases import InstanceData
 
 pytestmark = pytest.mark.django_db
@@ -29,7 +29,7 @@ def registration(trust: Trust) -> None:
     trust(ISSUER, AUTH_JWT_REGISTRATION=True)
 
 
-def _claims(subject: str = "anna", **changes: Any) -> ForeignClaims:
+def _claims(subject: str = "anna", **changes: Any) -> ExternalClaims:
     now = datetime.now(UTC).replace(microsecond=0)
     fields = {
         "issuer": ISSUER,
@@ -41,12 +41,12 @@ def _claims(subject: str = "anna", **changes: Any) -> ForeignClaims:
         "expires_at": now + timedelta(minutes=10),
         "claims": {},
     }
-    return ForeignClaims(**{**fields, **changes})
+    return ExternalClaims(**{**fields, **changes})
 
 
 @pytest.mark.usefixtures("registration")
 def test_the_first_visit_makes_an_account_without_any_right() -> None:
-    user = person_of(_claims())
+    user = find_or_create_user(_claims())
 
     assert (user.email, user.name, user.role) == ("anna@example.com", "Anna", "none")
     assert user.is_verified is True
@@ -60,17 +60,17 @@ def test_the_first_visit_makes_an_account_without_any_right() -> None:
 def test_the_token_that_brings_a_person_passes_the_gate() -> None:
     claims = _claims(issued_at=datetime.now(UTC) - timedelta(hours=2))
 
-    user = person_of(claims)
+    user = find_or_create_user(claims)
 
-    pass_gate(user, claims.issued_at)
+    require_account_access(user, claims.issued_at)
     assert User.objects.get().credentials_valid_from == claims.issued_at
 
 
 @pytest.mark.usefixtures("registration")
 def test_the_second_visit_finds_the_same_person() -> None:
-    first = person_of(_claims())
+    first = find_or_create_user(_claims())
 
-    second = person_of(_claims(email="other@example.com", name="Else"))
+    second = find_or_create_user(_claims(email="other@example.com", name="Else"))
 
     assert second.pk == first.pk
     assert User.objects.get().email == "anna@example.com"
@@ -79,9 +79,9 @@ def test_the_second_visit_finds_the_same_person() -> None:
 
 @pytest.mark.usefixtures("registration")
 def test_a_subject_of_another_issuer_is_somebody_else() -> None:
-    first = person_of(_claims())
+    first = find_or_create_user(_claims())
 
-    second = person_of(_claims(issuer="https://other.example"))
+    second = find_or_create_user(_claims(issuer="https://other.example"))
 
     assert second.pk != first.pk
     assert second.email != first.email
@@ -90,14 +90,14 @@ def test_a_subject_of_another_issuer_is_somebody_else() -> None:
 @pytest.mark.usefixtures("registration")
 @pytest.mark.parametrize("subject", ["Anna", "anna ", "ánna", "ANNA"])
 def test_subjects_are_compared_sign_by_sign(subject: str) -> None:
-    assert person_of(_claims()).pk != person_of(_claims(subject, email=None)).pk
+    assert find_or_create_user(_claims()).pk != find_or_create_user(_claims(subject, email=None)).pk
 
 
 @pytest.mark.usefixtures("registration")
 def test_an_address_opens_no_account_that_is_there(admin: User) -> None:
     before = User.objects.filter(pk=admin.pk).values().get()
 
-    user = person_of(_claims(email=admin.email))
+    user = find_or_create_user(_claims(email=admin.email))
 
     assert user.pk != admin.pk
     assert user.email.endswith("@users.invalid")
@@ -109,7 +109,7 @@ def test_an_address_opens_no_account_that_is_there(admin: User) -> None:
 @pytest.mark.parametrize("changes", [{"email": None}, {"email_verified": False}])
 def test_without_a_proved_address_one_of_ours_stands_for_it(changes: dict[str, object]) -> None:
     """An address that nobody has proved would wait here for its real owner."""
-    users = [person_of(_claims(subject, **changes)) for subject in ("anna", "bert")]
+    users = [find_or_create_user(_claims(subject, **changes)) for subject in ("anna", "bert")]
 
     assert len({user.email for user in users}) == 2
     for user in users:
@@ -121,7 +121,7 @@ def test_strangers_are_refused_where_registration_is_off(trust: Trust) -> None:
     trust(ISSUER)
 
     with pytest.raises(Forbidden) as refused:
-        person_of(_claims())
+        find_or_create_user(_claims())
 
     assert refused.value.message == (
         "Nobody here belongs to this token, and new people are not admitted by token."
@@ -133,7 +133,7 @@ def test_people_known_already_come_in_where_registration_is_off(trust: Trust, vi
     trust(ISSUER)
     ForeignIdentity.objects.create(issuer=ISSUER, subject="anna", user=viewer)
 
-    assert person_of(_claims(email=None)).pk == viewer.pk
+    assert find_or_create_user(_claims(email=None)).pk == viewer.pk
 
 
 def test_whoever_signs_in_by_that_provider_is_known_until_it_is_disconnected(
@@ -143,14 +143,14 @@ def test_whoever_signs_in_by_that_provider_is_known_until_it_is_disconnected(
     viewer.identities.create(provider="work", issuer=ISSUER, subject="anna")
     viewer.identities.create(provider="else", issuer="https://else.example", subject="bert")
 
-    assert person_of(_claims(email=None)).pk == viewer.pk
+    assert find_or_create_user(_claims(email=None)).pk == viewer.pk
     assert not ForeignIdentity.objects.exists()
     with pytest.raises(Forbidden):
-        person_of(_claims("bert"))
+        find_or_create_user(_claims("bert"))
 
     viewer.identities.all().delete()
     with pytest.raises(Forbidden):
-        person_of(_claims())
+        find_or_create_user(_claims())
 
 
 @pytest.mark.parametrize(
@@ -168,10 +168,10 @@ def test_the_allow_list_counts_for_proved_addresses(
     trust(ISSUER, AUTH_JWT_REGISTRATION=True, ALLOWED_EMAILS=("example.com",))
 
     if is_admitted:
-        assert person_of(_claims(**changes)).email == "anna@example.com"
+        assert find_or_create_user(_claims(**changes)).email == "anna@example.com"
     else:
         with pytest.raises(Forbidden):
-            person_of(_claims(**changes))
+            find_or_create_user(_claims(**changes))
         assert User.objects.count() == 0
 
 
@@ -179,26 +179,26 @@ def test_the_allow_list_counts_for_proved_addresses(
 def test_a_visit_is_written_once_an_hour(
     at_time: Callable[[timedelta], datetime], django_assert_num_queries: Any
 ) -> None:
-    person_of(_claims())
+    find_or_create_user(_claims())
     first = ForeignIdentity.objects.get().last_seen_at
 
     at_time(timedelta(minutes=59))
     with django_assert_num_queries(1):
-        person_of(_claims())
+        find_or_create_user(_claims())
     assert ForeignIdentity.objects.get().last_seen_at == first
     now = at_time(timedelta(minutes=61))
     with django_assert_num_queries(2):
-        person_of(_claims())
+        find_or_create_user(_claims())
     assert ForeignIdentity.objects.get().last_seen_at >= now
     with django_assert_num_queries(1):
-        person_of(_claims())
+        find_or_create_user(_claims())
 
 
 @pytest.mark.usefixtures("registration")
 def test_the_second_of_two_first_visits_gets_the_account_of_the_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    first = person_of(_claims())
+    first = find_or_create_user(_claims())
     real, calls = ForeignIdentity.objects.filter, iter(range(10))
     hidden = ForeignIdentity.objects.none()
     # As it is for the second: nobody is there when it looks, and somebody when it writes.
@@ -209,7 +209,7 @@ def test_the_second_of_two_first_visits_gets_the_account_of_the_first(
     )
 
     for changes in ({}, {"email": None}):
-        assert person_of(_claims(**changes)).pk == first.pk
+        assert find_or_create_user(_claims(**changes)).pk == first.pk
         calls = iter(range(10))
     assert User.objects.count() == 1
 
@@ -219,17 +219,17 @@ import threading
 from datetime import UTC, datetime, timedelta
 from django.db import connection
 from audit.models import AuditEvent; from accounts.models import User
-from api.external_jwt.people import person_of
-from api.external_jwt.verify import ForeignClaims
+from api.external_jwt.users import find_or_create_user
+from api.external_jwt.verify import ExternalClaims
 from api.models import ForeignIdentity
 now = datetime.now(UTC)
 barrier, found = threading.Barrier(8), []
 def come(round):
-    claims = ForeignClaims("https://id.example.com", f"subject-{round}", f"a{round}@example.com",
+    claims = ExternalClaims("https://id.example.com", f"subject-{round}", f"a{round}@example.com",
                            True, "Anna", now, now + timedelta(minutes=1), {})
     barrier.wait()
     try:
-        found.append((round, str(person_of(claims).pk)))
+        found.append((round, str(find_or_create_user(claims).pk)))
     finally:
         connection.close()
 for round in range(10):
@@ -256,16 +256,16 @@ def test_first_visits_at_once_make_one_account(any_data: InstanceData) -> None:
 
 def test_the_way_of_a_token_is_seen_without_belief(provider: Provider, trust: Trust) -> None:
     assert is_enabled() is False
-    assert is_foreign(provider.token()) is False
+    assert is_external(provider.token()) is False
     with pytest.raises(AccessTokenInvalid):
         authenticate(provider.token())
 
     trust(provider.issuer)
 
     assert is_enabled() is True
-    assert is_foreign(provider.token(key=SigningKey())) is True
-    assert is_foreign(provider.token(iss="http://localhost:8000")) is False
-    assert is_foreign("not a token") is False
+    assert is_external(provider.token(key=SigningKey())) is True
+    assert is_external(provider.token(iss="http://localhost:8000")) is False
+    assert is_external("not a token") is False
     assert provider.asked == {}
 
 
@@ -296,6 +296,6 @@ def test_a_taken_address_is_no_reason_to_fail_otherwise(
     def refuse(*_arguments: object, **_names: object) -> User:
         raise RecordInvalid({"email": ["taken"]})
 
-    monkeypatch.setattr("api.external_jwt.people.save_new", refuse)
+    monkeypatch.setattr("api.external_jwt.users.save_new", refuse)
     with pytest.raises(Forbidden, match="No account can be made for this token"):
-        person_of(_claims())
+        find_or_create_user(_claims())

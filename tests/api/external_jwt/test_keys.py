@@ -12,7 +12,7 @@ from api.external_jwt.verify import Verifier
 from federation.oidc import fetching
 from federation.oidc.fetching import FetchError, fetch_json
 from federation.oidc.keys import FetchedKeys
-from tests.api.foreign.providers import DISCOVERY, Clock, Provider, SigningKey, send_json
+from tests.api.external_jwt.providers import DISCOVERY, Clock, Provider, SigningKey, send_json
 
 
 def _is_taken(verifier: Verifier, token: str) -> bool:

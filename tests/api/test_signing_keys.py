@@ -27,13 +27,13 @@ PRIVATE_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "k", "oth"}
 
 def kids() -> list[str]:
     """What the key set names at this moment, in a process that has read nothing yet."""
-    signing_keys.ring_cache.forget()
+    signing_keys.key_set_cache.forget()
     return [key["kid"] for key in signing_keys.published_keys()]
 
 
 def signer() -> str:
-    signing_keys.ring_cache.forget()
-    return signing_keys.RingKeys().signer().kid
+    signing_keys.key_set_cache.forget()
+    return signing_keys.AccessKeys().signer().kid
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_an_emergency_in_another_process_is_known_here_within_a_second(
     SigningKey.objects.update(retires_at=timezone.now())
 
     refresh_tokens.read_access(pair.access)  # as this process remembers it
-    clock += signing_keys.RING_SECONDS
+    clock += signing_keys.MAX_AGE_SECONDS
     with pytest.raises(refresh_tokens.AccessTokenInvalid):
         refresh_tokens.read_access(pair.access)
 
@@ -195,10 +195,10 @@ def test_a_key_of_another_process_is_found_at_once(
     clock = signing_keys.time.monotonic()
     monkeypatch.setattr(signing_keys.time, "monotonic", lambda: clock)
     refresh_tokens.start_by_password(viewer, timezone.now())
-    here, signing_keys.ring_cache = signing_keys.ring_cache, signing_keys.RingCache()
+    here, signing_keys.key_set_cache = signing_keys.key_set_cache, signing_keys.KeySetCache()
     signing_keys.rotate_now(actor=SYSTEM)
     elsewhere = refresh_tokens.start_by_password(viewer, timezone.now())
-    signing_keys.ring_cache = here
+    signing_keys.key_set_cache = here
 
     assert refresh_tokens.read_access(elsewhere.access)[0] == elsewhere.family
 
@@ -206,15 +206,15 @@ def test_a_key_of_another_process_is_found_at_once(
 def test_forged_kids_cause_one_query_a_second(
     django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys = signing_keys.RingKeys()
+    keys = signing_keys.AccessKeys()
     keys.signer()
     clock = signing_keys.time.monotonic()
     monkeypatch.setattr(signing_keys.time, "monotonic", lambda: clock)
-    signing_keys.ring_cache.get()
+    signing_keys.key_set_cache.get()
 
     with django_assert_num_queries(1):
         assert {keys.verifier("ES256", f"forged-{number}") for number in range(100)} == {None}
-    clock += signing_keys.RING_SECONDS
+    clock += signing_keys.MAX_AGE_SECONDS
     with django_assert_num_queries(2):  # the usual look, and one more for the unknown name
         assert {keys.verifier("ES256", f"forged-{number}") for number in range(100)} == {None}
 
@@ -224,10 +224,10 @@ def test_a_key_rotates_by_age_in_time_for_its_successor(at_time: AtTime, setting
     due = settings.JWT_KEY_MAX_AGE - settings.JWT_KEY_PUBLISH_AHEAD
 
     at_time(due - MINUTE)
-    signing_keys.ring_cache.forget()
+    signing_keys.key_set_cache.forget()
     assert signing_keys.rotate_when_due() is None
     at_time(due + MINUTE)
-    signing_keys.ring_cache.forget()
+    signing_keys.key_set_cache.forget()
     rotation = signing_keys.rotate_when_due()
     assert rotation is not None
     assert rotation.replaced == (first,)
@@ -306,6 +306,6 @@ def test_a_shared_secret_needs_no_ring(settings: Any) -> None:
     settings.JWT_SECRET = "w" * 10 + "a-secret-for-tests-of-hs256-only"
 
     assert signing_keys.published_keys() == []
-    assert signing_keys.RingKeys().signer().algorithm == "HS256"
+    assert signing_keys.AccessKeys().signer().algorithm == "HS256"
     assert signing_keys.rotate_when_due() is None
     assert SigningKey.objects.count() == 0

@@ -19,7 +19,7 @@ from api.errors import AccessTokenExpired, AccessTokenInvalid
 from api.external_jwt.policy import Policy
 from api.external_jwt.verify import Verifier, issuer_named_by, verifier_of
 from federation.oidc.keys import FixedKey
-from tests.api.foreign.providers import AUDIENCE, Provider, SigningKey, b64
+from tests.api.external_jwt.providers import AUDIENCE, Provider, SigningKey, b64
 
 NOT_VALID = "This token is not valid."
 OTHER_KIND = "This is another kind of token; send an access token."

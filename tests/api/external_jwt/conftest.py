@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from pytest_django import Settings
 
-from tests.api.foreign.providers import AUDIENCE, Clock, Provider
+from tests.api.external_jwt.providers import AUDIENCE, Clock, Provider
 
 
 @pytest.fixture

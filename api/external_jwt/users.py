@@ -15,7 +15,7 @@ from accounts.models import User
 from accounts.roles import Role
 from accounts.services.accept_invitation import live_invitation, take_up
 from accounts.services.users import save_new
-from api.external_jwt.verify import ForeignClaims
+from api.external_jwt.verify import ExternalClaims
 from api.models import ForeignIdentity
 from core.email_addresses import is_allowed, placeholder
 from core.errors import Forbidden, RecordInvalid
@@ -24,7 +24,7 @@ from federation.models import Identity
 SEEN_EVERY = timedelta(hours=1)
 
 
-def person_of(claims: ForeignClaims) -> User:
+def find_or_create_user(claims: ExternalClaims) -> User:
     """The account of this subject; a new one, with the role none, where that is allowed.
 
     Raises Forbidden when it has none and gets none. Writes the time of the visit once an hour.
@@ -40,7 +40,7 @@ def person_of(claims: ForeignClaims) -> User:
     return identity.user
 
 
-def _identity(claims: ForeignClaims) -> ForeignIdentity | None:
+def _identity(claims: ExternalClaims) -> ForeignIdentity | None:
     return (
         ForeignIdentity.objects.filter(issuer=claims.issuer, subject=claims.subject)
         .select_related("user")
@@ -48,14 +48,14 @@ def _identity(claims: ForeignClaims) -> ForeignIdentity | None:
     )
 
 
-def _connected(claims: ForeignClaims) -> User | None:
+def _connected(claims: ExternalClaims) -> User | None:
     """Whoever signs in here through that provider as this subject."""
     rows = Identity.objects.filter(issuer=claims.issuer, subject=claims.subject)
     found = rows.select_related("user").order_by("id").first()
     return found.user if found else None
 
 
-def _check_registration(claims: ForeignClaims) -> None:
+def _check_registration(claims: ExternalClaims) -> None:
     """Raise Forbidden unless a stranger with this token may have an account."""
     if not settings.AUTH_JWT_REGISTRATION:
         raise Forbidden(
@@ -65,12 +65,12 @@ def _check_registration(claims: ForeignClaims) -> None:
         raise Forbidden(_("Addresses of this domain cannot register here."))
 
 
-def _is_listed(claims: ForeignClaims) -> bool:
+def _is_listed(claims: ExternalClaims) -> bool:
     has_address = claims.email is not None and claims.email_verified
     return has_address and is_allowed(claims.email or "", settings.ALLOWED_EMAILS)
 
 
-def _register(claims: ForeignClaims) -> ForeignIdentity:
+def _register(claims: ExternalClaims) -> ForeignIdentity:
     """Make account and identity together; of two at once the second gets the first's."""
     for email in _addresses(claims):
         try:
@@ -82,7 +82,7 @@ def _register(claims: ForeignClaims) -> ForeignIdentity:
     raise Forbidden(_("No account can be made for this token."))
 
 
-def _make(claims: ForeignClaims, email: str) -> ForeignIdentity:
+def _make(claims: ExternalClaims, email: str) -> ForeignIdentity:
     """Raises RecordInvalid when the address is taken, IntegrityError when the subject is."""
     is_proved = email == claims.email
     user = User(email=email, name=claims.name, role=Role.NONE)
@@ -103,7 +103,7 @@ def _make(claims: ForeignClaims, email: str) -> ForeignIdentity:
         )
 
 
-def _addresses(claims: ForeignClaims) -> list[str]:
+def _addresses(claims: ExternalClaims) -> list[str]:
     """What to try as the new account's address: what the issuer vouches for, then one of ours."""
     vouched = [claims.email] if claims.email and claims.email_verified else []
     return [*vouched, placeholder(claims.issuer, claims.subject)]

@@ -9,7 +9,7 @@ from api.external_jwt import authenticate
 from api.external_jwt.policy import Policy
 from api.external_jwt.verify import Verifier
 from federation.oidc.keys import FetchedKeys
-from tests.api.foreign.providers import DISCOVERY, Clock
+from tests.api.external_jwt.providers import DISCOVERY, Clock
 from tests.servers.node import RESOURCE, OpenIDProvider
 
 Trust = Callable[..., None]
