@@ -22,7 +22,7 @@ from core.request_context import has_revoked
 
 
 @dataclass(frozen=True, slots=True)
-class Denial:
+class DenialReason:
     """Why not: `code` for a program, `message` for the person, `until` when it ends by itself."""
 
     code: str
@@ -31,8 +31,8 @@ class Denial:
     since: datetime | None = None
 
 
-AccessCheck = Callable[[User], Denial | None]
-ClientCheck = Callable[[str], Denial | None]
+AccessCheck = Callable[[User], DenialReason | None]
+ClientCheck = Callable[[str], DenialReason | None]
 
 
 def get_denial(
@@ -41,7 +41,7 @@ def get_denial(
     credential_at: datetime | None = None,
     is_key: bool = False,
     floor: Role = Role.NONE,
-) -> Denial | None:
+) -> DenialReason | None:
     """Why `user` may not act now, or None.
 
     credential_at: when the presented credential was issued; older than the person's mark is
@@ -49,33 +49,33 @@ def get_denial(
     floor: the lowest role that passes this door.
     """
     if user is None:
-        return Denial("not_authenticated", _("Please sign in."))
+        return DenialReason("not_authenticated", _("Please sign in."))
     if not user.is_active:
-        return Denial("account_disabled", _("This account is disabled. Ask an operator."))
+        return DenialReason("account_disabled", _("This account is disabled. Ask an operator."))
     if user.is_built_in:
         return _anonymous_denial(user, floor)
     if not user.setup_completed:
-        return Denial("setup_pending", _("This account waits for its first set-up."))
+        return DenialReason("setup_pending", _("This account waits for its first set-up."))
     mark = user.keys_valid_from if is_key else user.credentials_valid_from
     if credential_at is not None and credential_at < mark:
-        return Denial("token_invalid", _("Please sign in again."))
+        return DenialReason("token_invalid", _("Please sign in again."))
     found = _further_denial(user)
     if found is not None:
         return found
     if Role(user.role).rank < floor.rank:
-        return Denial("forbidden", _("Your role does not allow this."))
+        return DenialReason("forbidden", _("Your role does not allow this."))
     return None
 
 
-def _anonymous_denial(user: User, floor: Role) -> Denial | None:
+def _anonymous_denial(user: User, floor: Role) -> DenialReason | None:
     """The anonymous user acts while the settings say so, with their role and no other.
 
     It has no mark and cannot be banned: that would shut everybody out.
     """
     if not user.is_active or user.role != settings.ANONYMOUS_ROLE:
-        return Denial("account_disabled", _("Use without an account is off. Please sign in."))
+        return DenialReason("account_disabled", _("Use without an account is off. Please sign in."))
     if Role(user.role).rank < floor.rank:
-        return Denial("forbidden", _("Your role does not allow this."))
+        return DenialReason("forbidden", _("Your role does not allow this."))
     return None
 
 
@@ -101,7 +101,7 @@ def may_act(user: User | None) -> bool:
     return get_denial(user) is None
 
 
-def client_denial(ip: str) -> Denial | None:
+def client_denial(ip: str) -> DenialReason | None:
     """Why nobody may sign in or up from the address `ip` now, or None.
 
     Asked at the doors, before a credential is looked at; never of a live session, so that one
@@ -127,6 +127,6 @@ def _load(path: str) -> Any:
     return import_string(path)
 
 
-def _further_denial(user: User) -> Denial | None:
+def _further_denial(user: User) -> DenialReason | None:
     gates: list[AccessCheck] = [_load(path) for path in settings.ACCESS_CHECKS]
     return next(filter(None, (gate(user) for gate in gates)), None)

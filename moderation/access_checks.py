@@ -5,7 +5,7 @@ Both ask the table and the clock: a ban ends by itself, survives restarts, and n
 
 from django.utils.translation import gettext as _
 
-from accounts.access_policy import Denial
+from accounts.access_policy import DenialReason
 from accounts.models import User
 from core.client_ip import network_key
 from moderation.models import Ban
@@ -15,16 +15,16 @@ from moderation.services.bans import ban_at, ban_of
 CODE = "banned"
 
 
-def get_user_denial(user: User) -> Denial | None:
+def get_user_denial(user: User) -> DenialReason | None:
     """Why `user` may not act by reason of a ban, or None."""
     found = ban_of(user)
     if found is None:
         return None
     message = _("This account is banned. %(reason)s") % {"reason": shown(found.reason)}
-    return Denial(CODE, message, found.until, found.created_at)
+    return DenialReason(CODE, message, found.until, found.created_at)
 
 
-def get_client_denial(ip: str) -> Denial | None:
+def get_client_denial(ip: str) -> DenialReason | None:
     """Why nobody may sign in from `ip` by reason of a ban, or None."""
     found = ban_at(network_key(ip))
     if found is None:
@@ -32,7 +32,7 @@ def get_client_denial(ip: str) -> Denial | None:
     message = _("Sign-in from your network is closed. %(reason)s") % {
         "reason": shown(_public_reason(found))
     }
-    return Denial(CODE, message, found.until, found.created_at)
+    return DenialReason(CODE, message, found.until, found.created_at)
 
 
 def _public_reason(found: Ban) -> str:

@@ -97,7 +97,7 @@ class GatehouseAdminSite(AdminSite):
         return redirect("accounts:profile")
 
 
-def _refusal(request: HttpRequest) -> access_policy.Denial | None:
+def _refusal(request: HttpRequest) -> access_policy.DenialReason | None:
     user = request.user if isinstance(request.user, User) else None
     return access_policy.get_denial(user, floor=Role.ADMIN)
 

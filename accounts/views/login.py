@@ -125,7 +125,7 @@ def _sign_in_page(request: HttpRequest, form: SignInForm, status: int = 200) -> 
     return render(request, "accounts/sign_in.html", context, status=status)
 
 
-def _shut_out(request: HttpRequest) -> access_policy.Denial | None:
+def _shut_out(request: HttpRequest) -> access_policy.DenialReason | None:
     """Why somebody who was signed in with this browser is so no more, when it lasts for a time."""
     found = (access_policy.get_denial(user) for user in known_devices.people_of(request))
     return next((each for each in found if each and each.since), None)

@@ -110,5 +110,5 @@ def _require_known(action: str) -> None:
         raise NotFound
 
 
-def _refusal_at(network: str) -> access_policy.Denial | None:
+def _refusal_at(network: str) -> access_policy.DenialReason | None:
     return access_policy.client_denial(network.partition("/")[0])

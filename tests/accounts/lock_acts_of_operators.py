@@ -14,7 +14,7 @@ from accounts.admin import user_actions
 from accounts.anonymous import ANONYMOUS_ID
 from accounts.models import Invitation, User
 from accounts.roles import Role
-from accounts.services import anonymous, first_run, signup, users
+from accounts.services import anonymous, first_run, mail, signup, users
 from api.apikeys import services
 from api.models import ApiKey
 from api.tokens import signing_keys
@@ -29,7 +29,7 @@ from federation.services import identities, identity_moves, profile_updates
 from federation.services.profile_updates import Told
 from forward_auth.models import AccessRule, Denial
 from forward_auth.services import denials, key_usage, rules
-from mail import outbox, testmail
+from mail import outbox
 from mail.models import OutboxMail
 from moderation.services import actions, bans, violations
 from tests.accounts.lock_table import LOCAL, PHRASE, PREPARATIONS, act, person, with_local_settings
@@ -384,7 +384,7 @@ def retry_and_give_up_mails() -> None:
     )  # fmt: skip
     with LOCAL.using(MAIL_TRANSPORT=f"{__name__}.{Refusing.__name__}"):
         outbox.deliver_due(3)
-    testmail.send_test_mail(actor=SYSTEM, email="anna@example.com")
+    mail.send_test_mail(actor=SYSTEM, email="anna@example.com")
     OutboxMail.objects.filter(pk=mail.pk).delete()
 
 

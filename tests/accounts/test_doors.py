@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import access_policy
-from accounts.access_policy import Denial
+from accounts.access_policy import DenialReason
 from accounts.actors import SYSTEM
 from accounts.models import AccountToken, User
 from accounts.services import users
@@ -93,9 +93,9 @@ def test_a_further_gate_closes_each_door(
     assert not is_in(stranger)
 
 
-def closed(_user: User) -> Denial | None:
+def closed(_user: User) -> DenialReason | None:
     """A gate as an upper room adds it."""
-    return Denial("banned", "Banned for the test.")
+    return DenialReason("banned", "Banned for the test.")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
-from accounts.access_policy import Denial
+from accounts.access_policy import DenialReason
 from accounts.models import BrowserSession, User
 from api.models import ApiKey
 from api.tokens import refresh_tokens
@@ -267,9 +267,9 @@ def test_who_passes_never_wakes_django(alone: FastPath, viewer: User) -> None:
             assert (status, headers["Remote-User"]) == ("204 No Content", viewer.email)
 
 
-def strike(_user: User) -> Denial:
+def strike(_user: User) -> DenialReason:
     """A gate of a team's own: ACCESS_CHECKS names it."""
-    return Denial("strike", "Not today.")
+    return DenialReason("strike", "Not today.")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accounts.access_policy import Denial
+from accounts.access_policy import DenialReason
 from accounts.models import BrowserSession, User
 from accounts.roles import Role
 from accounts.services.anonymous import sync_anonymous_user
@@ -78,9 +78,9 @@ REQUESTS = st.fixed_dictionaries({
 GATES = st.sampled_from([*[SHIPPED] * 3, [*SHIPPED, CLOSED], [CLOSED], [*SHIPPED, OPEN], []])
 
 
-def nobody_enters(_user: User) -> Denial:
+def nobody_enters(_user: User) -> DenialReason:
     """A gate of a team's own."""
-    return Denial("strike", "Not today.")
+    return DenialReason("strike", "Not today.")
 
 
 def everybody_enters(_user: User) -> None:

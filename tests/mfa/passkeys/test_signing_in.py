@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts.access_policy import Denial
+from accounts.access_policy import DenialReason
 from accounts.models import User
 from mfa.models import Authenticator
 from moderation.models import Ban
@@ -272,9 +272,9 @@ def test_a_banned_network_is_not_even_asked(device, stranger, monkeypatch, setti
     assert problem(post(stranger, "/sign-in/passkey", {})) == (403, "banned")
 
 
-def closed(_ip: str) -> Denial:
+def closed(_ip: str) -> DenialReason:
     """A gate of clients that is shut."""
-    return Denial("banned", "Sign-in from your network is closed.", timezone.now())
+    return DenialReason("banned", "Sign-in from your network is closed.", timezone.now())
 
 
 def test_an_address_that_is_not_confirmed_waits(viewer, device, stranger, mails) -> None:
