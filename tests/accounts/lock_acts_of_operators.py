@@ -14,7 +14,8 @@ from accounts.admin import user_actions
 from accounts.anonymous import ANONYMOUS_ID
 from accounts.models import Invitation, User
 from accounts.roles import Role
-from accounts.services import anonymous, first_run, mail, signup, users
+from accounts.services import anonymous, first_run, signup, users
+from accounts.services import mail as mail_services
 from api.apikeys import services
 from api.models import ApiKey
 from api.tokens import signing_keys
@@ -377,14 +378,14 @@ class Refusing:
 def retry_and_give_up_mails() -> None:
     user = person("anna")
     mail = outbox.enqueue_mail(kind="password-changed", recipient=user.email, user=user, context={})
-    outbox.retry_mail(mail, actor=person("owner"))
+    mail_services.retry_mail(mail, actor=person("owner"))
     OutboxMail.objects.filter(pk=mail.pk).update(
         status=OutboxMail.Status.SENDING, attempts=99, next_attempt_at=timezone.now(),
         lease_until=timezone.now(),
     )  # fmt: skip
     with LOCAL.using(MAIL_TRANSPORT=f"{__name__}.{Refusing.__name__}"):
         outbox.deliver_due(3)
-    mail.send_test_mail(actor=SYSTEM, email="anna@example.com")
+    mail_services.send_test_mail(actor=SYSTEM, email="anna@example.com")
     OutboxMail.objects.filter(pk=mail.pk).delete()
 
 
