@@ -90,9 +90,8 @@ def require_unchanged(actor: User) -> None:
     found = get_denial(now_there, floor=Role(actor.role))
     if found is not None:
         raise AccessDenied(found.code, found.message, found.until, found.since)
-    if now_there.credentials_valid_from > actor.credentials_valid_from and not has_revoked(
-        actor.pk
-    ):
+    was_revoked = now_there.credentials_valid_from > actor.credentials_valid_from
+    if was_revoked and not has_revoked(actor.pk):
         raise AccessEnded
 
 

@@ -1,7 +1,7 @@
 """Step-up: dangerous acts want a proof of who is there, at most 15 minutes old (ASVS 7.5.1, 7.5.3).
 
 The proof is a sign-in with all factors, or the page /confirm. A form that was sent too late is
-kept, sealed, in the session, and offered again after the proof.
+kept, encrypted, in the session, and offered again after the proof.
 """
 
 import json
@@ -20,12 +20,12 @@ from django.utils.http import urlencode
 from accounts.models import User
 from accounts.passwords import asks_password
 from accounts.services import second_factors
-from core.encryption import DecryptionError, seal, unseal
+from core.encryption import DecryptionError, decrypt, encrypt
 
 View = Callable[..., HttpResponse]
 LIFETIME = timedelta(minutes=15)
 PROVED_AT, KEPT = "_proved_at", "_kept_form"
-KEPT_PLACE = "session._kept_form"
+KEPT_ASSOCIATED_DATA = "session._kept_form"
 # Characters of a form as JSON; a longer one has to be filled in again.
 KEPT_MAX_LENGTH = 100_000
 NOT_KEPT = ("csrfmiddlewaretoken",)
@@ -124,11 +124,11 @@ def where_next(request: HttpRequest, next_url: str) -> str:
 
 def take_kept(request: HttpRequest) -> PendingForm | None:
     """The kept form, which is forgotten by this."""
-    sealed = request.session.pop(KEPT, None)
-    if not isinstance(sealed, str):
+    encrypted = request.session.pop(KEPT, None)
+    if not isinstance(encrypted, str):
         return None
     try:
-        path, fields = json.loads(unseal(sealed, place=KEPT_PLACE))
+        path, fields = json.loads(decrypt(encrypted, KEPT_ASSOCIATED_DATA))
     except DecryptionError:
         return None
     return PendingForm(path, [(name, value) for name, value in fields])
@@ -143,4 +143,4 @@ def _keep(request: HttpRequest) -> None:
     ]
     text = json.dumps([request.get_full_path(), fields])
     if len(text) <= KEPT_MAX_LENGTH and not request.FILES:
-        request.session[KEPT] = seal(text, place=KEPT_PLACE)
+        request.session[KEPT] = encrypt(text, KEPT_ASSOCIATED_DATA)

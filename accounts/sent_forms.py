@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import SentForm
-from core.encryption import DecryptionError, seal, unseal
+from core.encryption import DecryptionError, decrypt, encrypt
 from core.sensitive_headers import keep_secret
 from core.tokens import digest
 
@@ -111,7 +111,7 @@ def sent_before(request: HttpRequest) -> str:
     row = None if key is None else SentForm.objects.filter(pk=key).first()
     if row is None or not row.sealed_url or timezone.now() - row.created_at > DOUBLE_CLICK:
         return ""
-    return unseal(row.sealed_url, place=_place(row.pk, "url"))
+    return decrypt(row.sealed_url, _associated_data(row.pk, "url"))
 
 
 def purge_sent_forms(now: datetime) -> int:
@@ -159,8 +159,8 @@ def _keep_answer(key: str, response: HttpResponse) -> bool:
     else:
         return False
     SentForm.objects.filter(pk=key).update(
-        sealed_url=seal(url, place=_place(key, "url")),
-        sealed_page=seal(page, place=_place(key, "page")) if page else "",
+        sealed_url=encrypt(url, _associated_data(key, "url")),
+        sealed_page=encrypt(page, _associated_data(key, "page")) if page else "",
     )
     return True
 
@@ -177,14 +177,14 @@ def _wait_for(key: str, until: float) -> SentForm | None:
 def _repeat(row: SentForm, lead_back: Callable[[str], HttpResponse]) -> HttpResponse:
     try:
         if row.sealed_page and timezone.now() - row.created_at <= SHOWN_AGAIN:
-            page = unseal(row.sealed_page, place=_place(row.pk, "page"))
+            page = decrypt(row.sealed_page, _associated_data(row.pk, "page"))
             return keep_secret(HttpResponse(page))
-        return lead_back(unseal(row.sealed_url, place=_place(row.pk, "url")))
+        return lead_back(decrypt(row.sealed_url, _associated_data(row.pk, "url")))
     except DecryptionError:  # of a request that still works, too
         return lead_back("")
 
 
-def _place(key: str, part: str) -> str:
+def _associated_data(key: str, part: str) -> str:
     return f"{SentForm._meta.db_table}.sealed_{part}:{key}"
 
 

@@ -9,7 +9,7 @@ import django
 django.setup()
 
 from accounts.models import User  # noqa: E402
-from core.encryption import unseal  # noqa: E402
+from core.encryption import decrypt  # noqa: E402
 from mail.models import OutboxMail  # noqa: E402
 
 TOKEN = re.compile(r"/magic-link/([\w-]{20,})")
@@ -39,7 +39,7 @@ def all_tokens() -> dict[int, str]:
 def _opened(mails: Iterable[OutboxMail]) -> dict[int, str]:
     tokens = {}
     for mail in mails:
-        text = json.loads(unseal(mail.sealed_body, place=f"outbox.sealed_body:{mail.pk}"))["text"]
+        text = json.loads(decrypt(mail.sealed_body, f"outbox.sealed_body:{mail.pk}"))["text"]
         found = TOKEN.search(text)
         if found and str(mail.user_id) in _ids:
             tokens[_ids[str(mail.user_id)]] = found.group(1)

@@ -1,7 +1,7 @@
-"""Secrets that must be read back: AES-256-GCM bound to their table, column and row.
+"""Encryption of secrets that must be read back: AES-256-GCM, bound to table, column and row.
 
-The key comes from ENCRYPTION_KEY or DATA_DIR, never from SECRET_KEY, so that changing the one
-does not destroy the other. A sealed value moved to another row does not open (TRAPS 24).
+The key comes from ENCRYPTION_KEY or DATA_DIR, never from SECRET_KEY, so that you can change one
+without losing the other. A value that was copied to another row does not decrypt (TRAPS 24).
 """
 
 import base64
@@ -16,26 +16,31 @@ NONCE_BYTES = 12
 
 
 class DecryptionError(Exception):
-    """The value was sealed with another key, for another place, or has been changed."""
+    """The value was changed, or encrypted with another key or other associated data."""
 
 
-def seal(plaintext: str, *, place: str) -> str:
-    """`plaintext` encrypted for `place` ("table.column:primary key") as `v1:base64`."""
+def encrypt(plaintext: str, associated_data: str) -> str:
+    """Encrypt `plaintext`; returns `v1:base64`.
+
+    associated_data: where the value is stored, as "table.column:primary key".
+    """
     nonce = os.urandom(NONCE_BYTES)
-    sealed = AESGCM(settings.ENCRYPTION_KEY).encrypt(nonce, plaintext.encode(), place.encode())
-    return f"{VERSION}:{base64.b64encode(nonce + sealed).decode()}"
+    body = AESGCM(settings.ENCRYPTION_KEY).encrypt(
+        nonce, plaintext.encode(), associated_data.encode()
+    )
+    return f"{VERSION}:{base64.b64encode(nonce + body).decode()}"
 
 
-def unseal(sealed: str, *, place: str) -> str:
-    """The plaintext of seal(). Raises DecryptionError."""
-    version, _, body = sealed.partition(":")
+def decrypt(encrypted: str, associated_data: str) -> str:
+    """The plaintext of encrypt(). Raises DecryptionError."""
+    version, _, body = encrypted.partition(":")
     if version != VERSION:
-        raise DecryptionError(f"unknown seal version {version!r}")
+        raise DecryptionError(f"unknown version {version!r}")
     raw = base64.b64decode(body)
     try:
-        opened = AESGCM(settings.ENCRYPTION_KEY).decrypt(
-            raw[:NONCE_BYTES], raw[NONCE_BYTES:], place.encode()
+        plaintext = AESGCM(settings.ENCRYPTION_KEY).decrypt(
+            raw[:NONCE_BYTES], raw[NONCE_BYTES:], associated_data.encode()
         )
     except InvalidTag:
-        raise DecryptionError(place) from None
-    return opened.decode()
+        raise DecryptionError(associated_data) from None
+    return plaintext.decode()

@@ -32,7 +32,7 @@ from django.utils.translation import gettext as _
 from audit import audit_log
 from core import sql
 from core.email_addresses import is_reserved
-from core.encryption import DecryptionError, seal, unseal
+from core.encryption import DecryptionError, decrypt, encrypt
 from core.locks import delete_free, lock_users
 from core.uuid7 import uuid7
 from mail.models import OutboxMail
@@ -174,7 +174,7 @@ def draft_mail(
         "text": text.plain.replace(URL_PLACE, url),
         "html": text.html.replace(URL_PLACE, escape(url)),
     }
-    mail.sealed_body = seal(json.dumps(body), place=_place(mail))
+    mail.sealed_body = encrypt(json.dumps(body), _associated_data(mail))
     return mail
 
 
@@ -277,7 +277,7 @@ def _deliver(transport: Transport, mail: OutboxMail) -> bool:
 
 def _message(mail: OutboxMail) -> Message:
     """What is to be sent. Raises DecryptionError."""
-    body = json.loads(unseal(mail.sealed_body, place=_place(mail)))
+    body = json.loads(decrypt(mail.sealed_body, _associated_data(mail)))
     return Message(str(mail.pk), mail.recipient, mail.subject, body["text"], body["html"])
 
 
@@ -372,5 +372,5 @@ def _part(paragraph: str) -> dict[str, str]:
     return {"text": paragraph}
 
 
-def _place(mail: OutboxMail) -> str:
+def _associated_data(mail: OutboxMail) -> str:
     return f"outbox.sealed_body:{mail.pk}"

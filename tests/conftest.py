@@ -14,7 +14,7 @@ from django.utils import timezone, translation
 from accounts.models import User
 from accounts.roles import Role
 from api.tokens.signing_keys import key_set_cache
-from core.encryption import unseal
+from core.encryption import decrypt
 from forward_auth.checker import CHECKER
 from forward_auth.services import denials, key_usage
 from mail.models import OutboxMail
@@ -138,7 +138,7 @@ def mails(db: None) -> Callable[[], list[OutboxMail]]:
 def text_of(mail: OutboxMail) -> str:
     """The plain text of a mail that has not been sent yet."""
     body: dict[str, str] = json.loads(
-        unseal(mail.sealed_body, place=f"outbox.sealed_body:{mail.pk}")
+        decrypt(mail.sealed_body, f"outbox.sealed_body:{mail.pk}")
     )
     return body["text"]
 

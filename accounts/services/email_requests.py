@@ -15,7 +15,7 @@ from django.utils.translation import get_language
 from accounts.models import EmailRequest
 from accounts.signals import address_requested
 from core import sql
-from core.encryption import seal, unseal
+from core.encryption import decrypt, encrypt
 from core.request_context import RequestContext, get_request_context, use_context
 
 logger = logging.getLogger("gatehouse.requests")
@@ -35,7 +35,7 @@ def enqueue_request(
 ) -> None:
     """Write down that this caller asks for mail of `kind` to `email` (a parsed address).
 
-    binding: digest of the asking browser's cookie. details: kept sealed. Sends nothing itself.
+    binding: digest of the asking browser's cookie. details: kept encrypted. Sends nothing itself.
     """
     context = get_request_context()
     with transaction.atomic():
@@ -49,7 +49,7 @@ def enqueue_request(
             next_url=next_url,
         )
         if details:
-            row.sealed_details = seal(json.dumps(details), place=_place(row))
+            row.sealed_details = encrypt(json.dumps(details), _associated_data(row))
         sql.insert([row])
         transaction.on_commit(lambda: address_requested.send(sender=EmailRequest, kind=kind))
 
@@ -122,9 +122,9 @@ def _take(row: EmailRequest) -> bool:
 def _details(row: EmailRequest) -> dict[str, Any]:
     if not row.sealed_details:
         return {}
-    details: dict[str, Any] = json.loads(unseal(row.sealed_details, place=_place(row)))
+    details: dict[str, Any] = json.loads(decrypt(row.sealed_details, _associated_data(row)))
     return details
 
 
-def _place(row: EmailRequest) -> str:
+def _associated_data(row: EmailRequest) -> str:
     return f"address_request.sealed_details:{row.pk}"

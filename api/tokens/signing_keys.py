@@ -24,7 +24,7 @@ from api.tokens import keyset
 from api.tokens.jwt import CLOCK_SKEW, Signer
 from api.tokens.keyset import KeyPair, KeySet, KeySetEntry, PrivateKey
 from audit import audit_log
-from core.encryption import DecryptionError, seal, unseal
+from core.encryption import DecryptionError, decrypt, encrypt
 from core.locks import AUDIT, acquire_lock
 
 logger = logging.getLogger("gatehouse.keys")
@@ -194,7 +194,7 @@ def _make_signer(unreadable: str = "") -> KeySetEntry:
     """The key of the configured algorithm that signs from now on; one, however many ask at once.
 
     There is none on a fresh instance, after a change of JWT_ALGORITHM, and when ENCRYPTION_KEY is
-    not the one that sealed `unreadable`.
+    not the one that encrypted `unreadable`.
     """
     new = keyset.make_key(settings.JWT_ALGORITHM)
     now = timezone.now()
@@ -249,7 +249,7 @@ def _install(key_set: KeySet, new: KeyPair, starts: datetime, *, ends: datetime)
         kid=new.kid,
         algorithm=new.algorithm,
         public_jwk=new.public_jwk,
-        sealed_private=seal(new.pem, place=_place(new.kid)),
+        sealed_private=encrypt(new.pem, _associated_data(new.kid)),
         created_at=timezone.now(),
         active_from=starts,
     )
@@ -292,9 +292,9 @@ def _public(kid: str, members: tuple[tuple[str, str], ...]) -> Any:
 
 
 @lru_cache(maxsize=16)
-def _opened(kid: str, sealed: str) -> PrivateKey:
+def _opened(kid: str, encrypted: str) -> PrivateKey:
     """The private half. Raises DecryptionError after a change of ENCRYPTION_KEY."""
-    return keyset.private_key(unseal(sealed, place=_place(kid)))
+    return keyset.private_key(decrypt(encrypted, _associated_data(kid)))
 
 
 def _parsed(row: SigningKey) -> KeySetEntry:
@@ -309,5 +309,5 @@ def _parsed(row: SigningKey) -> KeySetEntry:
     )
 
 
-def _place(kid: str) -> str:
+def _associated_data(kid: str) -> str:
     return f"api_signingkey.sealed_private:{kid}"

@@ -1,7 +1,7 @@
 """Sign-ins that have begun here and wait for the provider's answer: bound to this browser.
 
-They travel in a sealed cookie, so that a click on a button writes no row. One secret of 32 bytes
-stands behind state, nonce and PKCE verifier. A marker in the database makes each work once.
+They travel in an encrypted cookie, so that a click on a button writes no row. One secret of 32
+bytes stands behind state, nonce and PKCE verifier. A marker in the database makes each work once.
 """
 
 import base64
@@ -18,7 +18,7 @@ from django.core.cache import caches
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from core.encryption import DecryptionError, seal, unseal
+from core.encryption import DecryptionError, decrypt, encrypt
 from federation.oidc.errors import SignInFailed
 from federation.providers import Provider
 
@@ -29,8 +29,8 @@ MOST_PENDING = 4
 # each. Only the provider's answer is sent with them.
 LONGEST_NEXT = 500
 PIECE, MAX_PIECES = 3500, 4
-PLACE_OF_NEXT = "cookie.sign_in_next"
-PLACE = "cookie.sign_in"
+NEXT_ASSOCIATED_DATA = "cookie.sign_in_next"
+ASSOCIATED_DATA = "cookie.sign_in"
 # Key of the session: where the last answers led, by the digests of their states.
 ANSWERED = "sign_in_answers"
 MAX_ANSWERED = 4
@@ -159,9 +159,9 @@ def _use(pending: Pending) -> bool:
 
 def _read(request: HttpRequest) -> list[Pending]:
     """What still waits in this browser, oldest first; nothing for a cookie that is not ours."""
-    sealed = request.COOKIES.get(cookie_name(), "")
+    encrypted = request.COOKIES.get(cookie_name(), "")
     try:
-        rows: list[list[Any]] = json.loads(unseal(sealed, place=PLACE)) if sealed else []
+        rows: list[list[Any]] = json.loads(decrypt(encrypted, ASSOCIATED_DATA)) if encrypted else []
     except (DecryptionError, ValueError):
         return []
     now = timezone.now().timestamp()
@@ -180,7 +180,7 @@ def _write(response: HttpResponse, waiting: list[Pending]) -> None:
     ]
     response.set_cookie(
         cookie_name(),
-        seal(json.dumps(rows), place=PLACE),
+        encrypt(json.dumps(rows), ASSOCIATED_DATA),
         max_age=LIFE_SECONDS,
         secure=settings.IS_HTTPS,
         httponly=True,
@@ -199,13 +199,13 @@ def _piece_name(number: int) -> str:
 
 
 def _write_next(response: HttpResponse, pending: Pending, provider: Provider) -> None:
-    """Sealed for this sign-in, in pieces, for the path of the provider's answer."""
-    sealed = seal(pending.next_url, place=f"{PLACE_OF_NEXT}:{_name(pending.state)}")
+    """Encrypted for this sign-in, in pieces, for the path of the provider's answer."""
+    encrypted = encrypt(pending.next_url, f"{NEXT_ASSOCIATED_DATA}:{_name(pending.state)}")
     for number in range(MAX_PIECES):
         # What an earlier sign-in has left is overwritten.
         response.set_cookie(
             _piece_name(number),
-            sealed[number * PIECE : (number + 1) * PIECE],
+            encrypted[number * PIECE : (number + 1) * PIECE],
             max_age=LIFE_SECONDS,
             path=urlsplit(f"{settings.PUBLIC_URL}{provider.callback_path}").path,
             secure=settings.IS_HTTPS,
@@ -216,9 +216,11 @@ def _write_next(response: HttpResponse, pending: Pending, provider: Provider) ->
 
 def _with_next(request: HttpRequest, pending: Pending) -> Pending:
     """With the long address that was kept beside it, if any."""
-    sealed = "".join(request.COOKIES.get(_piece_name(number), "") for number in range(MAX_PIECES))
+    encrypted = "".join(
+        request.COOKIES.get(_piece_name(number), "") for number in range(MAX_PIECES)
+    )
     try:
-        next_url = unseal(sealed, place=f"{PLACE_OF_NEXT}:{_name(pending.state)}")
+        next_url = decrypt(encrypted, f"{NEXT_ASSOCIATED_DATA}:{_name(pending.state)}")
     except DecryptionError:
         return pending
     return replace(pending, next_url=next_url)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from django.http import HttpRequest
 
-from core.encryption import DecryptionError, seal, unseal
+from core.encryption import DecryptionError, decrypt, encrypt
 from core.errors import NotFound
 from federation.oidc.authorization_code import with_query
 from federation.oidc.discovery import DISCOVERED
@@ -12,7 +12,7 @@ from federation.oidc.errors import SignInFailed
 from federation.providers import OIDC, Provider, find
 
 KEY = "_provider_sign_out"
-PLACE = "session.id_token"
+ASSOCIATED_DATA = "session.id_token"
 
 
 class ProviderLogout(NamedTuple):
@@ -23,9 +23,9 @@ class ProviderLogout(NamedTuple):
 
 
 def remember_way_out(request: HttpRequest, provider: Provider, id_token: str) -> None:
-    """Keep in the session by whom the person came, and the sealed ID token for the way out."""
+    """Keep in the session by whom the person came, and the encrypted ID token for the way out."""
     if provider.kind == OIDC and provider.ends_session:
-        hint = seal(id_token, place=PLACE) if id_token else ""
+        hint = encrypt(id_token, ASSOCIATED_DATA) if id_token else ""
         request.session[KEY] = {"provider": provider.id, "hint": hint}
 
 
@@ -36,7 +36,7 @@ def way_out(request: HttpRequest) -> ProviderLogout | None:
         return None
     try:
         provider = find(kept["provider"])
-        hint = unseal(kept["hint"], place=PLACE) if kept["hint"] else ""
+        hint = decrypt(kept["hint"], ASSOCIATED_DATA) if kept["hint"] else ""
         end = DISCOVERED.metadata(provider.issuer).end_session_endpoint
     except (NotFound, DecryptionError, SignInFailed):
         return None

@@ -17,7 +17,7 @@ from accounts.services import second_factors
 from accounts.services.notifications import tell
 from audit import audit_log
 from core import plain_text
-from core.encryption import DecryptionError, seal, unseal
+from core.encryption import DecryptionError, decrypt, encrypt
 from core.errors import NotFound, RecordInvalid
 from core.locks import lock_users
 from mfa import totp
@@ -73,7 +73,7 @@ def confirm_totp_setup(user: User, secret: str, code: str, *, name: str = "") ->
     """
     step = check_first_code(user, secret, code)
     row = Authenticator(user=user, kind=TOTP, name=_clean_name(name), last_step=step)
-    row.sealed_secret = seal(secret, place=_place(row))
+    row.sealed_secret = encrypt(secret, _associated_data(row))
     try:
         with transaction.atomic():
             lock_users(user.pk)
@@ -141,7 +141,7 @@ def spend_totp(user: User, code: str) -> bool:
     if row is None or not digits:
         return False
     try:
-        seed = totp.from_text(unseal(row.sealed_secret, place=_place(row)))
+        seed = totp.from_text(decrypt(row.sealed_secret, _associated_data(row)))
     except DecryptionError:
         logger.exception("a seed cannot be read: ENCRYPTION_KEY has changed")
         return False
@@ -162,5 +162,5 @@ def _clean_name(name: str) -> str:
     return plain_text.clean_name(name, NAME_MAX_LENGTH) or str(_("Authenticator app"))
 
 
-def _place(row: Authenticator) -> str:
+def _associated_data(row: Authenticator) -> str:
     return f"authenticator.sealed_secret:{row.pk}"

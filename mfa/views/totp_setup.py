@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from accounts.models import User
 from accounts.rate_limits import check_mfa_rate_limit, refund_attempt
-from core.encryption import DecryptionError, seal, unseal
+from core.encryption import DecryptionError, decrypt, encrypt
 from mfa import flash_secrets, totp
 from mfa.services import authenticators, recovery_codes
 
@@ -26,9 +26,9 @@ class Offer:
 
 
 def offer(request: HttpRequest, user: User) -> Offer:
-    """A seed for `user`, kept sealed in the session, so that a wrong code changes no picture."""
+    """A seed for `user`, kept encrypted in the session, so that a wrong code changes no picture."""
     begun = authenticators.begin_totp_setup(user, _kept(request, user))
-    request.session[KEY] = seal(begun.secret, place=_place(user))
+    request.session[KEY] = encrypt(begun.secret, _associated_data(user))
     picture = segno.make(begun.address, error="m", micro=False)
     # Colours of its own: a code on a dark page must stay dark on light to be read.
     image = picture.svg_data_uri(scale=5, border=3, light="#fff", dark="#000")
@@ -56,12 +56,12 @@ def make_codes(request: HttpRequest, user: User) -> None:
 
 
 def _kept(request: HttpRequest, user: User) -> str:
-    sealed = request.session.get(KEY)
+    encrypted = request.session.get(KEY)
     try:
-        return unseal(sealed, place=_place(user)) if isinstance(sealed, str) else ""
+        return decrypt(encrypted, _associated_data(user)) if isinstance(encrypted, str) else ""
     except DecryptionError:
         return ""
 
 
-def _place(user: User) -> str:
+def _associated_data(user: User) -> str:
     return f"session._new_app:{user.pk}"

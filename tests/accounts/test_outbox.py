@@ -1,4 +1,4 @@
-"""The outbox: one transaction with its cause, retries, dead letters, leases, sealed bodies."""
+"""The outbox: one transaction with its cause, retries, dead letters, leases, encrypted bodies."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.services.mail import retry_mail
 from audit.models import AuditEvent
-from core.encryption import seal
+from core.encryption import encrypt
 from core.errors import Forbidden, RecordInvalid
 from mail import outbox
 from mail.models import OutboxMail
@@ -204,7 +204,7 @@ def test_any_exception_of_a_transport_is_a_counted_failure_of_that_mail(
 def test_a_text_that_is_no_text_is_a_counted_failure_too() -> None:
     poisoned, sound = link_mail(), link_mail()
     place = f"outbox.sealed_body:{poisoned.pk}"
-    OutboxMail.objects.filter(pk=poisoned.pk).update(sealed_body=seal("[1]", place=place))
+    OutboxMail.objects.filter(pk=poisoned.pk).update(sealed_body=encrypt("[1]", place))
 
     assert deliver_due() == 1
 

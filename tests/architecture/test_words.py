@@ -97,6 +97,8 @@ IDENTIFIERS = {
     "caller_of": "context_of",
     "note_end": "note_revocation",
     "has_ended": "has_revoked",
+    "seal": "encrypt",
+    "unseal": "decrypt",
 }
 # Modules whose names said nothing to a stranger.
 MODULES = {

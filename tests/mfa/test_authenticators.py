@@ -1,4 +1,4 @@
-"""Apps and recovery codes: kept sealed, used once, told to the person, reset by rank."""
+"""Apps and recovery codes: kept encrypted, used once, told to the person, reset by rank."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.services import second_factors
 from audit.models import AuditEvent
-from core.encryption import DecryptionError, unseal
+from core.encryption import DecryptionError, decrypt
 from core.errors import Forbidden, NotFound, RecordInvalid
 from mail.models import OutboxMail
 from mfa import totp
@@ -52,7 +52,7 @@ def test_the_seed_is_sealed_for_its_row(viewer: User, editor: User) -> None:
 
     assert totp.as_text(secret) not in row.sealed_secret
     with pytest.raises(DecryptionError):
-        unseal(row.sealed_secret, place=f"authenticator.sealed_secret:{foreign.pk}")
+        decrypt(row.sealed_secret, f"authenticator.sealed_secret:{foreign.pk}")
     Authenticator.objects.filter(pk=row.pk).update(sealed_secret=foreign.sealed_secret)
     assert authenticators.spend(viewer, other.code()) == ""
 

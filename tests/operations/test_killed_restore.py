@@ -20,13 +20,13 @@ SEAL = """
 from core import encryption
 from mail.models import OutboxMail
 OutboxMail.objects.create(recipient="a@example.com", subject="s", kind="trial", status="sent",
-    sealed_body=encryption.seal("text", place="trial"))
+    sealed_body=encryption.encrypt("text", "trial"))
 result = None
 """
 OPENS = """
 from core import encryption
 from mail.models import OutboxMail
-result = [encryption.unseal(m.sealed_body, place="trial") for m in OutboxMail.objects.all()]
+result = [encryption.decrypt(m.sealed_body, "trial") for m in OutboxMail.objects.all()]
 """
 # Forks a process for each attempt; the audit hook sees each step before it is done.
 KILLED = """
