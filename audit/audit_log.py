@@ -139,7 +139,7 @@ def _count(events: Sequence[AuditEvent]) -> None:
     for event in events:
         metrics.add("acts", event.action, event.result)
         if event.action == SIGN_IN:
-            metrics.add("doors", "+".join(event.detail.get("methods", ())), event.result)
+            metrics.add("sign_ins", "+".join(event.detail.get("methods", ())), event.result)
 
 
 def event_hash(event: AuditEvent) -> str:

@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from accounts.models import BrowserSession, EmailRequest
 from api.models import TokenFamily
 from core.health import cache_answers, database_answers
-from core.metrics import HASHES_RUNNING, HASHES_WAITING, TALLY, Key
+from core.metrics import COUNTERS, HASHES_RUNNING, HASHES_WAITING, Key
 from core.version import VERSION
 from mail.models import OutboxMail
 from moderation.models import Ban
@@ -38,7 +38,9 @@ class Counted(NamedTuple):
 COUNTED = (
     Counted("requests", "gatehouse_requests", "Answers of Django by HTTP status.", ("status",)),
     Counted("requests_took", "gatehouse_requests_seconds", "Time for these answers.", (), MICRO),
-    Counted("doors", "gatehouse_doors", "Sign-ins by door and result.", ("door", "result")),
+    Counted(
+        "sign_ins", "gatehouse_sign_ins", "Sign-ins by method and result.", ("method", "result")
+    ),
     Counted("acts", "gatehouse_acts", "Rows of the audit log as written.", ("action", "result")),
     Counted("limits", "gatehouse_limits_exceeded", "Tries beyond a limit.", ("limit",)),
     Counted("checks", "gatehouse_checks", "Answers of forward auth.", ("status", "way")),
@@ -56,7 +58,7 @@ COUNTED = (
 
 def server_measures() -> Iterator[Metric]:
     """What this server has counted, and what it is; asks no database."""
-    counts = TALLY.counts()
+    counts = COUNTERS.counts()
     yield _build()
     yield from _counters(counts)
     waiting = "Password hashes that wait for a core."

@@ -32,7 +32,7 @@ from granian.server.mp import WORKERS_METHODS, WorkerProcess
 from config.serving import Serving
 from config.shutdown import SETTLE_SECONDS, let_nobody_begin
 from core.file_descriptors import CONNECTIONS, allow_all
-from core.metrics import TALLY
+from core.metrics import COUNTERS
 from operations.locks import serving
 
 # Of a Unix socket: whoever may write to it is believed like a proxy of this machine.
@@ -64,7 +64,7 @@ def run_server(application: str = WHOLE) -> None:
     """
     allow_all()
     get_resolver().url_patterns  # noqa: B018  # loads every view before the fork
-    TALLY.share()
+    COUNTERS.share()
     connections.close_all()
     gc.collect()
     gc.freeze()

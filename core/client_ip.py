@@ -1,6 +1,6 @@
-"""Who is calling: the one function that turns a request into a client address.
+"""The one function that turns a request into the address of the client.
 
-allauth, the limits, the audit log and later bans all call it, so that they cannot disagree.
+allauth, rate limits, bans and the audit log all call it, so that they cannot disagree.
 """
 
 import ipaddress
@@ -17,13 +17,13 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MAX_FORWARDED_ENTRIES = 32
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
-# Where a proxy of the own house stands: this machine, containers, the local network.
+# Where the operator's own proxy runs: this machine, containers, the local network.
 OWN_NETWORKS = tuple(
     ipaddress.ip_network(text)
     for text in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16",
                  "::1/128", "fc00::/7", "fe80::/10")
 )  # fmt: skip
-# What proxies and tunnels add of their own; browsers and programs at this machine say none of it.
+# Headers that proxies and tunnels add. Browsers and programs on this machine send none of them.
 PROXY_PREFIXES = ("HTTP_X_FORWARDED", "HTTP_X_ORIGINAL", "HTTP_X_REAL", "HTTP_X_CLIENT",
                   "HTTP_X_CLUSTER", "HTTP_X_ENVOY", "HTTP_X_PROXY", "HTTP_X_REWRITE",
                   "HTTP_X_VARNISH", "HTTP_X_AMZN", "HTTP_CF_", "HTTP_CDN_", "HTTP_FLY_",
@@ -37,7 +37,7 @@ FORWARDING_HEADERS = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP"
 
 
 def parse_address(text: str) -> Address | None:
-    """One address of a header entry: ports, brackets, zones are cut, IPv4-in-IPv6 unwrapped."""
+    """The address of a header entry, without port, brackets and zone; IPv4 in IPv6 is unwrapped."""
     text = text.strip().strip('"')
     if text.startswith("["):
         text = text[1:].partition("]")[0]
@@ -53,27 +53,27 @@ def parse_address(text: str) -> Address | None:
 
 
 def resolve(peer: str, forwarded_for: str, networks: Sequence[Network], hops: int) -> str:
-    """The client's address as text: "" only when the peer itself is unknown (a Unix socket)."""
-    believed = walk(peer, forwarded_for, networks, hops)
-    return str(believed[-1]) if believed else ""
+    """The client's address as text; "" only when the peer itself is unknown (a Unix socket)."""
+    chain = trusted_proxy_chain(peer, forwarded_for, networks, hops)
+    return str(chain[-1]) if chain else ""
 
 
-def walk(
+def trusted_proxy_chain(
     peer: str, forwarded_for: str, networks: Sequence[Network], hops: int
 ) -> tuple[Address, ...]:
-    """The addresses that are believed, from the peer to the client; () for an unknown peer.
+    """The trusted addresses, from the peer to the client; () for an unknown peer.
 
-    Walks X-Forwarded-For from the right. With `networks` an entry is skipped while it is a
-    trusted proxy; with `hops` (and no networks) exactly that many are believed. With neither
-    the header is ignored (ASVS 4.1.3). An unreadable entry ends the walk at the last good one.
+    Reads X-Forwarded-For from the right. With `networks`, an entry is trusted when the address
+    after it is a trusted proxy. With `hops` (and no networks), exactly that many are trusted. With
+    neither, the header is ignored (ASVS 4.1.3). Reading stops before an invalid entry.
     """
     first = parse_address(peer)
     if first is None:
         return ()
     found = [first]
     for position, entry in enumerate(forwarded_entries(forwarded_for)):
-        believed = is_in(found[-1], networks) if networks else position < hops
-        candidate = parse_address(entry) if believed else None
+        trusted = is_in(found[-1], networks) if networks else position < hops
+        candidate = parse_address(entry) if trusted else None
         if candidate is None:
             break
         found.append(candidate)
@@ -87,7 +87,7 @@ def forwarded_entries(forwarded_for: str) -> list[str]:
 
 
 def client_ip(request: HttpRequest) -> str:
-    """The client's address of this request; trusts only TRUSTED_PROXIES or TRUST_PROXY hops."""
+    """The client's address. Trusts only TRUSTED_PROXIES, or TRUST_PROXY hops."""
     return resolve(
         request.META.get("REMOTE_ADDR", ""),
         request.META.get("HTTP_X_FORWARDED_FOR", ""),
@@ -97,7 +97,7 @@ def client_ip(request: HttpRequest) -> str:
 
 
 def network_key(address: str) -> str:
-    """The name under which a client is counted: IPv4 whole, IPv6 by its /64."""
+    """The key under which a client is counted: the IPv4 address, or the /64 of an IPv6 address."""
     parsed = parse_address(address)
     if parsed is None:
         return "unknown"
@@ -107,10 +107,10 @@ def network_key(address: str) -> str:
 
 
 def is_undeclared_proxy(request: HttpRequest) -> bool:
-    """Does the request come through a proxy of the own network that no setting names?
+    """Does the request come through a proxy on an own network that no setting names?
 
-    Then its address stands for everybody, and nothing may be held against it. Strangers from
-    outside cannot claim it: only a private or loopback peer is believed to be one.
+    Then all clients share its address, and no limit or ban may count it. Clients from outside
+    cannot fake this: only a private or loopback peer counts as such a proxy.
     """
     if settings.TRUSTED_PROXIES or settings.TRUST_PROXY:
         return False
@@ -121,12 +121,12 @@ def is_undeclared_proxy(request: HttpRequest) -> bool:
 
 
 def is_localhost(request: HttpRequest) -> bool:
-    """Does the request come from a person at this very machine, with no proxy between?
+    """Does the request come from a user on this machine, without a proxy in between?
 
-    A proxy on the same host also connects from loopback, so whatever speaks of one says no: its
-    headers, HTTP/1.0 and `Connection: close` (which nginx says where nothing is configured, and no
-    browser), a Host or an Origin that is not the one of PUBLIC_URL, a public PUBLIC_URL. Of one
-    that says nothing the kernel knows: it runs as another user, or serves others itself.
+    A proxy on the same host also connects from loopback, so every trace of one means no: its
+    headers, HTTP/1.0 or `Connection: close` (nginx sends both by default, browsers do not), a Host
+    or Origin other than that of PUBLIC_URL, a public PUBLIC_URL. For a proxy without any trace the
+    kernel is asked: it runs as another user, or listens for clients itself.
     """
     peer = parse_address(request.META.get("REMOTE_ADDR", ""))
     if peer is None or not peer.is_loopback or settings.TRUSTED_PROXIES or settings.TRUST_PROXY:
@@ -138,15 +138,15 @@ def is_localhost(request: HttpRequest) -> bool:
               if name in request.META]  # fmt: skip
     if not (all(name.hostname in LOOPBACK_NAMES for name in names) and _is_own_port(names)):
         return False
-    # Django's own development server does not tell the port; ours and every other one do.
+    # Django's development server does not set REMOTE_PORT; ours does.
     port = request.META.get("REMOTE_PORT")
     return port is None or is_own_client(peer, str(port), request.META["SERVER_PORT"])
 
 
 def _says_proxy(request: HttpRequest) -> bool:
-    """Does anything in the request come from a proxy rather than from a client?"""
+    """Does anything in the request come from a proxy and not from a client?"""
     meta = request.META
-    # Nobody's browser comes by a Unix socket (config.rawrequest says that one did).
+    # Browsers do not connect to a Unix socket. config.rawrequest sets this key.
     if "gatehouse.by_unix_socket" in meta:
         return True
     if meta.get("SERVER_PROTOCOL", "") in ("", "HTTP/1.0", "HTTP/0.9"):
@@ -157,7 +157,7 @@ def _says_proxy(request: HttpRequest) -> bool:
 
 
 def _is_own_port(names: Sequence[SplitResult]) -> bool:
-    """Do all of them name one and the same port?"""
+    """Do all of them have the same port?"""
     try:
         return len({name.port or (443 if name.scheme == "https" else 80) for name in names}) == 1
     except ValueError:
@@ -165,9 +165,9 @@ def _is_own_port(names: Sequence[SplitResult]) -> bool:
 
 
 def is_from_foreign_page(request: HttpRequest) -> bool:
-    """Does a browser say that the page of another site caused this? Programs say nothing.
+    """Does a browser report that a page of another site caused this request?
 
-    No proof of the contrary: whoever writes the headers himself says what he likes.
+    False proves nothing: programs need not send these headers, and may send any value.
     """
     origin = request.META.get("HTTP_ORIGIN")
     if origin is not None:

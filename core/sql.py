@@ -1,8 +1,8 @@
-"""One row read by a unique column, plain inserts and updates, for the busiest tables.
+"""Prepared SQL for the busiest tables: one row by a unique column, plain inserts and updates.
 
-Django builds the same SQL anew for each call, which takes several times as long as the database
-needs. Here it is built once for each table; values go through the fields as always. No signals are
-sent, and save() of a model is not called.
+Django builds the SQL text anew for each call, which takes several times as long as the database
+needs. Here it is built once for each table. Values are converted by the model fields as always.
+No signals are sent, and Model.save() is not called.
 """
 
 from collections.abc import Sequence
@@ -13,23 +13,22 @@ from typing import Any, TypeVar
 from django.db import connections, models, router
 
 Row = TypeVar("Row", bound=models.Model)
-ROWS_REMEMBERED = 1024
-# The smallest step of every clock that is stored.
+CACHED_ROWS = 1024
+# The smallest step of the times that the databases store.
 TICK = timedelta(microseconds=1)
 
 
 def find(model: type[Row], column: str, value: Any) -> Row | None:
-    """The row whose unique `column` (a name of ours, never foreign text) is `value`."""
-    reader = _reader(model, column)
-    found = reader.one(value)
-    return None if found is None else instance(model, found)
+    """The row whose unique `column` (a name from our code, never input) is `value`, or None."""
+    values = _query(model, column).fetch_one(value)
+    return None if values is None else instance(model, values)
 
 
-class Reader:
-    """Reads one row of joined tables, found by one column, with a statement that is built once.
+class PreparedRowQuery:
+    """Reads one row of joined tables by one column, with a statement that is built once.
 
-    fields: the columns of the row that one() returns. source: everything from FROM on, its only
-    place being the value of `by`; names of ours alone, never foreign text.
+    fields: the columns of the row that fetch_one() returns. source: everything from FROM on; its
+    only parameter is the value of `by`. Names in it come from our code, never from input.
     """
 
     def __init__(self, fields: Sequence[Any], source: str, by: Any) -> None:
@@ -38,11 +37,11 @@ class Reader:
             f"{_quoted(field.model._meta.db_table)}.{_quoted(field.column)}" for field in fields
         )
         self.statement = f"SELECT {columns} {source}"
-        # A row that is busy comes with the same values again and again.
-        self._converted = lru_cache(maxsize=ROWS_REMEMBERED)(self._convert)
+        # A busy row is read with the same values again and again.
+        self._converted = lru_cache(maxsize=CACHED_ROWS)(self._convert)
         self._converters: dict[str, list[tuple[int, Any, Any]]] = {}
 
-    def one(self, value: Any) -> tuple[Any, ...] | None:
+    def fetch_one(self, value: Any) -> tuple[Any, ...] | None:
         """The row as Python values, or None."""
         using = router.db_for_read(self.by.model)
         connection = connections[using]
@@ -53,19 +52,19 @@ class Reader:
 
     def _convert(self, found: tuple[Any, ...], using: str) -> tuple[Any, ...]:
         values = list(found)
-        for place, expression, convert in self._converters_of(using):
-            if values[place] is not None:
-                values[place] = convert(values[place], expression, connections[using])
-        # Remembered values are shared, so that none of them may be one that can be changed.
+        for index, expression, convert in self._converters_of(using):
+            if values[index] is not None:
+                values[index] = convert(values[index], expression, connections[using])
+        # Cached values are shared, so none of them may be mutable.
         return tuple(tuple(value) if isinstance(value, list) else value for value in values)
 
     def _converters_of(self, using: str) -> list[tuple[int, Any, Any]]:
-        """(place, expression, function) for each conversion that database or field asks for."""
+        """(index, expression, function) for each conversion that database or field asks for."""
         if using not in self._converters:
             connection = connections[using]
             self._converters[using] = [
-                (place, field.cached_col, function)
-                for place, field in enumerate(self.fields)
+                (index, field.cached_col, function)
+                for index, field in enumerate(self.fields)
                 for function in (
                     *connection.ops.get_db_converters(field.cached_col),
                     *field.cached_col.get_db_converters(connection),
@@ -76,17 +75,17 @@ class Reader:
 
 @cache
 def columns_of(model: type[models.Model]) -> tuple[Any, ...]:
-    """The fields that somebody writes; the database makes the others from them."""
+    """The fields that are written; the database computes the generated ones."""
     return tuple(field for field in model._meta.concrete_fields if not field.generated)
 
 
 def instance(model: type[Row], values: Sequence[Any]) -> Row:
-    """The row of `model` that these values of all its columns make."""
+    """The row of `model` with these values, one for each of columns_of(model)."""
     return model.from_db(router.db_for_read(model), _names(model), list(values))
 
 
 def change(statement: str, model: type[models.Model], **values: Any) -> bool:
-    """Run a conditional statement whose places are these columns in order; was a row changed?"""
+    """Run a conditional UPDATE whose parameters are these columns in order; True: a row changed."""
     connection = connections[router.db_for_write(model)]
     with connection.cursor() as cursor:
         cursor.execute(statement, _parameters(model, values, connection))
@@ -94,7 +93,7 @@ def change(statement: str, model: type[models.Model], **values: Any) -> bool:
 
 
 def exists(statement: str, model: type[models.Model], **values: Any) -> bool:
-    """Does a SELECT whose places are these columns in order find anything?"""
+    """Does a SELECT whose parameters are these columns, in order, find a row?"""
     connection = connections[router.db_for_read(model)]
     with connection.cursor() as cursor:
         cursor.execute(statement, _parameters(model, values, connection))
@@ -102,7 +101,7 @@ def exists(statement: str, model: type[models.Model], **values: Any) -> bool:
 
 
 def _parameters(model: type[models.Model], values: dict[str, Any], connection: Any) -> list[Any]:
-    """Values of columns as the database takes them."""
+    """Column values as the database driver takes them."""
     return [
         model._meta.get_field(name).get_db_prep_save(value, connection)  # type: ignore[union-attr]
         for name, value in values.items()
@@ -110,7 +109,7 @@ def _parameters(model: type[models.Model], values: dict[str, Any], connection: A
 
 
 def insert(rows: Sequence[models.Model]) -> None:
-    """Write new rows of one table, their primary keys set. Raises IntegrityError."""
+    """Insert new rows of one table, with their primary keys set. Raises IntegrityError."""
     if not rows:
         return
     model = type(rows[0])
@@ -128,7 +127,7 @@ def insert(rows: Sequence[models.Model]) -> None:
 
 
 def update(row: models.Model, *names: str) -> bool:
-    """Write these fields of an existing row; False when it does not exist any more."""
+    """Write these fields of an existing row. Returns False when the row is gone."""
     model = row._meta.model  # not type(row): request.user is a proxy
     connection = connections[router.db_for_write(model)]
     fields = [model._meta.get_field(name) for name in names]
@@ -142,31 +141,31 @@ def update(row: models.Model, *names: str) -> bool:
 
 
 def newest(rows: models.QuerySet[Any], after: datetime) -> datetime | None:
-    """`created_at` of the newest of `rows`, if after `after`, as by a clock that is ahead."""
+    """`created_at` of the newest row after `after`, as another node with a fast clock writes it."""
     later = rows.filter(created_at__gt=after)
     found: datetime | None = later.aggregate(newest=models.Max("created_at"))["newest"]
     return found
 
 
 def next_monotonic_time(now: datetime, *moments: datetime | None) -> datetime:
-    """`now`, or the first moment after all `moments`."""
+    """`now`, or the first moment after all `moments` when the clock went back."""
     return max([now, *(moment + TICK for moment in moments if moment is not None)])
 
 
-# Names of our own tables and columns, quoted: the statements hold no foreign text.
+# These statements are built of our own table and column names, quoted, and hold no input.
 @cache
-def _reader(model: type[models.Model], column: str) -> Reader:
+def _query(model: type[models.Model], column: str) -> PreparedRowQuery:
     by = model._meta.get_field(column)
-    place = _quoted(str(by.column))  # type: ignore[union-attr]  # a column
-    source = f"FROM {_quoted(model._meta.db_table)} WHERE {place} = %s"
-    return Reader(columns_of(model), source, by)
+    name = _quoted(str(by.column))  # type: ignore[union-attr]  # a column
+    source = f"FROM {_quoted(model._meta.db_table)} WHERE {name} = %s"
+    return PreparedRowQuery(columns_of(model), source, by)
 
 
 @cache
 def _insert(model: type[models.Model]) -> str:
-    places = ", ".join(["%s"] * len(columns_of(model)))
+    placeholders = ", ".join(["%s"] * len(columns_of(model)))
     table = _quoted(model._meta.db_table)
-    return f"INSERT INTO {table} ({_columns(model)}) VALUES ({places})"  # noqa: S608
+    return f"INSERT INTO {table} ({_columns(model)}) VALUES ({placeholders})"  # noqa: S608
 
 
 @cache

@@ -8,10 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from core import metrics
 
 SHORT, LONG = "short", "long"
-passed_short = metrics.TALLY.quick("checks", "204", SHORT).add
-failed_short = metrics.TALLY.quick("checks", "503", SHORT).add
-too_long_short = metrics.TALLY.quick("checks", "431", SHORT).add
-looked_up = metrics.TALLY.quick("checks_looked_up").add
+passed_short = metrics.COUNTERS.handle("checks", "204", SHORT).add
+failed_short = metrics.COUNTERS.handle("checks", "503", SHORT).add
+too_long_short = metrics.COUNTERS.handle("checks", "431", SHORT).add
+looked_up = metrics.COUNTERS.handle("checks_looked_up").add
 View = Callable[[HttpRequest], HttpResponse]
 
 

@@ -14,7 +14,7 @@ from core.client_ip import (
     forwarded_entries,
     is_in,
     parse_address,
-    walk,
+    trusted_proxy_chain,
 )
 
 # A proxy's network is small; whoever trusts more trusts strangers. Bits of the prefix.
@@ -121,7 +121,7 @@ def chain(seen: ProxyObservation, trust: Trust) -> list[Hop]:
 
 
 def _believed(seen: ProxyObservation, trust: Trust) -> tuple[Address, ...]:
-    return walk(seen.peer, seen.forwarded_for, trust.networks, trust.hops)
+    return trusted_proxy_chain(seen.peer, seen.forwarded_for, trust.networks, trust.hops)
 
 
 def _proxy(address: Address, trust: Trust) -> Hop:

@@ -16,7 +16,7 @@ NOTE_USE = f"""UPDATE "{_KEYS}" SET "last_used_at" = %s, "last_used_ip" = %s
 
 def find_key(key_id: str) -> ApiKey | None:
     """The key with its `user` loaded; None when there is none."""
-    found = _reader().one(key_id)
+    found = _query().fetch_one(key_id)
     if found is None:
         return None
     count = len(sql.columns_of(ApiKey))
@@ -38,8 +38,8 @@ def note_use(key: ApiKey, ip: str, now: datetime) -> None:
 
 
 @cache
-def _reader() -> sql.Reader:
-    return sql.Reader(
+def _query() -> sql.PreparedRowQuery:
+    return sql.PreparedRowQuery(
         (*sql.columns_of(ApiKey), *sql.columns_of(User)),
         f"""FROM "{_KEYS}" JOIN "{_PEOPLE}" ON "{_PEOPLE}"."id" = "{_KEYS}"."user_id"
             WHERE "{_KEYS}"."id" = %s""",

@@ -19,7 +19,7 @@ NOTE_SIGN_IN = f"""UPDATE "{_PEOPLE}" SET "last_login" = %s
 
 def find_family(family_id: uuid.UUID) -> tuple[TokenFamily, datetime | None] | None:
     """A family, its `user` loaded, and the end of its browser session (None: no such session)."""
-    found = _reader().one(family_id)
+    found = _query().fetch_one(family_id)
     if found is None:
         return None
     count = len(sql.columns_of(TokenFamily))
@@ -56,10 +56,10 @@ def note_sign_in(user: User, at: datetime) -> bool:
 
 
 @cache
-def _reader() -> sql.Reader:
+def _query() -> sql.PreparedRowQuery:
     """Family, person, and the end of the session."""
     fields = (*sql.columns_of(TokenFamily), *sql.columns_of(User))
-    return sql.Reader(
+    return sql.PreparedRowQuery(
         (*fields, BrowserSession._meta.get_field("expire_date")),
         f"""FROM "{_FAMILIES}" JOIN "{_PEOPLE}" ON "{_PEOPLE}"."id" = "{_FAMILIES}"."user_id"
             LEFT JOIN "{_SESSIONS}" ON "{_SESSIONS}"."public_id" = "{_FAMILIES}"."session_id"

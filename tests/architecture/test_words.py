@@ -99,6 +99,7 @@ IDENTIFIERS = {
     "has_ended": "has_revoked",
     "seal": "encrypt",
     "unseal": "decrypt",
+    "TALLY": "COUNTERS",
 }
 # Modules whose names said nothing to a stranger.
 MODULES = {

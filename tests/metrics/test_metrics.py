@@ -83,7 +83,7 @@ def test_the_version_is_the_project_s() -> None:
     assert dict(build[1])["version"] == VERSION
 
 
-def test_doors_are_counted_by_result(
+def test_sign_ins_are_counted_by_method_and_result(
     viewer: User, stranger: Client, django_capture_on_commit_callbacks: Any
 ) -> None:
     before = scrape()
@@ -93,9 +93,9 @@ def test_doors_are_counted_by_result(
         stranger.post("/sign-in", {"login": viewer.email, "password": PASSWORD})
 
     after = grown(before, scrape())
-    door = ("door", "password")
-    assert after["gatehouse_doors_total", (door, ("result", "refused"))] == 1
-    assert after["gatehouse_doors_total", (door, ("result", "success"))] == 1
+    method = ("method", "password")
+    assert after["gatehouse_sign_ins_total", (method, ("result", "refused"))] == 1
+    assert after["gatehouse_sign_ins_total", (method, ("result", "success"))] == 1
     action = ("action", "account:session:start")
     assert after["gatehouse_acts_total", (action, ("result", "success"))] == 1
     assert after["gatehouse_sessions", (("kind", "browser"),)] == 1
@@ -212,7 +212,7 @@ def test_hashes_that_wait_and_run_are_seen(monkeypatch: pytest.MonkeyPatch) -> N
         second = threading.Thread(target=hash_one)
         second.start()
         assert asked.wait(5)
-        _until(lambda: metrics.TALLY.counts()[metrics.HASHES_WAITING] == 1)
+        _until(lambda: metrics.COUNTERS.counts()[metrics.HASHES_WAITING] == 1)
         during = grown(before, scrape())
     assert served.wait(5)
     second.join()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from core import metrics
-from core.metrics import HASHES_WAITING, NAME_BYTES, ROWS, Tally
+from core.metrics import HASHES_WAITING, NAME_BYTES, ROWS, SharedCounters
 
 
 def in_a_process(act: Callable[[], None]) -> None:
@@ -22,14 +22,14 @@ def in_a_process(act: Callable[[], None]) -> None:
 
 
 @pytest.fixture
-def counts(monkeypatch: pytest.MonkeyPatch) -> Tally:
-    shared = Tally()
+def counts(monkeypatch: pytest.MonkeyPatch) -> SharedCounters:
+    shared = SharedCounters()
     shared.share()
-    os.register_at_fork(after_in_child=shared._leave)
+    os.register_at_fork(after_in_child=shared._detach)
     return shared
 
 
-def test_counts_of_several_processes_are_added_up(counts: Tally) -> None:
+def test_counts_of_several_processes_are_added_up(counts: SharedCounters) -> None:
     counts.add("checks", "204", "short", by=3)
     in_a_process(lambda: counts.add("checks", "204", "short"))
     in_a_process(lambda: counts.add("limits", "sign-in"))
@@ -37,7 +37,7 @@ def test_counts_of_several_processes_are_added_up(counts: Tally) -> None:
     assert counts.counts() == {("checks", "204", "short"): 4, ("limits", "sign-in"): 1}
 
 
-def test_a_worker_that_was_replaced_takes_no_counts_along(counts: Tally) -> None:
+def test_a_worker_that_was_replaced_takes_no_counts_along(counts: SharedCounters) -> None:
     counts.add("checks")
     for _worker in range(2 * metrics.COLUMNS):
         in_a_process(lambda: counts.add("checks"))
@@ -45,7 +45,7 @@ def test_a_worker_that_was_replaced_takes_no_counts_along(counts: Tally) -> None
     assert counts.counts() == {("checks",): 1 + 2 * metrics.COLUMNS}
 
 
-def test_what_was_under_way_ends_with_its_process(counts: Tally) -> None:
+def test_what_was_under_way_ends_with_its_process(counts: SharedCounters) -> None:
     counts.add("mine")
     in_a_process(lambda: counts.add(*HASHES_WAITING))
     in_a_process(lambda: counts.add("successor"))
@@ -53,7 +53,7 @@ def test_what_was_under_way_ends_with_its_process(counts: Tally) -> None:
     assert counts.counts()[HASHES_WAITING] == 0
 
 
-def test_no_count_of_many_threads_is_lost(counts: Tally) -> None:
+def test_no_count_of_many_threads_is_lost(counts: SharedCounters) -> None:
     def add_many() -> None:
         for _time in range(20_000):
             counts.add("checks")
@@ -67,7 +67,7 @@ def test_no_count_of_many_threads_is_lost(counts: Tally) -> None:
     assert counts.counts() == {("checks",): 160_000}
 
 
-def test_keys_without_end_are_bounded(counts: Tally) -> None:
+def test_keys_without_end_are_bounded(counts: SharedCounters) -> None:
     for number in range(ROWS + 50):
         counts.add("names", str(number))
     counts.add("long", "x" * NAME_BYTES)
@@ -77,10 +77,10 @@ def test_keys_without_end_are_bounded(counts: Tally) -> None:
     assert counts.counts()["names", "0"] == 2
 
 
-def test_a_quick_count_is_the_same_count_in_every_process(counts: Tally) -> None:
-    quick = counts.quick("checks", "204")
-    quick.add()
-    in_a_process(quick.add)
+def test_a_quick_count_is_the_same_count_in_every_process(counts: SharedCounters) -> None:
+    handle = counts.handle("checks", "204")
+    handle.add()
+    in_a_process(handle.add)
     counts.add("checks", "204")
 
     assert counts.counts() == {("checks", "204"): 3}
