@@ -1,4 +1,4 @@
-"""Forms of the sign-in and account pages: they parse; services decide."""
+"""Forms of the sign-in and account pages. They parse input; services validate and write."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,12 +10,12 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from accounts.passwords import MAX_PASSWORD_LENGTH, password_problems
 from core import email_addresses
-from core.errors import RecordInvalid
+from core.errors import GatehouseError, RecordInvalid
 from core.plain_text import trim
 
 
-class AddressField(forms.CharField):
-    """One email address in its stored form."""
+class EmailAddressField(forms.CharField):
+    """One email address, cleaned to its stored form."""
 
     widget = forms.EmailInput(attrs={"autocomplete": "email", "autocapitalize": "none"})
 
@@ -34,7 +34,7 @@ class AddressField(forms.CharField):
 
 
 class PasswordField(forms.CharField):
-    """A password as typed: never stripped, never shown again."""
+    """A password as typed: never stripped, never shown again. new: check the password rules."""
 
     def __init__(self, *, new: bool = False, **options: Any) -> None:
         options.setdefault("label", _("New password") if new else _("Password"))
@@ -45,15 +45,15 @@ class PasswordField(forms.CharField):
         self.is_new = new
 
     def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
-        """No maxlength: a browser would cut a pasted password there, and say nothing."""
+        """No maxlength: a browser would silently cut a pasted password."""
         attributes: dict[str, Any] = super().widget_attrs(widget)
         attributes.pop("maxlength", None)
         return attributes
 
     def validate(self, value: Any) -> None:
-        """Hold a new one against the rules here, so that the form tells all that is wrong at once.
+        """Check the rules for a new password here, so that the form shows all errors at once.
 
-        The service asks again, with the names of the person.
+        The service checks again, with the names of the user.
         """
         super().validate(value)
         problems = password_problems(value, User()) if self.is_new and value else []
@@ -61,11 +61,18 @@ class PasswordField(forms.CharField):
             raise ValidationError(problems)
 
 
-def is_valid_with(form: forms.Form, check: Callable[[dict[str, Any]], object]) -> bool:
-    """Is the form valid? If it is not, it tells at once what the service will object to, too.
+class LoginField(forms.CharField):
+    """An email address or user name, without the white space that copying adds."""
 
-    check: asked about the fields that can be read; raises RecordInvalid. What it says of others
-    is left out.
+    def to_python(self, value: Any) -> Any:
+        return super().to_python(trim(value) if isinstance(value, str) else value)
+
+
+def is_valid_with(form: forms.Form, check: Callable[[dict[str, Any]], object]) -> bool:
+    """Like form.is_valid(), but an invalid form also shows what the service would refuse.
+
+    check: called with the fields that are valid; raises RecordInvalid. Its errors about other
+    fields are left out.
     """
     if form.is_valid():
         return True
@@ -79,26 +86,60 @@ def is_valid_with(form: forms.Form, check: Callable[[dict[str, Any]], object]) -
     return False
 
 
-class GatehouseForm(forms.Form):
-    """A form that takes a service's refusals beside its fields."""
+class ServiceErrorsMixin:
+    """For a form that shows what a service refuses beside its fields."""
 
-    def add_service_errors(self, error: RecordInvalid) -> None:
-        """Show each message at its field, or above the form when the form has no such field."""
-        for name, messages in error.errors.items():
-            for message in messages:
-                self.add_error(name if name in self.fields else None, message)
+    def add_service_errors(self: Any, error: GatehouseError) -> None:
+        """Add each message to its field, or to the whole form if it has no such field."""
+        found = error.errors if isinstance(error, RecordInvalid) else {"": [error.message]}
+        for name, messages in found.items():
+            self.add_error(name if name in self.fields else None, [str(text) for text in messages])
 
 
-class LoginField(forms.CharField):
-    """An address or user name, without what a copy brings along around it."""
+class GatehouseForm(ServiceErrorsMixin, forms.Form):
+    """Base of the forms of pages."""
 
-    def to_python(self, value: Any) -> Any:
-        return super().to_python(trim(value) if isinstance(value, str) else value)
+
+class OptionalPasswordForm(GatehouseForm):
+    """A form whose field `credentials_field` is dropped for accounts that have no password."""
+
+    credentials_field = "password"
+
+    def __init__(self, *args: Any, needs_password: bool = True, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if not needs_password:
+            del self.fields[self.credentials_field]
+
+
+def _name_field() -> forms.CharField:
+    return forms.CharField(
+        label=_("Name"),
+        max_length=150,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+    )
+
+
+def _setup_code_field(max_length: int, *, required: bool) -> forms.CharField:
+    return forms.CharField(
+        label=_("Set-up code"),
+        max_length=max_length,
+        required=required,
+        help_text=_("This instance is new. The code is in the text that the server printed."),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+
+def _next_field() -> forms.CharField:
+    return forms.CharField(required=False, widget=forms.HiddenInput)
 
 
 class SignInForm(GatehouseForm):
-    """Address or user name, and password; `setup_code` only after the published default sign-in
-    was typed on an instance that is not set up."""
+    """Email address or user name, and password.
+
+    asks_code: keep `setup_code`, which is asked for after the published default password was typed
+    on an instance that is not set up.
+    """
 
     login = LoginField(
         label=_("Email address or user name"),
@@ -112,14 +153,8 @@ class SignInForm(GatehouseForm):
         ),
     )
     password = PasswordField()
-    setup_code = forms.CharField(
-        label=_("Set-up code"),
-        max_length=200,
-        required=False,
-        help_text=_("This instance is new. The code is in the text that the server printed."),
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-    )
-    next = forms.CharField(required=False, widget=forms.HiddenInput)
+    setup_code = _setup_code_field(200, required=False)
+    next = _next_field()
 
     def __init__(self, *args: Any, asks_code: bool = False, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -128,80 +163,46 @@ class SignInForm(GatehouseForm):
 
 
 class LinkForm(GatehouseForm):
-    """Ask for a magic link."""
+    """Ask for a sign-in link."""
 
-    email = AddressField()
-    next = forms.CharField(required=False, widget=forms.HiddenInput)
+    email = EmailAddressField()
+    next = _next_field()
 
 
-class SignUpForm(GatehouseForm):
-    """A new local account; `setup_code` only on a fresh instance asked from elsewhere."""
+class SignUpForm(OptionalPasswordForm):
+    """A new local account. needs_code: on a new instance that is used from another machine."""
 
-    email = AddressField()
-    name = forms.CharField(
-        label=_("Name"),
-        max_length=150,
-        required=False,
-        widget=forms.TextInput(attrs={"autocomplete": "name"}),
-    )
+    email = EmailAddressField()
+    name = _name_field()
     password = PasswordField(new=True, label=_("Password"))
-    setup_code = forms.CharField(
-        label=_("Set-up code"),
-        max_length=100,
-        help_text=_("This instance is new. The code is in the text that the server printed."),
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-    )
-    next = forms.CharField(required=False, widget=forms.HiddenInput)
+    setup_code = _setup_code_field(100, required=True)
+    next = _next_field()
 
-    def __init__(
-        self, *args: Any, needs_code: bool = False, needs_password: bool = True, **options: Any
-    ) -> None:
+    def __init__(self, *args: Any, needs_code: bool = False, **options: Any) -> None:
         super().__init__(*args, **options)
         if not needs_code:
             del self.fields["setup_code"]
-        if not needs_password:
-            del self.fields["password"]
 
 
-class SetUpForm(GatehouseForm):
+class SetUpForm(OptionalPasswordForm):
     """The first owner's own address and password."""
 
-    email = AddressField()
-    name = forms.CharField(
-        label=_("Name"),
-        max_length=150,
-        required=False,
-        widget=forms.TextInput(attrs={"autocomplete": "name"}),
-    )
+    email = EmailAddressField()
+    name = _name_field()
     password = PasswordField(new=True, label=_("Password"))
 
-    def __init__(self, *args: Any, needs_password: bool = True, **options: Any) -> None:
-        super().__init__(*args, **options)
-        if not needs_password:
-            del self.fields["password"]
 
+class InvitationForm(OptionalPasswordForm):
+    """The invited user's own name and password."""
 
-class InvitationForm(GatehouseForm):
-    """The invited person's own name and password; no password where nobody signs in with one."""
-
-    name = forms.CharField(
-        label=_("Name"),
-        max_length=150,
-        required=False,
-        widget=forms.TextInput(attrs={"autocomplete": "name"}),
-    )
+    name = _name_field()
     password = PasswordField(new=True, label=_("Password"))
-
-    def __init__(self, *args: Any, needs_password: bool = True, **options: Any) -> None:
-        super().__init__(*args, **options)
-        if not needs_password:
-            del self.fields["password"]
 
 
 class ForgotForm(GatehouseForm):
     """Ask for a password reset."""
 
-    email = AddressField()
+    email = EmailAddressField()
 
 
 class NewPasswordForm(GatehouseForm):
@@ -210,38 +211,25 @@ class NewPasswordForm(GatehouseForm):
     password = PasswordField(new=True)
 
 
-class ChangePasswordForm(GatehouseForm):
-    """Replace one's own password."""
+class ChangePasswordForm(OptionalPasswordForm):
+    """Replace your own password."""
+
+    credentials_field = "current_password"
 
     current_password = PasswordField(label=_("Current password"))
     password = PasswordField(new=True)
 
-    def __init__(self, *args: Any, has_password: bool = True, **options: Any) -> None:
-        super().__init__(*args, **options)
-        if not has_password:
-            del self.fields["current_password"]
 
-
-class ConfirmAddressForm(GatehouseForm):
-    """Prove an address; the password is asked for in another browser than the one that asked."""
+class ConfirmAddressForm(OptionalPasswordForm):
+    """Verify an address; in another browser than the one that asked, with the password."""
 
     password = PasswordField(label=_("Password of this account"))
 
-    def __init__(self, *args: Any, needs_password: bool = True, **options: Any) -> None:
-        super().__init__(*args, **options)
-        if not needs_password:
-            del self.fields["password"]
-
 
 class ProfileForm(GatehouseForm):
-    """One's own name and user name."""
+    """Your own name and user name."""
 
-    name = forms.CharField(
-        label=_("Name"),
-        max_length=150,
-        required=False,
-        widget=forms.TextInput(attrs={"autocomplete": "name"}),
-    )
+    name = _name_field()
     username = forms.CharField(
         label=_("User name"),
         max_length=64,
@@ -251,44 +239,22 @@ class ProfileForm(GatehouseForm):
     )
 
 
-class ChangeEmailForm(GatehouseForm):
+class ChangeEmailForm(OptionalPasswordForm):
     """Move the account to another address."""
 
-    email = AddressField(label=_("New email address"))
+    email = EmailAddressField(label=_("New email address"))
     password = PasswordField(label=_("Your password"))
-
-    def __init__(self, *args: Any, has_password: bool = True, **options: Any) -> None:
-        super().__init__(*args, **options)
-        if not has_password:
-            del self.fields["password"]
 
 
 class DeleteAccountForm(GatehouseForm):
-    """Proof that the person himself asks: his password, or his address typed out."""
+    """Confirm the deletion with your password, or with your address if you have none."""
 
     proof = PasswordField(label=_("Your password"))
 
-    def __init__(self, *args: Any, has_password: bool = True, **options: Any) -> None:
+    def __init__(self, *args: Any, needs_password: bool = True, **options: Any) -> None:
         super().__init__(*args, **options)
-        if not has_password:
+        if not needs_password:
             self.fields["proof"] = LoginField(
                 label=_("Your email address, to confirm"),
                 max_length=email_addresses.MAX_EMAIL_LENGTH,
             )
-
-
-class PasskeyNameForm(GatehouseForm):
-    """What a person calls one of his passkeys."""
-
-    name = forms.CharField(
-        label=_("Name"),
-        max_length=80,
-        help_text=_("So that you know it again, like “Work laptop”."),
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
-    )
-
-
-class PasskeyRemovalForm(GatehouseForm):
-    """Remove a passkey, and sign out the device that it may be on."""
-
-    ends_sessions = forms.BooleanField(label=_("Sign out all other devices"), required=False)

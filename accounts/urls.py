@@ -2,20 +2,20 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from accounts.views import account, invitations, login, passwords, registration
+from accounts.views import account, email, invitations, login, passwords, registration, sessions
 
 own = [
     path("", login.home, name="home"),
     path("set-up/<str:token>", registration.set_up, name="set-up"),
     path("invitation/<str:token>", invitations.accept, name="invitation"),
     path("password/reset/<str:token>", passwords.reset, name="reset-password"),
-    path("verify-email/", account.resend_verification, name="verify-resend"),
-    path("verify-email/<str:token>", account.verify_email, name="verify-email"),
+    path("verify-email/", email.resend_verification, name="verify-resend"),
+    path("verify-email/<str:token>", email.verify_email, name="verify-email"),
     path("account/", account.profile, name="profile"),
-    path("account/password", account.change_password, name="change-password"),
-    path("account/email", account.change_email, name="change-email"),
-    path("account/sessions/end", account.end_other_sessions, name="end-other-sessions"),
-    path("account/sessions/<uuid:public_id>/end", account.end_session, name="end-session"),
+    path("account/password", passwords.change_password, name="change-password"),
+    path("account/email", email.change_email, name="change-email"),
+    path("account/sessions/end", sessions.end_other_sessions, name="end-other-sessions"),
+    path("account/sessions/<uuid:public_id>/end", sessions.end_session, name="end-session"),
     path("account/export", account.export, name="export"),
     path("account/delete", account.delete, name="delete"),
     path("settings/workspace/users", account.manage_users, name="users"),

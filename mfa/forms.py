@@ -66,3 +66,20 @@ class ReauthenticationForm(GatehouseForm):
 
     password = PasswordField(label=_("Your password"))
     next = forms.CharField(required=False, widget=forms.HiddenInput)
+
+
+class PasskeyNameForm(GatehouseForm):
+    """The name that a user gives to a passkey."""
+
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=80,
+        help_text=_("So that you know it again, like “Work laptop”."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+
+class PasskeyRemovalForm(GatehouseForm):
+    """Remove a passkey, and optionally sign out the device that it may be on."""
+
+    ends_sessions = forms.BooleanField(label=_("Sign out all other devices"), required=False)

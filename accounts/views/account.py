@@ -1,6 +1,5 @@
-"""The pages of a signed-in person: profile, devices, password, address, own data, deletion."""
+"""The account page of a signed-in user, and what it leads to: own data, deletion."""
 
-import uuid
 from copy import copy
 from typing import Any
 
@@ -13,16 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts import known_devices
-from accounts.forms import (
-    ChangeEmailForm,
-    ChangePasswordForm,
-    ConfirmAddressForm,
-    DeleteAccountForm,
-    GatehouseForm,
-    ProfileForm,
-    is_valid_with,
-)
+from accounts.forms import DeleteAccountForm, ProfileForm, is_valid_with
 from accounts.link_binding import device_name
 from accounts.models import User
 from accounts.passwords import asks_password
@@ -31,42 +21,31 @@ from accounts.reauthentication import (
     require_recent_authentication_or_password,
     require_recent_authentication_to_post,
 )
-from accounts.sent_forms import DOUBLE_CLICK, once, show_once
-from accounts.services import sessions, signup, verification
-from accounts.services.passwords import change_own_password, require_own_password
+from accounts.sent_forms import DOUBLE_CLICK, once
+from accounts.services import sessions, signup
 from accounts.services.privacy import delete_own_account, export_own_data
 from accounts.services.users import Profile, check_profile, edit_profile
 from accounts.session_store import DEVICE
 from accounts.views.common import (
     bound_data,
     current_user,
+    form_page,
     get_or_post,
     prefilled,
     redirect_with_notice,
-    replayable,
-    secret_page,
-    signed_in,
-    unusable_link,
+    show_service_errors,
 )
-from core.errors import (
-    BadCredentials,
-    FeatureClosed,
-    Forbidden,
-    LastOwner,
-    OwnPasswordWrong,
-    RecordInvalid,
-    TokenInvalid,
-)
+from core.errors import FeatureClosed, Forbidden, LastOwner, RecordInvalid
 
 
 @login_required
 @once("accounts:profile", lifetime=DOUBLE_CLICK)
 @get_or_post
 def profile(request: HttpRequest) -> HttpResponse:
-    """Who I am, what I may, where I am signed in."""
+    """Profile, sign-in methods, second factors and devices of the signed-in user."""
     user = current_user(request)
     if user.is_built_in:
-        return _page_of_everybody(request)
+        return _anonymous_page(request)
     initial = {"name": user.name, "username": user.username}
     form = ProfileForm(bound_data(request), initial=prefilled(request, **initial))
     if is_valid_with(form, lambda typed: _check_profile(user, typed)):
@@ -78,23 +57,21 @@ def profile(request: HttpRequest) -> HttpResponse:
             form.add_service_errors(error)
             user.refresh_from_db()
     context = {
-        "form": form,
         "sessions": _devices(request),
         "notice": request.GET.get("notice", ""),
         "allow_deletion": settings.ALLOW_ACCOUNT_DELETION,
         "allow_password": settings.ALLOW_EMAIL_LOGIN,
     }
-    status = 400 if form.errors else 200
-    return render(request, "accounts/profile.html", context, status=status)
+    return form_page(request, "accounts/profile.html", form, **context)
 
 
 def _check_profile(user: User, typed: dict[str, Any]) -> None:
-    """Raise RecordInvalid for what the service will object to; `user` stays as they are."""
+    """Raise RecordInvalid for what the service would refuse; `user` is not changed."""
     check_profile(copy(user), Profile(name=typed.get("name"), username=typed.get("username")))
 
 
-def _page_of_everybody(request: HttpRequest) -> HttpResponse:
-    """What the anonymous user has instead of a profile."""
+def _anonymous_page(request: HttpRequest) -> HttpResponse:
+    """The page of the built-in anonymous user, who has no profile."""
     if request.method == "POST":
         raise Forbidden
     allow_registration = settings.ALLOW_REGISTRATION
@@ -121,162 +98,10 @@ def _devices(request: HttpRequest) -> list[dict[str, object]]:
 
 
 @login_required
-@require_POST
-@replayable
-def end_session(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
-    """Sign one of my devices out."""
-    sessions.end_own_session(current_user(request), public_id)
-    return redirect_with_notice("accounts:profile", "session-ended")
-
-
-@login_required
-@once("accounts:profile", lifetime=DOUBLE_CLICK)
-@require_POST
-def end_other_sessions(request: HttpRequest) -> HttpResponse:
-    """Sign out everywhere but here."""
-    user = current_user(request)
-    sessions.end_sessions(actor=user, user=user)
-    return _stay(request, user, "sessions-ended")
-
-
-def _stay(request: HttpRequest, user: User, notice: str) -> HttpResponse:
-    """All devices have just been signed out and forgotten: this one comes back."""
-    sessions.renew(request, user)
-    response = redirect_with_notice("accounts:profile", notice)
-    known_devices.remember(request, response, user)
-    return response
-
-
-@login_required
-@require_recent_authentication_or_password
-@once("accounts:profile", lifetime=DOUBLE_CLICK)
-@get_or_post
-def change_password(request: HttpRequest) -> HttpResponse:
-    """Replace my password; every other device is signed out."""
-    if not settings.ALLOW_EMAIL_LOGIN:
-        raise FeatureClosed(_("Sign-in by password is switched off here."))
-    user = current_user(request)
-    form = ChangePasswordForm(bound_data(request), has_password=user.has_usable_password())
-    if request.method == "POST":
-        try:
-            if form.is_valid():
-                check_rate_limit(request, "sign-in", user.email)
-                change_own_password(
-                    user=user,
-                    current=form.cleaned_data.get("current_password", ""),
-                    new=form.cleaned_data["password"],
-                )
-                return _stay(request, user, "password-changed")
-            _look_at_password(request, form, "current_password", "account:password:change")
-        except OwnPasswordWrong as error:
-            _show_wrong_password(form, "current_password", error)
-        except RecordInvalid as error:
-            form.add_service_errors(error)
-    return _form_page(request, "accounts/password_change.html", form)
-
-
-@login_required
-@require_recent_authentication_or_password
-@once("accounts:profile")
-@get_or_post
-def change_email(request: HttpRequest) -> HttpResponse:
-    """Ask for a link to a new address."""
-    user = current_user(request)
-    form = ChangeEmailForm(
-        bound_data(request), has_password=asks_password(user), initial=prefilled(request)
-    )
-    if request.method == "POST":
-        try:
-            if form.is_valid():
-                verification.request_email_change(
-                    request,
-                    user=user,
-                    password=form.cleaned_data.get("password", ""),
-                    new=form.cleaned_data["email"],
-                )
-                sent = {"email": form.cleaned_data["email"]}
-                return show_once(render(request, "accounts/verify_sent.html", sent))
-            _look_at_password(request, form, "password", "account:email:change-request")
-        except OwnPasswordWrong as error:
-            _show_wrong_password(form, "password", error)
-        except RecordInvalid as error:
-            form.add_service_errors(error)
-    return _form_page(request, "accounts/email_change.html", form)
-
-
-def _look_at_password(request: HttpRequest, form: GatehouseForm, field: str, action: str) -> None:
-    """Of a form that is wrong elsewhere: is the own password in it right? Counted as any guess."""
-    user = current_user(request)
-    if field in form.cleaned_data:
-        check_rate_limit(request, "sign-in", user.email)
-        require_own_password(user, form.cleaned_data[field], action)
-
-
-def _show_wrong_password(form: GatehouseForm, field: str, error: OwnPasswordWrong) -> None:
-    form.add_error(field, error.message)
-    form.add_service_errors(RecordInvalid(error.errors))
-
-
-@secret_page
-@get_or_post
-def verify_email(request: HttpRequest, token: str) -> HttpResponse:
-    """Prove an address; only the POST uses the link."""
-    try:
-        row = verification.find_verification(token)
-        is_asking = verification.is_asking_browser(request, row)
-        needs_password = not is_asking and asks_password(row.user)
-        form = ConfirmAddressForm(bound_data(request), needs_password=needs_password)
-        if request.method == "POST" and form.is_valid():
-            password = form.cleaned_data.get("password", "")
-            if needs_password:
-                check_rate_limit(request, "sign-in", row.user.email)
-            verification.confirm_address(token, is_asking_browser=is_asking, password=password)
-            return _after_verifying(request, row.user)
-    except TokenInvalid as error:
-        return unusable_link(request, error)
-    except BadCredentials as error:
-        form.add_error("password" if "password" in form.fields else None, error.message)
-    return _form_page(
-        request,
-        "accounts/verify_confirm.html",
-        form,
-        email=row.email,
-        account=row.user.email,
-        needs_sign_in=not is_asking and verification.needs_sign_in(row),
-    )
-
-
-def _after_verifying(request: HttpRequest, user: User) -> HttpResponse:
-    """An invitation that was accepted by it may have ended the sessions of `user`."""
-    here = signed_in(request)
-    if here is None:
-        return redirect_with_notice("account_login", "email-verified")
-    if here.pk != user.pk:
-        return redirect_with_notice("accounts:profile", "email-verified-other")
-    is_alive = User.objects.filter(
-        pk=here.pk, credentials_valid_from=here.credentials_valid_from
-    ).exists()
-    return redirect_with_notice(
-        "accounts:profile" if is_alive else "account_login", "email-verified"
-    )
-
-
-@login_required
-@once("accounts:profile")
-@require_POST
-def resend_verification(request: HttpRequest) -> HttpResponse:
-    """Mail me the link again."""
-    user = current_user(request)
-    if not user.is_verified:
-        verification.resend_verification(request, user)
-    return show_once(render(request, "accounts/verify_sent.html", {"email": user.email}))
-
-
-@login_required
 @require_recent_authentication_to_post
 @require_POST
 def export(request: HttpRequest) -> HttpResponse:
-    """All that is stored about me, as a JSON file."""
+    """Download everything that is stored about you, as a JSON file."""
     user = current_user(request)
     name = f"gatehouse-{timezone.now():%Y-%m-%d}.json"
     return JsonResponse(
@@ -290,35 +115,27 @@ def export(request: HttpRequest) -> HttpResponse:
 @require_recent_authentication_or_password
 @get_or_post
 def delete(request: HttpRequest) -> HttpResponse:
-    """Remove my account for good, after proof."""
+    """Delete your own account, with your password or your address typed out as confirmation."""
     user = current_user(request)
     if not settings.ALLOW_ACCOUNT_DELETION:
         raise FeatureClosed(_("Accounts are deleted by operators here."))
-    form = DeleteAccountForm(bound_data(request), has_password=asks_password(user))
+    form = DeleteAccountForm(bound_data(request), needs_password=asks_password(user))
     if request.method == "POST" and form.is_valid():
         try:
-            check_rate_limit(request, "sign-in", user.email)
-            delete_own_account(user=user, proof=form.cleaned_data["proof"])
-            logout(request)
-            return redirect_with_notice("account_login", "account-deleted")
-        except BadCredentials as error:
-            form.add_error("proof", error.message)
+            with show_service_errors(form, credentials_field="proof"):
+                check_rate_limit(request, "sign-in", user.email)
+                delete_own_account(user=user, proof=form.cleaned_data["proof"])
+                logout(request)
+                return redirect_with_notice("account_login", "account-deleted")
         except LastOwner as error:
             form.add_error(None, error.message)
-    return _form_page(request, "accounts/delete.html", form)
+    return form_page(request, "accounts/delete.html", form)
 
 
 @login_required
 @require_safe
 def manage_users(request: HttpRequest) -> HttpResponse:
-    """/settings/workspace/users leads operators to the user list of the admin panel."""
+    """Redirect administrators from /settings/workspace/users to the user list of the admin."""
     if not current_user(request).is_staff:
         return render(request, "403.html", status=403)
     return redirect("admin:accounts_user_changelist")
-
-
-def _form_page(
-    request: HttpRequest, template: str, form: GatehouseForm, **context: object
-) -> HttpResponse:
-    status = 400 if form.errors else 200
-    return render(request, template, {"form": form, **context}, status=status)

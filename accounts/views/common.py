@@ -1,6 +1,7 @@
-"""What several pages share: where to go next, notices, headers of pages that hold a secret."""
+"""What several pages share: forms, where to go next, notices, pages behind a secret link."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, Concatenate
 
@@ -12,31 +13,27 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods
 
+from accounts.forms import GatehouseForm
 from accounts.models import User
 from accounts.sign_in_methods import SignInMethod
 from core.email_addresses import mask_email
-from core.errors import NotFound, TokenInvalid
+from core.errors import BadCredentials, NotFound, OwnPasswordWrong, RecordInvalid, TokenInvalid
 from core.redirects import safe_destination
 from core.sensitive_headers import keep_secret
 
-# Paths of forms that this session has sent with success, and what they led to.
-DONE, DONE_MAX = "_done_forms", 5
+# Session key: paths of forms that this session has sent with success -> where they redirected.
+DONE, MAX_DONE = "_done_forms", 5
 View = Callable[Concatenate[HttpRequest, ...], HttpResponse]
 get_or_post = require_http_methods(["GET", "HEAD", "POST"])
 
 
 def bound_data(request: HttpRequest) -> QueryDict | None:
-    """The form that was sent, an empty one too; None when the page is only looked at."""
+    """The `data` argument of a form: what was posted, even if empty; None for a GET."""
     return request.POST if request.method == "POST" else None
 
 
-def safe_next(request: HttpRequest) -> str:
-    """`next` of the form or the address when it may be gone to, else "" (ASVS 3.7.2)."""
-    return safe_destination(request.POST.get("next") or request.GET.get("next") or "")
-
-
 def prefilled(request: HttpRequest, **initial: Any) -> dict[str, Any]:
-    """What a form begins with: `initial`, or what was typed into one that was out of date."""
+    """The `initial` argument of a form; what was typed wins if its page was out of date."""
     return initial | (request.POST.dict() if is_stale(request) else {})
 
 
@@ -45,29 +42,50 @@ def is_stale(request: HttpRequest) -> bool:
     return getattr(request, "is_stale", False)
 
 
+@contextmanager
+def show_service_errors(form: GatehouseForm, credentials_field: str = "") -> Iterator[None]:
+    """Show what a service refuses in the form, and go on after the block.
+
+    RecordInvalid goes to the form's fields; BadCredentials to `credentials_field`, if one is named.
+    """
+    try:
+        yield
+    except RecordInvalid as error:
+        form.add_service_errors(error)
+    except BadCredentials as error:
+        if not credentials_field:
+            raise
+        form.add_error(
+            credentials_field if credentials_field in form.fields else None, error.message
+        )
+        if isinstance(error, OwnPasswordWrong):
+            form.add_service_errors(RecordInvalid(error.errors))
+
+
+def form_page(
+    request: HttpRequest, template: str, form: GatehouseForm, **context: object
+) -> HttpResponse:
+    """Render a page with a form; the status is 400 if the form has errors."""
+    status = 400 if form.errors else 200
+    return render(request, template, {"form": form, **context}, status=status)
+
+
+def safe_next(request: HttpRequest) -> str:
+    """The `next` parameter if a redirect to it is allowed, else "" (ASVS 3.7.2)."""
+    return safe_destination(request.POST.get("next") or request.GET.get("next") or "")
+
+
+def current_user(request: HttpRequest) -> User:
+    """The user of a view behind login_required."""
+    if not isinstance(request.user, User):
+        raise TypeError("a view that calls current_user() must be behind login_required")
+    return request.user
+
+
 def signed_in(request: HttpRequest) -> User | None:
-    """The person who is signed in; None for nobody and for the anonymous user."""
+    """The signed-in user; None for a visitor and for the built-in anonymous user."""
     user = request.user
     return user if isinstance(user, User) and not user.is_built_in else None
-
-
-def unusable_link(request: HttpRequest, error: TokenInvalid) -> HttpResponse:
-    """Where a link leads that opens nothing: to the sign-in page, which says why.
-
-    Whoever is signed in stays here and reads for which account it was, and as whom they are in;
-    whose own form came twice, and has let them in by the first, is in.
-    """
-    user = signed_in(request)
-    if user is None:
-        return redirect_with_notice("account_login", error.notice)
-    if error.is_use and is_stale(request) and error.email == user.email:
-        return see_other(reverse("accounts:profile"))
-    context = {
-        "notice": error.notice,
-        "email": mask_email(error.email) if error.email else "",
-        "is_own": error.email == user.email,
-    }
-    return render(request, "accounts/unusable_link.html", context)
 
 
 def redirect_with_notice(name: str, notice: str) -> HttpResponse:
@@ -76,7 +94,7 @@ def redirect_with_notice(name: str, notice: str) -> HttpResponse:
 
 
 def see_other(url: str) -> HttpResponse:
-    """303, so that reloading the next page never repeats the act."""
+    """303, so that reloading the next page does not send the form again."""
     response = HttpResponseRedirect(url)
     response.status_code = 303
     return response
@@ -90,9 +108,9 @@ def complete_login(
     provider: str = "",
     next_url: str = "",
 ) -> HttpResponse:
-    """Run allauth's sign-in flow: gate, stages, session; answers where it leads.
+    """Run allauth's sign-in flow (access policy, stages, session) and return its redirect.
 
-    provider: the id of the provider, for SignInMethod.PROVIDER alone.
+    provider: the id of the provider, for SignInMethod.PROVIDER only.
     """
     details = {"provider": provider} if method is SignInMethod.PROVIDER else {}
     record_authentication(request, user, method=str(method), **details)
@@ -101,29 +119,29 @@ def complete_login(
 
 
 def replayable(view: View) -> View:
-    """For a form that takes something away: sent again (double click, Back, reload), it says once
-    more what it has done in this session, instead of that there is no such thing."""
+    """For a form that removes something: if it is sent again (double click, Back, reload), repeat
+    the first answer instead of a 404."""
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
         try:
             response = view(request, *args, **options)
         except NotFound:
-            told = request.session.get(DONE, {}).get(request.path)
-            if told is None:
+            earlier = request.session.get(DONE, {}).get(request.path)
+            if earlier is None:
                 raise
-            return see_other(told)
-        told = response.get("Location", "")
-        if request.method == "POST" and response.status_code == 303 and "notice=" in told:
-            done = request.session.get(DONE, {}) | {request.path: told}
-            request.session[DONE] = dict(list(done.items())[-DONE_MAX:])
+            return see_other(earlier)
+        location = response.get("Location", "")
+        if request.method == "POST" and response.status_code == 303 and "notice=" in location:
+            done = request.session.get(DONE, {}) | {request.path: location}
+            request.session[DONE] = dict(list(done.items())[-MAX_DONE:])
         return response
 
     return wrapped
 
 
 def secret_page(view: View) -> View:
-    """For pages with a token in their address; see keep_secret()."""
+    """For pages with a token in their URL; see keep_secret()."""
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
@@ -132,8 +150,38 @@ def secret_page(view: View) -> View:
     return wrapped
 
 
-def current_user(request: HttpRequest) -> User:
-    """The signed-in person of a view behind login_required."""
-    if not isinstance(request.user, User):
-        raise TypeError("a view that needs a person must be behind login_required")
-    return request.user
+def link_page(view: View) -> View:
+    """For the page behind a mailed or printed link: secret_page(), and an answer to TokenInvalid.
+
+    Only a POST may use the link.
+    """
+
+    @secret_page
+    @get_or_post
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
+        try:
+            return view(request, *args, **options)
+        except TokenInvalid as error:
+            return unusable_link(request, error)
+
+    return wrapped
+
+
+def unusable_link(request: HttpRequest, error: TokenInvalid) -> HttpResponse:
+    """Answer a link that is unknown, expired or used: redirect to the sign-in page, which says why.
+
+    A signed-in user stays on this page and reads which account the link was for. If they sent the
+    form twice and the first request signed them in, they go to their account.
+    """
+    user = signed_in(request)
+    if user is None:
+        return redirect_with_notice("account_login", error.notice)
+    if error.is_use and is_stale(request) and error.email == user.email:
+        return see_other(reverse("accounts:profile"))
+    context = {
+        "notice": error.notice,
+        "email": mask_email(error.email) if error.email else "",
+        "is_own": error.email == user.email,
+    }
+    return render(request, "accounts/unusable_link.html", context)

@@ -1,4 +1,4 @@
-"""The page behind an invitation's link: choose a name and a password, and be in."""
+"""The page behind an invitation link: choose a name and a password, then sign in."""
 
 from django.conf import settings
 from django.contrib.auth import logout
@@ -18,40 +18,32 @@ from accounts.views.common import (
     bound_data,
     complete_login,
     current_user,
-    get_or_post,
+    link_page,
     prefilled,
-    secret_page,
     see_other,
-    unusable_link,
+    show_service_errors,
 )
-from core.errors import RecordInvalid, TokenInvalid
 
 
-@secret_page
-@get_or_post
+@link_page
 def accept(request: HttpRequest, token: str) -> HttpResponse:
-    """GET only looks; POST accepts and signs in. What is over leads to /sign-in.
+    """GET shows the invitation; POST accepts it and signs in.
 
-    Whoever is signed in with the invited address accepts with the account there is.
+    A user who is signed in with the invited address accepts with their existing account.
     """
-    form = InvitationForm(needs_password=settings.ALLOW_EMAIL_LOGIN)
-    try:
-        invitation = find_invitation(token)
-        if _is_own(request, invitation):
-            if request.method == "POST":
-                return _accept_as(request, token)
-            return _page(request, None, invitation)
-        form = InvitationForm(
-            bound_data(request),
-            needs_password=settings.ALLOW_EMAIL_LOGIN,
-            initial=prefilled(request, name=invitation.name),
-        )
-        if request.method == "POST" and form.is_valid():
-            return _enter(request, token, form)
-    except TokenInvalid as error:
-        return unusable_link(request, error)
-    except RecordInvalid as error:
-        form.add_service_errors(error)
+    invitation = find_invitation(token)
+    if _is_own(request, invitation):
+        if request.method == "POST":
+            return _accept_as(request, token)
+        return _page(request, None, invitation)
+    form = InvitationForm(
+        bound_data(request),
+        needs_password=settings.ALLOW_EMAIL_LOGIN,
+        initial=prefilled(request, name=invitation.name),
+    )
+    if request.method == "POST" and form.is_valid():
+        with show_service_errors(form):
+            return _accept(request, token, form)
     return _page(request, form, invitation)
 
 
@@ -60,7 +52,7 @@ def _is_own(request: HttpRequest, invitation: Invitation) -> bool:
     return isinstance(user, User) and not user.is_built_in and user.email == invitation.email
 
 
-def _enter(request: HttpRequest, token: str, form: InvitationForm) -> HttpResponse:
+def _accept(request: HttpRequest, token: str, form: InvitationForm) -> HttpResponse:
     user = accept_invitation(
         token, name=form.cleaned_data["name"], password=form.cleaned_data.get("password")
     )
@@ -68,24 +60,24 @@ def _enter(request: HttpRequest, token: str, form: InvitationForm) -> HttpRespon
 
 
 def _accept_as(request: HttpRequest, token: str) -> HttpResponse:
-    """A new role ends every session; the link and the second factor begin this one anew."""
+    """A new role ends every session, so the user signs in again by the link and second factor."""
     user = current_user(request)
     accept_as(token, user)
-    # The session may have ended with the old role; a second factor is waited for in a new one.
+    # The session may have ended with the old role; the second factor needs a new one.
     logout(request)
     return _sign_in(request, user, next_url="/account/?notice=invitation-accepted")
 
 
 def _sign_in(request: HttpRequest, user: User, *, next_url: str = "") -> HttpResponse:
     response = complete_login(request, user, method=SignInMethod.INVITATION, next_url=next_url)
-    # allauth answers 302, after which a browser may post the form again.
+    # After allauth's 302 a browser may post the form again.
     return see_other(response["Location"]) if response.status_code == 302 else response
 
 
 def _page(
     request: HttpRequest, form: InvitationForm | None, invitation: Invitation
 ) -> HttpResponse:
-    """form: None for whoever is signed in with the invited address."""
+    """form: None for a user who is signed in with the invited address."""
     has_account = (
         form is not None
         and User.objects.filter(email=invitation.email, email_verified_at__isnull=False).exists()

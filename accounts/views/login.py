@@ -8,10 +8,7 @@ from django.utils.translation import gettext as _
 
 from accounts import access_policy, known_devices
 from accounts.account_sources import account_sources
-from accounts.forms import (
-    LinkForm,
-    SignInForm,
-)
+from accounts.forms import LinkForm, SignInForm
 from accounts.models import User
 from accounts.rate_limits import check_rate_limit, note_outage
 from accounts.services import first_run, signup
@@ -27,14 +24,8 @@ from accounts.views.common import (
     safe_next,
     see_other,
 )
-from core.errors import (
-    BadCredentials,
-    FeatureClosed,
-    Forbidden,
-    RateLimited,
-    SourceUnavailable,
-    TokenInvalid,
-)
+from accounts.views.passwords import require_password_login
+from core.errors import BadCredentials, Forbidden, RateLimited, SourceUnavailable, TokenInvalid
 
 
 def home(request: HttpRequest) -> HttpResponse:
@@ -44,15 +35,14 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @get_or_post
 def sign_in(request: HttpRequest) -> HttpResponse:
-    """The one form that starts sessions, for the admin panel too."""
+    """Sign in by password. The admin uses this page too."""
     if request.method != "POST":
         if request.user.is_authenticated:
-            return _in_already(request)
+            return _already_signed_in(request)
         form = SignInForm(initial=prefilled(request, next=safe_next(request)))
         page = _sign_in_page(request, form)
-        return page if is_stale(request) else _elsewhere(request) or page
-    if not settings.ALLOW_EMAIL_LOGIN:
-        raise FeatureClosed(_("Sign-in by password is switched off here."))
+        return page if is_stale(request) else _source_redirect(request) or page
+    require_password_login()
     form = SignInForm(request.POST, asks_code="setup_code" in request.POST)
     if not form.is_valid():
         return _sign_in_page(request, form, status=400)
@@ -72,7 +62,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 
 
 def _ask_code(request: HttpRequest, login: str, code: str) -> HttpResponse:
-    """The published password, and perhaps from elsewhere: the printed code opens the set-up."""
+    """Ask for the printed set-up code: the published default password is not enough remotely."""
     if code and first_run.is_setup_code(code):
         return see_other(reverse("accounts:set-up", args=[code.strip()]))
     note_refused_sign_in(login, ["password"])
@@ -82,8 +72,8 @@ def _ask_code(request: HttpRequest, login: str, code: str) -> HttpResponse:
     return _sign_in_page(request, form, status=401)
 
 
-def _in_already(request: HttpRequest) -> HttpResponse:
-    """Where somebody who is signed in goes from here; a message goes along."""
+def _already_signed_in(request: HttpRequest) -> HttpResponse:
+    """Redirect a signed-in user onwards, and keep the notice."""
     notice = request.GET.get("notice", "")
     next_url = safe_next(request)
     if notice and not next_url:
@@ -99,7 +89,7 @@ def _try_credentials(
     except (SourceUnavailable, Forbidden) as error:
         if isinstance(error, SourceUnavailable):
             note_outage("sign-in")
-        # Forbidden: the directory knows the person, but there is no account for him here.
+        # Forbidden: the directory has this user, but they may not have an account here.
         form.add_error(None, error.message)
         return _sign_in_page(request, form, status=error.status)
     if found is None:
@@ -120,15 +110,15 @@ def _sign_in_page(request: HttpRequest, form: SignInForm, status: int = 200) -> 
         "allow_registration": settings.ALLOW_REGISTRATION,
         "allow_reset": settings.ALLOW_PASSWORD_RESET,
         "needs_first_admin": settings.ALLOW_REGISTRATION and signup.needs_first_admin(),
-        "shut": _shut_out(request),
+        "denial": _denial_of_known_user(request),
     }
     return render(request, "accounts/sign_in.html", context, status=status)
 
 
-def _shut_out(request: HttpRequest) -> access_policy.DenialReason | None:
-    """Why somebody who was signed in with this browser is so no more, when it lasts for a time."""
-    found = (access_policy.get_denial(user) for user in known_devices.people_of(request))
-    return next((each for each in found if each and each.since), None)
+def _denial_of_known_user(request: HttpRequest) -> access_policy.DenialReason | None:
+    """Why a user who has signed in with this browser before may not sign in now, if temporary."""
+    denials = (access_policy.get_denial(user) for user in known_devices.people_of(request))
+    return next((denial for denial in denials if denial and denial.since), None)
 
 
 def _to_set_up(login: str) -> HttpResponse:
@@ -140,23 +130,21 @@ def _to_set_up(login: str) -> HttpResponse:
 
 @get_or_post
 def sign_out(request: HttpRequest) -> HttpResponse:
-    """GET asks, POST ends the session of this browser; `next` is where it leads then."""
+    """GET asks for confirmation; POST ends the session of this browser and redirects to `next`."""
     if not request.user.is_authenticated:
-        next_url = safe_next(request)
-        if request.method == "POST" and not next_url:
-            cancel(request)
-            return _signed_out(redirect_with_notice("account_login", "signed-out"))
         if request.method == "POST":
             cancel(request)
-        return _signed_out(redirect(next_url or "account_login"))
+            if not safe_next(request):
+                return _signed_out(redirect_with_notice("account_login", "signed-out"))
+        return _signed_out(redirect(safe_next(request) or "account_login"))
     if request.method != "POST":
         return render(request, "accounts/sign_out.html", {"next": safe_next(request)})
     prepared = [(source, source.prepare_sign_out(request)) for source in account_sources()]
     end_this_session(request)
     for source, before in prepared:
-        elsewhere = source.sign_out_redirect(request, before)
-        if elsewhere is not None:
-            return _signed_out(elsewhere)
+        response = source.sign_out_redirect(request, before)
+        if response is not None:
+            return _signed_out(response)
     next_url = safe_next(request)
     if next_url:
         return _signed_out(see_other(next_url))
@@ -169,7 +157,7 @@ def _signed_out(response: HttpResponse) -> HttpResponse:
     return response
 
 
-def _elsewhere(request: HttpRequest) -> HttpResponse | None:
-    """Where an account source sends strangers instead of the sign-in page."""
+def _source_redirect(request: HttpRequest) -> HttpResponse | None:
+    """The redirect by which an account source replaces the sign-in page, if any."""
     found = (source.sign_in_redirect(request) for source in account_sources())
     return next((response for response in found if response is not None), None)

@@ -1,49 +1,86 @@
-"""The pages that reset a forgotten password."""
+"""The pages that change a password, and that reset a forgotten one."""
 
 from django.conf import settings
+from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-from accounts.forms import (
-    ForgotForm,
-    NewPasswordForm,
-)
+from accounts.forms import ChangePasswordForm, ForgotForm, GatehouseForm, NewPasswordForm
 from accounts.link_binding import PURPOSE as BROWSER
 from accounts.link_binding import bind, browser_id
 from accounts.models import AccountToken, EmailRequest, User
 from accounts.rate_limits import check_rate_limit
+from accounts.reauthentication import require_recent_authentication_or_password
+from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services.email_requests import enqueue_request
 from accounts.services.email_tokens import usable_token
-from accounts.services.passwords import reset_password
+from accounts.services.passwords import change_own_password, require_own_password, reset_password
 from accounts.views.common import (
     bound_data,
+    current_user,
+    form_page,
     get_or_post,
+    link_page,
     prefilled,
     redirect_with_notice,
-    secret_page,
+    show_service_errors,
     signed_in,
-    unusable_link,
 )
-from core.errors import (
-    FeatureClosed,
-    RecordInvalid,
-    TokenInvalid,
-)
+from accounts.views.sessions import renew_session
+from core.errors import FeatureClosed
 from core.tokens import digest
+
+
+def require_password_login() -> None:
+    """Raise FeatureClosed if ALLOW_EMAIL_LOGIN is off."""
+    if not settings.ALLOW_EMAIL_LOGIN:
+        raise FeatureClosed(_("Sign-in by password is switched off here."))
+
+
+@login_required
+@require_recent_authentication_or_password
+@once("accounts:profile", lifetime=DOUBLE_CLICK)
+@get_or_post
+def change_password(request: HttpRequest) -> HttpResponse:
+    """Replace your own password; every other device is signed out."""
+    require_password_login()
+    user = current_user(request)
+    form = ChangePasswordForm(bound_data(request), needs_password=user.has_usable_password())
+    if request.method == "POST":
+        with show_service_errors(form, credentials_field="current_password"):
+            if form.is_valid():
+                check_rate_limit(request, "sign-in", user.email)
+                change_own_password(
+                    user=user,
+                    current=form.cleaned_data.get("current_password", ""),
+                    new=form.cleaned_data["password"],
+                )
+                return renew_session(request, user, "password-changed")
+            check_own_password(request, form, "current_password", "account:password:change")
+    return form_page(request, "accounts/password_change.html", form)
+
+
+def check_own_password(request: HttpRequest, form: GatehouseForm, field: str, action: str) -> None:
+    """Check the own password in a form that has other errors, so that all are shown at once.
+
+    It counts as a password attempt like any other. Raises OwnPasswordWrong, RateLimited.
+    """
+    user = current_user(request)
+    if field in form.cleaned_data:
+        check_rate_limit(request, "sign-in", user.email)
+        require_own_password(user, form.cleaned_data[field], action)
 
 
 @get_or_post
 def forgot_password(request: HttpRequest) -> HttpResponse:
     """Ask for a reset link; the answer never tells whether the account exists."""
-    if not settings.ALLOW_EMAIL_LOGIN:
-        raise FeatureClosed(_("Sign-in by password is switched off here."))
+    require_password_login()
     if not settings.ALLOW_PASSWORD_RESET:
         raise FeatureClosed(_("Password resets by mail are switched off here. Ask an operator."))
     form = ForgotForm(bound_data(request), initial=prefilled(request))
     if request.method != "POST" or not form.is_valid():
-        status = 400 if request.method == "POST" else 200
-        return render(request, "accounts/password_forgot.html", {"form": form}, status=status)
+        return form_page(request, "accounts/password_forgot.html", form)
     email = form.cleaned_data["email"]
     check_rate_limit(request, "reset-password", email)
     value = browser_id(request)
@@ -53,29 +90,21 @@ def forgot_password(request: HttpRequest) -> HttpResponse:
     return response
 
 
-@secret_page
-@get_or_post
+@link_page
 def reset(request: HttpRequest, token: str) -> HttpResponse:
-    """Choose a new password; only the POST uses the link. Signs nobody in."""
-    if not settings.ALLOW_EMAIL_LOGIN:
-        raise FeatureClosed(_("Sign-in by password is switched off here."))
+    """Choose a new password by a reset link. Does not sign the user in."""
+    require_password_login()
     form = NewPasswordForm(bound_data(request))
-    try:
-        row = usable_token(AccountToken.Purpose.RESET_PASSWORD, token)
-        if request.method == "POST" and form.is_valid():
+    row = usable_token(AccountToken.Purpose.RESET_PASSWORD, token)
+    if request.method == "POST" and form.is_valid():
+        with show_service_errors(form):
             reset_password(token, form.cleaned_data["password"])
             return _after_reset(request, row.user)
-    except TokenInvalid as error:
-        return unusable_link(request, error)
-    except RecordInvalid as error:
-        form.add_service_errors(error)
-    status = 400 if request.method == "POST" else 200
-    context = {"form": form, "account": row.user.email}
-    return render(request, "accounts/password_reset.html", context, status=status)
+    return form_page(request, "accounts/password_reset.html", form, account=row.user.email)
 
 
 def _after_reset(request: HttpRequest, user: User) -> HttpResponse:
-    """All sessions of `user` have ended; somebody else who is signed in stays so."""
+    """All sessions of `user` have ended; if another user is signed in here, they stay signed in."""
     here = signed_in(request)
     if here is not None and here.pk != user.pk:
         return redirect_with_notice("accounts:profile", "password-changed-other")

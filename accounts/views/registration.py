@@ -6,11 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from accounts.forms import (
-    SetUpForm,
-    SignUpForm,
-    is_valid_with,
-)
+from accounts.forms import SetUpForm, SignUpForm, is_valid_with
 from accounts.link_binding import PURPOSE as BROWSER
 from accounts.link_binding import bind, browser_id
 from accounts.models import User
@@ -21,23 +17,20 @@ from accounts.sign_in_methods import SignInMethod
 from accounts.views.common import (
     bound_data,
     complete_login,
+    form_page,
     get_or_post,
+    link_page,
     prefilled,
     safe_next,
-    secret_page,
-    unusable_link,
+    show_service_errors,
 )
 from core.client_ip import is_localhost
-from core.errors import (
-    RecordInvalid,
-    TokenInvalid,
-)
 from core.tokens import digest
 
 
 @get_or_post
 def sign_up(request: HttpRequest) -> HttpResponse:
-    """A new account; the answer is the same whether or not the address has one already."""
+    """Create an account; the answer is the same whether or not the address already has one."""
     if request.user.is_authenticated:
         return redirect("accounts:profile")
     if not settings.ALLOW_REGISTRATION:
@@ -50,22 +43,27 @@ def sign_up(request: HttpRequest) -> HttpResponse:
         needs_password=settings.ALLOW_EMAIL_LOGIN,
         initial=prefilled(request, next=safe_next(request)),
     )
-    if not is_valid_with(form, lambda typed: _check_sign_up(request, typed)):
-        status = 400 if request.method == "POST" else 200
-        return _sign_up_page(request, form, needs_first_admin=needs_first_admin, status=status)
-    check_rate_limit(request, "sign-up", form.cleaned_data["email"])
-    details = signup.SignUp(
-        form.cleaned_data["email"], form.cleaned_data["name"], form.cleaned_data.get("password")
+    if is_valid_with(form, lambda typed: _check_sign_up(request, typed)):
+        check_rate_limit(request, "sign-up", form.cleaned_data["email"])
+        with show_service_errors(form):
+            code = form.cleaned_data.get("setup_code", "")
+            return _sign_up(request, _details(form), code=code)
+    return form_page(
+        request,
+        "accounts/sign_up.html",
+        form,
+        needs_first_admin=needs_first_admin,
+        next=safe_next(request),
     )
-    try:
-        return _sign_up(request, details, code=form.cleaned_data.get("setup_code", ""))
-    except RecordInvalid as error:
-        form.add_service_errors(error)
-        return _sign_up_page(request, form, needs_first_admin=needs_first_admin, status=400)
+
+
+def _details(form: SignUpForm | SetUpForm) -> signup.SignUp:
+    typed = form.cleaned_data
+    return signup.SignUp(typed["email"], typed["name"], typed.get("password"))
 
 
 def _check_sign_up(request: HttpRequest, typed: dict[str, Any]) -> None:
-    """Raise RecordInvalid for what the service will object to in a form that is wrong elsewhere."""
+    """Raise RecordInvalid for what the service would refuse in a form that has other errors."""
     if "setup_code" in typed:
         check_rate_limit(request, "sign-up", typed.get("email", ""))
         signup.check_code(typed["setup_code"])
@@ -88,35 +86,17 @@ def _sign_up(request: HttpRequest, details: signup.SignUp, *, code: str) -> Http
     return response
 
 
-def _sign_up_page(
-    request: HttpRequest, form: SignUpForm, *, needs_first_admin: bool, status: int
-) -> HttpResponse:
-    context = {"form": form, "needs_first_admin": needs_first_admin, "next": safe_next(request)}
-    return render(request, "accounts/sign_up.html", context, status=status)
-
-
-@secret_page
-@get_or_post
+@link_page
 def set_up(request: HttpRequest, token: str) -> HttpResponse:
-    """The printed one-time link: choose address and password, become owner."""
-    try:
-        owner = first_run.find_setup(token)
-        form = SetUpForm(
-            bound_data(request),
-            needs_password=settings.ALLOW_EMAIL_LOGIN,
-            initial=prefilled(request),
-        )
-        if is_valid_with(form, lambda typed: first_run.check_owner(owner, typed)):
-            details = signup.SignUp(
-                form.cleaned_data["email"],
-                form.cleaned_data["name"],
-                form.cleaned_data.get("password"),
-            )
-            owner = first_run.claim_owner(token, details)
+    """Choose the first owner's address and password, by the one-time link that is printed."""
+    owner = first_run.find_setup(token)
+    form = SetUpForm(
+        bound_data(request),
+        needs_password=settings.ALLOW_EMAIL_LOGIN,
+        initial=prefilled(request),
+    )
+    if is_valid_with(form, lambda typed: first_run.check_owner(owner, typed)):
+        with show_service_errors(form):
+            owner = first_run.claim_owner(token, _details(form))
             return complete_login(request, owner, method=SignInMethod.SET_UP)
-    except TokenInvalid as error:
-        return unusable_link(request, error)
-    except RecordInvalid as error:
-        form.add_service_errors(error)
-    status = 400 if request.method == "POST" else 200
-    return render(request, "accounts/set_up.html", {"form": form}, status=status)
+    return form_page(request, "accounts/set_up.html", form)

@@ -1,8 +1,8 @@
-"""A form whose token is out of date: from a second tab, after cleared cookies, sent twice.
+"""A form whose CSRF token is out of date: from a second tab, after cleared cookies, sent twice.
 
-It is not acted upon. The same page is shown again with what was typed and a fresh token, so that
-nobody ends at a refusal; whoever is signed in by now goes on from a sign-in form to where it leads.
-A form that has made its own token out of date (a new password) leads where it led the first time.
+It is not processed. The same page is shown again with what was typed and a fresh token, so that the
+user does not end at an error page. A user who is signed in by now is redirected from a sign-in form
+as usual. A form that invalidated its own token (a new password) repeats its first redirect.
 """
 
 from django.conf import settings
@@ -15,21 +15,21 @@ from accounts.sent_forms import sent_before
 from accounts.views.common import see_other
 from core.sensitive_headers import keep_secret
 
-# A longer form has to be filled in again.
+# Characters; a longer form has to be filled in again.
 MAX_LENGTH = 100_000
 
 
 def show_again(request: HttpRequest, match: ResolverMatch | None) -> HttpResponse | None:
-    """The page of a form with an outdated token, with status 403; None when there is none to show.
+    """The page of a form with an outdated token, with status 403; None if it must not be shown.
 
-    That is for what a foreign page may have sent. Raises what the page raises.
+    It is not shown if another site may have sent the form. Raises what the page raises.
     """
-    if match is None or request.method != "POST" or not _is_from_here(request):
+    if match is None or request.method != "POST" or not _is_same_origin(request):
         return None
-    led_to = sent_before(request)
-    if led_to:
-        return see_other(led_to)
-    fields = _fields(request)  # before the method changes, which decides whether there is a form
+    location = sent_before(request)
+    if location:
+        return see_other(location)
+    fields = _fields(request)  # before the method changes
     if "admin" not in match.app_names:
         request.method = "GET"
         request.is_stale = True  # type: ignore[attr-defined]  # read by common.prefilled()
@@ -38,7 +38,7 @@ def show_again(request: HttpRequest, match: ResolverMatch | None) -> HttpRespons
             response.status_code = 403
         if response.status_code != 405:
             return response
-    return _offer(request, fields) if request.user.is_authenticated else None
+    return _resend_page(request, fields) if request.user.is_authenticated else None
 
 
 def _fields(request: HttpRequest) -> list[tuple[str, str]]:
@@ -50,8 +50,8 @@ def _fields(request: HttpRequest) -> list[tuple[str, str]]:
     ]
 
 
-def _is_from_here(request: HttpRequest) -> bool:
-    """Does nothing say that a foreign page sent this? Browsers name the origin of every form."""
+def _is_same_origin(request: HttpRequest) -> bool:
+    """False if a header says that another site sent this; browsers send Origin with each form."""
     origin = request.headers.get("Origin")
     if origin is not None:
         own = f"{'https' if request.is_secure() else 'http'}://{request.get_host()}"
@@ -59,8 +59,8 @@ def _is_from_here(request: HttpRequest) -> bool:
     return request.headers.get("Sec-Fetch-Site", "same-origin") == "same-origin"
 
 
-def _offer(request: HttpRequest, fields: list[tuple[str, str]]) -> HttpResponse | None:
-    """The form once more, to be sent by a press of a button; no password is repeated."""
+def _resend_page(request: HttpRequest, fields: list[tuple[str, str]]) -> HttpResponse | None:
+    """A page that sends the same fields again by a button; None if they hold a password."""
     length = sum(len(name) + len(value) for name, value in fields)
     if length > MAX_LENGTH or request.FILES or any("password" in name for name, _value in fields):
         return None

@@ -30,7 +30,7 @@ from api.apikeys import services
 from api.models import ApiKey, TokenFamily
 from api.permissions import Scope
 from api.tokens import refresh_tokens
-from core.errors import NotFound, RecordInvalid
+from core.errors import GatehouseError, NotFound, RecordInvalid
 from core.single_values import may_repeat
 
 SCOPE_TEXTS = {
@@ -112,8 +112,10 @@ class NewKeyForm(GatehouseForm):
             return datetime.combine(day, time(23, 59, 59), timezone.get_current_timezone())
         return timezone.now() + timedelta(days=int(life))
 
-    def add_service_errors(self, error: RecordInvalid) -> None:
-        super().add_service_errors(self.in_own_words(error))
+    def add_service_errors(self, error: GatehouseError) -> None:
+        super().add_service_errors(
+            self.in_own_words(error) if isinstance(error, RecordInvalid) else error
+        )
 
     def in_own_words(self, error: RecordInvalid) -> RecordInvalid:
         """Messages about the end belong to the field that was used."""

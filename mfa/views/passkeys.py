@@ -19,7 +19,6 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import access_policy, known_devices
-from accounts.forms import PasskeyNameForm, PasskeyRemovalForm
 from accounts.link_binding import device_name
 from accounts.models import User
 from accounts.rate_limits import check_rate_limit
@@ -48,6 +47,7 @@ from core.errors import (
 from core.problem_details import problem_of
 from core.single_values import read_json
 from mfa import flash_secrets, webauthn
+from mfa.forms import PasskeyNameForm, PasskeyRemovalForm
 from mfa.services import passkeys as service
 from mfa.stages import SecondFactorStage, pending
 from mfa.views.second_factor import set_up_done

@@ -85,6 +85,7 @@ IDENTIFIERS = {
     "what_goes": "deletion_summary",
     "Advice": "DashboardWarning",
     "link_over": "unusable_link",
+    "AddressField": "EmailAddressField",
     "Sighting": "ProxyObservation",
     "Doer": "ActionSubject",
     "user_gate": "get_user_denial",

@@ -31,10 +31,10 @@ COUNTING = {"check_rate_limit", "check_mfa_rate_limit", "record_violation"}
 CALLS = {
     ("accounts/services/verification.py", "request_email_change"): ["sign-in", "verify-email"],
     ("accounts/services/verification.py", "resend_verification"): ["verify-email"],
-    ("accounts/views/account.py", "_look_at_password"): ["sign-in"],
-    ("accounts/views/account.py", "change_password"): ["sign-in"],
+    ("accounts/views/passwords.py", "check_own_password"): ["sign-in"],
+    ("accounts/views/passwords.py", "change_password"): ["sign-in"],
     ("accounts/views/account.py", "delete"): ["sign-in"],
-    ("accounts/views/account.py", "verify_email"): ["sign-in"],
+    ("accounts/views/email.py", "verify_email"): ["sign-in"],
     ("mfa/views/reauthenticate.py", "_by_password"): ["sign-in"],
     ("mfa/views/totp_setup.py", "check"): ["second-factor"],
     ("accounts/views/registration.py", "_check_sign_up"): ["sign-up"],
