@@ -1,8 +1,8 @@
-"""The one lock: may this person act now? Every door asks here, and nowhere else.
+"""Decides whether an account may act now. Every sign-in method and credential asks here.
 
-Doors: password, magic link, later social, OpenID, LDAP and passkey; each session on each request;
-the admin panel; tokens, keys and forward auth in upper rooms, which add their checks by the
-setting ACCESS_CHECKS. See docs/architecture.md.
+Callers are the sign-in flow (password, link, provider, directory, passkey), each request of a
+session, the admin, API tokens and keys, and forward auth. Other apps add checks through the
+settings ACCESS_CHECKS and CLIENT_CHECKS. See docs/architecture.md.
 """
 
 from collections.abc import Callable
@@ -23,12 +23,19 @@ from core.request_context import has_revoked
 
 @dataclass(frozen=True, slots=True)
 class DenialReason:
-    """Why not: `code` for a program, `message` for the person, `until` when it ends by itself."""
+    """Why an account may not act: `code` is for programs, `message` for people.
+
+    until: when the denial ends by itself, if it does. since: when it began, if that is known.
+    """
 
     code: str
     message: str
     until: datetime | None = None
     since: datetime | None = None
+
+    def as_error(self) -> AccessDenied:
+        """The exception that carries this reason."""
+        return AccessDenied(self.code, self.message, self.until, self.since)
 
 
 AccessCheck = Callable[[User], DenialReason | None]
@@ -44,9 +51,9 @@ def get_denial(
 ) -> DenialReason | None:
     """Why `user` may not act now, or None.
 
-    credential_at: when the presented credential was issued; older than the person's mark is
-    refused. is_key: it is an API key, which has a mark of its own.
-    floor: the lowest role that passes this door.
+    credential_at: when the presented credential was issued; one from before the account's
+    `credentials_valid_from` is denied. is_key: the credential is an API key, for which
+    `keys_valid_from` counts instead. floor: the lowest role that is allowed.
     """
     if user is None:
         return DenialReason("not_authenticated", _("Please sign in."))
@@ -56,76 +63,75 @@ def get_denial(
         return _anonymous_denial(user, floor)
     if not user.setup_completed:
         return DenialReason("setup_pending", _("This account waits for its first set-up."))
-    mark = user.keys_valid_from if is_key else user.credentials_valid_from
-    if credential_at is not None and credential_at < mark:
+    valid_from = user.keys_valid_from if is_key else user.credentials_valid_from
+    if credential_at is not None and credential_at < valid_from:
         return DenialReason("token_invalid", _("Please sign in again."))
-    found = _further_denial(user)
-    if found is not None:
-        return found
-    if Role(user.role).rank < floor.rank:
-        return DenialReason("forbidden", _("Your role does not allow this."))
-    return None
-
-
-def _anonymous_denial(user: User, floor: Role) -> DenialReason | None:
-    """The anonymous user acts while the settings say so, with their role and no other.
-
-    It has no mark and cannot be banned: that would shut everybody out.
-    """
-    if not user.is_active or user.role != settings.ANONYMOUS_ROLE:
-        return DenialReason("account_disabled", _("Use without an account is off. Please sign in."))
-    if Role(user.role).rank < floor.rank:
-        return DenialReason("forbidden", _("Your role does not allow this."))
-    return None
+    return _further_denial(user) or _role_denial(user, floor)
 
 
 def require_unchanged(actor: User) -> None:
-    """Raise AccessDenied unless `actor`, let in a moment ago, may still do what they could then.
+    """Raise AccessDenied unless `actor`, who was allowed to act a moment ago, still is.
 
-    Their role may be lower by now, their account shut, banned or gone, and their sign-ins ended.
+    Meanwhile the role may have been lowered, the account disabled, banned or deleted, or its
+    sessions ended. Raises the subclasses UserDeleted and AccessEnded for the last two.
     """
-    now_there: User | None = User.all_objects.filter(pk=actor.pk).first()
-    if now_there is None:
+    current: User | None = User.all_objects.filter(pk=actor.pk).first()
+    if current is None:
         raise UserDeleted
-    found = get_denial(now_there, floor=Role(actor.role))
-    if found is not None:
-        raise AccessDenied(found.code, found.message, found.until, found.since)
-    was_revoked = now_there.credentials_valid_from > actor.credentials_valid_from
-    if was_revoked and not has_revoked(actor.pk):
+    denial = get_denial(current, floor=Role(actor.role))
+    if denial is not None:
+        raise denial.as_error()
+    if current.credentials_valid_from > actor.credentials_valid_from and not has_revoked(actor.pk):
         raise AccessEnded
 
 
 def may_act(user: User | None) -> bool:
-    """Does the lock open for `user`?"""
+    """Whether get_denial() has nothing against `user`."""
     return get_denial(user) is None
 
 
 def client_denial(ip: str) -> DenialReason | None:
-    """Why nobody may sign in or up from the address `ip` now, or None.
+    """Why no one may sign in or sign up from the address `ip` now, or None.
 
-    Asked at the doors, before a credential is looked at; never of a live session, so that one
-    person's deeds do not throw out a whole office.
+    Asked before a credential is looked at. Live sessions are not asked, so that one user's
+    violations do not sign out a whole office.
     """
     for path in settings.CLIENT_CHECKS:
-        gate: ClientCheck = _load(path)
-        found = gate(ip)
-        if found is not None:
-            return found
+        check: ClientCheck = _load(path)
+        denial = check(ip)
+        if denial is not None:
+            return denial
     return None
 
 
 def require_client_allowed(ip: str) -> None:
-    """Raise AccessDenied when nobody may sign in or up from the address `ip` now."""
-    found = client_denial(ip)
-    if found is not None:
-        raise AccessDenied(found.code, found.message, found.until, found.since)
+    """Raise AccessDenied when no one may sign in or sign up from the address `ip` now."""
+    denial = client_denial(ip)
+    if denial is not None:
+        raise denial.as_error()
+
+
+def _anonymous_denial(user: User, floor: Role) -> DenialReason | None:
+    """The anonymous user acts only while the settings give it exactly its stored role.
+
+    It has no sessions to end and cannot be banned: a ban would apply to every visitor.
+    """
+    if user.role != settings.ANONYMOUS_ROLE:
+        return DenialReason("account_disabled", _("Use without an account is off. Please sign in."))
+    return _role_denial(user, floor)
+
+
+def _further_denial(user: User) -> DenialReason | None:
+    checks: list[AccessCheck] = [_load(path) for path in settings.ACCESS_CHECKS]
+    return next(filter(None, (check(user) for check in checks)), None)
+
+
+def _role_denial(user: User, floor: Role) -> DenialReason | None:
+    if Role(user.role).rank < floor.rank:
+        return DenialReason("forbidden", _("Your role does not allow this."))
+    return None
 
 
 @cache
 def _load(path: str) -> Any:
     return import_string(path)
-
-
-def _further_denial(user: User) -> DenialReason | None:
-    gates: list[AccessCheck] = [_load(path) for path in settings.ACCESS_CHECKS]
-    return next(filter(None, (gate(user) for gate in gates)), None)

@@ -1,7 +1,7 @@
-"""Where accounts come from besides the own tables: the seam that sign-in elsewhere fills.
+"""External sources of accounts: the interface through which federation takes part in sign-in.
 
-`settings.ACCOUNT_SOURCES` lists classes of AccountSource by dotted path; `federation.sources` is
-the one that ships. Without any, passwords are local ones and nothing leads elsewhere.
+`settings.ACCOUNT_SOURCES` lists subclasses of AccountSource by dotted path; `federation.sources`
+has the one that ships. Without any source, passwords are local and no sign-in leads elsewhere.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,63 +17,69 @@ from accounts.sign_in_methods import SignInMethod
 
 
 class Found(NamedTuple):
-    """Whose credentials they are, and by which method; the access policy has not been asked."""
+    """The owner of valid credentials, and the method used. The access policy is not yet asked."""
 
     user: User
     method: SignInMethod
 
 
 class AccountSource:
-    """What a source may answer; the defaults say that it has nothing to say."""
+    """Base class of sources. Override what applies; the defaults change nothing."""
 
     def checks_passwords(self) -> bool:
-        """Does it judge passwords, in place of the local check?"""
+        """Whether the source checks passwords in place of the local check."""
         return False
 
     def find_by_credentials(self, login: str, password: str) -> Found | None:
-        """As services.credentials.find_by_credentials(). Raises SourceUnavailable."""
+        """See services.credentials.find_by_credentials(). Raises SourceUnavailable."""
         raise NotImplementedError
 
     def username_problems(self, user: User) -> list[str]:
-        """What speaks against the user name of `user`; sentences."""
+        """Messages that say why `user` may not have their user name; empty if they may."""
         return []
 
     def held_addresses(self, users: Iterable[User]) -> set[Any]:
-        """Keys of those to whose address no link may go: it may be somebody else's by now."""
+        """Primary keys of users who get no links by mail: the address may have a new owner."""
         return set()
 
     def ask_about(self, emails: Iterable[str]) -> Mapping[Any, str]:
-        """Key of each account of the source with one of these addresses -> why it gets no link,
-        or "". Called outside of transactions: it may ask another server."""
+        """Which of the source's accounts with these addresses get no link.
+
+        Returns {primary key: reason, or "" if it gets one}. Called outside transactions, because
+        it may ask another server.
+        """
         return {}
 
     def managed_accounts(self, users: Iterable[User]) -> set[Any]:
-        """Keys of those whose access the source decides."""
+        """Primary keys of users whose access the source decides."""
         return set()
 
     def can_sign_in(self, user: User, *, besides: Any) -> bool:
-        """Could `user` sign in by this source now? besides: the key of an identity to leave out."""
+        """Whether `user` could sign in through this source now.
+
+        besides: the primary key of an identity to ignore.
+        """
         return False
 
     def sign_in_redirect(self, request: HttpRequest) -> HttpResponse | None:
-        """Where a stranger goes instead of the sign-in page."""
+        """A redirect to show in place of the sign-in page."""
         return None
 
     def prepare_sign_out(self, request: HttpRequest) -> Any:
-        """Called before the session ends; what it returns comes back in sign_out_redirect()."""
+        """Called before the session ends. The result is passed to sign_out_redirect()."""
         return None
 
     def sign_out_redirect(self, request: HttpRequest, prepared: Any) -> HttpResponse | None:
-        """Where the browser goes to sign out there as well."""
+        """A redirect that signs the user out at the source, too."""
         return None
 
     def after_sign_out(self, response: HttpResponse) -> HttpResponse:
-        """The last answer of a sign-out."""
+        """Process the last response of a sign-out."""
         return response
 
 
 def account_sources() -> list[AccountSource]:
-    """The sources of the settings, in their order."""
+    """The configured sources, in the order of the setting."""
     return [_load(path) for path in settings.ACCOUNT_SOURCES]
 
 
@@ -84,30 +90,30 @@ def _load(path: str) -> AccountSource:
 
 
 def username_problems(user: User) -> list[str]:
-    """What speaks against the user name of `user`, of all sources."""
+    """See AccountSource.username_problems(); of all sources."""
     return [text for source in account_sources() for text in source.username_problems(user)]
 
 
 def held_addresses(users: Iterable[User]) -> set[Any]:
-    """Keys of those to whose address no link may go."""
-    people = list(users)
-    return set().union(*(source.held_addresses(people) for source in account_sources()))
+    """See AccountSource.held_addresses(); of all sources."""
+    candidates = list(users)
+    return set().union(*(source.held_addresses(candidates) for source in account_sources()))
 
 
 def may_get_links(user: User) -> bool:
-    """May a link be mailed to the address of `user`?"""
+    """Whether a link may be mailed to the address of `user`."""
     return not held_addresses([user])
 
 
 def ask_about(emails: Iterable[str]) -> dict[Any, str]:
-    """See AccountSource.ask_about()."""
-    found: dict[Any, str] = {}
+    """See AccountSource.ask_about(); of all sources."""
+    reasons: dict[Any, str] = {}
     for source in account_sources():
-        found |= source.ask_about(emails)
-    return found
+        reasons |= source.ask_about(emails)
+    return reasons
 
 
 def managed_accounts(users: Iterable[User]) -> set[Any]:
-    """Keys of those whose access a source decides."""
-    people = list(users)
-    return set().union(*(source.managed_accounts(people) for source in account_sources()))
+    """See AccountSource.managed_accounts(); of all sources."""
+    candidates = list(users)
+    return set().union(*(source.managed_accounts(candidates) for source in account_sources()))

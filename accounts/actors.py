@@ -1,4 +1,4 @@
-"""Who acts: a signed-in person or the machine's own operator at the command line."""
+"""Who performs an action: a signed-in user, or the system itself (such as a command)."""
 
 import uuid
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from accounts.roles import Role
 
 
 class Actor(Protocol):
-    """Anything with a role that services may be called for."""
+    """On whose behalf a service acts: a User, or SYSTEM."""
 
     @property
     def pk(self) -> uuid.UUID | None: ...
@@ -19,7 +19,7 @@ class Actor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SystemActor:
-    """The command line or Gatehouse itself: owner's rights, bound by the last-owner rule."""
+    """The command line or Gatehouse itself: an owner's rights, limited by the last-owner rule."""
 
     pk: None = None
     role: str = Role.OWNER

@@ -1,4 +1,4 @@
-"""allauth's hooks: its sign-in flow runs on our gate, our client address and our stages."""
+"""allauth's account adapter: our access policy, client address and stages in its sign-in flow."""
 
 from typing import Any
 
@@ -20,49 +20,49 @@ from core.redirects import is_safe_destination
 
 
 class AccountAdapter(DefaultAccountAdapter):
-    """Few overrides; each calls a service or the gate."""
+    """Each override calls a service or the access policy."""
 
     def pre_login(
         self, request: HttpRequest, user: AbstractBaseUser, **_hints: Any
     ) -> HttpResponse | None:
-        """The gate of every door that ends in a session."""
-        is_person = isinstance(user, User) and not user.is_built_in
-        found = access_policy.client_denial(client_ip(request)) or access_policy.get_denial(
-            user if is_person else None  # type: ignore[arg-type]  # a User then
+        """Ask the access policy, for every method that ends in a session."""
+        account = user if isinstance(user, User) and not user.is_built_in else None
+        denial = access_policy.client_denial(client_ip(request)) or access_policy.get_denial(
+            account
         )
-        if found is None:
+        if denial is None:
             return None
         clear_login(request)
-        return render(request, refusal_templates(found.code), {"error": found}, status=403)
+        return render(request, refusal_templates(denial.code), {"error": denial}, status=403)
 
     def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
-        """Start the session and write who signed in, by what, in one transaction."""
+        """Start the session, and record it in the audit log in the same transaction."""
         if isinstance(user, User):
             if last_method(request, user) != REMEMBERED:
                 mark_authenticated(request)
             sign_in(request, user)
 
     def post_login(self, request: HttpRequest, user: AbstractBaseUser, **hints: Any) -> Any:
-        """Where the new session leads; its browser is a known device from now on."""
+        """Redirect as allauth does, and make the browser a known device."""
         response = super().post_login(request, user, **hints)
         if isinstance(user, User):
             known_devices.remember(request, response, user)
         return response
 
     def get_login_stages(self) -> list[str]:
-        """What stands between a right credential and a session, in order."""
+        """What follows a valid credential before the session starts, in order."""
         return list(settings.SIGN_IN_STAGES)
 
     def get_client_ip(self, request: HttpRequest) -> str:
         return client_ip(request)
 
     def is_safe_url(self, url: str) -> bool:
-        """`next` stays on the own host, or leads to an app that asks here (ASVS 3.7.2)."""
+        """Allow our own host, and apps that use forward auth (ASVS 3.7.2)."""
         return is_safe_destination(url)
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
-        """Social sign-up asks here; our own page decides by itself."""
+        """Closed for allauth's sign-up; our own page and federation decide for themselves."""
         return False
 
     def add_message(self, *_args: Any, **_hints: Any) -> None:
-        """allauth's own notices are left out: our pages say what happened."""
+        """Drop allauth's messages: our pages say what happened."""

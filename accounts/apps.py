@@ -1,4 +1,4 @@
-"""Accounts: who a person is, his role, whether he may act now."""
+"""Accounts: users, their roles, and whether they may act now."""
 
 from django.apps import AppConfig
 from django.contrib.auth.signals import user_logged_in
@@ -11,6 +11,6 @@ class AccountsConfig(AppConfig):
     verbose_name = _("People")
 
     def ready(self) -> None:
-        """Register the system checks of every app; write last_login ourselves, in sign_in()."""
+        """Register the system checks of every app; sign_in() writes last_login itself."""
         autodiscover_modules("checks")
         user_logged_in.disconnect(dispatch_uid="update_last_login")

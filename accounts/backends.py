@@ -1,4 +1,4 @@
-"""How Django recognises people: password check and session, both through the one gate."""
+"""The authentication backend: passwords and sessions, both subject to the access policy."""
 
 from typing import Any
 
@@ -14,7 +14,10 @@ from core import sql
 
 
 class AccountBackend(BaseBackend):
-    """Password door and session door. The other doors sign in through allauth's flow."""
+    """Checks passwords and loads the users of sessions.
+
+    Other sign-in methods use allauth's flow; see AccountAdapter.pre_login().
+    """
 
     def authenticate(
         self,
@@ -23,18 +26,18 @@ class AccountBackend(BaseBackend):
         login: str | None = None,
         **credentials: Any,
     ) -> User | None:
-        """The person with that address or user name and password, if the gate lets him in."""
+        """The user with that address or user name and password, if they may act now."""
         name = login or credentials.get("email") or credentials.get("username") or ""
         found = find_by_credentials(name, password or "")
         return found.user if found and self.user_can_authenticate(found.user) else None
 
     def user_can_authenticate(self, user: AbstractBaseUser | None) -> bool:
-        """Django's hook for "may this account sign in"."""
+        """Whether the access policy allows this account; the anonymous user never signs in."""
         return isinstance(user, User) and not user.is_built_in and access_policy.may_act(user)
 
     def get_user(self, user_id: Any) -> User | None:
-        """The person of a session, asked on each request: a closed gate ends it at once."""
+        """The user of a session. Called on each request, so a denial ends the session at once."""
         user = sql.find(User, "id", user_id)
         if user is None or second_factors.lacks_required_factor(user):
-            return None  # the next sign-in leads to the set-up
+            return None  # the next sign-in asks them to set up a factor
         return user if self.user_can_authenticate(user) else None

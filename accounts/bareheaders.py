@@ -1,10 +1,10 @@
-"""The security headers of answers that are given before Django: they pass no middleware."""
+"""Security headers of responses that are sent before Django, and so pass no middleware."""
 
 from functools import cache
 
 from django.conf import settings
 
-# A document of the server's own: it loads nothing, and nobody frames it.
+# Such a document loads nothing and may not be framed.
 BARE = (
     ("Content-Security-Policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
     ("X-Content-Type-Options", "nosniff"),
@@ -18,7 +18,7 @@ BARE = (
 
 @cache
 def bare_headers() -> tuple[tuple[str, str], ...]:
-    """BARE, and HSTS where Django says it, too."""
+    """BARE, plus HSTS as configured for Django."""
     if not settings.SECURE_HSTS_SECONDS:
         return BARE
     value = f"max-age={settings.SECURE_HSTS_SECONDS}"

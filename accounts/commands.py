@@ -1,4 +1,4 @@
-"""What commands about accounts share: finding users, asking for a password."""
+"""The base class of commands about accounts."""
 
 import getpass
 import sys
@@ -11,9 +11,9 @@ from core.plain_text import trim_line
 
 
 class AccountCommand(GatehouseCommand):
-    """A command that names an account."""
+    """A command that takes an account."""
 
-    def person(self, login: str) -> User:
+    def find_user(self, login: str) -> User:
         """The account with that address or user name. Raises CommandError."""
         user: User | None = User.objects.with_login(login).first()
         if user is None:
@@ -21,10 +21,13 @@ class AccountCommand(GatehouseCommand):
         return user
 
     def ask_password(self, *, from_stdin: bool) -> str:
-        """A password typed twice without echo, or one line of standard input."""
+        """Ask for a password twice without echo, or read one line of standard input.
+
+        Raises CommandError when the two differ.
+        """
         if from_stdin:
             return trim_line(sys.stdin.readline())
         first = getpass.getpass("Password: ")
         if first != getpass.getpass("Again: "):
-            raise CommandError("The two passwords differ. Nothing was done.")
+            raise CommandError("The two passwords differ. Nothing was changed.")
         return first

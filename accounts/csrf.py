@@ -1,4 +1,4 @@
-"""Django's CSRF check, under both names of its header."""
+"""Django's CSRF check with a second name for its header."""
 
 from typing import Any
 
@@ -6,18 +6,18 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.middleware.csrf import CsrfViewMiddleware
 
-# What Django's documentation and the clients made for it send: X-CSRFToken.
-USUAL_HEADER = "HTTP_X_CSRFTOKEN"
+# Django's default, which most clients send: X-CSRFToken.
+DEFAULT_HEADER = "HTTP_X_CSRFTOKEN"
 
 
 class CsrfMiddleware(CsrfViewMiddleware):
-    """Takes the token from X-CSRFToken where X-CSRF-Token is not sent.
+    """Takes the token from X-CSRFToken when X-CSRF-Token is missing.
 
-    Either needs a page of our own origin to send it, so neither is weaker than the other.
+    Only a page of our own origin can send either, so neither is weaker.
     """
 
-    def process_view(self, request: HttpRequest, *of_view: Any) -> Any:
-        usual = request.META.get(USUAL_HEADER)
-        if usual is not None:
-            request.META.setdefault(settings.CSRF_HEADER_NAME, usual)
-        return super().process_view(request, *of_view)
+    def process_view(self, request: HttpRequest, *args: Any) -> Any:
+        token = request.META.get(DEFAULT_HEADER)
+        if token is not None:
+            request.META.setdefault(settings.CSRF_HEADER_NAME, token)
+        return super().process_view(request, *args)

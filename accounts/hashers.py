@@ -1,4 +1,4 @@
-"""Argon2id at 19 MiB, two passes (OWASP's first choice for m=19); a core is left to the rest."""
+"""Argon2id with a limit on how many hashes run at once, so that sign-ins leave a core free."""
 
 import os
 import threading
@@ -19,30 +19,30 @@ FOLDER = "hashing"
 
 
 def hashes_at_once() -> int:
-    """So many over all processes of this DATA_DIR: the cores that we may use but one, or one."""
-    can_tell = hasattr(os, "sched_getaffinity")
-    cores = len(os.sched_getaffinity(0)) if can_tell else os.cpu_count() or 1
+    """The limit over all processes with this DATA_DIR: the usable cores minus one, at least 1."""
+    knows_affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if knows_affinity else os.cpu_count() or 1
     return max(1, cores - 1)
 
 
-# A storm of sign-ins must not take the processor from everybody who is already in. Threads of one
-# process queue here, so that each process waits for others with few of them.
-_hashing = threading.BoundedSemaphore(hashes_at_once())
-_turns = count(os.getpid())
+# A burst of sign-ins must not starve users who are signed in. Threads of one process queue here
+# first, so that only a few of them wait for other processes.
+_semaphore = threading.BoundedSemaphore(hashes_at_once())
+_next_slot = count(os.getpid())
 
 
 @contextmanager
-def _turn() -> Iterator[None]:
-    """Wait for a free core, and let monitoring see who waits and how long."""
+def _hash_slot() -> Iterator[None]:
+    """Wait for a free slot; metrics count how many wait, and how long."""
     began = time.perf_counter_ns()
     metrics.add(*metrics.HASHES_WAITING)
-    place: IO[bytes] | None = None
+    lock_file: IO[bytes] | None = None
     try:
-        _hashing.acquire()
+        _semaphore.acquire()
         try:
-            place = _place(hashes_at_once())
+            lock_file = _lock_slot(hashes_at_once())
         except BaseException:
-            _hashing.release()
+            _semaphore.release()
             raise
     finally:
         metrics.add(*metrics.HASHES_WAITING, by=-1)
@@ -51,52 +51,52 @@ def _turn() -> Iterator[None]:
     try:
         yield
     finally:
-        if place is not None:
-            place.close()
-        _hashing.release()
+        if lock_file is not None:
+            lock_file.close()
+        _semaphore.release()
         metrics.add(*metrics.HASHES_RUNNING, by=-1)
         metrics.add("hashes")
 
 
-def _place(places: int) -> IO[bytes] | None:
-    """One of the places that all processes share; its file, locked until it is closed.
+def _lock_slot(slots: int) -> IO[bytes] | None:
+    """Lock one of the slots that all processes share; returns its file, locked until closed.
 
-    Locks of files, because the system takes them back from a process that is killed. Without a
-    folder to write to, each process counts for itself.
+    File locks, because the system releases them when a process is killed. Where the folder cannot
+    be written to, returns None and each process limits itself alone.
     """
-    first = next(_turns)
+    first = next(_next_slot)
     with suppress(OSError):
-        for number in range(places):
-            file = _open((first + number) % places)
+        for number in range(slots):
+            file = _open_slot((first + number) % slots)
             try:
                 flock(file, LOCK_EX | LOCK_NB)
             except BlockingIOError:
                 file.close()
             else:
                 return file
-        file = _open(first % places)
+        file = _open_slot(first % slots)
         flock(file, LOCK_EX)
         return file
     return None
 
 
-def _open(place: int) -> IO[bytes]:
+def _open_slot(slot: int) -> IO[bytes]:
     folder = Path(settings.DATA_DIR) / FOLDER
     folder.mkdir(exist_ok=True)
-    return (folder / str(place)).open("ab")
+    return (folder / str(slot)).open("ab")
 
 
 class BoundedArgon2Hasher(Argon2PasswordHasher):
-    """Argon2id m=19456 KiB t=2 p=1, about 15 ms a hash on a small box."""
+    """Argon2id, m=19456 KiB, t=2, p=1 (OWASP): about 15 ms a hash on a small server."""
 
     time_cost = 2
     memory_cost = 19 * 1024
     parallelism = 1
 
     def encode(self, *args: Any, **kwargs: Any) -> str:
-        with _turn():
+        with _hash_slot():
             return str(super().encode(*args, **kwargs))
 
     def verify(self, password: str, encoded: str) -> bool:
-        with _turn():
+        with _hash_slot():
             return bool(super().verify(password, encoded))

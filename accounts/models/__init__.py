@@ -1,7 +1,9 @@
-"""The tables of accounts, one module for each kind."""
+"""The models of accounts, one module for each entity."""
 
-from accounts.models.forms import SentForm
-from accounts.models.links import AccountToken, EmailRequest, Invitation
+from accounts.models.account_tokens import AccountToken
+from accounts.models.email_requests import EmailRequest
+from accounts.models.invitations import Invitation
+from accounts.models.sent_forms import SentForm
 from accounts.models.sessions import BrowserSession
 from accounts.models.users import ROLE_LABELS, User, UserManager, UserQuerySet, login_column
 

@@ -1,4 +1,4 @@
-"""Signed-in devices."""
+"""Browser sessions."""
 
 import uuid
 from typing import Any
@@ -16,15 +16,15 @@ class BrowserSession(AbstractBaseSession):
 
     session_key = models.CharField(max_length=64, primary_key=True)
     public_id = models.UUIDField(_("id"), default=uuid.uuid4, unique=True, editable=False)
-    # Django's field, with a name that our translation holds.
+    # Django's field, with a verbose name that is translated.
     expire_date = models.DateTimeField(_("ends"), db_index=True)
     user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="sessions")
     ip = models.CharField(_("network address"), max_length=45, blank=True)
     user_agent = models.CharField(_("browser"), max_length=256, blank=True)
     created_at = models.DateTimeField(_("signed in"), default=timezone.now)
     last_seen_at = models.DateTimeField(_("last seen"), default=timezone.now)
-    # What the content says of the person's password and mark, so that a check need not unpack it.
-    # "" where nobody is signed in, and in rows of older nodes until they are written again.
+    # A copy of the session auth hash in session_data, so that a check need not decode the data.
+    # "" where no one is signed in, and in rows of older versions until they are saved again.
     state = models.CharField(max_length=64, blank=True, db_default="", default="", editable=False)
 
     class Meta:
@@ -37,5 +37,5 @@ class BrowserSession(AbstractBaseSession):
 
     @classmethod
     def get_session_store_class(cls) -> Any:
-        """Unused: our store names this model, and nothing goes the other way."""
+        """Unused: the store names this model, and nothing needs the reverse."""
         raise TypeError("use accounts.session_store.SessionStore")

@@ -1,4 +1,4 @@
-"""People: the account, its names, its role."""
+"""Users: the account, its names and its role."""
 
 import logging
 from datetime import datetime
@@ -30,18 +30,18 @@ ROLE_LABELS = [
 
 
 def login_column(login: str) -> tuple[str, str]:
-    """Where `login` is looked up, and its stored form: address or user name."""
+    """(field, stored form) under which `login`, an address or a user name, is looked up."""
     key = trim(login)
     if "@" not in key:
         return "username", key.lower()
     try:
         return "email", email_addresses.parse_email(key)
     except email_addresses.AddressError:
-        return "email", key.lower()  # which is nobody's
+        return "email", key.lower()  # matches no account, because stored addresses are valid
 
 
 class UserQuerySet(models.QuerySet["User"]):
-    """Named filters; ordering by primary key is ordering by time of creation."""
+    """Named filters. Ordering by primary key orders by time of creation."""
 
     def with_login(self, login: str) -> Self:
         """The account whose address or user name is `login` (at most one)."""
@@ -49,7 +49,7 @@ class UserQuerySet(models.QuerySet["User"]):
         return self.filter(**{column: key})
 
     def search(self, text: str) -> Self:
-        """Whose address, user name or name holds `text`; all of them for an empty text.
+        """Accounts whose address, user name or name contains `text`; all for an empty text.
 
         A domain is found in either form: `münchen.de` and `xn--mnchen-3ya.de` are the same.
         """
@@ -61,7 +61,7 @@ class UserQuerySet(models.QuerySet["User"]):
         return self.filter(found)
 
     def people(self) -> Self:
-        """Without the unclaimed default owner, who is no person yet."""
+        """Without the default owner while it has not been set up."""
         return self.filter(setup_completed=True)
 
     def active_owners(self) -> Self:
@@ -69,15 +69,15 @@ class UserQuerySet(models.QuerySet["User"]):
         return self.people().filter(role=Role.OWNER, is_active=True)
 
     def manageable_by(self, actor_role: str) -> Self:
-        """Those on whom an actor of that role may act."""
+        """Accounts that an actor with that role may manage; see roles.can_manage()."""
         roles = [role for role in Role if can_manage(Role(actor_role), role)]
         return self.filter(role__in=roles)
 
 
 class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type: ignore[misc]  # from_queryset makes the class at run time
-    """Default manager, blind for the built-in anonymous user (see accounts.anonymous).
+    """The default manager. It hides the built-in anonymous user (see accounts.anonymous).
 
-    People are made by accounts.services, not here.
+    Create users through accounts.services.users, not here.
     """
 
     def get_queryset(self) -> UserQuerySet:
@@ -90,29 +90,29 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
 
 
 class User(AbstractBaseUser):
-    """A person's account. What he may do follows from `role` alone (CONTRACT section 4)."""
+    """A user account. What the user may do follows from `role` alone (CONTRACT section 4)."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     email = models.EmailField(_("email address"), unique=True, max_length=254)
     username = models.CharField(_("user name"), max_length=64, unique=True, null=True, blank=True)
     name = models.CharField(_("name"), max_length=150, blank=True)
     role = models.CharField(_("role"), max_length=8, choices=ROLE_LABELS, default=Role.VIEWER.value)
-    # An operator decided: no provider or directory changes the role.
+    # Set by an administrator: no provider or directory changes the role.
     role_locked = models.BooleanField(
         _("keep this role"),
         default=False,
         help_text=_("No sign-in through a provider or directory changes it."),
     )
     is_active = models.BooleanField(_("active"), default=True)
-    # False only for the default owner until somebody has used the set-up link.
+    # False only for the default owner, until its set-up link has been used.
     setup_completed = models.BooleanField(default=True, editable=False)
     email_verified_at = models.DateTimeField(_("address verified"), null=True, blank=True)
-    # Every sign-in, link and token older than this mark is dead.
+    # Every session, link and token issued before this time is invalid.
     credentials_valid_from = models.DateTimeField(default=timezone.now, editable=False)
-    # The same mark of API keys: they outlive signing out everywhere, a new role and a ban.
+    # The same for API keys, which stay valid after a global sign-out, a new role and a ban.
     keys_valid_from = models.DateTimeField(default=timezone.now, editable=False)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
-    # What search() looks for a text in: once in each row instead of three times.
+    # What search() reads: one column instead of three.
     search_text = models.GeneratedField(
         expression=Concat("email", models.Value("\n"), "username", models.Value("\n"), "name"),
         output_field=models.TextField(),
@@ -143,7 +143,7 @@ class User(AbstractBaseUser):
             models.Index(fields=["role", "id"], name="user_role"),
             models.Index(fields=["last_login"], name="user_last_login"),
             models.Index(fields=["created_at"], name="user_created_at"),
-            # All that search() reads: a fifth of what the whole rows are.
+            # Covers search(): a fifth of the size of the whole rows.
             models.Index(fields=["id", "search_text"], name="user_search_text"),
         ]
 
@@ -156,26 +156,26 @@ class User(AbstractBaseUser):
 
     @property
     def is_built_in(self) -> bool:
-        """Is this the anonymous user, who is no person?"""
+        """Whether this is the built-in anonymous user."""
         return is_anonymous(self.pk)
 
     @property
     def is_verified(self) -> bool:
-        """Has the person proved to own the address?"""
+        """Whether the user has shown that the address is theirs."""
         return self.email_verified_at is not None
 
     @property
     def is_staff(self) -> bool:
-        """Django's word for "may enter the admin panel"; derived, never stored."""
+        """Whether the user may open the admin. Derived from the role, never stored."""
         return self.role in ADMIN_ROLES
 
     @property
     def is_superuser(self) -> bool:
-        """Django's word for "may everything"; derived, never stored."""
+        """Whether the user has all permissions. Derived from the role, never stored."""
         return self.role == Role.OWNER
 
     def has_perm(self, perm: str, obj: object = None) -> bool:
-        """Django's permission check, answered from the role. `obj` does not widen it."""
+        """Django's permission check, answered from the role; `obj` makes no difference."""
         app_label, _dot, codename = perm.partition(".")
         return self.is_active and allows(Role(self.role), app_label, codename)
 
@@ -190,9 +190,10 @@ class User(AbstractBaseUser):
         return can_manage(Role(self.role), Role(target.role))
 
     def issue_time(self, now: datetime) -> datetime:
-        """When a credential counts as issued that is issued `now`: never before the marks.
+        """The time to store as issued for a credential that is issued `now`.
 
-        They may have been set by a node whose clock is ahead.
+        Never before `credentials_valid_from` and `keys_valid_from`, which may have been set by a
+        node whose clock is ahead.
         """
         return max(now, self.credentials_valid_from, self.keys_valid_from)
 
@@ -206,7 +207,7 @@ class User(AbstractBaseUser):
         super().set_password(None if raw_password is None else normalise(raw_password))
 
     def check_password(self, raw_password: str | None) -> bool:
-        """Is it this person's? Not when what is stored of it cannot be read."""
+        """Whether the password is right. False, with a logged error, for an unreadable hash."""
         if raw_password is None:
             return False
         try:

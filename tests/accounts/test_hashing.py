@@ -19,7 +19,7 @@ import django
 django.setup()
 from accounts import hashers
 hashers.hashes_at_once = lambda: 2
-hashers._hashing = threading.BoundedSemaphore(2)
+hashers._semaphore = threading.BoundedSemaphore(2)
 folder = Path({folder!r})
 (folder / f"ready-{number}").touch()
 while len(list(folder.glob("ready-*"))) < 3:
@@ -28,7 +28,7 @@ most = 0
 def work():
     global most
     for turn in range(15):
-        with hashers._turn():
+        with hashers._hash_slot():
             mine = folder / f"running-{number}-{{threading.get_ident()}}"
             mine.touch()
             most = max(most, len(list(folder.glob("running-*"))))
@@ -45,7 +45,7 @@ from pathlib import Path
 import django
 django.setup()
 from accounts import hashers
-with hashers._turn():
+with hashers._hash_slot():
     Path({sign!r}).touch()
     time.sleep(120)
 """
@@ -91,7 +91,7 @@ def test_a_killed_process_leaves_its_place(
         holder.process.wait(10)
 
         hashers.flock(file, hashers.LOCK_EX)
-    with hashers._turn():
+    with hashers._hash_slot():
         pass
 
 
@@ -107,8 +107,8 @@ def test_one_core_is_left_to_the_others(
 def test_without_a_folder_to_write_to_it_goes_on(settings: object, tmp_path: Path) -> None:
     settings.DATA_DIR = tmp_path / "missing" / "folder"  # type: ignore[attr-defined]
 
-    with hashers._turn():
-        assert hashers._place(1) is None
+    with hashers._hash_slot():
+        assert hashers._lock_slot(1) is None
 
 
 @pytest.mark.django_db

@@ -176,7 +176,7 @@ def test_every_code_has_its_place_on_the_page(page: str) -> None:
     def kinds(parent: type[GatehouseError]) -> set[str]:
         return {parent.code}.union(*(kinds(child) for child in parent.__subclasses__()))
 
-    wanted = kinds(GatehouseError) | set(re.findall(r'DenialReason\("(\w+)"', GATES))
+    wanted = kinds(GatehouseError) | set(re.findall(r'DenialReason\(\s*"(\w+)"', GATES))
 
     assert {code for code in wanted if f'id="{code}"' not in page} == set()
     assert len({code.code for code in all_codes()}) == len(all_codes())

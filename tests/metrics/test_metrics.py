@@ -199,16 +199,16 @@ def _check(cookie: str) -> str:
 
 
 def test_hashes_that_wait_and_run_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hashers, "_hashing", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(hashers, "_semaphore", threading.BoundedSemaphore(1))
     before = scrape()
     asked, served = threading.Event(), threading.Event()
 
     def hash_one() -> None:
         asked.set()
-        with hashers._turn():
+        with hashers._hash_slot():
             served.set()
 
-    with hashers._turn():
+    with hashers._hash_slot():
         second = threading.Thread(target=hash_one)
         second.start()
         assert asked.wait(5)

@@ -22,7 +22,7 @@ class Command(AccountCommand):
         parser.add_argument("--yes", action="store_true", help="do not ask")
 
     def act(self, **options: Any) -> None:
-        user = self.person(options["login"])
+        user = self.find_user(options["login"])
         question = f"Delete {user.email} ({user.role}) for good?"
         self.ask_yes(question, assume_yes=options["yes"])
         delete_user(actor=SYSTEM, user=user)

@@ -22,7 +22,7 @@ class Command(AccountCommand):
         parser.add_argument("--reason", default="", help="kept in the audit log")
 
     def act(self, **options: Any) -> None:
-        user = self.person(options["login"])
+        user = self.find_user(options["login"])
         if not user.is_active:
             raise CommandError(f"{user.email} is disabled already. Nothing was done.")
         disable_user(actor=SYSTEM, user=user, reason=options["reason"])

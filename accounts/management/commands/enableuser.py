@@ -18,7 +18,7 @@ class Command(AccountCommand):
         parser.add_argument("login", help="address or user name")
 
     def act(self, **options: Any) -> None:
-        user = self.person(options["login"])
+        user = self.find_user(options["login"])
         if user.is_active:
             raise CommandError(f"{user.email} is not disabled. Nothing was done.")
         enable_user(actor=SYSTEM, user=user)

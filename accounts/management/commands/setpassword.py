@@ -21,7 +21,7 @@ class Command(AccountCommand):
         )
 
     def act(self, **options: Any) -> None:
-        user = self.person(options["login"])
+        user = self.find_user(options["login"])
         password = self.ask_password(from_stdin=options["password_stdin"])
         set_password(actor=SYSTEM, user=user, new=password)
         self.stdout.write(f"The password of {user.email} is set; its sessions have ended.")

@@ -23,7 +23,7 @@ class Command(AccountCommand):
         parser.add_argument("role", choices=[role.value for role in Role])
 
     def act(self, **options: Any) -> None:
-        user = self.person(options["login"])
+        user = self.find_user(options["login"])
         if user.role == options["role"]:
             raise CommandError(f"{user.email} is {user.role} already. Nothing was done.")
         before = user.role

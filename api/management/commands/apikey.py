@@ -50,7 +50,7 @@ class Command(AccountCommand):
         acts[options["what"]](options)
 
     def _create(self, options: dict[str, Any]) -> None:
-        user = self.person(options["login"])
+        user = self.find_user(options["login"])
         days = options["days"]
         try:
             end = None if days is None else timezone.now() + timedelta(days=days)
@@ -72,7 +72,7 @@ class Command(AccountCommand):
     def _list(self, options: dict[str, Any]) -> None:
         keys = ApiKey.objects.select_related("user").order_by("-created_at", "-pk")
         if options["login"]:
-            keys = keys.filter(user=self.person(options["login"]))
+            keys = keys.filter(user=self.find_user(options["login"]))
         rows = list(keys[: max(1, options["limit"])])
         if not rows:
             raise CommandError("There are no keys.")

@@ -32,7 +32,7 @@ class Command(AccountCommand):
         lifetime = (
             settings.MAGIC_LINK_OPERATOR_EXPIRY if minutes is None else timedelta(minutes=minutes)
         )
-        user = self.person(options["login"])
+        user = self.find_user(options["login"])
         issued = issue_link(user, actor=SYSTEM, lifetime=lifetime, source=LoginLink.Source.COMMAND)
         self.stdout.write(issued.url)
         self.stderr.write(

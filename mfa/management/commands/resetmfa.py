@@ -23,7 +23,7 @@ class Command(AccountCommand):
         parser.add_argument("--yes", action="store_true", help="do not ask")
 
     def act(self, **options: Any) -> None:
-        user = self.person(options["login"])
+        user = self.find_user(options["login"])
         question = f"Take away all second factors of {user.email}?"
         self.ask_yes(question, assume_yes=options["yes"])
         count = reset_factors(actor=SYSTEM, user=user)

@@ -32,7 +32,7 @@ class Command(AccountCommand):
         parser.add_argument("--yes", action="store_true", help="do not ask before --permanent")
 
     def act(self, **options: Any) -> None:
-        user = self.person(options["login"]) if options["login"] else None
+        user = self.find_user(options["login"]) if options["login"] else None
         require_target(user, options["network"])
         duration = _duration(options)
         if duration is None:

@@ -35,7 +35,7 @@ class Command(AccountCommand):
             self.stdout.write(f"Lifted the ban of {whom(row)}.")
 
     def _wanted(self, options: dict[str, Any]) -> Q:
-        user = self.person(options["login"]) if options["login"] else None
+        user = self.find_user(options["login"]) if options["login"] else None
         require_target(user, options["network"], options["id"])
         wanted = Q(user=user) if user is not None else Q()
         if options["network"]:

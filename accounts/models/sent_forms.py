@@ -1,4 +1,4 @@
-"""Forms that were sent, so that each does its work once."""
+"""Forms that were submitted, so that each takes effect once."""
 
 from django.db import models
 from django.utils import timezone
@@ -6,16 +6,17 @@ from django.utils.translation import gettext_lazy as _
 
 
 class SentForm(models.Model):
-    """One sending of one form; its primary key decides which request does the work.
+    """One submission of one form; its primary key decides which request does the work.
 
-    Holds neither the fields nor the person; see accounts.sent_forms.
+    Contains neither the fields nor the user; see accounts.sent_forms.
     """
 
     digest = models.CharField(max_length=64, primary_key=True)
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
-    # Where the first request was led, or where to look for what it made; "" while it works.
+    # Where the first request was redirected, or the page that lists what it made, encrypted.
+    # "" while the first request is running.
     sealed_url = models.TextField(blank=True)
-    # The page with a secret that it was shown, for a minute; else "".
+    # The page with a secret that the first request was shown, encrypted; "" after a minute.
     sealed_page = models.TextField(blank=True)
 
     class Meta:
