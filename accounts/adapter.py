@@ -13,7 +13,8 @@ from accounts import access_policy, known_devices
 from accounts.models import User
 from accounts.reauthentication import mark_authenticated
 from accounts.services.sessions import sign_in
-from accounts.sign_in_stages import REMEMBERED, last_method
+from accounts.sign_in_methods import SignInMethod
+from accounts.sign_in_stages import last_method
 from core.client_ip import client_ip
 from core.problem_details import refusal_templates
 from core.redirects import is_safe_destination
@@ -38,7 +39,7 @@ class AccountAdapter(DefaultAccountAdapter):
     def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
         """Start the session, and record it in the audit log in the same transaction."""
         if isinstance(user, User):
-            if last_method(request, user) != REMEMBERED:
+            if last_method(request, user) != SignInMethod.REMEMBERED:
                 mark_authenticated(request)
             sign_in(request, user)
 

@@ -1,7 +1,7 @@
-"""Known devices: a signed cookie that says which accounts this browser has signed in to.
+"""Known devices: a signed cookie that lists the accounts this browser has signed in to.
 
-It opens nothing. Tries from a known device are counted apart, so that a stranger who guesses at
-an account neither slows its owner down nor locks him out.
+It is no credential. Attempts from a known device have a rate limit of their own, so that someone
+who guesses passwords neither slows the owner of the account down nor locks them out.
 """
 
 import secrets
@@ -18,20 +18,20 @@ from core import sql
 
 SALT = "accounts.known_devices"
 MAX_AGE = timedelta(days=180)
-# A browser that a whole family uses; more would make the cookie long.
-MOST_ACCOUNTS = 5
+# Enough for a shared browser; more would make the cookie long.
+MAX_ACCOUNTS = 5
 MAX_LOGIN_LENGTH = 254
 
 
 def remember(request: HttpRequest, response: HttpResponse, user: User) -> None:
-    """Set the cookie: from now on this browser is known to `user`'s account."""
-    name, marks = _read(request)
-    marks.pop(str(user.pk), None)
-    marks[str(user.pk)] = _mark(user)
-    kept = dict(list(marks.items())[-MOST_ACCOUNTS:])
+    """Set the cookie that makes this browser a known device of `user`."""
+    name, versions = _read(request)
+    versions.pop(str(user.pk), None)
+    versions[str(user.pk)] = _version(user)
+    newest = dict(list(versions.items())[-MAX_ACCOUNTS:])
     response.set_cookie(
         settings.DEVICE_COOKIE_NAME,
-        signing.dumps([name or secrets.token_urlsafe(12), kept], salt=SALT),
+        signing.dumps([name or secrets.token_urlsafe(12), newest], salt=SALT),
         max_age=int(MAX_AGE.total_seconds()),
         secure=settings.IS_HTTPS,
         httponly=True,
@@ -40,39 +40,41 @@ def remember(request: HttpRequest, response: HttpResponse, user: User) -> None:
 
 
 def known_device(request: HttpRequest, login: str) -> str:
-    """The name of this browser for the account that `login` names if it is known there, else "".
+    """A name for this browser if it is a known device of the account `login`, else "".
 
-    The same for the address and the user name, so that both share what is counted.
-
-    Forgotten when the account's sessions are ended everywhere, as after a change of password.
+    The address and the user name of an account give the same name, so they share one rate limit.
+    A device is forgotten when all sessions of the account end, as after a password change.
     """
-    name, marks = _read(request)
-    if not marks:
+    name, versions = _read(request)
+    if not versions:
         return ""
     user = sql.find(User, *login_column(login[:MAX_LOGIN_LENGTH]))
-    if user is None or marks.get(str(user.pk)) != _mark(user):
+    if user is None or versions.get(str(user.pk)) != _version(user):
         return ""
     return f"{name}:{user.pk}"
 
 
-def people_of(request: HttpRequest) -> list[User]:
-    """Whoever has signed in with this browser, the last one first; for what may be told to them."""
-    _name, marks = _read(request)
-    found = (sql.find(User, "id", uuid.UUID(key)) for key in reversed(marks))
-    return [user for user in found if user is not None]
+def users_of(request: HttpRequest) -> list[User]:
+    """The users who have signed in with this browser, the last one first.
+
+    Not authenticated: use it only to choose which message to show.
+    """
+    _name, versions = _read(request)
+    users = (sql.find(User, "id", uuid.UUID(key)) for key in reversed(versions))
+    return [user for user in users if user is not None]
 
 
-def _mark(user: User) -> str:
+def _version(user: User) -> str:
     return user.credentials_valid_from.isoformat()
 
 
 def _read(request: HttpRequest) -> tuple[str, dict[str, Any]]:
-    """(name of the browser, marks by account id); empty for no cookie and for a wrong one."""
+    """(name of the browser, {account id: version}); empty for a missing or invalid cookie."""
     value = request.COOKIES.get(settings.DEVICE_COOKIE_NAME, "")
     if not value:
         return "", {}
     try:
-        name, marks = signing.loads(value, salt=SALT, max_age=MAX_AGE)
+        name, versions = signing.loads(value, salt=SALT, max_age=MAX_AGE)
     except signing.BadSignature:
         return "", {}
-    return name, marks
+    return name, versions

@@ -1,4 +1,4 @@
-"""The browser that asked: a name for people, and the cookie that binds a mailed link to it."""
+"""The cookie that binds a mailed link to the browser that asked for it, and names of browsers."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -21,24 +21,24 @@ SYSTEMS = (
 
 
 def device_name(user_agent: str) -> str:
-    """`Firefox on Windows`, for people; a guess from what the browser says of itself."""
-    browser = next((name for sign, name in BROWSERS if sign in user_agent), "")
-    system = next((name for sign, name in SYSTEMS if sign in user_agent), "")
+    """A display name such as `Firefox on Windows`, guessed from the User-Agent header."""
+    browser = next((name for part, name in BROWSERS if part in user_agent), "")
+    system = next((name for part, name in SYSTEMS if part in user_agent), "")
     if browser and system:
         return _("%(browser)s on %(system)s") % {"browser": browser, "system": system}
     return browser or system or _("Unknown device")
 
 
 def binding_of(request: HttpRequest) -> str:
-    """Digest of this browser's cookie; "" when it has none."""
+    """The digest of this browser's cookie; "" without one."""
     value = request.COOKIES.get(settings.BROWSER_COOKIE_NAME, "")
     return digest(PURPOSE, value) if value else ""
 
 
 def bind(request: HttpRequest, response: HttpResponse, value: str) -> None:
-    """Set the cookie whose digest stands with the request for mail.
+    """Set the cookie whose digest is stored with the request for mail.
 
-    SameSite=Lax lets it come along when the person follows the link from the mail.
+    SameSite=Lax, so that the browser sends it when the user follows the link in the mail.
     """
     response.set_cookie(
         settings.BROWSER_COOKIE_NAME,
@@ -51,5 +51,5 @@ def bind(request: HttpRequest, response: HttpResponse, value: str) -> None:
 
 
 def browser_id(request: HttpRequest) -> str:
-    """This browser's cookie value, or a new one for bind()."""
+    """The value of this browser's cookie, or a new one to pass to bind()."""
     return request.COOKIES.get(settings.BROWSER_COOKIE_NAME) or make_token()

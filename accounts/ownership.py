@@ -1,8 +1,8 @@
-"""What belongs to a person and can change hands: each app says so in its AppConfig.ready().
+"""Models whose rows belong to a user. Each app registers its own in AppConfig.ready():
 
     register_owned("reports.Report", field="author")
 
-Whoever takes over what the anonymous user made gets the rows of every model named here.
+The first administrator of an instance takes over the anonymous user's rows of these models.
 """
 
 from django.apps import apps
@@ -14,14 +14,14 @@ _fields: dict[str, str] = {}
 
 
 def register_owned(model: str, *, field: str = "user") -> None:
-    """Say that rows of `model` ("app.Model") belong to whom the foreign key `field` names."""
+    """Register `model` ("app.Model"), whose rows belong to the user in the foreign key `field`."""
     _fields[model] = field
 
 
 def transfer_ownership(*, giver: User, taker: User) -> dict[str, int]:
-    """Give every registered row of `giver` to `taker`; how many of each model, none left out.
+    """Give every registered row of `giver` to `taker`; returns {model: number of rows}.
 
-    Must run inside a transaction. Sends no signals of the models.
+    Must run inside a transaction. Sends no model signals.
     """
     return {
         name: _manager(name).filter(**{field: giver}).update(**{field: taker})
@@ -30,6 +30,6 @@ def transfer_ownership(*, giver: User, taker: User) -> dict[str, int]:
 
 
 def _manager(name: str) -> models.Manager[models.Model]:
-    """Sees every row, whatever the model's own managers hide."""
-    found: models.Manager[models.Model] = apps.get_model(name)._base_manager
-    return found
+    """The base manager, which returns every row whatever the default manager hides."""
+    manager: models.Manager[models.Model] = apps.get_model(name)._base_manager
+    return manager

@@ -1,6 +1,6 @@
-"""What makes a password unacceptable: length, the person's or product's own words, guessability.
+"""Password validators: length, context words, and how easy a password is to guess.
 
-No composition rules and no expiry (NIST 800-63B, ASVS 6.2.5, 6.2.10).
+There are no composition rules and no expiry (NIST 800-63B, ASVS 6.2.5, 6.2.10).
 """
 
 import re
@@ -18,7 +18,7 @@ CONTEXT_WORDS = ("gatehouse", "password", "passwort", "owner", "admin", "editor"
 # zxcvbn's own boundary between "somewhat guessable" and "safely unguessable" offline is 10^10;
 # 10^8 refuses lists, keyboard walks and repeats without refusing honest phrases.
 MINIMUM_GUESSES = 10**8
-# Its work grows with the square of the length; what follows only makes a password stronger.
+# zxcvbn's run time grows with the square of the length, and a longer password is no weaker.
 EXAMINED_CHARACTERS = 64
 
 
@@ -53,7 +53,10 @@ class LengthValidator:
 
 
 class ContextValidator:
-    """Not mainly the product's name, a role, the host, or the person's own name (ASVS 6.2.11)."""
+    """Refuses passwords that are mostly the product, a role, the host or the user's names.
+
+    ASVS 6.2.11.
+    """
 
     def validate(self, password: str, user: Any = None) -> None:
         rest = normalise(password).casefold()
@@ -70,15 +73,15 @@ class ContextValidator:
 
 
 class GuessableValidator:
-    """Not a leaked password, keyboard walk or repetition; checked offline (ASVS 6.2.12)."""
+    """Refuses leaked passwords, keyboard walks and repetitions; works offline (ASVS 6.2.12)."""
 
     def validate(self, password: str, user: Any = None) -> None:
-        # Loaded on first use: its word lists take memory that a quiet instance does not need.
+        # Imported on first use, because its word lists need memory.
         from zxcvbn import zxcvbn
 
         examined = normalise(password)[:EXAMINED_CHARACTERS]
         if not examined:
-            return  # too short, says the other rule; zxcvbn would stumble over it
+            return  # LengthValidator refuses it; zxcvbn would raise
         if int(zxcvbn(examined, user_inputs=sorted(_words(user)))["guesses"]) < MINIMUM_GUESSES:
             raise ValidationError(
                 _("This is on lists of common passwords or easy to guess. Choose other words."),
@@ -90,7 +93,7 @@ class GuessableValidator:
 
 
 def _words(user: Any) -> Iterable[str]:
-    """Words of four letters or more that a stranger would try for this person on this site."""
+    """Words of four letters or more that an attacker would try for this user on this site."""
     texts = [*CONTEXT_WORDS, settings.PUBLIC_HOSTNAME]
     texts += [getattr(user, field, None) or "" for field in ("email", "username", "name")]
     return {

@@ -1,4 +1,4 @@
-"""What a password may be, and how typed text becomes what is hashed."""
+"""Normalising and validating passwords."""
 
 import unicodedata
 from typing import Any
@@ -13,20 +13,20 @@ MAX_PASSWORD_LENGTH = 256
 
 
 def normalise(raw: str) -> str:
-    """NFKC, so that one password on two keyboards is one (NIST 800-63B); no trimming."""
+    """Apply NFKC, so that a password is the same from any keyboard (NIST 800-63B). No trimming."""
     return unicodedata.normalize("NFKC", raw)
 
 
 def asks_password(user: Any) -> bool:
-    """Is the person asked for a local password where one is a proof?
+    """Whether forms that need proof of identity ask `user` for a local password.
 
-    Not where nobody has to know one, because ALLOW_EMAIL_LOGIN is off.
+    False while ALLOW_EMAIL_LOGIN is off, because no one has to know a password then.
     """
     return bool(settings.ALLOW_EMAIL_LOGIN) and user.has_usable_password()
 
 
 def password_problems(raw: str, user: Any) -> list[str]:
-    """What speaks against this password for this person; empty when nothing does."""
+    """Messages that say which rules the password breaks for `user`; empty if it breaks none."""
     if len(raw) > MAX_PASSWORD_LENGTH * 4:
         raw = raw[: MAX_PASSWORD_LENGTH * 4]
     try:
@@ -37,7 +37,7 @@ def password_problems(raw: str, user: Any) -> list[str]:
 
 
 def check_password_rules(raw: str, user: Any, field: str = "password") -> None:
-    """Raise RecordInvalid naming `field` when the password breaks a rule."""
+    """Raise RecordInvalid for `field` if the password breaks a rule."""
     problems = password_problems(raw, user)
     if problems:
         raise RecordInvalid({field: problems})

@@ -1,4 +1,4 @@
-"""The four roles and who may do what to whom. Pure: no database, no settings, no clock."""
+"""The roles, and who may manage whom. Pure: no database, no settings, no clock."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ from core.app_labels import OWN_APPS
 
 
 class Role(StrEnum):
-    """A person's role; below viewer, NONE may sign in and passes no door of an app."""
+    """The role of a user. NONE, below viewer, may sign in but has no access to any app."""
 
     OWNER = "owner"
     ADMIN = "admin"
@@ -16,21 +16,21 @@ class Role(StrEnum):
 
     @property
     def rank(self) -> int:
-        """Order for comparison: owner 4 … none 0."""
+        """For comparing: owner 4 … none 0."""
         return _RANKS[self]
 
 
 _RANKS = {Role.OWNER: 4, Role.ADMIN: 3, Role.EDITOR: 2, Role.VIEWER: 1, Role.NONE: 0}
 BY_RANK = tuple(sorted(Role, key=lambda role: -role.rank))
-# Roles that make somebody an operator: they enter the admin panel and manage users.
+# The roles of administrators, who may open the admin and manage users.
 ADMIN_ROLES = (Role.OWNER, Role.ADMIN)
 
 
 def can_manage(actor: Role, target: Role) -> bool:
-    """May `actor` act on an account of role `target`? (CONTRACT section 4)
+    """Whether `actor` may manage an account with the role `target` (CONTRACT section 4).
 
-    Operators act on strictly lower ranks; owners also on owners. The last-owner rule is
-    checked where the change is written, under a lock, because it depends on other rows.
+    Administrators manage strictly lower ranks; owners also manage owners. The last-owner rule
+    depends on other rows, so it is checked where the change is written, under a lock.
     """
     if actor not in ADMIN_ROLES:
         return False
@@ -38,21 +38,20 @@ def can_manage(actor: Role, target: Role) -> bool:
 
 
 def can_give(actor: Role, role: Role) -> bool:
-    """May `actor` give `role` to somebody? Only below his own; an owner gives any."""
+    """Whether `actor` may give `role` to an account: roles below their own; owners give any."""
     return can_manage(actor, role)
 
 
 def grantable(actor: Role) -> tuple[Role, ...]:
-    """The roles `actor` may give, highest first."""
+    """The roles that `actor` may give, highest first."""
     return tuple(role for role in BY_RANK if can_give(actor, role))
 
 
 def allows(role: Role, app_label: str, codename: str) -> bool:
-    """Does `role` hold Django's permission `app_label.codename`?
+    """Whether `role` has Django's permission `app_label.codename`.
 
-    Django's permissions are derived here and nowhere else. Apps a team adds: viewers view,
-    editors add, change and delete. Gatehouse's own tables belong to operators; what each
-    may do to a given row is decided by can_manage().
+    In apps that a team adds, viewers may view, and editors may also add, change and delete.
+    Gatehouse's own models are for administrators; can_manage() decides about single users.
     """
     if app_label in PROTECTED_APPS:
         return role in ADMIN_ROLES
@@ -60,5 +59,5 @@ def allows(role: Role, app_label: str, codename: str) -> bool:
     return role.rank >= needed.rank
 
 
-# Ours, and those of Django and allauth whose tables say who may do what.
+# Our own apps, and those of Django and allauth whose models grant access.
 PROTECTED_APPS = OWN_APPS | {"account", "socialaccount", "auth", "sessions"}

@@ -1,7 +1,7 @@
-"""How somebody proved who they are: a closed list, kept apart from the ids of providers. Pure.
+"""Sign-in methods: a closed list, separate from the ids of providers. Pure.
 
-What a provider is called is the operator's choice. So a sign-in through one is recorded as
-PROVIDER with the id beside it: no id can ever stand for a passkey or a second factor.
+Administrators choose the ids of providers. So a sign-in through a provider is recorded as PROVIDER
+with the id next to it, and no id can be mistaken for a passkey or a second factor.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class SignInMethod(StrEnum):
-    """What was proved; the text is what sessions and the audit log hold."""
+    """How a user authenticated. The values are stored in sessions and the audit log."""
 
     PASSWORD = "password"  # noqa: S105 - the name of the method
     LDAP = "ldap"
@@ -27,8 +27,8 @@ class SignInMethod(StrEnum):
 
 # The provider of identities in the directory.
 DIRECTORY = "ldap"
-# What federation.models.Identity.provider, the source of a new account and the audit log call other
-# ways in; a provider of that name could not be told from them.
+# Names with a meaning of their own in Identity.provider, the source of a new account and the audit
+# log; a provider with such an id could not be distinguished from them.
 _OTHER_NAMES = (
     "anonymous", "api", "api_key", "basic", "command", "directory", "email", "import", "jwt",
     "link", "local", "login", "oauth", "operator", "otp", "panel", "saml", "scim", "session", "sso",
@@ -38,7 +38,7 @@ RESERVED_IDS = frozenset({*SignInMethod, *_OTHER_NAMES})
 
 
 def is_reserved(provider_id: str) -> bool:
-    """May no provider be called that? Hyphens, underscores and case make no difference."""
+    """Whether no provider may have this id. Hyphens, underscores and case make no difference."""
     folded = provider_id.casefold().replace("-", "_")
     return folded in RESERVED_IDS or folded.replace("_", "") in {
         name.replace("_", "") for name in RESERVED_IDS
@@ -46,7 +46,7 @@ def is_reserved(provider_id: str) -> bool:
 
 
 def audit_name(record: Mapping[str, Any]) -> str:
-    """What the audit log calls the method of a record of sign-in: of a provider its id."""
+    """The name in the audit log for the method of an authentication record; a provider's id."""
     method = str(record.get("method", ""))
     if method != SignInMethod.PROVIDER:
         return method

@@ -1,4 +1,4 @@
-"""Steps between a right credential and a session."""
+"""Stages between a valid credential and a session."""
 
 from allauth.account.internal.flows.login import get_authentication_records
 from allauth.account.internal.stagekit import clear_login
@@ -10,16 +10,12 @@ from django.utils.module_loading import import_string
 
 from accounts.models import User
 from accounts.services.verification import send_verification
-from accounts.sign_in_methods import SignInMethod
-
-# The method that stands for a second factor proved earlier in this browser.
-REMEMBERED = SignInMethod.REMEMBERED
 
 
 class VerifiedEmailStage(LoginStage):
-    """Nobody gets in with an address he has not proved, unless ALLOW_UNVERIFIED_EMAIL_LOGIN.
+    """Requires a verified address unless ALLOW_UNVERIFIED_EMAIL_LOGIN is on.
 
-    Reached only with a right credential, so the page may say what is missing.
+    Reached only after a valid credential, so the page may say what is missing.
     """
 
     key = "verified-address"
@@ -34,9 +30,9 @@ class VerifiedEmailStage(LoginStage):
 
 
 def waiting_page(request: HttpRequest) -> str:
-    """The name of the page at which a sign-in of this browser waits; "" when none does.
+    """The URL name of the page where this browser's pending sign-in continues; "" without one.
 
-    A sign-in that has waited too long is wiped.
+    Clears a pending sign-in that has expired.
     """
     for path in settings.SIGN_IN_STAGES:
         stage = LoginStageController.enter(request, import_string(path).key)
@@ -49,7 +45,7 @@ def waiting_page(request: HttpRequest) -> str:
 
 
 def cancel(request: HttpRequest) -> None:
-    """Forget who waits, and all else that an unfinished sign-in has left in this browser."""
+    """Clear the pending sign-in and everything it has stored in this browser's session."""
     if not request.user.is_authenticated:
         request.session.flush()
     else:
@@ -57,6 +53,6 @@ def cancel(request: HttpRequest) -> None:
 
 
 def last_method(request: HttpRequest, user: User) -> str:
-    """How `user` has proved himself last in this browser's sign-in; "" for not at all."""
+    """The method with which `user` authenticated last in this sign-in; "" for none."""
     records = get_authentication_records(request, user)
     return str(records[-1].get("method", "")) if records else ""

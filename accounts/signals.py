@@ -1,16 +1,16 @@
-"""Facts that upper rooms may listen to; past tense, never part of the flow."""
+"""Signals for other apps."""
 
 from django.dispatch import Signal
 
-# sender: the model class. Sent after commit.
+# A request for mail was stored. sender: EmailRequest; kwargs: kind. Sent after commit.
 address_requested = Signal()
-# sender: User; kwargs: user, reason. Sent after commit of everything that makes a live credential
-# weaker: disable, delete, role change, password change, sign-out everywhere.
+# Live credentials of a user were revoked: the account was disabled or deleted, its role or password
+# changed, or all its sessions ended. sender: User; kwargs: user, reason. Sent after commit.
 access_changed = Signal()
-# sender: User; kwargs: user, after. Sent before everything issued to `user` ends, in the same
-# transaction. A receiver answers when the newest of its credentials was issued, if after `after`:
-# by a node whose clock was ahead.
+# All credentials of a user are about to be revoked. sender: User; kwargs: user, after. Sent inside
+# the transaction. Receivers return when the newest of their credentials was issued, if that is
+# later than `after` because the clock of another node is ahead.
 access_ending = Signal()
-# sender: limits.Limit; kwargs: limit (a Limit), name, count, user (who is signed in, or None) and
-# ip ("" when it is that of a proxy which nobody declared). Sent for each try beyond a limit.
+# An attempt exceeded a rate limit. sender: rate_limits.Limit; kwargs: limit, name, count, user (the
+# signed-in user or None) and ip ("" if it is the address of an undeclared proxy).
 limit_exceeded = Signal()

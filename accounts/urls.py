@@ -1,4 +1,4 @@
-"""Pages of accounts under the paths of CONTRACT section 3; `account_…` are allauth's own names."""
+"""URLs of accounts (CONTRACT section 3). Names that begin with `account_` are allauth's own."""
 
 from django.urls import URLPattern, URLResolver, include, path
 

@@ -13,7 +13,7 @@ from accounts import access_policy
 from accounts.models import User
 from accounts.services import second_factors
 from accounts.sign_in_methods import SignInMethod
-from accounts.sign_in_stages import REMEMBERED, last_method
+from accounts.sign_in_stages import last_method
 from mfa import trusted_browsers
 
 # How long the second factor may be waited for.
@@ -41,7 +41,7 @@ class SecondFactorStage(LoginStage):
         if second_factors.has_factor(user):
             if not trusted_browsers.is_remembered(self.request, user):
                 return self._wait()
-            record_authentication(self.request, user, method=str(REMEMBERED))
+            record_authentication(self.request, user, method=str(SignInMethod.REMEMBERED))
         elif second_factors.lacks_required_factor(user):
             return self._wait()
         return None, True

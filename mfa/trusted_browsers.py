@@ -35,7 +35,7 @@ def remember(request: HttpRequest, response: HttpResponse, user: User) -> None:
     old, value = request.COOKIES.get(settings.REMEMBERED_COOKIE_NAME, ""), make_token()
     now = timezone.now()
     others = (
-        [other for other in known_devices.people_of(request) if other.pk != user.pk] if old else []
+        [other for other in known_devices.users_of(request) if other.pk != user.pk] if old else []
     )
     with transaction.atomic():
         lock_users(user.pk, *(other.pk for other in others))

@@ -117,7 +117,7 @@ def _sign_in_page(request: HttpRequest, form: SignInForm, status: int = 200) -> 
 
 def _denial_of_known_user(request: HttpRequest) -> access_policy.DenialReason | None:
     """Why a user who has signed in with this browser before may not sign in now, if temporary."""
-    denials = (access_policy.get_denial(user) for user in known_devices.people_of(request))
+    denials = (access_policy.get_denial(user) for user in known_devices.users_of(request))
     return next((denial for denial in denials if denial and denial.since), None)
 
 
