@@ -158,7 +158,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         actor = acting_admin(request)
         run_on_rows(
             request,
-            list(queryset[:MAX_ROWS]),
+            queryset,
             lambda key: revoke_key(actor=actor, key=key),
             lambda count: (
                 ngettext("%(count)d key is revoked.", "%(count)d keys are revoked.", count)

@@ -1,6 +1,6 @@
-"""The bans as accounts' one gate asks them; see settings.ACCESS_CHECKS and CLIENT_CHECKS.
+"""Bans as checks of the access policy; see settings.ACCESS_CHECKS and CLIENT_CHECKS.
 
-Both ask the table and the clock: a ban ends by itself, survives restarts, and needs no cache.
+Both read the table and the clock. So a ban ends by itself, survives restarts, and needs no cache.
 """
 
 from django.utils.translation import gettext as _
@@ -16,7 +16,7 @@ CODE = "banned"
 
 
 def get_user_denial(user: User) -> DenialReason | None:
-    """Why `user` may not act by reason of a ban, or None."""
+    """The ban that keeps `user` from acting, as a denial; or None."""
     found = ban_of(user)
     if found is None:
         return None
@@ -25,7 +25,7 @@ def get_user_denial(user: User) -> DenialReason | None:
 
 
 def get_client_denial(ip: str) -> DenialReason | None:
-    """Why nobody may sign in from `ip` by reason of a ban, or None."""
+    """The ban that closes sign-in from `ip`, as a denial; or None."""
     found = ban_at(network_key(ip))
     if found is None:
         return None
@@ -36,6 +36,6 @@ def get_client_denial(ip: str) -> DenialReason | None:
 
 
 def _public_reason(found: Ban) -> str:
-    """What an operator wrote about a person is not for everybody in the same network."""
+    """Others in a network may not read what an administrator wrote about one user."""
     is_about_a_person = found.user_id is not None and found.kind == Ban.Kind.MANUAL
     return BY_OPERATOR if is_about_a_person else found.reason

@@ -1,4 +1,4 @@
-"""The admin panel. Importing it registers the tables of accounts on accounts.admin.site.site."""
+"""The admin. Importing it registers the tables of accounts on accounts.admin.site.site."""
 
 from accounts.admin import invitations, read_only, users
 

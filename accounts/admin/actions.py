@@ -1,6 +1,6 @@
-"""How apps add actions to the user list, and how an action shows a secret on top of it.
+"""How apps add actions to the user list, and how an action shows secrets above it.
 
-One of the seams by which upper rooms extend accounts: see docs/architecture.md.
+This is one of the seams by which other apps extend accounts; see docs/architecture.md.
 """
 
 from collections.abc import Callable
@@ -19,19 +19,20 @@ from accounts.sent_forms import show_once
 Action = Callable[["ModelAdmin[User]", HttpRequest, "QuerySet[User]"], HttpResponse | None]
 _actions: dict[str, Action] = {}
 _exempt: set[str] = set()
+# Most users whose secrets one page shows.
 MAX_SECRETS = 100
-# The field by which the page in between says that it was answered.
+# The field by which the confirmation page says that it was confirmed.
 CONFIRMED = "confirmed"
 
 
 def user_action(
     *, description: Any, permission: str = "change", is_sensitive: bool = True
 ) -> Callable[[Action], Action]:
-    """Add an action to the user list: a function (modeladmin, request, queryset).
+    """Decorator: add an action, a function (modeladmin, request, queryset), to the user list.
 
     description: the text in the list of actions. permission: "view", "change" or "delete"; the
-    service that the action calls decides about each person again. is_sensitive: it wants a fresh
-    proof of who is there, see accounts.admin.sensitive_actions for what may do without.
+    service that the action calls decides about each user again. is_sensitive: requires recent
+    authentication; see accounts.admin.sensitive_actions for the exceptions.
     """
 
     def register(function: Action) -> Action:
@@ -51,16 +52,16 @@ def user_actions() -> dict[str, Action]:
 
 
 def exempt_user_actions() -> frozenset[str]:
-    """Names of the actions that apps have added as ones that want no fresh proof."""
+    """Names of the registered actions that do not require recent authentication."""
     return frozenset(_exempt)
 
 
-def ask_first(
+def confirmation_page(
     modeladmin: "ModelAdmin[User]", request: HttpRequest, template: str, context: dict[str, Any]
 ) -> TemplateResponse:
-    """The page between choosing an action and doing it; it names the people once more.
+    """The page between choosing an action and running it; it lists the affected users.
 
-    context needs title and people; CONFIRMED stands in the answer to the page.
+    context: needs `title` and `people`. The page posts CONFIRMED.
     """
     opts = modeladmin.opts
     common = modeladmin.admin_site.each_context(request) | {
@@ -76,24 +77,24 @@ def ask_first(
 def render_with_secrets(
     modeladmin: "ModelAdmin[User]", request: HttpRequest, template: str, context: dict[str, Any]
 ) -> TemplateResponse:
-    """The user list again with `template` on top of it, for secrets that are shown once.
+    """Render the user list with `template` above it, for secrets that are shown once.
 
-    The answer is no-store and the secret lives in this answer alone: the messages framework would
-    keep it in the session. The list is read anew with the filters of the present address.
+    The response is no-store and nothing else holds the secret: the messages framework would keep
+    it in the session. The list is loaded again with the filters of the current URL.
     """
     response = modeladmin.changelist_view(
         _as_get(request), {"secrets_template": template, "panel": context}
     )
     if not isinstance(response, TemplateResponse):
-        raise TypeError("the user list redirected instead of showing the panel")
+        raise TypeError("the user list redirected instead of showing the secrets")
     show_once(response, request.get_full_path())
     return response
 
 
 def _as_get(request: HttpRequest) -> HttpRequest:
-    """A request for the same list, which runs no action."""
-    asked = copy(request)
-    asked.resolver_match = request.resolver_match
-    asked.method = "GET"
-    asked.POST = QueryDict()
-    return asked
+    """A GET request for the same list, which runs no action."""
+    get = copy(request)
+    get.resolver_match = request.resolver_match
+    get.method = "GET"
+    get.POST = QueryDict()
+    return get

@@ -1,4 +1,4 @@
-"""What every table of the panel shares: capped counts, no log of Django's own, read-only facts."""
+"""What every table of the admin shares: capped counts, no use of Django's log, read-only tables."""
 
 from functools import cached_property
 from typing import Any, ClassVar
@@ -21,12 +21,12 @@ SEARCH_MAX_LENGTH = 254
 
 
 def capped_count(rows: "QuerySet[Any]") -> int:
-    """How many rows, at most one more than COUNT_CAP."""
+    """The number of rows, at most COUNT_CAP + 1."""
     return rows.order_by().values("pk")[: COUNT_CAP + 1].count()
 
 
 def as_uuid(text: str) -> UUID | None:
-    """The id that `text` spells, or None."""
+    """`text` as a UUID; None if it is not one."""
     try:
         return UUID(text)
     except ValueError:
@@ -34,11 +34,11 @@ def as_uuid(text: str) -> UUID | None:
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]  # not generic at run time
-    """Counts at most COUNT_CAP rows, so that a list of 100 million opens as fast as a short one."""
+    """Counts at most COUNT_CAP rows, so that a huge table opens as fast as a small one."""
 
     @cached_property
     def count(self) -> int:
-        """Rows found, at most COUNT_CAP; is_capped says that there are more."""
+        """Rows found, at most COUNT_CAP; is_capped tells whether there are more."""
         found = self._counted
         return min(found, COUNT_CAP)
 
@@ -53,7 +53,7 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]  # not generic at ru
 
 
 class GatehouseModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
-    """Base of all our tables. The audit log tells who did what; Django's own log stays empty."""
+    """Base of all tables of this project. Changes go to the audit log, not to Django's own log."""
 
     paginator = CappedPaginator
     show_full_result_count = False
@@ -61,10 +61,10 @@ class GatehouseModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not ge
     list_max_show_all = 0
     show_facets = admin.ShowFacets.NEVER
     view_on_site = False
-    # See accounts.admin.sensitive_actions; names of addresses, and of actions of the list.
+    # Names of URLs and actions that need no recent authentication; see sensitive_actions.
     exempt_pages: ClassVar[frozenset[str]] = frozenset()
     exempt_actions: Any = frozenset()
-    # Fields of the form that have several values; see core.single_values.
+    # Fields of the form that may have several values; see core.single_values.
     repeatable: ClassVar[frozenset[str]] = frozenset()
     change_list_template = "admin/change_list.html"
     title: Any = ""
@@ -78,7 +78,7 @@ class GatehouseModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not ge
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
     ) -> "tuple[QuerySet[Any], bool]":
-        """What the text finds in either form of a domain; see addresses.search_forms()."""
+        """Search for both forms of an internationalized domain; see search_forms()."""
         forms = search_forms(search_term[:SEARCH_MAX_LENGTH])
         found, may_repeat = super().get_search_results(request, queryset, forms[0])
         for form in forms[1:]:
@@ -89,13 +89,16 @@ class GatehouseModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not ge
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """History is the audit log."""
+        """Redirect to the audit log, which is the history of every row."""
         url = reverse("admin:audit_auditevent_changelist")
         return redirect(f"{url}?{urlencode({'q': object_id})}")
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Only what a filter of the page asks: `?password__startswith=` would spell out a hash,
-        and not every database takes every year or expression."""
+        """Allow only the lookups of the page's filters.
+
+        `?password__startswith=` would reveal a hash character by character, and not every database
+        accepts every year or regular expression.
+        """
         if request is None:
             return False
         filters: Any = self.get_list_filter(request)
@@ -112,7 +115,7 @@ class GatehouseModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not ge
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
     ) -> Any:
-        """No id holds a NUL, and PostgreSQL takes none."""
+        """No object for an id with a NUL, which PostgreSQL does not accept."""
         return None if "\0" in object_id else super().get_object(request, object_id, from_field)
 
     def log_addition(self, *_args: Any) -> None: ...  # type: ignore[override]  # no entry
@@ -144,7 +147,7 @@ class ReadOnlyAdmin(GatehouseModelAdmin):
         return False
 
     def has_action_permission(self, request: HttpRequest) -> bool:
-        """For actions: allowed_permissions=["action"]; each row is checked again by its service."""
+        """For actions with permissions=["action"]; the service decides about each row again."""
         return bool(self.has_view_permission(request))
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
@@ -152,14 +155,14 @@ class ReadOnlyAdmin(GatehouseModelAdmin):
 
 
 def acting_admin(request: HttpRequest) -> User:
-    """The operator of a page of the panel."""
+    """The administrator who makes the request. Raises TypeError outside of the admin site."""
     if not isinstance(request.user, User):
-        raise TypeError("the panel's pages stand behind GatehouseAdminSite.admin_view")
+        raise TypeError("acting_admin() needs a view behind GatehouseAdminSite.admin_view")
     return request.user
 
 
-def lead_back(request: HttpRequest, url: str) -> HttpResponse:
-    """Where a form leads that was sent a second time."""
+def redirect_after_duplicate(request: HttpRequest, url: str) -> HttpResponse:
+    """Answer a form that was sent a second time: a warning, and a redirect to `url`."""
     text = _("This form was sent twice. It was done once; look here before you do it again.")
     messages.warning(request, text)
     return redirect(url or "admin:index")

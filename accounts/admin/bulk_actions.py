@@ -1,6 +1,8 @@
-"""Actions on rows of facts: ticks that name rows, and one message for what came of it."""
+"""Bulk actions: running one on each row, and telling the administrator the outcome."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from django.contrib import messages
@@ -15,15 +17,71 @@ from core.errors import GatehouseError
 MAX_ROWS = 500
 
 
+@dataclass(slots=True)
+class BulkResult:
+    """The outcome of an action on several rows.
+
+    skipped: reason -> how many rows were refused for it. results: (row, result) of the others.
+    """
+
+    skipped: Counter[str] = field(default_factory=Counter)
+    results: list[tuple[Any, Any]] = field(default_factory=list)
+
+    @property
+    def done(self) -> int:
+        """How many rows the action was done for."""
+        return len(self.results)
+
+    def __str__(self) -> str:
+        """`3 done, 2 skipped: rank`."""
+        parts = [_("%(count)d done") % {"count": self.done}]
+        for reason, count in sorted(self.skipped.items()):
+            parts.append(_("%(count)d skipped: %(reason)s") % {"count": count, "reason": reason})
+        return ", ".join(parts)
+
+
+def run_on_each(
+    rows: Iterable[Any],
+    run: Callable[[Any], Any],
+    reason: Callable[[GatehouseError], str] = lambda error: error.sentences,
+) -> BulkResult:
+    """Call `run` for each row; a row that it refuses is skipped. reason: error -> short text."""
+    result = BulkResult()
+    for row in rows:
+        try:
+            result.results.append((row, run(row)))
+        except GatehouseError as error:
+            result.skipped[reason(error)] += 1
+    return result
+
+
+def run_on_rows(
+    request: HttpRequest,
+    rows: "QuerySet[Any]",
+    run: Callable[[Any], object],
+    done: Callable[[int], str],
+) -> None:
+    """Call `run` for at most MAX_ROWS rows, and add messages that tell the outcome.
+
+    done: count -> the sentence for it.
+    """
+    result = run_on_each(list(rows[:MAX_ROWS]), run)
+    if result.done:
+        messages.success(request, done(result.done))
+    for reason, number in result.skipped.items():
+        text = _("Skipped %(number)d: %(reason)s")
+        messages.warning(request, text % {"number": number, "reason": reason})
+
+
 class RowActionsAdmin(ReadOnlyAdmin):
-    """Facts with an action. Ticks hold ids of `tick_field` and are turned into keys here."""
+    """A read-only table with actions. Its checkboxes hold `tick_field` instead of the key."""
 
     tick_field: ClassVar[str] = "pk"
 
     def response_action(  # type: ignore[override]  # the stubs follow a later Django
         self, request: HttpRequest, queryset: QuerySet[Any]
     ) -> HttpResponse | None:
-        """Refuses ticks that are no ids, which Django would hand to the database."""
+        """Refuses values that are not ids, which Django would hand to the database."""
         ticks = [as_uuid(text) for text in request.POST.getlist(ACTION_CHECKBOX_NAME)]
         if None in ticks or len(ticks) > MAX_ROWS:
             text = _("Nothing was changed: please tick at most %(maximum)d rows of the list.")
@@ -36,30 +94,6 @@ class RowActionsAdmin(ReadOnlyAdmin):
 
 
 def _set_ticks(request: HttpRequest, keys: list[str]) -> None:
-    posted = request.POST.copy()
-    posted.setlist(ACTION_CHECKBOX_NAME, keys)
-    request.POST = posted  # type: ignore[assignment]  # for this request alone
-
-
-def run_on_rows(
-    request: HttpRequest,
-    rows: "Iterable[Any]",
-    act: Callable[[Any], None],
-    done: Callable[..., str],
-) -> None:
-    """Call `act` for each row; tell how many were done, and why others were not.
-
-    done: makes the sentence from a count.
-    """
-    count, reasons = 0, dict[str, int]()
-    for row in rows:
-        try:
-            act(row)
-            count += 1
-        except GatehouseError as error:
-            reasons[error.sentences] = reasons.get(error.sentences, 0) + 1
-    if count:
-        messages.success(request, done(count))
-    for reason, number in reasons.items():
-        text = _("Skipped %(number)d: %(reason)s")
-        messages.warning(request, text % {"number": number, "reason": reason})
+    data = request.POST.copy()
+    data.setlist(ACTION_CHECKBOX_NAME, keys)
+    request.POST = data  # type: ignore[assignment]  # for this request only

@@ -1,4 +1,4 @@
-"""Bars by day, as numbers that a template writes into one SVG. Pure: no database, no clock."""
+"""Bar charts by day, as numbers for an SVG template. Pure: no database, no clock."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from datetime import date
 from typing import Any, NamedTuple
 
 WIDTH, HEIGHT = 600, 120
-# Of the width of one day; the rest keeps days apart.
+# Share of a day's width; the rest is space between days.
 BARS_SHARE = 0.72
 ROUND_STEPS = (2, 4, 6, 8, 10)
 
 
 class Series(NamedTuple):
-    """One colour of a chart. tone: good, bad, warn or plain; values: one count for each day."""
+    """One colour of a chart. tone: good, bad, warn or plain; values: one count per day."""
 
     label: Any
     tone: str
@@ -34,7 +34,7 @@ class Bar(NamedTuple):
 
 
 class Day(NamedTuple):
-    """One day's slot: its bars, and its counts for the table and the tooltip."""
+    """One day: its bars, and its counts for the table and the tooltip."""
 
     day: date
     x: str
@@ -45,7 +45,7 @@ class Day(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Some series over the same days. name: for ids on the page."""
+    """Series over the same days. name: for HTML ids."""
 
     name: str
     title: Any
@@ -79,7 +79,7 @@ class Chart:
         return self.days[-1]
 
     def slots(self) -> Iterator[Day]:
-        """One Day for each day, oldest first."""
+        """The days, oldest first."""
         width, top = WIDTH / len(self.days), self.top
         for number, day in enumerate(self.days):
             counts = tuple((series.label, series.values[number]) for series in self.series)
@@ -98,7 +98,7 @@ class Chart:
 
 
 def round_up(value: int) -> int:
-    """The next of 2, 4, 6, 8, 10, 20, 40, … so that half of it is whole too; at least 2."""
+    """Round up to 2, 4, 6, 8, 10, 20, 40, …, so that half of it is a whole number too."""
     power = 1
     while value > ROUND_STEPS[-1] * power:
         power *= 10
@@ -111,5 +111,5 @@ def by_day(days: Sequence[date], counts: dict[date, int]) -> tuple[int, ...]:
 
 
 def _number(value: float) -> str:
-    """With a point in every language, and no longer than needed."""
+    """For SVG: a decimal point in every language, and no trailing zeros."""
     return f"{value:.2f}".rstrip("0").rstrip(".")

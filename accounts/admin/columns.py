@@ -1,4 +1,4 @@
-"""How tables of the panel write a value: a moment as people say it, a dash for nothing."""
+"""How tables of the admin show a value: relative times, and a dash for nothing."""
 
 from datetime import datetime, timedelta
 
@@ -13,7 +13,7 @@ NOTHING = "-"
 
 
 def moment(value: datetime | None, empty: str = NOTHING) -> str | SafeString:
-    """`3 hours ago` with the exact local time in the title; `empty` for None."""
+    """`3 hours ago`, with the exact local time as its title; `empty` for None."""
     if value is None:
         return empty
     exact = date_format(timezone.localtime(value), "DATETIME_FORMAT")

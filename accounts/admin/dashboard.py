@@ -1,7 +1,7 @@
 """What the dashboard shows: numbers, thirty days of charts, warnings, the newest events.
 
-A fixed number of queries, each on an index and with a limit: a count stops at COUNT_CAP, a chart
-reads thirty days. Days are those of UTC, so that all operators see the same bars.
+It makes a fixed number of queries, each on an index and with a limit: a count stops at COUNT_CAP, a
+chart reads thirty days. Days are UTC days, so that all administrators see the same bars.
 """
 
 from collections import defaultdict
@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 
 from accounts.admin.base import COUNT_CAP, capped_count
 from accounts.admin.charts import Chart, Series, by_day
-from accounts.admin.read_only_columns import actor_cell, result_badge, target_cell, with_people
+from accounts.admin.read_only_columns import actor_cell, result_badge, target_cell, with_emails
 from accounts.models import BrowserSession, User
 from accounts.roles import Role
 from audit.models import AuditEvent
@@ -43,11 +43,11 @@ class Card(NamedTuple):
 
 
 class DashboardWarning(NamedTuple):
-    """Something the operator should mend. tone: bad when it is unsafe, warn otherwise."""
+    """Something that an administrator should fix. tone: bad if it is unsafe, warn otherwise."""
 
     tone: str
     title: str
-    advice: str
+    text: str
     url: str = ""
     link: str = ""
 
@@ -62,14 +62,14 @@ class Event(NamedTuple):
 
 
 class Link(NamedTuple):
-    """A page that has no table and therefore no place in the menu."""
+    """A page without a table, which is therefore not in the menu."""
 
     url: str
     label: str
 
 
 class Part(NamedTuple):
-    """What an upper room shows on the dashboard; its charts stand over the days they are given."""
+    """What another app shows on the dashboard. charts: called with the days to show."""
 
     cards: Callable[[], list[Card]]
     charts: Callable[[tuple[date, ...]], list[Chart]]
@@ -81,7 +81,7 @@ _parts: dict[str, Part] = {}
 
 
 def add_part(name: str, part: Part) -> None:
-    """Show `part` behind what accounts shows; one for each name."""
+    """Show `part` after what accounts shows; a second part of the same name replaces it."""
     _parts[name] = part
 
 
@@ -93,14 +93,11 @@ def context() -> dict[str, Any]:
         "charts": _charts(days)
         + [chart for part in _parts.values() for chart in part.charts(days)],
         "warnings": _warnings()
-        + [advice for part in _parts.values() for advice in part.warnings()],
+        + [warning for part in _parts.values() for warning in part.warnings()],
         "links": [link for part in _parts.values() for link in part.links()],
         "events": _events(),
         "days": DAYS,
     }
-
-
-# Numbers
 
 
 def _cards() -> list[Card]:
@@ -127,7 +124,7 @@ def _cards() -> list[Card]:
         ),
         Card(_("Mail waiting"), shown(queued), _("not sent yet"), mails),
         Card(
-            _("Mail given up"),
+            _("Failed mail"),
             shown(dead),
             _("could not be sent"),
             f"{mails}?status={Status.DEAD.value}",
@@ -141,11 +138,8 @@ def _mails_url() -> str:
 
 
 def shown(count: int) -> str:
-    """A count as capped_count() gives it, for a card."""
+    """Format a count of capped_count() for a card."""
     return f"{count:,}" if count <= COUNT_CAP else f"{COUNT_CAP:,}+"
-
-
-# Charts
 
 
 def _days() -> tuple[date, ...]:
@@ -186,14 +180,14 @@ def _charts(days: tuple[date, ...]) -> list[Chart]:
             days,
             (
                 series(_("sent"), "good", mails[Status.SENT.value]),
-                series(_("given up"), "bad", mails[Status.DEAD.value]),
+                series(_("failed"), "bad", mails[Status.DEAD.value]),
             ),
         ),
     ]
 
 
 def _event_counts(since: datetime) -> Counts:
-    """Counts by (action, result) and day."""
+    """(action, result) -> day -> count."""
     rows = AuditEvent.objects.filter(at__gte=since, action__in=[SIGN_IN, LINK_ISSUED, LINK_USED])
     grouped = rows.annotate(day=TruncDate("at", tzinfo=UTC)).values("day", "action", "result")
     counts: Counts = defaultdict(dict)
@@ -209,7 +203,7 @@ def _people_counts(since: datetime) -> dict[date, int]:
 
 
 def _mail_counts(since: datetime) -> Counts:
-    """Counts by status and the day on which the mail was written."""
+    """Status -> day on which the mail was created -> count."""
     rows = OutboxMail.objects.filter(
         Q(status=Status.SENT) | Q(status=Status.DEAD), created_at__gte=since
     )
@@ -220,13 +214,10 @@ def _mail_counts(since: datetime) -> Counts:
     return counts
 
 
-# Warnings
-
-
 def _warnings() -> list[DashboardWarning]:
     found: list[DashboardWarning] = []
     if User.objects.filter(setup_completed=False).exists():
-        found.append(_unclaimed())
+        found.append(_owner_not_set_up())
     if not settings.IS_HTTPS and not settings.PUBLIC_URL_IS_LOCAL:
         found.append(_no_https())
     if settings.MAIL.transport == "none":
@@ -236,12 +227,12 @@ def _warnings() -> list[DashboardWarning]:
     return found
 
 
-def _unclaimed() -> DashboardWarning:
+def _owner_not_set_up() -> DashboardWarning:
     return DashboardWarning(
         "bad",
         _("The first owner account has not been set up."),
         _(
-            "Whoever holds its set-up link becomes owner. Open the link that the server printed "
+            "Anyone who has its set-up link becomes owner. Open the link that the server printed "
             "at its start, or delete the account if you do not need it."
         ),
         f"{reverse('admin:accounts_user_changelist')}?state=not-set-up",
@@ -264,9 +255,9 @@ def _no_mail() -> DashboardWarning:
         "warn",
         _("No mail service is set."),
         _(
-            "Mail waits here until one is. Set RESEND_API_KEY and RESEND_EMAIL, or EMAIL_HOST, "
-            "and restart. Until then, hand links over yourself: tick people in the list and "
-            "choose “Get email login URL”."
+            "Mail waits here until there is one. Set RESEND_API_KEY and RESEND_EMAIL, or "
+            "EMAIL_HOST, and restart. Until then, pass links on yourself: tick people in the list "
+            "and choose “Get email login URL”."
         ),
         f"{_mails_url()}?status={Status.WAITING.value}",
         _("Show waiting mail"),
@@ -275,18 +266,17 @@ def _no_mail() -> DashboardWarning:
 
 def _open_registration() -> DashboardWarning:
     if settings.ALLOWED_EMAILS:
-        who = _("Anyone whose address fits ALLOWED_EMAILS may make an account with the role "
-                "“%(role)s”.")  # fmt: skip
+        who = _(
+            "Anyone whose address matches ALLOWED_EMAILS may create an account with the role "
+            "“%(role)s”."
+        )
     else:
-        who = _("Anyone may make an account with the role “%(role)s”.")
-    advice = _("If you do not want this, set ALLOW_REGISTRATION=false and restart.")
+        who = _("Anyone may create an account with the role “%(role)s”.")
+    hint = _("If you do not want this, set ALLOW_REGISTRATION=false and restart.")
     role = User(role=settings.DEFAULT_ROLE).get_role_display()
-    return DashboardWarning("warn", _("Registration is open."), f"{who % {'role': role}} {advice}")
-
-
-# Events
+    return DashboardWarning("warn", _("Registration is open."), f"{who % {'role': role}} {hint}")
 
 
 def _events() -> list[Event]:
-    newest = with_people(AuditEvent.objects.order_by("-seq"))[:RECENT_EVENTS]
+    newest = with_emails(AuditEvent.objects.order_by("-seq"))[:RECENT_EVENTS]
     return [Event(row, actor_cell(row), target_cell(row), result_badge(row)) for row in newest]

@@ -1,4 +1,4 @@
-"""Invitations in the admin panel: the table of facts, "Withdraw", and the page "Invite"."""
+"""Invitations in the admin: the read-only table, "Withdraw", and the page "Invite"."""
 
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -18,32 +18,32 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from accounts.actors import Actor
 from accounts.admin.base import acting_admin
-from accounts.admin.bulk_actions import MAX_ROWS, RowActionsAdmin, run_on_rows
+from accounts.admin.bulk_actions import RowActionsAdmin, run_on_rows
 from accounts.admin.columns import NOTHING, moment
 from accounts.admin.read_only_columns import badge, user_link
 from accounts.admin.site import site
 from accounts.admin.user_filters import ChoiceFilter, Choices, RoleFilter, SinceFilter
 from accounts.admin.user_forms import role_choices
-from accounts.forms import is_valid_with
+from accounts.forms import GatehouseForm, is_valid_with
 from accounts.models import Invitation, User
 from accounts.roles import Role
 from accounts.sent_forms import show_once
 from accounts.services.invitations import LIFETIME, check_address, invite, withdraw
 from core import email_addresses
-from core.errors import GatehouseError, RecordInvalid
+from core.errors import GatehouseError
 
-# What SingleUseToken.state() says -> tone and text.
+# SingleUseToken.state() -> tone and text.
 STATES: dict[str, tuple[str, Any]] = {
     "live": ("good", gettext_lazy("Open")),
     "used": ("plain", gettext_lazy("Accepted")),
     "replaced": ("warn", gettext_lazy("Withdrawn or replaced")),
     "expired": ("plain", gettext_lazy("Expired")),
 }
-DAYS = (1, 3, LIFETIME.days, 14, 30)
+LIFETIMES_IN_DAYS = (1, 3, LIFETIME.days, 14, 30)
 
 
-class InviteForm(forms.Form):
-    """Whom, as what, for how long; accounts.services decides."""
+class InviteForm(GatehouseForm):
+    """The invited address, the role and the lifetime; accounts.services validates."""
 
     email = forms.CharField(
         label=gettext_lazy("Email address"),
@@ -66,12 +66,6 @@ class InviteForm(forms.Form):
         super().__init__(*args, **options)
         self.fields["role"].choices = role_choices(actor)  # type: ignore[attr-defined]
         self.fields["days"].choices = _lifetimes()  # type: ignore[attr-defined]
-
-    def show(self, error: GatehouseError) -> None:
-        """Write a service's refusal beside its fields."""
-        found = error.errors if isinstance(error, RecordInvalid) else {"": [error.message]}
-        for name, texts in found.items():
-            self.add_error(name if name in self.fields else None, [str(text) for text in texts])
 
 
 class InvitationStateFilter(ChoiceFilter):
@@ -99,7 +93,7 @@ class InvitedFilter(SinceFilter):
 
 @admin.register(Invitation, site=site)
 class InvitationAdmin(RowActionsAdmin):
-    """Who was invited by whom to what, and what became of it; never the link itself."""
+    """Who was invited by whom with which role, and the state of it; never the link itself."""
 
     title = gettext_lazy("Invitations")
     list_display = ("email", "state", "role_name", "inviter", "ends", "made")
@@ -128,28 +122,28 @@ class InvitationAdmin(RowActionsAdmin):
         return found.defer("digest").select_related("invited_by", "user")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """To add one is to invite; which roles may be given is decided by the service."""
+        """Adding one is inviting; the service decides which roles may be assigned."""
         return bool(self.has_view_permission(request))
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The form; after it the link, which stands in that answer and nowhere else."""
+        """The form; after it the link, which is shown in that response only."""
         actor = acting_admin(request)
         form = InviteForm(request.POST if request.method == "POST" else None, actor=actor)
         if not is_valid_with(form, _check):
             return self._form_page(request, form)
-        typed = form.cleaned_data
+        data = form.cleaned_data
         try:
             issued = invite(
                 actor=actor,
-                email=typed["email"],
-                role=typed["role"],
-                lifetime=timedelta(days=typed["days"]),
-                name=typed["name"],
+                email=data["email"],
+                role=data["role"],
+                lifetime=timedelta(days=data["days"]),
+                name=data["name"],
             )
         except GatehouseError as error:
-            form.show(error)
+            form.add_service_errors(error)
             return self._form_page(request, form)
         page = self._page(request, "invited", {"issued": issued})
         return show_once(page, reverse("admin:accounts_invitation_changelist"))
@@ -175,13 +169,13 @@ class InvitationAdmin(RowActionsAdmin):
     def inviter(self, invitation: Invitation) -> str:
         if invitation.by_system:
             return _("system")
-        return _person(invitation.invited_by)
+        return _user_cell(invitation.invited_by)
 
     @admin.display(description=gettext_lazy("account"))
     def account(self, invitation: Invitation) -> str:
-        return _person(invitation.user)
+        return _user_cell(invitation.user)
 
-    @admin.display(description=gettext_lazy("ends"))
+    @admin.display(description=gettext_lazy("expires"))
     def ends(self, invitation: Invitation) -> str:
         return moment(invitation.expires_at)
 
@@ -191,11 +185,11 @@ class InvitationAdmin(RowActionsAdmin):
 
     @admin.action(description=gettext_lazy("Withdraw"), permissions=["action"])
     def withdraw_chosen(self, request: HttpRequest, queryset: "QuerySet[Invitation]") -> None:
-        """Kill the chosen links; those that are over, or to roles out of reach, stay."""
+        """Withdraw the chosen invitations; the service refuses ended ones and higher roles."""
         actor = acting_admin(request)
         run_on_rows(
             request,
-            list(queryset[:MAX_ROWS]),
+            queryset,
             lambda invitation: withdraw(actor=actor, invitation=invitation),
             lambda count: (
                 ngettext(
@@ -208,18 +202,18 @@ class InvitationAdmin(RowActionsAdmin):
         )
 
 
-def _check(typed: dict[str, Any]) -> None:
-    """Raise RecordInvalid for an address that will be refused; the form is wrong elsewhere."""
-    if "email" in typed:
-        check_address(typed["email"])
+def _check(data: dict[str, Any]) -> None:
+    """Raise RecordInvalid for an address that the service would refuse."""
+    if "email" in data:
+        check_address(data["email"])
 
 
-def _person(user: User | None) -> str:
+def _user_cell(user: User | None) -> str:
     return NOTHING if user is None else user_link(user.pk, user.email)
 
 
 def _lifetimes() -> list[tuple[int, str]]:
     return [
         (days, ngettext("%(number)d day", "%(number)d days", days) % {"number": days})
-        for days in DAYS
+        for days in LIFETIMES_IN_DAYS
     ]

@@ -1,4 +1,4 @@
-"""Tables of facts: the audit log, the outbox and the signed-in sessions."""
+"""Read-only tables: the audit log, the outbox and the signed-in sessions."""
 
 from ipaddress import ip_address
 from typing import Any, ClassVar
@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods
 
 from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, acting_admin, as_uuid
-from accounts.admin.bulk_actions import MAX_ROWS, RowActionsAdmin, run_on_rows
+from accounts.admin.bulk_actions import RowActionsAdmin, run_on_rows
 from accounts.admin.columns import NOTHING, moment
 from accounts.admin.read_only_columns import (
     actor_cell,
@@ -27,7 +27,7 @@ from accounts.admin.read_only_columns import (
     result_badge,
     target_cell,
     user_link,
-    with_people,
+    with_emails,
 )
 from accounts.admin.read_only_filters import (
     MAIL_KINDS,
@@ -48,17 +48,17 @@ from accounts.services.sessions import end_session
 from audit.models import AuditEvent
 from mail.models import OutboxMail
 
-PEOPLE_FOUND = 50
+MAX_USERS_FOUND = 50
 
 
 @admin.register(AuditEvent, site=site)
 class AuditEventAdmin(ReadOnlyAdmin):
-    """The audit log. It names people by id; the addresses shown are those of today."""
+    """The audit log. It holds ids of users; the addresses shown are the current ones."""
 
     title = gettext_lazy("Audit log")
     list_display = ("when", "what", "actor", "target", "outcome", "where")
     list_filter = (ActionFilter, ResultFilter, AtFilter)
-    # Not looked up as fields: get_search_results() decides; Django shows the box for it.
+    # Only makes Django show the search box: get_search_results() does the search.
     search_fields = ("seq",)
     search_help_text = gettext_lazy(
         "An address or part of one with @, an id, a network address, a request id or an action"
@@ -79,12 +79,12 @@ class AuditEventAdmin(ReadOnlyAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[AuditEvent]":
-        return with_people(super().get_queryset(request))
+        return with_emails(super().get_queryset(request))
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[AuditEvent]", search_term: str
     ) -> "tuple[QuerySet[AuditEvent], bool]":
-        """Whole ids and addresses by index; a part of an email finds at most PEOPLE_FOUND."""
+        """Search ids and addresses by index; part of an email finds MAX_USERS_FOUND at most."""
         text = search_term.strip()[:SEARCH_MAX_LENGTH]
         return (queryset.filter(_audit_condition(text)) if text else queryset), False
 
@@ -143,7 +143,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
 
 
 def _in_order(detail: dict[str, Any]) -> list[tuple[str, Any]]:
-    """By name, but what was before what is after."""
+    """Sorted by name, except that `before` comes first."""
     return sorted(detail.items(), key=lambda pair: (pair[0] != "before", pair[0]))
 
 
@@ -153,7 +153,7 @@ def _plain(value: Any) -> str:
 
 def _audit_condition(text: str) -> Q:
     if "@" in text:
-        people = list(User.objects.search(text).values_list("pk", flat=True)[:PEOPLE_FOUND])
+        people = list(User.objects.search(text).values_list("pk", flat=True)[:MAX_USERS_FOUND])
         return Q(actor_id__in=people) | Q(target_id__in=people)
     if (key := as_uuid(text)) is not None:
         return Q(actor_id=key) | Q(target_id=key) | Q(request_id=text)
@@ -179,7 +179,7 @@ _TONES = {
 
 @admin.register(OutboxMail, site=site)
 class OutboxMailAdmin(RowActionsAdmin):
-    """What became of each mail. Its text is sealed and shown nowhere."""
+    """The delivery of each mail. Its text is encrypted and never shown."""
 
     title = gettext_lazy("Mail")
     list_display = ("status_badge", "recipient", "about", "tries", "next_try", "made")
@@ -188,9 +188,9 @@ class OutboxMailAdmin(RowActionsAdmin):
     search_fields = ("recipient",)
     search_help_text = gettext_lazy("Part of the address")
     actions = ("send_again",)
-    # A mail with a fixed text: nobody gets a right or a secret by it.
+    # The test mail has a fixed text: it grants nothing and holds no secret.
     exempt_pages = frozenset({"mail_outboxmail_test"})
-    # To the same recipient, and only what was to go there anyway.
+    # It sends the same mail to the same recipient again.
     exempt_actions = frozenset({"send_again"})
     detail_fields: ClassVar[tuple[str, ...]] = (
         "status_badge",
@@ -253,11 +253,11 @@ class OutboxMailAdmin(RowActionsAdmin):
 
     @admin.action(description=gettext_lazy("Send again"), permissions=["action"])
     def send_again(self, request: HttpRequest, queryset: "QuerySet[OutboxMail]") -> None:
-        """Queue the chosen mails anew; those whose text is gone or whose link has ended stay."""
+        """Queue the chosen mails again, except those without text or with an expired link."""
         actor = acting_admin(request)
         run_on_rows(
             request,
-            queryset[:MAX_ROWS],
+            queryset,
             lambda mail: retry_mail(mail, actor=actor),
             lambda count: (
                 ngettext(
@@ -271,11 +271,11 @@ class OutboxMailAdmin(RowActionsAdmin):
 
 
 class SessionList(ChangeList):
-    """Rows are named by public_id: the key of a session is the digest of its cookie."""
+    """Links to rows by public_id, because the key of a session is the digest of its cookie."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        # Django would write the key of each row into the page of a pop-up.
+        # In a pop-up, Django would write the key of each row into the page.
         self.is_popup = False
 
     def url_for_result(self, result: Model) -> str:
@@ -285,10 +285,10 @@ class SessionList(ChangeList):
 
 @admin.register(BrowserSession, site=site)
 class BrowserSessionAdmin(RowActionsAdmin):
-    """Who is signed in where. Ended sessions are no rows any more."""
+    """Who is signed in where. Ended sessions are deleted."""
 
     title = gettext_lazy("Sessions")
-    # The end moves with each use, and unlike last_seen_at it has an index.
+    # It moves with each use like last_seen_at, and unlike that it has an index.
     ordering: ClassVar[tuple[str, ...]] = ("-expire_date",)
     list_display = ("device", "person", "network", "begun", "seen")
     list_filter = (SessionCreatedFilter,)
@@ -319,7 +319,7 @@ class BrowserSessionAdmin(RowActionsAdmin):
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
     ) -> BrowserSession | None:
-        """By public_id and by nothing else."""
+        """Look up by public_id only."""
         key = as_uuid(object_id)
         if key is None:
             return None
@@ -328,7 +328,7 @@ class BrowserSessionAdmin(RowActionsAdmin):
 
     @admin.display(description="")
     def action_checkbox(self, obj: BrowserSession) -> SafeString:
-        """Django's own box, with public_id for the key."""
+        """Django's checkbox, with public_id instead of the key."""
         label = _("Choose %(session)s") % {"session": obj}
         box = forms.CheckboxInput({"class": "action-select", "aria-label": label}, lambda _v: False)
         return box.render(ACTION_CHECKBOX_NAME, str(obj.public_id))
@@ -355,11 +355,11 @@ class BrowserSessionAdmin(RowActionsAdmin):
 
     @admin.action(description=gettext_lazy("End session"), permissions=["action"])
     def end_chosen(self, request: HttpRequest, queryset: "QuerySet[BrowserSession]") -> None:
-        """Sign the chosen devices out; those of people of higher rank stay."""
-        actor: User = acting_admin(request)
+        """End the chosen sessions, except those of users whose role is not below yours."""
+        actor = acting_admin(request)
         run_on_rows(
             request,
-            list(queryset[:MAX_ROWS]),
+            queryset,
             lambda session: end_session(actor=actor, session=session),
             lambda count: (
                 ngettext("%(count)d session has ended.", "%(count)d sessions have ended.", count)

@@ -1,4 +1,4 @@
-"""How tables of facts write people and results."""
+"""How read-only tables show users and results."""
 
 from typing import Any
 from uuid import UUID
@@ -18,7 +18,7 @@ SHORT_ID_LENGTH = 8
 
 
 def user_link(key: UUID | None, email: str | None) -> str | SafeString:
-    """The person's address with a link; for a deleted account the start of its id; a dash."""
+    """A link with the user's address; the end of the id for a deleted account; a dash for none."""
     if key is None:
         return NOTHING
     if not email:
@@ -29,12 +29,12 @@ def user_link(key: UUID | None, email: str | None) -> str | SafeString:
 
 
 def badge(tone: str, text: Any) -> SafeString:
-    """A word with a colour; tone: good, bad, warn or plain."""
+    """A coloured label. tone: good, bad, warn or plain."""
     return format_html('<span class="badge badge-{}">{}</span>', tone, text)
 
 
-def with_people(rows: "QuerySet[AuditEvent]") -> "QuerySet[AuditEvent]":
-    """Adds actor_email and target_email, the addresses of today; None for deleted accounts."""
+def with_emails(rows: "QuerySet[AuditEvent]") -> "QuerySet[AuditEvent]":
+    """Annotate with actor_email and target_email: current addresses, None for deleted accounts."""
     emails = User.objects.values("email")
     return rows.annotate(
         actor_email=Subquery(emails.filter(pk=OuterRef("actor_id"))[:1]),
@@ -43,14 +43,14 @@ def with_people(rows: "QuerySet[AuditEvent]") -> "QuerySet[AuditEvent]":
 
 
 def actor_cell(event: AuditEvent) -> str | SafeString:
-    """Who did it; the system when nobody is named outside of the web."""
+    """The actor; "system" if there is none and the event is not from the web."""
     if event.actor_id is None and event.channel != "web":
         return _("system")
     return user_link(event.actor_id, getattr(event, "actor_email", None))
 
 
 def target_cell(event: AuditEvent) -> str | SafeString:
-    """To whom it was done."""
+    """The user whom the event is about."""
     return user_link(event.target_id, getattr(event, "target_email", None))
 
 

@@ -1,4 +1,4 @@
-"""The filters beside the tables of facts."""
+"""The filters of the read-only tables."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.admin.user_filters import ChoiceFilter, Choices, SinceFilter
 from mail.models import OutboxMail
 
-# In the address -> label, and the beginnings of the actions' names.
+# Value in the URL -> label, and prefixes of action names.
 ACTION_FAMILIES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "sessions": (_("Signing in and out"), ("account:session:",)),
     "links": (_("Sign-in links"), ("link:",)),
@@ -63,16 +63,16 @@ class ActionFilter(ChoiceFilter):
     parameter_name = "about"
 
     def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> Choices:
-        return [(name, label) for name, (label, _beginnings) in ACTION_FAMILIES.items()]
+        return [(name, label) for name, (label, _prefixes) in ACTION_FAMILIES.items()]
 
     def conditions(self) -> dict[str, Q]:
-        return {name: _begins(names) for name, (_label, names) in ACTION_FAMILIES.items()}
+        return {name: _starts_with(names) for name, (_label, names) in ACTION_FAMILIES.items()}
 
 
-def _begins(beginnings: tuple[str, ...]) -> Q:
+def _starts_with(prefixes: tuple[str, ...]) -> Q:
     condition = Q()
-    for beginning in beginnings:
-        condition |= Q(action__startswith=beginning)
+    for prefix in prefixes:
+        condition |= Q(action__startswith=prefix)
     return condition
 
 

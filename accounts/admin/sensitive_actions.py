@@ -1,10 +1,10 @@
-"""Which acts of the panel want a recent proof of who is there. All do that are not named as exempt.
+"""Which actions of the admin require recent authentication: all but the exempt ones.
 
-Exempt is what only looks, and what takes something away from somebody in a way that the next click
-can undo (disable, end sessions, revoke, withdraw): an operator must be able to do that at once.
-Whatever gives power, widens access, hands a secret over, bans or cannot be undone is not exempt.
-Each table says so itself, in `exempt_pages` and `exempt_actions`; a table or page that says
-nothing, as of an app that a team adds, asks for the proof with each change.
+Exempt are actions that only read, and actions that take access away and are easily undone (disable,
+end sessions, revoke, withdraw): in an incident an administrator must be able to do those at once.
+An action that grants a role, widens access, hands out a secret, bans, or cannot be undone is never
+exempt. Each table names its exceptions in `exempt_pages` and `exempt_actions`. A table without
+them, such as one of an app that you add, requires recent authentication for each change.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.http import HttpRequest
 
 READING = ("GET", "HEAD", "OPTIONS", "TRACE")
-# Pages of the site itself: they show or lead away, whatever is posted to them.
+# Pages of the site itself: they only show something or redirect, whatever is posted to them.
 SITE_PAGES = frozenset(
     {"index", "login", "logout", "password_change", "password_change_done", "autocomplete",
      "jsi18n", "view_on_site", "app_list"}
@@ -23,7 +23,7 @@ SITE_PAGES = frozenset(
 
 
 def is_sensitive(request: HttpRequest, tables: Iterable["ModelAdmin[Any]"]) -> bool:
-    """Does this request of the panel ask for an act that wants a recent proof?"""
+    """Does this request of the admin require recent authentication?"""
     if request.method in READING:
         return False
     name = request.resolver_match.url_name if request.resolver_match else None
@@ -38,10 +38,10 @@ def is_sensitive(request: HttpRequest, tables: Iterable["ModelAdmin[Any]"]) -> b
 
 
 def _runs_sensitive_action(request: HttpRequest, table: "ModelAdmin[Any]") -> bool:
-    """Read as Django reads it: SingleValueMiddleware has refused a second `action`."""
+    """Read `action` as Django does: SingleValueMiddleware refuses a second value."""
     if "_save" in request.POST:
-        return True  # of a list whose cells can be edited
+        return True  # from a list with editable cells
     if ACTION_CHECKBOX_NAME not in request.POST:
-        return False  # nothing is ticked, so nothing runs
+        return False  # nothing is selected, so nothing runs
     action = request.POST.get("action", "")
     return bool(action) and action not in getattr(table, "exempt_actions", ())

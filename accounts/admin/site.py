@@ -1,4 +1,4 @@
-"""The admin panel's site: behind /sign-in and the one gate, with a dashboard as its index."""
+"""The admin site: behind /sign-in and the access policy, with a dashboard as its index."""
 
 from collections.abc import Callable
 from functools import partial, wraps
@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import access_policy, reauthentication
 from accounts.admin import dashboard
-from accounts.admin.base import lead_back
+from accounts.admin.base import redirect_after_duplicate
 from accounts.admin.sensitive_actions import is_sensitive
 from accounts.models import User
 from accounts.roles import Role
@@ -21,9 +21,9 @@ from accounts.sent_forms import DOUBLE_CLICK, KEEP, do_once
 
 
 class GatehouseAdminSite(AdminSite):
-    """Django's admin without its own doors: no sign-in form, no password form.
+    """Django's admin without its own sign-in and password forms.
 
-    Anonymous visitors go to /sign-in and come back; people below admin get the 403 page.
+    Visitors are redirected to /sign-in and back; users below the role admin get the 403 page.
     """
 
     site_title = _("Gatehouse admin panel")
@@ -34,39 +34,41 @@ class GatehouseAdminSite(AdminSite):
     enable_nav_sidebar = False
 
     def has_permission(self, request: HttpRequest) -> bool:
-        """The one gate with the floor of an admin; once in a request, however often Django asks."""
+        """Ask the access policy for the role admin, once per request, however often Django asks."""
         return getattr(request, "may_use_admin", False) or _refusal(request) is None
 
     def admin_view(  # type: ignore[override]  # the stubs want a type variable
         self, view: Callable[..., HttpResponse], cacheable: bool = False
     ) -> Callable[..., HttpResponse]:
-        """Asks the gate before any page of the panel: 302 to /sign-in, or 403.
+        """Ask the access policy before any page of the admin: 302 to /sign-in, or 403.
 
-        A sensitive act without a fresh proof of who is there leads to /confirm (303) and back. What
-        a form asks for is done once, however often it is sent (accounts.sent_forms).
+        A sensitive action without recent authentication is redirected to /confirm and back. A form
+        is processed once, however often it is sent (accounts.sent_forms).
         """
         guarded = super().admin_view(view, cacheable)
 
         @wraps(view)
-        def asked(request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
+        def checked(request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
             if not request.user.is_authenticated:
                 return redirect_to_login(request.get_full_path())
             found = _refusal(request)
             if found is not None:
                 return render(request, "errors/refused.html", {"error": found}, status=403)
-            is_act = is_sensitive(request, self._registry.values())
-            if is_act and not reauthentication.recently_authenticated(request):
+            is_action = is_sensitive(request, self._registry.values())
+            if is_action and not reauthentication.recently_authenticated(request):
                 return reauthentication.ask(request)
             request.may_use_admin = True  # type: ignore[attr-defined]  # read by has_permission()
 
             def work() -> HttpResponse:
                 return guarded(request, *args, **options)
 
-            # What takes power away has to work whenever it is asked for.
-            lifetime = KEEP if is_act else DOUBLE_CLICK
-            return do_once(request, work, partial(lead_back, request), lifetime=lifetime)
+            # What is exempt takes access away, and must soon work again if it is asked for.
+            lifetime = KEEP if is_action else DOUBLE_CLICK
+            return do_once(
+                request, work, partial(redirect_after_duplicate, request), lifetime=lifetime
+            )
 
-        return asked
+        return checked
 
     def index(  # type: ignore[override]  # the stubs promise a template
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -78,20 +80,20 @@ class GatehouseAdminSite(AdminSite):
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The stock form would be a door without limits and second factors."""
+        """Redirect to /sign-in: Django's own form has no rate limits and no second factors."""
         return redirect_to_login(request.GET.get("next") or reverse("admin:index"))
 
-    def logout(  # type: ignore[override]  # a way out of the panel
+    def logout(  # type: ignore[override]  # a page outside of the admin
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         return redirect("account_logout")
 
-    def password_change(  # type: ignore[override]  # a way out of the panel
+    def password_change(  # type: ignore[override]  # a page outside of the admin
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         return redirect("accounts:change-password")
 
-    def password_change_done(  # type: ignore[override]  # a way out of the panel
+    def password_change_done(  # type: ignore[override]  # a page outside of the admin
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         return redirect("accounts:profile")

@@ -1,4 +1,4 @@
-"""The page "Send a test mail" of the panel."""
+"""The page "Send a test mail" of the admin."""
 
 from typing import Any
 
@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.admin.base import acting_admin
+from accounts.forms import GatehouseForm
 from accounts.models import User
 from accounts.sent_forms import show_once
 from accounts.services.mail import TestMailReport, send_test_mail
@@ -18,8 +19,8 @@ from core.email_addresses import MAX_EMAIL_LENGTH
 from core.errors import RateLimited, RecordInvalid
 
 
-class TestMailForm(forms.Form):
-    """Where the test mail goes."""
+class TestMailForm(GatehouseForm):
+    """The recipient of the test mail."""
 
     email = forms.CharField(
         label=gettext_lazy("Email address"),
@@ -29,7 +30,7 @@ class TestMailForm(forms.Form):
 
 
 def test_mail_page(table: "ModelAdmin[Any]", request: HttpRequest) -> HttpResponse:
-    """Send a test mail, and show what was said on the way."""
+    """Send a test mail, and show the dialogue with the mail server."""
     actor = acting_admin(request)
     is_posted = request.method == "POST"
     form = TestMailForm(request.POST if is_posted else None, initial={"email": actor.email})
@@ -47,12 +48,9 @@ def test_mail_page(table: "ModelAdmin[Any]", request: HttpRequest) -> HttpRespon
 
 
 def _send(form: TestMailForm, actor: User) -> tuple[TestMailReport | None, int]:
-    """The report and the status of the page; a refusal is written into the form."""
+    """The report and the status of the page; errors are added to the form."""
     try:
         return send_test_mail(actor=actor, email=form.cleaned_data["email"]), 200
-    except RecordInvalid as error:
-        form.add_error("email", error.errors["email"])
-        return None, 200
-    except RateLimited as error:
-        form.add_error(None, str(error.message))
-        return None, error.status
+    except (RecordInvalid, RateLimited) as error:
+        form.add_service_errors(error)
+        return None, error.status if isinstance(error, RateLimited) else 200

@@ -1,11 +1,10 @@
-"""What an operator may do to people from the panel: one table for single buttons and bulk actions.
+"""What administrators may do to users: one table for the buttons and the bulk actions.
 
-Every act is one call of a service, in a transaction of its own for each person.
+Each action is one call of a service.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
@@ -16,6 +15,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts.admin.bulk_actions import BulkResult, run_on_each
 from accounts.models import User
 from accounts.services import passwords, second_factors, users
 from accounts.services.email_tokens import IssuedToken
@@ -27,8 +27,11 @@ Run = Callable[[User, User], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
-    """One act: `run` takes actor and person. label: of a button; bulk_label: in the list."""
+class UserAction:
+    """An action on one user: `run` takes the actor and the user.
+
+    label: of the button; bulk_label: in the list of actions; done: the message afterwards.
+    """
 
     run: Run
     label: Any
@@ -36,59 +39,59 @@ class Act:
     done: Any
 
 
-def disable(actor: User, person: User) -> None:
-    users.disable_user(actor=actor, user=person, reason="admin panel")
+def disable(actor: User, user: User) -> None:
+    users.disable_user(actor=actor, user=user, reason="admin panel")
 
 
-def enable(actor: User, person: User) -> None:
-    users.enable_user(actor=actor, user=person)
+def enable(actor: User, user: User) -> None:
+    users.enable_user(actor=actor, user=user)
 
 
-def sign_out(actor: User, person: User) -> None:
-    end_sessions(actor=actor, user=person)
+def sign_out(actor: User, user: User) -> None:
+    end_sessions(actor=actor, user=user)
 
 
-def verify(actor: User, person: User) -> None:
-    mark_verified(actor=actor, user=person)
+def verify(actor: User, user: User) -> None:
+    mark_verified(actor=actor, user=user)
 
 
-def delete(actor: User, person: User) -> None:
-    users.delete_user(actor=actor, user=person)
+def delete(actor: User, user: User) -> None:
+    users.delete_user(actor=actor, user=user)
 
 
-def start_reset(actor: User, person: User) -> IssuedToken:
-    """The link and its end. Not for oneself: it would sign the operator out before they read it."""
-    if actor.pk == person.pk:
+def start_reset(actor: User, user: User) -> IssuedToken:
+    """A reset link. Not for the actor: it would sign them out before they could read it."""
+    if actor.pk == user.pk:
         raise RecordInvalid({"user": [_("change your own password on your account page")]})
-    return passwords.begin_reset(actor=actor, user=person)
+    return passwords.begin_reset(actor=actor, user=user)
 
 
-def reset_factors(actor: User, person: User) -> int:
-    """How many factors are gone."""
-    return second_factors.reset_factors(actor=actor, user=person)
+def reset_factors(actor: User, user: User) -> int:
+    """Remove all second factors; returns how many."""
+    return second_factors.reset_factors(actor=actor, user=user)
 
 
-# By name in the address of the button; each has a bulk twin.
-ACTS: dict[str, Act] = {
-    "disable": Act(
+# Name in the URL of the button -> action; each is a bulk action too.
+USER_ACTIONS: dict[str, UserAction] = {
+    "disable": UserAction(
         disable,
         gettext_lazy("Disable"),
         gettext_lazy("Disable"),
         gettext_lazy("Disabled: the person is signed out everywhere and cannot sign in."),
     ),
-    "enable": Act(
+    "enable": UserAction(
         enable,
         gettext_lazy("Enable"),
         gettext_lazy("Enable"),
         gettext_lazy("Enabled: the person may sign in again."),
     ),
-    "end-sessions": Act(
+    "end-sessions": UserAction(
         sign_out,
         gettext_lazy("Sign out everywhere"),
         gettext_lazy("End sessions (sign out everywhere)"),
         gettext_lazy("Signed out everywhere."),
     ),
-    "verify": Act(
+    "verify": UserAction(
         verify,
         gettext_lazy("Mark address as verified"),
         gettext_lazy("Mark address as verified"),
@@ -97,27 +100,9 @@ ACTS: dict[str, Act] = {
 }
 
 
-@dataclass(slots=True)
-class Tally:
-    """What came of an act on several people: how many were done, how many skipped and why."""
-
-    done: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
-    results: list[tuple[User, Any]] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        """`3 done, 2 skipped: rank`."""
-        parts = [_("%(count)d done") % {"count": self.done}]
-        for reason, count in sorted(self.skipped.items()):
-            parts.append(_("%(count)d skipped: %(reason)s") % {"count": count, "reason": reason})
-        return ", ".join(parts)
-
-
-def chosen_people(
-    request: HttpRequest, people: "QuerySet[User]", maximum: int
-) -> list[User] | None:
-    """The people of a bulk action; None, and the operator is told, when there are too many."""
-    chosen = list(people[: maximum + 1])
+def chosen_users(request: HttpRequest, users: "QuerySet[User]", maximum: int) -> list[User] | None:
+    """The users of a bulk action; None, and a warning message, if there are more than `maximum`."""
+    chosen = list(users[: maximum + 1])
     if len(chosen) <= maximum:
         return chosen
     text = _("Nothing was changed: choose at most %(maximum)d people at once.")
@@ -125,19 +110,17 @@ def chosen_people(
     return None
 
 
-def act_on_each(actor: User, people: Iterable[User], run: Run) -> Tally:
-    """Run an act on each person, the actor himself last, so that his rank lasts to the end."""
-    tally = Tally()
-    for person in sorted(people, key=lambda one: one.pk == actor.pk):
-        try:
-            with transaction.atomic():
-                result = run(actor, person)
-        except GatehouseError as error:
-            tally.skipped[_reason(error)] += 1
-        else:
-            tally.done += 1
-            tally.results.append((person, result))
-    return tally
+def run_on_users(actor: User, users: Iterable[User], run: Run) -> BulkResult:
+    """Run an action on each user, in a transaction of its own.
+
+    The actor comes last, so that they keep their role until the end.
+    """
+
+    def run_on_user(user: User) -> Any:
+        with transaction.atomic():
+            return run(actor, user)
+
+    return run_on_each(sorted(users, key=lambda user: user.pk == actor.pk), run_on_user, _reason)
 
 
 def _reason(error: GatehouseError) -> str:
@@ -148,17 +131,17 @@ def _reason(error: GatehouseError) -> str:
     return error.sentences.rstrip(".")
 
 
-def report(request: HttpRequest, tally: Tally) -> None:
-    """Tell the operator what came of it, in a session that is still alive."""
+def report(request: HttpRequest, result: BulkResult) -> None:
+    """Add one message that tells the outcome, in a session that still exists."""
     sign_out_if_ended(request)
-    level = messages.WARNING if tally.skipped else messages.SUCCESS
-    messages.add_message(request, level, str(tally))
+    level = messages.WARNING if result.skipped else messages.SUCCESS
+    messages.add_message(request, level, str(result))
 
 
 def sign_out_if_ended(request: HttpRequest) -> None:
-    """Close the operator's own session in this browser if an act has ended it.
+    """Sign the administrator out if the action has ended their own session.
 
-    Its row is gone then; writing a message into it would answer 400 instead of the result.
+    The session row is gone then, and a message written into it would turn the answer into a 400.
     """
     key = request.session.session_key
     if key is None or not request.session.exists(key):

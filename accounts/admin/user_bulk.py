@@ -1,4 +1,4 @@
-"""Bulk actions of the user list. Each leaves out whom the operator may not manage and says so."""
+"""Bulk actions of the user list. Users whom the administrator may not manage are skipped."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,35 +13,35 @@ from accounts.admin.actions import (
     CONFIRMED,
     MAX_SECRETS,
     Action,
-    ask_first,
+    confirmation_page,
     render_with_secrets,
 )
 from accounts.admin.base import acting_admin
+from accounts.admin.bulk_actions import MAX_ROWS
 from accounts.admin.user_actions import (
-    ACTS,
-    act_on_each,
-    chosen_people,
+    USER_ACTIONS,
+    chosen_users,
     delete,
     report,
     reset_factors,
+    run_on_users,
     start_reset,
 )
 from accounts.admin.user_forms import ChooseRoleForm
 from accounts.models import User
 from accounts.services.users import change_role
 
-BULK_MAXIMUM = 500
 Body = Callable[["ModelAdmin[User]", HttpRequest, list[User]], HttpResponse | None]
 
 
 def _action(name: str, description: Any, *, permission: str, maximum: int, body: Body) -> Action:
-    """A function as ModelAdmin wants it, which refuses more than `maximum` people at once."""
+    """Make a ModelAdmin action that refuses more than `maximum` users at once."""
 
     def action(
         modeladmin: "ModelAdmin[User]", request: HttpRequest, queryset: "QuerySet[User]"
     ) -> HttpResponse | None:
-        people = chosen_people(request, queryset, maximum)
-        return None if people is None else body(modeladmin, request, people)
+        users = chosen_users(request, queryset, maximum)
+        return None if users is None else body(modeladmin, request, users)
 
     action.__name__ = name
     action.short_description = description  # type: ignore[attr-defined]  # Django's own way
@@ -50,64 +50,67 @@ def _action(name: str, description: Any, *, permission: str, maximum: int, body:
 
 
 def _simple(name: str) -> Action:
-    act = ACTS[name]
+    action = USER_ACTIONS[name]
 
-    def body(_admin: "ModelAdmin[User]", request: HttpRequest, people: list[User]) -> None:
-        report(request, act_on_each(acting_admin(request), people, act.run))
+    def body(_admin: "ModelAdmin[User]", request: HttpRequest, users: list[User]) -> None:
+        report(request, run_on_users(acting_admin(request), users, action.run))
 
     function = f"{name.replace('-', '_')}_people"
-    return _action(function, act.bulk_label, permission="change", maximum=BULK_MAXIMUM, body=body)
+    return _action(function, action.bulk_label, permission="change", maximum=MAX_ROWS, body=body)
 
 
 def _change_role(
-    modeladmin: "ModelAdmin[User]", request: HttpRequest, people: list[User]
+    modeladmin: "ModelAdmin[User]", request: HttpRequest, users: list[User]
 ) -> HttpResponse | None:
     actor = acting_admin(request)
-    is_answer = CONFIRMED in request.POST
-    form = ChooseRoleForm(request.POST if is_answer else None, actor=actor)
-    if not is_answer or not form.is_valid():
-        context = {"title": _("Change role"), "people": people, "form": form}
-        return ask_first(modeladmin, request, "admin/accounts/user/choose_role.html", context)
+    is_confirmed = CONFIRMED in request.POST
+    form = ChooseRoleForm(request.POST if is_confirmed else None, actor=actor)
+    if not is_confirmed or not form.is_valid():
+        context = {"title": _("Change role"), "people": users, "form": form}
+        template = "admin/accounts/user/choose_role.html"
+        return confirmation_page(modeladmin, request, template, context)
     role = form.cleaned_data["role"]
 
-    def give(giver: User, person: User) -> User:
-        return change_role(actor=giver, user=person, role=role)
+    def change(actor: User, user: User) -> User:
+        return change_role(actor=actor, user=user, role=role)
 
-    report(request, act_on_each(actor, people, give))
+    report(request, run_on_users(actor, users, change))
     return None
 
 
 def _start_resets(
-    modeladmin: "ModelAdmin[User]", request: HttpRequest, people: list[User]
+    modeladmin: "ModelAdmin[User]", request: HttpRequest, users: list[User]
 ) -> HttpResponse | None:
-    tally = act_on_each(acting_admin(request), people, start_reset)
-    report(request, tally)
-    if not tally.results:
+    result = run_on_users(acting_admin(request), users, start_reset)
+    report(request, result)
+    if not result.results:
         return None
-    rows = [{"person": person, "link": link} for person, link in tally.results]
+    rows = [{"person": user, "link": link} for user, link in result.results]
     template = "admin/accounts/user/reset_links.html"
     return render_with_secrets(modeladmin, request, template, {"rows": rows})
 
 
 def _reset_factors(
-    modeladmin: "ModelAdmin[User]", request: HttpRequest, people: list[User]
+    modeladmin: "ModelAdmin[User]", request: HttpRequest, users: list[User]
 ) -> HttpResponse | None:
     if CONFIRMED not in request.POST:
-        factors = sum(person.authenticators.count() for person in people)
-        context = {"title": _("Reset second factors"), "people": people, "factors": factors}
-        return ask_first(modeladmin, request, "admin/accounts/user/reset_factors.html", context)
-    report(request, act_on_each(acting_admin(request), people, reset_factors))
+        factors = sum(user.authenticators.count() for user in users)
+        context = {"title": _("Reset second factors"), "people": users, "factors": factors}
+        template = "admin/accounts/user/reset_factors.html"
+        return confirmation_page(modeladmin, request, template, context)
+    report(request, run_on_users(acting_admin(request), users, reset_factors))
     return None
 
 
 def _delete(
-    modeladmin: "ModelAdmin[User]", request: HttpRequest, people: list[User]
+    modeladmin: "ModelAdmin[User]", request: HttpRequest, users: list[User]
 ) -> HttpResponse | None:
     if CONFIRMED not in request.POST:
-        _lines, counts, _lacking, _protected = modeladmin.get_deleted_objects(people, request)
-        context = {"title": _("Delete people"), "people": people, "counts": counts.items()}
-        return ask_first(modeladmin, request, "admin/accounts/user/delete_people.html", context)
-    report(request, act_on_each(acting_admin(request), people, delete))
+        _lines, counts, _lacking, _protected = modeladmin.get_deleted_objects(users, request)
+        context = {"title": _("Delete people"), "people": users, "counts": counts.items()}
+        template = "admin/accounts/user/delete_people.html"
+        return confirmation_page(modeladmin, request, template, context)
+    report(request, run_on_users(acting_admin(request), users, delete))
     return None
 
 
@@ -116,7 +119,7 @@ BULK_ACTIONS: tuple[Action, ...] = (
         "change_role_of_people",
         gettext_lazy("Change role"),
         permission="change",
-        maximum=BULK_MAXIMUM,
+        maximum=MAX_ROWS,
         body=_change_role,
     ),
     _action(
@@ -133,13 +136,13 @@ BULK_ACTIONS: tuple[Action, ...] = (
         maximum=MAX_SECRETS,
         body=_reset_factors,
     ),
-    *(_simple(name) for name in ACTS),
-    # Django's name for it, so that its own, which asks nobody about rank, stays away.
+    *(_simple(name) for name in USER_ACTIONS),
+    # Django's own name, so that this replaces its action, which does not compare roles.
     _action(
         "delete_selected",
         gettext_lazy("Delete"),
         permission="delete",
-        maximum=BULK_MAXIMUM,
+        maximum=MAX_ROWS,
         body=_delete,
     ),
 )

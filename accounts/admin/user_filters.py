@@ -1,4 +1,4 @@
-"""The state of an account in one word, and the filters beside the user list."""
+"""The state of an account, the badges beside it, and the filters of the user list."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ Choices = list[tuple[str, Any]]
 
 
 class State(StrEnum):
-    """What stands between the person and the house; the first that applies, in this order."""
+    """Whether a user may sign in, and if not, why; the first state that applies, in this order."""
 
     NOT_SET_UP = "not-set-up"
     DISABLED = "disabled"
@@ -41,7 +41,7 @@ _IN_STATE: dict[str, Q] = {
 
 
 def state_of(user: User) -> State:
-    """The state of one account; the same rule as the filter's."""
+    """The state of one account, by the same rule as the filter."""
     if not user.setup_completed:
         return State.NOT_SET_UP
     if not user.is_active:
@@ -49,46 +49,45 @@ def state_of(user: User) -> State:
     return State.NO_ACCESS if user.role == Role.NONE else State.ACTIVE
 
 
-class Mark(NamedTuple):
-    """A word beside the state of people of whom `condition` is true, and a choice of its filter."""
+class Badge(NamedTuple):
+    """A label beside the state of users for whom `condition` holds, and a choice of the filter."""
 
     label: Any
     condition: Callable[[], Exists]
 
 
-_marks: dict[str, Mark] = {}
+_badges: dict[str, Badge] = {}
 
 
 def user_badge(name: str, label: Any, condition: Callable[[], Exists]) -> None:
-    """Upper rooms mark people in the user list by it. name: in the address of the filter.
+    """Add a badge to the user list. name: the filter's value in the URL.
 
-    condition: made anew for each list; it is asked once for each person of a page, so it needs
-    an index.
+    condition: called for each list. Its subquery runs once for each user of a page, so it needs an
+    index.
     """
-    _marks[name] = Mark(label, condition)
+    _badges[name] = Badge(label, condition)
 
 
-def with_marks(people: "QuerySet[User]") -> "QuerySet[User]":
-    """The people with what marks_of() reads."""
-    conditions: Any = {_field(name): mark.condition() for name, mark in _marks.items()}
-    return people.annotate(**conditions)
+def with_badges(users: "QuerySet[User]") -> "QuerySet[User]":
+    """Annotate the users with what badges_of() reads."""
+    conditions: Any = {_field(name): badge.condition() for name, badge in _badges.items()}
+    return users.annotate(**conditions)
 
 
-def marks_of(user: User) -> dict[str, Any]:
-    """The labels of a person's marks by name; none when he was not read with_marks()."""
-    found = {name: getattr(user, _field(name), False) for name in _marks}
-    return {name: _marks[name].label for name, is_marked in found.items() if is_marked}
+def badges_of(user: User) -> dict[str, Any]:
+    """Name -> label of a user's badges; empty if they were not loaded with_badges()."""
+    return {name: badge.label for name, badge in _badges.items() if getattr(user, _field(name), 0)}
 
 
 def _field(name: str) -> str:
-    return f"has_mark_{name}"
+    return f"has_badge_{name}"
 
 
 class ChoiceFilter(SimpleListFilter):
-    """A filter by a fixed list of conditions; a value that is not in the list filters nothing."""
+    """A filter by a fixed list of conditions; an unknown value filters nothing."""
 
     def conditions(self) -> dict[str, Q]:
-        """value in the address -> condition."""
+        """Value in the URL -> condition."""
         raise NotImplementedError
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
@@ -113,10 +112,10 @@ class StateFilter(ChoiceFilter):
 
     def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[User]") -> Choices:
         states: Choices = [(state.value, label) for state, label in STATE_LABELS.items()]
-        return states + [(name, mark.label) for name, mark in _marks.items()]
+        return states + [(name, badge.label) for name, badge in _badges.items()]
 
     def conditions(self) -> dict[str, Q]:
-        return _IN_STATE | {name: Q(mark.condition()) for name, mark in _marks.items()}
+        return _IN_STATE | {name: Q(badge.condition()) for name, badge in _badges.items()}
 
 
 class VerifiedFilter(ChoiceFilter):
@@ -151,7 +150,7 @@ def _days_ago(days: int) -> Callable[[], datetime]:
 
 
 class SinceFilter(ChoiceFilter):
-    """How long ago a moment is. The spans hold each other: 30 days include today."""
+    """Filter by how long ago a moment is. The spans overlap: 30 days include today."""
 
     field: ClassVar[str]
     starts: ClassVar[dict[str, Callable[[], datetime]]] = {

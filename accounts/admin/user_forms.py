@@ -1,4 +1,4 @@
-"""Forms of the user pages. They only read what was typed: accounts.services decides and writes."""
+"""Forms of the user pages. They parse input; accounts.services validates and writes."""
 
 from copy import copy
 from typing import Any, ClassVar
@@ -9,6 +9,7 @@ from django.contrib.admin.widgets import AdminEmailInputWidget, AdminTextInputWi
 from django.utils.translation import gettext_lazy as _
 
 from accounts.actors import SYSTEM, Actor
+from accounts.forms import ServiceErrorsMixin
 from accounts.models import ROLE_LABELS, User
 from accounts.roles import Role, grantable
 from accounts.services.users import Profile, check_profile
@@ -19,19 +20,20 @@ NAMES = ("email", "name", "username")
 
 
 def role_choices(actor: Actor) -> list[tuple[str, Any]]:
-    """The roles that `actor` may give, highest first, with their labels."""
+    """The roles that `actor` may assign, highest first, with their labels."""
     labels = dict(ROLE_LABELS)
     return [(role.value, labels[role.value]) for role in grantable(Role(actor.role))]
 
 
-class PersonForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """Address, names and role. UserAdmin.get_form() sets `actor`, and `refusal` for a second try.
+class UserForm(ServiceErrorsMixin, forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """Email address, names and role.
 
-    The record itself stays untouched, so that the service sees what it was before.
+    UserAdmin.get_form() sets `actor`, and `service_error` if a service has refused the input. The
+    instance is not changed, so that the service can compare.
     """
 
     actor: ClassVar[Actor] = SYSTEM
-    refusal: ClassVar[GatehouseError | None] = None
+    service_error: ClassVar[GatehouseError | None] = None
 
     email = forms.CharField(
         label=_("Email address"),
@@ -62,7 +64,7 @@ class PersonForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
     def clean_email(self) -> str:
         typed: str = self.cleaned_data["email"]
         if typed == self.initial.get("email"):
-            return typed  # perhaps a placeholder of ours, which nobody can type
+            return typed  # perhaps our placeholder, which cannot be typed
         try:
             return email_addresses.parse_email(typed)
         except email_addresses.AddressError as error:
@@ -76,38 +78,35 @@ class PersonForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
             raise forms.ValidationError(_(str(error))) from None
 
     def clean(self) -> dict[str, Any]:
-        if self.refusal is not None:
-            self._show(self.refusal)
+        if self.service_error is not None:
+            self.add_service_errors(self.service_error)
         elif self.errors:
-            # What the services will refuse, at once with what the form itself has found.
+            # Show what the services will refuse together with the form's own errors.
             readable = {name: text for name, text in self.cleaned_data.items() if name in NAMES}
             try:
                 check_profile(copy(self.instance), Profile(**readable))
             except RecordInvalid as error:
                 found = {name: error.errors[name] for name in error.errors.keys() & readable.keys()}
-                self._show(RecordInvalid(found))
+                self.add_service_errors(RecordInvalid(found))
         return self.cleaned_data
 
-    def _show(self, error: GatehouseError) -> None:
-        found = error.errors if isinstance(error, RecordInvalid) else {"": [error.message]}
-        for name, texts in found.items():
-            self.add_error(name if name in self.fields else None, [str(text) for text in texts])
-
     def _post_clean(self) -> None:
-        """Django's would write the typed values into the record and check it; services do."""
+        """Skip Django's, which would write the input into the instance: services do that."""
 
 
-class AddUserForm(PersonForm):
-    vouched = forms.BooleanField(
+class AddUserForm(UserForm):
+    """A new user. email_verified: the administrator knows that the address is theirs."""
+
+    email_verified = forms.BooleanField(
         label=_("I know this person: the address counts as verified"),
         required=False,
-        # Without mail nobody can verify it later.
+        # Without mail the user cannot verify it later.
         initial=lambda: settings.MAIL.transport == "none",
     )
 
 
 class ChooseRoleForm(forms.Form):
-    """The role for several people at once."""
+    """One role for several users."""
 
     role = forms.ChoiceField(label=_("New role"))
 

@@ -1,4 +1,4 @@
-"""The buttons of one person's page: each is a small POST form, and GET answers 405."""
+"""The buttons on the page of one user: each is a small POST form, and GET answers 405."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,10 +14,16 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from accounts.admin.actions import CONFIRMED, ask_first
+from accounts.admin.actions import CONFIRMED, confirmation_page
 from accounts.admin.base import acting_admin
-from accounts.admin.read_only_columns import with_people
-from accounts.admin.user_actions import ACTS, Act, reset_factors, sign_out_if_ended, start_reset
+from accounts.admin.read_only_columns import with_emails
+from accounts.admin.user_actions import (
+    USER_ACTIONS,
+    UserAction,
+    reset_factors,
+    sign_out_if_ended,
+    start_reset,
+)
 from accounts.link_binding import device_name
 from accounts.models import User
 from accounts.sent_forms import show_once
@@ -26,13 +32,13 @@ from accounts.services.sessions import own_sessions
 from audit.models import AuditEvent
 from core.errors import GatehouseError
 
-SHOWN_SESSIONS = 20
-SHOWN_EVENTS = 20
+MAX_SESSIONS_SHOWN = 20
+MAX_EVENTS_SHOWN = 20
 
 
 def urls(modeladmin: "ModelAdmin[User]") -> list[URLPattern]:
-    """/<id>/disable and so on, behind the panel's gate."""
-    views = {name: _act_view(modeladmin, act) for name, act in ACTS.items()}
+    """<id>/disable/ and so on, with the checks of the admin site."""
+    views = {name: _action_view(modeladmin, action) for name, action in USER_ACTIONS.items()}
     views["reset"] = _reset_view(modeladmin)
     views["reset-factors"] = _reset_factors_view(modeladmin)
     return [
@@ -45,113 +51,118 @@ def urls(modeladmin: "ModelAdmin[User]") -> list[URLPattern]:
     ]
 
 
-def _person(modeladmin: "ModelAdmin[User]", request: HttpRequest, key: UUID) -> User:
-    """Whom the button is for. Raises Http404, or PermissionDenied for a rank too low."""
-    person: User | None = User.objects.filter(pk=key).first()
-    if person is None:
+def _user_for_change(modeladmin: "ModelAdmin[User]", request: HttpRequest, key: UUID) -> User:
+    """The user of the button. Raises Http404, or PermissionDenied if their role is too high."""
+    user: User | None = User.objects.filter(pk=key).first()
+    if user is None:
         raise Http404
-    if not modeladmin.has_change_permission(request, person):
+    if not modeladmin.has_change_permission(request, user):
         raise PermissionDenied
-    return person
+    return user
 
 
-def _act_view(modeladmin: "ModelAdmin[User]", act: Act) -> Callable[..., HttpResponse]:
+def _user_page(user: User) -> HttpResponse:
+    return redirect("admin:accounts_user_change", user.pk)
+
+
+def _action_view(modeladmin: "ModelAdmin[User]", action: UserAction) -> Callable[..., HttpResponse]:
     def view(request: HttpRequest, key: UUID) -> HttpResponse:
-        person = _person(modeladmin, request, key)
+        user = _user_for_change(modeladmin, request, key)
         try:
-            act.run(acting_admin(request), person)
+            action.run(acting_admin(request), user)
         except GatehouseError as error:
             messages.error(request, error.sentences)
         else:
             sign_out_if_ended(request)
-            messages.success(request, f"{person.email}: {act.done}")
-        return redirect("admin:accounts_user_change", person.pk)
+            messages.success(request, f"{user.email}: {action.done}")
+        return _user_page(user)
 
     return view
 
 
 def _reset_view(modeladmin: "ModelAdmin[User]") -> Callable[..., HttpResponse]:
     def view(request: HttpRequest, key: UUID) -> HttpResponse:
-        """Shows the link once: it stands in this answer and nowhere else."""
-        person = _person(modeladmin, request, key)
+        """Start a password reset; the link is shown in this response only."""
+        user = _user_for_change(modeladmin, request, key)
         try:
-            link = start_reset(acting_admin(request), person)
+            link = start_reset(acting_admin(request), user)
         except GatehouseError as error:
             messages.error(request, error.sentences)
-            return redirect("admin:accounts_user_change", person.pk)
+            return _user_page(user)
         context = modeladmin.admin_site.each_context(request) | {
             "title": _("Password reset started"),
             "opts": modeladmin.opts,
-            "original": person,
-            "panel": {"rows": [{"person": person, "link": link}]},
+            "original": user,
+            "panel": {"rows": [{"person": user, "link": link}]},
         }
         page = render(request, "admin/accounts/user/reset_link.html", context)
-        return show_once(page, reverse("admin:accounts_user_change", args=[person.pk]))
+        return show_once(page, reverse("admin:accounts_user_change", args=[user.pk]))
 
     return view
 
 
 def _reset_factors_view(modeladmin: "ModelAdmin[User]") -> Callable[..., HttpResponse]:
     def view(request: HttpRequest, key: UUID) -> HttpResponse:
-        """Asks first, naming how many there are."""
-        person = _person(modeladmin, request, key)
+        """Reset the second factors, after a confirmation page that tells how many there are."""
+        user = _user_for_change(modeladmin, request, key)
         if CONFIRMED not in request.POST:
             context = {
                 "title": _("Reset second factors"),
-                "people": [person],
-                "factors": person.authenticators.count(),
+                "people": [user],
+                "factors": user.authenticators.count(),
             }
-            return ask_first(modeladmin, request, "admin/accounts/user/reset_factors.html", context)
+            template = "admin/accounts/user/reset_factors.html"
+            return confirmation_page(modeladmin, request, template, context)
         try:
-            reset_factors(acting_admin(request), person)
+            reset_factors(acting_admin(request), user)
         except GatehouseError as error:
             messages.error(request, error.sentences)
         else:
             done = _("All second factors are gone, and the person is signed out everywhere.")
-            messages.success(request, f"{person.email}: {done}")
-        return redirect("admin:accounts_user_change", person.pk)
+            messages.success(request, f"{user.email}: {done}")
+        return _user_page(user)
 
     return view
 
 
-def page_context(actor: User, person: User) -> dict[str, Any]:
-    """What the page of one person shows beside the form: buttons, devices, last events."""
-    newest = AuditEvent.objects.filter(target_id=person.pk).order_by("-seq")
+def page_context(actor: User, user: User) -> dict[str, Any]:
+    """What the page of one user shows beside the form: buttons, devices, latest events."""
+    newest = AuditEvent.objects.filter(target_id=user.pk).order_by("-seq")
     return {
-        "buttons": _buttons(person) if actor.can_manage(person) else [],
-        "may_reset": actor.can_manage(person) and actor.pk != person.pk,
-        "factors": list(person.authenticators.order_by("id")),
-        "identities": list(person.identities.order_by("id")),
-        "codes_left": second_factors.standing(person).left,
+        "buttons": _buttons(user) if actor.can_manage(user) else [],
+        "may_reset": actor.can_manage(user) and actor.pk != user.pk,
+        "factors": list(user.authenticators.order_by("id")),
+        "identities": list(user.identities.order_by("id")),
+        "codes_left": second_factors.standing(user).left,
         "devices": [
             {"name": device_name(row.user_agent), "ip": row.ip, "last_seen_at": row.last_seen_at}
-            for row in own_sessions(person)[:SHOWN_SESSIONS]
+            for row in own_sessions(user)[:MAX_SESSIONS_SHOWN]
         ],
-        "events": with_people(newest)[:SHOWN_EVENTS],
+        "events": with_emails(newest)[:MAX_EVENTS_SHOWN],
     }
 
 
-def _buttons(person: User) -> list[dict[str, Any]]:
+def _buttons(user: User) -> list[dict[str, Any]]:
     is_useful = {
-        "disable": person.is_active,
-        "enable": not person.is_active,
-        "verify": not person.is_verified,
+        "disable": user.is_active,
+        "enable": not user.is_active,
+        "verify": not user.is_verified,
     }
     return [
-        {"url": f"admin:accounts_user_{name}", "label": act.label}
-        for name, act in ACTS.items()
+        {"url": f"admin:accounts_user_{name}", "label": action.label}
+        for name, action in USER_ACTIONS.items()
         if is_useful.get(name, True)
     ]
 
 
-def deletion_summary(people: list[User]) -> tuple[list[Any], dict[str, int]]:
-    """What a deletion takes along: a nested list for the page, and counts by name."""
-    counts: dict[str, int] = {str(User._meta.verbose_name_plural): len(people)}
+def deletion_summary(users: list[User]) -> tuple[list[Any], dict[str, int]]:
+    """What is deleted with `users`: their addresses, and counts of rows by model name."""
+    counts: dict[str, int] = {str(User._meta.verbose_name_plural): len(users)}
     for relation in User._meta.related_objects:
         if getattr(relation.on_delete, "__name__", "") != "CASCADE":
             continue
         model: type[Model] = relation.related_model
-        found = model._base_manager.filter(**{f"{relation.field.name}__in": people}).count()
+        found = model._base_manager.filter(**{f"{relation.field.name}__in": users}).count()
         if found:
             counts[str(model._meta.verbose_name_plural)] = found
-    return [person.email for person in people], counts
+    return [user.email for user in users], counts

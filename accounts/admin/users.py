@@ -1,4 +1,4 @@
-"""The user list and the page of one person. Every write is a call of accounts.services."""
+"""The user list and the page of one user. Every write is a call of accounts.services."""
 
 from typing import Any, ClassVar, cast
 
@@ -34,25 +34,25 @@ from accounts.admin.user_filters import (
     RoleFilter,
     StateFilter,
     VerifiedFilter,
-    marks_of,
+    badges_of,
     state_of,
-    with_marks,
+    with_badges,
 )
-from accounts.admin.user_forms import AddUserForm, PersonForm
+from accounts.admin.user_forms import AddUserForm, UserForm
 from accounts.models import User, UserQuerySet
 from accounts.services import users
 from accounts.services.users import Profile
 from core.errors import GatehouseError
 
 EDITABLE = ("email", "name", "username", "role")
-FACTS = ("state", "verified_at", "last_sign_in", "created", "id")
+READ_ONLY = ("state", "verified_at", "last_sign_in", "created", "id")
 
 
 @admin.register(User, site=site)
 class UserAdmin(GatehouseModelAdmin):
-    """All people, whoever looks; only those of lower rank can be changed or deleted."""
+    """All users. Only those whose role is below the administrator's can be changed or deleted."""
 
-    form = PersonForm
+    form = UserForm
     list_display = ("person", "role_name", "state", "verified", "last_sign_in", "created")
     list_display_links = ("person",)
     list_filter = (
@@ -69,7 +69,7 @@ class UserAdmin(GatehouseModelAdmin):
     sortable_by = ()
     title = gettext_lazy("People")
 
-    # What wants no fresh proof; see accounts.admin.sensitive_actions
+    # What needs no recent authentication; see accounts.admin.sensitive_actions
 
     exempt_pages: ClassVar[frozenset[str]] = frozenset(
         {"accounts_user_disable", "accounts_user_end-sessions"}
@@ -82,28 +82,28 @@ class UserAdmin(GatehouseModelAdmin):
     # The list
 
     @property
-    def actions(self) -> list[Action]:  # type: ignore[override]  # read anew: apps add theirs later
+    def actions(self) -> list[Action]:  # type: ignore[override]  # a property: apps add theirs later
         return [*BULK_ACTIONS, *user_actions().values()]
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[User]":
-        return with_marks(super().get_queryset(request))
+        return with_badges(super().get_queryset(request))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[User], search_term: str
     ) -> tuple[QuerySet[User], bool]:
-        """Parts of address, user name or name; a whole id or address finds that one person."""
+        """Find parts of an address, user name or name; a whole id or address finds one user."""
         text = search_term.strip()[:SEARCH_MAX_LENGTH]
         if "\x00" in text:
             return queryset.none(), False
         key = as_uuid(text)
         if key is not None:
             return queryset.filter(pk=key), False
-        return _found_once(cast("UserQuerySet", queryset), text), False
+        return _search_once(cast("UserQuerySet", queryset), text), False
 
     def response_action(  # type: ignore[override]  # the stubs follow a later Django
         self, request: HttpRequest, queryset: QuerySet[User]
     ) -> HttpResponse | None:
-        """Refuses ticks that are no ids, which Django would hand to the database."""
+        """Refuses values that are not ids, which Django would hand to the database."""
         if not all(as_uuid(key) for key in request.POST.getlist(ACTION_CHECKBOX_NAME)):
             messages.warning(request, _("Nothing was changed: please tick people of the list."))
             return None
@@ -125,7 +125,7 @@ class UserAdmin(GatehouseModelAdmin):
     @admin.display(description=gettext_lazy("state"))
     def state(self, user: User) -> SafeString:
         found = state_of(user)
-        words = {found.value: STATE_LABELS[found]} | marks_of(user)
+        words = {found.value: STATE_LABELS[found]} | badges_of(user)
         return format_html_join(" ", '<span class="state state-{}">{}</span>', words.items())
 
     @admin.display(description=gettext_lazy("verified"), boolean=True)
@@ -144,10 +144,10 @@ class UserAdmin(GatehouseModelAdmin):
     def created(self, user: User) -> str:
         return moment(user.created_at)
 
-    # Who may
+    # Permissions
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """An operator, and for one person: is his rank lower?"""
+        """For one user, their role must be below the administrator's."""
         return super().has_change_permission(request, obj) and (
             obj is None or acting_admin(request).can_manage(obj)
         )
@@ -157,34 +157,34 @@ class UserAdmin(GatehouseModelAdmin):
             obj is None or acting_admin(request).can_manage(obj)
         )
 
-    # The page of one person
+    # The page of one user
 
     def get_urls(self) -> list[URLPattern]:
         return [*user_pages.urls(self), *super().get_urls()]
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         if obj is None:
-            fields = {"fields": (*EDITABLE, "vouched"), "description": _ADD_HELP}
+            fields = {"fields": (*EDITABLE, "email_verified"), "description": _ADD_HELP}
             return [(None, fields)]
         own = (*EDITABLE, "role_locked")
-        return [(None, {"fields": own}), (_("Facts"), {"fields": FACTS})]
+        return [(None, {"fields": own}), (_("Facts"), {"fields": READ_ONLY})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
-        """Facts; and the own address, which is changed on the account page with a proof."""
+        """Your own address is read-only here: the account page verifies a new one."""
         if obj is None:
             return ()
         is_self = obj.pk == acting_admin(request).pk
-        return (*FACTS, "email") if is_self else FACTS
+        return (*READ_ONLY, "email") if is_self else READ_ONLY
 
     def get_form(
         self, request: HttpRequest, obj: User | None = None, change: bool = False, **options: Any
     ) -> Any:
-        """A form class of this request alone, so that it can hold the operator."""
+        """A form class for this request, which knows the administrator."""
         if not change:
             options["form"] = AddUserForm
         form: Any = super().get_form(request, obj, change, **options)
         form.actor = acting_admin(request)
-        form.refusal = getattr(request, "gatehouse_refusal", None)
+        form.service_error = getattr(request, "gatehouse_service_error", None)
         return form
 
     def change_view(
@@ -194,9 +194,9 @@ class UserAdmin(GatehouseModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        person = self.get_object(request, object_id)
-        beside = user_pages.page_context(acting_admin(request), person) if person else {}
-        return super().change_view(request, object_id, form_url, beside | (extra_context or {}))
+        user = self.get_object(request, object_id)
+        context = user_pages.page_context(acting_admin(request), user) if user else {}
+        return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
     def changeform_view(
         self,
@@ -205,15 +205,15 @@ class UserAdmin(GatehouseModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """What a service refuses is undone as a whole, and the form says why."""
+        """Roll back what a service refuses, and show the form again with the reason."""
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
         except GatehouseError as error:
-            request.gatehouse_refusal = error  # type: ignore[attr-defined]  # read by get_form()
+            request.gatehouse_service_error = error  # type: ignore[attr-defined]  # read by get_form()
             return super().changeform_view(request, object_id, form_url, extra_context)
 
-    def save_model(self, request: HttpRequest, obj: User, form: PersonForm, change: bool) -> None:
-        """Hand what was typed to the services. Raises what they raise; see changeform_view()."""
+    def save_model(self, request: HttpRequest, obj: User, form: UserForm, change: bool) -> None:
+        """Pass the input to the services. Raises what they raise; see changeform_view()."""
         actor = acting_admin(request)
         if change:
             _edit(actor, obj, form)
@@ -226,14 +226,14 @@ class UserAdmin(GatehouseModelAdmin):
             role=typed["role"],
             name=typed["name"],
             username=typed["username"] or None,
-            verified=typed["vouched"],
+            verified=typed["email_verified"],
         )
         obj.pk, obj.email = made.pk, made.email
 
     # Deletion
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Names and counts of what goes; who may is asked of accounts.roles, not of each table."""
+        """Names and counts of what is deleted. accounts.roles decides about permissions."""
         lines, counts = user_pages.deletion_summary(list(objs))
         return lines, counts, set(), []
 
@@ -251,23 +251,23 @@ class UserAdmin(GatehouseModelAdmin):
         sign_out_if_ended(request)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        for person in queryset:
-            users.delete_user(actor=acting_admin(request), user=person)
+        for user in queryset:
+            users.delete_user(actor=acting_admin(request), user=user)
 
 
-def _found_once(people: UserQuerySet, text: str) -> UserQuerySet:
-    """Those whom `text` finds, at most one more than the list counts.
+def _search_once(found: UserQuerySet, text: str) -> UserQuerySet:
+    """The users that `text` finds, at most COUNT_CAP + 1.
 
-    A part of a name has to be looked for in every row. That is done here, once, in the narrow
-    index that holds nothing but names; count and page then read by primary key.
+    A part of a name has to be searched in every row. This is done once, in a narrow index of names;
+    the count and the page of the list then read by primary key.
     """
     if not text:
-        return people
-    exactly = people.with_login(text)
+        return found
+    exactly = found.with_login(text)
     if "@" in text and exactly.exists():
         return exactly
-    keys = people.search(text).order_by("-pk").values_list("pk", flat=True)[: COUNT_CAP + 1]
-    return people.filter(pk__in=list(keys))
+    keys = found.search(text).order_by("-pk").values_list("pk", flat=True)[: COUNT_CAP + 1]
+    return found.filter(pk__in=list(keys))
 
 
 _ADD_HELP = gettext_lazy(
@@ -276,14 +276,14 @@ _ADD_HELP = gettext_lazy(
 )
 
 
-def _edit(actor: User, person: User, form: PersonForm) -> None:
-    """Only what was changed goes to the services, so that the audit log names just that."""
+def _edit(actor: User, user: User, form: UserForm) -> None:
+    """Pass only changed fields to the services, so that the audit log names nothing else."""
     changed = {name: form.cleaned_data[name] for name in form.changed_data}
     role = changed.pop("role", None)
     kept = changed.pop("role_locked", None)
     if changed:
-        users.edit_profile(actor=actor, user=person, profile=Profile(**changed))
+        users.edit_profile(actor=actor, user=user, profile=Profile(**changed))
     if role is not None:
-        users.change_role(actor=actor, user=person, role=role)
+        users.change_role(actor=actor, user=user, role=role)
     if kept is not None:
-        users.keep_role(actor=actor, user=person, kept=kept)
+        users.keep_role(actor=actor, user=user, kept=kept)

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.admin.base import acting_admin
-from accounts.admin.bulk_actions import MAX_ROWS, RowActionsAdmin, run_on_rows
+from accounts.admin.bulk_actions import RowActionsAdmin, run_on_rows
 from accounts.admin.columns import NOTHING, moment
 from accounts.admin.read_only_columns import user_link
 from accounts.admin.site import site
@@ -240,7 +240,7 @@ class BanAdmin(RowActionsAdmin):
 
         run_on_rows(
             request,
-            list(queryset[:MAX_ROWS]),
+            queryset,
             end,
             lambda count: (
                 ngettext("%(count)d ban is lifted.", "%(count)d bans are lifted.", count)

@@ -10,9 +10,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.actors import Actor
-from accounts.admin.actions import CONFIRMED, ask_first, user_action
+from accounts.admin.actions import CONFIRMED, confirmation_page, user_action
 from accounts.admin.base import acting_admin
-from accounts.admin.user_actions import act_on_each, chosen_people, report
+from accounts.admin.user_actions import chosen_users, report, run_on_users
 from accounts.admin.user_filters import user_badge
 from accounts.models import User
 from accounts.services.users import is_last_owner
@@ -36,7 +36,7 @@ def ban_people(
     modeladmin: "ModelAdmin[User]", request: HttpRequest, queryset: "QuerySet[User]"
 ) -> HttpResponse | None:
     """Asks how long and why and names who is affected; bans each, and tells who was left out."""
-    people = chosen_people(request, queryset, PEOPLE_MAXIMUM)
+    people = chosen_users(request, queryset, PEOPLE_MAXIMUM)
     if people is None:
         return None
     actor = acting_admin(request)
@@ -48,7 +48,7 @@ def ban_people(
     def lay(giver: Actor, person: User) -> Ban:
         return ban(actor=giver, user=person, duration=duration, reason=reason)
 
-    report(request, act_on_each(actor, people, lay))
+    report(request, run_on_users(actor, people, lay))
     return None
 
 
@@ -70,7 +70,7 @@ def _ask(
         "left_out": left_out,
         "form": form,
     }
-    return ask_first(modeladmin, request, "admin/moderation/ban_people.html", context)
+    return confirmation_page(modeladmin, request, "admin/moderation/ban_people.html", context)
 
 
 def refusal_reason(actor: User, person: User) -> str:
@@ -89,9 +89,9 @@ def lift_bans_of_people(
     _modeladmin: "ModelAdmin[User]", request: HttpRequest, queryset: "QuerySet[User]"
 ) -> None:
     """Lift all bans in force of the chosen people, of lower rank."""
-    people = chosen_people(request, queryset, PEOPLE_MAXIMUM)
+    people = chosen_users(request, queryset, PEOPLE_MAXIMUM)
     if people is not None:
-        report(request, act_on_each(acting_admin(request), people, _lift))
+        report(request, run_on_users(acting_admin(request), people, _lift))
 
 
 def _lift(actor: Any, person: User) -> int:

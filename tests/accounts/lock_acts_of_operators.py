@@ -361,7 +361,7 @@ def act_from_the_panel() -> None:
         user_actions.sign_out,
         user_actions.start_reset,
     ):
-        user_actions.act_on_each(person("owner"), people, run)
+        user_actions.run_on_users(person("owner"), people, run)
 
 
 class Refusing:

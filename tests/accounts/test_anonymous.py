@@ -223,7 +223,7 @@ def test_the_start_says_it_loudly(
 
 @pytest.mark.parametrize(
     "path",
-    ["/admin/", "/admin/accounts/user/", "/admin/accounts/auditevent/", "/admin/moderation/ban/"],
+    ["/admin/", "/admin/accounts/user/", "/admin/audit/auditevent/", "/admin/moderation/ban/"],
 )
 def test_the_panel_asks_for_sign_in(stranger: Client, anonymous: User, path: str) -> None:
     assert stranger.get(path)["Location"] == f"/sign-in?next={path}"

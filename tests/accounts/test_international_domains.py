@@ -216,7 +216,7 @@ def test_the_panel_finds_both_forms(
     client = browser_of(anna)
 
     people = client.get("/admin/accounts/user/", {"q": spelling})
-    mails = client.get("/admin/accounts/outboxmail/", {"q": spelling})
+    mails = client.get("/admin/mail/outboxmail/", {"q": spelling})
     sessions = client.get("/admin/accounts/browsersession/", {"q": spelling})
 
     assert STORED in people.content.decode()

@@ -21,7 +21,7 @@ from tests.servers.processes import free_port
 
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]
-PAGE = "/admin/accounts/outboxmail/test/"
+PAGE = "/admin/mail/outboxmail/test/"
 API = "/api/v1/mail/test"
 PASSWORD = "pässwort€"
 
@@ -133,7 +133,7 @@ def test_a_sent_one_makes_waiting_mails_due(server: SMTPServer) -> None:
 def test_the_panel_sends_and_shows(server: SMTPServer, admin: User, browser_of: BrowserOf) -> None:
     browser = browser_of(admin)
 
-    listed = browser.get("/admin/accounts/outboxmail/").content.decode()
+    listed = browser.get("/admin/mail/outboxmail/").content.decode()
     asked = browser.get(PAGE).content.decode()
     sent = browser.post(PAGE, {"email": "anna@example.com"})
 

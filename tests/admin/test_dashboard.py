@@ -75,7 +75,7 @@ def test_the_cards_count_people_sessions_and_mail(make_user: MakeUser) -> None:
         "Waiting for access": "2",
         "Active sessions": "2",
         "Mail waiting": "3",
-        "Mail given up": "1",
+        "Failed mail": "1",
         "Bans in force": "0",
     }
 
@@ -262,7 +262,7 @@ def test_open_registration_is_told_with_its_role(calm: Any, owner: User) -> None
     (advice,) = dashboard.context()["warnings"]
 
     assert advice.title == "Registration is open."
-    assert advice.advice.startswith("Anyone may make an account with the role “Editor”.")
+    assert advice.text.startswith("Anyone may create an account with the role “Editor”.")
 
 
 def test_open_registration_names_its_fence(calm: Any, owner: User) -> None:
@@ -270,7 +270,7 @@ def test_open_registration_names_its_fence(calm: Any, owner: User) -> None:
 
     (advice,) = dashboard.context()["warnings"]
 
-    assert advice.advice.startswith("Anyone whose address fits ALLOWED_EMAILS may")
+    assert advice.text.startswith("Anyone whose address matches ALLOWED_EMAILS may")
 
 
 # Bars

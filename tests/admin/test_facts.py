@@ -22,8 +22,8 @@ from mail.models import OutboxMail
 from mail.outbox import enqueue_mail
 
 pytestmark = pytest.mark.django_db
-AUDIT = "/admin/accounts/auditevent/"
-MAIL = "/admin/accounts/outboxmail/"
+AUDIT = "/admin/audit/auditevent/"
+MAIL = "/admin/mail/outboxmail/"
 SESSIONS = "/admin/accounts/browsersession/"
 LINKS = "/admin/magiclinks/loginlink/"
 LISTS = [AUDIT, MAIL, SESSIONS, LINKS]
@@ -306,7 +306,7 @@ def test_a_lookup_that_is_no_filter_is_refused(as_role: Enter) -> None:
 def test_an_id_with_a_nul_names_nothing(as_role: Enter) -> None:
     browser, _operator = as_role("owner")
 
-    for table in ("forward_auth/denial", "accounts/user", "accounts/auditevent", "api/apikey"):
+    for table in ("forward_auth/denial", "accounts/user", "audit/auditevent", "api/apikey"):
         for page in ("change", "delete"):
             answer = browser.get(f"/admin/{table}/%00/{page}/")
             assert answer.status_code in {302, 403}, (table, page)

@@ -117,7 +117,7 @@ def test_the_answer_shows_the_link_once_and_nothing_keeps_it(as_role: AsRole) ->
     assert "no-store" in answer["Cache-Control"].split(", ")
     assert answer.content.decode().count(url) == 1
     token = url.rpartition("/")[2]
-    pages = [LIST, f"{LIST}{row.pk}/change/", PEOPLE, "/admin/accounts/auditevent/", ADD]
+    pages = [LIST, f"{LIST}{row.pk}/change/", PEOPLE, "/admin/audit/auditevent/", ADD]
     assert [page for page in pages if token in browser.get(page).content.decode()] == []
     assert row.digest not in browser.get(f"{LIST}{row.pk}/change/").content.decode()
     assert token not in str(dict(browser.session))

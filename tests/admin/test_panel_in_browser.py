@@ -15,8 +15,8 @@ pytestmark = pytest.mark.browser
 PASSWORD = "correct horse battery staple"
 PEOPLE, MAIL, AUDIT = (
     "/admin/accounts/user/",
-    "/admin/accounts/outboxmail/",
-    "/admin/accounts/auditevent/",
+    "/admin/mail/outboxmail/",
+    "/admin/audit/auditevent/",
 )
 INVITATIONS = "/admin/accounts/invitation/"
 SESSIONS, LINKS = "/admin/accounts/browsersession/", "/admin/magiclinks/loginlink/"

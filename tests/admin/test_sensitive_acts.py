@@ -38,7 +38,7 @@ EXEMPT_ACTIONS = {
     "accounts.user": {"disable_people", "end_sessions_people"},
     "accounts.browsersession": {"end_chosen"},
     "accounts.invitation": {"withdraw_chosen"},
-    "accounts.outboxmail": {"send_again"},
+    "mail.outboxmail": {"send_again"},
     "api.apikey": {"revoke_chosen"},
 }
 SENSITIVE_PAGES = {

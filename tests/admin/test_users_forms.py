@@ -42,7 +42,7 @@ def test_operators_add_people(as_role: AsRole, operator_role: str, status: int, 
 def test_a_new_person_has_what_was_typed_and_no_password(as_role: AsRole) -> None:
     browser, _owner = as_role("owner")
 
-    browser.post(f"{LIST}add/", NEW | {"vouched": "on", "role": "editor"})
+    browser.post(f"{LIST}add/", NEW | {"email_verified": "on", "role": "editor"})
 
     made = User.objects.get(email="new@example.com")
     assert (made.name, made.username, made.role) == ("Nora New", "nora", "editor")
@@ -114,7 +114,7 @@ FORGED = {
     "email_verified_at": "2000-01-01",
     "last_login_0": "2000-01-01",
     "created_at": "2000-01-01",
-    "vouched": "on",
+    "email_verified": "on",
 }
 
 
@@ -134,7 +134,9 @@ def test_forged_fields_change_nothing(as_role: AsRole, make_user: MakeUser) -> N
 def test_forged_fields_of_a_new_person_change_nothing(as_role: AsRole) -> None:
     browser, _admin = as_role("admin")
 
-    browser.post(f"{LIST}add/", NEW | {key: FORGED[key] for key in FORGED if key != "vouched"})
+    browser.post(
+        f"{LIST}add/", NEW | {key: FORGED[key] for key in FORGED if key != "email_verified"}
+    )
 
     made = User.objects.get(email="new@example.com")
     assert (made.is_staff, made.is_superuser, made.has_usable_password()) == (False, False, False)

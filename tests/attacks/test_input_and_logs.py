@@ -185,11 +185,11 @@ def test_nobody_changes_the_audit_log_by_a_page(site: Site, role: str) -> None:
     browser = site.signed_in(site.user(role))
     seq, before = site.drive(FIRST)
     for path, fields in [
-        (f"/admin/accounts/auditevent/{seq}/delete/", {"post": "yes"}),
-        (f"/admin/accounts/auditevent/{seq}/change/", {"ip": "10.1.1.1"}),
-        ("/admin/accounts/auditevent/add/", {"ip": "10.1.1.1"}),
+        (f"/admin/audit/auditevent/{seq}/delete/", {"post": "yes"}),
+        (f"/admin/audit/auditevent/{seq}/change/", {"ip": "10.1.1.1"}),
+        ("/admin/audit/auditevent/add/", {"ip": "10.1.1.1"}),
         (
-            "/admin/accounts/auditevent/",
+            "/admin/audit/auditevent/",
             {"action": "delete_selected", "_selected_action": str(seq)},
         ),
     ]:

@@ -239,8 +239,8 @@ def test_a_key_is_told_once_and_kept_nowhere(site: Site) -> None:
         visitor.send("GET", "/api/v1/me/export", None, headers),
         visitor.send("GET", "/api/v1/audit-events", None, headers),
         owner.get("/admin/api/apikey/"),
-        owner.get("/admin/accounts/auditevent/"),
-        owner.get("/admin/accounts/outboxmail/"),
+        owner.get("/admin/audit/auditevent/"),
+        owner.get("/admin/mail/outboxmail/"),
     ]
     visitor.send("GET", f"/api/v1/me?key={text}")
     visitor.send("GET", "/api/v1/users", None, {"X-API-Key": f"{text[:-1]}!"})

@@ -320,7 +320,7 @@ CASES: dict[str, Case] = {
         (302, "/admin/forward_auth/accessrule/"),
     ),
     "admin:mail_outboxmail_test": Case(
-        own("/admin/accounts/outboxmail/test/", email=EMAIL),
+        own("/admin/mail/outboxmail/test/", email=EMAIL),
         count(),
         [],
         (200, EMAIL),
@@ -409,10 +409,10 @@ CASES: dict[str, Case] = {
         (302, "/admin/accounts/browsersession/"),
     ),
     "send_again": Case(
-        facts("/admin/accounts/outboxmail/", "send_again", lambda world: _dead_mail(world)),
+        facts("/admin/mail/outboxmail/", "send_again", lambda world: _dead_mail(world)),
         count(OutboxMail),
         [1],
-        (302, "/admin/accounts/outboxmail/"),
+        (302, "/admin/mail/outboxmail/"),
     ),
     "admin:sso_move": Case(
         _moved, count(AccessRule), [3], (302, "/admin/forward_auth/accessrule/")

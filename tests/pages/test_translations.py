@@ -207,8 +207,8 @@ def test_no_page_of_people_shows_english_after_choosing_german(
         "/admin/accounts/user/add/",
         "/admin/accounts/browsersession/",
         "/admin/magiclinks/loginlink/",
-        "/admin/accounts/outboxmail/",
-        "/admin/accounts/auditevent/",
+        "/admin/mail/outboxmail/",
+        "/admin/audit/auditevent/",
     ],
 )
 def test_no_page_of_the_panel_shows_english_after_choosing_german(
