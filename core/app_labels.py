@@ -1,4 +1,4 @@
-"""The labels of the project's own apps: what editors of a team's apps may not touch. Pure."""
+"""The labels of Gatehouse's own apps, which editors of a team's apps may not change. Pure."""
 
 OWN_APPS = frozenset(
     {

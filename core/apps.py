@@ -1,4 +1,4 @@
-"""The app `core`: what has no domain of its own."""
+"""The app `core`: helpers without a domain of their own."""
 
 from django.apps import AppConfig
 

@@ -1,14 +1,14 @@
-"""The counters of every instance, and the cache of one without Redis: one table, nothing lost.
+"""The cache backend for counters, and for everything else without Redis: one database table.
 
-Django's DatabaseCache.incr reads and then writes (two processes lose counts), resets the entry's
-life to five minutes, and counts the whole table on each write. Here each act is one statement.
-Values are JSON: nothing that comes out of this table is ever executed.
+Django's DatabaseCache.incr reads and then writes (so two processes lose counts), resets the
+expiry to five minutes, and counts the whole table on each write. Here each operation is one
+statement. Values are JSON, so reading one never executes code.
 
-The table is bounded by MAX_ENTRIES. Nothing in force is evicted for that, since a counter that is
-gone is a limit that is open. What has ended goes at once, and core.client_groups counts newcomers
-together while there are too many. The shares of MAX_ENTRIES: a quarter for counters of single
-clients and names, an eighth for those of networks, three eighths for what follows from these (waits
-that grow) and for marks of what works once, a quarter for groups.
+MAX_ENTRIES bounds the table. Live entries are never evicted, because a limit whose counter is gone
+is no limit. Expired entries are deleted first; core.client_groups then makes new clients share
+counters while the table fills up. Shares of MAX_ENTRIES: a quarter for counters of single clients
+and names, an eighth for those of networks, three eighths for growing waits and single-use markers,
+a quarter for groups.
 """
 
 import json
@@ -27,7 +27,7 @@ from core.models import CacheEntry
 
 TABLE = CacheEntry._meta.db_table
 LIVE = "(expires_at IS NULL OR expires_at > %s)"
-# TABLE is a constant of ours, so the statements hold no foreign text.
+# TABLE is a constant, so the statements contain no input.
 ADD = f"""INSERT INTO {TABLE} (cache_key, value, expires_at) VALUES (%s, %s, %s)
     ON CONFLICT (cache_key) DO UPDATE SET value = excluded.value, expires_at = excluded.expires_at
     WHERE {TABLE}.expires_at <= %s RETURNING 1"""  # noqa: S608
@@ -37,7 +37,7 @@ SET = f"""INSERT INTO {TABLE} (cache_key, value, expires_at) VALUES (%s, %s, %s)
 GET = f"SELECT value FROM {TABLE} WHERE cache_key = %s AND {LIVE}"  # noqa: S608
 INCREMENT = f"""UPDATE {TABLE} SET value = CAST(CAST(value AS BIGINT) + %s AS TEXT)
     WHERE cache_key = %s AND {LIVE} RETURNING value"""  # noqa: S608
-# Count one more in a window that begins with its first one and keeps its end.
+# Count one more in a window that starts with the first count and keeps its end.
 HIT = f"""INSERT INTO {TABLE} (cache_key, value, expires_at) VALUES (%s, '1', %s)
     ON CONFLICT (cache_key) DO UPDATE SET
     value = CASE WHEN {TABLE}.expires_at <= %s THEN '1'
@@ -49,35 +49,34 @@ TOUCH = f"UPDATE {TABLE} SET expires_at = %s WHERE cache_key = %s AND {LIVE} RET
 DELETE = f"DELETE FROM {TABLE} WHERE cache_key = %s RETURNING 1"  # noqa: S608
 HIT_KNOWN = f"""UPDATE {TABLE} SET value = CAST(CAST(value AS BIGINT) + 1 AS TEXT)
     WHERE cache_key = %s AND {LIVE} RETURNING value, expires_at"""  # noqa: S608
-# At most so many are counted: a table that is overfull by far is no slower.
+# Counts up to a maximum, so that a table far beyond its bound is no slower.
 COUNT = f"SELECT COUNT(*) FROM (SELECT 1 FROM {TABLE} LIMIT %s) AS counted"  # noqa: S608
-# Whoever counts at this moment is passed by, so that nobody waits for anybody; an entry that has
-# begun anew since it was found stays.
+# Skips locked rows, so that no request waits, and keeps entries that were renewed meanwhile.
 PURGE = f"""DELETE FROM {TABLE} WHERE expires_at <= %s AND cache_key IN (
     SELECT cache_key FROM {TABLE} WHERE expires_at <= %s ORDER BY expires_at LIMIT %s{{}})"""  # noqa: S608
 BATCH = 1000
-# The worker goes on for so long, every minute.
+# How long the worker may delete expired entries, each minute.
 PURGE_SECONDS = 10.0
-# A process counts the table after so many new entries of its own, and while it is crowded after
-# this many seconds.
+# A process recounts the table after a hundredth of MAX_ENTRIES new entries of its own. While the
+# table is crowded it also recounts after so many seconds.
 RECOUNTS, RECOUNT_SECONDS = 100, 1.0
-# Shared counters are looked for that long after: windows of limits are no longer.
+# How long shared counters are looked up after a crowd: no limit has a longer window.
 MEMORY_SECONDS = 3600
-# Of MAX_ENTRIES, the share of one scope's groups; and what a /16 or /32, a /24 or /48 may make in
-# an hour once an eighth is there. An eighth, and what one /32 makes with the counts of its /48s,
-# stay below a quarter.
+# Fractions of MAX_ENTRIES: the groups of one scope, and the counters that a /16 or /32, and a /24
+# or /48, may create in an hour once an eighth of the table is used. An eighth, plus all that one
+# /32 can create, stays below a quarter.
 GROUP_SHARE, WIDE_SHARE, NARROW_SHARE = 64, 20, 100
 DELETE_VALUE = f"""DELETE FROM {TABLE} WHERE cache_key = %s AND value = %s AND {LIVE}
     RETURNING 1"""  # noqa: S608
 
 
 def cache_alias() -> str:
-    """The database that holds the cache: a SQLite file of its own, or the main one."""
+    """The database alias of the cache: a separate SQLite file, or the main database."""
     return "cache" if "cache" in settings.DATABASES else "default"
 
 
 class CacheRouter:
-    """Sends the cache's table, and nothing else, to the cache's own database file."""
+    """Routes the cache table, and nothing else, to the cache's database file."""
 
     def db_for_read(self, model: type[models.Model], **_hints: Any) -> str | None:
         return cache_alias() if model is CacheEntry else None
@@ -92,7 +91,7 @@ class CacheRouter:
         return False if db == "cache" else None
 
 
-class _Fill:
+class _TableSize:
     """How full the table is, as this process knows it."""
 
     def __init__(self) -> None:
@@ -111,7 +110,7 @@ class _Fill:
         self.rows, self.new, self.crowded_at = 0, 0, None
 
 
-_fill = _Fill()
+_table_size = _TableSize()
 
 
 class AtomicDatabaseCache(BaseCache):
@@ -119,53 +118,53 @@ class AtomicDatabaseCache(BaseCache):
 
     def __init__(self, _location: str, params: dict[str, Any]) -> None:
         super().__init__(params)
-        self._is_making = True
+        self._may_create = True
 
     @property
     def groups(self) -> int:
-        """How many groups of strangers each scope has while the table is full."""
+        """How many groups new clients share, for each scope, while the table is full."""
         return max(1, self._max_entries // GROUP_SHARE)
 
     @property
     def wide_share(self) -> int:
-        """How many counters one /16 or /32 may make in an hour; see core.client_groups."""
+        """How many counters one /16 or /32 may create in an hour; see core.client_groups."""
         return max(1, self._max_entries // WIDE_SHARE)
 
     @property
     def narrow_share(self) -> int:
-        """The same of one /24 or /48."""
+        """How many counters one /24 or /48 may create in an hour."""
         return max(1, self._max_entries // NARROW_SHARE)
 
     def crowd(self) -> Crowd:
-        """How full the table is. Counts it now and then, and clears away what has ended if full."""
-        rows = _fill.rows
-        is_due = rows is None or _fill.new >= max(1, self._max_entries // RECOUNTS)
+        """How full the table is. Recounts from time to time; deletes expired entries when full."""
+        rows = _table_size.rows
+        is_due = rows is None or _table_size.new >= max(1, self._max_entries // RECOUNTS)
         if rows is not None and self._crowd_of(rows) is not Crowd.NONE:
-            is_due = is_due or abs(time.time() - _fill.counted_at) >= RECOUNT_SECONDS
-        # One thread counts; the others go by what is known.
-        if is_due and _fill.lock.acquire(blocking=rows is None):
+            is_due = is_due or abs(time.time() - _table_size.counted_at) >= RECOUNT_SECONDS
+        # One thread counts; the others use the last result.
+        if is_due and _table_size.lock.acquire(blocking=rows is None):
             try:
                 rows = self._recount()
             finally:
-                _fill.lock.release()
-        return self._crowd_of((_fill.rows if rows is None else rows) or 0)
+                _table_size.lock.release()
+        return self._crowd_of((_table_size.rows if rows is None else rows) or 0)
 
     def was_crowded(self) -> bool:
-        """Is an eighth of the table used, or was it while counters may still be in force?"""
-        at = _fill.crowded_at
+        """Was an eighth of the table used within the last hour, so that counters may be shared?"""
+        at = _table_size.crowded_at
         return at is not None and time.time() - at < MEMORY_SECONDS
 
     @contextmanager
     def only_known(self) -> Iterator[None]:
-        """Inside, hit() and add() raise NoRoom rather than make an entry."""
-        self._is_making = False
+        """Inside the block, hit() and add() raise NoRoom instead of creating an entry."""
+        self._may_create = False
         try:
             yield
         finally:
-            self._is_making = True
+            self._may_create = True
 
     def add_mark(self, key: str, seconds: float) -> bool:
-        """True for the first caller alone. While there is no room for marks nobody is the first."""
+        """True for the first caller only; False for every caller while the table has no room."""
         return self.crowd() is not Crowd.CLOSED and self.add(key, 1, timeout=seconds)
 
     def _crowd_of(self, rows: int) -> Crowd:
@@ -178,24 +177,24 @@ class AtomicDatabaseCache(BaseCache):
 
     def _recount(self) -> int:
         rows = count_entries(self._max_entries)
-        # Within somebody's transaction, the locks of what is deleted would last as long as that.
+        # In an open transaction, the locks of deleted rows would last until its end.
         is_free = not connections[cache_alias()].in_atomic_block
         if self._crowd_of(rows) is not Crowd.NONE and is_free and purge_batch(2 * BATCH):
             rows = count_entries(self._max_entries)
-        _fill.set(rows, is_busy=rows * 8 >= self._max_entries)
+        _table_size.set(rows, is_busy=rows * 8 >= self._max_entries)
         return rows
 
     def add(
         self, key: str, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
     ) -> bool:
         name = self.make_and_validate_key(key, version=version)
-        if not self._is_making:
+        if not self._may_create:
             if self._one(GET, [name, time.time()]) is None:
                 raise NoRoom
             return False
         end = self.get_backend_timeout(timeout)
         is_new = self._one(ADD, [name, json.dumps(value), end, time.time()]) is not None
-        _fill.new += is_new
+        _table_size.new += is_new
         return is_new
 
     def set(
@@ -210,7 +209,7 @@ class AtomicDatabaseCache(BaseCache):
         return default if row is None else json.loads(row[0])
 
     def incr(self, key: str, delta: int = 1, version: int | None = None) -> int:
-        """Add `delta`, keep the entry's end, return the sum. ValueError when there is no entry."""
+        """Add `delta` and keep the expiry; returns the sum. Raises ValueError without an entry."""
         name = self.make_and_validate_key(key, version=version)
         row = self._one(INCREMENT, [delta, name, time.time()])
         if row is None:
@@ -218,10 +217,10 @@ class AtomicDatabaseCache(BaseCache):
         return int(row[0])
 
     def hit(self, key: str, seconds: float) -> tuple[int, float]:
-        """Count one more in the window of `key`: the count, and the window's end (Unix time)."""
+        """Count one more in the window of `key`; returns the count and the end (Unix time)."""
         name = self.make_and_validate_key(key)
         now = time.time()
-        if not self._is_making:
+        if not self._may_create:
             row = self._one(HIT_KNOWN, [name, now])
             if row is None:
                 raise NoRoom
@@ -230,11 +229,11 @@ class AtomicDatabaseCache(BaseCache):
         if row is None:
             raise RuntimeError("the database did not count")
         count = int(row[0])
-        _fill.new += count == 1
+        _table_size.new += count == 1
         return count, float(row[1])
 
     def delete_value(self, key: str, value: Any) -> bool:
-        """Delete the entry if `value` is what it holds; was it so?"""
+        """Delete the entry if its value is `value`; returns whether it was."""
         name = self.make_and_validate_key(key)
         return self._one(DELETE_VALUE, [name, json.dumps(value), time.time()]) is not None
 
@@ -249,7 +248,7 @@ class AtomicDatabaseCache(BaseCache):
 
     def clear(self) -> None:
         CacheEntry.objects.all().delete()
-        _fill.forget()
+        _table_size.forget()
 
     def _one(self, statement: str, values: list[Any]) -> tuple[Any, ...] | None:
         with connections[cache_alias()].cursor() as cursor:
@@ -263,14 +262,14 @@ class AtomicDatabaseCache(BaseCache):
 
 
 def count_entries(most: int) -> int:
-    """How many entries there are, or `most` when there are more."""
+    """The number of entries, at most `most`."""
     with connections[cache_alias()].cursor() as cursor:
         cursor.execute(COUNT, [most])
         return int(cursor.fetchone()[0])
 
 
 def purge_batch(limit: int = BATCH) -> int:
-    """Delete up to `limit` entries past their end; returns how many."""
+    """Delete up to `limit` expired entries; returns how many."""
     connection = connections[cache_alias()]
     lock = " FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
     now = time.time()
@@ -280,7 +279,7 @@ def purge_batch(limit: int = BATCH) -> int:
 
 
 def purge_expired(seconds: float = PURGE_SECONDS, limit: int = BATCH) -> int:
-    """Delete all entries past their end, by batches, for at most about `seconds`; how many."""
+    """Delete expired entries in batches for about `seconds` at most; returns how many."""
     until = time.monotonic() + seconds
     deleted = 0
     while True:

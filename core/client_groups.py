@@ -1,13 +1,13 @@
-"""Whom a counter stands for when there are more strangers than the table of counters has room for.
+"""Which counter counts a client when there are more clients than the table has room for.
 
-Whoever comes from a hundred thousand addresses a minute could fill any table. No counter in force
-is ever thrown away for that, because it would open its limit. Instead newcomers share: first by
-their /24 or /48, then by one of a fixed number of groups. Who has a counter keeps it; a shared one
-counts until its end, so that nobody begins anew when the flood is over.
+An attacker with a hundred thousand addresses a minute could fill any table. A live counter is never
+deleted for that, because its limit would be open. Instead new clients share counters: first by /24
+or /48, then by one of a fixed number of groups. A client with a counter keeps it. A shared counter
+lasts until its end, so the clients in it do not start over when the flood is past.
 
-One prefix alone brings nobody else to that: a /48 of IPv6 has as many networks as a botnet. From an
-eighth of the table on, each /24 or /48, and each /16 or /32, may only make so many counters in an
-hour. Newcomers from one that has made them share one counter of that prefix.
+One prefix alone cannot force others to share: a /48 of IPv6 has as many networks as a botnet. From
+an eighth of the table on, each /24 or /48 and each /16 or /32 may create only so many counters in
+an hour. After that, new clients of the prefix share one counter.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,25 +22,25 @@ from django.utils.crypto import salted_hmac
 from core.client_ip import network_key, parse_address
 
 Counted = TypeVar("Counted")
-# Windows of limits are no longer.
+# No limit has a longer window.
 SHARE_SECONDS = 3600
 
 
 class Crowd(IntEnum):
-    """How full the table is: what a newcomer is counted by."""
+    """How full the table is, and so what a new client is counted by."""
 
-    NONE = 0  # alone
-    NETWORKS = 1  # with the network around
-    GROUPS = 2  # with a group, of which there is a fixed number
-    CLOSED = 3  # as GROUPS; and what must work once only is refused
+    NONE = 0  # by itself
+    NETWORKS = 1  # with its network
+    GROUPS = 2  # with one of a fixed number of groups
+    CLOSED = 3  # as GROUPS; single-use actions are refused
 
 
 class NoRoom(Exception):
-    """There is no such counter, and none is made."""
+    """The counter does not exist, and may not be created."""
 
 
 def names_of(whose: str, address: str = "", name: str = "") -> list[str]:
-    """The names to count by, from the finest to the coarsest; one for each Crowd up to GROUPS."""
+    """The counter names, from the finest to the coarsest: one for each Crowd up to GROUPS."""
     client = network_key(address) if address else ""
     alone = ":".join(part for part in (whose, client, name) if part)
     shared = ":".join(part for part in (whose, _around(address, 24, 48), name) if part)
@@ -51,14 +51,14 @@ def names_of(whose: str, address: str = "", name: str = "") -> list[str]:
 def count_by(
     names: Sequence[str], count: Callable[[str], Counted], *, origin: str
 ) -> tuple[str, Counted]:
-    """`count` under the first of `names` that counts already, else under the one that has room.
+    """Call `count` with the first of `names` that exists, else with the finest that has room.
 
-    origin: the address that causes it, "" for none. Returns that name with what `count` gave.
+    origin: the client's address, "" for none. Returns the name and the result of `count`.
     """
     store: Any = caches["counters"]
     crowd = Crowd(store.crowd())
     is_quiet = crowd is Crowd.NONE and not store.was_crowded()
-    # Who has one name only is known, such as the device of somebody who has signed in before.
+    # A client with a single name is known, such as a device that has signed in before.
     if is_quiet or len(names) == 1:
         return names[0], count(names[0])
     with store.only_known():
@@ -68,13 +68,13 @@ def count_by(
     prefix = _used_up(store, origin, crowd) if parse_address(origin) else ""
     name = names[min(crowd, Crowd.GROUPS)]
     if prefix:
-        # Of a group's name, the part before its number says what is counted.
+        # The part of a group's name before its number says what is counted.
         name = f"share:{names[Crowd.GROUPS].rpartition(':')[0]}:{prefix}"
     return name, count(name)
 
 
 def _used_up(store: Any, origin: str, crowd: Crowd) -> str:
-    """The prefix around `origin` that has made as many counters as it may, else ""; counts one."""
+    """The prefix of `origin` that has created all counters it may, else ""; counts one more."""
     narrow, wide = _around(origin, 24, 48), _around(origin, 16, 32)
     if store.get(f"made:{narrow}", 0) >= store.narrow_share:
         return narrow
@@ -95,7 +95,7 @@ def _around(address: str, bits: int, bits_of_ipv6: int) -> str:
 
 
 def _group(text: str) -> int:
-    """Nobody outside can tell who shares a group with whom."""
+    """The group of a client. The hash is keyed, so clients cannot predict their group."""
     store: Any = caches["counters"]
     digest = salted_hmac("core.client_groups", text, algorithm="sha256").digest()
     return int.from_bytes(digest[:8]) % int(store.groups)

@@ -1,4 +1,4 @@
-"""What the project's management commands share: the caller, the encryption key, clear refusals."""
+"""The base of the management commands: request context, encryption key, error messages."""
 
 import sys
 from typing import Any
@@ -11,7 +11,7 @@ from core.request_context import RequestContext, use_context
 
 
 class GatehouseCommand(BaseCommand):
-    """Runs `act()` as the machine's operator; a refusal becomes a sentence and exit code 1.
+    """Runs `act()` as the administrator of the machine; errors become a message and exit code 1.
 
     uses_encryption_key: refuse a database that was encrypted with another key.
     """
@@ -29,11 +29,11 @@ class GatehouseCommand(BaseCommand):
         return None
 
     def act(self, **options: Any) -> None:
-        """The command's work, in each child."""
+        """The work of the command; subclasses override it."""
         raise CommandError("this command does nothing")
 
     def ask_yes(self, question: str, *, assume_yes: bool) -> None:
-        """Go on only after a yes; without a terminal `--yes` is needed. Raises CommandError."""
+        """Ask for confirmation. Without a terminal, `--yes` is required. Raises CommandError."""
         if assume_yes:
             return
         if not sys.stdin.isatty():

@@ -1,4 +1,4 @@
-"""Email addresses and user names: what is accepted, what is stored, what is counted. Pure."""
+"""Email addresses and user names: validation, stored form, keys of rate limits. Pure."""
 
 import hashlib
 import re
@@ -10,12 +10,12 @@ import idna
 from core.plain_text import normal_forms, trim
 
 MAX_EMAIL_LENGTH, MAX_DOMAIN_LENGTH = 254, 253
-# RFC 2606: no mail reaches these domains. Placeholders for accounts without an address; the
-# anonymous user.
+# RFC 2606: no mail reaches these domains. For accounts without an address, and for the anonymous
+# user.
 PLACEHOLDER_DOMAIN = "users.invalid"
 RESERVED_DOMAIN = "gatehouse.invalid"
-# RFC 5321 dot-atom in ASCII. Quoted local parts, lists, comments and look-alike signs are how
-# one mail gets delivered to two people (CVE-2022-35924), so nothing but the plain form passes.
+# RFC 5321 dot-atom in ASCII. Quoted local parts, lists, comments and look-alike characters are how
+# one mail gets delivered to two users (CVE-2022-35924), so only the plain form is accepted.
 _LOCAL = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _EMAIL = re.compile(rf"(?P<local>{_LOCAL})@(?P<domain>{_LABEL}(?:\.{_LABEL})*)", re.ASCII)
@@ -25,7 +25,7 @@ _USERNAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?", re.ASCII)
 
 
 def gettext_noop(message: str) -> str:
-    """Marks a message for translators; Django's own would load all of Django into this module."""
+    """Mark a message for translation. Django's own function would make this module load Django."""
     return message
 
 
@@ -34,15 +34,15 @@ NOT_A_USERNAME = gettext_noop("Use letters, digits, dots, hyphens and underscore
 
 
 class AddressError(ValueError):
-    """The text is not an address we accept; in English, to be translated where it is shown."""
+    """The text is not an accepted address. The message is English; translate it where shown."""
 
 
 def ascii_domain(raw: str) -> str:
-    """The form in which a domain is stored, compared and asked for: ASCII, in lower case.
+    """The form in which a domain is stored, compared and looked up: ASCII, in lower case.
 
-    International names by IDNA 2008 (`münchen.de` is `xn--mnchen-3ya.de`), after the mapping that
-    browsers do too. A label that mixes alphabets, such as Latin with Cyrillic, is refused with
-    AddressError. What is ASCII already comes back as it is, to be judged by its caller.
+    International names are encoded by IDNA 2008 (`münchen.de` is `xn--mnchen-3ya.de`), after the
+    same mapping as in browsers. Raises AddressError for a label that mixes alphabets, such as Latin
+    and Cyrillic. ASCII input is only lowercased; the caller validates it.
     """
     if raw.isascii():
         return raw.lower()
@@ -59,7 +59,7 @@ def ascii_domain(raw: str) -> str:
 
 
 def _mixes_alphabets(label: str) -> bool:
-    """Two alphabets in one label look like one; Japanese, Chinese and Korean use several."""
+    """Does a label mix alphabets that look alike? East Asian scripts may be mixed."""
     alphabets = {unicodedata.name(sign, "?").partition(" ")[0] for sign in label if sign.isalpha()}
     return len({alphabet for alphabet in alphabets if not alphabet.startswith(_EAST_ASIAN)}) > 1
 
@@ -67,14 +67,14 @@ def _mixes_alphabets(label: str) -> bool:
 def parse_email(raw: str) -> str:
     """The stored form of an address: trimmed, lower case, plain ASCII; see ascii_domain().
 
-    Raises AddressError for anything but local@domain, and for the domains of our own accounts
-    without a mailbox, which nobody types; length is checked before the pattern.
+    Raises AddressError for anything but local@domain, and for the domains of Gatehouse's own
+    accounts without a mailbox. The length is checked before the pattern.
     """
     text = raw.strip(" \t")
     if not text or len(text) > MAX_EMAIL_LENGTH:
         raise AddressError(NOT_AN_ADDRESS)
     local, sign, domain = text.rpartition("@")
-    # Before lower(): the Kelvin sign would become a k.
+    # Check before lower(), which turns the Kelvin sign into a k.
     if not local.isascii():
         raise AddressError(NOT_AN_ADDRESS)
     text = f"{local.lower()}{sign}{ascii_domain(domain)}"
@@ -86,7 +86,7 @@ def parse_email(raw: str) -> str:
 
 
 def parse_allowed(raw: str) -> str:
-    """An entry of an allow-list in the form that is_allowed() compares: an address or a domain.
+    """An entry of an allow-list, as is_allowed() compares it: an address or a domain.
 
     Raises AddressError.
     """
@@ -101,12 +101,11 @@ def parse_allowed(raw: str) -> str:
 
 @lru_cache(maxsize=256)
 def search_forms(text: str) -> tuple[str, ...]:
-    """The texts under which a typed text may be stored: composed or decomposed, and with its domain
-    in ASCII."""
+    """The forms in which a search text may be stored: composed, decomposed, domain in ASCII."""
     local, sign, domain = text.rpartition("@")
     forms = normal_forms(text)
     try:
-        # A beginning or an end of a domain is searched for, too.
+        # The text may be only the start or the end of a domain.
         labels = [ascii_domain(label) if label else "" for label in domain.split(".")]
     except AddressError:
         return forms
@@ -114,7 +113,10 @@ def search_forms(text: str) -> tuple[str, ...]:
 
 
 def parse_username(raw: str) -> str:
-    """The stored form of a user name: lower case, 1-64 of a-z 0-9 . _ -, no sign at the ends."""
+    """The stored form of a user name: lower case, 1-64 of a-z 0-9 . _ -, no sign at the ends.
+
+    Raises AddressError.
+    """
     text = raw.strip(" \t").lower()
     if len(text) > 64 or _USERNAME.fullmatch(text) is None:
         raise AddressError(NOT_A_USERNAME)
@@ -122,9 +124,9 @@ def parse_username(raw: str) -> str:
 
 
 def limit_key(raw: str) -> str:
-    """The name under which tries against a login are counted: one bucket for all spellings.
+    """The key that counts attempts against a login: one for all spellings.
 
-    `ANY\\user` is `user`: a made-up domain in front is no other account.
+    `ANY\\user` is `user`: a made-up domain in front does not make it another account.
     """
     plain = trim(unicodedata.normalize("NFKC", raw[:1024])).rstrip(".")
     plain = plain.partition("\\")[2] or plain
@@ -135,24 +137,24 @@ def limit_key(raw: str) -> str:
 
 
 def placeholder(authority: str, subject: str) -> str:
-    """An address of ours for somebody of whom `authority` tells none; always the same one."""
+    """A placeholder for a user whose provider supplies no email; the same for each subject."""
     name = hashlib.sha256(f"{authority}\n{subject}".encode()).hexdigest()[:32]
     return f"{name}@{PLACEHOLDER_DOMAIN}"
 
 
 def is_placeholder(email: str) -> bool:
-    """Does mail to this stored address never arrive, because it is one of placeholder()?"""
+    """Is this stored address one of placeholder(), to which no mail can be delivered?"""
     return email.endswith(f"@{PLACEHOLDER_DOMAIN}")
 
 
 def mask_email(email: str) -> str:
-    """`anna@example.com` as `a•••@example.com`, for pages that anybody may see."""
+    """`anna@example.com` as `a•••@example.com`, for public pages."""
     local, _, domain = email.partition("@")
     return f"{local[:1]}•••@{domain}"
 
 
 def is_allowed(email: str, allowed: tuple[str, ...]) -> bool:
-    """Does an allow-list of addresses and exact domains admit `email`? An empty list admits all."""
+    """Does an allow-list of addresses and exact domains allow `email`? An empty list allows all."""
     if not allowed:
         return True
     domain = email.rpartition("@")[2]
@@ -161,7 +163,7 @@ def is_allowed(email: str, allowed: tuple[str, ...]) -> bool:
 
 @lru_cache(maxsize=1024)
 def _allowed(entry: str) -> str:
-    """parse_allowed() of an entry; what is none admits nobody."""
+    """parse_allowed() of an entry; "", which matches no address, for an invalid one."""
     try:
         return parse_allowed(entry)
     except AddressError:
@@ -169,5 +171,5 @@ def _allowed(entry: str) -> str:
 
 
 def is_reserved(email: str) -> bool:
-    """Is it an address of Gatehouse's own, of which no mail can be delivered?"""
+    """Is it an address of Gatehouse's own accounts, to which no mail can be delivered?"""
     return email.endswith(f"@{RESERVED_DOMAIN}")

@@ -1,8 +1,8 @@
-"""Which ENCRYPTION_KEY encrypted this database: a process with another key is refused.
+"""Refuses to run with another ENCRYPTION_KEY than the one that encrypted this database.
 
-The database keeps a fingerprint of the key. A wrong key would otherwise be noticed by each second
-factor, waiting mail and signing key that it cannot decrypt, one by one, with new values written
-beside the old ones meanwhile.
+The database stores a fingerprint of the key. Without it, a wrong key would show only when a second
+factor, a queued mail or a signing key cannot be decrypted, and new values would be written beside
+the old ones meanwhile.
 """
 
 from hashlib import sha256
@@ -14,7 +14,7 @@ from core.errors import GatehouseError
 from core.models import NamedLock
 
 FINGERPRINT = "encryption-key"
-# Plain SQL, for a database that may be older than our models.
+# Plain SQL, because the database may be older than the models.
 FORGET_SQL = f"DELETE FROM core_namedlock WHERE name = '{FINGERPRINT}'"  # noqa: S608
 NOTE_SQL = f"INSERT INTO core_namedlock (name, seq, hash) VALUES ('{FINGERPRINT}', 0, '{{}}')"  # noqa: S608
 MISMATCH = (
@@ -33,7 +33,7 @@ class EncryptionKeyMismatch(GatehouseError):
 
 
 def make_fingerprint(key: bytes) -> str:
-    """32 hexadecimal digits that recognise the key; 32 random bytes cannot be guessed from them."""
+    """32 hexadecimal digits that identify the key, which cannot be derived from them."""
     return sha256(b"gatehouse backup key mark:" + key).hexdigest()[:32]
 
 
@@ -51,12 +51,12 @@ def require_same_key() -> None:
 
 
 def note_key() -> None:
-    """Store the fingerprint of the key in use, if the database has none. Processes may race."""
+    """Store the fingerprint of the current key, if the database has none. Safe under races."""
     NamedLock.objects.get_or_create(
         pk=FINGERPRINT, defaults={"hash": make_fingerprint(settings.ENCRYPTION_KEY)}
     )
 
 
 def forget_key() -> None:
-    """Let note_key() store the key in use in place of a lost one."""
+    """Delete the fingerprint of a lost key, so that note_key() stores the current one."""
     NamedLock.objects.filter(pk=FINGERPRINT).delete()

@@ -1,21 +1,23 @@
-"""Every failure the house can tell of: one class each, with a stable code and a real status."""
+"""Every error that Gatehouse reports: one class each, with a stable code and an HTTP status."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
 
+from core.time_display import format_span
+
 
 class GatehouseError(Exception):
-    """A refusal with a message for a person and a `code` for a program.
+    """A refusal, with a message for users and a `code` for programs.
 
-    status: the HTTP status it becomes on a page or in the API (RFC 9457 there).
+    status: the HTTP status of the page or of the API response (RFC 9457).
     """
 
     code = "server_error"
     status = 500
-    # The same for every error of its kind (RFC 9457: "title").
+    # The RFC 9457 "title": the same for every error of a kind.
     title = _("Something went wrong")
     default_message = _("Something went wrong on our side.")
 
@@ -25,12 +27,12 @@ class GatehouseError(Exception):
 
     @property
     def sentences(self) -> str:
-        """The message for a person, without the names of fields."""
+        """The message without field names."""
         return self.message
 
 
 class Forbidden(GatehouseError):
-    """The actor's rank does not allow the act."""
+    """The actor's role does not allow the action."""
 
     code = "forbidden"
     status = 403
@@ -39,11 +41,11 @@ class Forbidden(GatehouseError):
 
 
 class LastOwner(Forbidden):
-    """The act would leave the house without an active owner."""
+    """The action would leave the instance without an active owner."""
 
     code = "last_owner"
     default_message = _(
-        "This is the last active owner. Make somebody else owner first, then try again."
+        "This is the last active owner. Make another user owner first, then try again."
     )
 
 
@@ -71,12 +73,12 @@ class RecordInvalid(GatehouseError):
 
     @property
     def sentences(self) -> str:
-        """The messages alone."""
+        """The messages without field names."""
         return " ".join(text for texts in self.errors.values() for text in texts)
 
 
 class ConfirmationNeeded(Forbidden):
-    """The act wants a person who has proved who they are in the last 15 minutes."""
+    """The action needs a sign-in or a confirmation within the last 15 minutes."""
 
     code = "confirmation_needed"
     title = _("Confirm that it is you")
@@ -87,7 +89,7 @@ class ConfirmationNeeded(Forbidden):
 
 
 class RepeatedParameter(GatehouseError):
-    """A name has several values where one is read: which of them is meant, nobody can tell."""
+    """A parameter that takes one value was sent several times, so its meaning is unclear."""
 
     code = "repeated_parameter"
     status = 400
@@ -99,7 +101,7 @@ class RepeatedParameter(GatehouseError):
 
 
 class BadCredentials(GatehouseError):
-    """Wrong email or password; the same for an unknown account (ASVS 6.3.8)."""
+    """Wrong email address or password; the same error for an unknown account (ASVS 6.3.8)."""
 
     code = "bad_credentials"
     status = 401
@@ -108,10 +110,9 @@ class BadCredentials(GatehouseError):
 
 
 class OwnPasswordWrong(BadCredentials):
-    """The password that a signed-in person was asked for is wrong.
+    """The password that a signed-in user was asked for is wrong.
 
-    errors: what else is wrong with their form, as of RecordInvalid. Nothing of it may depend on
-    anybody else's account.
+    errors: further errors of the form, as in RecordInvalid. They must not depend on other accounts.
     """
 
     default_message = _("This is not your password.")
@@ -122,14 +123,13 @@ class OwnPasswordWrong(BadCredentials):
 
 
 class TokenInvalid(GatehouseError):
-    """A single-use secret that is unknown, or of another purpose.
+    """A single-use token that is unknown, or was issued for another purpose.
 
-    notice: what the sign-in page tells whoever came with it. email: of the account that it was
-    for; "" when that is not known.
+    notice: which notice the sign-in page shows. email: the address of its account, "" if unknown.
     """
 
     code = "token_invalid"
-    # Has it done what it was for?
+    # Has the token been used already?
     is_use = False
     title = _("Not valid")
     notice = "link-unknown"
@@ -142,7 +142,7 @@ class TokenInvalid(GatehouseError):
 
 
 class TokenExpired(TokenInvalid):
-    """A single-use secret past its end."""
+    """A single-use token that has expired."""
 
     code = "token_expired"
     title = _("Expired")
@@ -151,7 +151,7 @@ class TokenExpired(TokenInvalid):
 
 
 class TokenUsed(TokenInvalid):
-    """A single-use secret that has been used; `notice` says what came of it."""
+    """A single-use token that has been used. `notice` names the outcome."""
 
     notice = "link-used"
     is_use = True
@@ -162,28 +162,28 @@ class TokenUsed(TokenInvalid):
 
 
 class TokenReplaced(TokenInvalid):
-    """A single-use secret of which a newer one has been issued."""
+    """A single-use token that a newer one has replaced."""
 
     notice = "link-replaced"
 
 
 class TokenEnded(TokenInvalid):
-    """A secret that is not used up, of an account that has changed since it was issued."""
+    """An unused token whose account has changed since it was issued."""
 
     notice = "link-ended"
 
 
 class FeatureClosed(Forbidden):
-    """What the settings of this instance switch off, whoever asks."""
+    """The settings of this instance switch the feature off for every user."""
 
     title = _("Switched off")
     default_message = _("This is switched off here.")
 
 
 class AccessDenied(GatehouseError):
-    """A gate is closed for this person or client: `code` says why, `until` when it opens again.
+    """The access policy denies this user or client: `code` says why, `until` how long.
 
-    user_id: the person, where a credential has proved who it is.
+    user_id: the user, if a valid credential identified them.
     """
 
     status = 403
@@ -202,7 +202,7 @@ class AccessDenied(GatehouseError):
 
 
 class AccessEnded(AccessDenied):
-    """What the person was let in by has ended since: signed out, or the password is another."""
+    """The session or credential of the request has been revoked while it ran."""
 
     status = 401
 
@@ -211,7 +211,7 @@ class AccessEnded(AccessDenied):
 
 
 class UserDeleted(AccessDenied):
-    """The account has been deleted since its person was let in; he is a stranger now."""
+    """The account has been deleted while the request ran."""
 
     status = 401
 
@@ -220,20 +220,22 @@ class UserDeleted(AccessDenied):
 
 
 class SourceUnavailable(GatehouseError):
-    """An account source that has to be asked, such as the directory, does not answer."""
+    """An account source that has to be asked, such as the LDAP directory, does not answer."""
 
     code = "directory_unavailable"
     status = 503
 
 
 class RateLimited(GatehouseError):
-    """Too many tries; `retry_after_seconds` says when the next one counts."""
+    """Too many attempts; the next one is possible after `retry_after_seconds`."""
 
     code = "rate_limited"
     status = 429
-    title = _("Too many tries")
-    default_message = _("Too many tries. Wait a little and try again.")
+    title = _("Too many attempts")
+    default_message = _("Too many attempts. Try again later.")
+    timed_message = _("Too many attempts. Try again %(span)s.")
 
     def __init__(self, retry_after_seconds: int) -> None:
         self.retry_after_seconds = max(1, retry_after_seconds)
-        super().__init__()
+        span = format_span(timedelta(seconds=self.retry_after_seconds))
+        super().__init__(self.timed_message % {"span": span})

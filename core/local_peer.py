@@ -1,7 +1,7 @@
-"""Which process of this machine is at the other end of a connection (Linux: /proc).
+"""Which process of this machine is the peer of a connection (Linux: /proc).
 
-A request cannot tell a person at this machine from a proxy or tunnel that adds nothing. The
-kernel can: whose the connecting process is, and whether it serves others itself.
+A request does not show whether it comes from a user on this machine, or through a proxy or tunnel
+that adds no header. The kernel knows who owns the connecting process, and whether it is a server.
 """
 
 import ipaddress
@@ -20,7 +20,7 @@ ESTABLISHED, LISTENING = "01", "0A"
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One line of the kernel's table. local, remote: address and port in its own hexadecimal."""
+    """One line of the kernel's table. local, remote: address and port in hexadecimal."""
 
     local: str
     remote: str
@@ -34,11 +34,11 @@ class Connection:
 
 
 def is_own_client(peer: Address, peer_port: str, server_port: str) -> bool:
-    """Does a process of the user who runs this server connect, and does it serve nobody else?
+    """Is the peer a process of the user who runs this server, and not itself a server?
 
-    A process serves others when it holds a connection that it accepted, or listens beyond this
-    machine: proxies and tunnels do, browsers and command line clients do not. What cannot be found
-    out is a no; where there is no /proc at all (not Linux), a yes: nothing more is known there.
+    A process is a server when it holds a connection that it accepted, or listens beyond loopback:
+    proxies and tunnels do, browsers and command line clients do not. Returns False when this cannot
+    be determined, but True on systems without /proc (not Linux), where nothing more is known.
     """
     if sys.platform != "linux":
         return True
@@ -52,7 +52,7 @@ def is_own_client(peer: Address, peer_port: str, server_port: str) -> bool:
         and _port(each.remote) == int(server_port)
         and each.state == ESTABLISHED
     ]  # fmt: skip
-    # A socket without a process has no inode: the client has gone.
+    # A socket without a process has inode 0: the client has closed it.
     if len(found) != 1 or found[0].user_id != os.geteuid() or found[0].inode == "0":
         return False
     holders = [held for held in _held_sockets() if found[0].inode in held]
@@ -60,7 +60,7 @@ def is_own_client(peer: Address, peer_port: str, server_port: str) -> bool:
 
 
 def _serving(connections: list[Connection]) -> set[str]:
-    """The inodes of what only a server has: accepted connections, and ears beyond loopback."""
+    """Inodes that only servers have: accepted connections, sockets listening beyond loopback."""
     listening = [each for each in connections if each.state == LISTENING]
     ports = {each.local_port for each in listening}
     accepted = {each.inode for each in connections
@@ -80,10 +80,10 @@ def _connections() -> Iterator[Connection]:
 
 
 def _held_sockets() -> Iterator[set[str]]:
-    """The inodes of the sockets of each process that this one may look into."""
+    """The socket inodes of each process whose files this process may read."""
     for process in PROC.iterdir():
         if process.name.isdecimal():
-            # It may have ended, be somebody else's, or close a file while it is looked at.
+            # The process may have ended, belong to another user, or close a file meanwhile.
             with suppress(OSError):
                 links = [_link(each) for each in (process / "fd").iterdir()]
                 yield {link[8:-1] for link in links if link.startswith("socket:[")}
@@ -96,11 +96,11 @@ def _link(file: Path) -> str:
 
 
 def _spellings(address: Address) -> Iterator[str]:
-    """An address as the tables have it: words of four bytes, each in the machine's own order."""
+    """The spellings of an address in the tables: 4-byte words in the byte order of the machine."""
     packed = address.packed
     if isinstance(address, ipaddress.IPv4Address):
         yield _hexadecimal(packed)
-        # A socket of IPv6 that speaks to an address of IPv4.
+        # An IPv6 socket connected to an IPv4 address.
         packed = bytes(10) + b"\xff\xff" + packed
     yield _hexadecimal(packed)
 

@@ -1,4 +1,4 @@
-"""The tables of named locks, and of the counters."""
+"""The tables of named locks and of the cache."""
 
 from django.db import models
 
@@ -8,7 +8,7 @@ class CacheEntry(models.Model):
 
     cache_key = models.CharField(max_length=255, primary_key=True)
     value = models.TextField()
-    # Unix seconds; null = no end.
+    # Unix seconds; null: never.
     expires_at = models.FloatField(null=True, db_index=True)
 
     def __str__(self) -> str:
@@ -16,10 +16,10 @@ class CacheEntry(models.Model):
 
 
 class NamedLock(models.Model):
-    """One row per thing of which there must be one writer: `roles`, and the audit chain's head.
+    """One row for each lock: `roles`, and the head of the audit chain.
 
-    Locked with SELECT … FOR UPDATE on PostgreSQL; on SQLite every write transaction is IMMEDIATE
-    and thereby already the only one.
+    Locked with SELECT … FOR UPDATE on PostgreSQL. On SQLite every write transaction is IMMEDIATE,
+    so only one runs at a time.
     """
 
     name = models.CharField(max_length=32, primary_key=True)

@@ -1,4 +1,4 @@
-"""Failed requests as RFC 9457 documents: the one renderer of API, error pages and refusals."""
+"""Errors as RFC 9457 documents, for the API, error pages and refusals."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ MACHINE_PREFIXES = (API_PREFIX, "/.well-known/")
 
 
 def is_for_machines(request: HttpRequest) -> bool:
-    """Does nobody but programs ask for this path?"""
+    """Do only programs request this path?"""
     return request.path_info.startswith(MACHINE_PREFIXES)
 
 
 def prefers_json(request: HttpRequest) -> bool:
-    """Does the client ask for JSON rather than for a page? Browsers and `*/*` get pages."""
+    """Does the client ask for JSON and not for a page? Browsers and `*/*` get pages."""
     if is_for_machines(request):
         return True
     return request.get_preferred_type([HTML, PROBLEM_JSON, JSON]) in (PROBLEM_JSON, JSON)
@@ -33,7 +33,7 @@ def problem_document(
     headers: dict[str, str] | None = None,
     **members: Any,
 ) -> JsonResponse:
-    """The document with the real `status`; `members` are added to it as they are."""
+    """A problem document with this HTTP status. `members` are added as they are."""
     content = {
         "type": f"{settings.PUBLIC_URL}{API_PREFIX}docs#{code}",
         "title": title,
@@ -46,12 +46,12 @@ def problem_document(
 
 
 def refusal_templates(code: str) -> list[str]:
-    """The page for a refusal: one of its own where there is one, else the common one."""
+    """The templates for a refusal: the one for this code if it exists, else the common one."""
     return [f"errors/refused-{code}.html", "errors/refused.html"]
 
 
 def problem_of(error: GatehouseError) -> JsonResponse:
-    """What a program gets for `error`."""
+    """The response to a program for `error`."""
     members: dict[str, Any] = {}
     status = error.status
     headers: dict[str, str] = {}
@@ -76,5 +76,5 @@ def problem_of(error: GatehouseError) -> JsonResponse:
 
 
 def _challenge(code: str) -> str:
-    """RFC 6750, section 3: no error code where no credential came."""
+    """RFC 6750, section 3: no error code when the request had no credential."""
     return 'Bearer error="invalid_token"' if code.startswith("token_") else "Bearer"

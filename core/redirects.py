@@ -1,17 +1,17 @@
-"""Where a sign-in may lead to: our own pages, and the apps below FORWARD_AUTH_DOMAIN (A143)."""
+"""Where a sign-in may redirect: Gatehouse's pages, and apps below FORWARD_AUTH_DOMAIN (A143)."""
 
 import re
 from urllib.parse import quote
 
 from django.conf import settings
 
-# A path and query of 8 kB, as much as servers take, with a scheme and a host in front.
+# 8 kB of path and query, as much as servers accept, plus scheme and host.
 MAX_LENGTH = 8192 + 300
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-# A path of ours: no second slash or backslash, which would make a host of what follows.
+# A local path. A second slash or backslash would turn what follows into a host.
 _PATH = re.compile(r"/(?![/\\])[ -\[\]-~]*", re.ASCII)
-# Plain ASCII without spaces and backslashes, no user name: what every browser reads alike.
+# ASCII without spaces, backslashes and user name, which all browsers parse alike.
 _ADDRESS = re.compile(
     r"(?P<scheme>https?)://(?P<host>[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)(?P<port>:[0-9]{1,5})?"
     r"(?:[/?][!-\[\]-~]*)?",
@@ -20,9 +20,9 @@ _ADDRESS = re.compile(
 
 
 def safe_destination(url: str) -> str:
-    """`url` in ASCII, as browsers send it, when it may be gone to; else "" (ASVS 3.7.2).
+    """`url` in ASCII, as browsers send it, if a redirect to it is allowed; else "" (ASVS 3.7.2).
 
-    It is a path of ours, an address below PUBLIC_URL, or one of an app that asks here.
+    Allowed are local paths, addresses below PUBLIC_URL, and apps below FORWARD_AUTH_DOMAIN.
     """
     if not url or len(url) > MAX_LENGTH or _CONTROL.search(url):
         return ""
@@ -38,14 +38,14 @@ def safe_destination(url: str) -> str:
     if found is None or found["scheme"] != settings.PUBLIC_SCHEME:
         return ""
     is_own = found["host"] + (found["port"] or "") == settings.PUBLIC_HOST
-    return text if is_own or _is_of_an_app(found["host"]) else ""
+    return text if is_own or _is_app_host(found["host"]) else ""
 
 
 def is_safe_destination(url: str) -> bool:
-    """May a sign-in lead there?"""
+    """May a sign-in redirect there?"""
     return bool(safe_destination(url))
 
 
-def _is_of_an_app(host: str) -> bool:
+def _is_app_host(host: str) -> bool:
     domain = settings.FORWARD_AUTH_DOMAIN
     return bool(domain) and (host == domain or host.endswith(f".{domain}"))

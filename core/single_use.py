@@ -1,4 +1,4 @@
-"""What works once: the base of every table of single-use secrets."""
+"""Base classes of all tables of single-use tokens."""
 
 from datetime import datetime
 from typing import Any, Self
@@ -11,13 +11,13 @@ from core.uuid7 import uuid7
 
 
 class SingleUseQuerySet(models.QuerySet[Any]):
-    """One conditional UPDATE decides who uses a token; nothing is read before it is written."""
+    """One conditional UPDATE decides which request uses a token; nothing is read before it."""
 
     def usable(self, now: datetime) -> Self:
         return self.filter(used_at=None, replaced_at=None, expires_at__gt=now)
 
     def consume(self, digest: str, now: datetime) -> Any | None:
-        """Mark the usable row with that digest used and return it; None when nobody wins it.
+        """Mark the usable row with that digest as used and return it; None if there is none.
 
         Call inside the transaction of the effect, so that both happen or neither.
         """
@@ -26,16 +26,16 @@ class SingleUseQuerySet(models.QuerySet[Any]):
         return self.get(digest=digest)
 
     def replace(self, now: datetime) -> int:
-        """Kill what is still usable here because a newer one has been issued."""
+        """Invalidate the usable rows of this queryset because a newer token replaces them."""
         return self.usable(now).update(replaced_at=now)
 
 
 class SingleUseToken(models.Model):
-    """Base of everything that works once: only the digest of the secret is kept."""
+    """Base of all single-use tokens. Only the digest of the token is stored."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     digest = models.CharField(max_length=64, unique=True, editable=False)
-    # Digest of the cookie of the browser that asked; "" when no browser did.
+    # Digest of the cookie of the requesting browser; "" without a browser.
     binding = models.CharField(max_length=64, blank=True, editable=False)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     expires_at = models.DateTimeField(_("ends"))

@@ -1,7 +1,7 @@
-"""One value for one name: requests that say a name twice are refused before anybody reads them.
+"""Refuses requests that repeat a parameter, against HTTP parameter pollution.
 
-Django's QueryDict answers the last value, `getlist` all of them and the admin's `index` any one.
-What was checked in one reading must not be another value where it is used (parameter pollution).
+Django's QueryDict returns the last value, `getlist` all of them, and the admin's `index` any. The
+value that one function checks must not differ from the value that another uses.
 """
 
 import json
@@ -16,17 +16,17 @@ View = Callable[..., HttpResponse]
 
 
 def may_repeat(*names: str) -> Callable[[View], View]:
-    """For a view whose form has fields of several values, such as a group of check boxes."""
+    """Decorator of a view whose form has fields with several values, such as check boxes."""
 
-    def mark(view: View) -> View:
+    def decorate(view: View) -> View:
         view.repeatable = frozenset(names)  # type: ignore[attr-defined]  # wraps() carries it on
         return view
 
-    return mark
+    return decorate
 
 
 def require_single(values: QueryDict, *, but: Collection[str] = ()) -> None:
-    """Raise RepeatedParameter when a name has several values, those in `but` apart."""
+    """Raise RepeatedParameter when a name, except those in `but`, has several values."""
     for name, found in values.lists():
         if len(found) > 1 and name not in but:
             raise RepeatedParameter(name)
@@ -40,17 +40,19 @@ def require_single_of(values: QueryDict, names: Iterable[str]) -> None:
 
 
 def read_json(text: str | bytes) -> Any:
-    """What JSON of a client says. Raises ValueError, for a name that stands twice, too
-    (RFC 8259, section 4: readers differ in which one counts)."""
-    return json.loads(text, object_pairs_hook=_without_repetition, parse_constant=_no_number)
+    """Parse JSON of a client. Raises ValueError, also for a repeated name.
+
+    Parsers differ in which of two equal names counts (RFC 8259, section 4).
+    """
+    return json.loads(text, object_pairs_hook=_unique_names, parse_constant=_refuse_constant)
 
 
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a name stands twice")
+        raise ValueError("a name is repeated")
     return found
 
 
-def _no_number(text: str) -> Any:
-    raise ValueError(f"{text} is no JSON")
+def _refuse_constant(text: str) -> Any:
+    raise ValueError(f"{text} is not JSON")

@@ -1,4 +1,4 @@
-"""Static files with hashed names in production; by plain name where nothing was collected."""
+"""Static files with hashed names in production, and plain names if nothing was collected."""
 
 import hashlib
 import os
@@ -10,12 +10,12 @@ from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 from core.version import VERSION
 
-# Among the collected files: what they were made from.
-MARK = ".collected"
+# A file in STATIC_ROOT with the fingerprint of the sources.
+FINGERPRINT_FILE = ".collected"
 
 
 class HashedStaticFilesStorage(CompressedManifestStaticFilesStorage):
-    """Names carry a hash of the content, so that browsers may keep files for ever."""
+    """File names contain a hash of the content, so that browsers may cache them for ever."""
 
     manifest_strict = False
 
@@ -29,21 +29,21 @@ class HashedStaticFilesStorage(CompressedManifestStaticFilesStorage):
 
 
 def collect_static() -> None:
-    """Copy, hash and compress static files, unless they are those of the last time."""
-    mark, found = settings.STATIC_ROOT / MARK, _fingerprint()
-    if mark.is_file() and mark.read_text() == found:
+    """Copy, hash and compress static files, unless they have not changed since the last time."""
+    marker, found = settings.STATIC_ROOT / FINGERPRINT_FILE, _fingerprint()
+    if marker.is_file() and marker.read_text() == found:
         return
-    mark.unlink(missing_ok=True)
+    marker.unlink(missing_ok=True)
     call_command("collectstatic", verbosity=0, interactive=False)
-    mark.write_text(found)
+    marker.write_text(found)
 
 
 def _fingerprint() -> str:
-    """Differs when any file has come, gone or changed, or the way in which they are stored."""
+    """Changes when a file is added, removed or changed, or the storage is another."""
     lines = [f"{VERSION} {settings.STORAGES['staticfiles']['BACKEND']}"]
     for finder in get_finders():
-        for name, place in finder.list([]):
-            path = place.path(name)
+        for name, storage in finder.list([]):
+            path = storage.path(name)
             state = os.stat(path)
             lines.append(f"{path} {state.st_size} {state.st_mtime_ns}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

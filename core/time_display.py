@@ -1,4 +1,4 @@
-"""Ends of links in words: "in 10 minutes (14:05 UTC)"."""
+"""Times in words: "in 10 minutes (14:05 UTC)"."""
 
 from datetime import datetime, timedelta
 from math import ceil
@@ -12,9 +12,9 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 def spoken_end(end: datetime, now: datetime) -> str:
-    """How long it is to `end`, and which moment that is in the zone that is active.
+    """The span until `end`, and its time of day in the active time zone.
 
-    The zone is TIME_ZONE unless whoever calls has activated that of the person.
+    The zone is TIME_ZONE, unless the caller has activated that of the user.
     """
     left = max(end - now, timedelta())
     local, today = timezone.localtime(end), timezone.localtime(now).date()
@@ -22,14 +22,14 @@ def spoken_end(end: datetime, now: datetime) -> str:
     if local.date() != today:
         moment = f"{date_format(local, 'DATE_FORMAT')}, {moment}"
     return _("%(span)s (%(moment)s %(zone)s)") % {
-        "span": _span(left),
+        "span": format_span(left),
         "moment": moment,
         "zone": local.strftime("%Z"),
     }
 
 
-def _span(left: timedelta) -> str:
-    """Rounded up, so that a link just made for ten minutes has ten."""
+def format_span(left: timedelta) -> str:
+    """ "in 10 minutes", rounded up, so that a new link for ten minutes says ten."""
     if left < HOUR - timedelta(minutes=1):
         number = max(1, ceil(left / timedelta(minutes=1)))
         return ngettext("in %(number)d minute", "in %(number)d minutes", number) % {

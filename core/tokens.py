@@ -12,9 +12,9 @@ def make_token() -> str:
 
 
 def digest(purpose: str, token: str) -> str:
-    """What we keep of `token`: 64 hex digits, bound to `purpose`.
+    """The stored form of `token`: 64 hex digits, bound to `purpose`.
 
-    SHA-256 is enough for a 256-bit random input (ASVS 6.5.2); the purpose in the input keeps
-    a secret of one kind from being redeemed as another (CVE-2026-110862).
+    SHA-256 is enough for a 256-bit random input (ASVS 6.5.2); the purpose in the input prevents
+    that a token of one kind is redeemed as another (CVE-2026-110862).
     """
     return hashlib.sha256(f"gatehouse:{purpose}:{token}".encode()).hexdigest()

@@ -10,8 +10,8 @@ NANOSECONDS = 1_000_000
 def uuid7() -> uuid.UUID:
     """A new UUIDv7: 48 bits of Unix milliseconds, 12 bits of their fraction, 62 random bits.
 
-    The fraction (RFC 9562, section 6.2, method 3) keeps the order of rows that one process makes
-    within one millisecond.
+    The fraction (RFC 9562, section 6.2, method 3) keeps the order of rows that one process creates
+    within a millisecond.
     """
     milliseconds, rest = divmod(time.time_ns(), NANOSECONDS)
     fraction = rest * 4096 // NANOSECONDS

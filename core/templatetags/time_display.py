@@ -12,5 +12,5 @@ register = template.Library()
 
 @register.filter
 def spoken_end(end: datetime | None) -> str:
-    """See moments.spoken_end(); "" without an end, as `date` has it."""
+    """See time_display.spoken_end(); "" without an end, like the filter `date`."""
     return time_display.spoken_end(end, timezone.now()) if end else ""

@@ -31,9 +31,9 @@ NON_BROWSER = "non_browser"
 
 
 class LimitExceeded(RateLimited):
-    """Once too often. until: the end of the ban that this brought about, else None."""
+    """The action exceeds its limit. until: the end of the ban that followed, else None."""
 
-    default_message = _("You are doing this too often. Wait a little and try again.")
+    timed_message = _("You are doing this too often. Try again %(span)s.")
 
     def __init__(self, retry_after_seconds: int, ban: Ban | None) -> None:
         super().__init__(retry_after_seconds)

@@ -119,7 +119,7 @@ def test_a_limit_says_when_the_next_try_counts(stranger, settings) -> None:
     for _try in range(maximum):
         assert stranger.post("/magic-link", {"email": "a@example.com"}).status_code == 200
     answer = stranger.post("/magic-link", {"email": "a@example.com"})
-    assert (answer.status_code, heading(answer)) == (429, "Too many tries")
+    assert (answer.status_code, heading(answer)) == (429, "Too many attempts")
     assert b"Try again in" in answer.content
 
 
