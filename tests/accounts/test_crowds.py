@@ -184,7 +184,7 @@ from config.worker import Worker
 
 user = User.objects.create(email="known@example.com")
 answer = HttpResponse()
-devices.remember(RequestFactory().get("/"), answer, user)
+known_devices.remember(RequestFactory().get("/"), answer, user)
 cookies = {{name: morsel.value for name, morsel in answer.cookies.items()}}
 for number in range(40):
     comes_in(f"198.51.100.{{number}}", "victim")

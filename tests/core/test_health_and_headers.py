@@ -180,9 +180,9 @@ def test_no_message_of_django_repeats_a_path(
     caplog.set_level(logging.INFO)
     if method == "GET":
         monkeypatch.setattr("magiclinks.services.find_link", _no_database)
-    client = Client(
-        enforce_csrf_checks=True, raise_request_exception=False, headers={"host": "localhost:8000"}
-    )
+    # A form of our own page would be shown again; this one comes from another site.
+    headers = {"host": "localhost:8000", "sec-fetch-site": "cross-site"}
+    client = Client(enforce_csrf_checks=True, raise_request_exception=False, headers=headers)
     answer = client.generic(method, SECRET_PATH)
     written = [
         JSONFormatter().format(record) for record in caplog.records if PathFilter().filter(record)

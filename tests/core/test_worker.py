@@ -113,7 +113,7 @@ def test_a_step_of_clearing_away_that_fails_stops_no_other(
     done: list[str] = []
     monkeypatch.setattr(worker.SessionStore, "clear_expired", fails)
     monkeypatch.setattr(worker.outbox, "purge_mails", fails)
-    monkeypatch.setattr(worker.signing, "rotate_when_due", lambda: done.append("rotated"))
+    monkeypatch.setattr(worker.signing_keys, "rotate_when_due", lambda: done.append("rotated"))
 
     worker.purge()
 

@@ -17,9 +17,8 @@ from django.utils import timezone
 from accounts import hashers
 from accounts.models import User
 from accounts.roles import Role
-from config import health
 from config.wsgi import application
-from core import metrics
+from core import health, metrics
 from core.version import VERSION
 from mail.models import OutboxMail
 from moderation.models import Ban
