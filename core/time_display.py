@@ -1,14 +1,12 @@
 """Times in words: "in 10 minutes (14:05 UTC)"."""
 
 from datetime import datetime, timedelta
-from math import ceil
 
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+from core.time_spans import format_span
 
 
 def spoken_end(end: datetime, now: datetime) -> str:
@@ -26,17 +24,3 @@ def spoken_end(end: datetime, now: datetime) -> str:
         "moment": moment,
         "zone": local.strftime("%Z"),
     }
-
-
-def format_span(left: timedelta) -> str:
-    """ "in 10 minutes", rounded up, so that a new link for ten minutes says ten."""
-    if left < HOUR - timedelta(minutes=1):
-        number = max(1, ceil(left / timedelta(minutes=1)))
-        return ngettext("in %(number)d minute", "in %(number)d minutes", number) % {
-            "number": number
-        }
-    if left < 2 * DAY:
-        number = max(1, ceil(left / HOUR))
-        return ngettext("in %(number)d hour", "in %(number)d hours", number) % {"number": number}
-    number = ceil(left / DAY)
-    return ngettext("in %(number)d day", "in %(number)d days", number) % {"number": number}
