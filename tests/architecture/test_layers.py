@@ -37,6 +37,7 @@ PURE = {
     "accounts.sign_in_methods",
     "core.plain_text",
     "accounts.roles",
+    "core.time_spans",
     "core.tokens",
     "core.uuid7",
     "config.environment",
