@@ -20,12 +20,12 @@ from django.db import close_old_connections  # noqa: E402
 from config.serving import at_once_or_elsewhere  # noqa: E402
 from config.subpath import mount  # noqa: E402
 from config.worker import NOTING, POLL_SECONDS, run_jobs_once  # noqa: E402
-from forward_auth.checker import CHECKER  # noqa: E402
-from forward_auth.pg_listener import start_listener  # noqa: E402
-from forward_auth.response_cache import Environ, Start  # noqa: E402
-from forward_auth.wsgi import ASKED, KEY_SET, LIVE, FastPath  # noqa: E402
+from forward_auth.fastpath.checker import CHECKER  # noqa: E402
+from forward_auth.fastpath.response_cache import Environ, Start  # noqa: E402
+from forward_auth.fastpath.wsgi import CHECK_PATHS, KEY_SET, LIVE, FastPath  # noqa: E402
+from forward_auth.invalidation.pg_listener import start_listener  # noqa: E402
 
-ANSWERED = ASKED | {KEY_SET, LIVE, "/health/ready", "/metrics"}
+ANSWERED = CHECK_PATHS | {KEY_SET, LIVE, "/health/ready", "/metrics"}
 ELSEWHERE = b"This address answers checks of proxies alone. Pages are at PUBLIC_URL.\n"
 
 
@@ -40,7 +40,7 @@ def _answer(environ: Environ, start: Start) -> Iterable[bytes]:
 
 # Calling a method takes less than calling an object.
 _fast = FastPath(at_once_or_elsewhere(_answer), CHECKER)
-application, remembered = mount(_fast.__call__), _fast.remembered
+application, cached_response = mount(_fast.__call__), _fast.cached_response
 
 
 def _note() -> None:

@@ -161,8 +161,9 @@ def _work(
         *tls, metrics,
     )  # fmt: skip
     threads = settings.WEB_THREADS if application == WHOLE else _check_threads()
-    remembered = import_module(application.partition(":")[0]).remembered
-    scheduler = _Taking(loop, Serving(callback, remembered, threads, loop).take, None, None, None)
+    cached_response = import_module(application.partition(":")[0]).cached_response
+    serving = Serving(callback, cached_response, threads, loop)
+    scheduler = _Taking(loop, serving.take, None, None, None)
     is_unix_socket = (listener[0] or listener[1]).is_uds()
     getattr(library, WORKERS_METHODS[mode][is_unix_socket])(scheduler, loop, ending)
     loop.run_until_complete(over.wait())

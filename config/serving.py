@@ -19,13 +19,13 @@ from typing import Any
 from accounts.bareheaders import bare_headers
 from config.contenttype import readable
 from config.rawrequest import Environ, Unreadable, environ_of, has_body
-from forward_auth.wsgi import KNOWN
+from forward_auth.fastpath.wsgi import CACHED_RESULT
 
 logger = logging.getLogger(__name__)
 Start = Callable[..., Any]
 Application = Callable[[Environ, Start], Iterable[bytes]]
 # For the scope of a request: the head of an answer without a body, and what is known of it.
-Remembered = Callable[[Mapping[str, Any]], tuple[dict[str, Any] | None, Any]]
+CachedResponse = Callable[[Mapping[str, Any]], tuple[dict[str, Any] | None, Any]]
 READING = frozenset({"GET", "HEAD"})
 # A body that is not here by then is given up, however it trickles in.
 BODY_SECONDS = 20.0
@@ -69,11 +69,11 @@ class Serving:
     def __init__(
         self,
         application: Application,
-        remembered: Remembered,
+        cached_response: CachedResponse,
         threads: int,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._application, self._remembered, self._loop = application, remembered, loop
+        self._application, self._cached_response, self._loop = application, cached_response, loop
         self._waiting: SimpleQueue[tuple[Any, Environ]] = SimpleQueue()
         self._held = 0
         # asyncio keeps no tasks alive by itself.
@@ -85,7 +85,7 @@ class Serving:
         """Answer at once, or see to it that somebody does. Never waits for a client."""
         try:
             scope = request.scope
-            message, known = self._remembered(scope)
+            message, known = self._cached_response(scope)
             if message is not None:
                 send = request.proto.send
                 send(message)
@@ -93,7 +93,7 @@ class Serving:
                 return
             environ = environ_of(scope)
             if known is not None:
-                environ[KNOWN] = known
+                environ[CACHED_RESULT] = known
             if environ["REQUEST_METHOD"] in READING and self._answers_at_once(request, environ):
                 return
             if has_body(environ):

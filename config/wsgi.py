@@ -12,13 +12,13 @@ django = get_wsgi_application()
 from config.serving import at_once_or_elsewhere  # noqa: E402
 from config.subpath import mount  # noqa: E402
 from config.worker import start_worker  # noqa: E402
-from forward_auth.checker import CHECKER  # noqa: E402
-from forward_auth.pg_listener import start_listener  # noqa: E402
-from forward_auth.wsgi import FastPath  # noqa: E402
+from forward_auth.fastpath.checker import CHECKER  # noqa: E402
+from forward_auth.fastpath.wsgi import FastPath  # noqa: E402
+from forward_auth.invalidation.pg_listener import start_listener  # noqa: E402
 
 # Calling a method takes less than calling an object.
 _fast = FastPath(at_once_or_elsewhere(django), CHECKER)
-application, remembered = mount(_fast.__call__), _fast.remembered
+application, cached_response = mount(_fast.__call__), _fast.cached_response
 start_listener()
 
 if settings.RUN_WORKER:

@@ -1,4 +1,4 @@
-"""What other sites ask: may this request pass?"""
+"""Checks for reverse proxies: may this request pass?"""
 
 from collections.abc import Callable
 
@@ -7,11 +7,12 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
 
-class SsoConfig(AppConfig):
+class ForwardAuthConfig(AppConfig):
     name = "forward_auth"
     verbose_name = _("Forward auth")
 
     def ready(self) -> None:
-        """Notice what changes who may pass."""
-        install: Callable[[], None] = import_string("forward_auth.change_tracking.install")
+        """Watch for changes of the tables that checks read."""
+        path = "forward_auth.invalidation.change_tracking.install"
+        install: Callable[[], None] = import_string(path)
         install()

@@ -1,4 +1,4 @@
-"""Cookies of a check, read from the header as Django reads them. Pure but for the settings."""
+"""Reads the cookies of a check from the raw header, with the same results as Django. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,12 +7,12 @@ from django.http import parse_cookie
 
 from forward_auth.conf import options
 
-# What a gate cookie's digest is bound to.
+# The purpose that the digest of a ForwardAuthCookie is bound to.
 PURPOSE = "gate"
 
 
 def cookie_value(header: str, name: str) -> str:
-    """The value of the cookie `name`; the last one counts, as Django has it."""
+    """The value of the cookie `name`, or "". Of several, the last one counts, as in Django."""
     value = ""
     if name not in header:
         return value
@@ -26,10 +26,10 @@ def cookie_value(header: str, name: str) -> str:
     return value
 
 
-def gate_cookie(environ: Mapping[str, Any]) -> str:
-    """The gate cookie of a request; "" without one, and where apps on other hosts have none.
+def forward_auth_cookie(environ: Mapping[str, Any]) -> str:
+    """The cookie for apps on other hosts; "" when it is missing or not in use.
 
-    It counts when no session says who asks. Beside a key or token it has to be the same person's.
+    It counts only without a session cookie. Beside a key or token it must belong to the same user.
     """
-    name = options().gate_cookie
+    name = options().forward_auth_cookie
     return cookie_value(environ.get("HTTP_COOKIE", ""), name) if name else ""

@@ -1,7 +1,7 @@
-"""The page that a refused person sees, under the name of the app that was asked for.
+"""The page for a denied user, which they see at the address of the app they asked for.
 
-The proxy passes it on, so that 'self' and relative addresses mean the app. Its own policy lets it
-take its look from here, and nothing else from anywhere.
+The proxy passes it on, so 'self' and relative URLs would mean the app. The page's own policy allows
+styles and images from this server, and nothing else.
 """
 
 from urllib.parse import urlsplit
@@ -10,30 +10,31 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from forward_auth.authentication import Pass
-from forward_auth.checker import Checked
+from forward_auth.decisions import Principal
+from forward_auth.fastpath.generation import CheckResult
 
 
-def refused_page(request: HttpRequest, checked: Checked, reference: str) -> HttpResponse:
-    """The page with the status of the verdict: 403, or 401 for a browser that is signed in.
+def denied_page(request: HttpRequest, result: CheckResult, reference: str) -> HttpResponse:
+    """The page with the status of the decision: 403, or 401 for a browser that is signed in.
 
-    reference: "" when none was kept.
+    reference: "" when none was stored.
     """
-    outcome = checked.outcome
+    auth_result = result.auth_result
+    status = result.decision.status
     context = {
-        "code": checked.verdict.code,
-        "is_other": checked.verdict.status == 401,
-        "email": outcome.email if isinstance(outcome, Pass) else "",
+        "code": result.decision.code,
+        "is_other": status == 401,
+        "email": auth_result.email if isinstance(auth_result, Principal) else "",
         "reference": reference,
         "home": settings.PUBLIC_URL,
     }
-    page = render(request, "forward_auth/refused.html", context, status=checked.verdict.status)
+    page = render(request, "forward_auth/refused.html", context, status=status)
     page["Cache-Control"] = "no-store"
-    page["Content-Security-Policy"] = policy(settings.PUBLIC_URL)
+    page["Content-Security-Policy"] = content_security_policy(settings.PUBLIC_URL)
     return page
 
 
-def policy(public_url: str) -> str:
+def content_security_policy(public_url: str) -> str:
     """Content-Security-Policy of the page."""
     parts = urlsplit(public_url)
     ours = f"{parts.scheme}://{parts.netloc}"

@@ -1,7 +1,7 @@
-"""What the credentials of a request are worth, by the same code as the API's: the reference.
+"""Authenticates a check in Django, by the same code as the API. The fast path must agree with it.
 
-It knows what the short way does not (several credentials at once, tokens of other issuers) and
-writes what is to be written: a session's activity, a key's use.
+It supports what the fast path does not (several credentials at once, tokens of other issuers), and
+it writes the last activity of a session and the use of a key.
 """
 
 from django.conf import settings
@@ -21,89 +21,92 @@ from api.errors import (
 from api.permissions import AuthContext, Scope, combine
 from api.tokens.jwt import claims_our_issuer
 from core.errors import AccessDenied, Forbidden, RateLimited
-from forward_auth.authentication import Outcome, Pass, Refusal
-from forward_auth.cookies import gate_cookie
-from forward_auth.services.cookies import person_by_gate_cookie
+from forward_auth.cookies import forward_auth_cookie
+from forward_auth.decisions import AuthFailure, AuthResult, Principal
+from forward_auth.services.cookies import user_by_forward_auth_cookie
 
-# Nothing of it is remembered, so that it need not know its own end.
-AT_ONCE = 0.0
+# The result is not cached, so it needs no end.
+NOT_CACHED = 0.0
 
 
-def outcome_of(request: HttpRequest) -> Outcome:
-    """A Pass, or why there is none. Wrong keys are counted, as they are by the API.
+def authenticate_with_django(request: HttpRequest) -> AuthResult:
+    """A Principal, or why there is none. Counts wrong keys, as the API does.
 
-    What is between the client and the app, such as the app's own tokens, is not looked at.
+    Ignores credentials that are not ours, such as the tokens of the app behind the proxy.
     """
     credentials = own_credentials_of(request.META, is_own_token)
-    cookie = _gate_cookie_alone(request)
+    cookie = _cookie_without_session(request)
     if cookie and credentials.is_empty and not settings.REQUIRE_API_KEY_AND_TOKEN:
-        found = _by_gate(cookie)
-        # An ended one is as good as none, because cookies come unasked.
-        if isinstance(found, Pass) or settings.ANONYMOUS_ROLE is None:
+        found = _by_cookie(cookie)
+        # An invalid one counts as none, because browsers send cookies on their own.
+        if isinstance(found, Principal) or settings.ANONYMOUS_ROLE is None:
             return found
     try:
         access = authenticate(request, credentials)
         if cookie and not credentials.is_empty:
-            _require_same_person(access, cookie)
-        return _pass(access)
+            _require_same_user(access, cookie)
+        return _principal(access)
     except AccessDenied as error:
-        return Refusal(
-            "", error.code, is_known=True, user_id=str(error.user_id) if error.user_id else None
+        return AuthFailure(
+            "",
+            error.code,
+            credential_valid=True,
+            user_id=str(error.user_id) if error.user_id else None,
         )
     except (AccessTokenExpired, AccessTokenInvalid, ApiKeyInvalid, NotAuthenticated) as error:
-        return Refusal("", error.code)
+        return AuthFailure("", error.code)
     except Forbidden as error:
-        return Refusal("", error.code, is_known=True)
+        return AuthFailure("", error.code, credential_valid=True)
     except RateLimited:
-        return Refusal("", ApiKeyInvalid.code)
+        return AuthFailure("", ApiKeyInvalid.code)
 
 
 def is_own_token(token: str) -> bool:
-    """Has it been made by us, or by a listed issuer, if it tells the truth?"""
+    """Whether the token claims to be issued by us or by a configured issuer."""
     return claims_our_issuer(token) or external_jwt.is_external(token)
 
 
 def is_signed_in(request: HttpRequest) -> bool:
-    """Does a live session stand behind this request, whatever else it carries?"""
+    """Whether the request has a live session, whatever else it carries."""
     if session_of(request) is not None:
         return True
-    cookie = gate_cookie(request.META)
-    return bool(cookie) and person_by_gate_cookie(cookie, timezone.now()) is not None
+    cookie = forward_auth_cookie(request.META)
+    return bool(cookie) and user_by_forward_auth_cookie(cookie, timezone.now()) is not None
 
 
-def _gate_cookie_alone(request: HttpRequest) -> str:
-    """The gate cookie; "" beside a session, which says more."""
-    cookie = gate_cookie(request.META)
+def _cookie_without_session(request: HttpRequest) -> str:
+    """The cookie for apps on other hosts; "" beside a session, which takes precedence."""
+    cookie = forward_auth_cookie(request.META)
     return cookie if cookie and session_of(request) is None else ""
 
 
-def _require_same_person(access: AuthContext, cookie: str) -> None:
-    """Refuse a key or token beside the gate cookie of somebody else, as beside a session.
+def _require_same_user(access: AuthContext, cookie: str) -> None:
+    """Reject a key or token beside the cookie of another user, as beside another user's session.
 
     Raises AccessTokenInvalid.
     """
-    user = person_by_gate_cookie(cookie, timezone.now())
+    user = user_by_forward_auth_cookie(cookie, timezone.now())
     if user is not None:
         combine(access, AuthContext(user=user))
 
 
-def _by_gate(cookie: str) -> Outcome:
-    user = person_by_gate_cookie(cookie, timezone.now())
+def _by_cookie(cookie: str) -> AuthResult:
+    user = user_by_forward_auth_cookie(cookie, timezone.now())
     if user is None:
-        return Refusal("gate", NotAuthenticated.code)
-    return _pass(AuthContext(user=user), "gate")
+        return AuthFailure("gate", NotAuthenticated.code)
+    return _principal(AuthContext(user=user), "gate")
 
 
-def _pass(access: AuthContext, kind: str = "") -> Pass:
+def _principal(access: AuthContext, kind: str = "") -> Principal:
     user = access.user
-    return Pass(
+    return Principal(
         kind=kind or _kind(access),
         user_id=str(user.pk),
         email=user.email,
         name=user.name,
         role=Role(user.role),
         is_verified=user.is_verified or user.is_built_in,
-        until=AT_ONCE,
+        until=NOT_CACHED,
         may_read=Scope.READ in access.scopes,
         may_write=Scope.WRITE in access.scopes,
         credential_id=access.key.pk if access.key else str(access.session_id or ""),

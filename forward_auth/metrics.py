@@ -1,4 +1,4 @@
-"""What monitoring sees of checks: answers by status and way, and how many asked the database."""
+"""Metrics of checks: answers by status and path, and the number of database look-ups."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -7,26 +7,27 @@ from django.http import HttpRequest, HttpResponse
 
 from core import metrics
 
-SHORT, LONG = "short", "long"
-passed_short = metrics.COUNTERS.handle("checks", "204", SHORT).add
-failed_short = metrics.COUNTERS.handle("checks", "503", SHORT).add
-too_long_short = metrics.COUNTERS.handle("checks", "431", SHORT).add
-looked_up = metrics.COUNTERS.handle("checks_looked_up").add
+# Values of the label `way`, a public name.
+FAST, DJANGO = "short", "long"
+count_passed = metrics.COUNTERS.handle("checks", "204", FAST).add
+count_failed = metrics.COUNTERS.handle("checks", "503", FAST).add
+count_too_long = metrics.COUNTERS.handle("checks", "431", FAST).add
+count_lookup = metrics.COUNTERS.handle("checks_looked_up").add
 View = Callable[[HttpRequest], HttpResponse]
 
 
 def counted(view: View) -> View:
-    """Count the answers of a view of Django: the long way."""
+    """Count the answers of a Django view."""
 
     @wraps(view)
     def count(request: HttpRequest) -> HttpResponse:
         try:
             response = view(request)
         except Exception:
-            # The function before Django makes 503 of it, so that a proxy asks again.
-            metrics.add("checks", "503", LONG)
+            # The fast path turns it into a 503, so that the proxy asks again.
+            metrics.add("checks", "503", DJANGO)
             raise
-        metrics.add("checks", str(response.status_code), LONG)
+        metrics.add("checks", str(response.status_code), DJANGO)
         return response
 
     return count

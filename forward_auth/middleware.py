@@ -1,19 +1,19 @@
-"""Gives a signed-in browser the cookie that apps on other hosts are shown; takes it back."""
+"""Sets and deletes the cookie by which apps on other hosts recognize a signed-in browser."""
 
 from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from forward_auth.services.cookies import is_gate_cookie_of, issue_gate_cookie
+from forward_auth.services.cookies import cookie_belongs_to_session, issue_forward_auth_cookie
 
 Handler = Callable[[HttpRequest], HttpResponse]
-# Answers for programs: they sign nobody in, and what proxies ask comes with this very cookie.
-WITHOUT = frozenset({"forward_auth", "api"})
+# Apps that answer programs. Checks of proxies carry this very cookie.
+EXCLUDED_APPS = frozenset({"forward_auth", "api"})
 
 
 class ForwardAuthCookieMiddleware:
-    """Does nothing without FORWARD_AUTH_DOMAIN. Stands below what knows session and person."""
+    """Does nothing without FORWARD_AUTH_DOMAIN. Place it below session and authentication."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -21,13 +21,17 @@ class ForwardAuthCookieMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         match = request.resolver_match
-        if settings.FORWARD_AUTH_DOMAIN and match and not WITHOUT.intersection(match.app_names):
-            _keep(request, response)
+        if (
+            settings.FORWARD_AUTH_DOMAIN
+            and match
+            and not EXCLUDED_APPS.intersection(match.app_names)
+        ):
+            _sync_cookie(request, response)
         return response
 
 
-def _keep(request: HttpRequest, response: HttpResponse) -> None:
-    """Cookie and session belong together: given when it is missing, taken when nobody is in."""
+def _sync_cookie(request: HttpRequest, response: HttpResponse) -> None:
+    """Set the cookie when a signed-in browser lacks it; delete it when no one is signed in."""
     given = request.COOKIES.get(settings.GATE_COOKIE_NAME, "")
     session_key = request.session.session_key
     if session_key is None or not request.user.is_authenticated:
@@ -36,15 +40,15 @@ def _keep(request: HttpRequest, response: HttpResponse) -> None:
                 settings.GATE_COOKIE_NAME, domain=settings.FORWARD_AUTH_DOMAIN, samesite="Lax"
             )
         return
-    if given and is_gate_cookie_of(session_key, given):
+    if given and cookie_belongs_to_session(session_key, given):
         return
-    token = issue_gate_cookie(session_key)
+    token = issue_forward_auth_cookie(session_key)
     if token:
-        set_gate_cookie(response, token)
+        set_forward_auth_cookie(response, token)
 
 
-def set_gate_cookie(response: HttpResponse, token: str) -> None:
-    """For as long as the session can last; the session itself says when it ends."""
+def set_forward_auth_cookie(response: HttpResponse, token: str) -> None:
+    """Set it for the longest life of a session; the cookie is invalid once its session ends."""
     response.set_cookie(
         settings.GATE_COOKIE_NAME,
         token,

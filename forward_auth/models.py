@@ -1,4 +1,4 @@
-"""The tables of forward auth: rules, and what was refused."""
+"""The tables of forward auth: access rules, denials, and the cookie for apps on other hosts."""
 
 from django.db import models
 from django.utils import timezone
@@ -10,12 +10,12 @@ from core.uuid7 import uuid7
 
 
 class AccessRule(models.Model):
-    """Who may pass at a host and path. The first rule by `position` that fits decides."""
+    """Who may access a host and path. The first rule by `position` that matches decides."""
 
     class Effect(models.TextChoices):
         ROLE = "role", _("A role and above")
-        PUBLIC = "public", _("Everybody, without signing in")
-        DENY = "deny", _("Nobody")
+        PUBLIC = "public", _("Everyone, without signing in")
+        DENY = "deny", _("No one")
 
     LEVELS = [
         (Role.VIEWER.value, _("Viewer")),
@@ -26,19 +26,23 @@ class AccessRule(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     position = models.PositiveIntegerField(
-        _("position"), default=100, help_text=_("Rules are asked from the lowest number on.")
+        _("position"),
+        default=100,
+        help_text=_("Rules are checked in this order, starting with the lowest number."),
     )
     name = models.CharField(_("name"), max_length=80)
     is_enabled = models.BooleanField(_("in use"), default=True)
-    effect = models.CharField(_("lets in"), max_length=8, choices=Effect.choices)
+    effect = models.CharField(_("allows"), max_length=8, choices=Effect.choices)
     role = models.CharField(_("role"), max_length=8, choices=LEVELS, default=Role.VIEWER.value)
     host = models.CharField(
         _("host"), max_length=253, blank=True,
-        help_text=_("app.example.com, or *.example.com for all below. Empty: every host."),
+        help_text=_(
+            "app.example.com, or *.example.com for every name below it. Empty: every host."
+        ),
     )  # fmt: skip
     path = models.CharField(
         _("path"), max_length=500, blank=True,
-        help_text=_("/api fits /api and all below, not /apis. Empty: every path."),
+        help_text=_("/api matches /api and everything below it, but not /apis. Empty: every path."),
     )  # fmt: skip
     methods = models.JSONField(_("methods"), default=list, blank=True)
     networks = models.JSONField(_("networks"), default=list, blank=True)
@@ -54,9 +58,9 @@ class AccessRule(models.Model):
 
 
 class Denial(models.Model):
-    """One refusal, kept for a week, found by the short reference on the page."""
+    """One denied request, kept for a week and found by the short reference on the page."""
 
-    # Eight characters of base 32, as the refused person reads it out.
+    # Eight characters of base 32, which the denied user can read out.
     reference = models.CharField(_("reference"), max_length=8, primary_key=True, editable=False)
     at = models.DateTimeField(_("when"), default=timezone.now, db_index=True)
     status = models.PositiveSmallIntegerField(_("status"))
@@ -84,9 +88,9 @@ class Denial(models.Model):
 
 
 class ForwardAuthCookie(models.Model):
-    """A second key to a browser session, for apps on other hosts; worth nothing on our own pages.
+    """A second cookie of a browser session, for apps on other hosts; it does not work on our pages.
 
-    One for each session, gone with it. `digest`: the cookie's value is never stored.
+    One for each session, deleted with it. Only a digest of its value is stored.
     """
 
     session = models.OneToOneField(

@@ -1,8 +1,8 @@
-"""What a proxy asks about: host, path and method of the request that it holds. Pure.
+"""The request that a proxy asks about: host, path and method. Pure.
 
 nginx sends X-Original-URL and X-Original-Method; Caddy, Traefik and HAProxy X-Forwarded-Method,
--Proto, -Host and -Uri. Without a method the request counts as a writing one, without a path it
-matches no rule of a path: what is not said is never to somebody's advantage.
+-Proto, -Host and -Uri. Nothing is gained by omission: without a method the request counts as
+writing, and without a path it matches no rule with a path.
 """
 
 import re
@@ -16,15 +16,15 @@ from forward_auth.rules.path_readings import MAX_LENGTH, bytes_of, readings_of
 READING = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT", "SEARCH", "QUERY"})
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,19}")
 _HOST = re.compile(r"[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\]")
-# What an address may hold as it stands.
+# Characters that need no escape in a URL.
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 _UNPRINTABLE = re.compile(r"[\\\x00-\x20\x7f]")
 
 
 class Target(NamedTuple):
-    """host: lower case, without port; "" when it is not said. path: decoded once, without query;
-    "" when it is not said or nobody can tell. url: for the way back, "" when unknown. others:
-    further paths as which servers could read this one.
+    """host: lower case, without port; "" when missing. path: decoded once, without query; "" when
+    missing or unreadable. url: to return to after sign-in, "" when unknown. others: further ways in
+    which servers may read the path.
     """
 
     host: str
@@ -39,7 +39,7 @@ class Target(NamedTuple):
 
     @property
     def readings(self) -> tuple["Target", ...]:
-        """One for each way to read the path, this one first."""
+        """A target for each reading of the path, beginning with this one."""
         one = self._replace(others=())
         return (one, *(one._replace(path=path) for path in self.others))
 
@@ -50,8 +50,8 @@ UNCLEAR = Target("", "", "", "")
 def target_of(environ: Mapping[str, str]) -> Target:
     """The target of a check, from the WSGI environment of the proxy's request.
 
-    A line that is there and cannot be read (an empty X-Original-URL) was said all the same, so that
-    nothing else is believed in its place.
+    A header that is present but unreadable (an empty X-Original-URL) counts, so no other header is
+    trusted in its place.
     """
     scheme = environ.get("HTTP_X_FORWARDED_PROTO", "")
     host = environ.get("HTTP_X_FORWARDED_HOST", "").lower()
@@ -79,16 +79,17 @@ def target_of(environ: Mapping[str, str]) -> Target:
 
 
 def _contradict(forwarded: tuple[str, ...], original: tuple[str, ...]) -> bool:
-    """Is the same said in two ways that differ? A proxy speaks one way; a client wrote the other.
+    """Whether both kinds of headers are present and differ.
 
-    Caddy and Traefik hand on an X-Original-URL that the client made up.
+    A proxy sends one kind, so the other comes from the client: Caddy and Traefik pass on an
+    X-Original-URL that the client made up.
     """
     pairs = zip(forwarded, original, strict=True)
     return any(one and one != other for one, other in pairs)
 
 
 def clean_host(host: str) -> str:
-    """The name without its port; "" for anything that is no host. IPv6 in its one short form."""
+    """The host without its port; "" for anything that is no host. IPv6 in its short form."""
     name, colon, port = host.rpartition(":")
     if not colon or host.endswith("]"):
         name, port = host, ""
@@ -98,7 +99,7 @@ def clean_host(host: str) -> str:
 
 
 def _clean_address(text: str) -> str:
-    """An IPv6 address in brackets; one that stands for an IPv4 address as that; "" for none."""
+    """An IPv6 address in brackets; an IPv4-mapped one as IPv4; "" for anything else."""
     try:
         address = IPv6Address(text)
     except AddressValueError:
@@ -107,7 +108,7 @@ def _clean_address(text: str) -> str:
 
 
 def _split(url: str) -> tuple[str, str, str]:
-    """(scheme, host, path and query) of an absolute address; nothing for another one."""
+    """(scheme, host, path and query) of an absolute URL; empty texts for anything else."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -119,9 +120,9 @@ def _split(url: str) -> tuple[str, str, str]:
 
 
 def _link(scheme: str, host: str, uri: str) -> str:
-    """The address that was asked for, in ASCII; "" when it would not lead back there."""
+    """The requested URL in ASCII; "" when it would not lead back there."""
     is_whole = clean_host(host) and scheme in ("http", "https") and uri.startswith("/")
     if not is_whole or len(uri) > MAX_LENGTH or _UNPRINTABLE.search(uri):
         return ""
-    # As browsers write it: characters beyond ASCII by the bytes that came.
+    # Non-ASCII characters are escaped byte by byte, as browsers do.
     return f"{scheme}://{host}{uri if uri.isascii() else quote(bytes_of(uri), safe=_PRINTABLE)}"

@@ -1,7 +1,7 @@
-"""Why a request passes or not, step by step. Pure.
+"""Explains step by step why a request passes or not. Pure.
 
-It goes its own way to the verdict, and a property test finds it equal to rules.demand() and
-answers.verdict(): an explanation that differs from the act would be worse than none.
+It reaches the decision in its own way. A property test compares it with matching.requirement_for()
+and decisions.decide(), because an explanation that differs from the decision would mislead.
 """
 
 from dataclasses import dataclass, replace
@@ -9,52 +9,52 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from accounts.roles import Role
-from forward_auth.authentication import Outcome, Pass, Refusal
+from forward_auth.decisions import AuthFailure, AuthResult, Principal
 from forward_auth.request_target import Target
 from forward_auth.rules.matching import (
     Condition,
-    Demand,
+    Requirement,
     Rule,
-    by_method,
-    of_rule,
+    default_requirement,
+    rule_requirement,
     strictest,
     unclear,
 )
 
 
-class Standing(StrEnum):
-    """FITS: it decides, unless an unclear one is stricter. UNCLEAR: it might fit. LATER: a rule
-    before it fits, so that it is not asked.
+class MatchState(StrEnum):
+    """MATCHES: the rule decides, unless an unclear one is stricter. UNCLEAR: it may match.
+    NOT_REACHED: an earlier rule matches.
     """
 
-    FITS = "fits"
+    MATCHES = "matches"
     UNCLEAR = "unclear"
-    OTHER = "other"
-    LATER = "later"
+    NO_MATCH = "no-match"
+    NOT_REACHED = "not-reached"
 
 
-class Step(NamedTuple):
+class RuleStep(NamedTuple):
     """A rule, and the conditions that this request does not meet."""
 
     rule: Rule
-    standing: Standing
-    misfits: tuple[Condition, ...]
+    state: MatchState
+    unmet: tuple[Condition, ...]
 
 
 class Question(StrEnum):
-    """What is asked in this order, until one is answered with no."""
+    """The questions in their order. The first "no" ends the check."""
 
     PUBLIC = "public"
     NETWORK = "network"
     CREDENTIAL = "credential"
-    PROOF = "proof"
-    OPEN = "open"
+    VERIFIED_EMAIL = "verified-email"
+    NOT_DENIED = "not-denied"
     ROLE = "role"
     SCOPE = "scope"
 
 
 class Check(NamedTuple):
-    """code, status: what the proxy is told when it fails; "" and 204 when it passes."""
+    """code, status: the answer to the proxy if the check fails; "" and 204 if it passes."""
 
     question: Question
     code: str = ""
@@ -66,29 +66,29 @@ class Check(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """A request and all that is known of whoever makes it; see answers.verdict()."""
+class Scenario:
+    """A request and all that is known of its client; see decisions.decide()."""
 
     rules: tuple[Rule, ...]
     target: Target
     ip: str
-    outcome: Outcome
-    raised: Role | None = None
-    is_here: bool = True
-    needs_proof: bool = True
+    auth_result: AuthResult
+    override: Role | None = None
+    ip_allowed: bool = True
+    requires_verified_email: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """steps: every rule, asked about the reading of the path that decides. demand: what the request
-    takes. bearer: whose headers the app gets. path: that reading. readings: how many there are.
+    """steps: every rule, for the reading of the path that decides. principal: whom the headers for
+    the app name. path: that reading. readings: how many there are.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[RuleStep, ...]
     unclear: frozenset[Condition]
-    demand: Demand
+    requirement: Requirement
     checks: tuple[Check, ...]
-    bearer: Pass | None
+    principal: Principal | None
     path: str = ""
     readings: int = 1
 
@@ -101,77 +101,85 @@ class Explanation:
         return self.checks[-1].code
 
 
-def explain(case: Case) -> Explanation:
-    """Each rule, each question, and the verdict."""
-    ways = [(one, *_asked_about(replace(case, target=one))) for one in case.target.readings]
-    decisive, steps, wanted = max(ways, key=lambda way: way[2].strictness)
-    checks = _checks(case, wanted)
-    is_named = checks[-1].is_passed and case.is_here and isinstance(case.outcome, Pass)
-    bearer = case.outcome if is_named and isinstance(case.outcome, Pass) else None
-    missing = frozenset(unclear(case.target, case.ip))
-    return Explanation(steps, missing, wanted, checks, bearer, decisive.path, len(ways))
+def explain(scenario: Scenario) -> Explanation:
+    """Each rule, each check, and the decision."""
+    readings = [
+        (one, *_evaluate(replace(scenario, target=one))) for one in scenario.target.readings
+    ]
+    decisive, steps, requirement = max(readings, key=lambda reading: reading[2].strictness)
+    checks = _checks(scenario, requirement)
+    is_named = checks[-1].is_passed and scenario.ip_allowed
+    auth_result = scenario.auth_result
+    principal = auth_result if is_named and isinstance(auth_result, Principal) else None
+    missing = frozenset(unclear(scenario.target, scenario.ip))
+    return Explanation(steps, missing, requirement, checks, principal, decisive.path, len(readings))
 
 
-def _asked_about(case: Case) -> tuple[tuple[Step, ...], Demand]:
-    """Each rule, and what they ask for, of a path with one reading."""
-    steps = _steps(case)
-    return steps, _demand(case, steps)
+def _evaluate(scenario: Scenario) -> tuple[tuple[RuleStep, ...], Requirement]:
+    """Each rule, and what they require together, for one reading of the path."""
+    steps = _steps(scenario)
+    return steps, _requirement(scenario, steps)
 
 
-def _steps(case: Case) -> tuple[Step, ...]:
-    found: list[Step] = []
+def _steps(scenario: Scenario) -> tuple[RuleStep, ...]:
+    steps: list[RuleStep] = []
     is_decided = False
-    for rule in case.rules:
-        misfits = rule.misfits(case.target, case.ip)
-        standing = Standing.LATER if is_decided else _standing(case, misfits)
-        is_decided = is_decided or standing is Standing.FITS
-        found.append(Step(rule, standing, misfits))
-    return tuple(found)
+    for rule in scenario.rules:
+        unmet = rule.unmet_conditions(scenario.target, scenario.ip)
+        state = MatchState.NOT_REACHED if is_decided else _state(scenario, unmet)
+        is_decided = is_decided or state is MatchState.MATCHES
+        steps.append(RuleStep(rule, state, unmet))
+    return tuple(steps)
 
 
-def _standing(case: Case, misfits: tuple[Condition, ...]) -> Standing:
-    if not misfits:
-        return Standing.FITS
-    is_unclear = all(condition in unclear(case.target, case.ip) for condition in misfits)
-    return Standing.UNCLEAR if is_unclear else Standing.OTHER
+def _state(scenario: Scenario, unmet: tuple[Condition, ...]) -> MatchState:
+    if not unmet:
+        return MatchState.MATCHES
+    is_unclear = set(unmet) <= unclear(scenario.target, scenario.ip)
+    return MatchState.UNCLEAR if is_unclear else MatchState.NO_MATCH
 
 
-def _demand(case: Case, steps: tuple[Step, ...]) -> Demand:
-    speaking = (Standing.FITS, Standing.UNCLEAR)
-    found = [of_rule(step.rule, case.raised) for step in steps if step.standing in speaking]
-    if not any(step.standing is Standing.FITS for step in steps):
-        found.append(by_method(case.target, case.raised))
+def _requirement(scenario: Scenario, steps: tuple[RuleStep, ...]) -> Requirement:
+    considered = (MatchState.MATCHES, MatchState.UNCLEAR)
+    found = [
+        rule_requirement(step.rule, scenario.override) for step in steps if step.state in considered
+    ]
+    if not any(step.state is MatchState.MATCHES for step in steps):
+        found.append(default_requirement(scenario.target, scenario.override))
     return strictest(*found)
 
 
-def _checks(case: Case, wanted: Demand) -> tuple[Check, ...]:
-    if wanted.floor is None:
+def _checks(scenario: Scenario, requirement: Requirement) -> tuple[Check, ...]:
+    """The checks up to the first that fails."""
+    if requirement.min_role is None:
         return (Check(Question.PUBLIC),)
-    found: list[Check] = []
-    for check in _asked(case, wanted, wanted.floor):
-        found.append(check)
+    checks: list[Check] = []
+    for check in _all_checks(scenario, requirement, requirement.min_role):
+        checks.append(check)
         if not check.is_passed:
             break
-    return tuple(found)
+    return tuple(checks)
 
 
-def _asked(case: Case, wanted: Demand, floor: Role) -> list[Check]:
-    outcome = case.outcome
-    known = isinstance(outcome, Refusal) and outcome.is_known and case.is_here
-    found = []
-    if outcome.networks:
-        found.append(_check(Question.NETWORK, case.is_here, "api_key_invalid", 401))
-    if isinstance(outcome, Refusal):
-        found.append(Check(Question.CREDENTIAL, outcome.code, 403 if known else 401))
-        return found
-    role = outcome.role
-    has_role = role is not Role.NONE and role.rank >= floor.rank
-    has_scope = outcome.may_read if case.target.is_reading else outcome.may_write
+def _all_checks(scenario: Scenario, requirement: Requirement, min_role: Role) -> list[Check]:
+    auth_result, ip_allowed = scenario.auth_result, scenario.ip_allowed
+    checks = []
+    if auth_result.networks:
+        checks.append(_check(Question.NETWORK, ip_allowed, "api_key_invalid", 401))
+    if isinstance(auth_result, AuthFailure):
+        status = 403 if auth_result.credential_valid and ip_allowed else 401
+        checks.append(Check(Question.CREDENTIAL, auth_result.code, status))
+        return checks
+    is_verified = auth_result.is_verified or not scenario.requires_verified_email
+    role = auth_result.role
+    has_role = role is not Role.NONE and role.rank >= min_role.rank
+    is_reading = scenario.target.is_reading
+    has_scope = auth_result.may_read if is_reading else auth_result.may_write
     return [
-        *found,
+        *checks,
         Check(Question.CREDENTIAL),
-        _check(Question.PROOF, outcome.is_verified or not case.needs_proof, "email_unverified"),
-        _check(Question.OPEN, not wanted.is_denied, "forbidden"),
+        _check(Question.VERIFIED_EMAIL, is_verified, "email_unverified"),
+        _check(Question.NOT_DENIED, not requirement.is_denied, "forbidden"),
         _check(Question.ROLE, has_role, "forbidden"),
         _check(Question.SCOPE, has_scope, "scope_missing"),
     ]

@@ -18,8 +18,8 @@ from core.encryption_key import EncryptionKeyMismatch, require_same_key
 from core.file_descriptors import shortage
 from core.health import cache_answers, counters_answer
 from federation.services.identity_moves import left_behind
-from forward_auth.rules.display import open_entry
-from forward_auth.services.rules import is_used, open_entries, rules_beyond_ascii
+from forward_auth.rules.display import self_registration_warning
+from forward_auth.services.rules import is_used, rules_beyond_ascii, rules_open_to_registration
 from mail.models import OutboxMail
 from mail.transports import transport as mail_transport
 from moderation.proxy_diagnosis import ProxyObservation, chain
@@ -229,15 +229,14 @@ def _people() -> Iterator[Finding]:
 
 def _forward_auth() -> Iterator[Finding]:
     try:
-        found = open_entries() if is_used() else ()
+        found = rules_open_to_registration() if is_used() else ()
         names = rules_beyond_ascii()
     except DatabaseError:
         return  # the database examination has said so
     if found:
-        is_fenced = bool(settings.ALLOWED_EMAILS)
-        yield Finding(
-            "warning", " ".join(open_entry(found, settings.DEFAULT_ROLE, is_fenced=is_fenced))
-        )
+        is_limited = bool(settings.ALLOWED_EMAILS)
+        words = self_registration_warning(found, settings.DEFAULT_ROLE, is_limited=is_limited)
+        yield Finding("warning", " ".join(words))
     if names:
         yield Finding(
             "note",

@@ -15,7 +15,7 @@ from accounts.models import User
 from accounts.roles import Role
 from api.tokens.signing_keys import key_set_cache
 from core.encryption import decrypt
-from forward_auth.checker import CHECKER
+from forward_auth.fastpath.checker import CHECKER
 from forward_auth.services import denials, key_usage
 from mail.models import OutboxMail
 
@@ -137,7 +137,9 @@ def mails(db: None) -> Callable[[], list[OutboxMail]]:
 
 def text_of(mail: OutboxMail) -> str:
     """The plain text of a mail that has not been sent yet."""
-    body: dict[str, str] = json.loads(decrypt(mail.sealed_body, f"outbox.sealed_body:{mail.pk}"))
+    body: dict[str, str] = json.loads(
+        decrypt(mail.sealed_body, place=f"outbox.sealed_body:{mail.pk}")
+    )
     return body["text"]
 
 

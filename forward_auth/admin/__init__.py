@@ -1,5 +1,5 @@
-"""Forward auth in the panel. Importing it registers tables and the dashboard's part."""
+"""Forward auth in the admin. Importing it registers the tables and the dashboard part."""
 
-from forward_auth.admin import overview, refusals, rules
+from forward_auth.admin import denials, overview, rules
 
-__all__ = ["overview", "refusals", "rules"]
+__all__ = ["denials", "overview", "rules"]

@@ -1,4 +1,4 @@
-"""How the panel writes rules, verdicts and the reasons of refusals."""
+"""How the admin displays rules, decisions and the reasons of denials."""
 
 from typing import Any, NamedTuple
 
@@ -11,14 +11,14 @@ from django.utils.translation import gettext_lazy
 from accounts.admin.columns import NOTHING
 from accounts.admin.read_only_columns import badge
 from forward_auth.models import AccessRule
-from forward_auth.rules.display import condition_name, conditions, whom
+from forward_auth.rules.display import audience, condition_name, conditions
 from forward_auth.rules.matching import Effect, Rule
 
 TONES = {Effect.DENY: "bad", Effect.PUBLIC: "warn", Effect.ROLE: "good"}
 
 
 class Reason(NamedTuple):
-    """A code in a few words for a list, and in a sentence for a page."""
+    """An error code in a few words for lists, and in a sentence for pages."""
 
     short: Any
     sentence: Any
@@ -27,15 +27,17 @@ class Reason(NamedTuple):
 REASONS: dict[str, Reason] = {
     "not_authenticated": Reason(
         gettext_lazy("Not signed in"),
-        gettext_lazy("No credential came along, or the session has ended. A ban ends it, too."),
+        gettext_lazy(
+            "The request had no credential, or the session has ended. A ban ends sessions, too."
+        ),
     ),
     "forbidden": Reason(
         gettext_lazy("Role or rule"),
-        gettext_lazy("The rule lets nobody in, or takes a higher role than the person had."),
+        gettext_lazy("The rule allows no one, or requires a higher role than the user had."),
     ),
     "banned": Reason(
         gettext_lazy("Banned"),
-        gettext_lazy("The person was banned."),
+        gettext_lazy("The user was banned."),
     ),
     "account_disabled": Reason(
         gettext_lazy("Disabled"),
@@ -43,14 +45,14 @@ REASONS: dict[str, Reason] = {
     ),
     "setup_pending": Reason(
         gettext_lazy("Not set up"),
-        gettext_lazy("The account waits for its first set-up."),
+        gettext_lazy("The account was not set up yet."),
     ),
     "email_unverified": Reason(
         gettext_lazy("Address not confirmed"),
         gettext_lazy("The email address was not confirmed yet."),
     ),
     "scope_missing": Reason(
-        gettext_lazy("Key does not reach"),
+        gettext_lazy("Scope missing"),
         gettext_lazy("The API key has no scope for this method."),
     ),
     "api_key_invalid": Reason(
@@ -69,18 +71,18 @@ REASONS: dict[str, Reason] = {
 
 
 def reason_of(code: str) -> Reason:
-    """The words for a code; what is not known stays as it is."""
+    """The text of a code; an unknown code is returned unchanged."""
     return REASONS.get(code, Reason(code, ""))
 
 
-def whom_badge(effect: str, role: str) -> SafeString:
-    """Whom a rule lets in."""
+def audience_badge(effect: str, role: str) -> SafeString:
+    """Whom a rule allows."""
     label = str(dict(AccessRule.LEVELS).get(role, role))
-    return badge(TONES[Effect(effect)], whom(effect, label, role))
+    return badge(TONES[Effect(effect)], audience(effect, label, role))
 
 
 def conditions_cell(rule: Rule) -> str | SafeString:
-    """Each condition with its value; all must be met."""
+    """Each condition with its value."""
     found = [(condition_name(condition), value) for condition, value in conditions(rule)]
     if not found:
         return _("every request")
@@ -90,14 +92,14 @@ def conditions_cell(rule: Rule) -> str | SafeString:
 
 
 def rule_link(key: Any, name: str) -> SafeString:
-    """The name with a link to the page of the rule."""
+    """The name, linked to the page of the rule."""
     return format_html(
         '<a href="{}">{}</a>', reverse("admin:forward_auth_accessrule_change", args=[key]), name
     )
 
 
-def place_of(method: str, host: str, path: str) -> str | SafeString:
-    """What was asked for, in one line."""
+def target_cell(method: str, host: str, path: str) -> str | SafeString:
+    """Method, host and path in one line."""
     where = f"{host}{path}"
     if not (method or where):
         return NOTHING

@@ -1,4 +1,4 @@
-"""Forward auth on the dashboard: who could let themselves in, and the way to a trial."""
+"""Forward auth on the dashboard: a warning about open registration, and a link to simulations."""
 
 from collections.abc import Sequence
 
@@ -8,43 +8,46 @@ from django.utils.translation import gettext as _
 
 from accounts.admin.dashboard import DashboardWarning, Link, Part, add_part
 from accounts.models import User
-from forward_auth.rules.display import open_entry
-from forward_auth.rules.matching import Effect, Rule, asked
-from forward_auth.services.rules import is_used, open_entries
+from forward_auth.rules.display import self_registration_warning
+from forward_auth.rules.matching import Effect, Rule, reachable_rules
+from forward_auth.services.rules import is_used, rules_open_to_registration
 
 
-def open_entry_advice() -> list[DashboardWarning]:
-    """The warning that whoever registers is let in; none where that is not so."""
-    found = open_entries()
+def self_registration_warnings() -> list[DashboardWarning]:
+    """The warning that anyone who registers gets access; [] if they do not."""
+    found = rules_open_to_registration()
     if not found:
         return []
     label = str(User(role=settings.DEFAULT_ROLE).get_role_display())
     return [
-        DashboardWarning("warn", *open_entry(found, label, is_fenced=bool(settings.ALLOWED_EMAILS)))
+        DashboardWarning(
+            "warn",
+            *self_registration_warning(found, label, is_limited=bool(settings.ALLOWED_EMAILS)),
+        )
     ]
 
 
-def open_places_advice(rules: Sequence[Rule]) -> list[DashboardWarning]:
-    """Rules that open whole hosts to everybody."""
-    title = _("“%(name)s” lets everybody in, without signing in.")
-    text = _("It names no path. If only a part of the site is public, name its path.")
+def public_host_warnings(rules: Sequence[Rule]) -> list[DashboardWarning]:
+    """Warnings about rules that make whole hosts public."""
+    title = _("“%(name)s” allows everyone, without signing in.")
+    text = _("The rule has no path. If only a part of the site is public, enter its path.")
     return [
         DashboardWarning("warn", title % {"name": rule.name}, text)
-        for rule in asked(rules)
+        for rule in reachable_rules(rules)
         if rule.effect is Effect.PUBLIC and not rule.path and not rule.networks
     ]
 
 
 def warnings() -> list[DashboardWarning]:
-    """For the dashboard: only where proxies ask this server."""
+    """Warnings on the dashboard, where proxies ask this server."""
     if not settings.ALLOW_REGISTRATION or not is_used():
         return []
     url = reverse("admin:forward_auth_accessrule_changelist")
-    return [one._replace(url=url, link=_("Access rules")) for one in open_entry_advice()]
+    return [one._replace(url=url, link=_("Access rules")) for one in self_registration_warnings()]
 
 
 def links() -> list[Link]:
-    """The way to the page."""
+    """Links on the dashboard."""
     return [Link(reverse("admin:forward_auth_try"), _("Try a request"))]
 
 

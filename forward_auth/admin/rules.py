@@ -1,4 +1,4 @@
-"""The table of rules: admins read it, owners change it. The order decides, so it is the order."""
+"""The table of rules, in the order that decides. Admins read it, owners change it."""
 
 from collections.abc import Callable
 from functools import partial
@@ -22,36 +22,36 @@ from accounts.admin.site import site
 from accounts.models import User
 from accounts.roles import Role
 from core.errors import GatehouseError
-from forward_auth.admin.labels import conditions_cell, whom_badge
-from forward_auth.admin.overview import open_entry_advice, open_places_advice
-from forward_auth.admin.ruleform import RuleForm
-from forward_auth.admin.trial import trial_page
+from forward_auth.admin.labels import audience_badge, conditions_cell
+from forward_auth.admin.overview import public_host_warnings, self_registration_warnings
+from forward_auth.admin.rule_form import RuleForm
+from forward_auth.admin.simulation import simulation_page
 from forward_auth.models import AccessRule
-from forward_auth.rules.matching import asked
+from forward_auth.rules.matching import reachable_rules
 from forward_auth.services.rules import (
-    MOST_RULES,
+    MAX_RULES,
     change_rule,
     create_rule,
     delete_rule,
     load_rules,
     move_rule,
     rule_of,
-    switch_rule,
+    set_rule_enabled,
 )
 
-WAYS = {"up": -1, "down": 1}
-Act = Callable[[User, AccessRule], Any]
+DIRECTIONS = {"up": -1, "down": 1}
+RuleAction = Callable[[User, AccessRule], Any]
 
 
 @admin.register(AccessRule, site=site)
 class AccessRuleAdmin(GatehouseModelAdmin):
-    """Who may pass where, from the first rule on."""
+    """The rules in order."""
 
     title = gettext_lazy("Access rules")
     form = RuleForm
     ordering: ClassVar[tuple[str, ...]] = ("position", "pk")
     sortable_by: ClassVar[tuple[str, ...]] = ()
-    list_per_page = MOST_RULES
+    list_per_page = MAX_RULES
     list_display = ("label", "whom", "conditions", "state", "acts")
     actions = None
     exempt_pages: ClassVar[frozenset[str]] = frozenset({"forward_auth_try"})
@@ -60,18 +60,16 @@ class AccessRuleAdmin(GatehouseModelAdmin):
     fieldsets = (
         (None, {"fields": ("name", "effect", "role")}),
         (
-            gettext_lazy("Which requests it speaks of"),
+            gettext_lazy("Which requests it applies to"),
             {
                 "fields": ("host", "path", "methods", "networks"),
                 "description": gettext_lazy(
-                    "All of these must fit. What is left empty fits always."
+                    "All of these must match. An empty field always matches."
                 ),
             },
         ),
         (None, {"fields": ("is_enabled",)}),
     )
-
-    # Who may
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return _is_owner(request)
@@ -84,8 +82,6 @@ class AccessRuleAdmin(GatehouseModelAdmin):
 
     def get_list_display(self, request: HttpRequest) -> Any:
         return self.list_display if _is_owner(request) else self.list_display[:-1]
-
-    # Addresses
 
     def get_urls(self) -> list[URLPattern]:
         guard = self.admin_site.admin_view
@@ -103,17 +99,15 @@ class AccessRuleAdmin(GatehouseModelAdmin):
         guarded: Callable[..., HttpResponse] = guard(require_POST(view))
         return path(f"<uuid:key>/{name}/<slug:way>/", guarded, name=f"sso_{name}")
 
-    # Cells
-
     @admin.display(description=gettext_lazy("name"))
     def label(self, row: AccessRule) -> str:
         return row.name
 
-    @admin.display(description=gettext_lazy("lets in"))
+    @admin.display(description=gettext_lazy("allows"))
     def whom(self, row: AccessRule) -> SafeString:
-        return whom_badge(row.effect, row.role)
+        return audience_badge(row.effect, row.role)
 
-    @admin.display(description=gettext_lazy("speaks of"))
+    @admin.display(description=gettext_lazy("applies to"))
     def conditions(self, row: AccessRule) -> str:
         return conditions_cell(rule_of(row))
 
@@ -121,8 +115,8 @@ class AccessRuleAdmin(GatehouseModelAdmin):
     def state(self, row: AccessRule) -> SafeString:
         if not row.is_enabled:
             return badge("plain", _("Not in use"))
-        if getattr(row, "is_behind", False):
-            return badge("warn", _("Never asked"))
+        if getattr(row, "is_unreachable", False):
+            return badge("warn", _("Never reached"))
         return badge("good", _("In use"))
 
     @admin.display(description=gettext_lazy("change"))
@@ -135,15 +129,13 @@ class AccessRuleAdmin(GatehouseModelAdmin):
         ]
         return format_html('<span class="rule-acts">{}{}{}</span>', *buttons)
 
-    # Pages
-
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         answer = super().changelist_view(request, {"warnings": _warnings()} | (extra_context or {}))
         changes = getattr(answer, "context_data", {}).get("cl")
         if changes is not None:
-            _mark_unasked(list(changes.result_list))
+            _mark_unreachable_rules(list(changes.result_list))
         return answer
 
     def changeform_view(
@@ -153,7 +145,7 @@ class AccessRuleAdmin(GatehouseModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """What the service refuses is told; nothing has changed then."""
+        """Show the errors of the service; then nothing has changed."""
         title = {"title": _("Add a rule")} if object_id is None else {}
         try:
             return super().changeform_view(
@@ -171,29 +163,27 @@ class AccessRuleAdmin(GatehouseModelAdmin):
         delete_rule(actor=acting_admin(request), rule=obj)
 
     def try_view(self, request: HttpRequest) -> HttpResponse:
-        """What would happen to whom, and why."""
+        """The page "Try a request"."""
         common = self.admin_site.each_context(request) | {"opts": self.opts}
-        return trial_page(request, common)
-
-    # Buttons of the list
+        return simulation_page(request, common)
 
     def move_view(self, request: HttpRequest, key: UUID, way: str) -> HttpResponse:
-        """One place up or down."""
-        if way not in WAYS:
+        """Move a rule one place up or down."""
+        if way not in DIRECTIONS:
             raise Http404
 
         def move(actor: User, row: AccessRule) -> None:
-            move_rule(actor=actor, rule=row, places=WAYS[way])
+            move_rule(actor=actor, rule=row, places=DIRECTIONS[way])
 
         return _act(request, key, move, "")
 
     def switch_view(self, request: HttpRequest, key: UUID, way: str) -> HttpResponse:
-        """Into use, or out of it."""
+        """Enable or disable a rule."""
         if way not in ("on", "off"):
             raise Http404
 
         def switch(actor: User, row: AccessRule) -> None:
-            switch_rule(actor=actor, rule=row, is_enabled=way == "on")
+            set_rule_enabled(actor=actor, rule=row, is_enabled=way == "on")
 
         text = (
             _("“%(name)s” is in use.") if way == "on" else _("“%(name)s” is not in use any more.")
@@ -206,7 +196,7 @@ def _is_owner(request: HttpRequest) -> bool:
     return isinstance(user, User) and user.role == Role.OWNER
 
 
-def _act(request: HttpRequest, key: UUID, act: Act, done: str) -> HttpResponse:
+def _act(request: HttpRequest, key: UUID, act: RuleAction, done: str) -> HttpResponse:
     row = AccessRule.objects.filter(pk=key).first()
     if row is None:
         raise Http404
@@ -222,19 +212,19 @@ def _act(request: HttpRequest, key: UUID, act: Act, done: str) -> HttpResponse:
 
 def _button(act: str, row: AccessRule, way: str, text: str, label: str = "") -> SafeString:
     url = reverse(f"admin:sso_{act}", args=[row.pk, way])
-    told = f"{label or text}: {row.name}"
+    description = f"{label or text}: {row.name}"
     return format_html(
         '<button type="submit" class="mini" formaction="{}" aria-label="{}" title="{}">{}</button>',
-        url, told, label or text, text,
+        url, description, label or text, text,
     )  # fmt: skip
 
 
-def _mark_unasked(rows: list[AccessRule]) -> None:
-    """Marks rules in use behind one that fits every request."""
-    used = [row for row in rows if row.is_enabled]
-    for row in used[len(asked([rule_of(one) for one in used])) :]:
-        cast("Any", row).is_behind = True
+def _mark_unreachable_rules(rows: list[AccessRule]) -> None:
+    """Mark enabled rules after one that matches every request."""
+    enabled = [row for row in rows if row.is_enabled]
+    for row in enabled[len(reachable_rules([rule_of(one) for one in enabled])) :]:
+        cast("Any", row).is_unreachable = True
 
 
 def _warnings() -> list[Any]:
-    return [*open_entry_advice(), *open_places_advice(load_rules())]
+    return [*self_registration_warnings(), *public_host_warnings(load_rules())]

@@ -1,4 +1,4 @@
-"""What rules say, in words for people. Pure."""
+"""Describes rules in words. Pure."""
 
 from collections.abc import Sequence
 
@@ -7,23 +7,23 @@ from django.utils.translation import gettext as _
 from accounts.roles import Role
 from forward_auth.rules.matching import Condition, Effect, Rule
 
-NAMED_MOST = 3
+MAX_NAMED_RULES = 3
 
 
-def whom(effect: str, role_label: str, role: str) -> str:
-    """Whom a rule lets in: `Nobody`, `Everybody`, `Editor and above`."""
+def audience(effect: str, role_label: str, role: str) -> str:
+    """Whom a rule allows: `No one`, `Everyone`, `Editor and above`."""
     match effect:
         case Effect.DENY:
-            return _("Nobody")
+            return _("No one")
         case Effect.PUBLIC:
-            return _("Everybody")
+            return _("Everyone")
     if role == Role.OWNER:
         return _("Owners only")
     return _("%(role)s and above") % {"role": role_label}
 
 
 def conditions(rule: Rule) -> list[tuple[Condition, str]]:
-    """Each condition that the rule has, and what it asks for."""
+    """Each condition of the rule, with its value."""
     methods, networks = sorted(rule.methods), map(str, rule.networks)
     values = {
         Condition.HOST: rule.host,
@@ -35,7 +35,7 @@ def conditions(rule: Rule) -> list[tuple[Condition, str]]:
 
 
 def condition_name(condition: Condition) -> str:
-    """The word for it."""
+    """The word for a condition."""
     names = {
         Condition.HOST: _("host"),
         Condition.PATH: _("path"),
@@ -45,30 +45,30 @@ def condition_name(condition: Condition) -> str:
     return names[condition]
 
 
-def open_entry(
-    found: Sequence[Rule | None], role_label: str, *, is_fenced: bool
+def self_registration_warning(
+    found: Sequence[Rule | None], role_label: str, *, is_limited: bool
 ) -> tuple[str, str]:
-    """(title, advice) of the warning that registration opens sites behind forward auth.
+    """(title, advice) of the warning that anyone who registers gets access to sites.
 
-    found: the rules by which, None for the default. is_fenced: ALLOWED_EMAILS is set.
+    found: the rules that admit them, None for the default. is_limited: ALLOWED_EMAILS is set.
     """
-    if is_fenced:
-        who = _("Whoever has an address that fits ALLOWED_EMAILS may register")
+    if is_limited:
+        who = _("Anyone with an address that matches ALLOWED_EMAILS can register")
     else:
-        who = _("Anyone may register")
+        who = _("Anyone can register")
     text = _("%(who)s and gets the role “%(role)s”. That is enough for: %(places)s. If you do not "
              "want this, set ALLOW_REGISTRATION=false or DEFAULT_ROLE=none and restart, or let "
              "these rules take a higher role.")  # fmt: skip
     values = {"who": who, "role": role_label, "places": _places(found)}
-    return _("Anyone could let themselves in to your sites."), text % values
+    return _("Anyone can give themselves access to your sites."), text % values
 
 
 def _places(found: Sequence[Rule | None]) -> str:
     names = [_("rule “%(name)s”") % {"name": rule.name} for rule in found if rule is not None]
-    more = len(names) - NAMED_MOST
-    words = names[:NAMED_MOST]
+    more = len(names) - MAX_NAMED_RULES
+    words = names[:MAX_NAMED_RULES]
     if more > 0:
         words.append(_("%(count)d more rules") % {"count": more})
     if None in found:
-        words.append(_("all that no rule speaks of"))
+        words.append(_("requests that match no rule"))
     return ", ".join(words)

@@ -1,8 +1,8 @@
-"""Who may pass where: rules in order, the first that fits decides. Pure.
+"""What a request requires: rules in order, and the first one that matches decides. Pure.
 
-Without a fitting rule, reading takes the role viewer and writing editor (CONTRACT section 7).
-What a request does not say clearly is never to its advantage: every rule that might speak of it
-is asked, and the strictest decides.
+Without a matching rule, reading requires the role viewer and writing requires editor (CONTRACT
+section 7). An unclear request gains nothing: every rule that may match it is considered, and the
+strictest requirement counts.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class Condition(StrEnum):
 
 
 class Effect(StrEnum):
-    """What a rule says: nobody, everybody without a credential, or a role and above."""
+    """Whom a rule allows: no one, everyone without a credential, or a role and above."""
 
     DENY = "deny"
     PUBLIC = "public"
@@ -37,10 +37,10 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. It fits when all its conditions do; an empty one always does.
+    """One rule. It matches when all its conditions do; an empty condition always does.
 
-    host: a name, or `*.example.com` for every name below. path: a beginning that ends at a slash
-    or at the whole path, so that /api is neither /apis nor /api2. networks: of the client.
+    host: a name, or `*.example.com` for every name below. path: the path itself and everything
+    below it, so that /api matches neither /apis nor /api2. networks: of the client.
     """
 
     id: str
@@ -54,135 +54,143 @@ class Rule:
 
     @property
     def is_unconditional(self) -> bool:
-        """Does it fit every request?"""
+        """Whether it matches every request."""
         return not (self.host or self.path.rstrip("/") or self.methods or self.networks)
 
-    def fits(self, target: Target, ip: str) -> bool:
-        """Does it speak of this request from this client?"""
+    def matches(self, target: Target, ip: str) -> bool:
+        """Whether it applies to this request from this client."""
         return (
-            self._fits_host(target.host)
-            and self._fits_path(target.path)
+            self._matches_host(target.host)
+            and self._matches_path(target.path)
             and (not self.methods or target.method in self.methods)
-            and (not self.networks or self._fits_network(ip))
+            and (not self.networks or self._matches_network(ip))
         )
 
-    def misfits(self, target: Target, ip: str) -> tuple[Condition, ...]:
-        """The conditions that this request does not meet; () when the rule fits."""
+    def unmet_conditions(self, target: Target, ip: str) -> tuple[Condition, ...]:
+        """The conditions that this request does not meet; () when the rule matches."""
         met = {
-            Condition.HOST: self._fits_host(target.host),
-            Condition.PATH: self._fits_path(target.path),
+            Condition.HOST: self._matches_host(target.host),
+            Condition.PATH: self._matches_path(target.path),
             Condition.METHOD: not self.methods or target.method in self.methods,
-            Condition.NETWORK: not self.networks or self._fits_network(ip),
+            Condition.NETWORK: not self.networks or self._matches_network(ip),
         }
         return tuple(condition for condition, is_met in met.items() if not is_met)
 
     def may_match(self, target: Target, ip: str) -> bool:
-        """Would it fit if what the request does not say clearly were as the rule wants it?"""
-        return set(self.misfits(target, ip)) <= unclear(target, ip)
+        """Whether it would match if everything unclear were as the rule asks."""
+        return set(self.unmet_conditions(target, ip)) <= unclear(target, ip)
 
-    def _fits_host(self, host: str) -> bool:
+    def _matches_host(self, host: str) -> bool:
         if self.host.startswith("*."):
             return host.endswith(self.host[1:])
         return not self.host or host == self.host
 
-    def _fits_path(self, path: str) -> bool:
-        wanted = self.path.rstrip("/")
-        return not self.path or path == wanted or path.startswith(f"{wanted}/")
+    def _matches_path(self, path: str) -> bool:
+        prefix = self.path.rstrip("/")
+        return not self.path or path == prefix or path.startswith(f"{prefix}/")
 
-    def _fits_network(self, ip: str) -> bool:
+    def _matches_network(self, ip: str) -> bool:
         address = parse_address(ip)
         return address is not None and any(
             address.version == network.version and address in network for network in self.networks
         )
 
 
-class Demand(NamedTuple):
-    """What a request takes: rule_id "" is the default. floor None: no credential at all."""
+class Requirement(NamedTuple):
+    """What a request requires.
+
+    rule_id: "" for the default. min_role: None when no credential is required. why: for the table
+    of denials.
+    """
 
     rule_id: str
     is_denied: bool
-    floor: Role | None
+    min_role: Role | None
     why: str
 
     @property
     def strictness(self) -> int:
-        """Order for comparison: everybody -1, a role by its rank, nobody above all."""
+        """An order: -1 for public, the rank of a role, and above all of them for denied."""
         if self.is_denied:
             return Role.OWNER.rank + 1
-        return -1 if self.floor is None else self.floor.rank
+        return -1 if self.min_role is None else self.min_role.rank
 
 
 def unclear(target: Target, ip: str) -> set[Condition]:
-    """What the request does not say, or says in a way that two servers could read differently."""
-    said = {
+    """What the request does not say, or says in a way that servers read differently."""
+    values = {
         Condition.HOST: target.host,
         Condition.PATH: target.path,
         Condition.METHOD: target.method,
         Condition.NETWORK: ip,
     }
-    return {condition for condition, value in said.items() if not value}
+    return {condition for condition, value in values.items() if not value}
 
 
-def demand(rules: Sequence[Rule], target: Target, ip: str, raised: Role | None = None) -> Demand:
-    """What `target` takes, by the first rule that fits, else by its method.
+def requirement_for(
+    rules: Sequence[Rule], target: Target, ip: str, override: Role | None = None
+) -> Requirement:
+    """What `target` requires, by the first rule that matches, else by its method.
 
-    raised: the role that the proxy's own configuration asks for (?role=admin); it only raises.
-    A path of several readings takes what the strictest of them does: otherwise //shut would pass
-    where /shut does not. Of an unclear request the strictest decides among the rule that fits and
-    all before it that might.
+    override: the lowest role that the proxy's own configuration asks for (?role=admin); it only
+    raises the requirement. For a path with several readings the strictest reading counts:
+    otherwise //private would pass where /private does not. For an unclear request the strictest
+    counts among the rule that matches and all rules before it that may match.
     """
     if target.others:
-        return strictest(*(demand(rules, one, ip, raised) for one in target.readings))
+        return strictest(*(requirement_for(rules, one, ip, override) for one in target.readings))
     is_clear = bool(target.host and target.path and target.method and ip)
-    uncertain: list[Demand] = []
+    uncertain: list[Requirement] = []
     for rule in rules:
-        if rule.fits(target, ip):
-            return strictest(*uncertain, of_rule(rule, raised))
+        if rule.matches(target, ip):
+            return strictest(*uncertain, rule_requirement(rule, override))
         if not is_clear and rule.may_match(target, ip):
-            uncertain.append(of_rule(rule, raised))
-    return strictest(*uncertain, by_method(target, raised))
+            uncertain.append(rule_requirement(rule, override))
+    return strictest(*uncertain, default_requirement(target, override))
 
 
-def strictest(*demands: Demand) -> Demand:
-    """The one that lets the fewest in; of equals the first."""
-    return max(demands, key=lambda one: one.strictness)
+def strictest(*requirements: Requirement) -> Requirement:
+    """The one that admits the fewest; the first of equals."""
+    return max(requirements, key=lambda one: one.strictness)
 
 
-def by_method(target: Target, raised: Role | None) -> Demand:
-    """What a request takes of which no rule speaks."""
-    floor = Role.VIEWER if target.is_reading else Role.EDITOR
+def default_requirement(target: Target, override: Role | None) -> Requirement:
+    """What a request requires that no rule matches."""
+    min_role = Role.VIEWER if target.is_reading else Role.EDITOR
     kind = "reading" if target.is_reading else "writing"
-    return Demand("", False, _higher(floor, raised), f"no rule fits; {kind} takes {floor}")
+    why = f"no rule matches; {kind} requires {min_role}"
+    return Requirement("", False, _higher(min_role, override), why)
 
 
-def of_rule(rule: Rule, raised: Role | None) -> Demand:
-    """What a request takes of which `rule` speaks."""
-    why = f"rule “{rule.name}”"
+def rule_requirement(rule: Rule, override: Role | None) -> Requirement:
+    """What a request requires that `rule` matches."""
+    name = f"rule “{rule.name}”"
     match rule.effect:
         case Effect.DENY:
-            return Demand(rule.id, True, Role.OWNER, f"{why} lets nobody in")
-        case Effect.PUBLIC if raised is None:
-            return Demand(rule.id, False, None, f"{why} lets everybody in")
+            return Requirement(rule.id, True, Role.OWNER, f"{name} allows no one")
+        case Effect.PUBLIC if override is None:
+            return Requirement(rule.id, False, None, f"{name} allows everyone")
         case Effect.PUBLIC:
-            return Demand(rule.id, False, raised, f"{why} is public, the proxy asks for {raised}")
-    floor = _higher(rule.role, raised)
-    return Demand(rule.id, False, floor, f"{why} takes {floor}")
+            why = f"{name} is public, but the proxy asks for {override}"
+            return Requirement(rule.id, False, override, why)
+    min_role = _higher(rule.role, override)
+    return Requirement(rule.id, False, min_role, f"{name} requires {min_role}")
 
 
-def asked(rules: Sequence[Rule]) -> tuple[Rule, ...]:
-    """The rules that can decide anything: up to the first that fits every request."""
+def reachable_rules(rules: Sequence[Rule]) -> tuple[Rule, ...]:
+    """The rules that can decide: up to the first that matches every request."""
     for place, rule in enumerate(rules):
         if rule.is_unconditional:
             return tuple(rules[: place + 1])
     return tuple(rules)
 
 
-def admitting(rules: Sequence[Rule], role: Role) -> tuple[Rule | None, ...]:
-    """The rules that let in whoever has `role`, without those that let everybody in.
+def rules_admitting(rules: Sequence[Rule], role: Role) -> tuple[Rule | None, ...]:
+    """The rules that admit `role`, without those that are public.
 
-    None among them: the default, which reads with viewer, where no rule fits every request.
+    None stands for the default, by which a viewer may read, unless a rule matches every request.
     """
-    reached = asked(rules)
+    reached = reachable_rules(rules)
     found: list[Rule | None] = [
         rule
         for rule in reached
@@ -192,5 +200,5 @@ def admitting(rules: Sequence[Rule], role: Role) -> tuple[Rule | None, ...]:
     return (*found, None) if has_default and role.rank >= Role.VIEWER.rank else tuple(found)
 
 
-def _higher(floor: Role, raised: Role | None) -> Role:
-    return raised if raised is not None and raised.rank > floor.rank else floor
+def _higher(min_role: Role, override: Role | None) -> Role:
+    return override if override is not None and override.rank > min_role.rank else min_role

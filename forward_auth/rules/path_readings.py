@@ -1,10 +1,9 @@
 """The ways in which servers read one path. Pure.
 
-Proxies and apps decode a path once or twice, drop `;parameters`, take a backslash for a slash,
-merge slashes and resolve dots, in whatever order and one behind another. A path that any such chain
-could read as another one has several readings. Rules are asked about each of them, and the
-strictest answer counts; so a second spelling neither opens anything nor costs what it does not
-mean.
+Proxies and apps decode a path once or twice, drop `;parameters`, treat a backslash as a slash,
+merge slashes and resolve dots, in any order and one after another. A path that any such chain may
+read as another one has several readings. Rules are applied to each of them, and the strictest
+result counts, so another spelling of a path grants no access.
 """
 
 import re
@@ -13,26 +12,26 @@ from collections.abc import Callable
 from urllib.parse import unquote
 
 MAX_LENGTH = 8192
-# A path of more readings than anybody sends in good faith has none.
+# A path with more readings than this counts as unreadable: no one sends it in good faith.
 MAX_READINGS, MAX_TOTAL = 64, 65_536
-# Nearly every path: it reads alike everywhere.
+# Nearly every path: all servers read it alike.
 _PLAIN = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&'()*+,=:@-]+)+/?|/")
-# Characters whose escapes are no other spelling of them: some servers split first and decode then.
+# An escape of these differs from the character: some servers split first and decode afterwards.
 _STRUCTURE = re.compile(r"%(?=2f|5c|25|3b|3f|23)", re.IGNORECASE)
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PARAMETERS = re.compile(r";[^/]*")
 _SLASHES = re.compile(r"/{2,}")
 _HOST = re.compile(r"\A/{2,}[^/]*")
-# What a rule's path may not hold, because no request is compared with it as it stands.
+# What the path of a rule must not contain, because no request is compared in that form.
 _ODD = re.compile(r"[\\;%?#\x00-\x1f\x7f]|//|(?:^|/)\.{1,2}(?:/|$)")
 
 
 def readings_of(uri: str) -> tuple[str, ...]:
-    """Each way to read the path of `uri`, first the one that is decoded once.
+    """Each reading of the path of `uri`, beginning with the path decoded once.
 
-    () for what cannot be told: no path, broken escapes, control characters, no UTF-8, a `#`, and
-    what has too many readings. uri: as WSGI has it, each byte a character.
+    () for an unreadable path: none, broken escapes, control characters, not UTF-8, a `#`, or too
+    many readings. uri: as in WSGI, each byte one character.
     """
     path, _mark, _query = uri.partition("?")
     if len(path) > MAX_LENGTH:
@@ -50,17 +49,17 @@ def readings_of(uri: str) -> tuple[str, ...]:
 
 
 def is_plain(path: str) -> bool:
-    """Can a decoded path be compared with requests as it stands?"""
+    """Whether requests can be compared with this decoded path."""
     return path.startswith("/") and _ODD.search(path) is None
 
 
 def composed(path: str) -> str:
-    """Letters with accents as one character, as rules are stored and keyboards type them."""
+    """Letters with accents as one character (NFC), as rules are stored."""
     return unicodedata.normalize("NFC", path)
 
 
 def bytes_of(text: str) -> bytes:
-    """The bytes that WSGI tells as `text`; of a server that has decoded them, UTF-8."""
+    """The bytes of a WSGI text; UTF-8 if a server has decoded it."""
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:
@@ -68,7 +67,7 @@ def bytes_of(text: str) -> bytes:
 
 
 def _closure(*first: str) -> tuple[str, ...]:
-    """All that chains of servers could make of these; () when it is too much.
+    """Everything that chains of servers may make of these; () when there are too many.
 
     Raises UnicodeDecodeError.
     """
@@ -76,8 +75,8 @@ def _closure(*first: str) -> tuple[str, ...]:
     waiting, total = list(found), sum(map(len, found))
     while waiting:
         text = waiting.pop()
-        for read in _WAYS:
-            other = read(text)
+        for transform in _TRANSFORMS:
+            other = transform(text)
             if other in found:
                 continue
             total += len(other)
@@ -105,7 +104,7 @@ def _merged(text: str) -> str:
 
 
 def _resolved(text: str) -> str:
-    """Without dot segments, as RFC 3986 removes them (section 5.2.4)."""
+    """Remove dot segments (RFC 3986, section 5.2.4)."""
     if "/." not in text:
         return text
     found: list[str] = []
@@ -121,12 +120,12 @@ def _resolved(text: str) -> str:
 
 
 def _without_host(text: str) -> str:
-    """As whoever takes what follows two slashes for a host: `new URL(request.url, base)`."""
+    """Like `new URL(request.url, base)`, which takes what follows two slashes for a host."""
     return (_HOST.sub("", text) or "/") if text.startswith("//") else text
 
 
 def _without_query(text: str) -> str:
-    """As a server that is handed a decoded `?`."""
+    """Like a server that receives a decoded `?`."""
     return text.partition("?")[0]
 
 
@@ -135,7 +134,7 @@ def _without_fragment(text: str) -> str:
 
 
 def _without_end(text: str) -> str:
-    """As a server that is handed a decoded space at the end of the line."""
+    """Like a server that receives a decoded space at the end of the line."""
     return text.rstrip(" ")
 
 
@@ -144,11 +143,11 @@ def _composed(text: str) -> str:
 
 
 def _compatible(text: str) -> str:
-    """Wide letters and slashes as the common ones."""
+    """Full-width letters and slashes as ASCII (NFKC)."""
     return text if text.isascii() else unicodedata.normalize("NFKC", text)
 
 
-_WAYS: tuple[Callable[[str], str], ...] = (
+_TRANSFORMS: tuple[Callable[[str], str], ...] = (
     _decoded,
     _without_parameters,
     _with_slashes,

@@ -1,7 +1,7 @@
-"""What an owner types into a rule, made into what the engine compares, or a clear objection. Pure.
+"""Normalizes and validates the fields of a rule. Pure.
 
-A rule that can never fit is worse than an error: it looks like protection. So whatever a request
-is never compared with (ports, escapes, doubled slashes) is refused here.
+A rule that can never match is worse than an error, because it looks like protection. So everything
+that no request can match (ports, escapes, repeated slashes) is an error.
 """
 
 import re
@@ -17,8 +17,8 @@ from forward_auth.rules.matching import Effect
 from forward_auth.rules.path_readings import composed, is_plain
 
 MAX_NAME_LENGTH, MAX_HOST_LENGTH, MAX_PATH_LENGTH, MAX_NETWORKS = 80, 253, 500, 100
-# The register of methods (iana.org/assignments/http-methods, RFC 9110, section 16.1.1), the common
-# ones first; without `*` and PRI, which no request can have.
+# The registered methods (iana.org/assignments/http-methods, RFC 9110, section 16.1.1), common ones
+# first; without `*` and PRI, which no request can have.
 METHODS = (
     *("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"),
     *("ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "CONNECT", "COPY", "LABEL", "LINK"),
@@ -31,7 +31,7 @@ _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-
 
 
 def clean_fields(typed: dict[str, Any]) -> tuple[dict[str, Any], dict[str, list[str]]]:
-    """The fields as they are stored, and objections by field; the former only without the latter.
+    """(values to store, error messages by field). Use the values only if there are no errors.
 
     Fields: name, effect, role, host, path, methods (list), networks (list of texts).
     """
@@ -47,10 +47,10 @@ def clean_fields(typed: dict[str, Any]) -> tuple[dict[str, Any], dict[str, list[
 
 
 def name_of(text: str) -> str:
-    """Raises ValueError, with a sentence for the person, as all functions here."""
+    """Raises ValueError with a message for the user, as do all functions below."""
     name = " ".join(text.split())
     if not name:
-        raise ValueError(_("Give the rule a name: lists and refusals show it."))
+        raise ValueError(_("Enter a name for the rule. Lists and denials show it."))
     if len(name) > MAX_NAME_LENGTH:
         raise ValueError(_("The name is too long: at most %(most)d characters.")
                          % {"most": MAX_NAME_LENGTH})  # fmt: skip
@@ -58,57 +58,55 @@ def name_of(text: str) -> str:
 
 
 def host_of(text: str) -> str:
-    """A name in lower case, or `*.` and a name, or an address; "" for every host."""
+    """A host name in lower case, `*.` and a name, or an IP address; "" for every host."""
     host = text.strip().lower().rstrip(".")
     if not host:
         return ""
     if "/" in host:
-        raise ValueError(_("Write the name alone, without https:// and without a path."))
+        raise ValueError(_("Enter the host name only, without https:// and without a path."))
     if not host.isascii():
-        raise ValueError(_("Write the name as browsers send it: in ASCII, beginning with xn--."))
+        raise ValueError(_("Enter the name as browsers send it: in ASCII, starting with xn--."))
     is_below, name = host.startswith("*."), host.removeprefix("*.")
     if "*" in name:
-        raise ValueError(_("A star stands only at the beginning, as in *.example.com."))
+        raise ValueError(_("A star is allowed only at the beginning, as in *.example.com."))
     address = clean_host(name if name.startswith("[") else f"[{name}]")
     if address and not is_below and "]:" not in name:
         return address
     if ":" in name:
-        raise ValueError(_("Write the name without a port: a rule holds for every port."))
+        raise ValueError(_("Enter the name without a port: a rule applies to every port."))
     if len(host) > MAX_HOST_LENGTH or not _NAME.fullmatch(name):
-        raise ValueError(_("This is no host name. Write it like app.example.com."))
+        raise ValueError(_("Enter a valid host name, such as app.example.com."))
     return host
 
 
 def path_of(text: str) -> str:
-    """The beginning of a path, as it is after decoding; "" for every path."""
+    """A decoded path prefix; "" for every path."""
     path = composed(text.strip())
     if path in ("", "/"):
         return ""
     if not path.startswith("/"):
-        raise ValueError(_("A path begins with a slash, like /admin."))
+        raise ValueError(_("A path must begin with a slash, as in /admin."))
     if "*" in path:
-        raise ValueError(_("No star: /admin already fits /admin and all below it."))
+        raise ValueError(_("A path has no star: /admin already matches everything below it."))
     if "?" in path or "#" in path:
-        raise ValueError(_("Write the path alone: what follows ? or # is never looked at."))
+        raise ValueError(_("Enter the path only: rules ignore what follows ? or #."))
     if "%" in path:
-        raise ValueError(_("Write the characters themselves, not as %-escapes."))
+        raise ValueError(_("Enter the characters themselves, not %-escapes."))
     if len(path) > MAX_PATH_LENGTH or not is_plain(path):
-        raise ValueError(
-            _("No request is compared with such a path. Leave out //, /../, ; and backslashes.")
-        )
+        raise ValueError(_("No request can match such a path. Remove //, /../, ; and backslashes."))
     return path
 
 
 def methods_of(values: Iterable[str]) -> list[str]:
-    """In the order of METHODS; all of them are as good as none."""
+    """Methods in the order of METHODS; [] stands for all of them."""
     chosen = set(values)
     if not chosen <= set(METHODS):
-        raise ValueError(_("Choose methods of the list."))
+        raise ValueError(_("Choose methods from the list."))
     return [] if chosen == set(METHODS) else [name for name in METHODS if name in chosen]
 
 
 def networks_of(texts: Iterable[str]) -> list[str]:
-    """Each network once, as 10.0.0.0/8; an address alone is a network of one."""
+    """Networks without duplicates, such as 10.0.0.0/8. An address is a network of one."""
     found: list[str] = []
     for text in filter(None, (one.strip() for one in texts)):
         network = _network(text)
@@ -124,16 +122,19 @@ def _network(text: str) -> str:
         network = ip_network(text, strict=False)
     except ValueError:
         raise ValueError(
-            _("“%(text)s” is no network. Write one on each line, like 10.0.0.0/8 or 2001:db8::/32.")
+            _(
+                "“%(text)s” is not a network. Enter one on each line, such as 10.0.0.0/8 or "
+                "2001:db8::/32."
+            )
             % {"text": text[:50]}
         ) from None
     if "/" in text and str(network.network_address) != str(_address(text)):
         raise ValueError(
-            _("“%(text)s” names one address in a network. Write %(network)s for the network.")
+            _("“%(text)s” is one address in a network. Enter %(network)s for the network.")
             % {"text": text[:50], "network": network}
         )
     if network.version == 6 and network.network_address.ipv4_mapped:
-        raise ValueError(_("“%(text)s”: write the IPv4 network itself.") % {"text": text[:50]})
+        raise ValueError(_("“%(text)s”: enter the IPv4 network itself.") % {"text": text[:50]})
     return str(network)
 
 
@@ -142,16 +143,16 @@ def _address(text: str) -> object:
 
 
 def effect_of(text: str) -> str:
-    """One of Effect."""
+    """A value of Effect."""
     if text not in set(Effect):
-        raise ValueError(_("Choose whom the rule lets in."))
+        raise ValueError(_("Choose whom the rule allows."))
     return text
 
 
 def role_of(text: str) -> str:
-    """A role that can be a floor."""
+    """A role that a rule can require."""
     if text not in ROLES:
-        raise ValueError(_("Choose a role of the list."))
+        raise ValueError(_("Choose a role from the list."))
     return text
 
 

@@ -1,4 +1,4 @@
-"""Gate cookies: made for a browser session, known by their digest, gone with it."""
+"""The cookie for apps on other hosts: issued for a browser session, and deleted with it."""
 
 from contextlib import suppress
 from datetime import datetime
@@ -17,10 +17,10 @@ from forward_auth.cookies import PURPOSE
 from forward_auth.models import ForwardAuthCookie
 
 
-def issue_gate_cookie(session_key: str) -> str:
-    """A new value for the session with this cookie; the one before is worth nothing from now on.
+def issue_forward_auth_cookie(session_key: str) -> str:
+    """Issue a new cookie for the session; an earlier one stops working.
 
-    "" when the session has ended meanwhile.
+    Returns its only plain copy, or "" when the session has ended meanwhile.
     """
     token = make_token()
     row = ForwardAuthCookie(
@@ -41,32 +41,32 @@ def issue_gate_cookie(session_key: str) -> str:
     return token
 
 
-def is_gate_cookie_of(session_key: str, token: str) -> bool:
-    """Was `token` made for the session with this cookie?"""
+def cookie_belongs_to_session(session_key: str, token: str) -> bool:
+    """Whether `token` was issued for the session with this cookie."""
     row = sql.find(ForwardAuthCookie, "digest", digest(PURPOSE, token))
     return row is not None and row.session_id == digest(SESSION, session_key)
 
 
-def person_by_gate_cookie(token: str, now: datetime) -> User | None:
-    """Who may act by this cookie now, as by the session itself, whose activity is written."""
-    gate = ForwardAuthCookie.objects.select_related("session").filter(digest=digest(PURPOSE, token))
-    session = next((row.session for row in gate), None)
+def user_by_forward_auth_cookie(token: str, now: datetime) -> User | None:
+    """The user of this cookie, if they may act now. Writes the activity of the session."""
+    rows = ForwardAuthCookie.objects.select_related("session").filter(digest=digest(PURPOSE, token))
+    session = next((row.session for row in rows), None)
     if session is None or session.expire_date <= now:
         return None
     store = SessionStore.read_only(session)
     store.last_seen_at = session.last_seen_at
-    user = _person_of(store)
+    user = _user_of(store)
     if user is None or store.is_past_absolute_end(now):
         return None
     if store.is_stale(now):
         live = BrowserSession.objects.filter(pk=session.pk)
-        with suppress(DatabaseError):  # whoever is in stays in while nothing can be written
+        with suppress(DatabaseError):  # a read-only database signs no one out
             live.update(last_seen_at=now, expire_date=store.get_expiry_date())
     return user
 
 
-def _person_of(store: SessionStore) -> User | None:
-    """As of a session that came by its own cookie: the same hash, the same gate."""
+def _user_of(store: SessionStore) -> User | None:
+    """The same session hash and the same access policy as for the session's own cookie."""
     request = HttpRequest()
     request.session = store
     user = get_user(request)

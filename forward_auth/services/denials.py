@@ -1,11 +1,11 @@
-"""Refusals under short references, so that an operator can look up why somebody was refused.
+"""Denials under short references, so that an administrator can look up why a request was denied.
 
-They are gathered in the process and written by its worker, so that no check waits for the disk. A
+They are collected in the process and written by its worker, so that no check waits for the disk. A
 crash loses the last two seconds.
 
-Strangers (401) and people (403) have places of their own, in a minute and in the table, so that a
-flood of the one hides nothing of the other. In a minute each client or person gets a few rows of
-their own, and all together some more. What comes beyond is counted by one row for all of its kind.
+Anonymous clients (401) and users (403) have separate limits, by minute and for the table, so that a
+flood of one kind hides nothing of the other. In a minute each client or user gets a few rows, and
+all together some more. One row counts what exceeds these limits.
 """
 
 import secrets
@@ -24,68 +24,66 @@ from django.utils import timezone
 from accounts.models import User
 from core.client_ip import network_key
 from core.locks import ROLES, acquire_lock, delete_free, lock_users
-from forward_auth.checker import Checked
+from forward_auth.fastpath.generation import CheckResult
 from forward_auth.models import AccessRule, Denial
 
 ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 LENGTH = 8
-# One reference for the same refusal in so long.
+# Equal denials within this time share a reference.
 SAME_FOR = timedelta(minutes=1)
-MOST_WAITING = 5_000
+MAX_WAITING = 5_000
 KEEP = timedelta(days=7)
-MORE = "one of more refusals in a minute than are written one by one; this row counts the rest"
+OVERFLOW = "one of more refusals in a minute than are written one by one; this row counts the rest"
 
 
 @dataclass(frozen=True, slots=True)
-class _Bound:
-    """How many rows there are: of one client or person in a minute of one process, of all in a
-    minute, and in the table.
+class _Limits:
+    """The highest number of rows: of one client or user in a minute, of all in a minute (both for
+    each process), and in the table.
     """
 
     each: int
     minute: int
-    kept: int
+    table: int
 
 
-STRANGERS = _Bound(each=20, minute=60, kept=20_000)
-PEOPLE = _Bound(each=30, minute=300, kept=100_000)
+CLIENT_LIMITS = _Limits(each=20, minute=60, table=20_000)
+USER_LIMITS = _Limits(each=30, minute=300, table=100_000)
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """Refusals that are not written yet, and the references of the last minute.
+    """Denials that are not written yet, and the references of the last minute.
 
-    known: by a digest, because what is asked for may be long. used: rows of `minute`, by kind and
-    by whom.
+    recent: by digest, because the target may be long. used: rows in `minute`, by kind and by client
+    or user.
     """
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     new: dict[str, Denial] = field(default_factory=dict)
     again: dict[str, int] = field(default_factory=dict)
-    known: dict[bytes, tuple[datetime, str]] = field(default_factory=dict)
+    recent: dict[bytes, tuple[datetime, str]] = field(default_factory=dict)
     minute: int = 0
     used: Counter[tuple[str, ...]] = field(default_factory=Counter)
 
-    def reference(self, place: bytes, now: datetime) -> str:
-        """That of a row that there is for this; counts it once more. "" for none."""
-        found = self.known.get(place)
+    def reference(self, key: bytes, now: datetime) -> str:
+        """The reference of an equal recent denial, which it counts once more; "" for none."""
+        found = self.recent.get(key)
         if found is None or now - found[0] >= SAME_FOR:
             return ""
         self.again[found[1]] = self.again.get(found[1], 0) + 1
         return found[1]
 
-    def has_room(self, whose: tuple[str, str], bound: _Bound, now: datetime) -> bool:
-        """May there be one more row in this minute? Takes it."""
+    def has_room(self, subject: tuple[str, str], limits: _Limits, now: datetime) -> bool:
+        """Reserve a row in this minute; False when the limits are reached."""
         minute = int(now.timestamp() // SAME_FOR.total_seconds())
         if minute != self.minute:
             self.minute, self.used = minute, Counter()
-            self.known = {
-                place: row for place, row in self.known.items() if now - row[0] < SAME_FOR
-            }
-        kind = whose[:1]
-        if self.used[whose] >= bound.each or self.used[kind] >= bound.minute:
+            self.recent = {key: row for key, row in self.recent.items() if now - row[0] < SAME_FOR}
+        kind = subject[:1]
+        if self.used[subject] >= limits.each or self.used[kind] >= limits.minute:
             return False
-        self.used[whose] += 1
+        self.used[subject] += 1
         self.used[kind] += 1
         return True
 
@@ -93,34 +91,36 @@ class _Waiting:
 _waiting = _Waiting()
 
 
-def note_denial(checked: Checked) -> str:
-    """The reference of this refusal; "" when more are waiting than are kept."""
+def note_denial(result: CheckResult) -> str:
+    """Note a denial and return its reference; "" when too many wait to be written."""
     now = timezone.now()
-    place = checked.place = checked.place or _place(checked)
+    key = result.denial_key = result.denial_key or _key(result)
     with _waiting.lock:
-        found = _waiting.reference(place, now)
-    # Most refusals are the same again: whose they are takes longer to tell than all the rest.
+        found = _waiting.reference(key, now)
+    # Most denials are repeated. Finding out whose they are takes longer than all else.
     if found:
         return found
-    verdict, user_id = checked.verdict, checked.outcome.user_id
-    is_stranger = verdict.status == 401
-    whose = ("stranger", network_key(checked.ip)) if is_stranger else ("person", str(user_id))
+    decision, user_id = result.decision, result.auth_result.user_id
+    is_stranger = decision.status == 401
+    subject = ("stranger", network_key(result.ip)) if is_stranger else ("person", str(user_id))
     make = _row
     with _waiting.lock:
-        found = _waiting.reference(place, now)
-        if not found and not _waiting.has_room(whose, STRANGERS if is_stranger else PEOPLE, now):
-            place, make = _digest(whose[0], verdict.code), _row_of_more
-            found = _waiting.reference(place, now)
-        if found or len(_waiting.new) >= MOST_WAITING:
+        found = _waiting.reference(key, now)
+        if not found and not _waiting.has_room(
+            subject, CLIENT_LIMITS if is_stranger else USER_LIMITS, now
+        ):
+            key, make = _digest(subject[0], decision.code), _overflow_row
+            found = _waiting.reference(key, now)
+        if found or len(_waiting.new) >= MAX_WAITING:
             return found
-        row = make(checked, now)
-        _waiting.known[place] = (now, row.reference)
+        row = make(result, now)
+        _waiting.recent[key] = (now, row.reference)
         _waiting.new[row.reference] = row
     return row.reference
 
 
 def write_denials() -> int:
-    """Worker job: write what waits; returns how many rows."""
+    """Worker job: write the denials; returns the number of rows."""
     with _waiting.lock:
         new, _waiting.new = _waiting.new, {}
         again, _waiting.again = _waiting.again, {}
@@ -138,74 +138,71 @@ def write_denials() -> int:
 
 
 def purge_denials(now: datetime) -> int:
-    """Delete what is older than a week, and of either kind the oldest of too many."""
-    gone = delete_free(Denial.objects.filter(at__lt=now - KEEP))
+    """Delete denials older than a week, and the oldest of either kind above its limit."""
+    deleted = delete_free(Denial.objects.filter(at__lt=now - KEEP))
     strangers = Denial.objects.filter(status=401)
-    people = Denial.objects.exclude(status=401)
-    for rows, bound in ((strangers, STRANGERS), (people, PEOPLE)):
-        oldest = rows.order_by("-at").values_list("at", flat=True)[bound.kept :][:1]
+    users = Denial.objects.exclude(status=401)
+    for rows, limits in ((strangers, CLIENT_LIMITS), (users, USER_LIMITS)):
+        oldest = rows.order_by("-at").values_list("at", flat=True)[limits.table :][:1]
         for at in oldest:
-            gone += delete_free(rows.filter(at__lte=at))
-    return gone
+            deleted += delete_free(rows.filter(at__lte=at))
+    return deleted
 
 
 def _forget_deleted(rows: Collection[Denial]) -> None:
-    """One person or rule that is deleted meanwhile must not lose all others their rows.
+    """Clear references to users and rules that were deleted meanwhile, so that no row is lost.
 
-    Who deletes one holds the same locks. Without them, either would fail at its commit, where the
-    database looks whether what a row names is there.
+    Deletions take the same locks. Without them, one of the two would fail at its commit, when the
+    database checks foreign keys.
     """
-    people = {row.user_id for row in rows if row.user_id}
-    lock_users(*people)
+    users = {row.user_id for row in rows if row.user_id}
+    lock_users(*users)
     acquire_lock(ROLES)
     rules = {row.rule_id for row in rows if row.rule_id}
-    people &= set(User.objects.filter(pk__in=people).values_list("pk", flat=True))
+    users &= set(User.objects.filter(pk__in=users).values_list("pk", flat=True))
     rules &= set(AccessRule.objects.filter(pk__in=rules).values_list("pk", flat=True))
     for row in rows:
-        row.user_id = row.user_id if row.user_id in people else None
+        row.user_id = row.user_id if row.user_id in users else None
         row.rule_id = row.rule_id if row.rule_id in rules else None
 
 
 def reference_in(text: str) -> str:
-    """The reference that somebody read out or typed; "" when it is none.
-
-    Spaces, hyphens and case are forgiven.
-    """
+    """The reference that was typed; "" if it is none. Ignores spaces, hyphens and case."""
     found = "".join(text.split()).replace("-", "").upper()
     return found if len(found) == LENGTH and set(found) <= set(ALPHABET) else ""
 
 
-def _row(checked: Checked, now: datetime) -> Denial:
-    verdict, outcome, target = checked.verdict, checked.outcome, checked.target
+def _row(result: CheckResult, now: datetime) -> Denial:
+    decision, auth_result, target = result.decision, result.auth_result, result.target
     return Denial(
-        reference="".join(secrets.choice(ALPHABET) for _place in range(LENGTH)),
+        reference="".join(secrets.choice(ALPHABET) for _character in range(LENGTH)),
         at=now,
-        status=verdict.status,
-        code=verdict.code,
-        why=verdict.demand.why[:200],
-        rule_id=_id(verdict.demand.rule_id),
-        user_id=_id(outcome.user_id),
-        credential=outcome.kind,
+        status=decision.status,
+        code=decision.code,
+        why=decision.requirement.why[:200],
+        rule_id=_id(decision.requirement.rule_id),
+        user_id=_id(auth_result.user_id),
+        credential=auth_result.kind,
         host=target.host[:253],
         path=target.path[:500],
         method=target.method,
-        ip=checked.ip,
+        ip=result.ip,
     )
 
 
-def _row_of_more(checked: Checked, now: datetime) -> Denial:
-    """A row for many: it says nothing that belongs to one of them alone."""
-    row = _row(checked, now)
-    row.why, row.rule_id, row.user_id = MORE, None, None
+def _overflow_row(result: CheckResult, now: datetime) -> Denial:
+    """A row for many denials, without what belongs to a single one."""
+    row = _row(result, now)
+    row.why, row.rule_id, row.user_id = OVERFLOW, None, None
     row.credential = row.host = row.path = row.method = row.ip = ""
     return row
 
 
-def _place(checked: Checked) -> bytes:
-    """What makes a refusal the same again."""
-    verdict, target = checked.verdict, checked.target
-    return _digest(verdict.code, verdict.demand.rule_id, checked.outcome.user_id, checked.ip,
-                   target.host, target.path, target.method)  # fmt: skip
+def _key(result: CheckResult) -> bytes:
+    """Equal for equal denials."""
+    decision, target = result.decision, result.target
+    return _digest(decision.code, decision.requirement.rule_id, result.auth_result.user_id,
+                   result.ip, target.host, target.path, target.method)  # fmt: skip
 
 
 def _digest(*parts: str | None) -> bytes:

@@ -1,6 +1,6 @@
-"""Uses of API keys that checks have seen, written down in batches by the worker.
+"""Uses of API keys in checks, which the worker writes in batches.
 
-A check waits for no disk; a crash loses the notes of the last two seconds.
+No check waits for the disk. A crash loses the uses of the last two seconds.
 """
 
 import threading
@@ -15,13 +15,13 @@ from api.apikeys import quota, sql
 from api.models import ApiKey
 from core.locks import hold_free
 
-MOST_WAITING = 10_000
+MAX_WAITING = 10_000
 NOTE_SECONDS = quota.NOTE_EVERY.total_seconds()
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """When and from where each key was used last, as far as it is not written yet."""
+    """The last use of each key that is not written yet: when, and from which address."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     uses: dict[str, tuple[datetime, str]] = field(default_factory=dict)
@@ -31,25 +31,25 @@ _waiting = _Waiting()
 
 
 def note_use(key_id: str, ip: str, noted_at: float | None) -> None:
-    """The key was used by a client at `ip`; at most one note a minute is kept of each.
+    """Note that a client at `ip` used the key, at most once a minute for each key.
 
-    noted_at: what its row says, in seconds since 1970, by this process or another.
+    noted_at: the last use according to its row, in seconds since 1970.
     """
-    # As is_due() has it, before anything is made of the time: nearly every check ends here.
+    # Like is_due(), but cheaper: nearly every check returns here.
     if noted_at is not None and time.time() - noted_at < NOTE_SECONDS:
         return
     now = timezone.now()
     if not quota.is_due(key_id, None, now):
         return
     with _waiting.lock:
-        if len(_waiting.uses) < MOST_WAITING:
+        if len(_waiting.uses) < MAX_WAITING:
             _waiting.uses[key_id] = (now, ip)
 
 
 def write_notes() -> int:
-    """Worker job: write what waits; returns how many keys.
+    """Worker job: write the uses; returns the number of keys.
 
-    Whoever changes a key at this moment is not waited for: its note is written the next time.
+    It waits for no lock: a key that is being changed is written the next time.
     """
     with _waiting.lock:
         uses, _waiting.uses = _waiting.uses, {}

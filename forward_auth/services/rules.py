@@ -1,6 +1,6 @@
-"""The rules as the engine takes them, read anew whenever anything has changed; and their changes.
+"""Reads access rules for the checks, and changes them.
 
-Only owners change rules: they are settings (CONTRACT section 4).
+Only owners change rules, because rules are settings (CONTRACT section 4).
 """
 
 from ipaddress import ip_network
@@ -17,28 +17,28 @@ from core.errors import Forbidden, NotFound, RecordInvalid
 from core.locks import ROLES, acquire_lock
 from forward_auth.models import AccessRule, Denial
 from forward_auth.request_target import clean_host
-from forward_auth.rules.matching import Effect, Rule, admitting
+from forward_auth.rules.matching import Effect, Rule, rules_admitting
 from forward_auth.rules.path_readings import composed
 from forward_auth.rules.validation import clean_fields
 
 FIELDS = ("name", "is_enabled", "effect", "role", "host", "path", "methods", "networks")
-MOST_RULES = 500
+MAX_RULES = 500
 STEP = 10
 
 
 def load_rules() -> tuple[Rule, ...]:
-    """Every rule in use, in their order."""
+    """The enabled rules in order."""
     return tuple(rule_of(row) for row in AccessRule.objects.filter(is_enabled=True))
 
 
 def rule_of(row: AccessRule) -> Rule:
-    """The rule that a row says."""
+    """The rule of a row."""
     return Rule(
         id=str(row.pk),
         name=row.name,
         effect=Effect(row.effect),
         role=Role(row.role),
-        # Rows of before are compared as those of today are stored.
+        # Older rows may not be in the form that rules are stored in now.
         host=clean_host(row.host) or row.host,
         path=composed(row.path),
         methods=frozenset(row.methods),
@@ -47,13 +47,13 @@ def rule_of(row: AccessRule) -> Rule:
 
 
 def create_rule(*, actor: Actor, rule: AccessRule) -> AccessRule:
-    """Store a new rule behind all others. Raises Forbidden, RecordInvalid."""
+    """Store a new rule after all others. Raises Forbidden, RecordInvalid."""
     require_owner(actor)
-    _clean(rule)
+    _validate(rule)
     with transaction.atomic():
         others = _locked()
-        if len(others) >= MOST_RULES:
-            raise RecordInvalid({"name": [_("There are too many rules already.")]})
+        if len(others) >= MAX_RULES:
+            raise RecordInvalid({"name": [_("There are too many rules.")]})
         rule.position = others[-1].position + STEP if others else STEP
         rule.save(force_insert=True)
         audit_log.record(
@@ -61,18 +61,18 @@ def create_rule(*, actor: Actor, rule: AccessRule) -> AccessRule:
             actor=actor,
             target=rule,
             name=rule.name,
-            after=told(_values(rule)),
+            after=audit_text(_values(rule)),
         )
     return rule
 
 
 def change_rule(*, actor: Actor, rule: AccessRule) -> AccessRule:
-    """Store the values that `rule` has now; its place stays. No change writes nothing.
+    """Store the values of `rule`, not its position. Without a change, nothing is written.
 
     Raises Forbidden, RecordInvalid, NotFound.
     """
     require_owner(actor)
-    _clean(rule)
+    _validate(rule)
     with transaction.atomic():
         before, after = _values(_current(rule)), _values(rule)
         changed = [name for name in FIELDS if before[name] != after[name]]
@@ -84,14 +84,14 @@ def change_rule(*, actor: Actor, rule: AccessRule) -> AccessRule:
             actor=actor,
             target=rule,
             name=rule.name,
-            before=told({name: before[name] for name in changed}),
-            after=told({name: after[name] for name in changed}),
+            before=audit_text({name: before[name] for name in changed}),
+            after=audit_text({name: after[name] for name in changed}),
         )
     return rule
 
 
-def switch_rule(*, actor: Actor, rule: AccessRule, is_enabled: bool) -> AccessRule:
-    """Take a rule into use or out of it. Raises Forbidden, NotFound."""
+def set_rule_enabled(*, actor: Actor, rule: AccessRule, is_enabled: bool) -> AccessRule:
+    """Enable or disable a rule. Raises Forbidden, NotFound."""
     require_owner(actor)
     with transaction.atomic():
         current = _current(rule)
@@ -100,11 +100,11 @@ def switch_rule(*, actor: Actor, rule: AccessRule, is_enabled: bool) -> AccessRu
 
 
 def delete_rule(*, actor: Actor, rule: AccessRule) -> None:
-    """Delete a rule; refusals by it stay and name none. Raises Forbidden, NotFound."""
+    """Delete a rule; denials by it stay, without a rule. Raises Forbidden, NotFound."""
     require_owner(actor)
     with transaction.atomic():
         current = _current(rule)
-        key, values = current.pk, told(_values(current))
+        key, values = current.pk, audit_text(_values(current))
         current.delete()
         current.pk = key
         audit_log.record(
@@ -117,9 +117,9 @@ def delete_rule(*, actor: Actor, rule: AccessRule) -> None:
 
 
 def move_rule(*, actor: Actor, rule: AccessRule, places: int) -> bool:
-    """Move a rule up (places < 0) or down; returns whether its place differs now.
+    """Move a rule up (places < 0) or down; returns whether its place changed.
 
-    Raises Forbidden, NotFound. Positions are numbered anew, so that none is there twice.
+    Renumbers all positions, so that each is unique. Raises Forbidden, NotFound.
     """
     require_owner(actor)
     with transaction.atomic():
@@ -144,34 +144,34 @@ def move_rule(*, actor: Actor, rule: AccessRule, places: int) -> bool:
     return True
 
 
-def open_entries() -> tuple[Rule | None, ...]:
-    """By which rules anybody could let himself in, because he may register; None: the default.
+def rules_open_to_registration() -> tuple[Rule | None, ...]:
+    """The rules that admit anyone who registers; None stands for the default.
 
-    Empty where registration is closed or gives a role that passes no door.
+    Empty where registration is off, or gives the role none.
     """
     if not settings.ALLOW_REGISTRATION or settings.DEFAULT_ROLE == Role.NONE:
         return ()
-    return admitting(load_rules(), Role(settings.DEFAULT_ROLE))
+    return rules_admitting(load_rules(), Role(settings.DEFAULT_ROLE))
 
 
 def rules_beyond_ascii() -> tuple[str, ...]:
-    """Names of rules in use whose path some app might write in other bytes than ours."""
+    """Names of enabled rules with a path that apps may encode differently."""
     return tuple(rule.name for rule in load_rules() if not rule.path.isascii())
 
 
 def is_used() -> bool:
-    """Does any proxy ask this server? It leaves rules or refusals behind."""
+    """Whether proxies ask this server: there are rules or denials."""
     return AccessRule.objects.exists() or Denial.objects.exists()
 
 
 def require_owner(actor: Actor) -> None:
-    """Raise Forbidden for everybody else."""
+    """Raise Forbidden unless the actor is an owner."""
     if Role(actor.role) is not Role.OWNER:
         raise Forbidden(_("Only owners change rules."))
 
 
-def told(values: dict[str, Any]) -> str:
-    """Values in one line of text, as the audit log keeps them."""
+def audit_text(values: dict[str, Any]) -> str:
+    """Values in one line of text, for the audit log."""
     return "; ".join(f"{name}: {_text(value)}" for name, value in values.items())
 
 
@@ -181,7 +181,7 @@ def _text(value: Any) -> str:
     return str(value) if value != "" else "-"
 
 
-def _clean(rule: AccessRule) -> None:
+def _validate(rule: AccessRule) -> None:
     cleaned, errors = clean_fields(_values(rule))
     if errors:
         raise RecordInvalid(errors)
@@ -194,7 +194,7 @@ def _values(rule: AccessRule) -> dict[str, Any]:
 
 
 def _locked() -> list[AccessRule]:
-    """All rules in order; one at a time changes them."""
+    """All rules in order, under the lock for changes."""
     acquire_lock(ROLES)
     return list(AccessRule.objects.order_by("position", "pk"))
 

@@ -1,4 +1,4 @@
-"""What would happen if this person, or this key, asked for that? Nothing is written or counted."""
+"""Simulates a check for a user or an API key. Nothing is written or counted."""
 
 import time
 from typing import NamedTuple
@@ -13,57 +13,57 @@ from accounts.models import User
 from accounts.roles import Role
 from api.apikeys.key_format import shown_id
 from api.models import ApiKey
-from forward_auth.authentication import Outcome, Pass, Refusal, by_key_id
-from forward_auth.checker import NOBODY, is_here
-from forward_auth.decisions import as_wsgi
+from forward_auth.decisions import AuthFailure, AuthResult, Principal, as_wsgi
+from forward_auth.fastpath.authentication import authenticate_key_id
+from forward_auth.fastpath.checker import NOT_AUTHENTICATED, ip_allowed
 from forward_auth.request_target import target_of
 from forward_auth.services.rules import load_rules
-from forward_auth.trace import Case, Explanation, explain
+from forward_auth.trace import Explanation, Scenario, explain
 
 
-class Bearer(NamedTuple):
-    """Who asks. note: why the credential is worth nothing, "" when it is or is not known."""
+class Subject(NamedTuple):
+    """Who makes the request. note: why the credential is invalid; "" if it is valid or unknown."""
 
-    outcome: Outcome
+    auth_result: AuthResult
     user: User | None = None
     key: ApiKey | None = None
     note: str = ""
 
 
-NOBODY_AT_ALL = Bearer(NOBODY)
+NO_SUBJECT = Subject(NOT_AUTHENTICATED)
 
 
-class Asked(NamedTuple):
-    """What is asked for. method "": not said. ip "": not known. raised: the proxy's ?role=."""
+class SimulatedRequest(NamedTuple):
+    """The request. method, ip: "" for unknown. override: the proxy's ?role=…"""
 
     url: str
     method: str = "GET"
     ip: str = ""
-    raised: Role | None = None
+    override: Role | None = None
 
 
-def bearer_named(text: str) -> Bearer | None:
-    """A person by address, user name or id, or an API key by its id; "" is nobody.
+def find_subject(text: str) -> Subject | None:
+    """A user by email, user name or id, or an API key by its id; "" is no one.
 
-    None when nothing has that name.
+    None when there is no such user or key.
     """
     name = text.strip()
     if not name:
-        return NOBODY_AT_ALL
+        return NO_SUBJECT
     user = _user(name)
     if user is not None:
-        return signed_in(user)
+        return subject_for_user(user)
     key_id = shown_id(name)
     key = ApiKey.objects.select_related("user").filter(pk=key_id).first() if key_id else None
-    return with_key(key) if key is not None else None
+    return subject_for_key(key) if key is not None else None
 
 
-def signed_in(user: User) -> Bearer:
-    """The person with a session that began this moment."""
+def subject_for_user(user: User) -> Subject:
+    """The user with a new session."""
     refusal = access_policy.get_denial(user)
     if refusal is not None:
-        return Bearer(Refusal("session", "not_authenticated"), user, None, refusal.message)
-    found = Pass(
+        return Subject(AuthFailure("session", "not_authenticated"), user, None, refusal.message)
+    found = Principal(
         kind="session",
         user_id=str(user.pk),
         email=user.email,
@@ -72,26 +72,26 @@ def signed_in(user: User) -> Bearer:
         is_verified=user.is_verified,
         until=0.0,
     )
-    return Bearer(found, user)
+    return Subject(found, user)
 
 
-def with_key(key: ApiKey) -> Bearer:
-    """Whoever holds that key."""
-    return Bearer(by_key_id(key.pk, time.time()), key.user, key, _key_note(key))
+def subject_for_key(key: ApiKey) -> Subject:
+    """The client that sends this key."""
+    return Subject(authenticate_key_id(key.pk, time.time()), key.user, key, _key_note(key))
 
 
-def try_request(asked: Asked, bearer: Bearer) -> Explanation:
-    """Every step of the check, by the rules of now."""
+def simulate(asked: SimulatedRequest, subject: Subject) -> Explanation:
+    """Explain the check by the current rules."""
     said = {"HTTP_X_ORIGINAL_URL": as_wsgi(asked.url), "HTTP_X_ORIGINAL_METHOD": asked.method}
     target = target_of(said)
-    case = Case(
+    case = Scenario(
         rules=load_rules(),
         target=target,
         ip=asked.ip,
-        outcome=bearer.outcome,
-        raised=asked.raised,
-        is_here=is_here(bearer.outcome, asked.ip),
-        needs_proof=not settings.ALLOW_UNVERIFIED_EMAIL_LOGIN,
+        auth_result=subject.auth_result,
+        override=asked.override,
+        ip_allowed=ip_allowed(subject.auth_result, asked.ip),
+        requires_verified_email=not settings.ALLOW_UNVERIFIED_EMAIL_LOGIN,
     )
     return explain(case)
 

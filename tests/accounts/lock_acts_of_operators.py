@@ -295,7 +295,7 @@ def change_rules() -> None:
     first = made[0]
     first.path = "/x"
     rules.change_rule(actor=owner, rule=first)
-    rules.switch_rule(actor=owner, rule=first, is_enabled=False)
+    rules.set_rule_enabled(actor=owner, rule=first, is_enabled=False)
     rules.move_rule(actor=owner, rule=made[1], places=-1)
     Denial.objects.bulk_create(
         Denial(reference=uuid.uuid4().hex[:8].upper(), status=403, code="x", why="", rule=rule)

@@ -50,7 +50,7 @@ def request_of_a_stranger() -> HttpRequest:
     return request
 
 
-def signed_in(name: str) -> Client:
+def subject_for_user(name: str) -> Client:
     client = Client(headers={"host": "localhost:8000"})
     client.post("/sign-in", {"login": f"{name}@example.com", "password": PHRASE})
     return client
@@ -128,7 +128,7 @@ def remember_and_forget_browsers() -> None:
 @act
 def sign_out_and_end_sessions() -> None:
     for _device in range(2):
-        signed_in("anna")
+        subject_for_user("anna")
     user = person("anna")
     for row in sessions.own_sessions(user)[:1]:
         sessions.end_own_session(user, row.public_id)
@@ -138,10 +138,10 @@ def sign_out_and_end_sessions() -> None:
 
 @act
 def sign_out_by_the_page() -> None:
-    client = signed_in("bert")
+    client = subject_for_user("bert")
     session = client.cookies.get(settings.SESSION_COOKIE_NAME)
     if session is not None:
-        cookies.issue_gate_cookie(session.value)
+        cookies.issue_forward_auth_cookie(session.value)
     client.post("/confirm", {"password": "wrong"})
     client.post("/confirm", {"password": PHRASE})
     client.post("/sign-out")

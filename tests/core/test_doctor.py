@@ -9,8 +9,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
+from forward_auth.invalidation.sqlite_file import FileConnection
 from forward_auth.models import AccessRule
-from forward_auth.sqlitefile import FileConnection
 from mail.conf import MailSettings
 from operations import doctor
 from tests.servers.mail import MailCertificate, ResendServer, SMTPServer
@@ -47,7 +47,7 @@ def test_it_connects_upgrades_and_signs_in_at_the_mail_server(
 
     assert mail_findings() == []
 
-    assert smtp_server.signed_in == [("PLAIN", "gate", PASSWORD)]
+    assert smtp_server.subject_for_user == [("PLAIN", "gate", PASSWORD)]
     assert smtp_server.encrypted == [True]
     assert smtp_server.mails == []
 

@@ -14,7 +14,7 @@ from tests.servers.fixtures import StartGatehouse
 from tests.servers.gatehouse import Gatehouse, is_live
 from tests.servers.processes import ServerProcess, free_port, wait_for
 
-ASKED = {"X-Original-URL": "https://app.example.com/board", "X-Original-Method": "POST"}
+CHECK_PATHS = {"X-Original-URL": "https://app.example.com/board", "X-Original-Method": "POST"}
 SERVE = [sys.executable, "manage.py", "serve", "--checks-only"]
 
 
@@ -44,9 +44,9 @@ def driver(any_data: InstanceData, pages: Gatehouse) -> Iterator[Driver]:
 
 def test_it_answers_what_the_server_of_pages_decides(checks: HTTPClient, driver: Driver) -> None:
     offer = driver("result = offer(person('vera'), 'key')")
-    assert checks.get("/auth/check", {**ASKED, **offer}).status == 204
+    assert checks.get("/auth/check", {**CHECK_PATHS, **offer}).status == 204
     driver("ApiKey.objects.update(revoked_at=now())")
-    refused = checks.get("/auth/check", {**ASKED, **offer})
+    refused = checks.get("/auth/check", {**CHECK_PATHS, **offer})
 
     assert refused.status == 401
     reference = refused.headers["x-gatehouse-reference"]
@@ -59,7 +59,7 @@ def test_it_answers_what_the_server_of_pages_decides(checks: HTTPClient, driver:
 def test_people_are_sent_to_the_pages_and_pages_are_not_here(
     checks: HTTPClient, pages: Gatehouse
 ) -> None:
-    visit = {**ASKED, "X-Original-Method": "GET", "Accept": "text/html"}
+    visit = {**CHECK_PATHS, "X-Original-Method": "GET", "Accept": "text/html"}
     sent = checks.get("/auth/forward", visit)
     assert (sent.status, sent.headers["location"].split("?")[0]) == (302, f"{pages.url}/sign-in")
 

@@ -15,7 +15,7 @@ from tests.servers.fixtures import StartGatehouse
 from tests.servers.gatehouse import Gatehouse
 from tests.servers.processes import wait_for
 
-ASKED = {"X-Original-URL": "https://app.example.com/board", "X-Original-Method": "GET"}
+CHECK_PATHS = {"X-Original-URL": "https://app.example.com/board", "X-Original-Method": "GET"}
 THREADS = 4
 PATHS = ["/auth/check", "/auth/forward"]
 OFFERS = """
@@ -53,7 +53,7 @@ class _Asking:
                 self._idle -= 1
             for offer, right in self._asked:
                 is_back = self.is_back
-                status = client.get(path, {**ASKED, **offer}).status
+                status = client.get(path, {**CHECK_PATHS, **offer}).status
                 with self._lock:
                     self.told[right, status, is_back] += 1
 
@@ -114,14 +114,14 @@ def test_what_is_revoked_right_after_a_restart_opens_nothing(
     client = gatehouse.client()
     with Driver(postgres_data, **gatehouse.environment) as driver:
         offer = driver(OFFERS)[0]
-    before = [client.get("/auth/check", {**ASKED, **offer}).status for _again in "123"]
+    before = [client.get("/auth/check", {**CHECK_PATHS, **offer}).status for _again in "123"]
     postgres_server.halt()
     postgres_server.start()
     with Driver(postgres_data, **gatehouse.environment) as driver:
         driver("ApiKey.objects.update(revoked_at=now())")
 
     assert before == [204] * 3
-    assert client.get("/auth/check", {**ASKED, **offer}).status == 401
+    assert client.get("/auth/check", {**CHECK_PATHS, **offer}).status == 401
 
 
 @pytest.fixture
@@ -142,10 +142,10 @@ def test_a_server_that_answers_nobody_holds_no_check_for_long(
     client = gatehouse.client()
     with Driver(data, **gatehouse.environment) as driver:
         offer = driver(OFFERS)[0]
-    before = client.get("/auth/check", {**ASKED, **offer}).status
+    before = client.get("/auth/check", {**CHECK_PATHS, **offer}).status
     relay.fall_silent()
     assert wait_for(lambda: "listening has stopped" in gatehouse.output())
-    silent = [client.get("/auth/check", {**ASKED, **offer}).status for _again in "12"]
+    silent = [client.get("/auth/check", {**CHECK_PATHS, **offer}).status for _again in "12"]
     relay.stop()
 
     assert (before, silent) == (204, [503, 503])

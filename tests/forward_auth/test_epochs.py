@@ -24,17 +24,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from accounts.models import User
-from forward_auth import (
-    change_tracking,
-    data_version,
-    db_connection,
-    pg_listener,
-    shared_memory,
-)
-from forward_auth import sql as checks_sql
-from forward_auth.checker import Checker
-from forward_auth.data_version import current_epoch
-from forward_auth.db_connection import opened
+from forward_auth.fastpath import db_connection
+from forward_auth.fastpath import sql as checks_sql
+from forward_auth.fastpath.checker import Checker
+from forward_auth.fastpath.db_connection import opened
+from forward_auth.invalidation import change_tracking, data_version, pg_listener, shared_memory
+from forward_auth.invalidation.data_version import current_data_version
 from tests.api.keys import made
 from tests.forward_auth.driver import Driver
 from tests.forward_auth.test_fast import BOARD, _environ
@@ -53,7 +48,7 @@ with transaction.atomic():
     AccessRule.objects.all().delete()
 """
 MakeDriver = Callable[..., Driver]
-ASKED = {"X-Original-URL": "https://app.example.com/board", "X-Original-Method": "POST"}
+CHECK_PATHS = {"X-Original-URL": "https://app.example.com/board", "X-Original-Method": "POST"}
 # What is done to whom: name, kind of credential, code, and what the next check answers.
 ACTS: list[tuple[str, str, str, int]] = [
     ("revoke", "key", "ApiKey.objects.filter(user=user).update(revoked_at=now())", 401),
@@ -92,7 +87,7 @@ def drivers() -> Iterator[MakeDriver]:
 
 
 def _status(client: HTTPClient, offer: dict[str, str]) -> int:
-    return client.get("/auth/check", {**ASKED, **offer}).status
+    return client.get("/auth/check", {**CHECK_PATHS, **offer}).status
 
 
 def test_the_next_request_of_every_process_is_refused(
@@ -148,11 +143,11 @@ def test_a_change_is_told_before_anything_else_that_follows_its_commit(
     said = postgres_data.shell("""
 from django.db import transaction
 from accounts.models import User
-from forward_auth import writes
-writes.install()
+from forward_auth.invalidation import change_tracking
+change_tracking.install()
 told = []
-def renew(): told.append("told")
-writes.renew = renew
+def announce_change(): told.append("told")
+change_tracking.announce_change = announce_change
 def broken(): raise ZeroDivisionError
 try:
     with transaction.atomic():
@@ -222,7 +217,7 @@ def test_another_host_refuses_though_it_has_gone_deaf(
 
 def test_nothing_is_believed_for_longer_than_a_second_without_news() -> None:
     """How long it really takes is measured by `make bench ARGS=forward`."""
-    assert pg_listener.BEAT_SECONDS < pg_listener.BELIEVED_SECONDS <= 1.0
+    assert pg_listener.BEAT_SECONDS < pg_listener.TRUSTED_SECONDS <= 1.0
 
 
 def _cut_listeners(server: PostgresServer) -> None:
@@ -268,30 +263,30 @@ def test_the_connection_that_is_read_is_the_one_that_is_watched(
     request: pytest.FixtureRequest,
 ) -> None:
     before = opened()
-    assert current_epoch() is not None
+    assert current_data_version() is not None
 
     request.getfixturevalue("other_loop")
     raw = opened().connection
     raw.execute("CREATE TEMPORARY TABLE person (name)")
-    first = current_epoch()
+    first = current_data_version()
     raw.execute("INSERT INTO person VALUES ('somebody')")
 
     assert opened() is connections["default"] is not before
-    assert current_epoch() not in (first, None)
+    assert current_data_version() not in (first, None)
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("is_undone", [True, False])
 def test_what_is_undone_is_believed_no_longer(viewer: User, is_undone: bool) -> None:
-    checker = Checker(current_epoch)
+    checker = Checker(current_data_version)
     asked = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=made(viewer).text)
     with transaction.atomic():
         User.objects.filter(pk=viewer.pk).update(is_active=False)
-        inside = [checker.check(asked).verdict.status for _again in range(3)]
+        inside = [checker.check(asked).decision.status for _again in range(3)]
         transaction.set_rollback(is_undone)
 
     assert inside == [403] * 3
-    assert checker.check(asked).verdict.status == (204 if is_undone else 403)
+    assert checker.check(asked).decision.status == (204 if is_undone else 403)
 
 
 class _Files:
@@ -347,9 +342,9 @@ def _watches(files: _Files, writer: BaseDatabaseWrapper) -> bool:
     """Is each of three writes seen at once, and nothing where nothing is written?"""
     seen = []
     for _again in range(3):
-        before = [current_epoch(), current_epoch()]
+        before = [current_data_version(), current_data_version()]
         _write(writer)
-        seen.append(before[0] == before[1] != current_epoch())
+        seen.append(before[0] == before[1] != current_data_version())
     return seen == [True] * 3
 
 
@@ -390,12 +385,12 @@ def test_memory_put_in_the_place_of_the_one_that_is_used_is_not_watched(
 def test_a_connection_that_was_closed_and_opened_watches_the_file_that_is_there_now(
     files: _Files, tmp_path: Path
 ) -> None:
-    first = current_epoch()
+    first = current_data_version()
     files.wrapper.close()
     _moved(files.path, tmp_path / "old.sqlite3")
     files.make(files.path)
 
-    assert current_epoch() not in (first, None)
+    assert current_data_version() not in (first, None)
     assert _watches(files, files.connect())
 
 
@@ -413,7 +408,7 @@ def test_a_file_that_is_replaced_while_it_is_opened_is_not_told(
     from_file = type("FromFile", (data_version.FileConnection, Slow), {})
     files.wrapper.settings_dict["OPTIONS"]["factory"] = from_file
 
-    assert current_epoch() is not None
+    assert current_data_version() is not None
     assert opened().connection.file is None
     assert db_connection._here.watched is not None
     assert db_connection._here.watched.memory is None
@@ -421,13 +416,13 @@ def test_a_file_that_is_replaced_while_it_is_opened_is_not_told(
 
 def test_within_a_transaction_of_its_own_nothing_is_remembered(files: _Files) -> None:
     raw = opened().connection
-    assert current_epoch() is not None
+    assert current_data_version() is not None
     raw.execute("BEGIN")
-    inside = current_epoch()
+    inside = current_data_version()
     raw.execute("ROLLBACK")
 
     assert inside is None
-    assert current_epoch() is not None
+    assert current_data_version() is not None
 
 
 def test_another_database_than_the_listener_has_is_not_believed(
@@ -447,9 +442,9 @@ def test_another_database_than_the_listener_has_is_not_believed(
     monkeypatch.setattr(pg_listener.Beat, "server", listens)
 
     assert listens is not None
-    assert pg_listener.shared_epoch(same) == pg_listener._shared().memory[:]
-    assert pg_listener.shared_epoch(other) is None
-    assert pg_listener.shared_epoch(None) is None
+    assert pg_listener.shared_data_version(same) == pg_listener._shared().memory[:]
+    assert pg_listener.shared_data_version(other) is None
+    assert pg_listener.shared_data_version(None) is None
     pg_listener._shared.cache_clear()
 
 
@@ -461,7 +456,7 @@ def test_a_file_put_in_the_place_of_the_shared_one_is_shared_from_then_on(
     shared.follow()
     kept = shared.memory
     (tmp_path / "epoch").unlink()
-    of_new_processes, _file = shared_memory.own(tmp_path / "epoch")
+    of_new_processes, _file = shared_memory.map_own(tmp_path / "epoch")
 
     shared.follow()
 

@@ -19,12 +19,12 @@ from accounts.access_policy import DenialReason
 from accounts.models import BrowserSession, User
 from api.models import ApiKey
 from api.tokens import refresh_tokens
-from forward_auth import authentication, checker, wsgi
-from forward_auth.checker import Checker
-from forward_auth.data_version import current_epoch
+from forward_auth.fastpath import authentication, generation, wsgi
+from forward_auth.fastpath.checker import Checker
+from forward_auth.fastpath.wsgi import FastPath
+from forward_auth.invalidation.data_version import current_data_version
 from forward_auth.models import AccessRule
 from forward_auth.services.key_usage import write_notes
-from forward_auth.wsgi import FastPath
 from moderation.models import Ban
 from tests.api.keys import made
 
@@ -64,7 +64,7 @@ def _ask(application: Any, environ: Environ) -> Answer:
 
 @pytest.fixture
 def front() -> FastPath:
-    return FastPath(WSGIHandler(), Checker(current_epoch))
+    return FastPath(WSGIHandler(), Checker(current_data_version))
 
 
 def _nobody_answers(_environ: Environ, _start: Any) -> list[bytes]:
@@ -74,7 +74,7 @@ def _nobody_answers(_environ: Environ, _start: Any) -> list[bytes]:
 @pytest.fixture
 def alone() -> FastPath:
     """Has no Django behind it."""
-    return FastPath(_nobody_answers, Checker(current_epoch))
+    return FastPath(_nobody_answers, Checker(current_data_version))
 
 
 def _same(answer: Answer) -> Answer:
@@ -194,7 +194,7 @@ def test_what_django_says_otherwise_is_kept_for_nobody_else(
     asked = {"HTTP_X_ORIGINAL_URL": "https://app.example.com/", "HTTP_X_ORIGINAL_METHOD": "POST"}
     first = _ask(front, _environ("/auth/check", **asked, HTTP_X_API_KEY=spent))
     while first[0] == "403 Forbidden":
-        front.learned._answers.clear()
+        front.responses._responses.clear()
         first = _ask(front, _environ("/auth/check", **asked, HTTP_X_API_KEY=spent))
     said = [_ask(front, _environ("/auth/check", **asked, HTTP_X_API_KEY=other)) for _again in "123"]
 
@@ -215,7 +215,7 @@ def test_a_refusal_is_kept_only_where_it_says_what_it_is_kept_for(
         start("401 Unauthorized", [("X-Gatehouse-Reference", "ABCD2345")])
         return [body]
 
-    front = FastPath(django, Checker(current_epoch))
+    front = FastPath(django, Checker(current_data_version))
     for _again in range(3):
         assert _ask(front, _environ("/auth/check", **BOARD))[0] == "401 Unauthorized"
 
@@ -399,7 +399,7 @@ def test_without_the_database_nobody_passes(
         "session": {"HTTP_COOKIE": f"gatehouse_session={_session(viewer)}"},
         "token": {"HTTP_AUTHORIZATION": f"Bearer {_token(viewer)}"},
     }[kind]
-    monkeypatch.setattr(authentication, "find", gone)
+    monkeypatch.setattr(authentication, "find_credential", gone)
     status, headers, _body = _ask(alone, _environ(path, **BOARD, **offer))
 
     assert (status, headers["Retry-After"]) == ("503 Service Unavailable", "1")
@@ -412,7 +412,7 @@ def test_rules_that_cannot_be_read_let_nobody_in(
     def gone() -> None:
         raise OperationalError("no such table")
 
-    monkeypatch.setattr(checker, "load_rules", gone)
+    monkeypatch.setattr(generation, "load_rules", gone)
     environ = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=made(viewer).text)
 
     assert _ask(alone, environ)[0] == wsgi.UNAVAILABLE
@@ -423,7 +423,7 @@ def test_a_failure_of_django_itself_can_be_tried_again(viewer: User) -> None:
         start("500 Internal Server Error", [("Content-Type", "text/html")])
         return [b"broken"]
 
-    front = FastPath(broken, Checker(current_epoch))
+    front = FastPath(broken, Checker(current_data_version))
     for path in PATHS:
         status, headers, _body = _ask(front, _environ(path, **BOARD))
         assert (status, headers["Retry-After"]) == (wsgi.UNAVAILABLE, "1")
@@ -489,16 +489,16 @@ def test_the_short_answer_is_the_whole_one(
         "token": {"HTTP_AUTHORIZATION": f"Bearer {_token(viewer)}"},
     }[kind]
     environ = _environ(path, **BOARD, **offer, REQUEST_METHOD=method)
-    assert alone.remembered(_scope(environ)) == (None, None)
+    assert alone.cached_response(_scope(environ)) == (None, None)
     for _again in range(2):
         whole = _ask(alone, environ)
-    message, _known = alone.remembered(_scope(environ))
+    message, _known = alone.cached_response(_scope(environ))
 
     assert message is not None
     headers = {name.decode(): value.decode() for name, value in message["headers"]}
     assert (message["status"], headers) == (204, whole[1])
     assert headers["Remote-User"] == viewer.email
-    again, _known = alone.remembered(_scope(environ))
+    again, _known = alone.cached_response(_scope(environ))
     assert again is message
 
 
@@ -522,32 +522,36 @@ def test_the_short_answer_is_for_the_same_request_alone(alone: FastPath, viewer:
         {"headers": [(name.replace(b"x-api", b"x_api"), value) for name, value in headers]},
     ]
 
-    assert alone.remembered(scope)[0] is not None
-    assert [alone.remembered({**scope, **other})[0] for other in others] == [None] * len(others)
-    assert alone.remembered({**scope, "headers": [*headers, (b"x_api_key", b"x")]})[0] is not None
+    assert alone.cached_response(scope)[0] is not None
+    assert [alone.cached_response({**scope, **other})[0] for other in others] == [None] * len(
+        others
+    )
+    assert (
+        alone.cached_response({**scope, "headers": [*headers, (b"x_api_key", b"x")]})[0] is not None
+    )
 
 
 def test_a_ban_is_seen_by_the_short_answer(front: FastPath, viewer: User) -> None:
     environ = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=made(viewer).text)
     for _again in range(2):
         _ask(front, environ)
-    before, _known = front.remembered(_scope(environ))
+    before, _known = front.cached_response(_scope(environ))
     Ban.objects.create(user=viewer, kind="manual", created_at=timezone.now())
 
     assert before is not None
-    assert front.remembered(_scope(environ)) == (None, None)
+    assert front.cached_response(_scope(environ)) == (None, None)
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_refusal_is_never_short(front: FastPath, path: str) -> None:
     environ = _environ(path, **BOARD)
     whole = [_ask(front, environ)[0] for _again in range(2)]
-    message, known = front.remembered(_scope(environ))
+    message, known = front.cached_response(_scope(environ))
 
     assert message is None
     assert known is not None
-    assert known.verdict.status == 401
-    assert _ask(front, {**environ, wsgi.KNOWN: known})[0] == whole[-1]
+    assert known.decision.status == 401
+    assert _ask(front, {**environ, wsgi.CACHED_RESULT: known})[0] == whole[-1]
 
 
 def test_a_failing_epoch_is_left_to_the_whole_way(viewer: User) -> None:
@@ -557,7 +561,7 @@ def test_a_failing_epoch_is_left_to_the_whole_way(viewer: User) -> None:
     broken = FastPath(_nobody_answers, Checker(gone))
     environ = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=made(viewer).text)
 
-    assert broken.remembered(_scope(environ)) == (None, None)
+    assert broken.cached_response(_scope(environ)) == (None, None)
     assert _ask(broken, environ)[0] == wsgi.UNAVAILABLE
 
 
@@ -566,10 +570,10 @@ def test_below_a_path_of_the_host_the_short_answer_takes_whole_paths(
 ) -> None:
     """What is cut from the path may stand in it again: /auth/check is not ours below /auth."""
     settings.PUBLIC_PATH = "/auth"
-    below = FastPath(_nobody_answers, Checker(current_epoch))
+    below = FastPath(_nobody_answers, Checker(current_data_version))
     environ = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=made(viewer).text)
     for _again in range(2):
         _ask(below, environ)
 
-    assert below.remembered(_scope(environ)) == (None, None)
-    assert below.remembered(_scope(environ, raw_path=b"/auth/auth/check"))[0] is not None
+    assert below.cached_response(_scope(environ)) == (None, None)
+    assert below.cached_response(_scope(environ, raw_path=b"/auth/auth/check"))[0] is not None

@@ -10,7 +10,13 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.forward_auth.echo import EchoApp
 from tests.forward_auth.proxies import APP, STARTS, Gate
-from tests.forward_auth.test_forward_proxies import PASSWORD, PEOPLE, SETTINGS, SITE, gate_cookie
+from tests.forward_auth.test_forward_proxies import (
+    PASSWORD,
+    PEOPLE,
+    SETTINGS,
+    SITE,
+    forward_auth_cookie,
+)
 from tests.servers.certificates import write_certificate
 from tests.servers.databases import InstanceData
 from tests.servers.fixtures import CHROMIUM_ARGUMENTS
@@ -93,7 +99,7 @@ def visit(browser: Browser, server: Gatehouse, tmp_path: Path) -> Iterator[Visit
         opened.append(own)
         context = own.new_context(ignore_https_errors=True)
         if role:
-            cookie = {"name": "__Secure-gatehouse_gate", "value": gate_cookie(server, role)}
+            cookie = {"name": "__Secure-gatehouse_gate", "value": forward_auth_cookie(server, role)}
             context.add_cookies(
                 [{**cookie, "domain": ".example.com", "path": "/", "secure": True}]  # type: ignore[list-item]
             )

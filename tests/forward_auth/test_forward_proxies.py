@@ -98,13 +98,13 @@ def cookies(server: Gatehouse) -> Cookies:
 
     def of(role: str) -> dict[str, str]:
         if role not in known:
-            known[role] = {"Cookie": f"__Secure-gatehouse_gate={gate_cookie(server, role)}"}
+            known[role] = {"Cookie": f"__Secure-gatehouse_gate={forward_auth_cookie(server, role)}"}
         return known[role]
 
     return of
 
 
-def gate_cookie(server: Gatehouse, role: str) -> str:
+def forward_auth_cookie(server: Gatehouse, role: str) -> str:
     """Signs in by the form of the sign-in page."""
     browser = server.client()
     browser.get("/sign-in")
@@ -200,7 +200,7 @@ def test_a_banned_caller_is_refused_without_any_identity(
     gate: Gate, server: Gatehouse, data: InstanceData, app: EchoApp
 ) -> None:
     """A053."""
-    cookie = {"Cookie": f"__Secure-gatehouse_gate={gate_cookie(server, 'admin')}"}
+    cookie = {"Cookie": f"__Secure-gatehouse_gate={forward_auth_cookie(server, 'admin')}"}
     assert gate.ask("/", cookie).status == 200
     data.shell(BAN)
     before = app.seen

@@ -20,7 +20,7 @@ from moderation.models import Ban
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]
 COOKIE = "gatehouse_gate"
-ASKED = {"x-original-url": "https://app.example.com/", "x-original-method": "GET"}
+CHECK_PATHS = {"x-original-url": "https://app.example.com/", "x-original-method": "GET"}
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def _domain(settings: LazySettings) -> None:
 
 def _app(cookie: str) -> Client:
     """What an app's host is sent by a browser: that cookie alone."""
-    client = Client(headers=ASKED)
+    client = Client(headers=CHECK_PATHS)
     client.cookies[COOKIE] = cookie
     return client
 
@@ -83,7 +83,7 @@ def test_the_cookie_is_worth_nothing_at_the_api(owner: User, browser_of: Browser
 
     assert _app(cookie).get("/api/v1/me").status_code == 401
     assert as_session.get("/api/v1/me").status_code == 401
-    assert as_session.get("/auth/check", headers=ASKED).status_code == 401
+    assert as_session.get("/auth/check", headers=CHECK_PATHS).status_code == 401
 
 
 def test_a_session_key_is_no_gate_cookie(viewer: User, browser_of: BrowserOf) -> None:
@@ -173,7 +173,7 @@ def test_a_check_gives_no_cookie(viewer: User, browser_of: BrowserOf) -> None:
     del browser.cookies[COOKIE]
 
     for path in ("/auth/check", "/auth/forward"):
-        assert dict(browser.get(path, headers=ASKED).cookies) == {}
+        assert dict(browser.get(path, headers=CHECK_PATHS).cookies) == {}
 
 
 def test_work_in_the_apps_keeps_the_session_alive(

@@ -8,11 +8,11 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.test import RequestFactory
 
 from accounts.models import User
-from forward_auth.authentication import FastPathUnsupported
-from forward_auth.checker import Checker
-from forward_auth.data_version import current_epoch
 from forward_auth.decisions import as_wsgi, from_wsgi
-from forward_auth.wsgi import FastPath
+from forward_auth.fastpath.authentication import FastPathUnsupported
+from forward_auth.fastpath.checker import Checker
+from forward_auth.fastpath.wsgi import FastPath
+from forward_auth.invalidation.data_version import current_data_version
 from tests.api.keys import made
 
 
@@ -27,8 +27,8 @@ def test_a_name_is_handed_on_as_text_by_both_ways(
              "x-api-key": made(user).text}  # fmt: skip
     shown = " ".join(name.split())
 
-    assert _name(_Unknowing(current_epoch), path, asked) == shown
-    assert _name(Checker(current_epoch), path, asked) == shown
+    assert _name(_Unknowing(current_data_version), path, asked) == shown
+    assert _name(Checker(current_data_version), path, asked) == shown
 
 
 class _Unknowing(Checker):

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from config.rawrequest import Unreadable, environ_of
-from forward_auth.lines import BETWEEN, cache_key_parts, joined_lines
+from forward_auth.fastpath.request import SEPARATOR, cache_key_of_scope, cache_key_parts
 
 NAMES = [
     "x-api-key", "authorization", "cookie", "x-original-url", "x-original-method",
@@ -37,9 +37,9 @@ def test_both_forms_say_the_same(
     headers: list[tuple[bytes, bytes]], query: bytes, peer: str
 ) -> None:
     request = scope(headers, query, peer)
-    joined = joined_lines(request)
+    joined = cache_key_of_scope(request)
     try:
-        of_environ = BETWEEN.join(cache_key_parts(environ_of(request)))
+        of_environ = SEPARATOR.join(cache_key_parts(environ_of(request)))
     except Unreadable:
         assert joined is None
         return
@@ -50,19 +50,19 @@ def test_both_forms_say_the_same(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_header_of_a_line_is_told_apart(name: str) -> None:
-    said = [joined_lines(scope([(name.encode(), value)])) for value in (b"a", b"b")]
+    said = [cache_key_of_scope(scope([(name.encode(), value)])) for value in (b"a", b"b")]
 
-    assert len({joined_lines(scope([])), *said}) == 3
+    assert len({cache_key_of_scope(scope([])), *said}) == 3
     assert len(NAMES) + 2 == len(cache_key_parts({}))
 
 
 @pytest.mark.parametrize("name", [*SPELT_OTHERWISE, *OTHERS])
 def test_no_other_header_says_anything(name: str) -> None:
-    assert joined_lines(scope([(name.encode(), b"a")])) == joined_lines(scope([]))
+    assert cache_key_of_scope(scope([(name.encode(), b"a")])) == cache_key_of_scope(scope([]))
 
 
 @pytest.mark.parametrize("name", [*NAMES, *OTHERS])
 def test_a_header_that_comes_twice_is_not_told_in_short(name: str) -> None:
     twice = [(name.encode(), b"a"), (name.encode(), b"a")]
 
-    assert joined_lines(scope(twice)) is None
+    assert cache_key_of_scope(scope(twice)) is None

@@ -15,12 +15,14 @@ import api.middleware
 from accounts.models import User
 from api.models import ApiKey
 from api.tokens import refresh_tokens
-from forward_auth import authentication, change_tracking, ttl_cache
-from forward_auth import checker as checker_module
-from forward_auth.authentication import FastPathUnsupported
-from forward_auth.checker import Checker, TooLong
-from forward_auth.data_version import current_epoch
-from forward_auth.lines import LONGEST_LINE, cache_key_parts
+from forward_auth.fastpath import authentication, ttl_cache
+from forward_auth.fastpath import checker as checker_module
+from forward_auth.fastpath import generation as generation_module
+from forward_auth.fastpath.authentication import FastPathUnsupported
+from forward_auth.fastpath.checker import Checker, HeaderTooLong
+from forward_auth.fastpath.request import MAX_HEADER_LENGTH, cache_key_parts
+from forward_auth.invalidation import change_tracking
+from forward_auth.invalidation.data_version import current_data_version
 from forward_auth.models import AccessRule
 from tests.api.keys import made
 from tests.forward_auth.test_fast import BOARD, _environ
@@ -52,20 +54,20 @@ class _Watched(dict[str, Any]):
 
 @pytest.fixture
 def checker() -> Checker:
-    return Checker(current_epoch)
+    return Checker(current_data_version)
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The kinds of credentials that the database is asked for."""
     kinds: list[str] = []
-    find = authentication.find
+    find_credential = authentication.find_credential
 
     def counted(kind: str, *arguments: Any) -> Any:
         kinds.append(kind)
-        return find(kind, *arguments)
+        return find_credential(kind, *arguments)
 
-    monkeypatch.setattr(authentication, "find", counted)
+    monkeypatch.setattr(authentication, "find_credential", counted)
     return kinds
 
 
@@ -80,14 +82,18 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Later:
             return now() + seconds
 
         monkeypatch.setattr(checker_module, "time", SimpleNamespace(time=clock))
-        for kept in (checker._kept.checked, checker._kept.good, checker._kept.bad):
+        for kept in (
+            checker._generation.results,
+            checker._generation.good,
+            checker._generation.bad,
+        ):
             kept.clock = clock
 
     return put_forward
 
 
 def _status(checker: Checker, environ: Environ) -> int:
-    return checker.check(environ).verdict.status
+    return checker.check(environ).decision.status
 
 
 def _check(**more: str) -> Environ:
@@ -176,7 +182,7 @@ def test_a_line_with_a_break_is_taken_for_no_other(viewer: User) -> None:
     assert "\n".join(cache_key_parts(right)) == "\n".join(cache_key_parts(wrong))
 
     for first, second in ((right, wrong), (wrong, right)):
-        checker = Checker(current_epoch)
+        checker = Checker(current_data_version)
         said = {
             one["HTTP_X_API_KEY"]: [_status(checker, one) for _again in range(3)]
             for one in (first, second)
@@ -232,14 +238,14 @@ def test_rules_that_change_while_they_are_read_are_kept_for_no_later_moment(
 ) -> None:
     rule = AccessRule.objects.create(name="shut", effect="deny", path="/board")
     asked = _check(**BOARD, HTTP_X_API_KEY=made(viewer).text)
-    load = checker_module.load_rules
+    load = generation_module.load_rules
 
     def opened_in_between() -> Any:
         AccessRule.objects.update(is_enabled=False)
         return load()
 
     with monkeypatch.context() as patched:
-        patched.setattr(checker_module, "load_rules", opened_in_between)
+        patched.setattr(generation_module, "load_rules", opened_in_between)
         assert _status(checker, asked) == 204
     AccessRule.objects.filter(pk=rule.pk).update(is_enabled=True)
 
@@ -256,11 +262,11 @@ def _long(number: int, length: int) -> Environ:
 
 
 def _held_by(checker: Checker) -> int:
-    kept = checker._kept
-    return len(pickle.dumps([kept.rules.asked, kept.checked, kept.good, kept.bad]))
+    kept = checker._generation
+    return len(pickle.dumps([kept.rules.evaluated, kept.results, kept.good, kept.bad]))
 
 
-@pytest.mark.parametrize("length", [2_049, 8_000, LONGEST_LINE])
+@pytest.mark.parametrize("length", [2_049, 8_000, MAX_HEADER_LENGTH])
 def test_long_lines_are_not_held_in_memory(checker: Checker, viewer: User, length: int) -> None:
     for number in range(600):
         _status(checker, _long(number, length))
@@ -271,17 +277,17 @@ def test_long_lines_are_not_held_in_memory(checker: Checker, viewer: User, lengt
 def test_many_lines_are_held_in_memory_up_to_a_bound(checker: Checker, viewer: User) -> None:
     for number in range(6_000):
         _status(checker, _long(number, 900))
-        assert checker._kept.rules.asked._weight <= ttl_cache.MOST_WEIGHT
-        assert checker._kept.checked._weight <= ttl_cache.MOST_WEIGHT
+        assert checker._generation.rules.evaluated._weight <= ttl_cache.MAX_TOTAL_WEIGHT
+        assert checker._generation.results._weight <= ttl_cache.MAX_TOTAL_WEIGHT
 
-    assert 0 < len(checker._kept.rules.asked) <= ttl_cache.MOST_WEIGHT // 900
+    assert 0 < len(checker._generation.rules.evaluated) <= ttl_cache.MAX_TOTAL_WEIGHT // 900
 
 
 def test_what_is_asked_is_known_by_its_digest(checker: Checker, viewer: User) -> None:
     for _again in range(3):
         assert _status(checker, _check(**BOARD, HTTP_X_API_KEY=made(viewer).text)) == 204
 
-    (key,) = checker._kept.rules.asked._values
+    (key,) = checker._generation.rules.evaluated._values
     assert isinstance(key, bytes)
     assert len(key) == 64
 
@@ -292,8 +298,8 @@ def test_a_line_that_is_too_long_is_judged_by_nobody(checker: Checker, number: i
     cache_key_parts(told)
     name = sorted(told.names)[number]
 
-    with pytest.raises(TooLong):
-        checker.check(_check(**{name: "x" * (LONGEST_LINE + 1)}))
+    with pytest.raises(HeaderTooLong):
+        checker.check(_check(**{name: "x" * (MAX_HEADER_LENGTH + 1)}))
 
 
 def test_a_statement_of_any_length_is_seen_as_a_write_and_not_remembered() -> None:
@@ -327,7 +333,7 @@ def test_no_credential_is_kept_in_memory(checker: Checker, viewer: User, browser
     ):
         assert [_status(checker, _check(**BOARD, **offer)) for _again in range(3)] == [204] * 3
 
-    kept = pickle.dumps([table._values for table in (
-        checker._kept.checked, checker._kept.good, checker._kept.bad)])  # fmt: skip
+    cache = checker._generation
+    kept = pickle.dumps([table._values for table in (cache.results, cache.good, cache.bad)])
     assert b"/board" in kept  # so that the credentials would be found
     assert [text for text in (session, key, token) if text.encode() in kept] == []

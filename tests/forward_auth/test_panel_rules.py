@@ -95,7 +95,7 @@ def test_the_service_refuses_all_but_owners(make_user: MakeUser, role: Role) -> 
     acts: list[Callable[[], Any]] = [
         lambda: service.create_rule(actor=actor, rule=AccessRule(name="x", effect="deny")),
         lambda: service.change_rule(actor=actor, rule=row),
-        lambda: service.switch_rule(actor=actor, rule=row, is_enabled=False),
+        lambda: service.set_rule_enabled(actor=actor, rule=row, is_enabled=False),
         lambda: service.move_rule(actor=actor, rule=row, places=1),
         lambda: service.delete_rule(actor=actor, rule=row),
     ]
@@ -129,8 +129,8 @@ def test_an_owner_adds_a_rule_behind_all_others(panel: Client, owner: User) -> N
     ("field", "typed", "told"),
     [
         ("host", "https://wiki.example.com", "without https://"),
-        ("path", "wiki", "begins with a slash"),
-        ("networks", "10.0.0.1/8", "Write 10.0.0.0/8"),
+        ("path", "wiki", "begin with a slash"),
+        ("networks", "10.0.0.1/8", "Enter 10.0.0.0/8"),
         ("methods", ["BREW"], "BREW"),
         ("name", "", "required"),
         ("effect", "", "required"),
@@ -252,7 +252,7 @@ def test_a_rule_that_is_gone_is_not_found() -> None:
 
 
 def test_there_are_at_most_so_many_rules(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "MOST_RULES", 1)
+    monkeypatch.setattr(service, "MAX_RULES", 1)
     rule("a")
 
     with pytest.raises(RecordInvalid):
@@ -262,11 +262,11 @@ def test_there_are_at_most_so_many_rules(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_list_tells_which_rules_are_never_asked(panel: Client) -> None:
     rule("all", effect="role", role="viewer")
     rule("late", host="b.example.com")
-    service.switch_rule(actor=SYSTEM, rule=rule("off"), is_enabled=False)
+    service.set_rule_enabled(actor=SYSTEM, rule=rule("off"), is_enabled=False)
 
     page = panel.get(RULES).content.decode()
 
-    assert page.count("Never asked") == 1
+    assert page.count("Never reached") == 1
     assert page.count("Not in use") == 1
 
 
@@ -278,12 +278,12 @@ def test_open_registration_and_a_rule_for_viewers_is_warned_of(
 ) -> None:
     settings.ALLOW_REGISTRATION, settings.DEFAULT_ROLE = True, "viewer"
     rule("Wiki", effect="role", role="viewer", host="wiki.example.com")
-    title = "Anyone could let themselves in to your sites."
+    title = "Anyone can give themselves access to your sites."
 
     page = panel.get(RULES).content.decode()
 
     assert title in page
-    assert "rule “Wiki”, all that no rule speaks of" in page
+    assert "rule “Wiki”, requests that match no rule" in page
     assert title in [advice.title for advice in dashboard.context()["warnings"]]
     found = [one for one in doctor.examine() if one.text.startswith(title)]
     assert [one.level for one in found] == ["warning"]
@@ -308,7 +308,7 @@ def test_the_dashboard_is_silent_where_no_proxy_asks(settings: Any) -> None:
 
     titles = [advice.title for advice in dashboard.context()["warnings"]]
 
-    assert "Anyone could let themselves in to your sites." not in titles
+    assert "Anyone can give themselves access to your sites." not in titles
 
 
 def test_a_whole_host_open_to_everybody_is_warned_of(panel: Client, settings: Any) -> None:
@@ -318,7 +318,7 @@ def test_a_whole_host_open_to_everybody_is_warned_of(panel: Client, settings: An
 
     (advice,) = panel.get(RULES).context["warnings"]
 
-    assert advice.title == "“Blog” lets everybody in, without signing in."
+    assert advice.title == "“Blog” allows everyone, without signing in."
 
 
 # To try
@@ -345,10 +345,10 @@ def test_the_page_says_which_rule_decides_and_why_others_do_not(
     assert result["status"] == 403
     assert ">Wiki</a>" in result["decision"]
     assert [row.why for row in result["rules"]] == [
-        "host", "", "a rule before it fits",
+        "host", "", "an earlier rule matches",
     ]  # fmt: skip
     assert [row.decides for row in result["rules"]] == [False, True, False]
-    assert result["checks"][-1].why == "takes the role Editor; the person has Viewer"
+    assert result["checks"][-1].why == "requires the role Editor; the user has Viewer"
     assert result["headers"] == []
 
 
@@ -359,9 +359,9 @@ def test_the_page_shows_what_the_app_would_be_told(panel: Client, make_user: Mak
 
     assert result["status"] == 204
     assert [row.question for row in result["checks"]] == [
-        "Is somebody signed in who may act?",
+        "Is a user signed in who may act?",
         "Is the email address confirmed?",
-        "Is anybody let in at all?",
+        "Does the rule allow anyone?",
         "Is the role high enough?",
     ]
     assert dict(result["headers"])["Remote-Name"] == "Jö"

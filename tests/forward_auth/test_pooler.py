@@ -11,7 +11,7 @@ from tests.servers.databases import InstanceData, PostgresServer
 from tests.servers.fixtures import StartGatehouse
 from tests.servers.processes import ServerProcess, accepts_connections, free_port, program, wait_for
 
-ASKED = {"X-Original-URL": "https://app.example.com/board", "X-Original-Method": "GET"}
+CHECK_PATHS = {"X-Original-URL": "https://app.example.com/board", "X-Original-Method": "GET"}
 POOLER = """
 [databases]
 * = host=127.0.0.1 port={server} user=gatehouse
@@ -72,7 +72,9 @@ def test_what_another_node_revokes_is_refused_by_the_next_request(
         assert wait_for(lambda: "a connection pooler stands before" in node.output())
         for number in range(5):
             offer = driver(f"user = person('p{number}'); result = offer(user, 'key')")
-            before = [client.get("/auth/check", {**ASKED, **offer}).status for _again in range(5)]
+            before = [
+                client.get("/auth/check", {**CHECK_PATHS, **offer}).status for _again in range(5)
+            ]
             driver("ApiKey.objects.filter(user=user).update(revoked_at=now())")
-            after = client.get("/auth/check", {**ASKED, **offer}).status
+            after = client.get("/auth/check", {**CHECK_PATHS, **offer}).status
             assert (before, after) == ([204] * 5, 401)

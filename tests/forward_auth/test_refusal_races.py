@@ -19,7 +19,7 @@ said = client.get("/auth/forward", HTTP_X_FORWARDED_PROTO="https", HTTP_X_FORWAR
                   HTTP_X_FORWARDED_HOST="app.example.com", HTTP_X_FORWARDED_METHOD="GET")
 result = [said.status_code, str(rule.pk), str(user.pk)]
 """
-KNOWN = """
+CACHED_RESULT = """
 from accounts.actors import SYSTEM
 from accounts.services.users import delete_user
 from forward_auth.services.rules import delete_rule
@@ -44,7 +44,7 @@ def test_what_a_refusal_names_is_deleted_while_it_is_written(
     with Driver(postgres_data, **HERE) as writer, Driver(postgres_data, **HERE) as deleter:
         for what, is_written_first in product(ACTS, (True, False)):
             status, rule, user = writer(REFUSED)
-            deleter(KNOWN)
+            deleter(CACHED_RESULT)
             sides = [(writer, "write_denials()"), (deleter, ACTS[what])]
             (early, its_act), (late, other_act) = sides if is_written_first else sides[::-1]
             early(f"{BEGIN}; {its_act}")

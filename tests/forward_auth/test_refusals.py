@@ -14,20 +14,19 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.roles import Role
-from forward_auth import checker
-from forward_auth.admin.refusals import CREDENTIALS
-from forward_auth.authentication import Refusal
-from forward_auth.checker import Checked
-from forward_auth.decisions import Verdict
+from forward_auth.admin.denials import CREDENTIALS
+from forward_auth.decisions import AuthFailure, Decision
+from forward_auth.fastpath import checker
+from forward_auth.fastpath.generation import CheckResult
 from forward_auth.models import AccessRule, Denial
 from forward_auth.request_target import target_of
-from forward_auth.rules.matching import Demand
+from forward_auth.rules.matching import Requirement
 from forward_auth.services import denials
 from forward_auth.services.denials import (
     ALPHABET,
-    MORE,
-    PEOPLE,
-    STRANGERS,
+    CLIENT_LIMITS,
+    OVERFLOW,
+    USER_LIMITS,
     note_denial,
     purge_denials,
     reference_in,
@@ -56,7 +55,7 @@ def _in_one_minute(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def denied(reference: str = "ABCD2345", **fields: Any) -> Denial:
     values = {"status": 403, "code": "forbidden", "host": HOST, "path": "/x", "method": "GET",
-              "ip": "203.0.113.7", "why": "no rule fits; reading takes viewer"}  # fmt: skip
+              "ip": "203.0.113.7", "why": "no rule matches; reading requires viewer"}  # fmt: skip
     return Denial.objects.create(reference=reference, **{**values, **fields})
 
 
@@ -97,7 +96,7 @@ def test_a_refused_person_reads_a_reference_and_the_operator_finds_all(
     text = page(panel, denial)
     assert f"/admin/forward_auth/accessrule/{row.pk}/change/" in text
     assert f"/admin/accounts/user/{viewer.pk}/change/" in text
-    assert "rule “Admins” takes admin" in text
+    assert "rule “Admins” requires admin" in text
 
 
 def test_the_same_refusal_within_a_minute_is_one_row(stranger: Client, viewer: User) -> None:
@@ -231,7 +230,7 @@ def test_the_page_leads_to_a_trial_of_the_same(panel: Client, viewer: User) -> N
 
 
 def test_an_unclear_request_cannot_be_tried_again(panel: Client) -> None:
-    assert "cannot be tried again" in page(panel, denied(path=""))
+    assert "cannot be simulated" in page(panel, denied(path=""))
 
 
 def test_the_page_shows_a_ban_of_then_and_one_of_now(panel: Client, viewer: User) -> None:
@@ -255,14 +254,14 @@ def test_the_page_shows_a_ban_of_then_and_one_of_now(panel: Client, viewer: User
 
 def test_a_deleted_rule_and_person_leave_the_refusal(panel: Client, viewer: User) -> None:
     rule = AccessRule.objects.create(name="Gone", effect="deny")
-    row = denied(rule=rule, user=viewer, why="rule “Gone” lets nobody in")
+    row = denied(rule=rule, user=viewer, why="rule “Gone” allows no one")
     rule.delete()
     viewer.delete()
 
     text = page(panel, row)
 
-    assert "rule “Gone” lets nobody in" in text
-    assert "a rule that is deleted" in text
+    assert "rule “Gone” allows no one" in text
+    assert "a rule that was deleted" in text
 
 
 @pytest.mark.parametrize(
@@ -274,11 +273,11 @@ def test_every_code_has_a_page(panel: Client, code: str) -> None:
 
 def test_the_page_names_every_kind_of_credential(panel: Client) -> None:
     """Those by which a check may be asked, the cookie of apps on other hosts among them."""
-    for kind, words in [*CREDENTIALS.items(), ("", "nothing that is known")]:
+    for kind, words in [*CREDENTIALS.items(), ("", "no valid credential")]:
         row = denied(f"ABCD234{len(kind)}", credential=kind)
         assert str(words) in page(panel, row)
         row.delete()
-    assert set(CREDENTIALS) == set(checker._ASK)
+    assert set(CREDENTIALS) == set(checker._AUTHENTICATE)
 
 
 def test_refusals_are_kept_for_a_week() -> None:
@@ -299,12 +298,16 @@ def _refused(person: User | None, path: str, ip: str = "203.0.113.7") -> str:
         "HTTP_X_FORWARDED_PROTO": "https", "HTTP_X_FORWARDED_HOST": HOST,
         "HTTP_X_FORWARDED_URI": path, "HTTP_X_FORWARDED_METHOD": "GET",
     })  # fmt: skip
-    demand = Demand("", False, Role.ADMIN, "no rule fits")
+    demand = Requirement("", False, Role.ADMIN, "no rule fits")
     if person is None:
-        outcome, status, code = Refusal("", "not_authenticated"), 401, "not_authenticated"
+        auth_result, status, code = AuthFailure("", "not_authenticated"), 401, "not_authenticated"
     else:
-        outcome, status, code = Refusal("key", "forbidden", True, str(person.pk)), 403, "forbidden"
-    return note_denial(Checked(Verdict(status, code, demand), (), outcome, target, ip))
+        auth_result, status, code = (
+            AuthFailure("key", "forbidden", True, str(person.pk)),
+            403,
+            "forbidden",
+        )
+    return note_denial(CheckResult(Decision(status, code, demand), (), auth_result, target, ip))
 
 
 def _written() -> tuple[int, int]:
@@ -318,11 +321,11 @@ def test_a_flood_of_strangers_writes_few_rows_and_counts_them_all(viewer: User) 
     names = {_refused(None, f"/{number}") for number in range(9_000)}
     own = _refused(viewer, "/shut")
 
-    assert _written() == (STRANGERS.each + 1, 9_000)
-    assert len(names) == STRANGERS.each + 1
+    assert _written() == (CLIENT_LIMITS.each + 1, 9_000)
+    assert len(names) == CLIENT_LIMITS.each + 1
     assert Denial.objects.get(pk=own).path == "/shut"
-    (more,) = Denial.objects.filter(why=MORE)
-    assert (more.count, more.code) == (9_000 - STRANGERS.each, "not_authenticated")
+    (more,) = Denial.objects.filter(why=OVERFLOW)
+    assert (more.count, more.code) == (9_000 - CLIENT_LIMITS.each, "not_authenticated")
     assert (more.host, more.path, more.ip, more.user_id) == ("", "", "", None)
 
 
@@ -330,7 +333,7 @@ def test_a_flood_from_everywhere_writes_few_rows(viewer: User) -> None:
     for number in range(9_000):
         _refused(None, "/x", f"198.51.{number // 250}.{number % 250}")
 
-    assert _written() == (STRANGERS.minute + 1, 9_000)
+    assert _written() == (CLIENT_LIMITS.minute + 1, 9_000)
 
 
 def test_one_person_leaves_the_others_their_rows(viewer: User, editor: User) -> None:
@@ -339,8 +342,8 @@ def test_one_person_leaves_the_others_their_rows(viewer: User, editor: User) -> 
     own = _refused(editor, "/shut")
     write_denials()
 
-    assert Denial.objects.filter(user=viewer).count() == PEOPLE.each
-    assert Denial.objects.get(why=MORE).count == 1_000 - PEOPLE.each
+    assert Denial.objects.filter(user=viewer).count() == USER_LIMITS.each
+    assert Denial.objects.get(why=OVERFLOW).count == 1_000 - USER_LIMITS.each
     assert Denial.objects.get(pk=own).user_id == editor.pk
 
 
@@ -360,14 +363,14 @@ def test_long_targets_are_not_held_in_memory() -> None:
     for number in range(100):
         _refused(None, f"/{number}" + "x" * 8_000)
 
-    assert len(pickle.dumps(denials._waiting.known)) < 20_000
+    assert len(pickle.dumps(denials._waiting.recent)) < 20_000
 
 
 def test_strangers_push_no_refusal_of_a_person_out(
     viewer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = timezone.now()
-    monkeypatch.setattr(denials, "STRANGERS", replace(STRANGERS, kept=3))
+    monkeypatch.setattr(denials, "CLIENT_LIMITS", replace(CLIENT_LIMITS, table=3))
     denied("PPPP2222", status=403, at=now - timedelta(days=1))
     for number in range(5):
         denied(f"AAAA222{number + 2}", status=401, at=now - timedelta(minutes=number))

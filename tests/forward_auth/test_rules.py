@@ -10,12 +10,18 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from accounts.roles import Role
-from forward_auth.authentication import Outcome, Pass, Refusal
-from forward_auth.decisions import verdict
+from forward_auth.decisions import AuthFailure, AuthResult, Principal, decide
 from forward_auth.request_target import Target, target_of
-from forward_auth.rules.matching import Condition, Effect, Rule, admitting, asked, demand
+from forward_auth.rules.matching import (
+    Condition,
+    Effect,
+    Rule,
+    reachable_rules,
+    requirement_for,
+    rules_admitting,
+)
 from forward_auth.rules.validation import METHODS, clean_fields
-from forward_auth.trace import Case, Check, Question, Standing, explain
+from forward_auth.trace import Check, MatchState, Question, Scenario, explain
 from tests.forward_auth.test_readings import TRICKS, UNREADABLE
 
 HOST, IP = "app.example.com", "203.0.113.7"
@@ -29,19 +35,19 @@ def at(path: str = "/", method: str = "GET", host: str = HOST) -> Target:
     return Target(host, path, method, "")
 
 
-def wanted(*rules: Rule, target: Target | None = None, ip: str = IP, raised: Any = None) -> Any:
+def wanted(*rules: Rule, target: Target | None = None, ip: str = IP, override: Any = None) -> Any:
     """(rule's id, role or word) that a request takes."""
-    found = demand(rules, target or at(), ip, raised)
+    found = requirement_for(rules, target or at(), ip, override)
     if found.is_denied:
         return found.rule_id, "nobody"
-    return found.rule_id, "everybody" if found.floor is None else found.floor.value
+    return found.rule_id, "everybody" if found.min_role is None else found.min_role.value
 
 
 # Conditions
 
 
 @pytest.mark.parametrize(
-    ("pattern", "host", "fits"),
+    ("pattern", "host", "matches"),
     [
         ("app.example.com", "app.example.com", True),
         ("app.example.com", "xapp.example.com", False),
@@ -53,12 +59,12 @@ def wanted(*rules: Rule, target: Target | None = None, ip: str = IP, raised: Any
         ("", "anything", True),
     ],
 )
-def test_a_host_fits_whole_or_below_a_star(pattern: str, host: str, fits: bool) -> None:
-    assert rule(host=pattern).fits(at(host=host), IP) is fits
+def test_a_host_fits_whole_or_below_a_star(pattern: str, host: str, matches: bool) -> None:
+    assert rule(host=pattern).matches(at(host=host), IP) is matches
 
 
 @pytest.mark.parametrize(
-    ("beginning", "path", "fits"),
+    ("beginning", "path", "matches"),
     [
         ("/api", "/api", True),
         ("/api", "/api/", True),
@@ -72,12 +78,12 @@ def test_a_host_fits_whole_or_below_a_star(pattern: str, host: str, fits: bool) 
         ("/", "/x", True),
     ],
 )
-def test_a_path_fits_as_a_whole_beginning(beginning: str, path: str, fits: bool) -> None:
-    assert rule(path=beginning).fits(at(path), IP) is fits
+def test_a_path_fits_as_a_whole_beginning(beginning: str, path: str, matches: bool) -> None:
+    assert rule(path=beginning).matches(at(path), IP) is matches
 
 
 @pytest.mark.parametrize(
-    ("network", "ip", "fits"),
+    ("network", "ip", "matches"),
     [
         ("203.0.113.0/24", "203.0.113.7", True),
         ("203.0.113.0/24", "203.0.114.7", False),
@@ -87,15 +93,15 @@ def test_a_path_fits_as_a_whole_beginning(beginning: str, path: str, fits: bool)
         ("0.0.0.0/0", "2001:db8::1", False),
     ],
 )
-def test_a_network_holds_the_client(network: str, ip: str, fits: bool) -> None:
-    assert rule(networks=(ip_network(network),)).fits(at(), ip) is fits
+def test_a_network_holds_the_client(network: str, ip: str, matches: bool) -> None:
+    assert rule(networks=(ip_network(network),)).matches(at(), ip) is matches
 
 
 def test_all_conditions_must_be_met() -> None:
     one = rule(host=HOST, path="/a", methods=frozenset({"POST"}), networks=(ip_network(IP),))
 
-    assert one.misfits(at("/a", "POST"), IP) == ()
-    assert one.misfits(at("/b", "GET", "b.example.com"), "203.0.113.8") == tuple(Condition)
+    assert one.unmet_conditions(at("/a", "POST"), IP) == ()
+    assert one.unmet_conditions(at("/b", "GET", "b.example.com"), "203.0.113.8") == tuple(Condition)
 
 
 # Order and effects
@@ -124,7 +130,7 @@ def test_without_a_rule_reading_takes_viewer_and_writing_editor(method: str, rol
 
 
 @pytest.mark.parametrize(
-    ("effect", "role", "raised", "takes"),
+    ("effect", "role", "override", "takes"),
     [
         (Effect.ROLE, Role.VIEWER, None, "viewer"),
         (Effect.ROLE, Role.VIEWER, Role.ADMIN, "admin"),
@@ -134,8 +140,8 @@ def test_without_a_rule_reading_takes_viewer_and_writing_editor(method: str, rol
         (Effect.DENY, Role.VIEWER, Role.ADMIN, "nobody"),
     ],
 )
-def test_the_proxy_only_raises(effect: Effect, role: Role, raised: Any, takes: str) -> None:
-    assert wanted(rule("a", effect, role=role), raised=raised) == ("a", takes)
+def test_the_proxy_only_raises(effect: Effect, role: Role, override: Any, takes: str) -> None:
+    assert wanted(rule("a", effect, role=role), override=override) == ("a", takes)
 
 
 # What is not clear
@@ -248,10 +254,10 @@ def test_a_rule_of_another_host_says_nothing_of_an_unclear_path() -> None:
 # Who may let himself in
 
 
-def test_rules_behind_one_that_fits_all_are_never_asked() -> None:
+def test_rules_behind_one_that_fits_all_are_never_reachable_rules() -> None:
     first, every, last = rule("a", path="/a"), rule("b", path="/"), rule("c")
 
-    assert asked((first, every, last)) == (first, every)
+    assert reachable_rules((first, every, last)) == (first, every)
 
 
 @pytest.mark.parametrize(
@@ -270,11 +276,11 @@ def test_rules_and_the_default_admit_a_role(role: Role, found: list[str]) -> Non
         rule("editors", Effect.ROLE, role=Role.EDITOR, path="/e"),
     )
 
-    assert [one.id if one else "" for one in admitting(rules, role)] == found
+    assert [one.id if one else "" for one in rules_admitting(rules, role)] == found
 
 
 def test_a_last_rule_for_all_leaves_no_default() -> None:
-    assert admitting((rule("rest", Effect.ROLE, role=Role.ADMIN),), Role.VIEWER) == ()
+    assert rules_admitting((rule("rest", Effect.ROLE, role=Role.ADMIN),), Role.VIEWER) == ()
 
 
 # What owners type
@@ -310,7 +316,7 @@ def test_a_field_is_stored_as_requests_are_compared(field: str, typed: Any, stor
 @pytest.mark.parametrize(
     ("field", "typed", "told"),
     [
-        ("name", " ", "Give the rule a name"),
+        ("name", " ", "Enter a name"),
         ("name", "x" * 81, "at most 80"),
         ("host", "https://app.example.com", "without https://"),
         ("host", "app.example.com:8443", "without a port"),
@@ -318,17 +324,17 @@ def test_a_field_is_stored_as_requests_are_compared(field: str, typed: Any, stor
         ("host", "app.*.com", "only at the beginning"),
         ("host", "*", "only at the beginning"),
         ("host", "bücher.example", "xn--"),
-        ("host", "a b", "no host name"),
-        ("host", "-a.example.com", "no host name"),
-        ("path", "api", "begins with a slash"),
-        ("path", "/api/*", "No star"),
+        ("host", "a b", "valid host name"),
+        ("host", "-a.example.com", "valid host name"),
+        ("path", "api", "begin with a slash"),
+        ("path", "/api/*", "no star"),
         ("path", "/api?x", "what follows"),
         ("path", "/a%20b", "escapes"),
-        ("path", "/a/../b", "Leave out"),
-        ("path", "//a", "Leave out"),
-        ("methods", ["get"], "of the list"),
-        ("networks", ["10.0.0.1/8"], "Write 10.0.0.0/8"),
-        ("networks", ["home"], "is no network"),
+        ("path", "/a/../b", "Remove"),
+        ("path", "//a", "Remove"),
+        ("methods", ["get"], "from the list"),
+        ("networks", ["10.0.0.1/8"], "Enter 10.0.0.0/8"),
+        ("networks", ["home"], "is not a network"),
         ("networks", ["::ffff:10.0.0.0/104"], "IPv4 network itself"),
         ("networks", [f"10.0.0.{n}" for n in range(101)], "At most 100"),
         ("effect", "maybe", "whom"),
@@ -369,7 +375,7 @@ TARGETS = st.builds(
     others=st.sampled_from([(), (), ("/a/b",), ("/shut/x", "/a"), ("/", "/shut", "/a/b")]),
 )
 PASSES = st.builds(
-    Pass,
+    Principal,
     kind=st.just("key"),
     user_id=st.just(uuid4()),
     email=st.just("p@example.com"),
@@ -382,10 +388,10 @@ PASSES = st.builds(
     may_write=st.booleans(),
 )
 REFUSALS = st.builds(
-    Refusal,
+    AuthFailure,
     kind=st.just("key"),
     code=st.sampled_from(["not_authenticated", "banned", "account_disabled"]),
-    is_known=st.booleans(),
+    credential_valid=st.booleans(),
     networks=st.sampled_from([(), ("10.0.0.0/8",)]),
 )
 
@@ -395,30 +401,38 @@ REFUSALS = st.builds(
     rules=st.lists(RULES, max_size=5).map(tuple),
     target=TARGETS,
     ip=st.sampled_from(["", IP, "10.1.2.3", "2001:db8::1"]),
-    outcome=st.one_of(PASSES, REFUSALS),
-    raised=st.sampled_from([None, Role.VIEWER, Role.ADMIN]),
-    is_here=st.booleans(),
-    needs_proof=st.booleans(),
+    auth_result=st.one_of(PASSES, REFUSALS),
+    override=st.sampled_from([None, Role.VIEWER, Role.ADMIN]),
+    ip_allowed=st.booleans(),
+    requires_verified_email=st.booleans(),
 )
 def test_the_explanation_ends_where_the_check_ends(
     rules: tuple[Rule, ...],
     target: Target,
     ip: str,
-    outcome: Outcome,
-    raised: Role | None,
-    is_here: bool,
-    needs_proof: bool,
+    auth_result: AuthResult,
+    override: Role | None,
+    ip_allowed: bool,
+    requires_verified_email: bool,
 ) -> None:
-    is_here = is_here or not outcome.networks
-    told = explain(Case(rules, target, ip, outcome, raised, is_here, needs_proof))
-    takes = demand(rules, target, ip, raised)
-    real = verdict(takes, outcome, target, is_here=is_here, needs_proof=needs_proof)
+    ip_allowed = ip_allowed or not auth_result.networks
+    told = explain(
+        Scenario(rules, target, ip, auth_result, override, ip_allowed, requires_verified_email)
+    )
+    takes = requirement_for(rules, target, ip, override)
+    real = decide(
+        takes,
+        auth_result,
+        target,
+        ip_allowed=ip_allowed,
+        requires_verified_email=requires_verified_email,
+    )
 
-    assert told.demand == takes
-    assert (told.status, told.code, told.bearer) == (real.status, real.code, real.bearer)
+    assert told.requirement == takes
+    assert (told.status, told.code, told.principal) == (real.status, real.code, real.principal)
     assert told.path in {one.path for one in target.readings}
     for step, one in zip(told.steps, rules, strict=True):
-        assert (not step.misfits) is one.fits(target._replace(path=told.path), ip)
+        assert (not step.unmet) is one.matches(target._replace(path=told.path), ip)
 
 
 @given(rules=st.lists(RULES, max_size=5), target=TARGETS, ip=st.sampled_from(["", IP]))
@@ -429,19 +443,19 @@ def test_nothing_left_unsaid_is_to_anybodys_advantage(
         target.host or HOST, target.path or "/a", target.method or "GET", "", target.others
     )
 
-    vague = demand(rules, target, ip)
+    vague = requirement_for(rules, target, ip)
 
-    assert vague.strictness >= demand(rules, clear, ip or IP).strictness
+    assert vague.strictness >= requirement_for(rules, clear, ip or IP).strictness
 
 
 def test_the_explanation_names_each_rule_and_what_did_not_fit() -> None:
     rules = (rule("a", path="/x"), rule("b", Effect.PUBLIC, host=HOST), rule("c"))
 
-    told = explain(Case(rules, at("/y"), IP, Refusal("", "not_authenticated")))
+    told = explain(Scenario(rules, at("/y"), IP, AuthFailure("", "not_authenticated")))
 
-    assert [(step.standing, step.misfits) for step in told.steps] == [
-        (Standing.OTHER, (Condition.PATH,)),
-        (Standing.FITS, ()),
-        (Standing.LATER, ()),
+    assert [(step.state, step.unmet) for step in told.steps] == [
+        (MatchState.NO_MATCH, (Condition.PATH,)),
+        (MatchState.MATCHES, ()),
+        (MatchState.NOT_REACHED, ()),
     ]
     assert told.checks == (Check(Question.PUBLIC),)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accounts.access_policy import DenialReason
+from accounts.access_policy import Denial
 from accounts.models import BrowserSession, User
 from accounts.roles import Role
 from accounts.services.anonymous import sync_anonymous_user
@@ -20,12 +20,13 @@ from accounts.session_store import SIGNED_IN_AT, SessionStore
 from api.models import ApiKey, TokenFamily
 from api.tokens import refresh_tokens
 from core.request_context import RequestContext, use_context
-from forward_auth.authentication import FastPathUnsupported
-from forward_auth.checker import Checked, Checker
-from forward_auth.data_version import current_epoch
-from forward_auth.django_authentication import outcome_of
+from forward_auth.django_authentication import authenticate_with_django
+from forward_auth.fastpath.authentication import FastPathUnsupported
+from forward_auth.fastpath.checker import Checker
+from forward_auth.fastpath.generation import CheckResult
+from forward_auth.invalidation.data_version import current_data_version
 from forward_auth.models import AccessRule
-from forward_auth.services.cookies import issue_gate_cookie
+from forward_auth.services.cookies import issue_forward_auth_cookie
 from mfa.models import Authenticator
 from moderation.models import Ban
 from tests.api.keys import made
@@ -34,7 +35,7 @@ from tests.forward_auth.credentials import OF_APPS, key_at
 pytestmark = pytest.mark.django_db
 NOW = timezone.now
 HOST = "app.example.com"
-SHIPPED = ["moderation.access_checks.get_user_denial"]
+SHIPPED = ["moderation.access_checks.user_gate"]
 CLOSED, OPEN = f"{__name__}.nobody_enters", f"{__name__}.everybody_enters"
 Environ = dict[str, Any]
 
@@ -44,7 +45,7 @@ PEOPLE = st.fixed_dictionaries({
     "is_active": st.sampled_from([True, True, True, False]),
     "setup_completed": st.sampled_from([True, True, True, False]),
     "verified": st.booleans(),
-    "credentials_valid_from": DAYS,
+    "not_before": DAYS,
     "keys_valid_from": DAYS,
     "ban": st.sampled_from(["", "", "", "now", "over", "lifted", "endless"]),
     "new_password": st.sampled_from([False, False, True]),
@@ -78,9 +79,9 @@ REQUESTS = st.fixed_dictionaries({
 GATES = st.sampled_from([*[SHIPPED] * 3, [*SHIPPED, CLOSED], [CLOSED], [*SHIPPED, OPEN], []])
 
 
-def nobody_enters(_user: User) -> DenialReason:
+def nobody_enters(_user: User) -> Denial:
     """A gate of a team's own."""
-    return DenialReason("strike", "Not today.")
+    return Denial("strike", "Not today.")
 
 
 def everybody_enters(_user: User) -> None:
@@ -127,7 +128,7 @@ def test_both_ways_give_the_same_answer(
         user = make_user("viewer", "p@example.com")
         environ = _environ(asked) | _together(beside, _offer(user, credential))
         _change(user, person)
-        checker = Checker(current_epoch)
+        checker = Checker(current_data_version)
         # From the database, from what is known of the credential, from what was said before.
         answers = [_short(checker, environ) for _time in range(3)]
         long = _long(environ)
@@ -140,28 +141,28 @@ def test_both_ways_give_the_same_answer(
     by_django = credential["kind"] in ("session", "gate") or "HTTP_COOKIE" in beside
     assert answers[0] is not None or not is_shipped or by_django
     if CLOSED in gates:
-        assert long.verdict.bearer is None
+        assert long.decision.principal is None
 
 
-def _short(checker: Checker, environ: Environ) -> Checked | None:
+def _short(checker: Checker, environ: Environ) -> CheckResult | None:
     try:
         return checker.check(environ)
     except FastPathUnsupported:
         return None
 
 
-def _long(environ: Environ) -> Checked:
+def _long(environ: Environ) -> CheckResult:
     request = RequestFactory().get("/auth/check")
     request.META.update(environ)
     request.COOKIES.update(parse_cookie(environ.get("HTTP_COOKIE", "")))
     with use_context(RequestContext(ip=environ["REMOTE_ADDR"], channel="web")):
-        return Checker(current_epoch).judge(environ, outcome_of(request))
+        return Checker(current_data_version).decide(environ, authenticate_with_django(request))
 
 
-def _said(checked: Checked) -> Any:
+def _said(checked: CheckResult) -> Any:
     """Everything that anybody outside can see."""
-    code = checked.verdict.code
-    return checked.verdict.status, code, checked.verdict.demand, checked.headers
+    code = checked.decision.code
+    return checked.decision.status, code, checked.decision.requirement, checked.headers
 
 
 def _environ(asked: Any) -> Environ:
@@ -245,7 +246,7 @@ def _token(user: User, credential: Any) -> str:
 
 def _gate(user: User, credential: Any) -> str:
     key = _session(user, {**credential, "is_ended": False})
-    token = issue_gate_cookie(key)
+    token = issue_forward_auth_cookie(key)
     if credential["is_ended"]:
         BrowserSession.objects.all().delete()
     return token
@@ -268,7 +269,7 @@ def _session(user: User, credential: Any) -> str:
 def _change(user: User, person: Any) -> None:
     changed = {name: person[name] for name in ("role", "is_active", "setup_completed")}
     changed["email_verified_at"] = NOW() if person["verified"] else None
-    for name in ("credentials_valid_from", "keys_valid_from"):
+    for name in ("not_before", "keys_valid_from"):
         if person[name] is not None:
             changed[name] = NOW() + person[name]
     if person["has_factor"]:

@@ -1,7 +1,7 @@
-"""One joined row for each kind of credential: it, its person, and until when a ban holds.
+"""Reads a credential, its user and the end of the user's ban in one joined row.
 
-Plain SQL on the connection that Django keeps open, because its cursor alone costs twice what the
-database does. The names are those of our own tables; values go in as parameters.
+Plain SQL on the connection that Django keeps open, because Django's cursor alone costs twice what
+the database does. Table and column names are our own; values are passed as parameters.
 """
 
 import json
@@ -16,33 +16,33 @@ from django.db.models import Model
 
 from accounts.models import BrowserSession, User
 from api.models import ApiKey, SigningKey, TokenFamily
-from forward_auth.db_connection import opened
-from forward_auth.metrics import looked_up
+from forward_auth.fastpath.db_connection import opened
+from forward_auth.metrics import count_lookup
 from forward_auth.models import AccessRule, ForwardAuthCookie
 from mfa.models import Authenticator
 from moderation.models import Ban
 
 
 @dataclass(slots=True)
-class Person:
-    """What every row begins with: the person, as far as checks look.
+class UserRow:
+    """The columns that every row begins with: the user.
 
-    closed: the code of gates.refusal() but for a ban, None without one. banned_until: the end of
-    the longest ban that nobody has lifted; it may be over.
+    block: the code of access_policy.get_denial() without regard to bans, or None. banned_until: the
+    end of the longest ban that was not lifted; it may be in the past.
     """
 
-    closed: str | None
+    block: str | None
     banned_until: float | None
     id: Any
     email: str
     name: str
     role: str
-    is_verified: bool  # SQLite says 0 or 1
+    is_verified: bool  # 0 or 1 in SQLite
 
 
 @dataclass(slots=True)
 class SessionRow:
-    """What follows for a session."""
+    """The further columns of a session."""
 
     state: str = field(repr=False)
     created_at: float
@@ -55,7 +55,7 @@ class SessionRow:
 
 @dataclass(slots=True)
 class KeyRow:
-    """What follows for an API key that has not been revoked."""
+    """The further columns of an API key that is not revoked."""
 
     digest: str = field(repr=False)
     scopes: Any
@@ -66,7 +66,7 @@ class KeyRow:
 
 @dataclass(slots=True)
 class FamilyRow:
-    """What follows for a family of tokens that has not been ended, and of its browser session."""
+    """The further columns of a token family that has not ended, and of its browser session."""
 
     expires_at: float
     session_id: Any
@@ -75,17 +75,17 @@ class FamilyRow:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """Where a kind of credential stands (c), and with whom (u).
+    """How to select a kind of credential (c) and its user (u).
 
-    mark: a credential older than that of its person is nothing any more; a session is bound to it
-    in another way.
+    valid_from: the user's column before which a credential is invalid. A session is bound to it by
+    its hash instead. condition: selects the row by {key}.
     """
 
     table: str
     shape: Callable[..., Any]
     columns: tuple[str, ...]
-    wanted: str
-    mark: str = ""
+    condition: str
+    valid_from: str = ""
     joined: str = ""
 
 
@@ -94,7 +94,7 @@ def _table(model: type[Model]) -> str:
 
 
 class Time(str):
-    """A column that is told in seconds since 1970."""
+    """A column that is selected in seconds since 1970."""
 
     __slots__ = ()
 
@@ -106,7 +106,7 @@ _SESSION_COLUMNS = (
 _SESSIONS = _table(BrowserSession)
 CREDENTIALS = {
     "session": Credential(_SESSIONS, SessionRow, _SESSION_COLUMNS, "c.session_key = {key}"),
-    # Found by its second key; see ForwardAuthCookie.
+    # Found by its second cookie; see ForwardAuthCookie.
     "gate": Credential(
         _SESSIONS,
         SessionRow,
@@ -119,14 +119,14 @@ CREDENTIALS = {
         KeyRow,
         ("c.digest", "c.scopes", "c.networks", Time("c.expires_at"), Time("c.last_used_at")),
         "c.id = {key} AND c.revoked_at IS NULL",
-        mark="keys_valid_from",
+        valid_from="keys_valid_from",
     ),
     "token": Credential(
         _table(TokenFamily),
         FamilyRow,
         (Time("c.expires_at"), "c.session_id", Time("s.expire_date")),
         "c.id = {key} AND c.ended_at IS NULL",
-        mark="credentials_valid_from",
+        valid_from="credentials_valid_from",
         joined=f"""LEFT JOIN {_SESSIONS} s
             ON s.public_id = c.session_id AND s.user_id = c.user_id""",
     ),
@@ -140,27 +140,27 @@ SECONDS = {
 }
 
 
-def find(kind: str, key: str) -> tuple[Any, Person] | None:
-    """The row of the credential `key` (a digest, an id) and its person's, or None."""
-    looked_up()
+def find_credential(kind: str, key: str) -> tuple[Any, UserRow] | None:
+    """(row of the credential, row of its user), or None. key: a digest or an id."""
+    count_lookup()
     wrapper = opened()
-    statement, make = _query(kind, wrapper.vendor)
+    statement, row_class = _query(kind, wrapper.vendor)
     raw = wrapper.connection
     row = raw.execute(statement, (key,)).fetchone()
     if row is None:
         return None
-    return make(*row[_OWN:]), Person(*row[:_OWN])
+    return row_class(*row[_OWN:]), UserRow(*row[:_OWN])
 
 
-def has_factor(user_id: Any) -> bool:
-    """Has that person, as the row names them, a second factor? Few roles are asked for one."""
+def has_second_factor(user_id: Any) -> bool:
+    """Whether the user has a second factor. user_id: as in the row."""
     wrapper = opened()
     raw = wrapper.connection
     return raw.execute(_factor_statement(wrapper.vendor), (user_id,)).fetchone() is not None
 
 
 def rule_rows() -> list[tuple[Any, ...]]:
-    """The rules in use as they are stored: only to see whether they are those of before."""
+    """The enabled rules as stored, to see whether they have changed."""
     wrapper = opened()
     raw = wrapper.connection
     found: list[tuple[Any, ...]] = raw.execute(_rule_statement(wrapper.vendor)).fetchall()
@@ -168,14 +168,14 @@ def rule_rows() -> list[tuple[Any, ...]]:
 
 
 def key_rows() -> list[tuple[Any, ...]]:
-    """The signing keys, as far as it matters whose tokens they sign: see rule_rows()."""
+    """The signing keys, to see whether they have changed."""
     raw = opened().connection
     found: list[tuple[Any, ...]] = raw.execute(KEY_STATEMENT).fetchall()
     return found
 
 
 def stored_id(value: UUID) -> Any:
-    """As the database keeps it."""
+    """An id as the database stores it."""
     return value.hex if opened().vendor == "sqlite" else value
 
 
@@ -183,13 +183,12 @@ UNREADABLE = ("?",)
 
 
 def texts(value: Any) -> tuple[str, ...]:
-    """A stored list of texts; UNREADABLE for anything else, which is no scope and no network."""
+    """A stored list of texts. Anything else is UNREADABLE, which is no scope and no network."""
     return _parsed(value) if isinstance(value, str) else _as_texts(value)
 
 
 @lru_cache(maxsize=1024)
 def _parsed(text: str) -> tuple[str, ...]:
-    """The lists of most rows are the same few."""
     try:
         return _as_texts(json.loads(text))
     except ValueError:
@@ -201,7 +200,7 @@ def _as_texts(value: Any) -> tuple[str, ...]:
     return tuple(value) if is_texts else UNREADABLE
 
 
-_OWN = len(fields(Person))
+_OWN = len(fields(UserRow))
 _KEYS = _table(SigningKey)
 KEY_STATEMENT = (
     f"SELECT kid, CAST(active_from AS TEXT), CAST(retires_at AS TEXT) FROM {_KEYS} ORDER BY kid"  # noqa: S608
@@ -210,12 +209,12 @@ KEY_STATEMENT = (
 
 @cache
 def _query(kind: str, vendor: str) -> tuple[str, Callable[..., Any]]:
-    """The statement, and what makes the credential's own part of a row."""
+    """(statement, class of the credential's columns)."""
     credential, seconds = CREDENTIALS[kind], SECONDS[vendor]
-    # In SQLite a plus takes the declared type away, and with it a converter for each value.
+    # In SQLite a plus removes the declared type, and so a converter call for each value.
     sign, place = ("+", "?") if vendor == "sqlite" else ("", "%s")
     columns = (
-        _closed(credential.mark),
+        _block(credential.valid_from),
         f"""(SELECT MAX(COALESCE({seconds.format("b.until")}, {ENDLESS})) FROM {_table(Ban)} b
             WHERE b.user_id = u.id AND b.lifted_at IS NULL)""",  # noqa: S608
         *(f"{sign}u.{name}" for name in ("id", "email", "name", "role")),
@@ -225,19 +224,19 @@ def _query(kind: str, vendor: str) -> tuple[str, Callable[..., Any]]:
             for column in credential.columns
         ),
     )
-    # Names as short as can be: each row tells them again.
+    # Short names, because each row repeats them.
     named = ", ".join(f"{column} AS c{number}" for number, column in enumerate(columns))
     statement = f"""SELECT {named} FROM {credential.table} c
         JOIN {_table(User)} u ON u.id = c.user_id {credential.joined}
-        WHERE {credential.wanted.format(key=place)}"""  # noqa: S608 - names of our own tables
+        WHERE {credential.condition.format(key=place)}"""  # noqa: S608 - names of our own tables
     return statement, credential.shape
 
 
-def _closed(mark: str) -> str:
+def _block(column: str) -> str:
     """The order of accounts.access_policy.get_denial()."""
-    old = f"WHEN c.created_at < u.{mark} THEN 'token_invalid'" if mark else ""
+    outdated = f"WHEN c.created_at < u.{column} THEN 'token_invalid'" if column else ""
     return f"""CASE WHEN NOT u.is_active THEN 'account_disabled'
-        WHEN NOT u.setup_completed THEN 'setup_pending' {old} END"""
+        WHEN NOT u.setup_completed THEN 'setup_pending' {outdated} END"""
 
 
 @cache

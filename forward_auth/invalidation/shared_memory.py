@@ -1,7 +1,7 @@
 """A few bytes of a file as memory that all processes of a host share.
 
-A file that was mapped stays open for good. SQLite's file may only be treated so: closing any
-handle of it would take away the locks of this process (sqlite.org/howtocorrupt.html, 2.2).
+A mapped file stays open until the process ends. SQLite's file requires it: closing any handle of
+the file would release the locks of this process (sqlite.org/howtocorrupt.html, 2.2).
 """
 
 import mmap
@@ -10,23 +10,23 @@ import threading
 from pathlib import Path
 
 LENGTH = 8
-# A new one comes when the last connection of a process was closed, which no server does by itself.
-MOST = 64
+# SQLite makes a new file after the last connection was closed, which no server does by itself.
+MAX_FILES = 64
 _lock = threading.Lock()
 _maps: dict[tuple[int, int], mmap.mmap] = {}
 
 
-def existing(path: Path, length: int) -> mmap.mmap:
-    """The first `length` bytes of the file that is there now, to be read. Raises OSError.
+def map_existing(path: Path, length: int) -> mmap.mmap:
+    """Map the first `length` bytes of an existing file for reading. Raises OSError.
 
-    It is opened once only, whatever its number of readers: see above.
+    The file is opened once for all readers; see the module docstring.
     """
     found = path.stat()
     with _lock:
         mapped = _maps.get((found.st_dev, found.st_ino))
         if mapped is None:
-            if len(_maps) >= MOST:
-                raise OSError(f"{MOST} files are open already")
+            if len(_maps) >= MAX_FILES:
+                raise OSError(f"{MAX_FILES} files are open already")
             handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             found = os.fstat(handle)
             mapped = mmap.mmap(handle, length, prot=mmap.PROT_READ)
@@ -36,10 +36,10 @@ def existing(path: Path, length: int) -> mmap.mmap:
     return mapped
 
 
-def own(path: Path) -> tuple[mmap.mmap, os.stat_result]:
-    """LENGTH bytes of a file of ours, to be read and written, and which file that is.
+def map_own(path: Path) -> tuple[mmap.mmap, os.stat_result]:
+    """Map LENGTH bytes of our own file for reading and writing; returns the file's status, too.
 
-    It is made when missing. Raises OSError.
+    Creates the file if it is missing. Raises OSError.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -1,4 +1,4 @@
-"""The database connection of this thread, without the detour that Django's proxy takes."""
+"""The database connection of this thread, without the cost of Django's proxy object."""
 
 import threading
 from asyncio import _get_running_loop
@@ -10,9 +10,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 class _Here(threading.local):
-    """Django keeps one wrapper for each thread as long as the thread lives.
+    """Django keeps one wrapper for each thread while the thread lives.
 
-    watched: what forward_auth.data_version knows of a connection.
+    watched: what forward_auth.invalidation.data_version knows of the connection.
     """
 
     wrapper: BaseDatabaseWrapper | None = None
@@ -23,7 +23,7 @@ _here = _Here()
 
 
 def opened() -> BaseDatabaseWrapper:
-    """This thread's connection, opened when it is not."""
+    """Return this thread's connection; opens it if needed."""
     wrapper = _wrapper()
     if wrapper.connection is None:
         wrapper.ensure_connection()
@@ -31,7 +31,7 @@ def opened() -> BaseDatabaseWrapper:
 
 
 def drop() -> None:
-    """Close it after a fault, so that the next request begins with a new one."""
+    """Close the connection after a failure, so that the next request opens a new one."""
     wrapper = _wrapper()
     if not wrapper.in_atomic_block:
         with suppress(Error):
@@ -39,9 +39,9 @@ def drop() -> None:
 
 
 def drop_broken() -> bool:
-    """Was it cut, as by a restart or a failover of PostgreSQL? Then close what is left of it.
+    """Close a connection that broke, as in a restart or failover of PostgreSQL; True if one did.
 
-    A fault of another kind, and a new connection that cannot be made, are no reason to try again.
+    False for any other failure, and if no connection could be opened: a retry would not help.
     """
     wrapper = _wrapper()
     raw: Any = wrapper.connection
@@ -52,9 +52,9 @@ def drop_broken() -> bool:
 
 
 def _wrapper() -> BaseDatabaseWrapper:
-    """The one that Django would give.
+    """The wrapper that Django would return.
 
-    While a thread runs an event loop, that is another one than before, and nothing is kept of it.
+    In a thread that runs an event loop Django returns a different one, so none is remembered.
     """
     if _get_running_loop() is not None:
         return connections[DEFAULT_DB_ALIAS]

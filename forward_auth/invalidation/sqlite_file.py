@@ -1,6 +1,6 @@
-"""SQLite connections that know which file they have opened, and make it for this user alone.
+"""SQLite connections that know which file they opened, and create it readable for its owner only.
 
-Loaded by the settings: no Django.
+Imported by the settings, so it imports no Django.
 """
 
 import os
@@ -16,8 +16,8 @@ MAPPINGS = "/proc/self/maps"
 class FileConnection(sqlite3.Connection):
     """A connection to the file that its path names.
 
-    file: its device and inode; None when they cannot be told: no file, one that was made just now,
-    or another before it was opened than after.
+    file: device and inode, or None when they are uncertain: no file, a new file, or a file that was
+    replaced while it was opened.
     """
 
     file: Identity | None
@@ -31,8 +31,10 @@ class FileConnection(sqlite3.Connection):
 
 
 def _make_private(path: Any) -> None:
-    """Make an empty file that nobody else can read, whatever the umask; SQLite gives the files that
-    it keeps beside it the same rights. Nothing happens for a name that is no path."""
+    """Create an empty file that only its owner can read, whatever the umask.
+
+    SQLite gives its further files the same permissions. Does nothing for a name that is no path.
+    """
     if not isinstance(path, str | os.PathLike) or str(path).startswith((":", "file:")):
         return
     with suppress(OSError):
@@ -40,7 +42,7 @@ def _make_private(path: Any) -> None:
 
 
 def identity(path: Any) -> Identity | None:
-    """Device and inode of what the path names now; None for nothing."""
+    """Device and inode of the file at `path`, or None."""
     try:
         found = os.stat(path)
     except (OSError, TypeError, ValueError):
@@ -49,17 +51,17 @@ def identity(path: Any) -> Identity | None:
 
 
 def is_shared_here(path: str) -> bool:
-    """Does SQLite share memory with other processes by the file that `path` names now?
+    """Whether SQLite shares memory with other processes by the file that is now at `path`.
 
-    The system tells each piece of memory of this process by the name that its file has now: one
-    that was deleted or moved has another. SQLite alone writes there; our own piece is only read.
-    Raises OSError on systems that do not tell.
+    The system lists the memory of this process by the present names of the mapped files; a file
+    that was deleted or moved has another name. SQLite's mapping is writable, our own is
+    read-only. Raises OSError on systems without such a list.
     """
     with open(MAPPINGS, encoding="utf-8", errors="surrogateescape") as lines:
-        return _is_written(path, lines)
+        return _has_shared_mapping(path, lines)
 
 
-def _is_written(path: str, lines: Iterable[str]) -> bool:
+def _has_shared_mapping(path: str, lines: Iterable[str]) -> bool:
     """proc_pid_maps(5): address, permissions, offset, device, inode, path."""
     for line in lines:
         parts = line.rstrip("\n").split(None, 5)

@@ -1,9 +1,9 @@
-"""News of changes with PostgreSQL: within a host by shared memory, between hosts by NOTIFY.
+"""Announces changes with PostgreSQL: within a host by shared memory, between hosts by NOTIFY.
 
 One thread in each server process listens, and asks the database every BEAT_SECONDS whether it is
-still there. Without such a beat for BELIEVED_SECONDS nothing remembered is believed any more, so
-that a lost connection costs speed and never lets anybody in. The same behind a connection pooler,
-which may answer and still swallow what others say.
+still there. Without such a beat for TRUSTED_SECONDS nothing is cached, so a lost connection costs
+speed and never admits anyone. The same holds behind a connection pooler, which may answer and still
+lose notifications.
 """
 
 import logging
@@ -18,79 +18,79 @@ from django.conf import settings
 from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from forward_auth import shared_memory
+from forward_auth.invalidation import shared_memory
 
 logger = logging.getLogger("gatehouse.epoch")
 CHANNEL = "gatehouse_epoch"
-# As operators see the connection in pg_stat_activity.
+# The name of the connection in pg_stat_activity.
 NAME = "gatehouse-epoch"
 FILE = "epoch"
 BEAT_SECONDS = 0.3
-BELIEVED_SECONDS = 1.0
+TRUSTED_SECONDS = 1.0
 RETRY_SECONDS = 0.3
 
 
-# A run of a server, by its start, and the database there.
+# The start of a server, its database, and whether it is a standby.
 Server = tuple[Any, ...]
 SERVER = """SELECT pg_postmaster_start_time()::text, oid, pg_is_in_recovery()
     FROM pg_database WHERE datname = current_database()"""
 
 
 class Beat:
-    """When the listener last heard from the database (monotonic seconds), and from which."""
+    """When the listener last heard from the database (monotonic seconds), and from which server."""
 
     at = float("-inf")
     server: Server | None = None
 
 
 def server_of(raw: Any) -> Server | None:
-    """Which database a connection of psycopg reads.
+    """Which server and database a psycopg connection reads.
 
-    After a failover, or with several hosts, one may still read where the listener is not.
+    After a failover, or with several hosts, it may differ from that of the listener.
     """
     found: Server | None = raw.execute(SERVER).fetchone()
     return found
 
 
-def shared_epoch(server: Server | None) -> bytes | None:
-    """The bytes that every change on any host renews.
+def shared_data_version(server: Server | None) -> bytes | None:
+    """The bytes that every change on any host replaces.
 
-    None while the listener is deaf, or listens to another database than `server`.
+    None while the listener has lost its connection, or listens to another server than `server`.
     """
-    if time.monotonic() - Beat.at > BELIEVED_SECONDS:
+    if time.monotonic() - Beat.at > TRUSTED_SECONDS:
         return None
     if server is None or server != Beat.server:
         return None
     return _shared().memory[:]
 
 
-def renew() -> None:
-    """Say to every process of this host that something has changed."""
+def announce_change() -> None:
+    """Tell every process of this host that something has changed."""
     try:
         _shared().memory[:] = os.urandom(shared_memory.LENGTH)
     except OSError:
         # The notification, which is part of the transaction, reaches each process as well.
-        logger.exception("the shared epoch cannot be written")
+        logger.exception("the shared data version cannot be written")
 
 
-class Pooled(Exception):
-    """Somebody stands between us and PostgreSQL, so that LISTEN may be heard by nobody."""
+class PoolerDetected(Exception):
+    """A connection pooler answers for PostgreSQL, so LISTEN may have no effect."""
 
 
 class Listener:
-    """The thread: listens for the changes of all hosts."""
+    """The thread that listens for the changes of all hosts."""
 
     def start(self) -> None:
         """Run until the process ends."""
         threading.Thread(target=self._run, name="epoch", daemon=True).start()
 
     def _run(self) -> None:
-        """Ends behind a pooler: nothing remembered is believed then, for as long as we run."""
+        """Ends behind a pooler: then nothing is cached while this process runs."""
         while True:
             connection = connections.create_connection("default")
             try:
                 self._listen(connection)
-            except Pooled:
+            except PoolerDetected:
                 logger.warning("a connection pooler stands before PostgreSQL: checks read each row")
                 connection.close()
                 return
@@ -112,7 +112,7 @@ class Listener:
             raw.execute(f"SET application_name = '{NAME}'")
             raw.execute(f"LISTEN {CHANNEL}")
             Beat.server = server_of(raw)
-            renew()  # what was said while nobody listened
+            announce_change()  # for changes that were missed before
             while True:
                 asked_at = time.monotonic()
                 raw.execute("SELECT 1")
@@ -122,44 +122,44 @@ class Listener:
 
 
 def _require_direct(raw: Any) -> None:
-    """Raise Pooled unless the process that we were told of is the one that answers.
+    """Raise PoolerDetected unless the backend that answers is the one that accepted the connection.
 
-    A pooler tells a number of its own when it takes a connection.
+    A pooler reports a process id of its own when it accepts a connection.
     """
     (answering,) = raw.execute("SELECT pg_backend_pid()").fetchone()
     if answering != raw.info.backend_pid:
-        raise Pooled
+        raise PoolerDetected
 
 
 def start_listener() -> None:
-    """Start it where it is needed; once in each server process."""
+    """Start the listener where PostgreSQL is used. Call it once in each server process."""
     if settings.DATABASES["default"]["ENGINE"].endswith("postgresql"):
         Listener().start()
 
 
 def _on_notify(_notification: Any) -> None:
-    renew()
+    announce_change()
 
 
 class _Shared:
     """The memory that the processes of this host share."""
 
     def __init__(self) -> None:
-        self.memory, self._file = shared_memory.own(settings.DATA_DIR / FILE)
+        self.memory, self._file = shared_memory.map_own(settings.DATA_DIR / FILE)
 
     def follow(self) -> None:
-        """Share another file when one was put in its place: new processes share that one.
+        """Switch to a file that replaced ours, because new processes share that one.
 
-        Until then news comes by notification alone, a little later. Raises OSError.
+        Until then changes are noticed by notification alone, a little later. Raises OSError.
         """
         try:
             if os.path.samestat(self._file, os.stat(settings.DATA_DIR / FILE)):
                 return
         except FileNotFoundError:
             pass
-        renew()  # for those who still share the old one
-        self.memory, self._file = shared_memory.own(settings.DATA_DIR / FILE)
-        renew()
+        announce_change()  # for processes that still share the old file
+        self.memory, self._file = shared_memory.map_own(settings.DATA_DIR / FILE)
+        announce_change()
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The form of a rule: fields as people type them, checked by forward_auth.rules.validation."""
+"""The form of a rule. forward_auth.rules.validation validates its fields."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from forward_auth.rules.validation import METHODS, clean_fields
 
 
 class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """networks: one on each line. methods: boxes to tick."""
+    """networks: one on each line. methods: checkboxes."""
 
     methods = forms.MultipleChoiceField(
         label=_("Methods"),
@@ -23,15 +23,17 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run
         label=_("Networks"),
         widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "autocomplete": "off"}),
         required=False,
-        help_text=_("Of the client, one on each line, like 10.0.0.0/8. Empty: from everywhere."),
+        help_text=_(
+            "Networks of the client, one on each line, like 10.0.0.0/8. Empty: every network."
+        ),
     )
 
     class Meta:
         model = AccessRule
         fields = ("name", "effect", "role", "host", "path", "methods", "networks", "is_enabled")
         help_texts = {
-            "role": _("Counts when a role is let in. Higher roles pass, too."),
-            "is_enabled": _("A rule that is not in use is kept and never asked."),
+            "role": _("Used when the rule allows a role. Higher roles are allowed, too."),
+            "is_enabled": _("A rule that is not in use is kept, but has no effect."),
         }
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -42,7 +44,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run
                 self.fields[name].widget.attrs |= {"autocomplete": "off", "spellcheck": "false"}
 
     def clean(self) -> dict[str, Any]:
-        """Fields as they are stored, objections beside them."""
+        """Normalize the fields, and add the errors."""
         typed: dict[str, Any] = super().clean() or self.cleaned_data
         typed["networks"] = typed.get("networks", "").replace(",", " ").split()
         cleaned, errors = clean_fields(typed)

@@ -1,4 +1,4 @@
-"""The table of refusals: why a proxy was told no, by the reference that the refused person saw."""
+"""The table of denials: why a request was denied, by the reference that the user saw."""
 
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -22,16 +22,16 @@ from accounts.admin.site import site
 from accounts.admin.user_filters import ChoiceFilter, Choices, SinceFilter
 from accounts.models import User
 from core.client_ip import parse_address
-from forward_auth.admin.labels import REASONS, place_of, reason_of, rule_link, whom_badge
+from forward_auth.admin.labels import REASONS, audience_badge, reason_of, rule_link, target_cell
 from forward_auth.models import Denial
 from forward_auth.services.denials import reference_in
 from moderation.admin.labels import ban_link, end_of
 from moderation.models import Ban
 from moderation.services.bans import active_bans
 
-PEOPLE_FOUND = 50
-CHOICES_MOST = 30
-BANS_MOST = 10
+MAX_USERS_FOUND = 50
+MAX_CHOICES = 30
+MAX_BANS = 10
 CREDENTIALS = {
     "session": gettext_lazy("a session"),
     "gate": gettext_lazy("a session"),  # by the cookie of apps on other hosts
@@ -57,19 +57,19 @@ class HostFilter(ChoiceFilter):
 
     def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> Choices:
         hosts = Denial.objects.exclude(host="").order_by("host").values_list("host", flat=True)
-        return [(host, host) for host in hosts.distinct()[:CHOICES_MOST]]
+        return [(host, host) for host in hosts.distinct()[:MAX_CHOICES]]
 
     def conditions(self) -> dict[str, Q]:
         return {str(host): Q(host=host) for host, _label in self.lookup_choices}
 
 
-class PersonFilter(ChoiceFilter):
+class UserFilter(ChoiceFilter):
     title = gettext_lazy("person")
     parameter_name = "person"
 
     def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> Choices:
         refused = Denial.objects.exclude(user=None).order_by().values("user_id")
-        people = User.objects.filter(pk__in=refused).order_by("email")[:CHOICES_MOST]
+        people = User.objects.filter(pk__in=refused).order_by("email")[:MAX_CHOICES]
         found = {str(person.pk): person.email for person in people}
         chosen = as_uuid(request.GET.get(self.parameter_name, ""))
         if chosen is not None and str(chosen) not in found:
@@ -91,14 +91,14 @@ class RefusedFilter(SinceFilter):
 
 @admin.register(Denial, site=site)
 class DenialAdmin(ReadOnlyAdmin):
-    """Newest first, for a week. The same refusal within a minute is one row."""
+    """The denials of a week, newest first. Equal denials within a minute are one row."""
 
     title = gettext_lazy("Refusals")
     ordering: ClassVar[tuple[str, ...]] = ("-at", "pk")
     list_display = ("when", "reference", "why_badge", "asked", "who", "times")
     list_display_links = ("reference",)
-    list_filter = (CodeFilter, RefusedFilter, HostFilter, PersonFilter)
-    # Not looked up as fields: get_search_results() decides; Django shows the box for it.
+    list_filter = (CodeFilter, RefusedFilter, HostFilter, UserFilter)
+    # Django shows the search box for it; get_search_results() does the search.
     search_fields = ("reference",)
     search_help_text = gettext_lazy(
         "A reference, part of a person's address or name, a host, or a network address"
@@ -137,7 +137,7 @@ class DenialAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("asked for"))
     def asked(self, row: Denial) -> str:
-        return place_of(row.method, row.host, row.path)
+        return target_cell(row.method, row.host, row.path)
 
     @admin.display(description=gettext_lazy("who"))
     def who(self, row: Denial) -> str:
@@ -156,7 +156,7 @@ class DenialAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("with"))
     def credential_name(self, row: Denial) -> str:
-        return str(CREDENTIALS.get(row.credential, _("nothing that is known")))
+        return str(CREDENTIALS.get(row.credential, _("no valid credential")))
 
     def change_view(
         self,
@@ -171,7 +171,7 @@ class DenialAdmin(ReadOnlyAdmin):
 
 
 def _condition(search_term: str) -> Q:
-    """A reference as it was read out, a host, an address, or at most PEOPLE_FOUND people."""
+    """Search for a reference, a host, an IP address, or users (at most MAX_USERS_FOUND)."""
     text = search_term.strip()[:SEARCH_MAX_LENGTH]
     if not text:
         return Q()
@@ -179,14 +179,14 @@ def _condition(search_term: str) -> Q:
         return Q(user_id=key) | Q(rule_id=key)
     if (address := parse_address(text)) is not None:
         return Q(ip=str(address))
-    people = list(User.objects.search(text).values_list("pk", flat=True)[:PEOPLE_FOUND])
+    people = list(User.objects.search(text).values_list("pk", flat=True)[:MAX_USERS_FOUND])
     condition = Q(host=text.lower()) | Q(user_id__in=people)
     reference = reference_in(text)
     return Q(pk=reference) | condition if reference else condition
 
 
 def _page_context(row: Denial) -> dict[str, Any]:
-    """What the page of one refusal shows below its facts."""
+    """What the page of a denial shows below its fields."""
     user = row.user
     return {
         "subtitle": row.reference,
@@ -194,37 +194,37 @@ def _page_context(row: Denial) -> dict[str, Any]:
         "badge": badge("warn" if row.status == 401 else "bad", reason_of(row.code).short),
         "why": row.why,
         "rule": rule_link(row.rule.pk, row.rule.name) if row.rule else "",
-        "rule_whom": whom_badge(row.rule.effect, row.rule.role) if row.rule else "",
+        "rule_whom": audience_badge(row.rule.effect, row.rule.role) if row.rule else "",
         "rule_is_used": row.rule.is_enabled if row.rule else False,
         "person": user_link(user.pk, user.email) if user else "",
         "role": user.get_role_display() if user else "",
-        "closed": _closed(user) if user else "",
+        "closed": _denial_message(user) if user else "",
         "bans": _bans(row, user) if user else [],
         "others": f"{reverse('admin:forward_auth_denial_changelist')}?person={user.pk}"
         if user
         else "",
-        "trial": _trial(row),
+        "trial": _simulation_url(row),
     }
 
 
-def _closed(user: User) -> str:
-    """Why the person may not act now; "" when he may."""
+def _denial_message(user: User) -> str:
+    """Why the user may not act now; "" if they may."""
     found = access_policy.get_denial(user)
     return found.message if found is not None else ""
 
 
 def _bans(row: Denial, user: User) -> list[tuple[Any, Any]]:
-    """The person's bans that were in force then, or are now, newest first."""
-    going_on = Q(lifted_at=None) | Q(lifted_at__gt=row.at)
-    not_over = Q(until=None) | Q(until__gt=row.at)
-    then = Q(created_at__lte=row.at) & going_on & not_over
+    """The user's bans that were active then, or are now, newest first."""
+    not_lifted = Q(lifted_at=None) | Q(lifted_at__gt=row.at)
+    not_expired = Q(until=None) | Q(until__gt=row.at)
+    then = Q(created_at__lte=row.at) & not_lifted & not_expired
     now = Q(pk__in=active_bans().filter(user=user).values("pk"))
-    found = Ban.objects.filter(then | now, user=user).order_by("-pk")[:BANS_MOST]
+    found = Ban.objects.filter(then | now, user=user).order_by("-pk")[:MAX_BANS]
     return [(ban_link(ban, ban.reason or None), end_of(ban)) for ban in found]
 
 
-def _trial(row: Denial) -> str:
-    """The address of the page that tries the same now; "" when the target was not clear."""
+def _simulation_url(row: Denial) -> str:
+    """The URL that simulates the same request now; "" when the target was unclear."""
     if not (row.host and row.path and row.method):
         return ""
     query = QueryDict(mutable=True)

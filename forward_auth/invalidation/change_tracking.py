@@ -1,7 +1,7 @@
-"""Notices every write to what a Pass is made of, and says so when it is committed (PostgreSQL).
+"""Announces each committed write to the tables that checks read (PostgreSQL).
 
-It wraps the cursors of every connection, so that services, the panel, commands and plain SQL are
-noticed alike. SQLite needs none of it: see forward_auth.data_version.
+It wraps the cursors of every connection, so it notices services, the admin, commands and plain SQL
+alike. SQLite does not need it: see forward_auth.invalidation.data_version.
 """
 
 from collections.abc import Callable
@@ -14,22 +14,22 @@ from django.db.backends.signals import connection_created
 
 from accounts.models import BrowserSession, User
 from api.models import ApiKey, SigningKey, TokenFamily
+from forward_auth.invalidation.pg_listener import CHANNEL, announce_change
 from forward_auth.models import AccessRule, ForwardAuthCookie
-from forward_auth.pg_listener import CHANNEL, renew
 from mfa.models import Authenticator
 from moderation.models import Ban
 
 MODELS = (User, Authenticator, BrowserSession, Ban, ApiKey, TokenFamily, SigningKey, AccessRule,
           ForwardAuthCookie)  # fmt: skip
 TABLES = tuple(model._meta.db_table for model in MODELS)
-# Lists of many values make statements of any length, and each of them another one.
-LONGEST_REMEMBERED = 2_000
+# Statements with lists of values are long, and each is different, so caching them is useless.
+MAX_CACHED_LENGTH = 2_000
 Execute = Callable[[Any, Any, bool, dict[str, Any]], Any]
 
 
 def install() -> None:
-    """Watch every connection from now on."""
-    connection_created.connect(_watch, dispatch_uid="forward_auth.change_tracking")
+    """Watch every connection that is opened from now on."""
+    connection_created.connect(_watch, dispatch_uid="forward_auth.invalidation.change_tracking")
 
 
 def _watch(connection: BaseDatabaseWrapper, **_of_signal: Any) -> None:
@@ -40,7 +40,7 @@ def _watch(connection: BaseDatabaseWrapper, **_of_signal: Any) -> None:
 
 
 def note_write(execute: Execute, sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
-    """Run the statement; a write is told to other hosts with its commit, to this one after it."""
+    """Run the statement. Announce a write to other hosts with its commit, to this host after it."""
     result = execute(sql, params, many, context)
     if is_write(str(sql)):
         _announce(context["connection"])
@@ -48,8 +48,8 @@ def note_write(execute: Execute, sql: Any, params: Any, many: bool, context: dic
 
 
 def is_write(sql: str) -> bool:
-    """May the statement change one of the TABLES?"""
-    return _is_known_write(sql) if len(sql) <= LONGEST_REMEMBERED else _is_write(sql)
+    """Whether the statement may change one of the TABLES."""
+    return _is_known_write(sql) if len(sql) <= MAX_CACHED_LENGTH else _is_write(sql)
 
 
 @lru_cache(maxsize=2048)
@@ -63,14 +63,14 @@ def _is_write(sql: str) -> bool:
 
 
 def _announce(connection: BaseDatabaseWrapper) -> None:
-    # Undone together with a savepoint, as the notification is; so once in a transaction is enough.
+    # Both are rolled back together with a savepoint, so one for each transaction is enough.
     waiting: list[Any] = connection.run_on_commit
-    if any(entry[1] is renew for entry in waiting):
+    if any(entry[1] is announce_change for entry in waiting):
         return
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
     if connection.in_atomic_block:
-        # Before what others do after the commit: it may fail, and then the rest is left out.
-        waiting.insert(0, (set(connection.savepoint_ids), renew, True))
+        # First, because Django skips the remaining callbacks when one of them fails.
+        waiting.insert(0, (set(connection.savepoint_ids), announce_change, True))
     else:
-        renew()
+        announce_change()

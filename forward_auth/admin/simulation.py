@@ -1,0 +1,231 @@
+"""The page "Try a request", which simulates checks. It changes and counts nothing."""
+
+from typing import Any, NamedTuple
+
+from django import forms
+from django.contrib.admin.widgets import AdminTextInputWidget
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts.admin.read_only_columns import badge, user_link
+from accounts.roles import Role
+from core.client_ip import client_ip, parse_address
+from forward_auth.admin.labels import audience_badge, conditions_cell, reason_of, rule_link
+from forward_auth.decisions import identity_headers
+from forward_auth.models import AccessRule
+from forward_auth.rules.display import condition_name
+from forward_auth.rules.matching import Requirement
+from forward_auth.rules.path_readings import MAX_LENGTH
+from forward_auth.rules.validation import METHODS
+from forward_auth.services.simulation import SimulatedRequest, Subject, find_subject, simulate
+from forward_auth.trace import Check, Explanation, MatchState, Question, RuleStep
+
+MATCH_STATES: dict[MatchState, tuple[str, Any]] = {
+    MatchState.MATCHES: ("good", gettext_lazy("Matches")),
+    MatchState.UNCLEAR: ("warn", gettext_lazy("May match")),
+    MatchState.NO_MATCH: ("plain", gettext_lazy("Does not match")),
+    MatchState.NOT_REACHED: ("plain", gettext_lazy("Not reached")),
+}
+QUESTIONS: dict[Question, Any] = {
+    Question.PUBLIC: gettext_lazy("Is it public?"),
+    Question.NETWORK: gettext_lazy("Does the key work from this address?"),
+    Question.CREDENTIAL: gettext_lazy("Is a user signed in who may act?"),
+    Question.VERIFIED_EMAIL: gettext_lazy("Is the email address confirmed?"),
+    Question.NOT_DENIED: gettext_lazy("Does the rule allow anyone?"),
+    Question.ROLE: gettext_lazy("Is the role high enough?"),
+    Question.SCOPE: gettext_lazy("Does the key have the required scope?"),
+}
+
+
+class SimulationForm(forms.Form):
+    """A user or key, and a request."""
+
+    who = forms.CharField(
+        label=gettext_lazy("Who"),
+        max_length=254,
+        required=False,
+        widget=AdminTextInputWidget(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        help_text=gettext_lazy(
+            "Email address or user name, or the id of an API key (gth_…). Empty: no one."
+        ),
+    )
+    url = forms.CharField(
+        label=gettext_lazy("Address"),
+        max_length=MAX_LENGTH,
+        widget=AdminTextInputWidget(
+            attrs={"inputmode": "url", "autocomplete": "off", "spellcheck": "false"}
+        ),
+        help_text=gettext_lazy("As in the browser, for example https://app.example.com/admin."),
+    )
+    method = forms.ChoiceField(
+        label=gettext_lazy("Method"), choices=[(name, name) for name in METHODS]
+    )
+    ip = forms.CharField(
+        label=gettext_lazy("From network address"),
+        max_length=45,
+        required=False,
+        widget=AdminTextInputWidget(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        help_text=gettext_lazy("Address of the client. Empty: unknown."),
+    )
+    role = forms.ChoiceField(
+        label=gettext_lazy("The proxy asks for"),
+        required=False,
+        choices=[("", gettext_lazy("no role")), *AccessRule.LEVELS],
+        help_text=gettext_lazy("?role=… in the configuration of the proxy."),
+    )
+
+    def clean_who(self) -> Subject:
+        """Find the user or key."""
+        found = find_subject(self.cleaned_data["who"])
+        if found is None:
+            raise forms.ValidationError(_("No account and no API key has this name."))
+        return found
+
+    def clean_url(self) -> str:
+        """Add a scheme, as proxies send it."""
+        url: str = self.cleaned_data["url"]
+        return url if "://" in url else f"https://{url}"
+
+    def clean_ip(self) -> str:
+        text: str = self.cleaned_data["ip"]
+        address = parse_address(text) if text else None
+        if text and address is None:
+            raise forms.ValidationError(_("Enter a valid network address."))
+        return str(address) if address else ""
+
+    def simulated_request(self) -> SimulatedRequest:
+        """The request of a valid form."""
+        typed = self.cleaned_data
+        override = Role(typed["role"]) if typed["role"] else None
+        return SimulatedRequest(typed["url"], typed["method"], typed["ip"], override)
+
+
+class RuleRow(NamedTuple):
+    """One line of the table of rules."""
+
+    name: SafeString
+    whom: SafeString
+    conditions: str | SafeString
+    state: SafeString
+    why: str
+    decides: bool
+
+
+class CheckRow(NamedTuple):
+    """One line of the table of questions."""
+
+    question: str
+    answer: SafeString
+    why: str
+
+
+def simulation_page(request: HttpRequest, common: dict[str, Any]) -> HttpResponse:
+    """The form, with a result if the form or a link has asked for one."""
+    initial = {"method": "GET", "ip": client_ip(request)}
+    data = request.POST if request.method == "POST" else request.GET
+    form = SimulationForm(initial | data.dict() if "url" in data else None, initial=initial)
+    result = _result(form) if form.is_bound and form.is_valid() else None
+    context = {"title": _("Try a request"), "form": form, "result": result}
+    return render(request, "admin/forward_auth/try.html", common | context)
+
+
+def _result(form: SimulationForm) -> dict[str, Any]:
+    subject: Subject = form.cleaned_data["who"]
+    asked = form.simulated_request()
+    found = simulate(asked, subject)
+    return {
+        "status": found.status,
+        "is_passed": found.status == 204,
+        "headline": _headline(found, subject),
+        "decision": _decision(found),
+        "asked": asked,
+        "who": _who(subject),
+        # Which reading decides, where there are several.
+        "path": found.path if found.readings > 1 else "",
+        "unclear": [condition_name(one) for one in sorted(found.unclear)],
+        "rules": [_rule_row(step, found.requirement) for step in found.steps],
+        "default_decides": not found.requirement.rule_id,
+        "default": _requirement_text(found.requirement) if not found.requirement.rule_id else "",
+        "why": "" if found.status == 204 else _check_why(found.checks[-1], subject, found),
+        "checks": [
+            _check_row(check, subject, found)
+            for check in found.checks
+            if check.question is not Question.SCOPE or subject.key is not None
+        ],
+        "headers": _headers(found),
+    }
+
+
+def _headline(found: Explanation, subject: Subject) -> str:
+    if found.status == 204:
+        return _("This request passes.")
+    if found.status == 401 and subject.key is None:
+        return _("This request is denied: sign in first.")
+    return _("This request is denied.")
+
+
+def _decision(found: Explanation) -> str | SafeString:
+    """The rule that decides, with a link."""
+    for step in found.steps:
+        if step.rule.id == found.requirement.rule_id:
+            return rule_link(step.rule.id, step.rule.name)
+    return _("no rule: the default")
+
+
+def _who(subject: Subject) -> str | SafeString:
+    if subject.user is None:
+        return _("nobody")
+    return user_link(subject.user.pk, subject.user.email)
+
+
+def _requirement_text(requirement: Requirement) -> str:
+    if requirement.is_denied:
+        return _("allows no one")
+    if requirement.min_role is None:
+        return _("allows everyone")
+    label = dict(AccessRule.LEVELS).get(requirement.min_role.value, requirement.min_role.value)
+    return _("requires the role %(role)s") % {"role": label}
+
+
+def _rule_row(step: RuleStep, requirement: Requirement) -> RuleRow:
+    unmet_conditions = ", ".join(condition_name(one) for one in step.unmet)
+    texts = {
+        MatchState.MATCHES: "",
+        MatchState.UNCLEAR: _("not clear: %(conditions)s") % {"conditions": unmet_conditions},
+        MatchState.NO_MATCH: unmet_conditions,
+        MatchState.NOT_REACHED: _("an earlier rule matches"),
+    }
+    return RuleRow(
+        name=rule_link(step.rule.id, step.rule.name),
+        whom=audience_badge(step.rule.effect, step.rule.role),
+        conditions=conditions_cell(step.rule),
+        state=badge(*MATCH_STATES[step.state]),
+        why=texts[step.state],
+        decides=step.rule.id == requirement.rule_id,
+    )
+
+
+def _check_row(check: Check, subject: Subject, found: Explanation) -> CheckRow:
+    answer = badge("good", _("Yes")) if check.is_passed else badge("bad", _("No"))
+    return CheckRow(str(QUESTIONS[check.question]), answer, _check_why(check, subject, found))
+
+
+def _check_why(check: Check, subject: Subject, found: Explanation) -> str:
+    role = subject.user.get_role_display() if subject.user else ""
+    match check.question:
+        case Question.CREDENTIAL if subject.note:
+            return subject.note
+        case Question.NOT_DENIED if not check.is_passed:
+            return _("the rule allows no one")
+        case Question.ROLE:
+            words = {"takes": _requirement_text(found.requirement), "role": role}
+            return _("%(takes)s; the user has %(role)s") % words
+    return "" if check.is_passed else str(reason_of(check.code).sentence)
+
+
+def _headers(found: Explanation) -> list[tuple[str, str]]:
+    """The headers that the app receives."""
+    return list(identity_headers(found.principal)) if found.status == 204 else []

@@ -1,0 +1,220 @@
+"""Authenticates one credential with one query.
+
+This is accounts.access_policy written out for one row, for speed. A test asks both about every
+credential in every state, and requires equal answers.
+"""
+
+import hmac
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from accounts.anonymous import ANONYMOUS_ID
+from accounts.roles import Role
+from accounts.services.second_factors import SecondFactorSetUpRequired
+from accounts.session_store import PURPOSE as SESSION
+from accounts.session_store import TOUCH_EVERY
+from api.apikeys import key_format
+from api.apikeys.authenticate import DUMMY_DIGEST
+from api.apikeys.authenticate import PURPOSE as KEY
+from api.errors import AccessTokenExpired, AccessTokenInvalid
+from api.permissions import Scope, scopes_of
+from api.tokens.jwt import AccessToken
+from api.tokens.refresh_tokens import access_backend
+from core.tokens import digest
+from forward_auth.conf import options
+from forward_auth.cookies import PURPOSE as FORWARD_AUTH_COOKIE
+from forward_auth.decisions import AuthFailure, AuthResult, Principal
+from forward_auth.fastpath.request import ROLES
+from forward_auth.fastpath.sql import (
+    NEVER,
+    KeyRow,
+    UserRow,
+    find_credential,
+    has_second_factor,
+    stored_id,
+    texts,
+)
+
+# As PostgreSQL and SQLite return the id; see accounts.anonymous.
+ANONYMOUS = frozenset({ANONYMOUS_ID, ANONYMOUS_ID.hex})
+NO_KEY = AuthFailure("key", "api_key_invalid")
+NO_TOKEN = AuthFailure("token", "token_invalid")
+TOUCH_SECONDS = TOUCH_EVERY.total_seconds()
+
+
+class FastPathUnsupported(Exception):
+    """Django has to answer: something must be written, or the credential is not our own."""
+
+
+def authenticate_session(key: str, now: float) -> AuthResult:
+    """Authenticate the session whose cookie has the digest `key`.
+
+    Raises FastPathUnsupported when its last activity has to be written, and when the row does not
+    show that the session belongs to the user's present password and
+    `credentials_valid_from`.
+    """
+    return _authenticate_browser(SESSION, key, now)
+
+
+def authenticate_forward_auth_cookie(key: str, now: float) -> AuthResult:
+    """Authenticate the session that the cookie for apps on other hosts belongs to.
+
+    See authenticate_session().
+    """
+    return _authenticate_browser(FORWARD_AUTH_COOKIE, key, now)
+
+
+def _authenticate_browser(kind: str, key: str, now: float) -> AuthResult:
+    failure = AuthFailure(kind, "not_authenticated")
+    found = find_credential(kind, key)
+    if found is None:
+        return failure
+    session, user = found
+    absolute_end = session.created_at + options().session_seconds
+    if session.expires_at <= now or absolute_end < now:
+        return failure
+    expected = session_hash(session.password, session.credentials_valid_from)
+    if not hmac.compare_digest(session.state, expected):
+        raise FastPathUnsupported
+    if account_block(user, now, is_key=False) is not None:
+        return failure
+    touch_at = session.last_seen_at + TOUCH_SECONDS
+    if now > touch_at:
+        raise FastPathUnsupported
+    until = min(session.expires_at, touch_at, absolute_end)
+    return _principal(kind, user, until, str(session.public_id))
+
+
+def session_hash(password: str, valid_from: datetime | str) -> str:
+    """What binds a session to a password and `credentials_valid_from`, as the database returns it.
+
+    Equals User.get_session_auth_hash(); a test compares them.
+    """
+    return _session_hash(options().session_hash_key, password, valid_from)
+
+
+@lru_cache(maxsize=4096)
+def _session_hash(key: bytes, password: str, valid_from: datetime | str) -> str:
+    written = (
+        f"{valid_from.replace(' ', 'T')}+00:00"
+        if isinstance(valid_from, str)
+        else valid_from.isoformat()
+    )
+    return hmac.digest(key, f"{password}:{written}".encode(), "sha256").hex()
+
+
+def authenticate_key(text: str, now: float) -> AuthResult:
+    """Authenticate an API key. Its networks are checked for each request; see ip_allowed()."""
+    parts = key_format.parse(text)
+    if parts is None:
+        return NO_KEY
+    found = find_credential("key", parts.id)
+    # An unknown id takes the same time as a wrong secret.
+    stored = found[0].digest if found else DUMMY_DIGEST
+    is_right = hmac.compare_digest(stored, digest(KEY, parts.proof))
+    if found is None or not is_right:
+        return NO_KEY
+    return _authenticate_key_row(parts.id, *found, now)
+
+
+def authenticate_key_id(key_id: str, now: float) -> AuthResult:
+    """What the key of that id is good for. For simulations only: it checks no secret."""
+    found = find_credential("key", key_id)
+    return _authenticate_key_row(key_id, *found, now) if found is not None else NO_KEY
+
+
+def _authenticate_key_row(key_id: str, key: KeyRow, user: UserRow, now: float) -> AuthResult:
+    until = NEVER if key.expires_at is None else key.expires_at
+    if until <= now:
+        return NO_KEY
+    networks = texts(key.networks)
+    block = account_block(user, now, is_key=True)
+    if block is not None:
+        if block == "token_invalid":
+            return NO_KEY
+        return replace(_blocked("key", block, user), networks=networks)
+    may_read, may_write = effective_scopes(texts(key.scopes), user.role)
+    return _principal("key", user, until, key_id, networks, may_read, may_write, key.last_used_at)
+
+
+def authenticate_token(text: str, now: float) -> AuthResult:
+    """Authenticate an access token of our own."""
+    try:
+        token = AccessToken.read(access_backend, text, datetime.fromtimestamp(now, UTC))
+        family_id, user_id = token.identifier("sid"), token.identifier("sub")
+    except AccessTokenExpired:
+        return AuthFailure("token", "token_expired")
+    except AccessTokenInvalid:
+        return NO_TOKEN
+    found = find_credential("token", stored_id(family_id))
+    if found is None or _dashed(found[1].id) != str(user_id):
+        return NO_TOKEN
+    family, user = found
+    until = min(family.expires_at, token.payload["exp"])
+    if until <= now:
+        return NO_TOKEN
+    block = account_block(user, now, is_key=False)
+    if block is not None:
+        return NO_TOKEN if block == "token_invalid" else _blocked("token", block, user)
+    if family.session_id is not None:
+        if family.session_end is None or family.session_end <= now:
+            return NO_TOKEN
+        until = min(until, family.session_end)
+    return _principal("token", user, until, str(family_id))
+
+
+def account_block(user: UserRow, now: float, *, is_key: bool) -> str | None:
+    """Why the user may not act now, or None: the code of accounts.access_policy.get_denial().
+
+    Except for API keys, a required second factor that is missing counts as well.
+    """
+    block = user.block
+    if user.id in ANONYMOUS:
+        is_on = block != "account_disabled" and user.role == options().anonymous_role
+        return None if is_on else "account_disabled"
+    if block is not None:
+        return block
+    if user.banned_until is not None and user.banned_until > now:
+        return "banned"
+    if is_key or user.role not in options().mfa_required_roles or has_second_factor(user.id):
+        return None
+    return SecondFactorSetUpRequired.code
+
+
+def _principal(
+    kind: str, user: UserRow, until: float, credential_id: str, *of_key: Any
+) -> Principal:
+    """of_key: the further fields of a Principal, which only keys have."""
+    return Principal(
+        kind,
+        _dashed(user.id),
+        user.email,
+        user.name,
+        ROLES[user.role],
+        bool(user.is_verified) or user.id in ANONYMOUS,
+        until,
+        credential_id,
+        *of_key,
+    )
+
+
+def _blocked(kind: str, code: str, user: UserRow) -> AuthFailure:
+    return AuthFailure(kind, code, credential_valid=True, user_id=_dashed(user.id))
+
+
+@lru_cache(maxsize=256)
+def effective_scopes(scopes: tuple[str, ...], role: str) -> tuple[bool, bool]:
+    """(may read, may write): the scopes of a key, limited by its user's role."""
+    allowed = frozenset(scopes) & scopes_of(Role(role))
+    return Scope.READ in allowed, Scope.WRITE in allowed
+
+
+@lru_cache(maxsize=4096)
+def _dashed(value: Any) -> str:
+    """A user id as text. SQLite stores 32 digits, and UUID() costs as much as the look-up."""
+    if isinstance(value, UUID):
+        return str(value)
+    return f"{value[:8]}-{value[8:12]}-{value[12:16]}-{value[16:20]}-{value[20:]}"

@@ -1,0 +1,111 @@
+"""Tells whether the database has changed. Asked before anything cached is used.
+
+The version belongs to the very connection by which checks read. Where that cannot be verified,
+nothing may be cached.
+
+SQLite: the first bytes of the memory that its processes share (the header of the WAL index,
+sqlite.org/walformat.html) change with every commit of any process, and are read without a system
+call. Where there is no such memory, or it may belong to another file, PRAGMA data_version says the
+same about its own connection for ten times the cost.
+
+PostgreSQL has no such counter. There the version is eight bytes in DATA_DIR. Every process of the
+host changes them after its commits, and the listener (pg_listener) after those of other hosts.
+"""
+
+import mmap
+from asyncio import _get_running_loop
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from forward_auth.fastpath import db_connection
+from forward_auth.invalidation import pg_listener, shared_memory
+from forward_auth.invalidation.sqlite_file import FileConnection, identity, is_shared_here
+
+# None: unwatched, so nothing may be cached.
+DataVersion = Hashable | None
+WAL_HEADER = 48
+# The version that SQLite writes there, in the byte order of the machine.
+WAL_VERSIONS = {(3007000).to_bytes(4, "little"), (3007000).to_bytes(4, "big")}
+
+
+@dataclass(slots=True)
+class _Watched:
+    """What a thread knows of its connection. Slots make it fast to read.
+
+    wrapper: Django's wrapper of this thread. raw: the connection itself; holding it keeps its id
+    from being reused. memory: of SQLite. number: identifies the memory, and is a part of the
+    version, because the database file may be replaced. server: of PostgreSQL.
+    """
+
+    wrapper: BaseDatabaseWrapper
+    raw: Any
+    memory: mmap.mmap | None
+    number: int
+    server: pg_listener.Server | None
+
+
+def current_data_version() -> DataVersion:
+    """A value that differs after every change of the database.
+
+    All threads of a process get the same value, except without shared memory: then the connection
+    is a part of it, because each has a counter of its own. None within a transaction, which reads
+    what no one else sees and may be rolled back.
+    """
+    here: Any = db_connection._here
+    watched = here.watched
+    # Like opened(), without its calls: nearly every check returns here.
+    if watched is not None and watched.memory is not None:
+        raw = watched.raw
+        if watched.wrapper.connection is raw and _get_running_loop() is None:
+            return None if raw.in_transaction else (watched.number, watched.memory[:WAL_HEADER])
+    wrapper = db_connection.opened()
+    raw = wrapper.connection
+    is_sqlite = wrapper.vendor == "sqlite"
+    if not is_sqlite and (wrapper.in_atomic_block or not wrapper.autocommit):
+        return None
+    if watched is None or watched.raw is not raw:
+        watched = _sqlite(wrapper, raw) if is_sqlite else _postgresql(wrapper, raw)
+        if here.wrapper is wrapper:
+            here.watched = watched
+    if watched.memory is not None:
+        return None if raw.in_transaction else (watched.number, watched.memory[:WAL_HEADER])
+    if not is_sqlite:
+        return pg_listener.shared_data_version(watched.server)
+    # A rollback changes no counter, but it leaves a savepoint or the transaction.
+    transaction = (wrapper.in_atomic_block, *wrapper.savepoint_ids)
+    return raw, raw.execute("PRAGMA data_version").fetchone()[0], raw.total_changes, transaction
+
+
+def _sqlite(wrapper: BaseDatabaseWrapper, raw: Any) -> _Watched:
+    memory = _wal_memory(raw)
+    return _Watched(wrapper, raw, memory, id(memory), None)
+
+
+def _postgresql(wrapper: BaseDatabaseWrapper, raw: Any) -> _Watched:
+    return _Watched(wrapper, raw, None, 0, pg_listener.server_of(raw))
+
+
+def _wal_memory(raw: Any) -> mmap.mmap | None:
+    """The shared memory of this connection's database.
+
+    None when there is none (in-memory database, no WAL), and when the memory at its path may belong
+    to another file. SQLite neither removes nor shortens the file while the connection is open.
+    """
+    if not isinstance(raw, FileConnection) or raw.file is None:
+        return None
+    if raw.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        return None
+    raw.execute("PRAGMA data_version").fetchone()  # a read: now the file is there
+    path = raw.execute("PRAGMA database_list").fetchone()[2]
+    shared = f"{path}-shm"
+    try:
+        memory = shared_memory.map_existing(Path(shared), WAL_HEADER)
+        # Checked last, to notice a file that was moved meanwhile.
+        is_its_own = is_shared_here(shared) and raw.file == identity(path)
+    except (OSError, ValueError):
+        return None
+    return memory if is_its_own and memory[:4] in WAL_VERSIONS else None
