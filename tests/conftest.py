@@ -137,9 +137,7 @@ def mails(db: None) -> Callable[[], list[OutboxMail]]:
 
 def text_of(mail: OutboxMail) -> str:
     """The plain text of a mail that has not been sent yet."""
-    body: dict[str, str] = json.loads(
-        decrypt(mail.sealed_body, place=f"outbox.sealed_body:{mail.pk}")
-    )
+    body: dict[str, str] = json.loads(decrypt(mail.sealed_body, f"outbox.sealed_body:{mail.pk}"))
     return body["text"]
 
 

@@ -50,7 +50,7 @@ def request_of_a_stranger() -> HttpRequest:
     return request
 
 
-def subject_for_user(name: str) -> Client:
+def signed_in(name: str) -> Client:
     client = Client(headers={"host": "localhost:8000"})
     client.post("/sign-in", {"login": f"{name}@example.com", "password": PHRASE})
     return client
@@ -128,7 +128,7 @@ def remember_and_forget_browsers() -> None:
 @act
 def sign_out_and_end_sessions() -> None:
     for _device in range(2):
-        subject_for_user("anna")
+        signed_in("anna")
     user = person("anna")
     for row in sessions.own_sessions(user)[:1]:
         sessions.end_own_session(user, row.public_id)
@@ -138,7 +138,7 @@ def sign_out_and_end_sessions() -> None:
 
 @act
 def sign_out_by_the_page() -> None:
-    client = subject_for_user("bert")
+    client = signed_in("bert")
     session = client.cookies.get(settings.SESSION_COOKIE_NAME)
     if session is not None:
         cookies.issue_forward_auth_cookie(session.value)

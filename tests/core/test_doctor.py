@@ -47,7 +47,7 @@ def test_it_connects_upgrades_and_signs_in_at_the_mail_server(
 
     assert mail_findings() == []
 
-    assert smtp_server.subject_for_user == [("PLAIN", "gate", PASSWORD)]
+    assert smtp_server.signed_in == [("PLAIN", "gate", PASSWORD)]
     assert smtp_server.encrypted == [True]
     assert smtp_server.mails == []
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accounts.access_policy import Denial
+from accounts.access_policy import DenialReason
 from accounts.models import BrowserSession, User
 from accounts.roles import Role
 from accounts.services.anonymous import sync_anonymous_user
@@ -35,7 +35,7 @@ from tests.forward_auth.credentials import OF_APPS, key_at
 pytestmark = pytest.mark.django_db
 NOW = timezone.now
 HOST = "app.example.com"
-SHIPPED = ["moderation.access_checks.user_gate"]
+SHIPPED = ["moderation.access_checks.get_user_denial"]
 CLOSED, OPEN = f"{__name__}.nobody_enters", f"{__name__}.everybody_enters"
 Environ = dict[str, Any]
 
@@ -79,9 +79,9 @@ REQUESTS = st.fixed_dictionaries({
 GATES = st.sampled_from([*[SHIPPED] * 3, [*SHIPPED, CLOSED], [CLOSED], [*SHIPPED, OPEN], []])
 
 
-def nobody_enters(_user: User) -> Denial:
+def nobody_enters(_user: User) -> DenialReason:
     """A gate of a team's own."""
-    return Denial("strike", "Not today.")
+    return DenialReason("strike", "Not today.")
 
 
 def everybody_enters(_user: User) -> None:
