@@ -45,7 +45,7 @@ PEOPLE = st.fixed_dictionaries({
     "is_active": st.sampled_from([True, True, True, False]),
     "setup_completed": st.sampled_from([True, True, True, False]),
     "verified": st.booleans(),
-    "not_before": DAYS,
+    "credentials_valid_from": DAYS,
     "keys_valid_from": DAYS,
     "ban": st.sampled_from(["", "", "", "now", "over", "lifted", "endless"]),
     "new_password": st.sampled_from([False, False, True]),
@@ -269,7 +269,7 @@ def _session(user: User, credential: Any) -> str:
 def _change(user: User, person: Any) -> None:
     changed = {name: person[name] for name in ("role", "is_active", "setup_completed")}
     changed["email_verified_at"] = NOW() if person["verified"] else None
-    for name in ("not_before", "keys_valid_from"):
+    for name in ("credentials_valid_from", "keys_valid_from"):
         if person[name] is not None:
             changed[name] = NOW() + person[name]
     if person["has_factor"]:
