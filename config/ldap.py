@@ -9,7 +9,7 @@ from config.environment.registry.ldap import GroupRole, parse_roles_mapping
 from core.email_addresses import AddressError, parse_username
 from federation.ldap.conf import PROVIDER, Directory
 from federation.ldap.filters import USER_DN, USERNAME, FilterTemplate, parse_filter
-from federation.providers import Door
+from federation.providers import SignInSource
 from federation.role_mapping import ClaimPath, Requirement, RoleMapping, RoleRule
 
 # The claims that federation.ldap.sign_in makes of a person's groups.
@@ -28,7 +28,7 @@ def directory_settings(env: Any) -> Directory | None:
         more_urls=tuple(urls[1:]),
         base_dn=env["LDAP_BASE_DN"],
         user_filter=parse_filter(env["LDAP_SEARCH_FILTER"], USERNAME),
-        door=_door(env),
+        source=_source(env),
         bind_dn=env["LDAP_BIND_DN"] or "",
         bind_password=env["LDAP_BIND_PASSWORD"] or "",
         starts_tls=env["LDAP_STARTTLS"] and urls[0].startswith("ldap://"),
@@ -67,9 +67,9 @@ def _filter(text: str | None) -> FilterTemplate | None:
     return parse_filter(text, USER_DN, USERNAME) if text else None
 
 
-def _door(env: Any) -> Door:
+def _source(env: Any) -> SignInSource:
     text = env["LDAP_ROLES_MAPPING"]
-    return Door(
+    return SignInSource(
         id=PROVIDER,
         label="LDAP",
         allows_registration=True,

@@ -9,7 +9,7 @@ from config.environment.registry.social import NAMES
 from config.environment.rolenames import parse_mapping, parse_sync_role
 from config.environment.sign_in import callback_path, configured_ids, names_of, trust_name
 from config.environment.sso_providers import LABELS, MICROSOFT, issuer_of, listed, prefix_of
-from federation.providers import OIDC, SOCIAL_KINDS, Door, Provider
+from federation.providers import OIDC, SOCIAL_KINDS, Provider, SignInSource
 from federation.role_mapping import ClaimPath, Requirement, RoleMapping, RoleRule
 
 Values = Mapping[str, Any]
@@ -70,7 +70,7 @@ def _provider(provider: str, values: Values) -> Provider:
 def _social(provider: str, values: Values) -> Provider:
     names = names_of(provider)
     label = _listed_label(provider, values) or NAMES[provider][0]
-    door = Door(
+    source = SignInSource(
         provider,
         label,
         allows_registration=values["ALLOW_SOCIAL_REGISTRATION"],
@@ -78,7 +78,7 @@ def _social(provider: str, values: Values) -> Provider:
         default_role=Role(values["DEFAULT_ROLE"]),
     )
     return Provider(
-        door,
+        source,
         kind=provider,
         client_id=values[names.client_id],
         client_secret=values[names.secret] if names.secret else "",
@@ -110,7 +110,7 @@ def _oidc(provider: str, values: Values) -> Provider:
     names = names_of(provider)
     issuer = values[names.issuer] or issuer_of(provider, values)
     is_openid = provider == "openid"
-    door = Door(
+    source = SignInSource(
         provider,
         _label(provider, values),
         allows_registration=values["OPENID_REGISTRATION"],
@@ -119,7 +119,7 @@ def _oidc(provider: str, values: Values) -> Provider:
         mapping=_mapping(provider, values),
     )
     return Provider(
-        door,
+        source,
         kind=OIDC,
         client_id=values[names.client_id],
         client_secret=values[names.secret],

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.services.sign_in_methods import has_other_sign_in_method
-from federation.models import Identity
+from federation.models import ExternalIdentity
 from federation.providers import SOCIAL_KINDS, Provider, configured
 from federation.services.identities import is_directory_managed, is_usable
 
@@ -60,7 +60,9 @@ def methods_of(user: User) -> list[Method]:
     return [method_of(user, row, known) for row in user.identities.order_by("created_at")]
 
 
-def method_of(user: User, identity: Identity, known: Mapping[str, Button] | None = None) -> Method:
+def method_of(
+    user: User, identity: ExternalIdentity, known: Mapping[str, Button] | None = None
+) -> Method:
     """One row of the account page."""
     if known is None:
         known = {button.id: button for button in buttons()}

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from core.uuid7 import uuid7
 
 
-class Identity(models.Model):
+class ExternalIdentity(models.Model):
     """Who somebody is at a provider: found by provider, issuer and subject, never by address.
 
     The issuer is part of who it is: another issuer at the same place in the settings may give the

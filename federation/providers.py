@@ -15,7 +15,7 @@ OIDC = "oidc"
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class SignInSource:
     """What a way in through somebody else may do here; the same for providers and LDAP.
 
     id: names it in addresses, in Identity.provider and in the audit log.
@@ -46,7 +46,7 @@ class Provider:
     secret, as client_secret.
     """
 
-    door: Door
+    source: SignInSource
     kind: str
     client_id: str
     client_secret: str = field(default="", repr=False)
@@ -68,11 +68,11 @@ class Provider:
 
     @property
     def id(self) -> str:
-        return self.door.id
+        return self.source.id
 
     @property
     def label(self) -> str:
-        return self.door.label
+        return self.source.label
 
     @property
     def authority(self) -> str:

@@ -19,7 +19,7 @@ from api.external_jwt.verify import ExternalClaims
 from api.models import ForeignIdentity
 from core.email_addresses import is_allowed, placeholder
 from core.errors import Forbidden, RecordInvalid
-from federation.models import Identity
+from federation.models import ExternalIdentity
 
 SEEN_EVERY = timedelta(hours=1)
 
@@ -50,7 +50,7 @@ def _identity(claims: ExternalClaims) -> ForeignIdentity | None:
 
 def _connected(claims: ExternalClaims) -> User | None:
     """Whoever signs in here through that provider as this subject."""
-    rows = Identity.objects.filter(issuer=claims.issuer, subject=claims.subject)
+    rows = ExternalIdentity.objects.filter(issuer=claims.issuer, subject=claims.subject)
     found = rows.select_related("user").order_by("id").first()
     return found.user if found else None
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from accounts.sign_in_methods import DIRECTORY
 from federation.ldap.filters import FilterTemplate
-from federation.providers import Door
+from federation.providers import SignInSource
 
 PROVIDER = DIRECTORY  # Door.id and Identity.provider
 STEP_SECONDS = 5.0
@@ -25,7 +25,7 @@ class Directory:
     url: str
     base_dn: str
     user_filter: FilterTemplate
-    door: Door
+    source: SignInSource
     bind_dn: str = ""
     bind_password: str = field(default="", repr=False)
     starts_tls: bool = False

@@ -7,7 +7,7 @@ from accounts.models import User
 from federation.ldap.conf import Directory
 from federation.ldap.connection import Connection, Entry, opened, opened_as_service
 from federation.ldap.failures import DirectoryError, Failures
-from federation.ldap.sign_in import arrival_of, identity_of, is_first_owner, is_out_of_reach
+from federation.ldap.sign_in import identity_of, is_first_owner, is_out_of_reach, user_info_of
 from federation.ldap.users import Person, describe, find_entry, verify_password
 from federation.services.identities import decide, role_by
 
@@ -124,8 +124,8 @@ def _groups(person: Person) -> str:
 
 
 def _role(directory: Directory, person: Person) -> str:
-    decision = decide(directory.door, arrival_of(directory, person))
-    role = decision.role or directory.door.default_role
+    decision = decide(directory.source, user_info_of(directory, person))
+    role = decision.role or directory.source.default_role
     return f"{role} ({decision.reason})"
 
 
@@ -134,8 +134,8 @@ def _what_would_happen(directory: Directory, person: Person) -> str:
     if identity is None:
         return _first_time(directory, person)
     user = identity.user
-    decision = decide(directory.door, arrival_of(directory, person))
-    role = role_by(directory.door, user, decision)
+    decision = decide(directory.source, user_info_of(directory, person))
+    role = role_by(directory.source, user, decision)
     change = f"role {user.role} stays" if role == user.role else f"role {user.role} -> {role}"
     state = "" if user.is_active else " It is disabled here, so the door stays shut."
     return f"the account {user.email} is this person's; {change}.{state}"

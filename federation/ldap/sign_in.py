@@ -38,8 +38,8 @@ from federation.ldap.connection import Connection, opened_as_service
 from federation.ldap.dn import naming_context
 from federation.ldap.failures import DirectoryError, Failures
 from federation.ldap.users import Person, describe, find_entry, find_subject, verify_password
-from federation.models import Identity
-from federation.services.identities import ExternalUserInfo, arrive, find_identity, told_by
+from federation.models import ExternalIdentity
+from federation.services.identities import ExternalUserInfo, find_identity, resolve_user, told_by
 from federation.services.profile_updates import holds_links, release_address, update_profile
 
 logger = logging.getLogger("gatehouse.directory")
@@ -68,7 +68,7 @@ def find_by_credentials(login: str, password: str) -> Found | None:
     return None if person is None else Found(come_in(directory, person), DIRECTORY)
 
 
-def arrival_of(directory: Directory, person: Person) -> ExternalUserInfo:
+def user_info_of(directory: Directory, person: Person) -> ExternalUserInfo:
     """What the directory says, in the form that every door hands on."""
     claims: dict[str, Any] = {
         "groups": list(person.groups.dns),
@@ -104,21 +104,21 @@ def come_in(directory: Directory, person: Person) -> User:
     An address opens no account of an operator, nor one that another entry of the directory has:
     whoever writes addresses there would have those accounts.
     """
-    arrival = arrival_of(directory, person)
-    existing = User.objects.filter(email=arrival.email).first() if arrival.email else None
-    is_new = existing is not None and find_identity(directory.door, arrival) is None
+    info = user_info_of(directory, person)
+    existing = User.objects.filter(email=info.email).first() if info.email else None
+    is_new = existing is not None and find_identity(directory.source, info) is None
     if existing is not None and is_new and _free_address(directory, person, existing):
         existing = None
     if existing is not None and is_out_of_reach(existing):
-        arrival = replace(arrival, email_verified=False)
-    return _become_first_owner(directory, person, arrive(directory.door, arrival))
+        info = replace(info, email_verified=False)
+    return _become_first_owner(directory, person, resolve_user(directory.source, info))
 
 
 def keys_of_directory(people: Iterable[User]) -> set[Any]:
     """Those of `people` whom the directory keeps; nobody without one."""
     if settings.LDAP is None:
         return set()
-    sql = Identity.objects.filter(provider=PROVIDER, user__in=list(people))
+    sql = ExternalIdentity.objects.filter(provider=PROVIDER, user__in=list(people))
     return set(sql.values_list("user_id", flat=True))
 
 
@@ -132,14 +132,14 @@ def why_no_links(emails: Iterable[str]) -> dict[Any, str]:
     directory: Directory | None = settings.LDAP
     if directory is None:
         return {}
-    sql = Identity.objects.filter(provider=PROVIDER, user__email__in=list(emails))
+    sql = ExternalIdentity.objects.filter(provider=PROVIDER, user__email__in=list(emails))
     return {
         identity.user_id: _why_no_link(directory, identity)
         for identity in sql.select_related("user")
     }
 
 
-def _why_no_link(directory: Directory, identity: Identity) -> str:
+def _why_no_link(directory: Directory, identity: ExternalIdentity) -> str:
     try:
         person = person_of(directory, identity)
     except DirectoryError as error:
@@ -154,12 +154,12 @@ def _why_no_link(directory: Directory, identity: Identity) -> str:
     with transaction.atomic():
         if not _hold(identity):
             return "no account"
-        update_profile(identity, told_by(directory.door, arrival_of(directory, person)))
+        update_profile(identity, told_by(directory.source, user_info_of(directory, person)))
     is_same = identity.user.email == before and not holds_links([identity.user])
     return "" if is_same else "the address has changed in the directory"
 
 
-def person_of(directory: Directory, identity: Identity) -> Person | None:
+def person_of(directory: Directory, identity: ExternalIdentity) -> Person | None:
     """What the directory says now of who came before. Raises DirectoryError."""
     if identity.issuer != issuer_of(directory, identity.subject):
         return None
@@ -185,7 +185,7 @@ def _free_address(directory: Directory, person: Person, holder: User) -> bool:
         if not _hold(identity):
             return True
         if known is not None:
-            update_profile(identity, told_by(directory.door, arrival_of(directory, known)))
+            update_profile(identity, told_by(directory.source, user_info_of(directory, known)))
         if identity.user.email != person.email:
             return True
         # Whoever makes entries in the directory takes no address from an operator by that.
@@ -195,7 +195,7 @@ def _free_address(directory: Directory, person: Person, holder: User) -> bool:
     return True
 
 
-def _hold(identity: Identity) -> bool:
+def _hold(identity: ExternalIdentity) -> bool:
     """Lock the person, and read them as they are now; False when they are gone."""
     lock_users(identity.user_id)
     user = User.objects.filter(pk=identity.user_id).first()
@@ -313,6 +313,6 @@ def _take_place_of_default_owner(user: User, username: str, unclaimed: list[Any]
             user.save(update_fields=["username"])
 
 
-def identity_of(directory: Directory, person: Person) -> Identity | None:
+def identity_of(directory: Directory, person: Person) -> ExternalIdentity | None:
     """The account's tie to that person, if they have come before."""
-    return find_identity(directory.door, arrival_of(directory, person))
+    return find_identity(directory.source, user_info_of(directory, person))

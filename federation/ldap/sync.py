@@ -33,9 +33,9 @@ from core.locks import lock_users
 from federation.ldap.conf import PROVIDER, Directory
 from federation.ldap.connection import opened_as_service
 from federation.ldap.failures import DirectoryError, Failures
-from federation.ldap.sign_in import arrival_of, issuer_of
+from federation.ldap.sign_in import issuer_of, user_info_of
 from federation.ldap.users import Person, attributes, describe, subject_of
-from federation.models import Identity
+from federation.models import ExternalIdentity
 from federation.services.identities import decide, is_told, role_by, told_by
 from federation.services.profile_updates import Told, changes_of, update_profile
 
@@ -79,7 +79,7 @@ class Change:
     """What would happen to one account: disabled (role None), or given `role`; and why."""
 
     user: User
-    identity: Identity
+    identity: ExternalIdentity
     reason: str
     role: Role | None = None
 
@@ -87,7 +87,7 @@ class Change:
 class ProfileChange(NamedTuple):
     """What the directory tells anew of a person. fields: what will follow it."""
 
-    identity: Identity
+    identity: ExternalIdentity
     told: Told
     fields: tuple[str, ...]
 
@@ -129,7 +129,9 @@ def plan(
 
     people: only these identities. progress(n): n more entries were read.
     """
-    rows = Identity.objects.select_related("user").filter(provider=PROVIDER, user__is_active=True)
+    rows = ExternalIdentity.objects.select_related("user").filter(
+        provider=PROVIDER, user__is_active=True
+    )
     # By key, because a condition on sessions finds a person once for each of them.
     found_rows = {row.pk: row for row in (rows.filter(people) if people else rows)}.values()
     waiting = {
@@ -146,7 +148,7 @@ def plan(
             row = waiting.pop(person.subject)
             change = _compare(directory, person, row)
             if change is None or change.role is not None:
-                told = told_by(directory.door, arrival_of(directory, person))
+                told = told_by(directory.source, user_info_of(directory, person))
                 fields = changes_of(row, told)
                 if fields:
                     profiles.append(ProfileChange(row, told, tuple(fields)))
@@ -159,7 +161,7 @@ def plan(
 
 
 def _read(
-    directory: Directory, wanted: dict[str, Identity], progress: Progress
+    directory: Directory, wanted: dict[str, ExternalIdentity], progress: Progress
 ) -> Iterator[Person]:
     """Each wanted person whom the directory has, once."""
     text = directory.user_filter.for_anybody()
@@ -181,15 +183,15 @@ def _read(
         raise DirectoryError(Failures.NOBODY_SEEN)
 
 
-def _compare(directory: Directory, person: Person, identity: Identity) -> Change | None:
+def _compare(directory: Directory, person: Person, identity: ExternalIdentity) -> Change | None:
     user = identity.user
-    arrival = arrival_of(directory, person)
-    decision = decide(directory.door, arrival)
+    info = user_info_of(directory, person)
+    decision = decide(directory.source, info)
     if not decision.is_admitted:
         return Change(user, identity, person.shut.reason if person.shut else NOT_ADMITTED)
-    if not is_told(directory.door, user, arrival):
+    if not is_told(directory.source, user, info):
         return None  # a part of the groups is no reason to change anything
-    role = role_by(directory.door, user, decision)
+    role = role_by(directory.source, user, decision)
     return None if role == user.role else Change(user, identity, decision.reason, role)
 
 
@@ -249,7 +251,7 @@ def _hold(keys: Iterable[uuid.UUID]) -> set[uuid.UUID]:
     """Lock these people; those who are still there with an identity of the directory."""
     wanted = list(keys)
     lock_users(*wanted)
-    rows = Identity.objects.filter(provider=PROVIDER, user__in=wanted)
+    rows = ExternalIdentity.objects.filter(provider=PROVIDER, user__in=wanted)
     return set(rows.values_list("user_id", flat=True))
 
 
@@ -272,7 +274,7 @@ def _note_reasons(changes: Sequence[Change]) -> None:
         if change.role is not None:
             keys[change.reason].append(change.identity.pk)
     for reason, found in keys.items():
-        rows = Identity.objects.filter(pk__in=found)
+        rows = ExternalIdentity.objects.filter(pk__in=found)
         rows.update(role_reason=reason, role_decided_at=timezone.now())
 
 

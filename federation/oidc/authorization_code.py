@@ -9,7 +9,7 @@ from urllib.parse import quote_plus, urlencode, urlsplit
 from django.http import HttpRequest
 
 from federation.oidc.authorization_request import Pending
-from federation.oidc.claims import arrival_of
+from federation.oidc.claims import user_info_of
 from federation.oidc.discovery import DISCOVERED, Metadata
 from federation.oidc.errors import SignInFailed
 from federation.oidc.fetching import FetchError, fetch_json, post_form
@@ -60,7 +60,7 @@ class OpenIDConnect:
             "userinfo": _userinfo(metadata, access_token, told["sub"]),
             "access": check.access_claims(access_token, told["sub"]),
         }
-        return arrival_of(provider, claims, id_token)
+        return user_info_of(provider, claims, id_token)
 
 
 def with_query(url: str, query: dict[str, str]) -> str:

@@ -22,7 +22,7 @@ class Address(NamedTuple):
     is_verified: bool
 
 
-def arrival_of(
+def user_info_of(
     provider: Provider, claims: Mapping[str, Claims], id_token: str = ""
 ) -> ExternalUserInfo:
     """Who came. claims: "id", "userinfo" and "access" -> claims, all verified.

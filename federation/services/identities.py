@@ -30,8 +30,8 @@ from core.locks import lock_users
 from core.plain_text import clean_name
 from federation.ldap.conf import PROVIDER as DIRECTORY
 from federation.ldap.usernames import directory_problems
-from federation.models import Identity
-from federation.providers import Door
+from federation.models import ExternalIdentity
+from federation.providers import SignInSource
 from federation.role_mapping import Decision
 from federation.services.profile_updates import Told, note_handed_on, update_profile
 from mail.outbox import enqueue_mail
@@ -108,80 +108,84 @@ class IdentityTaken(Forbidden):
     default_message = _("This identity is connected to another account already.")
 
 
-def arrive(door: Door, arrival: ExternalUserInfo) -> User:
+def resolve_user(source: SignInSource, info: ExternalUserInfo) -> User:
     """The account of whoever came in by `door`; made, connected and given its role where allowed.
 
     The caller goes on through the one gate and its stages. Raises RoleRequired, AccountExists,
     EmailMissing, RegistrationClosed; nothing but an audit row is written then, except that
     RoleRequired ends the sessions of an account that had come in before.
     """
-    decision = decide(door, arrival)
-    identity = find_identity(door, arrival)
-    if arrival.disabled:
-        _refuse(door, identity, decision, DisabledThere)
-    if not is_told(door, identity.user if identity else None, arrival):
-        _refuse_untold(door, identity, arrival)
+    decision = decide(source, info)
+    identity = find_identity(source, info)
+    if info.disabled:
+        _refuse(source, identity, decision, DisabledThere)
+    if not is_told(source, identity.user if identity else None, info):
+        _refuse_untold(source, identity, info)
     if not decision.is_admitted:
-        _refuse(door, identity, decision)
+        _refuse(source, identity, decision)
     if identity is None:
-        identity = _connect_or_make(door, arrival, decision.role or door.default_role)
+        identity = _connect_or_make(source, info, decision.role or source.default_role)
     with transaction.atomic():
         lock_users(identity.user_id)
-        if not Identity.objects.filter(pk=identity.pk).exists():
+        if not ExternalIdentity.objects.filter(pk=identity.pk).exists():
             raise UserDeleted
-        user = apply_role(door, identity.user, decision)
-        _note(door, identity, arrival, decision)
+        user = apply_role(source, identity.user, decision)
+        _note(source, identity, info, decision)
     return user
 
 
-def decide(door: Door, arrival: ExternalUserInfo) -> Decision:
+def decide(source: SignInSource, info: ExternalUserInfo) -> Decision:
     """Whether they may come in at all, and as what."""
-    if arrival.disabled:
-        return Decision(False, None, arrival.disabled[:300])
-    return door.mapping.decide(arrival.claims)
+    if info.disabled:
+        return Decision(False, None, info.disabled[:300])
+    return source.mapping.decide(info.claims)
 
 
-def is_told(door: Door, user: User | None, arrival: ExternalUserInfo) -> bool:
+def is_told(source: SignInSource, user: User | None, info: ExternalUserInfo) -> bool:
     """Does `arrival` tell what the mapping needs to decide on `user` (None: a new person)?"""
-    mapping = door.mapping
-    if not mapping.why_unknown(arrival.claims):
+    mapping = source.mapping
+    if not mapping.why_unknown(info.claims):
         return True
-    if not mapping.decide(arrival.claims).is_admitted:
+    if not mapping.decide(info.claims).is_admitted:
         return False
-    return user is not None and not _follows(door, user)
+    return user is not None and not _follows(source, user)
 
 
-def _refuse_untold(door: Door, identity: Identity | None, arrival: ExternalUserInfo) -> None:
+def _refuse_untold(
+    source: SignInSource, identity: ExternalIdentity | None, info: ExternalUserInfo
+) -> None:
     """Raise GroupsUnknown. Role and sessions stay: to be in fewer groups looks otherwise."""
     audit_log.record(
         "account:session:start",
         target=identity.user if identity else None,
         result="refused",
-        provider=door.id,
-        reason=door.mapping.why_unknown(arrival.claims)[:300],
+        provider=source.id,
+        reason=source.mapping.why_unknown(info.claims)[:300],
     )
     raise GroupsUnknown
 
 
-def connect(*, user: User, door: Door, arrival: ExternalUserInfo) -> Identity:
+def connect(*, user: User, source: SignInSource, info: ExternalUserInfo) -> ExternalIdentity:
     """Connect an identity to the account of the signed-in person, who has proved it just now.
 
     Raises IdentityTaken, RoleRequired, GroupsUnknown.
     """
-    if door.mapping.requirements and not is_told(door, user, arrival):
+    if source.mapping.requirements and not is_told(source, user, info):
         raise GroupsUnknown
-    if not decide(door, arrival).is_admitted:
+    if not decide(source, info).is_admitted:
         raise RoleRequired
-    found = find_identity(door, arrival)
+    found = find_identity(source, info)
     if found is None:
         try:
-            found = _create(door, arrival, user)
+            found = _create(source, info, user)
         except IntegrityError:
-            found = find_identity(door, arrival)  # of two at once the second gets the first's
+            found = find_identity(source, info)  # of two at once the second gets the first's
             if found is None:
                 raise IdentityTaken from None
     if found.user_id != user.pk:
-        audit_log.record("account:identity:connect", actor=user, result="refused", provider=door.id)
+        audit_log.record(
+            "account:identity:connect", actor=user, result="refused", provider=source.id
+        )
         raise IdentityTaken
     return found
 
@@ -204,21 +208,21 @@ def disconnect(*, user: User, identity_id: Any) -> None:
         _tell(user, "identity-disconnected", identity.provider)
 
 
-def is_directory_managed(identity: Identity) -> bool:
+def is_directory_managed(identity: ExternalIdentity) -> bool:
     """Is it the directory's? By it the account ends when the person leaves, so it stays."""
     return identity.provider == DIRECTORY and settings.LDAP is not None
 
 
-def find_identity(door: Door, arrival: ExternalUserInfo) -> Identity | None:
+def find_identity(source: SignInSource, info: ExternalUserInfo) -> ExternalIdentity | None:
     """Whoever came before by `door` as that subject of that issuer.
 
     An issuer is never left out of it: the subject of another one is somebody else.
     """
-    rows = Identity.objects.select_related("user")
-    return rows.filter(provider=door.id, issuer=arrival.issuer, subject=arrival.subject).first()
+    rows = ExternalIdentity.objects.select_related("user")
+    return rows.filter(provider=source.id, issuer=info.issuer, subject=info.subject).first()
 
 
-def is_usable(identity: Identity) -> bool:
+def is_usable(identity: ExternalIdentity) -> bool:
     """Does the provider of `identity` still open here, at the issuer that it was made by?"""
     if identity.provider == DIRECTORY:
         return settings.LDAP is not None
@@ -229,8 +233,8 @@ def is_usable(identity: Identity) -> bool:
 
 
 def _refuse(
-    door: Door,
-    identity: Identity | None,
+    source: SignInSource,
+    identity: ExternalIdentity | None,
     decision: Decision,
     error: type[RoleRequired] = RoleRequired,
 ) -> None:
@@ -240,135 +244,135 @@ def _refuse(
         if user is not None:
             revoke_sessions(user, "not admitted by the provider")
         audit_log.record(
-            "account:session:start", target=user, result="refused", provider=door.id,
+            "account:session:start", target=user, result="refused", provider=source.id,
             reason=decision.reason,
         )  # fmt: skip
     raise error
 
 
-def _connect_or_make(door: Door, arrival: ExternalUserInfo, role: Role) -> Identity:
+def _connect_or_make(source: SignInSource, info: ExternalUserInfo, role: Role) -> ExternalIdentity:
     """The identity of a first arrival, a new account having `role`.
 
     Of two at once the second gets the first's.
     """
-    email = _address_of(door, arrival)
+    email = _address_of(source, info)
     existing = User.objects.filter(email=email).first()
     try:
         if existing is None:
-            return _register(door, arrival, email, role)
-        if not _may_connect(door, arrival, existing):
-            if arrival.email_verified:
-                note_handed_on(
-                    email, provider=door.id, issuer=arrival.issuer, subject=arrival.subject
-                )
+            return _register(source, info, email, role)
+        if not _may_connect(source, info, existing):
+            if info.email_verified:
+                note_handed_on(email, provider=source.id, issuer=info.issuer, subject=info.subject)
             audit_log.record(
-                "account:identity:connect", target=existing, result="refused", provider=door.id
+                "account:identity:connect", target=existing, result="refused", provider=source.id
             )
             raise AccountExists
         with transaction.atomic():
             if mark_email_verified(existing) is not None:
-                _keep_invited_role(door, arrival, existing)
-            return _create(door, arrival, existing)
+                _keep_invited_role(source, info, existing)
+            return _create(source, info, existing)
     except (IntegrityError, RecordInvalid):
-        found = find_identity(door, arrival)
+        found = find_identity(source, info)
         if found is None:
             raise AccountExists from None
         return found
 
 
-def _address_of(door: Door, arrival: ExternalUserInfo) -> str:
+def _address_of(source: SignInSource, info: ExternalUserInfo) -> str:
     """The stored form of the address; a place where no mail arrives where none is needed."""
-    if arrival.email:
+    if info.email:
         try:
-            return email_addresses.parse_email(arrival.email)
+            return email_addresses.parse_email(info.email)
         except email_addresses.AddressError:
-            if door.needs_email:
+            if source.needs_email:
                 raise EmailMissing from None
-    if door.needs_email:
+    if source.needs_email:
         raise EmailMissing
-    return email_addresses.placeholder(door.id, arrival.subject)
+    return email_addresses.placeholder(source.id, info.subject)
 
 
-def _may_connect(door: Door, arrival: ExternalUserInfo, user: User) -> bool:
+def _may_connect(source: SignInSource, info: ExternalUserInfo, user: User) -> bool:
     """May this arrival have the account of its address without proving the account first?
 
     Only with an address that the provider has verified. An account that nobody has used yet (made
     in advance by an operator) is opened by that proof as by a mailed link; one that is in use only
     where the operator trusts the provider for it and no password or factor would be stepped round.
     """
-    if not arrival.email_verified or not user.setup_completed:
+    if not info.email_verified or not user.setup_completed:
         return False
     has_secrets = user.has_usable_password() or user.authenticators.exists()
     if user.last_login is None and not has_secrets and not user.identities.exists():
         return True
-    return door.trusts_email and user.is_verified and not has_secrets
+    return source.trusts_email and user.is_verified and not has_secrets
 
 
-def _register(door: Door, arrival: ExternalUserInfo, email: str, role: Role) -> Identity:
+def _register(
+    source: SignInSource, info: ExternalUserInfo, email: str, role: Role
+) -> ExternalIdentity:
     """A new account. Raises RegistrationClosed, RecordInvalid when the address is taken by now.
 
     Whoever was invited under the verified address comes in with registration closed, and with the
     role of the invitation, or a higher one that the mapping gives.
     """
     with transaction.atomic():
-        invitation = _invitation_for(door, arrival, email)
+        invitation = _invitation_for(source, info, email)
         if invitation is None:
-            _check_registration(door, arrival, email)
+            _check_registration(source, info, email)
         else:
-            role = _invited_role(door, invitation, role)
-        user = _new_user(door, arrival, email, role)
+            role = _invited_role(source, invitation, role)
+        user = _new_user(source, info, email, role)
         if invitation is not None:
             take_up(invitation, user, is_new=False)
-            _keep_invited_role(door, arrival, user)
-        return _create(door, arrival, user)
+            _keep_invited_role(source, info, user)
+        return _create(source, info, user)
 
 
-def _invitation_for(door: Door, arrival: ExternalUserInfo, email: str) -> Invitation | None:
+def _invitation_for(source: SignInSource, info: ExternalUserInfo, email: str) -> Invitation | None:
     """What the verified address of a newcomer was invited to.
 
     Whoever writes addresses in the directory makes no administrators by that, as there; such an
     invitation waits for its link.
     """
-    if not arrival.email or not arrival.email_verified:
+    if not info.email or not info.email_verified:
         return None
     invitation = live_invitation(email)
-    if invitation is None or (door.id == DIRECTORY and invitation.role in ADMIN_ROLES):
+    if invitation is None or (source.id == DIRECTORY and invitation.role in ADMIN_ROLES):
         return None
     return invitation
 
 
-def _invited_role(door: Door, invitation: Invitation, mapped: Role) -> Role:
+def _invited_role(source: SignInSource, invitation: Invitation, mapped: Role) -> Role:
     """The role of the invitation; a higher one where rules of the mapping give it."""
     invited = Role(invitation.role)
-    return mapped if door.mapping.rules and mapped.rank > invited.rank else invited
+    return mapped if source.mapping.rules and mapped.rank > invited.rank else invited
 
 
-def _keep_invited_role(door: Door, arrival: ExternalUserInfo, user: User) -> None:
+def _keep_invited_role(source: SignInSource, info: ExternalUserInfo, user: User) -> None:
     """Operators decided the role, so that a mapping which gives a lower one leaves it alone."""
-    mapped = role_by(door, user, door.mapping.decide(arrival.claims))
+    mapped = role_by(source, user, source.mapping.decide(info.claims))
     if mapped.rank < Role(user.role).rank:
         user.role_locked = True
         user.save(update_fields=["role_locked"])
 
 
-def _check_registration(door: Door, arrival: ExternalUserInfo, email: str) -> None:
-    if not door.allows_registration:
+def _check_registration(source: SignInSource, info: ExternalUserInfo, email: str) -> None:
+    if not source.allows_registration:
         raise RegistrationClosed
     if settings.ALLOWED_EMAILS and not (
-        arrival.email_verified and email_addresses.is_allowed(email, settings.ALLOWED_EMAILS)
+        info.email_verified and email_addresses.is_allowed(email, settings.ALLOWED_EMAILS)
     ):
         raise RegistrationClosed(str(_("Addresses of this domain cannot register here.")))
 
 
-def _new_user(door: Door, arrival: ExternalUserInfo, email: str, role: Role) -> User:
-    user = User(email=email, name=clean_name(arrival.name), role=role)
-    user.username = _free_username(door, arrival.username)
-    user.email_verified_at = timezone.now() if arrival.email_verified else None
+def _new_user(source: SignInSource, info: ExternalUserInfo, email: str, role: Role) -> User:
+    user = User(email=email, name=clean_name(info.name), role=role)
+    user.username = _free_username(source, info.username)
+    user.email_verified_at = timezone.now() if info.email_verified else None
     user.set_password(None)
-    return save_new(user, actor=None, source=door.id)
+    return save_new(user, actor=None, source=source.id)
 
 
-def _free_username(door: Door, text: str) -> str | None:
+def _free_username(source: SignInSource, text: str) -> str | None:
     """The provider's user name where it fits and nobody has it, for recognition only."""
     try:
         name = email_addresses.parse_username(text) if text else None
@@ -376,24 +380,24 @@ def _free_username(door: Door, text: str) -> str | None:
         return None
     if name is None or User.objects.filter(username=name).exists():
         return None
-    is_the_directorys = door.id != DIRECTORY and directory_problems(User(username=name))
+    is_the_directorys = source.id != DIRECTORY and directory_problems(User(username=name))
     return None if is_the_directorys else name
 
 
-def _create(door: Door, arrival: ExternalUserInfo, user: User) -> Identity:
+def _create(source: SignInSource, info: ExternalUserInfo, user: User) -> ExternalIdentity:
     with transaction.atomic():
         lock_users(user.pk)
-        identity = Identity.objects.create(
+        identity = ExternalIdentity.objects.create(
             user=user,
-            provider=door.id,
-            subject=arrival.subject,
-            issuer=arrival.issuer,
-            email=arrival.email[:254],
-            name=clean_name(arrival.name),
+            provider=source.id,
+            subject=info.subject,
+            issuer=info.issuer,
+            email=info.email[:254],
+            name=clean_name(info.name),
         )
-        audit_log.record("account:identity:connect", actor=user, target=user, provider=door.id)
+        audit_log.record("account:identity:connect", actor=user, target=user, provider=source.id)
         if user.last_login is not None:
-            _tell(user, "identity-connected", door.label)
+            _tell(user, "identity-connected", source.label)
     return identity
 
 
@@ -403,43 +407,45 @@ def _tell(user: User, kind: str, provider: str) -> None:
         enqueue_mail(kind=kind, recipient=user.email, user=user, context={"provider": provider})
 
 
-def role_by(door: Door, user: User, decision: Decision) -> Role:
+def role_by(source: SignInSource, user: User, decision: Decision) -> Role:
     """The role that the mapping gives `user` now; his own where it may not touch him."""
-    return decision.role or door.default_role if _follows(door, user) else Role(user.role)
+    return decision.role or source.default_role if _follows(source, user) else Role(user.role)
 
 
-def _follows(door: Door, user: User) -> bool:
+def _follows(source: SignInSource, user: User) -> bool:
     """Does the mapping decide on the role of `user`, who has an account already?"""
-    if not door.mapping.updates or not door.mapping.rules or user.role_locked:
+    if not source.mapping.updates or not source.mapping.rules or user.role_locked:
         return False
-    return user.role != Role.OWNER or door.mapping.gives_owner
+    return user.role != Role.OWNER or source.mapping.gives_owner
 
 
-def apply_role(door: Door, user: User, decision: Decision) -> User:
+def apply_role(source: SignInSource, user: User, decision: Decision) -> User:
     """Give the role of role_by(); the last owner stays what he is."""
-    role = role_by(door, user, decision)
+    role = role_by(source, user, decision)
     if user.role == role:
         return user
     try:
         return change_role(actor=SYSTEM, user=user, role=role)
     except LastOwner:
         audit_log.record(
-            "account:role:change", target=user, result="refused", provider=door.id,
+            "account:role:change", target=user, result="refused", provider=source.id,
             reason="last owner",
         )  # fmt: skip
         return user
 
 
-def told_by(door: Door, arrival: ExternalUserInfo) -> Told:
+def told_by(source: SignInSource, info: ExternalUserInfo) -> Told:
     """What an arrival says of address and names. The directory is where those are kept."""
     return Told(
-        arrival.email, arrival.email_verified, arrival.name, arrival.username,
-        is_source=door.id == DIRECTORY,
+        info.email, info.email_verified, info.name, info.username,
+        is_source=source.id == DIRECTORY,
     )  # fmt: skip
 
 
-def _note(door: Door, identity: Identity, arrival: ExternalUserInfo, decision: Decision) -> None:
-    update_profile(identity, told_by(door, arrival))
+def _note(
+    source: SignInSource, identity: ExternalIdentity, info: ExternalUserInfo, decision: Decision
+) -> None:
+    update_profile(identity, told_by(source, info))
     identity.last_used_at = identity.role_decided_at = timezone.now()
     identity.role_reason = decision.reason
     identity.save(update_fields=["last_used_at", "role_decided_at", "role_reason"])

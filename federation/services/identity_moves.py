@@ -16,7 +16,7 @@ from audit import audit_log
 from core.errors import RecordInvalid
 from core.locks import lock_users
 from federation.ldap.conf import PROVIDER as DIRECTORY
-from federation.models import Identity
+from federation.models import ExternalIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Left:
 def left_behind() -> list[Left]:
     """Identities of issuers that are not configured; their people do not come in by them."""
     now = {provider.id: provider.authority for provider in settings.SIGN_IN_PROVIDERS}
-    rows = Identity.objects.exclude(provider=DIRECTORY).values_list("provider", "issuer")
+    rows = ExternalIdentity.objects.exclude(provider=DIRECTORY).values_list("provider", "issuer")
     return [
         Left(Place(provider, issuer), count, provider in now)
         for provider, issuer, count in rows.annotate(count=Count("pk")).order_by(
@@ -60,7 +60,7 @@ def present_issuer(provider_id: str) -> str:
 
 def count_at(place: Place) -> int:
     """How many identities are there."""
-    return Identity.objects.filter(provider=place.provider, issuer=place.issuer).count()
+    return ExternalIdentity.objects.filter(provider=place.provider, issuer=place.issuer).count()
 
 
 def move_identities(*, actor: Actor, old: Place, new: Place) -> tuple[int, int]:
@@ -71,9 +71,9 @@ def move_identities(*, actor: Actor, old: Place, new: Place) -> tuple[int, int]:
     if old == new:
         raise RecordInvalid({"issuer": [_("That is where they are already.")]})
     with transaction.atomic():
-        rows = Identity.objects.filter(provider=old.provider, issuer=old.issuer)
+        rows = ExternalIdentity.objects.filter(provider=old.provider, issuer=old.issuer)
         lock_users(*rows.values_list("user_id", flat=True))
-        taken = Identity.objects.filter(provider=new.provider, issuer=new.issuer)
+        taken = ExternalIdentity.objects.filter(provider=new.provider, issuer=new.issuer)
         subjects = set(taken.values_list("subject", flat=True))
         keys = [
             key for key, subject in rows.values_list("pk", "subject") if subject not in subjects
@@ -82,7 +82,7 @@ def move_identities(*, actor: Actor, old: Place, new: Place) -> tuple[int, int]:
             raise RecordInvalid({"issuer": [_("No identity can be moved from there.")]})
         left = rows.count() - len(keys)
         for start in range(0, len(keys), 500):
-            Identity.objects.filter(pk__in=keys[start : start + 500]).update(
+            ExternalIdentity.objects.filter(pk__in=keys[start : start + 500]).update(
                 provider=new.provider, issuer=new.issuer
             )
         audit_log.record(

@@ -21,7 +21,7 @@ from core import email_addresses
 from core.locks import lock_users
 from core.plain_text import clean_name
 from federation.ldap.conf import PROVIDER as DIRECTORY
-from federation.models import Identity
+from federation.models import ExternalIdentity
 from mail.outbox import enqueue_mail
 
 MAX_NAME_LENGTH = 150
@@ -37,7 +37,7 @@ class Told(NamedTuple):
     is_source: bool = False
 
 
-def changes_of(identity: Identity, told: Told) -> list[str]:
+def changes_of(identity: ExternalIdentity, told: Told) -> list[str]:
     """What update_profile() would do, for a plan: "email", "name", "username"."""
     user = identity.user
     email = _stored(told.email)
@@ -51,7 +51,7 @@ def changes_of(identity: Identity, told: Told) -> list[str]:
     return found
 
 
-def update_profile(identity: Identity, told: Told) -> list[str]:
+def update_profile(identity: ExternalIdentity, told: Told) -> list[str]:
     """Take over what has changed; returns the names of what was taken over.
 
     Call it in a transaction. Sessions stay; links and mailed tokens of the old address die.
@@ -76,7 +76,7 @@ def update_profile(identity: Identity, told: Told) -> list[str]:
 
 def holds_links(users: Iterable[User]) -> set[Any]:
     """Keys of those to whose address no link may go: their source tells another one now."""
-    rows = Identity.objects.filter(user__in=list(users), former_email=F("user__email"))
+    rows = ExternalIdentity.objects.filter(user__in=list(users), former_email=F("user__email"))
     return set(rows.exclude(former_email="").values_list("user_id", flat=True))
 
 
@@ -90,7 +90,7 @@ def note_handed_on(email: str, *, provider: str, issuer: str, subject: str) -> b
 
     True when an account had the address by the same source.
     """
-    rows = Identity.objects.filter(
+    rows = ExternalIdentity.objects.filter(
         ~Q(subject=subject), provider=provider, issuer=issuer, user__email=email,
         email__iexact=email,
     ).exclude(former_email=email)  # fmt: skip
@@ -104,7 +104,7 @@ def note_handed_on(email: str, *, provider: str, issuer: str, subject: str) -> b
     return bool(found)
 
 
-def release_address(identity: Identity) -> None:
+def release_address(identity: ExternalIdentity) -> None:
     """The source has given the address to somebody else, and tells no other: nothing goes there."""
     user = identity.user
     before = user.email
@@ -130,7 +130,7 @@ def _stored(email: str) -> str:
         return ""
 
 
-def _follows_email(identity: Identity, told: Told) -> bool:
+def _follows_email(identity: ExternalIdentity, told: Told) -> bool:
     """Is the account's address the one that this source has given it?
 
     A person may have another address here than at a provider that they connected later.
@@ -140,7 +140,7 @@ def _follows_email(identity: Identity, told: Told) -> bool:
     return told.is_source or email in own or email_addresses.is_placeholder(email)
 
 
-def _update_email(identity: Identity, told: Told) -> bool:
+def _update_email(identity: ExternalIdentity, told: Told) -> bool:
     user, new = identity.user, _stored(told.email)
     if new == user.email:
         identity.former_email = ""
@@ -178,7 +178,7 @@ def _update_email(identity: Identity, told: Told) -> bool:
     return True
 
 
-def _invitation_for(identity: Identity, email: str) -> Invitation | None:
+def _invitation_for(identity: ExternalIdentity, email: str) -> Invitation | None:
     """What the verified address was invited to. The directory makes no administrators by that."""
     if User.objects.filter(email=email).exclude(pk=identity.user_id).exists():
         return None  # the address stays theirs, and their lock is not ours to take
@@ -189,7 +189,7 @@ def _invitation_for(identity: Identity, email: str) -> Invitation | None:
     return None if is_too_high else invitation
 
 
-def _hold(identity: Identity, reason: str) -> None:
+def _hold(identity: ExternalIdentity, reason: str) -> None:
     """No link goes to the account's address from now on; said once in the audit log."""
     user = identity.user
     if identity.former_email == user.email:
@@ -224,14 +224,14 @@ def _write(user: User, **values: Any) -> bool:
     return True
 
 
-def _new_name(identity: Identity, told: Told) -> str:
+def _new_name(identity: ExternalIdentity, told: Told) -> str:
     """The name to take over, or ""; a name that the person chose here stays, unless is_source."""
     name = clean_name(told.name)
     is_ours = told.is_source or (identity.name != "" and identity.user.name == identity.name)
     return name if name and is_ours and name != identity.user.name else ""
 
 
-def _new_username(identity: Identity, told: Told) -> str:
+def _new_username(identity: ExternalIdentity, told: Told) -> str:
     """User names follow the directory alone, where they are typed to sign in."""
     if not told.is_source or not told.username:
         return ""

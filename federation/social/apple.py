@@ -44,7 +44,7 @@ class AppleFlow(SocialFlow):
         """Apple sends name and address only by POST."""
         return {"response_mode": "form_post", "nonce": pending.nonce}
 
-    def arrival(
+    def info(
         self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
     ) -> ExternalUserInfo:
         claims = _claims(self, provider, pending, answer)

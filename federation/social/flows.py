@@ -55,7 +55,7 @@ class SocialFlow:
         if not code or len(code) > LONGEST_CODE:
             raise SignInFailed("provider_error", "no code")
         answer = self.trade(provider, pending, code)
-        found = self.arrival(request, provider, pending, answer)
+        found = self.info(request, provider, pending, answer)
         if provider.vouches_for_email and found.email:
             return replace(found, email_verified=True)
         return found
@@ -74,7 +74,7 @@ class SocialFlow:
         url = self.endpoint(provider, "token")
         return ask_object(url, headers=self.headers(provider), form=form)
 
-    def arrival(
+    def info(
         self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
     ) -> ExternalUserInfo:
         """Who came. answer: the token endpoint's."""

@@ -29,7 +29,7 @@ class GoogleFlow(SocialFlow):
     token_endpoint = GoogleOAuth2Adapter.access_token_url
     profile_endpoint = GoogleOAuth2Adapter.identity_url
 
-    def arrival(
+    def info(
         self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
     ) -> ExternalUserInfo:
         profile = self.profile(provider, answer)
@@ -50,7 +50,7 @@ class FacebookFlow(SocialFlow):
     scope_delimiter = ","
     knows_pkce = False
 
-    def arrival(
+    def info(
         self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
     ) -> ExternalUserInfo:
         profile = self.profile(provider, answer)
@@ -81,7 +81,7 @@ class GitHubFlow(SocialFlow):
     profile_endpoint = GitHubOAuth2Adapter.profile_url
     emails_endpoint = GitHubOAuth2Adapter.emails_url
 
-    def arrival(
+    def info(
         self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
     ) -> ExternalUserInfo:
         profile = self.profile(provider, answer)
@@ -122,7 +122,7 @@ class DiscordFlow(SocialFlow):
     token_endpoint = DiscordOAuth2Adapter.access_token_url
     profile_endpoint = DiscordOAuth2Adapter.profile_url
 
-    def arrival(
+    def info(
         self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
     ) -> ExternalUserInfo:
         profile = self.profile(provider, answer)

@@ -148,18 +148,18 @@ def _finish(request: HttpRequest, provider: Provider, state: str) -> HttpRespons
     error = request.GET.get("error", "")
     if error:
         raise SignInFailed(PROVIDER_ERRORS.get(error, "provider_error"), "its answer")
-    arrival = flow_of(provider).finish(request, provider, pending)
+    info = flow_of(provider).finish(request, provider, pending)
     if pending.process == CONNECT:
-        identities.connect(user=current_user(request), door=provider.door, arrival=arrival)
+        identities.connect(user=current_user(request), source=provider.source, info=info)
         keep_destination(request, pending)
         return redirect_with_notice("accounts:profile", "connected")
-    return _enter(request, provider, pending, arrival)
+    return _enter(request, provider, pending, info)
 
 
 def _enter(
-    request: HttpRequest, provider: Provider, pending: Pending, arrival: ExternalUserInfo
+    request: HttpRequest, provider: Provider, pending: Pending, info: ExternalUserInfo
 ) -> HttpResponse:
-    user = identities.arrive(provider.door, arrival)
+    user = identities.resolve_user(provider.source, info)
     response = complete_login(
         request,
         user,
@@ -169,7 +169,7 @@ def _enter(
     )
     if not request.session.is_empty():
         keep_destination(request, pending)
-        remember_way_out(request, provider, arrival.id_token)
+        remember_way_out(request, provider, info.id_token)
     return response
 
 

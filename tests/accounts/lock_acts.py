@@ -40,7 +40,7 @@ from mail import outbox
 from mfa import totp
 from mfa.services import authenticators, recovery_codes
 from moderation.services import bans, violations
-from tests.accounts.lock_table import NETWORK, PHRASE, act, door, person
+from tests.accounts.lock_table import NETWORK, PHRASE, act, person, source
 
 
 @act
@@ -250,19 +250,19 @@ def reset_factors() -> None:
 
 @act
 def come_by_a_provider() -> None:
-    arrival = identities.ExternalUserInfo(
+    info = identities.ExternalUserInfo(
         subject="s", issuer="https://id.example", email="carl@example.com", email_verified=True
     )
-    user = identities.arrive(door(mapping=RoleMapping()), arrival)
-    identities.arrive(door(mapping=RoleMapping()), arrival)
+    user = identities.resolve_user(source(mapping=RoleMapping()), info)
+    identities.resolve_user(source(mapping=RoleMapping()), info)
     users.delete_user(actor=SYSTEM, user=user)
 
 
 @act
 def connect_and_disconnect() -> None:
     user = person("anna")
-    arrival = identities.ExternalUserInfo(subject="anna", issuer="https://id.example")
-    made = identities.connect(user=user, door=door(mapping=RoleMapping()), arrival=arrival)
+    info = identities.ExternalUserInfo(subject="anna", issuer="https://id.example")
+    made = identities.connect(user=user, source=source(mapping=RoleMapping()), info=info)
     identities.disconnect(user=user, identity_id=made.pk)
 
 

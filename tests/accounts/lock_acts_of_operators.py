@@ -23,8 +23,8 @@ from federation.ldap import sign_in, sync
 from federation.ldap.conf import Directory
 from federation.ldap.filters import parse_filter
 from federation.ldap.users import Groups, Person
-from federation.models import Identity
-from federation.providers import Door
+from federation.models import ExternalIdentity
+from federation.providers import SignInSource
 from federation.role_mapping import ClaimPath, Requirement, RoleMapping, RoleRule
 from federation.services import identities, identity_moves, profile_updates
 from federation.services.profile_updates import Told
@@ -46,7 +46,7 @@ DIRECTORY = Directory(
     url="ldap://directory.invalid",
     base_dn="dc=example,dc=com",
     user_filter=parse_filter("(uid={{username}})", "username"),
-    door=Door("ldap", "Directory", allows_registration=True, mapping=MAPPING),
+    source=SignInSource("ldap", "Directory", allows_registration=True, mapping=MAPPING),
 )
 
 
@@ -185,7 +185,7 @@ def sync_the_directory() -> None:
 @act
 def sync_the_directory_live() -> None:
     TOLD.here.changes = {"is_admitted": False}
-    Identity.objects.filter(subject="dora").update(last_used_at=timezone.now())
+    ExternalIdentity.objects.filter(subject="dora").update(last_used_at=timezone.now())
     User.objects.filter(email="dora@example.com").update(last_login=timezone.now())
     try:
         with LOCAL.using(LDAP=DIRECTORY):
@@ -197,7 +197,7 @@ def sync_the_directory_live() -> None:
 @act
 def follow_a_profile() -> None:
     """What a provider says anew, of the address of dora and of another account's."""
-    identity = Identity.objects.select_related("user").get(provider="ldap", subject="dora")
+    identity = ExternalIdentity.objects.select_related("user").get(provider="ldap", subject="dora")
     profile_updates.note_handed_on(
         "dora@example.com", provider="ldap", issuer="", subject=uuid.uuid4().hex
     )
@@ -211,25 +211,25 @@ def move_identities_to_another_issuer() -> None:
     user = person("anna")
     old, new = uuid.uuid4().hex, uuid.uuid4().hex
     for subject in ("s", "t"):
-        Identity.objects.create(user=user, provider="openid", subject=subject, issuer=old)
+        ExternalIdentity.objects.create(user=user, provider="openid", subject=subject, issuer=old)
     identity_moves.move_identities(
         actor=SYSTEM,
         old=identity_moves.Place("openid", old),
         new=identity_moves.Place("openid", new),
     )
-    Identity.objects.filter(issuer=new).delete()
+    ExternalIdentity.objects.filter(issuer=new).delete()
 
 
 @act
 def refuse_at_a_provider() -> None:
-    door = Door("ldap", "Directory", mapping=MAPPING)
-    identity = Identity.objects.select_related("user").get(provider="ldap", subject="dora")
+    source = SignInSource("ldap", "Directory", mapping=MAPPING)
+    identity = ExternalIdentity.objects.select_related("user").get(provider="ldap", subject="dora")
     claims = {"authorization_filter": "met", "group_names": ["editors"]}
     decision = MAPPING.decide({"ldap": claims})
-    identities.apply_role(door, identity.user, decision)
-    arrival = identities.ExternalUserInfo(subject="dora", disabled="locked there")
+    identities.apply_role(source, identity.user, decision)
+    info = identities.ExternalUserInfo(subject="dora", disabled="locked there")
     try:
-        identities.arrive(door, arrival)
+        identities.resolve_user(source, info)
     except identities.DisabledThere:
         return
 

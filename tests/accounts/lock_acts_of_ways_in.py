@@ -36,7 +36,7 @@ from magiclinks import services as links
 from mfa import trusted_browsers
 from mfa.services import authenticators, passkeys, recovery_codes
 from tests.accounts.lock_acts import keep_an_app
-from tests.accounts.lock_table import LOCAL, PHRASE, act, door, person, with_local_settings
+from tests.accounts.lock_table import LOCAL, PHRASE, act, person, source, with_local_settings
 from tests.mfa.passkeys.device import Device
 
 with_local_settings(authenticators, external_users, signup)
@@ -186,10 +186,10 @@ def come_by_a_foreign_token() -> None:
 def come_by_a_provider_when_invited() -> None:
     email = f"{uuid.uuid4().hex}@example.com"
     issued = invitations.invite(actor=person("owner"), email=email, role="editor")
-    arrival = identities.ExternalUserInfo(
+    info = identities.ExternalUserInfo(
         subject=email, issuer="https://id.example", email=email, email_verified=True
     )
-    user = identities.arrive(door(mapping=RoleMapping()), arrival)
+    user = identities.resolve_user(source(mapping=RoleMapping()), info)
     other = invitations.invite(actor=person("owner"), email=f"other-{email}", role="editor")
     verification.mark_email_verified(user)
     users.delete_user(actor=SYSTEM, user=user)

@@ -30,7 +30,7 @@ OF_PEOPLE = {
     "api_apikey",
     "api_foreignidentity",
     "api_tokenfamily",
-    "federation_identity",
+    "federation_externalidentity",
     "magiclinks_loginlink",
     "mfa_authenticator",
     "mfa_recoverycode",

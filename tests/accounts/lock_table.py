@@ -12,8 +12,8 @@ from django.utils import timezone
 from accounts.anonymous import ANONYMOUS_EMAIL, ANONYMOUS_ID
 from accounts.models import EmailRequest, User
 from accounts.roles import Role
-from federation.models import Identity
-from federation.providers import Door
+from federation.models import ExternalIdentity
+from federation.providers import SignInSource
 from moderation.models import Ban
 
 PHRASE = "seven quiet rivers under glass"
@@ -52,7 +52,7 @@ def prepare() -> None:
             is_active=True, role=role, email_verified_at=timezone.now(), password=user.password,
             role_locked=False,
         )  # fmt: skip
-    Identity.objects.create(
+    ExternalIdentity.objects.create(
         user=person("dora"), provider="ldap", subject="dora", email="dora@example.com"
     )
     Ban.objects.all().delete()
@@ -63,8 +63,10 @@ def person(name: str) -> User:
     return User.objects.get(email=f"{name}@example.com")
 
 
-def door(**changes: Any) -> Door:
-    return Door("openid", "OpenID", allows_registration=True, default_role=Role.VIEWER, **changes)
+def source(**changes: Any) -> SignInSource:
+    return SignInSource(
+        "openid", "OpenID", allows_registration=True, default_role=Role.VIEWER, **changes
+    )
 
 
 class LocalSettings:

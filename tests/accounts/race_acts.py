@@ -17,7 +17,7 @@ from audit.models import AuditEvent
 from core.errors import LastOwner, NotFound, TokenInvalid
 from core.models import NamedLock
 from core.tokens import digest
-from federation.models import Identity
+from federation.models import ExternalIdentity
 from federation.services import identities
 
 PHRASE = "seven quiet rivers under glass"
@@ -128,7 +128,7 @@ def two_identities() -> None:
     settings.SIGN_IN_PROVIDERS = PROVIDERS
     user = User.objects.create(email="twice@example.com", password="!")
     for provider in ("first", "second"):
-        Identity.objects.create(user=user, provider=provider, subject="x")
+        ExternalIdentity.objects.create(user=user, provider=provider, subject="x")
 
 
 def disconnect_one(place: int) -> None:
@@ -144,4 +144,4 @@ def disconnect_one(place: int) -> None:
 
 def count_ways_in() -> tuple[int, bool]:
     """(identities that are left, is the audit log whole)."""
-    return Identity.objects.count(), audit_log.verify().broken_at is None
+    return ExternalIdentity.objects.count(), audit_log.verify().broken_at is None

@@ -23,8 +23,13 @@ from api.apikeys import services
 from api.models import ApiKey
 from audit.models import AuditEvent
 from core.errors import Forbidden, RecordInvalid
-from federation.providers import Door
-from federation.services.identities import AccountExists, EmailMissing, ExternalUserInfo, arrive
+from federation.providers import SignInSource
+from federation.services.identities import (
+    AccountExists,
+    EmailMissing,
+    ExternalUserInfo,
+    resolve_user,
+)
 from magiclinks.services import issue_link
 from mail.models import OutboxMail
 from moderation.services import bans
@@ -601,11 +606,15 @@ def test_who_comes_in_through_a_provider_first_takes_nothing(
     stranger: Client, anonymous: User
 ) -> None:
     key = made_key(stranger)
-    door = Door(id="work", label="Work", allows_registration=True, default_role=Role.ADMIN)
+    source = SignInSource(
+        id="work", label="Work", allows_registration=True, default_role=Role.ADMIN
+    )
 
-    arrive(door, ExternalUserInfo(subject="1", email="nina@example.com", email_verified=True))
+    resolve_user(
+        source, ExternalUserInfo(subject="1", email="nina@example.com", email_verified=True)
+    )
     with pytest.raises(AccountExists):
-        arrive(door, ExternalUserInfo(subject="2", email="nina@example.com"))
+        resolve_user(source, ExternalUserInfo(subject="2", email="nina@example.com"))
 
     assert User.objects.get().email == "nina@example.com"
     assert use(key).json()["id"] == str(ANONYMOUS_ID)
@@ -613,11 +622,11 @@ def test_who_comes_in_through_a_provider_first_takes_nothing(
 
 @pytest.mark.parametrize("is_proved", [True, False])
 def test_no_provider_hands_out_the_anonymous_user(anonymous: User, is_proved: bool) -> None:
-    door = Door(id="work", label="Work", allows_registration=True, trusts_email=True)
-    arrival = ExternalUserInfo(subject="1", email=ANONYMOUS_EMAIL, email_verified=is_proved)
+    source = SignInSource(id="work", label="Work", allows_registration=True, trusts_email=True)
+    info = ExternalUserInfo(subject="1", email=ANONYMOUS_EMAIL, email_verified=is_proved)
 
     with pytest.raises(EmailMissing):
-        arrive(door, arrival)
+        resolve_user(source, info)
 
     assert not User.objects.exists()
 

@@ -21,8 +21,8 @@ from core.email_addresses import (
     parse_email,
     search_forms,
 )
-from federation.providers import Door
-from federation.services.identities import AccountExists, ExternalUserInfo, arrive
+from federation.providers import SignInSource
+from federation.services.identities import AccountExists, ExternalUserInfo, resolve_user
 from mail.models import OutboxMail
 from tests.conftest import PASSWORD
 
@@ -195,13 +195,15 @@ def test_the_default_owner_has_the_stored_form(settings) -> None:
 
 @pytest.mark.django_db
 def test_a_claim_in_the_other_form_is_the_same_address(anna: User) -> None:
-    door = Door("keycloak", "Keycloak", allows_registration=True, default_role=Role.VIEWER)
+    source = SignInSource(
+        "keycloak", "Keycloak", allows_registration=True, default_role=Role.VIEWER
+    )
     stranger = ExternalUserInfo(subject="1", email="otto@BÜCHER.example", email_verified=True)
     same = ExternalUserInfo(subject="2", email=WRITTEN, email_verified=False)
 
-    made = arrive(door, stranger)
+    made = resolve_user(source, stranger)
     with pytest.raises(AccountExists):
-        arrive(door, same)
+        resolve_user(source, same)
 
     assert made.email == "otto@xn--bcher-kva.example"
     assert User.objects.count() == 2

@@ -23,13 +23,13 @@ from api.external_jwt.users import find_or_create_user
 from api.external_jwt.verify import ExternalClaims
 from audit.models import AuditEvent
 from core.errors import RecordInvalid, TokenExpired
-from federation.services.identities import arrive
+from federation.services.identities import resolve_user
 from magiclinks.services import handle_link_requests
 from mail.models import OutboxMail
 from tests.accounts.inviting import EMAIL, PHRASE, events, states, token_of
 from tests.accounts.race_processes import Race, run_race
 from tests.conftest import PASSWORD, path_in
-from tests.federation.test_identities import DOOR, MAPPED
+from tests.federation.test_identities import MAPPED, SOURCE
 from tests.federation.test_identities import NINA as ARRIVAL
 
 pytestmark = pytest.mark.django_db
@@ -204,22 +204,22 @@ def _by_reset(stranger: Client) -> None:
 
 
 def _by_provider(_stranger: Client) -> None:
-    arrive(DOOR, NINA)
+    resolve_user(SOURCE, NINA)
 
 
 def _by_provider_with_a_lower_mapping(_stranger: Client) -> None:
     for _turn in range(2):
-        arrive(MAPPED, NINA)
+        resolve_user(MAPPED, NINA)
 
 
 def _by_provider_with_registration_closed(_stranger: Client) -> None:
-    arrive(replace(DOOR, allows_registration=False), NINA)
+    resolve_user(replace(SOURCE, allows_registration=False), NINA)
 
 
 def _by_provider_to_an_unused_account(_stranger: Client) -> None:
     create_unverified_user(EMAIL)
     for _turn in range(2):
-        arrive(MAPPED, NINA)
+        resolve_user(MAPPED, NINA)
 
 
 def claims_of(email: str) -> ExternalClaims:
@@ -246,8 +246,8 @@ def _by_change_of_address(_stranger: Client) -> None:
 
 
 def _by_a_new_address_of_the_provider(_stranger: Client) -> None:
-    arrive(DOOR, replace(NINA, email="old@example.com"))
-    arrive(DOOR, NINA)
+    resolve_user(SOURCE, replace(NINA, email="old@example.com"))
+    resolve_user(SOURCE, NINA)
 
 
 def _by_the_owners_word(_stranger: Client) -> None:
@@ -327,7 +327,7 @@ def test_a_mapping_that_gives_more_gives_more(invited: IssuedInvitation) -> None
     chief = replace(NINA, claims={"id": {"groups": ["chiefs"]}})
 
     for _turn in range(2):
-        user = arrive(MAPPED, chief)
+        user = resolve_user(MAPPED, chief)
 
     user.refresh_from_db()
     assert (user.role, user.role_locked, states()) == ("admin", False, ["used"])
@@ -336,7 +336,7 @@ def test_a_mapping_that_gives_more_gives_more(invited: IssuedInvitation) -> None
 def test_an_address_that_the_provider_has_not_verified_accepts_nothing(
     invited: IssuedInvitation,
 ) -> None:
-    user = arrive(DOOR, replace(NINA, email_verified=False))
+    user = resolve_user(SOURCE, replace(NINA, email_verified=False))
 
     user.refresh_from_db()
     assert (user.role, user.is_verified, states()) == ("none", False, ["live"])

@@ -18,11 +18,11 @@ from accounts.services.users import Profile, create_user, edit_profile
 from api.external_jwt.verify import _name
 from audit.models import AuditEvent
 from core.plain_text import clean_name, trim, trim_line
-from federation.services.identities import arrive
+from federation.services.identities import resolve_user
 from mail.models import OutboxMail
 from tests.api.calls import call
 from tests.conftest import PASSWORD
-from tests.federation.test_identities import DOOR, NINA
+from tests.federation.test_identities import NINA, SOURCE
 from tests.pages.pages import read
 
 Browse = Callable[[User], Client]
@@ -75,7 +75,7 @@ def _by_form(stranger: Client) -> User:
 
 
 def _by_provider(_stranger: Client) -> User:
-    return arrive(DOOR, replace(NINA, name=HOSTILE))
+    return resolve_user(SOURCE, replace(NINA, name=HOSTILE))
 
 
 def _by_operator(_stranger: Client) -> User:

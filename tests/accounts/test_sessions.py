@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import BrowserSession, User
 from audit.models import AuditEvent
-from federation.models import Identity
+from federation.models import ExternalIdentity
 from mfa.models import Authenticator
 from tests.conftest import PASSWORD
 
@@ -172,7 +172,7 @@ def _new_password(browser: Client, _user: User) -> object:
 
 
 def _disconnect(browser: Client, user: User) -> object:
-    row = Identity.objects.create(user=user, provider="google", subject="g-1")
+    row = ExternalIdentity.objects.create(user=user, provider="google", subject="g-1")
     return browser.post(f"/account/identities/{row.pk}/disconnect")
 
 

@@ -8,9 +8,9 @@ from django.test import Client
 from accounts.models import User
 from accounts.roles import Role
 from audit.models import AuditEvent
-from federation.providers import Door
+from federation.providers import SignInSource
 from federation.role_mapping import ClaimPath, RoleMapping, RoleRule
-from federation.services.identities import ExternalUserInfo, arrive
+from federation.services.identities import ExternalUserInfo, resolve_user
 from tests.admin.conftest import LIST, BrowserOf, MakeUser, edited, notices, page_of
 
 pytestmark = pytest.mark.django_db
@@ -304,20 +304,20 @@ def test_the_page_says_why_somebody_has_the_role_and_an_operator_keeps_another(
     as_role: AsRole, make_user: MakeUser
 ) -> None:
     browser, owner = as_role("owner")
-    door = Door(
+    source = SignInSource(
         id="work", label="Work", allows_registration=True,
         mapping=RoleMapping(
             rules=(RoleRule(ClaimPath("groups"), frozenset({"staff"}), Role.EDITOR),), updates=True
         ),
     )  # fmt: skip
-    arrival = ExternalUserInfo(
+    info = ExternalUserInfo(
         subject="1", email="w@example.com", email_verified=True, claims={"id": {"groups": "staff"}}
     )
-    person = arrive(door, arrival)
+    person = resolve_user(source, info)
 
     text = browser.get(page_of(person)).content.decode()
     browser.post(page_of(person), edited(person, role="viewer") | {"role_locked": "on"})
-    arrive(door, arrival)
+    resolve_user(source, info)
 
     assert "editor: groups holds staff" in text
     person.refresh_from_db()

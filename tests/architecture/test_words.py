@@ -66,6 +66,8 @@ IDENTIFIERS = {
     "has_other_way_in": "has_other_sign_in_method",
     "RememberedBrowser": "TrustedBrowser",
     "Arrival": "ExternalUserInfo",
+    "Door": "SignInSource",
+    "arrive": "resolve_user",
     "NewApp": "TOTPSetup",
     "begin_app": "begin_totp_setup",
     "address_for_app": "provisioning_uri",

@@ -111,7 +111,7 @@ result = sorted(set(walk(get_resolver().url_patterns)))
 """
 STATE = """
 from accounts import models as of_accounts
-names = ("User", "Identity", "Authenticator", "RecoveryCode", "TrustedBrowser")
+names = ("User", "ExternalIdentity", "Authenticator", "RecoveryCode", "TrustedBrowser")
 watched = [getattr(of_accounts, name) for name in names] + [ApiKey, Ban, AccessRule, BrowserSession]
 ignored = {"last_seen_at", "last_login", "last_used_at", "expire_date", "expires_at", "data",
            "session_data", "ip", "user_agent", "gate_digest"}

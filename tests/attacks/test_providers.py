@@ -110,8 +110,8 @@ def come_back(visitor: Visitor, query: Mapping[str, str] | str, provider: str = 
 def came_in(house: Site) -> list[int]:
     """How many identities, browser sessions and good starts of one there are."""
     found: list[int] = house.drive(
-        "from audit.models import AuditEvent; from federation.models import Identity\n"
-        "result = [Identity.objects.count(),"
+        "from audit.models import AuditEvent; from federation.models import ExternalIdentity\n"
+        "result = [ExternalIdentity.objects.count(),"
         " BrowserSession.objects.filter(user__isnull=False).count(),"
         ' AuditEvent.objects.filter(action="account:session:start", result="success").count()]'
     )

@@ -14,7 +14,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
-from federation.providers import OIDC, Door, Provider
+from federation.providers import OIDC, Provider, SignInSource
 from operations.reachability import provider_faults
 from tests.servers.mail import MailCertificate
 from tests.servers.node import OpenIDProvider
@@ -66,7 +66,7 @@ def double() -> Iterator[Double]:
 
 
 def openid(issuer: str) -> Provider:
-    return Provider(Door("keycloak", "Keycloak"), OIDC, "gate", "secret", issuer=issuer)
+    return Provider(SignInSource("keycloak", "Keycloak"), OIDC, "gate", "secret", issuer=issuer)
 
 
 def discovery(url: str, **changes: object) -> dict[str, object]:
@@ -173,7 +173,9 @@ def test_a_social_provider_is_asked_whether_it_is_there(
 ) -> None:
     double.documents["/login/oauth/access_token"] = (status, {})
     options = {"base_url": double.url}
-    provider = Provider(Door("github", "GitHub"), "github", "gate", "secret", options=options)
+    provider = Provider(
+        SignInSource("github", "GitHub"), "github", "gate", "secret", options=options
+    )
 
     assert len(faults(provider)) == count
 

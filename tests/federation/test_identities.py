@@ -21,8 +21,8 @@ from accounts.services.users import change_role, create_user
 from accounts.services.verification import confirm_address, mail_verification
 from audit.models import AuditEvent
 from core.errors import NotFound, TokenInvalid
-from federation.models import Identity
-from federation.providers import Door, Provider
+from federation.models import ExternalIdentity
+from federation.providers import Provider, SignInSource
 from federation.role_mapping import ClaimPath, Requirement, RoleMapping, RoleRule
 from federation.services.identities import (
     AccountExists,
@@ -31,9 +31,9 @@ from federation.services.identities import (
     GroupsUnknown,
     IdentityTaken,
     RoleRequired,
-    arrive,
     connect,
     disconnect,
+    resolve_user,
 )
 from magiclinks.models import LoginLink
 from magiclinks.services import LinkRefused, handle_link_requests, redeem_link
@@ -44,7 +44,7 @@ from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
 MakeUser = Callable[..., User]
-DOOR = Door(id="work", label="Work", allows_registration=True)
+SOURCE = SignInSource(id="work", label="Work", allows_registration=True)
 NINA = ExternalUserInfo(
     subject="1234", issuer="https://work.example", email="Nina@Example.com", email_verified=True,
     name=" Nina  Neu ", username="nina",
@@ -54,7 +54,7 @@ RULES = (
     RoleRule(GROUPS, frozenset({"chiefs"}), Role.ADMIN),
     RoleRule(GROUPS, frozenset({"staff"}), Role.EDITOR),
 )
-MAPPED = replace(DOOR, mapping=RoleMapping(rules=RULES, updates=True))
+MAPPED = replace(SOURCE, mapping=RoleMapping(rules=RULES, updates=True))
 
 
 def with_groups(*groups: str) -> ExternalUserInfo:
@@ -73,7 +73,7 @@ def untouched(owner: User) -> User:
 
 
 def test_a_stranger_gets_an_account_that_waits_for_access(db: None) -> None:
-    user = arrive(DOOR, NINA)
+    user = resolve_user(SOURCE, NINA)
 
     user.refresh_from_db()
     assert (user.email, user.name, user.username) == ("nina@example.com", "Nina Neu", "nina")
@@ -88,9 +88,9 @@ def test_a_stranger_gets_an_account_that_waits_for_access(db: None) -> None:
 
 
 def test_the_same_subject_is_the_same_person_whatever_address_it_has_now(db: None) -> None:
-    first = arrive(DOOR, NINA)
+    first = resolve_user(SOURCE, NINA)
 
-    again = arrive(DOOR, replace(NINA, email="other@example.com", email_verified=False))
+    again = resolve_user(SOURCE, replace(NINA, email="other@example.com", email_verified=False))
 
     assert again.pk == first.pk
     again.refresh_from_db()
@@ -100,46 +100,48 @@ def test_the_same_subject_is_the_same_person_whatever_address_it_has_now(db: Non
 
 def test_an_equal_subject_at_another_provider_is_somebody_else(db: None) -> None:
     """ASVS 6.8.1: neither an equal subject nor an equal address enters another's account."""
-    first = arrive(DOOR, NINA)
+    first = resolve_user(SOURCE, NINA)
     first.last_login = first.created_at
     first.save()
 
     with pytest.raises(AccountExists):
-        arrive(replace(DOOR, id="other"), NINA)
+        resolve_user(replace(SOURCE, id="other"), NINA)
 
-    assert Identity.objects.get().user_id == first.pk
+    assert ExternalIdentity.objects.get().user_id == first.pk
     assert facts("account:identity:connect")[-1] == ("refused", first.pk)
 
 
 def test_an_equal_subject_of_another_issuer_is_somebody_else(db: None) -> None:
     """The settings may lead to another issuer one day, which gives its own subjects."""
-    first = arrive(DOOR, NINA)
+    first = resolve_user(SOURCE, NINA)
 
     moved = replace(NINA, issuer="https://other.example", email="eve@example.com", username="eve")
-    other = arrive(DOOR, moved)
+    other = resolve_user(SOURCE, moved)
 
     assert other.pk != first.pk
-    assert arrive(DOOR, NINA).pk == first.pk
-    assert sorted(Identity.objects.values_list("issuer", "user__email")) == [
+    assert resolve_user(SOURCE, NINA).pk == first.pk
+    assert sorted(ExternalIdentity.objects.values_list("issuer", "user__email")) == [
         ("https://other.example", "eve@example.com"),
         ("https://work.example", "nina@example.com"),
     ]
 
 
 def test_a_row_without_an_issuer_is_nobody_of_an_issuer(db: None) -> None:
-    first = arrive(DOOR, replace(NINA, issuer=""))
+    first = resolve_user(SOURCE, replace(NINA, issuer=""))
 
     with pytest.raises(AccountExists):
-        arrive(DOOR, NINA)
+        resolve_user(SOURCE, NINA)
 
-    assert Identity.objects.get().user_id == first.pk
+    assert ExternalIdentity.objects.get().user_id == first.pk
 
 
 def test_an_identity_of_another_issuer_is_no_way_in(settings: Settings) -> None:
-    settings.SIGN_IN_PROVIDERS = (Provider(DOOR, kind="oidc", client_id="x", issuer=NINA.issuer),)
+    settings.SIGN_IN_PROVIDERS = (Provider(SOURCE, kind="oidc", client_id="x", issuer=NINA.issuer),)
     settings.ALLOW_MAGIC_LINK_LOGIN = False
-    user = arrive(DOOR, NINA)
-    old = Identity.objects.create(user=user, provider="work", issuer="https://old", subject="7")
+    user = resolve_user(SOURCE, NINA)
+    old = ExternalIdentity.objects.create(
+        user=user, provider="work", issuer="https://old", subject="7"
+    )
     present = user.identities.exclude(pk=old.pk).get()
 
     with pytest.raises(LastSignInMethod):
@@ -152,9 +154,9 @@ def test_an_identity_of_another_issuer_is_no_way_in(settings: Settings) -> None:
 def test_doctor_tells_who_is_left_behind_and_a_command_takes_them_along(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    user = arrive(DOOR, NINA)
+    user = resolve_user(SOURCE, NINA)
     new = "https://new.example"
-    settings.SIGN_IN_PROVIDERS = (Provider(DOOR, kind="oidc", client_id="x", issuer=new),)
+    settings.SIGN_IN_PROVIDERS = (Provider(SOURCE, kind="oidc", client_id="x", issuer=new),)
 
     (finding,) = [found for found in examine() if "moveidentities" in found.fix]
     call_command("moveidentities", "work", "--yes")
@@ -165,7 +167,7 @@ def test_doctor_tells_who_is_left_behind_and_a_command_takes_them_along(
         "are not recognised at the provider."
     )
     assert "1 identities moved." in capsys.readouterr().out
-    assert arrive(DOOR, replace(NINA, issuer=new)).pk == user.pk
+    assert resolve_user(SOURCE, replace(NINA, issuer=new)).pk == user.pk
     row = AuditEvent.objects.get(action="account:identity:move")
     assert row.detail == {
         "count": 1, "left": 0, "before": ["work", "https://work.example"], "after": ["work", new]
@@ -176,25 +178,25 @@ def test_doctor_tells_who_is_left_behind_and_a_command_takes_them_along(
 
 
 def test_a_renamed_provider_takes_its_identities_along(settings: Settings) -> None:
-    user = arrive(DOOR, NINA)
-    renamed = replace(DOOR, id="company")
+    user = resolve_user(SOURCE, NINA)
+    renamed = replace(SOURCE, id="company")
     settings.SIGN_IN_PROVIDERS = (
         Provider(renamed, kind="oidc", client_id="x", issuer=NINA.issuer),
     )
 
     call_command("moveidentities", "work", "company", "--yes")
 
-    assert arrive(renamed, NINA).pk == user.pk
+    assert resolve_user(renamed, NINA).pk == user.pk
 
 
 @pytest.mark.parametrize("said", [False, True])
 def test_a_claimed_address_counts_only_where_the_provider_has_verified_it(said: bool) -> None:
-    assert arrive(DOOR, replace(NINA, email_verified=said)).is_verified is said
+    assert resolve_user(SOURCE, replace(NINA, email_verified=said)).is_verified is said
 
 
 def test_a_closed_door_makes_no_account(db: None) -> None:
     with pytest.raises(RegistrationClosed):
-        arrive(replace(DOOR, allows_registration=False), NINA)
+        resolve_user(replace(SOURCE, allows_registration=False), NINA)
 
     assert not User.objects.exists()
 
@@ -213,13 +215,13 @@ def test_a101_only_the_listed_domain_registers(
     email: str, is_verified: bool, comes_in: bool, settings: Settings
 ) -> None:
     settings.ALLOWED_EMAILS = ("corp.com",)
-    arrival = replace(NINA, email=email, email_verified=is_verified)
+    info = replace(NINA, email=email, email_verified=is_verified)
 
     if comes_in:
-        assert arrive(DOOR, arrival).email == "u@corp.com"
+        assert resolve_user(SOURCE, info).email == "u@corp.com"
     else:
         with pytest.raises(RegistrationClosed):
-            arrive(DOOR, arrival)
+            resolve_user(SOURCE, info)
 
     assert User.objects.exists() is comes_in
 
@@ -229,20 +231,22 @@ def test_a101_only_the_listed_domain_registers(
 )
 def test_without_a_usable_address_nobody_registers(email: str, db: None) -> None:
     with pytest.raises(EmailMissing):
-        arrive(DOOR, replace(NINA, email=email))
+        resolve_user(SOURCE, replace(NINA, email=email))
 
     assert not User.objects.exists()
 
 
 def test_a_directory_may_have_people_without_an_address(db: None) -> None:
-    user = arrive(replace(DOOR, needs_email=False), replace(NINA, email="", email_verified=False))
+    user = resolve_user(
+        replace(SOURCE, needs_email=False), replace(NINA, email="", email_verified=False)
+    )
 
     assert user.email.endswith("@users.invalid")
     assert not user.is_verified
 
 
 def test_an_account_made_in_advance_is_opened_by_a_verified_address(untouched: User) -> None:
-    user = arrive(replace(DOOR, allows_registration=False), NINA)
+    user = resolve_user(replace(SOURCE, allows_registration=False), NINA)
 
     assert user.pk == untouched.pk
     user.refresh_from_db()
@@ -252,9 +256,9 @@ def test_an_account_made_in_advance_is_opened_by_a_verified_address(untouched: U
 
 def test_an_account_made_in_advance_stays_shut_for_an_unverified_address(untouched: User) -> None:
     with pytest.raises(AccountExists):
-        arrive(DOOR, replace(NINA, email_verified=False))
+        resolve_user(SOURCE, replace(NINA, email_verified=False))
 
-    assert not Identity.objects.exists()
+    assert not ExternalIdentity.objects.exists()
 
 
 @pytest.mark.parametrize("trusts", [False, True])
@@ -264,7 +268,7 @@ def test_a095_an_account_registered_by_somebody_else_is_not_entered(
     user = make_user(email="nina@example.com", is_verified=False)
 
     with pytest.raises(AccountExists):
-        arrive(replace(DOOR, trusts_email=trusts), NINA)
+        resolve_user(replace(SOURCE, trusts_email=trusts), NINA)
 
     user.refresh_from_db()
     assert (user.is_verified, user.has_usable_password()) == (False, True)
@@ -283,9 +287,9 @@ def test_a_trusted_provider_steps_round_no_password_and_no_factor(
     user.save()
 
     with pytest.raises(AccountExists):
-        arrive(replace(DOOR, trusts_email=True), NINA)
+        resolve_user(replace(SOURCE, trusts_email=True), NINA)
 
-    assert not Identity.objects.exists()
+    assert not ExternalIdentity.objects.exists()
 
 
 def test_a_trusted_provider_opens_an_account_that_had_mailed_links_alone(
@@ -296,8 +300,8 @@ def test_a_trusted_provider_opens_an_account_that_had_mailed_links_alone(
     user.save()
 
     with pytest.raises(AccountExists):
-        arrive(DOOR, NINA)
-    assert arrive(replace(DOOR, trusts_email=True), NINA).pk == user.pk
+        resolve_user(SOURCE, NINA)
+    assert resolve_user(replace(SOURCE, trusts_email=True), NINA).pk == user.pk
     assert OutboxMail.objects.count() == 0  # no mail service: nothing to tell it by
 
 
@@ -305,16 +309,16 @@ def test_the_unclaimed_default_owner_is_nobody_yet(make_user: MakeUser) -> None:
     make_user("owner", "nina@example.com", password=None, is_verified=False, setup_completed=False)
 
     with pytest.raises(AccountExists):
-        arrive(DOOR, NINA)
+        resolve_user(SOURCE, NINA)
 
-    assert not Identity.objects.exists()
+    assert not ExternalIdentity.objects.exists()
 
 
 # Roles
 
 
 def test_a_new_person_gets_the_mapped_role(db: None) -> None:
-    user = arrive(MAPPED, with_groups("staff"))
+    user = resolve_user(MAPPED, with_groups("staff"))
 
     user.refresh_from_db()
     assert user.role == "editor"
@@ -324,7 +328,7 @@ def test_a_new_person_gets_the_mapped_role(db: None) -> None:
 def test_roles_follow_at_each_sign_in_and_go_with_their_group(db: None) -> None:
     roles = []
     for groups in (["staff"], ["chiefs", "staff"], ["staff"], []):
-        arrive(MAPPED, with_groups(*groups))
+        resolve_user(MAPPED, with_groups(*groups))
         roles.append(User.objects.get().role)
 
     assert roles == ["editor", "admin", "editor", "none"]
@@ -332,42 +336,42 @@ def test_roles_follow_at_each_sign_in_and_go_with_their_group(db: None) -> None:
 
 
 def test_without_updates_the_role_is_given_once(db: None) -> None:
-    once = replace(DOOR, mapping=RoleMapping(rules=RULES))
+    once = replace(SOURCE, mapping=RoleMapping(rules=RULES))
 
-    arrive(once, with_groups("staff"))
-    arrive(once, with_groups("chiefs"))
+    resolve_user(once, with_groups("staff"))
+    resolve_user(once, with_groups("chiefs"))
 
     assert User.objects.get().role == "editor"
 
 
 def test_a_kept_role_is_left_alone(db: None) -> None:
-    user = arrive(MAPPED, with_groups("staff"))
+    user = resolve_user(MAPPED, with_groups("staff"))
     User.objects.filter(pk=user.pk).update(role="viewer", role_locked=True)
 
-    arrive(MAPPED, with_groups("chiefs"))
+    resolve_user(MAPPED, with_groups("chiefs"))
 
     assert User.objects.get().role == "viewer"
 
 
 def test_owners_are_left_alone_unless_a_rule_says_owner(owner: User) -> None:
-    user = arrive(MAPPED, with_groups("staff"))
+    user = resolve_user(MAPPED, with_groups("staff"))
     change_role(actor=owner, user=user, role=Role.OWNER)
 
-    arrive(MAPPED, with_groups())
+    resolve_user(MAPPED, with_groups())
     assert User.objects.get(pk=user.pk).role == "owner"
 
     owning = RoleRule(GROUPS, frozenset({"heads"}), Role.OWNER)
-    arrive(replace(DOOR, mapping=RoleMapping(rules=(owning,), updates=True)), with_groups())
+    resolve_user(replace(SOURCE, mapping=RoleMapping(rules=(owning,), updates=True)), with_groups())
     assert User.objects.get(pk=user.pk).role == "none"
 
 
 def test_the_last_owner_is_never_mapped_away(db: None) -> None:
     owning = RoleMapping(rules=(RoleRule(GROUPS, frozenset({"heads"}), Role.OWNER),), updates=True)
-    door = replace(DOOR, mapping=owning)
-    user = arrive(door, with_groups("heads"))
+    source = replace(SOURCE, mapping=owning)
+    user = resolve_user(source, with_groups("heads"))
     assert User.objects.get().role == "owner"
 
-    arrive(door, with_groups())
+    resolve_user(source, with_groups())
 
     assert User.objects.get().role == "owner"
     assert facts("account:role:change") == [("refused", user.pk)]
@@ -375,13 +379,13 @@ def test_the_last_owner_is_never_mapped_away(db: None) -> None:
 
 def test_whoever_loses_the_requirement_loses_the_sessions(stranger: Client) -> None:
     needs = RoleMapping(requirements=(Requirement(GROUPS, frozenset({"gate"})),))
-    door = replace(DOOR, mapping=needs)
-    user = arrive(door, with_groups("gate"))
+    source = replace(SOURCE, mapping=needs)
+    user = resolve_user(source, with_groups("gate"))
     stranger.force_login(user)
     assert stranger.get("/account/").status_code == 200
 
     with pytest.raises(RoleRequired):
-        arrive(door, with_groups("other"))
+        resolve_user(source, with_groups("other"))
 
     assert stranger.get("/account/").status_code == 302
     assert facts("account:session:start") == [("refused", user.pk)]
@@ -391,7 +395,7 @@ def test_a_stranger_without_the_requirement_leaves_no_trace_but_the_audit_row(db
     needs = RoleMapping(requirements=(Requirement(GROUPS, frozenset({"gate"})),))
 
     with pytest.raises(RoleRequired):
-        arrive(replace(DOOR, mapping=needs), NINA)
+        resolve_user(replace(SOURCE, mapping=needs), NINA)
 
     assert not User.objects.exists()
     assert facts("account:session:start") == [("refused", None)]
@@ -415,9 +419,9 @@ def link_for(email: str) -> int:
 
 
 def test_a_new_verified_address_and_name_are_taken_over(db: None) -> None:
-    user = arrive(DOOR, NINA)
+    user = resolve_user(SOURCE, NINA)
 
-    arrive(DOOR, NEW)
+    resolve_user(SOURCE, NEW)
 
     user.refresh_from_db()
     assert (user.email, user.name, user.is_verified) == (
@@ -429,11 +433,11 @@ def test_a_new_verified_address_and_name_are_taken_over(db: None) -> None:
 
 
 def test_no_link_goes_to_an_address_that_the_provider_does_not_tell_any_more(db: None) -> None:
-    user = arrive(DOOR, NINA)
+    user = resolve_user(SOURCE, NINA)
     assert link_for("nina@example.com") == 1
     live = LoginLink.objects.get(user=user)
 
-    arrive(DOOR, replace(NEW, email_verified=False))
+    resolve_user(SOURCE, replace(NEW, email_verified=False))
 
     user.refresh_from_db()
     assert user.email == "nina@example.com"
@@ -443,7 +447,7 @@ def test_no_link_goes_to_an_address_that_the_provider_does_not_tell_any_more(db:
         redeem_link(live)
     assert not mailed("email-changed")
 
-    arrive(DOOR, NEW)
+    resolve_user(SOURCE, NEW)
 
     assert link_for("nina.new@example.com") == 1
 
@@ -451,8 +455,8 @@ def test_no_link_goes_to_an_address_that_the_provider_does_not_tell_any_more(db:
 def test_a_reset_and_a_verification_do_not_go_to_the_old_address_either(
     db: None, settings: Settings
 ) -> None:
-    user = arrive(DOOR, NINA)
-    arrive(DOOR, replace(NEW, email_verified=False))
+    user = resolve_user(SOURCE, NINA)
+    resolve_user(SOURCE, replace(NEW, email_verified=False))
     EmailRequest.objects.create(kind="reset-password", email=user.email, language="en")
 
     handle_reset_requests()
@@ -462,9 +466,9 @@ def test_a_reset_and_a_verification_do_not_go_to_the_old_address_either(
 
 
 def test_an_address_that_the_person_chose_here_stays(viewer: User) -> None:
-    connect(user=viewer, door=DOOR, arrival=NINA)
+    connect(user=viewer, source=SOURCE, info=NINA)
 
-    arrive(DOOR, NEW)
+    resolve_user(SOURCE, NEW)
 
     viewer.refresh_from_db()
     assert viewer.email == "viewer@example.com"
@@ -473,17 +477,17 @@ def test_an_address_that_the_person_chose_here_stays(viewer: User) -> None:
 
 
 def test_a_name_that_the_person_chose_here_stays(db: None) -> None:
-    user = arrive(DOOR, NINA)
+    user = resolve_user(SOURCE, NINA)
     User.objects.filter(pk=user.pk).update(name="Nini")
 
-    assert arrive(DOOR, NEW).name == "Nini"
+    assert resolve_user(SOURCE, NEW).name == "Nini"
 
 
 def test_a_freed_address_is_the_colleagues(db: None) -> None:
-    first = arrive(DOOR, NINA)
-    arrive(DOOR, NEW)
+    first = resolve_user(SOURCE, NINA)
+    resolve_user(SOURCE, NEW)
 
-    second = arrive(DOOR, replace(NINA, subject="5678", name="Nina Zwei"))
+    second = resolve_user(SOURCE, replace(NINA, subject="5678", name="Nina Zwei"))
 
     assert second.pk != first.pk
     assert second.email == "nina@example.com"
@@ -494,22 +498,22 @@ def test_a_freed_address_is_the_colleagues(db: None) -> None:
 def test_an_address_that_is_told_of_a_colleague_gets_no_link_into_the_old_account(
     db: None,
 ) -> None:
-    first = arrive(DOOR, NINA)
+    first = resolve_user(SOURCE, NINA)
 
     with pytest.raises(AccountExists):
-        arrive(DOOR, replace(NINA, subject="5678"))
+        resolve_user(SOURCE, replace(NINA, subject="5678"))
 
     assert link_for("nina@example.com") == 0
-    arrive(DOOR, NEW)
+    resolve_user(SOURCE, NEW)
     first.refresh_from_db()
     assert first.email == "nina.new@example.com"
-    assert arrive(DOOR, replace(NINA, subject="5678")).pk != first.pk
+    assert resolve_user(SOURCE, replace(NINA, subject="5678")).pk != first.pk
 
 
 def test_an_address_that_somebody_else_has_is_not_taken_over(viewer: User) -> None:
-    user = arrive(DOOR, NINA)
+    user = resolve_user(SOURCE, NINA)
 
-    arrive(DOOR, replace(NEW, email=viewer.email))
+    resolve_user(SOURCE, replace(NEW, email=viewer.email))
 
     user.refresh_from_db()
     assert user.email == "nina@example.com"
@@ -518,11 +522,11 @@ def test_an_address_that_somebody_else_has_is_not_taken_over(viewer: User) -> No
 
 
 def test_what_was_mailed_to_the_old_address_dies(db: None) -> None:
-    user = arrive(DOOR, NINA)
+    user = resolve_user(SOURCE, NINA)
     token = issue_token(user, AccountToken.Purpose.CHANGE_EMAIL, lifetime=timedelta(hours=1),
                         email="eve@example.com").token  # fmt: skip
 
-    arrive(DOOR, NEW)
+    resolve_user(SOURCE, NEW)
 
     with pytest.raises(TokenInvalid):
         confirm_address(token, is_asking_browser=True)
@@ -534,13 +538,13 @@ CUT = replace(NINA, claims={"id": {"_claim_names": {"groups": "src1"}}})
 
 
 def test_a_cut_list_of_groups_takes_no_role_and_lets_nobody_in(browser_of: Any) -> None:
-    user = arrive(MAPPED, with_groups("chiefs"))
+    user = resolve_user(MAPPED, with_groups("chiefs"))
     user.set_password(PASSWORD)
     user.save()
     browser = browser_of(user)
 
     with pytest.raises(GroupsUnknown):
-        arrive(MAPPED, CUT)
+        resolve_user(MAPPED, CUT)
 
     user.refresh_from_db()
     assert user.role == "admin"
@@ -548,61 +552,61 @@ def test_a_cut_list_of_groups_takes_no_role_and_lets_nobody_in(browser_of: Any) 
     row = AuditEvent.objects.filter(action="account:session:start", result="refused").get()
     assert row.target_id == user.pk
     assert row.detail["reason"] == "groups is cut: the provider has more of it than it tells here"
-    assert arrive(MAPPED, with_groups("staff")).role == "editor"
+    assert resolve_user(MAPPED, with_groups("staff")).role == "editor"
 
 
 def test_a_cut_list_of_groups_makes_no_account(db: None) -> None:
     with pytest.raises(GroupsUnknown):
-        arrive(MAPPED, CUT)
+        resolve_user(MAPPED, CUT)
 
     assert not User.objects.exists()
 
 
 def test_a_cut_list_of_groups_is_no_requirement_met(db: None) -> None:
     needs = RoleMapping(requirements=(Requirement(GROUPS, frozenset({"gate"})),))
-    gated = replace(DOOR, mapping=needs)
-    user = arrive(gated, with_groups("gate"))
+    gated = replace(SOURCE, mapping=needs)
+    user = resolve_user(gated, with_groups("gate"))
 
     with pytest.raises(GroupsUnknown):
-        arrive(gated, CUT)
+        resolve_user(gated, CUT)
 
     user.refresh_from_db()
     assert user.is_active
 
 
 def test_where_groups_decide_nothing_a_cut_list_keeps_nobody_out(owner: User) -> None:
-    user = arrive(MAPPED, with_groups("staff"))
+    user = resolve_user(MAPPED, with_groups("staff"))
 
-    assert arrive(DOOR, CUT).pk == user.pk
-    assert arrive(replace(DOOR, mapping=RoleMapping(rules=RULES)), CUT).role == "editor"
+    assert resolve_user(SOURCE, CUT).pk == user.pk
+    assert resolve_user(replace(SOURCE, mapping=RoleMapping(rules=RULES)), CUT).role == "editor"
     User.objects.filter(pk=user.pk).update(role_locked=True)
-    assert arrive(MAPPED, CUT).role == "editor"
+    assert resolve_user(MAPPED, CUT).role == "editor"
     User.objects.filter(pk=user.pk).update(role_locked=False, role="owner")
-    assert arrive(MAPPED, CUT).role == "owner"
+    assert resolve_user(MAPPED, CUT).role == "owner"
 
 
 # Connecting and disconnecting
 
 
 def test_a_person_connects_an_identity_once(viewer: User, editor: User) -> None:
-    first = connect(user=viewer, door=DOOR, arrival=NINA)
+    first = connect(user=viewer, source=SOURCE, info=NINA)
 
-    assert connect(user=viewer, door=DOOR, arrival=NINA).pk == first.pk
+    assert connect(user=viewer, source=SOURCE, info=NINA).pk == first.pk
     with pytest.raises(IdentityTaken):
-        connect(user=editor, door=DOOR, arrival=NINA)
-    assert arrive(DOOR, NINA).pk == viewer.pk
+        connect(user=editor, source=SOURCE, info=NINA)
+    assert resolve_user(SOURCE, NINA).pk == viewer.pk
     assert [result for result, _target in facts("account:identity:connect")] == [
         "success", "refused",
     ]  # fmt: skip
 
 
 def test_a103_the_last_way_in_cannot_be_taken_away(settings: Settings) -> None:
-    user = arrive(DOOR, NINA)
+    user = resolve_user(SOURCE, NINA)
     identity = user.identities.get()
 
     with pytest.raises(LastSignInMethod):
         disconnect(user=user, identity_id=identity.pk)
-    assert Identity.objects.count() == 1
+    assert ExternalIdentity.objects.count() == 1
 
     user.set_password("correct horse battery staple")
     user.save()
@@ -612,22 +616,22 @@ def test_a103_the_last_way_in_cannot_be_taken_away(settings: Settings) -> None:
 
     settings.ALLOW_EMAIL_LOGIN = True
     disconnect(user=user, identity_id=identity.pk)
-    assert not Identity.objects.exists()
+    assert not ExternalIdentity.objects.exists()
     assert facts("account:identity:disconnect") == [("success", user.pk)]
 
 
 def test_nobody_disconnects_what_is_not_his(viewer: User, editor: User) -> None:
-    identity = connect(user=viewer, door=DOOR, arrival=NINA)
+    identity = connect(user=viewer, source=SOURCE, info=NINA)
 
     with pytest.raises(NotFound):
         disconnect(user=editor, identity_id=identity.pk)
 
-    assert Identity.objects.count() == 1
+    assert ExternalIdentity.objects.count() == 1
 
 
 def test_disconnecting_ends_the_sessions_that_came_by_it(viewer: User, browser_of: Any) -> None:
     browser = browser_of(viewer)
-    identity = connect(user=viewer, door=DOOR, arrival=NINA)
+    identity = connect(user=viewer, source=SOURCE, info=NINA)
 
     disconnect(user=viewer, identity_id=identity.pk)
 

@@ -13,9 +13,9 @@ from accounts.services.email_tokens import issue_token
 from accounts.sign_in_methods import SignInMethod
 from accounts.views.common import complete_login
 from config.urls import urlpatterns as of_the_house
-from federation.models import Identity
-from federation.providers import Door
-from federation.services.identities import ExternalUserInfo, arrive
+from federation.models import ExternalIdentity
+from federation.providers import SignInSource
+from federation.services.identities import ExternalUserInfo, resolve_user
 from magiclinks.services import issue_link
 from tests.conftest import PASSWORD
 
@@ -53,18 +53,18 @@ def by_set_up(user: User) -> Enter:
 
 
 def by_provider(user: User) -> Enter:
-    Identity.objects.create(user=user, provider="social", subject=str(user.pk))
+    ExternalIdentity.objects.create(user=user, provider="social", subject=str(user.pk))
     return lambda client: client.get("/test-arrival/social", {"who": user.pk})
 
 
 def by_provider_called_passkey(user: User) -> Enter:
     """A name that a provider cannot have, because a passkey counts as two factors."""
-    Identity.objects.create(user=user, provider="passkey", subject=str(user.pk))
+    ExternalIdentity.objects.create(user=user, provider="passkey", subject=str(user.pk))
     return lambda client: client.get("/test-arrival/passkey", {"who": user.pk})
 
 
 def by_directory(user: User) -> Enter:
-    Identity.objects.create(user=user, provider="ldap", subject=str(user.pk))
+    ExternalIdentity.objects.create(user=user, provider="ldap", subject=str(user.pk))
     return lambda client: client.get("/test-arrival/ldap", {"who": user.pk})
 
 
@@ -79,13 +79,13 @@ DOORS: dict[str, Callable[[User], Enter]] = {
 }
 
 
-def come_from_elsewhere(request: HttpRequest, door: str) -> HttpResponse:
+def come_from_elsewhere(request: HttpRequest, source: str) -> HttpResponse:
     """What a provider's callback does after everything was verified."""
-    arrival = ExternalUserInfo(subject=request.GET["who"])
-    user = arrive(Door(id=door, label=door), arrival)
-    if door == SignInMethod.LDAP:
+    info = ExternalUserInfo(subject=request.GET["who"])
+    user = resolve_user(SignInSource(id=source, label=source), info)
+    if source == SignInMethod.LDAP:
         return complete_login(request, user, method=SignInMethod.LDAP)
-    return complete_login(request, user, method=SignInMethod.PROVIDER, provider=door)
+    return complete_login(request, user, method=SignInMethod.PROVIDER, provider=source)
 
 
-urlpatterns = [path("test-arrival/<str:door>", come_from_elsewhere), *of_the_house]
+urlpatterns = [path("test-arrival/<str:source>", come_from_elsewhere), *of_the_house]

@@ -13,7 +13,7 @@ from accounts.models import User
 from accounts.services import second_factors
 from api.models import ApiKey
 from audit.models import AuditEvent
-from federation.models import Identity
+from federation.models import ExternalIdentity
 from magiclinks.models import LoginLink
 from mfa.models import Authenticator, TrustedBrowser
 from tests.conftest import PASSWORD
@@ -131,7 +131,7 @@ def test_who_has_neither_signs_in_again_and_comes_back(
 
     assert (answer.status_code, answer["Location"]) == (302, f"/sign-in?next={path}")
     assert stranger.get("/account/").status_code == 302
-    Identity.objects.all().delete()
+    ExternalIdentity.objects.all().delete()
     door(user)(stranger)
     assert stranger.get(path).status_code == 200
 

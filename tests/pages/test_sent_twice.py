@@ -27,7 +27,7 @@ from accounts.services.verification import mail_verification
 from api.models import ApiKey, TokenFamily
 from api.tokens.refresh_tokens import start_by_password
 from audit.models import AuditEvent
-from federation.models import Identity
+from federation.models import ExternalIdentity
 from forward_auth.models import AccessRule
 from forward_auth.services.rules import create_rule
 from magiclinks.models import LoginLink
@@ -139,7 +139,7 @@ def _session(world: World) -> Form:
 
 
 def _identity(world: World) -> Form:
-    row = Identity.objects.create(user=world.owner, provider="github", subject="1")
+    row = ExternalIdentity.objects.create(user=world.owner, provider="github", subject="1")
     return f"/account/identities/{row.pk}/disconnect", {}
 
 
@@ -286,7 +286,7 @@ CASES: dict[str, Case] = {
         _browser, count(TrustedBrowser), [0], (303, "/account/?notice=browser-forgotten")
     ),
     "federation:disconnect": Case(
-        _identity, count(Identity), [0], (303, "/account/?notice=disconnected")
+        _identity, count(ExternalIdentity), [0], (303, "/account/?notice=disconnected")
     ),
     "mfa:confirm": Case(own("/confirm", password=PASSWORD), count(), [], (303, "/account/")),
     "accounts:export": Case(own("/account/export"), count(User), [3], (200, "owner@example.com")),

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from accounts.models import EmailRequest, User
 from audit.models import AuditEvent
 from federation.ldap import sync
-from federation.models import Identity
+from federation.models import ExternalIdentity
 from magiclinks.models import LoginLink
 from magiclinks.services import handle_link_requests
 from mail.models import OutboxMail
@@ -234,8 +234,8 @@ def test_many_people_are_compared_in_pages(
 ) -> None:
     users = [User(email=f"u{number}@example.org", password="!") for number in range(1201)]
     User.objects.bulk_create(users)
-    Identity.objects.bulk_create(
-        Identity(user=user, provider="ldap", subject=f"id:u{number}")
+    ExternalIdentity.objects.bulk_create(
+        ExternalIdentity(user=user, provider="ldap", subject=f"id:u{number}")
         for number, user in enumerate(users)
     )
     handle = server.as_root()

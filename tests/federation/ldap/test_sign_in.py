@@ -16,7 +16,7 @@ from audit.models import AuditEvent
 from core.email_addresses import limit_key
 from core.errors import RecordInvalid
 from federation.ldap import users as ldap_users
-from federation.models import Identity
+from federation.models import ExternalIdentity
 from tests.conftest import MakeUser
 from tests.federation.ldap.conftest import SignIn, UseDirectory
 from tests.servers.ldap import GROUPS, PASSWORD, PEOPLE, DirectoryServer
@@ -56,7 +56,7 @@ def test_the_second_time_it_is_the_same_account(
     sign_in("anna")
     sign_in("ANNA@example.org ")
 
-    assert Identity.objects.count() == User.objects.count() == 1
+    assert ExternalIdentity.objects.count() == User.objects.count() == 1
 
 
 def test_a_person_keeps_the_account_through_a_new_name_and_address(
@@ -235,7 +235,7 @@ def test_two_entries_with_one_address_are_never_one_account(
 
     assert sign_in("anna").status_code == 302
     assert sign_in("eve").status_code == 403
-    assert Identity.objects.count() == 1
+    assert ExternalIdentity.objects.count() == 1
 
 
 def test_an_address_connects_an_account_without_password_where_it_is_proved(
@@ -283,12 +283,12 @@ def test_nobody_takes_himself_out_of_the_directory(
     server.add_person("anna")
     use_directory()
     client = sign_in("anna").client
-    path = f"/account/identities/{Identity.objects.get().pk}/disconnect"
+    path = f"/account/identities/{ExternalIdentity.objects.get().pk}/disconnect"
 
     assert "Kept by the directory" in client.get("/account/").content.decode()
     assert client.get(path).status_code == 404
     assert client.post(path).status_code == 404
-    assert Identity.objects.count() == 1
+    assert ExternalIdentity.objects.count() == 1
 
 
 def test_where_the_directory_is_the_only_way_local_passwords_open_owners_alone(

@@ -13,7 +13,7 @@ from accounts.models import BrowserSession, User
 from audit.models import AuditEvent
 from config.environment import load
 from config.providers import sign_in_providers
-from federation.models import Identity
+from federation.models import ExternalIdentity
 from federation.oidc.discovery import DISCOVERED
 from tests.federation.oidc.double import CLIENT, CODE, Double
 from tests.pages.pages import read
@@ -131,7 +131,7 @@ def assert_nobody_came_in(client: Client, reason: str | None) -> None:
     """No session, no account, no identity; one audit row that says why."""
     assert client.get("/account/").status_code == 302
     assert BrowserSession.objects.filter(user__isnull=False).count() == 0
-    assert Identity.objects.count() == 0
+    assert ExternalIdentity.objects.count() == 0
     assert User.objects.filter(email="nora@example.com").count() == 0
     rows = AuditEvent.objects.filter(action="account:session:start")
     assert rows.filter(result="success").count() == 0

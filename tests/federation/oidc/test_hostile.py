@@ -20,7 +20,7 @@ from django.test import Client
 
 from accounts.models import User
 from audit.models import AuditEvent
-from federation.models import Identity
+from federation.models import ExternalIdentity
 from federation.oidc import fetching
 from federation.oidc.authorization_request import cookie_name
 from federation.oidc.discovery import DISCOVERED, Discovery
@@ -67,7 +67,7 @@ def test_the_same_subject_of_another_issuer_opens_nothing(
 
     assert eve.get("/admin/").status_code != 200
     assert User.objects.get(email="eve@example.com").role == "none"
-    assert Identity.objects.filter(subject="nora").count() == 2
+    assert ExternalIdentity.objects.filter(subject="nora").count() == 2
 
 
 def test_a_good_answer_lets_in(as_openid: Double, stranger: Client) -> None:
@@ -158,7 +158,7 @@ def test_what_one_person_began_connects_nothing_to_the_next(
 
     assert answer.status_code == 400
     assert as_openid.posted == []
-    assert Identity.objects.count() == 0
+    assert ExternalIdentity.objects.count() == 0
     row = AuditEvent.objects.get(action="account:session:start", result="refused")
     assert row.detail["reason"] == "state_lost: begun by another person"
 
@@ -291,7 +291,7 @@ def test_an_account_that_a_stranger_registered_first_is_not_merged(
     answer = come_in(stranger, double)
 
     assert answer.status_code == 403
-    assert Identity.objects.filter(user=squatter).count() == 0
+    assert ExternalIdentity.objects.filter(user=squatter).count() == 0
     assert stranger.get("/account/").status_code == 302
     squatter.refresh_from_db()
     assert squatter.is_verified is False
@@ -305,7 +305,7 @@ def test_an_account_in_use_is_not_taken_over_by_its_address(
     answer = come_in(stranger, as_openid)
 
     assert answer.status_code == 403
-    assert Identity.objects.count() == 0
+    assert ExternalIdentity.objects.count() == 0
     assert stranger.get("/account/").status_code == 302
     row = AuditEvent.objects.get(action="account:identity:connect", result="refused")
     assert row.detail["provider"] == "openid"
@@ -902,7 +902,7 @@ def test_a_provider_is_reached_by_its_inner_address_and_keeps_its_public_name(
 
     assert url.startswith("https://id.corp.invalid/auth?")
     assert answer.status_code == 302
-    assert Identity.objects.get().issuer == "https://id.corp.invalid"
+    assert ExternalIdentity.objects.get().issuer == "https://id.corp.invalid"
 
 
 def test_a_certificate_of_an_own_authority_counts_where_it_is_named(

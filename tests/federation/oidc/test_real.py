@@ -5,7 +5,7 @@ from django.test import Client
 
 from accounts.models import User
 from audit.models import AuditEvent
-from federation.models import Identity
+from federation.models import ExternalIdentity
 from tests.conftest import path_in
 from tests.federation.oidc.conftest import (
     UseProviders,
@@ -47,7 +47,7 @@ def test_authentiks_person_gets_in_after_he_has_proved_his_address(
 
     assert (second.status_code, second["Location"]) == (302, "/account/")
     assert stranger.get("/account/").status_code == 200
-    identity = Identity.objects.get()
+    identity = ExternalIdentity.objects.get()
     assert (identity.provider, identity.subject) == ("authentik", "a1")
     assert identity.issuer == f"{dressed.origin}/application/o/gate"
     row = AuditEvent.objects.get(action="account:session:start", result="success")
@@ -64,13 +64,13 @@ def test_microsofts_person_is_tenant_and_object_and_his_address_is_no_proof(
     refused = sign_in(stranger, dressed, ENTRA)
 
     assert refused.status_code == 403
-    assert Identity.objects.count() == 0
+    assert ExternalIdentity.objects.count() == 0
     assert stranger.get("/account/").status_code == 302
 
     dressed.person("azure", **claims, upn="mia@corp.example.com", preferred_username="mia")
     sign_in(stranger, dressed, ENTRA)
 
-    identity = Identity.objects.get()
+    identity = ExternalIdentity.objects.get()
     assert (identity.subject, identity.user.email) == ("t-1:o-1", "mia@corp.example.com")
     assert identity.user.is_verified is False
     assert stranger.get("/account/").status_code == 302
@@ -154,7 +154,7 @@ def test_a_signed_in_person_connects_a_provider(
     answer = client.get(path_of(dressed.visit(url)))
 
     assert (answer.status_code, answer["Location"]) == (303, "/account/?notice=connected")
-    assert Identity.objects.get().user == editor
+    assert ExternalIdentity.objects.get().user == editor
     assert User.objects.count() == 1
     assert AuditEvent.objects.filter(action="account:identity:connect").count() == 1
 

@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from accounts.roles import Role
-from federation.providers import Door, Provider
+from federation.providers import Provider, SignInSource
 from tests.federation.social.double import SocialDouble
 
 LABELS = {
@@ -49,17 +49,17 @@ def double(_double: SocialDouble) -> SocialDouble:
 def offer(settings: Any, double: SocialDouble) -> Callable[..., tuple[Provider, ...]]:
     """offer("google", allows_registration=False) makes these the configured providers."""
 
-    def configure(*kinds: str, **door: Any) -> tuple[Provider, ...]:
-        settings.SIGN_IN_PROVIDERS = tuple(provider_of(kind, double, **door) for kind in kinds)
+    def configure(*kinds: str, **source: Any) -> tuple[Provider, ...]:
+        settings.SIGN_IN_PROVIDERS = tuple(provider_of(kind, double, **source) for kind in kinds)
         return settings.SIGN_IN_PROVIDERS
 
     return configure
 
 
 def provider_of(kind: str, double: SocialDouble, **changes: Any) -> Provider:
-    door = Door(kind, LABELS[kind], allows_registration=True, default_role=Role.VIEWER)
+    source = SignInSource(kind, LABELS[kind], allows_registration=True, default_role=Role.VIEWER)
     return Provider(
-        dataclasses.replace(door, **changes),
+        dataclasses.replace(source, **changes),
         kind=kind,
         client_id=f"client-{kind}",
         client_secret="" if kind == "apple" else f"secret-{kind}",

@@ -7,7 +7,7 @@ import pytest
 from accounts.models import User
 from accounts.services.privacy import export_own_data
 from audit.models import AuditEvent
-from federation.models import Identity
+from federation.models import ExternalIdentity
 from tests.federation.social.conftest import come_back, is_signed_in, sign_in, way_to
 from tests.pages.pages import read
 
@@ -22,9 +22,9 @@ def connect(browser, double, kind: str):
 
 
 @pytest.fixture
-def linked(viewer, db) -> Identity:
+def linked(viewer, db) -> ExternalIdentity:
     """The identity of `viewer` at Google."""
-    return Identity.objects.create(
+    return ExternalIdentity.objects.create(
         user=viewer, provider="google", subject="g-1", email="vera@gmail.example"
     )
 
@@ -45,7 +45,9 @@ def test_a_signed_in_person_connects_and_signs_in_by_it_afterwards(
 
     assert (answer.status_code, answer["Location"]) == (303, "/account/?notice=connected")
     assert b"It is connected." in browser.get(answer["Location"]).content
-    assert [(each.provider, each.user) for each in Identity.objects.all()] == [(kind, viewer)]
+    assert [(each.provider, each.user) for each in ExternalIdentity.objects.all()] == [
+        (kind, viewer)
+    ]
     event = AuditEvent.objects.get(action="account:identity:connect")
     assert (event.result, event.actor_id) == ("success", viewer.pk)
     sign_in(stranger, double, kind)
@@ -60,7 +62,7 @@ def test_an_identity_of_somebody_else_is_not_taken(
     assert shown.status_code == 403
     assert b"This Google account is taken" in shown.content
     assert b'href="/account/"' in shown.content
-    assert Identity.objects.get().user == viewer
+    assert ExternalIdentity.objects.get().user == viewer
 
 
 def test_connecting_needs_a_recent_proof(offer, double, browser_of, viewer, at_time) -> None:
@@ -70,7 +72,7 @@ def test_connecting_needs_a_recent_proof(offer, double, browser_of, viewer, at_t
     answer = browser.post("/account/identities/google/connect")
     assert answer.status_code == 303
     assert answer["Location"].startswith("/confirm?next=")
-    assert Identity.objects.count() == 0
+    assert ExternalIdentity.objects.count() == 0
 
 
 def test_what_one_person_began_nobody_else_ends(offer, double, browser_of, viewer, editor) -> None:
@@ -80,7 +82,7 @@ def test_what_one_person_began_nobody_else_ends(offer, double, browser_of, viewe
     browser.post("/sign-out")
     browser.post("/sign-in", {"login": editor.email, "password": "correct horse battery staple"})
     shown = come_back(browser, to, answer)
-    assert (shown.status_code, Identity.objects.count()) == (400, 0)
+    assert (shown.status_code, ExternalIdentity.objects.count()) == (400, 0)
     browser.post("/sign-out")
     assert come_back(browser, to, answer).status_code == 400
 
@@ -121,7 +123,7 @@ def test_an_identity_of_a_provider_that_is_gone_can_still_be_taken_away(
     browser = browser_of(viewer)
     assert b"switched off on this server" in browser.get("/account/").content
     assert browser.post(f"/account/identities/{linked.pk}/disconnect").status_code == 303
-    assert Identity.objects.count() == 0
+    assert ExternalIdentity.objects.count() == 0
 
 
 def test_a_person_disconnects_and_stays_signed_in_here_alone(
@@ -130,12 +132,12 @@ def test_a_person_disconnects_and_stays_signed_in_here_alone(
     offer("google")
     browser, other = browser_of(viewer), browser_of(viewer)
     asked = browser.get(f"/account/identities/{linked.pk}/disconnect")
-    assert (asked.status_code, Identity.objects.count()) == (200, 1)
+    assert (asked.status_code, ExternalIdentity.objects.count()) == (200, 1)
     answer = browser.post(f"/account/identities/{linked.pk}/disconnect")
 
     assert (answer.status_code, answer["Location"]) == (303, "/account/?notice=disconnected")
     assert b"It is disconnected." in browser.get(answer["Location"]).content
-    assert Identity.objects.count() == 0
+    assert ExternalIdentity.objects.count() == 0
     assert (is_signed_in(browser), is_signed_in(other)) == (True, False)
     event = AuditEvent.objects.get(action="account:identity:disconnect")
     assert (event.result, event.detail["provider"]) == ("success", "google")
@@ -147,13 +149,13 @@ def test_nobody_disconnects_what_is_not_his(path, offer, browser_of, editor, lin
     browser = browser_of(editor)
     url = f"/account/identities/{path.format(linked.pk)}"
     assert (browser.get(url).status_code, browser.post(url).status_code) == (404, 404)
-    assert Identity.objects.count() == 1
+    assert ExternalIdentity.objects.count() == 1
 
 
 def test_the_last_way_in_stays(offer, double, stranger, bare, settings, owner) -> None:
     settings.ALLOW_MAGIC_LINK_LOGIN = False
     offer("google")
-    identity = Identity.objects.create(user=bare, provider="google", subject="g-1")
+    identity = ExternalIdentity.objects.create(user=bare, provider="google", subject="g-1")
     sign_in(stranger, double, "google")
     assert b"Your only way to sign in" in stranger.get("/account/").content
     url = f"/account/identities/{identity.pk}/disconnect"
@@ -162,7 +164,7 @@ def test_the_last_way_in_stays(offer, double, stranger, bare, settings, owner) -
     assert (asked.status_code, answer.status_code) == (200, 403)
     assert b"This is your only way to sign in" in asked.content
     assert b"<form" not in asked.content.partition(b"<main")[2].partition(b"</main")[0]
-    assert Identity.objects.count() == 1
+    assert ExternalIdentity.objects.count() == 1
     assert is_signed_in(stranger)
 
 
@@ -171,8 +173,8 @@ def test_of_two_ways_one_may_go_and_then_the_other_stays(
 ) -> None:
     settings.ALLOW_MAGIC_LINK_LOGIN = False
     offer("google", "github")
-    google = Identity.objects.create(user=bare, provider="google", subject="g-1")
-    github = Identity.objects.create(user=bare, provider="github", subject="4711")
+    google = ExternalIdentity.objects.create(user=bare, provider="google", subject="g-1")
+    github = ExternalIdentity.objects.create(user=bare, provider="github", subject="4711")
     sign_in(stranger, double, "google")
     assert stranger.post(f"/account/identities/{google.pk}/disconnect").status_code == 303
     assert stranger.post(f"/account/identities/{github.pk}/disconnect").status_code == 403

@@ -10,7 +10,7 @@ from django.test import Client
 
 from accounts.models import User
 from audit.models import AuditEvent
-from federation.models import Identity
+from federation.models import ExternalIdentity
 from federation.oidc import authorization_request
 from federation.role_mapping import ClaimPath, Requirement, RoleMapping
 from tests.federation.social.conftest import LABELS, begin, come_back, is_signed_in, sign_in
@@ -45,7 +45,7 @@ def test_saying_no_there_is_told_as_that(kind, offer, double, stranger, owner) -
     assert b"<b>x" not in shown.content
     event = last_event()
     assert (event.result, event.detail["provider"]) == ("refused", kind)
-    assert Identity.objects.count() == 0
+    assert ExternalIdentity.objects.count() == 0
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_a_profile_that_names_nobody(
     double.answers[f"/{kind}/profile"] = (status, body)
     shown = sign_in(stranger, double, kind)
     refused(shown, stranger, code, title.format(LABELS[kind]))
-    assert (User.objects.count(), Identity.objects.count()) == (1, 0)
+    assert (User.objects.count(), ExternalIdentity.objects.count()) == (1, 0)
 
 
 def test_a_provider_that_does_not_answer_is_given_up(

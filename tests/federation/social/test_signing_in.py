@@ -4,7 +4,7 @@ import pytest
 
 from accounts.models import User
 from audit.models import AuditEvent
-from federation.models import Identity
+from federation.models import ExternalIdentity
 from tests.federation.social.conftest import LABELS, begin, is_signed_in, sign_in
 from tests.pages.pages import read
 
@@ -37,7 +37,7 @@ def test_a_new_person_signs_in_and_gets_an_account(kind, offer, double, stranger
     answer = sign_in(stranger, double, kind, next="/account/email")
 
     assert (answer.status_code, answer["Location"]) == (302, "/account/email")
-    identity = Identity.objects.get()
+    identity = ExternalIdentity.objects.get()
     user = identity.user
     assert (identity.provider, identity.subject) == (kind, SUBJECTS[kind])
     assert (user.email, user.name, user.username) == ("anna@example.org", NAMES[kind], None)
@@ -61,7 +61,7 @@ def test_the_same_person_comes_back_to_the_same_account_whatever_his_address(
     sign_in(stranger, double, kind)
 
     assert is_signed_in(stranger)
-    identity = Identity.objects.get()
+    identity = ExternalIdentity.objects.get()
     assert (identity.email, identity.user.email) == ("married@example.org", "anna@example.org")
 
 
