@@ -7,7 +7,7 @@ from accounts.roles import BY_RANK, Role
 from config.environment.ldap import is_on
 from config.environment.registry.ldap import GroupRole, parse_roles_mapping
 from core.email_addresses import AddressError, parse_username
-from federation.ldap.conf import PROVIDER, Directory
+from federation.ldap.conf import PROVIDER, LDAPConfig
 from federation.ldap.filters import USER_DN, USERNAME, FilterTemplate, parse_filter
 from federation.providers import SignInSource
 from federation.role_mapping import ClaimPath, Requirement, RoleMapping, RoleRule
@@ -18,22 +18,22 @@ GROUP_NAMES = ClaimPath("group_names", "ldap")
 ADMITTED = Requirement(ClaimPath("authorization_filter", "ldap"), frozenset({"met"}))
 
 
-def directory_settings(env: Any) -> Directory | None:
+def directory_settings(env: Any) -> LDAPConfig | None:
     """The configured directory, or None; `env` has no errors."""
     if not is_on(env):
         return None
     urls = env["LDAP_URL"].split(",")
-    return Directory(
+    return LDAPConfig(
         url=urls[0],
-        more_urls=tuple(urls[1:]),
+        fallback_urls=tuple(urls[1:]),
         base_dn=env["LDAP_BASE_DN"],
         user_filter=parse_filter(env["LDAP_SEARCH_FILTER"], USERNAME),
         source=_source(env),
         bind_dn=env["LDAP_BIND_DN"] or "",
         bind_password=env["LDAP_BIND_PASSWORD"] or "",
         starts_tls=env["LDAP_STARTTLS"] and urls[0].startswith("ldap://"),
-        wants_starttls=env["LDAP_STARTTLS"],
-        checks_certificate=env["LDAP_TLS_REJECT_UNAUTHORIZED"],
+        uses_starttls_on_fallbacks=env["LDAP_STARTTLS"],
+        verifies_certificate=env["LDAP_TLS_REJECT_UNAUTHORIZED"],
         ca_file=str(env["LDAP_CA_CERT_PATH"] or ""),
         access_filter=_filter(env["LDAP_AUTHORIZATION_FILTER"]),
         group_base_dn=env["LDAP_GROUP_BASE_DN"],
@@ -44,8 +44,8 @@ def directory_settings(env: Any) -> Directory | None:
         email_field=env["LDAP_EMAIL"],
         name_fields=tuple(env["LDAP_FULL_NAME"] or ()),
         admin_username=env["LDAP_ADMIN_USERNAME"] or "",
-        email_is_proved=env["LDAP_TRUST_EMAIL"],
-        is_only_way=env["AUTHENTICATION_MODE"] == "ldap",
+        email_is_verified=env["LDAP_TRUST_EMAIL"],
+        is_exclusive=env["AUTHENTICATION_MODE"] == "ldap",
     )
 
 

@@ -84,7 +84,7 @@ def _social(provider: str, values: Values) -> Provider:
         client_secret=values[names.secret] if names.secret else "",
         scopes=SCOPES[provider],
         callback_path=callback_path(provider, values),
-        vouches_for_email=values[trust_name(provider)],
+        assumes_email_verified=values[trust_name(provider)],
         options=_options(provider, values),
     )
 
@@ -127,14 +127,14 @@ def _oidc(provider: str, values: Values) -> Provider:
         scopes=_scopes(values) if is_openid else OIDC_SCOPES,
         callback_path=callback_path(provider, values),
         image_url=_image(values) if is_openid else "",
-        vouches_for_email=values[trust_name(provider)],
+        assumes_email_verified=values[trust_name(provider)],
         audience=(values["OPENID_AUDIENCE"] or "") if is_openid else "",
         leeway=values["OPENID_CLOCK_TOLERANCE"],
         uses_pkce=values["OPENID_USE_PKCE"] if is_openid else True,
         uses_nonce=values["OPENID_GENERATE_NONCE"] if is_openid else True,
         ends_session=values["OPENID_USE_END_SESSION_ENDPOINT"],
         post_logout_url=values["OPENID_POST_LOGOUT_REDIRECT_URI"],
-        most_logout_url=values["OPENID_MAX_LOGOUT_URL_LENGTH"],
+        max_logout_url=values["OPENID_MAX_LOGOUT_URL_LENGTH"],
         claims=_claims(values) if is_openid else USUAL_CLAIMS,
         options={"subject": "tid:oid"} if _is_microsoft(provider, issuer) else {},
     )

@@ -227,7 +227,7 @@ ANONYMOUS_SETTINGS = tuple(opening_settings(ENV))  # what to remove to end it
 
 # The directory that people may sign in with, or None (accounts/directory)
 LDAP = directory_settings(ENV)
-if LDAP is not None and LDAP.is_only_way:
+if LDAP is not None and LDAP.is_exclusive:
     ALLOW_REGISTRATION = False  # a local password would open nothing
 
 # Sessions and cookies

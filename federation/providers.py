@@ -57,12 +57,12 @@ class Provider:
     audience: str = ""
     leeway: timedelta = timedelta(minutes=5)
     # Every address that it tells counts as verified, because the operator says so.
-    vouches_for_email: bool = False
+    assumes_email_verified: bool = False
     uses_pkce: bool = True
     uses_nonce: bool = True
     ends_session: bool = False
     post_logout_url: str = ""
-    most_logout_url: int = 2000
+    max_logout_url: int = 2000
     claims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
 

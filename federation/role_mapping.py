@@ -12,9 +12,9 @@ from accounts.roles import Role
 
 # Kind of token or answer ("id", "access", "userinfo", "ldap") -> its claims.
 Claims = Mapping[str, Mapping[str, Any]]
-MOST_VALUES = 5000
+MAX_VALUES = 5000
 # What the name of an object in a list is called, in order.
-NAMES = ("name", "displayName", "display_name", "display")
+NAME_KEYS = ("name", "displayName", "display_name", "display")
 
 
 class ClaimPath(NamedTuple):
@@ -36,23 +36,23 @@ class ClaimPath(NamedTuple):
         a list of objects by their names. What else stands there is left out; see why_unknown().
         """
         for source in self._sources(claims):
-            found = _at(source, self.path)
+            found = _value_at(source, self.path)
             if found is not None:
-                return _texts(found)[0]
+                return _str_list(found)[0]
         return ()
 
-    def why_unknown(self, claims: Claims) -> str:
+    def why_incomplete(self, claims: Claims) -> str:
         """Why what stands there is only a part of it, or cannot be read; "" when it is all.
 
         Providers cut long lists of groups (OpenID Connect Core, 5.6.2: the rest is elsewhere).
         """
         reason = ""
         for source in self._sources(claims):
-            reason = reason or _why_cut(source, self.path)
-            found = _at(source, self.path)
+            reason = reason or _why_truncated(source, self.path)
+            found = _value_at(source, self.path)
             if found is None:
                 continue
-            if not reason and not _texts(found)[1]:
+            if not reason and not _str_list(found)[1]:
                 reason = "is of a kind that cannot be read, or too long"
             return f"{self} {reason}" if reason else ""
         return f"{self} {reason}" if reason else ""
@@ -126,50 +126,50 @@ class RoleMapping:
         role = "its default" if self.default is None else str(self.default)
         return Decision(True, self.default, f"{role}: no rule matches"[:300])
 
-    def why_unknown(self, claims: Claims) -> str:
+    def why_incomplete(self, claims: Claims) -> str:
         """Why `claims` do not tell what decide() would need; "" when they do.
 
         A value that is there counts, also of a cut list; that one is missing proves nothing then.
         """
         for requirement in self.requirements:
             if not self._match(requirement.path, requirement.values, claims):
-                return requirement.path.why_unknown(claims)
+                return requirement.path.why_incomplete(claims)
         for rule in self.rules:
             if self._match(rule.path, rule.values, claims):
                 return ""
-            reason = rule.path.why_unknown(claims)
+            reason = rule.path.why_incomplete(claims)
             if reason:
                 return reason
         return ""
 
     def _match(self, path: ClaimPath, wanted: frozenset[str], claims: Claims) -> str:
         """The first value at `path` that is wanted, or ""."""
-        keys = {self._key(value) for value in wanted}
-        return next((found for found in path.values(claims) if self._key(found) in keys), "")
+        keys = {self._comparable(value) for value in wanted}
+        return next((found for found in path.values(claims) if self._comparable(found) in keys), "")
 
-    def _key(self, value: str) -> str:
+    def _comparable(self, value: str) -> str:
         return value.casefold() if self.folds_case else value
 
 
-def _at(claims: Mapping[str, Any], path: str) -> Any:
+def _value_at(claims: Mapping[str, Any], path: str) -> Any:
     """The value along the dotted `path`; a name may hold dots itself, and the longest goes first.
 
     So `https://example.com/roles` and `resource_access.my.app.roles` mean what stands there.
     """
     if claims.get(path) is not None:
         return claims[path]
-    for place in range(len(path) - 1, 0, -1):
-        if path[place] != ".":
+    for index in range(len(path) - 1, 0, -1):
+        if path[index] != ".":
             continue
-        inner = claims.get(path[:place])
+        inner = claims.get(path[:index])
         if isinstance(inner, Mapping):
-            found = _at(inner, path[place + 1 :])
+            found = _value_at(inner, path[index + 1 :])
             if found is not None:
                 return found
     return None
 
 
-def _texts(found: Any) -> tuple[tuple[str, ...], bool]:
+def _str_list(found: Any) -> tuple[tuple[str, ...], bool]:
     """(the texts in `found`, whether these are all)."""
     if isinstance(found, str):
         return (found,), True
@@ -180,7 +180,7 @@ def _texts(found: Any) -> tuple[tuple[str, ...], bool]:
         items = list(found)
     else:
         return (), False
-    names = [_name(item) for item in items[:MOST_VALUES]]
+    names = [_name(item) for item in items[:MAX_VALUES]]
     texts = tuple(name for name in names if name is not None)
     return texts, len(texts) == len(items)
 
@@ -188,11 +188,11 @@ def _texts(found: Any) -> tuple[tuple[str, ...], bool]:
 def _name(item: Any) -> str | None:
     """A text, or the name of an object; None for whatever else."""
     if isinstance(item, Mapping):
-        item = next((item[name] for name in NAMES if isinstance(item.get(name), str)), None)
+        item = next((item[name] for name in NAME_KEYS if isinstance(item.get(name), str)), None)
     return item if isinstance(item, str) else None
 
 
-def _why_cut(source: Mapping[str, Any], path: str) -> str:
+def _why_truncated(source: Mapping[str, Any], path: str) -> str:
     """Does `source` say that what stands at `path` is elsewhere, or too long to be told?"""
     elsewhere = source.get("_claim_names")
     names = list(elsewhere) if isinstance(elsewhere, Mapping) else []

@@ -10,10 +10,10 @@ from accounts.account_sources import AccountSource, Found
 from accounts.models import User
 from federation.ldap import sign_in as ldap_sign_in
 from federation.ldap.usernames import directory_problems
-from federation.oidc.flow import leave, stay_signed_out, to_usual_provider
-from federation.oidc.signout import ProviderLogout, way_out
+from federation.oidc.flow import redirect_page, stay_signed_out, to_usual_provider
+from federation.oidc.signout import ProviderLogout, prepare_logout
 from federation.services.identities import is_usable
-from federation.services.profile_updates import holds_links
+from federation.services.profile_updates import held_user_ids
 
 
 class ExternalAccounts(AccountSource):
@@ -29,13 +29,13 @@ class ExternalAccounts(AccountSource):
         return directory_problems(user)
 
     def held_addresses(self, users: Iterable[User]) -> set[Any]:
-        return holds_links(users)
+        return held_user_ids(users)
 
     def ask_about(self, emails: Iterable[str]) -> Mapping[Any, str]:
         return ldap_sign_in.why_no_links(emails)
 
     def managed_accounts(self, users: Iterable[User]) -> set[Any]:
-        return ldap_sign_in.keys_of_directory(users)
+        return ldap_sign_in.managed_user_ids(users)
 
     def can_sign_in(self, user: User, *, besides: Any) -> bool:
         return any(is_usable(identity) for identity in user.identities.exclude(pk=besides))
@@ -44,12 +44,12 @@ class ExternalAccounts(AccountSource):
         return to_usual_provider(request)
 
     def prepare_sign_out(self, request: HttpRequest) -> ProviderLogout | None:
-        return way_out(request)
+        return prepare_logout(request)
 
     def sign_out_redirect(
         self, request: HttpRequest, prepared: ProviderLogout | None
     ) -> HttpResponse | None:
-        return leave(request, prepared.url, prepared.provider) if prepared else None
+        return redirect_page(request, prepared.url, prepared.provider) if prepared else None
 
     def after_sign_out(self, response: HttpResponse) -> HttpResponse:
         return stay_signed_out(response)

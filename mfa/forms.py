@@ -36,7 +36,7 @@ class SecondFactorForm(GatehouseForm):
         self.fields["code"].required = not self.data.get("passkey")
 
 
-class NewAppForm(GatehouseForm):
+class TOTPSetupForm(GatehouseForm):
     """The first code of an app, which proves that it has taken the key."""
 
     code = forms.CharField(
@@ -53,7 +53,7 @@ class NewAppForm(GatehouseForm):
     )
 
 
-class AppNameForm(GatehouseForm):
+class TOTPNameForm(GatehouseForm):
     """Another name for the app."""
 
     name = forms.CharField(

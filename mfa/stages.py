@@ -39,11 +39,11 @@ class SecondFactorStage(LoginStage):
         if last_method(self.request, user) == MULTI_FACTOR_METHOD:
             return None, True
         if second_factors.has_factor(user):
-            if not trusted_browsers.is_remembered(self.request, user):
-                return self._wait()
+            if not trusted_browsers.is_trusted(self.request, user):
+                return self._begin_waiting()
             record_authentication(self.request, user, method=str(SignInMethod.REMEMBERED))
         elif second_factors.lacks_required_factor(user):
-            return self._wait()
+            return self._begin_waiting()
         return None, True
 
     @property
@@ -59,7 +59,7 @@ class SecondFactorStage(LoginStage):
         has_factor = second_factors.has_factor(self.person)
         return "mfa:second-factor" if has_factor else "mfa:second-factor-set-up"
 
-    def passed(self, method: str) -> HttpResponse:
+    def complete(self, method: str) -> HttpResponse:
         """The factor is proved by `method`: start the session; answers where it leads."""
         record_authentication(self.request, self.person, method=str(SignInMethod(method)))
         response: HttpResponse = self.exit()
@@ -77,7 +77,7 @@ class SecondFactorStage(LoginStage):
         issued_at = datetime.fromisoformat(issued)
         return not is_late and access_policy.get_denial(user, credential_at=issued_at) is None
 
-    def _wait(self) -> tuple[HttpResponse, bool]:
+    def _begin_waiting(self) -> tuple[HttpResponse, bool]:
         """since: for its own end. issued_at: for the marks of the account, which a node whose clock
         is ahead may have set (decision 10)."""
         now = timezone.now()
@@ -86,7 +86,7 @@ class SecondFactorStage(LoginStage):
         return redirect(self.page), True
 
 
-def pending(request: HttpRequest) -> SecondFactorStage | None:
+def pending_stage(request: HttpRequest) -> SecondFactorStage | None:
     """The sign-in of this browser that waits for its second factor; a dead one is wiped."""
     stage = LoginStageController.enter(request, SecondFactorStage.key)
     if isinstance(stage, SecondFactorStage) and stage.is_alive():

@@ -62,7 +62,7 @@ def remember(request: HttpRequest, response: HttpResponse, user: User) -> None:
     )
 
 
-def is_remembered(request: HttpRequest, user: User) -> bool:
+def is_trusted(request: HttpRequest, user: User) -> bool:
     """Has `user` proved his second factor in this browser and asked to be remembered?"""
     value = request.COOKIES.get(settings.REMEMBERED_COOKIE_NAME, "")
     return bool(value) and browsers_of(user).filter(digest=_digest(user, value)).exists()

@@ -11,14 +11,14 @@ urlpatterns = [
     path("account/passkeys/options", passkeys.adding_options, name="passkey-options"),
     path("account/passkeys/<uuid:passkey_id>/rename", passkeys.rename, name="passkey-rename"),
     path("account/passkeys/<uuid:passkey_id>/remove", passkeys.remove, name="passkey-remove"),
-    path("account/authenticator/set-up", factors.set_up_app, name="app-set-up"),
-    path("account/authenticator/rename", factors.rename_app, name="app-rename"),
-    path("account/authenticator/remove", factors.remove_app, name="app-remove"),
+    path("account/authenticator/set-up", factors.set_up_totp, name="app-set-up"),
+    path("account/authenticator/rename", factors.rename_totp, name="app-rename"),
+    path("account/authenticator/remove", factors.remove_totp, name="app-remove"),
     path("account/recovery-codes", factors.recovery_codes, name="recovery-codes"),
     path(
         "account/browsers/<uuid:browser_id>/forget", factors.forget_browser, name="browser-forget"
     ),
-    path("second-factor", second_factor.ask, name="second-factor"),
+    path("second-factor", second_factor.verify, name="second-factor"),
     path("second-factor/set-up", second_factor.set_up, name="second-factor-set-up"),
     path("second-factor/cancel", second_factor.cancel_sign_in, name="second-factor-cancel"),
     path("confirm", reauthenticate.confirm, name="confirm"),

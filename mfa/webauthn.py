@@ -42,8 +42,8 @@ logging.getLogger("fido2").setLevel(logging.WARNING)
 # ES256, EdDSA, RS256: what WebAuthn recommends, in the order of our wish.
 ALGORITHMS = (-7, -8, -257)
 # Milliseconds that the browser waits for the person; the challenge lives as long.
-TIMEOUT = 5 * 60 * 1000
-LONGEST_ID = 1023  # bytes; WebAuthn, section 5.1.3
+TIMEOUT_MS = 5 * 60 * 1000
+MAX_CREDENTIAL_ID_BYTES = 1023  # bytes; WebAuthn, section 5.1.3
 REQUIRED = UserVerificationRequirement.REQUIRED
 # What reading foreign bytes can raise, beside ValueError: CBOR, JSON, keys of a wrong shape.
 MALFORMED = (
@@ -121,7 +121,7 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class StoredCredential:
     """A stored passkey, for asking and checking."""
 
     credential_id: str
@@ -131,7 +131,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class AssertionResult:
     """A right answer: the new count of signatures (0: the device does not count)."""
 
     sign_count: int
@@ -139,7 +139,7 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class AssertionReference:
     """What an answer says of itself before anything is checked."""
 
     credential_id: str
@@ -172,7 +172,7 @@ def require_available() -> None:
 
 
 def creation_options(
-    *, handle: bytes, login: str, name: str, have: Sequence[Known]
+    *, handle: bytes, login: str, name: str, have: Sequence[StoredCredential]
 ) -> tuple[dict[str, Any], str]:
     """(what navigator.credentials.create() needs, the challenge), both fit for JSON.
 
@@ -189,23 +189,23 @@ def creation_options(
     return _plain(options.public_key), str(state["challenge"])
 
 
-def request_options(allowed: Sequence[Known] | None) -> tuple[dict[str, Any], str]:
+def request_options(allowed: Sequence[StoredCredential] | None) -> tuple[dict[str, Any], str]:
     """(what navigator.credentials.get() needs, the challenge). None: any passkey of this house."""
     descriptors = _descriptors(allowed) if allowed is not None else None
     options, state = _server().authenticate_begin(descriptors, user_verification=REQUIRED)
     return _plain(options.public_key), str(state["challenge"])
 
 
-def claim_of(answer: Any) -> Claim:
+def assertion_reference(answer: Any) -> AssertionReference:
     """Which passkey and which question `answer` is about. Raises PasskeyInvalid."""
     try:
         parsed = AuthenticationResponse.from_dict(answer)
-        return Claim(parsed.id, websafe_encode(parsed.response.client_data.challenge))
+        return AssertionReference(parsed.id, websafe_encode(parsed.response.client_data.challenge))
     except MALFORMED:
         raise PasskeyInvalid from None
 
 
-def challenge_of_new(answer: Any) -> str:
+def registration_challenge(answer: Any) -> str:
     """Which question a registration answers. Raises PasskeyInvalid."""
     try:
         parsed = RegistrationResponse.from_dict(answer)
@@ -214,14 +214,14 @@ def challenge_of_new(answer: Any) -> str:
         raise PasskeyInvalid from None
 
 
-def check_new(answer: Any, challenge: str) -> Credential:
+def verify_registration(answer: Any, challenge: str) -> Credential:
     """The new passkey of a registration to `challenge`. Raises PasskeyInvalid."""
     try:
         parsed = RegistrationResponse.from_dict(answer)
-        _require_own_frame(parsed.response.client_data)
+        _require_top_level(parsed.response.client_data)
         data = _server().register_complete(_state(challenge), parsed)
         made = data.credential_data
-        if made is None or not 0 < len(made.credential_id) <= LONGEST_ID:
+        if made is None or not 0 < len(made.credential_id) <= MAX_CREDENTIAL_ID_BYTES:
             raise PasskeyInvalid
         if made.public_key.get(3) not in ALGORITHMS or made.credential_id != parsed.raw_id:
             raise PasskeyInvalid
@@ -237,9 +237,9 @@ def check_new(answer: Any, challenge: str) -> Credential:
         raise PasskeyInvalid from None
 
 
-def check_proof(
-    answer: Any, challenge: str, known: Known, *, handle: bytes, is_alone: bool
-) -> Proof:
+def verify_assertion(
+    answer: Any, challenge: str, known: StoredCredential, *, handle: bytes, is_discoverable: bool
+) -> AssertionResult:
     """Check an answer to `challenge` by the passkey `known` of the account `handle`.
 
     is_alone: no account was named before, so the passkey itself must name it (WebAuthn, 7.2.6).
@@ -247,13 +247,13 @@ def check_proof(
     """
     try:
         parsed = AuthenticationResponse.from_dict(answer)
-        _require_own_frame(parsed.response.client_data)
+        _require_top_level(parsed.response.client_data)
         said = parsed.response.user_handle
-        if said != handle and (said is not None or is_alone):
+        if said != handle and (said is not None or is_discoverable):
             raise PasskeyInvalid
         _server().authenticate_complete(_state(challenge), [_key(known)], parsed)
         data = parsed.response.authenticator_data
-        return Proof(data.counter, data.is_backed_up())
+        return AssertionResult(data.counter, data.is_backed_up())
     except MALFORMED:
         raise PasskeyInvalid from None
 
@@ -264,7 +264,7 @@ def _server() -> Fido2Server:
     server = Fido2Server(
         party, AttestationConveyancePreference.NONE, verify_origin=lambda said: said == right
     )
-    server.timeout = TIMEOUT  # type: ignore[assignment]  # inferred from its first None
+    server.timeout = TIMEOUT_MS  # type: ignore[assignment]  # inferred from its first None
     server.allowed_algorithms = [
         PublicKeyCredentialParameters(type=PublicKeyCredentialType.PUBLIC_KEY, alg=algorithm)
         for algorithm in ALGORITHMS
@@ -276,13 +276,13 @@ def _state(challenge: str) -> dict[str, str]:
     return {"challenge": challenge, "user_verification": REQUIRED}
 
 
-def _require_own_frame(client_data: Any) -> None:
+def _require_top_level(client_data: Any) -> None:
     """Our pages stand in no frame, so an answer given in one is somebody else's page."""
     if client_data.cross_origin is not False or "topOrigin" in client_data._data:
         raise PasskeyInvalid
 
 
-def _key(known: Known) -> AttestedCredentialData:
+def _key(known: StoredCredential) -> AttestedCredentialData:
     public_key = CoseKey.parse(dict(_decoded(known.public_key)))
     identifier = websafe_decode(known.credential_id)
     return AttestedCredentialData.create(Aaguid.parse(known.aaguid), identifier, public_key)
@@ -295,7 +295,7 @@ def _decoded(public_key: str) -> dict[int, Any]:
     return found
 
 
-def _descriptors(known: Sequence[Known]) -> list[PublicKeyCredentialDescriptor]:
+def _descriptors(known: Sequence[StoredCredential]) -> list[PublicKeyCredentialDescriptor]:
     return [
         PublicKeyCredentialDescriptor(
             type=PublicKeyCredentialType.PUBLIC_KEY,

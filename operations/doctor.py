@@ -17,7 +17,7 @@ from accounts.roles import ADMIN_ROLES
 from core.encryption_key import EncryptionKeyMismatch, require_same_key
 from core.file_descriptors import shortage
 from core.health import cache_answers, counters_answer
-from federation.services.identity_moves import left_behind
+from federation.services.identity_moves import orphaned_identities
 from forward_auth.rules.display import self_registration_warning
 from forward_auth.services.rules import is_used, rules_beyond_ascii, rules_open_to_registration
 from mail.models import OutboxMail
@@ -260,17 +260,18 @@ def _factors() -> Iterator[Finding]:
 def _identities() -> Iterator[Finding]:
     """People of an issuer that is not configured any more do not come in by it."""
     try:
-        found = left_behind()
+        found = orphaned_identities()
     except DatabaseError:
         return  # the database examination has said so
-    for left in found:
-        name, issuer = left.place.provider, left.place.issuer or "no issuer"
+    for orphaned in found:
+        name = orphaned.namespace.provider
+        issuer = orphaned.namespace.issuer or "no issuer"
         yield Finding(
-            "warning" if left.is_known else "note",
-            f"{left.count} identities of {name} are of {issuer}, which is not configured: these "
-            "people are not recognised at the provider.",
+            "warning" if orphaned.is_known else "note",
+            f"{orphaned.count} identities of {name} are of {issuer}, which is not configured: "
+            "these people are not recognised at the provider.",
             f"If the same provider has moved, run `manage.py moveidentities {name}`."
-            if left.is_known
+            if orphaned.is_known
             else f"If it has another name now, run `manage.py moveidentities {name} NEW`.",
         )
 

@@ -9,11 +9,11 @@ from django.conf import settings
 from django.utils import timezone
 
 from api.external_jwt.policy import Policy, current_policy
-from federation.ldap.diagnosis import examine
+from core.http import FetchError, fetch_json, probe
+from federation.ldap.diagnosis import diagnose
 from federation.oidc.discovery import read_metadata
-from federation.oidc.fetching import FetchError, fetch_json, reach
 from federation.oidc.flow import flow_of
-from federation.oidc.issuers import same_issuer
+from federation.oidc.issuers import normalize_issuer
 from federation.oidc.jwk import keys_in
 from federation.oidc.keys import DISCOVERY
 from federation.providers import OIDC, Provider
@@ -31,7 +31,7 @@ def directory_faults() -> Iterator[Fault]:
     """The first step of `ldaptest` without a person that fails."""
     if settings.LDAP is None:
         return
-    for step in examine(settings.LDAP, "", None):
+    for step in diagnose(settings.LDAP, "", None):
         if step.failure is not None:
             failure = step.failure.value
             detail = f" ({step.text})" if step.text else ""
@@ -59,7 +59,7 @@ def _faults_of(provider: Provider) -> Iterator[Fault]:
         return
     url = flow.endpoint(provider, "token")
     try:
-        date = reach(url)
+        date = probe(url)
     except FetchError as error:
         yield _unreachable(provider.label, error)
     else:
@@ -70,7 +70,7 @@ def _openid_faults(provider: Provider) -> Iterator[Fault]:
     """Discovery, certificate, keys, clock: in the order in which a sign-in needs them."""
     name, url = provider.label, f"{provider.issuer}{DISCOVERY}"
     try:
-        date = reach(url)
+        date = probe(url)
         metadata = read_metadata(fetch_json(url), provider.issuer)
         faults = list(_key_faults(name, metadata.jwks_uri, metadata.algorithms))
     except FetchError as error:
@@ -84,7 +84,7 @@ def _foreign_faults(issuer: str, jwks_url: str, policy: Policy) -> Iterator[Faul
     """An issuer of AUTH_JWT_ISSUER: its keys alone are needed."""
     url = jwks_url or f"{issuer}{DISCOVERY}"
     try:
-        date = reach(url, policy.allows_http)
+        date = probe(url, policy.allows_http)
         keys_at = jwks_url or _keys_named(url, issuer, policy.allows_http)
         faults = list(_key_faults(issuer, keys_at, policy.algorithms, policy.allows_http))
     except FetchError as error:
@@ -97,7 +97,7 @@ def _foreign_faults(issuer: str, jwks_url: str, policy: Policy) -> Iterator[Faul
 def _keys_named(url: str, issuer: str, allows_http: bool) -> str:
     """Where the discovery document says that the keys are. Raises FetchError."""
     document = fetch_json(url, allows_http)
-    if same_issuer(str(document.get("issuer"))) != issuer:
+    if normalize_issuer(str(document.get("issuer"))) != issuer:
         raise FetchError(f"{url}: the discovery document is of another issuer")
     return str(document.get("jwks_uri") or "")
 
@@ -107,7 +107,7 @@ def _key_faults(
 ) -> Iterator[Fault]:
     """Raises FetchError."""
     keys = keys_in(fetch_json(url, allows_http)) or ()
-    if not any(key.fits(algorithm) for key in keys for algorithm in algorithms):
+    if not any(key.can_verify(algorithm) for key in keys for algorithm in algorithms):
         names = ", ".join(algorithms) or "an asymmetric algorithm"
         yield Fault(
             f"{name}: {url} holds no key for {names}.",

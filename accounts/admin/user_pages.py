@@ -133,7 +133,7 @@ def page_context(actor: User, user: User) -> dict[str, Any]:
         "may_reset": actor.can_manage(user) and actor.pk != user.pk,
         "factors": list(user.authenticators.order_by("id")),
         "identities": list(user.identities.order_by("id")),
-        "codes_left": second_factors.standing(user).left,
+        "codes_left": second_factors.remaining_codes(user).left,
         "devices": [
             {"name": device_name(row.user_agent), "ip": row.ip, "last_seen_at": row.last_seen_at}
             for row in own_sessions(user)[:MAX_SESSIONS_SHOWN]

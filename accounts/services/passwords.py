@@ -61,7 +61,7 @@ def can_use_local_password(user: User) -> bool:
         return True
     if is_directory_managed_account(user):
         return False
-    return not settings.LDAP.is_only_way or user.role == Role.OWNER
+    return not settings.LDAP.is_exclusive or user.role == Role.OWNER
 
 
 def is_directory_managed_account(user: User) -> bool:

@@ -35,7 +35,7 @@ class SecondFactorSetUpRequired(Forbidden):
     )
 
 
-class Standing(NamedTuple):
+class RemainingCodes(NamedTuple):
     """How many codes of the present set are left, and of how many."""
 
     left: int
@@ -80,10 +80,10 @@ def reset_factors(*, actor: Actor, user: User) -> int:
     return len(kinds)
 
 
-def standing(user: User) -> Standing:
+def remaining_codes(user: User) -> RemainingCodes:
     """What is left of the person's set."""
     used = list(user.recovery_codes.values_list("used_at", flat=True))
-    return Standing(used.count(None), len(used))
+    return RemainingCodes(used.count(None), len(used))
 
 
 def drop_without_factor(user: User) -> None:

@@ -23,7 +23,7 @@ from api.errors import AccessTokenExpired, AccessTokenInvalid
 from api.external_jwt.policy import Policy
 from core.email_addresses import AddressError, parse_email
 from core.plain_text import clean_name
-from federation.oidc.issuers import same_issuer
+from federation.oidc.issuers import normalize_issuer
 from federation.oidc.keys import FetchedKeys, FixedKey, KeySource
 
 LONGEST_TOKEN = 16 * 1024
@@ -189,7 +189,7 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _issuer(claims: dict[str, Any]) -> str:
     named = claims.get("iss")
-    return same_issuer(named) if isinstance(named, str) else ""
+    return normalize_issuer(named) if isinstance(named, str) else ""
 
 
 def _signed_claims(

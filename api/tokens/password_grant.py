@@ -63,7 +63,7 @@ def _require_second_factor(request: HttpRequest, user: User, otp: str) -> str:
     if not otp:
         raise OtpRequired
     check_mfa_rate_limit(request, user)
-    method = authenticators.spend(user, otp)
+    method = authenticators.verify_second_factor(user, otp)
     if not method:
         note_refused_sign_in(user.email, ["password", "otp"])
         raise OtpInvalid

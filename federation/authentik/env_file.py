@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from federation.authentik.http import AuthentikFailed
+from federation.authentik.http import AuthentikError
 
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=")
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
@@ -34,7 +34,7 @@ def merge(text: str, values: Mapping[str, str]) -> str:
 def format_line(name: str, value: str) -> str:
     """`NAME=value` as a .env file reads it, in quotes where it needs them."""
     if any(sign in value for sign in "\r\n"):
-        raise AuthentikFailed(f"The value of {name} has a line break; set it by hand.")
+        raise AuthentikError(f"The value of {name} has a line break; set it by hand.")
     if _PLAIN.fullmatch(value):
         return f"{name}={value}"
     if "'" not in value:
@@ -47,7 +47,7 @@ def check_writable(path: Path) -> Path:
     """The real file behind `path`. Raises AuthentikFailed when it could not be written."""
     path = path.resolve()
     if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
-        raise AuthentikFailed(f"{path} cannot be written. Choose another --write-env.")
+        raise AuthentikError(f"{path} cannot be written. Choose another --write-env.")
     if path.exists():
         read(path)
     return path
@@ -58,7 +58,7 @@ def read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8") if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
-        raise AuthentikFailed(f"{path} cannot be read ({type(error).__name__}).") from None
+        raise AuthentikError(f"{path} cannot be read ({type(error).__name__}).") from None
 
 
 def write(path: Path, values: Mapping[str, str]) -> bool:
@@ -86,7 +86,7 @@ def _replace(path: Path, text: str) -> None:
     except OSError as error:
         with suppress(OSError):
             beside.unlink()
-        raise AuthentikFailed(f"{path} could not be written ({error.strerror}).") from None
+        raise AuthentikError(f"{path} could not be written ({error.strerror}).") from None
 
 
 def _keep_owner(path: Path, beside: Path) -> None:

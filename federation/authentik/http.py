@@ -1,26 +1,25 @@
 """Requests to one Authentik: bounded in time and size, never led elsewhere, no secret in a text."""
 
-import http.client
 import json
 import ssl
-import urllib.request
 from collections.abc import Mapping
+from email.message import Message
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, NamedTuple
-from urllib.error import HTTPError, URLError
+from urllib.error import URLError
 from urllib.parse import urlencode, urlsplit
 
-from federation.oidc.fetching import OPENER, FetchError, check_address, read_bounded
+from core.http import REDIRECTS, FetchError, Response, check_url, send
 
 API = "/api/v3"
 TIMEOUT_SECONDS = 15.0
-LONGEST_DETAIL = 300
+MAX_DETAIL_LENGTH = 300
 CSRF_COOKIE, CSRF_HEADER = "authentik_csrf", "X-authentik-CSRF"
 Query = Mapping[str, str | int]
 Body = Mapping[str, Any]
 
 
-class AuthentikFailed(Exception):
+class AuthentikError(Exception):
     """The set-up cannot go on; the text says why and what helps, for the operator."""
 
 
@@ -35,22 +34,22 @@ class Answer(NamedTuple):
 def parse_base(text: str, *, allows_http: bool) -> str:
     """An address for a Wire or an app, without a slash at its end. Raises AuthentikFailed."""
     try:
-        check_address(text, allows_http)
+        check_url(text, allows_http)
     except FetchError:
-        raise AuthentikFailed(
+        raise AuthentikError(
             f"{text[:200]!r} is no https address. Plain http is taken from this machine itself, "
             "or with --insecure-http."
         ) from None
     parts = urlsplit(text)
     if parts.username is not None or parts.query or parts.fragment:
-        raise AuthentikFailed(
+        raise AuthentikError(
             "An address here has no user name, no question mark and no number sign: write "
             "https://name or https://name:port."
         )
     return text.rstrip("/")
 
 
-class Wire:
+class Client:
     """One Authentik, and who we are there: a token, or the cookies of a session.
 
     base: as parse_base() gives it. Raises AuthentikFailed.
@@ -63,7 +62,7 @@ class Wire:
         self._token = token
         self._cookies: dict[str, str] = {}
         if not token.isascii() or any(sign <= " " for sign in token):
-            raise AuthentikFailed("The token holds a space or a sign that no token has.")
+            raise AuthentikError("The token holds a space or a sign that no token has.")
 
     def hide(self, secret: str) -> None:
         """Never repeat `secret`, whatever Authentik answers."""
@@ -73,34 +72,35 @@ class Wire:
         """The address of `path` in the API."""
         return f"{self.base}{API}{path}" + (f"?{urlencode(query)}" if query else "")
 
-    def ask(
+    def request(
         self, method: str, path: str, *, query: Query | None = None, body: Body | None = None
     ) -> Answer:
         """One request; whatever its status, an Answer."""
         url = self.url(path, query)
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(url, data, self._headers(), method=method)  # noqa: S310 - checked
         try:
-            try:
-                answer = OPENER.open(request, timeout=TIMEOUT_SECONDS)
-            except HTTPError as error:
-                answer = error
-            with answer:
-                self._keep_cookies(answer.headers)
-                return Answer(answer.status, self._read(answer), answer.headers.get("Location", ""))
-        except (OSError, http.client.HTTPException) as error:
-            raise AuthentikFailed(self._unreachable(error)) from None
+            response = send(
+                method,
+                url,
+                headers=self._headers(),
+                data=None if body is None else json.dumps(body).encode(),
+                timeout=TIMEOUT_SECONDS,
+                allows_http=self.allows_http,
+                reads_errors=True,
+            )
         except FetchError as error:
-            raise AuthentikFailed(f"Authentik's answer at {url} is not taken: {error}.") from None
+            raise AuthentikError(self._explain(url, error)) from None
+        self._keep_cookies(response.headers)
+        location = response.headers.get("Location", "")
+        return Answer(response.status, self._document(response), location)
 
     def expect(
         self, method: str, path: str, *, query: Query | None = None, body: Body | None = None
     ) -> dict[str, Any]:
         """The document of a request that has to succeed."""
-        answer = self.ask(method, path, query=query, body=body)
+        answer = self.request(method, path, query=query, body=body)
         if 200 <= answer.status < 300:
             return answer.document
-        raise AuthentikFailed(self._refusal(f"{method} {self.url(path)}", answer))
+        raise AuthentikError(self._refusal(f"{method} {self.url(path)}", answer))
 
     def detail(self, document: Body) -> str:
         """What Authentik says is wrong, in one line without a secret."""
@@ -108,7 +108,7 @@ class Wire:
         for secret in self._secrets:
             text = text.replace(secret, "(hidden)")
         printable = "".join(sign if sign.isprintable() else " " for sign in text)
-        return printable[:LONGEST_DETAIL]
+        return printable[:MAX_DETAIL_LENGTH]
 
     def _headers(self) -> dict[str, str]:
         headers = {
@@ -127,7 +127,7 @@ class Wire:
             headers["Referer"] = f"{self.base}/"
         return headers
 
-    def _keep_cookies(self, headers: http.client.HTTPMessage) -> None:
+    def _keep_cookies(self, headers: Message) -> None:
         """Only while signing in: a token needs none."""
         if self._token:
             return
@@ -140,26 +140,25 @@ class Wire:
                 self._cookies[name] = morsel.value
                 self.hide(morsel.value)
 
-    def _read(self, answer: Any) -> dict[str, Any]:
-        """The JSON object of an answer; {} for an empty body and for what no API says."""
-        body = read_bounded(answer)
-        if not body or answer.status in (301, 302, 303, 307, 308):
+    def _document(self, response: Response) -> dict[str, Any]:
+        """The JSON object of a response; {} for an empty body, a redirect or an error without."""
+        if not response.body or response.status in REDIRECTS:
             return {}
         try:
-            document = json.loads(body)
-        except (ValueError, RecursionError):
-            document = None
-        if isinstance(document, dict):
-            return document
-        if answer.status >= 400:
-            return {}
-        raise AuthentikFailed(
+            return response.json_object()
+        except FetchError:
+            if response.status >= 400:
+                return {}
+        raise AuthentikError(
             f"{self.base} answers, but not as Authentik does: no JSON object. Is it the address "
             "of Authentik itself?"
         )
 
-    def _unreachable(self, error: Exception) -> str:
-        reason = error.reason if isinstance(error, URLError) else error
+    def _explain(self, url: str, error: FetchError) -> str:
+        cause = error.__cause__
+        if cause is None:
+            return f"The answer of Authentik at {url} cannot be used: {error}."
+        reason = cause.reason if isinstance(cause, URLError) else cause
         if isinstance(reason, ssl.SSLCertVerificationError):
             return (
                 f"The certificate of {self.base} cannot be verified: {reason.verify_message}. "

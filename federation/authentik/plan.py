@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from federation.authentik.http import AuthentikFailed
+from federation.authentik.http import AuthentikError
 
 Record = dict[str, Any]
 Version = tuple[int, int]
@@ -19,7 +19,7 @@ SHIPPED_MAPPING = "goauthentik.io/providers/oauth2/scope-"
 SHIPPED_KEY = "authentik Self-signed Certificate"
 KEY_TYPES = ("rsa", "ec")
 # What names a person for good. Names and addresses go from one person to another.
-LASTING_SUBJECTS = ("hashed_user_id", "user_id", "user_uuid")
+STABLE_SUBJECT_MODES = ("hashed_user_id", "user_id", "user_uuid")
 # Provider id -> the variables of its issuer, client id and client secret.
 VARIABLES = {
     "authentik": ("AUTHENTIK_ISSUER", "AUTHENTIK_CLIENT_ID", "AUTHENTIK_CLIENT_SECRET"),
@@ -29,7 +29,7 @@ VARIABLES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DesiredState:
     """What the operator asks for. app_url: PUBLIC_URL of this instance, without a slash."""
 
     app_url: str
@@ -37,7 +37,7 @@ class Wanted:
     slug: str = "gatehouse"
     provider_id: str = "authentik"
     signing_key: str = ""
-    vouches_for_email: bool = False
+    assumes_email_verified: bool = False
     rotates_secret: bool = False
 
     @property
@@ -50,7 +50,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnMapping:
+class CustomMapping:
     """A scope mapping that the set-up makes where the shipped ones say too little."""
 
     name: str
@@ -66,13 +66,13 @@ class OwnMapping:
         }
 
 
-VERIFIED_EMAIL = OwnMapping(
+VERIFIED_EMAIL = CustomMapping(
     "Gatehouse: verified email",
     "email",
     "# Says that somebody has checked every address in this Authentik.\n"
     'return {"email": request.user.email, "email_verified": True}',
 )
-GROUPS = OwnMapping(
+GROUPS = CustomMapping(
     "Gatehouse: groups",
     "profile",
     'return {"groups": [group.name for group in request.user.all_groups()]}',
@@ -90,7 +90,7 @@ def check_version(text: str) -> Version | None:
     """The version, None when Authentik does not say. Raises AuthentikFailed for an old one."""
     version = parse_version(text)
     if version is not None and version < OLDEST:
-        raise AuthentikFailed(
+        raise AuthentikError(
             f"This is Authentik {text[:40]}; the set-up knows 2024.12 and later. Update it, or "
             "make provider and application by hand."
         )
@@ -100,24 +100,24 @@ def check_version(text: str) -> Version | None:
 def only(found: Sequence[Record], what: str) -> Record | None:
     """The one record, None for none. Raises AuthentikFailed for several."""
     if len(found) > 1:
-        raise AuthentikFailed(f"Authentik has {len(found)} {what}. Rename or remove all but one.")
+        raise AuthentikError(f"Authentik has {len(found)} {what}. Rename or remove all but one.")
     return found[0] if found else None
 
 
-def check_owner(provider: Record | None, application: Record | None, wanted: Wanted) -> None:
+def check_owner(provider: Record | None, application: Record | None, desired: DesiredState) -> None:
     """Raise AuthentikFailed when name or slug belong to something else."""
     theirs = provider.get("assigned_application_slug") if provider else None
-    if theirs not in (None, "", wanted.slug):
-        raise AuthentikFailed(
-            f"The provider {wanted.name!r} belongs to the application {theirs!r}. Choose another "
+    if theirs not in (None, "", desired.slug):
+        raise AuthentikError(
+            f"The provider {desired.name!r} belongs to the application {theirs!r}. Choose another "
             f"--name, or --slug {theirs} to take it over."
         )
     held = application.get("provider") if application else None
     if held is not None and (provider is None or held != provider["pk"]):
         other = (application or {}).get("provider_obj") or {}
         name = other.get("name", held)
-        raise AuthentikFailed(
-            f"The application {wanted.slug!r} has the provider {name!r} already. Choose another "
+        raise AuthentikError(
+            f"The application {desired.slug!r} has the provider {name!r} already. Choose another "
             f"--slug, or --name with that name to take it over."
         )
 
@@ -128,22 +128,22 @@ def pick_flow(flows: Sequence[Record], designation: str, usual: str) -> str:
     shipped = [flow for flow in fitting if flow.get("slug") == usual]
     if not shipped and len(fitting) != 1:
         names = ", ".join(sorted(str(flow.get("slug")) for flow in fitting)) or "none"
-        raise AuthentikFailed(
+        raise AuthentikError(
             f"Authentik has no flow {usual!r}, and not exactly one for {designation} ({names}). "
             "Apply its blueprints, or make the provider by hand once and run again."
         )
     return str((shipped or fitting)[0]["pk"])
 
 
-def pick_key(keys: Sequence[Record], wanted: str, current: str | None) -> str:
+def pick_key(keys: Sequence[Record], desired: str, current: str | None) -> str:
     """The id of the key that signs. Raises AuthentikFailed.
 
     By its name; else the one that the provider has; else the one that Authentik ships; else the
     only one that can sign. Never just the first.
     """
     signing = [key for key in keys if key.get("key_type", "rsa") in KEY_TYPES]
-    if wanted:
-        chosen = [key for key in signing if key.get("name") == wanted]
+    if desired:
+        chosen = [key for key in signing if key.get("name") == desired]
     else:
         chosen = [key for key in signing if current is not None and key["pk"] == current]
         free = [key for key in signing if not key.get("managed")]
@@ -152,17 +152,17 @@ def pick_key(keys: Sequence[Record], wanted: str, current: str | None) -> str:
         return str(chosen[0]["pk"])
     names = ", ".join(sorted(repr(str(key.get("name"))) for key in signing))
     if not signing:
-        raise AuthentikFailed(
+        raise AuthentikError(
             "Authentik has no certificate with an RSA or EC key to sign with. Make one there "
             "(System, Certificates, Generate), then run again."
         )
-    asked = f"{wanted!r} is not the name of one of them" if wanted else "give --signing-key NAME"
-    raise AuthentikFailed(f"Which key should sign? Authentik has {names}: {asked}.")
+    asked = f"{desired!r} is not the name of one of them" if desired else "give --signing-key NAME"
+    raise AuthentikError(f"Which key should sign? Authentik has {names}: {asked}.")
 
 
 def pick_mappings(
     mappings: Sequence[Record], provider: Record | None, *, vouches: bool
-) -> tuple[list[str], list[OwnMapping]]:
+) -> tuple[list[str], list[CustomMapping]]:
     """Ids of the mappings that the provider keeps or gets, and own ones that come on top.
 
     What an operator has attached for a scope stays instead of the shipped one. An own mapping of
@@ -174,7 +174,7 @@ def pick_mappings(
         for mapping in mappings
         if mapping["pk"] in attached and mapping.get("name") not in OWN_NAMES
     ]
-    own: list[OwnMapping] = []
+    own: list[CustomMapping] = []
     if vouches:
         own.append(VERIFIED_EMAIL)
         theirs = [mapping for mapping in theirs if mapping.get("scope_name") != "email"]
@@ -190,14 +190,19 @@ def _shipped(mappings: Sequence[Record], scope: str) -> Record:
     for mapping in mappings:
         if mapping.get("managed") == f"{SHIPPED_MAPPING}{scope}":
             return mapping
-    raise AuthentikFailed(
+    raise AuthentikError(
         f"Authentik lacks its own scope mapping for {scope!r}. Apply its blueprint "
         "'System - OAuth2 Provider - Scopes' (Customization, Blueprints), then run again."
     )
 
 
 def provider_fields(
-    wanted: Wanted, found: Record, version: Version | None, *, key: str, mappings: Sequence[str]
+    desired: DesiredState,
+    found: Record,
+    version: Version | None,
+    *,
+    key: str,
+    mappings: Sequence[str],
 ) -> Record:
     """The fields of a provider that the set-up decides. found: the provider as it is, {} for none.
 
@@ -206,14 +211,14 @@ def provider_fields(
     """
     fields: Record = {
         "client_type": "confidential",
-        "redirect_uris": redirects_of(wanted, found),
+        "redirect_uris": redirects_of(desired, found),
         "signing_key": key,
         "property_mappings": list(mappings),
-        "sub_mode": LASTING_SUBJECTS[0],
+        "sub_mode": STABLE_SUBJECT_MODES[0],
         "issuer_mode": "per_provider",
         "include_claims_in_id_token": True,
     }
-    if found.get("sub_mode") in LASTING_SUBJECTS:
+    if found.get("sub_mode") in STABLE_SUBJECT_MODES:
         fields["sub_mode"] = found["sub_mode"]
     if found.get("encryption_key"):
         fields["encryption_key"] = None
@@ -223,13 +228,13 @@ def provider_fields(
     return fields
 
 
-def redirects_of(wanted: Wanted, found: Record) -> list[Record]:
+def redirects_of(desired: DesiredState, found: Record) -> list[Record]:
     """Our two addresses, compared sign by sign, and nothing else to come back to.
 
     Addresses for after a sign-out are the operator's.
     """
     others = [each for each in _redirects(found) if each.get("redirect_uri_type") == "logout"]
-    return [{"matching_mode": "strict", "url": url} for url in wanted.redirects] + others
+    return [{"matching_mode": "strict", "url": url} for url in desired.redirects] + others
 
 
 def difference(found: Record, fields: Mapping[str, Any]) -> Record:
@@ -259,7 +264,7 @@ def _redirects(found: Record) -> list[Record]:
     return [each for each in entries if isinstance(each, dict)] if isinstance(entries, list) else []
 
 
-def lost_redirects(found: Record, wanted: Wanted) -> list[str]:
+def lost_redirects(found: Record, desired: DesiredState) -> list[str]:
     """Addresses that the provider has now and will not have."""
-    kept = [each.get("url") for each in redirects_of(wanted, found)]
+    kept = [each.get("url") for each in redirects_of(desired, found)]
     return [str(each.get("url")) for each in _redirects(found) if each.get("url") not in kept]

@@ -7,13 +7,14 @@ there: a run that broke off in the middle is mended by the next one.
 import secrets
 from dataclasses import dataclass, field
 
+from core.http import FetchError, fetch_json
 from federation.authentik.api import Authentik, Record
-from federation.authentik.http import AuthentikFailed
+from federation.authentik.http import AuthentikError
 from federation.authentik.plan import (
     VARIABLES,
-    OwnMapping,
+    CustomMapping,
+    DesiredState,
     Version,
-    Wanted,
     check_owner,
     check_version,
     difference,
@@ -24,7 +25,6 @@ from federation.authentik.plan import (
     pick_mappings,
     provider_fields,
 )
-from federation.oidc.fetching import FetchError, fetch_json
 
 PROVIDERS = "/providers/oauth2/"
 APPLICATIONS = "/core/applications/"
@@ -37,7 +37,7 @@ SECRET_BYTES = 48
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SetupResult:
     """What the settings have to say. client_secret: "" when Authentik does not show it.
 
     is_new: the secret was made now, or nothing here has used this provider before.
@@ -57,7 +57,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class CurrentState:
     """What was read before anything was changed; provider and application: None when new."""
 
     version: Version | None
@@ -65,62 +65,62 @@ class Ground:
     application: Record | None
     mappings: list[Record]
     kept_mappings: list[str]
-    own_mappings: list[OwnMapping]
+    custom_mappings: list[CustomMapping]
     key: str
     flows: dict[str, str]
 
 
-def set_up(authentik: Authentik, wanted: Wanted) -> Outcome:
+def set_up(authentik: Authentik, desired: DesiredState) -> SetupResult:
     """Change what differs. Raises AuthentikFailed."""
-    ground = _read(authentik, wanted)
-    mappings = ground.kept_mappings + [
-        _own_mapping(authentik, own, ground.mappings) for own in ground.own_mappings
+    state = _read(authentik, desired)
+    mappings = state.kept_mappings + [
+        _custom_mapping(authentik, own, state.mappings) for own in state.custom_mappings
     ]
-    provider = _provider(authentik, wanted, ground, mappings)
-    _application(authentik, wanted, ground, provider)
-    return Outcome(
-        issuer=_issuer(authentik, wanted),
+    provider = _provider(authentik, desired, state, mappings)
+    _application(authentik, desired, state, provider)
+    return SetupResult(
+        issuer=_issuer(authentik, desired),
         client_id=str(provider.get("client_id") or ""),
         client_secret=str(provider.get("client_secret") or ""),
-        is_new=_is_new(ground, wanted, provider),
+        is_new=_is_new(state, desired, provider),
     )
 
 
-def _is_new(ground: Ground, wanted: Wanted, provider: Record) -> bool:
-    before, application = ground.provider, ground.application
+def _is_new(state: CurrentState, desired: DesiredState, provider: Record) -> bool:
+    before, application = state.provider, state.application
     if before is None or application is None or application.get("provider") is None:
         return True
-    return wanted.rotates_secret or before.get("client_secret") == ""
+    return desired.rotates_secret or before.get("client_secret") == ""
 
 
-def _read(authentik: Authentik, wanted: Wanted) -> Ground:
+def _read(authentik: Authentik, desired: DesiredState) -> CurrentState:
     """All that the changes need, checked."""
     version = check_version(str(authentik.get("/admin/version/").get("version_current", "")))
     provider = only(
         [
             each
-            for each in authentik.all(PROVIDERS, name=wanted.name)
-            if each["name"] == wanted.name
+            for each in authentik.all(PROVIDERS, name=desired.name)
+            if each["name"] == desired.name
         ],
-        f"OAuth2 providers called {wanted.name!r}",
+        f"OAuth2 providers called {desired.name!r}",
     )
-    applications = authentik.all(APPLICATIONS, slug=wanted.slug, superuser_full_list="true")
+    applications = authentik.all(APPLICATIONS, slug=desired.slug, superuser_full_list="true")
     application = only(
-        [each for each in applications if each["slug"] == wanted.slug],
-        f"applications called {wanted.slug!r}",
+        [each for each in applications if each["slug"] == desired.slug],
+        f"applications called {desired.slug!r}",
     )
-    check_owner(provider, application, wanted)
+    check_owner(provider, application, desired)
     mappings = authentik.all(MAPPINGS)
-    kept, own = pick_mappings(mappings, provider, vouches=wanted.vouches_for_email)
+    kept, own = pick_mappings(mappings, provider, vouches=desired.assumes_email_verified)
     current = provider.get("signing_key") if provider else None
-    return Ground(
+    return CurrentState(
         version=version,
         provider=provider,
         application=application,
         mappings=mappings,
         kept_mappings=kept,
-        own_mappings=own,
-        key=pick_key(authentik.all(KEYS, has_key="true"), wanted.signing_key, current),
+        custom_mappings=own,
+        key=pick_key(authentik.all(KEYS, has_key="true"), desired.signing_key, current),
         flows={} if provider else _flows(authentik),
     )
 
@@ -134,7 +134,7 @@ def _flows(authentik: Authentik) -> dict[str, str]:
     }
 
 
-def _own_mapping(authentik: Authentik, own: OwnMapping, mappings: list[Record]) -> str:
+def _custom_mapping(authentik: Authentik, own: CustomMapping, mappings: list[Record]) -> str:
     """The id of that mapping, made or mended."""
     found = next((each for each in mappings if each.get("name") == own.name), None)
     if found is None:
@@ -147,66 +147,70 @@ def _own_mapping(authentik: Authentik, own: OwnMapping, mappings: list[Record]) 
     return str(found["pk"])
 
 
-def _provider(authentik: Authentik, wanted: Wanted, ground: Ground, mappings: list[str]) -> Record:
+def _provider(
+    authentik: Authentik, desired: DesiredState, state: CurrentState, mappings: list[str]
+) -> Record:
     """The provider as it is afterwards, its secret included where it is known."""
-    found = ground.provider or {}
-    fields = provider_fields(wanted, found, ground.version, key=ground.key, mappings=mappings)
-    if not found or wanted.rotates_secret or found.get("client_secret") == "":
+    found = state.provider or {}
+    fields = provider_fields(desired, found, state.version, key=state.key, mappings=mappings)
+    if not found or desired.rotates_secret or found.get("client_secret") == "":
         fields["client_secret"] = secrets.token_urlsafe(SECRET_BYTES)
     if not found:
-        body = {"name": wanted.name, **ground.flows, **fields}
-        made = authentik.change("POST", PROVIDERS, body, f"make the provider {wanted.name!r}")
+        body = {"name": desired.name, **state.flows, **fields}
+        made = authentik.change("POST", PROVIDERS, body, f"make the provider {desired.name!r}")
         secret = fields["client_secret"]
         # What this version has and its number did not tell (grant_types) is settled at once, so
         # that a second run finds nothing to do.
-        fields = provider_fields(wanted, made, ground.version, key=ground.key, mappings=mappings)
+        fields = provider_fields(desired, made, state.version, key=state.key, mappings=mappings)
         changed = difference(made, fields)
         if changed and not authentik.is_dry:
             path = f"{PROVIDERS}{made['pk']}/"
-            made |= authentik.change("PATCH", path, changed, _what(wanted, made, changed))
+            made |= authentik.change("PATCH", path, changed, _description(desired, made, changed))
         return {**made, "client_secret": secret}
     changed = difference(found, fields)
     if not changed:
         return found
     path = f"{PROVIDERS}{found['pk']}/"
-    after = authentik.change("PATCH", path, changed, _what(wanted, found, changed))
+    after = authentik.change("PATCH", path, changed, _description(desired, found, changed))
     return {**found, **after, **{name: changed[name] for name in changed if "secret" in name}}
 
 
-def _what(wanted: Wanted, found: Record, changed: Record) -> str:
+def _description(desired: DesiredState, found: Record, changed: Record) -> str:
     """The change in words: which fields, and which addresses go."""
-    text = f"change {', '.join(sorted(changed))} of the provider {wanted.name!r}"
-    lost = lost_redirects(found, wanted)
+    text = f"change {', '.join(sorted(changed))} of the provider {desired.name!r}"
+    lost = lost_redirects(found, desired)
     return f"{text}, which takes away {', '.join(lost)}" if lost else text
 
 
-def _application(authentik: Authentik, wanted: Wanted, ground: Ground, provider: Record) -> None:
+def _application(
+    authentik: Authentik, desired: DesiredState, state: CurrentState, provider: Record
+) -> None:
     """The application with this provider."""
     pk = provider.get("pk", "(new provider)")
-    if ground.application is None:
+    if state.application is None:
         body = {
-            "name": wanted.name,
-            "slug": wanted.slug,
+            "name": desired.name,
+            "slug": desired.slug,
             "provider": pk,
-            "meta_launch_url": f"{wanted.app_url}/",
+            "meta_launch_url": f"{desired.app_url}/",
         }
-        authentik.change("POST", APPLICATIONS, body, f"make the application {wanted.slug!r}")
-    elif ground.application.get("provider") is None:
-        path = f"{APPLICATIONS}{wanted.slug}/"
-        what = f"give the application {wanted.slug!r} its provider"
+        authentik.change("POST", APPLICATIONS, body, f"make the application {desired.slug!r}")
+    elif state.application.get("provider") is None:
+        path = f"{APPLICATIONS}{desired.slug}/"
+        what = f"give the application {desired.slug!r} its provider"
         authentik.change("PATCH", path, {"provider": pk}, what)
 
 
-def _issuer(authentik: Authentik, wanted: Wanted) -> str:
+def _issuer(authentik: Authentik, desired: DesiredState) -> str:
     """The issuer that Authentik's own discovery document names; a dry run expects it."""
-    expected = f"{authentik.wire.base}/application/o/{wanted.slug}/"
+    expected = f"{authentik.client.base}/application/o/{desired.slug}/"
     if authentik.is_dry:
         return expected
     url = f"{expected}.well-known/openid-configuration"
     try:
-        document = fetch_json(url, authentik.wire.allows_http)
+        document = fetch_json(url, authentik.client.allows_http)
     except FetchError as error:
-        raise AuthentikFailed(
+        raise AuthentikError(
             f"Provider and application are set up, but the discovery document is not there: "
             f"{error}. Run again; that changes nothing twice."
         ) from None

@@ -11,7 +11,7 @@ STEP_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Directory:
+class LDAPConfig:
     """One directory and how people are found in it.
 
     bind_dn: of the service account, "" to ask anonymously. starts_tls: StartTLS on ldap://.
@@ -29,7 +29,7 @@ class Directory:
     bind_dn: str = ""
     bind_password: str = field(default="", repr=False)
     starts_tls: bool = False
-    checks_certificate: bool = True
+    verifies_certificate: bool = True
     ca_file: str = ""
     access_filter: FilterTemplate | None = None
     group_base_dn: str = ""
@@ -40,19 +40,23 @@ class Directory:
     email_field: str = "mail"
     name_fields: tuple[str, ...] = ()
     admin_username: str = ""
-    email_is_proved: bool = True
-    is_only_way: bool = False
+    email_is_verified: bool = True
+    is_exclusive: bool = False
     step_seconds: float = STEP_SECONDS
     # Asked in this order when `url` does not answer. wants_starttls: on each that is ldap://.
-    more_urls: tuple[str, ...] = ()
-    wants_starttls: bool = False
+    fallback_urls: tuple[str, ...] = ()
+    uses_starttls_on_fallbacks: bool = False
 
     @property
-    def servers(self) -> tuple["Directory", ...]:
+    def servers(self) -> tuple["LDAPConfig", ...]:
         """The same directory at each of its servers, in order."""
         further = (
-            replace(self, url=url, starts_tls=self.wants_starttls and url.startswith("ldap://"))
-            for url in self.more_urls
+            replace(
+                self,
+                url=url,
+                starts_tls=self.uses_starttls_on_fallbacks and url.startswith("ldap://"),
+            )
+            for url in self.fallback_urls
         )
         return (self, *further)
 

@@ -5,13 +5,13 @@ away from everybody when the server stumbles; so this speaks to python-ldap itse
 """
 
 import importlib
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, NamedTuple
 
-from federation.ldap.conf import Directory
+from federation.ldap import circuit_breaker
+from federation.ldap.conf import LDAPConfig
 from federation.ldap.failures import DirectoryError, Failures
 from federation.ldap.transport import connect
 
@@ -19,9 +19,6 @@ PAGE_SIZE = 500
 # How many searches are on the way at once, where many are needed.
 IN_FLIGHT = 50
 BASE, SUBTREE = 0, 2
-# A server that did not answer is left alone for so long, so that waiting for it does not take up
-# every thread; whoever needs no directory comes in meanwhile.
-REST_SECONDS = 5.0
 
 
 class Entry(NamedTuple):
@@ -46,15 +43,15 @@ class Entry(NamedTuple):
 class Connection:
     """An open connection; close it by leaving opened()."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, config: LDAPConfig) -> None:
         """Reach the server, TLS included; sends no name. Raises DirectoryError."""
-        self._seconds = directory.step_seconds
+        self._seconds = config.step_seconds
         names = library()
-        if directory.url.startswith("ldapi://"):
-            self._handle = names.initialize(directory.url)
+        if config.url.startswith("ldapi://"):
+            self._handle = names.initialize(config.url)
         else:
             # The scheme is of no concern any more: TLS is behind the socket.
-            number = connect(directory).detach()
+            number = connect(config).detach()
             self._handle = names.initialize("ldap://directory", fileno=number)
         _set_options(self._handle, self._seconds)
 
@@ -135,58 +132,41 @@ class Connection:
             self._handle.unbind_s()
 
 
-# Address of a server that did not answer -> (when it is asked again, what was wrong).
-_silent: dict[str, tuple[float, Failures]] = {}
-
-
-def _ask_whether_rested(url: str) -> None:
-    until, failure = _silent.get(url, (0.0, Failures.NO_ANSWER))
-    if time.monotonic() < until:
-        raise DirectoryError(failure, "it did not answer a moment ago")
-
-
 @contextmanager
-def opened(directory: Directory) -> Iterator[Connection]:
+def opened(config: LDAPConfig) -> Iterator[Connection]:
     """A connection that is closed in any case, with the first server that answers.
 
     Raises DirectoryError when none does.
     """
-    server, connection = _first_that_answers(directory)
+    server, connection = _connect_to_first(config)
     try:
         try:
             yield connection
         finally:
             connection.close()
     except DirectoryError as error:
-        _note_silence(server, error)
+        circuit_breaker.record(server.url, error)
         raise
 
 
-def _first_that_answers(directory: Directory) -> tuple[Directory, Connection]:
+def _connect_to_first(config: LDAPConfig) -> tuple[LDAPConfig, Connection]:
     """Raises the error of the first server when there is none."""
     first: DirectoryError | None = None
-    for server in directory.servers:
+    for server in config.servers:
         try:
-            _ask_whether_rested(server.url)
+            circuit_breaker.check(server.url)
             return server, Connection(server)
         except DirectoryError as error:
-            _note_silence(server, error)
+            circuit_breaker.record(server.url, error)
             first = first or error
     raise first or DirectoryError(Failures.NOT_CONFIGURED)
 
 
-def _note_silence(server: Directory, error: DirectoryError) -> None:
-    if error.failure in (Failures.NO_ANSWER, Failures.TOO_SLOW):
-        now = time.monotonic()
-        if _silent.get(server.url, (0.0, error.failure))[0] <= now:
-            _silent[server.url] = (now + REST_SECONDS, error.failure)
-
-
 @contextmanager
-def opened_as_service(directory: Directory) -> Iterator[Connection]:
+def opened_as_service(config: LDAPConfig) -> Iterator[Connection]:
     """A connection signed in as the service account, or as nobody. Raises DirectoryError."""
-    with opened(directory) as connection:
-        if directory.bind_dn and not connection.bind(directory.bind_dn, directory.bind_password):
+    with opened(config) as connection:
+        if config.bind_dn and not connection.bind(config.bind_dn, config.bind_password):
             raise DirectoryError(Failures.SERVICE_PASSWORD)
         yield connection
 
@@ -240,7 +220,7 @@ def _translated() -> Iterator[None]:
 
 
 BY_ERROR = {
-    ("CONFIDENTIALITY_REQUIRED", "STRONG_AUTH_REQUIRED"): Failures.WANTS_TLS,
+    ("CONFIDENTIALITY_REQUIRED", "STRONG_AUTH_REQUIRED"): Failures.TLS_REQUIRED,
     ("NO_SUCH_OBJECT", "REFERRAL", "INVALID_DN_SYNTAX"): Failures.NO_BASE,
     ("INSUFFICIENT_ACCESS", "INAPPROPRIATE_AUTH", "OPERATIONS_ERROR"): Failures.NO_RIGHT,
     ("FILTER_ERROR", "INAPPROPRIATE_MATCHING"): Failures.BAD_FILTER,

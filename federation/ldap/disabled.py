@@ -32,7 +32,7 @@ def _number(text: str) -> int:
         raise Unreadable from None
 
 
-def _is_yes(text: str) -> bool:
+def _is_success(text: str) -> bool:
     folded = text.strip().casefold()
     if folded not in (*YES, *NO):
         raise Unreadable
@@ -84,7 +84,7 @@ def _expired_day(text: str, now: datetime) -> bool:
 
 
 def _says_yes(text: str, _now: datetime) -> bool:
-    return _is_yes(text)
+    return _is_success(text)
 
 
 def _is_there(text: str, _now: datetime) -> bool:
@@ -107,60 +107,64 @@ def _off(text: str, _now: datetime) -> bool:
     return text.strip().casefold() != "enabled"
 
 
-class Sign(NamedTuple):
+class StatusAttribute(NamedTuple):
     """What `attribute` says when `is_shut(value, now)`. is_lock: wrong passwords may cause it."""
 
     attribute: str
-    is_shut: Callable[[str, datetime], bool]
+    is_disabled: Callable[[str, datetime], bool]
     what: str
     is_lock: bool = False
 
 
-SIGNS = (
+STATUS_ATTRIBUTES = (
     # Active Directory and Samba
-    Sign("userAccountControl", _disabled_bit, "the account is disabled"),
-    Sign("accountExpires", _expired_filetime, "the account has expired"),
-    Sign("msDS-User-Account-Control-Computed", _lockout_bit, "the account is locked", True),
-    Sign("lockoutTime", _not_zero, "the account is locked", True),
-    Sign("msDS-UserAccountDisabled", _says_yes, "the account is disabled"),
+    StatusAttribute("userAccountControl", _disabled_bit, "the account is disabled"),
+    StatusAttribute("accountExpires", _expired_filetime, "the account has expired"),
+    StatusAttribute(
+        "msDS-User-Account-Control-Computed", _lockout_bit, "the account is locked", True
+    ),
+    StatusAttribute("lockoutTime", _not_zero, "the account is locked", True),
+    StatusAttribute("msDS-UserAccountDisabled", _says_yes, "the account is disabled"),
     # 389 Directory Server and FreeIPA
-    Sign("nsAccountLock", _says_yes, "the account is locked"),
-    Sign("krbPrincipalExpiration", _is_over, "the account has expired"),
+    StatusAttribute("nsAccountLock", _says_yes, "the account is locked"),
+    StatusAttribute("krbPrincipalExpiration", _is_over, "the account has expired"),
     # OpenLDAP's password policy
-    Sign("pwdAccountLockedTime", _is_there, "the account is locked", True),
-    Sign("pwdStartTime", _not_begun, "the account is not valid yet"),
-    Sign("pwdEndTime", _is_over, "the account has expired"),
+    StatusAttribute("pwdAccountLockedTime", _is_there, "the account is locked", True),
+    StatusAttribute("pwdStartTime", _not_begun, "the account is not valid yet"),
+    StatusAttribute("pwdEndTime", _is_over, "the account has expired"),
     # The shadow file of Unix
-    Sign("shadowExpire", _expired_day, "the account has expired"),
+    StatusAttribute("shadowExpire", _expired_day, "the account has expired"),
     # eDirectory, Oracle and Sun, OpenDJ and Ping
-    Sign("loginDisabled", _says_yes, "the account is disabled"),
-    Sign("loginExpirationTime", _is_over, "the account has expired"),
-    Sign("inetUserStatus", _inactive, "the account is not active"),
-    Sign("orclIsEnabled", _off, "the account is disabled"),
-    Sign("ds-pwp-account-disabled", _says_yes, "the account is disabled"),
-    Sign("ds-pwp-account-expiration-time", _is_over, "the account has expired"),
+    StatusAttribute("loginDisabled", _says_yes, "the account is disabled"),
+    StatusAttribute("loginExpirationTime", _is_over, "the account has expired"),
+    StatusAttribute("inetUserStatus", _inactive, "the account is not active"),
+    StatusAttribute("orclIsEnabled", _off, "the account is disabled"),
+    StatusAttribute("ds-pwp-account-disabled", _says_yes, "the account is disabled"),
+    StatusAttribute("ds-pwp-account-expiration-time", _is_over, "the account has expired"),
 )
 # Operational ones are given only to whoever names them.
-ATTRIBUTES = tuple(sign.attribute for sign in SIGNS)
+ATTRIBUTES = tuple(sign.attribute for sign in STATUS_ATTRIBUTES)
 
 
-class Shut(NamedTuple):
+class DisabledReason(NamedTuple):
     """Why a person is out. is_lock: a right password may have lifted it since it was read."""
 
     reason: str
     is_lock: bool
 
 
-def shut(values: Mapping[str, Sequence[bytes]], now: datetime) -> Shut | None:
+def disabled_reason(values: Mapping[str, Sequence[bytes]], now: datetime) -> DisabledReason | None:
     """Why the entry with these `values` (names in lower case) lets nobody in, or None."""
-    for sign in SIGNS:
+    for sign in STATUS_ATTRIBUTES:
         if sign.attribute == "lockoutTime" and COMPUTED in values:
             continue  # it stays after the lock has ended; what the server computes does not
         for value in values.get(sign.attribute.lower(), ()):
             try:
-                is_shut = sign.is_shut(value.decode(), now)
+                is_disabled = sign.is_disabled(value.decode(), now)
             except ValueError:
-                return Shut(f"{sign.attribute} in the directory cannot be read", False)
-            if is_shut:
-                return Shut(f"{sign.what} in the directory ({sign.attribute})", sign.is_lock)
+                return DisabledReason(f"{sign.attribute} in the directory cannot be read", False)
+            if is_disabled:
+                return DisabledReason(
+                    f"{sign.what} in the directory ({sign.attribute})", sign.is_lock
+                )
     return None

@@ -47,7 +47,7 @@ class Failures(Enum):
         "The server does not offer StartTLS.",
         "Use ldaps:// in LDAP_URL, or set up a certificate on the server.",
     )
-    WANTS_TLS = Failure(
+    TLS_REQUIRED = Failure(
         "The server refuses connections without TLS.",
         "Use ldaps:// in LDAP_URL, or set LDAP_STARTTLS=true.",
     )
@@ -71,11 +71,11 @@ class Failures(Enum):
         "The server does not give all results.",
         "Raise the server's size limit for LDAP_BIND_DN, or narrow LDAP_BASE_DN.",
     )
-    NOBODY_SEEN = Failure(
+    NO_USERS_VISIBLE = Failure(
         "The directory shows nobody at all.",
         "Check the rights of LDAP_BIND_DN, LDAP_BASE_DN and LDAP_SEARCH_FILTER.",
     )
-    GROUPS_CUT = Failure(
+    GROUPS_INCOMPLETE = Failure(
         "The server gives only a part of the person's groups.",
         "Set LDAP_GROUP_SEARCH_FILTER, for example (member={user_dn}).",
     )

@@ -33,14 +33,19 @@ from accounts.sign_in_methods import SignInMethod
 from audit import audit_log
 from core import sql
 from core.locks import ROLES, acquire_lock, lock_users
-from federation.ldap.conf import PROVIDER, Directory
+from federation.ldap.conf import PROVIDER, LDAPConfig
 from federation.ldap.connection import Connection, opened_as_service
 from federation.ldap.dn import naming_context
 from federation.ldap.failures import DirectoryError, Failures
-from federation.ldap.users import Person, describe, find_entry, find_subject, verify_password
+from federation.ldap.users import DirectoryUser, describe, find_entry, find_subject, verify_password
 from federation.models import ExternalIdentity
-from federation.services.identities import ExternalUserInfo, find_identity, resolve_user, told_by
-from federation.services.profile_updates import holds_links, release_address, update_profile
+from federation.services.identities import (
+    ExternalUserInfo,
+    find_identity,
+    profile_update_of,
+    resolve_user,
+)
+from federation.services.profile_updates import held_user_ids, release_address, update_profile
 
 logger = logging.getLogger("gatehouse.directory")
 LOCAL, DIRECTORY = SignInMethod.PASSWORD, SignInMethod.LDAP
@@ -53,73 +58,77 @@ def find_by_credentials(login: str, password: str) -> Found | None:
     for each. Raises DirectoryError when the directory cannot be asked; after a right password
     there RoleRequired, AccountExists, RegistrationClosed.
     """
-    directory: Directory | None = settings.LDAP
-    if directory is None or _is_local(login):
+    config: LDAPConfig | None = settings.LDAP
+    if config is None or _is_local(login):
         user = find_by_password(login, password)
         if user is not None:
             return Found(user, LOCAL)
-        if directory is not None:
-            _pretend(directory, login)
+        if config is not None:
+            _equalize_timing(config, login)
         return None
     if not password or len(password) > MAX_PASSWORD_LENGTH:
         return None
     User().set_password(password)  # as long as for a local account
-    person = _prove(directory, login, password)
-    return None if person is None else Found(come_in(directory, person), DIRECTORY)
+    directory_user = _authenticate(config, login, password)
+    return None if directory_user is None else Found(sign_in(config, directory_user), DIRECTORY)
 
 
-def user_info_of(directory: Directory, person: Person) -> ExternalUserInfo:
+def user_info_of(config: LDAPConfig, directory_user: DirectoryUser) -> ExternalUserInfo:
     """What the directory says, in the form that every door hands on."""
     claims: dict[str, Any] = {
-        "groups": list(person.groups.dns),
-        "group_names": list(person.groups.names),
-        "authorization_filter": "met" if person.is_admitted else "not met",
+        "groups": list(directory_user.groups.dns),
+        "group_names": list(directory_user.groups.names),
+        "authorization_filter": "met" if directory_user.is_admitted else "not met",
     }
-    if person.groups.is_cut:
+    if directory_user.groups.is_incomplete:
         claims["_claim_names"] = {"groups": "", "group_names": ""}
     return ExternalUserInfo(
-        subject=person.subject,
-        issuer=issuer_of(directory, person.subject),
-        email=person.email,
+        subject=directory_user.subject,
+        issuer=issuer_of(config, directory_user.subject),
+        email=directory_user.email,
         # Without an address there is none to prove.
-        email_verified=directory.email_is_proved or not person.email,
-        name=person.name,
-        username=person.username,
+        email_verified=config.email_is_verified or not directory_user.email,
+        name=directory_user.name,
+        username=directory_user.username,
         claims={PROVIDER: claims},
-        disabled=person.shut.reason if person.shut else "",
+        disabled=directory_user.disabled_reason.reason if directory_user.disabled_reason else "",
     )
 
 
-def issuer_of(directory: Directory, subject: str) -> str:
+def issuer_of(config: LDAPConfig, subject: str) -> str:
     """Which directory `subject` is of; "" for ids that are the same nowhere else (entryUUID).
 
     Numbers of staff (LDAP_ID) begin anew in another directory.
     """
-    return naming_context(directory.base_dn) if subject.startswith("id:") else ""
+    return naming_context(config.base_dn) if subject.startswith("id:") else ""
 
 
-def come_in(directory: Directory, person: Person) -> User:
+def sign_in(config: LDAPConfig, directory_user: DirectoryUser) -> User:
     """The account of a person who has proved his password. Raises as services.identities.
 
     An address opens no account of an operator, nor one that another entry of the directory has:
     whoever writes addresses there would have those accounts.
     """
-    info = user_info_of(directory, person)
+    info = user_info_of(config, directory_user)
     existing = User.objects.filter(email=info.email).first() if info.email else None
-    is_new = existing is not None and find_identity(directory.source, info) is None
-    if existing is not None and is_new and _free_address(directory, person, existing):
+    is_new = existing is not None and find_identity(config.source, info) is None
+    if (
+        existing is not None
+        and is_new
+        and _release_from_former_holder(config, directory_user, existing)
+    ):
         existing = None
-    if existing is not None and is_out_of_reach(existing):
+    if existing is not None and is_protected(existing):
         info = replace(info, email_verified=False)
-    return _become_first_owner(directory, person, resolve_user(directory.source, info))
+    return _become_first_owner(config, directory_user, resolve_user(config.source, info))
 
 
-def keys_of_directory(people: Iterable[User]) -> set[Any]:
+def managed_user_ids(people: Iterable[User]) -> set[Any]:
     """Those of `people` whom the directory keeps; nobody without one."""
     if settings.LDAP is None:
         return set()
-    sql = ExternalIdentity.objects.filter(provider=PROVIDER, user__in=list(people))
-    return set(sql.values_list("user_id", flat=True))
+    rows = ExternalIdentity.objects.filter(provider=PROVIDER, user__in=list(people))
+    return set(rows.values_list("user_id", flat=True))
 
 
 def why_no_links(emails: Iterable[str]) -> dict[Any, str]:
@@ -129,64 +138,67 @@ def why_no_links(emails: Iterable[str]) -> dict[Any, str]:
     The directory is asked at this moment: it may have shut the person out, or given the address to
     somebody else. What it tells anew is taken over.
     """
-    directory: Directory | None = settings.LDAP
-    if directory is None:
+    config: LDAPConfig | None = settings.LDAP
+    if config is None:
         return {}
-    sql = ExternalIdentity.objects.filter(provider=PROVIDER, user__email__in=list(emails))
+    rows = ExternalIdentity.objects.filter(provider=PROVIDER, user__email__in=list(emails))
     return {
-        identity.user_id: _why_no_link(directory, identity)
-        for identity in sql.select_related("user")
+        identity.user_id: _why_no_link(config, identity) for identity in rows.select_related("user")
     }
 
 
-def _why_no_link(directory: Directory, identity: ExternalIdentity) -> str:
+def _why_no_link(config: LDAPConfig, identity: ExternalIdentity) -> str:
     try:
-        person = person_of(directory, identity)
+        directory_user = look_up(config, identity)
     except DirectoryError as error:
         return error.code
-    if person is None:
+    if directory_user is None:
         return "not in the directory any more"
-    if person.shut is not None:
-        return person.shut.reason
-    if not person.is_admitted:
+    if directory_user.disabled_reason is not None:
+        return directory_user.disabled_reason.reason
+    if not directory_user.is_admitted:
         return "not admitted by the directory"
     before = identity.user.email
     with transaction.atomic():
-        if not _hold(identity):
+        if not _lock_user(identity):
             return "no account"
-        update_profile(identity, told_by(directory.source, user_info_of(directory, person)))
-    is_same = identity.user.email == before and not holds_links([identity.user])
+        update_profile(
+            identity, profile_update_of(config.source, user_info_of(config, directory_user))
+        )
+    is_same = identity.user.email == before and not held_user_ids([identity.user])
     return "" if is_same else "the address has changed in the directory"
 
 
-def person_of(directory: Directory, identity: ExternalIdentity) -> Person | None:
+def look_up(config: LDAPConfig, identity: ExternalIdentity) -> DirectoryUser | None:
     """What the directory says now of who came before. Raises DirectoryError."""
-    if identity.issuer != issuer_of(directory, identity.subject):
+    if identity.issuer != issuer_of(config, identity.subject):
         return None
-    with opened_as_service(directory) as connection:
-        entry = find_subject(connection, directory, identity.subject)
-        return next(describe(connection, directory, [entry])) if entry else None
+    with opened_as_service(config) as connection:
+        entry = find_subject(connection, config, identity.subject)
+        return next(describe(connection, config, [entry])) if entry else None
 
 
-def _free_address(directory: Directory, person: Person, holder: User) -> bool:
+def _release_from_former_holder(
+    config: LDAPConfig, directory_user: DirectoryUser, holder: User
+) -> bool:
     """Is the address of `person` free again, because the directory took it from its `holder`?
 
     The holder's account moves to the address that they have now, or to none.
     """
     identity = holder.identities.select_related("user").filter(provider=PROVIDER).first()
-    if identity is None or identity.subject == person.subject:
+    if identity is None or identity.subject == directory_user.subject:
         return False
-    if identity.issuer != issuer_of(directory, identity.subject):
+    if identity.issuer != issuer_of(config, identity.subject):
         return False  # of another directory, which nobody can ask any more
-    known = person_of(directory, identity)
-    if known is not None and known.email == person.email:
+    known = look_up(config, identity)
+    if known is not None and known.email == directory_user.email:
         return False
     with transaction.atomic():
-        if not _hold(identity):
+        if not _lock_user(identity):
             return True
         if known is not None:
-            update_profile(identity, told_by(directory.source, user_info_of(directory, known)))
-        if identity.user.email != person.email:
+            update_profile(identity, profile_update_of(config.source, user_info_of(config, known)))
+        if identity.user.email != directory_user.email:
             return True
         # Whoever makes entries in the directory takes no address from an operator by that.
         if holder.role in ADMIN_ROLES:
@@ -195,7 +207,7 @@ def _free_address(directory: Directory, person: Person, holder: User) -> bool:
     return True
 
 
-def _hold(identity: ExternalIdentity) -> bool:
+def _lock_user(identity: ExternalIdentity) -> bool:
     """Lock the person, and read them as they are now; False when they are gone."""
     lock_users(identity.user_id)
     user = User.objects.filter(pk=identity.user_id).first()
@@ -205,7 +217,7 @@ def _hold(identity: ExternalIdentity) -> bool:
     return True
 
 
-def is_out_of_reach(user: User) -> bool:
+def is_protected(user: User) -> bool:
     """Is this an account that no address of the directory opens?
 
     One whose address is invited to be an operator's is as good as an operator's.
@@ -224,65 +236,67 @@ def _is_local(login: str) -> bool:
     )
 
 
-def _prove(directory: Directory, login: str, password: str) -> Person | None:
+def _authenticate(config: LDAPConfig, login: str, password: str) -> DirectoryUser | None:
     """The one person of that name, if this is his password. Raises DirectoryError."""
     try:
-        with opened_as_service(directory) as connection:
-            entry = find_entry(connection, directory, login)
+        with opened_as_service(config) as connection:
+            entry = find_entry(connection, config, login)
             if isinstance(entry, Failures):
-                _note(entry)
-                _try_nobody(directory)
+                _log_ambiguous_login(entry)
+                _bind_as_unknown_user(config)
                 return None
-            if not verify_password(directory, entry.dn, password):
+            if not verify_password(config, entry.dn, password):
                 return None
-            person = next(describe(connection, directory, [entry]))
-            if person.shut and person.shut.is_lock:
+            directory_user = next(describe(connection, config, [entry]))
+            if directory_user.disabled_reason and directory_user.disabled_reason.is_lock:
                 # The right password may have ended a lock that was read before it was tried.
-                return _read_again(connection, directory, login, person)
-            return person
+                return _read_again(connection, config, login, directory_user)
+            return directory_user
     except DirectoryError as error:
         logger.error("the directory failed: %s %s", error.failure.value.text, error.detail)  # noqa: TRY400
         raise
 
 
-def _read_again(connection: Connection, directory: Directory, login: str, person: Person) -> Person:
-    entry = find_entry(connection, directory, login)
-    if isinstance(entry, Failures) or entry.dn != person.dn:
-        return person
-    return next(describe(connection, directory, [entry]))
+def _read_again(
+    connection: Connection, config: LDAPConfig, login: str, directory_user: DirectoryUser
+) -> DirectoryUser:
+    entry = find_entry(connection, config, login)
+    if isinstance(entry, Failures) or entry.dn != directory_user.dn:
+        return directory_user
+    return next(describe(connection, config, [entry]))
 
 
-def _pretend(directory: Directory, login: str) -> None:
+def _equalize_timing(config: LDAPConfig, login: str) -> None:
     """As much work for a wrong local password, so that nobody learns which accounts are local."""
-    with opened_as_service(directory) as connection:
-        find_entry(connection, directory, login)
-        _try_nobody(directory)
+    with opened_as_service(config) as connection:
+        find_entry(connection, config, login)
+        _bind_as_unknown_user(config)
 
 
-def _try_nobody(directory: Directory) -> None:
+def _bind_as_unknown_user(config: LDAPConfig) -> None:
     """A sign-in that cannot succeed, for its duration."""
-    dn = f"cn={secrets.token_hex(16)},{directory.base_dn}"
-    verify_password(directory, dn, secrets.token_hex(16))
+    dn = f"cn={secrets.token_hex(16)},{config.base_dn}"
+    verify_password(config, dn, secrets.token_hex(16))
 
 
-def _note(failure: Failures) -> None:
+def _log_ambiguous_login(failure: Failures) -> None:
     if failure is Failures.SEVERAL_HITS:
         logger.warning("nobody was let in: %s", failure.value.text)
 
 
-def _become_first_owner(directory: Directory, person: Person, user: User) -> User:
+def _become_first_owner(config: LDAPConfig, directory_user: DirectoryUser, user: User) -> User:
     """LDAP_ADMIN_USERNAME becomes owner as long as no person is; the default owner goes then."""
-    if not user.is_active or not is_first_owner(directory, person):
+    if not user.is_active or not is_first_owner(config, directory_user):
         return user
     with transaction.atomic():
         owners = User.objects.filter(role=Role.OWNER, setup_completed=False)
         unclaimed = list(owners.values_list("pk", flat=True))
         lock_users(user.pk, ANONYMOUS_ID, *unclaimed)
         acquire_lock(ROLES)
-        if not is_first_owner(directory, person):
+        if not is_first_owner(config, directory_user):
             return user
         is_first = needs_first_admin()
-        _take_place_of_default_owner(user, person.username, unclaimed)
+        _replace_default_owner(user, directory_user.username, unclaimed)
         user = change_role(actor=SYSTEM, user=user, role=Role.OWNER)
         if is_first:
             hand_over(user)
@@ -290,15 +304,15 @@ def _become_first_owner(directory: Directory, person: Person, user: User) -> Use
     return user
 
 
-def is_first_owner(directory: Directory, person: Person) -> bool:
+def is_first_owner(config: LDAPConfig, directory_user: DirectoryUser) -> bool:
     """Is this LDAP_ADMIN_USERNAME, and is no person owner yet?"""
-    wanted = directory.admin_username.casefold()
-    if not wanted or person.username.casefold() != wanted:
+    wanted = config.admin_username.casefold()
+    if not wanted or directory_user.username.casefold() != wanted:
         return False
     return not User.objects.people().filter(role=Role.OWNER).exists()
 
 
-def _take_place_of_default_owner(user: User, username: str, unclaimed: list[Any]) -> None:
+def _replace_default_owner(user: User, username: str, unclaimed: list[Any]) -> None:
     """Nobody is behind the default owner, and its set-up link would make a second one.
 
     It has kept the user name of the person who was to come.
@@ -313,6 +327,6 @@ def _take_place_of_default_owner(user: User, username: str, unclaimed: list[Any]
             user.save(update_fields=["username"])
 
 
-def identity_of(directory: Directory, person: Person) -> ExternalIdentity | None:
+def identity_of(config: LDAPConfig, directory_user: DirectoryUser) -> ExternalIdentity | None:
     """The account's tie to that person, if they have come before."""
-    return find_identity(directory.source, user_info_of(directory, person))
+    return find_identity(config.source, user_info_of(config, directory_user))

@@ -30,14 +30,14 @@ from audit import audit_log
 from audit.models import AuditEvent
 from core.errors import GatehouseError, LastOwner
 from core.locks import lock_users
-from federation.ldap.conf import PROVIDER, Directory
+from federation.ldap.conf import PROVIDER, LDAPConfig
 from federation.ldap.connection import opened_as_service
 from federation.ldap.failures import DirectoryError, Failures
 from federation.ldap.sign_in import issuer_of, user_info_of
-from federation.ldap.users import Person, attributes, describe, subject_of
+from federation.ldap.users import DirectoryUser, attributes, describe, subject_of
 from federation.models import ExternalIdentity
-from federation.services.identities import decide, is_told, role_by, told_by
-from federation.services.profile_updates import Told, changes_of, update_profile
+from federation.services.identities import decide, has_enough_claims, mapped_role, profile_update_of
+from federation.services.profile_updates import ProfileUpdate, changes_of, update_profile
 
 SYNC, UNDO = "account:directory:sync", "account:directory:undo"
 BATCH = 200
@@ -88,7 +88,7 @@ class ProfileChange(NamedTuple):
     """What the directory tells anew of a person. fields: what will follow it."""
 
     identity: ExternalIdentity
-    told: Told
+    update: ProfileUpdate
     fields: tuple[str, ...]
 
 
@@ -112,7 +112,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SyncResult:
     """run: its id, "" when nothing was done. kept: last owners that were left alone."""
 
     run: str
@@ -122,9 +122,7 @@ class Outcome:
     profiles: int = 0
 
 
-def plan(
-    directory: Directory, *, people: Q | None = None, progress: Progress | None = None
-) -> Plan:
+def plan(config: LDAPConfig, *, people: Q | None = None, progress: Progress | None = None) -> Plan:
     """Compare active accounts with the directory, in pages (RFC 2696). Raises DirectoryError.
 
     people: only these identities. progress(n): n more entries were read.
@@ -135,7 +133,7 @@ def plan(
     # By key, because a condition on sessions finds a person once for each of them.
     found_rows = {row.pk: row for row in (rows.filter(people) if people else rows)}.values()
     waiting = {
-        row.subject: row for row in found_rows if row.issuer == issuer_of(directory, row.subject)
+        row.subject: row for row in found_rows if row.issuer == issuer_of(config, row.subject)
     }
     # Of another directory: nobody of this one, whatever their number is.
     elsewhere = [row for row in found_rows if waiting.get(row.subject) is not row]
@@ -144,14 +142,14 @@ def plan(
     roles: list[Change] = []
     profiles: list[ProfileChange] = []
     if total:
-        for person in _read(directory, waiting, progress or (lambda _count: None)):
-            row = waiting.pop(person.subject)
-            change = _compare(directory, person, row)
+        for directory_user in _read(config, waiting, progress or (lambda _count: None)):
+            row = waiting.pop(directory_user.subject)
+            change = _compare(config, directory_user, row)
             if change is None or change.role is not None:
-                told = told_by(directory.source, user_info_of(directory, person))
-                fields = changes_of(row, told)
+                update = profile_update_of(config.source, user_info_of(config, directory_user))
+                fields = changes_of(row, update)
                 if fields:
-                    profiles.append(ProfileChange(row, told, tuple(fields)))
+                    profiles.append(ProfileChange(row, update, tuple(fields)))
             if change is not None:
                 (disables if change.role is None else roles).append(change)
     missing = [*waiting.values(), *elsewhere]
@@ -161,41 +159,49 @@ def plan(
 
 
 def _read(
-    directory: Directory, wanted: dict[str, ExternalIdentity], progress: Progress
-) -> Iterator[Person]:
+    config: LDAPConfig, wanted: dict[str, ExternalIdentity], progress: Progress
+) -> Iterator[DirectoryUser]:
     """Each wanted person whom the directory has, once."""
-    text = directory.user_filter.for_anybody()
+    text = config.user_filter.for_anybody()
     seen: set[str] = set()
     count = 0
-    with opened_as_service(directory) as connection:
-        for page in connection.pages(directory.base_dn, text, attributes(directory)):
+    with opened_as_service(config) as connection:
+        for page in connection.pages(config.base_dn, text, attributes(config)):
             count += len(page)
             entries = []
             for entry in page:
-                subject = subject_of(directory, entry)
+                subject = subject_of(config, entry)
                 if subject in wanted and subject not in seen:
                     seen.add(subject)
                     entries.append(entry)
-            yield from describe(connection, directory, entries)
+            yield from describe(connection, config, entries)
             progress(len(page))
     if not count:
         # A directory with people in it does not become empty; a right that was lost looks so.
-        raise DirectoryError(Failures.NOBODY_SEEN)
+        raise DirectoryError(Failures.NO_USERS_VISIBLE)
 
 
-def _compare(directory: Directory, person: Person, identity: ExternalIdentity) -> Change | None:
+def _compare(
+    config: LDAPConfig, directory_user: DirectoryUser, identity: ExternalIdentity
+) -> Change | None:
     user = identity.user
-    info = user_info_of(directory, person)
-    decision = decide(directory.source, info)
+    info = user_info_of(config, directory_user)
+    decision = decide(config.source, info)
     if not decision.is_admitted:
-        return Change(user, identity, person.shut.reason if person.shut else NOT_ADMITTED)
-    if not is_told(directory.source, user, info):
+        return Change(
+            user,
+            identity,
+            directory_user.disabled_reason.reason
+            if directory_user.disabled_reason
+            else NOT_ADMITTED,
+        )
+    if not has_enough_claims(config.source, user, info):
         return None  # a part of the groups is no reason to change anything
-    role = role_by(directory.source, user, decision)
+    role = mapped_role(config.source, user, decision)
     return None if role == user.role else Change(user, identity, decision.reason, role)
 
 
-def apply(planned: Plan, progress: Progress | None = None) -> Outcome:
+def apply(planned: Plan, progress: Progress | None = None) -> SyncResult:
     """Do what the plan says. Ends sessions, tokens and, of the disabled, keys. progress as above.
 
     Each account is looked at again under the lock of roles: what an operator did in between stays.
@@ -206,7 +212,7 @@ def apply(planned: Plan, progress: Progress | None = None) -> Outcome:
         done_disables: list[str] = []
         done_roles: list[list[str]] = []
         with transaction.atomic():
-            there = _hold(change.user.pk for change in batch)
+            there = _lock_existing(change.user.pk for change in batch)
             for change in batch:
                 if change.user.pk not in there:
                     continue  # deleted since the plan was made
@@ -221,7 +227,7 @@ def apply(planned: Plan, progress: Progress | None = None) -> Outcome:
         if progress:
             progress(len(batch))
     followed = _follow(planned.profiles, progress)
-    return Outcome(run if disabled or roles else "", disabled, roles, kept, followed)
+    return SyncResult(run if disabled or roles else "", disabled, roles, kept, followed)
 
 
 def _follow(changes: Sequence[ProfileChange], progress: Progress | None) -> int:
@@ -236,10 +242,10 @@ def _follow(changes: Sequence[ProfileChange], progress: Progress | None) -> int:
             for change in batch:
                 # One at a time: each is written into the audit log, whose lock comes last.
                 with transaction.atomic():
-                    if not _hold([change.identity.user_id]):
+                    if not _lock_existing([change.identity.user_id]):
                         continue
                     change.identity.user.refresh_from_db()
-                    if update_profile(change.identity, change.told):
+                    if update_profile(change.identity, change.update):
                         followed.add(change.identity.pk)
             if progress:
                 progress(len(batch))
@@ -247,7 +253,7 @@ def _follow(changes: Sequence[ProfileChange], progress: Progress | None) -> int:
     return len(followed)
 
 
-def _hold(keys: Iterable[uuid.UUID]) -> set[uuid.UUID]:
+def _lock_existing(keys: Iterable[uuid.UUID]) -> set[uuid.UUID]:
     """Lock these people; those who are still there with an identity of the directory."""
     wanted = list(keys)
     lock_users(*wanted)
@@ -278,7 +284,7 @@ def _note_reasons(changes: Sequence[Change]) -> None:
         rows.update(role_reason=reason, role_decided_at=timezone.now())
 
 
-def undo(progress: Progress | None = None) -> Outcome:
+def undo(progress: Progress | None = None) -> SyncResult:
     """Take the last run back: open whom it disabled, give back the roles it took.
 
     Whoever was changed since then is left alone. Raises NothingToUndo.
@@ -300,7 +306,7 @@ def undo(progress: Progress | None = None) -> Outcome:
         if progress:
             progress(len(event.detail["disabled"]) + len(event.detail["roles"]))
     audit_log.record(UNDO, run=run, enabled=enabled, roles=roles)
-    return Outcome(run, enabled, roles, kept)
+    return SyncResult(run, enabled, roles, kept)
 
 
 def _enable_again(key: str, run: str) -> bool:
@@ -338,10 +344,10 @@ def sync_live() -> int:
 
     It disables nobody: a sign-in afterwards is decided by the directory again.
     """
-    directory: Directory | None = settings.LDAP
-    if directory is None or not _is_our_turn():
+    config: LDAPConfig | None = settings.LDAP
+    if config is None or not _is_our_turn():
         return 0
-    planned = plan(directory, people=_live())
+    planned = plan(config, people=_live())
     ended = sum(_end(change) for change in planned.disables)
     outcome = apply(replace(planned, disables=()))
     return ended + outcome.roles + outcome.profiles
@@ -364,7 +370,7 @@ def _end(change: Change) -> bool:
     """End what there is to end, and say so once: who has nothing any more is no event."""
     user = change.user
     with transaction.atomic():
-        if not _hold([user.pk]):
+        if not _lock_existing([user.pk]):
             return False
         is_ended = user.last_login is not None and user.credentials_valid_from >= user.last_login
         if is_ended and not user.sessions.exists():

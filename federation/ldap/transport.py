@@ -13,39 +13,37 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
-from federation.ldap.conf import Directory
+from federation.ldap.conf import LDAPConfig
 from federation.ldap.failures import DirectoryError, Failures
 
 CHUNK = 64 * 1024
 # So much may wait in one direction before the other side must read.
-MOST_WAITING = 1024 * 1024
+MAX_BUFFERED = 1024 * 1024
 # RFC 4511, section 4.14: the whole request, message number 1.
 START_TLS = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037"
 EXTENDED_RESPONSE = 0x78
-LONGEST_ANSWER = 64 * 1024
+MAX_RESPONSE_BYTES = 64 * 1024
 
 
-def connect(directory: Directory) -> socket.socket:
+def connect(config: LDAPConfig) -> socket.socket:
     """A connected socket on which plain LDAP is spoken; TLS where it is configured is behind it.
 
     Nothing but the wish for TLS is sent before the certificate is checked. Raises DirectoryError.
     """
-    with _explained():
-        plain = socket.create_connection(_address(directory.url), timeout=directory.step_seconds)
+    with _translated():
+        plain = socket.create_connection(_address(config.url), timeout=config.step_seconds)
     try:
-        if not directory.uses_tls:
+        if not config.uses_tls:
             plain.settimeout(None)
             return plain
-        with _explained():
-            if directory.starts_tls:
+        with _translated():
+            if config.starts_tls:
                 _start_tls(plain)
-            secured = _context(directory).wrap_socket(
-                plain, server_hostname=_address(directory.url)[0]
-            )
+            secured = _context(config).wrap_socket(plain, server_hostname=_address(config.url)[0])
     except BaseException:
         plain.close()
         raise
-    return _joined(secured)
+    return _start_relay(secured)
 
 
 def _address(url: str) -> tuple[str, int]:
@@ -53,10 +51,10 @@ def _address(url: str) -> tuple[str, int]:
     return parts.hostname or "", parts.port or (636 if parts.scheme == "ldaps" else 389)
 
 
-def _context(directory: Directory) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=directory.ca_file or None)
+def _context(config: LDAPConfig) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=config.ca_file or None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if not directory.checks_certificate:
+    if not config.verifies_certificate:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
@@ -65,16 +63,16 @@ def _context(directory: Directory) -> ssl.SSLContext:
 def _start_tls(plain: socket.socket) -> None:
     """Ask for TLS and read exactly the one answer: what follows it in clear is not taken."""
     plain.sendall(START_TLS)
-    tag, length = _exactly(plain, 2)
+    tag, length = _read_exactly(plain, 2)
     if length & 0x80:
-        length = int.from_bytes(_exactly(plain, length & 0x7F), "big")
-    if tag != 0x30 or length > LONGEST_ANSWER:
+        length = int.from_bytes(_read_exactly(plain, length & 0x7F), "big")
+    if tag != 0x30 or length > MAX_RESPONSE_BYTES:
         raise DirectoryError(Failures.NO_STARTTLS, "its answer is no LDAP")
-    if not _is_yes(_exactly(plain, length)):
+    if not _is_success(_read_exactly(plain, length)):
         raise DirectoryError(Failures.NO_STARTTLS)
 
 
-def _exactly(plain: socket.socket, length: int) -> bytes:
+def _read_exactly(plain: socket.socket, length: int) -> bytes:
     octets = b""
     while len(octets) < length:
         more = plain.recv(length - len(octets))
@@ -84,7 +82,7 @@ def _exactly(plain: socket.socket, length: int) -> bytes:
     return octets
 
 
-def _is_yes(message: bytes) -> bool:
+def _is_success(message: bytes) -> bool:
     """message: number of the message, then the response, which begins with its result code."""
     if message[:3] != b"\x02\x01\x01" or message[3:4] != bytes([EXTENDED_RESPONSE]):
         return False
@@ -94,7 +92,7 @@ def _is_yes(message: bytes) -> bool:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _translated() -> Iterator[None]:
     """Errors of the network and of TLS as DirectoryError."""
     try:
         yield
@@ -108,16 +106,16 @@ def _explained() -> Iterator[None]:
         raise DirectoryError(Failures.NO_ANSWER, error.strerror or str(error)) from None
 
 
-def _joined(secured: ssl.SSLSocket) -> socket.socket:
+def _start_relay(secured: ssl.SSLSocket) -> socket.socket:
     """The end for libldap of a pair whose other end a thread of its own joins to `secured`."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     secured.setblocking(False)
-    threading.Thread(target=_join, args=(ours, secured), name="directory-tls", daemon=True).start()
+    threading.Thread(target=_relay, args=(ours, secured), name="directory-tls", daemon=True).start()
     return theirs
 
 
-def _join(ours: socket.socket, secured: ssl.SSLSocket) -> None:
+def _relay(ours: socket.socket, secured: ssl.SSLSocket) -> None:
     """Carry octets both ways until one side closes; then close both."""
     upward, downward = bytearray(), bytearray()
     try:
@@ -125,11 +123,11 @@ def _join(ours: socket.socket, secured: ssl.SSLSocket) -> None:
             selector.register(ours, selectors.EVENT_READ)
             selector.register(secured, selectors.EVENT_READ)
             while True:
-                _carry(ours, secured, upward)
-                _carry(secured, ours, downward)
+                _copy(ours, secured, upward)
+                _copy(secured, ours, downward)
                 selector.modify(ours, _wanted(upward, downward))
                 selector.modify(secured, _wanted(downward, upward))
-                if not secured.pending() or len(downward) >= MOST_WAITING:
+                if not secured.pending() or len(downward) >= MAX_BUFFERED:
                     selector.select()
     except (OSError, EOFError):
         return
@@ -141,14 +139,14 @@ def _join(ours: socket.socket, secured: ssl.SSLSocket) -> None:
 
 def _wanted(read: bytearray, to_write: bytearray) -> int:
     wanted = selectors.EVENT_WRITE if to_write else 0
-    return wanted | selectors.EVENT_READ if len(read) < MOST_WAITING or not wanted else wanted
+    return wanted | selectors.EVENT_READ if len(read) < MAX_BUFFERED or not wanted else wanted
 
 
-def _carry(source: socket.socket, sink: socket.socket, waiting: bytearray) -> None:
+def _copy(source: socket.socket, sink: socket.socket, waiting: bytearray) -> None:
     """Read what there is and write what goes; raises EOFError at the end of `source`."""
     is_at_end = False
     with suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-        while len(waiting) < MOST_WAITING and not is_at_end:
+        while len(waiting) < MAX_BUFFERED and not is_at_end:
             octets = source.recv(CHUNK)
             waiting += octets
             is_at_end = not octets

@@ -4,7 +4,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from federation.ldap.conf import PROVIDER, Directory
+from federation.ldap.conf import PROVIDER, LDAPConfig
 from federation.ldap.connection import opened_as_service
 from federation.ldap.failures import DirectoryError, Failures
 from federation.ldap.users import describe, find_entry
@@ -13,20 +13,20 @@ from federation.ldap.users import describe, find_entry
 def directory_problems(user: User) -> list[str]:
     """What speaks against the user name of `user`: somebody else in the directory has it, or the
     directory does not answer. Nothing without a directory or a user name."""
-    directory: Directory | None = settings.LDAP
-    if directory is None or not user.username:
+    config: LDAPConfig | None = settings.LDAP
+    if config is None or not user.username:
         return []
     try:
-        is_taken = _is_of_somebody_else(directory, user, user.username)
+        is_taken = _is_of_somebody_else(config, user, user.username)
     except DirectoryError:
         return [_("The directory (LDAP) does not answer. Whether it has this name is not known.")]
     return [_("Somebody in the directory (LDAP) has this name.")] if is_taken else []
 
 
-def _is_of_somebody_else(directory: Directory, user: User, name: str) -> bool:
-    with opened_as_service(directory) as connection:
-        entry = find_entry(connection, directory, name)
+def _is_of_somebody_else(config: LDAPConfig, user: User, name: str) -> bool:
+    with opened_as_service(config) as connection:
+        entry = find_entry(connection, config, name)
         if isinstance(entry, Failures):
             return entry is Failures.SEVERAL_HITS
-        person = next(describe(connection, directory, [entry]))
-    return not user.identities.filter(provider=PROVIDER, subject=person.subject).exists()
+        directory_user = next(describe(connection, config, [entry]))
+    return not user.identities.filter(provider=PROVIDER, subject=directory_user.subject).exists()

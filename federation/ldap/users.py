@@ -11,9 +11,9 @@ from typing import NamedTuple
 from django.utils import timezone
 
 from core import email_addresses
-from federation.ldap.conf import Directory
+from federation.ldap.conf import LDAPConfig
 from federation.ldap.connection import Connection, Entry, opened
-from federation.ldap.disabled import ATTRIBUTES, Shut, shut
+from federation.ldap.disabled import ATTRIBUTES, DisabledReason, disabled_reason
 from federation.ldap.dn import DNError, common_names, fold, normal_dn
 from federation.ldap.failures import DirectoryError, Failures
 from federation.ldap.filters import escape
@@ -21,11 +21,11 @@ from federation.ldap.filters import escape
 MAX_LOGIN_LENGTH = 254
 MAX_SUBJECT_LENGTH = 255
 # Given by the server and never given to somebody else; asked for by name, being operational.
-LASTING_TEXTS = ("entryUUID", "nsUniqueId", "ipaUniqueID")
-LASTING_OCTETS = "objectGUID"
+UUID_ATTRIBUTES = ("entryUUID", "nsUniqueId", "ipaUniqueID")
+GUID_ATTRIBUTE = "objectGUID"
 NO_ATTRIBUTES = ("1.1",)
 # Of a list that the server gives in pieces (1,500 groups each in Active Directory).
-MOST_PIECES = 50
+MAX_RANGES = 50
 
 
 class Groups(NamedTuple):
@@ -33,11 +33,11 @@ class Groups(NamedTuple):
 
     dns: tuple[str, ...]
     names: tuple[str, ...]
-    is_cut: bool = False
+    is_incomplete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class DirectoryUser:
     """What the directory says of one person.
 
     subject: lasting, see subject_of(). shut: why the directory itself lets them in nowhere.
@@ -50,10 +50,10 @@ class Person:
     name: str
     is_admitted: bool
     groups: Groups
-    shut: Shut | None = None
+    disabled_reason: DisabledReason | None = None
 
 
-def is_askable(login: str) -> bool:
+def is_searchable(login: str) -> bool:
     """May this be asked for at all? Control characters are never part of a name."""
     text = login.strip()
     return (
@@ -63,26 +63,26 @@ def is_askable(login: str) -> bool:
     )
 
 
-def find_entry(connection: Connection, directory: Directory, login: str) -> Entry | Failures:
+def find_entry(connection: Connection, config: LDAPConfig, login: str) -> Entry | Failures:
     """The one entry that `login` means, or why there is not exactly one. DirectoryError."""
-    if not is_askable(login):
+    if not is_searchable(login):
         return Failures.BAD_LOGIN
     typed = login.strip()
-    found = _find(connection, directory, directory.user_filter.fill(username=typed))
+    found = _find(connection, config, config.user_filter.fill(username=typed))
     domain, _sign, name = typed.partition("\\")
     if found is Failures.NO_HIT and domain and name:
         # DOMAIN\user, as people type it for Windows.
-        return _find(connection, directory, directory.user_filter.fill(username=name))
+        return _find(connection, config, config.user_filter.fill(username=name))
     if found is Failures.NO_HIT and "@" in typed:
         # user@domain, which need not be the address.
-        text = f"(&{directory.user_filter.for_anybody()}(userPrincipalName={escape(typed)}))"
-        return _find(connection, directory, text)
+        text = f"(&{config.user_filter.for_anybody()}(userPrincipalName={escape(typed)}))"
+        return _find(connection, config, text)
     return found
 
 
-def _find(connection: Connection, directory: Directory, text: str) -> Entry | Failures:
+def _find(connection: Connection, config: LDAPConfig, text: str) -> Entry | Failures:
     try:
-        found = connection.search(directory.base_dn, text, attributes(directory), at_most=2)
+        found = connection.search(config.base_dn, text, attributes(config), at_most=2)
     except DirectoryError as error:
         if error.failure is Failures.TOO_MANY:
             return Failures.SEVERAL_HITS
@@ -92,77 +92,77 @@ def _find(connection: Connection, directory: Directory, text: str) -> Entry | Fa
     return Failures.SEVERAL_HITS if found else Failures.NO_HIT
 
 
-def verify_password(directory: Directory, dn: str, password: str) -> bool:
+def verify_password(config: LDAPConfig, dn: str, password: str) -> bool:
     """Does the directory accept it? On a connection of its own, so that no right of the person's
     session leaks into our searches."""
     if not dn or not password or "\x00" in password:
         return False
-    with opened(directory) as connection:
+    with opened(config) as connection:
         return connection.bind(dn, password)
 
 
 def describe(
-    connection: Connection, directory: Directory, entries: Sequence[Entry]
-) -> Iterator[Person]:
+    connection: Connection, config: LDAPConfig, entries: Sequence[Entry]
+) -> Iterator[DirectoryUser]:
     """The people of these entries, with their groups and whether they are admitted."""
-    admitted = _each_found(connection, directory, entries)
-    groups = _groups_of_each(connection, directory, entries)
+    admitted = _check_access(connection, config, entries)
+    groups = _groups_of_all(connection, config, entries)
     for entry, is_admitted, found in zip(entries, admitted, groups, strict=True):
-        yield Person(
+        yield DirectoryUser(
             dn=entry.dn,
-            subject=subject_of(directory, entry),
-            username=entry.first(*directory.username_fields),
-            email=_email(directory, entry),
-            name=_name(directory, entry),
+            subject=subject_of(config, entry),
+            username=entry.first(*config.username_fields),
+            email=_email(config, entry),
+            name=_name(config, entry),
             is_admitted=is_admitted,
             groups=found,
-            shut=shut(entry.values, timezone.now()),
+            disabled_reason=disabled_reason(entry.values, timezone.now()),
         )
 
 
-def attributes(directory: Directory) -> list[str]:
+def attributes(config: LDAPConfig) -> list[str]:
     """What is asked of a person's entry."""
-    named = [directory.group_field, directory.email_field, directory.id_field]
-    fields = [*directory.username_fields, *(directory.name_fields or ("displayName", "cn"))]
-    asked = (*LASTING_TEXTS, LASTING_OCTETS, *ATTRIBUTES, *named, *fields)
+    named = [config.group_field, config.email_field, config.id_field]
+    fields = [*config.username_fields, *(config.name_fields or ("displayName", "cn"))]
+    asked = (*UUID_ATTRIBUTES, GUID_ATTRIBUTE, *ATTRIBUTES, *named, *fields)
     return [name for name in asked if name]
 
 
-def subject_of(directory: Directory, entry: Entry) -> str:
+def subject_of(config: LDAPConfig, entry: Entry) -> str:
     """The entry's lasting name: the server's own id, else LDAP_ID, else the DN."""
-    found = entry.first(*LASTING_TEXTS)
+    found = entry.first(*UUID_ATTRIBUTES)
     if found:
         return found.lower()[:MAX_SUBJECT_LENGTH]
-    octets = next(iter(entry.values.get(LASTING_OCTETS.lower(), ())), b"")
+    octets = next(iter(entry.values.get(GUID_ATTRIBUTE.lower(), ())), b"")
     if len(octets) == 16:
         return str(uuid.UUID(bytes_le=octets))
-    own = entry.first(directory.id_field) if directory.id_field else ""
+    own = entry.first(config.id_field) if config.id_field else ""
     return _short(f"id:{fold(own)}" if own else f"dn:{_normal(entry.dn)}")
 
 
-def find_subject(connection: Connection, directory: Directory, subject: str) -> Entry | None:
+def find_subject(connection: Connection, config: LDAPConfig, subject: str) -> Entry | None:
     """The entry whose lasting name is `subject`; None when there is none. Raises DirectoryError."""
     kind, _colon, rest = subject.partition(":")
-    asked = attributes(directory)
-    if kind == "sha256" or (kind == "id" and not directory.id_field):
+    asked = attributes(config)
+    if kind == "sha256" or (kind == "id" and not config.id_field):
         raise DirectoryError(Failures.OTHER, "nobody can be looked up by this subject")
     if kind == "dn":
         found = [connection.read(rest, asked)]
     else:
-        text = f"(&{directory.user_filter.for_anybody()}{_subject_filter(directory, subject)})"
-        found = list(connection.search(directory.base_dn, text, asked))
-    same = [one for one in found if one is not None and subject_of(directory, one) == subject]
+        text = f"(&{config.user_filter.for_anybody()}{_subject_filter(config, subject)})"
+        found = list(connection.search(config.base_dn, text, asked))
+    same = [one for one in found if one is not None and subject_of(config, one) == subject]
     return same[0] if len(same) == 1 else None
 
 
-def _subject_filter(directory: Directory, subject: str) -> str:
+def _subject_filter(config: LDAPConfig, subject: str) -> str:
     if subject.startswith("id:"):
-        return f"({directory.id_field or LASTING_TEXTS[0]}={escape(subject[3:])})"
-    parts = [f"({name}={escape(subject)})" for name in LASTING_TEXTS]
+        return f"({config.id_field or UUID_ATTRIBUTES[0]}={escape(subject[3:])})"
+    parts = [f"({name}={escape(subject)})" for name in UUID_ATTRIBUTES]
     with suppress(ValueError):
         octets = uuid.UUID(subject).bytes_le
         escaped = "".join(f"\\{octet:02x}" for octet in octets)
-        parts.append(f"({LASTING_OCTETS}={escaped})")
+        parts.append(f"({GUID_ATTRIBUTE}={escaped})")
     return f"(|{''.join(parts)})"
 
 
@@ -179,9 +179,9 @@ def _normal(dn: str) -> str:
         return fold(dn)
 
 
-def _email(directory: Directory, entry: Entry) -> str:
+def _email(config: LDAPConfig, entry: Entry) -> str:
     """The first value that is one plain address, or ""."""
-    for text in entry.texts(directory.email_field):
+    for text in entry.texts(config.email_field):
         try:
             return email_addresses.parse_email(text)
         except email_addresses.AddressError:
@@ -189,86 +189,86 @@ def _email(directory: Directory, entry: Entry) -> str:
     return ""
 
 
-def _name(directory: Directory, entry: Entry) -> str:
-    if directory.name_fields:
-        return " ".join(filter(None, (entry.first(field) for field in directory.name_fields)))
+def _name(config: LDAPConfig, entry: Entry) -> str:
+    if config.name_fields:
+        return " ".join(filter(None, (entry.first(field) for field in config.name_fields)))
     return entry.first("displayName", "cn")
 
 
-def _each_found(
-    connection: Connection, directory: Directory, entries: Sequence[Entry]
+def _check_access(
+    connection: Connection, config: LDAPConfig, entries: Sequence[Entry]
 ) -> list[bool]:
     """For each person: does the authorization filter find anything?"""
-    if directory.access_filter is None:
+    if config.access_filter is None:
         return [True] * len(entries)
     texts = [
-        directory.access_filter.fill(entry.first(*directory.username_fields), entry.dn)
+        config.access_filter.fill(entry.first(*config.username_fields), entry.dn)
         for entry in entries
     ]
-    base = directory.group_base_dn or directory.base_dn
+    base = config.group_base_dn or config.base_dn
     return [bool(found) for found in connection.search_each(base, texts, NO_ATTRIBUTES)]
 
 
-def _groups_of_each(
-    connection: Connection, directory: Directory, entries: Sequence[Entry]
+def _groups_of_all(
+    connection: Connection, config: LDAPConfig, entries: Sequence[Entry]
 ) -> Iterator[Groups]:
-    if directory.group_filter is None:
+    if config.group_filter is None:
         for entry in entries:
-            yield _named_groups(connection, directory, entry)
+            yield _groups_by_attribute(connection, config, entry)
         return
     texts = [
-        directory.group_filter.fill(entry.first(*directory.username_fields), entry.dn)
+        config.group_filter.fill(entry.first(*config.username_fields), entry.dn)
         for entry in entries
     ]
-    base = directory.group_base_dn or directory.base_dn
+    base = config.group_base_dn or config.base_dn
     for found in connection.search_each(base, texts, NO_ATTRIBUTES):
         yield _groups([group.dn for group in found])
 
 
-def _named_groups(connection: Connection, directory: Directory, entry: Entry) -> Groups:
+def _groups_by_attribute(connection: Connection, config: LDAPConfig, entry: Entry) -> Groups:
     """The groups that the entry names.
 
     Active Directory gives long lists in pieces, whose names say so: memberOf;range=0-1499. The
     others are asked for; a part of the groups could mean the wrong role.
     """
-    field = directory.group_field
+    field = config.group_field
     values = [*entry.values.get(field.lower(), ())]
-    piece = _piece(entry, field)
-    for _piece_number in range(MOST_PIECES):
+    piece = _attribute_range(entry, field)
+    for _piece_number in range(MAX_RANGES):
         if piece is None:
-            return _groups_of(values, is_cut=False)
+            return _groups_of(values, is_incomplete=False)
         values += piece.values
         if piece.end is None:
-            return _groups_of(values, is_cut=False)
+            return _groups_of(values, is_incomplete=False)
         name = f"{field};range={piece.end + 1}-*"
         further = connection.read(entry.dn, [name])
-        piece = _piece(further, field) if further is not None else None
+        piece = _attribute_range(further, field) if further is not None else None
         if piece is None or not piece.values:
             break
-    return _groups_of(values, is_cut=True)
+    return _groups_of(values, is_incomplete=True)
 
 
-class _Piece(NamedTuple):
+class _AttributeRange(NamedTuple):
     """Values of a list that comes in pieces. end: the number of the last one, None at the end."""
 
     values: Sequence[bytes]
     end: int | None
 
 
-def _piece(entry: Entry, field: str) -> _Piece | None:
+def _attribute_range(entry: Entry, field: str) -> _AttributeRange | None:
     prefix = f"{field.lower()};range="
     for name, values in entry.values.items():
         if name.startswith(prefix):
             end = name.removeprefix(prefix).partition("-")[2]
-            return _Piece(values, int(end) if end.isdecimal() else None)
+            return _AttributeRange(values, int(end) if end.isdecimal() else None)
     return None
 
 
-def _groups_of(values: Sequence[bytes], *, is_cut: bool) -> Groups:
+def _groups_of(values: Sequence[bytes], *, is_incomplete: bool) -> Groups:
     """What cannot be read may be the group that matters."""
     entry = Entry("", {"groups": values})
     texts = entry.texts("groups")
-    return _groups(texts)._replace(is_cut=is_cut or len(texts) != len(values))
+    return _groups(texts)._replace(is_incomplete=is_incomplete or len(texts) != len(values))
 
 
 def _groups(texts: Sequence[str]) -> Groups:

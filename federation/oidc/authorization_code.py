@@ -8,24 +8,24 @@ from urllib.parse import quote_plus, urlencode, urlsplit
 
 from django.http import HttpRequest
 
-from federation.oidc.authorization_request import Pending
+from core.http import FetchError, fetch_json, post_form
+from federation.oidc.authorization_request import AuthorizationRequest
 from federation.oidc.claims import user_info_of
 from federation.oidc.discovery import DISCOVERED, Metadata
 from federation.oidc.errors import SignInFailed
-from federation.oidc.fetching import FetchError, fetch_json, post_form
 from federation.oidc.flow import redirect_uri
-from federation.oidc.idtokens import Claims, TokenCheck, refuse
+from federation.oidc.idtokens import Claims, TokenCheck, reject
 from federation.providers import Provider
 from federation.services.identities import ExternalUserInfo
 
 logger = logging.getLogger(__name__)
-LONGEST_CODE = 4096
+MAX_CODE_LENGTH = 4096
 
 
 class OpenIDConnect:
     """The Flow of every provider of the kind OIDC."""
 
-    def authorize_url(self, provider: Provider, pending: Pending) -> str:
+    def authorize_url(self, provider: Provider, pending: AuthorizationRequest) -> str:
         metadata = DISCOVERED.metadata(provider.issuer)
         query = {
             "response_type": "code",
@@ -43,15 +43,15 @@ class OpenIDConnect:
         return with_query(metadata.authorization_endpoint, query)
 
     def finish(
-        self, request: HttpRequest, provider: Provider, pending: Pending
+        self, request: HttpRequest, provider: Provider, pending: AuthorizationRequest
     ) -> ExternalUserInfo:
         metadata = DISCOVERED.metadata(provider.issuer)
         check_issuer_of_answer(request, metadata)
         code = request.GET.get("code", "")
-        if not 0 < len(code) <= LONGEST_CODE:
+        if not 0 < len(code) <= MAX_CODE_LENGTH:
             raise SignInFailed("provider_error", "the answer has no code")
-        tokens = _exchange(provider, metadata, pending, code)
-        id_token, access_token = _text(tokens, "id_token"), _text(tokens, "access_token")
+        tokens = _exchange_code(provider, metadata, pending, code)
+        id_token, access_token = _get_str(tokens, "id_token"), _get_str(tokens, "access_token")
         nonce = pending.nonce if provider.uses_nonce else ""
         check = TokenCheck(provider, metadata, DISCOVERED.keys(metadata), nonce)
         told = check.id_claims(id_token, access_token=access_token)
@@ -70,14 +70,14 @@ def with_query(url: str, query: dict[str, str]) -> str:
 def check_issuer_of_answer(request: HttpRequest, metadata: Metadata) -> None:
     """RFC 9207: an answer of another provider, or one that should say whose it is (A093)."""
     named = request.GET.get("iss", "")
-    if not named and metadata.names_issuer:
-        refuse("the answer does not say whose it is")
+    if not named and metadata.returns_issuer:
+        reject("the answer does not say whose it is")
     if named and not hmac.compare_digest(named.encode(), metadata.issuer.encode()):
-        refuse("the answer of another provider")
+        reject("the answer of another provider")
 
 
-def _exchange(
-    provider: Provider, metadata: Metadata, pending: Pending, code: str
+def _exchange_code(
+    provider: Provider, metadata: Metadata, pending: AuthorizationRequest, code: str
 ) -> dict[str, Any]:
     """The tokens for `code`. Raises SignInFailed."""
     fields = {
@@ -87,7 +87,7 @@ def _exchange(
     }
     if provider.uses_pkce:
         fields["code_verifier"] = pending.verifier
-    proof, headers = _client_proof(provider, metadata)
+    proof, headers = _client_authentication(provider, metadata)
     try:
         status, answer = post_form(metadata.token_endpoint, {**fields, **proof}, headers)
     except FetchError as error:
@@ -96,14 +96,16 @@ def _exchange(
     if status != 200:
         # An error code, which the specification limits to plain characters; no description.
         said = "".join(
-            sign for sign in _text(answer, "error")[:60] if sign.isalnum() or sign == "_"
+            sign for sign in _get_str(answer, "error")[:60] if sign.isalnum() or sign == "_"
         )
         logger.warning("%s gives no tokens: status %s, %s", provider.id, status, said)
         raise SignInFailed("provider_error", f"token endpoint: {status} {said}")
     return answer
 
 
-def _client_proof(provider: Provider, metadata: Metadata) -> tuple[dict[str, str], dict[str, str]]:
+def _client_authentication(
+    provider: Provider, metadata: Metadata
+) -> tuple[dict[str, str], dict[str, str]]:
     """(fields, headers) that prove who we are: by HTTP Basic unless only the form is offered."""
     methods = metadata.auth_methods
     if "client_secret_post" in methods and "client_secret_basic" not in methods:
@@ -130,7 +132,7 @@ def _userinfo(metadata: Metadata, access_token: str, subject: str) -> Claims:
             return {}
         raise SignInFailed("provider_unreachable", "no answer of userinfo") from None
     if found.get("sub") != subject:
-        refuse("userinfo of another person")
+        reject("userinfo of another person")
     return found
 
 
@@ -139,6 +141,6 @@ def _plain(code: str) -> str:
     return "".join(sign for sign in code[:60] if sign.isalnum() or sign == "_")
 
 
-def _text(document: dict[str, Any], name: str) -> str:
+def _get_str(document: dict[str, Any], name: str) -> str:
     found = document.get(name)
     return found if isinstance(found, str) else ""

@@ -24,21 +24,21 @@ from federation.providers import Provider
 
 LIFE_SECONDS = 600
 # Tabs of one browser that may wait at once; the oldest is forgotten.
-MOST_PENDING = 4
+MAX_PENDING = 4
 # A longer address travels in cookies of its own, of the newest sign-in alone: browsers keep 4 kB in
 # each. Only the provider's answer is sent with them.
-LONGEST_NEXT = 500
+MAX_NEXT_LENGTH = 500
 PIECE, MAX_PIECES = 3500, 4
 NEXT_ASSOCIATED_DATA = "cookie.sign_in_next"
 ASSOCIATED_DATA = "cookie.sign_in"
 # Key of the session: where the last answers led, by the digests of their states.
-ANSWERED = "sign_in_answers"
-MAX_ANSWERED = 4
+DESTINATIONS = "sign_in_answers"
+MAX_DESTINATIONS = 4
 SIGN_IN, CONNECT = "login", "connect"
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
+class AuthorizationRequest:
     """One sign-in under way. process: SIGN_IN or CONNECT; user_id: who connects, else "".
 
     expires: seconds since 1970.
@@ -74,7 +74,7 @@ class Pending:
         return _base64url(hmac.digest(key, purpose.encode(), "sha256"))
 
 
-class NotBegunHere(SignInFailed):
+class UnknownState(SignInFailed):
     """An answer that this browser does not wait for: foreign, too late, or sent once more."""
 
     def __init__(self, detail: str) -> None:
@@ -85,12 +85,12 @@ def cookie_name() -> str:
     return f"{settings.COOKIE_PREFIX}gatehouse_sign_in{settings.COOKIE_SUFFIX}"
 
 
-def begin_pending(
+def make_authorization_request(
     request: HttpRequest, provider: Provider, *, process: str, next_url: str
-) -> Pending:
+) -> AuthorizationRequest:
     """A new sign-in by `provider`; remember() keeps it in the browser."""
     user = request.user
-    return Pending(
+    return AuthorizationRequest(
         secret=secrets.token_urlsafe(32),
         provider=provider.id,
         process=process,
@@ -101,12 +101,12 @@ def begin_pending(
 
 
 def remember(
-    request: HttpRequest, response: HttpResponse, pending: Pending, provider: Provider
+    request: HttpRequest, response: HttpResponse, pending: AuthorizationRequest, provider: Provider
 ) -> None:
     """Set the cookie with `pending` beside the others that still wait."""
-    _write(response, [*_read(request), pending][-MOST_PENDING:])
-    if len(pending.next_url) > LONGEST_NEXT:
-        _write_next(response, pending, provider)
+    _write(response, [*_read(request), pending][-MAX_PENDING:])
+    if len(pending.next_url) > MAX_NEXT_LENGTH:
+        _write_next_url(response, pending, provider)
 
 
 def forget(request: HttpRequest, response: HttpResponse, state: str) -> None:
@@ -118,7 +118,7 @@ def forget(request: HttpRequest, response: HttpResponse, state: str) -> None:
         _write(response, [pending for pending in found if pending.state != state])
 
 
-def take(request: HttpRequest, provider: Provider, state: str) -> Pending:
+def consume_state(request: HttpRequest, provider: Provider, state: str) -> AuthorizationRequest:
     """The sign-in of `state`, which works once. Raises NotBegunHere, SignInFailed.
 
     Whatever is wrong with it, the answer is the same (A091).
@@ -129,35 +129,35 @@ def take(request: HttpRequest, provider: Provider, state: str) -> Pending:
                 raise SignInFailed("state_lost", "state of another provider")
             if pending.user_id and pending.user_id != str(request.user.pk):
                 raise SignInFailed("state_lost", "begun by another person")
-            if not _use(pending):
-                raise NotBegunHere("state used before")
-            return pending if pending.next_url else _with_next(request, pending)
-    raise NotBegunHere("unknown state")
+            if not _consume(pending):
+                raise UnknownState("state used before")
+            return pending if pending.next_url else _restore_next_url(request, pending)
+    raise UnknownState("unknown state")
 
 
-def keep_destination(request: HttpRequest, pending: Pending) -> None:
+def remember_destination(request: HttpRequest, pending: AuthorizationRequest) -> None:
     """Let the session know where `pending` led: browsers send an answer again by themselves."""
-    kept = request.session.get(ANSWERED, {})
+    kept = request.session.get(DESTINATIONS, {})
     kept[_name(pending.state)] = pending.next_url
-    request.session[ANSWERED] = dict(list(kept.items())[-MAX_ANSWERED:])
+    request.session[DESTINATIONS] = dict(list(kept.items())[-MAX_DESTINATIONS:])
 
 
 def destination_of(request: HttpRequest, state: str) -> str:
     """Where the sign-in of `state` led the person of this session; "" when it is not known."""
-    return str(request.session.get(ANSWERED, {}).get(_name(state), ""))
+    return str(request.session.get(DESTINATIONS, {}).get(_name(state), ""))
 
 
 def _name(state: str) -> str:
     return hashlib.sha256(state.encode()).hexdigest()
 
 
-def _use(pending: Pending) -> bool:
+def _consume(pending: AuthorizationRequest) -> bool:
     """True for the first caller alone, over all server processes."""
     store: Any = caches["counters"]
     return bool(store.add_mark(f"sign-in-state:{_name(pending.state)}", 2 * LIFE_SECONDS))
 
 
-def _read(request: HttpRequest) -> list[Pending]:
+def _read(request: HttpRequest) -> list[AuthorizationRequest]:
     """What still waits in this browser, oldest first; nothing for a cookie that is not ours."""
     encrypted = request.COOKIES.get(cookie_name(), "")
     try:
@@ -165,17 +165,24 @@ def _read(request: HttpRequest) -> list[Pending]:
     except (DecryptionError, ValueError):
         return []
     now = timezone.now().timestamp()
-    found = [Pending(*row) for row in rows]
+    found = [AuthorizationRequest(*row) for row in rows]
     return [pending for pending in found if pending.expires > now]
 
 
-def _write(response: HttpResponse, waiting: list[Pending]) -> None:
+def _write(response: HttpResponse, waiting: list[AuthorizationRequest]) -> None:
     """Lax, because the answer comes by a top-level GET from the provider's site."""
     if not waiting:
         response.delete_cookie(cookie_name(), samesite="Lax")
         return
     rows = [
-        [each.secret, each.provider, each.process, _short(each), each.user_id, each.expires]
+        [
+            each.secret,
+            each.provider,
+            each.process,
+            _short_next_url(each),
+            each.user_id,
+            each.expires,
+        ]
         for each in waiting
     ]
     response.set_cookie(
@@ -188,8 +195,8 @@ def _write(response: HttpResponse, waiting: list[Pending]) -> None:
     )
 
 
-def _short(pending: Pending) -> str:
-    return pending.next_url if len(pending.next_url) <= LONGEST_NEXT else ""
+def _short_next_url(pending: AuthorizationRequest) -> str:
+    return pending.next_url if len(pending.next_url) <= MAX_NEXT_LENGTH else ""
 
 
 def _piece_name(number: int) -> str:
@@ -198,8 +205,10 @@ def _piece_name(number: int) -> str:
     return f"{prefix}gatehouse_next_{number}{settings.COOKIE_SUFFIX}"
 
 
-def _write_next(response: HttpResponse, pending: Pending, provider: Provider) -> None:
-    """Encrypted for this sign-in, in pieces, for the path of the provider's answer."""
+def _write_next_url(
+    response: HttpResponse, pending: AuthorizationRequest, provider: Provider
+) -> None:
+    """Sealed for this sign-in, in pieces, for the path of the provider's answer."""
     encrypted = encrypt(pending.next_url, f"{NEXT_ASSOCIATED_DATA}:{_name(pending.state)}")
     for number in range(MAX_PIECES):
         # What an earlier sign-in has left is overwritten.
@@ -214,7 +223,7 @@ def _write_next(response: HttpResponse, pending: Pending, provider: Provider) ->
         )
 
 
-def _with_next(request: HttpRequest, pending: Pending) -> Pending:
+def _restore_next_url(request: HttpRequest, pending: AuthorizationRequest) -> AuthorizationRequest:
     """With the long address that was kept beside it, if any."""
     encrypted = "".join(
         request.COOKIES.get(_piece_name(number), "") for number in range(MAX_PIECES)

@@ -6,13 +6,13 @@ email_verified counts only where it stands beside the very address as a literal 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from federation.oidc.idtokens import refuse
+from federation.oidc.idtokens import reject
 from federation.providers import Provider
 from federation.services.identities import ExternalUserInfo
 
 Claims = Mapping[str, Any]
-LONGEST_EMAIL = 254
-LONGEST_NAME = 200
+MAX_EMAIL_LENGTH = 254
+MAX_NAME_LENGTH = 200
 
 
 class Address(NamedTuple):
@@ -51,15 +51,15 @@ def _subject(provider: Provider, claims: Claims) -> str:
     if not _is_microsoft(provider):
         return str(claims["sub"])
     tenant, person = claims.get("tid"), claims.get("oid")
-    if not (_is_line(tenant) and _is_line(person)):
-        refuse("names no tid and oid")
+    if not (_is_text(tenant) and _is_text(person)):
+        reject("names no tid and oid")
     return f"{tenant}:{person}"
 
 
 def _address(provider: Provider, claims: Mapping[str, Claims]) -> Address:
     """The first address that is vouched for, else the first; of Microsoft none is (TRAPS 32)."""
     found = list(_addresses(provider, claims))
-    if not _is_microsoft(provider) or provider.vouches_for_email:
+    if not _is_microsoft(provider) or provider.assumes_email_verified:
         for address in found:
             if address.is_verified:
                 return address
@@ -71,11 +71,13 @@ def _addresses(provider: Provider, claims: Mapping[str, Claims]) -> Iterator[Add
         for kind in ("id", "userinfo"):
             source = claims.get(kind, {})
             email = source.get(name)
-            if isinstance(email, str) and "@" in email and len(email) <= LONGEST_EMAIL:
+            if isinstance(email, str) and "@" in email and len(email) <= MAX_EMAIL_LENGTH:
                 # A user name that looks like an address is nobody's word for it.
-                said = source.get("email_verified") is True or provider.vouches_for_email
+                said = source.get("email_verified") is True or provider.assumes_email_verified
                 is_address = name == "email" or name == provider.claims.get("email", ("email",))[0]
-                vouched = said and (name == "email" or (is_address and provider.vouches_for_email))
+                vouched = said and (
+                    name == "email" or (is_address and provider.assumes_email_verified)
+                )
                 yield Address(email, vouched)
 
 
@@ -84,7 +86,7 @@ def _first(provider: Provider, ours: str, claims: Mapping[str, Claims]) -> str:
     for name in provider.claims.get(ours, ()):
         for kind in ("id", "userinfo"):
             said = claims.get(kind, {}).get(name)
-            if _is_line(said):
+            if _is_text(said):
                 return str(said)
     return ""
 
@@ -93,10 +95,10 @@ def _given_and_family(claims: Mapping[str, Claims]) -> str:
     for kind in ("id", "userinfo"):
         source = claims.get(kind, {})
         parts = [source.get(name) for name in ("given_name", "family_name")]
-        if any(_is_line(part) for part in parts):
-            return " ".join(str(part) for part in parts if _is_line(part))
+        if any(_is_text(part) for part in parts):
+            return " ".join(str(part) for part in parts if _is_text(part))
     return ""
 
 
-def _is_line(said: object) -> bool:
-    return isinstance(said, str) and 0 < len(said) <= LONGEST_NAME and said.isprintable()
+def _is_text(said: object) -> bool:
+    return isinstance(said, str) and 0 < len(said) <= MAX_NAME_LENGTH and said.isprintable()

@@ -1,5 +1,6 @@
 """What a provider says of itself: asked when needed, kept ten minutes, longer while it is down."""
 
+import ipaddress
 import logging
 import threading
 import time
@@ -7,16 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from core.http import LOCAL_HOSTS, Fetch, FetchError, fetch_json, split_url
 from federation.oidc.errors import SignInFailed
-from federation.oidc.fetching import Fetch, FetchError, check_endpoint, fetch_json
-from federation.oidc.issuers import same_issuer
+from federation.oidc.issuers import normalize_issuer
 from federation.oidc.keys import DISCOVERY, FetchedKeys
 
 logger = logging.getLogger(__name__)
 
 FRESH_SECONDS = 600.0
 # After a failure nobody asks again for so long.
-PAUSE_SECONDS = 5.0
+RETRY_AFTER_SECONDS = 5.0
 # Asymmetric alone: the client secret must not make tokens (A097).
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512",
               "EdDSA")  # fmt: skip
@@ -37,7 +38,7 @@ class Metadata:
     jwks_uri: str
     userinfo_endpoint: str = ""
     end_session_endpoint: str = ""
-    names_issuer: bool = False
+    returns_issuer: bool = False
     auth_methods: tuple[str, ...] = ("client_secret_basic",)
     algorithms: tuple[str, ...] = ("RS256",)
 
@@ -45,7 +46,7 @@ class Metadata:
 def read_metadata(document: dict[str, Any], issuer: str) -> Metadata:
     """The document of `issuer` (without slash). Raises FetchError when it is none of his."""
     named = document.get("issuer")
-    if not isinstance(named, str) or same_issuer(named) != issuer:
+    if not isinstance(named, str) or normalize_issuer(named) != issuer:
         raise FetchError(f"the discovery document is of another issuer: {str(named)[:200]!r}")
     needed = ("authorization_endpoint", "token_endpoint", "jwks_uri")
     further = ("userinfo_endpoint", "end_session_endpoint")
@@ -53,12 +54,12 @@ def read_metadata(document: dict[str, Any], issuer: str) -> Metadata:
     for name in needed:
         if not addresses[name]:
             raise FetchError(f"the discovery document names no {name}")
-    methods = _texts(document, "token_endpoint_auth_methods_supported")
-    algorithms = _texts(document, "id_token_signing_alg_values_supported") or ("RS256",)
+    methods = _str_list(document, "token_endpoint_auth_methods_supported")
+    algorithms = _str_list(document, "id_token_signing_alg_values_supported") or ("RS256",)
     return Metadata(
         issuer=named,
         **addresses,
-        names_issuer=document.get("authorization_response_iss_parameter_supported") is True,
+        returns_issuer=document.get("authorization_response_iss_parameter_supported") is True,
         auth_methods=methods or ("client_secret_basic",),
         algorithms=tuple(name for name in algorithms if name in ALGORITHMS),
     )
@@ -73,7 +74,30 @@ def _address(document: dict[str, Any], name: str, issuer: str) -> str:
     return url
 
 
-def _texts(document: dict[str, Any], name: str) -> tuple[str, ...]:
+def check_endpoint(url: str, issuer: str) -> None:
+    """Raise FetchError unless a document of `issuer` may name `url`.
+
+    http is for an issuer on localhost alone. An IP address of a private network is refused unless
+    the issuer has it too: a document must not direct requests into the own network (A099).
+    """
+    parts, home = split_url(url), split_url(issuer)
+    if parts.scheme == "http" and home.scheme == "http" and home.hostname in LOCAL_HOSTS:
+        is_safe = parts.hostname in LOCAL_HOSTS
+    else:
+        is_safe = parts.scheme == "https" and bool(parts.hostname)
+    if not is_safe or (parts.hostname != home.hostname and _is_private(parts.hostname or "")):
+        raise FetchError(f"names {url[:200]!r}, which may not be requested")
+
+
+def _is_private(host: str) -> bool:
+    """Is it an IP address that is not global, or localhost by name?"""
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _str_list(document: dict[str, Any], name: str) -> tuple[str, ...]:
     found = document.get(name)
     return tuple(each for each in found if isinstance(each, str)) if isinstance(found, list) else ()
 
@@ -102,10 +126,10 @@ class Discovery:
         with self._lock:
             if place not in self._keys:
                 self._keys[place] = FetchedKeys(
-                    same_issuer(metadata.issuer),
+                    normalize_issuer(metadata.issuer),
                     metadata.jwks_uri,
-                    pause=PAUSE_SECONDS,
-                    unknown_for=PAUSE_SECONDS,
+                    pause=RETRY_AFTER_SECONDS,
+                    unknown_for=RETRY_AFTER_SECONDS,
                     fetch=self._fetch,
                     clock=self._clock,
                 )
@@ -133,7 +157,7 @@ class _Issuer:
         if not self._lock.acquire(blocking=self.metadata is None):
             return
         try:
-            if clock() - max(self._tried_at, self._fetched_at) >= PAUSE_SECONDS:
+            if clock() - max(self._tried_at, self._fetched_at) >= RETRY_AFTER_SECONDS:
                 self._ask(fetch, clock)
         finally:
             self._lock.release()

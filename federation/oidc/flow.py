@@ -12,7 +12,12 @@ from django.shortcuts import render
 from accounts.link_binding import bind, browser_id
 from core.errors import NotFound
 from core.redirects import safe_destination
-from federation.oidc.authorization_request import SIGN_IN, Pending, begin_pending, remember
+from federation.oidc.authorization_request import (
+    SIGN_IN,
+    AuthorizationRequest,
+    make_authorization_request,
+    remember,
+)
 from federation.oidc.errors import SignInFailed
 from federation.providers import Provider, find
 from federation.services.identities import ExternalUserInfo
@@ -21,12 +26,12 @@ from federation.services.identities import ExternalUserInfo
 class Flow(Protocol):
     """What one kind of provider does; both raise SignInFailed."""
 
-    def authorize_url(self, provider: Provider, pending: Pending) -> str:
+    def authorize_url(self, provider: Provider, pending: AuthorizationRequest) -> str:
         """Where the browser goes: the provider's page, with pending.state and so on."""
         ...
 
     def finish(
-        self, request: HttpRequest, provider: Provider, pending: Pending
+        self, request: HttpRequest, provider: Provider, pending: AuthorizationRequest
     ) -> ExternalUserInfo:
         """Who came, after everything that the provider says was verified.
 
@@ -58,9 +63,9 @@ def begin(request: HttpRequest, provider: Provider, *, process: str, next_url: s
     process: pending.SIGN_IN, or pending.CONNECT of the person who is signed in. Raises
     SignInFailed.
     """
-    pending = begin_pending(request, provider, process=process, next_url=next_url)
+    pending = make_authorization_request(request, provider, process=process, next_url=next_url)
     url = flow_of(provider).authorize_url(provider, pending)
-    response = leave(request, url, provider)
+    response = redirect_page(request, url, provider)
     remember(request, response, pending, provider)
     if signed_out_cookie() in request.COOKIES:
         response.delete_cookie(signed_out_cookie(), samesite="Lax")
@@ -101,7 +106,7 @@ def stay_signed_out(response: HttpResponse) -> HttpResponse:
     return response
 
 
-def leave(request: HttpRequest, url: str, provider: Provider) -> HttpResponse:
+def redirect_page(request: HttpRequest, url: str, provider: Provider) -> HttpResponse:
     """A page that leads to `url` at the provider at once, by a link too.
 
     No redirect: Chromium holds redirects after a form against form-action 'self'.

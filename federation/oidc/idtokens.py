@@ -20,18 +20,18 @@ from federation.oidc.errors import SignInFailed
 from federation.oidc.keys import FetchedKeys
 from federation.providers import Provider
 
-LONGEST_TOKEN = 32 * 1024
-LONGEST_SUBJECT = 255
+MAX_TOKEN_LENGTH = 32 * 1024
+MAX_SUBJECT_LENGTH = 255
 # It comes straight from the token endpoint, so it has just been issued.
-OLDEST_SECONDS = 600
-LATEST = 32_503_680_000  # the year 3000
+MAX_AGE_SECONDS = 600
+MAX_TIMESTAMP = 32_503_680_000  # the year 3000
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 _REFUSED_HEADERS = ("crit", "enc", "zip", "b64", "cty")
 _JWS = jwt.PyJWS()
 Claims = Mapping[str, Any]
 
 
-def refuse(detail: str) -> NoReturn:
+def reject(detail: str) -> NoReturn:
     raise SignInFailed("token_refused", detail)
 
 
@@ -48,11 +48,11 @@ class TokenCheck:
         """The claims of the ID token. Raises SignInFailed."""
         header, claims = self._signed(token)
         if claims.get("iss") != self.metadata.issuer:
-            refuse("issued by another issuer")
+            reject("issued by another issuer")
         self._check_audience(claims)
         self._check_times(claims)
-        if self.nonce and not _same(claims.get("nonce"), self.nonce):
-            refuse("made for another sign-in")
+        if self.nonce and not _is_equal(claims.get("nonce"), self.nonce):
+            reject("made for another sign-in")
         _check_subject(claims)
         _check_access_hash(claims, header["alg"], access_token)
         return claims
@@ -72,44 +72,44 @@ class TokenCheck:
 
     def _signed(self, token: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """Header and claims, once one of the provider's keys has proved the signature."""
-        if len(token) > LONGEST_TOKEN or _SHAPE.fullmatch(token) is None:
-            refuse("no signed token")
-        header = _object(_decoded(token.partition(".")[0]))
+        if len(token) > MAX_TOKEN_LENGTH or _SHAPE.fullmatch(token) is None:
+            reject("no signed token")
+        header = _json_object(_decoded(token.partition(".")[0]))
         algorithm, kid = header.get("alg"), header.get("kid", "")
         if not isinstance(algorithm, str) or algorithm not in self.metadata.algorithms:
-            refuse("signed by an algorithm that is not taken")
+            reject("signed by an algorithm that is not taken")
         if any(name in header for name in _REFUSED_HEADERS) or not isinstance(kid, str):
-            refuse("a header that is not understood")
-        for key in self.keys.find(kid[:LONGEST_SUBJECT], algorithm):
+            reject("a header that is not understood")
+        for key in self.keys.find(kid[:MAX_SUBJECT_LENGTH], algorithm):
             try:
-                return header, _object(_JWS.decode(token, key.key, algorithms=[algorithm]))
+                return header, _json_object(_JWS.decode(token, key.key, algorithms=[algorithm]))
             except jwt.PyJWTError:
                 continue
-        if not self.keys.has_answered:
+        if not self.keys.has_fetched:
             raise SignInFailed("provider_unreachable", "its keys cannot be fetched")
-        refuse("a signature by none of its keys")
+        reject("a signature by none of its keys")
 
     def _check_audience(self, claims: Claims) -> None:
         named = claims.get("aud")
         audiences = named if isinstance(named, list) else [named]
         party = claims.get("azp")
         if self.provider.client_id not in audiences:
-            refuse("made for another client")
+            reject("made for another client")
         if len(audiences) > 1 and party is None:
-            refuse("made for several clients without saying for which")
+            reject("made for several clients without saying for which")
         if party is not None and party != self.provider.client_id:
-            refuse("made for another party")
+            reject("made for another party")
 
     def _check_times(self, claims: Claims) -> None:
         now, leeway = self._now(), self._leeway()
         _check_expiry(claims, now, leeway)
         issued = _time(claims.get("iat"))
         if issued > now + leeway:
-            refuse("issued in the future; the clocks differ")
-        if issued < now - leeway - OLDEST_SECONDS:
-            refuse("issued long ago; an old token, or the clocks differ")
+            reject("issued in the future; the clocks differ")
+        if issued < now - leeway - MAX_AGE_SECONDS:
+            reject("issued long ago; an old token, or the clocks differ")
         if "nbf" in claims and _time(claims["nbf"]) > now + leeway:
-            refuse("not valid yet; the clocks differ")
+            reject("not valid yet; the clocks differ")
 
     def _now(self) -> float:
         return timezone.now().timestamp()
@@ -120,14 +120,14 @@ class TokenCheck:
 
 def _check_expiry(claims: Claims, now: float, leeway: float) -> None:
     if _time(claims.get("exp")) <= now - leeway:
-        refuse("expired, or the clocks differ")
+        reject("expired, or the clocks differ")
 
 
 def _check_subject(claims: Claims) -> None:
     subject = claims.get("sub")
-    is_usable = isinstance(subject, str) and 0 < len(subject) <= LONGEST_SUBJECT
+    is_usable = isinstance(subject, str) and 0 < len(subject) <= MAX_SUBJECT_LENGTH
     if not is_usable or not str(subject).isprintable():
-        refuse("names no subject")
+        reject("names no subject")
 
 
 def _check_access_hash(claims: Claims, algorithm: str, access_token: str) -> None:
@@ -139,17 +139,21 @@ def _check_access_hash(claims: Claims, algorithm: str, access_token: str) -> Non
         return
     half = digest(access_token.encode()).digest()
     wanted = base64.urlsafe_b64encode(half[: len(half) // 2]).decode().rstrip("=")
-    if not _same(said, wanted):
-        refuse("of another access token")
+    if not _is_equal(said, wanted):
+        reject("of another access token")
 
 
-def _same(said: object, wanted: str) -> bool:
+def _is_equal(said: object, wanted: str) -> bool:
     return isinstance(said, str) and hmac.compare_digest(said.encode(), wanted.encode())
 
 
 def _time(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < LATEST:
-        refuse("says no usable time")
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 < value < MAX_TIMESTAMP
+    ):
+        reject("says no usable time")
     return value
 
 
@@ -157,17 +161,17 @@ def _decoded(part: str) -> bytes:
     try:
         return base64.b64decode(part + "=" * (-len(part) % 4), b"-_", validate=True)
     except ValueError:
-        refuse("no base64")
+        reject("no base64")
 
 
-def _object(raw: bytes) -> dict[str, Any]:
+def _json_object(raw: bytes) -> dict[str, Any]:
     """A JSON object, each name once, so that nobody reads it otherwise than we do."""
     try:
         found = json.loads(raw.decode(), object_pairs_hook=_without_repetition)
     except (ValueError, RecursionError):
-        refuse("no JSON")
+        reject("no JSON")
     if not isinstance(found, dict):
-        refuse("no JSON object")
+        reject("no JSON object")
     return found
 
 

@@ -1,6 +1,6 @@
 """How issuers are compared. Pure."""
 
 
-def same_issuer(text: str) -> str:
+def normalize_issuer(text: str) -> str:
     """`text` as issuers are compared: one slash at its end makes no difference."""
     return text.removesuffix("/")

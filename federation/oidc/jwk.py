@@ -6,8 +6,8 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
-SMALLEST_RSA_BITS = 2048
-MOST_KEYS = 100
+MIN_RSA_BITS = 2048
+MAX_KEYS = 100
 CURVES = {"ES256": "secp256r1", "ES384": "secp384r1", "ES512": "secp521r1"}
 
 
@@ -19,16 +19,16 @@ class PublicKey:
     algorithm: str
     key: Any = field(repr=False)
 
-    def fits(self, algorithm: str) -> bool:
+    def can_verify(self, algorithm: str) -> bool:
         """May it check a signature of this algorithm?"""
-        return self.algorithm in ("", algorithm) and fits(self.key, algorithm)
+        return self.algorithm in ("", algorithm) and can_verify(self.key, algorithm)
 
 
-def fits(key: Any, algorithm: str) -> bool:
+def can_verify(key: Any, algorithm: str) -> bool:
     """Is `key` of the kind, curve and size that `algorithm` (a name of RFC 7518) takes?"""
     match algorithm[:2]:
         case "RS" | "PS":
-            return isinstance(key, rsa.RSAPublicKey) and key.key_size >= SMALLEST_RSA_BITS
+            return isinstance(key, rsa.RSAPublicKey) and key.key_size >= MIN_RSA_BITS
         case "ES":
             is_curve = isinstance(key, ec.EllipticCurvePublicKey)
             return is_curve and key.curve.name == CURVES.get(algorithm)
@@ -45,7 +45,7 @@ def keys_in(document: dict[str, Any]) -> tuple[PublicKey, ...] | None:
     entries = document.get("keys")
     if not isinstance(entries, list):
         return None
-    found = (_key(entry) for entry in entries[:MOST_KEYS] if isinstance(entry, dict))
+    found = (_key(entry) for entry in entries[:MAX_KEYS] if isinstance(entry, dict))
     return tuple(key for key in found if key is not None)
 
 

@@ -11,21 +11,21 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from federation.oidc.fetching import Fetch, FetchError, fetch_json
-from federation.oidc.issuers import same_issuer
+from core.http import Fetch, FetchError, fetch_json
+from federation.oidc.issuers import normalize_issuer
 from federation.oidc.jwk import PublicKey, keys_in
 
 logger = logging.getLogger(__name__)
 
 DISCOVERY = "/.well-known/openid-configuration"
 # Between two fetches from one issuer, whatever their cause and result.
-PAUSE_SECONDS = 60.0
+RETRY_AFTER_SECONDS = 60.0
 # Keys older than this are fetched again in passing, so that a withdrawn key ends here too.
 FRESH_SECONDS = 600.0
 UNKNOWN_SECONDS = 300.0
-MOST_UNKNOWN = 1000
+MAX_UNKNOWN = 1000
 # No provider has longer names; such a one is neither asked for nor remembered.
-LONGEST_NAME = 500
+MAX_NAME_LENGTH = 500
 
 Clock = Callable[[], float]
 
@@ -45,7 +45,7 @@ class FixedKey:
         self.key = PublicKey("", "", key)
 
     def find(self, kid: str, algorithm: str) -> tuple[PublicKey, ...]:
-        return (self.key,) if self.key.fits(algorithm) else ()
+        return (self.key,) if self.key.can_verify(algorithm) else ()
 
 
 class FetchedKeys:
@@ -57,7 +57,7 @@ class FetchedKeys:
         jwks_url: str = "",
         *,
         allows_http: bool = False,
-        pause: float = PAUSE_SECONDS,
+        pause: float = RETRY_AFTER_SECONDS,
         unknown_for: float = UNKNOWN_SECONDS,
         fetch: Fetch = fetch_json,
         clock: Clock = time.monotonic,
@@ -74,7 +74,7 @@ class FetchedKeys:
         self._unknown: dict[str, float] = {}
 
     @property
-    def has_answered(self) -> bool:
+    def has_fetched(self) -> bool:
         """Has the provider handed out its keys at least once?"""
         return self._fetched_at is not None
 
@@ -93,7 +93,7 @@ class FetchedKeys:
         return found
 
     def _known(self, kid: str, algorithm: str) -> tuple[PublicKey, ...]:
-        fitting = [key for key in self._keys if key.fits(algorithm)]
+        fitting = [key for key in self._keys if key.can_verify(algorithm)]
         if kid:
             # A provider that names its keys means the name; a nameless key may be any.
             return tuple(key for key in fitting if key.kid in (kid, ""))
@@ -143,19 +143,19 @@ class FetchedKeys:
     def _discover(self) -> str:
         document = self._fetch(f"{self.issuer}{DISCOVERY}", self.allows_http)
         named, url = document.get("issuer"), document.get("jwks_uri")
-        if not isinstance(named, str) or same_issuer(named) != self.issuer:
+        if not isinstance(named, str) or normalize_issuer(named) != self.issuer:
             raise FetchError(f"its discovery document is of another issuer: {str(named)[:200]!r}")
         if not isinstance(url, str):
             raise FetchError("its discovery document names no keys")
         return url
 
     def _is_known_as_unknown(self, kid: str) -> bool:
-        if len(kid) > LONGEST_NAME:
+        if len(kid) > MAX_NAME_LENGTH:
             return True
         until = self._unknown.get(kid)
         return until is not None and self._clock() < until
 
     def _remember_unknown(self, kid: str) -> None:
-        if len(self._unknown) >= MOST_UNKNOWN:
+        if len(self._unknown) >= MAX_UNKNOWN:
             self._unknown = {}
         self._unknown[kid] = self._clock() + self.unknown_for

@@ -22,14 +22,14 @@ class ProviderLogout(NamedTuple):
     provider: Provider
 
 
-def remember_way_out(request: HttpRequest, provider: Provider, id_token: str) -> None:
+def remember_logout(request: HttpRequest, provider: Provider, id_token: str) -> None:
     """Keep in the session by whom the person came, and the encrypted ID token for the way out."""
     if provider.kind == OIDC and provider.ends_session:
         hint = encrypt(id_token, ASSOCIATED_DATA) if id_token else ""
         request.session[KEY] = {"provider": provider.id, "hint": hint}
 
 
-def way_out(request: HttpRequest) -> ProviderLogout | None:
+def prepare_logout(request: HttpRequest) -> ProviderLogout | None:
     """Ask before the session ends. None where the provider has no sign-out, or is not there."""
     kept = request.session.get(KEY)
     if not kept:
@@ -47,6 +47,6 @@ def way_out(request: HttpRequest) -> ProviderLogout | None:
         "post_logout_redirect_uri": provider.post_logout_url,
     }
     url = with_query(end, {**query, "id_token_hint": hint}) if hint else with_query(end, query)
-    if len(url) > provider.most_logout_url:
+    if len(url) > provider.max_logout_url:
         url = with_query(end, query)
     return ProviderLogout(url, provider)

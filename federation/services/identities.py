@@ -33,7 +33,7 @@ from federation.ldap.usernames import directory_problems
 from federation.models import ExternalIdentity
 from federation.providers import SignInSource
 from federation.role_mapping import Decision
-from federation.services.profile_updates import Told, note_handed_on, update_profile
+from federation.services.profile_updates import ProfileUpdate, note_reassigned_email, update_profile
 from mail.outbox import enqueue_mail
 
 
@@ -65,7 +65,7 @@ class RoleRequired(Forbidden):
     default_message = _("Your account there does not have what is needed to come in here.")
 
 
-class DisabledThere(RoleRequired):
+class DisabledAtSource(RoleRequired):
     """Whoever keeps this person's account elsewhere has disabled or locked it there."""
 
     code = "account_disabled"
@@ -74,7 +74,7 @@ class DisabledThere(RoleRequired):
     )
 
 
-class GroupsUnknown(Forbidden):
+class GroupsIncomplete(Forbidden):
     """The source tells only a part of the groups that decide the role: neither yes nor no."""
 
     code = "groups_incomplete"
@@ -118,19 +118,19 @@ def resolve_user(source: SignInSource, info: ExternalUserInfo) -> User:
     decision = decide(source, info)
     identity = find_identity(source, info)
     if info.disabled:
-        _refuse(source, identity, decision, DisabledThere)
-    if not is_told(source, identity.user if identity else None, info):
-        _refuse_untold(source, identity, info)
+        _refuse(source, identity, decision, DisabledAtSource)
+    if not has_enough_claims(source, identity.user if identity else None, info):
+        _refuse_incomplete(source, identity, info)
     if not decision.is_admitted:
         _refuse(source, identity, decision)
     if identity is None:
-        identity = _connect_or_make(source, info, decision.role or source.default_role)
+        identity = _connect_or_register(source, info, decision.role or source.default_role)
     with transaction.atomic():
         lock_users(identity.user_id)
         if not ExternalIdentity.objects.filter(pk=identity.pk).exists():
             raise UserDeleted
         user = apply_role(source, identity.user, decision)
-        _note(source, identity, info, decision)
+        _record_sign_in(source, identity, info, decision)
     return user
 
 
@@ -141,17 +141,17 @@ def decide(source: SignInSource, info: ExternalUserInfo) -> Decision:
     return source.mapping.decide(info.claims)
 
 
-def is_told(source: SignInSource, user: User | None, info: ExternalUserInfo) -> bool:
+def has_enough_claims(source: SignInSource, user: User | None, info: ExternalUserInfo) -> bool:
     """Does `arrival` tell what the mapping needs to decide on `user` (None: a new person)?"""
     mapping = source.mapping
-    if not mapping.why_unknown(info.claims):
+    if not mapping.why_incomplete(info.claims):
         return True
     if not mapping.decide(info.claims).is_admitted:
         return False
-    return user is not None and not _follows(source, user)
+    return user is not None and not _mapping_applies(source, user)
 
 
-def _refuse_untold(
+def _refuse_incomplete(
     source: SignInSource, identity: ExternalIdentity | None, info: ExternalUserInfo
 ) -> None:
     """Raise GroupsUnknown. Role and sessions stay: to be in fewer groups looks otherwise."""
@@ -160,9 +160,9 @@ def _refuse_untold(
         target=identity.user if identity else None,
         result="refused",
         provider=source.id,
-        reason=source.mapping.why_unknown(info.claims)[:300],
+        reason=source.mapping.why_incomplete(info.claims)[:300],
     )
-    raise GroupsUnknown
+    raise GroupsIncomplete
 
 
 def connect(*, user: User, source: SignInSource, info: ExternalUserInfo) -> ExternalIdentity:
@@ -170,8 +170,8 @@ def connect(*, user: User, source: SignInSource, info: ExternalUserInfo) -> Exte
 
     Raises IdentityTaken, RoleRequired, GroupsUnknown.
     """
-    if source.mapping.requirements and not is_told(source, user, info):
-        raise GroupsUnknown
+    if source.mapping.requirements and not has_enough_claims(source, user, info):
+        raise GroupsIncomplete
     if not decide(source, info).is_admitted:
         raise RoleRequired
     found = find_identity(source, info)
@@ -205,7 +205,7 @@ def disconnect(*, user: User, identity_id: Any) -> None:
         audit_log.record(
             "account:identity:disconnect", actor=user, target=user, provider=identity.provider
         )
-        _tell(user, "identity-disconnected", identity.provider)
+        _notify(user, "identity-disconnected", identity.provider)
 
 
 def is_directory_managed(identity: ExternalIdentity) -> bool:
@@ -250,19 +250,23 @@ def _refuse(
     raise error
 
 
-def _connect_or_make(source: SignInSource, info: ExternalUserInfo, role: Role) -> ExternalIdentity:
+def _connect_or_register(
+    source: SignInSource, info: ExternalUserInfo, role: Role
+) -> ExternalIdentity:
     """The identity of a first arrival, a new account having `role`.
 
     Of two at once the second gets the first's.
     """
-    email = _address_of(source, info)
+    email = _email_of(source, info)
     existing = User.objects.filter(email=email).first()
     try:
         if existing is None:
             return _register(source, info, email, role)
-        if not _may_connect(source, info, existing):
+        if not _can_connect(source, info, existing):
             if info.email_verified:
-                note_handed_on(email, provider=source.id, issuer=info.issuer, subject=info.subject)
+                note_reassigned_email(
+                    email, provider=source.id, issuer=info.issuer, subject=info.subject
+                )
             audit_log.record(
                 "account:identity:connect", target=existing, result="refused", provider=source.id
             )
@@ -278,7 +282,7 @@ def _connect_or_make(source: SignInSource, info: ExternalUserInfo, role: Role) -
         return found
 
 
-def _address_of(source: SignInSource, info: ExternalUserInfo) -> str:
+def _email_of(source: SignInSource, info: ExternalUserInfo) -> str:
     """The stored form of the address; a place where no mail arrives where none is needed."""
     if info.email:
         try:
@@ -291,7 +295,7 @@ def _address_of(source: SignInSource, info: ExternalUserInfo) -> str:
     return email_addresses.placeholder(source.id, info.subject)
 
 
-def _may_connect(source: SignInSource, info: ExternalUserInfo, user: User) -> bool:
+def _can_connect(source: SignInSource, info: ExternalUserInfo, user: User) -> bool:
     """May this arrival have the account of its address without proving the account first?
 
     Only with an address that the provider has verified. An account that nobody has used yet (made
@@ -349,7 +353,7 @@ def _invited_role(source: SignInSource, invitation: Invitation, mapped: Role) ->
 
 def _keep_invited_role(source: SignInSource, info: ExternalUserInfo, user: User) -> None:
     """Operators decided the role, so that a mapping which gives a lower one leaves it alone."""
-    mapped = role_by(source, user, source.mapping.decide(info.claims))
+    mapped = mapped_role(source, user, source.mapping.decide(info.claims))
     if mapped.rank < Role(user.role).rank:
         user.role_locked = True
         user.save(update_fields=["role_locked"])
@@ -397,22 +401,24 @@ def _create(source: SignInSource, info: ExternalUserInfo, user: User) -> Externa
         )
         audit_log.record("account:identity:connect", actor=user, target=user, provider=source.id)
         if user.last_login is not None:
-            _tell(user, "identity-connected", source.label)
+            _notify(user, "identity-connected", source.label)
     return identity
 
 
-def _tell(user: User, kind: str, provider: str) -> None:
+def _notify(user: User, kind: str, provider: str) -> None:
     """Mail the person that a way in was added or taken away (ASVS 6.3.7)."""
     if gets_mail(user):
         enqueue_mail(kind=kind, recipient=user.email, user=user, context={"provider": provider})
 
 
-def role_by(source: SignInSource, user: User, decision: Decision) -> Role:
+def mapped_role(source: SignInSource, user: User, decision: Decision) -> Role:
     """The role that the mapping gives `user` now; his own where it may not touch him."""
-    return decision.role or source.default_role if _follows(source, user) else Role(user.role)
+    return (
+        decision.role or source.default_role if _mapping_applies(source, user) else Role(user.role)
+    )
 
 
-def _follows(source: SignInSource, user: User) -> bool:
+def _mapping_applies(source: SignInSource, user: User) -> bool:
     """Does the mapping decide on the role of `user`, who has an account already?"""
     if not source.mapping.updates or not source.mapping.rules or user.role_locked:
         return False
@@ -421,7 +427,7 @@ def _follows(source: SignInSource, user: User) -> bool:
 
 def apply_role(source: SignInSource, user: User, decision: Decision) -> User:
     """Give the role of role_by(); the last owner stays what he is."""
-    role = role_by(source, user, decision)
+    role = mapped_role(source, user, decision)
     if user.role == role:
         return user
     try:
@@ -434,18 +440,18 @@ def apply_role(source: SignInSource, user: User, decision: Decision) -> User:
         return user
 
 
-def told_by(source: SignInSource, info: ExternalUserInfo) -> Told:
+def profile_update_of(source: SignInSource, info: ExternalUserInfo) -> ProfileUpdate:
     """What an arrival says of address and names. The directory is where those are kept."""
-    return Told(
+    return ProfileUpdate(
         info.email, info.email_verified, info.name, info.username,
         is_source=source.id == DIRECTORY,
     )  # fmt: skip
 
 
-def _note(
+def _record_sign_in(
     source: SignInSource, identity: ExternalIdentity, info: ExternalUserInfo, decision: Decision
 ) -> None:
-    update_profile(identity, told_by(source, info))
+    update_profile(identity, profile_update_of(source, info))
     identity.last_used_at = identity.role_decided_at = timezone.now()
     identity.role_reason = decision.reason
     identity.save(update_fields=["last_used_at", "role_decided_at", "role_reason"])

@@ -20,7 +20,7 @@ from federation.models import ExternalIdentity
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Namespace:
     """Where identities belong: a provider's id here, and its issuer."""
 
     provider: str
@@ -28,20 +28,20 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class OrphanedIdentities:
     """`count` identities of a place that opens nothing any more. is_known: the id is configured."""
 
-    place: Place
+    namespace: Namespace
     count: int
     is_known: bool
 
 
-def left_behind() -> list[Left]:
+def orphaned_identities() -> list[OrphanedIdentities]:
     """Identities of issuers that are not configured; their people do not come in by them."""
     now = {provider.id: provider.authority for provider in settings.SIGN_IN_PROVIDERS}
     rows = ExternalIdentity.objects.exclude(provider=DIRECTORY).values_list("provider", "issuer")
     return [
-        Left(Place(provider, issuer), count, provider in now)
+        OrphanedIdentities(Namespace(provider, issuer), count, provider in now)
         for provider, issuer, count in rows.annotate(count=Count("pk")).order_by(
             "provider", "issuer"
         )
@@ -58,12 +58,14 @@ def present_issuer(provider_id: str) -> str:
     raise RecordInvalid({"provider": [_("No provider of that name is configured.")]})
 
 
-def count_at(place: Place) -> int:
+def count_in(namespace: Namespace) -> int:
     """How many identities are there."""
-    return ExternalIdentity.objects.filter(provider=place.provider, issuer=place.issuer).count()
+    return ExternalIdentity.objects.filter(
+        provider=namespace.provider, issuer=namespace.issuer
+    ).count()
 
 
-def move_identities(*, actor: Actor, old: Place, new: Place) -> tuple[int, int]:
+def move_identities(*, actor: Actor, old: Namespace, new: Namespace) -> tuple[int, int]:
     """Let the people of `old` be those of `new`: (moved, left because the subject is there).
 
     Raises RecordInvalid when both are the same, or nobody is there.

@@ -27,7 +27,7 @@ from mail.outbox import enqueue_mail
 MAX_NAME_LENGTH = 150
 
 
-class Told(NamedTuple):
+class ProfileUpdate(NamedTuple):
     """What the source says now. is_source: it alone says what the address and names are."""
 
     email: str
@@ -37,30 +37,30 @@ class Told(NamedTuple):
     is_source: bool = False
 
 
-def changes_of(identity: ExternalIdentity, told: Told) -> list[str]:
+def changes_of(identity: ExternalIdentity, update: ProfileUpdate) -> list[str]:
     """What update_profile() would do, for a plan: "email", "name", "username"."""
     user = identity.user
-    email = _stored(told.email)
+    email = _normalized(update.email)
     found = []
-    if email != user.email and _follows_email(identity, told) and (email or told.email == ""):
+    if email != user.email and _follows_email(identity, update) and (email or update.email == ""):
         found.append("email")
-    if _new_name(identity, told):
+    if _new_name(identity, update):
         found.append("name")
-    if _new_username(identity, told):
+    if _new_username(identity, update):
         found.append("username")
     return found
 
 
-def update_profile(identity: ExternalIdentity, told: Told) -> list[str]:
+def update_profile(identity: ExternalIdentity, update: ProfileUpdate) -> list[str]:
     """Take over what has changed; returns the names of what was taken over.
 
     Call it in a transaction. Sessions stay; links and mailed tokens of the old address die.
     """
     user = identity.user
-    done = ["email"] if _update_email(identity, told) else []
-    values = {"name": _new_name(identity, told), "username": _new_username(identity, told)}
+    done = ["email"] if _update_email(identity, update) else []
+    values = {"name": _new_name(identity, update), "username": _new_username(identity, update)}
     for field, value in values.items():
-        if value and _write(user, **{field: value}):
+        if value and _try_save(user, **{field: value}):
             done.append(field)
     changed = [field for field in ("name", "username") if field in done]
     if changed:
@@ -68,24 +68,19 @@ def update_profile(identity: ExternalIdentity, told: Told) -> list[str]:
             "account:user:edit", actor=SYSTEM, target=user, fields=changed,
             source=identity.provider,
         )  # fmt: skip
-    identity.email = told.email[:254]
-    identity.name = clean_name(told.name)
+    identity.email = update.email[:254]
+    identity.name = clean_name(update.name)
     identity.save(update_fields=["email", "name", "former_email"])
     return done
 
 
-def holds_links(users: Iterable[User]) -> set[Any]:
+def held_user_ids(users: Iterable[User]) -> set[Any]:
     """Keys of those to whose address no link may go: their source tells another one now."""
     rows = ExternalIdentity.objects.filter(user__in=list(users), former_email=F("user__email"))
     return set(rows.exclude(former_email="").values_list("user_id", flat=True))
 
 
-def may_get_links(user: User) -> bool:
-    """May a link be mailed to the address of `user`?"""
-    return not holds_links([user])
-
-
-def note_handed_on(email: str, *, provider: str, issuer: str, subject: str) -> bool:
+def note_reassigned_email(email: str, *, provider: str, issuer: str, subject: str) -> bool:
     """The source has said that `email` is of `subject` now: nobody else's links go there.
 
     True when an account had the address by the same source.
@@ -99,7 +94,7 @@ def note_handed_on(email: str, *, provider: str, issuer: str, subject: str) -> b
         # As they are now, and not when they were waited for.
         found = list(rows.select_related("user"))
         for identity in found:
-            _hold(identity, "the address is told of somebody else")
+            _lock_user(identity, "the address is told of somebody else")
             identity.save(update_fields=["former_email"])
     return bool(found)
 
@@ -113,7 +108,7 @@ def release_address(identity: ExternalIdentity) -> None:
     with transaction.atomic():
         lock_users(user.pk)
         user.save(update_fields=["email", "email_verified_at"])
-        _end_mailed(user)
+        _expire_mailed_tokens(user)
         identity.former_email = ""
         identity.email = ""
         identity.save(update_fields=["email", "former_email"])
@@ -123,50 +118,50 @@ def release_address(identity: ExternalIdentity) -> None:
         )  # fmt: skip
 
 
-def _stored(email: str) -> str:
+def _normalized(email: str) -> str:
     try:
         return email_addresses.parse_email(email) if email else ""
     except email_addresses.AddressError:
         return ""
 
 
-def _follows_email(identity: ExternalIdentity, told: Told) -> bool:
+def _follows_email(identity: ExternalIdentity, update: ProfileUpdate) -> bool:
     """Is the account's address the one that this source has given it?
 
     A person may have another address here than at a provider that they connected later.
     """
     email = identity.user.email
-    own = (_stored(identity.email), identity.former_email)
-    return told.is_source or email in own or email_addresses.is_placeholder(email)
+    own = (_normalized(identity.email), identity.former_email)
+    return update.is_source or email in own or email_addresses.is_placeholder(email)
 
 
-def _update_email(identity: ExternalIdentity, told: Told) -> bool:
-    user, new = identity.user, _stored(told.email)
+def _update_email(identity: ExternalIdentity, update: ProfileUpdate) -> bool:
+    user, new = identity.user, _normalized(update.email)
     if new == user.email:
         identity.former_email = ""
         return False
-    if not _follows_email(identity, told) or (
+    if not _follows_email(identity, update) or (
         email_addresses.is_placeholder(user.email) and not new
     ):
         return False
     if not new:
-        _hold(identity, "no address is told any more")
+        _lock_user(identity, "no address is told any more")
         return False
     # The directory is the only source of its people's addresses, and an account without one of its
     # own has nothing to lose. Elsewhere an unverified address is a claim of whoever signs in.
-    is_taken = told.is_verified or email_addresses.is_placeholder(user.email)
-    if not is_taken and (user.is_verified or not told.is_source):
-        _hold(identity, "the new address is not verified")
+    is_taken = update.is_verified or email_addresses.is_placeholder(user.email)
+    if not is_taken and (user.is_verified or not update.is_source):
+        _lock_user(identity, "the new address is not verified")
         return False
-    invitation = _invitation_for(identity, new) if told.is_verified else None
-    old, proved_at = user.email, timezone.now() if told.is_verified else None
-    if not _write(user, email=new, email_verified_at=proved_at):
-        _hold(identity, "another account has the new address")
+    invitation = _invitation_for(identity, new) if update.is_verified else None
+    old, proved_at = user.email, timezone.now() if update.is_verified else None
+    if not _try_save(user, email=new, email_verified_at=proved_at):
+        _lock_user(identity, "another account has the new address")
         return False
     if invitation is not None:
         take_up(invitation, user, is_new=False)
     identity.former_email = ""
-    _end_mailed(user)
+    _expire_mailed_tokens(user)
     if email_addresses.is_placeholder(old):
         enqueue_mail(
             kind="email-changed", recipient=new, user=user,
@@ -189,7 +184,7 @@ def _invitation_for(identity: ExternalIdentity, email: str) -> Invitation | None
     return None if is_too_high else invitation
 
 
-def _hold(identity: ExternalIdentity, reason: str) -> None:
+def _lock_user(identity: ExternalIdentity, reason: str) -> None:
     """No link goes to the account's address from now on; said once in the audit log."""
     user = identity.user
     if identity.former_email == user.email:
@@ -197,19 +192,19 @@ def _hold(identity: ExternalIdentity, reason: str) -> None:
     identity.former_email = user.email
     if email_addresses.is_placeholder(user.email):
         return
-    _end_mailed(user)
+    _expire_mailed_tokens(user)
     audit_log.record(
         "account:email:change", actor=SYSTEM, target=user, result="refused",
         source=identity.provider, reason=reason,
     )  # fmt: skip
 
 
-def _end_mailed(user: User) -> None:
+def _expire_mailed_tokens(user: User) -> None:
     """Whoever reads the old mailbox has links there; those of sign-in die by the address itself."""
     AccountToken.objects.filter(user=user).replace(timezone.now())
 
 
-def _write(user: User, **values: Any) -> bool:
+def _try_save(user: User, **values: Any) -> bool:
     """False when another account has it."""
     before = {name: getattr(user, name) for name in values}
     for name, value in values.items():
@@ -224,19 +219,19 @@ def _write(user: User, **values: Any) -> bool:
     return True
 
 
-def _new_name(identity: ExternalIdentity, told: Told) -> str:
+def _new_name(identity: ExternalIdentity, update: ProfileUpdate) -> str:
     """The name to take over, or ""; a name that the person chose here stays, unless is_source."""
-    name = clean_name(told.name)
-    is_ours = told.is_source or (identity.name != "" and identity.user.name == identity.name)
+    name = clean_name(update.name)
+    is_ours = update.is_source or (identity.name != "" and identity.user.name == identity.name)
     return name if name and is_ours and name != identity.user.name else ""
 
 
-def _new_username(identity: ExternalIdentity, told: Told) -> str:
+def _new_username(identity: ExternalIdentity, update: ProfileUpdate) -> str:
     """User names follow the directory alone, where they are typed to sign in."""
-    if not told.is_source or not told.username:
+    if not update.is_source or not update.username:
         return ""
     try:
-        name = email_addresses.parse_username(told.username)
+        name = email_addresses.parse_username(update.username)
     except email_addresses.AddressError:
         return ""
     if name == identity.user.username or User.objects.filter(username=name).exists():

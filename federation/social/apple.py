@@ -15,21 +15,21 @@ from allauth.socialaccount.providers.apple.views import AppleOAuth2Adapter
 from django.http import HttpRequest
 from django.utils import timezone
 
-from federation.oidc.authorization_request import Pending
+from federation.oidc.authorization_request import AuthorizationRequest
 from federation.oidc.discovery import Metadata
 from federation.oidc.errors import SignInFailed
 from federation.oidc.idtokens import TokenCheck
 from federation.oidc.keys import FetchedKeys
 from federation.providers import Provider
 from federation.services.identities import ExternalUserInfo
-from federation.social.flows import SocialFlow, access_token, subject, text_at
+from federation.social.flows import SocialFlow, access_token, get_str, subject
 
 logger = logging.getLogger(__name__)
 
 ISSUER = "https://appleid.apple.com"
 ALGORITHMS = ("RS256", "ES256")
 SECRET_SECONDS = 300
-LONGEST_USER = 2000
+MAX_USER_LENGTH = 2000
 
 
 class AppleFlow(SocialFlow):
@@ -38,19 +38,23 @@ class AppleFlow(SocialFlow):
     authorize_endpoint = AppleOAuth2Adapter.authorize_url
     token_endpoint = AppleOAuth2Adapter.access_token_url
     keys_endpoint = AppleOAuth2Adapter.public_key_url
-    knows_pkce = False
+    supports_pkce = False
 
-    def more_query(self, pending: Pending) -> dict[str, str]:
+    def extra_query(self, pending: AuthorizationRequest) -> dict[str, str]:
         """Apple sends name and address only by POST."""
         return {"response_mode": "form_post", "nonce": pending.nonce}
 
-    def info(
-        self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
+    def user_info(
+        self,
+        request: HttpRequest,
+        provider: Provider,
+        pending: AuthorizationRequest,
+        answer: Mapping[str, Any],
     ) -> ExternalUserInfo:
         claims = _claims(self, provider, pending, answer)
         return ExternalUserInfo(
             subject=subject(claims.get("sub")),
-            email=text_at(claims, "email"),
+            email=get_str(claims, "email"),
             email_verified=_is_verified(claims.get("email_verified")),
             name=_name(request.GET.get("user", "")),
         )
@@ -74,7 +78,7 @@ class AppleFlow(SocialFlow):
 
 
 def _claims(
-    flow: AppleFlow, provider: Provider, pending: Pending, answer: Mapping[str, Any]
+    flow: AppleFlow, provider: Provider, pending: AuthorizationRequest, answer: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     """The claims of an ID token that Apple made for this sign-in. Raises SignInFailed."""
     keys_url = flow.endpoint(provider, "keys")
@@ -86,7 +90,7 @@ def _claims(
         algorithms=ALGORITHMS,
     )
     check = TokenCheck(provider, metadata, _keys(keys_url), pending.nonce)
-    return check.id_claims(text_at(answer, "id_token"), access_token=access_token(answer))
+    return check.id_claims(get_str(answer, "id_token"), access_token=access_token(answer))
 
 
 @lru_cache(maxsize=8)
@@ -103,10 +107,10 @@ def _is_verified(claim: Any) -> bool:
 def _name(text: str) -> str:
     """First and last name of the form's `user`, which nobody signs; "" when there is none."""
     try:
-        user = json.loads(text) if 0 < len(text) <= LONGEST_USER else {}
+        user = json.loads(text) if 0 < len(text) <= MAX_USER_LENGTH else {}
     except (ValueError, RecursionError):
         return ""
     name = user.get("name") if isinstance(user, dict) else None
     if not isinstance(name, dict):
         return ""
-    return f"{text_at(name, 'firstName')} {text_at(name, 'lastName')}".strip()
+    return f"{get_str(name, 'firstName')} {get_str(name, 'lastName')}".strip()

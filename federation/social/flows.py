@@ -11,15 +11,15 @@ from urllib.parse import urlencode
 
 from django.http import HttpRequest
 
-from federation.oidc.authorization_request import Pending
+from federation.oidc.authorization_request import AuthorizationRequest
 from federation.oidc.errors import SignInFailed
 from federation.oidc.flow import redirect_uri
 from federation.providers import Provider
 from federation.services.identities import ExternalUserInfo
-from federation.social.http import ask_object
+from federation.social.http import request_object
 
-LONGEST_SUBJECT = 255
-LONGEST_CODE = 4096
+MAX_SUBJECT_LENGTH = 255
+MAX_CODE_LENGTH = 4096
 # Some providers refuse the names of programming libraries.
 USER_AGENT = "Gatehouse"
 
@@ -31,9 +31,9 @@ class SocialFlow:
     token_endpoint = ""
     profile_endpoint = ""
     scope_delimiter = " "
-    knows_pkce = True
+    supports_pkce = True
 
-    def authorize_url(self, provider: Provider, pending: Pending) -> str:
+    def authorize_url(self, provider: Provider, pending: AuthorizationRequest) -> str:
         """The consent page, with everything that the answer is checked by."""
         query = {
             "response_type": "code",
@@ -41,26 +41,28 @@ class SocialFlow:
             "redirect_uri": redirect_uri(provider),
             "scope": self.scope_delimiter.join(provider.scopes),
             "state": pending.state,
-            **self.more_query(pending),
+            **self.extra_query(pending),
         }
         if self.uses_pkce(provider):
             query |= {"code_challenge": pending.challenge, "code_challenge_method": "S256"}
         return f"{self.endpoint(provider, 'authorize')}?{urlencode(query)}"
 
     def finish(
-        self, request: HttpRequest, provider: Provider, pending: Pending
+        self, request: HttpRequest, provider: Provider, pending: AuthorizationRequest
     ) -> ExternalUserInfo:
         """Trade the code for a token, and ask with it who came."""
         code = request.GET.get("code", "")
-        if not code or len(code) > LONGEST_CODE:
+        if not code or len(code) > MAX_CODE_LENGTH:
             raise SignInFailed("provider_error", "no code")
-        answer = self.trade(provider, pending, code)
-        found = self.info(request, provider, pending, answer)
-        if provider.vouches_for_email and found.email:
+        answer = self.exchange_code(provider, pending, code)
+        found = self.user_info(request, provider, pending, answer)
+        if provider.assumes_email_verified and found.email:
             return replace(found, email_verified=True)
         return found
 
-    def trade(self, provider: Provider, pending: Pending, code: str) -> dict[str, Any]:
+    def exchange_code(
+        self, provider: Provider, pending: AuthorizationRequest, code: str
+    ) -> dict[str, Any]:
         """The answer of the token endpoint. Raises SignInFailed."""
         form = {
             "grant_type": "authorization_code",
@@ -72,10 +74,14 @@ class SocialFlow:
         if self.uses_pkce(provider):
             form["code_verifier"] = pending.verifier
         url = self.endpoint(provider, "token")
-        return ask_object(url, headers=self.headers(provider), form=form)
+        return request_object(url, headers=self.headers(provider), form=form)
 
-    def info(
-        self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
+    def user_info(
+        self,
+        request: HttpRequest,
+        provider: Provider,
+        pending: AuthorizationRequest,
+        answer: Mapping[str, Any],
     ) -> ExternalUserInfo:
         """Who came. answer: the token endpoint's."""
         raise NotImplementedError
@@ -83,7 +89,7 @@ class SocialFlow:
     def profile(self, provider: Provider, answer: Mapping[str, Any]) -> dict[str, Any]:
         """The person's profile, by the access token in `answer`."""
         headers = self.bearer(provider, answer)
-        return ask_object(self.endpoint(provider, "profile"), headers=headers)
+        return request_object(self.endpoint(provider, "profile"), headers=headers)
 
     def bearer(self, provider: Provider, answer: Mapping[str, Any]) -> dict[str, str]:
         """Headers with the access token of `answer`."""
@@ -95,12 +101,12 @@ class SocialFlow:
     def client_secret(self, provider: Provider) -> str:
         return provider.client_secret
 
-    def more_query(self, pending: Pending) -> dict[str, str]:
+    def extra_query(self, pending: AuthorizationRequest) -> dict[str, str]:
         """What only this kind adds to the consent page's address."""
         return {}
 
     def uses_pkce(self, provider: Provider) -> bool:
-        return self.knows_pkce and provider.uses_pkce
+        return self.supports_pkce and provider.uses_pkce
 
     def endpoint(self, provider: Provider, name: str) -> str:
         """The address of `name`: authorize, token, profile. An option `<name>_url` goes before."""
@@ -120,12 +126,12 @@ def subject(value: Any) -> str:
     """The provider's own id of a person as text. Raises SignInFailed for anything else."""
     is_number = isinstance(value, int) and not isinstance(value, bool)
     text = str(value) if is_number else value
-    if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_SUBJECT:
+    if not isinstance(text, str) or not text.strip() or len(text) > MAX_SUBJECT_LENGTH:
         raise SignInFailed("token_refused", "no id of the person")
     return text
 
 
-def text_at(profile: Mapping[str, Any], name: str) -> str:
+def get_str(profile: Mapping[str, Any], name: str) -> str:
     """The text called `name`, or "" when there is none."""
     value = profile.get(name)
     return value if isinstance(value, str) else ""

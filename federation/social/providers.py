@@ -13,13 +13,13 @@ from allauth.socialaccount.providers.github.views import GitHubOAuth2Adapter
 from allauth.socialaccount.providers.google.views import GoogleOAuth2Adapter
 from django.http import HttpRequest
 
-from federation.oidc.authorization_request import Pending
+from federation.oidc.authorization_request import AuthorizationRequest
 from federation.oidc.flow import register
 from federation.providers import Provider
 from federation.services.identities import ExternalUserInfo
 from federation.social.apple import AppleFlow
-from federation.social.flows import SocialFlow, access_token, subject, text_at
-from federation.social.http import ask, ask_object
+from federation.social.flows import SocialFlow, access_token, get_str, subject
+from federation.social.http import request_json, request_object
 
 
 class GoogleFlow(SocialFlow):
@@ -29,15 +29,19 @@ class GoogleFlow(SocialFlow):
     token_endpoint = GoogleOAuth2Adapter.access_token_url
     profile_endpoint = GoogleOAuth2Adapter.identity_url
 
-    def info(
-        self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
+    def user_info(
+        self,
+        request: HttpRequest,
+        provider: Provider,
+        pending: AuthorizationRequest,
+        answer: Mapping[str, Any],
     ) -> ExternalUserInfo:
         profile = self.profile(provider, answer)
         return ExternalUserInfo(
             subject=subject(profile.get("id", profile.get("sub"))),
-            email=text_at(profile, "email"),
+            email=get_str(profile, "email"),
             email_verified=profile.get("verified_email", profile.get("email_verified")) is True,
-            name=text_at(profile, "name"),
+            name=get_str(profile, "name"),
         )
 
 
@@ -48,16 +52,20 @@ class FacebookFlow(SocialFlow):
     token_endpoint = FacebookOAuth2Adapter.access_token_url
     profile_endpoint = f"{GRAPH_API_URL}/me"
     scope_delimiter = ","
-    knows_pkce = False
+    supports_pkce = False
 
-    def info(
-        self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
+    def user_info(
+        self,
+        request: HttpRequest,
+        provider: Provider,
+        pending: AuthorizationRequest,
+        answer: Mapping[str, Any],
     ) -> ExternalUserInfo:
         profile = self.profile(provider, answer)
         return ExternalUserInfo(
             subject=subject(profile.get("id")),
-            email=text_at(profile, "email"),
-            name=text_at(profile, "name"),
+            email=get_str(profile, "email"),
+            name=get_str(profile, "name"),
         )
 
     def profile(self, provider: Provider, answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,7 +78,7 @@ class FacebookFlow(SocialFlow):
             "appsecret_proof": hmac.new(secret, token.encode(), hashlib.sha256).hexdigest(),
         }
         url = f"{self.endpoint(provider, 'profile')}?{urlencode(query)}"
-        return ask_object(url, headers=self.headers(provider))
+        return request_object(url, headers=self.headers(provider))
 
 
 class GitHubFlow(SocialFlow):
@@ -81,18 +89,24 @@ class GitHubFlow(SocialFlow):
     profile_endpoint = GitHubOAuth2Adapter.profile_url
     emails_endpoint = GitHubOAuth2Adapter.emails_url
 
-    def info(
-        self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
+    def user_info(
+        self,
+        request: HttpRequest,
+        provider: Provider,
+        pending: AuthorizationRequest,
+        answer: Mapping[str, Any],
     ) -> ExternalUserInfo:
         profile = self.profile(provider, answer)
-        emails = ask(self.endpoint(provider, "emails"), headers=self.bearer(provider, answer))
+        emails = request_json(
+            self.endpoint(provider, "emails"), headers=self.bearer(provider, answer)
+        )
         primary = _primary(emails)
         return ExternalUserInfo(
             subject=subject(profile.get("id")),
             issuer=provider.authority,
-            email=text_at(primary, "email"),
+            email=get_str(primary, "email"),
             email_verified=primary.get("verified") is True,
-            name=text_at(profile, "name"),
+            name=get_str(profile, "name"),
         )
 
     def endpoint(self, provider: Provider, name: str) -> str:
@@ -122,15 +136,19 @@ class DiscordFlow(SocialFlow):
     token_endpoint = DiscordOAuth2Adapter.access_token_url
     profile_endpoint = DiscordOAuth2Adapter.profile_url
 
-    def info(
-        self, request: HttpRequest, provider: Provider, pending: Pending, answer: Mapping[str, Any]
+    def user_info(
+        self,
+        request: HttpRequest,
+        provider: Provider,
+        pending: AuthorizationRequest,
+        answer: Mapping[str, Any],
     ) -> ExternalUserInfo:
         profile = self.profile(provider, answer)
         return ExternalUserInfo(
             subject=subject(profile.get("id")),
-            email=text_at(profile, "email"),
+            email=get_str(profile, "email"),
             email_verified=profile.get("verified") is True,
-            name=text_at(profile, "global_name") or text_at(profile, "username"),
+            name=get_str(profile, "global_name") or get_str(profile, "username"),
         )
 
 

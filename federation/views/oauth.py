@@ -27,23 +27,23 @@ from federation.oidc.authorization_code import OpenIDConnect
 from federation.oidc.authorization_request import (
     CONNECT,
     SIGN_IN,
-    NotBegunHere,
-    Pending,
+    AuthorizationRequest,
+    UnknownState,
+    consume_state,
     destination_of,
     forget,
-    keep_destination,
-    take,
+    remember_destination,
 )
 from federation.oidc.errors import SignInFailed
 from federation.oidc.flow import begin, flow_of, register
-from federation.oidc.signout import remember_way_out
+from federation.oidc.signout import remember_logout
 from federation.providers import OIDC, Provider, configured, find
 from federation.services import identities
 from federation.services.identities import (
     AccountExists,
     EmailMissing,
     ExternalUserInfo,
-    GroupsUnknown,
+    GroupsIncomplete,
     IdentityTaken,
     RoleRequired,
 )
@@ -51,8 +51,8 @@ from federation.services.identities import (
 register(OIDC, OpenIDConnect())
 
 # What a form_post answer may hold (Apple's `user` is the name, told once).
-ANSWER = ("code", "state", "error", "iss", "user")
-LONGEST_ANSWER = 6000
+RESPONSE_PARAMETERS = ("code", "state", "error", "iss", "user")
+MAX_PARAMETER_LENGTH = 6000
 # What the person said himself, or could have.
 CANCELLED = ("access_denied", "user_cancelled_login", "user_cancelled_authorize")
 # OpenID Connect Core, section 3.1.2.6; RFC 6749, section 4.1.2.1.
@@ -65,8 +65,8 @@ PROVIDER_ERRORS = {
     "temporarily_unavailable": "provider_busy",
 }
 # These leave their own audit row.
-NOTED = (RoleRequired, GroupsUnknown, AccountExists, IdentityTaken)
-FAILURES = (SignInFailed, *NOTED, EmailMissing, RegistrationClosed)
+AUDITED = (RoleRequired, GroupsIncomplete, AccountExists, IdentityTaken)
+FAILURES = (SignInFailed, *AUDITED, EmailMissing, RegistrationClosed)
 
 
 @get_or_post
@@ -102,21 +102,21 @@ def callback(request: HttpRequest, provider: str) -> HttpResponse:
     """
     found = find(provider)
     if request.method == "POST":
-        return _as_get(request)
+        return _redirect_to_get(request)
     state = request.GET.get("state", "")
     try:
-        response = _finish(request, found, state)
-    except NotBegunHere as error:
-        response = _go_on(request, state) or _refuse(request, found, error)
+        response = _handle(request, found, state)
+    except UnknownState as error:
+        response = _repeat_redirect(request, state) or _refuse_unknown_state(request, found, error)
     except FAILURES as error:
-        if not isinstance(error, NOTED):
-            _note(found, error)
+        if not isinstance(error, AUDITED):
+            _audit_failure(found, error)
         response = failed(request, found, error)
     forget(request, response, state)
     return response
 
 
-def _go_on(request: HttpRequest, state: str) -> HttpResponse | None:
+def _repeat_redirect(request: HttpRequest, state: str) -> HttpResponse | None:
     """Where the answer led when it came first, for whoever is in already, or in half."""
     if request.user.is_authenticated:
         url = destination_of(request, state)
@@ -125,39 +125,41 @@ def _go_on(request: HttpRequest, state: str) -> HttpResponse | None:
     return see_other(reverse(page)) if page else None
 
 
-def _refuse(request: HttpRequest, provider: Provider, error: NotBegunHere) -> HttpResponse:
+def _refuse_unknown_state(
+    request: HttpRequest, provider: Provider, error: UnknownState
+) -> HttpResponse:
     """Say that the answer is worth nothing here; so many of a client leave an audit row."""
     access_policy.require_client_allowed(client_ip(request))
     if has_room(request, CALLBACK):
-        _note(provider, error)
+        _audit_failure(provider, error)
     return failed(request, provider, error)
 
 
-def _as_get(request: HttpRequest) -> HttpResponse:
+def _redirect_to_get(request: HttpRequest) -> HttpResponse:
     """The same answer by GET: the cookie of what was begun does not come with a foreign form."""
     query = QueryDict(mutable=True)
-    for name in ANSWER:
+    for name in RESPONSE_PARAMETERS:
         value = request.POST.get(name, "")
-        if value and len(value) <= LONGEST_ANSWER:
+        if value and len(value) <= MAX_PARAMETER_LENGTH:
             query[name] = value
     return see_other(f"{request.path}?{query.urlencode()}")
 
 
-def _finish(request: HttpRequest, provider: Provider, state: str) -> HttpResponse:
-    pending = take(request, provider, state)
+def _handle(request: HttpRequest, provider: Provider, state: str) -> HttpResponse:
+    pending = consume_state(request, provider, state)
     error = request.GET.get("error", "")
     if error:
         raise SignInFailed(PROVIDER_ERRORS.get(error, "provider_error"), "its answer")
     info = flow_of(provider).finish(request, provider, pending)
     if pending.process == CONNECT:
         identities.connect(user=current_user(request), source=provider.source, info=info)
-        keep_destination(request, pending)
+        remember_destination(request, pending)
         return redirect_with_notice("accounts:profile", "connected")
-    return _enter(request, provider, pending, info)
+    return _sign_in(request, provider, pending, info)
 
 
-def _enter(
-    request: HttpRequest, provider: Provider, pending: Pending, info: ExternalUserInfo
+def _sign_in(
+    request: HttpRequest, provider: Provider, pending: AuthorizationRequest, info: ExternalUserInfo
 ) -> HttpResponse:
     user = identities.resolve_user(provider.source, info)
     response = complete_login(
@@ -168,12 +170,12 @@ def _enter(
         next_url=pending.next_url,
     )
     if not request.session.is_empty():
-        keep_destination(request, pending)
-        remember_way_out(request, provider, info.id_token)
+        remember_destination(request, pending)
+        remember_logout(request, provider, info.id_token)
     return response
 
 
-def _note(provider: Provider, error: GatehouseError) -> None:
+def _audit_failure(provider: Provider, error: GatehouseError) -> None:
     """Write down that somebody tried; nothing of what he sent."""
     detail = getattr(error, "detail", "")
     reason = f"{error.code}: {detail}" if detail else error.code

@@ -37,7 +37,7 @@ class TOTPSetup:
     address: str = field(repr=False)  # otpauth://
 
 
-def app_of(user: User) -> Authenticator | None:
+def totp_of(user: User) -> Authenticator | None:
     """The person's authenticator app; there is at most one."""
     return user.authenticators.filter(kind=TOTP).first()
 
@@ -88,7 +88,7 @@ def confirm_totp_setup(user: User, secret: str, code: str, *, name: str = "") ->
         raise RecordInvalid({"code": [str(_("An app has been set up just now."))]}) from None
 
 
-def rename_app(user: User, name: str) -> None:
+def rename_totp(user: User, name: str) -> None:
     """Give the app another name. Raises NotFound."""
     with transaction.atomic():
         lock_users(user.pk)
@@ -97,7 +97,7 @@ def rename_app(user: User, name: str) -> None:
         audit_log.record("account:factor:rename", actor=user, target=user, kind=TOTP.value)
 
 
-def remove_app(user: User) -> None:
+def remove_totp(user: User) -> None:
     """Take the app away. Raises NotFound, FactorNeeded."""
     with transaction.atomic():
         lock_users(user.pk)
@@ -120,23 +120,23 @@ def require_not_last(user: User) -> None:
         raise second_factors.FactorNeeded
 
 
-def spend(user: User, code: str) -> str:
+def verify_second_factor(user: User, code: str) -> str:
     """Use up a code of the app or a recovery code: "totp", "recovery_code", or "" for neither.
 
     Limits are the caller's; see limits.check_mfa_rate_limit().
     """
-    if spend_totp(user, code):
+    if verify_totp(user, code):
         return "totp"
     return (
         "recovery_code"
-        if second_factors.has_factor(user) and recovery_codes.spend_code(user, code)
+        if second_factors.has_factor(user) and recovery_codes.consume_code(user, code)
         else ""
     )
 
 
-def spend_totp(user: User, code: str) -> bool:
+def verify_totp(user: User, code: str) -> bool:
     """Use up a code of the app; each works once, also in a race (RFC 6238, section 5.2)."""
-    row = app_of(user)
+    row = totp_of(user)
     digits = totp.parse_code(code)
     if row is None or not digits:
         return False
@@ -153,7 +153,7 @@ def spend_totp(user: User, code: str) -> bool:
     return unspent.update(last_step=step, last_used_at=now) == 1
 
 
-def note_wrong_code(user: User, action: str) -> None:
+def record_wrong_code(user: User, action: str) -> None:
     """Write down that a code was wrong; what was typed is not written."""
     audit_log.record(action, actor=user, target=user, result="refused", methods=["second_factor"])
 

@@ -31,15 +31,21 @@ from mfa import webauthn
 from mfa.models import Authenticator
 from mfa.services import recovery_codes
 from mfa.services.authenticators import require_not_last
-from mfa.webauthn import ClonedPasskey, Known, PasskeyExpired, PasskeyInvalid, PasskeyUnknown
+from mfa.webauthn import (
+    ClonedPasskey,
+    PasskeyExpired,
+    PasskeyInvalid,
+    PasskeyUnknown,
+    StoredCredential,
+)
 
 # What a question is for. An answer to one is no answer to another.
 ADD, SIGN_IN, SECOND_FACTOR, STEP_UP = "add", "sign-in", "second-factor", "step-up"
 LIFETIME = timedelta(minutes=5)
-MOST_PASSKEYS = 20
+MAX_PASSKEYS = 20
 # Open questions of one browser: several tabs, and the offer while typing beside the button.
-MOST_QUESTIONS = 5
-QUESTIONS = "passkey_questions"
+MAX_CHALLENGES = 5
+CHALLENGES = "passkey_questions"
 NAME_MAX_LENGTH = 80
 PASSKEY = Authenticator.Kind.PASSKEY
 
@@ -52,7 +58,7 @@ class TooManyPasskeys(Forbidden):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Challenge:
     """An open challenge as the session keeps it; person is "" where nobody is named yet."""
 
     challenge: str
@@ -73,16 +79,16 @@ def of_user(user: User) -> list[Authenticator]:
     return list(user.authenticators.filter(kind=PASSKEY).order_by("id"))
 
 
-def begin_adding(session: SessionBase, user: User) -> dict[str, Any]:
+def begin_registration(session: SessionBase, user: User) -> dict[str, Any]:
     """Options for navigator.credentials.create(). Raises PasskeysUnavailable, TooManyPasskeys."""
     webauthn.require_available()
     have = of_user(user)
-    if len(have) >= MOST_PASSKEYS:
+    if len(have) >= MAX_PASSKEYS:
         raise TooManyPasskeys
     options, challenge = webauthn.creation_options(
-        handle=user.pk.bytes, login=user.email, name=user.name, have=_known(have)
+        handle=user.pk.bytes, login=user.email, name=user.name, have=_stored_credentials(have)
     )
-    _ask(session, challenge, ADD, user)
+    _save_challenge(session, challenge, ADD, user)
     return options
 
 
@@ -97,9 +103,9 @@ def add(
     """
     title = clean_name(name)
     try:
-        challenge = webauthn.challenge_of_new(answer)
-        _take(session, challenge, ADD, user)
-        made = webauthn.check_new(answer, challenge)
+        challenge = webauthn.registration_challenge(answer)
+        _consume_challenge(session, challenge, ADD, user)
+        made = webauthn.verify_registration(answer, challenge)
         return _store(user, made, title, is_first=is_first)
     except (PasskeyInvalid, PasskeyExpired) as error:
         audit_log.record(
@@ -127,7 +133,7 @@ def _store(user: User, made: webauthn.Credential, name: str, *, is_first: bool) 
         lock_users(user.pk)
         if is_first and user.authenticators.exists():
             raise PasskeyExpired
-        if user.authenticators.filter(kind=PASSKEY).count() >= MOST_PASSKEYS:
+        if user.authenticators.filter(kind=PASSKEY).count() >= MAX_PASSKEYS:
             raise TooManyPasskeys
         try:
             with transaction.atomic():
@@ -139,15 +145,15 @@ def _store(user: User, made: webauthn.Credential, name: str, *, is_first: bool) 
         return Added(row, recovery_codes.ensure_codes(user))
 
 
-def begin_signing_in(session: SessionBase) -> dict[str, Any]:
+def begin_sign_in(session: SessionBase) -> dict[str, Any]:
     """Options for navigator.credentials.get() with any passkey. Raises PasskeysUnavailable."""
     webauthn.require_available()
     options, challenge = webauthn.request_options(None)
-    _ask(session, challenge, SIGN_IN, None)
+    _save_challenge(session, challenge, SIGN_IN, None)
     return options
 
 
-def begin_proving(session: SessionBase, user: User, purpose: str) -> dict[str, Any]:
+def begin_verification(session: SessionBase, user: User, purpose: str) -> dict[str, Any]:
     """Options for `user` to show one of his own passkeys, for SECOND_FACTOR or STEP_UP.
 
     Raises PasskeysUnavailable; PasskeyUnknown when he has none.
@@ -156,8 +162,8 @@ def begin_proving(session: SessionBase, user: User, purpose: str) -> dict[str, A
     have = of_user(user)
     if not have:
         raise PasskeyUnknown
-    options, challenge = webauthn.request_options(_known(have))
-    _ask(session, challenge, purpose, user)
+    options, challenge = webauthn.request_options(_stored_credentials(have))
+    _save_challenge(session, challenge, purpose, user)
     return options
 
 
@@ -169,7 +175,7 @@ def authenticate_passkey(session: SessionBase, answer: Any) -> User:
     return _accept(session, answer, SIGN_IN, None).user
 
 
-def prove(session: SessionBase, user: User, answer: Any, purpose: str) -> Authenticator:
+def verify_passkey(session: SessionBase, user: User, answer: Any, purpose: str) -> Authenticator:
     """Check that `user` has shown one of his own passkeys, for SECOND_FACTOR or STEP_UP.
 
     Raises as authenticate_passkey(). Limits are the caller's.
@@ -181,18 +187,18 @@ def _accept(session: SessionBase, answer: Any, purpose: str, user: User | None) 
     """The passkey that gave a right answer; `user` is whose it must be, None for anybody's."""
     owner = user
     try:
-        claim = webauthn.claim_of(answer)
+        claim = webauthn.assertion_reference(answer)
         row = _find(claim.credential_id, user)
         owner = row.user
-        _take(session, claim.challenge, purpose, user)
-        _use(row, answer, claim.challenge, is_alone=user is None)
+        _consume_challenge(session, claim.challenge, purpose, user)
+        _verify_and_count(row, answer, claim.challenge, is_discoverable=user is None)
     except (PasskeyInvalid, PasskeyUnknown, PasskeyExpired, ClonedPasskey) as error:
-        note_refused(owner, purpose, error.code)
+        record_refusal(owner, purpose, error.code)
         raise
     return row
 
 
-def note_refused(user: User | None, purpose: str, reason: str) -> None:
+def record_refusal(user: User | None, purpose: str, reason: str) -> None:
     """Write down that a passkey was refused; `user` is whose passkey or sign-in it is, if known."""
     action = "account:confirm:passkey" if purpose == STEP_UP else "account:session:start"
     audit_log.record(action, target=user, result="refused", methods=["passkey"], reason=reason)
@@ -254,14 +260,18 @@ def _find(credential_id: str, user: User | None) -> Authenticator:
     return row
 
 
-def _use(row: Authenticator, answer: Any, challenge: str, *, is_alone: bool) -> None:
+def _verify_and_count(
+    row: Authenticator, answer: Any, challenge: str, *, is_discoverable: bool
+) -> None:
     """Check the signature, then move the count on: one conditional UPDATE decides.
 
     Devices that do not count say 0 for ever; for all others the count only grows.
     """
-    (known,) = _known([row])
+    (known,) = _stored_credentials([row])
     handle = row.user_id.bytes
-    proof = webauthn.check_proof(answer, challenge, known, handle=handle, is_alone=is_alone)
+    proof = webauthn.verify_assertion(
+        answer, challenge, known, handle=handle, is_discoverable=is_discoverable
+    )
     grows = Q(sign_count__lt=proof.sign_count) if proof.sign_count else Q(sign_count=0)
     changes = {
         "sign_count": proof.sign_count,
@@ -273,9 +283,9 @@ def _use(row: Authenticator, answer: Any, challenge: str, *, is_alone: bool) -> 
         raise ClonedPasskey if same.exists() else PasskeyUnknown
 
 
-def _known(rows: Iterable[Authenticator]) -> list[Known]:
+def _stored_credentials(rows: Iterable[Authenticator]) -> list[StoredCredential]:
     return [
-        Known(
+        StoredCredential(
             credential_id=row.credential_id or "",
             public_key=row.credential["public_key"],
             transports=tuple(row.credential["transports"]),
@@ -285,19 +295,21 @@ def _known(rows: Iterable[Authenticator]) -> list[Known]:
     ]
 
 
-def _ask(session: SessionBase, challenge: str, purpose: str, user: User | None) -> None:
+def _save_challenge(session: SessionBase, challenge: str, purpose: str, user: User | None) -> None:
     """Remember the question; the oldest goes when there are too many."""
-    question = Question(challenge, purpose, _person(user), timezone.now().isoformat())
-    session[QUESTIONS] = [*session.get(QUESTIONS, []), asdict(question)][-MOST_QUESTIONS:]
+    question = Challenge(challenge, purpose, _person(user), timezone.now().isoformat())
+    session[CHALLENGES] = [*session.get(CHALLENGES, []), asdict(question)][-MAX_CHALLENGES:]
 
 
-def _take(session: SessionBase, challenge: str, purpose: str, user: User | None) -> None:
+def _consume_challenge(
+    session: SessionBase, challenge: str, purpose: str, user: User | None
+) -> None:
     """Use up the question that `challenge` answers, right or wrong. Raises PasskeyExpired."""
-    asked = [Question(**kept) for kept in session.get(QUESTIONS, [])]
+    asked = [Challenge(**kept) for kept in session.get(CHALLENGES, [])]
     found = next((question for question in asked if question.challenge == challenge), None)
     if found is None:
         raise PasskeyExpired
-    session[QUESTIONS] = [asdict(each) for each in asked if each is not found]
+    session[CHALLENGES] = [asdict(each) for each in asked if each is not found]
     is_late = timezone.now() - datetime.fromisoformat(found.asked_at) > LIFETIME
     if is_late or (found.purpose, found.person) != (purpose, _person(user)):
         raise PasskeyExpired

@@ -41,10 +41,10 @@ def make_codes(user: User, *, actor: Actor | None = None) -> tuple[str, ...]:
 
 def ensure_codes(user: User) -> tuple[str, ...]:
     """A set for whoever has just got his first factor; () when there is one with codes left."""
-    return () if second_factors.standing(user).left else make_codes(user)
+    return () if second_factors.remaining_codes(user).left else make_codes(user)
 
 
-def spend_code(user: User, code: str) -> bool:
+def consume_code(user: User, code: str) -> bool:
     """Use one code up: one conditional UPDATE decides who wins. Tells the person by mail."""
     plain = _plain(code)
     if len(plain) != LENGTH:
@@ -54,14 +54,14 @@ def spend_code(user: User, code: str) -> bool:
         unused = user.recovery_codes.filter(digest=digest(PURPOSE, plain), used_at=None)
         if unused.update(used_at=timezone.now()) != 1:
             return False
-        left = second_factors.standing(user).left
+        left = second_factors.remaining_codes(user).left
         audit_log.record("account:recovery-codes:use", actor=user, target=user, left=left)
         tell(user, "recovery-code-used", left=left)
     return True
 
 
 def _make_code() -> str:
-    letters = "".join(secrets.choice(LETTERS) for _place in range(LENGTH))
+    letters = "".join(secrets.choice(LETTERS) for _associated_data in range(LENGTH))
     return "-".join(letters[start : start + GROUP] for start in range(0, LENGTH, GROUP))
 
 

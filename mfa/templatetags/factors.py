@@ -7,7 +7,7 @@ from django.conf import settings
 from django.template import Context
 
 from accounts.link_binding import device_name
-from accounts.services.second_factors import has_factor, standing
+from accounts.services.second_factors import has_factor, remaining_codes
 from mfa import trusted_browsers
 from mfa.services import authenticators
 
@@ -21,10 +21,10 @@ def second_factors(context: Context) -> dict[str, Any]:
     return {
         "user": user,
         "csrf_token": context.get("csrf_token", ""),
-        "app": authenticators.app_of(user),
+        "app": authenticators.totp_of(user),
         "has_factor": has_factor(user),
         "is_required": user.role in settings.MFA_REQUIRED_ROLES,
-        "codes": standing(user),
+        "codes": remaining_codes(user),
         "browsers": [
             {
                 "id": row.pk,

@@ -31,7 +31,7 @@ from accounts.views.common import (
 )
 from core.errors import NotFound, RateLimited, RecordInvalid
 from mfa import flash_secrets, trusted_browsers
-from mfa.forms import AppNameForm, NewAppForm
+from mfa.forms import TOTPNameForm, TOTPSetupForm
 from mfa.services import authenticators
 from mfa.views import totp_setup
 
@@ -41,10 +41,10 @@ from mfa.views import totp_setup
 @require_recent_authentication
 @once("accounts:profile")
 @get_or_post
-def set_up_app(request: HttpRequest) -> HttpResponse:
+def set_up_totp(request: HttpRequest) -> HttpResponse:
     """Hand a key to an app, and keep it after a first code; replaces an older app."""
     user = current_user(request)
-    form, status = NewAppForm(bound_data(request)), 200
+    form, status = TOTPSetupForm(bound_data(request)), 200
     offered = totp_setup.offer(request, user)
     if request.method == "POST":
         status = 400
@@ -56,12 +56,16 @@ def set_up_app(request: HttpRequest) -> HttpResponse:
             status = error.status
         except RecordInvalid as error:
             form.add_service_errors(error)
-    context = {"form": form, "offered": offered, "has_app": authenticators.app_of(user) is not None}
+    context = {
+        "form": form,
+        "offered": offered,
+        "has_app": authenticators.totp_of(user) is not None,
+    }
     return render(request, "accounts/app_set_up.html", context, status=status)
 
 
 def _keep_app(
-    request: HttpRequest, user: User, form: NewAppForm, offered: totp_setup.Offer
+    request: HttpRequest, user: User, form: TOTPSetupForm, offered: totp_setup.Offer
 ) -> HttpResponse:
     check_mfa_rate_limit(request, user)
     totp_setup.confirm(request, user, offered, **form.cleaned_data)
@@ -75,15 +79,15 @@ def _keep_app(
 @require_recent_authentication
 @once("accounts:profile", lifetime=DOUBLE_CLICK)
 @get_or_post
-def rename_app(request: HttpRequest) -> HttpResponse:
+def rename_totp(request: HttpRequest) -> HttpResponse:
     """Another name for my app."""
     user = current_user(request)
-    app = authenticators.app_of(user)
+    app = authenticators.totp_of(user)
     if app is None:
         raise NotFound
-    form = AppNameForm(bound_data(request), initial={"name": app.name})
+    form = TOTPNameForm(bound_data(request), initial={"name": app.name})
     if request.method == "POST" and form.is_valid():
-        authenticators.rename_app(user, form.cleaned_data["name"])
+        authenticators.rename_totp(user, form.cleaned_data["name"])
         return redirect_with_notice("accounts:profile", "saved")
     status = 400 if form.errors else 200
     return render(request, "accounts/app_rename.html", {"form": form}, status=status)
@@ -93,16 +97,16 @@ def rename_app(request: HttpRequest) -> HttpResponse:
 @replayable
 @require_recent_authentication
 @get_or_post
-def remove_app(request: HttpRequest) -> HttpResponse:
+def remove_totp(request: HttpRequest) -> HttpResponse:
     """Ask, then remove my app."""
     user = current_user(request)
-    app = authenticators.app_of(user)
+    app = authenticators.totp_of(user)
     if app is None:
         raise NotFound
     problem, status = "", 200
     if request.method == "POST":
         try:
-            authenticators.remove_app(user)
+            authenticators.remove_totp(user)
             return redirect_with_notice("accounts:profile", "factor-removed")
         except FactorNeeded as error:
             problem, status = error.message, error.status
@@ -126,7 +130,7 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
         return see_other(reverse("mfa:recovery-codes"))
     context = {
         "codes": flash_secrets.take(request.session),
-        "standing": second_factors.standing(user),
+        "remaining": second_factors.remaining_codes(user),
         "next": safe_next(request) or reverse("accounts:profile"),
     }
     return render(request, "accounts/recovery_codes.html", context)

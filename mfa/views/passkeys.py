@@ -49,12 +49,12 @@ from core.single_values import read_json
 from mfa import flash_secrets, webauthn
 from mfa.forms import PasskeyNameForm, PasskeyRemovalForm
 from mfa.services import passkeys as service
-from mfa.stages import SecondFactorStage, pending
+from mfa.stages import SecondFactorStage, pending_stage
 from mfa.views.second_factor import set_up_done
 from mfa.webauthn import PasskeyExpired, PasskeyInvalid
 
 View = Callable[[HttpRequest], HttpResponse]
-LONGEST_BODY = 32 * 1024
+MAX_BODY_BYTES = 32 * 1024
 TOO_OLD = gettext_lazy(
     "It is a while since you signed in. Load this page again, and confirm that it is you."
 )
@@ -87,8 +87,8 @@ def adding_options(request: HttpRequest) -> HttpResponse:
     """What the browser needs to make a passkey; see add() for whom."""
     check_rate_limit(request, "passkey-options")
     stage = None if request.user.is_authenticated else _set_up_stage(request)
-    user = stage.person if stage is not None else _proved(request)
-    return JsonResponse(service.begin_adding(request.session, user))
+    user = stage.person if stage is not None else _recently_authenticated_user(request)
+    return JsonResponse(service.begin_registration(request.session, user))
 
 
 @for_script
@@ -101,7 +101,7 @@ def add(request: HttpRequest) -> HttpResponse:
     check_rate_limit(request, "passkey-options")
     if not request.user.is_authenticated:
         return _set_up_and_enter(request, _set_up_stage(request))
-    made = _add(request, _proved(request))
+    made = _add(request, _recently_authenticated_user(request))
     url = f"{reverse('accounts:profile')}?{urlencode({'notice': 'passkey-added'})}"
     if made.codes:
         url = f"{reverse('mfa:recovery-codes')}?{urlencode({'next': url})}"
@@ -133,7 +133,7 @@ def _add(request: HttpRequest, user: User, *, is_first: bool = False) -> service
 
 def _set_up_stage(request: HttpRequest) -> SecondFactorStage:
     """The sign-in that waits for a first second factor. Raises NotSignedIn."""
-    stage = pending(request)
+    stage = pending_stage(request)
     if stage is None or not lacks_required_factor(stage.person):
         raise NotSignedIn
     return stage
@@ -145,13 +145,15 @@ def sign_in_options(request: HttpRequest) -> HttpResponse:
     check_rate_limit(request, "passkey-options")
     purpose = _body(request).get("purpose")
     if purpose == service.SIGN_IN:
-        return JsonResponse(service.begin_signing_in(request.session))
+        return JsonResponse(service.begin_sign_in(request.session))
     if purpose == service.SECOND_FACTOR:
-        user = _waiting(request)
-        return JsonResponse(service.begin_proving(request.session, user, service.SECOND_FACTOR))
+        user = _waiting_user(request)
+        return JsonResponse(
+            service.begin_verification(request.session, user, service.SECOND_FACTOR)
+        )
     if purpose == service.STEP_UP:
-        user = _signed_in(request)
-        return JsonResponse(service.begin_proving(request.session, user, service.STEP_UP))
+        user = _signed_in_user(request)
+        return JsonResponse(service.begin_verification(request.session, user, service.STEP_UP))
     raise PasskeyInvalid
 
 
@@ -162,7 +164,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     user = service.authenticate_passkey(request.session, _body(request).get("credential"))
     found = access_policy.get_denial(user)
     if found is not None:
-        service.note_refused(user, service.SIGN_IN, found.code)
+        service.record_refusal(user, service.SIGN_IN, found.code)
         raise AccessDenied(found.code, found.message, found.until, found.since)
     response = complete_login(
         request, user, method=SignInMethod.PASSKEY, next_url=safe_next(request)
@@ -183,9 +185,9 @@ def _for_script(response: HttpResponse) -> HttpResponse:
     return answer
 
 
-def _waiting(request: HttpRequest) -> User:
+def _waiting_user(request: HttpRequest) -> User:
     """Who has given a first factor and waits for the second. Raises PasskeyExpired for nobody."""
-    stage = pending(request)
+    stage = pending_stage(request)
     if stage is None:
         raise PasskeyExpired
     return stage.person
@@ -235,14 +237,14 @@ def remove(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
         ends = form.cleaned_data["ends_sessions"]
         try:
             service.remove(user=user, passkey_id=passkey_id, ends_sessions=ends)
-            return _stay(request, user) if ends else _removed()
+            return _renew_session(request, user) if ends else _removed()
         except (LastSignInMethod, FactorNeeded) as error:
             form.add_error(None, error.message)
     context = {"form": form, "passkey": row}
     return render(request, "accounts/passkey_remove.html", context, status=_status(form))
 
 
-def _stay(request: HttpRequest, user: User) -> HttpResponse:
+def _renew_session(request: HttpRequest, user: User) -> HttpResponse:
     """All devices have just been signed out: this one comes back."""
     sessions.renew(request, user)
     response = _removed()
@@ -258,15 +260,15 @@ def _status(form: PasskeyNameForm | PasskeyRemovalForm) -> int:
     return 400 if form.errors else 200
 
 
-def _signed_in(request: HttpRequest) -> User:
+def _signed_in_user(request: HttpRequest) -> User:
     if not isinstance(request.user, User):
         raise NotSignedIn
     return request.user
 
 
-def _proved(request: HttpRequest) -> User:
+def _recently_authenticated_user(request: HttpRequest) -> User:
     """The signed-in person with a fresh proof. Raises NotSignedIn, ConfirmationNeeded."""
-    user = _signed_in(request)
+    user = _signed_in_user(request)
     if not recently_authenticated(request):
         raise ConfirmationNeeded(TOO_OLD)
     return user
@@ -275,7 +277,7 @@ def _proved(request: HttpRequest) -> User:
 def _body(request: HttpRequest) -> dict[str, Any]:
     """The JSON object that was sent. Raises PasskeyInvalid."""
     try:
-        found = read_json(request.body) if len(request.body) <= LONGEST_BODY else None
+        found = read_json(request.body) if len(request.body) <= MAX_BODY_BYTES else None
     except (ValueError, RecursionError):
         raise PasskeyInvalid from None
     if not isinstance(found, dict):

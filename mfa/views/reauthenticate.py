@@ -22,7 +22,7 @@ from audit import audit_log
 from core.errors import RateLimited
 from mfa.forms import ReauthenticationForm, SecondFactorForm
 from mfa.services import passkeys
-from mfa.views.verification import prove_by_form
+from mfa.views.verification import verify_by_form
 
 AGAIN = "again"
 
@@ -66,7 +66,7 @@ def _by_factor(request: HttpRequest, user: User) -> HttpResponse:
     if request.method == "POST":
         status = 400
         if form.is_valid():
-            method, status = prove_by_form(request, user, form, purpose=passkeys.STEP_UP)
+            method, status = verify_by_form(request, user, form, purpose=passkeys.STEP_UP)
             if method:
                 return _confirmed(request, user, method)
     return _page(request, "factor", form, status)

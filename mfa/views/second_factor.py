@@ -25,27 +25,27 @@ from accounts.views.common import (
 )
 from core.errors import RateLimited, RecordInvalid
 from mfa import trusted_browsers
-from mfa.forms import NewAppForm, SecondFactorForm
+from mfa.forms import SecondFactorForm, TOTPSetupForm
 from mfa.services import passkeys
-from mfa.stages import SecondFactorStage, pending
+from mfa.stages import SecondFactorStage, pending_stage
 from mfa.views import totp_setup
-from mfa.views.verification import prove_by_form
+from mfa.views.verification import verify_by_form
 
 
 @never_cache
 @get_or_post
-def ask(request: HttpRequest) -> HttpResponse:
+def verify(request: HttpRequest) -> HttpResponse:
     """A code of the app, a recovery code or a passkey; then the session starts."""
-    stage = pending(request)
+    stage = pending_stage(request)
     if stage is None:
-        return _over(request)
+        return _nothing_pending(request)
     if not second_factors.has_factor(stage.person):
         return redirect("mfa:second-factor-set-up")
     form, status = SecondFactorForm(bound_data(request)), 200
     if request.method == "POST":
         status = 400
         if form.is_valid():
-            method, status = prove_by_form(
+            method, status = verify_by_form(
                 request, stage.person, form, purpose=passkeys.SECOND_FACTOR
             )
             if method:
@@ -58,13 +58,13 @@ def ask(request: HttpRequest) -> HttpResponse:
 @get_or_post
 def set_up(request: HttpRequest) -> HttpResponse:
     """The role needs a factor and there is none: set one up, then get in."""
-    stage = pending(request)
+    stage = pending_stage(request)
     if stage is None:
-        return _over(request)
+        return _nothing_pending(request)
     if second_factors.has_factor(stage.person):
         return redirect("mfa:second-factor")
     user = stage.person
-    form, status = NewAppForm(bound_data(request)), 200
+    form, status = TOTPSetupForm(bound_data(request)), 200
     offered = totp_setup.offer(request, user)
     if request.method == "POST":
         status = 400
@@ -85,7 +85,7 @@ def set_up(request: HttpRequest) -> HttpResponse:
 
 def set_up_done(stage: SecondFactorStage, method: str) -> HttpResponse:
     """The first factor is there: start the session and show the recovery codes, then go on."""
-    entered = stage.passed(method)
+    entered = stage.complete(method)
     query = urlencode({"next": entered.get("Location", "")})
     response = see_other(f"{reverse('mfa:recovery-codes')}?{query}")
     response.cookies.update(entered.cookies)
@@ -102,7 +102,7 @@ def cancel_sign_in(request: HttpRequest) -> HttpResponse:
 def _enter(
     request: HttpRequest, stage: SecondFactorStage, method: str, *, remember: bool
 ) -> HttpResponse:
-    response = stage.passed(method)
+    response = stage.complete(method)
     if remember:
         trusted_browsers.remember(request, response, stage.person)
     return response
@@ -113,7 +113,7 @@ def _factors(stage: SecondFactorStage) -> dict[str, object]:
     return {"has_app": "totp" in kinds, "has_passkey": "passkey" in kinds}
 
 
-def _over(request: HttpRequest) -> HttpResponse:
+def _nothing_pending(request: HttpRequest) -> HttpResponse:
     """Nobody waits here: the sign-in has ended, or the first half of a double click let them in."""
     if signed_in(request) is not None:
         return see_other(reverse("accounts:profile"))

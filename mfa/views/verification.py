@@ -14,7 +14,7 @@ from mfa.services import authenticators, passkeys
 from mfa.webauthn import PasskeyInvalid
 
 
-def prove_by_form(
+def verify_by_form(
     request: HttpRequest, user: User, form: SecondFactorForm, *, purpose: str
 ) -> tuple[str, int]:
     """(method, status): "totp", "recovery_code" or "passkey" and 200, or "" with an error shown.
@@ -23,7 +23,7 @@ def prove_by_form(
     """
     try:
         check_mfa_rate_limit(request, user)
-        method = _prove(request, user, form.cleaned_data, purpose)
+        method = _verify(request, user, form.cleaned_data, purpose)
     except RateLimited as error:
         form.add_error(None, error.message)
         return "", error.status
@@ -34,14 +34,14 @@ def prove_by_form(
     return method, 200
 
 
-def _prove(request: HttpRequest, user: User, given: dict[str, Any], purpose: str) -> str:
+def _verify(request: HttpRequest, user: User, given: dict[str, Any], purpose: str) -> str:
     if given["passkey"]:
-        passkeys.prove(request.session, user, _read(given["passkey"]), purpose)
+        passkeys.verify_passkey(request.session, user, _read(given["passkey"]), purpose)
         return "passkey"
-    method = authenticators.spend(user, given["code"])
+    method = authenticators.verify_second_factor(user, given["code"])
     if not method:
         action = "account:confirm:code" if purpose == passkeys.STEP_UP else "account:session:start"
-        authenticators.note_wrong_code(user, action)
+        authenticators.record_wrong_code(user, action)
         raise BadCredentials(_("This code is not right, or it has been used."))
     return method
 

@@ -227,7 +227,7 @@ def make_and_revoke_a_key() -> None:
 def set_up_and_remove_an_app() -> None:
     user = person("anna")
     keep_an_app(user)
-    authenticators.remove_app(user)
+    authenticators.remove_totp(user)
 
 
 def keep_an_app(user: User) -> None:
@@ -244,7 +244,7 @@ def reset_factors() -> None:
     user = person("anna")
     keep_an_app(user)
     codes = recovery_codes.make_codes(user)
-    recovery_codes.spend_code(user, codes[0])
+    recovery_codes.consume_code(user, codes[0])
     second_factors.reset_factors(actor=person("owner"), user=user)
 
 

@@ -20,14 +20,14 @@ from api.apikeys import services
 from api.models import ApiKey
 from api.tokens import signing_keys
 from federation.ldap import sign_in, sync
-from federation.ldap.conf import Directory
+from federation.ldap.conf import LDAPConfig
 from federation.ldap.filters import parse_filter
-from federation.ldap.users import Groups, Person
+from federation.ldap.users import DirectoryUser, Groups
 from federation.models import ExternalIdentity
 from federation.providers import SignInSource
 from federation.role_mapping import ClaimPath, Requirement, RoleMapping, RoleRule
 from federation.services import identities, identity_moves, profile_updates
-from federation.services.profile_updates import Told
+from federation.services.profile_updates import ProfileUpdate
 from forward_auth.models import AccessRule, Denial
 from forward_auth.services import denials, key_usage, rules
 from mail import outbox
@@ -42,7 +42,7 @@ MAPPING = RoleMapping(
     default=Role.VIEWER,
     updates=True,
 )
-DIRECTORY = Directory(
+DIRECTORY = LDAPConfig(
     url="ldap://directory.invalid",
     base_dn="dc=example,dc=com",
     user_filter=parse_filter("(uid={{username}})", "username"),
@@ -90,12 +90,12 @@ class DirectoryOfOne:
     def install(self) -> None:
         vars(sync)["_is_our_turn"] = lambda: True
         vars(sign_in)["_prove"] = lambda *_asked: self.dora()
-        vars(sign_in)["person_of"] = lambda *_asked: self.dora()
+        vars(sign_in)["look_up"] = lambda *_asked: self.dora()
         vars(sync)["_read"] = lambda _directory, wanted, _progress: iter(
             [self.dora()] if "dora" in wanted else []
         )
 
-    def dora(self, **changes: Any) -> Person:
+    def dora(self, **changes: Any) -> DirectoryUser:
         said = {
             "dn": "uid=dora,dc=example,dc=com",
             "subject": "dora",
@@ -105,7 +105,7 @@ class DirectoryOfOne:
             "is_admitted": True,
             "groups": Groups((), ()),
         }
-        return Person(**(said | getattr(self.here, "changes", {}) | changes))
+        return DirectoryUser(**(said | getattr(self.here, "changes", {}) | changes))
 
 
 FRESH = FreshInstance()
@@ -132,7 +132,7 @@ def come_by_the_directory() -> None:
         {"email": invited("anna@example.com")},
         {},
     ):
-        sign_in.come_in(DIRECTORY, TOLD.dora(**changes))
+        sign_in.sign_in(DIRECTORY, TOLD.dora(**changes))
     with LOCAL.using(LDAP=DIRECTORY):
         sign_in.find_by_credentials("dora", PHRASE)
 
@@ -143,7 +143,7 @@ def come_with_the_address_of_another() -> None:
     TOLD.here.changes = {"email": invited("dora.other@example.com")}
     new = TOLD.dora(subject=uuid.uuid4().hex, email="dora@example.com", username="new")
     try:
-        user = sign_in.come_in(DIRECTORY, new)
+        user = sign_in.sign_in(DIRECTORY, new)
     finally:
         TOLD.here.changes = {}
     users.delete_user(actor=SYSTEM, user=user)
@@ -198,11 +198,11 @@ def sync_the_directory_live() -> None:
 def follow_a_profile() -> None:
     """What a provider says anew, of the address of dora and of another account's."""
     identity = ExternalIdentity.objects.select_related("user").get(provider="ldap", subject="dora")
-    profile_updates.note_handed_on(
+    profile_updates.note_reassigned_email(
         "dora@example.com", provider="ldap", issuer="", subject=uuid.uuid4().hex
     )
     profile_updates.release_address(identity)
-    told = Told("dora@example.com", True, "Dora", "dora", is_source=True)
+    told = ProfileUpdate("dora@example.com", True, "Dora", "dora", is_source=True)
     profile_updates.update_profile(identity, told)
 
 
@@ -214,8 +214,8 @@ def move_identities_to_another_issuer() -> None:
         ExternalIdentity.objects.create(user=user, provider="openid", subject=subject, issuer=old)
     identity_moves.move_identities(
         actor=SYSTEM,
-        old=identity_moves.Place("openid", old),
-        new=identity_moves.Place("openid", new),
+        old=identity_moves.Namespace("openid", old),
+        new=identity_moves.Namespace("openid", new),
     )
     ExternalIdentity.objects.filter(issuer=new).delete()
 
@@ -230,7 +230,7 @@ def refuse_at_a_provider() -> None:
     info = identities.ExternalUserInfo(subject="dora", disabled="locked there")
     try:
         identities.resolve_user(source, info)
-    except identities.DisabledThere:
+    except identities.DisabledAtSource:
         return
 
 
@@ -275,7 +275,7 @@ def become_the_first_owner_of_the_directory() -> None:
         email=f"{uuid.uuid4().hex}@example.com", role=Role.OWNER, setup_completed=False
     )
     with FRESH.on():
-        sign_in.come_in(DIRECTORY, TOLD.dora())
+        sign_in.sign_in(DIRECTORY, TOLD.dora())
 
 
 @act
@@ -370,7 +370,7 @@ class Refusing:
     def send(self, message: outbox.Message) -> None:
         raise outbox.MailFailed("no such mailbox", is_permanent=True)
 
-    def examine(self, message: outbox.Message | None = None) -> outbox.Examined:
+    def diagnose(self, message: outbox.Message | None = None) -> outbox.Examined:
         return outbox.Examined(())
 
 

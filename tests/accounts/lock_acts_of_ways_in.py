@@ -71,15 +71,15 @@ def ask_for_another_address() -> None:
 @act
 def add_and_remove_a_passkey() -> None:
     user, device, session = person("anna"), Device(), SessionStore()
-    answer = device.create(passkeys.begin_adding(session, user))
+    answer = device.create(passkeys.begin_registration(session, user))
     row = passkeys.add(session, user, answer, name="Device").passkey
     try:
         passkeys.rename(user=user, passkey_id=row.pk, name="Other")
-        answer = device.get(passkeys.begin_proving(session, user, passkeys.STEP_UP))
-        passkeys.prove(session, user, answer, passkeys.STEP_UP)
+        answer = device.get(passkeys.begin_verification(session, user, passkeys.STEP_UP))
+        passkeys.verify_passkey(session, user, answer, passkeys.STEP_UP)
         with suppress(passkeys.PasskeyExpired):  # answered already
-            passkeys.prove(session, user, answer, passkeys.STEP_UP)
-        answer = device.get(passkeys.begin_signing_in(session))
+            passkeys.verify_passkey(session, user, answer, passkeys.STEP_UP)
+        answer = device.get(passkeys.begin_sign_in(session))
         passkeys.authenticate_passkey(session, answer)
         with suppress(passkeys.PasskeyExpired):
             passkeys.authenticate_passkey(session, answer)
@@ -94,15 +94,15 @@ def use_an_app() -> None:
     with suppress(RecordInvalid):
         authenticators.check_first_code(user, authenticators.begin_totp_setup(user).secret, "wrong")
     keep_an_app(user)
-    authenticators.rename_app(user, "Other")
+    authenticators.rename_totp(user, "Other")
     codes = recovery_codes.make_codes(user)
-    authenticators.spend(user, codes[0])
-    authenticators.note_wrong_code(user, "account:session:start")
+    authenticators.verify_second_factor(user, codes[0])
+    authenticators.record_wrong_code(user, "account:session:start")
     with LOCAL.using(MFA_REQUIRED_ROLES=(user.role,)):
         keep_an_app(user)
         with suppress(second_factors.FactorNeeded):
-            authenticators.remove_app(user)
-    authenticators.remove_app(user)
+            authenticators.remove_totp(user)
+    authenticators.remove_totp(user)
 
 
 @act

@@ -133,8 +133,9 @@ def test_the_password_of_a_link_opened_elsewhere_is_counted_and_written_down(
     assert not user.is_verified
 
 
-JUDGES = ("check_password", "find_by_password", "find_by_credentials", "spend", "spend_totp",
-          "spend_code", "matching_step", "verify_password", "authenticate_passkey")  # fmt: skip
+JUDGES = ("check_password", "find_by_password", "find_by_credentials", "verify_second_factor",
+          "verify_totp", "consume_code", "matching_step", "verify_password",
+          "authenticate_passkey")  # fmt: skip
 # Who judges a secret, and who has counted before: itself, or the page that calls it.
 KNOWN = {
     ("accounts/backends.py", "find_by_credentials"),  # Django's own seam; no page of ours uses it
@@ -143,8 +144,8 @@ KNOWN = {
     ("accounts/services/credentials.py", "find_by_password"),
     ("federation/sources.py", "find_by_credentials"),
     ("mfa/services/authenticators.py", "matching_step"),
-    ("mfa/services/authenticators.py", "spend_code"),
-    ("mfa/services/authenticators.py", "spend_totp"),
+    ("mfa/services/authenticators.py", "consume_code"),
+    ("mfa/services/authenticators.py", "verify_totp"),
     ("federation/ldap/sign_in.py", "find_by_password"),
     ("federation/ldap/sign_in.py", "verify_password"),
     ("federation/ldap/diagnosis.py", "verify_password"),  # manage.py ldaptest
@@ -154,9 +155,9 @@ KNOWN = {
     ("mfa/views/reauthenticate.py", "find_by_password"),
     ("accounts/views/login.py", "find_by_credentials"),
     ("mfa/views/passkeys.py", "authenticate_passkey"),
-    ("mfa/views/verification.py", "spend"),
+    ("mfa/views/verification.py", "verify_second_factor"),
     ("api/tokens/password_grant.py", "find_by_credentials"),
-    ("api/tokens/password_grant.py", "spend"),
+    ("api/tokens/password_grant.py", "verify_second_factor"),
     ("api/apikeys/authenticate.py", "spend"),  # the quota of a key, no secret
 }
 

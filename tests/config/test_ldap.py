@@ -9,7 +9,7 @@ import pytest
 from accounts.roles import Role
 from config.environment import Environment
 from config.ldap import directory_settings, owner_username
-from federation.ldap.conf import Directory
+from federation.ldap.conf import LDAPConfig
 
 if importlib.util.find_spec("ldap") is None:
     pytest.skip("python-ldap is not installed", allow_module_level=True)
@@ -48,8 +48,8 @@ LDAP_STARTTLS=true
 
 
 @pytest.fixture
-def directory(load_env: Load) -> Callable[..., Directory]:
-    def run(dotenv: str | None = None, **environ: str) -> Directory:
+def directory(load_env: Load) -> Callable[..., LDAPConfig]:
+    def run(dotenv: str | None = None, **environ: str) -> LDAPConfig:
         found = directory_settings(load_env(dotenv, **environ))
         assert found is not None
         return found
@@ -57,10 +57,10 @@ def directory(load_env: Load) -> Callable[..., Directory]:
     return run
 
 
-def test_a_file_of_mage_is_understood(directory: Callable[..., Directory]) -> None:
+def test_a_file_of_mage_is_understood(directory: Callable[..., LDAPConfig]) -> None:
     found = directory(MAGE)
 
-    assert (found.url, found.is_only_way) == ("ldaps://ldap.example.com:1636", True)
+    assert (found.url, found.is_exclusive) == ("ldaps://ldap.example.com:1636", True)
     filled = "(&(|(objectClass=Pers)(objectClass=gro))(cn=anna))"
     assert found.user_filter.fill(username="anna") == filled
     assert found.access_filter is not None
@@ -77,15 +77,15 @@ def test_a_file_of_mage_is_understood(directory: Callable[..., Directory]) -> No
     assert "admin_password" not in repr(found)
 
 
-def test_a_file_of_librechat_is_understood(directory: Callable[..., Directory]) -> None:
+def test_a_file_of_librechat_is_understood(directory: Callable[..., LDAPConfig]) -> None:
     found = directory(LIBRECHAT)
 
     assert (found.base_dn, found.bind_password) == ("dc=example,dc=org", "password")
     assert found.user_filter.fill(username="a*") == "(mail=a\\2a)"
-    assert (found.starts_tls, found.checks_certificate) == (True, True)
+    assert (found.starts_tls, found.verifies_certificate) == (True, True)
     assert (found.id_field, found.username_fields) == ("uid", ("givenName",))
     assert (found.email_field, found.name_fields) == ("userPrincipalName", ("givenName", "sn"))
-    assert found.is_only_way is False
+    assert found.is_exclusive is False
 
 
 def test_nothing_given_means_no_directory(load_env: Load) -> None:
@@ -94,21 +94,21 @@ def test_nothing_given_means_no_directory(load_env: Load) -> None:
 
 
 def test_certificates_are_checked_unless_false_is_written(
-    directory: Callable[..., Directory], tmp_path: Path
+    directory: Callable[..., LDAPConfig], tmp_path: Path
 ) -> None:
     authority = tmp_path / "ca.pem"
     authority.write_text("x")
 
-    assert directory(**ON, LDAP_CA_CERT_PATH=str(authority)).checks_certificate is True
-    assert directory(**ON, LDAP_TLS_REJECT_UNAUTHORIZED="false").checks_certificate is False
+    assert directory(**ON, LDAP_CA_CERT_PATH=str(authority)).verifies_certificate is True
+    assert directory(**ON, LDAP_TLS_REJECT_UNAUTHORIZED="false").verifies_certificate is False
 
 
-def test_roles_follow_groups_unless_false_is_written(directory: Callable[..., Directory]) -> None:
+def test_roles_follow_groups_unless_false_is_written(directory: Callable[..., LDAPConfig]) -> None:
     assert directory(**ON).door.mapping.updates is True
     assert directory(**ON, UPDATE_ROLES_ON_LOGIN="false").door.mapping.updates is False
 
 
-def test_the_default_filter_follows_what_people_type(directory: Callable[..., Directory]) -> None:
+def test_the_default_filter_follows_what_people_type(directory: Callable[..., LDAPConfig]) -> None:
     both = directory(**ON).user_filter
     name = directory(**ON, LDAP_LOGIN_USES_USERNAME="true").user_filter
     address = directory(**ON, LDAP_LOGIN_USES_USERNAME="false").user_filter
@@ -136,7 +136,7 @@ def test_a_filter_that_cannot_work_stops_the_start(faults: Lines, text: str, wha
     assert line == f"LDAP_SEARCH_FILTER: {what}. Fix: write a filter such as (uid={{username}})."
 
 
-def test_other_braces_stay(directory: Callable[..., Directory]) -> None:
+def test_other_braces_stay(directory: Callable[..., LDAPConfig]) -> None:
     found = directory(**ON, LDAP_SEARCH_FILTER="(&(o={0}{x})(uid={username}))")
 
     assert found.user_filter.fill(username="{user_dn}") == "(&(o={0}{x})(uid={user_dn}))"
@@ -189,11 +189,11 @@ def test_what_cannot_work_stops_the_start(
 @pytest.mark.parametrize(
     "url", ["ldap://localhost", "ldap://127.0.0.1:389", "ldap://[::1]", "ldapi://%2Frun%2Fslapd"]
 )
-def test_this_machine_needs_no_tls(directory: Callable[..., Directory], url: str) -> None:
+def test_this_machine_needs_no_tls(directory: Callable[..., LDAPConfig], url: str) -> None:
     assert directory(**{**ON, "LDAP_URL": url}).uses_tls is False
 
 
-def test_plain_text_is_admitted_where_it_is_written(directory: Callable[..., Directory]) -> None:
+def test_plain_text_is_admitted_where_it_is_written(directory: Callable[..., LDAPConfig]) -> None:
     changes = {"LDAP_URL": "ldap://ldap.example.com", "LDAP_ALLOW_PLAINTEXT": "1"}
 
     assert directory(**{**ON, **changes}).uses_tls is False

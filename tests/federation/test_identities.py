@@ -28,7 +28,7 @@ from federation.services.identities import (
     AccountExists,
     EmailMissing,
     ExternalUserInfo,
-    GroupsUnknown,
+    GroupsIncomplete,
     IdentityTaken,
     RoleRequired,
     connect,
@@ -543,7 +543,7 @@ def test_a_cut_list_of_groups_takes_no_role_and_lets_nobody_in(browser_of: Any) 
     user.save()
     browser = browser_of(user)
 
-    with pytest.raises(GroupsUnknown):
+    with pytest.raises(GroupsIncomplete):
         resolve_user(MAPPED, CUT)
 
     user.refresh_from_db()
@@ -556,7 +556,7 @@ def test_a_cut_list_of_groups_takes_no_role_and_lets_nobody_in(browser_of: Any) 
 
 
 def test_a_cut_list_of_groups_makes_no_account(db: None) -> None:
-    with pytest.raises(GroupsUnknown):
+    with pytest.raises(GroupsIncomplete):
         resolve_user(MAPPED, CUT)
 
     assert not User.objects.exists()
@@ -567,7 +567,7 @@ def test_a_cut_list_of_groups_is_no_requirement_met(db: None) -> None:
     gated = replace(SOURCE, mapping=needs)
     user = resolve_user(gated, with_groups("gate"))
 
-    with pytest.raises(GroupsUnknown):
+    with pytest.raises(GroupsIncomplete):
         resolve_user(gated, CUT)
 
     user.refresh_from_db()

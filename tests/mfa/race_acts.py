@@ -22,7 +22,7 @@ def one_app() -> None:
     user.save()
 
 
-def spend_totp(_place: int) -> None:
+def verify_totp(_place: int) -> None:
     _spend(1)
 
 
@@ -33,7 +33,7 @@ def spend_recovery_code(_place: int) -> None:
 def _spend(word: int) -> None:
     user = User.objects.get(email=NAME)
     with transaction.atomic():
-        method = authenticators.spend(user, user.name.split()[word])
+        method = authenticators.verify_second_factor(user, user.name.split()[word])
         if method:
             audit_log.record("test:code:won", target=user, method=method)
 

@@ -37,7 +37,7 @@ def test_an_app_is_set_up_by_a_code_of_it(viewer: User, mails: Mails) -> None:
     assert (row.kind, row.name, row.last_step) == ("totp", "Phone", _now_step())
     assert len(codes) == 10
     assert [mail.kind for mail in mails()] == ["factor-added", "recovery-codes-made"]
-    assert not authenticators.spend_totp(viewer, totp.code_of(secret, _now_step()))
+    assert not authenticators.verify_totp(viewer, totp.code_of(secret, _now_step()))
 
 
 def _now_step() -> int:
@@ -54,7 +54,7 @@ def test_the_seed_is_sealed_for_its_row(viewer: User, editor: User) -> None:
     with pytest.raises(DecryptionError):
         decrypt(row.sealed_secret, f"authenticator.sealed_secret:{foreign.pk}")
     Authenticator.objects.filter(pk=row.pk).update(sealed_secret=foreign.sealed_secret)
-    assert authenticators.spend(viewer, other.code()) == ""
+    assert authenticators.verify_second_factor(viewer, other.code()) == ""
 
 
 @pytest.mark.parametrize(
@@ -63,16 +63,16 @@ def test_the_seed_is_sealed_for_its_row(viewer: User, editor: User) -> None:
 def test_a_code_works_for_its_time_and_once(viewer: User, steps: int, method: str) -> None:
     app = set_up_app(viewer)
 
-    assert authenticators.spend(viewer, app.code(steps)) == method
-    assert authenticators.spend(viewer, app.code(steps)) == ""
+    assert authenticators.verify_second_factor(viewer, app.code(steps)) == method
+    assert authenticators.verify_second_factor(viewer, app.code(steps)) == ""
 
 
 def test_an_older_code_does_not_work_after_a_newer_one(viewer: User) -> None:
     app = set_up_app(viewer)
-    assert authenticators.spend(viewer, app.code()) == "totp"
+    assert authenticators.verify_second_factor(viewer, app.code()) == "totp"
 
-    assert authenticators.spend(viewer, app.code(-1)) == ""
-    assert authenticators.spend(viewer, app.code(1)) == "totp"
+    assert authenticators.verify_second_factor(viewer, app.code(-1)) == ""
+    assert authenticators.verify_second_factor(viewer, app.code(1)) == "totp"
 
 
 def test_a_new_app_replaces_the_old_one_and_keeps_the_recovery_codes(viewer: User) -> None:
@@ -80,18 +80,18 @@ def test_a_new_app_replaces_the_old_one_and_keeps_the_recovery_codes(viewer: Use
     new = set_up_app(viewer)
 
     assert new.recovery_codes == ()
-    assert authenticators.spend(viewer, old.code()) == ""
-    assert authenticators.spend(viewer, new.code()) == "totp"
-    assert authenticators.spend(viewer, old.recovery_codes[0]) == "recovery_code"
+    assert authenticators.verify_second_factor(viewer, old.code()) == ""
+    assert authenticators.verify_second_factor(viewer, new.code()) == "totp"
+    assert authenticators.verify_second_factor(viewer, old.recovery_codes[0]) == "recovery_code"
 
 
 def test_a_recovery_code_works_once_however_it_is_typed(viewer: User, mails: Mails) -> None:
     codes = set_up_app(viewer).recovery_codes
     typed = f"  {codes[0].upper().replace('-', ' ')} ".replace("O", "0").replace("L", "1")
 
-    assert authenticators.spend(viewer, typed) == "recovery_code"
-    assert authenticators.spend(viewer, codes[0]) == ""
-    assert second_factors.standing(viewer) == (9, 10)
+    assert authenticators.verify_second_factor(viewer, typed) == "recovery_code"
+    assert authenticators.verify_second_factor(viewer, codes[0]) == ""
+    assert second_factors.remaining_codes(viewer) == (9, 10)
     assert mails()[-1].kind == "recovery-code-used"
     assert "9 are left" in text_of(mails()[-1])
 
@@ -110,16 +110,16 @@ def test_a_new_set_kills_the_old_one(viewer: User) -> None:
     old = set_up_app(viewer).recovery_codes
     new = recovery_codes.make_codes(viewer)
 
-    assert authenticators.spend(viewer, old[0]) == ""
-    assert authenticators.spend(viewer, new[0]) == "recovery_code"
+    assert authenticators.verify_second_factor(viewer, old[0]) == ""
+    assert authenticators.verify_second_factor(viewer, new[0]) == "recovery_code"
 
 
 def test_a_code_of_somebody_else_opens_nothing(viewer: User, editor: User) -> None:
     codes = set_up_app(viewer).recovery_codes
     set_up_app(editor)
 
-    assert authenticators.spend(editor, codes[0]) == ""
-    assert second_factors.standing(viewer).left == 10
+    assert authenticators.verify_second_factor(editor, codes[0]) == ""
+    assert second_factors.remaining_codes(viewer).left == 10
 
 
 def test_removing_the_last_factor_takes_the_recovery_codes_along(
@@ -127,14 +127,14 @@ def test_removing_the_last_factor_takes_the_recovery_codes_along(
 ) -> None:
     codes = set_up_app(viewer).recovery_codes
 
-    authenticators.remove_app(viewer)
+    authenticators.remove_totp(viewer)
 
     assert not second_factors.has_factor(viewer)
-    assert authenticators.spend(viewer, codes[0]) == ""
+    assert authenticators.verify_second_factor(viewer, codes[0]) == ""
     assert RecoveryCode.objects.count() == 0
     assert mails()[-1].kind == "factor-removed"
     with pytest.raises(NotFound):
-        authenticators.remove_app(viewer)
+        authenticators.remove_totp(viewer)
 
 
 def test_who_needs_a_factor_cannot_remove_the_last_one(admin: User, settings) -> None:
@@ -142,7 +142,7 @@ def test_who_needs_a_factor_cannot_remove_the_last_one(admin: User, settings) ->
     set_up_app(admin)
 
     with pytest.raises(second_factors.FactorNeeded):
-        authenticators.remove_app(admin)
+        authenticators.remove_totp(admin)
 
     assert second_factors.has_factor(admin)
 
@@ -187,9 +187,9 @@ def test_an_owner_does_not_reset_himself(owner: User) -> None:
 
 def test_every_change_is_in_the_audit_log_without_a_secret(viewer: User) -> None:
     app = set_up_app(viewer)
-    authenticators.rename_app(viewer, "Old phone")
-    authenticators.spend(viewer, app.recovery_codes[0])
-    authenticators.remove_app(viewer)
+    authenticators.rename_totp(viewer, "Old phone")
+    authenticators.verify_second_factor(viewer, app.recovery_codes[0])
+    authenticators.remove_totp(viewer)
 
     events = AuditEvent.objects.filter(target_id=viewer.pk).order_by("seq")
     assert [event.action for event in events] == [
@@ -209,4 +209,4 @@ def test_a_code_ends_after_its_time(viewer: User, at_time: Callable[[timedelta],
     code = app.code()
     at_time(timedelta(seconds=2 * totp.STEP_SECONDS))
 
-    assert authenticators.spend(viewer, code) == ""
+    assert authenticators.verify_second_factor(viewer, code) == ""

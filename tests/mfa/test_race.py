@@ -11,7 +11,7 @@ ROUNDS = 5
 ACTS = "tests.mfa.race_acts"
 
 
-@pytest.mark.parametrize("act", ["spend_totp", "spend_recovery_code"])
+@pytest.mark.parametrize("act", ["verify_totp", "spend_recovery_code"])
 def test_of_32_with_the_same_code_exactly_one_wins(
     any_database: str, tmp_path: Path, act: str
 ) -> None:

@@ -251,7 +251,7 @@ def test_new_recovery_codes_wait_for_the_proof(
 ) -> None:
     at_time(LATE)
     assert own.post("/account/recovery-codes").status_code == 303
-    assert second_factors.standing(editor).left == 10
+    assert second_factors.remaining_codes(editor).left == 10
 
     own.post("/confirm", {"code": app.code()})
     own.post("/account/recovery-codes")

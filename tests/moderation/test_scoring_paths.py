@@ -43,7 +43,7 @@ CALLS = {
     ("accounts/views/registration.py", "sign_up"): ["sign-up"],
     ("mfa/views/factors.py", "_keep_app"): ["second-factor"],
     ("mfa/views/passkeys.py", "sign_in"): ["passkey"],
-    ("mfa/views/verification.py", "prove_by_form"): ["second-factor"],
+    ("mfa/views/verification.py", "verify_by_form"): ["second-factor"],
     ("mfa/views/second_factor.py", "set_up"): ["second-factor"],
     ("api/tokens/password_grant.py", "_require_second_factor"): ["second-factor"],
     ("api/tokens/password_grant.py", "sign_in_by_password"): ["sign-in"],

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management import CommandError, CommandParser
 
 from core.commands import GatehouseCommand
-from federation.ldap.diagnosis import Step, examine
+from federation.ldap.diagnosis import Step, diagnose
 from federation.ldap.failures import Failures
 
 
@@ -34,12 +34,12 @@ class Command(GatehouseCommand):
         )
 
     def act(self, **options: Any) -> None:
-        directory = settings.LDAP
-        if directory is None:
+        config = settings.LDAP
+        if config is None:
             failure = Failures.NOT_CONFIGURED.value
             raise CommandError(f"{failure.text} {failure.fix}")
         password = _password(options) if options["username"] else None
-        for step in examine(directory, options["username"], password):
+        for step in diagnose(config, options["username"], password):
             self._print(step)
         self.stdout.write(self.style.SUCCESS("Everything that was asked went well."))
 

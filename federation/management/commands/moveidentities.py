@@ -7,10 +7,10 @@ from django.core.management import CommandError, CommandParser
 from accounts.actors import SYSTEM
 from core.commands import GatehouseCommand
 from federation.services.identity_moves import (
-    Place,
-    count_at,
-    left_behind,
+    Namespace,
+    count_in,
     move_identities,
+    orphaned_identities,
     present_issuer,
 )
 
@@ -35,10 +35,10 @@ class Command(GatehouseCommand):
 
     def act(self, **options: Any) -> None:
         provider = options["new"] or options["old"]
-        new = Place(provider, present_issuer(provider))
-        old = Place(options["old"], self._issuer(options["old"], options["from_issuer"]))
+        new = Namespace(provider, present_issuer(provider))
+        old = Namespace(options["old"], self._issuer(options["old"], options["from_issuer"]))
         self.ask_yes(
-            f"{count_at(old)} identities of {old.provider} ({old.issuer or 'no issuer'}) become "
+            f"{count_in(old)} identities of {old.provider} ({old.issuer or 'no issuer'}) become "
             f"those of {new.provider} ({new.issuer or 'no issuer'}): whoever has such a subject "
             "there opens these accounts. Go on?",
             assume_yes=options["yes"],
@@ -50,7 +50,11 @@ class Command(GatehouseCommand):
     def _issuer(self, provider: str, given: str | None) -> str:
         if given is not None:
             return given.rstrip("/")
-        issuers = [left.place.issuer for left in left_behind() if left.place.provider == provider]
+        issuers = [
+            left.namespace.issuer
+            for left in orphaned_identities()
+            if left.namespace.provider == provider
+        ]
         if len(issuers) == 1:
             return issuers[0]
         if not issuers:

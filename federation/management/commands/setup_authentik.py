@@ -12,10 +12,10 @@ from django.core.management import CommandError, CommandParser
 from accounts.commands import AccountCommand
 from federation.authentik import env_file
 from federation.authentik.api import Authentik
-from federation.authentik.http import AuthentikFailed, Wire, parse_base
-from federation.authentik.plan import VARIABLES, Wanted
-from federation.authentik.setup import Outcome, set_up
-from federation.authentik.signing_in import signed_in
+from federation.authentik.http import AuthentikError, Client, parse_base
+from federation.authentik.plan import VARIABLES, DesiredState
+from federation.authentik.session import session
+from federation.authentik.setup import SetupResult, set_up
 
 
 class Command(AccountCommand):
@@ -85,24 +85,24 @@ class Command(AccountCommand):
     def act(self, **options: Any) -> None:
         try:
             self._set_up(options)
-        except AuthentikFailed as error:
+        except AuthentikError as error:
             raise CommandError(str(error)) from None
 
     def _set_up(self, options: dict[str, Any]) -> None:
-        wanted = _wanted(options)
+        desired = _wanted(options)
         allows_http = options["insecure_http"]
         base = parse_base(options["url"], allows_http=allows_http)
-        wire = Wire(base, token=_token(options), allows_http=allows_http)
+        client = Client(base, token=_token(options), allows_http=allows_http)
         target = options["write_env"]
         path = env_file.check_writable(Path(target)) if target else None
-        authentik = Authentik(wire, self.stderr.write, is_dry=options["dry_run"])
+        authentik = Authentik(client, self.stderr.write, is_dry=options["dry_run"])
         with ExitStack() as stack:
             if options["username"]:
                 password = self._password(options)
-                person = signed_in(wire, options["username"], password, self.stderr.write)
+                person = session(client, options["username"], password, self.stderr.write)
                 stack.enter_context(person)
-            outcome = set_up(authentik, wanted)
-        self._tell(authentik, wanted, outcome, path, shows_secret=options["show_secret"])
+            result = set_up(authentik, desired)
+        self._tell(authentik, desired, result, path, shows_secret=options["show_secret"])
 
     def _password(self, options: dict[str, Any]) -> str:
         if options["password_stdin"]:
@@ -112,8 +112,8 @@ class Command(AccountCommand):
     def _tell(
         self,
         authentik: Authentik,
-        wanted: Wanted,
-        outcome: Outcome,
+        desired: DesiredState,
+        result: SetupResult,
         path: Path | None,
         *,
         shows_secret: bool,
@@ -122,47 +122,47 @@ class Command(AccountCommand):
         if authentik.is_dry:
             self.stderr.write("Nothing was changed." if authentik.changes else "Nothing to do.")
             return
-        values = outcome.variables(wanted.provider_id)
+        values = result.variables(desired.provider_id)
         wrote = path is not None and env_file.write(path, values)
         if not authentik.changes and not wrote:
             self.stderr.write("Nothing to do.")
         if wrote:
             self.stderr.write(f"Wrote {', '.join(values)} to {path}.")
         if path is None:
-            hidden = "" if outcome.is_new or shows_secret else VARIABLES[wanted.provider_id][2]
+            hidden = "" if result.is_new or shows_secret else VARIABLES[desired.provider_id][2]
             for name, value in values.items():
                 if name == hidden:
                     continue
                 self.stdout.write(env_file.format_line(name, value))
-        self._warn(wanted, outcome)
+        self._warn(desired, result)
 
-    def _warn(self, wanted: Wanted, outcome: Outcome) -> None:
-        if not outcome.client_secret:
+    def _warn(self, desired: DesiredState, result: SetupResult) -> None:
+        if not result.client_secret:
             self.stderr.write(
                 "Authentik does not show the client secret. Keep the one that you have, or make a "
                 "new one with --rotate-secret."
             )
-        if wanted.app_url != settings.PUBLIC_URL:
+        if desired.app_url != settings.PUBLIC_URL:
             self.stderr.write(
-                f"PUBLIC_URL is {settings.PUBLIC_URL} here. Set PUBLIC_URL={wanted.app_url}, else "
+                f"PUBLIC_URL is {settings.PUBLIC_URL} here. Set PUBLIC_URL={desired.app_url}, else "
                 "Authentik refuses the redirect URI."
             )
 
 
-def _wanted(options: dict[str, Any]) -> Wanted:
+def _wanted(options: dict[str, Any]) -> DesiredState:
     """What the operator asks for. Raises AuthentikFailed."""
     if not re.fullmatch(r"[-a-zA-Z0-9_]{1,50}", options["slug"]):
-        raise AuthentikFailed("--slug: letters, digits, - and _ alone, at most 50.")
+        raise AuthentikError("--slug: letters, digits, - and _ alone, at most 50.")
     if not options["name"].strip():
-        raise AuthentikFailed("--name: give the provider a name.")
-    return Wanted(
+        raise AuthentikError("--name: give the provider a name.")
+    return DesiredState(
         # Authentik compares sign by sign; that a browser comes here by plain http is no matter.
         app_url=parse_base(options["app_url"], allows_http=options["insecure_http"]),
         name=options["name"].strip(),
         slug=options["slug"],
         provider_id=options["provider_id"],
         signing_key=options["signing_key"],
-        vouches_for_email=options["verified_email"],
+        assumes_email_verified=options["verified_email"],
         rotates_secret=options["rotate_secret"],
     )
 
@@ -172,11 +172,11 @@ def _token(options: dict[str, Any]) -> str:
     if options["username"]:
         return ""
     if options["password_stdin"]:
-        raise AuthentikFailed("--password-stdin goes with --username.")
+        raise AuthentikError("--password-stdin goes with --username.")
     if options["token"] is not None:
         token = str(options["token"]).strip()
     else:
         token = env_file.read(Path(options["token_file"])).strip()
     if not token:
-        raise AuthentikFailed("The API token is empty, or its file is not there.")
+        raise AuthentikError("The API token is empty, or its file is not there.")
     return token

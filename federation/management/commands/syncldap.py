@@ -9,7 +9,7 @@ from django.core.management import CommandError, CommandParser
 from core.commands import GatehouseCommand
 from federation.ldap import sync
 from federation.ldap.failures import DirectoryError, Failures
-from federation.ldap.sync import Change, Outcome, Plan
+from federation.ldap.sync import Change, Plan, SyncResult
 
 SHOWN = 50
 BAR = 30
@@ -52,12 +52,12 @@ class Command(GatehouseCommand):
 
     def _plan(self) -> Plan:
         bar = _Bar(self, 0)
-        directory = settings.LDAP
-        if directory is None:
+        config = settings.LDAP
+        if config is None:
             failure = Failures.NOT_CONFIGURED.value
             raise CommandError(f"{failure.text} {failure.fix}")
         try:
-            return sync.plan(directory, progress=bar.add)
+            return sync.plan(config, progress=bar.add)
         except DirectoryError as error:
             failure = error.failure.value
             detail = f" ({error.detail})" if error.detail else ""
@@ -73,13 +73,13 @@ class Command(GatehouseCommand):
                 self.stdout.write(f"  {title:<8} {change.user.email}: {_description(change)}")
             if len(changes) > SHOWN:
                 self.stdout.write(f"  {title:<8} and {len(changes) - SHOWN} more")
-        for told in planned.profiles[:SHOWN]:
-            fields = " and ".join(told.fields)
-            self.stdout.write(f"  profile  {told.identity.user.email}: {fields} changed there")
+        for update in planned.profiles[:SHOWN]:
+            fields = " and ".join(update.fields)
+            self.stdout.write(f"  profile  {update.identity.user.email}: {fields} changed there")
         if not planned.disables and not planned.roles and not planned.profiles:
             self.stdout.write("Everything is in step.")
 
-    def _tell_done(self, outcome: Outcome) -> None:
+    def _tell_done(self, outcome: SyncResult) -> None:
         self.stdout.write(
             f"{outcome.disabled} disabled, {outcome.roles} roles changed"
             + (f", {outcome.profiles} addresses or names taken over" if outcome.profiles else "")
@@ -89,7 +89,7 @@ class Command(GatehouseCommand):
         if outcome.run:
             self.stdout.write("`manage.py syncldap --undo` takes this run back.")
 
-    def _tell_undone(self, outcome: Outcome) -> None:
+    def _tell_undone(self, outcome: SyncResult) -> None:
         self.stdout.write(
             f"{outcome.disabled} opened again, {outcome.roles} roles given back. "
             "Whoever was changed since then was left alone."

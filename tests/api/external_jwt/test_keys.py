@@ -9,8 +9,8 @@ import pytest
 
 from api.errors import AccessTokenInvalid
 from api.external_jwt.verify import Verifier
-from federation.oidc import fetching
-from federation.oidc.fetching import FetchError, fetch_json
+from core import http
+from core.http import FetchError, fetch_json
 from federation.oidc.keys import FetchedKeys
 from tests.api.external_jwt.providers import DISCOVERY, Clock, Provider, SigningKey, send_json
 
@@ -289,7 +289,7 @@ def test_an_endless_body_is_given_up(provider: Provider) -> None:
 def test_a_body_that_trickles_is_given_up(
     provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetching, "DEADLINE_SECONDS", 0.2)
+    monkeypatch.setattr(http, "DEADLINE_SECONDS", 0.2)
     provider.routes["/slow"] = lambda handler: _endless(handler, 0.02)
 
     with pytest.raises(FetchError, match="takes too long"):
@@ -299,7 +299,7 @@ def test_a_body_that_trickles_is_given_up(
 def test_a_provider_that_says_nothing_is_given_up(
     provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetching, "TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(http, "TIMEOUT_SECONDS", 0.2)
     silence = threading.Event()
     provider.routes["/silent"] = lambda _handler: silence.wait(5) and None
 

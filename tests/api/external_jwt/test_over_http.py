@@ -12,8 +12,8 @@ from accounts.actors import SYSTEM
 from accounts.models import User
 from accounts.services.users import change_role, disable_user
 from api.models import ForeignIdentity
-from federation.oidc import fetching
-from tests.api.external_jwt.providers import Provider
+from core import http
+from tests.api.foreign.providers import Provider
 from tests.servers.node import RESOURCE, OpenIDProvider
 
 pytestmark = pytest.mark.django_db
@@ -47,7 +47,7 @@ def test_a_person_of_a_certified_provider_comes_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Its process shares the cores with all other tests.
-    monkeypatch.setattr(fetching, "TIMEOUT_SECONDS", 30.0)
+    monkeypatch.setattr(http, "TIMEOUT_SECONDS", 30.0)
     trust(openid_provider.issuer, AUTH_JWT_AUDIENCE=(RESOURCE,), AUTH_JWT_REGISTRATION=True)
     tokens = openid_provider.sign_in("hanna")
 

@@ -11,8 +11,8 @@ from pytest_django.fixtures import Settings
 
 from config.environment import load
 from config.ldap import directory_settings
-from federation.ldap import connection
-from federation.ldap.conf import Directory
+from federation.ldap import circuit_breaker
+from federation.ldap.conf import LDAPConfig
 
 if importlib.util.find_spec("ldap") is None:  # a machine without the headers tests the rest
     collect_ignore_glob = ["test_*.py"]
@@ -27,7 +27,7 @@ else:
         SilentServer,
     )
 
-UseDirectory = Callable[..., Directory]
+UseDirectory = Callable[..., LDAPConfig]
 SignIn = Callable[..., Any]
 
 
@@ -53,16 +53,16 @@ def silent_server() -> Iterator["SilentServer"]:
 
 
 @pytest.fixture(autouse=True)
-def _rested() -> None:
-    """No server is left alone for what it did in another test."""
-    connection._silent.clear()
+def _closed_circuit() -> None:
+    """No server is skipped for what it did in another test."""
+    circuit_breaker.reset()
 
 
 @pytest.fixture
 def use_directory(settings: Settings, server: "DirectoryServer") -> UseDirectory:
     """use_directory(LDAP_ROLES_MAPPING='…') puts `server` into settings.LDAP, and returns that."""
 
-    def use(**changes: str) -> Directory:
+    def use(**changes: str) -> LDAPConfig:
         environ = {
             "LDAP_URL": server.url,
             "LDAP_BASE_DN": PEOPLE,

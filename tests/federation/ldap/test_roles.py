@@ -6,9 +6,9 @@ from typing import cast
 import pytest
 
 from accounts.models import User
+from federation.ldap import sign_in as ldap_sign_in
 from federation.ldap import users
 from federation.ldap.connection import Connection, Entry
-from federation.ldap.sign_in import come_in
 from federation.services.identities import GroupsUnknown
 from tests.conftest import MakeUser
 from tests.federation.ldap.conftest import SignIn, UseDirectory
@@ -235,7 +235,7 @@ def test_a_list_of_groups_that_comes_in_pieces_is_read_to_the_end(
     (person,) = users.describe(cast("Connection", server), directory, [server.piece(0)])
 
     assert person.groups.names == ("a", "b", "c", "d", "e")
-    assert person.groups.is_cut is False
+    assert person.groups.is_incomplete is False
     assert server.asked == ["memberOf;range=2-*", "memberOf;range=4-*"]
 
 
@@ -243,12 +243,12 @@ def test_a_part_of_the_groups_takes_no_role(use_directory: UseDirectory, db: Non
     directory = use_directory(LDAP_ROLES_MAPPING='{"e": "admin", "a": "editor"}')
     whole, part = InPieces("a", "b", "c", "d", "e"), InPieces("a", "b", "c", "d", "e", known=3)
 
-    def person_by(server: InPieces) -> users.Person:
+    def person_by(server: InPieces) -> users.DirectoryUser:
         return next(users.describe(cast("Connection", server), directory, [server.piece(0)]))
 
-    user = come_in(directory, person_by(whole))
+    user = ldap_sign_in.sign_in(directory, person_by(whole))
     with pytest.raises(GroupsUnknown):
-        come_in(directory, person_by(part))
+        ldap_sign_in.sign_in(directory, person_by(part))
 
     user.refresh_from_db()
     assert user.role == "admin"

@@ -607,6 +607,6 @@ def test_a_made_up_domain_gives_no_further_tries() -> None:
 
 
 def test_an_address_is_proved_by_either_name_of_the_setting(use_directory: UseDirectory) -> None:
-    assert use_directory(LDAP_TRUST_EMAIL="false").email_is_proved is False
-    assert use_directory(LDAP_EMAIL_IS_PROVED="false").email_is_proved is False
-    assert use_directory().email_is_proved is True
+    assert use_directory(LDAP_TRUST_EMAIL="false").email_is_verified is False
+    assert use_directory(LDAP_EMAIL_IS_PROVED="false").email_is_verified is False
+    assert use_directory().email_is_verified is True

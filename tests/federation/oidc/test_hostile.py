@@ -20,8 +20,8 @@ from django.test import Client
 
 from accounts.models import User
 from audit.models import AuditEvent
+from core import http
 from federation.models import ExternalIdentity
-from federation.oidc import fetching
 from federation.oidc.authorization_request import cookie_name
 from federation.oidc.discovery import DISCOVERED, Discovery
 from tests.api.external_jwt.providers import Clock, b64
@@ -595,7 +595,7 @@ def test_a_token_endpoint_that_refuses_is_a_page(as_openid: Double, stranger: Cl
 def test_a_token_endpoint_that_does_not_answer_is_given_up(
     as_openid: Double, stranger: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetching, "POST_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(http, "POST_TIMEOUT_SECONDS", 0.3)
     as_openid.routes["/token"] = lambda handler: handler.rfile.read(1)
     begun = time.monotonic()
 
@@ -915,10 +915,10 @@ def test_a_certificate_of_an_own_authority_counts_where_it_is_named(
     try:
         provider.socket = context.wrap_socket(provider.socket, server_side=True)
         url = f"https://127.0.0.1:{provider.server_address[1]}{DISCOVERY}"
-        with pytest.raises(fetching.FetchError, match="CERTIFICATE_VERIFY_FAILED"):
-            fetching.fetch_json(url)
+        with pytest.raises(http.FetchError, match="CERTIFICATE_VERIFY_FAILED"):
+            http.fetch_json(url)
         settings.PROVIDER_CA_FILE = str(tmp_path / "ca.pem")
 
-        assert "issuer" in fetching.fetch_json(url)
+        assert "issuer" in http.fetch_json(url)
     finally:
         provider.stop()

@@ -184,7 +184,7 @@ def test_a_profile_that_names_nobody(
 def test_a_provider_that_does_not_answer_is_given_up(
     offer, double, stranger, owner, monkeypatch
 ) -> None:
-    monkeypatch.setattr("federation.social.http.POST_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("core.http.POST_TIMEOUT_SECONDS", 0.2)
     offer("google")
     to, answer = double.agree(begin(stranger, "google"))
     double.wait.clear()

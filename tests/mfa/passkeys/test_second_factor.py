@@ -181,7 +181,7 @@ def test_a_question_for_signing_in_confirms_nothing(viewer, home, device, at_tim
 
 def test_a_first_passkey_is_none_beside_another_factor(viewer, home) -> None:
     session = home.session
-    answer = Device().create(passkeys.begin_adding(session, viewer))
+    answer = Device().create(passkeys.begin_registration(session, viewer))
     Authenticator.objects.create(user=viewer, kind="totp", name="App")
 
     with pytest.raises(PasskeyExpired):

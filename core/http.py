@@ -1,0 +1,235 @@
+"""HTTP requests to other servers: bounded in time and size.
+
+Only addresses from the settings, or from a document that was fetched from one, may come here;
+never one that a token or a user names.
+"""
+
+import http.client
+import json
+import ssl
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from email.message import Message
+from functools import lru_cache
+from typing import Any, NamedTuple
+from urllib.error import HTTPError
+from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
+
+from django.conf import settings
+
+TIMEOUT_SECONDS = 3.0
+# Token endpoints take longer than static documents.
+POST_TIMEOUT_SECONDS = 8.0
+# For the whole body, so that a server that sends a byte now and then holds no thread.
+DEADLINE_SECONDS = 6.0
+MAX_BYTES = 512 * 1024
+CHUNK_BYTES = 64 * 1024
+MAX_REDIRECTS = 3
+SERVER_ERROR = 500
+REDIRECTS = (301, 302, 303, 307, 308)
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+
+class FetchError(Exception):
+    """No usable answer came; the text says why, for the log. `__cause__`: the network's error.
+
+    status: of the answer, 0 when none came.
+    """
+
+    def __init__(self, reason: str, status: int = 0) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Response(NamedTuple):
+    """An answer, whatever its status. body: b"" for a redirect, and for an error unless asked."""
+
+    status: int
+    headers: Message
+    body: bytes
+
+    def json_object(self) -> dict[str, Any]:
+        """The body as a JSON object. Raises FetchError."""
+        try:
+            document = json.loads(self.body)
+        except (ValueError, RecursionError):
+            raise FetchError("the answer is no JSON", self.status) from None
+        if not isinstance(document, dict):
+            raise FetchError("the answer is no JSON object", self.status)
+        return document
+
+
+Fetch = Callable[[str, bool], dict[str, Any]]
+
+
+def send(
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    data: bytes | None = None,
+    timeout: float,
+    allows_http: bool = False,
+    reads_errors: bool = False,
+) -> Response:
+    """Send one request; follows no redirect. Raises FetchError when no answer came.
+
+    timeout: seconds for each step of the connection. reads_errors: also read the body of an answer
+    of status 400 and above, as far as it can be read.
+    """
+    check_url(url, allows_http)
+    target, forwarded = internal_url(url)
+    request = urllib.request.Request(  # noqa: S310 - checked
+        target, data, {"Accept": "application/json", **(headers or {}), **forwarded}, method=method
+    )
+    opener = _opener(settings.PROVIDER_CA_FILE)
+    try:
+        try:
+            answer = opener.open(request, timeout=timeout)
+        except HTTPError as error:
+            answer = error
+        with answer:
+            return Response(answer.status, answer.headers, _body(answer, reads_errors))
+    except (OSError, http.client.HTTPException) as error:
+        raise FetchError(f"{url}: {type(error).__name__}: {error}") from error
+
+
+def fetch_json(
+    url: str, allows_http: bool = False, headers: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The JSON object at `url`, or where the same host redirects to. Raises FetchError."""
+    origin = _origin(url)
+    for _hop in range(MAX_REDIRECTS):
+        answer = send("GET", url, headers=headers, timeout=TIMEOUT_SECONDS, allows_http=allows_http)
+        if answer.status not in REDIRECTS:
+            if answer.status >= 300:
+                raise FetchError(f"{url}: status {answer.status}", answer.status)
+            return answer.json_object()
+        url = urljoin(url, answer.headers.get("Location", ""))
+        if _origin(url) != origin:
+            raise FetchError(f"redirects to another host: {str(split_url(url).hostname)[:200]!r}")
+    raise FetchError(f"{url}: redirects too often")
+
+
+def post_form(
+    url: str, fields: Mapping[str, str], headers: Mapping[str, str], *, allows_http: bool = False
+) -> tuple[int, dict[str, Any]]:
+    """Post a form; returns (status, JSON object), where the object of an error may be empty.
+
+    Follows no redirect, because the form holds secrets. Raises FetchError.
+    """
+    answer = send(
+        "POST",
+        url,
+        headers=headers,
+        data=urlencode(fields).encode(),
+        timeout=POST_TIMEOUT_SECONDS,
+        allows_http=allows_http,
+        reads_errors=True,
+    )
+    try:
+        return answer.status, answer.json_object()
+    except FetchError:
+        if answer.status < 300:
+            raise
+        return answer.status, {}
+
+
+def probe(url: str, allows_http: bool = False) -> str:
+    """The Date header of the server at `url`, "" without one; any status below 500 will do.
+
+    Raises FetchError when nothing answers, and for a server error.
+    """
+    answer = send("GET", url, timeout=TIMEOUT_SECONDS, allows_http=allows_http)
+    if answer.status >= SERVER_ERROR:
+        raise FetchError(f"{url}: status {answer.status}", answer.status)
+    return str(answer.headers.get("Date", ""))
+
+
+def check_url(url: str, allows_http: bool) -> None:
+    """Raise FetchError unless `url` is https, or http on localhost or where it is allowed."""
+    parts = split_url(url)
+    is_safe = parts.scheme == "https" or (
+        parts.scheme == "http" and (allows_http or parts.hostname in LOCAL_HOSTS)
+    )
+    if not is_safe or not parts.hostname:
+        raise FetchError(f"{url[:200]!r} is no https address")
+
+
+def internal_url(url: str) -> tuple[str, dict[str, str]]:
+    """Where to send a request for `url`, and the headers that carry its public name.
+
+    In a container the public name of a provider often resolves to nothing that answers.
+    """
+    parts = split_url(url)
+    internal = settings.PROVIDER_INTERNAL_URLS.get(f"{parts.scheme}://{parts.netloc}".lower())
+    if internal is None:
+        return url, {}
+    path = parts._replace(scheme="", netloc="").geturl()
+    headers = {
+        "Host": parts.netloc,
+        "X-Forwarded-Host": parts.netloc,
+        "X-Forwarded-Proto": parts.scheme,
+    }
+    return f"{internal}{path}", headers
+
+
+def split_url(url: str) -> SplitResult:
+    """The parts of `url`, its port checked. Raises FetchError."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise FetchError(f"{url[:200]!r} is no address") from None
+    return parts
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = split_url(url)
+    return parts.scheme, parts.hostname, parts.port
+
+
+def _body(answer: Any, reads_errors: bool) -> bytes:
+    if answer.status < 300:
+        return _read(answer)
+    if answer.status in REDIRECTS or not reads_errors:
+        return b""
+    try:
+        return _read(answer)
+    except (OSError, http.client.HTTPException, FetchError):
+        return b""
+
+
+def _read(answer: Any) -> bytes:
+    """The body. Raises FetchError when it is too long or takes too long."""
+    end = time.monotonic() + DEADLINE_SECONDS
+    body = bytearray()
+    while chunk := answer.read1(CHUNK_BYTES):
+        body += chunk
+        if len(body) > MAX_BYTES:
+            raise FetchError(f"the answer is larger than {MAX_BYTES // 1024} KiB", answer.status)
+        if time.monotonic() > end:
+            raise FetchError("the answer takes too long", answer.status)
+    return bytes(body)
+
+
+@lru_cache(maxsize=4)
+def _opener(ca_file: str) -> urllib.request.OpenerDirector:
+    """An opener for http and https alone (no files, ftp or data), which follows no redirect.
+
+    ca_file: PEM of an authority to trust beside those of the system, or "".
+    """
+    context = ssl.create_default_context()
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(context=context),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+    ):
+        opener.add_handler(handler)
+    return opener
