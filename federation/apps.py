@@ -1,4 +1,4 @@
-"""The app `federation`: sign-in by providers and by the directory."""
+"""The app `federation`: sign-in through external providers and through LDAP."""
 
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _

@@ -1,4 +1,4 @@
-"""What a page shows of a provider: a button, or a row of what is connected already."""
+"""How pages show providers: a sign-in button, or a row of a connected identity."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ MARKS = "elements/marks"
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """A provider to continue with. mark: the template of its drawing; image_url goes before it."""
+    """A sign-in button. mark: template of the provider's logo; image_url takes precedence."""
 
     id: str
     label: str
@@ -28,9 +28,9 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A connected identity. is_off: its provider is not configured any more.
+    """A connected identity. is_off: its provider is no longer configured.
 
-    is_directory_managed: the directory keeps it, so the person cannot take it away.
+    is_directory_managed: the directory manages it, so the user cannot disconnect it.
     """
 
     identity_id: UUID
@@ -50,7 +50,7 @@ def button_of(provider: Provider) -> Button:
 
 
 def buttons() -> list[Button]:
-    """One for each configured provider, in their order."""
+    """One for each configured provider, in the order of the settings."""
     return [button_of(provider) for provider in configured()]
 
 
@@ -82,13 +82,13 @@ def method_of(
 
 
 def connectable(user: User) -> list[Button]:
-    """Buttons of the providers that `user` has not connected at their present issuer."""
+    """Buttons of the providers that `user` has not connected at their current issuer."""
     taken = {row.provider for row in user.identities.all() if is_usable(row)}
     return [button for button in buttons() if button.id not in taken]
 
 
 def _unconfigured(provider_id: str) -> Button:
-    """The directory has no button, and a provider may have been taken out of the settings."""
+    """The directory has no button, and a provider may have been removed from the settings."""
     label = _("Directory (LDAP)") if provider_id == "ldap" else provider_id
     return Button(provider_id, label, _mark(provider_id))
 

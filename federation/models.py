@@ -1,4 +1,4 @@
-"""Who an account is at a provider or in the directory."""
+"""Identities of users at external providers and in the directory."""
 
 from django.conf import settings
 from django.db import models
@@ -9,10 +9,10 @@ from core.uuid7 import uuid7
 
 
 class ExternalIdentity(models.Model):
-    """Who somebody is at a provider: found by provider, issuer and subject, never by address.
+    """An identity at a provider, looked up by provider, issuer and subject, never by email.
 
-    The issuer is part of who it is: another issuer at the same place in the settings may give the
-    same subject to somebody else (TRAPS 30).
+    The issuer belongs to the key: another issuer under the same provider id may assign the same
+    subject to another person (OpenID Connect Core 1.0, section 5.7).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -21,17 +21,17 @@ class ExternalIdentity(models.Model):
     )
     # The id of a configured provider, or "ldap".
     provider = models.CharField(_("provider"), max_length=40)
-    # The provider's own lasting name of the person: `sub`, `tid:oid`, entryUUID.
+    # The provider's stable identifier of the user: `sub`, `tid:oid`, entryUUID.
     subject = models.CharField(_("subject"), max_length=255)
-    # Provider.authority when the identity was made; "" for vendors of whom there is one.
+    # Provider.authority when the identity was created; "" for vendors with a single issuer.
     issuer = models.CharField(_("issuer"), max_length=255, blank=True)
-    # As the provider told it last; shown, never looked up.
+    # As last reported by the provider; displayed, never used for lookups.
     email = models.CharField(_("address at the provider"), max_length=254, blank=True)
-    # The account's address that the provider told and tells no more: no link goes there.
+    # The account's address if the provider has stopped reporting it: no link is mailed there.
     former_email = models.CharField(max_length=254, blank=True, editable=False)
-    # As the provider told it last; the account's name follows it unless the person chose another.
+    # As last reported by the provider; the account's name follows unless the user changed it.
     name = models.CharField(max_length=150, blank=True, editable=False)
-    # The last decision about the role, see federation.role_mapping.Decision: why, and when.
+    # Reason and time of the last role decision; see federation.role_mapping.Decision.
     role_reason = models.CharField(_("reason of the role"), max_length=300, blank=True)
     role_decided_at = models.DateTimeField(_("role decided"), null=True, blank=True)
     created_at = models.DateTimeField(_("connected"), default=timezone.now, editable=False)

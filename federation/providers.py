@@ -1,4 +1,4 @@
-"""The providers that people may sign in through: values, made by config from the environment."""
+"""Sign-in providers as values, which config makes from the environment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,13 +16,13 @@ OIDC = "oidc"
 
 @dataclass(frozen=True, slots=True)
 class SignInSource:
-    """What a way in through somebody else may do here; the same for providers and LDAP.
+    """What an external source of sign-ins may do; shared by providers and LDAP.
 
-    id: names it in addresses, in Identity.provider and in the audit log.
-    allows_registration: may strangers get an account by it?
-    trusts_email: may a verified address connect to an account that is in use (TRAPS 19)?
-    needs_email: is somebody without an address refused? Else he gets one that receives nothing.
-    default_role: of a new person when the mapping says nothing.
+    id: names the source in URLs, in ExternalIdentity.provider and in the audit log.
+    allows_registration: may unknown users get an account?
+    trusts_email: may a verified address connect to an account that is already in use?
+    needs_email: refuse users without an address; otherwise they get a placeholder address.
+    default_role: of a new user when the mapping does not decide.
     """
 
     id: str
@@ -39,11 +39,11 @@ class Provider:
     """One configured provider.
 
     kind: one of SOCIAL_KINDS, or OIDC. issuer: of OIDC, without slash and discovery suffix.
-    callback_path: where the provider sends people back, as registered there.
-    image_url: an image of the operator's for the button, or "".
-    leeway: tolerated difference of clocks. claims: our name ("email", "name", "username") -> its
-    claims there, in order. options: what only this kind has (GitHub's base address, Apple's keys);
-    secret, as client_secret.
+    callback_path: where the provider redirects to, as registered there.
+    image_url: a custom image for the button, or "".
+    leeway: tolerated clock skew. claims: field ("email", "name", "username") -> names of claims,
+    in order of preference. options: settings of this kind alone (GitHub's base URL, Apple's keys);
+    secret, like client_secret.
     """
 
     source: SignInSource
@@ -56,7 +56,7 @@ class Provider:
     image_url: str = ""
     audience: str = ""
     leeway: timedelta = timedelta(minutes=5)
-    # Every address that it tells counts as verified, because the operator says so.
+    # Treat every address of this provider as verified, because the administrator vouches for it.
     assumes_email_verified: bool = False
     uses_pkce: bool = True
     uses_nonce: bool = True
@@ -76,21 +76,21 @@ class Provider:
 
     @property
     def authority(self) -> str:
-        """Whose ids of people these are: the issuer, or the server that GitHub runs on.
+        """Who assigns the subjects: the issuer, or the server of GitHub Enterprise.
 
-        "" for vendors of whom there is one. An id means a person together with this alone.
+        "" for vendors with a single one. A subject is unique only together with this.
         """
         return self.issuer or self.options.get("base_url", "").rstrip("/")
 
 
 def configured() -> tuple[Provider, ...]:
-    """Every provider with a button, in the order of the buttons; none while they are off."""
+    """Every provider with a button, in the order of the buttons."""
     found: tuple[Provider, ...] = settings.SIGN_IN_PROVIDERS
     return found
 
 
 def find(provider_id: str) -> Provider:
-    """The configured provider of that id. Raises NotFound (A105)."""
+    """The configured provider with that id. Raises NotFound."""
     for provider in configured():
         if provider.id == provider_id:
             return provider

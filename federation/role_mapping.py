@@ -1,7 +1,7 @@
-"""From what a provider says of a person to a role: who is admitted, and as what. Pure.
+"""Maps claims of a provider to a role: who is admitted, and with which role. Pure.
 
-One engine for OpenID Connect, social providers and LDAP. A mapping never gives owner unless one of
-its rules says owner, and one without such a rule leaves owners as they are.
+One engine serves OpenID Connect, social providers and LDAP. Only a rule that names owner assigns
+it; a mapping without such a rule does not change owners.
 """
 
 from collections.abc import Mapping
@@ -10,17 +10,17 @@ from typing import Any, NamedTuple
 
 from accounts.roles import Role
 
-# Kind of token or answer ("id", "access", "userinfo", "ldap") -> its claims.
+# Kind of token or response ("id", "access", "userinfo", "ldap") -> its claims.
 Claims = Mapping[str, Mapping[str, Any]]
 MAX_VALUES = 5000
-# What the name of an object in a list is called, in order.
+# Keys that hold the name of an object in a list, in order of preference.
 NAME_KEYS = ("name", "displayName", "display_name", "display")
 
 
 class ClaimPath(NamedTuple):
-    """Where values stand: in which token, at which dotted path, such as realm_access.roles.
+    """Where to find values: a dotted path, such as realm_access.roles, and the kind of token.
 
-    kind: "" looks in all of them, ID token first.
+    kind: "" searches all of them, the ID token first.
     """
 
     path: str
@@ -30,10 +30,11 @@ class ClaimPath(NamedTuple):
         return f"{self.path} ({self.kind})" if self.kind else self.path
 
     def values(self, claims: Claims) -> tuple[str, ...]:
-        """The texts there, in their order; a single text is a list of one.
+        """The strings at the path, in order; a single string is a list of one.
 
-        A text is never split: groups have names with spaces and commas. A map counts by its keys,
-        a list of objects by their names. What else stands there is left out; see why_unknown().
+        A string is never split, because group names contain spaces and commas. Of a mapping the
+        keys count, of a list of objects their names. Other values are left out; see
+        why_incomplete().
         """
         for source in self._sources(claims):
             found = _value_at(source, self.path)
@@ -42,9 +43,9 @@ class ClaimPath(NamedTuple):
         return ()
 
     def why_incomplete(self, claims: Claims) -> str:
-        """Why what stands there is only a part of it, or cannot be read; "" when it is all.
+        """Why the values are incomplete or unreadable; "" when they are complete.
 
-        Providers cut long lists of groups (OpenID Connect Core, 5.6.2: the rest is elsewhere).
+        Providers truncate long lists of groups (OpenID Connect Core 1.0, section 5.6.2).
         """
         reason = ""
         for source in self._sources(claims):
@@ -53,7 +54,7 @@ class ClaimPath(NamedTuple):
             if found is None:
                 continue
             if not reason and not _str_list(found)[1]:
-                reason = "is of a kind that cannot be read, or too long"
+                reason = "has a type that cannot be read, or is too long"
             return f"{self} {reason}" if reason else ""
         return f"{self} {reason}" if reason else ""
 
@@ -62,14 +63,14 @@ class ClaimPath(NamedTuple):
 
 
 class Requirement(NamedTuple):
-    """Whoever has none of `values` at `path` is not admitted."""
+    """Users with none of `values` at `path` are not admitted."""
 
     path: ClaimPath
     values: frozenset[str]
 
 
 class RoleRule(NamedTuple):
-    """Whoever has one of `values` at `path` gets `role`."""
+    """Users with one of `values` at `path` get `role`."""
 
     path: ClaimPath
     values: frozenset[str]
@@ -77,9 +78,9 @@ class RoleRule(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """is_admitted: may the person come in at all; role: None leaves it as it is; reason: why.
+    """is_admitted: may the user sign in? role: None keeps the current one.
 
-    reason is one English sentence for the panel; it names rules and values, never a secret.
+    reason: an English sentence for the admin; it names rules and values, never a secret.
     """
 
     is_admitted: bool
@@ -89,13 +90,12 @@ class Decision(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RoleMapping:
-    """What one provider's claims mean here.
+    """How the claims of one provider map to roles.
 
-    rules: the first that matches wins, so that their order is the priority.
-    default: the role of whoever matches no rule; None leaves a person's role as it is (a new
-    person gets `Role.NONE` then).
-    updates: apply at each sign-in, removal included; else only when the account is made.
-    folds_case: values compare without regard to case, as names in LDAP do.
+    rules: the first match wins.
+    default: the role when no rule matches; None keeps the current role.
+    updates: apply at each sign-in, removal included; otherwise only to a new account.
+    folds_case: compare values without regard to case, as LDAP does.
     """
 
     requirements: tuple[Requirement, ...] = ()
@@ -106,11 +106,11 @@ class RoleMapping:
 
     @property
     def gives_owner(self) -> bool:
-        """Does a rule say owner? Only then are owners of its concern."""
+        """Does a rule assign owner? Only then does the mapping change owners."""
         return any(rule.role is Role.OWNER for rule in self.rules)
 
     def decide(self, claims: Claims) -> Decision:
-        """Who may come in, as what, and why."""
+        """Whether the user is admitted, the role, and the reason."""
         for requirement in self.requirements:
             if not self._match(requirement.path, requirement.values, claims):
                 wanted = ", ".join(sorted(requirement.values))
@@ -127,9 +127,9 @@ class RoleMapping:
         return Decision(True, self.default, f"{role}: no rule matches"[:300])
 
     def why_incomplete(self, claims: Claims) -> str:
-        """Why `claims` do not tell what decide() would need; "" when they do.
+        """Why `claims` do not suffice for decide(); "" when they do.
 
-        A value that is there counts, also of a cut list; that one is missing proves nothing then.
+        A value that is present counts even in a truncated list; an absent one proves nothing there.
         """
         for requirement in self.requirements:
             if not self._match(requirement.path, requirement.values, claims):
@@ -143,7 +143,7 @@ class RoleMapping:
         return ""
 
     def _match(self, path: ClaimPath, wanted: frozenset[str], claims: Claims) -> str:
-        """The first value at `path` that is wanted, or ""."""
+        """The first value at `path` that is in `wanted`, or ""."""
         keys = {self._comparable(value) for value in wanted}
         return next((found for found in path.values(claims) if self._comparable(found) in keys), "")
 
@@ -152,9 +152,9 @@ class RoleMapping:
 
 
 def _value_at(claims: Mapping[str, Any], path: str) -> Any:
-    """The value along the dotted `path`; a name may hold dots itself, and the longest goes first.
+    """The value at the dotted `path`. Names may contain dots; the longest match wins.
 
-    So `https://example.com/roles` and `resource_access.my.app.roles` mean what stands there.
+    So `https://example.com/roles` and `resource_access.my.app.roles` both work.
     """
     if claims.get(path) is not None:
         return claims[path]
@@ -170,11 +170,11 @@ def _value_at(claims: Mapping[str, Any], path: str) -> Any:
 
 
 def _str_list(found: Any) -> tuple[tuple[str, ...], bool]:
-    """(the texts in `found`, whether these are all)."""
+    """(the strings in `found`, whether they are all of it)."""
     if isinstance(found, str):
         return (found,), True
     if isinstance(found, Mapping):
-        # Zitadel has {"admin": {…}}; a role that is said not to be there does not count.
+        # Zitadel sends {"admin": {…}}; a role with false or null does not count.
         items: list[Any] = [key for key, value in found.items() if value not in (False, None)]
     elif isinstance(found, list | tuple):
         items = list(found)
@@ -186,19 +186,19 @@ def _str_list(found: Any) -> tuple[tuple[str, ...], bool]:
 
 
 def _name(item: Any) -> str | None:
-    """A text, or the name of an object; None for whatever else."""
+    """A string, or the name of an object; None for anything else."""
     if isinstance(item, Mapping):
         item = next((item[name] for name in NAME_KEYS if isinstance(item.get(name), str)), None)
     return item if isinstance(item, str) else None
 
 
 def _why_truncated(source: Mapping[str, Any], path: str) -> str:
-    """Does `source` say that what stands at `path` is elsewhere, or too long to be told?"""
+    """A reason if `source` says that the value at `path` is truncated or kept elsewhere, or ""."""
     elsewhere = source.get("_claim_names")
     names = list(elsewhere) if isinstance(elsewhere, Mapping) else []
-    # Microsoft's short form in answers by the front channel, for groups alone.
+    # Microsoft's short form for groups in front-channel responses.
     if source.get("hasgroups") not in (None, False, "false", "False", "0", 0):
         names.append("groups")
     names += [name.partition(":src")[0] for name in source if ":src" in name]
     is_cut = any(path == name or path.startswith(f"{name}.") for name in names)
-    return "is cut: the provider has more of it than it tells here" if is_cut else ""
+    return "is truncated: the provider has more than it sent" if is_cut else ""

@@ -1,4 +1,4 @@
-"""Providers and the directory as a source of accounts; see accounts.account_sources."""
+"""Providers and the directory as an AccountSource; see accounts.account_sources."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,14 +10,14 @@ from accounts.account_sources import AccountSource, Found
 from accounts.models import User
 from federation.ldap import sign_in as ldap_sign_in
 from federation.ldap.usernames import directory_problems
-from federation.oidc.flow import redirect_page, stay_signed_out, to_usual_provider
+from federation.oidc.flow import redirect_page, stay_signed_out, to_default_provider
 from federation.oidc.signout import ProviderLogout, prepare_logout
 from federation.services.identities import is_usable
 from federation.services.profile_updates import held_user_ids
 
 
 class ExternalAccounts(AccountSource):
-    """Each method calls one service."""
+    """Delegates each method to one service."""
 
     def checks_passwords(self) -> bool:
         return settings.LDAP is not None
@@ -41,7 +41,7 @@ class ExternalAccounts(AccountSource):
         return any(is_usable(identity) for identity in user.identities.exclude(pk=besides))
 
     def sign_in_redirect(self, request: HttpRequest) -> HttpResponse | None:
-        return to_usual_provider(request)
+        return to_default_provider(request)
 
     def prepare_sign_out(self, request: HttpRequest) -> ProviderLogout | None:
         return prepare_logout(request)

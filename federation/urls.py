@@ -1,4 +1,4 @@
-"""Pages of sign-in elsewhere under the paths of CONTRACT section 3."""
+"""URLs of sign-in through providers."""
 
 from django.urls import path
 

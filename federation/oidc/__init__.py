@@ -1,1 +1,1 @@
-"""OpenID Connect as a relying party: discovery, keys, the code flow, checked ID tokens."""
+"""OpenID Connect relying party: discovery, keys, authorization code flow, ID tokens."""

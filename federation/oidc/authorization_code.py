@@ -1,4 +1,4 @@
-"""The authorization code flow of OpenID Connect, with PKCE (OAuth 2.0 Security BCP, RFC 9700)."""
+"""The authorization code flow of OpenID Connect with PKCE (RFC 9700)."""
 
 import base64
 import hmac
@@ -23,7 +23,7 @@ MAX_CODE_LENGTH = 4096
 
 
 class OpenIDConnect:
-    """The Flow of every provider of the kind OIDC."""
+    """The flow of every provider of kind OIDC."""
 
     def authorize_url(self, provider: Provider, pending: AuthorizationRequest) -> str:
         metadata = DISCOVERED.metadata(provider.issuer)
@@ -49,16 +49,16 @@ class OpenIDConnect:
         check_issuer_of_answer(request, metadata)
         code = request.GET.get("code", "")
         if not 0 < len(code) <= MAX_CODE_LENGTH:
-            raise SignInFailed("provider_error", "the answer has no code")
+            raise SignInFailed("provider_error", "the response has no code")
         tokens = _exchange_code(provider, metadata, pending, code)
         id_token, access_token = _get_str(tokens, "id_token"), _get_str(tokens, "access_token")
         nonce = pending.nonce if provider.uses_nonce else ""
         check = TokenCheck(provider, metadata, DISCOVERED.keys(metadata), nonce)
-        told = check.id_claims(id_token, access_token=access_token)
+        id_claims = check.id_claims(id_token, access_token=access_token)
         claims = {
-            "id": told,
-            "userinfo": _userinfo(metadata, access_token, told["sub"]),
-            "access": check.access_claims(access_token, told["sub"]),
+            "id": id_claims,
+            "userinfo": _userinfo(metadata, access_token, id_claims["sub"]),
+            "access": check.access_claims(access_token, id_claims["sub"]),
         }
         return user_info_of(provider, claims, id_token)
 
@@ -68,18 +68,18 @@ def with_query(url: str, query: dict[str, str]) -> str:
 
 
 def check_issuer_of_answer(request: HttpRequest, metadata: Metadata) -> None:
-    """RFC 9207: an answer of another provider, or one that should say whose it is (A093)."""
+    """Reject a response of another provider, or one that should name its issuer (RFC 9207)."""
     named = request.GET.get("iss", "")
     if not named and metadata.returns_issuer:
-        reject("the answer does not say whose it is")
+        reject("the response does not name its issuer")
     if named and not hmac.compare_digest(named.encode(), metadata.issuer.encode()):
-        reject("the answer of another provider")
+        reject("the response of another provider")
 
 
 def _exchange_code(
     provider: Provider, metadata: Metadata, pending: AuthorizationRequest, code: str
 ) -> dict[str, Any]:
-    """The tokens for `code`. Raises SignInFailed."""
+    """Exchange `code` for tokens. Raises SignInFailed."""
     fields = {
         "grant_type": "authorization_code",
         "code": code,
@@ -91,34 +91,32 @@ def _exchange_code(
     try:
         status, answer = post_form(metadata.token_endpoint, {**fields, **proof}, headers)
     except FetchError as error:
-        logger.warning("The tokens of %s cannot be fetched: %s", provider.id, error)
-        raise SignInFailed("provider_unreachable", "no answer of the token endpoint") from None
+        logger.warning("Cannot fetch tokens of %s: %s", provider.id, error)
+        raise SignInFailed("provider_unreachable", "the token endpoint does not answer") from None
     if status != 200:
-        # An error code, which the specification limits to plain characters; no description.
-        said = "".join(
-            sign for sign in _get_str(answer, "error")[:60] if sign.isalnum() or sign == "_"
-        )
-        logger.warning("%s gives no tokens: status %s, %s", provider.id, status, said)
-        raise SignInFailed("provider_error", f"token endpoint: {status} {said}")
+        # Only the error code, which RFC 6749 limits to ASCII; descriptions are untrusted.
+        error_code = _plain(_get_str(answer, "error"))
+        logger.warning("%s issued no tokens: status %s, %s", provider.id, status, error_code)
+        raise SignInFailed("provider_error", f"token endpoint: {status} {error_code}")
     return answer
 
 
 def _client_authentication(
     provider: Provider, metadata: Metadata
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """(fields, headers) that prove who we are: by HTTP Basic unless only the form is offered."""
+    """(fields, headers) of the client authentication: HTTP Basic unless only the form works."""
     methods = metadata.auth_methods
     if "client_secret_post" in methods and "client_secret_basic" not in methods:
         return {"client_id": provider.client_id, "client_secret": provider.client_secret}, {}
-    # RFC 6749, 2.3.1: each half form-encoded first.
+    # RFC 6749, section 2.3.1: each half is form-encoded first.
     pair = f"{quote_plus(provider.client_id)}:{quote_plus(provider.client_secret)}"
     return {}, {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
 
 
 def _userinfo(metadata: Metadata, access_token: str, subject: str) -> Claims:
-    """What the provider tells further of the same person; nothing where it does not tell us.
+    """The userinfo claims of `subject`; {} if there is no endpoint or it refuses.
 
-    Raises SignInFailed when it tells of somebody else, or does not answer.
+    Raises SignInFailed if the claims are of another subject, or the endpoint does not answer.
     """
     if not metadata.userinfo_endpoint or not access_token:
         return {}
@@ -128,17 +126,19 @@ def _userinfo(metadata: Metadata, access_token: str, subject: str) -> Claims:
         )
     except FetchError as error:
         if 400 <= error.status < 500:
-            logger.info("No userinfo of %s: %s", metadata.issuer, error)
+            logger.info("No userinfo from %s: %s", metadata.issuer, error)
             return {}
-        raise SignInFailed("provider_unreachable", "no answer of userinfo") from None
+        raise SignInFailed(
+            "provider_unreachable", "the userinfo endpoint does not answer"
+        ) from None
     if found.get("sub") != subject:
-        reject("userinfo of another person")
+        reject("userinfo of another subject")
     return found
 
 
 def _plain(code: str) -> str:
-    """An error code without anything that could be more than one; never a description."""
-    return "".join(sign for sign in code[:60] if sign.isalnum() or sign == "_")
+    """An error code, limited to safe characters."""
+    return "".join(character for character in code[:60] if character.isalnum() or character == "_")
 
 
 def _get_str(document: dict[str, Any], name: str) -> str:

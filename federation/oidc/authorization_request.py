@@ -1,7 +1,8 @@
-"""Sign-ins that have begun here and wait for the provider's answer: bound to this browser.
+"""Pending authorization requests, bound to the browser that started them.
 
-They travel in an encrypted cookie, so that a click on a button writes no row. One secret of 32
-bytes stands behind state, nonce and PKCE verifier. A marker in the database makes each work once.
+They are kept in an encrypted cookie, so that a click on a button writes no row. State, nonce and
+PKCE verifier are derived from one secret of 32 bytes. A marker in the counters makes each state
+work once.
 """
 
 import base64
@@ -23,15 +24,15 @@ from federation.oidc.errors import SignInFailed
 from federation.providers import Provider
 
 LIFE_SECONDS = 600
-# Tabs of one browser that may wait at once; the oldest is forgotten.
+# Pending requests of one browser (several tabs); the oldest is dropped.
 MAX_PENDING = 4
-# A longer address travels in cookies of its own, of the newest sign-in alone: browsers keep 4 kB in
-# each. Only the provider's answer is sent with them.
+# A longer `next` URL is kept in cookies of its own, for the newest request alone, because browsers
+# limit each cookie to 4 kB. They are sent to the callback path only.
 MAX_NEXT_LENGTH = 500
 PIECE, MAX_PIECES = 3500, 4
 NEXT_ASSOCIATED_DATA = "cookie.sign_in_next"
 ASSOCIATED_DATA = "cookie.sign_in"
-# Key of the session: where the last answers led, by the digests of their states.
+# Session key: digest of a state -> where its response led.
 DESTINATIONS = "sign_in_answers"
 MAX_DESTINATIONS = 4
 SIGN_IN, CONNECT = "login", "connect"
@@ -39,9 +40,9 @@ SIGN_IN, CONNECT = "login", "connect"
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """One sign-in under way. process: SIGN_IN or CONNECT; user_id: who connects, else "".
+    """One pending request. process: SIGN_IN or CONNECT. user_id: who connects, otherwise "".
 
-    expires: seconds since 1970.
+    expires: Unix time in seconds.
     """
 
     secret: str = field(repr=False)
@@ -75,7 +76,7 @@ class AuthorizationRequest:
 
 
 class UnknownState(SignInFailed):
-    """An answer that this browser does not wait for: foreign, too late, or sent once more."""
+    """A response that this browser does not expect: forged, too late, or repeated."""
 
     def __init__(self, detail: str) -> None:
         super().__init__("state_lost", detail)
@@ -88,7 +89,7 @@ def cookie_name() -> str:
 def make_authorization_request(
     request: HttpRequest, provider: Provider, *, process: str, next_url: str
 ) -> AuthorizationRequest:
-    """A new sign-in by `provider`; remember() keeps it in the browser."""
+    """A new request to `provider`; remember() stores it in the browser."""
     user = request.user
     return AuthorizationRequest(
         secret=secrets.token_urlsafe(32),
@@ -103,14 +104,14 @@ def make_authorization_request(
 def remember(
     request: HttpRequest, response: HttpResponse, pending: AuthorizationRequest, provider: Provider
 ) -> None:
-    """Set the cookie with `pending` beside the others that still wait."""
+    """Add `pending` to the cookie of pending requests."""
     _write(response, [*_read(request), pending][-MAX_PENDING:])
     if len(pending.next_url) > MAX_NEXT_LENGTH:
         _write_next_url(response, pending, provider)
 
 
 def forget(request: HttpRequest, response: HttpResponse, state: str) -> None:
-    """Take the sign-in of `state` out of the cookie."""
+    """Remove the request of `state` from the cookie."""
     found = _read(request)
     for name in filter(request.COOKIES.__contains__, map(_piece_name, range(MAX_PIECES))):
         response.delete_cookie(name, path=request.path, samesite="Lax")
@@ -119,16 +120,16 @@ def forget(request: HttpRequest, response: HttpResponse, state: str) -> None:
 
 
 def consume_state(request: HttpRequest, provider: Provider, state: str) -> AuthorizationRequest:
-    """The sign-in of `state`, which works once. Raises NotBegunHere, SignInFailed.
+    """The request of `state`, which works once. Raises UnknownState, SignInFailed.
 
-    Whatever is wrong with it, the answer is the same (A091).
+    The user sees the same message for every cause.
     """
     for pending in _read(request):
         if hmac.compare_digest(pending.state.encode(), state.encode()):
             if pending.provider != provider.id:
                 raise SignInFailed("state_lost", "state of another provider")
             if pending.user_id and pending.user_id != str(request.user.pk):
-                raise SignInFailed("state_lost", "begun by another person")
+                raise SignInFailed("state_lost", "started by another user")
             if not _consume(pending):
                 raise UnknownState("state used before")
             return pending if pending.next_url else _restore_next_url(request, pending)
@@ -136,29 +137,29 @@ def consume_state(request: HttpRequest, provider: Provider, state: str) -> Autho
 
 
 def remember_destination(request: HttpRequest, pending: AuthorizationRequest) -> None:
-    """Let the session know where `pending` led: browsers send an answer again by themselves."""
+    """Remember in the session where `pending` led, because browsers repeat requests."""
     kept = request.session.get(DESTINATIONS, {})
-    kept[_name(pending.state)] = pending.next_url
+    kept[_digest(pending.state)] = pending.next_url
     request.session[DESTINATIONS] = dict(list(kept.items())[-MAX_DESTINATIONS:])
 
 
 def destination_of(request: HttpRequest, state: str) -> str:
-    """Where the sign-in of `state` led the person of this session; "" when it is not known."""
-    return str(request.session.get(DESTINATIONS, {}).get(_name(state), ""))
+    """Where the request of `state` led in this session; "" if unknown."""
+    return str(request.session.get(DESTINATIONS, {}).get(_digest(state), ""))
 
 
-def _name(state: str) -> str:
+def _digest(state: str) -> str:
     return hashlib.sha256(state.encode()).hexdigest()
 
 
 def _consume(pending: AuthorizationRequest) -> bool:
-    """True for the first caller alone, over all server processes."""
+    """True for the first caller only, across all server processes."""
     store: Any = caches["counters"]
-    return bool(store.add_mark(f"sign-in-state:{_name(pending.state)}", 2 * LIFE_SECONDS))
+    return bool(store.add_mark(f"sign-in-state:{_digest(pending.state)}", 2 * LIFE_SECONDS))
 
 
 def _read(request: HttpRequest) -> list[AuthorizationRequest]:
-    """What still waits in this browser, oldest first; nothing for a cookie that is not ours."""
+    """The pending requests of this browser, oldest first; [] for an invalid cookie."""
     encrypted = request.COOKIES.get(cookie_name(), "")
     try:
         rows: list[list[Any]] = json.loads(decrypt(encrypted, ASSOCIATED_DATA)) if encrypted else []
@@ -169,9 +170,9 @@ def _read(request: HttpRequest) -> list[AuthorizationRequest]:
     return [pending for pending in found if pending.expires > now]
 
 
-def _write(response: HttpResponse, waiting: list[AuthorizationRequest]) -> None:
-    """Lax, because the answer comes by a top-level GET from the provider's site."""
-    if not waiting:
+def _write(response: HttpResponse, requests: list[AuthorizationRequest]) -> None:
+    """SameSite=Lax, because the response is a top-level GET from the provider's site."""
+    if not requests:
         response.delete_cookie(cookie_name(), samesite="Lax")
         return
     rows = [
@@ -183,7 +184,7 @@ def _write(response: HttpResponse, waiting: list[AuthorizationRequest]) -> None:
             each.user_id,
             each.expires,
         ]
-        for each in waiting
+        for each in requests
     ]
     response.set_cookie(
         cookie_name(),
@@ -200,7 +201,7 @@ def _short_next_url(pending: AuthorizationRequest) -> str:
 
 
 def _piece_name(number: int) -> str:
-    # __Host- would send it to every path.
+    # __Host- requires the path /.
     prefix = "__Secure-" if settings.IS_HTTPS else ""
     return f"{prefix}gatehouse_next_{number}{settings.COOKIE_SUFFIX}"
 
@@ -208,10 +209,10 @@ def _piece_name(number: int) -> str:
 def _write_next_url(
     response: HttpResponse, pending: AuthorizationRequest, provider: Provider
 ) -> None:
-    """Sealed for this sign-in, in pieces, for the path of the provider's answer."""
-    encrypted = encrypt(pending.next_url, f"{NEXT_ASSOCIATED_DATA}:{_name(pending.state)}")
+    """Store the `next` URL, encrypted for this request, in pieces, for the callback path."""
+    encrypted = encrypt(pending.next_url, f"{NEXT_ASSOCIATED_DATA}:{_digest(pending.state)}")
     for number in range(MAX_PIECES):
-        # What an earlier sign-in has left is overwritten.
+        # Overwrites what an earlier request left.
         response.set_cookie(
             _piece_name(number),
             encrypted[number * PIECE : (number + 1) * PIECE],
@@ -224,12 +225,12 @@ def _write_next_url(
 
 
 def _restore_next_url(request: HttpRequest, pending: AuthorizationRequest) -> AuthorizationRequest:
-    """With the long address that was kept beside it, if any."""
+    """`pending` with the long `next` URL from its own cookies, if any."""
     encrypted = "".join(
         request.COOKIES.get(_piece_name(number), "") for number in range(MAX_PIECES)
     )
     try:
-        next_url = decrypt(encrypted, f"{NEXT_ASSOCIATED_DATA}:{_name(pending.state)}")
+        next_url = decrypt(encrypted, f"{NEXT_ASSOCIATED_DATA}:{_digest(pending.state)}")
     except DecryptionError:
         return pending
     return replace(pending, next_url=next_url)

@@ -1,6 +1,6 @@
-"""From verified claims to an ExternalUserInfo. Pure: no request, no database.
+"""Converts verified claims to an ExternalUserInfo. Pure: no request, no database.
 
-email_verified counts only where it stands beside the very address as a literal `true` (TRAPS 30).
+email_verified counts only as a literal `true` in the same token as the address.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ MAX_NAME_LENGTH = 200
 
 
 class Address(NamedTuple):
-    """An address at the provider, and whether it vouches for it."""
+    """An address, and whether the provider has verified it."""
 
     email: str
     is_verified: bool
@@ -25,9 +25,9 @@ class Address(NamedTuple):
 def user_info_of(
     provider: Provider, claims: Mapping[str, Claims], id_token: str = ""
 ) -> ExternalUserInfo:
-    """Who came. claims: "id", "userinfo" and "access" -> claims, all verified.
+    """The user of verified claims. claims: "id", "userinfo" and "access" -> claims.
 
-    Raises SignInFailed when Microsoft's token does not name person and tenant.
+    Raises SignInFailed if a Microsoft token lacks `tid` or `oid`.
     """
     address = _address(provider, claims)
     return ExternalUserInfo(
@@ -47,17 +47,17 @@ def _is_microsoft(provider: Provider) -> bool:
 
 
 def _subject(provider: Provider, claims: Claims) -> str:
-    """`sub`; of Microsoft tenant and object, which are the same for every client there."""
+    """`sub`; for Microsoft `tid:oid`, because its `sub` differs for each client."""
     if not _is_microsoft(provider):
         return str(claims["sub"])
-    tenant, person = claims.get("tid"), claims.get("oid")
-    if not (_is_text(tenant) and _is_text(person)):
-        reject("names no tid and oid")
-    return f"{tenant}:{person}"
+    tenant, object_id = claims.get("tid"), claims.get("oid")
+    if not (_is_text(tenant) and _is_text(object_id)):
+        reject("it has no tid and oid")
+    return f"{tenant}:{object_id}"
 
 
 def _address(provider: Provider, claims: Mapping[str, Claims]) -> Address:
-    """The first address that is vouched for, else the first; of Microsoft none is (TRAPS 32)."""
+    """The first verified address, otherwise the first. Microsoft verifies none ("nOAuth")."""
     found = list(_addresses(provider, claims))
     if not _is_microsoft(provider) or provider.assumes_email_verified:
         for address in found:
@@ -72,22 +72,24 @@ def _addresses(provider: Provider, claims: Mapping[str, Claims]) -> Iterator[Add
             source = claims.get(kind, {})
             email = source.get(name)
             if isinstance(email, str) and "@" in email and len(email) <= MAX_EMAIL_LENGTH:
-                # A user name that looks like an address is nobody's word for it.
-                said = source.get("email_verified") is True or provider.assumes_email_verified
+                # email_verified is about `email`, never about a user name that looks like one.
+                is_confirmed = (
+                    source.get("email_verified") is True or provider.assumes_email_verified
+                )
                 is_address = name == "email" or name == provider.claims.get("email", ("email",))[0]
-                vouched = said and (
+                is_verified = is_confirmed and (
                     name == "email" or (is_address and provider.assumes_email_verified)
                 )
-                yield Address(email, vouched)
+                yield Address(email, is_verified)
 
 
-def _first(provider: Provider, ours: str, claims: Mapping[str, Claims]) -> str:
-    """The first of the claims of `ours` that says something."""
-    for name in provider.claims.get(ours, ()):
+def _first(provider: Provider, field: str, claims: Mapping[str, Claims]) -> str:
+    """The first usable claim of those configured for `field`."""
+    for name in provider.claims.get(field, ()):
         for kind in ("id", "userinfo"):
-            said = claims.get(kind, {}).get(name)
-            if _is_text(said):
-                return str(said)
+            value = claims.get(kind, {}).get(name)
+            if _is_text(value):
+                return str(value)
     return ""
 
 
@@ -100,5 +102,5 @@ def _given_and_family(claims: Mapping[str, Claims]) -> str:
     return ""
 
 
-def _is_text(said: object) -> bool:
-    return isinstance(said, str) and 0 < len(said) <= MAX_NAME_LENGTH and said.isprintable()
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MAX_NAME_LENGTH and value.isprintable()

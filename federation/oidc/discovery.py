@@ -1,4 +1,4 @@
-"""What a provider says of itself: asked when needed, kept ten minutes, longer while it is down."""
+"""Discovery documents: fetched when needed, cached ten minutes, longer while a provider is down."""
 
 import ipaddress
 import logging
@@ -16,9 +16,9 @@ from federation.oidc.keys import DISCOVERY, FetchedKeys
 logger = logging.getLogger(__name__)
 
 FRESH_SECONDS = 600.0
-# After a failure nobody asks again for so long.
+# After a failure no thread tries again for so long.
 RETRY_AFTER_SECONDS = 5.0
-# Asymmetric alone: the client secret must not make tokens (A097).
+# Asymmetric algorithms only: the client secret must not be able to sign tokens.
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512",
               "EdDSA")  # fmt: skip
 Clock = Callable[[], float]
@@ -26,10 +26,10 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """The parts of a discovery document that are used here; addresses are checked.
+    """The used parts of a discovery document; URLs are checked, "" for a missing endpoint.
 
-    issuer: as written there, with its slash; tokens have to say exactly that. names_issuer: it
-    says who it is in each answer (RFC 9207). "" where it has no such endpoint.
+    issuer: as written there, slash included; `iss` of tokens must be equal. returns_issuer: each
+    authorization response names the issuer (RFC 9207).
     """
 
     issuer: str
@@ -44,28 +44,28 @@ class Metadata:
 
 
 def read_metadata(document: dict[str, Any], issuer: str) -> Metadata:
-    """The document of `issuer` (without slash). Raises FetchError when it is none of his."""
+    """The document of `issuer` (no trailing slash). Raises FetchError if it is not valid."""
     named = document.get("issuer")
     if not isinstance(named, str) or normalize_issuer(named) != issuer:
         raise FetchError(f"the discovery document is of another issuer: {str(named)[:200]!r}")
     needed = ("authorization_endpoint", "token_endpoint", "jwks_uri")
     further = ("userinfo_endpoint", "end_session_endpoint")
-    addresses = {name: _address(document, name, issuer) for name in (*needed, *further)}
+    urls = {name: _url(document, name, issuer) for name in (*needed, *further)}
     for name in needed:
-        if not addresses[name]:
+        if not urls[name]:
             raise FetchError(f"the discovery document names no {name}")
     methods = _str_list(document, "token_endpoint_auth_methods_supported")
     algorithms = _str_list(document, "id_token_signing_alg_values_supported") or ("RS256",)
     return Metadata(
         issuer=named,
-        **addresses,
+        **urls,
         returns_issuer=document.get("authorization_response_iss_parameter_supported") is True,
         auth_methods=methods or ("client_secret_basic",),
         algorithms=tuple(name for name in algorithms if name in ALGORITHMS),
     )
 
 
-def _address(document: dict[str, Any], name: str, issuer: str) -> str:
+def _url(document: dict[str, Any], name: str, issuer: str) -> str:
     url = document.get(name) or ""
     if not isinstance(url, str):
         raise FetchError(f"{name} is no address")
@@ -99,11 +99,13 @@ def _is_private(host: str) -> bool:
 
 def _str_list(document: dict[str, Any], name: str) -> tuple[str, ...]:
     found = document.get(name)
-    return tuple(each for each in found if isinstance(each, str)) if isinstance(found, list) else ()
+    return (
+        tuple(value for value in found if isinstance(value, str)) if isinstance(found, list) else ()
+    )
 
 
 class Discovery:
-    """The documents and keys of all providers; one for each process, safe for many threads."""
+    """Documents and keys of all providers; one for each process, thread-safe."""
 
     def __init__(self, fetch: Fetch = fetch_json, clock: Clock = time.monotonic) -> None:
         self._fetch, self._clock = fetch, clock
@@ -112,20 +114,20 @@ class Discovery:
         self._keys: dict[tuple[str, str], FetchedKeys] = {}
 
     def metadata(self, issuer: str) -> Metadata:
-        """What `issuer` says of itself. Raises SignInFailed when it never has."""
+        """The document of `issuer`. Raises SignInFailed if it was never fetched."""
         with self._lock:
-            known = self._issuers.setdefault(issuer, _Issuer(issuer))
-        known.refresh(self._fetch, self._clock)
-        if known.metadata is None:
+            cached = self._issuers.setdefault(issuer, _Issuer(issuer))
+        cached.refresh(self._fetch, self._clock)
+        if cached.metadata is None:
             raise SignInFailed("provider_unreachable", "no discovery document")
-        return known.metadata
+        return cached.metadata
 
     def keys(self, metadata: Metadata) -> FetchedKeys:
-        """The keys of that provider; asked for at most every five seconds."""
-        place = (metadata.issuer, metadata.jwks_uri)
+        """The keys of that provider, fetched at most every five seconds."""
+        key = (metadata.issuer, metadata.jwks_uri)
         with self._lock:
-            if place not in self._keys:
-                self._keys[place] = FetchedKeys(
+            if key not in self._keys:
+                self._keys[key] = FetchedKeys(
                     normalize_issuer(metadata.issuer),
                     metadata.jwks_uri,
                     pause=RETRY_AFTER_SECONDS,
@@ -133,16 +135,16 @@ class Discovery:
                     fetch=self._fetch,
                     clock=self._clock,
                 )
-            return self._keys[place]
+            return self._keys[key]
 
     def forget(self) -> None:
-        """Start from nothing, as after a restart."""
+        """Clear the caches, as after a restart."""
         with self._lock:
             self._issuers, self._keys = {}, {}
 
 
 class _Issuer:
-    """The last good document of one issuer, and when it was asked for."""
+    """The last valid document of one issuer, and when it was fetched."""
 
     def __init__(self, issuer: str) -> None:
         self.issuer = issuer
@@ -151,24 +153,24 @@ class _Issuer:
         self._lock = threading.Lock()
 
     def refresh(self, fetch: Fetch, clock: Clock) -> None:
-        """Ask anew when it is time. Waits for another thread that asks only while there is none."""
+        """Fetch the document if it is due. Waits for another thread only while there is none."""
         if clock() - self._fetched_at < FRESH_SECONDS:
             return
         if not self._lock.acquire(blocking=self.metadata is None):
             return
         try:
             if clock() - max(self._tried_at, self._fetched_at) >= RETRY_AFTER_SECONDS:
-                self._ask(fetch, clock)
+                self._fetch(fetch, clock)
         finally:
             self._lock.release()
 
-    def _ask(self, fetch: Fetch, clock: Clock) -> None:
+    def _fetch(self, fetch: Fetch, clock: Clock) -> None:
         try:
             document = fetch(f"{self.issuer}{DISCOVERY}", False)
             self.metadata = read_metadata(document, self.issuer)
             self._fetched_at = clock()
         except FetchError as error:
-            logger.warning("The provider %s cannot be asked: %s", self.issuer, error)
+            logger.warning("Cannot fetch the discovery document of %s: %s", self.issuer, error)
         self._tried_at = clock()
 
 

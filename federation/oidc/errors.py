@@ -1,4 +1,4 @@
-"""Why a sign-in through a provider came to nothing, in words for the person who tried."""
+"""Why a sign-in through a provider failed, with messages for the user."""
 
 from django.utils.translation import gettext_lazy as _
 
@@ -9,11 +9,11 @@ MESSAGES = {
     "state_lost": _(
         "This sign-in was not started in this browser, or it took too long. Please start again."
     ),
-    "provider_unreachable": _("The provider does not answer now. Please try again in a minute."),
+    "provider_unreachable": _("The provider is not responding. Try again in a minute."),
     "provider_error": _("The provider answered with an error. Please try again."),
     "sign_in_there": _("The provider wants you to sign in there first. Do that, then start again."),
-    "provider_busy": _("The provider cannot sign anybody in now. Please try again later."),
-    "token_refused": _("What the provider sent could not be trusted. Nobody was signed in."),
+    "provider_busy": _("The provider cannot sign anyone in right now. Try again later."),
+    "token_refused": _("The provider's response could not be verified. You were not signed in."),
 }
 STATUSES = {
     "cancelled": 403,
@@ -27,7 +27,7 @@ STATUSES = {
 
 
 class SignInFailed(GatehouseError):
-    """Nobody came in. code: a key of MESSAGES; detail: for the log and the audit, no secret."""
+    """The sign-in failed. code: a key of MESSAGES; detail: for log and audit, without secrets."""
 
     title = _("Sign-in did not work")
 

@@ -1,6 +1,6 @@
-"""From a click on a provider's button to its page, and from its answer to an ExternalUserInfo.
+"""Redirects to providers, and turns their responses into an ExternalUserInfo.
 
-Each kind of provider registers one Flow; nothing else here knows kinds.
+Each kind of provider registers one Flow; nothing else here depends on kinds.
 """
 
 from typing import Protocol
@@ -24,18 +24,18 @@ from federation.services.identities import ExternalUserInfo
 
 
 class Flow(Protocol):
-    """What one kind of provider does; both raise SignInFailed."""
+    """The flow of one kind of provider; both methods raise SignInFailed."""
 
     def authorize_url(self, provider: Provider, pending: AuthorizationRequest) -> str:
-        """Where the browser goes: the provider's page, with pending.state and so on."""
+        """The URL of the provider's page, with pending.state and so on."""
         ...
 
     def finish(
         self, request: HttpRequest, provider: Provider, pending: AuthorizationRequest
     ) -> ExternalUserInfo:
-        """Who came, after everything that the provider says was verified.
+        """The user, after verification of everything that the provider sent.
 
-        request: the answer, a GET with `code` and no error; its state has been used up.
+        request: the response, a GET with `code` and no error; its state has been consumed.
         """
         ...
 
@@ -44,7 +44,7 @@ _FLOWS: dict[str, Flow] = {}
 
 
 def register(kind: str, flow: Flow) -> None:
-    """Make `flow` the one of providers of `kind`."""
+    """Use `flow` for providers of `kind`."""
     _FLOWS[kind] = flow
 
 
@@ -53,15 +53,14 @@ def flow_of(provider: Provider) -> Flow:
 
 
 def redirect_uri(provider: Provider) -> str:
-    """The address that is registered at the provider."""
+    """The redirect URI that is registered at the provider."""
     return f"{settings.PUBLIC_URL}{provider.callback_path}"
 
 
 def begin(request: HttpRequest, provider: Provider, *, process: str, next_url: str) -> HttpResponse:
-    """Answer with the way to the provider's page, and remember in this browser what was begun.
+    """A page that leads to the provider; stores the pending request in this browser.
 
-    process: pending.SIGN_IN, or pending.CONNECT of the person who is signed in. Raises
-    SignInFailed.
+    process: SIGN_IN, or CONNECT for the signed-in user. Raises SignInFailed.
     """
     pending = make_authorization_request(request, provider, process=process, next_url=next_url)
     url = flow_of(provider).authorize_url(provider, pending)
@@ -69,16 +68,16 @@ def begin(request: HttpRequest, provider: Provider, *, process: str, next_url: s
     remember(request, response, pending, provider)
     if signed_out_cookie() in request.COOKIES:
         response.delete_cookie(signed_out_cookie(), samesite="Lax")
-    # Whoever still has to prove his address opens the mailed link in this browser.
+    # New users verify their address with a mailed link, which is bound to this browser.
     bind(request, response, browser_id(request))
     return response
 
 
-def to_usual_provider(request: HttpRequest) -> HttpResponse | None:
-    """OPENID_AUTO_REDIRECT: where a stranger goes instead of the sign-in page, or None.
+def to_default_provider(request: HttpRequest) -> HttpResponse | None:
+    """OPENID_AUTO_REDIRECT: where an anonymous user goes instead of the sign-in page, or None.
 
-    Not with ?local=1, nor where the page has something to tell, nor while the provider is down, nor
-    in a browser that has signed out: the provider would sign it in again at once.
+    None with ?local=1, with a notice to show, while the provider is down, and in a browser that has
+    signed out: the provider would sign it in again at once.
     """
     if not settings.AUTO_REDIRECT or {"local", "notice"} & set(request.GET):
         return None
@@ -93,12 +92,12 @@ def to_usual_provider(request: HttpRequest) -> HttpResponse | None:
 
 
 def signed_out_cookie() -> str:
-    """Holds while the browser is open, or until somebody begins to sign in by a provider."""
+    """Lasts as long as the browser session, or until a sign-in by a provider starts."""
     return f"{settings.COOKIE_PREFIX}gatehouse_signed_out"
 
 
 def stay_signed_out(response: HttpResponse) -> HttpResponse:
-    """No sign-in begins by itself in this browser from now on; see to_usual_provider()."""
+    """Start no sign-in automatically in this browser; see to_default_provider()."""
     if settings.AUTO_REDIRECT:
         response.set_cookie(
             signed_out_cookie(), "1", secure=settings.IS_HTTPS, httponly=True, samesite="Lax"
@@ -107,8 +106,8 @@ def stay_signed_out(response: HttpResponse) -> HttpResponse:
 
 
 def redirect_page(request: HttpRequest, url: str, provider: Provider) -> HttpResponse:
-    """A page that leads to `url` at the provider at once, by a link too.
+    """A page that forwards to `url` at the provider at once, with a link as fallback.
 
-    No redirect: Chromium holds redirects after a form against form-action 'self'.
+    Not a redirect, because Chromium applies form-action 'self' to redirects after a form.
     """
     return render(request, "accounts/to_provider.html", {"url": url, "provider": provider})

@@ -1,6 +1,6 @@
-"""Is this the ID token of that provider, for us, for this sign-in, of now? (OpenID Core 3.1.3.7)
+"""Validates ID tokens (OpenID Connect Core 1.0, section 3.1.3.7).
 
-Nothing in a token says where its key is: `jku`, `jwk`, `x5u` and `x5c` are not even read.
+A token never decides where its key comes from: `jku`, `jwk`, `x5u` and `x5c` are not read.
 """
 
 import base64
@@ -22,7 +22,7 @@ from federation.providers import Provider
 
 MAX_TOKEN_LENGTH = 32 * 1024
 MAX_SUBJECT_LENGTH = 255
-# It comes straight from the token endpoint, so it has just been issued.
+# The token comes straight from the token endpoint, so it must be recent.
 MAX_AGE_SECONDS = 600
 MAX_TIMESTAMP = 32_503_680_000  # the year 3000
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
@@ -37,7 +37,7 @@ def reject(detail: str) -> NoReturn:
 
 @dataclass(frozen=True, slots=True)
 class TokenCheck:
-    """What tokens of one sign-in are measured by. nonce: "" where none was sent."""
+    """Validates the tokens of one sign-in. nonce: "" if none was sent."""
 
     provider: Provider
     metadata: Metadata
@@ -52,15 +52,15 @@ class TokenCheck:
         self._check_audience(claims)
         self._check_times(claims)
         if self.nonce and not _is_equal(claims.get("nonce"), self.nonce):
-            reject("made for another sign-in")
+            reject("issued for another sign-in")
         _check_subject(claims)
         _check_access_hash(claims, header["alg"], access_token)
         return claims
 
     def access_claims(self, token: str, subject: str) -> Claims:
-        """The claims of an access token that is a signed one of the same person, else nothing.
+        """The claims of an access token that is a signed JWT of `subject`, otherwise {}.
 
-        For roles alone; many providers give access tokens that nobody else can read.
+        For the role mapping alone; many providers issue opaque access tokens.
         """
         try:
             _header, claims = self._signed(token)
@@ -71,34 +71,34 @@ class TokenCheck:
         return claims if is_theirs else {}
 
     def _signed(self, token: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Header and claims, once one of the provider's keys has proved the signature."""
+        """Header and claims, after one of the provider's keys has verified the signature."""
         if len(token) > MAX_TOKEN_LENGTH or _SHAPE.fullmatch(token) is None:
             reject("no signed token")
         header = _json_object(_decoded(token.partition(".")[0]))
         algorithm, kid = header.get("alg"), header.get("kid", "")
         if not isinstance(algorithm, str) or algorithm not in self.metadata.algorithms:
-            reject("signed by an algorithm that is not taken")
+            reject("signed with an unsupported algorithm")
         if any(name in header for name in _REFUSED_HEADERS) or not isinstance(kid, str):
-            reject("a header that is not understood")
+            reject("an unsupported header")
         for key in self.keys.find(kid[:MAX_SUBJECT_LENGTH], algorithm):
             try:
                 return header, _json_object(_JWS.decode(token, key.key, algorithms=[algorithm]))
             except jwt.PyJWTError:
                 continue
         if not self.keys.has_fetched:
-            raise SignInFailed("provider_unreachable", "its keys cannot be fetched")
-        reject("a signature by none of its keys")
+            raise SignInFailed("provider_unreachable", "the keys cannot be fetched")
+        reject("signed by none of the provider's keys")
 
     def _check_audience(self, claims: Claims) -> None:
         named = claims.get("aud")
         audiences = named if isinstance(named, list) else [named]
         party = claims.get("azp")
         if self.provider.client_id not in audiences:
-            reject("made for another client")
+            reject("issued to another client")
         if len(audiences) > 1 and party is None:
-            reject("made for several clients without saying for which")
+            reject("issued to several clients without azp")
         if party is not None and party != self.provider.client_id:
-            reject("made for another party")
+            reject("issued to another party")
 
     def _check_times(self, claims: Claims) -> None:
         now, leeway = self._now(), self._leeway()
@@ -127,24 +127,24 @@ def _check_subject(claims: Claims) -> None:
     subject = claims.get("sub")
     is_usable = isinstance(subject, str) and 0 < len(subject) <= MAX_SUBJECT_LENGTH
     if not is_usable or not str(subject).isprintable():
-        reject("names no subject")
+        reject("has no valid subject")
 
 
 def _check_access_hash(claims: Claims, algorithm: str, access_token: str) -> None:
-    """`at_hash`, where it is said, binds both tokens to each other."""
-    said = claims.get("at_hash")
+    """`at_hash`, if present, binds both tokens to each other."""
+    claimed = claims.get("at_hash")
     sizes = {"256": hashlib.sha256, "384": hashlib.sha384, "512": hashlib.sha512}
     digest = sizes.get(algorithm[-3:])
-    if said is None or digest is None or not access_token:
+    if claimed is None or digest is None or not access_token:
         return
     half = digest(access_token.encode()).digest()
-    wanted = base64.urlsafe_b64encode(half[: len(half) // 2]).decode().rstrip("=")
-    if not _is_equal(said, wanted):
+    expected = base64.urlsafe_b64encode(half[: len(half) // 2]).decode().rstrip("=")
+    if not _is_equal(claimed, expected):
         reject("of another access token")
 
 
-def _is_equal(said: object, wanted: str) -> bool:
-    return isinstance(said, str) and hmac.compare_digest(said.encode(), wanted.encode())
+def _is_equal(claimed: object, expected: str) -> bool:
+    return isinstance(claimed, str) and hmac.compare_digest(claimed.encode(), expected.encode())
 
 
 def _time(value: object) -> float:
@@ -153,7 +153,7 @@ def _time(value: object) -> float:
         or not isinstance(value, int | float)
         or not 0 < value < MAX_TIMESTAMP
     ):
-        reject("says no usable time")
+        reject("has no valid time")
     return value
 
 
@@ -165,7 +165,7 @@ def _decoded(part: str) -> bytes:
 
 
 def _json_object(raw: bytes) -> dict[str, Any]:
-    """A JSON object, each name once, so that nobody reads it otherwise than we do."""
+    """A JSON object without duplicate names, which other parsers could read differently."""
     try:
         found = json.loads(raw.decode(), object_pairs_hook=_without_repetition)
     except (ValueError, RecursionError):

@@ -1,6 +1,6 @@
-"""How issuers are compared. Pure."""
+"""Normalizes issuers. Pure."""
 
 
 def normalize_issuer(text: str) -> str:
-    """`text` as issuers are compared: one slash at its end makes no difference."""
+    """`text` without a trailing slash, for comparisons."""
     return text.removesuffix("/")

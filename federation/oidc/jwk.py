@@ -1,4 +1,4 @@
-"""From a provider's key set to keys that check one kind of signature each. Pure."""
+"""Parses JWK sets into public keys, each for one kind of signature. Pure."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,19 +13,19 @@ CURVES = {"ES256": "secp256r1", "ES384": "secp384r1", "ES512": "secp521r1"}
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """kid, algorithm: "" when the provider does not say."""
+    """kid, algorithm: "" if the provider does not state them."""
 
     kid: str
     algorithm: str
     key: Any = field(repr=False)
 
     def can_verify(self, algorithm: str) -> bool:
-        """May it check a signature of this algorithm?"""
+        """May it verify a signature of this algorithm?"""
         return self.algorithm in ("", algorithm) and can_verify(self.key, algorithm)
 
 
 def can_verify(key: Any, algorithm: str) -> bool:
-    """Is `key` of the kind, curve and size that `algorithm` (a name of RFC 7518) takes?"""
+    """Has `key` the type, curve and size that `algorithm` (RFC 7518) requires?"""
     match algorithm[:2]:
         case "RS" | "PS":
             return isinstance(key, rsa.RSAPublicKey) and key.key_size >= MIN_RSA_BITS
@@ -38,9 +38,9 @@ def can_verify(key: Any, algorithm: str) -> bool:
 
 
 def keys_in(document: dict[str, Any]) -> tuple[PublicKey, ...] | None:
-    """The public keys for signatures in a JWK set; None when the document is none.
+    """The public signature keys in a JWK set; None if the document is no JWK set.
 
-    Entries of other kinds are passed over.
+    Other entries are skipped.
     """
     entries = document.get("keys")
     if not isinstance(entries, list):
@@ -66,6 +66,6 @@ def _key(entry: dict[str, Any]) -> PublicKey | None:
 
 
 def _usual_algorithm(entry: dict[str, Any]) -> str:
-    """An algorithm that reads this kind of key; which ones it may check is asked later."""
+    """An algorithm to parse this type of key with; can_verify() decides what it may verify."""
     curve = {"P-384": "ES384", "P-521": "ES512"}.get(str(entry.get("crv")), "ES256")
     return {"RSA": "RS256", "EC": curve}.get(entry["kty"], "EdDSA")

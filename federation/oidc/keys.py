@@ -1,8 +1,7 @@
-"""The keys of one listed issuer: fetched when needed, kept, and fetched anew when they change.
+"""Keys of a configured issuer: fetched when needed, cached, and fetched again when they change.
 
-A token can make us look for a key that we do not know, and so cause a fetch; therefore at most one
-fetch happens in a minute, whatever comes, and only from the addresses of the settings. While the
-provider does not answer, its last keys stay good.
+A token with an unknown key id causes a fetch. So fetches are limited to one a minute, and go to the
+URLs of the settings alone. While the provider does not answer, its last keys stay valid.
 """
 
 import logging
@@ -18,28 +17,28 @@ from federation.oidc.jwk import PublicKey, keys_in
 logger = logging.getLogger(__name__)
 
 DISCOVERY = "/.well-known/openid-configuration"
-# Between two fetches from one issuer, whatever their cause and result.
+# Least time between two fetches from one issuer, whatever their result.
 RETRY_AFTER_SECONDS = 60.0
-# Keys older than this are fetched again in passing, so that a withdrawn key ends here too.
+# Older keys are fetched again, so that withdrawn keys stop working here, too.
 FRESH_SECONDS = 600.0
 UNKNOWN_SECONDS = 300.0
 MAX_UNKNOWN = 1000
-# No provider has longer names; such a one is neither asked for nor remembered.
-MAX_NAME_LENGTH = 500
+# A longer key id is treated as unknown.
+MAX_KEY_ID_LENGTH = 500
 
 Clock = Callable[[], float]
 
 
 class KeySource(Protocol):
-    """Where the keys of an issuer are from."""
+    """A source of the keys of one issuer."""
 
     def find(self, kid: str, algorithm: str) -> tuple[PublicKey, ...]:
-        """The keys that may have made a signature of `algorithm` under the name `kid`."""
+        """Candidate keys for a signature of `algorithm` with the key id `kid`."""
         ...
 
 
 class FixedKey:
-    """The one key of AUTH_JWT_PUBLIC_KEY; its token may call it what it likes."""
+    """The single key of AUTH_JWT_PUBLIC_KEY; tokens may have any key id."""
 
     def __init__(self, key: Any) -> None:
         self.key = PublicKey("", "", key)
@@ -49,7 +48,7 @@ class FixedKey:
 
 
 class FetchedKeys:
-    """Keys from an issuer's key set. Safe for many threads; one set for each process."""
+    """Keys from the JWK set of an issuer. Thread-safe; one for each process."""
 
     def __init__(
         self,
@@ -75,11 +74,11 @@ class FetchedKeys:
 
     @property
     def has_fetched(self) -> bool:
-        """Has the provider handed out its keys at least once?"""
+        """Were the keys fetched at least once?"""
         return self._fetched_at is not None
 
     def find(self, kid: str, algorithm: str) -> tuple[PublicKey, ...]:
-        """See KeySource; may fetch, and waits for a fetch that is already under way."""
+        """See KeySource; may fetch, or wait for a fetch of another thread."""
         start = self._clock()
         if not self._is_fresh():
             self._refresh(waits=not self._keys)
@@ -95,7 +94,7 @@ class FetchedKeys:
     def _known(self, kid: str, algorithm: str) -> tuple[PublicKey, ...]:
         fitting = [key for key in self._keys if key.can_verify(algorithm)]
         if kid:
-            # A provider that names its keys means the name; a nameless key may be any.
+            # Key ids must match; a key without id may be any.
             return tuple(key for key in fitting if key.kid in (kid, ""))
         return tuple(fitting[:3])
 
@@ -106,9 +105,9 @@ class FetchedKeys:
         return self._tried_at is None or self._clock() - self._tried_at >= self.pause
 
     def _refresh(self, *, waits: bool) -> None:
-        """Fetch the key set, unless somebody just has.
+        """Fetch the JWK set, unless that was done a moment ago.
 
-        waits: for the thread that fetches now, instead of going on with the keys there are.
+        waits: wait for a thread that is fetching, instead of using the present keys.
         """
         if not self._may_fetch() and not self._lock.locked():
             return
@@ -121,18 +120,18 @@ class FetchedKeys:
             self._lock.release()
 
     def _fetch_keys(self) -> None:
-        """Call it with the lock. A failure keeps the keys there are."""
+        """Call it with the lock held. A failure keeps the present keys."""
         self._tried_at = self._clock()
         try:
             self._keys = self._download()
             self._fetched_at = self._clock()
         except FetchError as error:
-            # The address may have changed; the next try asks for it again.
+            # The URL may have changed; the next attempt discovers it again.
             self.jwks_url = self.given_url
-            logger.warning("The keys of %s cannot be fetched: %s", self.issuer, error)
+            logger.warning("Cannot fetch keys of %s: %s", self.issuer, error)
 
     def _download(self) -> tuple[PublicKey, ...]:
-        """The keys that are published now; raises FetchError. An empty set is believed."""
+        """The published keys, which may be none. Raises FetchError."""
         if not self.jwks_url:
             self.jwks_url = self._discover()
         keys = keys_in(self._fetch(self.jwks_url, self.allows_http))
@@ -150,7 +149,7 @@ class FetchedKeys:
         return url
 
     def _is_known_as_unknown(self, kid: str) -> bool:
-        if len(kid) > MAX_NAME_LENGTH:
+        if len(kid) > MAX_KEY_ID_LENGTH:
             return True
         until = self._unknown.get(kid)
         return until is not None and self._clock() < until

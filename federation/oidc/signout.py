@@ -1,4 +1,4 @@
-"""Signing out at the provider, too (OpenID Connect RP-Initiated Logout)."""
+"""Sign-out at the provider (OpenID Connect RP-Initiated Logout 1.0)."""
 
 from typing import NamedTuple
 
@@ -11,27 +11,27 @@ from federation.oidc.discovery import DISCOVERED
 from federation.oidc.errors import SignInFailed
 from federation.providers import OIDC, Provider, find
 
-KEY = "_provider_sign_out"
+SESSION_KEY = "_provider_sign_out"
 ASSOCIATED_DATA = "session.id_token"
 
 
 class ProviderLogout(NamedTuple):
-    """Where the provider ends its own session."""
+    """The URL where the provider ends its own session."""
 
     url: str
     provider: Provider
 
 
 def remember_logout(request: HttpRequest, provider: Provider, id_token: str) -> None:
-    """Keep in the session by whom the person came, and the encrypted ID token for the way out."""
+    """Keep the provider and the encrypted ID token in the session, for the sign-out."""
     if provider.kind == OIDC and provider.ends_session:
         hint = encrypt(id_token, ASSOCIATED_DATA) if id_token else ""
-        request.session[KEY] = {"provider": provider.id, "hint": hint}
+        request.session[SESSION_KEY] = {"provider": provider.id, "hint": hint}
 
 
 def prepare_logout(request: HttpRequest) -> ProviderLogout | None:
-    """Ask before the session ends. None where the provider has no sign-out, or is not there."""
-    kept = request.session.get(KEY)
+    """Call it before the session ends. None if the provider offers no sign-out or is down."""
+    kept = request.session.get(SESSION_KEY)
     if not kept:
         return None
     try:

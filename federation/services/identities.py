@@ -1,8 +1,9 @@
-"""Coming in through somebody else: which account that is, whether it is admitted, with what role.
+"""Resolves an external identity to an account, and decides on admission and role.
 
-Every provider and the directory end here with an ExternalUserInfo; nothing before this point
-knows accounts, nothing after it knows providers. Found by (provider, issuer, subject) alone. An
-address connects only where that lets nobody into somebody else's account (TRAPS 19, 30; A095).
+Every provider and the directory produce an ExternalUserInfo. Nothing before this point knows
+accounts; nothing after it knows providers. Identities are found by (provider, issuer, subject)
+alone (OpenID Connect Core 1.0, section 5.7). An email address connects an identity to an existing
+account only where that cannot give one person the account of another.
 """
 
 from collections.abc import Mapping
@@ -39,10 +40,10 @@ from mail.outbox import enqueue_mail
 
 @dataclass(frozen=True, slots=True)
 class ExternalUserInfo:
-    """Who came, as the provider says after everything it says was verified.
+    """A user as the provider describes them, after verification of everything it said.
 
-    subject: its lasting name of the person. email_verified: said literally, `true` and nothing
-    like it. claims: token kind -> claims, for roles alone.
+    subject: the provider's stable identifier. email_verified: only if it was literally `true`.
+    claims: kind of token -> claims, for the role mapping.
     """
 
     subject: str
@@ -52,21 +53,21 @@ class ExternalUserInfo:
     name: str = ""
     username: str = ""
     claims: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
-    # Why the source itself lets this person in nowhere, or "".
+    # Why the source has disabled this account, or "".
     disabled: str = ""
-    # Of OpenID Connect, where the provider's sign-out wants it back; else "".
+    # Of OpenID Connect, for the provider's sign-out; otherwise "".
     id_token: str = field(default="", repr=False)
 
 
 class RoleRequired(Forbidden):
-    """The provider does not say what is required of whoever comes in by it."""
+    """The claims lack what the provider's mapping requires."""
 
     code = "role_required"
-    default_message = _("Your account there does not have what is needed to come in here.")
+    default_message = _("Your account at the provider does not have the access required here.")
 
 
 class DisabledAtSource(RoleRequired):
-    """Whoever keeps this person's account elsewhere has disabled or locked it there."""
+    """The source has disabled or locked the account."""
 
     code = "account_disabled"
     default_message = _(
@@ -75,45 +76,45 @@ class DisabledAtSource(RoleRequired):
 
 
 class GroupsIncomplete(Forbidden):
-    """The source tells only a part of the groups that decide the role: neither yes nor no."""
+    """The source sent only some of the groups that decide the role."""
 
     code = "groups_incomplete"
     default_message = _(
-        "Not all of your groups were told to us, so that your role here cannot be decided. Your "
-        "account stays as it is. Ask an operator: the reason is in the audit log."
+        "We did not receive all of your groups, so your role here cannot be decided. Your account "
+        "stays as it is. Ask an administrator: the reason is in the audit log."
     )
 
 
 class AccountExists(Forbidden):
-    """An account with this address exists, and this arrival does not prove that it is his."""
+    """An account with this address exists, and nothing proves that it belongs to this user."""
 
     code = "account_exists"
     default_message = _(
-        "There is an account with your address already. Sign in to it the way you always do, then "
-        "connect this provider on your account page."
+        "An account with your email address already exists. Sign in to it as usual, then connect "
+        "this provider on your account page."
     )
 
 
 class EmailMissing(Forbidden):
-    """The provider tells no address, and an account needs one."""
+    """The provider sent no email address, and an account needs one."""
 
     code = "email_missing"
-    default_message = _("The provider did not tell us your email address. Allow it, and try again.")
+    default_message = _("The provider did not send your email address. Allow it, then try again.")
 
 
 class IdentityTaken(Forbidden):
-    """That identity is connected to another account."""
+    """The identity is connected to another account."""
 
     code = "identity_taken"
-    default_message = _("This identity is connected to another account already.")
+    default_message = _("This identity is already connected to another account.")
 
 
 def resolve_user(source: SignInSource, info: ExternalUserInfo) -> User:
-    """The account of whoever came in by `door`; made, connected and given its role where allowed.
+    """The account of a user of `source`; creates, connects and updates its role where allowed.
 
-    The caller goes on through the one gate and its stages. Raises RoleRequired, AccountExists,
-    EmailMissing, RegistrationClosed; nothing but an audit row is written then, except that
-    RoleRequired ends the sessions of an account that had come in before.
+    The caller continues with the sign-in flow, which asks the access policy. Raises RoleRequired,
+    GroupsIncomplete, AccountExists, EmailMissing, RegistrationClosed, UserDeleted. A failure writes
+    an audit row alone, except that RoleRequired ends the sessions of a known account.
     """
     decision = decide(source, info)
     identity = find_identity(source, info)
@@ -135,14 +136,14 @@ def resolve_user(source: SignInSource, info: ExternalUserInfo) -> User:
 
 
 def decide(source: SignInSource, info: ExternalUserInfo) -> Decision:
-    """Whether they may come in at all, and as what."""
+    """Whether the user is admitted, and with which role."""
     if info.disabled:
         return Decision(False, None, info.disabled[:300])
     return source.mapping.decide(info.claims)
 
 
 def has_enough_claims(source: SignInSource, user: User | None, info: ExternalUserInfo) -> bool:
-    """Does `arrival` tell what the mapping needs to decide on `user` (None: a new person)?"""
+    """Do the claims suffice for the mapping to decide on `user` (None: a new user)?"""
     mapping = source.mapping
     if not mapping.why_incomplete(info.claims):
         return True
@@ -154,7 +155,7 @@ def has_enough_claims(source: SignInSource, user: User | None, info: ExternalUse
 def _refuse_incomplete(
     source: SignInSource, identity: ExternalIdentity | None, info: ExternalUserInfo
 ) -> None:
-    """Raise GroupsUnknown. Role and sessions stay: to be in fewer groups looks otherwise."""
+    """Raise GroupsIncomplete. Role and sessions stay, because no group is known to be lost."""
     audit_log.record(
         "account:session:start",
         target=identity.user if identity else None,
@@ -166,9 +167,9 @@ def _refuse_incomplete(
 
 
 def connect(*, user: User, source: SignInSource, info: ExternalUserInfo) -> ExternalIdentity:
-    """Connect an identity to the account of the signed-in person, who has proved it just now.
+    """Connect an identity to the account of the signed-in user, and audit it.
 
-    Raises IdentityTaken, RoleRequired, GroupsUnknown.
+    Call it after a recent authentication. Raises IdentityTaken, RoleRequired, GroupsIncomplete.
     """
     if source.mapping.requirements and not has_enough_claims(source, user, info):
         raise GroupsIncomplete
@@ -179,7 +180,7 @@ def connect(*, user: User, source: SignInSource, info: ExternalUserInfo) -> Exte
         try:
             found = _create(source, info, user)
         except IntegrityError:
-            found = find_identity(source, info)  # of two at once the second gets the first's
+            found = find_identity(source, info)  # a concurrent request was first
             if found is None:
                 raise IdentityTaken from None
     if found.user_id != user.pk:
@@ -191,9 +192,12 @@ def connect(*, user: User, source: SignInSource, info: ExternalUserInfo) -> Exte
 
 
 def disconnect(*, user: User, identity_id: Any) -> None:
-    """Take away one of the person's own identities. Raises NotFound, LastSignInMethod."""
+    """Disconnect one of the user's identities, and end their sessions.
+
+    Raises NotFound, LastSignInMethod. Sends a mail.
+    """
     with transaction.atomic():
-        # The account's row is the turnstile: two removals at once do not leave no way in.
+        # Serializes removals: two at once must not remove the last sign-in method.
         User.objects.select_for_update(no_key=True).get(pk=user.pk)
         identity = user.identities.filter(pk=identity_id).first()
         if identity is None or is_directory_managed(identity):
@@ -209,21 +213,21 @@ def disconnect(*, user: User, identity_id: Any) -> None:
 
 
 def is_directory_managed(identity: ExternalIdentity) -> bool:
-    """Is it the directory's? By it the account ends when the person leaves, so it stays."""
+    """Does the directory manage it? Then it stays, so that the directory can end the access."""
     return identity.provider == DIRECTORY and settings.LDAP is not None
 
 
 def find_identity(source: SignInSource, info: ExternalUserInfo) -> ExternalIdentity | None:
-    """Whoever came before by `door` as that subject of that issuer.
+    """The known identity with that provider, issuer and subject.
 
-    An issuer is never left out of it: the subject of another one is somebody else.
+    The issuer always counts: the same subject of another issuer is another person.
     """
     rows = ExternalIdentity.objects.select_related("user")
     return rows.filter(provider=source.id, issuer=info.issuer, subject=info.subject).first()
 
 
 def is_usable(identity: ExternalIdentity) -> bool:
-    """Does the provider of `identity` still open here, at the issuer that it was made by?"""
+    """Is the provider of `identity` still configured, with the same issuer?"""
     if identity.provider == DIRECTORY:
         return settings.LDAP is not None
     return any(
@@ -238,7 +242,7 @@ def _refuse(
     decision: Decision,
     error: type[RoleRequired] = RoleRequired,
 ) -> None:
-    """Raise `error`; whoever lost the requirement loses the sessions that they had by it."""
+    """End the sessions of a known account, audit the refusal, and raise `error`."""
     user = identity.user if identity else None
     with transaction.atomic():
         if user is not None:
@@ -253,9 +257,9 @@ def _refuse(
 def _connect_or_register(
     source: SignInSource, info: ExternalUserInfo, role: Role
 ) -> ExternalIdentity:
-    """The identity of a first arrival, a new account having `role`.
+    """Create the identity at the first sign-in, with a new account of `role` if there is none.
 
-    Of two at once the second gets the first's.
+    Of two concurrent requests the second returns the identity of the first.
     """
     email = _email_of(source, info)
     existing = User.objects.filter(email=email).first()
@@ -283,7 +287,7 @@ def _connect_or_register(
 
 
 def _email_of(source: SignInSource, info: ExternalUserInfo) -> str:
-    """The stored form of the address; a place where no mail arrives where none is needed."""
+    """The normalized address; a placeholder if there is none and the source needs none."""
     if info.email:
         try:
             return email_addresses.parse_email(info.email)
@@ -296,11 +300,11 @@ def _email_of(source: SignInSource, info: ExternalUserInfo) -> str:
 
 
 def _can_connect(source: SignInSource, info: ExternalUserInfo, user: User) -> bool:
-    """May this arrival have the account of its address without proving the account first?
+    """May this identity be connected to the existing account with the same address?
 
-    Only with an address that the provider has verified. An account that nobody has used yet (made
-    in advance by an operator) is opened by that proof as by a mailed link; one that is in use only
-    where the operator trusts the provider for it and no password or factor would be stepped round.
+    Only if the provider has verified the address. An account that was created in advance and never
+    used accepts that like a mailed link. An account in use accepts it only where the administrator
+    trusts the provider's addresses, and only if no password or second factor would be bypassed.
     """
     if not info.email_verified or not user.setup_completed:
         return False
@@ -313,10 +317,10 @@ def _can_connect(source: SignInSource, info: ExternalUserInfo, user: User) -> bo
 def _register(
     source: SignInSource, info: ExternalUserInfo, email: str, role: Role
 ) -> ExternalIdentity:
-    """A new account. Raises RegistrationClosed, RecordInvalid when the address is taken by now.
+    """Create an account. Raises RegistrationClosed, RecordInvalid if the address is taken by now.
 
-    Whoever was invited under the verified address comes in with registration closed, and with the
-    role of the invitation, or a higher one that the mapping gives.
+    An invitation of the verified address admits the user with registration closed, too. They get
+    its role, or a higher one of the mapping.
     """
     with transaction.atomic():
         invitation = _invitation_for(source, info, email)
@@ -332,10 +336,9 @@ def _register(
 
 
 def _invitation_for(source: SignInSource, info: ExternalUserInfo, email: str) -> Invitation | None:
-    """What the verified address of a newcomer was invited to.
+    """The invitation of the verified address.
 
-    Whoever writes addresses in the directory makes no administrators by that, as there; such an
-    invitation waits for its link.
+    Addresses in the directory must not make administrators: such an invitation needs its link.
     """
     if not info.email or not info.email_verified:
         return None
@@ -346,13 +349,13 @@ def _invitation_for(source: SignInSource, info: ExternalUserInfo, email: str) ->
 
 
 def _invited_role(source: SignInSource, invitation: Invitation, mapped: Role) -> Role:
-    """The role of the invitation; a higher one where rules of the mapping give it."""
+    """The role of the invitation, or a higher one of the mapping's rules."""
     invited = Role(invitation.role)
     return mapped if source.mapping.rules and mapped.rank > invited.rank else invited
 
 
 def _keep_invited_role(source: SignInSource, info: ExternalUserInfo, user: User) -> None:
-    """Operators decided the role, so that a mapping which gives a lower one leaves it alone."""
+    """Lock the role if the mapping would lower it: an administrator chose it by the invitation."""
     mapped = mapped_role(source, user, source.mapping.decide(info.claims))
     if mapped.rank < Role(user.role).rank:
         user.role_locked = True
@@ -377,15 +380,15 @@ def _new_user(source: SignInSource, info: ExternalUserInfo, email: str, role: Ro
 
 
 def _free_username(source: SignInSource, text: str) -> str | None:
-    """The provider's user name where it fits and nobody has it, for recognition only."""
+    """The provider's user name if it is valid and free; for display only."""
     try:
         name = email_addresses.parse_username(text) if text else None
     except email_addresses.AddressError:
         return None
     if name is None or User.objects.filter(username=name).exists():
         return None
-    is_the_directorys = source.id != DIRECTORY and directory_problems(User(username=name))
-    return None if is_the_directorys else name
+    is_taken_in_directory = source.id != DIRECTORY and directory_problems(User(username=name))
+    return None if is_taken_in_directory else name
 
 
 def _create(source: SignInSource, info: ExternalUserInfo, user: User) -> ExternalIdentity:
@@ -406,27 +409,27 @@ def _create(source: SignInSource, info: ExternalUserInfo, user: User) -> Externa
 
 
 def _notify(user: User, kind: str, provider: str) -> None:
-    """Mail the person that a way in was added or taken away (ASVS 6.3.7)."""
+    """Mail the user that a sign-in method was added or removed (ASVS 6.3.7)."""
     if gets_mail(user):
         enqueue_mail(kind=kind, recipient=user.email, user=user, context={"provider": provider})
 
 
 def mapped_role(source: SignInSource, user: User, decision: Decision) -> Role:
-    """The role that the mapping gives `user` now; his own where it may not touch him."""
+    """The role that the mapping assigns to `user`; the current one if it may not change it."""
     return (
         decision.role or source.default_role if _mapping_applies(source, user) else Role(user.role)
     )
 
 
 def _mapping_applies(source: SignInSource, user: User) -> bool:
-    """Does the mapping decide on the role of `user`, who has an account already?"""
+    """May the mapping change the role of the existing account `user`?"""
     if not source.mapping.updates or not source.mapping.rules or user.role_locked:
         return False
     return user.role != Role.OWNER or source.mapping.gives_owner
 
 
 def apply_role(source: SignInSource, user: User, decision: Decision) -> User:
-    """Give the role of role_by(); the last owner stays what he is."""
+    """Assign the role of mapped_role(); the last owner stays owner."""
     role = mapped_role(source, user, decision)
     if user.role == role:
         return user
@@ -441,7 +444,7 @@ def apply_role(source: SignInSource, user: User, decision: Decision) -> User:
 
 
 def profile_update_of(source: SignInSource, info: ExternalUserInfo) -> ProfileUpdate:
-    """What an arrival says of address and names. The directory is where those are kept."""
+    """Address and names as the source reports them. The directory is authoritative for them."""
     return ProfileUpdate(
         info.email, info.email_verified, info.name, info.username,
         is_source=source.id == DIRECTORY,

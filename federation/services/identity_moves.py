@@ -1,7 +1,7 @@
-"""Taking identities along when a provider moves: a new address of its issuer, or a new name here.
+"""Moves identities when a provider gets another issuer, or another id in the settings.
 
-Nobody but the operator can know that another address is the same provider: subjects of another one
-are other people. So nothing is moved by itself, and `doctor` tells what is left behind.
+Only the administrator can know that another issuer is the same provider; otherwise its subjects are
+other people. So nothing moves automatically, and `doctor` reports orphaned identities.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from federation.models import ExternalIdentity
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """Where identities belong: a provider's id here, and its issuer."""
+    """What identities belong to: the id of a provider in the settings, and its issuer."""
 
     provider: str
     issuer: str
@@ -29,7 +29,7 @@ class Namespace:
 
 @dataclass(frozen=True, slots=True)
 class OrphanedIdentities:
-    """`count` identities of a place that opens nothing any more. is_known: the id is configured."""
+    """`count` identities of an unusable namespace. is_known: its provider id is configured."""
 
     namespace: Namespace
     count: int
@@ -37,7 +37,7 @@ class OrphanedIdentities:
 
 
 def orphaned_identities() -> list[OrphanedIdentities]:
-    """Identities of issuers that are not configured; their people do not come in by them."""
+    """Identities of issuers that are not configured; their users cannot sign in with them."""
     now = {provider.id: provider.authority for provider in settings.SIGN_IN_PROVIDERS}
     rows = ExternalIdentity.objects.exclude(provider=DIRECTORY).values_list("provider", "issuer")
     return [
@@ -50,7 +50,7 @@ def orphaned_identities() -> list[OrphanedIdentities]:
 
 
 def present_issuer(provider_id: str) -> str:
-    """The issuer of the configured provider of that id. Raises RecordInvalid."""
+    """The issuer of the configured provider with that id. Raises RecordInvalid."""
     for provider in settings.SIGN_IN_PROVIDERS:
         if provider.id == provider_id:
             issuer: str = provider.authority
@@ -59,16 +59,16 @@ def present_issuer(provider_id: str) -> str:
 
 
 def count_in(namespace: Namespace) -> int:
-    """How many identities are there."""
+    """The number of identities in `namespace`."""
     return ExternalIdentity.objects.filter(
         provider=namespace.provider, issuer=namespace.issuer
     ).count()
 
 
 def move_identities(*, actor: Actor, old: Namespace, new: Namespace) -> tuple[int, int]:
-    """Let the people of `old` be those of `new`: (moved, left because the subject is there).
+    """Move identities from `old` to `new`: (moved, skipped because the subject exists there).
 
-    Raises RecordInvalid when both are the same, or nobody is there.
+    Writes one audit row. Raises RecordInvalid if both are the same, or nothing can be moved.
     """
     if old == new:
         raise RecordInvalid({"issuer": [_("That is where they are already.")]})

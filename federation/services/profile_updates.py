@@ -1,7 +1,7 @@
-"""What a provider or the directory tells anew of somebody: address and name follow it here.
+"""Updates address and names of an account when its provider or the directory reports new ones.
 
-An address that was given back may be a colleague's by now. So an account moves to the new one as
-soon as it is told as verified, and until then no link goes to the old one (`holds_links`).
+A former address may belong to a colleague by now. So the account changes to the new address as soon
+as that is verified; until then no link is mailed to the old one (held_user_ids).
 """
 
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ MAX_NAME_LENGTH = 150
 
 
 class ProfileUpdate(NamedTuple):
-    """What the source says now. is_source: it alone says what the address and names are."""
+    """What the source reports. is_source: it is authoritative for address and names."""
 
     email: str
     is_verified: bool
@@ -38,7 +38,7 @@ class ProfileUpdate(NamedTuple):
 
 
 def changes_of(identity: ExternalIdentity, update: ProfileUpdate) -> list[str]:
-    """What update_profile() would do, for a plan: "email", "name", "username"."""
+    """The fields that update_profile() would change: "email", "name", "username"."""
     user = identity.user
     email = _normalized(update.email)
     found = []
@@ -52,9 +52,9 @@ def changes_of(identity: ExternalIdentity, update: ProfileUpdate) -> list[str]:
 
 
 def update_profile(identity: ExternalIdentity, update: ProfileUpdate) -> list[str]:
-    """Take over what has changed; returns the names of what was taken over.
+    """Apply the changes; returns the names of the changed fields.
 
-    Call it in a transaction. Sessions stay; links and mailed tokens of the old address die.
+    Call it in a transaction. Sessions stay; links and mailed tokens of the old address expire.
     """
     user = identity.user
     done = ["email"] if _update_email(identity, update) else []
@@ -75,15 +75,15 @@ def update_profile(identity: ExternalIdentity, update: ProfileUpdate) -> list[st
 
 
 def held_user_ids(users: Iterable[User]) -> set[Any]:
-    """Keys of those to whose address no link may go: their source tells another one now."""
+    """Keys of users who get no mailed link, because their source reports another address."""
     rows = ExternalIdentity.objects.filter(user__in=list(users), former_email=F("user__email"))
     return set(rows.exclude(former_email="").values_list("user_id", flat=True))
 
 
 def note_reassigned_email(email: str, *, provider: str, issuer: str, subject: str) -> bool:
-    """The source has said that `email` is of `subject` now: nobody else's links go there.
+    """Hold links to `email` in other accounts, because it belongs to `subject` now.
 
-    True when an account had the address by the same source.
+    True if another account had the address from the same source.
     """
     rows = ExternalIdentity.objects.filter(
         ~Q(subject=subject), provider=provider, issuer=issuer, user__email=email,
@@ -91,16 +91,16 @@ def note_reassigned_email(email: str, *, provider: str, issuer: str, subject: st
     ).exclude(former_email=email)  # fmt: skip
     with transaction.atomic():
         lock_users(*rows.values_list("user_id", flat=True))
-        # As they are now, and not when they were waited for.
+        # Read again: they may have changed while we waited for the lock.
         found = list(rows.select_related("user"))
         for identity in found:
-            _lock_user(identity, "the address is told of somebody else")
+            _hold_links(identity, "another user of the source has the address")
             identity.save(update_fields=["former_email"])
     return bool(found)
 
 
 def release_address(identity: ExternalIdentity) -> None:
-    """The source has given the address to somebody else, and tells no other: nothing goes there."""
+    """Replace the address by a placeholder: the source gave it to another user."""
     user = identity.user
     before = user.email
     user.email = email_addresses.placeholder(identity.provider, identity.subject)
@@ -126,9 +126,9 @@ def _normalized(email: str) -> str:
 
 
 def _follows_email(identity: ExternalIdentity, update: ProfileUpdate) -> bool:
-    """Is the account's address the one that this source has given it?
+    """Did the account get its address from this source?
 
-    A person may have another address here than at a provider that they connected later.
+    Users may have another address here than at a provider that they connected later.
     """
     email = identity.user.email
     own = (_normalized(identity.email), identity.former_email)
@@ -145,18 +145,18 @@ def _update_email(identity: ExternalIdentity, update: ProfileUpdate) -> bool:
     ):
         return False
     if not new:
-        _lock_user(identity, "no address is told any more")
+        _hold_links(identity, "the source reports no address any more")
         return False
-    # The directory is the only source of its people's addresses, and an account without one of its
-    # own has nothing to lose. Elsewhere an unverified address is a claim of whoever signs in.
-    is_taken = update.is_verified or email_addresses.is_placeholder(user.email)
-    if not is_taken and (user.is_verified or not update.is_source):
-        _lock_user(identity, "the new address is not verified")
+    # The directory is authoritative for addresses, and a placeholder address is no loss. Any other
+    # unverified address is a mere claim of the user who signs in.
+    is_accepted = update.is_verified or email_addresses.is_placeholder(user.email)
+    if not is_accepted and (user.is_verified or not update.is_source):
+        _hold_links(identity, "the new address is not verified")
         return False
     invitation = _invitation_for(identity, new) if update.is_verified else None
-    old, proved_at = user.email, timezone.now() if update.is_verified else None
-    if not _try_save(user, email=new, email_verified_at=proved_at):
-        _lock_user(identity, "another account has the new address")
+    old, verified_at = user.email, timezone.now() if update.is_verified else None
+    if not _try_save(user, email=new, email_verified_at=verified_at):
+        _hold_links(identity, "another account has the new address")
         return False
     if invitation is not None:
         take_up(invitation, user, is_new=False)
@@ -174,9 +174,9 @@ def _update_email(identity: ExternalIdentity, update: ProfileUpdate) -> bool:
 
 
 def _invitation_for(identity: ExternalIdentity, email: str) -> Invitation | None:
-    """What the verified address was invited to. The directory makes no administrators by that."""
+    """The invitation of the verified address; through the directory never for an administrator."""
     if User.objects.filter(email=email).exclude(pk=identity.user_id).exists():
-        return None  # the address stays theirs, and their lock is not ours to take
+        return None  # the address is taken, and that user is not locked here
     invitation = live_invitation(email)
     if invitation is None:
         return None
@@ -184,8 +184,8 @@ def _invitation_for(identity: ExternalIdentity, email: str) -> Invitation | None
     return None if is_too_high else invitation
 
 
-def _lock_user(identity: ExternalIdentity, reason: str) -> None:
-    """No link goes to the account's address from now on; said once in the audit log."""
+def _hold_links(identity: ExternalIdentity, reason: str) -> None:
+    """Mail no more links to the account's address; audited once."""
     user = identity.user
     if identity.former_email == user.email:
         return
@@ -200,12 +200,12 @@ def _lock_user(identity: ExternalIdentity, reason: str) -> None:
 
 
 def _expire_mailed_tokens(user: User) -> None:
-    """Whoever reads the old mailbox has links there; those of sign-in die by the address itself."""
+    """Invalidate tokens in the old mailbox; sign-in links are bound to the address anyway."""
     AccountToken.objects.filter(user=user).replace(timezone.now())
 
 
 def _try_save(user: User, **values: Any) -> bool:
-    """False when another account has it."""
+    """False if another account has the value."""
     before = {name: getattr(user, name) for name in values}
     for name, value in values.items():
         setattr(user, name, value)
@@ -220,14 +220,14 @@ def _try_save(user: User, **values: Any) -> bool:
 
 
 def _new_name(identity: ExternalIdentity, update: ProfileUpdate) -> str:
-    """The name to take over, or ""; a name that the person chose here stays, unless is_source."""
+    """The new name, or ""; a name that the user chose here stays, unless is_source."""
     name = clean_name(update.name)
     is_ours = update.is_source or (identity.name != "" and identity.user.name == identity.name)
     return name if name and is_ours and name != identity.user.name else ""
 
 
 def _new_username(identity: ExternalIdentity, update: ProfileUpdate) -> str:
-    """User names follow the directory alone, where they are typed to sign in."""
+    """The new user name, or ""; only the directory changes it, since users sign in with it."""
     if not update.is_source or not update.username:
         return ""
     try:

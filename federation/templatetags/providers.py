@@ -1,4 +1,4 @@
-"""Providers on pages: `{% load providers %}{% provider_buttons %}`, `{% sign_in_methods %}`."""
+"""Template tags: `{% load providers %}{% provider_buttons %}`, `{% sign_in_methods %}`."""
 
 from typing import Any
 
@@ -14,13 +14,13 @@ register = template.Library()
 
 @register.simple_tag
 def has_providers() -> bool:
-    """Is there a button to show?"""
+    """Is a provider configured?"""
     return bool(configured())
 
 
 @register.inclusion_tag("elements/provider_buttons.html", takes_context=True)
 def provider_buttons(context: Context) -> dict[str, Any]:
-    """A form for each provider; `next` of the page goes along."""
+    """A form for each provider, which passes on `next` of the page."""
     return {
         "buttons": buttons.buttons(),
         "next": context.get("next") or "",
@@ -30,7 +30,7 @@ def provider_buttons(context: Context) -> dict[str, Any]:
 
 @register.inclusion_tag("elements/identities.html", takes_context=True)
 def sign_in_methods(context: Context) -> dict[str, Any]:
-    """The section of the account page; nothing where there is no provider and no identity."""
+    """The section of the account page; empty without providers and identities."""
     user = context["user"]
     found = buttons.methods_of(user) if isinstance(user, User) else []
     return {

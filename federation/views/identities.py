@@ -1,4 +1,4 @@
-"""Connecting a provider to my own account, and taking it away again."""
+"""Pages that connect a provider to the own account, and disconnect it."""
 
 import uuid
 
@@ -31,7 +31,7 @@ register_social()
 @require_POST
 @require_recent_authentication
 def connect(request: HttpRequest, provider: str) -> HttpResponse:
-    """Go to the provider, to come back with an identity of mine."""
+    """Start the flow that connects an identity to the signed-in account."""
     found = find(provider)
     try:
         return begin(request, found, process=CONNECT, next_url=reverse("accounts:profile"))
@@ -45,7 +45,7 @@ def connect(request: HttpRequest, provider: str) -> HttpResponse:
 @once("accounts:profile", lifetime=DOUBLE_CLICK)
 @get_or_post
 def disconnect_page(request: HttpRequest, identity_id: uuid.UUID) -> HttpResponse:
-    """GET asks, POST takes it away; every other device is signed out."""
+    """GET asks for confirmation; POST disconnects and signs out every other device."""
     user = current_user(request)
     identity = user.identities.filter(pk=identity_id).first()
     if identity is None or is_directory_managed(identity):

@@ -1,4 +1,4 @@
-"""`/oauth/<provider>/login` and `/callback`: from a button to a provider and back."""
+"""`/oauth/<provider>/login` and `/callback`: start a sign-in at a provider, and finish it."""
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
@@ -50,10 +50,10 @@ from federation.services.identities import (
 
 register(OIDC, OpenIDConnect())
 
-# What a form_post answer may hold (Apple's `user` is the name, told once).
+# Parameters of a form_post response (Apple sends the name once, as `user`).
 RESPONSE_PARAMETERS = ("code", "state", "error", "iss", "user")
 MAX_PARAMETER_LENGTH = 6000
-# What the person said himself, or could have.
+# The user declined, or closed the page.
 CANCELLED = ("access_denied", "user_cancelled_login", "user_cancelled_authorize")
 # OpenID Connect Core, section 3.1.2.6; RFC 6749, section 4.1.2.1.
 PROVIDER_ERRORS = {
@@ -64,14 +64,14 @@ PROVIDER_ERRORS = {
     "interaction_required": "sign_in_there",
     "temporarily_unavailable": "provider_busy",
 }
-# These leave their own audit row.
+# The services that raise these have audited them.
 AUDITED = (RoleRequired, GroupsIncomplete, AccountExists, IdentityTaken)
 FAILURES = (SignInFailed, *AUDITED, EmailMissing, RegistrationClosed)
 
 
 @get_or_post
 def start(request: HttpRequest, provider: str) -> HttpResponse:
-    """POST goes to the provider; GET shows one button, so that no link starts a sign-in."""
+    """POST redirects to the provider; GET shows a button, so that no link starts a sign-in."""
     found = find(provider)
     if request.user.is_authenticated:
         return redirect(safe_next(request) or "accounts:profile")
@@ -86,19 +86,19 @@ def start(request: HttpRequest, provider: str) -> HttpResponse:
 
 
 def failed(request: HttpRequest, provider: Provider, error: GatehouseError) -> HttpResponse:
-    """The page of a sign-in that came to nothing."""
+    """The page that explains a failed sign-in."""
     context = {"error": error, "provider": provider}
     return render(request, "accounts/provider_failed.html", context, status=error.status)
 
 
-@csrf_exempt  # state takes its place: the provider's page posts here, not ours
+@csrf_exempt  # the provider posts here; `state` protects instead
 @secret_page
 @get_or_post
 def callback(request: HttpRequest, provider: str) -> HttpResponse:
-    """The provider's answer. Each one works once, in the browser that began (A091).
+    """The provider's response. Each works once, in the browser that started (RFC 6749, 10.12).
 
-    A failure is no guess at a secret of ours, so none counts: a foreign page can send any browser
-    here, browsers come again by themselves (Back, reload, restored tabs), and providers fail.
+    Failures do not count towards a rate limit, since they guess no secret of ours: another site can
+    send any browser here, browsers repeat requests (Back, reload, restored tabs), providers fail.
     """
     found = find(provider)
     if request.method == "POST":
@@ -117,7 +117,7 @@ def callback(request: HttpRequest, provider: str) -> HttpResponse:
 
 
 def _repeat_redirect(request: HttpRequest, state: str) -> HttpResponse | None:
-    """Where the answer led when it came first, for whoever is in already, or in half."""
+    """A redirect to where the first response led, if the user is signed in or at a later step."""
     if request.user.is_authenticated:
         url = destination_of(request, state)
         return see_other(url if is_safe_destination(url) else reverse("accounts:profile"))
@@ -128,7 +128,7 @@ def _repeat_redirect(request: HttpRequest, state: str) -> HttpResponse | None:
 def _refuse_unknown_state(
     request: HttpRequest, provider: Provider, error: UnknownState
 ) -> HttpResponse:
-    """Say that the answer is worth nothing here; so many of a client leave an audit row."""
+    """Show the failure; audit only a limited number for each client."""
     access_policy.require_client_allowed(client_ip(request))
     if has_room(request, CALLBACK):
         _audit_failure(provider, error)
@@ -136,7 +136,7 @@ def _refuse_unknown_state(
 
 
 def _redirect_to_get(request: HttpRequest) -> HttpResponse:
-    """The same answer by GET: the cookie of what was begun does not come with a foreign form."""
+    """Repeat the response by GET: SameSite=Lax cookies are not sent with a cross-site POST."""
     query = QueryDict(mutable=True)
     for name in RESPONSE_PARAMETERS:
         value = request.POST.get(name, "")
@@ -149,7 +149,7 @@ def _handle(request: HttpRequest, provider: Provider, state: str) -> HttpRespons
     pending = consume_state(request, provider, state)
     error = request.GET.get("error", "")
     if error:
-        raise SignInFailed(PROVIDER_ERRORS.get(error, "provider_error"), "its answer")
+        raise SignInFailed(PROVIDER_ERRORS.get(error, "provider_error"), "error response")
     info = flow_of(provider).finish(request, provider, pending)
     if pending.process == CONNECT:
         identities.connect(user=current_user(request), source=provider.source, info=info)
@@ -176,14 +176,14 @@ def _sign_in(
 
 
 def _audit_failure(provider: Provider, error: GatehouseError) -> None:
-    """Write down that somebody tried; nothing of what he sent."""
+    """Audit the attempt, with nothing of what the client sent."""
     detail = getattr(error, "detail", "")
     reason = f"{error.code}: {detail}" if detail else error.code
     audit_log.record("account:session:start", result="refused", provider=provider.id, reason=reason)
 
 
 def own_callbacks() -> list[URLPattern]:
-    """Paths of the settings that no common pattern answers."""
+    """URL patterns for callback paths of the settings that the usual patterns do not cover."""
     usual = ("/oauth/{}/callback", "/api/auth/callback/{}")
     return [
         path(provider.callback_path[1:], callback, {"provider": provider.id})

@@ -551,7 +551,7 @@ def test_a_cut_list_of_groups_takes_no_role_and_lets_nobody_in(browser_of: Any) 
     assert browser.get("/account/").status_code == 200
     row = AuditEvent.objects.filter(action="account:session:start", result="refused").get()
     assert row.target_id == user.pk
-    assert row.detail["reason"] == "groups is cut: the provider has more of it than it tells here"
+    assert row.detail["reason"] == "groups is truncated: the provider has more than it sent"
     assert resolve_user(MAPPED, with_groups("staff")).role == "editor"
 
 

@@ -57,8 +57,8 @@ def test_values_at_a_path(path: ClaimPath, claims: Any, values: tuple[str, ...])
     assert path.values(claims) == values
 
 
-CUT = "groups is cut: the provider has more of it than it tells here"
-UNREADABLE = "groups is of a kind that cannot be read, or too long"
+CUT = "groups is truncated: the provider has more than it sent"
+UNREADABLE = "groups has a type that cannot be read, or is too long"
 ELSEWHERE = {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "x"}}}
 
 

@@ -160,7 +160,7 @@ def test_what_one_person_began_connects_nothing_to_the_next(
     assert as_openid.posted == []
     assert ExternalIdentity.objects.count() == 0
     row = AuditEvent.objects.get(action="account:session:start", result="refused")
-    assert row.detail["reason"] == "state_lost: begun by another person"
+    assert row.detail["reason"] == "state_lost: started by another user"
 
 
 def test_a_state_ends_after_ten_minutes(
@@ -257,7 +257,7 @@ def test_an_answer_that_names_another_issuer_is_refused(
 
     assert answer.status_code == 403
     assert ours.posted == []
-    assert_nobody_came_in(stranger, "token_refused: the answer of another provider")
+    assert_nobody_came_in(stranger, "token_refused: the response of another provider")
 
 
 def test_an_answer_without_the_issuer_that_is_announced_is_refused(
@@ -463,7 +463,7 @@ def test_userinfo_of_another_person_is_refused(as_openid: Double, stranger: Clie
     answer = come_in(stranger, as_openid)
 
     assert answer.status_code == 403
-    assert_nobody_came_in(stranger, "token_refused: userinfo of another person")
+    assert_nobody_came_in(stranger, "token_refused: userinfo of another subject")
 
 
 def test_userinfo_tells_what_the_token_does_not(as_openid: Double, stranger: Client) -> None:
