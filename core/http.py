@@ -106,7 +106,10 @@ def fetch_json(
             if answer.status >= 300:
                 raise FetchError(f"{url}: status {answer.status}", answer.status)
             return answer.json_object()
-        url = urljoin(url, answer.headers.get("Location", ""))
+        try:
+            url = urljoin(url, answer.headers.get("Location", ""))
+        except ValueError:
+            raise FetchError(f"{url}: redirects to no address") from None
         if _origin(url) != origin:
             raise FetchError(f"redirects to another host: {str(split_url(url).hostname)[:200]!r}")
     raise FetchError(f"{url}: redirects too often")

@@ -158,7 +158,6 @@ KNOWN = {
     ("mfa/views/verification.py", "verify_second_factor"),
     ("api/tokens/password_grant.py", "find_by_credentials"),
     ("api/tokens/password_grant.py", "verify_second_factor"),
-    ("api/apikeys/authenticate.py", "spend"),  # the quota of a key, no secret
 }
 
 

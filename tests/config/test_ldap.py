@@ -67,13 +67,13 @@ def test_a_file_of_mage_is_understood(directory: Callable[..., LDAPConfig]) -> N
     assert found.access_filter.fill(user_dn="cn=a(b)") == (
         "(&(objectClass=groupOfNames)(cn=group)(member=cn=a\\28b\\29))"
     )
-    rules = [(str(rule.path), set(rule.values), rule.role) for rule in found.door.mapping.rules]
+    rules = [(str(rule.path), set(rule.values), rule.role) for rule in found.source.mapping.rules]
     assert rules == [
         ("groups (ldap)", {"cn=a,dc=x"}, Role.ADMIN),
         ("group_names (ldap)", {"editors"}, Role.EDITOR),
     ]
-    assert found.door.default_role is Role.VIEWER
-    assert found.door.mapping.updates is True
+    assert found.source.default_role is Role.VIEWER
+    assert found.source.mapping.updates is True
     assert "admin_password" not in repr(found)
 
 
@@ -104,8 +104,8 @@ def test_certificates_are_checked_unless_false_is_written(
 
 
 def test_roles_follow_groups_unless_false_is_written(directory: Callable[..., LDAPConfig]) -> None:
-    assert directory(**ON).door.mapping.updates is True
-    assert directory(**ON, UPDATE_ROLES_ON_LOGIN="false").door.mapping.updates is False
+    assert directory(**ON).source.mapping.updates is True
+    assert directory(**ON, UPDATE_ROLES_ON_LOGIN="false").source.mapping.updates is False
 
 
 def test_the_default_filter_follows_what_people_type(directory: Callable[..., LDAPConfig]) -> None:

@@ -31,9 +31,9 @@ def test_librechats_openid_is_taken_with_its_defaults(load_env: Load) -> None:
     assert provider.callback_path == "/oauth/openid/callback"
     assert provider.leeway == timedelta(minutes=5)
     assert (provider.uses_pkce, provider.uses_nonce, provider.ends_session) == (True, True, False)
-    assert provider.door.allows_registration is True
-    assert provider.door.default_role is Role.NONE
-    assert provider.door.trusts_email is False
+    assert provider.source.allows_registration is True
+    assert provider.source.default_role is Role.NONE
+    assert provider.source.trusts_email is False
 
 
 def test_the_secret_of_a_provider_is_not_shown(load_env: Load) -> None:
@@ -64,8 +64,8 @@ def test_librechats_finer_settings_are_taken(load_env: Load) -> None:
     assert provider.leeway == timedelta(minutes=1)
     assert provider.claims["email"] == ("mail",)
     assert provider.uses_pkce is False
-    assert provider.door.trusts_email is True
-    assert provider.door.allows_registration is False
+    assert provider.source.trusts_email is True
+    assert provider.source.allows_registration is False
     assert auto_redirect(env.values) == "openid"
 
 
@@ -134,7 +134,7 @@ def test_mages_mapping_gives_the_highest_role_of_a_group(load_env: Load) -> None
         OIDC_ROLES_MAPPING='{"All": "Viewer", "Leads": ["Editor", "Admin"]}',
     )
     (provider,) = sign_in_providers(env.values)
-    mapping = provider.door.mapping
+    mapping = provider.source.mapping
 
     assert provider.issuer == ISSUER.rstrip("/")
     assert mapping.updates is False
@@ -156,7 +156,7 @@ def test_librechats_role_rules_are_taken(load_env: Load) -> None:
         OPENID_ROLE_SYNC_ROLE_PRIORITY="staff:editor,USER",
         OPENID_ROLE_SYNC_FALLBACK_ROLE="none",
     )
-    mapping = sign_in_providers(env.values)[0].door.mapping
+    mapping = sign_in_providers(env.values)[0].source.mapping
     access = {"realm_access": {"roles": ["guests"]}}
 
     assert mapping.updates is True
@@ -176,7 +176,7 @@ def test_the_general_mapping_serves_cognito(load_env: Load) -> None:
         SSO_ROLES_MAPPING='{"leads": "owner"}',
         UPDATE_ROLES_ON_LOGIN="1",
     )
-    mapping = sign_in_providers(env.values)[0].door.mapping
+    mapping = sign_in_providers(env.values)[0].source.mapping
 
     assert mapping.decide({"id": {"cognito:groups": ["leads"]}}).role is Role.OWNER
     assert (mapping.gives_owner, mapping.updates) == (True, True)
@@ -186,9 +186,9 @@ def test_social_providers_follow_the_switch_of_registration(load_env: Load) -> N
     closed = sign_in_providers(load_env(**GOOGLE).values)[0]
     opened = sign_in_providers(load_env(**GOOGLE, ALLOW_SOCIAL_REGISTRATION="true").values)[0]
 
-    assert closed.door.allows_registration is False
-    assert opened.door.allows_registration is True
-    assert opened.door.default_role is Role.VIEWER
+    assert closed.source.allows_registration is False
+    assert opened.source.allows_registration is True
+    assert opened.source.default_role is Role.VIEWER
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_a_written_false_closes_openid_to_newcomers_too(
 ) -> None:
     env = load_env(**OPENID, **given)
 
-    assert sign_in_providers(env.values)[0].door.allows_registration is is_open
+    assert sign_in_providers(env.values)[0].source.allows_registration is is_open
     if given == {"ALLOW_SOCIAL_REGISTRATION": "false"}:
         assert env.source("OPENID_REGISTRATION") == "follows ALLOW_SOCIAL_REGISTRATION=false"
 
@@ -423,7 +423,7 @@ def test_the_operator_may_vouch_for_the_addresses_of_a_provider(
     (silent,) = sign_in_providers(load_env(**given).values)
     (trusted,) = sign_in_providers(load_env(**given, **{name: "true"}).values)
 
-    assert (silent.vouches_for_email, trusted.vouches_for_email) == (False, True)
+    assert (silent.assumes_email_verified, trusted.assumes_email_verified) == (False, True)
 
 
 def test_an_inner_address_is_of_the_issuers_origin(load_env: Load) -> None:

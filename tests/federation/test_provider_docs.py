@@ -18,7 +18,7 @@ IDS = {"azure-ad": "microsoft-entra-id"}
 # What people and operators are shown stands in one of these.
 SOURCES = [
     file.read_text()
-    for app, suffix in (("templates", "html"), ("accounts", "py"), ("config", "py"))
+    for app, suffix in (("templates", "html"), ("federation", "py"), ("config", "py"))
     for file in sorted((ROOT / app).rglob(f"*.{suffix}"))
 ]
 

@@ -94,16 +94,16 @@ def test_a_cut_or_unreadable_list_is_no_answer(claims: Any, reason: str) -> None
     rules = RoleMapping(rules=(rule(Role.ADMIN, "chiefs"),))
     needed = RoleMapping(requirements=(Requirement(GROUPS, frozenset({"chiefs"})),))
 
-    assert rules.why_unknown({"id": claims}) == reason
-    assert needed.why_unknown({"id": claims}) == reason
-    assert RoleMapping().why_unknown({"id": claims}) == ""
+    assert rules.why_incomplete({"id": claims}) == reason
+    assert needed.why_incomplete({"id": claims}) == reason
+    assert RoleMapping().why_incomplete({"id": claims}) == ""
 
 
 def test_what_another_answer_tells_whole_is_no_cut_list() -> None:
     rules = RoleMapping(rules=(rule(Role.ADMIN, "chiefs"),))
 
-    assert rules.why_unknown({"id": ELSEWHERE, "userinfo": {"groups": ["staff"]}}) == CUT
-    assert rules.why_unknown({"id": {}, "userinfo": {"groups": ["staff"]}}) == ""
+    assert rules.why_incomplete({"id": ELSEWHERE, "userinfo": {"groups": ["staff"]}}) == CUT
+    assert rules.why_incomplete({"id": {}, "userinfo": {"groups": ["staff"]}}) == ""
 
 
 def test_a_rule_that_matches_before_the_cut_list_is_asked_decides() -> None:
@@ -115,8 +115,8 @@ def test_a_rule_that_matches_before_the_cut_list_is_asked_decides() -> None:
         )
     )
 
-    assert mapping.why_unknown({"id": {**ELSEWHERE, "roles": ["root"]}}) == ""
-    assert mapping.why_unknown({"id": {**ELSEWHERE, "roles": ["guest"]}}) == CUT
+    assert mapping.why_incomplete({"id": {**ELSEWHERE, "roles": ["root"]}}) == ""
+    assert mapping.why_incomplete({"id": {**ELSEWHERE, "roles": ["guest"]}}) == CUT
 
 
 def test_the_first_rule_that_matches_wins() -> None:

@@ -13,7 +13,7 @@ from accounts.models import User
 from accounts.services.users import change_role, disable_user
 from api.models import ForeignIdentity
 from core import http
-from tests.api.foreign.providers import Provider
+from tests.api.external_jwt.providers import Provider
 from tests.servers.node import RESOURCE, OpenIDProvider
 
 pytestmark = pytest.mark.django_db

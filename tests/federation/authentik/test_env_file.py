@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from config.environment.dotenv import parse_dotenv
 from federation.authentik import env_file
-from federation.authentik.http import AuthentikFailed
+from federation.authentik.http import AuthentikError
 
 PRINTABLE = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40)
 
@@ -38,7 +38,7 @@ def test_every_value_is_read_back_as_it_was(value: str) -> None:
 
 
 def test_a_value_with_a_line_break_is_refused() -> None:
-    with pytest.raises(AuthentikFailed, match="line break"):
+    with pytest.raises(AuthentikError, match="line break"):
         env_file.format_line("A", "one\ntwo")
 
 

@@ -9,7 +9,7 @@ from accounts.models import User
 from federation.ldap import sign_in as ldap_sign_in
 from federation.ldap import users
 from federation.ldap.connection import Connection, Entry
-from federation.services.identities import GroupsUnknown
+from federation.services.identities import GroupsIncomplete
 from tests.conftest import MakeUser
 from tests.federation.ldap.conftest import SignIn, UseDirectory
 from tests.servers.ldap import GROUPS, SUFFIX, DirectoryServer
@@ -247,7 +247,7 @@ def test_a_part_of_the_groups_takes_no_role(use_directory: UseDirectory, db: Non
         return next(users.describe(cast("Connection", server), directory, [server.piece(0)]))
 
     user = ldap_sign_in.sign_in(directory, person_by(whole))
-    with pytest.raises(GroupsUnknown):
+    with pytest.raises(GroupsIncomplete):
         ldap_sign_in.sign_in(directory, person_by(part))
 
     user.refresh_from_db()

@@ -222,7 +222,7 @@ def test_an_entry_with_the_address_of_an_operator_never_opens_his_account(
     answer = sign_in("eve")
 
     assert answer.status_code == 403
-    assert "There is an account with your address already" in answer.content.decode()
+    assert "An account with your email address already exists" in answer.content.decode()
     assert boss.identities.count() == 0
 
 
@@ -338,7 +338,7 @@ def test_the_authorization_filter_keeps_people_out_and_ends_their_sessions(
     again = sign_in("anna")
 
     assert (inside.status_code, refused.status_code, again.status_code) == (302, 403, 403)
-    assert "does not have what is needed" in refused.content.decode()
+    assert "does not have the access required here" in refused.content.decode()
     assert inside.client.get("/account/").status_code == 302
     assert User.objects.count() == 1
 

@@ -267,7 +267,7 @@ def test_an_answer_without_the_issuer_that_is_announced_is_refused(
 
     assert answer.status_code == 403
     assert as_openid.posted == []
-    assert_nobody_came_in(stranger, "token_refused: the answer does not say")
+    assert_nobody_came_in(stranger, "token_refused: the response does not name")
 
 
 def test_a_provider_that_announces_no_issuer_need_not_name_it(
@@ -694,7 +694,7 @@ def test_keys_behind_a_redirect_to_another_host_are_not_fetched(
     answer = come_in(stranger, as_openid)
 
     assert answer.status_code == 503
-    assert_nobody_came_in(stranger, "provider_unreachable: its keys")
+    assert_nobody_came_in(stranger, "provider_unreachable: the keys")
 
 
 # A101
