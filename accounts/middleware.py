@@ -1,4 +1,4 @@
-"""The request's caller, the session's life, and refusals that become pages."""
+"""Middleware: request context, session timeouts, anonymous mode, and error pages."""
 
 import re
 import secrets
@@ -26,14 +26,22 @@ Handler = Callable[[HttpRequest], HttpResponse]
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
-class CallerMiddleware:
-    """Tells services and logs who calls, without handing them the request.
-
-    The request id is the proxy's X-Request-ID when well formed, else a new one; it is answered.
-    """
+class Middleware:
+    """The base of the middleware below: passes the request on."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+
+class RequestContextMiddleware(Middleware):
+    """Makes the context of the request available to services and logs.
+
+    The request id is the proxy's X-Request-ID if it is well formed, otherwise a new one. The
+    response carries it, too.
+    """
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-ID", "")
@@ -50,11 +58,8 @@ class CallerMiddleware:
         return response
 
 
-class SessionLifeMiddleware:
-    """Ends a session past its absolute end, and slides the idle end at most every five minutes."""
-
-    def __init__(self, get_response: Handler) -> None:
-        self.get_response = get_response
+class SessionTimeoutMiddleware(Middleware):
+    """Ends sessions past their absolute timeout; extends the idle timeout every five minutes."""
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         now = timezone.now()
@@ -65,21 +70,15 @@ class SessionLifeMiddleware:
         return self.get_response(request)
 
 
-class AnonymousModeMiddleware:
-    """While nobody has to sign in, gives the anonymous user to pages that are opened without.
+class AnonymousModeMiddleware(Middleware):
+    """While sign-in is off, sets request.user to the anonymous user for visitors.
 
-    Every page of apps that a team adds, and those of our own that are in OPEN_PAGES. All other
-    pages of ours, the admin panel among them, still see nobody and ask for sign-in. No session.
+    This applies to all pages of apps that a team adds, and to our own in OPEN_PAGES. All other
+    pages, such as the admin, still ask visitors to sign in. Starts no session.
     """
 
-    def __init__(self, get_response: Handler) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
-
-    def process_view(self, request: HttpRequest, view: Any, *_of_view: Any) -> HttpResponse | None:
-        """Refuses at once who may not come in from his network."""
+    def process_view(self, request: HttpRequest, view: Any, *_args: Any) -> HttpResponse | None:
+        """Show an error page to visitors from a banned network."""
         is_on = settings.ANONYMOUS_ROLE is not None
         if not is_on or not _is_open(request, view) or request.user.is_authenticated:
             return None
@@ -90,41 +89,35 @@ class AnonymousModeMiddleware:
         return None
 
 
-class SingleValueMiddleware:
-    """Refuses a request to our pages that says a name twice; see core.single_values.
+class SingleValueMiddleware(Middleware):
+    """Refuses requests to our pages with a repeated parameter; see core.single_values.
 
-    A view says with may_repeat(), a table of the panel with `repeatable`, which fields of its form
-    have several values. Pages that a team adds read their forms as they like; of a team's tables in
-    the panel only the names that decide what happens are looked at.
+    A view declares fields with several values through may_repeat(), a ModelAdmin through
+    `repeatable`. Pages that a team adds are not checked. In a team's ModelAdmin, only the names
+    that decide what happens are.
     """
 
-    def __init__(self, get_response: Handler) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
-
-    def process_view(self, request: HttpRequest, view: Any, *_of_view: Any) -> HttpResponse | None:
+    def process_view(self, request: HttpRequest, view: Any, *_args: Any) -> HttpResponse | None:
         match = request.resolver_match
-        table = getattr(view, "model_admin", None)
-        judge: Any
-        if _is_ours(type(table) if table is not None else view):
-            names = getattr(table or view, "repeatable", frozenset()) | {ACTION_CHECKBOX_NAME}
-            judge = partial(require_single, but=names)
+        model_admin = getattr(view, "model_admin", None)
+        check: Any
+        if _is_ours(type(model_admin) if model_admin is not None else view):
+            names = getattr(model_admin or view, "repeatable", frozenset()) | {ACTION_CHECKBOX_NAME}
+            check = partial(require_single, but=names)
         elif match is not None and "admin" in match.app_names:
-            judge = partial(require_single_of, names=DECIDING)
+            check = partial(require_single_of, names=DECIDING)
         else:
             return None
         try:
-            judge(request.GET)
+            check(request.GET)
             if request.method == "POST":
-                judge(request.POST)
+                check(request.POST)
         except RepeatedParameter as error:
             return refused_page(request, error)
         return None
 
 
-# What decides on a page of Django's admin which act is done, and on what.
+# Parameters of Django's admin that decide which action is done, and on what.
 DECIDING = ("action", "index", "select_across", "post", "confirmed", "_save", "_saveasnew",
             "_continue", "_addanother", "_popup", "_to_field", "next",
             "csrfmiddlewaretoken")  # fmt: skip
@@ -141,18 +134,12 @@ def _is_open(request: HttpRequest, view: Any) -> bool:
 
 
 def _is_ours(view: Any) -> bool:
-    """Is it a view, or a table of the panel, of our own rooms?"""
+    """Whether a view or ModelAdmin belongs to our own apps."""
     return str(getattr(view, "__module__", "")).partition(".")[0] in OWN_PACKAGES
 
 
-class RefusalMiddleware:
-    """Turns an uncaught GatehouseError of a page into that page's answer with the real status."""
-
-    def __init__(self, get_response: Handler) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+class ErrorPageMiddleware(Middleware):
+    """Turns an uncaught GatehouseError into an error page with its status."""
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, GatehouseError):
@@ -162,7 +149,7 @@ class RefusalMiddleware:
 
 
 def refused_page(request: HttpRequest, error: GatehouseError) -> HttpResponse:
-    """The answer to a refused request: a page, or a problem document for a program."""
+    """The response to a refused request: a page, or a problem document for programs."""
     if prefers_json(request):
         return problem_of(error)
     names = refusal_templates(error.code)

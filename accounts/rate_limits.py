@@ -1,7 +1,7 @@
-"""How many attempts: django-ratelimit's counting over our atomic cache, by account and by client.
+"""Rate limits of attempts, by account and by client: django-ratelimit over an atomic cache.
 
-Whoever exceeds a limit is refused. It counts as a violation too where an attempt is a guess at a
-secret or asks for mail, and where nobody but the visitor can have caused it; see _may_score().
+Attempts beyond a limit raise RateLimited. An excess also counts as a violation where attempts are
+guesses at a secret or ask for mail, and only the client can have caused it; see _may_score().
 """
 
 import hashlib
@@ -30,7 +30,7 @@ from mail import outbox
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most `maximum` tries in each `window`, for one name."""
+    """At most `maximum` attempts in each `window`, for one name."""
 
     scope: str
     maximum: int
@@ -38,15 +38,18 @@ class Limit:
 
     @property
     def rate(self) -> str:
-        """In django-ratelimit's own notation."""
+        """In django-ratelimit's notation."""
         return f"{self.maximum}/{int(self.window.total_seconds())}s"
 
 
 class Usage(NamedTuple):
-    """Tries under `name` with this one, and seconds to wait. is_shared: it counts others too."""
+    """Attempts counted under `name`, this one included, and seconds to wait.
+
+    is_shared: `name` stands for a group of clients.
+    """
 
     name: str
-    tries: int
+    attempts: int
     wait: int
     is_shared: bool = False
 
@@ -58,29 +61,30 @@ def limit_for(scope: str) -> Limit:
 
 
 SIGN_IN = "sign-in"
-# The bounds of sign-ins of one client whatever the account, and of one account whatever the client.
+# Sign-ins of one client to any account, and to one account from any client.
 SIGN_IN_CLIENT, SIGN_IN_ACCOUNT = "sign-in-client", "sign-in-account"
-# Answers of providers, and sign-ins there that begin: no guess at a secret of ours.
+# Sign-ins that start at a provider, and its responses: no guesses at a secret of ours.
 PROVIDER, CALLBACK = "provider", "callback"
 # Scopes that ask for mail.
 MAIL = frozenset({"sign-up", "reset-password", "verify-email", "magic-link"})
-# Mails of one kind to one address, whoever asks: see may_mail().
+# Mails of one kind to one address from any client: see may_mail().
 RECIPIENT = "recipient"
-# Scopes whose excess counts as a violation. What is not named here never scores: API keys hold 256
-# random bits, so a wrong one is an old one that a program or a browser sends again by itself.
+# Scopes whose excess counts as a violation. API keys are not among them: they have 256 random bits,
+# so a wrong one is an old key that a program or browser keeps sending, not a guess.
 SCORED = frozenset({SIGN_IN, SIGN_IN_CLIENT, "passkey", "second-factor", *MAIL})
 OUTAGE = "outage:{}"
+MAX_STRIKES = 30
 
 
 def check_rate_limit(request: HttpRequest, scope: str, login: str = "") -> None:
-    """Count one attempt of `scope` for this client; at sign-in, for `login` from this client too.
+    """Count one attempt of `scope` for this client; at sign-in, for the account `login`, too.
 
-    Raises RateLimited before the attempt is evaluated, and AccessDenied when nobody may sign in
-    from this network. Counters move for known and unknown names alike, and every spelling of a name
-    is one name (A029, A035). A device that has signed in to the account before is a client of its
-    own: what strangers do to the account, or in the same network, does not delay it.
+    Raises RateLimited before the attempt is evaluated, and AccessDenied when no one may sign in
+    from this network. Known and unknown names are counted alike, and every spelling of a name is
+    one name (A029, A035). A device that has signed in to the account before counts as a client of
+    its own, so attempts of others at the account or in the same network do not delay it.
     """
-    _ask_client_gates(request)
+    _require_client_allowed(request)
     limit = limit_for(scope)
     name = email_addresses.limit_key(login) if login else ""
     device = known_devices.known_device(request, login) if login else ""
@@ -93,23 +97,22 @@ def check_rate_limit(request: HttpRequest, scope: str, login: str = "") -> None:
 
 
 def has_room(request: HttpRequest, scope: str, login: str = "") -> bool:
-    """Count one attempt of `scope` that nobody asked for; False beyond the limit.
+    """Count one attempt of `scope`; False beyond the limit.
 
-    For what browsers, mail programs and foreign pages cause by themselves: it never scores and
-    never raises.
+    For requests that no user made on purpose, such as those of browsers, mail programs and foreign
+    pages. Never raises, and never counts as a violation.
     """
     device = known_devices.known_device(request, login) if login else ""
     names = [f"device:{device}"] if device else names_of("client", _address(request))
     limit = limit_for(scope)
-    return _usage(request, limit, names).tries <= limit.maximum
+    return _usage(request, limit, names).attempts <= limit.maximum
 
 
 def may_mail(kind: str, recipient: str) -> bool:
-    """Count one mail of `kind` to `recipient` that a stranger can have caused; False above the cap.
+    """Count one mail of `kind` to `recipient` that anyone can cause; False above the limit.
 
-    From many networks each client keeps its own limit; the mailbox and the links in it would suffer
-    all the same. Whoever sends links still issues one above the cap where none is live, so that
-    nobody is kept out by a flood.
+    Protects a mailbox from requests of many clients, each within its own limit. Callers that send
+    links issue one above the limit if none is live, so that a flood locks no one out.
     """
     limit = limit_for(RECIPIENT)
     name = hashlib.sha256(email_addresses.limit_key(recipient).encode()).hexdigest()
@@ -127,9 +130,10 @@ def may_mail(kind: str, recipient: str) -> bool:
 
 
 def note_outage(scope: str) -> None:
-    """A server that `scope` depends on did not answer: people who try again do not score.
+    """Record that a server which `scope` depends on did not respond.
 
-    Limits hold all the same. It is forgotten when the counters that it filled have ended.
+    Limits still apply, but users who try again cause no violations until the counters that the
+    outage filled have expired.
     """
     seconds = int(
         limit_for(scope).window.total_seconds() + settings.LOGIN_DELAY_MAX.total_seconds()
@@ -138,133 +142,141 @@ def note_outage(scope: str) -> None:
 
 
 def check_mfa_rate_limit(request: HttpRequest, user: User) -> None:
-    """Count one guess at a code of `user`'s second factor; refund_attempt() after a right one.
+    """Count one attempt at `user`'s second factor; call refund_attempt() after a valid code.
 
-    For the account, not for the session or the client (A063). A browser that has signed in to the
-    account before has a counter of its own: whoever has stolen a password neither gets more tries
-    nor keeps the person himself out. Raises RateLimited before anything is tried, each time for
-    longer, and AccessDenied when nobody may come in from this network.
+    Counts for the account, not for the session or client (A063). A known device of the account has
+    a counter of its own, so someone with a stolen password neither gets more attempts nor locks the
+    user out. Raises RateLimited before a code is checked, each time for longer, and AccessDenied
+    when no one may sign in from this network.
     """
-    _ask_client_gates(request)
+    _require_client_allowed(request)
     limit = limit_for("second-factor")
-    name = _guess_name(request, user)
+    key = _mfa_key(request, user)
+    blocked = _blocked_seconds(key)
+    if blocked > 0:
+        raise _exceeded(request, limit, Usage(key, limit.maximum + 1, blocked))
     cache: Any = caches["counters"]
-    left = int(cache.get(f"wait:{name}", 0) - time.time())
-    if left > 0:
-        raise _exceeded(request, limit, Usage(name, limit.maximum + 1, left))
-    count, end = cache.hit(f"guesses:{name}", limit.window.total_seconds())
+    count, end = cache.hit(f"guesses:{key}", limit.window.total_seconds())
     if count <= limit.maximum:
         return
     wait = int(end - time.time()) + 1
     if count == limit.maximum + 1:
-        wait = max(wait, _grown(f"strikes:{name}", limit))
-        cache.set(f"wait:{name}", int(time.time()) + wait, timeout=wait)
-    raise _exceeded(request, limit, Usage(name, count, wait))
+        wait = _block(key, limit, wait)
+    raise _exceeded(request, limit, Usage(key, count, wait))
 
 
 def refund_attempt(request: HttpRequest, user: User) -> None:
-    """The code was right: this guess counts no more; those before it do."""
+    """Stop counting the last attempt, whose code was valid; earlier ones still count."""
     try:
-        caches["counters"].incr(f"guesses:{_guess_name(request, user)}", -1)
+        caches["counters"].incr(f"guesses:{_mfa_key(request, user)}", -1)
     except ValueError:
         return  # the window has ended meanwhile
 
 
-def _guess_name(request: HttpRequest, user: User) -> str:
+def _mfa_key(request: HttpRequest, user: User) -> str:
     device = known_devices.known_device(request, user.email)
     name = f"second-factor:{user.pk}:{device}"
     return hashlib.sha256(name.encode()).hexdigest()
 
 
 def _count_sign_in(request: HttpRequest, limit: Limit, name: str) -> None:
-    """An attempt from a browser that the account does not know; name is "" for no account."""
+    """Count an attempt from an unknown device; name is "" for no account."""
     client = _address(request)
     _count(request, limit_for(SIGN_IN_CLIENT), names_of("client", client))
     if name:
-        _count_with_growing_wait(request, limit, names_of("login", client, name))
+        _count_with_backoff(request, limit, names_of("login", client, name))
         _count_account(request, limit_for(SIGN_IN_ACCOUNT), names_of("account", name=name))
 
 
 def _address(request: HttpRequest) -> str:
-    """Of the client, "unknown" through a Unix socket that tells none."""
+    """The address of the client; "unknown" for a Unix socket that does not pass it on."""
     return client_ip(request) or "unknown"
 
 
-def _ask_client_gates(request: HttpRequest) -> None:
-    """Live sessions go on in a banned network, with everything that they may do."""
-    if _person(request) is None:
+def _require_client_allowed(request: HttpRequest) -> None:
+    """Live sessions may go on in a banned network, with everything that they may do."""
+    if _signed_in_user(request) is None:
         access_policy.require_client_allowed(client_ip(request))
 
 
 def _count(request: HttpRequest, limit: Limit, names: Sequence[str]) -> None:
     usage = _usage(request, limit, names)
-    if usage.tries > limit.maximum:
+    if usage.attempts > limit.maximum:
         raise _exceeded(request, limit, usage)
 
 
 def _count_account(request: HttpRequest, limit: Limit, names: Sequence[str]) -> None:
-    """Guesses at one account from many networks. Nobody's violation: the person himself may be
-    the one who comes too late."""
+    """Count attempts at one account from any network.
+
+    An excess is no violation, because the last attempt may be that of the owner.
+    """
     usage = _usage(request, limit, names)
-    if usage.tries > limit.maximum:
+    if usage.attempts > limit.maximum:
         metrics.add("limits", limit.scope)
         raise RateLimited(usage.wait)
 
 
-def _count_with_growing_wait(request: HttpRequest, limit: Limit, names: Sequence[str]) -> None:
-    """As _count(), but the n-th time in a row the wait is 2^(n-1) windows, at most the bound.
+def _count_with_backoff(request: HttpRequest, limit: Limit, names: Sequence[str]) -> None:
+    """Count as _count() does, and block each excess for longer than the last; see _block().
 
-    Not so for a group or prefix: its wait ends with the window, or a flood would hold up strangers
-    for long.
+    Names of large groups are not blocked beyond the window, or a flood would delay other clients.
     """
-    cache: Any = caches["counters"]
-    left = int(cache.get(f"wait:{_wait_key(limit, names[0])}", 0) - time.time())
-    if left > 0:
-        raise _exceeded(request, limit, Usage(names[0], limit.maximum + 1, left))
+    blocked = _blocked_seconds(_block_key(limit, names[0]))
+    if blocked > 0:
+        raise _exceeded(request, limit, Usage(names[0], limit.maximum + 1, blocked))
     usage = _usage(request, limit, names)
+    key = _block_key(limit, usage.name)
     if usage.name == names[1] != names[0]:
-        left = int(cache.get(f"wait:{_wait_key(limit, usage.name)}", 0) - time.time())
-        if left > 0:
-            raise _exceeded(request, limit, usage._replace(tries=limit.maximum + 1, wait=left))
-    if usage.tries <= limit.maximum:
+        blocked = _blocked_seconds(key)
+        if blocked > 0:
+            full = usage._replace(attempts=limit.maximum + 1, wait=blocked)
+            raise _exceeded(request, limit, full)
+    if usage.attempts <= limit.maximum:
         return
-    if usage.tries == limit.maximum + 1 and usage.name in names[: Crowd.GROUPS]:
-        # The first one over the top, however many come at once: one step of growth.
-        key = _wait_key(limit, usage.name)
-        wait = max(usage.wait, _grown(f"strikes:{key}", limit))
-        cache.set(f"wait:{key}", int(time.time()) + wait, timeout=wait)
-        usage = usage._replace(wait=wait)
+    # Only the first attempt beyond the limit adds a strike, however many arrive at once.
+    if usage.attempts == limit.maximum + 1 and usage.name in names[: Crowd.GROUPS]:
+        usage = usage._replace(wait=_block(key, limit, usage.wait))
     raise _exceeded(request, limit, usage)
 
 
-def _wait_key(limit: Limit, name: str) -> str:
+def _block_key(limit: Limit, name: str) -> str:
     return hashlib.sha256(f"{limit.scope}:{name}".encode()).hexdigest()
 
 
-def _grown(key: str, limit: Limit) -> int:
-    """Seconds to wait after one more strike; 0 for the first, which waits for the window's end."""
-    bound = int(settings.LOGIN_DELAY_MAX.total_seconds())
-    memory = 2 * bound + int(limit.window.total_seconds())
+def _blocked_seconds(key: str) -> int:
+    """How long `key` is still blocked by _block(); 0 or less if it is not."""
+    return int(caches["counters"].get(f"wait:{key}", 0) - time.time())
+
+
+def _block(key: str, limit: Limit, seconds: int) -> int:
+    """Add a strike to `key` and block it; returns for how many seconds.
+
+    The first strike blocks for `seconds`, the n-th for 2^(n-1) windows, at most LOGIN_DELAY_MAX.
+    """
+    longest = int(settings.LOGIN_DELAY_MAX.total_seconds())
+    window = int(limit.window.total_seconds())
     cache = caches["counters"]
-    cache.add(key, 0, timeout=memory)
-    strikes = min(int(cache.incr(key)), 30)
-    cache.touch(key, timeout=memory)
-    if strikes == 1:
-        return 0
-    grown: int = int(limit.window.total_seconds()) * 2 ** (strikes - 1)
-    return min(grown, bound)
+    counter, lifetime = f"strikes:{key}", 2 * longest + window
+    cache.add(counter, 0, timeout=lifetime)
+    strikes = min(int(cache.incr(counter)), MAX_STRIKES)
+    cache.touch(counter, timeout=lifetime)
+    wait = seconds
+    if strikes > 1:
+        wait = max(seconds, min(window * 2 ** (strikes - 1), longest))
+    cache.set(f"wait:{key}", int(time.time()) + wait, timeout=wait)
+    return wait
 
 
 def _usage(request: HttpRequest, limit: Limit, names: Sequence[str]) -> Usage:
-    """Count this try, under the first of `names` or a coarser one while there is a crowd."""
+    """Count this attempt under the first of `names`, or a coarser one while many clients attack."""
     name, (count, wait) = count_by(
-        names, partial(_tries, request, limit), origin=client_ip(request)
+        names, partial(_attempts, request, limit), origin=client_ip(request)
     )
     return Usage(name, count, wait, is_shared=name != names[0])
 
 
-def _tries(request: HttpRequest, limit: Limit, name: str) -> tuple[int, int]:
-    """(tries of `name` in this window with this one, seconds to the window's end)."""
+def _attempts(request: HttpRequest, limit: Limit, name: str) -> tuple[int, int]:
+    """Count this attempt; returns (attempts of `name` in the window, seconds to its end)."""
     usage = get_usage(
         request,
         group=f"gatehouse:{limit.scope}",
@@ -280,9 +292,9 @@ def _tries(request: HttpRequest, limit: Limit, name: str) -> tuple[int, int]:
 
 
 def _exceeded(request: HttpRequest, limit: Limit, usage: Usage) -> RateLimited:
-    """Tell the listeners, who score it, and return the error to raise.
+    """Send `limit_exceeded` where it is a violation, and return the error to raise.
 
-    What many share is nobody's violation.
+    An excess that several clients share is no one's violation.
     """
     metrics.add("limits", limit.scope)
     if usage.is_shared or not _may_score(request, limit.scope):
@@ -292,18 +304,18 @@ def _exceeded(request: HttpRequest, limit: Limit, usage: Usage) -> RateLimited:
         sender=Limit,
         limit=limit,
         name=usage.name,
-        count=usage.tries,
-        user=_person(request),
+        count=usage.attempts,
+        user=_signed_in_user(request),
         ip=ip,
     )
     return RateLimited(usage.wait)
 
 
 def _may_score(request: HttpRequest, scope: str) -> bool:
-    """Can nobody but the visitor have caused this, and was it worth a guess?
+    """Whether only the client can have caused the excess, with guesses or requests for mail.
 
-    Not so the page of another site, nor a directory or mail service that is down, whose people try
-    again and again with what is right.
+    False for requests from pages of other sites, and while a directory or mail service is down,
+    because users then retry with valid input.
     """
     if scope not in SCORED or is_from_foreign_page(request):
         return False
@@ -312,6 +324,6 @@ def _may_score(request: HttpRequest, scope: str) -> bool:
     return caches["counters"].get(OUTAGE.format(SIGN_IN)) is None
 
 
-def _person(request: HttpRequest) -> User | None:
+def _signed_in_user(request: HttpRequest) -> User | None:
     user = getattr(request, "user", None)
     return user if isinstance(user, User) and not user.is_built_in else None

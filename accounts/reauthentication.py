@@ -1,7 +1,7 @@
-"""Step-up: dangerous acts want a proof of who is there, at most 15 minutes old (ASVS 7.5.1, 7.5.3).
+"""Reauthentication: sensitive actions need an authentication from the last 15 minutes.
 
-The proof is a sign-in with all factors, or the page /confirm. A form that was sent too late is
-kept, encrypted, in the session, and offered again after the proof.
+That is a sign-in with all factors, or the page /confirm (ASVS 7.5.1, 7.5.3). A form that was posted
+without it is stored encrypted in the session and offered again after /confirm.
 """
 
 import json
@@ -24,7 +24,7 @@ from core.encryption import DecryptionError, decrypt, encrypt
 
 View = Callable[..., HttpResponse]
 LIFETIME = timedelta(minutes=15)
-PROVED_AT, KEPT = "_proved_at", "_kept_form"
+AUTHENTICATED_AT, KEPT = "_proved_at", "_kept_form"
 KEPT_ASSOCIATED_DATA = "session._kept_form"
 # Characters of a form as JSON; a longer one has to be filled in again.
 KEPT_MAX_LENGTH = 100_000
@@ -33,79 +33,71 @@ NOT_KEPT = ("csrfmiddlewaretoken",)
 
 @dataclass(frozen=True, slots=True)
 class PendingForm:
-    """A form that was sent before the proof: where to, and its fields in order."""
+    """A form that was posted before /confirm: its path, and its fields in order."""
 
     path: str
     fields: list[tuple[str, str]]
 
 
 def mark_authenticated(request: HttpRequest) -> None:
-    """The person has proved himself just now."""
-    request.session[PROVED_AT] = timezone.now().isoformat()
+    """Record that the user has authenticated just now."""
+    request.session[AUTHENTICATED_AT] = timezone.now().isoformat()
 
 
 def recently_authenticated(request: HttpRequest) -> bool:
-    """Has the person of this session proved himself within LIFETIME?"""
+    """Whether the user of this session has authenticated within LIFETIME."""
     return session_is_recently_authenticated(request.session)
 
 
 def session_is_recently_authenticated(session: SessionBase) -> bool:
-    """As recently_authenticated(), for a session without its request."""
-    proved_at = session.get(PROVED_AT)
-    if not isinstance(proved_at, str):
+    """See recently_authenticated(); for a session without its request."""
+    authenticated_at = session.get(AUTHENTICATED_AT)
+    if not isinstance(authenticated_at, str):
         return False
-    return timedelta() <= timezone.now() - datetime.fromisoformat(proved_at) <= LIFETIME
+    return timedelta() <= timezone.now() - datetime.fromisoformat(authenticated_at) <= LIFETIME
 
 
 def require_recent_authentication(view: View) -> View:
-    """For a view behind login_required: leads to /confirm first when the proof is old."""
-
-    @wraps(view)
-    def wrapped(request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
-        return view(request, *args, **options) if recently_authenticated(request) else ask(request)
-
-    return wrapped
+    """Decorate a view behind login_required: redirects to /confirm first where needed."""
+    return _require(recently_authenticated, view)
 
 
 def require_recent_authentication_to_post(view: View) -> View:
-    """As require_recent_authentication(), for a page that everybody may look at."""
-
-    @wraps(view)
-    def wrapped(request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
-        is_look = request.method != "POST"
-        return (
-            view(request, *args, **options)
-            if is_look or recently_authenticated(request)
-            else ask(request)
-        )
-
-    return wrapped
+    """See require_recent_authentication(); GET needs no authentication."""
+    return _require(
+        lambda request: request.method != "POST" or recently_authenticated(request), view
+    )
 
 
 def require_recent_authentication_or_password(view: View) -> View:
-    """As require_recent_authentication(), for a form that asks for the password itself.
+    """See require_recent_authentication(); for a form that asks for the password itself.
 
-    That is proof enough of whoever has a password and no second factor.
+    The password in the form is enough for users without a second factor.
     """
 
+    def is_enough(request: HttpRequest) -> bool:
+        user = request.user
+        by_password = isinstance(user, User) and password_is_enough(user)
+        return by_password or recently_authenticated(request)
+
+    return _require(is_enough, view)
+
+
+def _require(is_enough: Callable[[HttpRequest], bool], view: View) -> View:
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
-        user = request.user
-        is_enough = (isinstance(user, User) and password_proves(user)) or recently_authenticated(
-            request
-        )
-        return view(request, *args, **options) if is_enough else ask(request)
+        return view(request, *args, **options) if is_enough(request) else ask(request)
 
     return wrapped
 
 
-def password_proves(user: User) -> bool:
-    """Is the password alone proof of who is there? Not where there is a second factor, or none."""
+def password_is_enough(user: User) -> bool:
+    """Whether the password alone authenticates `user`: they have one, and no second factor."""
     return asks_password(user) and not second_factors.has_factor(user)
 
 
 def ask(request: HttpRequest) -> HttpResponse:
-    """303 to /confirm, which leads back here; what was posted is kept."""
+    """Redirect (303) to /confirm, which leads back here; stores what was posted."""
     request.session.pop(KEPT, None)
     if request.method == "POST":
         _keep(request)
@@ -116,14 +108,14 @@ def ask(request: HttpRequest) -> HttpResponse:
 
 
 def where_next(request: HttpRequest, next_url: str) -> str:
-    """Where to go after the proof: to the kept form, to `next_url`, or to the account page."""
+    """The URL after /confirm: the stored form, `next_url` or the account page."""
     if KEPT in request.session:
         return reverse("mfa:confirm-continue")
     return next_url or reverse("accounts:profile")
 
 
 def take_kept(request: HttpRequest) -> PendingForm | None:
-    """The kept form, which is forgotten by this."""
+    """Return the stored form, if any, and remove it from the session."""
     encrypted = request.session.pop(KEPT, None)
     if not isinstance(encrypted, str):
         return None

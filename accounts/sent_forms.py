@@ -1,8 +1,8 @@
-"""A form does its work once: a double click, a reload or Back never makes a second key or link.
+"""Idempotent forms: a double click, a reload or Back never creates a second key or link.
 
-Every form that a page of ours shows has a token of its own: Django masks the CSRF token anew for
-each page. The first request that brings this token with these fields claims a row and does the
-work; every later one, in any process, gets the answer of the first. Other fields are another wish.
+Each rendered form has a token of its own, because Django masks the CSRF token anew for each page.
+The first request with a token and a set of fields claims a row and does the work. Every later one,
+in any process, gets the response of the first. Other fields with the same token are a new request.
 """
 
 import json
@@ -24,13 +24,13 @@ from core.tokens import digest
 
 View = Callable[Concatenate[HttpRequest, ...], HttpResponse]
 TOKEN_FIELD = "csrfmiddlewaretoken"  # noqa: S105  # the name of a field
-# Django's masked token. The unmasked one, which a script may send for ever, has half of that.
+# The length of Django's masked token. The unmasked one, which scripts may reuse, has half of that.
 TOKEN_LENGTH = 64
-# A page with a secret is shown again to the second click, whose answer is the one that is seen.
+# A page with a secret is shown again for a double click: the browser shows the last response.
 SHOWN_AGAIN = timedelta(minutes=1)
-# No session, and so no token of it, lives longer.
+# No session, and so no CSRF token, lasts longer.
 KEEP = timedelta(days=30)
-# What may be wished again, such as signing others out, is held back from a double click alone.
+# For actions that may be repeated, such as signing out other devices: blocks double clicks only.
 DOUBLE_CLICK = timedelta(minutes=1)
 WAIT_SECONDS, POLL_SECONDS = 10.0, 0.05
 PURPOSE = "sent-form"
@@ -38,11 +38,11 @@ ALREADY = "sent-already"
 
 
 def once(back: str, *, lifetime: timedelta = KEEP) -> Callable[[View], View]:
-    """For a view behind login_required whose form makes or changes something.
+    """Decorate a view behind login_required whose form creates or changes something.
 
-    back: name of the page that lists what was made. A second sending is led to the answer of the
-    first; a page with a secret, marked by show_once(), is shown again for SHOWN_AGAIN, and then
-    `back` tells that the form was sent already. lifetime: after it the form does its work again.
+    back: URL name of the page that lists what was created. A second submission is redirected where
+    the first was. A page with a secret (see show_once()) is shown again for SHOWN_AGAIN; after that
+    `back` says that the form was already sent. lifetime: after it, the same form works again.
     """
 
     def decorate(view: View) -> View:
@@ -62,9 +62,9 @@ def once(back: str, *, lifetime: timedelta = KEEP) -> Callable[[View], View]:
 
 
 def show_once(response: HttpResponse, url: str = "") -> HttpResponse:
-    """Mark the answer of a form that made something and shows it here alone.
+    """Mark a response that shows something new, such as a key, for the only time.
 
-    url: where to look for what was made, once the page is not shown again.
+    url: the page that lists it, for when the response is no longer shown again.
     """
     response.shown_once_url = url  # type: ignore[attr-defined]  # read by do_once()
     return keep_secret(response)
@@ -77,10 +77,10 @@ def do_once(
     *,
     lifetime: timedelta = KEEP,
 ) -> HttpResponse:
-    """The answer of `work`, or of the request that has done it for this very form.
+    """The response of `work`, or of the request that has done it for this same form.
 
-    lead_back: makes the answer that leads to a URL, "" where the first answer is not known. What
-    `work` refuses, or asks again for, may be sent again. lifetime: see once().
+    lead_back: makes the redirect to a URL; "" if the first response is not known. A form that
+    `work` refused or redisplayed may be submitted again. lifetime: see once().
     """
     key = _key_of(request)
     if key is None:
@@ -90,7 +90,7 @@ def do_once(
         row = _wait_for(key, until)
         if row is not None:
             return _repeat(row, lead_back)
-        # The first has made nothing: this one is to be told why.
+        # The first request changed nothing, so this one does the work and reports why.
     try:
         response = work()
         was_done = _keep_answer(key, response)
@@ -103,9 +103,9 @@ def do_once(
 
 
 def sent_before(request: HttpRequest) -> str:
-    """Where this very form has led whoever sent it a moment ago; "" when they did not.
+    """Where this same form was redirected a moment ago; "" if it was not submitted before.
 
-    For a form whose token has gone out of date by its own effect, such as a new password.
+    For forms that invalidate their own CSRF token, such as a password change.
     """
     key = _key_of(request)
     row = None if key is None else SentForm.objects.filter(pk=key).first()
@@ -115,7 +115,7 @@ def sent_before(request: HttpRequest) -> str:
 
 
 def purge_sent_forms(now: datetime) -> int:
-    """Forget pages that are not shown again, and forms that no session can send any more."""
+    """Delete pages that are not shown again, and forms that no session can submit any more."""
     SentForm.objects.filter(created_at__lt=now - SHOWN_AGAIN).exclude(sealed_page="").update(
         sealed_page=""
     )
@@ -123,7 +123,7 @@ def purge_sent_forms(now: datetime) -> int:
 
 
 def _key_of(request: HttpRequest) -> str | None:
-    """What one sending of one form by one person is known by; None for what is no form of ours."""
+    """The digest that identifies one submission of one form by one user; None if not a form."""
     token = request.POST.get(TOKEN_FIELD, "") if request.method == "POST" else ""
     if len(token) != TOKEN_LENGTH or request.FILES or not request.user.is_authenticated:
         return None
@@ -132,7 +132,7 @@ def _key_of(request: HttpRequest) -> str | None:
 
 
 def _claim(key: str, lifetime: timedelta) -> bool:
-    """Is this the first request of that form? The primary key decides between processes."""
+    """Whether this is the first request for the form; the primary key decides."""
     now = timezone.now()
     try:
         with transaction.atomic():
@@ -148,7 +148,7 @@ def _release(key: str) -> None:
 
 
 def _keep_answer(key: str, response: HttpResponse) -> bool:
-    """Write down what to tell a second request; False when nothing was made."""
+    """Store the response for a second request; False if the first changed nothing."""
     if response.status_code in (302, 303):
         url, page = response["Location"], ""
     elif response.status_code == 200 and hasattr(response, "shown_once_url"):
@@ -166,7 +166,7 @@ def _keep_answer(key: str, response: HttpResponse) -> bool:
 
 
 def _wait_for(key: str, until: float) -> SentForm | None:
-    """The row, answered unless it takes too long; None when its request has made nothing."""
+    """The row once it has a response, or after the time limit; None if the first request failed."""
     while True:
         row = SentForm.objects.filter(pk=key).first()
         if row is None or row.sealed_url or time.monotonic() >= until:
@@ -180,7 +180,7 @@ def _repeat(row: SentForm, lead_back: Callable[[str], HttpResponse]) -> HttpResp
             page = decrypt(row.sealed_page, _associated_data(row.pk, "page"))
             return keep_secret(HttpResponse(page))
         return lead_back(decrypt(row.sealed_url, _associated_data(row.pk, "url")))
-    except DecryptionError:  # of a request that still works, too
+    except DecryptionError:  # or the first request is still running and the column is empty
         return lead_back("")
 
 

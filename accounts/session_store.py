@@ -1,7 +1,7 @@
-"""The session store: Django's database sessions, a digest in the table and the device beside it.
+"""The session store: Django's database sessions, stored under a digest of the cookie.
 
-Whoever reads the table (a backup, an injection) cannot become anybody: the cookie's value is
-not in it. The person and device stand in columns, so that sessions can be listed and ended.
+Someone who reads the table (from a backup, or by SQL injection) cannot use a session, because the
+value of the cookie is not in it. User and device are columns, so sessions can be listed and ended.
 """
 
 import json
@@ -23,18 +23,16 @@ from core.tokens import digest
 DEVICE = "_device"
 SIGNED_IN_AT = "_signed_in_at"
 PURPOSE = "session"
-# Activity is written at most this often, so that reading pages does not write.
+# Activity is written at most this often, so that most requests write nothing.
 TOUCH_EVERY = timedelta(minutes=5)
-
-
-NOBODYS_AGE = int(timedelta(hours=1).total_seconds())
+ANONYMOUS_COOKIE_AGE = int(timedelta(hours=1).total_seconds())
 
 
 class SessionStore(DatabaseStore):
-    """Sessions by cookie value outside, by digest inside.
+    """Callers use the value of the cookie as the key; the table has its digest.
 
-    Only the synchronous half is adapted; the asynchronous half would look up the raw value,
-    find nothing and so sign nobody in.
+    Only the synchronous methods are adapted. The asynchronous ones would look up the raw value and
+    find nothing.
     """
 
     last_seen_at: datetime | None = None
@@ -55,7 +53,7 @@ class SessionStore(DatabaseStore):
 
     @classmethod
     def read_only(cls, row: BrowserSession) -> "SessionStore":
-        """The content of `row` for who does not hold its cookie; never to be saved."""
+        """The content of `row`, for a caller without its cookie. Do not save it."""
         store = cls()
         store._session_cache = store.decode(row.session_data)
         return store
@@ -79,14 +77,16 @@ class SessionStore(DatabaseStore):
         )
 
     def get_session_cookie_age(self) -> int:
-        """Seconds; what nobody has signed in to lives an hour, which is longer than any sign-in
-        takes, so that strangers do not fill the table."""
-        return int(settings.SESSION_COOKIE_AGE if SESSION_KEY in self else NOBODYS_AGE)
+        """In seconds. Sessions without a user last an hour, so that visitors do not fill the table.
+
+        That is longer than any sign-in takes.
+        """
+        return int(settings.SESSION_COOKIE_AGE if SESSION_KEY in self else ANONYMOUS_COOKIE_AGE)
 
     def create(self) -> None:
-        """A new key; the row comes with the first save, when there is something to keep.
+        """Make a new key. The row is written by the first save() that has content.
 
-        32 random characters (165 bits) need no look whether they are taken.
+        32 random characters (165 bits) need no check for collisions.
         """
         self._session_key = get_random_string(32, VALID_KEY_CHARS)
         self._is_new = True
@@ -94,13 +94,13 @@ class SessionStore(DatabaseStore):
         self.modified = True
 
     def save(self, must_create: bool = False) -> None:
-        """Write the row, unless this very content has been written in this request already."""
+        """Write the row, unless this request has written the same content already."""
         if self.session_key is None:
             data = self._get_session(no_load=must_create)  # type: ignore[attr-defined]  # not in the stubs
             self.create()
             self._session_cache = data
         if SESSION_KEY in self and SIGNED_IN_AT not in self:
-            # Begun by somebody else's code: its absolute end is counted from here on.
+            # Started by code of another app: its absolute timeout starts now.
             self[SIGNED_IN_AT] = timezone.now().isoformat()
         content = json.dumps([self.session_key, self._session], sort_keys=True)  # type: ignore[attr-defined]
         if content == self._written:
@@ -121,18 +121,18 @@ class SessionStore(DatabaseStore):
         delete_free(BrowserSession.objects.filter(expire_date__lt=timezone.now()))
 
     def is_past_absolute_end(self, now: datetime) -> bool:
-        """Is it longer since the sign-in than any activity can stretch it? (ASVS 7.3.2)"""
+        """Whether the absolute timeout since the sign-in has passed (ASVS 7.3.2)."""
         signed_in_at = self.get(SIGNED_IN_AT)
         if signed_in_at is None:
             return False
         return now - datetime.fromisoformat(signed_in_at) > settings.SESSION_ABSOLUTE_TIMEOUT
 
     def is_stale(self, now: datetime) -> bool:
-        """Is it time to write that the device has been seen?"""
+        """Whether it is time to write `last_seen_at` again."""
         return self.last_seen_at is not None and now - self.last_seen_at > TOUCH_EVERY
 
 
 def _state(data: dict[str, Any]) -> str:
-    """Django believes no session that another backend began."""
+    """The session auth hash; "" for a session of another backend, which Django does not accept."""
     is_ours = data.get(BACKEND_SESSION_KEY) in settings.AUTHENTICATION_BACKENDS
     return data.get(HASH_SESSION_KEY, "") if is_ours else ""

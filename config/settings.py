@@ -86,7 +86,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
 ]
 MIDDLEWARE = [
-    "accounts.middleware.CallerMiddleware",
+    "accounts.middleware.RequestContextMiddleware",
     "config.middleware.RequestLogMiddleware",
     "config.middleware.SecurityHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -99,10 +99,10 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "accounts.csrf.CsrfMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "accounts.middleware.SessionLifeMiddleware",
+    "accounts.middleware.SessionTimeoutMiddleware",
     "forward_auth.middleware.ForwardAuthCookieMiddleware",
     "accounts.middleware.AnonymousModeMiddleware",
-    "accounts.middleware.RefusalMiddleware",
+    "accounts.middleware.ErrorPageMiddleware",
     "accounts.middleware.SingleValueMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",

@@ -14,7 +14,7 @@ from accounts.link_binding import device_name
 from accounts.models import BrowserSession, User
 from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.rate_limits import check_rate_limit
-from accounts.reauthentication import password_proves
+from accounts.reauthentication import password_is_enough
 from accounts.services import sessions
 from accounts.services.privacy import delete_own_account, export_own_data
 from accounts.services.users import Profile, check_profile, edit_profile
@@ -80,7 +80,7 @@ class MeView(ApiView):
 
     def is_exempt(self, request: Request) -> bool:
         """The password in the body is proof enough of whoever has no second factor."""
-        return request.method == "DELETE" and password_proves(self.auth.user)
+        return request.method == "DELETE" and password_is_enough(self.auth.user)
 
     @extend_schema(operation_id="get_me", summary="Read your account", responses=UserRecord)
     def get(self, request: Request) -> Response:

@@ -232,9 +232,9 @@ def test_an_action_without_its_token_or_a_fresh_proof_does_nothing(site: Site) -
     cookie = browser.cookies["__Host-gatehouse_session"]
     site.drive(
         "from accounts.session_store import SessionStore\n"
-        "from accounts.reauthentication import PROVED_AT\n"
+        "from accounts.reauthentication import AUTHENTICATED_AT\n"
         f"session = SessionStore({cookie!r})\n"
-        "session[PROVED_AT] = (now() - timedelta(days=1)).isoformat()\nsession.save()"
+        "session[AUTHENTICATED_AT] = (now() - timedelta(days=1)).isoformat()\nsession.save()"
     )
     stale = browser.send("POST", f"/api/v1/users/{key}/magic-link", {}, csrf(browser))
     assert (stale.status, json.loads(stale.text)["code"]) == (403, "confirmation_needed")
