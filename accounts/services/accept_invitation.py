@@ -1,6 +1,6 @@
-"""What an address is invited to, and how the account of whoever verifies it gets that.
+"""Accepting invitations: an account gets the role to which its verified address was invited.
 
-Everything that verifies an address asks here; the link itself is in accounts.services.invitations.
+Called wherever an address is verified; the link itself is in accounts.services.invitations.
 """
 
 from django.conf import settings
@@ -16,11 +16,10 @@ from core.locks import ROLES, acquire_lock, lock_users
 
 
 def live_invitation(email: str, *, lock: bool = True) -> Invitation | None:
-    """What `email` has been invited to and may accept now; None when nothing.
+    """The invitation that `email` may accept now, or None.
 
-    lock: take the locks of the account of that address and of roles when there is one, in the
-    caller's transaction, so that whoever vouches does so to the end. Call before anything else is
-    written.
+    lock: if there is one, lock the account of that address and the roles in the caller's
+    transaction, so that the inviter stays allowed to invite. Call before writing anything.
     """
     live = Invitation.objects.filter(email=email).usable(timezone.now())
     if not live.exists():
@@ -33,33 +32,33 @@ def live_invitation(email: str, *, lock: bool = True) -> Invitation | None:
 
 
 def lock_account_of(email: str) -> None:
-    """Hold the account of that address, if there is one; see core.locks.lock_users()."""
+    """Lock the account of that address, if there is one; see core.locks.lock_users()."""
     lock_users(*User.objects.filter(email=email).values_list("pk", flat=True))
 
 
 def take_up(invitation: Invitation, user: User, *, is_new: bool) -> bool:
-    """Use `invitation` up for the account `user`: its role, its end, its audit row.
+    """Accept `invitation` for the account `user`; False if it has been used meanwhile.
 
-    Call in a transaction that holds the lock of roles. is_new: nobody has decided about the role
-    of this account yet, so that it may also get a lower one than DEFAULT_ROLE. An account that is
-    in use is raised, never lowered. False when somebody else has been first.
+    Call in a transaction that holds the lock of roles. Writes an audit row. The account gets the
+    role of the invitation if that is higher. is_new: the account still has the default role that it
+    was created with, so it also gets a lower one.
     """
     if Invitation.objects.consume(invitation.digest, timezone.now()) is None:
         return False
     Invitation.objects.filter(pk=invitation.pk).update(user=user)
-    given, own = Role(invitation.role), Role(user.role)
-    is_lowered = is_new and user.role == settings.DEFAULT_ROLE
-    if given.rank > own.rank or (is_lowered and given != own):
-        changed = change_role(actor=invitation.invited_by or SYSTEM, user=user, role=given)
+    offered, current = Role(invitation.role), Role(user.role)
+    may_lower = is_new and user.role == settings.DEFAULT_ROLE
+    if offered.rank > current.rank or (may_lower and offered != current):
+        changed = change_role(actor=invitation.invited_by or SYSTEM, user=user, role=offered)
         user.role, user.credentials_valid_from = changed.role, changed.credentials_valid_from
     record_act("accept", invitation, user, target=user)
     return True
 
 
 def accepted_by_address(user: User, *, is_new: bool = False) -> Invitation | None:
-    """Accept what the verified address of `user` was invited to, if anything; see take_up().
+    """Accept the invitation of `user`'s verified address, if there is one; see take_up().
 
-    Call in the transaction that verifies the address, before anything is audited in it.
+    Call in the transaction that verifies the address, before it writes to the audit log.
     """
     invitation = live_invitation(user.email)
     if invitation is None or not take_up(invitation, user, is_new=is_new):
@@ -68,7 +67,7 @@ def accepted_by_address(user: User, *, is_new: bool = False) -> Invitation | Non
 
 
 def is_vouched_for(invitation: Invitation) -> bool:
-    """May the inviter act now, and still give the role?"""
+    """Whether the inviter may act now and may still give the role."""
     if invitation.by_system:
         return True
     inviter = invitation.invited_by
@@ -80,7 +79,7 @@ def is_vouched_for(invitation: Invitation) -> bool:
 def record_act(
     act: str, invitation: Invitation, actor: Actor, *, target: User | None = None
 ) -> None:
-    """The audit row of `act`: issue, accept or withdraw."""
+    """Write the audit row of `act`: "issue", "accept" or "withdraw"."""
     audit_log.record(
         f"account:invitation:{act}",
         actor=actor,

@@ -1,4 +1,4 @@
-"""The mode without sign-in: its one user is made, let in, put out, and inherited from."""
+"""Life cycle of the anonymous user, as whom visitors act while sign-in is off."""
 
 import logging
 
@@ -19,10 +19,9 @@ logger = logging.getLogger("gatehouse.anonymous")
 
 
 def sync_anonymous_user() -> None:
-    """Bring the anonymous user in line with the settings; called at each start.
+    """Create, enable or disable the anonymous user as the settings say; called at each start.
 
-    Writes an audit row when the mode has been switched on or off or its role has changed, and a
-    warning to the log whenever it is on.
+    Writes an audit row when something changes, and logs a warning whenever sign-in is off.
     """
     with transaction.atomic():
         lock_users(ANONYMOUS_ID)
@@ -36,15 +35,15 @@ def sync_anonymous_user() -> None:
             audit_log.record("account:anonymous-mode:off", actor=SYSTEM, target=row)
     if settings.ANONYMOUS_ROLE is not None:
         logger.warning(
-            "sign-in is off: everybody who can open this site may use it",
+            "sign-in is off: anyone who can open this site may use it",
             extra={"role": str(settings.ANONYMOUS_ROLE), "by": list(settings.ANONYMOUS_SETTINGS)},
         )
 
 
 def visitor(ip: str) -> User | None:
-    """The anonymous user for a request without credentials; None while sign-in is needed.
+    """The anonymous user for a request without credentials; None if sign-in is required.
 
-    Each such request stands at the door: raises AccessDenied when the address `ip` is banned.
+    Raises AccessDenied when the address `ip` is banned.
     """
     if settings.ANONYMOUS_ROLE is None:
         return None
@@ -56,11 +55,10 @@ def visitor(ip: str) -> User | None:
 
 
 def hand_over(taker: User) -> None:
-    """Give all that the anonymous user has made to `taker`, the first person of the house.
+    """Give everything that belongs to the anonymous user to `taker`, the first user.
 
-    Must run inside the transaction that makes him that person, and that has begun with the locks of
-    both. API keys work on: of a new
-    account none can have been ended, so the mark of the anonymous user's keys holds for them.
+    Must run inside the transaction that creates `taker`, which has locked both users first. API
+    keys stay valid: `taker` gets the `keys_valid_from` of the anonymous user.
     """
     giver = User.all_objects.select_for_update(no_key=True).filter(pk=ANONYMOUS_ID).first()
     if giver is None:

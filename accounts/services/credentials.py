@@ -1,4 +1,4 @@
-"""Whose password is this? The local check, or the account source that judges passwords."""
+"""Finding an account by its password: locally, or through a source that checks passwords."""
 
 from accounts.account_sources import Found, account_sources
 from accounts.services.passwords import find_by_password
@@ -6,11 +6,11 @@ from accounts.sign_in_methods import SignInMethod
 
 
 def find_by_credentials(login: str, password: str) -> Found | None:
-    """The account of that name and password; the access policy has not been asked.
+    """The account with that name and password; the access policy is not yet asked.
 
-    None for a wrong password, an unknown name and an ambiguous one alike; the same work is done
-    for each. Raises SourceUnavailable when a source cannot be asked; after a right password there
-    RoleRequired, AccountExists, RegistrationClosed.
+    None for a wrong password, an unknown name or an ambiguous one; all take the same time. Raises
+    SourceUnavailable when a source does not respond, and, after a valid password there,
+    RoleRequired, AccountExists or RegistrationClosed.
     """
     for source in account_sources():
         if source.checks_passwords():

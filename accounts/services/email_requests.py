@@ -1,7 +1,7 @@
-"""Somebody typed an address and asks for mail: noted at once, handled off the request path.
+"""Requests for mail to a typed address: the page stores them, and the worker handles them.
 
-The page has answered before anybody looks whether the account exists; so neither the answer nor
-its time tells (ASVS 6.3.8, CVE-2024-45231).
+The page responds before anything looks up the account, so neither its content nor its timing
+reveals whether one exists (ASVS 6.3.8, CVE-2024-45231).
 """
 
 import json
@@ -55,10 +55,10 @@ def enqueue_request(
 
 
 def handle_next(kind: Kind, handler: Handler) -> bool:
-    """Take one noted request and do its work in one transaction; False when there is none.
+    """Handle the oldest request in one transaction; False if there is none.
 
-    A request whose work fails is dropped with a logged error, so that it cannot block the rest.
-    Not so when the database failed: it stays, and OperationalError or InterfaceError is raised.
+    A request whose handler fails is deleted with a logged error, so that it cannot block the rest.
+    After a database error it stays, and OperationalError or InterfaceError is raised.
     """
     row = EmailRequest.objects.filter(kind=kind).order_by("id").first()
     if row is None:
@@ -77,7 +77,7 @@ def handle_next(kind: Kind, handler: Handler) -> bool:
 
 
 def handle_each(kind: Kind, handler: Handler) -> int:
-    """Do all noted requests of `kind`, each in a transaction of its own; returns how many."""
+    """Handle all requests of `kind`, each in a transaction of its own; returns how many."""
     count = 0
     while handle_next(kind, handler):
         count += 1
@@ -85,9 +85,9 @@ def handle_each(kind: Kind, handler: Handler) -> int:
 
 
 def handle_all(kind: Kind, handle: BatchHandler) -> int:
-    """Do all noted requests of `kind`, many in one transaction; returns how many.
+    """Handle all requests of `kind`, many in one transaction; returns how many.
 
-    Those of a batch whose work fails are done again one by one, as by handle_next().
+    If a batch fails, its requests are handled one by one; see handle_next().
     """
     count = 0
     while done := _handle_batch(kind, handle):

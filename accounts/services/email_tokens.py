@@ -1,4 +1,4 @@
-"""Issuing and using the single-use tokens of accounts: set-up, reset, verification, change."""
+"""Issuing and checking the single-use tokens of accounts."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,12 +21,10 @@ PAGES = {
     Purpose.VERIFY_EMAIL: "accounts:verify-email",
     Purpose.CHANGE_EMAIL: "accounts:verify-email",
 }
-
-
-# Between the two halves of a double click, or a page that was reloaded.
+# A second request within this time is a double click or a reload.
 ASKED_TWICE = timedelta(minutes=1)
-# What became of a used link; see TokenInvalid.notice.
-USED = {
+# The notice for a used link; see TokenInvalid.notice.
+USED_NOTICES = {
     Purpose.SET_UP: "set-up-used",
     Purpose.RESET_PASSWORD: "reset-used",
     Purpose.VERIFY_EMAIL: "verify-used",
@@ -44,14 +42,14 @@ class IssuedToken:
 
 
 def absolute_url(path: str) -> str:
-    """The address of a path that reverse() made, never under what the request claims (TRAPS 2)."""
+    """The URL of a path under PUBLIC_URL, never under the Host header of a request (TRAPS 2)."""
     return f"{settings.PUBLIC_ORIGIN}{path}"
 
 
 def issue_token(
     user: User, purpose: Purpose, *, lifetime: timedelta, binding: str = "", email: str = ""
 ) -> IssuedToken:
-    """A fresh token of `purpose`; older usable ones of that person and purpose die now."""
+    """Issue a token of `purpose`, which replaces older ones of that user and purpose."""
     now = timezone.now()
     token = make_token()
     with transaction.atomic():
@@ -72,17 +70,17 @@ def issue_token(
 
 
 def is_asked_twice(user: User, purpose: Purpose, binding: str) -> bool:
-    """Has this browser asked a moment ago? The mail is on its way; another would kill its link."""
-    asked = user.tokens.filter(
+    """Whether this browser asked a moment ago. Another mail would replace the link on its way."""
+    recent = user.tokens.filter(
         purpose=purpose, binding=binding, created_at__gt=timezone.now() - ASKED_TWICE
     )
-    return bool(binding) and asked.usable(timezone.now()).exists()
+    return bool(binding) and recent.usable(timezone.now()).exists()
 
 
 def is_flooded(kind: str, user: User, purpose: Purpose) -> bool:
-    """Count one mail of `kind` with a link of `purpose`; has `user` a live one, and enough mail?
+    """Count one mail of `kind`; True beyond the limit if `user` has a usable link of `purpose`.
 
-    The live one is in the mailbox already; another would only kill it.
+    That link is in the mailbox already, and another mail would only replace it.
     """
     if may_mail(kind, user.email):
         return False
@@ -91,11 +89,13 @@ def is_flooded(kind: str, user: User, purpose: Purpose) -> bool:
 
 
 def usable_token(purpose: Purpose, token: str, *, consume: bool = False) -> AccountToken:
-    """The usable token row. Raises TokenUsed, TokenReplaced, TokenExpired, or TokenInvalid for what
-    was never issued.
+    """The row of a usable token.
 
-    consume: mark it used by one conditional UPDATE; only one caller ever gets the row then. In a
-    transaction, which takes the use back when the token is outlived.
+    Raises TokenUsed, TokenReplaced, TokenExpired, TokenEnded (see is_outlived()), or TokenInvalid
+    for a token that was never issued.
+
+    consume: use it up by one conditional UPDATE, so that only one caller gets the row. Call in a
+    transaction, so that TokenEnded rolls the use back.
     """
     now = timezone.now()
     name = digest(purpose, token)
@@ -113,14 +113,14 @@ def usable_token(purpose: Purpose, token: str, *, consume: bool = False) -> Acco
     email = stale.user.email
     match stale.state(now):
         case "used":
-            raise TokenUsed(email=email, notice=USED[purpose])
+            raise TokenUsed(email=email, notice=USED_NOTICES[purpose])
         case "replaced":
             raise TokenReplaced(email=email)
     raise TokenExpired(email=email)
 
 
 def is_outlived(row: AccountToken, user: User) -> bool:
-    """Has what the token was issued for ended since: the account's access, or its address?
+    """Whether the account's credentials were revoked or its address changed since `row` was issued.
 
     user: the account as it is now.
     """

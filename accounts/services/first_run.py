@@ -1,4 +1,4 @@
-"""First run: there is always an owner, and only who started the server can become him."""
+"""First run: creating the default owner, and setting it up through a one-time link."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -27,7 +27,8 @@ from core.errors import TokenInvalid, TokenUsed
 from core.locks import ROLES, acquire_lock, lock_users
 from core.plain_text import clean_name
 
-WELL_KNOWN_PASSWORD = "admin"  # noqa: S105  # published on purpose; it opens nothing but the set-up page
+# Published on purpose: it leads to the set-up page and signs no one in.
+WELL_KNOWN_PASSWORD = "admin"  # noqa: S105  # see above
 LINK_LIFETIME = timedelta(hours=24)
 Purpose = AccountToken.Purpose
 
@@ -35,8 +36,8 @@ Purpose = AccountToken.Purpose
 def ensure_owner() -> User:
     """Make sure that an owner exists; returns the first one.
 
-    A new one is DEFAULT_OWNER_EMAIL. With a DEFAULT_OWNER_PASSWORD that passes the rules he is
-    ready; else he is unclaimed and waits for the set-up link.
+    A new one has the address DEFAULT_OWNER_EMAIL. It is ready if DEFAULT_OWNER_PASSWORD passes the
+    password rules; otherwise it must be set up through the link of issue_setup_link().
     """
     with transaction.atomic():
         acquire_lock(ROLES)
@@ -45,7 +46,7 @@ def ensure_owner() -> User:
 
 
 def issue_setup_link(owner: User) -> IssuedToken | None:
-    """A fresh one-time link for an unclaimed owner (older ones die); None for a claimed one."""
+    """Issue a link that sets up `owner`, which replaces older ones; None if that was done."""
     if owner.setup_completed:
         return None
     with transaction.atomic():
@@ -55,10 +56,10 @@ def issue_setup_link(owner: User) -> IssuedToken | None:
 
 
 def is_well_known_sign_in(request: HttpRequest, login: str, password: str) -> bool:
-    """Is this the published default sign-in, from a place where it is taken? (TRAPS, decision 16)
+    """Whether this is the published default sign-in, and accepted here (TRAPS, decision 16).
 
-    Only while the default owner is unclaimed, and only from this machine unless
-    DEFAULT_OWNER_ALLOW_INSECURE says otherwise.
+    It is accepted only until the default owner has been set up, and only from localhost unless
+    DEFAULT_OWNER_ALLOW_INSECURE is on.
     """
     if password != WELL_KNOWN_PASSWORD and password != (settings.DEFAULT_OWNER_PASSWORD or ""):
         return False
@@ -67,15 +68,15 @@ def is_well_known_sign_in(request: HttpRequest, login: str, password: str) -> bo
 
 
 def waits_for_code(login: str, password: str) -> bool:
-    """Is this the published default sign-in of an owner who is not set up yet, from anywhere?"""
+    """Whether this is the published default sign-in of an owner that is not set up yet."""
     if password != WELL_KNOWN_PASSWORD:
         return False
-    waiting = User.objects.with_login(login).filter(role=Role.OWNER, setup_completed=False)
-    return bool(waiting.exists())
+    owners = User.objects.with_login(login).filter(role=Role.OWNER, setup_completed=False)
+    return bool(owners.exists())
 
 
 def is_setup_code(text: str) -> bool:
-    """Is it the code that the start has printed, the last part of the set-up link?"""
+    """Whether `text` is the code that the server printed: the last part of the set-up link."""
     try:
         find_setup(text.strip())
     except TokenInvalid:
@@ -84,7 +85,7 @@ def is_setup_code(text: str) -> bool:
 
 
 def find_setup(token: str) -> User:
-    """The unclaimed owner whose set-up link this is. Raises TokenInvalid, TokenExpired."""
+    """The owner whom this link sets up. Raises TokenInvalid, TokenExpired."""
     owner: User = usable_token(Purpose.SET_UP, token).user
     if owner.setup_completed:
         raise TokenUsed(email=owner.email, notice="set-up-used")
@@ -92,17 +93,17 @@ def find_setup(token: str) -> User:
 
 
 def check_owner(owner: User, typed: Mapping[str, Any]) -> None:
-    """Raise RecordInvalid for what of a form claim_owner() will refuse; changes nothing."""
-    known = User(pk=owner.pk, email=typed.get("email", ""), name=typed.get("name", ""))
-    check_new(known, typed.get("password"))
+    """Raise RecordInvalid for values that claim_owner() would refuse; changes nothing."""
+    candidate = User(pk=owner.pk, email=typed.get("email", ""), name=typed.get("name", ""))
+    check_new(candidate, typed.get("password"))
 
 
 def claim_owner(token: str, details: SignUp) -> User:
-    """Use the set-up link: the person becomes owner with his own address and password.
+    """Use the set-up link: the owner gets the given address, name and password.
 
-    Raises TokenInvalid, TokenExpired, RecordInvalid (the link stays usable then). Whoever holds
-    the link sits at the server, so the address counts as proved. If nobody was before him, what
-    was made without an account becomes his.
+    Raises TokenInvalid, TokenExpired, RecordInvalid (the link stays usable then). The link is only
+    shown at the server, so the address counts as verified. The first administrator also gets
+    everything that belongs to the anonymous user.
     """
     owner = find_setup(token)
     owner.email, owner.name = details.email, clean_name(details.name)
@@ -112,7 +113,7 @@ def claim_owner(token: str, details: SignUp) -> User:
         lock_users(owner.pk, ANONYMOUS_ID)
         acquire_lock(ROLES)
         is_first = needs_first_admin()
-        # Of a crowd that holds the link all but one are told that it has been used.
+        # Of several requests with the link, all but one raise TokenUsed.
         usable_token(Purpose.SET_UP, token, consume=True)
         owner.set_password(details.password)
         owner.setup_completed = True
@@ -143,9 +144,9 @@ def _make_owner() -> User:
         setup_completed=False,
     )
     owner.set_password(None)
-    given = settings.DEFAULT_OWNER_PASSWORD
-    if given and not password_problems(given, owner):
-        owner.set_password(given)
+    password = settings.DEFAULT_OWNER_PASSWORD
+    if password and not password_problems(password, owner):
+        owner.set_password(password)
         owner.setup_completed = True
         owner.email_verified_at = timezone.now()
     owner.save(force_insert=True)

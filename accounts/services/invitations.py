@@ -1,7 +1,7 @@
-"""Invitations: an operator vouches for an address, and its owner gets an account of that role.
+"""Invitations: an administrator invites an address, and its owner gets an account with a role.
 
-They work with registration closed. An invitation is used up in the transaction of its effect.
-Whoever verifies the invited address by any method accepts it: see accept_invitation.py.
+They also work while registration is closed. An invitation is used up in the transaction of its
+effect. Verifying the invited address by any method accepts it: see accept_invitation.py.
 """
 
 from dataclasses import dataclass, field
@@ -32,12 +32,12 @@ from mail.outbox import enqueue_mail, find_transport
 
 PURPOSE = "invitation"
 LIFETIME = timedelta(days=7)
-SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=30)
+MIN_LIFETIME, MAX_LIFETIME = timedelta(minutes=1), timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedInvitation:
-    """`url` is the only copy of the secret; mailed: a mail service takes it to the person."""
+    """`url` is the only copy of the secret. mailed: a mail service is configured to send it."""
 
     invitation: Invitation
     url: str = field(repr=False)
@@ -46,26 +46,26 @@ class IssuedInvitation:
 
 
 class InvitationInvalid(TokenInvalid):
-    """Withdrawn, or nobody who may give its role vouches for it any more."""
+    """Withdrawn, or the inviter may no longer give its role."""
 
     notice = "invitation-unknown"
 
 
 class InvitationBroken(InvitationInvalid):
-    """No invitation has this link: it was cut short or is a wrong one."""
+    """No invitation has this link; it may have been cut off."""
 
     notice = "link-unknown"
 
 
 class InvitationUsed(TokenInvalid):
-    """Its account has been made."""
+    """Already accepted."""
 
     notice = "invitation-used"
     is_use = True
 
 
 class InvitationReplaced(InvitationInvalid):
-    """A newer one has been issued since."""
+    """Replaced by a newer invitation of the same address."""
 
     notice = "invitation-replaced"
 
@@ -84,11 +84,11 @@ def invite(
     lifetime: timedelta | None = None,
     name: str = "",
 ) -> IssuedInvitation:
-    """Invite the owner of `email`; writes the mail, and older live ones of that address die.
+    """Invite the owner of `email`: enqueues the mail, and replaces older invitations of it.
 
-    lifetime: 1 minute to 30 days, 7 days unless told. name: what the form begins with. Raises
-    Forbidden for a role not below the actor's own (owners give any), RecordInvalid naming the
-    fields for a bad or taken address. Nothing has changed then.
+    lifetime: 1 minute to 30 days, 7 days by default. name: the initial value of the form. Raises
+    Forbidden for a role not below the actor's own (owners give any), and RecordInvalid for an
+    invalid or taken address. Nothing has changed then.
     """
     lifetime = LIFETIME if lifetime is None else lifetime
     if role in list(Role) and not can_give(Role(actor.role), Role(role)):
@@ -116,18 +116,18 @@ def invite(
 
 
 def open_invitations(actor: Actor) -> QuerySet[Invitation]:
-    """What is live now and of a role that `actor` may manage; newest first."""
+    """Usable invitations with a role that `actor` may give, newest first."""
     roles = grantable(Role(actor.role))
     live: QuerySet[Invitation] = Invitation.objects.usable(timezone.now())
     return live.filter(role__in=roles).select_related("invited_by").order_by("-pk")
 
 
 def withdraw(*, actor: Actor, invitation: Invitation) -> None:
-    """Kill a live invitation. Raises Forbidden for a role too high, RecordInvalid if it is over."""
+    """Withdraw a usable invitation. Raises Forbidden for a role too high, else RecordInvalid."""
     if not can_manage(Role(actor.role), Role(invitation.role)):
         raise Forbidden(_("You may only withdraw invitations to roles below your own."))
     with transaction.atomic():
-        # Whoever takes it up at this moment holds the lock of roles.
+        # A request that accepts it right now holds the lock of roles.
         acquire_lock(ROLES)
         if not Invitation.objects.filter(pk=invitation.pk).replace(timezone.now()):
             raise RecordInvalid({"invitation": [_("This invitation is over already.")]})
@@ -135,7 +135,7 @@ def withdraw(*, actor: Actor, invitation: Invitation) -> None:
 
 
 def find_invitation(token: str) -> Invitation:
-    """The live invitation with its inviter. Raises TokenInvalid, TokenExpired; changes nothing."""
+    """The usable invitation with its inviter. Raises TokenInvalid, TokenExpired."""
     rows = Invitation.objects.select_related("invited_by")
     invitation: Invitation | None = rows.filter(digest=digest(PURPOSE, token)).first()
     if invitation is None:
@@ -158,19 +158,19 @@ def find_invitation(token: str) -> Invitation:
 def accept_invitation(
     token: str, *, name: str, password: str | None, username: str | None = None
 ) -> User:
-    """Use the invitation: its account with a verified address, and the role it names.
+    """Accept the invitation: creates its account, with a verified address and the offered role.
 
-    password: None only where ALLOW_EMAIL_LOGIN is off. The address counts as verified: the mailed
-    link shows it, and for a link handed over the operator vouches. An account that somebody has
-    registered with the address without verifying it is taken over, and nothing that was set up
-    for it stays. Raises TokenInvalid, TokenExpired; RecordInvalid for what was typed, or when the
-    address has a verified account by now. The invitation stays usable then.
+    password: None only while ALLOW_EMAIL_LOGIN is off. The address counts as verified, because the
+    link was mailed to it or handed over by an administrator. An unverified account with the address
+    is taken over, and everything that was set up for it is removed. Raises TokenInvalid,
+    TokenExpired; RecordInvalid for invalid values, or when the address has a verified account by
+    now. The invitation stays usable then.
     """
     if not password and settings.ALLOW_EMAIL_LOGIN:
         raise RecordInvalid({"password": [_("This field is required.")]})
     with transaction.atomic():
         lock_account_of(find_invitation(token).email)
-        # Nobody's role changes from here on: whoever vouches does so to the end.
+        # No role changes from here on, so the inviter stays allowed to invite.
         acquire_lock(ROLES)
         invitation = find_invitation(token)
         squatter = _unverified_account(invitation)
@@ -194,10 +194,10 @@ def accept_invitation(
 
 
 def accept_as(token: str, user: User) -> Invitation:
-    """The signed-in owner of the invited address accepts with the account there is.
+    """Accept the invitation with the existing account `user`, who is signed in.
 
-    A higher role ends every session, so sign the present one in again. Raises TokenInvalid,
-    TokenExpired; Forbidden for another account's address.
+    A new role ends every session, so the caller renews the current one. Raises TokenInvalid,
+    TokenExpired; Forbidden when the invitation is for another address.
     """
     with transaction.atomic():
         lock_users(user.pk)
@@ -205,7 +205,7 @@ def accept_as(token: str, user: User) -> Invitation:
         invitation = find_invitation(token)
         if user.email != invitation.email:
             raise Forbidden(_("This invitation is for another address."))
-        # Proving an unverified address accepts what it was invited to.
+        # Verifying the address accepts the invitation, too.
         if user.is_verified:
             if not take_up(invitation, user, is_new=False):
                 raise InvitationUsed
@@ -231,7 +231,7 @@ def check_address(email: str) -> str:
 
 
 def _parse(email: str, role: str, lifetime: timedelta) -> tuple[str, Role]:
-    """Address and role as they are kept. Raises RecordInvalid with everything that is wrong."""
+    """Address and role in their stored form. Raises RecordInvalid with all errors."""
     errors: dict[str, list[str]] = {}
     try:
         email = check_address(email)
@@ -239,7 +239,7 @@ def _parse(email: str, role: str, lifetime: timedelta) -> tuple[str, Role]:
         errors |= error.errors
     if role not in list(Role):
         errors["role"] = [_("This is no role.")]
-    if not SHORTEST <= lifetime <= LONGEST:
+    if not MIN_LIFETIME <= lifetime <= MAX_LIFETIME:
         errors["lifetime"] = [_("Choose between 1 minute and 30 days.")]
     if errors:
         raise RecordInvalid(errors)
@@ -247,8 +247,8 @@ def _parse(email: str, role: str, lifetime: timedelta) -> tuple[str, Role]:
 
 
 def _write(invitation: Invitation, actor: Actor) -> None:
-    """In the caller's transaction: the row, and the end of older ones. See invite()."""
-    # Two invitations at once follow one another.
+    """Insert the row and replace older ones, in the caller's transaction. See invite()."""
+    # Serialises concurrent invitations of one address.
     acquire_lock(ROLES)
     if User.objects.filter(email=invitation.email).exists():
         raise RecordInvalid({"email": [_("Another account has this address.")]})
@@ -274,15 +274,15 @@ def _mail(invitation: Invitation, url: str) -> None:
 
 
 def inviter_name(invitation: Invitation) -> str:
-    """Who invites, for the invited person: a name, else a masked address; "" for the system."""
+    """The inviter as shown to the invited person: a name or masked address; "" for the system."""
     inviter = invitation.invited_by
     return "" if inviter is None else inviter.name or email_addresses.mask_email(inviter.email)
 
 
 def _unverified_account(invitation: Invitation) -> User | None:
-    """The account that somebody has registered with the invited address but never verified.
+    """The unverified account with the invited address, if the invitation may take it over.
 
-    One that may not act, or that stands above the inviter, stays what it is: its address is taken.
+    An account that may not act, or whose role the inviter may not give, is left alone.
     """
     user: User | None = User.objects.filter(email=invitation.email).first()
     if user is None or user.is_verified or not access_policy.may_act(user):

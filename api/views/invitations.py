@@ -35,8 +35,8 @@ class NewInvitation(serializers.Serializer[Any]):
     )
     lifetime = serializers.IntegerField(
         required=False,
-        min_value=int(invitations.SHORTEST.total_seconds()),
-        max_value=int(invitations.LONGEST.total_seconds()),
+        min_value=int(invitations.MIN_LIFETIME.total_seconds()),
+        max_value=int(invitations.MAX_LIFETIME.total_seconds()),
         help_text="Seconds; 7 days unless told.",
     )
 
