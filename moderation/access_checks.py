@@ -9,7 +9,7 @@ from accounts.access_policy import DenialReason
 from accounts.models import User
 from core.client_ip import network_key
 from moderation.models import Ban
-from moderation.reasons import BY_OPERATOR, shown
+from moderation.reasons import BY_ADMIN, shown
 from moderation.services.bans import ban_at, ban_of
 
 CODE = "banned"
@@ -38,4 +38,4 @@ def get_client_denial(ip: str) -> DenialReason | None:
 def _public_reason(found: Ban) -> str:
     """Others in a network may not read what an administrator wrote about one user."""
     is_about_a_person = found.user_id is not None and found.kind == Ban.Kind.MANUAL
-    return BY_OPERATOR if is_about_a_person else found.reason
+    return BY_ADMIN if is_about_a_person else found.reason

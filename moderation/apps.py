@@ -8,14 +8,14 @@ from accounts.signals import limit_exceeded
 
 
 class ModerationConfig(AppConfig):
-    """Listens to exceeded limits and closes the gate for whoever is banned."""
+    """Scores exceeded limits. Its access checks keep banned users and networks out."""
 
     name = "moderation"
     verbose_name = _("Moderation")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Score what exceeds a limit."""
+        """Connect the handler that scores exceeded limits."""
         limit_exceeded.connect(
             import_string("moderation.signal_handlers.score_exceeded_limit"),
             dispatch_uid="moderation.score_exceeded_limit",

@@ -9,8 +9,8 @@ from moderation.models import Ban
 from moderation.reasons import shown
 
 
-def whom(ban: Ban) -> str:
-    """`anna@example.com and 203.0.113.7`, for the terminal."""
+def target_text(ban: Ban) -> str:
+    """`anna@example.com and 203.0.113.7`."""
     names = [ban.user.email] if ban.user is not None else []
     return " and ".join([*names, ban.network] if ban.network else names)
 
@@ -20,8 +20,8 @@ def until_text(ban: Ban) -> str:
     return f"until {ban.until:%Y-%m-%d %H:%M} UTC" if ban.until else "until it is lifted"
 
 
-def facts(ban: Ban, state: str) -> dict[str, Any]:
-    """One ban as JSON."""
+def ban_as_json(ban: Ban, state: str) -> dict[str, Any]:
+    """A ban as a JSON object."""
     return {
         "id": str(ban.pk),
         "user": ban.user.email if ban.user is not None else None,
@@ -36,6 +36,6 @@ def facts(ban: Ban, state: str) -> dict[str, Any]:
 
 
 def require_target(user: User | None, *others: str) -> None:
-    """Raise CommandError unless somebody or something is named."""
+    """Raise CommandError if no user and nothing else is named."""
     if user is None and not any(others):
-        raise CommandError("Say whom: an address or user name, or --network with an address.")
+        raise CommandError("Name a user, or give --network an address.")

@@ -1,7 +1,6 @@
-"""Counting what may be done only so often or so much at once; exact over any number of processes.
+"""Counters for rate limits and concurrency limits; exact across any number of processes.
 
-Everything is counted by single statements of the database (the cache `counters`), never in Redis:
-what Redis forgets or holds back must not open a limit.
+Each count is one atomic statement of the database (the cache `counters`).
 """
 
 import re
@@ -18,7 +17,7 @@ _SLOT = re.compile(r"([a-z0-9_:-]{1,200}\.\d{1,3})\.([0-9a-f]{32})", re.ASCII)
 
 
 class Store(Protocol):
-    """The acts of the cache `counters` that are needed here; each is atomic."""
+    """The methods of the cache `counters` that are used here; each is atomic."""
 
     def hit(self, key: str, seconds: float) -> tuple[int, float]: ...
 
@@ -33,10 +32,10 @@ class Store(Protocol):
     def delete_value(self, key: str, value: str) -> bool: ...
 
 
-class Tally(NamedTuple):
-    """How often in the present window, this time included, and when that window ends.
+class WindowCount(NamedTuple):
+    """The count in the current window, this call included, and when the window ends.
 
-    is_shared: others are counted with it, because too many networks come at once.
+    is_shared: other networks share the counter, because there are too many at once.
     """
 
     number: int
@@ -45,9 +44,9 @@ class Tally(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """One of the places for what goes on at once, held until it is given back or `until`.
+    """One of the slots of a concurrency limit, held until it is released or `until`.
 
-    name: what whoever holds it gives it back by; holds a random part, so that only he can.
+    name: needed to release it; holds a random part, so that only its holder can.
     """
 
     name: str
@@ -58,24 +57,24 @@ def _store() -> Store:
     return cast("Store", caches["counters"])
 
 
-def hit(name: str, window: timedelta) -> Tally:
-    """Count one more of `name`. The window begins with the first one and does not slide."""
+def hit(name: str, window: timedelta) -> WindowCount:
+    """Count `name` once. A window begins with the first hit and does not slide."""
     count, end = _store().hit(f"count:{name}", window.total_seconds())
-    return Tally(count, datetime.fromtimestamp(end, UTC))
+    return WindowCount(count, datetime.fromtimestamp(end, UTC))
 
 
-def hit_network(name: str, address: str, window: timedelta) -> Tally:
-    """As hit(), of `name` from `address`. Networks share a counter while too many come at once."""
-    # An IPv6 network stands for its first address.
+def hit_network(name: str, address: str, window: timedelta) -> WindowCount:
+    """Like hit(), by address. Networks share a counter while there are too many at once."""
+    # An IPv6 network is represented by its first address.
     first = address.partition("/")[0]
     names = [f"count:{each}" for each in names_of(name, first)]
     seconds = window.total_seconds()
     used, (count, end) = count_by(names, lambda each: _store().hit(each, seconds), origin=first)
-    return Tally(count, datetime.fromtimestamp(end, UTC), used != names[0])
+    return WindowCount(count, datetime.fromtimestamp(end, UTC), used != names[0])
 
 
 def hit_if_room(name: str, window: timedelta) -> None:
-    """As hit(), but nothing new is counted while too many networks come at once."""
+    """Like hit(), but no new counter is made while there are too many networks at once."""
     with suppress(NoRoom):
         if _store().crowd() == Crowd.NONE:
             hit(name, window)
@@ -85,22 +84,22 @@ def hit_if_room(name: str, window: timedelta) -> None:
 
 
 def count_of(name: str) -> int:
-    """How often hit() has counted `name` in its present window."""
+    """The count of hit() for `name` in its current window."""
     return _store().get(f"count:{name}", 0)
 
 
-def take_slot(name: str, places: int, life: timedelta) -> Slot | None:
-    """One of `places` places of `name` for at most `life`; None when all are taken."""
-    mark = secrets.token_hex(16)
+def take_slot(name: str, count: int, life: timedelta) -> Slot | None:
+    """Take one of `count` slots of `name` for at most `life`; None if all are taken."""
+    secret = secrets.token_hex(16)
     until = datetime.now(UTC) + life
-    for place in range(places):
-        key = f"{name}.{place}"
-        if _store().add(f"slot:{key}", mark, life.total_seconds()):
-            return Slot(f"{key}.{mark}", until)
+    for number in range(count):
+        key = f"{name}.{number}"
+        if _store().add(f"slot:{key}", secret, life.total_seconds()):
+            return Slot(f"{key}.{secret}", until)
     return None
 
 
 def free_slot(name: str) -> bool:
-    """Give a place back; False when nobody held it by this name any more."""
+    """Release a slot; False if it was no longer held under this name."""
     match = _SLOT.fullmatch(name)
     return match is not None and _store().delete_value(f"slot:{match[1]}", match[2])

@@ -1,4 +1,4 @@
-"""How long a ban lasts, as people write it and as they read it. Pure."""
+"""Parse and format durations such as 1d12h. Pure."""
 
 import re
 from datetime import timedelta
@@ -9,7 +9,7 @@ _PART = re.compile(r"(\d+)([wdhms])")
 
 
 def parse_time(text: str) -> timedelta:
-    """30m, 2h, 7d, 1d12h. Raises ValueError: for a bare number too, whose unit nobody knows."""
+    """Parse 30m, 2h, 7d, 1d12h. Raises ValueError, also for a number without a unit."""
     body = text.strip().lower()
     if _TEXT.fullmatch(body) is None:
         raise ValueError(f"{text[:40]!r} is not a time; write 30m, 2h, 7d or 1d12h")
@@ -21,7 +21,7 @@ def parse_time(text: str) -> timedelta:
 
 
 def time_text(duration: timedelta) -> str:
-    """1d12h, 5m, 90s as 1m30s: the shortest way to write whole seconds."""
+    """Format whole seconds: 1d12h, 5m, 1m30s."""
     rest = int(duration.total_seconds())
     parts = []
     for unit, size in UNITS.items():

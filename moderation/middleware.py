@@ -1,4 +1,4 @@
-"""Lets the proxy check remember how requests arrive."""
+"""Records for the proxy check how requests reach the server."""
 
 from collections.abc import Callable
 
@@ -7,17 +7,17 @@ from django.http import HttpRequest, HttpResponse
 from moderation.services.proxies import note
 
 Handler = Callable[[HttpRequest], HttpResponse]
-# Health checks come past the proxy, and programs may, too; people show the way.
-QUIET = ("/health/", "/api/", "/metrics")
+# Health checks and programs may bypass the proxy; browsers show the usual path.
+IGNORED_PATHS = ("/health/", "/api/", "/metrics")
 
 
 class ProxyNoteMiddleware:
-    """Notes requests of people's pages, each kind once a minute."""
+    """Records requests of pages, each kind once a minute."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not request.path_info.startswith(QUIET):
+        if not request.path_info.startswith(IGNORED_PATHS):
             note(request)
         return self.get_response(request)

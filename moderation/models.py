@@ -15,13 +15,13 @@ class BanQuerySet(models.QuerySet["Ban"]):
     """Named filters."""
 
     def active(self, now: datetime) -> Self:
-        """Neither lifted nor over; asks the clock, so no clean-up has to run."""
+        """Neither lifted nor expired. It compares with the clock, so no clean-up has to run."""
         live = models.Q(until=None) | models.Q(until__gt=now)
         return self.filter(live, lifted_at=None)
 
 
 class Ban(models.Model):
-    """One ban: of a person, of a network, or of both, which are lifted together."""
+    """One ban of a user, of a network, or of both, which is lifted as a whole."""
 
     class Kind(models.TextChoices):
         AUTOMATIC = "automatic", _("Automatic")
@@ -31,15 +31,15 @@ class Ban(models.Model):
     user = models.ForeignKey(
         User, null=True, blank=True, on_delete=models.CASCADE, related_name="bans"
     )
-    # As core.client_ip.network_key() names it: an IPv4 address, or an IPv6 /64. "" for none.
+    # In the form of core.client_ip.network_key(): an IPv4 address, or an IPv6 /64. "" for none.
     network = models.CharField(_("network"), max_length=49, blank=True)
     kind = models.CharField(_("kind"), max_length=9, choices=Kind.choices)
-    # What the banned person reads.
+    # Shown to the banned user.
     reason = models.CharField(_("reason"), max_length=200)
     created_at = models.DateTimeField(_("since"), default=timezone.now)
-    # Null: until an operator lifts it.
+    # Null: until an administrator lifts it.
     until = models.DateTimeField(_("until"), null=True, blank=True)
-    # The operator; null for an automatic ban and for the command line.
+    # The administrator; null for an automatic ban and for the command line.
     created_by = models.UUIDField(null=True, editable=False)
     lifted_at = models.DateTimeField(_("lifted"), null=True, blank=True)
     lifted_by = models.UUIDField(null=True, editable=False)
@@ -50,7 +50,7 @@ class Ban(models.Model):
         verbose_name = _("ban")
         verbose_name_plural = _("bans")
         indexes = [
-            # Only what may still be in force is looked up at the doors.
+            # Sign-ins and requests only look up bans that may be in force.
             models.Index(
                 fields=["user", "until"], name="ban_of_user", condition=models.Q(lifted_at=None)
             ),
@@ -73,27 +73,27 @@ class Ban(models.Model):
 
 
 class Violation(models.Model):
-    """One exceeded limit or reported deed, with the score that it added to its subject."""
+    """One exceeded limit or reported violation, with the score that it added to its subject."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     # login, registration, magic_link, reset_password, verify_email, message, concurrent,
-    # non_browser, api, second_factor, or whatever an app names.
+    # non_browser, api, second_factor, or a type that an app reports.
     type = models.CharField(_("type"), max_length=40)
     score = models.FloatField(_("score"))
-    # Whom it counts against: "user:<id>" when known, else "network:<network>".
+    # What it counts against: "user:<id>" if the user is known, else "network:<network>".
     subject = models.CharField(max_length=64)
     user = models.ForeignKey(
         User, null=True, blank=True, on_delete=models.CASCADE, related_name="violations"
     )
     network = models.CharField(_("network"), max_length=49, blank=True)
     at = models.DateTimeField(_("when"), default=timezone.now)
-    # "7 in 5m", as it was configured then.
+    # For example "7 in 5m", as configured at that time.
     limit = models.CharField(_("limit"), max_length=40, blank=True)
     detail = models.JSONField(_("detail"), default=dict)
     # The subject's total, decayed to this moment, before and after.
     total_before = models.FloatField()
     total_after = models.FloatField(_("total"))
-    # The ban that this one brought about.
+    # The ban that this violation caused.
     ban = models.ForeignKey(
         Ban, null=True, blank=True, on_delete=models.SET_NULL, related_name="violations"
     )
@@ -117,10 +117,10 @@ class Violation(models.Model):
 
 
 class Score(models.Model):
-    """The running total of one subject as it was at `at`; it decays from there by itself.
+    """The total of one subject at the time `at`; readers compute its decay since then.
 
-    The row is the subject's lock: totals are read and written under it, so that two violations at
-    once never both see the same total.
+    The row is also the subject's lock: totals are read and written under it, so that two concurrent
+    violations never start from the same total.
     """
 
     subject = models.CharField(max_length=64, primary_key=True)

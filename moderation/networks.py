@@ -1,4 +1,4 @@
-"""Names of networks, and those that nobody may ban."""
+"""Names of networks, and those that cannot be banned."""
 
 import ipaddress
 
@@ -7,16 +7,16 @@ from django.conf import settings
 from core.client_ip import Network, network_key, parse_address
 
 UNKNOWN = "unknown"
-# Loopback, and the addresses that mean none.
-THIS_MACHINE: tuple[Network, ...] = tuple(
+# Loopback and unspecified addresses.
+LOCAL_NETWORKS: tuple[Network, ...] = tuple(
     ipaddress.ip_network(text) for text in ("127.0.0.0/8", "0.0.0.0/32", "::/127")
 )
 
 
 def network_name(text: str) -> str:
-    """The name under which an address, or a name already made of one, is counted and banned.
+    """The name under which an address is counted and banned: itself, or the /64 of IPv6.
 
-    "" for nothing and for what is no address: an IPv4 address, or the /64 of an IPv6 address.
+    text: an address, or a name returned by this function. "" if it is not an address.
     """
     text = text.strip()
     if text.endswith("/64"):
@@ -26,15 +26,15 @@ def network_name(text: str) -> str:
 
 
 def is_exempt(network: str) -> bool:
-    """May this network never be banned?
+    """Is this network exempt from bans?
 
-    Unknown ones, this machine itself (whatever proxy runs on it), trusted proxies, and what
-    MODERATION_ALLOWED_NETWORKS names.
+    Exempt are unknown networks, this machine itself (a proxy may run on it), trusted proxies, and
+    the networks of MODERATION_ALLOWED_NETWORKS.
     """
     parsed = _parse(network)
     if parsed is None:
         return True
-    exempt = (*THIS_MACHINE, *settings.MODERATION_ALLOWED_NETWORKS, *settings.TRUSTED_PROXIES)
+    exempt = (*LOCAL_NETWORKS, *settings.MODERATION_ALLOWED_NETWORKS, *settings.TRUSTED_PROXIES)
     return any(_overlap(parsed, other) for other in exempt)
 
 

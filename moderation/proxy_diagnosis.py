@@ -1,4 +1,4 @@
-"""The way of a request through proxies, hop by hop, and what is wrong with it. Pure."""
+"""The path of a request through proxies, hop by hop, and what is wrong with it. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,24 +17,24 @@ from core.client_ip import (
     trusted_proxy_chain,
 )
 
-# A proxy's network is small; whoever trusts more trusts strangers. Bits of the prefix.
+# IP version -> shortest prefix of a network of proxies; a shorter one trusts strangers.
 SMALLEST_PREFIX = {4: 8, 6: 16}
-# So many acts of so many people from one address make it a proxy's.
-MANY_ACTS = 5
+# Events from a single address that suggest a proxy.
+MIN_EVENTS = 5
 
 
-class Standing(StrEnum):
-    """What becomes of one hop."""
+class HopState(StrEnum):
+    """How one hop is treated."""
 
-    TRUSTED = "trusted"  # in TRUSTED_PROXIES: what it says is believed
-    COUNTED = "counted"  # one of TRUST_PROXY: what it says is believed
-    CLIENT = "client"  # the walk ends here
-    UNREADABLE = "unreadable"  # no address; the walk ended before it
-    IGNORED = "ignored"  # to the left of the client: anybody may have written it
+    TRUSTED = "trusted"  # in TRUSTED_PROXIES; its forwarding headers count
+    COUNTED = "counted"  # one of the TRUST_PROXY hops; its forwarding headers count
+    CLIENT = "client"  # the first hop that is not trusted
+    UNREADABLE = "unreadable"  # not an address
+    IGNORED = "ignored"  # left of the client, who may have forged it
 
 
 class ProblemCode(StrEnum):
-    """What can be wrong; the sentences are in moderation.proxy_messages."""
+    """What can be wrong; moderation.proxy_messages has the texts."""
 
     ONE_ADDRESS = "one_address"
     UNDECLARED_PROXY = "undeclared_proxy"
@@ -47,9 +47,9 @@ class ProblemCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProxyObservation:
-    """What one request showed of its way. headers: the forwarding headers that it had.
+    """What one request shows about the proxies. headers: its forwarding headers.
 
-    scheme: http or https, as the server understood it; stated: X-Forwarded-Proto, "" for none.
+    scheme: http or https, as the server sees it; stated: X-Forwarded-Proto, "" for none.
     """
 
     at: datetime
@@ -79,15 +79,15 @@ class Trust:
 
 
 class Hop(NamedTuple):
-    """One address on the way, the nearest first. network: the trusted one that it is in."""
+    """One address on the path, nearest first. network: the trusted network that holds it."""
 
     text: str
-    standing: Standing
+    state: HopState
     network: str = ""
 
 
 class ProxyProblem(NamedTuple):
-    """One problem. address: whom it is about; at: the request that showed it, None for none."""
+    """One problem. address: what it is about; at: when a request showed it, None for none."""
 
     problem: ProblemCode
     address: str = ""
@@ -95,53 +95,53 @@ class ProxyProblem(NamedTuple):
 
 
 class Traffic(NamedTuple):
-    """The newest acts of the last hours: how many, and from which addresses."""
+    """The newest audit events of the last hours: how many, and from which addresses."""
 
-    acts: int = 0
+    events: int = 0
     addresses: frozenset[str] = frozenset()
 
 
 def client_of(seen: ProxyObservation, trust: Trust) -> str:
-    """The client's address, "" when the peer is unknown."""
-    believed = _believed(seen, trust)
-    return str(believed[-1]) if believed else ""
+    """The client's address, "" if the peer is unknown."""
+    trusted = _trusted_chain(seen, trust)
+    return str(trusted[-1]) if trusted else ""
 
 
 def chain(seen: ProxyObservation, trust: Trust) -> list[Hop]:
     """Every hop from the peer to the left end of X-Forwarded-For."""
-    believed = _believed(seen, trust)
-    if not believed:
-        return [Hop(seen.peer, Standing.UNREADABLE)]
-    *proxies, client = believed
+    trusted = _trusted_chain(seen, trust)
+    if not trusted:
+        return [Hop(seen.peer, HopState.UNREADABLE)]
+    *proxies, client = trusted
     hops = [_proxy(address, trust) for address in proxies]
-    hops.append(Hop(str(client), Standing.CLIENT))
+    hops.append(Hop(str(client), HopState.CLIENT))
     return hops + [
         _beyond(entry) for entry in forwarded_entries(seen.forwarded_for)[len(proxies) :]
     ]
 
 
-def _believed(seen: ProxyObservation, trust: Trust) -> tuple[Address, ...]:
+def _trusted_chain(seen: ProxyObservation, trust: Trust) -> tuple[Address, ...]:
     return trusted_proxy_chain(seen.peer, seen.forwarded_for, trust.networks, trust.hops)
 
 
 def _proxy(address: Address, trust: Trust) -> Hop:
     for network in trust.networks:
         if is_in(address, (network,)):
-            return Hop(str(address), Standing.TRUSTED, str(network))
-    return Hop(str(address), Standing.COUNTED)
+            return Hop(str(address), HopState.TRUSTED, str(network))
+    return Hop(str(address), HopState.COUNTED)
 
 
 def _beyond(entry: str) -> Hop:
     address = parse_address(entry)
     if address is None:
-        return Hop(entry.strip()[:60], Standing.UNREADABLE)
-    return Hop(str(address), Standing.IGNORED)
+        return Hop(entry.strip()[:60], HopState.UNREADABLE)
+    return Hop(str(address), HopState.IGNORED)
 
 
 def problems(
     seen: Iterable[ProxyObservation], trust: Trust, traffic: Traffic
 ) -> list[ProxyProblem]:
-    """Everything that is wrong, each problem once: the newest request tells of it."""
+    """All problems, each once, as shown by the newest request."""
     newest_first = sorted(seen, key=lambda one: one.at, reverse=True)
     found: dict[ProblemCode, ProxyProblem] = {}
     for warned in _wide(trust.networks):
@@ -164,7 +164,7 @@ def _wide(networks: Sequence[Network]) -> Iterator[ProxyProblem]:
 def _contains(outer: Network, inner: Network) -> bool:
     if isinstance(outer, IPv4Network) != isinstance(inner, IPv4Network):
         return False
-    return inner.subnet_of(outer)  # type: ignore[arg-type]  # of one version, as was just asked
+    return inner.subnet_of(outer)  # type: ignore[arg-type]  # both of one IP version, see above
 
 
 def _of_request(seen: ProxyObservation, trust: Trust) -> Iterator[ProxyProblem]:
@@ -184,12 +184,12 @@ def _of_request(seen: ProxyObservation, trust: Trust) -> Iterator[ProxyProblem]:
 def _one_address(
     seen: Sequence[ProxyObservation], trust: Trust, traffic: Traffic
 ) -> Iterator[ProxyProblem]:
-    """Everybody comes from one address, and that is a proxy's: addresses stand beyond it."""
-    if traffic.acts < MANY_ACTS or len(traffic.addresses) != 1:
+    """All events come from one address that forwards others, so it is a proxy."""
+    if traffic.events < MIN_EVENTS or len(traffic.addresses) != 1:
         return
     (only,) = traffic.addresses
     for one in seen:
-        beyond = [hop for hop in chain(one, trust) if hop.standing == Standing.IGNORED]
+        beyond = [hop for hop in chain(one, trust) if hop.state == HopState.IGNORED]
         if one.is_forwarded and client_of(one, trust) == only:
             if beyond or _is_proxy(only, trust):
                 yield ProxyProblem(ProblemCode.ONE_ADDRESS, only, one.at)

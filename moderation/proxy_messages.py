@@ -1,26 +1,26 @@
-"""The sentences about proxies: what is wrong, which variable it is, and how to mend it."""
+"""Texts about proxies: what is wrong, which variable it is, and how to fix it."""
 
 from typing import Any, NamedTuple
 
 from django.utils.translation import gettext_lazy as _
 
-from moderation.proxy_diagnosis import ProblemCode, ProxyProblem, Standing
+from moderation.proxy_diagnosis import HopState, ProblemCode, ProxyProblem
 
 
 class ProxyMessage(NamedTuple):
-    """tone: bad when sign-in or bans do not work, else warn."""
+    """tone: bad if sign-in or bans do not work, else warn."""
 
     tone: str
     title: str
-    advice: str
+    text: str
 
 
 _TEXTS: dict[ProblemCode, tuple[str, Any, Any]] = {
     ProblemCode.ONE_ADDRESS: (
         "bad",
-        _("Everybody seems to come from %(address)s."),
+        _("All requests seem to come from %(address)s."),
         _(
-            "It forwards other addresses that are not believed, so all people share one limit and "
+            "It forwards other addresses that are not trusted, so all people share one limit and "
             "one ban. If it is your proxy, add it to TRUSTED_PROXIES (or raise TRUST_PROXY by one) "
             "and restart."
         ),
@@ -38,15 +38,15 @@ _TEXTS: dict[ProblemCode, tuple[str, Any, Any]] = {
         _("Forwarded addresses come from %(address)s, which is not trusted."),
         _(
             "They are ignored, and %(address)s counts as the client. If it is your proxy, add it "
-            "to TRUSTED_PROXIES and restart. If not, somebody goes around the proxy: close the "
-            "port to everybody else."
+            "to TRUSTED_PROXIES and restart. If not, a client bypasses the proxy: close the port "
+            "to all others."
         ),
     ),
     ProblemCode.WIDE_TRUST: (
         "bad",
         _("TRUSTED_PROXIES trusts %(address)s, a large part of the internet."),
         _(
-            "Everybody in it can write any address, escape limits and get others banned. Set "
+            "Anyone in it can forge any address, escape limits and get others banned. Set "
             "TRUSTED_PROXIES to the networks of your own proxies and restart."
         ),
     ),
@@ -54,47 +54,47 @@ _TEXTS: dict[ProblemCode, tuple[str, Any, Any]] = {
         "bad",
         _("TRUST_PROXY counts more proxies than requests pass."),
         _(
-            "A request from %(address)s came with fewer forwarded addresses than that. Whoever "
-            "reaches the port so can write any address and get somebody else's network banned. Set "
-            "TRUST_PROXY to the number of your proxies (0 for none), or close the port to "
-            "everybody else."
+            "A request from %(address)s came with fewer forwarded addresses than that. A client "
+            "that reaches the port this way can forge any address and get other networks banned. "
+            "Set TRUST_PROXY to the number of your proxies (0 for none), or close the port to all "
+            "others."
         ),
     ),
     ProblemCode.PLAIN_HTTP: (
         "bad",
         _("PUBLIC_URL is https, but requests from the proxy count as http."),
         _(
-            "The proxy at %(address)s must send X-Forwarded-Proto: https and stand in "
-            "TRUSTED_PROXIES (or be counted by TRUST_PROXY); else X-Forwarded-Proto is ignored."
+            "The proxy at %(address)s must send X-Forwarded-Proto: https and be in "
+            "TRUSTED_PROXIES (or be counted by TRUST_PROXY); otherwise the header is ignored."
         ),
     ),
     ProblemCode.INSECURE_COOKIES: (
         "warn",
-        _("Somebody opened this server by plain http."),
+        _("A browser opened this server over plain http."),
         _(
-            "PUBLIC_URL is https, so cookies are secure ones, which browsers do not keep over "
-            "http: sign-in from %(address)s cannot work. Open PUBLIC_URL instead, and let the "
-            "proxy alone reach the port. Without TLS, set PUBLIC_URL to the http:// address."
+            "PUBLIC_URL is https, so cookies are secure, and browsers do not store them over http: "
+            "sign-in from %(address)s cannot work. Open PUBLIC_URL instead, and let only the "
+            "proxy reach the port. Without TLS, set PUBLIC_URL to the http:// address."
         ),
     ),
 }
-_STANDINGS: dict[Standing, tuple[str, Any, Any]] = {
-    Standing.TRUSTED: ("good", _("trusted"), _("It is in %(network)s of TRUSTED_PROXIES.")),
-    Standing.COUNTED: ("good", _("trusted"), _("It is one of the proxies of TRUST_PROXY.")),
-    Standing.CLIENT: ("plain", _("the client"), _("The walk ends here: this address counts.")),
-    Standing.UNREADABLE: ("warn", _("unreadable"), _("This is no address.")),
-    Standing.IGNORED: ("plain", _("ignored"), _("The hop before is not trusted to say this.")),
+_STATES: dict[HopState, tuple[str, Any, Any]] = {
+    HopState.TRUSTED: ("good", _("trusted"), _("It is in %(network)s of TRUSTED_PROXIES.")),
+    HopState.COUNTED: ("good", _("trusted"), _("It is one of the proxies of TRUST_PROXY.")),
+    HopState.CLIENT: ("plain", _("the client"), _("This address counts as the client.")),
+    HopState.UNREADABLE: ("warn", _("unreadable"), _("This is not an address.")),
+    HopState.IGNORED: ("plain", _("ignored"), _("The previous hop is not trusted.")),
 }
 
 
-def describe_problem(warned: ProxyProblem) -> ProxyMessage:
-    """One problem in words, in the language of now."""
-    tone, title, advice = _TEXTS[warned.problem]
-    values = {"address": warned.address or "?"}
-    return ProxyMessage(tone, str(title) % values, str(advice) % values)
+def describe_problem(problem: ProxyProblem) -> ProxyMessage:
+    """A problem in words, in the current language."""
+    tone, title, text = _TEXTS[problem.problem]
+    values = {"address": problem.address or "?"}
+    return ProxyMessage(tone, str(title) % values, str(text) % values)
 
 
-def standing_text(standing: Standing, network: str) -> tuple[str, str, str]:
+def hop_state_text(state: HopState, network: str) -> tuple[str, str, str]:
     """(tone, one word, why) of a hop."""
-    tone, word, why = _STANDINGS[standing]
+    tone, word, why = _STATES[state]
     return tone, str(word), str(why) % {"network": network}

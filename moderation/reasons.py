@@ -1,4 +1,4 @@
-"""What the banned person reads. Stored in English, shown in the reader's language."""
+"""Reasons of bans, for the banned user. Stored in English, shown in the user's language."""
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -15,14 +15,14 @@ REASONS = {
     "non_browser": gettext_noop("Messages that did not come from a browser."),
 }
 OTHER = gettext_noop("Limits of this site were exceeded again and again.")
-BY_OPERATOR = gettext_noop("An operator decided so.")
+BY_ADMIN = gettext_noop("An operator decided so.")
 
 
 def reason_for(violation_type: str) -> str:
-    """The stored reason of an automatic ban that this type of violation brought about."""
+    """The stored reason of an automatic ban after a violation of this type."""
     return REASONS.get(violation_type, OTHER)
 
 
 def shown(reason: str) -> str:
-    """A stored reason in the reader's language; what an operator typed stays as it is."""
-    return _(reason) if reason else _(BY_OPERATOR)
+    """A stored reason in the current language; what an administrator typed stays as it is."""
+    return _(reason) if reason else _(BY_ADMIN)

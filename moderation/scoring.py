@@ -1,7 +1,7 @@
 """The arithmetic of scores. Pure: no database, no settings, no clock.
 
-A subject's total is the sum of the scores of all its violations, each halved with every half-life
-that has passed since. A ban falls when the total crosses a multiple of the interval upwards.
+A subject's total is the sum of the scores of its violations, each halved with every half-life that
+has passed since. A ban is due when the total rises past a multiple of the interval.
 """
 
 import math
@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 NEVER = timedelta(0)
-# Of an interval: 0.05 of the usual 20.
-NEXT_TO_NOTHING = 1 / 400
+# Share of an interval: 0.05 of the default 20.
+TOLERANCE = 1 / 400
 
 
 class Event(NamedTuple):
@@ -22,7 +22,7 @@ class Event(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What one violation does to a total: before it, after it, and whether a ban falls."""
+    """The effect of one violation: the total before and after it, and whether a ban is due."""
 
     before: float
     after: float
@@ -30,9 +30,9 @@ class Step(NamedTuple):
 
 
 def decayed(total: float, age: timedelta, half_life: timedelta) -> float:
-    """What is left of `total` after `age`. half_life 0: all of it, for ever.
+    """What is left of `total` after `age`. half_life 0: there is no decay.
 
-    An age below 0 (a clock that was set back) takes nothing away and adds nothing.
+    A negative age (a clock that was set back) changes nothing.
     """
     if half_life == NEVER or age <= timedelta(0) or not total:
         return total
@@ -40,30 +40,30 @@ def decayed(total: float, age: timedelta, half_life: timedelta) -> float:
 
 
 def level(total: float, interval: float) -> int:
-    """floor(total / interval), where a total that lacks next to nothing counts as whole.
+    """floor(total / interval), with a small tolerance.
 
-    Twenty violations within some minutes lose a few hundredths to decay on their way to 20; nobody
-    who reads "20" expects the ban to wait for the twenty-first.
+    Twenty violations within a few minutes lose some hundredths to decay on their way to 20, and the
+    documented ban at 20 must not wait for the twenty-first.
     """
-    return math.floor(total / interval + NEXT_TO_NOTHING)
+    return math.floor(total / interval + TOLERANCE)
 
 
 def crosses(before: float, after: float, interval: float) -> bool:
-    """Does the level rise? One ban, however many multiples are jumped over."""
+    """Does the level rise? Several multiples at once are one ban."""
     return level(after, interval) > level(before, interval)
 
 
 def add(
     total: float, age: timedelta, score: float, *, half_life: timedelta, interval: float
 ) -> Step:
-    """A violation of `score`, `age` after the total was `total`."""
+    """The step of a violation of `score`, `age` after the total was `total`."""
     before = decayed(total, age, half_life)
     after = before + score
     return Step(before, after, crosses(before, after, interval))
 
 
 def replay(events: Iterable[Event], *, half_life: timedelta, interval: float) -> list[Step]:
-    """The steps of events in the order of their time, from a total of 0."""
+    """The steps of events in order of time, from a total of 0."""
     steps: list[Step] = []
     total, last = 0.0, None
     for event in sorted(events):

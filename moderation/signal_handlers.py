@@ -1,4 +1,4 @@
-"""Listens to exceeded limits and scores them."""
+"""The signal handler that scores exceeded limits."""
 
 import logging
 from typing import Any
@@ -11,7 +11,7 @@ from moderation.durations import time_text
 from moderation.services.violations import record_violation
 
 logger = logging.getLogger("gatehouse.moderation")
-# Scopes of accounts.rate_limits.SCORED, by the names that violations have.
+# Scope of accounts.rate_limits.SCORED -> type of violation.
 TYPES = {
     "sign-in": "login",
     "sign-in-client": "login",
@@ -27,9 +27,9 @@ TYPES = {
 def score_exceeded_limit(
     *, limit: Limit, count: int, user: User | None, ip: str, **_of_signal: Any
 ) -> None:
-    """A violation of who is signed in, or else of the network: never of a name that was typed.
+    """Record a violation of the signed-in user, or else of the network.
 
-    Whoever guesses at somebody's account must not get that person banned.
+    Never of the account whose name was typed: guessing at an account must not get its user banned.
     """
     kind = TYPES[limit.scope]
     try:
@@ -41,5 +41,5 @@ def score_exceeded_limit(
             detail={"count": count},
         )
     except DatabaseError:
-        # The answer is "too many tries" all the same.
+        # The client is rate-limited either way.
         logger.exception("a violation could not be written")

@@ -1,4 +1,4 @@
-"""Paths of moderation for people (CONTRACT section 3)."""
+"""URLs of moderation (CONTRACT section 3)."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The page for whoever is banned."""
+"""The page for banned users."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -11,10 +11,10 @@ from moderation.access_checks import get_client_denial, get_user_denial
 
 @require_safe
 def banned(request: HttpRequest) -> HttpResponse:
-    """Why, since when and until when whoever uses this browser, or its network, is banned.
+    """Why and until when the user of this browser, or its network, is banned.
 
-    A person's own ban is told only at the door, to whoever has proved to be that person, and
-    here, in a browser that has signed in as him before.
+    A user's own ban is only shown to that user: after a correct sign-in, and here in a browser that
+    has signed in as them before.
     """
     known = (get_user_denial(user) for user in users_of(request))
     error = next(filter(None, known), None) or get_client_denial(client_ip(request))

@@ -183,7 +183,7 @@ def _proxies() -> Iterator[Finding]:
         return  # the database examination has said so
     for warned in found:
         text = describe_problem(warned)
-        yield Finding("warning", f"{text.title}{_ago(warned.at)}", text.advice)
+        yield Finding("warning", f"{text.title}{_ago(warned.at)}", text.text)
     for one in seen:
         if one.is_forwarded:
             yield Finding("note", f"A request came this way{_ago(one.at)}: {_way(one)}")
@@ -194,7 +194,7 @@ def _ago(at: datetime | None) -> str:
 
 
 def _way(seen: ProxyObservation) -> str:
-    hops = (f"{hop.text} ({hop.standing})" for hop in chain(seen, trust()))
+    hops = (f"{hop.text} ({hop.state})" for hop in chain(seen, trust()))
     return f"{' <- '.join(hops)}, by {seen.scheme}"
 
 

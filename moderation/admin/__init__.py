@@ -1,4 +1,4 @@
-"""Moderation in the panel. Importing it registers tables, actions and the dashboard's part."""
+"""Moderation in the admin. Importing it registers tables, actions and a dashboard part."""
 
 from moderation.admin import bans, overview, people, violations
 

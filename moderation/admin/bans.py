@@ -1,4 +1,4 @@
-"""The table of bans: ban somebody, see why a ban fell, lift it, try other limits."""
+"""The table of bans: add one, see what caused it, lift it, simulate other limits."""
 
 from typing import Any, ClassVar
 from uuid import UUID
@@ -28,16 +28,16 @@ from accounts.forms import is_valid_with
 from accounts.models import User
 from core.errors import GatehouseError, NotFound, RecordInvalid
 from moderation.admin.charts import Curve, Rise, curve
-from moderation.admin.forms import BanSomebodyForm
+from moderation.admin.forms import BanTargetForm
 from moderation.admin.labels import (
     STATES,
     ban_link,
     end_of,
-    name_of,
     points,
     state_badge,
+    target_cell,
+    target_name,
     type_label,
-    whom,
 )
 from moderation.admin.proxies import proxies_page
 from moderation.admin.simulation import replay_page
@@ -83,12 +83,12 @@ class BanSinceFilter(SinceFilter):
 
 @admin.register(Ban, site=site)
 class BanAdmin(RowActionsAdmin):
-    """Who is or was banned, why and until when. The page of one ban explains it."""
+    """Who is or was banned, why and until when. The page of one ban shows what led to it."""
 
     title = gettext_lazy("Bans")
     list_display = ("since", "who", "state_cell", "kind_name", "reason_text", "end")
     list_filter = (BanStateFilter, BanKindFilter, BanSinceFilter)
-    # Not looked up as fields: get_search_results() decides; Django shows the box for it.
+    # Only makes Django show the search box: get_search_results() does the search.
     search_fields = ("network",)
     search_help_text = SEARCH_HELP
     actions = ("lift_chosen",)
@@ -115,7 +115,7 @@ class BanAdmin(RowActionsAdmin):
         return queryset.filter(search_condition(search_term)), False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """To add one is to ban; whom is decided by the service."""
+        """Adding one is banning; the service decides who may be banned."""
         return bool(self.has_view_permission(request))
 
     def get_urls(self) -> list[URLPattern]:
@@ -129,11 +129,9 @@ class BanAdmin(RowActionsAdmin):
             *super().get_urls(),
         ]
 
-    # Cells
-
     @admin.display(description=gettext_lazy("who"))
     def who(self, row: Ban) -> str:
-        return whom(row.user, row.network)
+        return target_cell(row.user, row.network)
 
     @admin.display(description=gettext_lazy("person"))
     def person(self, row: Ban) -> str:
@@ -175,22 +173,20 @@ class BanAdmin(RowActionsAdmin):
 
     @admin.display(description=gettext_lazy("by"))
     def author(self, row: Ban) -> str:
-        return _operator(row.created_by)
+        return _admin_cell(row.created_by)
 
     @admin.display(description=gettext_lazy("lifted"))
     def lifted(self, row: Ban) -> str:
         if row.lifted_at is None:
             return NOTHING
         when = date_format(timezone.localtime(row.lifted_at), "DATETIME_FORMAT")
-        return format_html("{} · {}", when, _operator(row.lifted_by))
-
-    # To ban, and to lift
+        return format_html("{} · {}", when, _admin_cell(row.lifted_by))
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The form; what the service refuses stands beside its fields."""
-        form = BanSomebodyForm(request.POST if request.method == "POST" else None)
+        """The form to ban a user, a network, or both."""
+        form = BanTargetForm(request.POST if request.method == "POST" else None)
         if is_valid_with(form, lambda typed: _check(acting_admin(request), typed)):
             typed = form.cleaned_data
             try:
@@ -202,7 +198,7 @@ class BanAdmin(RowActionsAdmin):
                     reason=typed["reason"],
                 )
             except GatehouseError as error:
-                form.show(_named(error))
+                form.add_service_errors(_to_form_fields(error))
             else:
                 messages.success(request, _("The ban is in force."))
                 return redirect("admin:moderation_ban_change", made.pk)
@@ -213,7 +209,7 @@ class BanAdmin(RowActionsAdmin):
         return render(request, "admin/moderation/ban/add.html", common | context)
 
     def lift_view(self, request: HttpRequest, key: UUID) -> HttpResponse:
-        """The button of the page of one ban."""
+        """The button on the page of one ban."""
         row = Ban.objects.filter(pk=key).first()
         if row is None:
             raise Http404
@@ -229,10 +225,10 @@ class BanAdmin(RowActionsAdmin):
 
     @admin.action(description=gettext_lazy("Lift"), permissions=["action"])
     def lift_chosen(self, request: HttpRequest, queryset: "QuerySet[Ban]") -> None:
-        """End the chosen bans; those of people of higher rank, and those that are over, stay."""
+        """Lift the chosen bans, except ended ones and those of users with a higher role."""
         actor = acting_admin(request)
 
-        def end(row: Ban) -> None:
+        def lift_one(row: Ban) -> None:
             try:
                 lift(actor=actor, ban=row)
             except NotFound:
@@ -241,14 +237,12 @@ class BanAdmin(RowActionsAdmin):
         run_on_rows(
             request,
             queryset,
-            end,
+            lift_one,
             lambda count: (
                 ngettext("%(count)d ban is lifted.", "%(count)d bans are lifted.", count)
                 % {"count": count}
             ),
         )
-
-    # The pages
 
     def change_view(
         self,
@@ -262,41 +256,41 @@ class BanAdmin(RowActionsAdmin):
         return super().change_view(request, object_id, form_url, beside | (extra_context or {}))
 
     def replay_view(self, request: HttpRequest) -> HttpResponse:
-        """What other limits would have done."""
+        """Simulate other limits."""
         common = self.admin_site.each_context(request) | {"opts": self.opts}
         return replay_page(request, common)
 
     def proxies_view(self, request: HttpRequest) -> HttpResponse:
-        """How this request came here, and what is wrong with the way."""
+        """How this request reached the server, and what is wrong with the proxies."""
         common = self.admin_site.each_context(request) | {"opts": self.opts}
         return proxies_page(request, common)
 
 
-def _check(actor: User, typed: dict[str, Any]) -> None:
-    """Raise RecordInvalid for what the service will refuse in a form that is wrong elsewhere."""
+def _check(actor: User, data: dict[str, Any]) -> None:
+    """Raise RecordInvalid for what the service would refuse in a form that has other errors."""
     try:
         check_ban(
             actor,
-            user=typed.get("person"),
-            network=typed.get("network", ""),
-            duration=typed.get("duration"),
+            user=data.get("person"),
+            network=data.get("network", ""),
+            duration=data.get("duration"),
         )
     except RecordInvalid as error:
-        # Who is not readable is not nobody.
+        # A target that is invalid is not a missing target.
         errors = dict(error.errors)
-        if not {"person", "network"} <= typed.keys():
+        if not {"person", "network"} <= data.keys():
             errors.pop("user", None)
-        raise _named(RecordInvalid(errors)) from None
+        raise _to_form_fields(RecordInvalid(errors)) from None
 
 
-def _named(error: GatehouseError) -> GatehouseError:
-    """The service speaks of `user`; the form calls that field `person`."""
+def _to_form_fields(error: GatehouseError) -> GatehouseError:
+    """Rename `user`, the service's name, to the form's field `person`."""
     if not isinstance(error, RecordInvalid) or "user" not in error.errors:
         return error
     return RecordInvalid({{"user": "person"}.get(k, k): texts for k, texts in error.errors.items()})
 
 
-def _operator(key: UUID | None) -> str | SafeString:
+def _admin_cell(key: UUID | None) -> str | SafeString:
     if key is None:
         return _("system")
     email = User.objects.filter(pk=key).values_list("email", flat=True).first()
@@ -304,14 +298,14 @@ def _operator(key: UUID | None) -> str | SafeString:
 
 
 def _page_context(actor: User, row: Ban) -> dict[str, Any]:
-    """What the page of one ban shows below its facts."""
+    """What the page of one ban shows below its fields."""
     found = explain(row)
     is_active = row.state(timezone.now()) == "active"
     others = (
         Ban.objects.active(timezone.now()).exclude(pk=row.pk).filter(_same(row)).order_by("-pk")
     )
     return {
-        "subtitle": name_of(row),
+        "subtitle": target_name(row),
         "may_lift": is_active and (row.user is None or actor.can_manage(row.user)),
         "is_automatic": row.kind == Ban.Kind.AUTOMATIC,
         "explanation": found,
@@ -320,7 +314,7 @@ def _page_context(actor: User, row: Ban) -> dict[str, Any]:
         "total": points(found.total) if found else "",
         "curve": _curve(found) if found else None,
         "others": [
-            (ban_link(other, name_of(other)), end_of(other))
+            (ban_link(other, target_name(other)), end_of(other))
             for other in others.select_related("user")[:10]
         ],
     }

@@ -1,6 +1,6 @@
-"""A subject's total over time as one line: up with each violation, slowly down between them.
+"""A subject's total over time as a line: up with each violation, decaying between them.
 
-Pure: no database, no settings, no clock. Charts of bars are in accounts.admin.charts.
+Pure: no database, no settings, no clock. Bar charts are in accounts.admin.charts.
 """
 
 import math
@@ -13,9 +13,9 @@ from accounts.admin.charts import round_up
 from moderation import scoring
 
 WIDTH, HEIGHT = 600, 160
-# Left of the first violation, so that its step is seen.
+# Left of the first violation, so that its step is visible.
 MARGIN = 24
-# Straight pieces of a falling stretch.
+# Line segments that draw the decay between two violations.
 PIECES = 8
 
 
@@ -29,7 +29,7 @@ class Rise(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Rises in the order of time, at least one. level: the height at which the ban fell."""
+    """Rises in order of time, at least one. level: the total at which the ban was issued."""
 
     rises: tuple[Rise, ...]
     level: float | None
@@ -58,17 +58,17 @@ class Curve:
 
     @property
     def line(self) -> str:
-        """The `d` of the line."""
+        """The SVG path of the line."""
         return "M" + "L".join(f"{_number(x)} {_number(y)}" for x, y in self._points())
 
     @property
     def area(self) -> str:
-        """The `d` of the surface below the line."""
+        """The SVG path of the area below the line."""
         return f"{self.line}V{HEIGHT}H0Z"
 
     @property
     def level_line(self) -> str:
-        """The `d` of the line at which a ban falls; "" for none."""
+        """The SVG path of the level; "" for none."""
         return "" if self.level is None else f"M0 {_number(self._y(self.level))}H{WIDTH}"
 
     def _points(self) -> Iterator[tuple[float, float]]:
@@ -81,7 +81,7 @@ class Curve:
             yield self._x(rise.at), self._y(rise.after)
 
     def _fall(self, start: Rise, end: Rise) -> Iterator[tuple[float, float]]:
-        """The points between two rises where the total decays: none when it does not."""
+        """The points between two rises where the total decays; none if it does not."""
         if end.before >= start.after or end.before <= 0:
             return
         ratio = end.before / start.after
@@ -100,9 +100,9 @@ class Curve:
 
 
 def crossed_level(before: float, after: float, interval: float) -> float | None:
-    """The highest multiple of `interval` in (before, after]; None when there is none.
+    """The highest multiple of `interval` in (before, after].
 
-    None happens when the interval was another one at that time.
+    None if there is none, because the interval was different at that time.
     """
     level = scoring.level(after, interval) * interval
     return level if before < level else None
@@ -115,5 +115,5 @@ def curve(rises: Sequence[Rise], interval: float) -> Curve:
 
 
 def _number(value: float) -> str:
-    """With a point in every language, and no longer than needed."""
+    """For SVG: a decimal point in every language, and no trailing zeros."""
     return f"{value:.2f}".rstrip("0").rstrip(".")

@@ -1,4 +1,4 @@
-"""Forms of moderation. They only read what was typed: the services decide and write."""
+"""Forms of moderation. They parse input; the services validate and write."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,8 +7,8 @@ from django import forms
 from django.contrib.admin.widgets import AdminTextInputWidget
 from django.utils.translation import gettext_lazy as _
 
+from accounts.forms import GatehouseForm
 from accounts.models import User
-from core.errors import GatehouseError, RecordInvalid
 from moderation.networks import network_name
 from moderation.services.bans import MAX_REASON_LENGTH
 
@@ -19,10 +19,10 @@ DURATIONS: dict[str, tuple[Any, timedelta | None]] = {
     "30d": (_("30 days"), timedelta(days=30)),
     "lifted": (_("until it is lifted"), None),
 }
-MAX_WHOM_LENGTH = 254
+MAX_TARGET_LENGTH = 254
 
 
-class BanForm(forms.Form):
+class BanForm(GatehouseForm):
     """How long, and why."""
 
     duration = forms.ChoiceField(
@@ -32,26 +32,20 @@ class BanForm(forms.Form):
         label=_("Reason"),
         max_length=MAX_REASON_LENGTH,
         widget=AdminTextInputWidget(attrs={"autocomplete": "off"}),
-        help_text=_("The banned person reads it."),
+        help_text=_("The banned person sees it."),
     )
 
     def clean_duration(self) -> timedelta | None:
-        """None: until it is lifted."""
+        """None means until it is lifted."""
         return DURATIONS[self.cleaned_data["duration"]][1]
 
-    def show(self, error: GatehouseError) -> None:
-        """Write a service's refusal beside its fields."""
-        found = error.errors if isinstance(error, RecordInvalid) else {"": [error.message]}
-        for name, texts in found.items():
-            self.add_error(name if name in self.fields else None, [str(text) for text in texts])
 
-
-class BanSomebodyForm(BanForm):
-    """A ban of a person, a network, or both as one ban."""
+class BanTargetForm(BanForm):
+    """A ban of a user, a network, or both as one ban."""
 
     person = forms.CharField(
         label=_("Person"),
-        max_length=MAX_WHOM_LENGTH,
+        max_length=MAX_TARGET_LENGTH,
         required=False,
         widget=AdminTextInputWidget(attrs={"autocomplete": "off"}),
         help_text=_("Email address or user name. Leave it empty to ban a network alone."),
@@ -62,8 +56,8 @@ class BanSomebodyForm(BanForm):
         required=False,
         widget=AdminTextInputWidget(attrs={"autocomplete": "off"}),
         help_text=_(
-            "An IPv4 or IPv6 address; of the latter its /64. Nobody can sign in or sign up from "
-            "there. Whoever is signed in stays signed in."
+            "An IPv4 address, or an IPv6 address, which stands for its /64. No one can sign in or "
+            "sign up from there. Users who are signed in stay signed in."
         ),
     )
     field_order = ("person", "network", "duration", "reason")
@@ -81,5 +75,5 @@ class BanSomebodyForm(BanForm):
     def clean_network(self) -> str:
         typed: str = self.cleaned_data["network"].strip()
         if typed and not network_name(typed):
-            raise forms.ValidationError(_("Write one address, such as 203.0.113.7 or 2001:db8::1."))
+            raise forms.ValidationError(_("Enter one address, such as 203.0.113.7 or 2001:db8::1."))
         return typed

@@ -1,4 +1,4 @@
-"""How the panel writes types of violations, kinds and states of bans, and numbers of scores."""
+"""How the admin shows types of violations, bans and scores."""
 
 from datetime import datetime
 from typing import Any
@@ -31,23 +31,23 @@ TYPES: dict[str, Any] = {
 STATES: dict[str, tuple[str, Any]] = {
     "active": ("bad", gettext_lazy("In force")),
     "lifted": ("good", gettext_lazy("Lifted")),
-    "over": ("plain", gettext_lazy("Over")),
+    "over": ("plain", gettext_lazy("Expired")),
 }
 
 
 def type_label(name: str) -> str:
-    """A type in words; what an app named stays as it is."""
+    """A type in words; a type that an app reported stays as it is."""
     return str(TYPES.get(name, name))
 
 
 def points(value: float) -> str:
-    """A score or total with two places at most: 20, 19.5, 0.71."""
+    """A score or total with at most two decimal places: 20, 19.5, 0.71."""
     text = number_format(round(value, 2), decimal_pos=2, use_l10n=True)
     return text.rstrip("0").rstrip(".,") if value else "0"
 
 
-def whom(user: User | None, network: str) -> str | SafeString:
-    """The person with a link, the network, or both."""
+def target_cell(user: User | None, network: str) -> str | SafeString:
+    """The user with a link, the network, or both."""
     if user is None:
         return network or NOTHING
     person = user_link(user.pk, user.email)
@@ -56,14 +56,14 @@ def whom(user: User | None, network: str) -> str | SafeString:
     return format_html('{} <span class="quiet">{}</span>', person, network)
 
 
-def name_of(ban: Ban) -> str:
-    """Whom or what a ban is about, in plain text."""
+def target_name(ban: Ban) -> str:
+    """The user and network of a ban, as plain text."""
     email = ban.user.email if ban.user else ""
     return " · ".join(filter(None, (email, ban.network)))
 
 
 def state_badge(ban: Ban) -> SafeString:
-    """In force, lifted or over."""
+    """A badge: in force, lifted or expired."""
     return badge(*STATES[ban.state(timezone.now())])
 
 
@@ -81,7 +81,7 @@ def end_of(ban: Ban) -> str | SafeString:
 
 
 def moments(values: tuple[datetime, ...]) -> str | SafeString:
-    """The first moment, and how many more there are."""
+    """The first time, and how many more there are."""
     if not values:
         return NOTHING
     more = _("and %(count)d more") % {"count": len(values) - 1} if len(values) > 1 else ""

@@ -1,4 +1,4 @@
-"""The proxy check: the way of this very request, what would be banned, and what is wrong."""
+"""The proxy check: the hops of this request, what would be banned, and what is wrong."""
 
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from accounts.admin.read_only_columns import badge
 from core.client_ip import client_ip, is_undeclared_proxy
 from moderation.networks import is_exempt, network_name
 from moderation.proxy_diagnosis import ProxyObservation, ProxyProblem, Trust, chain, client_of
-from moderation.proxy_messages import describe_problem, standing_text
+from moderation.proxy_messages import describe_problem, hop_state_text
 from moderation.services.proxies import observations, observe, proxy_problems, trust
 
 
@@ -23,34 +23,37 @@ class HopRow(NamedTuple):
     """One line of the table of hops."""
 
     text: str
-    standing: SafeString
+    state: SafeString
     why: str
 
 
 def proxies_page(request: HttpRequest, common: dict[str, Any]) -> HttpResponse:
-    """The page. Changes nothing."""
-    seen, believed = observe(request), trust()
+    """The page. It only reads."""
+    seen, trusted = observe(request), trust()
     context = {
         "title": _("Proxy check"),
-        "warnings": [(_advice(warned), moment(warned.at, "")) for warned in proxy_problems(seen)],
-        "hops": _hops(seen, believed),
+        "warnings": [
+            (_warning(problem), moment(problem.at, "")) for problem in proxy_problems(seen)
+        ],
+        "hops": _hops(seen, trusted),
         "client": client_ip(request) or _("unknown"),
         "banned": _would_be_banned(request),
         "facts": _facts(seen),
-        "noted": [_noted(one, believed) for one in observations()],
+        "noted": [_noted(one, trusted) for one in observations()],
     }
     return render(request, "admin/moderation/proxies.html", common | context)
 
 
-def advices() -> list[DashboardWarning]:
-    """What is wrong, for the dashboard."""
+def warnings() -> list[DashboardWarning]:
+    """The problems, for the dashboard."""
     return [
-        _advice(warned)._replace(url=_url(), link=_("Proxy check")) for warned in proxy_problems()
+        _warning(problem)._replace(url=_url(), link=_("Proxy check"))
+        for problem in proxy_problems()
     ]
 
 
 def links() -> list[Link]:
-    """The way to the page."""
+    """The link to the page, for the dashboard."""
     return [Link(_url(), _("Proxy check"))]
 
 
@@ -58,22 +61,22 @@ def _url() -> str:
     return reverse("admin:moderation_proxies")
 
 
-def _advice(warned: ProxyProblem) -> DashboardWarning:
-    return DashboardWarning(*describe_problem(warned))
+def _warning(problem: ProxyProblem) -> DashboardWarning:
+    return DashboardWarning(*describe_problem(problem))
 
 
-def _hops(seen: ProxyObservation, believed: Trust) -> list[HopRow]:
+def _hops(seen: ProxyObservation, trusted: Trust) -> list[HopRow]:
     rows = []
-    for hop in chain(seen, believed):
-        tone, word, why = standing_text(hop.standing, hop.network)
+    for hop in chain(seen, trusted):
+        tone, word, why = hop_state_text(hop.state, hop.network)
         rows.append(HopRow(hop.text or _("unknown"), badge(tone, word), why))
     return rows
 
 
 def _would_be_banned(request: HttpRequest) -> str:
-    """What a violation of this request would count against, besides the person."""
+    """Which network a violation by this request would count against."""
     if is_undeclared_proxy(request):
-        return _("no network, because an undeclared proxy stands in front")
+        return _("no network, because of an undeclared proxy")
     network = network_name(client_ip(request))
     if not network:
         return _("no network, because the address is unknown")
@@ -83,11 +86,11 @@ def _would_be_banned(request: HttpRequest) -> str:
 
 
 def _facts(seen: ProxyObservation) -> list[tuple[str, str]]:
-    """What else the request said, and the settings that it was judged by."""
+    """Further properties of the request, and the settings that apply to it."""
     nothing = _("nothing")
     networks = ", ".join(str(network) for network in settings.TRUSTED_PROXIES)
     return [
-        (_("Scheme as understood"), seen.scheme),
+        (_("Scheme"), seen.scheme),
         ("X-Forwarded-Proto", seen.stated or nothing),
         ("Host", seen.host or nothing),
         ("X-Forwarded-For", seen.forwarded_for or nothing),
@@ -102,7 +105,7 @@ def _header(name: str) -> str:
     return name.removeprefix("HTTP_").replace("_", "-").title()
 
 
-def _noted(seen: ProxyObservation, believed: Trust) -> tuple[str | SafeString, str, str, str, str]:
+def _noted(seen: ProxyObservation, trusted: Trust) -> tuple[str | SafeString, str, str, str, str]:
     """(when, peer, forwarded addresses, client, scheme) of a request of the last hours."""
-    client = client_of(seen, believed) or _("unknown")
+    client = client_of(seen, trusted) or _("unknown")
     return moment(seen.at), seen.peer, seen.forwarded_for, client, seen.scheme

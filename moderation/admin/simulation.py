@@ -1,4 +1,4 @@
-"""The page "What if": other limits over the stored violations. GET alone; it changes nothing."""
+"""The page "What if": simulate other limits over the stored violations. It only reads."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,12 +16,12 @@ from accounts.admin.columns import moment
 from accounts.admin.read_only_columns import badge, user_link
 from moderation.admin.labels import moments, points, type_label
 from moderation.admin.tables import stored_types
-from moderation.services.simulation import DAYS_MAXIMUM, EVENTS_MAXIMUM, Policy, Verdict, replay
+from moderation.services.simulation import MAX_DAYS, MAX_EVENTS, Policy, SubjectResult, replay
 
-SHOWN = 200
+MAX_SHOWN = 200
 DEFAULT_DAYS = 30
 MAXIMUM = 1_000_000
-HOURS_MAXIMUM = 24 * 3650
+MAX_HOURS = 24 * 3650
 SCORE = "score-"
 CHANGES: dict[str, tuple[str, Any]] = {
     "new": ("bad", gettext_lazy("newly banned")),
@@ -31,12 +31,12 @@ CHANGES: dict[str, tuple[str, Any]] = {
 
 
 class ReplayForm(forms.Form):
-    """The values to try; the fields of scores are made from the types that are stored."""
+    """The values to simulate, with a score field for each stored type of violation."""
 
     days = forms.IntegerField(
         label=gettext_lazy("Days to replay"),
         min_value=1,
-        max_value=DAYS_MAXIMUM,
+        max_value=MAX_DAYS,
         help_text=gettext_lazy("The last 1 to 90 days."),
     )
     interval = forms.FloatField(
@@ -48,7 +48,7 @@ class ReplayForm(forms.Form):
     half_life = forms.FloatField(
         label=gettext_lazy("Half-life in hours"),
         min_value=0,
-        max_value=HOURS_MAXIMUM,
+        max_value=MAX_HOURS,
         help_text=gettext_lazy("MODERATION_SCORE_HALF_LIFE. 0: scores never fade."),
     )
 
@@ -69,7 +69,7 @@ class ReplayForm(forms.Form):
         return [field for field in self if field.name.startswith(SCORE)]
 
     def policy(self) -> Policy:
-        """What was typed. Call it on a valid form."""
+        """The input of a valid form."""
         typed = self.cleaned_data
         scores = {
             name.removeprefix(SCORE): value
@@ -86,22 +86,22 @@ def _score_field(name: str) -> forms.FloatField:
 
 
 def replay_page(request: HttpRequest, common: dict[str, Any]) -> HttpResponse:
-    """The form with the values of now; with an answer, also what they would have done."""
-    is_asked = "days" in request.GET
+    """The form with the current values; if it was sent, also what the values would have done."""
+    is_sent = "days" in request.GET
     form = ReplayForm(
-        request.GET if is_asked else None, types=stored_types(), initial=_values_of_now()
+        request.GET if is_sent else None, types=stored_types(), initial=_current_values()
     )
-    result = _result(form) if is_asked and form.is_valid() else None
+    result = _result(form) if is_sent and form.is_valid() else None
     context = {
         "title": _("What if: other limits"),
         "form": form,
         "result": result,
-        "maximum": EVENTS_MAXIMUM,
+        "maximum": MAX_EVENTS,
     }
     return render(request, "admin/moderation/replay.html", common | context)
 
 
-def _values_of_now() -> dict[str, Any]:
+def _current_values() -> dict[str, Any]:
     hours = settings.MODERATION_SCORE_HALF_LIFE / timedelta(hours=1)
     return {
         "days": DEFAULT_DAYS,
@@ -114,12 +114,12 @@ def _result(form: ReplayForm) -> dict[str, Any]:
     found = replay(form.policy(), days=form.cleaned_data["days"], now=timezone.now())
     return {
         "replay": found,
-        "rows": [_row(verdict) for verdict in found.verdicts[:SHOWN]],
-        "hidden": max(0, len(found.verdicts) - SHOWN),
+        "rows": [_row(verdict) for verdict in found.results[:MAX_SHOWN]],
+        "hidden": max(0, len(found.results) - MAX_SHOWN),
     }
 
 
-def _row(verdict: Verdict) -> dict[str, Any]:
+def _row(verdict: SubjectResult) -> dict[str, Any]:
     user = verdict.user
     return {
         "who": user_link(user.pk, user.email) if user else verdict.network or verdict.subject,
@@ -132,5 +132,5 @@ def _row(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _good(verdict: Verdict) -> str | SafeString:
+def _good(verdict: SubjectResult) -> str | SafeString:
     return moment(verdict.good_sign_in, empty="")

@@ -1,4 +1,4 @@
-"""What both tables share: a search by person, network or id, and the types there are."""
+"""What both tables share: a search by user, network or id, and the stored types."""
 
 from django.db.models import Q
 from django.utils.translation import gettext_lazy
@@ -8,15 +8,15 @@ from accounts.models import User
 from moderation.models import Violation
 from moderation.networks import network_name
 
-PEOPLE_FOUND = 50
-TYPES_MAXIMUM = 30
+MAX_USERS_FOUND = 50
+MAX_TYPES = 30
 SEARCH_HELP = gettext_lazy(
     "A network address, part of a person's address or name, or the id of a person or a row"
 )
 
 
 def search_condition(search_term: str) -> Q:
-    """Networks and ids by index; a part of an address or name finds at most PEOPLE_FOUND people."""
+    """Search networks and ids by index; part of a name finds MAX_USERS_FOUND at most."""
     text = search_term.strip()[:SEARCH_MAX_LENGTH]
     if not text:
         return Q()
@@ -27,19 +27,19 @@ def search_condition(search_term: str) -> Q:
     if network := network_name(text):
         return Q(network=network)
     return Q(
-        user_id__in=list(User.objects.search(text).values_list("pk", flat=True)[:PEOPLE_FOUND])
+        user_id__in=list(User.objects.search(text).values_list("pk", flat=True)[:MAX_USERS_FOUND])
     )
 
 
 def stored_types() -> list[str]:
-    """The types that violations have, in order, at most TYPES_MAXIMUM.
+    """The distinct types of violations, sorted, at most MAX_TYPES.
 
-    One step along the index for each type, because to read all rows takes long in a big table.
+    One step along the index per type: SELECT DISTINCT would read all rows.
     """
     found: list[str] = []
     types = Violation.objects.order_by("type").values_list("type", flat=True)
     following = types.first()
-    while following is not None and len(found) < TYPES_MAXIMUM:
+    while following is not None and len(found) < MAX_TYPES:
         found.append(following)
         following = types.filter(type__gt=following).first()
     return found

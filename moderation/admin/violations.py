@@ -1,4 +1,4 @@
-"""The table of violations: what was exceeded or reported, and what it was worth."""
+"""The table of violations: which limit was exceeded, or what was reported, and its score."""
 
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ from accounts.admin.columns import NOTHING, moment
 from accounts.admin.read_only_columns import user_link
 from accounts.admin.site import site
 from accounts.admin.user_filters import ChoiceFilter, Choices, SinceFilter
-from moderation.admin.labels import ban_link, points, type_label, whom
+from moderation.admin.labels import ban_link, points, target_cell, type_label
 from moderation.admin.tables import SEARCH_HELP, search_condition, stored_types
 from moderation.models import Violation
 
@@ -32,8 +32,8 @@ class TypeFilter(ChoiceFilter):
         return {str(name): Q(type=name) for name, _label in self.lookup_choices}
 
 
-class BroughtBanFilter(ChoiceFilter):
-    title = gettext_lazy("brought a ban")
+class CausedBanFilter(ChoiceFilter):
+    title = gettext_lazy("caused a ban")
     parameter_name = "ban"
 
     def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> Choices:
@@ -51,12 +51,12 @@ class ViolatedFilter(SinceFilter):
 
 @admin.register(Violation, site=site)
 class ViolationAdmin(ReadOnlyAdmin):
-    """Newest first. The total is that of the person, or else of the network, after it."""
+    """Newest first. The total is that of the user, or else of the network."""
 
     title = gettext_lazy("Violations")
     list_display = ("when", "kind", "who", "worth", "total", "ban_cell")
-    list_filter = (TypeFilter, BroughtBanFilter, ViolatedFilter)
-    # Not looked up as fields: get_search_results() decides; Django shows the box for it.
+    list_filter = (TypeFilter, CausedBanFilter, ViolatedFilter)
+    # Only makes Django show the search box: get_search_results() does the search.
     search_fields = ("network",)
     search_help_text = SEARCH_HELP
     detail_fields: ClassVar[tuple[str, ...]] = (
@@ -100,7 +100,7 @@ class ViolationAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("who"))
     def who(self, violation: Violation) -> str:
-        return whom(violation.user, violation.network)
+        return target_cell(violation.user, violation.network)
 
     @admin.display(description=gettext_lazy("person"))
     def person(self, violation: Violation) -> str:

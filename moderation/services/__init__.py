@@ -1,1 +1,1 @@
-"""What moderation does: count, score, ban, lift, explain."""
+"""Services of moderation: count, score, ban, lift, explain."""

@@ -1,4 +1,4 @@
-"""Actions that an app has counted: may this person at this address do it once more?"""
+"""Limits on actions of other apps: may this user at this address do it once more?"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from accounts.roles import Role, can_manage
 from core.errors import Forbidden, NotFound, RateLimited
 from moderation.counters import (
     Slot,
-    Tally,
+    WindowCount,
     count_of,
     free_slot,
     hit,
@@ -22,6 +22,7 @@ from moderation.counters import (
     hit_network,
     take_slot,
 )
+from moderation.durations import time_text
 from moderation.models import Ban
 from moderation.services.violations import record_violation
 from moderation.user_agents import is_browser
@@ -41,9 +42,9 @@ class LimitExceeded(RateLimited):
 
 
 class NotABrowser(Forbidden):
-    """The app serves browsers alone here, and the program does not say that it is one."""
+    """The action is for browsers only, and the User-Agent does not name one."""
 
-    default_message = _("This is open to browsers alone.")
+    default_message = _("Only browsers may do this.")
 
 
 class Rate(NamedTuple):
@@ -53,15 +54,15 @@ class Rate(NamedTuple):
     window: timedelta
 
     def __str__(self) -> str:
-        return f"{self.maximum} in {_brief(self.window)}"
+        return f"{self.maximum} in {time_text(self.window)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionSubject:
-    """Who does it. user: None for nobody known; network: as network_key() names it, "" for none.
+    """Who performs an action. user: None if unknown; network: of network_key(), "" for none.
 
-    user_agent: what the person's program calls itself; None where it does not matter.
-    reported_by: the person whose service key the app uses.
+    user_agent: the client's User-Agent header; None if it is not checked. reported_by: the owner of
+    the service key that the app uses.
     """
 
     user: User | None = None
@@ -70,10 +71,10 @@ class ActionSubject:
     reported_by: Actor
 
 
-class Standing(NamedTuple):
-    """The tightest limit: how many it admits, how many are left, when it begins anew.
+class LimitState(NamedTuple):
+    """The tightest limit: how many it allows, how many are left, when it resets.
 
-    All None where nothing is limited.
+    All None if nothing is limited.
     """
 
     limit: int | None = None
@@ -82,49 +83,49 @@ class Standing(NamedTuple):
 
 
 class Started(NamedTuple):
-    """An admitted beginning. slot: to be given back at the end; None where none is needed."""
+    """An action that has started. slot: to be released at its end; None if none is needed."""
 
-    standing: Standing
+    standing: LimitState
     slot: Slot | None
 
 
 class _Count(NamedTuple):
-    """One limit and where its counter stands now."""
+    """One limit and its current count."""
 
     by: str
     rate: Rate
-    tally: Tally
+    counted: WindowCount
 
     @property
     def is_exceeded(self) -> bool:
-        return self.tally.number > self.rate.maximum
+        return self.counted.number > self.rate.maximum
 
     @property
     def remaining(self) -> int:
-        return self.rate.maximum - self.tally.number
+        return self.rate.maximum - self.counted.number
 
 
-def count_action(action: str, doer: ActionSubject) -> Standing:
-    """Count one `action` of `doer`, and refuse it when it is one too many.
+def count_action(action: str, subject: ActionSubject) -> LimitState:
+    """Count one `action` of `subject`, and refuse it if a limit is exceeded.
 
-    Raises NotFound for an action without a limit of its own, NotABrowser, LimitExceeded; the last
-    two after a violation has been noted, which may ban.
+    Raises NotFound for an action that is not configured, NotABrowser, LimitExceeded; the last two
+    after recording a violation, which may cause a ban.
     """
     limits = _limits_of(action)
-    _require_browser(action, doer)
-    return _count(action, limits, doer)
+    _require_browser(action, subject)
+    return _count(action, limits, subject)
 
 
-def start_action(action: str, doer: ActionSubject) -> Started:
-    """count_action() for what takes a while: takes one of the person's places as well.
+def start_action(action: str, subject: ActionSubject) -> Started:
+    """Like count_action() for a long action: also takes one of the user's slots.
 
-    Raises what count_action() does; a refused beginning holds no place.
+    Raises what count_action() does; a refused action holds no slot.
     """
     limits = _limits_of(action)
-    _require_browser(action, doer)
-    slot = _take_slot(action, limits, doer)
+    _require_browser(action, subject)
+    slot = _take_slot(action, limits, subject)
     try:
-        return Started(_count(action, limits, doer), slot)
+        return Started(_count(action, limits, subject), slot)
     except LimitExceeded:
         if slot:
             free_slot(slot.name)
@@ -132,7 +133,7 @@ def start_action(action: str, doer: ActionSubject) -> Started:
 
 
 def release_action(slot: str) -> bool:
-    """Give back the place that start_action() took; False when it was free already."""
+    """Release the slot that start_action() took; False if it was free already."""
     return free_slot(slot)
 
 
@@ -143,107 +144,100 @@ def _limits_of(action: str) -> dict[str, Rate]:
         raise NotFound(str(_("No action of this name is configured."))) from None
 
 
-def _require_browser(action: str, doer: ActionSubject) -> None:
-    """With a score of 0 the check is off, as LibreChat's users know it."""
-    if doer.user_agent is None or not settings.VIOLATION_SCORES[NON_BROWSER]:
+def _require_browser(action: str, subject: ActionSubject) -> None:
+    """Raise NotABrowser. A score of 0 turns the check off, as in LibreChat."""
+    if subject.user_agent is None or not settings.VIOLATION_SCORES[NON_BROWSER]:
         return
-    if not is_browser(doer.user_agent):
-        _note(NON_BROWSER, doer, detail={"action": action})
+    if not is_browser(subject.user_agent):
+        _record(NON_BROWSER, subject, detail={"action": action})
         raise NotABrowser
 
 
-def _take_slot(action: str, limits: dict[str, Rate], doer: ActionSubject) -> Slot | None:
+def _take_slot(action: str, limits: dict[str, Rate], subject: ActionSubject) -> Slot | None:
     rate = limits.get(CONCURRENT)
-    if rate is None or doer.user is None:
+    if rate is None or subject.user is None:
         return None
-    slot = take_slot(f"{action}:{doer.user.pk.hex}", rate.maximum, rate.window)
+    slot = take_slot(f"{action}:{subject.user.pk.hex}", rate.maximum, rate.window)
     if slot is None:
-        ban = _note("concurrent", doer, limit=f"{rate.maximum} at once", detail={"action": action})
+        ban = _record(
+            "concurrent", subject, limit=f"{rate.maximum} at once", detail={"action": action}
+        )
         raise LimitExceeded(1, ban)
     return slot
 
 
-def _count(action: str, limits: dict[str, Rate], doer: ActionSubject) -> Standing:
-    """Move every counter, then judge: a try that one limit refuses counts for the other too."""
+def _count(action: str, limits: dict[str, Rate], subject: ActionSubject) -> LimitState:
+    """Count for every limit, then compare: an attempt that one limit refuses counts for all."""
     counts: list[_Count] = []
-    if USER in limits and doer.user:
-        tally = hit(f"{action}:user:{doer.user.pk.hex}", limits[USER].window)
-        counts.append(_Count(USER, limits[USER], tally))
-    if IP in limits and doer.network:
-        if doer.user:
-            # First, so that whoever is refused finds all his earlier tries in his share.
-            hit_if_room(_share_name(action, doer), limits[IP].window)
-        tally = hit_network(f"{action}:ip", doer.network, limits[IP].window)
-        counts.append(_Count(IP, limits[IP], tally))
+    if USER in limits and subject.user:
+        counted = hit(f"{action}:user:{subject.user.pk.hex}", limits[USER].window)
+        counts.append(_Count(USER, limits[USER], counted))
+    if IP in limits and subject.network:
+        if subject.user:
+            # First, so that the share of a refused user holds all their earlier attempts.
+            hit_if_room(_share_name(action, subject), limits[IP].window)
+        counted = hit_network(f"{action}:ip", subject.network, limits[IP].window)
+        counts.append(_Count(IP, limits[IP], counted))
     exceeded = [count for count in counts if count.is_exceeded]
     if exceeded:
-        raise _refused(action, exceeded, doer)
+        raise _refused(action, exceeded, subject)
     if not counts:
-        return Standing()
+        return LimitState()
     tightest = min(counts, key=lambda count: count.remaining)
-    return Standing(tightest.rate.maximum, tightest.remaining, tightest.tally.ends_at)
+    return LimitState(tightest.rate.maximum, tightest.remaining, tightest.counted.ends_at)
 
 
-def _refused(action: str, exceeded: list[_Count], doer: ActionSubject) -> LimitExceeded:
-    """Note the violation; the error to raise for it."""
+def _refused(action: str, exceeded: list[_Count], subject: ActionSubject) -> LimitExceeded:
+    """Record the violation, and return the error to raise."""
     first = exceeded[0]
-    ban = _note(
+    ban = _record(
         action,
-        doer,
+        subject,
         limit=str(first.rate),
-        score=None if _should_score(action, first, doer) else 0.0,
-        detail={"by": first.by, "count": first.tally.number},
+        score=None if _should_score(action, first, subject) else 0.0,
+        detail={"by": first.by, "count": first.counted.number},
     )
-    end = max(count.tally.ends_at for count in exceeded)
+    end = max(count.counted.ends_at for count in exceeded)
     return LimitExceeded(int((end - timezone.now()).total_seconds()) + 1, ban)
 
 
-def _should_score(action: str, exceeded: _Count, doer: ActionSubject) -> bool:
-    """Does the excess score? An address can be an office, whose last comer must not be banned.
+def _should_score(action: str, exceeded: _Count, subject: ActionSubject) -> bool:
+    """Does this violation score?
 
-    So beyond the limit of an address a person scores only with a share of more than half of it.
+    Many users may share an address, and the last of them must not be banned for all. So beyond the
+    limit of an address, a user scores only if they used more than half of it.
     """
-    if exceeded.tally.is_shared:
+    if exceeded.counted.is_shared:
         return False
-    if exceeded.by == USER or doer.user is None:
+    if exceeded.by == USER or subject.user is None:
         return True
-    return count_of(_share_name(action, doer)) * 2 > exceeded.rate.maximum
+    return count_of(_share_name(action, subject)) * 2 > exceeded.rate.maximum
 
 
-def _share_name(action: str, doer: ActionSubject) -> str:
-    return f"{action}:share:{doer.network}:{doer.user.pk.hex if doer.user else ''}"
+def _share_name(action: str, subject: ActionSubject) -> str:
+    return f"{action}:share:{subject.network}:{subject.user.pk.hex if subject.user else ''}"
 
 
-def _note(
+def _record(
     kind: str,
-    doer: ActionSubject,
+    subject: ActionSubject,
     *,
     detail: dict[str, Any],
     limit: str = "",
     score: float | None = None,
 ) -> Ban | None:
-    """Write the violation down; the ban that it brought about.
+    """Record the violation, and return the ban that it caused.
 
-    What an app counts bans nobody whom the owner of its key could not ban himself.
+    An app cannot ban a user whom the owner of its key could not ban.
     """
-    if doer.user and not can_manage(Role(doer.reported_by.role), Role(doer.user.role)):
+    if subject.user and not can_manage(Role(subject.reported_by.role), Role(subject.user.role)):
         score = 0.0
     return record_violation(
         type=kind,
-        user=doer.user,
-        network=doer.network,
+        user=subject.user,
+        network=subject.network,
         score=score,
         limit=limit,
         detail=detail,
-        reported_by=doer.reported_by,
+        reported_by=subject.reported_by,
     ).ban
-
-
-def _brief(window: timedelta) -> str:
-    """`1h30m`, as settings are written."""
-    rest, parts = int(window.total_seconds()), []
-    for unit, seconds in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
-        count, rest = divmod(rest, seconds)
-        if count:
-            parts.append(f"{count}{unit}")
-    return "".join(parts)

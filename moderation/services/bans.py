@@ -1,4 +1,4 @@
-"""Bans by operators: laid, lifted, looked up. Automatic ones come from services.violations."""
+"""Bans by administrators: add, lift, look up. services.violations adds automatic bans."""
 
 from datetime import datetime, timedelta
 
@@ -20,8 +20,8 @@ from core.request_context import get_request_context
 from moderation.models import Ban, BanQuerySet
 from moderation.networks import is_exempt, network_name
 
-LONGEST = timedelta(days=3653)
-# As BanQuerySet.active(), by column. Our own names only: no foreign text.
+MAX_DURATION = timedelta(days=3653)
+# BanQuerySet.active() as SQL, by column; it is built from constants only.
 IS_BANNED = {
     field: f"""SELECT 1 FROM "{Ban._meta.db_table}" WHERE "{column}" = %s
         AND "lifted_at" IS NULL AND ("until" IS NULL OR "until" > %s) LIMIT 1"""  # noqa: S608
@@ -38,13 +38,13 @@ def ban(
     duration: timedelta | None,
     reason: str,
 ) -> Ban:
-    """Ban a person, a network, or both as one ban. duration None: until it is lifted.
+    """Ban a user, a network, or both as one ban. duration None: until it is lifted.
 
-    network: an IPv4 or IPv6 address; of the latter its /64. The person's sessions end.
-    Raises Forbidden; LastOwner; RecordInvalid for nobody, oneself, one's own network, one that
-    may never be banned, or a duration out of bounds. Nothing has changed then.
+    network: an address; an IPv6 address stands for its /64. The user's sessions end. Raises
+    Forbidden; LastOwner; RecordInvalid for no target, the actor, the actor's own network, an exempt
+    network, or a duration out of range. Nothing is changed then.
     """
-    _require_operator(actor)
+    _require_admin(actor)
     name = check_ban(actor, user=user, network=network, duration=duration)
     with transaction.atomic():
         if user is not None:
@@ -68,11 +68,11 @@ def ban(
 
 
 def lift(*, actor: Actor, ban: Ban) -> Ban:
-    """End a ban now, for its person and its network; other bans of theirs go on.
+    """End a ban now, for its user and its network; their other bans stay in force.
 
-    Raises Forbidden when the actor's rank is too low, NotFound when it is not in force.
+    Raises Forbidden if the actor's role is too low, NotFound if it is not in force.
     """
-    _require_operator(actor)
+    _require_admin(actor)
     with transaction.atomic():
         lock_users(ban.user_id)
         row = Ban.objects.select_for_update(of=("self",)).filter(pk=ban.pk).first()
@@ -88,7 +88,7 @@ def lift(*, actor: Actor, ban: Ban) -> Ban:
 
 def lift_all(*, actor: Actor, user: User) -> int:
     """Lift every ban of `user` that is in force; returns how many. Raises Forbidden."""
-    _require_operator(actor)
+    _require_admin(actor)
     require_rank(actor, user)
     with transaction.atomic():
         lock_users(user.pk)
@@ -104,14 +104,14 @@ def active_bans() -> BanQuerySet:
 
 
 def ban_of(user: User) -> Ban | None:
-    """The ban of `user` that lasts longest, or None."""
+    """The longest ban of `user` that is in force, or None."""
     return _longest("user", user.pk)
 
 
 def ban_at(network: str) -> Ban | None:
-    """The ban of that network, given by name or address, that lasts longest, or None.
+    """The longest ban of a network (an address or a name) that is in force, or None.
 
-    An exempt network has none, whatever was written before it was exempted.
+    An exempt network has none, even if it was banned before it became exempt.
     """
     name = network_name(network)
     if not name or is_exempt(name):
@@ -120,7 +120,7 @@ def ban_at(network: str) -> Ban | None:
 
 
 def _longest(column: str, value: object) -> Ban | None:
-    """Asked at each request of everybody, so that nearly always there is none: a plain probe."""
+    """Runs in every request and nearly always finds none, so an EXISTS comes first."""
     if not sql.exists(IS_BANNED[column], Ban, **{column: value, "until": timezone.now()}):
         return None
     lasting = active_bans().filter(**{column: value}).order_by(F("until").desc(nulls_first=True))
@@ -128,7 +128,7 @@ def _longest(column: str, value: object) -> Ban | None:
     return found
 
 
-def _require_operator(actor: Actor) -> None:
+def _require_admin(actor: Actor) -> None:
     if Role(actor.role) not in ADMIN_ROLES:
         raise Forbidden
 
@@ -137,15 +137,15 @@ def _checked_network(text: str) -> str:
     name = network_name(text)
     if not name:
         raise RecordInvalid(
-            {"network": [_("Write one address, such as 203.0.113.7 or 2001:db8::1.")]}
+            {"network": [_("Enter one address, such as 203.0.113.7 or 2001:db8::1.")]}
         )
     if is_exempt(name):
-        raise RecordInvalid({"network": [_("This network is never banned.")]})
+        raise RecordInvalid({"network": [_("This network cannot be banned.")]})
     return name
 
 
 def check_ban(actor: Actor, *, user: User | None, network: str, duration: timedelta | None) -> str:
-    """The network in its stored form. Raises RecordInvalid with all that speaks against a ban."""
+    """The network in its stored form. Raises RecordInvalid with all reasons against the ban."""
     errors: dict[str, list[str]] = {}
     name = ""
     try:
@@ -153,12 +153,12 @@ def check_ban(actor: Actor, *, user: User | None, network: str, duration: timede
     except RecordInvalid as error:
         errors |= error.errors
     if user is None and not network:
-        errors["user"] = [_("Say whom to ban: a person, a network, or both.")]
+        errors["user"] = [_("Choose what to ban: a person, a network, or both.")]
     if user is not None and actor.pk == user.pk:
         errors["user"] = [_("You cannot ban yourself.")]
     if name and name == network_name(get_request_context().ip):
         errors["network"] = [_("This is the network that you are using yourself.")]
-    if duration is not None and not timedelta(0) < duration <= LONGEST:
+    if duration is not None and not timedelta(0) < duration <= MAX_DURATION:
         errors["duration"] = [_("Choose a time of up to ten years.")]
     if errors:
         raise RecordInvalid(errors)
@@ -166,7 +166,7 @@ def check_ban(actor: Actor, *, user: User | None, network: str, duration: timede
 
 
 def _bannable(actor: Actor, user: User) -> User:
-    """The row as it is now, under the roles lock. Raises Forbidden, LastOwner, RecordInvalid."""
+    """The current row, under the roles lock. Raises Forbidden, LastOwner, RecordInvalid."""
     lock_users(user.pk)
     acquire_lock(ROLES)
     current: User | None = User.objects.filter(pk=user.pk).first()
@@ -179,7 +179,7 @@ def _bannable(actor: Actor, user: User) -> User:
 
 
 def ended_at(row: Ban, now: datetime) -> datetime | None:
-    """When a ban came to its end, by itself or lifted; None while it is in force."""
+    """When a ban expired or was lifted; None while it is in force."""
     if row.lifted_at is not None:
         return row.lifted_at
     return row.until if row.until is not None and row.until <= now else None

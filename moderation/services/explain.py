@@ -1,7 +1,7 @@
-"""Why a ban fell: the scored events before it, and what each was still worth at that moment.
+"""What caused a ban: the violations before it, and what was left of each score at that time.
 
-Nothing is computed from today's settings. The stored totals tell by themselves how much of one
-total was left at the next violation, whatever the half-life was then.
+This does not depend on current settings: the stored totals show how much of one total was left at
+the next violation, whatever the half-life was.
 """
 
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 from moderation.models import Ban, Violation
 
-ROWS_MAXIMUM = 200
-# Worth less than this, an event is shown as 0.00 and told of in one sum with all earlier ones.
+MAX_ROWS = 200
+# An event worth less would show as 0.00; it is summed up with all earlier ones.
 LEAST_WORTH = 0.005
 
 
 class Contribution(NamedTuple):
-    """A violation, and how much of its score was left when the ban fell."""
+    """A violation, and how much of its score was left at the time of the ban."""
 
     violation: Violation
     worth: float
@@ -23,11 +23,11 @@ class Contribution(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """How a subject came to its ban; total = the sum of all worths and of `earlier`.
+    """What led to a ban; total = the sum of all `worth` and of `earlier`.
 
-    rows: oldest first, without those of score 0; the last one brought the ban about.
-    steps: every violation from the first row on, also those of score 0, oldest first.
-    earlier: what was left of events that are not listed, because they are old, many or purged.
+    rows: oldest first, without those of score 0; the last one caused the ban.
+    steps: every violation from the first row on, including those of score 0, oldest first.
+    earlier: what was left of violations that are not listed, because they are old or deleted.
     """
 
     crossing: Violation
@@ -45,19 +45,19 @@ class Explanation:
 
 
 def explain(ban: Ban) -> Explanation | None:
-    """The events that led to `ban`; None for a ban by an operator and when they are purged."""
+    """The violations that led to `ban`; None for a manual ban and if they are deleted."""
     crossing = ban.violations.order_by("pk").first()
     if crossing is None:
         return None
     newest = Violation.objects.filter(subject=crossing.subject, pk__lte=crossing.pk)
-    found = list(newest.order_by("-pk")[:ROWS_MAXIMUM])
+    found = list(newest.order_by("-pk")[:MAX_ROWS])
     rows, earlier = _worths(sorted(found, key=lambda row: (row.at, row.pk), reverse=True))
     listed = tuple(row for row in reversed(rows) if row.violation.score)
     return Explanation(crossing, listed, tuple(row.violation for row in reversed(rows)), earlier)
 
 
 def _worths(newest_first: list[Violation]) -> tuple[list[Contribution], float]:
-    """Each with its worth, newest first, up to those worth nothing; and what came before."""
+    """Each violation with its worth, newest first; and the rest of what came before."""
     rows: list[Contribution] = []
     left, later = 1.0, None
     for violation in newest_first:

@@ -1,4 +1,4 @@
-"""What the server has seen of proxies: noted now and then, kept for hours, judged when asked."""
+"""Observations of proxies: recorded once a minute, kept for hours, evaluated on demand."""
 
 import time
 from contextlib import suppress
@@ -18,43 +18,43 @@ from moderation.proxy_diagnosis import ProxyObservation, ProxyProblem, Traffic, 
 
 KEY = "proxy-observations"
 MEMORY = timedelta(hours=6)
-# A process notes each kind of request at most so often, in seconds. There are eight kinds.
-NOTE_EVERY = 60.0
-NEWEST_ACTS = 500
-LONGEST = 300
-_noted_at: dict[str, float] = {}
+# Seconds; a process records each of the eight kinds of request at most so often.
+RECORD_INTERVAL = 60.0
+MAX_EVENTS_READ = 500
+MAX_HEADER_LENGTH = 300
+_recorded_at: dict[str, float] = {}
 
 
 def trust() -> Trust:
-    """The settings of now."""
+    """The current settings."""
     return Trust(tuple(settings.TRUSTED_PROXIES), settings.TRUST_PROXY, settings.IS_HTTPS)
 
 
 def observe(request: HttpRequest) -> ProxyObservation:
-    """What this request shows; long headers are cut, the left of X-Forwarded-For first."""
+    """Observe this request; long headers are cut, X-Forwarded-For at its left end."""
     meta = request.META
     return ProxyObservation(
         at=timezone.now(),
-        peer=meta.get("REMOTE_ADDR", "")[:LONGEST],
-        forwarded_for=meta.get("HTTP_X_FORWARDED_FOR", "")[-LONGEST:],
+        peer=meta.get("REMOTE_ADDR", "")[:MAX_HEADER_LENGTH],
+        forwarded_for=meta.get("HTTP_X_FORWARDED_FOR", "")[-MAX_HEADER_LENGTH:],
         headers=tuple(name for name in FORWARDING_HEADERS if name in meta),
         scheme=request.scheme or "http",
-        stated=meta.get("HTTP_X_FORWARDED_PROTO", "")[:LONGEST],
-        host=meta.get("HTTP_HOST", "")[:LONGEST],
+        stated=meta.get("HTTP_X_FORWARDED_PROTO", "")[:MAX_HEADER_LENGTH],
+        host=meta.get("HTTP_HOST", "")[:MAX_HEADER_LENGTH],
     )
 
 
 def note(request: HttpRequest) -> None:
-    """Remember this request as the newest of its kind, unless one was noted a minute ago.
+    """Record this request as the newest of its kind, unless one was recorded a minute ago.
 
-    Processes may overwrite each other; what is lost comes again within a minute.
+    Processes may overwrite each other; what is lost is recorded again within a minute.
     """
     kind = _kind(request)
     now = time.monotonic()
-    if now - _noted_at.get(kind, -NOTE_EVERY) < NOTE_EVERY:
+    if now - _recorded_at.get(kind, -RECORD_INTERVAL) < RECORD_INTERVAL:
         return
-    _noted_at[kind] = now
-    with suppress(DatabaseError):  # never at the cost of the answer
+    _recorded_at[kind] = now
+    with suppress(DatabaseError):  # the response matters more
         store = caches["counters"]
         kept = store.get(KEY) or {}
         kept[kind] = _packed(observe(request))
@@ -62,13 +62,13 @@ def note(request: HttpRequest) -> None:
 
 
 def forget() -> None:
-    """Forget what was noted, here and everywhere."""
-    _noted_at.clear()
+    """Delete all observations, in this process and in the cache."""
+    _recorded_at.clear()
     caches["counters"].delete(KEY)
 
 
 def observations() -> list[ProxyObservation]:
-    """What was noted in the last hours, the newest first."""
+    """The observations of the last hours, newest first."""
     since = timezone.now() - MEMORY
     kept = caches["counters"].get(KEY) or {}
     found = [_unpacked(packed) for packed in kept.values()]
@@ -76,22 +76,24 @@ def observations() -> list[ProxyObservation]:
 
 
 def traffic() -> Traffic:
-    """The newest acts of the last hours in the audit log that came from an address."""
+    """The newest audit events of the last hours that have a network address."""
     rows = AuditEvent.objects.filter(at__gt=timezone.now() - MEMORY).order_by("-at")
-    addresses = [ip for ip in rows.values_list("ip", flat=True)[:NEWEST_ACTS] if ip]
+    addresses = [ip for ip in rows.values_list("ip", flat=True)[:MAX_EVENTS_READ] if ip]
     return Traffic(len(addresses), frozenset(addresses))
 
 
 def proxy_problems(*more: ProxyObservation) -> list[ProxyProblem]:
-    """What is wrong, by what was noted and by `more`. At most a query of the cache and one of the
-    audit log, which is asked only when a proxy shows at all."""
+    """The problems shown by the recorded observations and `more`.
+
+    One query of the cache, and one of the audit log if there is a proxy at all.
+    """
     seen = [*observations(), *more]
-    acts = traffic() if any(one.is_forwarded for one in seen) else Traffic()
-    return problems(seen, trust(), acts)
+    recent = traffic() if any(one.is_forwarded for one in seen) else Traffic()
+    return problems(seen, trust(), recent)
 
 
 def _kind(request: HttpRequest) -> str:
-    """One of eight: a stranger's forged header never takes the place of the own proxy's."""
+    """One of eight kinds, so that a client's forged header never replaces your proxy's."""
     peer = parse_address(request.META.get("REMOTE_ADDR", ""))
     is_forwarded = any(name in request.META for name in FORWARDING_HEADERS)
     is_own = peer is None or is_in(peer, OWN_NETWORKS)

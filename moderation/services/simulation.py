@@ -1,4 +1,4 @@
-"""What if: the stored violations again, under another policy. Reads only; bans nobody."""
+"""What if: replay the stored violations under another policy. It only reads."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,8 +14,8 @@ from moderation import scoring
 from moderation.models import Violation
 from moderation.networks import is_exempt
 
-EVENTS_MAXIMUM = 200_000
-DAYS_MAXIMUM = 90
+MAX_EVENTS = 200_000
+MAX_DAYS = 90
 BATCH = 2_000
 PEOPLE_BATCH = 500
 USER, NETWORK = "user:", "network:"
@@ -23,7 +23,7 @@ USER, NETWORK = "user:", "network:"
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Values to try. scores: by type; a type that is not in it keeps its stored scores."""
+    """The values to simulate. scores: by type; types that are missing keep their stored scores."""
 
     interval: float
     half_life: timedelta
@@ -31,11 +31,11 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What became of one subject, and what would have.
+class SubjectResult:
+    """The bans of one subject, real and simulated.
 
-    would, was: the moments of its bans, oldest first. highest: its highest total under the policy.
-    good_sign_in: the person's last sign-in, if it lies in the replayed time.
+    would, was: the times of its simulated and real bans, oldest first. highest: its highest
+    simulated total. good_sign_in: the user's last sign-in, if it is in the replayed period.
     """
 
     subject: str
@@ -53,7 +53,7 @@ class Verdict:
 
     @property
     def change(self) -> str:
-        """new (banned only under the policy), spared (only in fact) or same (both)."""
+        """new (banned only in the simulation), spared (only in reality) or same (both)."""
         if not self.was:
             return "new"
         return "same" if self.would else "spared"
@@ -61,13 +61,13 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """The result: verdicts on all who were or would have been banned.
+    """The results of all subjects that were or would have been banned.
 
-    since: where the replay begins, later than asked when is_cut says that there were too many
-    events. Verdicts: people who signed in well first, then those who change, then by time.
+    since: where the replay begins; is_cut: later than asked, because there were too many events.
+    results: sorted by users with a good sign-in first, then changes first, then by time.
     """
 
-    verdicts: tuple[Verdict, ...]
+    results: tuple[SubjectResult, ...]
     events: int
     subjects: int
     since: datetime
@@ -76,17 +76,17 @@ class Replay:
     @property
     def would(self) -> int:
         """How many subjects would have been banned."""
-        return sum(bool(one.would) for one in self.verdicts)
+        return sum(bool(one.would) for one in self.results)
 
     @property
     def was(self) -> int:
         """How many subjects were banned."""
-        return sum(bool(one.was) for one in self.verdicts)
+        return sum(bool(one.was) for one in self.results)
 
     @property
     def good(self) -> int:
         """How many people with a good sign-in would have been banned."""
-        return sum(bool(one.would and one.good_sign_in) for one in self.verdicts)
+        return sum(bool(one.would and one.good_sign_in) for one in self.results)
 
 
 @dataclass(slots=True)
@@ -112,11 +112,11 @@ class _Track:
             self.would.append(at)
 
 
-def replay(policy: Policy, *, days: int, now: datetime, maximum: int = EVENTS_MAXIMUM) -> Replay:
-    """Play the last `days` again, from totals of 0. At most `maximum` events, the newest."""
+def replay(policy: Policy, *, days: int, now: datetime, maximum: int = MAX_EVENTS) -> Replay:
+    """Replay the last `days` from totals of 0; at most `maximum` events, the newest."""
     since, is_cut = _beginning(now - timedelta(days=days), now, maximum)
     tracks: dict[str, _Track] = {}
-    # A cut begins after the first event that is too many.
+    # After a cut, the replay begins after the first event that is too many.
     fence = Q(at__gt=since) if is_cut else Q(at__gte=since)
     for subject, kind, at, score, ban in _events(Violation.objects.filter(fence, at__lte=now)):
         track = tracks.setdefault(subject, _Track())
@@ -124,14 +124,14 @@ def replay(policy: Policy, *, days: int, now: datetime, maximum: int = EVENTS_MA
         if ban is not None:
             track.was.append(at)
     banned = {subject: track for subject, track in tracks.items() if track.would or track.was}
-    found = (one for one in _verdicts(banned, since) if one.would or one.was)
-    verdicts = sorted(found, key=_importance)
+    found = (one for one in _results(banned, since) if one.would or one.was)
+    results = sorted(found, key=_importance)
     events = sum(track.events for track in tracks.values())
-    return Replay(tuple(verdicts), events, len(tracks), since, is_cut)
+    return Replay(tuple(results), events, len(tracks), since, is_cut)
 
 
 def _beginning(since: datetime, now: datetime, maximum: int) -> tuple[datetime, bool]:
-    """`since`, or the moment of the first event that is too many."""
+    """`since`, or the time of the first event that is too many."""
     newest = Violation.objects.filter(at__gte=since, at__lte=now).order_by("-at")
     first = newest.values_list("at", flat=True)[maximum : maximum + 1]
     for at in first:
@@ -142,17 +142,17 @@ def _beginning(since: datetime, now: datetime, maximum: int) -> tuple[datetime, 
 def _events(
     rows: "QuerySet[Violation]",
 ) -> Iterator[tuple[str, str, datetime, float, UUID | None]]:
-    """(subject, type, at, score, ban) in the order of time."""
+    """(subject, type, at, score, ban) in order of time."""
     columns = rows.order_by("at", "pk").values_list("subject", "type", "at", "score", "ban_id")
     return columns.iterator(chunk_size=BATCH)
 
 
-def _verdicts(tracks: Mapping[str, _Track], since: datetime) -> Iterator[Verdict]:
+def _results(tracks: Mapping[str, _Track], since: datetime) -> Iterator[SubjectResult]:
     people = _people(tracks)
     for subject, track in tracks.items():
         user = people.get(subject)
         would = () if _is_safe(subject, user) else tuple(track.would)
-        yield Verdict(
+        yield SubjectResult(
             subject,
             user,
             track.events,
@@ -164,7 +164,7 @@ def _verdicts(tracks: Mapping[str, _Track], since: datetime) -> Iterator[Verdict
 
 
 def _is_safe(subject: str, user: User | None) -> bool:
-    """Whom no policy bans: the last active owner, and exempt networks."""
+    """Never banned by any policy: the last active owner, and exempt networks."""
     if user is not None:
         return user.role == Role.OWNER and is_last_owner(user)
     return not subject.startswith(USER) and is_exempt(subject.removeprefix(NETWORK))
@@ -176,7 +176,7 @@ def _good_sign_in(user: User | None, since: datetime) -> datetime | None:
 
 
 def _people(subjects: Iterable[str]) -> dict[str, User]:
-    """Subject -> person, for the subjects that are people."""
+    """Subject -> user, for the subjects that are users."""
     keys = [subject.removeprefix(USER) for subject in subjects if subject.startswith(USER)]
     found: dict[str, User] = {}
     for start in range(0, len(keys), PEOPLE_BATCH):
@@ -185,7 +185,7 @@ def _people(subjects: Iterable[str]) -> dict[str, User]:
     return found
 
 
-def _importance(verdict: Verdict) -> tuple[bool, bool, datetime, str]:
+def _importance(verdict: SubjectResult) -> tuple[bool, bool, datetime, str]:
     first = min((*verdict.would[:1], *verdict.was[:1]))
     is_harmless = not (verdict.would and verdict.good_sign_in)
     return is_harmless, verdict.change == "same", first, verdict.subject

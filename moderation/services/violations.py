@@ -1,7 +1,7 @@
-"""Scoring: a violation is written, its subject's total moves, and a ban may fall.
+"""Scoring: record a violation, update its subject's total, and ban if it is due.
 
-All in one transaction under the lock of the person and of the subject's row in Score. Call
-record_violation() in no transaction that has written anything already: its locks come first.
+All in one transaction under the locks of the user and of the subject's row in Score. Do not call
+record_violation() in a transaction that has already written: its locks come first.
 """
 
 import logging
@@ -30,8 +30,8 @@ DEFAULT_SCORE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a violation: its row, and the ban that it brought about."""
+class RecordedViolation:
+    """A recorded violation, and the ban that it caused."""
 
     violation: Violation
     ban: Ban | None
@@ -46,11 +46,11 @@ def record_violation(
     limit: str = "",
     detail: dict[str, Any] | None = None,
     reported_by: Actor | None = None,
-) -> Outcome:
-    """Write a violation of `user`, or else of `network`, add its score, ban if a ban falls.
+) -> RecordedViolation:
+    """Record a violation of `user`, or else of `network`, add its score, and ban if it is due.
 
-    network: an address, or a name of core.client_ip.network_key(). score: None takes the
-    configured one of `type`; 0 is noted and never bans. A ban ends the person's sessions.
+    network: an address, or a name of core.client_ip.network_key(). score: None means the configured
+    score of `type`; 0 is recorded and never bans. A ban ends the user's sessions.
     """
     name = network_name(network)
     points = settings.VIOLATION_SCORES.get(type, DEFAULT_SCORE) if score is None else score
@@ -81,18 +81,19 @@ def record_violation(
                 "moderation:ban:start", target=user, ban=str(ban.pk), kind=ban.kind, type=type
             )
         _record(violation, reported_by)
-    return Outcome(violation, ban)
+    return RecordedViolation(violation, ban)
 
 
 def subject_of(user: User | None, network: str) -> str:
-    """Whom a violation counts against; `network` is a name of network_name()."""
+    """The subject that a violation counts against; `network` is a name of network_name()."""
     return f"user:{user.pk}" if user is not None else f"network:{network or UNKNOWN}"
 
 
 def purge_moderation(now: datetime, *, batches: int = 20) -> int:
-    """Delete violations, ended bans and faded scores past their retention; at most `batches` each.
+    """Delete violations, ended bans and decayed scores past their retention.
 
-    Returns how many rows. A ban that may still be in force is never deleted.
+    Deletes at most `batches` batches of each; returns how many rows. Never deletes a ban that may
+    be in force.
     """
     before = now - settings.MODERATION_RETENTION
     count = delete_free(Violation.objects.filter(at__lt=before), batches=batches)
@@ -100,14 +101,14 @@ def purge_moderation(now: datetime, *, batches: int = 20) -> int:
     count += delete_free(Ban.objects.filter(lifted_at__lt=before), batches=batches)
     half_life = settings.MODERATION_SCORE_HALF_LIFE
     if half_life:
-        # After forty half-lives the billionth part of the billionth is left.
+        # After forty half-lives, about 1e-12 of a score is left.
         faded = now - max(settings.MODERATION_RETENTION, 40 * half_life)
         count += delete_free(Score.objects.filter(at__lt=faded), batches=batches)
     return count
 
 
 def _locked_score(subject: str) -> Score:
-    """The subject's row, made when there is none, locked until the transaction ends."""
+    """The subject's row, created if necessary, locked until the transaction ends."""
     scores = Score.objects.select_for_update()
     found = scores.filter(pk=subject).first()
     if found is None:
@@ -127,19 +128,19 @@ def _step(row: Score, points: float, now: datetime) -> scoring.Step:
 
 
 def _ban_for(kind: str, user: User | None, network: str, now: datetime) -> Ban | None:
-    """The ban of a crossing, written and in force; None when nobody may or need be banned."""
+    """Create the ban; None if the subject may not or need not be banned."""
     if not settings.BAN_VIOLATIONS:
-        logger.info("a ban would have fallen, but BAN_VIOLATIONS is off")
+        logger.info("a ban was due, but BAN_VIOLATIONS is off")
         return None
     until = now + settings.BAN_DURATION
-    place = "" if is_exempt(network) else network
+    target = "" if is_exempt(network) else network
     if user is not None and not _may_ban(user, until):
         return None
-    if user is None and (not place or _is_banned_longer(until, network=place)):
+    if user is None and (not target or _is_banned_longer(until, network=target)):
         return None
     ban = Ban.objects.create(
         user=user,
-        network=place,
+        network=target,
         kind=Ban.Kind.AUTOMATIC,
         reason=reason_for(kind),
         created_at=now,
@@ -158,8 +159,8 @@ def _may_ban(user: User, until: datetime) -> bool:
     return not _is_banned_longer(until, user=user)
 
 
-def _is_banned_longer(until: datetime, **whom: Any) -> bool:
-    bans = Ban.objects.filter(**whom, lifted_at=None)
+def _is_banned_longer(until: datetime, **target: Any) -> bool:
+    bans = Ban.objects.filter(**target, lifted_at=None)
     return bans.filter(until=None).exists() or bans.filter(until__gt=until).exists()
 
 

@@ -17,8 +17,8 @@ from moderation.models import Ban, Violation
 from moderation.services.actions import (
     ActionSubject,
     LimitExceeded,
+    LimitState,
     NotABrowser,
-    Standing,
     count_action,
     release_action,
     start_action,
@@ -52,17 +52,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return move
 
 
-def _refused(action: str, doer: ActionSubject, begin: Any = count_action) -> LimitExceeded:
+def _refused(action: str, subject: ActionSubject, begin: Any = count_action) -> LimitExceeded:
     with pytest.raises(LimitExceeded) as refusal:
-        begin(action, doer)
+        begin(action, subject)
     return refusal.value
 
 
 def test_the_limit_of_an_address_admits_just_so_many_and_scores_the_next(owner: User) -> None:
-    doer = ActionSubject(network=OFFICE, reported_by=owner)
+    subject = ActionSubject(network=OFFICE, reported_by=owner)
 
-    left = [count_action("message", doer).remaining for _ in range(4)]
-    error = _refused("message", doer)
+    left = [count_action("message", subject).remaining for _ in range(4)]
+    error = _refused("message", subject)
 
     assert left == [3, 2, 1, 0]
     assert 1 <= error.retry_after_seconds <= 60
@@ -76,16 +76,16 @@ def test_the_limit_of_an_address_admits_just_so_many_and_scores_the_next(owner: 
 def test_a_window_begins_with_the_first_and_ends_in_time(
     owner: User, clock: Callable[[float], None]
 ) -> None:
-    doer = ActionSubject(network=OFFICE, reported_by=owner)
-    reset_at = [count_action("message", doer).reset_at for _ in range(4)]
+    subject = ActionSubject(network=OFFICE, reported_by=owner)
+    reset_at = [count_action("message", subject).reset_at for _ in range(4)]
     assert len(set(reset_at)) == 1
     assert reset_at[0] is not None
     assert timedelta(seconds=59) < reset_at[0] - datetime.now(UTC) <= MINUTE
 
     clock(59)
-    _refused("message", doer)
+    _refused("message", subject)
     clock(60.5)
-    assert count_action("message", doer).remaining == 3
+    assert count_action("message", subject).remaining == 3
 
 
 def test_each_address_person_and_action_has_a_counter_of_its_own(
@@ -107,18 +107,20 @@ def test_each_address_person_and_action_has_a_counter_of_its_own(
 
 
 def test_the_tightest_limit_is_told(owner: User, viewer: User, settings: Any) -> None:
-    doer = ActionSubject(user=viewer, network=OFFICE, reported_by=owner)
+    subject = ActionSubject(user=viewer, network=OFFICE, reported_by=owner)
 
-    assert count_action("image", doer)[:2] == (2, 1)
+    assert count_action("image", subject)[:2] == (2, 1)
     settings.ACTIONS = {"image": {"user": (9, timedelta(hours=1)), "ip": (5, MINUTE)}}
-    assert count_action("image", doer)[:2] == (5, 3)
+    assert count_action("image", subject)[:2] == (5, 3)
 
 
 def test_where_nothing_is_limited_nothing_is_counted(owner: User, viewer: User) -> None:
     for _ in range(9):
-        assert count_action("free", ActionSubject(user=viewer, reported_by=owner)) == Standing()
+        assert count_action("free", ActionSubject(user=viewer, reported_by=owner)) == LimitState()
         # An address is limited here, and none was named.
-        assert count_action("message", ActionSubject(user=viewer, reported_by=owner)) == Standing()
+        assert (
+            count_action("message", ActionSubject(user=viewer, reported_by=owner)) == LimitState()
+        )
 
 
 def test_an_action_that_is_not_configured_is_not_found(owner: User) -> None:
@@ -155,11 +157,11 @@ def test_the_excess_that_reaches_the_interval_bans_and_tells_until_when(
     owner: User, viewer: User, settings: Any
 ) -> None:
     settings.BAN_INTERVAL, settings.MODERATION_SCORE_HALF_LIFE = 3, timedelta(0)
-    doer = ActionSubject(user=viewer, network=OFFICE, reported_by=owner)
+    subject = ActionSubject(user=viewer, network=OFFICE, reported_by=owner)
     for _ in range(4):
-        count_action("message", doer)
+        count_action("message", subject)
 
-    untils = [_refused("message", doer).until for _ in range(3)]
+    untils = [_refused("message", subject).until for _ in range(3)]
 
     ban = Ban.objects.get()
     assert untils == [None, None, ban.until]
@@ -181,13 +183,13 @@ def test_an_app_scores_nobody_whom_the_owner_of_its_key_could_not_ban(
 
 
 def test_what_goes_on_at_once_is_limited_and_given_back(owner: User, viewer: User) -> None:
-    doer = ActionSubject(user=viewer, reported_by=owner)
-    first, second = (start_action("message", doer).slot for _ in range(2))
+    subject = ActionSubject(user=viewer, reported_by=owner)
+    first, second = (start_action("message", subject).slot for _ in range(2))
     assert first is not None
     assert second is not None
     assert timedelta(seconds=59) < first.until - datetime.now(UTC) <= SLOT_LIFE
 
-    error = _refused("message", doer, start_action)
+    error = _refused("message", subject, start_action)
     violation = Violation.objects.get()
     assert (violation.type, violation.limit) == ("concurrent", "2 at once")
     assert (violation.user, violation.detail) == (viewer, {"action": "message"})
@@ -195,20 +197,20 @@ def test_what_goes_on_at_once_is_limited_and_given_back(owner: User, viewer: Use
 
     assert release_action(first.name) is True
     assert release_action(first.name) is False
-    assert start_action("message", doer).slot is not None
-    _refused("message", doer, start_action)
+    assert start_action("message", subject).slot is not None
+    _refused("message", subject, start_action)
 
 
 def test_a_crashed_app_frees_its_places_after_a_minute(
     owner: User, viewer: User, clock: Callable[[float], None]
 ) -> None:
-    doer = ActionSubject(user=viewer, reported_by=owner)
-    old = [start_action("message", doer).slot for _ in range(2)]
+    subject = ActionSubject(user=viewer, reported_by=owner)
+    old = [start_action("message", subject).slot for _ in range(2)]
     clock(59)
-    _refused("message", doer, start_action)
+    _refused("message", subject, start_action)
     clock(61)
 
-    new = [start_action("message", doer).slot for _ in range(2)]
+    new = [start_action("message", subject).slot for _ in range(2)]
 
     # Who held a place before gives back nothing that is somebody else's now.
     assert [release_action(slot.name) for slot in old if slot] == [False, False]
@@ -226,11 +228,11 @@ def test_places_are_given_back_by_their_whole_name_alone(owner: User, viewer: Us
 
 
 def test_a_beginning_that_a_limit_refuses_holds_no_place(owner: User, viewer: User) -> None:
-    doer = ActionSubject(user=viewer, network=OFFICE, reported_by=owner)
+    subject = ActionSubject(user=viewer, network=OFFICE, reported_by=owner)
     for _ in range(4):
-        count_action("message", doer)
+        count_action("message", subject)
     for _ in range(3):
-        _refused("message", doer, start_action)
+        _refused("message", subject, start_action)
 
     assert {each.type for each in Violation.objects.all()} == {"message"}
     assert start_action("message", ActionSubject(user=viewer, reported_by=owner)).slot is not None
@@ -245,19 +247,19 @@ def test_nobody_known_needs_no_place(owner: User) -> None:
 def test_a_program_that_is_no_browser_scores_as_configured(
     owner: User, viewer: User, settings: Any
 ) -> None:
-    def doer(agent: str | None) -> ActionSubject:
+    def subject(agent: str | None) -> ActionSubject:
         return ActionSubject(user=viewer, user_agent=agent, reported_by=owner)
 
     for agent in (FIREFOX, None):
-        count_action("free", doer(agent))
+        count_action("free", subject(agent))
     with pytest.raises(NotABrowser):
-        count_action("free", doer("curl/8.5.0"))
+        count_action("free", subject("curl/8.5.0"))
 
     violation = Violation.objects.get()
     assert (violation.type, violation.score) == ("non_browser", 20)
     assert violation.ban is not None
     settings.VIOLATION_SCORES = {**settings.VIOLATION_SCORES, "non_browser": 0}
-    assert count_action("free", doer("curl/8.5.0")) == Standing()
+    assert count_action("free", subject("curl/8.5.0")) == LimitState()
 
 
 @pytest.mark.parametrize(

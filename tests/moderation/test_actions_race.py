@@ -34,12 +34,13 @@ from accounts.models import User
 from moderation.services.actions import *
 act, with_user = sys.argv[1], sys.argv[2] == "user"
 owner, viewer = (User.objects.get(email=f"{{name}}@example.com") for name in ("owner", "viewer"))
-doer = ActionSubject(user=viewer if with_user else None, network="203.0.113.7", reported_by=owner)
+user = viewer if with_user else None
+subject = ActionSubject(user=user, network="203.0.113.7", reported_by=owner)
 results, barrier = [], threading.Barrier({THREADS} + 1)
 def one():
     barrier.wait()
     try:
-        globals()[act](sys.argv[3], doer)
+        globals()[act](sys.argv[3], subject)
         results.append("admitted")
     except LimitExceeded:
         results.append("refused")

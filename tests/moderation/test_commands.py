@@ -71,15 +71,15 @@ def test_banning_a_network_and_a_person_as_one_ban(viewer: User) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Say whom"),
+        ([], "Name a user"),
         (["nobody@example.com"], "No account has the address"),
         (["viewer@example.com", "--duration", "5"], "write 30m, 2h, 7d"),
         (["viewer@example.com", "--duration", "0s"], "Choose a time"),
         (["viewer@example.com", "--duration", "99999w"], "Choose a time"),
         (["viewer@example.com", "--duration", "999999999w999999999w"], "too long"),
         (["viewer@example.com", "--duration", "1h", "--permanent"], "not allowed with"),
-        (["--network", "127.0.0.1"], "This network is never banned"),
-        (["--network", "nonsense"], "Write one address"),
+        (["--network", "127.0.0.1"], "This network cannot be banned"),
+        (["--network", "nonsense"], "Enter one address"),
         (["owner@example.com"], "last active owner"),
     ],
 )
@@ -116,10 +116,10 @@ def test_lifting_by_network_and_by_id(viewer: User, make_ban: MakeBan) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Say whom"),
+        ([], "Name a user"),
         (["viewer@example.com"], "No such ban is in force"),
-        (["--network", "nonsense"], "is no address"),
-        (["--id", "5"], "is no id of a ban"),
+        (["--network", "nonsense"], "is not an address"),
+        (["--id", "5"], "is not the id of a ban"),
         (["viewer@example.com", "--network", AWAY], "No such ban is in force"),
     ],
 )

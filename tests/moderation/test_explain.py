@@ -77,7 +77,7 @@ def test_purged_events_are_told_of_as_one_sum(viewer: User) -> None:
 def test_no_more_than_the_maximum_is_listed_and_the_rest_summed(
     viewer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(explaining, "ROWS_MAXIMUM", 3)
+    monkeypatch.setattr(explaining, "MAX_ROWS", 3)
     for minute in range(19, 0, -1):
         violated(NOON - timedelta(seconds=minute), user=viewer, half_life=timedelta(0))
     ban = banned(user=viewer, since=NOON)

@@ -350,15 +350,15 @@ def test_a_person_and_a_network_are_one_ban(panel: Client, viewer: User) -> None
 @pytest.mark.parametrize(
     ("typed", "field", "sentence"),
     [
-        ({}, "person", "Say whom to ban: a person, a network, or both."),
+        ({}, "person", "Choose what to ban: a person, a network, or both."),
         ({"person": "nobody"}, "person", "No account has this address or user name."),
         ({"person": "owner@example.com"}, "person", "You cannot ban yourself."),
         (
             {"network": "everywhere"},
             "network",
-            "Write one address, such as 203.0.113.7 or 2001:db8::1.",
+            "Enter one address, such as 203.0.113.7 or 2001:db8::1.",
         ),
-        ({"network": "127.0.0.1"}, "network", "This network is never banned."),
+        ({"network": "127.0.0.1"}, "network", "This network cannot be banned."),
         ({"network": "203.0.113.7", "reason": ""}, "reason", "This field is required."),
         (
             {"network": "203.0.113.7", "duration": "8d"},

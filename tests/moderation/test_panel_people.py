@@ -130,7 +130,7 @@ def test_the_last_owner_is_never_offered(owner: User, browser_of: BrowserOf) -> 
     answer = act(panel, "ban_people", [owner])
 
     assert answer.status_code == 302
-    assert notices(panel) == ["Nobody was banned. You cannot ban yourself."]
+    assert notices(panel) == ["No one was banned. You cannot ban yourself."]
 
 
 def test_an_owner_bans_another_owner_but_not_himself(

@@ -86,12 +86,14 @@ def test_a_strangers_forged_header_does_not_hide_the_proxy(through_proxy: Client
             headers={"host": "localhost:8000", "x-forwarded-for": "1.2.3.4, " * 1000},
             REMOTE_ADDR=f"198.51.100.{number}",
         )
-        proxies._noted_at.clear()
+        proxies._recorded_at.clear()
         forger.get("/sign-in")
 
     assert found() == ["undeclared_proxy"]
     assert len(proxies.observations()) == 2
-    assert max(len(seen.forwarded_for) for seen in proxies.observations()) <= proxies.LONGEST
+    assert (
+        max(len(seen.forwarded_for) for seen in proxies.observations()) <= proxies.MAX_HEADER_LENGTH
+    )
 
 
 def test_what_was_noted_is_forgotten_after_hours(
@@ -147,9 +149,9 @@ def test_each_warning_names_its_variable_and_the_mending() -> None:
     variables = ("TRUSTED_PROXIES", "TRUST_PROXY", "PUBLIC_URL")
     for problem in ProblemCode:
         text = describe_problem(proxies.ProxyProblem(problem, DOCKER))
-        assert any(name in text.title + text.advice for name in variables), problem
-        assert any(word in text.advice for word in ("Set ", "add it", "must ", "Open ")), problem
-        assert "%(" not in text.title + text.advice
+        assert any(name in text.title + text.text for name in variables), problem
+        assert any(word in text.text for word in ("Set ", "add it", "must ", "Open ")), problem
+        assert "%(" not in text.title + text.text
 
 
 # The page
@@ -180,8 +182,8 @@ def test_the_page_shows_the_way_of_its_own_request(panel: Client, settings: Any)
     assert answer.context["warnings"] == []
     assert [(hop.text, hop.why) for hop in answer.context["hops"]] == [
         (DOCKER, "It is in 172.16.0.0/12 of TRUSTED_PROXIES."),
-        (CLIENT, "The walk ends here: this address counts."),
-        ("198.51.100.4", "The hop before is not trusted to say this."),
+        (CLIENT, "This address counts as the client."),
+        ("198.51.100.4", "The previous hop is not trusted."),
     ]
     facts = dict(answer.context["facts"])
     assert facts["X-Forwarded-For"] == f"198.51.100.4, {CLIENT}"
@@ -193,8 +195,8 @@ def test_behind_an_undeclared_proxy_the_page_says_that_no_network_is_banned(pane
 
     ((advice, _when),) = answer.context["warnings"]
     assert advice.title == f"A proxy at {DOCKER} is not declared."
-    assert f"Set TRUSTED_PROXIES={DOCKER} and restart." in advice.advice
-    assert answer.context["banned"] == "no network, because an undeclared proxy stands in front"
+    assert f"Set TRUSTED_PROXIES={DOCKER} and restart." in advice.text
+    assert answer.context["banned"] == "no network, because of an undeclared proxy"
 
 
 def test_this_machine_is_never_banned_and_the_page_says_so(panel: Client) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from core.client_ip import resolve
 from moderation.proxy_diagnosis import (
+    HopState,
     ProxyObservation,
-    Standing,
     Traffic,
     Trust,
     chain,
@@ -45,28 +45,28 @@ def test_every_hop_is_named_with_what_becomes_of_it() -> None:
     request = seen(DOCKER, f"nonsense, {FORGED}, {CLIENT}, 10.0.0.5")
 
     assert [tuple(hop) for hop in chain(request, trust)] == [
-        (DOCKER, Standing.TRUSTED, "172.16.0.0/12"),
-        ("10.0.0.5", Standing.TRUSTED, "10.0.0.0/8"),
-        (CLIENT, Standing.CLIENT, ""),
-        (FORGED, Standing.IGNORED, ""),
-        ("nonsense", Standing.UNREADABLE, ""),
+        (DOCKER, HopState.TRUSTED, "172.16.0.0/12"),
+        ("10.0.0.5", HopState.TRUSTED, "10.0.0.0/8"),
+        (CLIENT, HopState.CLIENT, ""),
+        (FORGED, HopState.IGNORED, ""),
+        ("nonsense", HopState.UNREADABLE, ""),
     ]
 
 
 def test_counted_hops_are_believed_and_no_more() -> None:
     request = seen(DOCKER, f"{FORGED}, {CLIENT}, 10.0.0.5")
 
-    assert [hop.standing for hop in chain(request, Trust(hops=2))] == [
-        Standing.COUNTED,
-        Standing.COUNTED,
-        Standing.CLIENT,
-        Standing.IGNORED,
+    assert [hop.state for hop in chain(request, Trust(hops=2))] == [
+        HopState.COUNTED,
+        HopState.COUNTED,
+        HopState.CLIENT,
+        HopState.IGNORED,
     ]
 
 
 def test_an_unknown_peer_is_all_there_is() -> None:
     assert [tuple(hop) for hop in chain(seen("", CLIENT), Trust())] == [
-        ("", Standing.UNREADABLE, "")
+        ("", HopState.UNREADABLE, "")
     ]
 
 
@@ -83,7 +83,7 @@ def test_the_chain_ends_at_the_client_that_limits_and_bans_see() -> None:
         expected = resolve(peer, header, trust.networks, trust.hops)
 
         request = seen(peer, header)
-        clients = [hop.text for hop in chain(request, trust) if hop.standing == Standing.CLIENT]
+        clients = [hop.text for hop in chain(request, trust) if hop.state == HopState.CLIENT]
 
         assert client_of(request, trust) == expected
         assert clients == ([expected] if expected else [])
@@ -102,7 +102,7 @@ def test_the_chain_ends_at_the_client_that_limits_and_bans_see() -> None:
         (seen(DOCKER, CLIENT), Trust(networks("172.16.0.0/12"))),
         (seen(DOCKER, CLIENT, scheme="https"), Trust(networks("172.16.0.0/12"), is_https=True)),
         (seen(DOCKER, f"{FORGED}, {CLIENT}"), Trust(hops=1)),
-        # Past the proxy, but nothing that it says is believed.
+        # Past the proxy, but nothing that it says is trusted.
         (seen(CLIENT), Trust(networks("172.16.0.0/12"))),
         (seen(DOCKER, CLIENT), Trust(networks("10.0.0.0/8", "172.16.0.0/12", "2400:cb00::/32"))),
     ],

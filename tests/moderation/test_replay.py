@@ -25,7 +25,7 @@ def outcome(found: Replay) -> dict[str, tuple[str, int, int]]:
     """Subject -> (change, bans that would have fallen, bans that fell)."""
     return {
         one.user.email if one.user else one.network: (one.change, len(one.would), len(one.was))
-        for one in found.verdicts
+        for one in found.results
     }
 
 
@@ -70,7 +70,7 @@ def test_a_score_by_type_replaces_the_stored_one(viewer: User, editor: User) -> 
     found = replay(Policy(20, DAY, {"message": 20.0}), days=1, now=NOON)
 
     assert outcome(found) == {viewer.email: ("new", 1, 0)}
-    assert (found.verdicts[0].highest, found.events, found.subjects) == (20.0, 2, 2)
+    assert (found.results[0].highest, found.events, found.subjects) == (20.0, 2, 2)
 
 
 def test_a_score_of_nought_takes_a_type_out(viewer: User) -> None:
@@ -84,7 +84,7 @@ def test_a_score_of_nought_takes_a_type_out(viewer: User) -> None:
 def test_the_moments_are_those_of_the_crossings(viewer: User) -> None:
     flood(viewer, 25)
 
-    (verdict,) = replay(Policy(10, timedelta(0)), days=7, now=NOON).verdicts
+    (verdict,) = replay(Policy(10, timedelta(0)), days=7, now=NOON).results
 
     begin = NOON - DAY
     assert verdict.would == (begin + timedelta(seconds=9), begin + timedelta(seconds=19))
@@ -123,8 +123,8 @@ def test_good_users_come_first_and_are_counted(viewer: User, editor: User, admin
 
     found = replay(Policy(10, timedelta(0)), days=7, now=NOON)
 
-    assert [one.good_sign_in for one in found.verdicts] == [signed_in, None, None]
-    assert found.verdicts[0].user == editor
+    assert [one.good_sign_in for one in found.results] == [signed_in, None, None]
+    assert found.results[0].user == editor
     assert (found.good, found.would, found.was) == (1, 3, 0)
 
 
@@ -167,7 +167,7 @@ def test_it_agrees_with_the_arithmetic_of_scores(viewer: User, editor: User) -> 
         violated(NOON - (60 - number) * HOUR, user=user, score=1 + number % 5)
     policy = Policy(7, 5 * HOUR)
 
-    found = {one.subject: one for one in replay(policy, days=7, now=NOON).verdicts}
+    found = {one.subject: one for one in replay(policy, days=7, now=NOON).results}
 
     for user in (viewer, editor):
         rows = Violation.objects.filter(user=user)

@@ -53,7 +53,7 @@ CALLS = {
     # What apps and operators report.
     ("api/views/moderation.py", "post"): ["record_violation"],
     ("moderation/signal_handlers.py", "score_exceeded_limit"): ["record_violation"],
-    ("moderation/services/actions.py", "_note"): ["record_violation"],
+    ("moderation/services/actions.py", "_record"): ["record_violation"],
 }
 
 

@@ -171,7 +171,7 @@ def test_with_bans_off_violations_are_noted_and_the_log_says_so(
     assert violations(20, network=AWAY) == []
 
     assert Violation.objects.count() == 20
-    assert caplog.messages == ["a ban would have fallen, but BAN_VIOLATIONS is off"]
+    assert caplog.messages == ["a ban was due, but BAN_VIOLATIONS is off"]
 
 
 def test_who_is_banned_for_longer_gets_no_second_ban(

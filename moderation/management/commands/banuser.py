@@ -8,27 +8,27 @@ from django.core.management import CommandError, CommandParser
 
 from accounts.actors import SYSTEM
 from accounts.commands import AccountCommand
-from moderation.commands import require_target, until_text, whom
+from moderation.commands import require_target, target_text, until_text
 from moderation.durations import parse_time
 from moderation.services.bans import ban
 
 
 class Command(AccountCommand):
-    """Ban a person, a network, or both."""
+    """Ban a user, a network, or both."""
 
     help = (
-        "Ban a person, a network, or both as one ban. The person's sessions end, and no door "
-        "opens until the ban ends. A network's ban closes sign-in and sign-up from there. The "
-        "last owner who may act cannot be banned. Undone by `unban`."
+        "Ban a user, a network, or both as one ban. The user's sessions end, and they cannot sign "
+        "in until the ban ends. A network's ban closes sign-in and sign-up from there. The last "
+        "active owner cannot be banned. `unban` undoes it."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("login", nargs="?", default="", help="address or user name")
-        parser.add_argument("--network", default="", help="an IP address; of IPv6 its /64")
+        parser.add_argument("--network", default="", help="an IP address; IPv6: its /64")
         length = parser.add_mutually_exclusive_group()
-        length.add_argument("--duration", default="", help="30m, 2h, 7d; without it BAN_DURATION")
-        length.add_argument("--permanent", action="store_true", help="until somebody lifts it")
-        parser.add_argument("--reason", default="", help="the banned person reads it")
+        length.add_argument("--duration", default="", help="30m, 2h, 7d; default: BAN_DURATION")
+        length.add_argument("--permanent", action="store_true", help="until it is lifted")
+        parser.add_argument("--reason", default="", help="shown to the banned user")
         parser.add_argument("--yes", action="store_true", help="do not ask before --permanent")
 
     def act(self, **options: Any) -> None:
@@ -37,7 +37,7 @@ class Command(AccountCommand):
         duration = _duration(options)
         if duration is None:
             target = user.email if user else options["network"]
-            self.ask_yes(f"Ban {target} until somebody lifts it?", assume_yes=options["yes"])
+            self.ask_yes(f"Ban {target} until it is lifted?", assume_yes=options["yes"])
         row = ban(
             actor=SYSTEM,
             user=user,
@@ -45,7 +45,7 @@ class Command(AccountCommand):
             duration=duration,
             reason=options["reason"],
         )
-        self.stdout.write(f"Banned {whom(row)} {until_text(row)}.")
+        self.stdout.write(f"Banned {target_text(row)} {until_text(row)}.")
 
 
 def _duration(options: dict[str, Any]) -> timedelta | None:

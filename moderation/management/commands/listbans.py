@@ -7,7 +7,7 @@ from django.core.management import CommandError, CommandParser
 from django.utils import timezone
 
 from core.commands import GatehouseCommand
-from moderation.commands import facts, until_text, whom
+from moderation.commands import ban_as_json, target_text, until_text
 from moderation.models import Ban
 from moderation.reasons import shown
 from moderation.services.bans import active_bans
@@ -16,12 +16,12 @@ from moderation.services.bans import active_bans
 class Command(GatehouseCommand):
     """List bans as lines or as JSON lines."""
 
-    help = "List the bans in force, newest first. Reads only. Exits with 1 when there is none."
+    help = "List the bans in force, newest first. Read-only. Exits with 1 if there is none."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--all", action="store_true", help="those that are over, too")
+        parser.add_argument("--all", action="store_true", help="include ended bans")
         parser.add_argument("--limit", type=int, default=100)
-        parser.add_argument("--json", action="store_true", help="one JSON object a line")
+        parser.add_argument("--json", action="store_true", help="one JSON object per line")
 
     def act(self, **options: Any) -> None:
         bans = Ban.objects.all() if options["all"] else active_bans()
@@ -31,9 +31,9 @@ class Command(GatehouseCommand):
         now = timezone.now()
         for row in rows:
             state = row.state(now)
-            line = json.dumps(facts(row, state)) if options["json"] else _line(row, state)
+            line = json.dumps(ban_as_json(row, state)) if options["json"] else _line(row, state)
             self.stdout.write(line)
 
 
 def _line(row: Ban, state: str) -> str:
-    return f"{row.pk}  {state:<6}  {whom(row)}  {until_text(row)}  {shown(row.reason)}"
+    return f"{row.pk}  {state:<6}  {target_text(row)}  {until_text(row)}  {shown(row.reason)}"
