@@ -1,4 +1,4 @@
-"""API keys in the admin panel: which there are, whose, and how used; never a key itself."""
+"""API keys in the admin: owners, states and last use; never the key itself."""
 
 from typing import Any, ClassVar
 
@@ -24,7 +24,7 @@ from api.apikeys.key_format import ID, shown_id
 from api.apikeys.services import ended_condition, live_condition, revoke_key, state_of
 from api.models import ApiKey
 
-PEOPLE_FOUND = 50
+OWNERS_SEARCHED = 50
 STATES: dict[str, tuple[str, Any]] = {
     "live": ("good", gettext_lazy("live")),
     "revoked": ("bad", gettext_lazy("revoked")),
@@ -34,7 +34,7 @@ STATES: dict[str, tuple[str, Any]] = {
 
 
 class KeyStateFilter(ChoiceFilter):
-    """The same states as state_of()."""
+    """The states of api.apikeys.services.state_of()."""
 
     title = gettext_lazy("state")
     parameter_name = "state"
@@ -56,14 +56,14 @@ class KeyStateFilter(ChoiceFilter):
 
 @admin.register(ApiKey, site=site)
 class ApiKeyAdmin(ReadOnlyAdmin):
-    """Everybody's API keys."""
+    """The API keys of all users."""
 
     title = gettext_lazy("API keys")
-    # The id is random; this has an index.
+    # Ids are random; `created_at` has an index.
     ordering: ClassVar[tuple[str, ...]] = ("-created_at",)
     list_display = ("named", "person", "state_badge", "may", "end", "used")
     list_filter = (KeyStateFilter,)
-    # Not looked up as fields: get_search_results() decides; Django shows the box for it.
+    # get_search_results() does the search; Django shows the search box only if this is set.
     search_fields = ("id",)
     search_help_text = gettext_lazy("An id, or part of the owner's address or name")
     actions = ("revoke_chosen",)
@@ -90,7 +90,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
     ) -> ApiKey | None:
-        """By id and by nothing else."""
+        """Look the key up by id only."""
         if not ID.fullmatch(object_id):
             return None
         found: ApiKey | None = self.get_queryset(request).filter(pk=object_id).first()
@@ -99,17 +99,17 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[ApiKey]", search_term: str
     ) -> "tuple[QuerySet[ApiKey], bool]":
-        """By id, as lists show it too; else by at most PEOPLE_FOUND owners."""
+        """Search by key id, in full or as lists show it, and by at most OWNERS_SEARCHED owners."""
         text = search_term.strip()[:SEARCH_MAX_LENGTH]
         if not text:
             return queryset, False
-        people = list(User.objects.search(text).values_list("pk", flat=True)[:PEOPLE_FOUND])
+        people = list(User.objects.search(text).values_list("pk", flat=True)[:OWNERS_SEARCHED])
         return queryset.filter(Q(pk=shown_id(text)) | Q(user_id__in=people)), False
 
     def response_action(  # type: ignore[override]  # the stubs follow a later Django
         self, request: HttpRequest, queryset: "QuerySet[ApiKey]"
     ) -> HttpResponse | None:
-        """Refuses ticks that are no ids."""
+        """Reject selected values that are not key ids."""
         ticks = request.POST.getlist(ACTION_CHECKBOX_NAME)
         if len(ticks) > MAX_ROWS or not all(ID.fullmatch(tick) for tick in ticks):
             text = _("Nothing was changed: please tick at most %(maximum)d rows of the list.")
@@ -154,7 +154,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
 
     @admin.action(description=gettext_lazy("Revoke"), permissions=["action"])
     def revoke_chosen(self, request: HttpRequest, queryset: "QuerySet[ApiKey]") -> None:
-        """End the chosen keys; those of people of higher rank, and revoked ones, stay."""
+        """Revoke the selected keys. Skips revoked ones and those of users of higher rank."""
         actor = acting_admin(request)
         run_on_rows(
             request,
@@ -168,5 +168,5 @@ class ApiKeyAdmin(ReadOnlyAdmin):
 
 
 def _listed(texts: Any) -> str:
-    """The texts of a JSON column, which may hold anything; such a key opens nothing (keychecks)."""
+    """Join the texts of a JSON column. A key whose column is not a list is never accepted."""
     return ", ".join(map(str, texts)) if isinstance(texts, list) else _("cannot be read")

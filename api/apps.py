@@ -1,4 +1,4 @@
-"""The app `api`: the machine face of the house."""
+"""App configuration of the REST API."""
 
 from django.apps import AppConfig
 from django.utils.module_loading import import_string
@@ -15,7 +15,7 @@ class ApiConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """API keys change hands with what else somebody owns; keys and tokens end with access."""
+        """Register API keys as owned rows; end keys and tokens with the access of their user."""
         for name in ("tokens.refresh_tokens.newest_family", "apikeys.services.newest_key"):
             access_ending.connect(import_string(f"api.{name}"), dispatch_uid=f"api.{name}")
         import_string("accounts.ownership.register_owned")("api.ApiKey", field="user")

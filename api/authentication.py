@@ -1,7 +1,7 @@
-"""From the headers and cookies of a request to its Access: every credential, read in one place.
+"""Authenticate a request: the only place that reads credentials.
 
-A wrong credential is refused and never ignored. Credentials are looked for in headers and the
-session cookie alone, never in the address or the body, which end up in logs (A123).
+A wrong credential is refused, never ignored. Credentials are read from headers and the session
+cookie only, never from the URL or the body, which end up in logs (A123).
 """
 
 import uuid
@@ -21,7 +21,7 @@ from accounts.rate_limits import check_rate_limit
 from accounts.services.anonymous import visitor
 from accounts.session_store import DEVICE, SessionStore
 from api import external_jwt
-from api.apikeys.authenticate import ApiKeyMalformed, check, context_for_key
+from api.apikeys.authenticate import ApiKeyMalformed, authenticate_key, context_for_key
 from api.authorization_header import Credentials, credentials_of
 from api.errors import ApiKeyInvalid, CsrfFailed, NotAuthenticated
 from api.permissions import AuthContext, Scope, combine, require_account_access
@@ -29,45 +29,43 @@ from api.tokens.refresh_tokens import read_access
 from core.request_context import get_request_context
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-# Of a session that no sign-in of ours has begun: it is found nowhere, so never fresh.
+# The id of a session that no sign-in of ours created. No row has it, so such a session never
+# counts as recently authenticated.
 UNKNOWN_SESSION = uuid.UUID(int=0)
-# `users` is for keys; what it says of people asks for an operator as well.
+# `users` is for own API keys; endpoints about other users also require an administrator.
 VISITOR_SCOPES = frozenset({Scope.READ, Scope.WRITE, Scope.USERS})
 
 
 def authenticate(request: HttpRequest, credentials: Credentials | None = None) -> AuthContext:
-    """Who calls, by all the credentials that came together.
+    """Return the context of a request from all its credentials together.
 
-    credentials: those of the headers, when the caller has read them by rules of its own.
-
-    With REQUIRE_API_KEY_AND_TOKEN nothing less than both will do. Raises NotAuthenticated without
-    any; AccessTokenInvalid, AccessTokenExpired, ApiKeyInvalid, RateLimited, AccessDenied,
-    CsrfFailed.
+    credentials: the credentials of the headers, if the caller has read them by its own rules.
+    With REQUIRE_API_KEY_AND_TOKEN a request needs both a key and a token. Raises NotAuthenticated
+    without credentials; AccessTokenInvalid, AccessTokenExpired, ApiKeyInvalid, RateLimited,
+    AccessDenied, CsrfFailed.
     """
     given = credentials_of(request.META) if credentials is None else credentials
-    offered = [_by_key(request, key) for key in given.keys]
+    contexts = [_by_key(request, key) for key in given.keys]
     if given.token is not None:
-        offered.append(_by_token(given.token))
+        contexts.append(_by_token(given.token))
     if settings.REQUIRE_API_KEY_AND_TOKEN and (not given.keys or given.token is None):
         raise NotAuthenticated(_("Send an API key and an access token, both with each request."))
     session = session_of(request)
-    if not offered and session is None:
-        return _anonymous(request)
-    if offered:
-        access = reduce(combine, offered)
+    if contexts:
+        auth = reduce(combine, contexts)
         if session is not None:
-            combine(access, session)  # refuses somebody else's; the person's own adds nothing
-        return access
+            combine(auth, session)  # only to refuse a session of another user
+        return auth
     if session is None:
-        raise NotAuthenticated
+        return _anonymous(request)
     check_csrf(request)
     return session
 
 
 def _anonymous(request: HttpRequest) -> AuthContext:
-    """The anonymous user, while nobody has to sign in. Raises NotAuthenticated, AccessDenied.
+    """The context of the anonymous user. Raises NotAuthenticated unless no-login mode is on.
 
-    A page of another site may not act as him in the browser of who has opened it.
+    A page of another site must not act through the browser of a visitor.
     """
     user = visitor(get_request_context().ip)
     if user is None:
@@ -78,7 +76,7 @@ def _anonymous(request: HttpRequest) -> AuthContext:
 
 
 def _by_token(token: str) -> AuthContext:
-    """An access token, ours or of a listed issuer."""
+    """Authenticate an access token of ours or of a configured issuer."""
     if external_jwt.is_external(token):
         user, theirs = external_jwt.authenticate(token)
         require_account_access(user, theirs.issued_at)
@@ -94,22 +92,25 @@ def _by_token(token: str) -> AuthContext:
 
 
 def _by_key(request: HttpRequest, text: str) -> AuthContext:
-    """An API key, wherever it stood.
+    """Authenticate an API key.
 
-    Wrong keys are counted for the client, and answered 429 when they are too many. A right key
-    is never held up by them: many programs share one address.
+    Wrong keys count against the client, which gets 429 after too many. A valid key is never
+    blocked by them, because many programs share one address.
     """
     try:
-        return context_for_key(check(text, get_request_context().ip))
+        return context_for_key(authenticate_key(text, get_request_context().ip))
     except ApiKeyMalformed:
-        raise  # it cost nothing
+        raise  # detected without a query, so it does not count
     except ApiKeyInvalid:
         check_rate_limit(request, "api-key")
         raise
 
 
 def session_of(request: HttpRequest) -> AuthContext | None:
-    """The signed-in browser; an ended session is as good as none, because cookies come unasked."""
+    """The context of the browser session; None also for an ended one.
+
+    A browser sends its cookie with every request, so an ended session is not an error.
+    """
     cookie = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
     if not cookie:
         return None
@@ -120,24 +121,25 @@ def session_of(request: HttpRequest) -> AuthContext | None:
     if not isinstance(user, User) or session.is_past_absolute_end(now):
         return None
     if session.is_stale(now):
-        with suppress(DatabaseError):  # whoever is in stays in while nothing can be written
+        with suppress(DatabaseError):  # a read-only database must not sign users out
             session.save()
     name = uuid.UUID(session[DEVICE]["id"]) if DEVICE in session else UNKNOWN_SESSION
     return AuthContext(user=user, session_id=name, browser_session=name)
 
 
 def check_csrf(request: HttpRequest) -> None:
-    """Raise CsrfFailed unless our own page, or a listed origin, sent this change."""
-    check = _CsrfCheck(_no_response)
-    check.process_request(request)
-    if check.process_view(request, _no_response, (), {}) is not None:
+    """Raise CsrfFailed unless one of our pages, or of a trusted origin, sent this request."""
+    authenticate_key = _CsrfCheck(_no_response)
+    authenticate_key.process_request(request)
+    if authenticate_key.process_view(request, _no_response, (), {}) is not None:
         raise CsrfFailed
 
 
 def require_same_origin(request: HttpRequest) -> None:
-    """Raise CsrfFailed when a browser says that the page of another site sent this.
+    """Raise CsrfFailed if the browser says that another site's page sent this request.
 
-    For what comes by the refresh cookie, which is SameSite=Strict anyway. Programs say nothing.
+    For requests with the refresh cookie, which is SameSite=Strict as well. Programs other than
+    browsers send none of these headers.
     """
     origin = request.headers.get("Origin")
     if origin is not None:
@@ -148,7 +150,7 @@ def require_same_origin(request: HttpRequest) -> None:
 
 
 class _CsrfCheck(CsrfMiddleware):
-    """Django's check, which tells instead of answering."""
+    """Django's check, returning the reason instead of a response."""
 
     def _reject(self, _request: HttpRequest, reason: str) -> str:
         return reason

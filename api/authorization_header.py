@@ -1,7 +1,7 @@
-"""Which credentials of ours the headers of a request carry. Pure.
+"""Read credentials from the headers of a request. Pure.
 
-An API key is unmistakable (`gth_…`), so it is taken wherever programs can put one: `X-API-Key`,
-`Authorization: Bearer`, and the password of `Authorization: Basic` beside any user name.
+API keys are recognizable (`gth_…`), so they are accepted wherever a program can send one:
+`X-API-Key`, `Authorization: Bearer`, and the password of `Authorization: Basic` with any user name.
 """
 
 import base64
@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 from api.apikeys.key_format import PREFIX
 from api.errors import AccessTokenInvalid
 
-KEY_MARK = f"{PREFIX}_"
-# Of Basic credentials: a user name of any length that makes sense, and a key.
+KEY_PREFIX = f"{PREFIX}_"
+# Length of Basic credentials: a user name and a key.
 MAX_BASIC = 2048
 
 
 class Credentials(NamedTuple):
-    """What came in headers. keys: each text once. token: None without one."""
+    """The credentials of the headers. keys: without duplicates. token: None if there is none."""
 
     keys: tuple[str, ...] = ()
     token: str | None = None
@@ -32,9 +32,9 @@ NO_CREDENTIALS = Credentials()
 
 
 def credentials_of(environ: Mapping[str, Any]) -> Credentials:
-    """What a request to the API carries; each header that stands there has to be a credential.
+    """Return the credentials of a request to the API.
 
-    Raises AccessTokenInvalid for an Authorization header that holds neither a key nor a token.
+    Raises AccessTokenInvalid for an Authorization header with neither a key nor a token.
     """
     text = environ.get("HTTP_X_API_KEY")
     keys = () if text is None else (text,)
@@ -50,13 +50,14 @@ def credentials_of(environ: Mapping[str, Any]) -> Credentials:
 def own_credentials_of(
     environ: Mapping[str, Any], is_own_token: Callable[[str], bool]
 ) -> Credentials:
-    """What a request to an app carries that can be ours; the rest is between client and app.
+    """Return the credentials of a request to an app behind a proxy, as far as they can be ours.
 
-    is_own_token: does that token claim one of our issuers?
+    Other credentials are between client and app. is_own_token: whether a token names one of our
+    issuers.
     """
     text = environ.get("HTTP_X_API_KEY", "")
     header = environ.get("HTTP_AUTHORIZATION", "")
-    keys = (text,) if text.startswith(KEY_MARK) else ()
+    keys = (text,) if text.startswith(KEY_PREFIX) else ()
     if not header:
         return Credentials(keys) if keys else NO_CREDENTIALS
     key, token = parse_authorization(header)
@@ -65,25 +66,25 @@ def own_credentials_of(
 
 
 def parse_authorization(header: str) -> tuple[str, str]:
-    """(key, token) of the header Authorization: at most one of them, "" for what it does not hold.
+    """Return (key, token) of an Authorization header: one of them, or both "".
 
-    A key may be wrong; it only looks like one.
+    Nothing is verified: the key only has the prefix of a key.
     """
     scheme, _space, rest = header.partition(" ")
     text = rest.strip(" ")
     match scheme.lower():
-        case "bearer" if text.startswith(KEY_MARK):
+        case "bearer" if text.startswith(KEY_PREFIX):
             return text, ""
         case "bearer" if len(rest.split()) == 1 and "," not in rest:
             return "", rest
         case "basic":
             password = _password_of(text)
-            return (password, "") if password.startswith(KEY_MARK) else ("", "")
+            return (password, "") if password.startswith(KEY_PREFIX) else ("", "")
     return "", ""
 
 
 def _password_of(encoded: str) -> str:
-    """The password of Basic credentials (RFC 7617); "" when there is none to read."""
+    """Return the password of Basic credentials (RFC 7617); "" if it cannot be read."""
     if len(encoded) > MAX_BASIC:
         return ""
     try:

@@ -1,4 +1,4 @@
-"""The API's description cut into what the reference page shows. Pure: from document to values."""
+"""Turn the OpenAPI document into the values that the reference page shows. Pure."""
 
 import json
 import re
@@ -12,7 +12,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 JSON = "application/json"
 MAX_DEPTH = 4
 MARKED = re.compile(r"(`[^`]+`|\*\*[^*]+\*\*)")
-# What a field of this name holds in examples; everything else goes by its type.
+# Example values by field name; other fields get an example of their type.
 EXAMPLES: dict[str, Any] = {
     "email": "anna@example.com",
     "username": "anna",
@@ -69,7 +69,7 @@ class Part(NamedTuple):
 
 
 class Field(NamedTuple):
-    """One value that goes in or comes out."""
+    """A field of a request or response."""
 
     name: str
     kind: str
@@ -78,7 +78,7 @@ class Field(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """One status that a call can have; `example` is JSON, "" when there is no body."""
+    """One possible status; `example` is JSON, "" without a body."""
 
     status: str
     text: list[Part]
@@ -86,13 +86,13 @@ class Answer(NamedTuple):
     example: str
 
     @property
-    def is_good(self) -> bool:
+    def is_success(self) -> bool:
         return self.status.startswith("2")
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one path."""
+    """A method of a path."""
 
     id: str
     method: str
@@ -109,7 +109,7 @@ class Operation:
 
 
 class Group(NamedTuple):
-    """Paths that belong together."""
+    """The operations of one tag."""
 
     name: str
     text: list[Part]
@@ -117,7 +117,7 @@ class Group(NamedTuple):
 
 
 def parts(text: str) -> list[Part]:
-    """`text` cut at what stands between backticks or double asterisks."""
+    """Split `text` at backticks and double asterisks."""
     return [_part(piece) for piece in MARKED.split(" ".join(text.split())) if piece]
 
 
@@ -128,7 +128,10 @@ def _part(piece: str) -> Part:
 
 
 def groups(document: Document, base_url: str) -> list[Group]:
-    """Every operation of `document`, in the order of its tags; `base_url` begins the addresses."""
+    """Return every operation of `document`, in the order of its tags.
+
+    base_url: prefix of the URLs in examples.
+    """
     found: dict[str, list[Operation]] = {tag["name"]: [] for tag in document.get("tags", ())}
     for path, item in document["paths"].items():
         for method in METHODS:
@@ -140,7 +143,7 @@ def groups(document: Document, base_url: str) -> list[Group]:
 
 
 def introduction(document: Document) -> list[list[Part]]:
-    """The paragraphs before everything else."""
+    """Return the paragraphs of the document's description."""
     return [parts(text) for text in document["info"]["description"].strip().split("\n\n")]
 
 
@@ -154,7 +157,7 @@ def _operation(
         method=method.upper(),
         path=path,
         summary=raw.get("summary", raw["operationId"].replace("_", " ").capitalize()),
-        paragraphs=[parts(text) for text in sentences if not _is_need(text)],
+        paragraphs=[parts(text) for text in sentences if not _is_permission_text(text)],
         scope=raw.get("x-scope", ""),
         role=raw.get("x-role", ""),
         is_open=not raw.get("security"),
@@ -165,9 +168,9 @@ def _operation(
     )
 
 
-def _is_need(text: str) -> bool:
-    """The sentence of schema.need_text(), which the page shows as badges."""
-    return text.startswith(("Needs the scope", "Open to everybody"))
+def _is_permission_text(text: str) -> bool:
+    """Whether this is the sentence of schema.permission_text(), which the page shows as badges."""
+    return text.startswith(("Requires the scope", "Open to everyone"))
 
 
 def _parameter(document: Document, raw: Document) -> Field:
@@ -186,7 +189,7 @@ def _answer(document: Document, status: str, raw: Document) -> Answer:
 
 
 def _resolved(document: Document, node: Document) -> Document:
-    """What `node` points at."""
+    """Return `node` with its reference resolved."""
     if "allOf" in node and len(node["allOf"]) == 1:
         return {**_resolved(document, node["allOf"][0]), **_without(node, "allOf")}
     if "$ref" not in node:
@@ -204,7 +207,7 @@ def _without(node: Document, name: str) -> Document:
 def _fields(
     document: Document, node: Document, prefix: str = "", depth: int = 0
 ) -> Iterator[Field]:
-    """The members of an object and of what is in it, with dots between the names."""
+    """Yield the fields of an object and of nested objects, with dotted names."""
     node = _resolved(document, node)
     required = node.get("required", ())
     for name, raw in node.get("properties", {}).items():
@@ -221,7 +224,7 @@ def _fields(
 
 
 def _kind(document: Document, node: Document) -> str:
-    """What a value is, in words."""
+    """Describe the type of a value."""
     node = _resolved(document, node)
     if "enum" in node:
         return f"one of {', '.join(str(value) for value in node['enum'] if value is not None)}"
@@ -237,7 +240,7 @@ def _kind(document: Document, node: Document) -> str:
 
 
 def _word(node: Document, name: str) -> str:
-    """The type `name`, or what its format says closer."""
+    """Describe the format of a value, or else its type `name`."""
     return WORDS.get(node.get("format", ""), WORDS.get(name, name))
 
 
@@ -251,7 +254,7 @@ def _bounds(node: Document) -> str:
 
 
 def _example(document: Document, node: Document, name: str = "", depth: int = 0) -> Any:
-    """A value such as the schema describes."""
+    """Return an example value for a schema."""
     node = _resolved(document, node)
     if "properties" in node and depth <= MAX_DEPTH:
         inner = node["properties"].items()
@@ -282,7 +285,7 @@ def _fits(value: Any, node: Document, kind: str) -> bool:
 def _curl(
     document: Document, path: str, method: str, raw: Document, body: Any, base_url: str
 ) -> str:
-    """The call as one types it in a shell."""
+    """Return the call as a curl command."""
     address = re.sub(r"\{(\w+)\}", lambda found: f"${found[1].upper()}", path)
     lines = [f'curl -s "{base_url}{address}"']
     if method != "get":

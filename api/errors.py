@@ -1,4 +1,4 @@
-"""Failures that only programs meet; see also core.errors."""
+"""Errors of the API; see also core.errors."""
 
 from django.utils.translation import gettext_lazy as _
 
@@ -6,7 +6,7 @@ from core.errors import BadCredentials, Forbidden, GatehouseError
 
 
 class NotAuthenticated(GatehouseError):
-    """No credential came where one is needed."""
+    """The request has no credential but needs one."""
 
     code = "not_authenticated"
     status = 401
@@ -15,7 +15,7 @@ class NotAuthenticated(GatehouseError):
 
 
 class AccessTokenInvalid(GatehouseError):
-    """A token that is not ours, not whole, of another kind, or of an access that has ended."""
+    """A token that is malformed, not ours, of another kind, or revoked."""
 
     code = "token_invalid"
     status = 401
@@ -24,7 +24,7 @@ class AccessTokenInvalid(GatehouseError):
 
 
 class AccessTokenExpired(AccessTokenInvalid):
-    """A token of ours that has ended by itself."""
+    """An expired token."""
 
     code = "token_expired"
     title = _("Token expired")
@@ -32,7 +32,7 @@ class AccessTokenExpired(AccessTokenInvalid):
 
 
 class ApiKeyInvalid(GatehouseError):
-    """An API key that is mistyped, unknown, revoked, expired or used from elsewhere."""
+    """An API key that is malformed, unknown, revoked, expired or not allowed from this address."""
 
     code = "api_key_invalid"
     status = 403
@@ -41,52 +41,52 @@ class ApiKeyInvalid(GatehouseError):
 
 
 class ScopeMissing(Forbidden):
-    """The API key was made without this right."""
+    """The API key does not have this scope."""
 
     def __init__(self, scope: str) -> None:
         super().__init__(_("This needs an API key with the scope “%(scope)s”.") % {"scope": scope})
 
 
 class CsrfFailed(Forbidden):
-    """A change by session or cookie without proof that our own page sent it."""
+    """A change with a session or cookie, without a valid CSRF token or origin."""
 
     code = "csrf_failed"
-    title = _("Not sent by our own page")
+    title = _("CSRF check failed")
     default_message = _(
-        "A change with the session cookie needs the header X-CSRF-Token, with the value that the "
-        "same header of an earlier answer to a GET had."
+        "A change with the session cookie needs the header X-CSRF-Token. Copy its value from that "
+        "header of any response to a GET request."
     )
 
 
 class Unreadable(GatehouseError):
-    """The request cannot be read as the JSON that was asked for."""
+    """The body is not valid JSON."""
 
     code = "malformed"
     status = 400
     title = _("Unreadable request")
-    default_message = _("The body of this request is not readable JSON.")
+    default_message = _("The body of this request is not valid JSON.")
 
 
 class MethodNotAllowed(GatehouseError):
-    """The path is there and does not know this method."""
+    """The path does not support this method."""
 
     code = "method_not_allowed"
     status = 405
     title = _("Method not allowed")
-    default_message = _("This path does not take that method.")
+    default_message = _("This path does not support that method.")
 
 
 class NotAcceptable(GatehouseError):
-    """The client wants something else than JSON."""
+    """The client accepts no JSON."""
 
     code = "not_acceptable"
     status = 406
-    title = _("Only JSON is here")
-    default_message = _("This path answers in JSON and in nothing else.")
+    title = _("Only JSON is available")
+    default_message = _("This path responds in JSON only.")
 
 
 class TooLarge(GatehouseError):
-    """The body is longer than any record of ours."""
+    """The body is too large."""
 
     code = "too_large"
     status = 413
@@ -95,26 +95,26 @@ class TooLarge(GatehouseError):
 
 
 class NotJson(GatehouseError):
-    """The body is of another type than JSON."""
+    """The media type of the body is not JSON."""
 
     code = "unsupported_media_type"
     status = 415
-    title = _("Only JSON is read")
+    title = _("Unsupported media type")
     default_message = _("Send the body as JSON, with the header Content-Type: application/json.")
 
 
 class EmailUnverified(Forbidden):
-    """The password is right, and nobody has proved to own the address yet."""
+    """The password is correct, but the email address is not verified."""
 
     code = "email_unverified"
     title = _("Address not verified")
     default_message = _(
-        "Verify your address first: a link for that has been mailed to it. Then sign in again."
+        "Verify your email address first: we have mailed you a link. Then sign in again."
     )
 
 
 class OtpRequired(BadCredentials):
-    """The password is right, and the account has a second factor."""
+    """The password is correct, and the account needs its second factor."""
 
     code = "otp_required"
     title = _("Second factor needed")
@@ -122,8 +122,8 @@ class OtpRequired(BadCredentials):
 
 
 class OtpInvalid(BadCredentials):
-    """The password is right, the code of the second factor is not."""
+    """The password is correct, but the code of the second factor is not."""
 
     code = "otp_invalid"
     title = _("Wrong code")
-    default_message = _("The code of the second factor is not right.")
+    default_message = _("The code of the second factor is wrong.")

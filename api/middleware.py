@@ -1,7 +1,7 @@
-"""The short way of programs: /api/v1/ and the public keys need no page's middleware.
+"""Serve /api/v1/ and the key set without the middleware that only pages need.
 
-Sessions, messages, languages by cookie and forms belong to pages. The API reads its credentials
-itself (api.authentication), so its requests leave Django's chain here, which halves their time.
+Sessions, messages, language cookies and forms belong to pages. The API authenticates its requests
+itself (api.authentication), so they skip the rest of the chain, which halves their duration.
 """
 
 from collections.abc import Callable
@@ -16,14 +16,14 @@ from django.utils import translation
 from core.errors import GatehouseError, NotFound
 from core.problem_details import is_for_machines, problem_of
 
-PATHS_REMEMBERED = 512
-# A name in a path may be as long as its sender likes.
-LONGEST_REMEMBERED = 500
+CACHED_PATHS = 512
+# Clients control the length of paths; longer ones are not cached.
+MAX_CACHED_PATH_LENGTH = 500
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
 
 class ApiMiddleware:
-    """Answers what is for machines; hands everything else on."""
+    """Calls API views directly; passes other requests on."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -32,7 +32,7 @@ class ApiMiddleware:
         if not is_for_machines(request):
             return self.get_response(request)
         translation.activate(translation.get_language_from_request(request))
-        request.get_host()  # a name that is not ours is refused, as for pages
+        request.get_host()  # refuses host names that are not allowed
         response = _answer(request)
         if not response.streaming:
             response["Content-Length"] = str(len(response.content))
@@ -40,17 +40,17 @@ class ApiMiddleware:
 
 
 def _match(path: str, urlconf: str) -> ResolverMatch:
-    """The view of a path. Busy paths are few, and looking one up tries every pattern before it."""
-    return (_remembered if len(path) <= LONGEST_REMEMBERED else resolve)(path, urlconf)
+    """Resolve a path. Cached, because resolving tries every pattern before the match."""
+    return (_cached_resolve if len(path) <= MAX_CACHED_PATH_LENGTH else resolve)(path, urlconf)
 
 
-@lru_cache(maxsize=PATHS_REMEMBERED)
-def _remembered(path: str, urlconf: str) -> ResolverMatch:
+@lru_cache(maxsize=CACHED_PATHS)
+def _cached_resolve(path: str, urlconf: str) -> ResolverMatch:
     return resolve(path, urlconf)
 
 
 def _answer(request: HttpRequest) -> HttpResponse:
-    """Call the view; a trailing slash makes no difference."""
+    """Call the view; ignores a trailing slash."""
     path = request.path_info.rstrip("/")
     try:
         match = _match(path, settings.ROOT_URLCONF)

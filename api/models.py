@@ -1,4 +1,4 @@
-"""The tables of the machine face: signing keys, token families, API keys, foreign identities."""
+"""Signing keys, token families, API keys and identities of other issuers."""
 
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from core.uuid7 import uuid7
 
 
 class SigningKey(models.Model):
-    """One key of the ring. Published before it signs, and until its last token has ended."""
+    """A key of the key set. Published before it signs, and until its last token has expired."""
 
     # RFC 7638 thumbprint of the public key; the `kid` of tokens.
     kid = models.CharField(max_length=43, primary_key=True)
@@ -19,10 +19,10 @@ class SigningKey(models.Model):
     public_jwk = models.JSONField()
     sealed_private = models.TextField(editable=False)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
-    # From here on it signs, until a newer key does.
+    # It signs from this time until a newer key does.
     active_from = models.DateTimeField(_("signs from"))
-    # From here on it is neither published nor believed; null while it signs or will.
-    retires_at = models.DateTimeField(_("believed until"), null=True, blank=True)
+    # From this time it is neither published nor trusted. Null for the current and a pending key.
+    retires_at = models.DateTimeField(_("trusted until"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("signing key")
@@ -34,26 +34,26 @@ class SigningKey(models.Model):
 
 
 class TokenFamily(models.Model):
-    """One sign-in by tokens: all refresh tokens that follow one another. Its id is their `sid`.
+    """A sign-in with tokens: the chain of its refresh tokens. Its id is the `sid` of its tokens.
 
-    A refresh token names its family and its generation; only the newest generation refreshes, and
-    `generation` is raised by one conditional UPDATE. Nothing in this row lets its reader make a
-    token: that takes the secret of the refresh tokens as well.
+    A refresh token contains its family and generation. Only the newest generation can refresh, and
+    one conditional UPDATE increments `generation`. The row alone is not enough to forge a token:
+    that takes the secret of the refresh tokens as well.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="token_families")
-    # The browser session that it came from and ends with; null for a sign-in by password.
+    # The browser session it was created from and ends with; null for a sign-in by password.
     session_id = models.UUIDField(null=True, blank=True, editable=False)
-    # Goes into each token of the family, so that the secret alone does not make one either.
+    # Input of each refresh token, so that the secret alone is not enough to forge one either.
     seed = models.CharField(max_length=64, editable=False)
     generation = models.PositiveIntegerField(default=0, editable=False)
     rotated_at = models.DateTimeField(_("last refreshed"), default=timezone.now, editable=False)
     created_at = models.DateTimeField(_("signed in"), default=timezone.now, editable=False)
-    # The end of all its tokens, however often it is refreshed.
+    # The end of the sign-in, which refreshing never extends.
     expires_at = models.DateTimeField(_("ends"))
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
-    # Why: signed-out, reused.
+    # signed-out or reused.
     end_reason = models.CharField(_("reason"), max_length=16, blank=True)
     ip = models.CharField(_("network address"), max_length=45, blank=True)
     user_agent = models.CharField(_("program"), max_length=256, blank=True)
@@ -72,24 +72,24 @@ class TokenFamily(models.Model):
 
 
 class ApiKey(models.Model):
-    """A script's credential, acting as its owner within `scopes`. Only a digest is kept."""
+    """A credential that acts on behalf of its owner within `scopes`. Only a digest is stored."""
 
-    # The readable part of the key, by which it is found.
+    # The public part of the key.
     id = models.CharField(max_length=12, primary_key=True, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_keys")
     name = models.CharField(_("name"), max_length=80)
     digest = models.CharField(max_length=64, editable=False)
-    # The last characters of the key, so that a person knows it again.
+    # The last characters of the key, by which its owner recognizes it.
     ending = models.CharField(max_length=4, editable=False)
     scopes = models.JSONField(_("scopes"), default=list)
-    # CIDR networks from which it works; empty: from everywhere.
+    # CIDR networks that may use it; empty allows every address.
     networks = models.JSONField(_("networks"), default=list)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     expires_at = models.DateTimeField(_("ends"), null=True, blank=True)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
-    # Another key has taken its place; it works on until its end.
+    # When another key replaced it. It works until it expires.
     rotated_at = models.DateTimeField(_("rotated"), null=True, blank=True)
-    # Written at most once a minute.
+    # Saved at most once a minute.
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)
     last_used_ip = models.CharField(_("last used from"), max_length=45, blank=True)
 
@@ -106,14 +106,14 @@ class ApiKey(models.Model):
         return f"gth_{self.pk}_…{self.ending}"
 
     def state(self, now: datetime) -> str:
-        """live, revoked or expired."""
+        """Return live, revoked or expired."""
         if self.revoked_at:
             return "revoked"
         return "expired" if self.expires_at and self.expires_at <= now else "live"
 
 
 class ForeignIdentity(models.Model):
-    """Who a subject of another issuer is here. Found by (issuer, subject), never by address."""
+    """Links a subject of another issuer to a user. Looked up by (issuer, subject) only."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="foreign_identities")
     issuer = models.CharField(_("issuer"), max_length=255)

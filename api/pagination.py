@@ -1,7 +1,7 @@
-"""Lists in pages: cursors over the primary key, newest first; nothing is ever counted.
+"""Cursor pagination over the primary key, newest first, without counting rows.
 
-A cursor names the last row that was seen, so a page stays right while rows come and go, and the
-thousandth page costs as much as the first.
+A cursor contains the key of the last row seen, so pages stay consistent while rows are added and
+deleted, and all pages cost the same.
 """
 
 import base64
@@ -26,33 +26,36 @@ Record = Callable[[Any], dict[str, Any]]
 
 
 class PageQuery(serializers.Serializer[Any]):
-    """What every list understands in its address."""
+    """Query parameters of every list."""
 
     cursor = serializers.CharField(
         required=False,
         max_length=CURSOR_MAX_LENGTH,
-        help_text="Where the page begins; take it from `next` or `previous` as it is.",
+        help_text="Start of the page; use the value from `next` or `previous`.",
     )
     limit = serializers.IntegerField(
-        default=LIMIT, min_value=1, max_value=LIMIT_MAX, help_text="Rows on a page, at most."
+        default=LIMIT,
+        min_value=1,
+        max_value=LIMIT_MAX,
+        help_text="Maximum number of rows per page.",
     )
 
 
 class Cursor(NamedTuple):
-    """The row next to the page, and whether the page goes back from it towards newer rows."""
+    """The row next to the page; is_back: the page continues towards newer rows."""
 
     key: Any
     is_back: bool
 
     @property
     def text(self) -> str:
-        """As it stands in addresses."""
+        """The encoded form for URLs."""
         plain = f"{'>' if self.is_back else '<'}{self.key}"
         return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
 
 
 def read_cursor(text: str, model: type[Model]) -> Cursor:
-    """The cursor that `text` spells for rows of `model`. Raises RecordInvalid."""
+    """Decode a cursor for rows of `model`. Raises RecordInvalid."""
     field = model._meta.pk
     try:
         padded = text.encode("ascii") + b"=" * (-len(text) % 4)
@@ -60,16 +63,16 @@ def read_cursor(text: str, model: type[Model]) -> Cursor:
         key = field.to_python(plain[1:])
         field.run_validators(key)
     except (UnicodeError, binascii.Error, ValidationError):
-        raise RecordInvalid({"cursor": [_("This is no cursor of this list.")]}) from None
+        raise RecordInvalid({"cursor": [_("This is not a cursor of this list.")]}) from None
     if plain[:1] not in ("<", ">") or key is None:
-        raise RecordInvalid({"cursor": [_("This is no cursor of this list.")]})
+        raise RecordInvalid({"cursor": [_("This is not a cursor of this list.")]})
     return Cursor(key, plain[0] == ">")
 
 
 def paginate(request: Request, rows: QuerySet[Any], record: Record) -> Response:
-    """One page of `rows`, newest first, each as `record` says it; one query.
+    """Respond with one page of `rows`, newest first, each converted by `record`. One query.
 
-    Raises RecordInvalid on `cursor` and `limit`.
+    Raises RecordInvalid for a wrong `cursor` or `limit`.
     """
     asked = validate_query(PageQuery, request)
     limit = asked["limit"]
@@ -81,7 +84,7 @@ def paginate(request: Request, rows: QuerySet[Any], record: Record) -> Response:
     has_more, found = len(found) > limit, found[:limit]
     if is_back:
         found.reverse()
-    # Beside a page that was reached from another one lies that other one.
+    # The page that this one was reached from always exists.
     has_next, has_previous = (True, has_more) if is_back else (has_more, cursor is not None)
     return Response(
         {
@@ -95,12 +98,12 @@ def paginate(request: Request, rows: QuerySet[Any], record: Record) -> Response:
 
 
 def single_page(records: Iterable[dict[str, Any]]) -> Response:
-    """A short list in the same shape, as its only page."""
+    """Respond with a complete list, in the format of a page."""
     return Response({"next": None, "previous": None, "results": list(records)})
 
 
 def _link(request: Request, cursor: Cursor) -> str:
-    """The address of another page under PUBLIC_URL, with all filters of this one."""
+    """Return the URL of another page, with the filters of this one."""
     query = request.query_params.copy()
     query["cursor"] = cursor.text
     path = request.path.rstrip("/")

@@ -1,4 +1,4 @@
-"""What a request may do: its person, the credentials that came, and the scopes they leave."""
+"""Scopes, the permissions of API methods, and the context of an authenticated request."""
 
 import uuid
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from core.errors import AccessDenied, ConfirmationNeeded, Forbidden
 
 
 class Scope(StrEnum):
-    """What an API key may be used for."""
+    """Scopes of API keys."""
 
     READ = "read"
     WRITE = "write"
@@ -31,7 +31,7 @@ ALL_SCOPES = frozenset(Scope)
 
 
 def scopes_of(role: Role) -> frozenset[Scope]:
-    """The scopes that a key of somebody with `role` can have at most (CONTRACT section 4)."""
+    """Return the scopes that a key of a user with `role` may have."""
     if role in ADMIN_ROLES:
         return ALL_SCOPES
     if role == Role.EDITOR:
@@ -41,22 +41,24 @@ def scopes_of(role: Role) -> frozenset[Scope]:
 
 @dataclass(frozen=True, slots=True)
 class ApiPermission:
-    """What a method of a path asks for: a scope of the key, and the lowest role."""
+    """What a method of a view requires: a scope, a minimum role, and recent authentication.
+
+    is_sensitive: a browser session, and a token created from one, must have authenticated recently,
+    as on the pages. API keys and tokens of a password are exempt.
+    """
 
     scope: Scope
     min_role: Role = Role.NONE
-    # What pages and panel ask a fresh proof for: a browser's session, and a token that was made
-    # from it, must have been confirmed lately. Keys and sign-ins by token answer for themselves.
     is_sensitive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class AuthContext:
-    """Who calls, by what, and how far that reaches. Tokens and sessions reach as far as the role.
+    """The user and credentials of a request. Tokens and sessions have all scopes of the role.
 
-    key: the API key that came. session_id: the token family or browser session that came.
-    browser_session: the public id of the browser session that came, or from which the token was
-    made. claims: of the access token, {} without one.
+    key: the API key. session_id: the token family or browser session. browser_session: the public
+    id of the browser session, also of the one from which the token was created. claims: claims of
+    the access token, {} without one.
     """
 
     user: User
@@ -71,16 +73,16 @@ class AuthContext:
     def role(self) -> Role:
         return Role(self.user.role)
 
-    def require(self, need: ApiPermission) -> None:
-        """Raise ScopeMissing or Forbidden unless the credentials and the role reach so far."""
-        if need.scope not in self.scopes:
-            raise ScopeMissing(need.scope)
-        if self.role.rank < need.min_role.rank:
+    def require(self, permission: ApiPermission) -> None:
+        """Raise ScopeMissing or Forbidden unless scopes and role satisfy `permission`."""
+        if permission.scope not in self.scopes:
+            raise ScopeMissing(permission.scope)
+        if self.role.rank < permission.min_role.rank:
             raise Forbidden
 
     def require_recent_authentication(self) -> None:
-        """Raise ConfirmationNeeded when this is a browser's session, or a token made from one, and
-        its person has not proved lately who they are; see accounts.reauthentication."""
+        """Raise ConfirmationNeeded for a browser session, or a token created from one, that has not
+        authenticated recently; see accounts.reauthentication."""
         if self.browser_session is None:
             return
         row = BrowserSession.objects.filter(public_id=self.browser_session).first()
@@ -89,12 +91,12 @@ class AuthContext:
 
 
 def combine(first: AuthContext, second: AuthContext) -> AuthContext:
-    """Two credentials of one request: the same person, and what both allow (A125).
+    """Combine two credentials of one request: what both allow (A125).
 
-    Raises AccessTokenInvalid when they belong to different people.
+    Raises AccessTokenInvalid if they belong to different users.
     """
     if first.user.pk != second.user.pk:
-        raise AccessTokenInvalid("The credentials of this request belong to different people.")
+        raise AccessTokenInvalid("The credentials of this request belong to different users.")
     return AuthContext(
         user=first.user,
         scopes=first.scopes & second.scopes,
@@ -107,10 +109,10 @@ def combine(first: AuthContext, second: AuthContext) -> AuthContext:
 
 
 def require_account_access(user: User, credential_at: datetime, *, by_key: bool = False) -> None:
-    """Ask the one gate. Raises the error that a program gets for this credential.
+    """Apply the access policy. Raises the API error for this credential.
 
-    SecondFactorSetUpRequired too, where the role needs a factor and there is none; not by a key,
-    which a script goes on using.
+    Also raises SecondFactorSetUpRequired if the role requires a second factor and the user has
+    none; not for API keys, so that scripts keep working.
     """
     found = access_policy.get_denial(user, credential_at=credential_at, is_key=by_key)
     if found is None:

@@ -1,4 +1,4 @@
-"""The description of the API as OpenAPI 3.1, made from the views: their needs, shapes and words."""
+"""The OpenAPI 3.1 description of the API, generated from the views."""
 
 import copy
 import re
@@ -22,73 +22,73 @@ CREDENTIALS: list[dict[str, Any]] = [
     {"session": []},
 ]
 SAFE = ("GET", "HEAD")
-DONE = {"200": "The answer.", "201": "Made.", "202": "Noted.", "204": "Done; nothing to read."}
-# Status -> the component of that answer, and when it comes.
+DEFAULT_DESCRIPTIONS = {"200": "OK.", "201": "Created.", "202": "Accepted.", "204": "Done."}
+# Status -> name and description of the response component.
 PROBLEMS = {
-    400: ("Malformed", "The body is not readable JSON."),
-    401: ("NotAuthenticated", "No credential, or none that is good: `token_expired`, …"),
+    400: ("Malformed", "The body is not valid JSON."),
+    401: ("NotAuthenticated", "No credential, or an invalid one: `token_expired`, …"),
     402: ("RecordInvalid", "Fields need attention; `errors` names them."),
     403: (
         "NotAllowed",
-        "`forbidden`, `api_key_invalid`, `csrf_failed`, `confirmation_needed`, or a shut account.",
+        "`forbidden`, `api_key_invalid`, `csrf_failed`, `confirmation_needed`, `banned`, …",
     ),
-    404: ("NotFound", "No such record, or none that the caller may see."),
-    406: ("NotAcceptable", "Something else than JSON is asked for."),
-    413: ("TooLarge", "The body is longer than any record."),
-    415: ("NotJson", "The body is of another type than JSON."),
-    429: ("TooMany", "Too many calls; `Retry-After` says when the next one counts."),
-    500: ("ServerError", "A fault of ours; `request_id` leads to it in the log."),
+    404: ("NotFound", "No such record, or not visible to the caller."),
+    406: ("NotAcceptable", "The client does not accept JSON."),
+    413: ("TooLarge", "The body is too large."),
+    415: ("NotJson", "The media type of the body is not JSON."),
+    429: ("TooMany", "Too many requests; `Retry-After` says when to try again."),
+    500: ("ServerError", "Internal error; look `request_id` up in the log."),
 }
 RECORD_INVALID = 402
-FRESH = (
-    "With a browser's session, or a token made from one, the person must have signed in or "
-    "confirmed at `/confirm` in the last 15 minutes, else 403 `confirmation_needed`; API keys and "
-    "tokens of a password are not asked."
+RECENT_AUTHENTICATION_TEXT = (
+    "With a browser session, or a token created from one, the user must have signed in or "
+    "confirmed at `/confirm` in the last 15 minutes, else 403 `confirmation_needed`. API keys and "
+    "tokens of a password are exempt."
 )
 HEADERS = {
-    401: {"WWW-Authenticate": "Which credential is wanted."},
+    401: {"WWW-Authenticate": "The expected credential."},
     429: {"Retry-After": "Seconds."},
 }
 
 
 class AutoSchema(SpectacularSchema):
-    """What each operation of an ApiView is, needs and answers."""
+    """Describes each operation of an ApiView."""
 
     @property
-    def need(self) -> ApiPermission | None:
-        """What this method asks of its caller; None is open to everybody."""
+    def permission(self) -> ApiPermission | None:
+        """The permission of this method; None if it is open to everyone."""
         required_permissions: dict[str, ApiPermission | None] = self.view.required_permissions  # type: ignore[attr-defined]  # an ApiView
         return required_permissions[self.method]
 
     def get_operation_id(self) -> str:
-        """For views that give none: the method and the words of the path."""
+        """For views that set none: the method and the words of the path."""
         words = re.findall(r"[a-z]+", re.sub(r"\{\w+\}", "item", self.path.partition("/v1/")[2]))
         return "_".join([self.method.lower(), *words])
 
     def get_tags(self) -> list[str]:
-        """The first word of the path; what signs in stands together."""
+        """The first segment of the path."""
         return [self.path.partition("/v1/")[2].partition("/")[0] or "api"]
 
     def get_description(self) -> str:  # type: ignore[override]  # as the library has it
-        """The view's own words, and what it needs."""
-        return f"{super().get_description()}\n\n{need_text(self.need)}"
+        """The docstring of the method, and its permission."""
+        return f"{super().get_description()}\n\n{permission_text(self.permission)}"
 
     def get_auth(self) -> list[dict[str, Any]]:
-        return [] if self.need is None else CREDENTIALS
+        return [] if self.permission is None else CREDENTIALS
 
     def get_extensions(self) -> dict[str, Any]:
-        """Scope, lowest role and the need of a fresh proof for programs, too."""
-        need = self.need
-        if need is None:
+        """The permission in machine-readable form."""
+        permission = self.permission
+        if permission is None:
             return {}
         return {
-            "x-scope": str(need.scope),
-            "x-role": str(need.min_role),
-            "x-recent-authentication": need.is_sensitive,
+            "x-scope": str(permission.scope),
+            "x-role": str(permission.min_role),
+            "x-recent-authentication": permission.is_sensitive,
         }
 
     def get_operation(self, *args: Any, **kwargs: Any) -> Document | None:
-        """Adds every failure that this operation can answer."""
+        """Add the possible error responses."""
         operation: Document | None = super().get_operation(*args, **kwargs)
         if operation is None:
             return None
@@ -100,12 +100,12 @@ class AutoSchema(SpectacularSchema):
             operation["responses"].setdefault(str(shown), reference)
         for status, answer in operation["responses"].items():
             if answer.get("description", "-") in ("", "No response body"):
-                answer["description"] = DONE.get(status, "The answer.")
+                answer["description"] = DEFAULT_DESCRIPTIONS.get(status, "OK.")
         operation["responses"] = dict(sorted(operation["responses"].items()))
         return operation
 
     def _get_request_body(self, direction: str = "request") -> Document | None:
-        """A deletion may want a proof; the library knows bodies of other methods alone."""
+        """Support a body for DELETE, which the library ignores."""
         method = self.method
         if method == "DELETE" and self.get_request_serializer() is not None:
             self.method = "POST"
@@ -114,10 +114,10 @@ class AutoSchema(SpectacularSchema):
         return body
 
     def _failures(self, operation: Document) -> list[int]:
-        """The statuses of refusals, from what the operation is made of."""
+        """Return the statuses of possible errors."""
         in_query = any(each["in"] == "query" for each in operation.get("parameters", ()))
         has_body = "requestBody" in operation
-        may_refuse = self.need is not None or self.method not in SAFE
+        may_refuse = self.permission is not None or self.method not in SAFE
         found = {406, 429, 500}
         found |= {401, 403} if may_refuse else set()
         found |= {404} if "{" in self.path else set()
@@ -126,21 +126,21 @@ class AutoSchema(SpectacularSchema):
         return sorted(found)
 
 
-def need_text(need: ApiPermission | None) -> str:
-    """What a caller needs, in one sentence."""
-    if need is None:
-        return "Open to everybody."
-    scope = f"Needs the scope `{need.scope}`"
+def permission_text(permission: ApiPermission | None) -> str:
+    """Describe a permission in one sentence."""
+    if permission is None:
+        return "Open to everyone."
+    scope = f"Requires the scope `{permission.scope}`"
     words = (
         f"{scope}."
-        if need.min_role == Role.NONE
-        else f"{scope} and the role {need.min_role} or higher."
+        if permission.min_role == Role.NONE
+        else f"{scope} and the role {permission.min_role} or higher."
     )
-    return f"{words} {FRESH}" if need.is_sensitive else words
+    return f"{words} {RECENT_AUTHENTICATION_TEXT}" if permission.is_sensitive else words
 
 
 def add_problems(result: Document, **_options: Any) -> Document:
-    """Hook of the generator: the answers that all operations share."""
+    """Postprocessing hook: add the shared error responses."""
     responses = result.setdefault("components", {}).setdefault("responses", {})
     for status, (name, description) in PROBLEMS.items():
         responses[name] = {
@@ -155,14 +155,14 @@ def add_problems(result: Document, **_options: Any) -> Document:
     return result
 
 
-_made: dict[int, Document] = {}
+_documents: dict[int, Document] = {}
 
 
 def document() -> Document:
-    """The whole description, the same for every caller; a copy that may be changed."""
+    """Return a copy of the OpenAPI document, which is the same for every caller."""
     key = settings.API_RECORD_INVALID_STATUS
-    if key not in _made:
+    if key not in _documents:
         with translation.override("en"):
             generator: Any = SchemaGenerator
-            _made[key] = generator().get_schema(request=None, public=True)
-    return copy.deepcopy(_made[key])
+            _documents[key] = generator().get_schema(request=None, public=True)
+    return copy.deepcopy(_documents[key])

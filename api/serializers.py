@@ -1,4 +1,4 @@
-"""The shapes of answers, for the description of the API, and of what is sent in."""
+"""Serializers that describe responses."""
 
 from typing import Any
 
@@ -11,21 +11,23 @@ SESSION_KINDS = [("browser", "Browser"), ("tokens", "Tokens")]
 
 
 class Problem(Shape):
-    """Every failure, as RFC 9457 has it."""
+    """A problem document (RFC 9457)."""
 
-    type = serializers.URLField(help_text="Leads to the code in this reference.")
-    title = serializers.CharField(help_text="What kind of failure, for people.")
-    status = serializers.IntegerField(help_text="The HTTP status once more.")
-    detail = serializers.CharField(help_text="What to do about it, for people.")
-    code = serializers.CharField(help_text="What kind of failure, for programs; never changes.")
+    type = serializers.URLField(help_text="URL of the code in this reference.")
+    title = serializers.CharField(help_text="The kind of failure, for people.")
+    status = serializers.IntegerField(help_text="The HTTP status.")
+    detail = serializers.CharField(help_text="What is wrong and how to fix it, for people.")
+    code = serializers.CharField(help_text="The kind of failure, for programs; stable.")
     errors = serializers.DictField(  # type: ignore[assignment]  # the name that RFC 9457 uses
         child=serializers.ListField(child=serializers.CharField()),
         required=False,
-        help_text="With `record_invalid`: messages by the name of the field.",
+        help_text="With `record_invalid`: messages by field name.",
     )
-    until = serializers.DateTimeField(required=False, help_text="When the refusal ends by itself.")
+    until = serializers.DateTimeField(
+        required=False, help_text="When the denial ends automatically."
+    )
     request_id = serializers.CharField(
-        required=False, help_text="With `server_error`: by this the log of the server tells more."
+        required=False, help_text="With `server_error`: identifies the error in the server's log."
     )
 
 
@@ -34,61 +36,61 @@ class UserRecord(Shape):
 
     id = serializers.UUIDField()
     email = serializers.CharField(help_text="The address, in lower case.")
-    username = serializers.CharField(allow_null=True, help_text="Signs in like the address.")
+    username = serializers.CharField(allow_null=True, help_text="May be used to sign in.")
     name = serializers.CharField(allow_blank=True)
     role = serializers.ChoiceField(ROLE_LABELS)
-    is_active = serializers.BooleanField(help_text="False: an operator has shut the account.")
-    is_verified = serializers.BooleanField(help_text="Is the address known to be the person's?")
+    is_active = serializers.BooleanField(help_text="False: the account is disabled.")
+    is_verified = serializers.BooleanField(help_text="Whether the email address is verified.")
     created_at = serializers.DateTimeField()
     last_sign_in_at = serializers.DateTimeField(allow_null=True)
 
 
 class SessionRecord(Shape):
-    """A sign-in: a browser, or a program with tokens."""
+    """A sign-in of a browser, or of a program with tokens."""
 
     id = serializers.UUIDField()
     kind = serializers.ChoiceField(SESSION_KINDS)
-    device = serializers.CharField(help_text="A guess from what the program says of itself.")
-    ip = serializers.CharField(allow_blank=True, help_text="From where it signed in.")
+    device = serializers.CharField(help_text="Derived from the user agent.")
+    ip = serializers.CharField(allow_blank=True, help_text="IP address of the sign-in.")
     created_at = serializers.DateTimeField()
     last_seen_at = serializers.DateTimeField()
-    expires_at = serializers.DateTimeField(help_text="When it ends if nothing more is done.")
-    is_current = serializers.BooleanField(help_text="Is it the one that asks?")
+    expires_at = serializers.DateTimeField(help_text="When it expires without further activity.")
+    is_current = serializers.BooleanField(help_text="Whether it made this request.")
 
 
 class AuditRecord(Shape):
-    """Who did what to whom."""
+    """An event of the audit log."""
 
-    seq = serializers.IntegerField(help_text="Its place in the chain; without gaps.")
+    seq = serializers.IntegerField(help_text="Position in the chain; without gaps.")
     at = serializers.DateTimeField()
-    action = serializers.CharField(help_text="As in `account:role:change`.")
+    action = serializers.CharField(help_text="For example `account:role:change`.")
     result = serializers.CharField(help_text="`success` or `refused`.")
-    actor_id = serializers.UUIDField(allow_null=True, help_text="Null: the system or nobody.")
+    actor_id = serializers.UUIDField(allow_null=True, help_text="Null: the system or no account.")
     target_id = serializers.UUIDField(allow_null=True)
     channel = serializers.CharField(help_text="`web`, `command` or `worker`.")
     ip = serializers.CharField(allow_blank=True)
     request_id = serializers.CharField(allow_blank=True)
-    detail = serializers.DictField(help_text="What the action says beside; never a secret.")
+    detail = serializers.DictField(help_text="Details of the action; never secrets.")
 
 
 class IssuedLinkRecord(Shape):
-    """A link that signs somebody in, once. It is shown nowhere else."""
+    """A single-use sign-in link. Only this response contains it."""
 
     url = serializers.URLField()
     expires_at = serializers.DateTimeField()
 
 
 class TestMailRecord(Shape):
-    """What became of a test mail."""
+    """The result of a test mail."""
 
-    is_sent = serializers.BooleanField(help_text="Has the mail service taken it?")
+    is_sent = serializers.BooleanField(help_text="Whether the mail service accepted it.")
     email = serializers.CharField()
     dialogue = serializers.ListField(
         child=serializers.CharField(),
-        help_text="What was said: `>` by Gatehouse, `<` by the mail server. Without passwords.",
+        help_text="The protocol: `>` by Gatehouse, `<` by the mail server. Without passwords.",
     )
     reason = serializers.CharField(allow_blank=True, help_text="Why it was not sent.")
-    fix = serializers.CharField(allow_blank=True, help_text="What to mend.")
+    fix = serializers.CharField(allow_blank=True, help_text="How to fix it.")
 
 
 class InvitationRecord(Shape):
@@ -107,34 +109,38 @@ class IssuedInvitationRecord(InvitationRecord):
     """A new invitation."""
 
     link = serializers.URLField(help_text="The only copy of the secret.")
-    mailed = serializers.BooleanField(help_text="Is it on its way by mail, too?")
+    mailed = serializers.BooleanField(help_text="Whether it is also sent by mail.")
 
 
 class ViolationRecord(Shape):
-    """An exceeded limit, or a deed that an app has reported."""
+    """An exceeded limit, or a violation that an app has reported."""
 
     id = serializers.UUIDField()
-    type = serializers.CharField(help_text="As in `login`, `message`, or a name of an app.")
+    type = serializers.CharField(
+        help_text="For example `login`, `message`, or a name chosen by an app."
+    )
     score = serializers.FloatField()
-    total = serializers.FloatField(help_text="What the person or address had then, this included.")
+    total = serializers.FloatField(help_text="Score of the user or address after this violation.")
     user_id = serializers.UUIDField(allow_null=True)
     network = serializers.CharField(allow_blank=True, help_text="An IPv4 address or an IPv6 /64.")
     at = serializers.DateTimeField()
-    limit = serializers.CharField(allow_blank=True, help_text="As in `7 in 5m`.")
+    limit = serializers.CharField(allow_blank=True, help_text="For example `7 in 5m`.")
     detail = serializers.DictField()
-    ban_id = serializers.UUIDField(allow_null=True, help_text="The ban that it brought about.")
-    reported_by = serializers.UUIDField(allow_null=True, help_text="Whose service key it was.")
+    ban_id = serializers.UUIDField(allow_null=True, help_text="The ban that it caused.")
+    reported_by = serializers.UUIDField(
+        allow_null=True, help_text="The owner of the API key that reported it."
+    )
 
 
 class BanRecord(Shape):
-    """A ban of a person, an address, or both."""
+    """A ban of a user, an address, or both."""
 
     id = serializers.UUIDField()
     user_id = serializers.UUIDField(allow_null=True)
     network = serializers.CharField(allow_blank=True)
     kind = serializers.CharField(help_text="`automatic` or `manual`.")
     state = serializers.CharField(help_text="`active`, `lifted` or `over`.")
-    reason = serializers.CharField(help_text="The banned person reads this.")
+    reason = serializers.CharField(help_text="Shown to the banned user.")
     created_at = serializers.DateTimeField()
     until = serializers.DateTimeField(allow_null=True, help_text="Null: until it is lifted.")
     created_by = serializers.UUIDField(
@@ -145,40 +151,40 @@ class BanRecord(Shape):
 
 
 class ReportedRecord(Shape):
-    """What a report has done."""
+    """The result of a report."""
 
     violation = ViolationRecord()
     total = serializers.FloatField(help_text="The score now.")
-    ban = BanRecord(allow_null=True, help_text="The ban that this brought about.")
+    ban = BanRecord(allow_null=True, help_text="The ban that this caused.")
 
 
-class StandingRecord(Shape):
-    """What is left of the tightest limit; all null where nothing is limited."""
+class LimitStatusRecord(Shape):
+    """The state of the strictest limit; all null without a limit."""
 
     limit = serializers.IntegerField(allow_null=True)
     remaining = serializers.IntegerField(allow_null=True)
-    reset_at = serializers.DateTimeField(allow_null=True, help_text="When it counts from 0 again.")
+    reset_at = serializers.DateTimeField(allow_null=True, help_text="When counting starts again.")
 
 
-class StartedRecord(StandingRecord):
-    """An admitted beginning."""
+class StartedActionRecord(LimitStatusRecord):
+    """An action that has started."""
 
     slot = serializers.CharField(
-        allow_null=True, help_text="To be given back at the end; null where nothing is counted."
+        allow_null=True, help_text="Release it at the end; null without a limit."
     )
     slot_until = serializers.DateTimeField(
-        allow_null=True, help_text="When it is free again by itself."
+        allow_null=True, help_text="When it is released automatically."
     )
 
 
 class ResetLinkRecord(Shape):
-    """A link by which somebody sets a new password, once."""
+    """A single-use link to set a new password."""
 
     url = serializers.URLField()
 
 
-class Sentence(Shape):
-    """What happened, for people."""
+class Message(Shape):
+    """A message for people."""
 
     detail = serializers.CharField()
 
@@ -207,7 +213,7 @@ class ExportedSession(Shape):
 
 
 class ExportedInvitation(Shape):
-    """The invitation that the account was made by."""
+    """The invitation that created the account."""
 
     role = serializers.ChoiceField(ROLE_LABELS)
     invited_at = serializers.DateTimeField()
@@ -215,7 +221,7 @@ class ExportedInvitation(Shape):
 
 
 class ExportedMail(Shape):
-    """A mail that went to the person."""
+    """A mail that was sent to the user."""
 
     kind = serializers.CharField()
     subject = serializers.CharField()
@@ -223,7 +229,7 @@ class ExportedMail(Shape):
 
 
 class ExportedEvent(Shape):
-    """An audit event about the person."""
+    """An audit event about the user."""
 
     at = serializers.DateTimeField()
     action = serializers.CharField()
@@ -243,10 +249,12 @@ class Export(Shape):
 
 
 def page_of(kind: type[Shape]) -> type[Shape]:
-    """The shape of one page of a list of `kind`."""
+    """Return the serializer of one page of a list of `kind`."""
     fields = {
-        "next": serializers.URLField(allow_null=True, help_text="The page of older rows."),
-        "previous": serializers.URLField(allow_null=True, help_text="The page of newer rows."),
+        "next": serializers.URLField(allow_null=True, help_text="URL of the page of older rows."),
+        "previous": serializers.URLField(
+            allow_null=True, help_text="URL of the page of newer rows."
+        ),
         "results": kind(many=True),
         "__doc__": "One page of a list.",
         "__module__": __name__,

@@ -1,4 +1,4 @@
-"""What was sent, as serializers read it; what they object to becomes RecordInvalid."""
+"""Validate input with serializers; their errors become RecordInvalid."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,9 +14,9 @@ from core.errors import RecordInvalid
 
 
 def flatten_errors(detail: Any, name: str = "") -> dict[str, list[str]]:
-    """DRF's nested messages as field name -> messages; the name of an inner field has dots.
+    """Convert DRF's nested errors to {field: messages}; names of nested fields have dots.
 
-    What concerns the whole record stands under "record".
+    Errors of the whole record are under "record".
     """
     if isinstance(detail, dict):
         found: dict[str, list[str]] = {}
@@ -41,12 +41,12 @@ def validate(
     partial: bool = False,
     extra_check: Callable[[dict[str, Any]], object] | None = None,
 ) -> dict[str, Any]:
-    """`data` as the serializer `kind` reads it. Raises RecordInvalid naming all wrong fields.
+    """Validate `data` with the serializer `kind`; returns the validated data.
 
-    also: what the service will object to, asked about the fields that can be read when others
-    cannot, so that a caller learns everything at once; it raises RecordInvalid.
+    extra_check: a check of the service, which raises RecordInvalid. It gets the valid fields when
+    others are not valid, so that the error names all wrong fields at once. Raises RecordInvalid.
     """
-    # A field that is missing from a form counts as false or empty; here it is just not given.
+    # DRF treats fields missing from a QueryDict as false or empty; here they are missing.
     serializer = kind(data=data.dict() if isinstance(data, QueryDict) else data, partial=partial)
     if serializer.is_valid():
         return dict(serializer.validated_data)
@@ -61,7 +61,7 @@ def validate(
 
 
 def _readable(serializer: Serializer[Any]) -> dict[str, Any]:
-    """The fields that say something valid, defaults included."""
+    """Return the fields that are valid, defaults included."""
     found: dict[str, Any] = {}
     for name, field in serializer.fields.items():
         with suppress(ValidationError, SkipField):
@@ -70,5 +70,5 @@ def _readable(serializer: Serializer[Any]) -> dict[str, Any]:
 
 
 def validate_query(kind: type[Serializer[Any]], request: Request) -> dict[str, Any]:
-    """What stands in the address after "?", as checked() reads it."""
+    """Validate the query string; see validate()."""
     return validate(kind, request.query_params)

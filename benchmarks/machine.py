@@ -54,16 +54,16 @@ copy(pattern, ("id",), ((f"{{n * 7919 % 10**10:010}}",) for n in range(there, {s
 CHECK = """
 import statistics, time
 from accounts.models import User
-from api.apikeys.authenticate import check
+from api.apikeys.authenticate import authenticate_key
 from api.apikeys.services import KeyRequest, create_key
 user = User.objects.create(email="{name}@example.com")
 text = create_key(actor=user, user=user, key_request=KeyRequest("measured")).text
 for _ in range(500):
-    check(text, "192.0.2.1")
+    authenticate_key(text, "192.0.2.1")
 times = []
 for _ in range(5000):
     start = time.perf_counter()
-    check(text, "192.0.2.1")
+    authenticate_key(text, "192.0.2.1")
     times.append(time.perf_counter() - start)
 result = statistics.median(times) * 1000
 """

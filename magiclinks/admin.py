@@ -1,4 +1,4 @@
-"""Sign-in links in the admin panel: the table of facts, and "Get email login URL" for people."""
+"""Sign-in links in the admin: a read-only list, and the action "Get email login URL"."""
 
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -19,7 +19,7 @@ from accounts.admin.user_filters import SinceFilter
 from accounts.models import User
 from core.errors import GatehouseError
 from magiclinks.models import LoginLink
-from magiclinks.services import LONGEST, issue_link
+from magiclinks.services import MAX_LIFETIME, issue_link
 
 STATES = {
     "live": gettext_lazy("live"),
@@ -33,7 +33,7 @@ STATES = {
 def get_login_url(
     modeladmin: "admin.ModelAdmin[User]", request: HttpRequest, queryset: "QuerySet[User]"
 ) -> HttpResponse:
-    """A fresh link for each chosen person of lower rank, shown once on top of the list."""
+    """Issue a new link for each selected user of lower rank, shown once above the list."""
     links: list[dict[str, Any]] = []
     skipped: list[tuple[str, str]] = []
     people = list(queryset.order_by("-pk")[: MAX_SECRETS + 1])
@@ -58,7 +58,7 @@ def get_login_url(
                 }
             )
     if len(people) > MAX_SECRETS:
-        skipped.append((_("everybody else"), _too_many()))
+        skipped.append((_("all others"), _limit_text()))
     context = {"links": links, "skipped": skipped, "lifetimes": _lifetimes()}
     return render_with_secrets(modeladmin, request, "magiclinks/panel.html", context)
 
@@ -71,7 +71,7 @@ class LinkCreatedFilter(SinceFilter):
 
 @admin.register(LoginLink, site=site)
 class LoginLinkAdmin(ReadOnlyAdmin):
-    """Which links exist or have been, for whom, and what became of them; never the link itself."""
+    """Links, their users and their states; never the secret itself."""
 
     list_display = ("created_at", "email", "state", "expires_at", "used_at", "source", "issuer")
     list_filter = ("source", LinkCreatedFilter)
@@ -97,13 +97,13 @@ class LoginLinkAdmin(ReadOnlyAdmin):
     def state(self, link: LoginLink) -> str:
         return str(STATES[link.state(timezone.now())])
 
-    @admin.display(description=gettext_lazy("operator"))
+    @admin.display(description=gettext_lazy("administrator"))
     def issuer(self, link: LoginLink) -> str:
         return getattr(link, "issuer_email", None) or NOTHING
 
 
 def _lifetime(request: HttpRequest) -> timedelta:
-    """What the panel's form asks, in minutes; else MAGIC_LINK_OPERATOR_EXPIRY."""
+    """The lifetime that the form asks for, in minutes; MAGIC_LINK_OPERATOR_EXPIRY by default."""
     given = request.POST.get("lifetime", "")
     if given.isascii() and given.isdigit() and len(given) < 6:
         return timedelta(minutes=int(given))
@@ -112,12 +112,12 @@ def _lifetime(request: HttpRequest) -> timedelta:
 
 
 def _lifetimes() -> list[tuple[int, str]]:
-    hours = (1, 4, 8, int(LONGEST.total_seconds() // 3600))
+    hours = (1, 4, 8, int(MAX_LIFETIME.total_seconds() // 3600))
     return [
         (60 * number, ngettext("%(number)d hour", "%(number)d hours", number) % {"number": number})
         for number in hours
     ]
 
 
-def _too_many() -> str:
+def _limit_text() -> str:
     return _("At most %(number)d at a time; choose fewer.") % {"number": MAX_SECRETS}

@@ -1,4 +1,4 @@
-"""Magic links: sign-in by a link that works once."""
+"""Magic links: sign-in with a single-use link."""
 
 from django.apps import AppConfig
 from django.utils.module_loading import import_string
@@ -12,7 +12,7 @@ class MagicLinksConfig(AppConfig):
     verbose_name = _("Sign-in links")
 
     def ready(self) -> None:
-        """Links end with everything else that was issued to somebody."""
+        """End links when the access of their user ends; see accounts.signals.access_ending."""
         access_ending.connect(
             import_string("magiclinks.services.newest_link"), dispatch_uid="magiclinks.newest_link"
         )

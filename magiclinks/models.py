@@ -9,22 +9,22 @@ from core.single_use import SingleUseToken
 
 
 class LoginLink(SingleUseToken):
-    """One link that signs `user` in, once. Only its digest is kept."""
+    """A link that signs `user` in once. Only a digest of the secret is stored."""
 
     class Source(models.TextChoices):
-        REQUEST = "request", _("asked for on the sign-in page")
+        REQUEST = "request", _("requested on the sign-in page")
         PANEL = "panel", _("admin panel")
         COMMAND = "command", _("command line")
         API = "api", _("API")
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="login_links")
-    # The address it was issued for; a link dies with a change of address.
+    # The address it was issued for. The link stops working when the user's address changes.
     email = models.EmailField(_("email address"), max_length=254)
     source = models.CharField(_("issued by"), max_length=8, choices=Source.choices)
-    # Not a foreign key: the fact outlives the operator's account.
+    # Not a foreign key, because the record outlives the administrator's account.
     issued_by = models.UUIDField(null=True, editable=False)
     next_url = models.CharField(max_length=MAX_LENGTH, blank=True, editable=False)
-    ip = models.CharField(_("asked from"), max_length=45, blank=True)
+    ip = models.CharField(_("requested from"), max_length=45, blank=True)
 
     class Meta:
         verbose_name = _("sign-in link")

@@ -1,7 +1,7 @@
-"""Sign-in links: asked for, issued, looked at and redeemed.
+"""Request, issue, find and redeem sign-in links.
 
-256 random bits, kept as a digest bound to its purpose (ASVS 6.5.2); single use is one conditional
-UPDATE in the transaction that also writes the session (ASVS 6.5.1).
+A link has 256 random bits and is stored as a digest bound to its purpose (ASVS 6.5.2). Single use
+is one conditional UPDATE in the transaction that also creates the session (ASVS 6.5.1).
 """
 
 import uuid
@@ -40,13 +40,13 @@ from mail.models import OutboxMail
 from mail.outbox import draft_mail, enqueue
 
 PURPOSE = "login-link"
-SHORTEST, LONGEST = timedelta(minutes=1), timedelta(hours=24)
+MIN_LIFETIME, MAX_LIFETIME = timedelta(minutes=1), timedelta(hours=24)
 Source = LoginLink.Source
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedLink:
-    """`url` is the only copy of the secret; `replaced` older live links died."""
+    """`url` is the only copy of the secret; `replaced` counts the older links that it ended."""
 
     url: str = field(repr=False)
     expires_at: datetime
@@ -54,7 +54,7 @@ class IssuedLink:
 
 
 class LinkUsed(TokenUsed):
-    """The link has signed somebody in before."""
+    """The link has already been used."""
 
     def __init__(self, link: LoginLink) -> None:
         self.link = link
@@ -66,7 +66,7 @@ class LinkReplaced(TokenReplaced):
 
 
 class LinkRefused(TokenInvalid):
-    """The link is live but its account may not sign in by it; the person is not told why."""
+    """The link is live, but its account may not sign in with it. The reason is not shown."""
 
     def __init__(self, user: User, reason: str) -> None:
         self.user, self.reason = user, reason
@@ -74,97 +74,104 @@ class LinkRefused(TokenInvalid):
 
 
 def issue_link(user: User, *, actor: Actor, lifetime: timedelta, source: str) -> IssuedLink:
-    """An operator fetches a link for somebody of lower rank; older live ones die.
+    """Issue a link for a user whom `actor` may manage. Older live links of the user end.
 
-    lifetime: 1 minute to 24 hours. Raises Forbidden; RecordInvalid for an account that may not
-    sign in, or a lifetime out of bounds. Nothing has changed then.
+    lifetime: 1 minute to 24 hours. Raises Forbidden, or RecordInvalid for an account that may not
+    sign in or a lifetime out of bounds; nothing has changed then. Writes one audit row.
     """
     require_rank(actor, user)
-    if not SHORTEST <= lifetime <= LONGEST:
+    if not MIN_LIFETIME <= lifetime <= MAX_LIFETIME:
         raise RecordInvalid({"lifetime": [_("Choose between 1 minute and 24 hours.")]})
     found = access_policy.get_denial(user)
     if found is not None:
         raise RecordInvalid({"user": [found.message]})
     with transaction.atomic():
         require_rank_now(actor, user)
-        link, token = _draft(user, actor=actor, source=source, lifetime=lifetime)
-        replaced = _write([link], [_issue_event(link, actor=actor)])
+        link, token = _build_link(user, actor=actor, source=source, lifetime=lifetime)
+        replaced = _save_links([link], [_issue_event(link, actor=actor)])
     return IssuedLink(_url(token), link.expires_at, replaced)
 
 
 def handle_link_requests() -> int:
-    """Worker job: mail a link for each noted request that leads to an account which may sign in."""
+    """Worker job: mail a link for each queued request whose account may sign in."""
     kind = EmailRequest.Kind.MAGIC_LINK
     waiting = EmailRequest.objects.filter(kind=kind).values_list("email", flat=True)
-    # Before the transaction, which must not wait for another server.
+    # Before the transaction, because a transaction must not wait for another server.
     reasons = ask_about(set(waiting))
     return handle_all(kind, partial(_handle_requests, reasons=reasons))
 
 
 def find_link(token: str) -> LoginLink:
-    """The live link. Raises TokenInvalid, TokenExpired, LinkUsed, LinkReplaced; changes nothing."""
+    """Return the live link; changes nothing.
+
+    Raises TokenInvalid, TokenExpired, LinkUsed, LinkReplaced.
+    """
     link = sql.find(LoginLink, "digest", digest(PURPOSE, token))
     user = None if link is None else sql.find(User, "id", link.user_id)
     if link is None or user is None:
         raise TokenInvalid
     link.user = user
-    if (end := _end_of(link)) is not None:
+    if (end := _error_of(link)) is not None:
         raise end
     return link
 
 
 def redeem_link(link: LoginLink) -> None:
-    """Use a link of find_link(); call in one transaction with the sign-in: both happen or neither.
+    """Mark a link of find_link() as used, and its address as verified.
 
-    Proves the address. Raises what find_link() raises, and LinkRefused when the account may not
-    sign in, its address has changed, or the link is older than the account's mark.
+    Call it in the transaction of the sign-in, so that both happen or neither. Raises what
+    find_link() raises, and LinkRefused when the account may not sign in, its address has changed,
+    or the link is older than the account's `credentials_valid_from`.
     """
     lock_users(link.user_id)
     now = timezone.now()
     if not link.user.is_verified:
-        live_invitation(link.email)  # first, because it takes the lock of roles
+        live_invitation(link.email)  # first, because it takes the roles lock
     if not LoginLink.objects.usable(now).filter(pk=link.pk).update(used_at=now):
         now_there = LoginLink.objects.filter(pk=link.pk).select_related("user").first()
-        raise (now_there and _end_of(now_there)) or TokenInvalid
-    reason = _refusal(link)
+        raise (now_there and _error_of(now_there)) or TokenInvalid
+    reason = _refusal_reason(link)
     if reason:
         raise LinkRefused(link.user, reason)
     mark_email_verified(link.user)
     audit_log.record("link:login:redeem", actor=link.user, target=link.user, link=str(link.pk))
 
 
-def note_refused(error: LinkRefused) -> None:
-    """Write down why a live link opened nothing, after its transaction has been undone."""
+def record_refusal(error: LinkRefused) -> None:
+    """Record why a live link was refused, after its transaction has been rolled back."""
     audit_log.record("link:login:redeem", target=error.user, result="refused", reason=error.reason)
 
 
 def newest_link(user: User, after: datetime, **_of_signal: Any) -> datetime | None:
-    """When the newest link of `user` was issued, if after `after`; see signals.access_ending."""
+    """Return when the newest link of `user` was issued, if after `after`.
+
+    Receiver of signals.access_ending.
+    """
     return sql.newest(LoginLink.objects.filter(user=user), after)
 
 
 def purge_links(before: datetime) -> int:
-    """Delete links that ended before `before`; returns how many."""
+    """Delete links that expired before `before`; returns how many."""
     return delete_free(LoginLink.objects.filter(expires_at__lt=before))
 
 
 def _handle_requests(requests: list[EmailRequest], reasons: Mapping[uuid.UUID, str]) -> None:
-    """Issue and mail the links of many requests; the newest request of an address counts.
+    """Issue and mail the links of many requests; only the newest request of an address counts.
 
-    reasons: of people of the directory, who have been asked for: why they get none, or "".
+    reasons: for users of the directory, why they get no link ("" if they do).
     """
     newest = {row.email: row for row in requests}
     lock_users(*User.objects.filter(email__in=newest).values_list("pk", flat=True))
     people = {user.email: user for user in User.objects.filter(email__in=newest)}
-    flooded = _over_limit(newest, people.values())
-    held = _held(people.values(), reasons)
+    over_limit = _over_limit(newest, people.values())
+    unusable = _unusable_addresses(people.values(), reasons)
     links: list[LoginLink] = []
     mails: list[OutboxMail] = []
     events: list[AuditEvent] = []
     for email, row in newest.items():
         with use_context(context_of(row)):
             user = people.get(email) or create_unverified_user(email)
-            reason = _reason_against(user, flooded, held)
+            reason = _refusal_reason_for_request(user, over_limit, unusable)
             if user is None or reason:
                 events.append(
                     audit_log.draft(
@@ -172,7 +179,7 @@ def _handle_requests(requests: list[EmailRequest], reasons: Mapping[uuid.UUID, s
                     )
                 )
                 continue
-            link, token = _draft(
+            link, token = _build_link(
                 user,
                 actor=None,
                 source=Source.REQUEST,
@@ -182,9 +189,9 @@ def _handle_requests(requests: list[EmailRequest], reasons: Mapping[uuid.UUID, s
             )
             links.append(link)
             events.append(_issue_event(link, actor=None))
-            mails.append(_mail(link, token, row.language))
+            mails.append(_build_mail(link, token, row.language))
     enqueue(mails)
-    _write(links, events)
+    _save_links(links, events)
 
 
 def _may_mail(row: EmailRequest) -> bool:
@@ -193,19 +200,21 @@ def _may_mail(row: EmailRequest) -> bool:
 
 
 def _over_limit(newest: Mapping[str, EmailRequest], people: Iterable[User]) -> set[uuid.UUID]:
-    """Who got so many links lately that another would only fill the mailbox, and has a live one.
+    """Return the users who reached the mail limit of their address and still have a live link.
 
-    From many clients at once nobody replaces a link for ever: the last one stays alive (A007).
+    Their live link stays valid, so an attacker cannot keep replacing it from many clients (A007).
     """
-    # In one order: who counts the same addresses at once waits for nobody that waits for him.
+    # Sorted, so that processes that count the same addresses at once cannot deadlock.
     full = {email for email in sorted(newest) if not _may_mail(newest[email])}
     keys = [user.pk for user in people if user.email in full]
     live = LoginLink.objects.usable(timezone.now()).filter(user_id__in=keys)
     return set(live.values_list("user_id", flat=True))
 
 
-def _held(people: Iterable[User], reasons: Mapping[uuid.UUID, str]) -> dict[uuid.UUID, str]:
-    """Why no link goes to the address of these people: it may be somebody else's by now."""
+def _unusable_addresses(
+    people: Iterable[User], reasons: Mapping[uuid.UUID, str]
+) -> dict[uuid.UUID, str]:
+    """Return why no link may go to the addresses of these users: another user may own them now."""
     changed = "the address has changed where the account is kept"
     found = dict.fromkeys(held_addresses(people), changed)
     for key in managed_accounts(people):
@@ -215,21 +224,21 @@ def _held(people: Iterable[User], reasons: Mapping[uuid.UUID, str]) -> dict[uuid
     return found
 
 
-def _reason_against(
-    user: User | None, flooded: set[uuid.UUID], held: Mapping[uuid.UUID, str]
+def _refusal_reason_for_request(
+    user: User | None, over_limit: set[uuid.UUID], unusable: Mapping[uuid.UUID, str]
 ) -> str:
-    """Why a request from the sign-in page gets no link; "" when it does."""
+    """Return why a request from the sign-in page gets no link; "" when it gets one."""
     if user is None:
         return "no account"
     found = access_policy.get_denial(user)
     if found is not None:
         return found.code
-    if user.pk in held:
-        return held[user.pk]
-    return "rate_limited" if user.pk in flooded else ""
+    if user.pk in unusable:
+        return unusable[user.pk]
+    return "rate_limited" if user.pk in over_limit else ""
 
 
-def _draft(
+def _build_link(
     user: User,
     *,
     actor: Actor | None,
@@ -238,7 +247,7 @@ def _draft(
     binding: str = "",
     next_url: str = "",
 ) -> tuple[LoginLink, str]:
-    """A link that is not written yet, and its secret."""
+    """Return an unsaved link and its secret."""
     token = make_token()
     now = timezone.now()
     link = LoginLink(
@@ -256,8 +265,11 @@ def _draft(
     return link, token
 
 
-def _write(links: list[LoginLink], events: list[AuditEvent]) -> int:
-    """Write drafts under the locks of their people; returns how many older live links died."""
+def _save_links(links: list[LoginLink], events: list[AuditEvent]) -> int:
+    """Save new links with their audit events; returns how many older live links they ended.
+
+    The caller holds the locks of the users.
+    """
     with transaction.atomic(savepoint=False):
         people = [link.user_id for link in links]
         replaced = LoginLink.objects.filter(user_id__in=people).replace(timezone.now())
@@ -272,7 +284,7 @@ def _issue_event(link: LoginLink, *, actor: Actor | None) -> AuditEvent:
     )
 
 
-def _mail(link: LoginLink, token: str, language: str) -> OutboxMail:
+def _build_mail(link: LoginLink, token: str, language: str) -> OutboxMail:
     return draft_mail(
         kind="magic-link",
         recipient=link.email,
@@ -290,8 +302,8 @@ def _url(token: str) -> str:
     return absolute_url(reverse("magiclinks:open", args=[token]))
 
 
-def _end_of(link: LoginLink) -> TokenInvalid | None:
-    """What ended the link; None while it is live."""
+def _error_of(link: LoginLink) -> TokenInvalid | None:
+    """Return the error for a link that has ended; None while it is live."""
     match link.state(timezone.now()):
         case "used":
             return LinkUsed(link)
@@ -302,8 +314,8 @@ def _end_of(link: LoginLink) -> TokenInvalid | None:
     return None
 
 
-def _refusal(link: LoginLink) -> str:
-    """Why a live link opens nothing; "" when it opens."""
+def _refusal_reason(link: LoginLink) -> str:
+    """Return why a live link must not sign in; "" when it may."""
     found = access_policy.get_denial(link.user, credential_at=link.created_at)
     if found is not None:
         return found.code

@@ -1,4 +1,4 @@
-"""Paths of sign-in links (CONTRACT section 3)."""
+"""URLs of sign-in links."""
 
 from django.urls import path
 
@@ -6,6 +6,6 @@ from magiclinks import views
 
 app_name = "magiclinks"
 urlpatterns = [
-    path("magic-link", views.ask, name="request"),
+    path("magic-link", views.request_link, name="request"),
     path("magic-link/<str:token>", views.open_link, name="open"),
 ]

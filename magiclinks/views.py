@@ -1,4 +1,4 @@
-"""Asking for a link, and opening one."""
+"""Request a sign-in link, and open one."""
 
 import hmac
 from datetime import datetime, timedelta
@@ -43,15 +43,15 @@ from magiclinks import services
 from magiclinks.models import LoginLink
 
 get_or_post = require_http_methods(["GET", "HEAD", "POST"])
-# Between the use of a link and the begin of its session.
-ONE_SIGN_IN = timedelta(minutes=1)
-EMAIL_PLACE = "address@place.invalid"
+# The longest time between the use of a link and the start of its session.
+REPLAY_WINDOW = timedelta(minutes=1)
+EMAIL_PLACEHOLDER = "address@place.invalid"
 PREFETCH_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
 
 
 @get_or_post
-def ask(request: HttpRequest) -> HttpResponse:
-    """Note the wish for a link; the answer never tells whether the account exists."""
+def request_link(request: HttpRequest) -> HttpResponse:
+    """Queue a request for a link. The response never reveals whether the account exists."""
     if request.user.is_authenticated:
         return redirect(safe_next(request) or "accounts:profile")
     if not settings.ALLOW_MAGIC_LINK_LOGIN:
@@ -71,61 +71,61 @@ def ask(request: HttpRequest) -> HttpResponse:
         next_url=safe_next(request),
     )
     page = _sent_page(get_language() or "en", settings.MAIL.transport != "none")
-    response = HttpResponse(page.replace(EMAIL_PLACE, escape(email)))
+    response = HttpResponse(page.replace(EMAIL_PLACEHOLDER, escape(email)))
     bind(request, response, value)
     return response
 
 
 @cache
 def _sent_page(_language: str, has_transport: bool) -> str:
-    """The answer to a wish for a link, with EMAIL_PLACE for the address.
+    """The response to a request for a link, with EMAIL_PLACEHOLDER for the address.
 
-    Kept, because it is the same for everybody and half the cost of the request; so nothing on it
-    may depend on the person, the CSRF token included.
+    Cached, because rendering is half the cost of the request. So nothing on the page may depend
+    on the user, which includes the CSRF token.
     """
-    context = {"email": EMAIL_PLACE, "has_transport": has_transport}
+    context = {"email": EMAIL_PLACEHOLDER, "has_transport": has_transport}
     return render_to_string("magiclinks/sent.html", context)
 
 
 @secret_page
 @get_or_post
 def open_link(request: HttpRequest, token: str) -> HttpResponse:
-    """GET in the browser that asked, and POST anywhere, sign in; everything else only looks.
+    """Sign in on GET in the browser that requested the link, and on POST anywhere.
 
-    So neither a mail scanner nor a prefetching browser nor a stranger's link to somebody else's
-    page uses a link up or signs anybody in.
+    Every other request only shows the page, so that mail scanners and prefetching browsers do not
+    use links up, and so that nobody can be signed in to an attacker's account by a URL.
     """
     try:
         link = services.find_link(token)
         if request.method == "POST" or auto_confirms(request, link):
             return _redeem(request, link)
     except services.LinkRefused as error:
-        services.note_refused(error)
+        services.record_refusal(error)
         return _refused(request, error)
     except TokenInvalid as error:
-        return _over(request, error)
+        return _unusable(request, error)
     context = {"masked_email": mask_email(link.email)}
     return render(request, "magiclinks/confirm.html", context)
 
 
-def _over(request: HttpRequest, error: TokenInvalid) -> HttpResponse:
-    """A replay in the session that the link began (double click, Back, reload) goes on."""
-    if isinstance(error, services.LinkUsed) and _began_here(request, error.link):
+def _unusable(request: HttpRequest, error: TokenInvalid) -> HttpResponse:
+    """Redirect a replay in the session that the link started (double click, Back, reload)."""
+    if isinstance(error, services.LinkUsed) and _started_this_session(request, error.link):
         next_url = error.link.next_url
         if next_url and is_safe_destination(next_url):
             return see_other(next_url)
     return unusable_link(request, error)
 
 
-def _began_here(request: HttpRequest, link: LoginLink) -> bool:
+def _started_this_session(request: HttpRequest, link: LoginLink) -> bool:
     signed_in_at = request.session.get(SIGNED_IN_AT)
     if link.used_at is None or request.user.pk != link.user_id or not signed_in_at:
         return False
-    return abs(datetime.fromisoformat(signed_in_at) - link.used_at) < ONE_SIGN_IN
+    return abs(datetime.fromisoformat(signed_in_at) - link.used_at) < REPLAY_WINDOW
 
 
 def _refused(request: HttpRequest, error: services.LinkRefused) -> HttpResponse:
-    """Whoever holds a live link has the mailbox, so that a ban may be told to him."""
+    """Show a ban: the holder of a live link has access to the mailbox."""
     found = access_policy.get_denial(error.user)
     if found is not None and found.since is not None:
         names = refusal_templates(found.code)
@@ -134,7 +134,7 @@ def _refused(request: HttpRequest, error: services.LinkRefused) -> HttpResponse:
 
 
 def auto_confirms(request: HttpRequest, link: LoginLink) -> bool:
-    """Is this the browser that asked, opening the link itself, and nobody else is signed in?"""
+    """Whether the browser that requested the link opens it, with no other user signed in."""
     if request.method != "GET" or is_stale(request) or is_prefetch(request):
         return False
     if settings.MAGIC_LINK_CONFIRM == "always":
@@ -145,13 +145,13 @@ def auto_confirms(request: HttpRequest, link: LoginLink) -> bool:
 
 
 def is_prefetch(request: HttpRequest) -> bool:
-    """Does the browser say that it only loads ahead?"""
+    """Whether the browser says that it is prefetching."""
     stated = " ".join(request.headers.get(name, "") for name in PREFETCH_HEADERS).lower()
     return any(word in stated for word in ("prefetch", "prerender", "preview"))
 
 
 def _redeem(request: HttpRequest, link: LoginLink) -> HttpResponse:
-    # First, so that a door which is closed for this network does not use the link up.
+    # First, so that a client that may not sign in does not use the link up.
     access_policy.require_client_allowed(client_ip(request))
     with transaction.atomic():
         services.redeem_link(link)

@@ -1,7 +1,7 @@
-"""Is this key good, now, from here? One statement, whatever the number of keys.
+"""Authenticate an API key with one query, however many keys exist.
 
-Nothing of it depends on SECRET_KEY: the digest of a 256-bit random secret needs no key (ASVS
-6.5.2), and signed-out sessions leave keys alone.
+Nothing here depends on SECRET_KEY: the digest of a 256-bit random secret needs no key
+(ASVS 6.5.2).
 """
 
 import hmac
@@ -22,33 +22,34 @@ from core.client_ip import Network, parse_address
 from core.tokens import digest
 
 PURPOSE = "api-key"
-# What an unknown id is compared with, so that it takes as long as a known one.
+# Compared with when the id is unknown, so that unknown and known ids take the same time.
 DUMMY_DIGEST = "0" * 64
 
 
 class ApiKeyMalformed(ApiKeyInvalid):
-    """Not written like a key, or its checksum is wrong: known without a look-up."""
+    """Not in the format of a key, or with a wrong checksum; detected without a query."""
 
     default_message = _("This is not an API key, or a part of it is missing.")
 
 
 def digest_of(parts: key_format.KeyParts) -> str:
-    """What is kept of a key."""
-    return digest(PURPOSE, parts.proof)
+    """The digest that is stored for a key."""
+    return digest(PURPOSE, parts.digest_input)
 
 
-def check(text: str, ip: str) -> ApiKey:
-    """The live key that `text` is, its `user` loaded; counts the use and notes it now and then.
+def authenticate_key(text: str, ip: str) -> ApiKey:
+    """Return the live key for `text`, with its `user` loaded.
 
-    ip: the client's address, "" when unknown. Raises ApiKeyMistyped without touching the
-    database; ApiKeyInvalid, AccessDenied (the person may not act now), RateLimited.
+    ip: the client's address, "" if unknown. Counts the use against the quota, and saves it as the
+    last use at most once a minute. Raises ApiKeyMalformed without a query; ApiKeyInvalid;
+    AccessDenied if the account may not act; RateLimited.
     """
     parts = key_format.parse(text)
     if parts is None:
         raise ApiKeyMalformed
     key = sql.find_key(parts.id)
-    is_right = hmac.compare_digest(key.digest if key else DUMMY_DIGEST, digest_of(parts))
-    if key is None or not is_right:
+    is_match = hmac.compare_digest(key.digest if key else DUMMY_DIGEST, digest_of(parts))
+    if key is None or not is_match:
         raise ApiKeyInvalid
     now = timezone.now()
     _require_live(key, now)
@@ -61,7 +62,7 @@ def check(text: str, ip: str) -> ApiKey:
 
 
 def context_for_key(key: ApiKey) -> AuthContext:
-    """How far a checked key reaches: never further than its owner's role of today."""
+    """The context of an authenticated key; its scopes never exceed the owner's present role."""
     stored = key.scopes if isinstance(key.scopes, list | tuple) else ()
     scopes = frozenset(scope for scope in Scope if scope in stored)
     return AuthContext(user=key.user, scopes=scopes & scopes_of(Role(key.user.role)), key=key)
@@ -76,12 +77,15 @@ def _require_live(key: ApiKey, now: datetime) -> None:
 
 
 def _require_network(key: ApiKey, ip: str) -> None:
-    if not _is_here(key.networks, ip):
+    if not _allows(key.networks, ip):
         raise ApiKeyInvalid(str(_("This API key does not work from your network address.")))
 
 
-def _is_here(stored: Any, ip: str) -> bool:
-    """Does the key work from there? What is no list of networks is nowhere, not everywhere."""
+def _allows(stored: Any, ip: str) -> bool:
+    """Whether the networks stored with a key allow `ip`.
+
+    An empty list allows every address. A value that is not a list allows none.
+    """
     if not isinstance(stored, list | tuple):
         return False
     if not stored:

@@ -1,8 +1,8 @@
-"""How an API key is written: `gth_<id>_<secret><checksum>`. Pure.
+"""The format of API keys: `gth_<id>_<secret><checksum>`. Pure.
 
-id: 10 characters by which it is found. secret: 43 characters, 256 bits. checksum: CRC-32 of all
-before it in 6 characters, so that a mistyped or cut-off key costs no look-up, and scanners that
-search for lost secrets know ours with certainty.
+id: 10 characters that identify the row. secret: 43 characters, 256 bits. checksum: CRC-32 of
+everything before it, in 6 characters, so that a mistyped or truncated key costs no query, and
+secret scanners recognize our keys reliably.
 """
 
 import re
@@ -21,13 +21,16 @@ KEY = re.compile(
 )
 # Two digits of base 62 at a time.
 _PAIRS = [high + low for high in ALPHABET for low in ALPHABET]
-# What lists and mails show of a key, or the start of one: enough to find its row.
+# A key as lists and mails show it, or the beginning of one: enough to find its row.
 SHOWN = re.compile(rf"(?:{PREFIX}_)?([0-9A-Za-z]{{{ID_LENGTH}}})(?:_.*)?")
 
 
 @dataclass(slots=True)
 class KeyParts:
-    """A key taken apart; `text` is the whole of it. Not frozen: that costs as much as the rest."""
+    """The parts of a key; `text` is the complete key.
+
+    Not frozen, because creating a frozen instance takes as long as parsing.
+    """
 
     id: str
     secret: str = field(repr=False)
@@ -35,24 +38,24 @@ class KeyParts:
 
     @property
     def ending(self) -> str:
-        """By which a person knows it again."""
+        """The last characters, by which its owner recognizes it."""
         return self.text[-ENDING_LENGTH:]
 
     @property
-    def proof(self) -> str:
-        """What the digest is made of: a secret that was moved to another id proves nothing."""
+    def digest_input(self) -> str:
+        """The input of the digest. It includes the id, so a secret is bound to its row."""
         return self.id + self.secret
 
 
 def make() -> KeyParts:
-    """A new random key."""
+    """Return a new random key."""
     key_id, secret = _random(ID_LENGTH), _random(SECRET_LENGTH)
     body = f"{PREFIX}_{key_id}_{secret}"
     return KeyParts(key_id, secret, body + checksum(body))
 
 
 def parse(text: str) -> KeyParts | None:
-    """The parts of `text`, or None when it is not written like a key or its checksum is wrong."""
+    """Return the parts of `text`; None for a wrong format or checksum."""
     found = KEY.fullmatch(text)
     if found is None or checksum(found[1]) != found[4]:
         return None
@@ -60,17 +63,17 @@ def parse(text: str) -> KeyParts | None:
 
 
 def shown_id(text: str) -> str | None:
-    """The id in what a person copied from a list: `gth_<id>_…ab12`, `gth_<id>` or the bare id."""
+    """Return the id in a text copied from a list: `gth_<id>_…ab12`, `gth_<id>` or the bare id."""
     found = SHOWN.fullmatch(text.strip())
     return found[1] if found else None
 
 
 def checksum(body: str) -> str:
-    """CRC-32 of `body`, in six digits of base 62."""
+    """Return the CRC-32 of `body` as six base-62 digits."""
     number, low = divmod(zlib.crc32(body.encode()), len(_PAIRS))
     high, middle = divmod(number, len(_PAIRS))
     return _PAIRS[high] + _PAIRS[middle] + _PAIRS[low]
 
 
 def _random(length: int) -> str:
-    return "".join(secrets.choice(ALPHABET) for _place in range(length))
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))

@@ -1,9 +1,9 @@
-"""How often a key may be used, and when its use was last noted: cheap enough for every request.
+"""The request quota of API keys, cheap enough for every request.
 
-The count of all processes is one atomic counter of the cache. A process takes a share of it at a
-time (a twentieth of the limit) and spends that by itself, so that most requests touch nothing.
-What it does not spend is lost at the end of the window: with n processes a key may be refused up
-to n shares early, and it is never used more often than the limit says.
+One atomic counter in the cache holds the uses of all processes. A process reserves a share (one
+twentieth of the limit) and consumes it in memory, so most requests do not access the cache. An
+unused rest of a share is lost at the end of the window: with n processes a key may be refused up to
+n shares early, but it never exceeds the limit.
 """
 
 import threading
@@ -23,11 +23,11 @@ QUOTAS_MAX = 10_000
 
 @dataclass(slots=True)
 class KeyQuota:
-    """What this process knows of one key: the window it spends in, what is left, the last note."""
+    """State of one key in this process: current window, remaining share, last recorded use."""
 
     window: int = -1
     left: int = 0
-    is_full: bool = False
+    is_exhausted: bool = False
     noted_at: datetime | None = None
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -36,47 +36,49 @@ _quotas: dict[str, KeyQuota] = {}
 
 
 def consume(key_id: str, now: datetime) -> None:
-    """Count one use. Raises RateLimited when API_KEY_MAX in API_KEY_WINDOW are spent."""
+    """Count one use. Raises RateLimited after API_KEY_MAX uses in API_KEY_WINDOW."""
     seconds = max(1, int(settings.API_KEY_WINDOW.total_seconds()))
     window, passed = divmod(now.timestamp(), seconds)
-    key_quota = _quota_of(key_id)
-    with key_quota.lock:
-        if key_quota.window != int(window):
-            key_quota.window, key_quota.left, key_quota.is_full = int(window), 0, False
-        if not key_quota.left and not key_quota.is_full:
-            key_quota.left = _draw(f"api-key:{key_id}:{int(window)}", settings.API_KEY_MAX, seconds)
-            key_quota.is_full = not key_quota.left
-        if not key_quota.left:
+    state = _quota_of(key_id)
+    with state.lock:
+        if state.window != int(window):
+            state.window, state.left, state.is_exhausted = int(window), 0, False
+        if not state.left and not state.is_exhausted:
+            state.left = _reserve_share(
+                f"api-key:{key_id}:{int(window)}", settings.API_KEY_MAX, seconds
+            )
+            state.is_exhausted = not state.left
+        if not state.left:
             raise RateLimited(ceil(seconds - passed))
-        key_quota.left -= 1
+        state.left -= 1
 
 
 def is_due(key_id: str, noted_at: datetime | None, now: datetime) -> bool:
-    """Should the use at `now` be written down? At most one yes a minute in this process.
+    """Whether to save the use at `now`; true at most once a minute in this process.
 
-    noted_at: what the row says; another process may have written.
+    noted_at: the last use in the row, which another process may have saved.
     """
     if noted_at is not None and now - noted_at < NOTE_EVERY:
         return False
-    key_quota = _quota_of(key_id)
-    with key_quota.lock:
-        if key_quota.noted_at is not None and now - key_quota.noted_at < NOTE_EVERY:
+    state = _quota_of(key_id)
+    with state.lock:
+        if state.noted_at is not None and now - state.noted_at < NOTE_EVERY:
             return False
-        key_quota.noted_at = now
+        state.noted_at = now
     return True
 
 
 def _quota_of(key_id: str) -> KeyQuota:
-    key_quota = _quotas.get(key_id)
-    if key_quota is None:
+    state = _quotas.get(key_id)
+    if state is None:
         if len(_quotas) >= QUOTAS_MAX:
             _quotas.clear()
-        key_quota = _quotas.setdefault(key_id, KeyQuota())
-    return key_quota
+        state = _quotas.setdefault(key_id, KeyQuota())
+    return state
 
 
-def _draw(name: str, maximum: int, seconds: int) -> int:
-    """Take a share of the common count; returns how many uses it is good for, 0 when all are."""
+def _reserve_share(name: str, maximum: int, seconds: int) -> int:
+    """Reserve a share of the shared counter; returns the uses it allows, 0 if none are left."""
     share = max(1, maximum // SHARES)
     counters = caches[settings.RATELIMIT_USE_CACHE]
     if counters.add(name, share, timeout=2 * seconds):
@@ -84,6 +86,6 @@ def _draw(name: str, maximum: int, seconds: int) -> int:
     else:
         try:
             total = counters.incr(name, share)
-        except ValueError:  # emptied at this very moment: the count begins anew
+        except ValueError:  # the counter expired in between, so counting starts again
             total = share
     return max(0, min(share, maximum - (total - share)))

@@ -1,7 +1,7 @@
-"""API keys: made, rotated, revoked and listed. Whoever asks, every change goes through here.
+"""Create, rotate, revoke and list API keys. Pages, API, admin and command all call these.
 
-The key itself is in the answer to its making and nowhere else. What it may do is checked anew at
-each use (keychecks): its scopes never reach further than its owner's role of that moment.
+Only the return value of create_key() and rotate_key() contains the key. Its scopes are limited by
+the owner's present role at each use; see api.apikeys.authenticate.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -42,10 +42,10 @@ MAPPED_IPV4 = IPv6Network("::ffff:0:0/96")
 
 @dataclass(frozen=True, slots=True)
 class KeyRequest:
-    """What somebody wants of a new key.
+    """The properties of a key to create.
 
-    expires_at: None for the default life, or with `is_endless` for none. networks: CIDR texts,
-    empty for everywhere.
+    expires_at: None for API_KEY_DEFAULT_AGE, or for no expiry with `is_endless`. networks: CIDR
+    texts; empty allows every address.
     """
 
     name: str
@@ -66,11 +66,11 @@ class IssuedKey:
 def create_key(
     *, actor: Actor, user: User, key_request: KeyRequest, via: AuthContext | None = None
 ) -> IssuedKey:
-    """Make a key of `user`, tell him by mail, write it down.
+    """Create a key for `user`. Sends them a mail and writes one audit row.
 
-    via: what the API was called by; a key hands on no more than it has itself. Raises
-    RecordInvalid naming the fields; Forbidden when the actor's rank is too low or the person's
-    access has ended meanwhile. Nothing has changed then.
+    via: the context of an API request; a key cannot create a key with more rights than its own.
+    Raises RecordInvalid with errors by field; Forbidden if the actor's rank is too low or the
+    user's access has ended in the meantime. Nothing has changed then.
     """
     if actor.pk != user.pk:
         require_rank(actor, user)
@@ -78,8 +78,8 @@ def create_key(
     row = _parse(key_request, user, via, now)
     with transaction.atomic():
         _lock_owner(user)
-        _keep_few(user, now)
-        issued = _write(row)
+        _require_below_limit(user, now)
+        issued = _save(row)
         _record("create", actor, row, scopes=row.scopes)
     return issued
 
@@ -87,18 +87,19 @@ def create_key(
 def rotate_key(
     *, actor: User, key: ApiKey, overlap: timedelta = OVERLAP, via: AuthContext | None = None
 ) -> IssuedKey:
-    """A new key with the name, scopes, networks and life of `key`, which works on for `overlap`.
+    """Replace `key` by a new one with the same name, scopes, networks and lifetime.
 
-    overlap: 0 to 7 days; the old key never lives longer than it would have. Raises NotFound for a
-    key that has ended or is not the actor's; RecordInvalid for one that was rotated before or a
-    bad overlap; Forbidden when `via` has less than the key.
+    overlap: 0 to 7 days for which the old key keeps working, but never beyond its own expiry.
+    Sends a mail and writes one audit row. Raises NotFound for a key that has ended or is not the
+    actor's; RecordInvalid for one that was rotated before, or a bad overlap; Forbidden if `via`
+    has fewer rights than the key.
     """
     if not timedelta(0) <= overlap <= OVERLAP_MAX:
         raise RecordInvalid({"overlap": [_("Choose between 0 seconds and 7 days.")]})
     now = timezone.now()
     if key.user_id != actor.pk or state_of(key, now) != "live":
         raise NotFound
-    _require_reach(via, key)
+    _require_no_escalation(via, key)
     row = _successor(key, via, now)
     with transaction.atomic():
         _lock_owner(actor)
@@ -106,21 +107,22 @@ def rotate_key(
         end = now + overlap if key.expires_at is None else min(key.expires_at, now + overlap)
         if not old.update(rotated_at=now, expires_at=end):
             raise RecordInvalid({"record": [_("This key has been rotated or revoked already.")]})
-        issued = _write(row)
+        issued = _save(row)
         _record("rotate", actor, row, before=key.pk)
     return issued
 
 
 def revoke_key(*, actor: Actor, key: ApiKey) -> None:
-    """End a key now. Raises Forbidden (rank), NotFound when it has been revoked already.
+    """Revoke a key. Writes one audit row.
 
-    Operators also end what was made without an account.
+    Administrators may also revoke keys of the anonymous user. Raises Forbidden if the actor's rank
+    is too low, NotFound if the key is revoked already.
     """
-    is_everybodys = is_anonymous(key.user_id) and actor.role in ADMIN_ROLES
-    if actor.pk != key.user_id and not is_everybodys:
+    is_of_anonymous = is_anonymous(key.user_id) and actor.role in ADMIN_ROLES
+    if actor.pk != key.user_id and not is_of_anonymous:
         require_rank(actor, key.user)
     now = timezone.now()
-    # The end moves as well, so that one index finds what can be cleared away.
+    # Also set the expiry, so that purge_keys() needs only the index of that column.
     end = now if key.expires_at is None else min(key.expires_at, now)
     with transaction.atomic():
         lock_users(key.user_id)
@@ -131,9 +133,9 @@ def revoke_key(*, actor: Actor, key: ApiKey) -> None:
 
 
 def own_key(user: User, key_id: str) -> ApiKey:
-    """One key of the person. Raises NotFound, also for keys of others."""
+    """Return a key of the user. Raises NotFound, also for keys of other users."""
     key = None
-    if key_format.ID.fullmatch(key_id):  # PostgreSQL fails on texts with NUL
+    if key_format.ID.fullmatch(key_id):  # PostgreSQL rejects text with NUL
         key = ApiKey.objects.filter(pk=key_id, user=user).select_related("user").first()
     if key is None:
         raise NotFound
@@ -141,7 +143,7 @@ def own_key(user: User, key_id: str) -> ApiKey:
 
 
 def own_keys(user: User) -> list[ApiKey]:
-    """All live keys of the person, newest first, then the last that have ended."""
+    """Return all live keys of the user, newest first, then the most recent ended ones."""
     now = timezone.now()
     keys = ApiKey.objects.filter(user=user).select_related("user").order_by("-created_at", "-pk")
     is_live = live_condition(now)
@@ -149,23 +151,26 @@ def own_keys(user: User) -> list[ApiKey]:
 
 
 def state_of(key: ApiKey, now: datetime) -> str:
-    """live, revoked, expired, or ended: with its owner's access (password, address, shut)."""
+    """Return live, revoked, expired, or ended (older than the owner's `keys_valid_from`)."""
     state = key.state(now)
     return "ended" if state == "live" and key.created_at < key.user.keys_valid_from else state
 
 
 def live_condition(now: datetime) -> Q:
-    """The rows that state_of() calls live."""
+    """The condition for keys that state_of() calls live."""
     return Q(revoked_at=None) & (Q(expires_at=None) | Q(expires_at__gt=now)) & ~ended_condition()
 
 
 def ended_condition() -> Q:
-    """Keys older than their owner's mark."""
+    """The condition for keys older than their owner's `keys_valid_from`."""
     return Q(created_at__lt=F("user__keys_valid_from"))
 
 
 def newest_key(user: User, after: datetime, **_of_signal: Any) -> datetime | None:
-    """When the newest key of `user` was made, if after `after`; see signals.access_ending."""
+    """Return when the newest key of `user` was created, if after `after`.
+
+    Receiver of signals.access_ending.
+    """
     return sql.newest(user.api_keys.all(), after)
 
 
@@ -175,12 +180,12 @@ def purge_keys(before: datetime) -> int:
 
 
 def scopes_for(user: User, via: AuthContext | None = None) -> frozenset[Scope]:
-    """The scopes that a new key of `user` can have."""
+    """Return the scopes that a new key of `user` may have."""
     return scopes_of(Role(user.role)) & (ALL_SCOPES if via is None else via.scopes)
 
 
 def parse_networks(texts: Iterable[str]) -> list[str]:
-    """CIDR texts in their one spelling, each once. Raises RecordInvalid on `networks`."""
+    """Return CIDR texts in canonical form without duplicates. Raises RecordInvalid (`networks`)."""
     found = dict.fromkeys(str(_parse_network(text)) for text in texts)
     if len(found) > NETWORKS_MAX:
         text = _("At most %(number)d networks, please.") % {"number": NETWORKS_MAX}
@@ -189,13 +194,13 @@ def parse_networks(texts: Iterable[str]) -> list[str]:
 
 
 def _parse_network(text: str) -> Network:
-    """Host bits are cut; IPv4 in IPv6 is IPv4, as it is for clients."""
+    """Drop host bits; convert IPv4-mapped IPv6 to IPv4, as for client addresses."""
     shown = text.strip()[:NETWORK_MAX_LENGTH]
     try:
-        # Zones (fe80::1%eth0) belong to one machine; nothing valid is that long.
+        # Rejects zones (fe80::1%eth0), which are local to one machine.
         network = ip_network(shown.replace("%", " "), strict=False)
     except ValueError:
-        problem = _("“%(text)s” is no network. Write 203.0.113.0/24 or 2001:db8::/32.")
+        problem = _("“%(text)s” is not a network. Write it as 203.0.113.0/24 or 2001:db8::/32.")
         raise RecordInvalid({"networks": [problem % {"text": shown}]}) from None
     if isinstance(network, IPv6Network) and network.subnet_of(MAPPED_IPV4):
         inner = network.network_address.ipv4_mapped
@@ -204,19 +209,19 @@ def _parse_network(text: str) -> Network:
 
 
 def check_key_request(key_request: KeyRequest, user: User, via: AuthContext | None) -> None:
-    """Raise RecordInvalid with everything that is wrong with a key that is not made yet."""
+    """Raise RecordInvalid with all errors of a request, without creating the key."""
     _parse(key_request, user, via, timezone.now())
 
 
 def _parse(key_request: KeyRequest, user: User, via: AuthContext | None, now: datetime) -> ApiKey:
-    """A row without its key. Raises RecordInvalid with everything that is wrong."""
+    """Return an unsaved row without its key. Raises RecordInvalid with all errors."""
     errors: dict[str, list[str]] = {}
     found: dict[str, Any] = {}
     parsers: dict[str, Callable[[], Any]] = {
         "name": lambda: _parse_name(key_request.name),
         "scopes": lambda: _parse_scopes(key_request.scopes, user, via),
         "expires_at": lambda: _parse_end(key_request, via, now),
-        "networks": lambda: _narrowed(parse_networks(key_request.networks), via),
+        "networks": lambda: _restrict_networks(parse_networks(key_request.networks), via),
     }
     for name, parse in parsers.items():
         try:
@@ -231,13 +236,13 @@ def _parse(key_request: KeyRequest, user: User, via: AuthContext | None, now: da
 def _parse_name(text: str) -> str:
     name = " ".join(text.split())
     if not 1 <= len(name) <= NAME_MAX_LENGTH or not name.isprintable():
-        problem = _("Give it a name of 1 to %(number)d letters.") % {"number": NAME_MAX_LENGTH}
+        problem = _("Enter a name of 1 to %(number)d characters.") % {"number": NAME_MAX_LENGTH}
         raise RecordInvalid({"name": [problem]})
     return name
 
 
 def _parse_scopes(names: Sequence[str], user: User, via: AuthContext | None) -> list[str]:
-    """The scopes in their order, each once."""
+    """Return the scopes in canonical order without duplicates."""
     unknown = sorted(set(names) - set(Scope))
     if unknown or not names:
         problem = _("Choose one or more of: %(names)s.") % {"names": ", ".join(Scope)}
@@ -245,13 +250,15 @@ def _parse_scopes(names: Sequence[str], user: User, via: AuthContext | None) -> 
     asked = [scope for scope in Scope if scope in names]
     beyond = [scope for scope in asked if scope not in scopes_for(user, via)]
     if beyond:
-        problem = _("Your role or the key of this request does not reach so far: %(names)s.")
+        problem = _(
+            "Your role or the API key of this request does not allow these scopes: %(names)s."
+        )
         raise RecordInvalid({"scopes": [problem % {"names": ", ".join(beyond)}]})
     return [scope.value for scope in asked]
 
 
 def _parse_end(key_request: KeyRequest, via: AuthContext | None, now: datetime) -> datetime | None:
-    """When the key ends; a key ends no later than the one that makes it."""
+    """Return the expiry; a key expires no later than the key that creates it."""
     last = _last_end(via, now)
     if key_request.is_endless:
         end = None
@@ -264,21 +271,21 @@ def _parse_end(key_request: KeyRequest, via: AuthContext | None, now: datetime) 
             raise RecordInvalid({"expires_at": [_("Choose a time in the future.")]})
     if last is not None and (end is None or end > last):
         problem = _("Choose an end not later than %(end)s.")
-        spoken = f"{last:%Y-%m-%dT%H:%M:%SZ}"
-        raise RecordInvalid({"expires_at": [problem % {"end": spoken}]})
+        latest = f"{last:%Y-%m-%dT%H:%M:%SZ}"
+        raise RecordInvalid({"expires_at": [problem % {"end": latest}]})
     return end
 
 
 def _last_end(via: AuthContext | None, now: datetime) -> datetime | None:
-    """The latest end that a new key can have; None: it may live for ever."""
+    """Return the latest allowed expiry of a new key; None if there is no limit."""
     ends = [via.key.expires_at] if via and via.key and via.key.expires_at else []
     if settings.API_KEY_MAX_AGE:
         ends.append(now + settings.API_KEY_MAX_AGE)
     return min(ends, default=None)
 
 
-def _narrowed(networks: list[str], via: AuthContext | None) -> list[str]:
-    """Those of the making key when none are given; else each must lie within one of its own."""
+def _restrict_networks(networks: list[str], via: AuthContext | None) -> list[str]:
+    """Return `networks`, which must lie within those of the creating key; by default these."""
     outer = via.key.networks if via and via.key else []
     if not outer or not networks:
         return networks or list(outer)
@@ -294,8 +301,8 @@ def _lies_in(inner: str, outer: str) -> bool:
     return first.version == second.version and first.subnet_of(second)  # type: ignore[arg-type]
 
 
-def _require_reach(via: AuthContext | None, key: ApiKey) -> None:
-    """Raise Forbidden when `key` may more than the key by which its rotation is asked."""
+def _require_no_escalation(via: AuthContext | None, key: ApiKey) -> None:
+    """Raise Forbidden if `key` has more rights than the key that requests its rotation."""
     if via is None or via.key is None:
         return
     outer = via.key.networks
@@ -303,11 +310,11 @@ def _require_reach(via: AuthContext | None, key: ApiKey) -> None:
         key.networks and all(any(_lies_in(net, other) for other in outer) for net in key.networks)
     )
     if not (set(map(Scope, key.scopes)) <= via.scopes and is_within):
-        raise Forbidden(_("The key of this request may less than the one to be rotated."))
+        raise Forbidden(_("The API key of this request has fewer rights than the key to rotate."))
 
 
 def _successor(key: ApiKey, via: AuthContext | None, now: datetime) -> ApiKey:
-    """The row of the new key: as long a life as the old one had, within today's bounds."""
+    """Return the row of the new key, with the lifetime of the old one within the present limits."""
     last = _last_end(via, now)
     end = now + (key.expires_at - key.created_at) if key.expires_at else None
     if last is not None:
@@ -323,24 +330,24 @@ def _successor(key: ApiKey, via: AuthContext | None, now: datetime) -> ApiKey:
 
 
 def _lock_owner(user: User) -> None:
-    """Hold the person's row; raise Forbidden if his access has ended since the request began.
+    """Lock the user's row; raise Forbidden if their access has ended since the request began.
 
-    Otherwise a session or token that was ended in that moment could still leave a key behind.
+    Otherwise a request of a session or token that is being revoked could still create a key.
     """
     current = User.all_objects.select_for_update(no_key=True).filter(pk=user.pk).first()
     if current is None or current.credentials_valid_from != user.credentials_valid_from:
         raise Forbidden(_("Your access has changed meanwhile. Please sign in again."))
 
 
-def _keep_few(user: User, now: datetime) -> None:
-    """Call under _lock_owner(), so that parallel wishes do not slip through."""
+def _require_below_limit(user: User, now: datetime) -> None:
+    """Raise RecordInvalid at LIVE_MAX keys. Call after _lock_owner(), to avoid a race."""
     if ApiKey.objects.filter(live_condition(now), user=user).count() >= LIVE_MAX:
-        problem = _("You have %(number)d live keys, which is the most. Revoke one first.")
+        problem = _("You have %(number)d live keys, which is the maximum. Revoke one first.")
         raise RecordInvalid({"record": [problem % {"number": LIVE_MAX}]})
 
 
-def _write(row: ApiKey) -> IssuedKey:
-    """Give the row its key, write it, and tell its owner (ASVS 6.3.7)."""
+def _save(row: ApiKey) -> IssuedKey:
+    """Generate the key, save the row, and notify the owner by mail (ASVS 6.3.7)."""
     parts = key_format.make()
     row.pk, row.digest, row.ending = parts.id, digest_of(parts), parts.ending
     row.save(force_insert=True)
@@ -358,5 +365,5 @@ def _write(row: ApiKey) -> IssuedKey:
     return IssuedKey(row, parts.text)
 
 
-def _record(act: str, actor: Actor, key: ApiKey, **detail: Any) -> None:
-    audit_log.record(f"api:key:{act}", actor=actor, target=key.user, key=key.pk, **detail)
+def _record(action: str, actor: Actor, key: ApiKey, **detail: Any) -> None:
+    audit_log.record(f"api:key:{action}", actor=actor, target=key.user, key=key.pk, **detail)

@@ -1,4 +1,4 @@
-"""A key with its owner in one ready statement, and the note of its use; see core.sql."""
+"""Prepared statements for API keys; see core.sql."""
 
 from datetime import datetime
 from functools import cache
@@ -9,13 +9,13 @@ from api.models import ApiKey
 from core import sql
 
 _KEYS, _PEOPLE = ApiKey._meta.db_table, User._meta.db_table
-# Names of our own tables and columns: the statement holds no foreign text.
+# Contains names of our own tables and columns only, never input.
 NOTE_USE = f"""UPDATE "{_KEYS}" SET "last_used_at" = %s, "last_used_ip" = %s
     WHERE "id" = %s AND ("last_used_at" IS NULL OR "last_used_at" < %s)"""  # noqa: S608
 
 
 def find_key(key_id: str) -> ApiKey | None:
-    """The key with its `user` loaded; None when there is none."""
+    """Return the key with its `user` loaded, or None."""
     found = _query().fetch_one(key_id)
     if found is None:
         return None
@@ -26,14 +26,14 @@ def find_key(key_id: str) -> ApiKey | None:
 
 
 def note_use(key: ApiKey, ip: str, now: datetime) -> None:
-    """Write down that the key was used, unless another process has just done so."""
+    """Save the last use of the key, unless another process did so within NOTE_EVERY."""
     sql.change(
         NOTE_USE,
         ApiKey,
         last_used_at=now,
         last_used_ip=ip,
         id=key.pk,
-        created_at=now - NOTE_EVERY,  # held against last_used_at, another moment of the row
+        created_at=now - NOTE_EVERY,  # compared with last_used_at; any date field converts alike
     )
 
 

@@ -1,4 +1,4 @@
-"""Access tokens that another issuer has made (AUTH_BACKEND=jwt): whose they are, and whether.
+"""Access tokens of other issuers (AUTH_BACKEND=jwt).
 
 The caller checks the account: require_account_access(user, claims.issued_at).
 """
@@ -12,20 +12,20 @@ __all__ = ["ExternalClaims", "authenticate", "is_enabled", "is_external"]
 
 
 def is_enabled() -> bool:
-    """Are tokens of other issuers taken at all?"""
+    """Whether tokens of other issuers are accepted."""
     return current_policy() is not None
 
 
 def is_external(token: str) -> bool:
-    """Does `token` claim to be of a listed issuer? Nothing is verified: this only shows the way."""
+    """Whether `token` names a configured issuer. Verifies nothing; only selects the verifier."""
     policy = current_policy()
     return policy is not None and issuer_named_by(token) in policy.issuers
 
 
 def authenticate(token: str) -> tuple[User, ExternalClaims]:
-    """The person that `token` stands for, and what it says. The gate is not asked yet.
+    """Return the user and the claims of `token`. Does not check the access policy.
 
-    May fetch the issuer's keys, and makes an account where that is allowed. Raises
+    May fetch the issuer's keys, and creates an account if AUTH_JWT_REGISTRATION allows it. Raises
     AccessTokenInvalid, AccessTokenExpired, Forbidden.
     """
     policy = current_policy()

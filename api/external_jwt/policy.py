@@ -1,4 +1,4 @@
-"""What is demanded of a token of another issuer, as the settings say. One value, no act."""
+"""The requirements for tokens of other issuers, read from the settings."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,12 +8,13 @@ from django.conf import settings
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """issuers: without a slash at the end. pem: the key of the only issuer, "" to fetch keys.
+    """Requirements for tokens of other issuers.
 
-    jwks_url: where the keys of the only issuer are, "" when its discovery document says it.
-    jwks_urls: pairs of an issuer and where its keys are; the others' discovery documents say it.
-    No source of keys serves two issuers (RFC 8725, 3.8). leeway: in seconds. allows_http: keys may
-    come without TLS from other machines (DEBUG).
+    issuers: without a trailing slash. pem: the key of the only issuer, "" to fetch keys.
+    jwks_url: URL of the keys of the only issuer, "" to use its discovery document. jwks_urls:
+    pairs of issuer and URL of its keys; for other issuers the discovery document is used. No key
+    source may serve two issuers (RFC 8725, 3.8). leeway: seconds. allows_http: keys may be fetched
+    from other hosts without TLS (DEBUG).
     """
 
     issuers: tuple[str, ...]
@@ -27,7 +28,7 @@ class Policy:
 
     @staticmethod
     def audience_of(claims: dict[str, Any]) -> set[str]:
-        """For whom a token was made; Cognito's access tokens name their client instead."""
+        """Return the audience of a token; for Cognito's access tokens this is the client."""
         named = claims.get("aud")
         if named is None and claims.get("token_use") == "access":
             named = claims.get("client_id")
@@ -36,7 +37,7 @@ class Policy:
 
 
 def current_policy() -> Policy | None:
-    """The policy of the settings; None unless AUTH_BACKEND is jwt."""
+    """Return the policy of the settings; None unless AUTH_BACKEND is jwt."""
     if settings.AUTH_BACKEND != "jwt":
         return None
     return Policy(

@@ -1,7 +1,7 @@
-"""Who a subject of another issuer is here: by (issuer, subject), and never by address.
+"""Map subjects of other issuers to users, by (issuer, subject) and never by email address.
 
-An address in a token can be claimed by whoever runs that issuer's account, so it opens no account
-that exists already; and one that the issuer does not vouch for is not taken over at all.
+A user of another issuer may be able to claim any address, so an address in a token never gives
+access to an existing account. An address that the issuer has not verified is not used at all.
 """
 
 from datetime import timedelta
@@ -25,18 +25,19 @@ SEEN_EVERY = timedelta(hours=1)
 
 
 def find_or_create_user(claims: ExternalClaims) -> User:
-    """The account of this subject; a new one, with the role none, where that is allowed.
+    """Return the user of this subject; creates one with the role `none` if that is allowed.
 
-    Raises Forbidden when it has none and gets none. Writes the time of the visit once an hour.
+    Raises Forbidden if there is no user and none may be created. Saves the last visit at most once
+    an hour.
     """
     identity = _identity(claims)
     if identity is None:
-        connected = _connected(claims)
-        if connected is not None:
-            return connected
+        linked = _linked_user(claims)
+        if linked is not None:
+            return linked
         _check_registration(claims)
         identity = _identity(claims) or _register(claims)
-    _note_visit(identity)
+    _record_visit(identity)
     return identity.user
 
 
@@ -48,19 +49,17 @@ def _identity(claims: ExternalClaims) -> ForeignIdentity | None:
     )
 
 
-def _connected(claims: ExternalClaims) -> User | None:
-    """Whoever signs in here through that provider as this subject."""
+def _linked_user(claims: ExternalClaims) -> User | None:
+    """Return the user who is linked to this subject by sign-in through that provider."""
     rows = ExternalIdentity.objects.filter(issuer=claims.issuer, subject=claims.subject)
     found = rows.select_related("user").order_by("id").first()
     return found.user if found else None
 
 
 def _check_registration(claims: ExternalClaims) -> None:
-    """Raise Forbidden unless a stranger with this token may have an account."""
+    """Raise Forbidden unless an account may be created for this token."""
     if not settings.AUTH_JWT_REGISTRATION:
-        raise Forbidden(
-            _("Nobody here belongs to this token, and new people are not admitted by token.")
-        )
+        raise Forbidden(_("No account matches this token, and automatic registration is off."))
     if settings.ALLOWED_EMAILS and not _is_listed(claims):
         raise Forbidden(_("Addresses of this domain cannot register here."))
 
@@ -71,29 +70,29 @@ def _is_listed(claims: ExternalClaims) -> bool:
 
 
 def _register(claims: ExternalClaims) -> ForeignIdentity:
-    """Make account and identity together; of two at once the second gets the first's."""
+    """Create the user and identity; the loser of a race gets those of the winner."""
     for email in _addresses(claims):
         try:
-            return _make(claims, email)
+            return _create(claims, email)
         except (IntegrityError, RecordInvalid):
             identity = _identity(claims)
             if identity is not None:
                 return identity
-    raise Forbidden(_("No account can be made for this token."))
+    raise Forbidden(_("No account can be created for this token."))
 
 
-def _make(claims: ExternalClaims, email: str) -> ForeignIdentity:
-    """Raises RecordInvalid when the address is taken, IntegrityError when the subject is."""
-    is_proved = email == claims.email
+def _create(claims: ExternalClaims, email: str) -> ForeignIdentity:
+    """Raises RecordInvalid if the address is taken, IntegrityError if the subject is."""
+    is_verified = email == claims.email
     user = User(email=email, name=claims.name, role=Role.NONE)
-    user.email_verified_at = timezone.now() if is_proved else None
-    # The token that brings the person is older than the account by some seconds.
+    user.email_verified_at = timezone.now() if is_verified else None
+    # This token is some seconds older than the account, and must stay valid.
     user.credentials_valid_from = min(user.credentials_valid_from, claims.issued_at)
     user.set_password(None)
     with transaction.atomic():
-        invitation = live_invitation(email) if is_proved else None
+        invitation = live_invitation(email) if is_verified else None
         if invitation is not None:
-            # Before it is saved: a change of role would kill the token that brings the person.
+            # Before saving, because a later change of role would revoke this token.
             user.role = invitation.role
         save_new(user, actor=None, source="jwt")
         if invitation is not None:
@@ -104,13 +103,13 @@ def _make(claims: ExternalClaims, email: str) -> ForeignIdentity:
 
 
 def _addresses(claims: ExternalClaims) -> list[str]:
-    """What to try as the new account's address: what the issuer vouches for, then one of ours."""
-    vouched = [claims.email] if claims.email and claims.email_verified else []
-    return [*vouched, placeholder(claims.issuer, claims.subject)]
+    """The addresses to try for a new account: the one the issuer verified, then a placeholder."""
+    verified = [claims.email] if claims.email and claims.email_verified else []
+    return [*verified, placeholder(claims.issuer, claims.subject)]
 
 
-def _note_visit(identity: ForeignIdentity) -> None:
-    """Write the time, unless that was done within the last hour."""
+def _record_visit(identity: ForeignIdentity) -> None:
+    """Save the time of the visit, at most once in SEEN_EVERY."""
     now = timezone.now()
     if identity.last_seen_at > now - SEEN_EVERY:
         return

@@ -1,6 +1,6 @@
-"""Is this the access token of a listed issuer, for us, and valid now? RFC 8725, ASVS 9.
+"""Verify access tokens of configured issuers (RFC 8725, ASVS 9).
 
-Nothing in a token says where its key is: `jku`, `jwk`, `x5u` and `x5c` are not even read.
+A token never determines the source of its key: `jku`, `jwk`, `x5u` and `x5c` are not read.
 """
 
 import base64
@@ -26,23 +26,23 @@ from core.plain_text import clean_name
 from federation.oidc.issuers import normalize_issuer
 from federation.oidc.keys import FetchedKeys, FixedKey, KeySource
 
-LONGEST_TOKEN = 16 * 1024
-LONGEST_NAME = 255
-LONGEST_LIFE_SECONDS = 366 * 86_400
-# Seconds since 1970 in the year 2999: what is later is no time but an attack on arithmetic.
-LATEST = 32_503_680_000
+MAX_TOKEN_LENGTH = 16 * 1024
+MAX_NAME_LENGTH = 255
+MAX_LIFETIME_SECONDS = 366 * 86_400
+# The end of the year 2999. Larger values could overflow datetime arithmetic.
+MAX_TIMESTAMP = 32_503_680_000
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 _TYPES = ("", "jwt", "at+jwt", "application/at+jwt")
-# Headers that change what the rest means; none is understood, so none is let pass.
+# Headers that change how a token is read. None is supported, so a token with one is refused.
 _REFUSED_HEADERS = ("crit", "enc", "zip", "b64", "cty")
 _JWS = jwt.PyJWS()
 
 
 @dataclass(frozen=True, slots=True)
 class ExternalClaims:
-    """What a verified token says. email: in our stored form, None when there is none to use.
+    """The claims of a verified token.
 
-    issuer: as in the settings. email_verified: the issuer vouches for the address. claims: all.
+    email: normalized, None if missing or invalid. issuer: as in the settings. claims: all claims.
     """
 
     issuer: str
@@ -56,7 +56,7 @@ class ExternalClaims:
 
 
 def issuer_named_by(token: str) -> str:
-    """The issuer that `token` claims, "" when it claims none that can be read. Verifies nothing."""
+    """Return the issuer that `token` names, "" if there is none. Verifies nothing."""
     try:
         return _issuer(_parts(token)[1])
     except AccessTokenInvalid:
@@ -65,12 +65,12 @@ def issuer_named_by(token: str) -> str:
 
 @lru_cache(maxsize=8)
 def verifier_of(policy: Policy | None) -> "Verifier":
-    """The verifier of this policy; one for each process, because it keeps the keys."""
+    """Return the verifier of this policy. Cached, because it holds the fetched keys."""
     if policy is None:
         raise AccessTokenInvalid
     issuers = set(policy.issuers)
     if len(issuers) > 1 and (policy.pem or policy.jwks_url):
-        # Keys that are not bound to one issuer are nobody's: each could sign for the others.
+        # Keys must be bound to one issuer; otherwise each issuer could sign for the others.
         return Verifier(policy, {})
     if policy.pem:
         return Verifier(policy, dict.fromkeys(issuers, FixedKey(_key_in(policy.pem))))
@@ -94,13 +94,13 @@ def _key_in(pem: str) -> Any:
 
 
 class Verifier:
-    """Checks tokens by one policy and the keys of its issuers."""
+    """Verifies tokens against a policy and the keys of its issuers."""
 
     def __init__(self, policy: Policy, sources: Mapping[str, KeySource]) -> None:
         self.policy, self.sources = policy, sources
 
     def verify(self, token: str) -> ExternalClaims:
-        """What `token` says. Raises AccessTokenInvalid, AccessTokenExpired."""
+        """Return the claims of `token`. Raises AccessTokenInvalid, AccessTokenExpired."""
         header, unverified = _parts(token)
         issuer = _issuer(unverified)
         source = self.sources.get(issuer)
@@ -113,25 +113,25 @@ class Verifier:
         _check_kind(claims)
         self._check_audience(claims)
         issued_at, expires_at = self._check_times(claims)
-        return _told(claims, issuer, issued_at, expires_at)
+        return _external_claims(claims, issuer, issued_at, expires_at)
 
     def _check_header(self, header: dict[str, Any]) -> str:
-        """The algorithm, which is one of the list."""
+        """Check the header; returns the algorithm."""
         algorithm, kind = header.get("alg"), header.get("typ", "")
         if algorithm not in self.policy.algorithms or not isinstance(algorithm, str):
             _refuse()
         if any(name in header for name in _REFUSED_HEADERS):
             _refuse()
         if not isinstance(kind, str) or kind.lower() not in _TYPES:
-            _refuse(_("This is another kind of token; send an access token."))
+            _refuse(_("This is not an access token. Send an access token."))
         return algorithm
 
     def _check_audience(self, claims: dict[str, Any]) -> None:
         if not self.policy.audience_of(claims) & set(self.policy.audiences):
-            _refuse(_("This token was made for another service."))
+            _refuse(_("This token was issued for another service."))
 
     def _check_times(self, claims: dict[str, Any]) -> tuple[datetime, datetime]:
-        """When it was issued and when it ends."""
+        """Check the times; returns `iat` and `exp`."""
         now, leeway = timezone.now().timestamp(), self.policy.leeway
         expires, issued = _time(claims.get("exp")), _time(claims.get("iat"))
         begins = _time(claims["nbf"]) if "nbf" in claims else issued
@@ -139,7 +139,7 @@ class Verifier:
             raise AccessTokenExpired
         if max(begins, issued) > now + leeway:
             _refuse(_("This token is not valid yet."))
-        if expires - issued > LONGEST_LIFE_SECONDS:
+        if expires - issued > MAX_LIFETIME_SECONDS:
             _refuse()
         return datetime.fromtimestamp(issued, UTC), datetime.fromtimestamp(expires, UTC)
 
@@ -149,8 +149,8 @@ def _refuse(message: str | None = None) -> NoReturn:
 
 
 def _parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Header and claims, unverified. Raises AccessTokenInvalid."""
-    if len(token) > LONGEST_TOKEN or _SHAPE.fullmatch(token) is None:
+    """Return header and claims, unverified. Raises AccessTokenInvalid."""
+    if len(token) > MAX_TOKEN_LENGTH or _SHAPE.fullmatch(token) is None:
         _refuse()
     header, payload, _signature = token.split(".")
     return _object(_decoded(header)), _object(_decoded(payload))
@@ -164,10 +164,10 @@ def _decoded(part: str) -> bytes:
 
 
 def _object(raw: bytes) -> dict[str, Any]:
-    """A JSON object in UTF-8, without the numbers that JSON does not have, each name once."""
+    """Parse a JSON object; rejects NaN, Infinity and repeated names."""
     try:
         found = json.loads(
-            raw.decode(), parse_constant=_no_number, object_pairs_hook=_without_repetition
+            raw.decode(), parse_constant=_reject_constant, object_pairs_hook=_reject_duplicates
         )
     except (ValueError, RecursionError):
         _refuse()
@@ -176,11 +176,11 @@ def _object(raw: bytes) -> dict[str, Any]:
     return found
 
 
-def _no_number(text: str) -> NoReturn:
+def _reject_constant(text: str) -> NoReturn:
     raise ValueError(text)
 
 
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError
@@ -195,9 +195,9 @@ def _issuer(claims: dict[str, Any]) -> str:
 def _signed_claims(
     token: str, header: dict[str, Any], algorithm: str, source: KeySource
 ) -> dict[str, Any]:
-    """The claims, once one of the issuer's keys has proved the signature."""
+    """Verify the signature with the issuer's keys; returns the claims."""
     kid = header.get("kid", "")
-    if not isinstance(kid, str) or len(kid) > LONGEST_NAME:
+    if not isinstance(kid, str) or len(kid) > MAX_NAME_LENGTH:
         _refuse()
     for key in source.find(kid, algorithm):
         try:
@@ -208,32 +208,36 @@ def _signed_claims(
 
 
 def _check_kind(claims: dict[str, Any]) -> None:
-    """Refuse ID tokens and whatever else an issuer signs for other ends (RFC 8725, 3.12)."""
+    """Refuse ID tokens and other tokens that are not access tokens (RFC 8725, 3.12)."""
     use = claims.get("token_use")  # Cognito
     kind = claims.get("typ")  # Keycloak
     is_other = (use is not None and use != "access") or kind in ("ID", "Refresh", "Offline")
     has_hash = "at_hash" in claims or "c_hash" in claims
-    # Authentik repeats the sign-in's nonce in its access tokens, which name their client and
-    # themselves; an ID token says nothing of a scope either.
+    # Authentik's access tokens contain the nonce of the sign-in; unlike its ID tokens they have
+    # `azp` and `uid`. ID tokens have no scope.
     is_for_access = any(name in claims for name in ("scope", "scp")) or {"azp", "uid"} <= set(
         claims
     )
     if is_other or has_hash or "events" in claims or ("nonce" in claims and not is_for_access):
-        _refuse(_("This is another kind of token; send an access token."))
+        _refuse(_("This is not an access token. Send an access token."))
 
 
 def _time(value: object) -> float:
-    """Seconds since 1970. Raises AccessTokenInvalid for what is missing or no such number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < LATEST:
+    """Return a Unix timestamp. Raises AccessTokenInvalid if it is missing or not a valid number."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 < value < MAX_TIMESTAMP
+    ):
         _refuse()
     return value
 
 
-def _told(
+def _external_claims(
     claims: dict[str, Any], issuer: str, issued_at: datetime, expires_at: datetime
 ) -> ExternalClaims:
     subject = claims.get("sub")
-    if not isinstance(subject, str) or not 0 < len(subject) <= LONGEST_NAME or "\0" in subject:
+    if not isinstance(subject, str) or not 0 < len(subject) <= MAX_NAME_LENGTH or "\0" in subject:
         _refuse()
     return ExternalClaims(
         issuer=issuer,
@@ -248,7 +252,7 @@ def _told(
 
 
 def _is_true(value: object) -> bool:
-    """Some issuers (Cognito) write the word instead of the value."""
+    """Some issuers (Cognito) send the text "true"."""
     return value is True or value == "true"
 
 
@@ -261,6 +265,6 @@ def _email(claims: dict[str, Any]) -> str | None:
 
 
 def _name(claims: dict[str, Any]) -> str:
-    """The full name, as names are stored here."""
+    """Return the full name in our stored form."""
     given = claims.get("name")
     return clean_name(given) if isinstance(given, str) else ""

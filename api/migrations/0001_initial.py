@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
                 ('sealed_private', models.TextField(editable=False)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created')),
                 ('active_from', models.DateTimeField(verbose_name='signs from')),
-                ('retires_at', models.DateTimeField(blank=True, null=True, verbose_name='believed until')),
+                ('retires_at', models.DateTimeField(blank=True, null=True, verbose_name='trusted until')),
             ],
             options={
                 'verbose_name': 'signing key',

@@ -1,8 +1,8 @@
-"""Our two kinds of signed tokens: what stands in them, and what is believed of what comes back.
+"""Our signed tokens: how they are encoded, decoded and checked.
 
-Access tokens (`typ: at+jwt`, RFC 9068) are for backends too, which verify them with our public
-keys. Refresh tokens (`typ: rt+jwt`) are for us alone; programs treat them as opaque. Both stand on
-djangorestframework-simplejwt's Token and TokenBackend; keys come from the caller.
+Access tokens (`typ: at+jwt`, RFC 9068) can also be verified by backends with our public keys.
+Refresh tokens (`typ: rt+jwt`) are opaque to programs. Both subclass the Token and TokenBackend of
+djangorestframework-simplejwt; the caller provides the keys.
 """
 
 import base64
@@ -23,21 +23,21 @@ from api.errors import AccessTokenExpired, AccessTokenInvalid
 
 MAX_BYTES = 8192
 SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
-# A header of ours has these and no other. `jku`, `jwk`, `x5u`, `x5c` name keys from elsewhere and
-# `crit` asks for what we do not do (ASVS 9.1.3): their mere presence is reason enough.
+# The only headers that our tokens have. Tokens with `jku`, `jwk`, `x5u` or `x5c`, which name other
+# keys, or with `crit` are refused (ASVS 9.1.3).
 HEADER = frozenset({"alg", "kid", "typ"})
 ALGORITHMS = get_default_algorithms()
 # The last second of the year 9999.
 LAST_TIME = 253_402_300_799
-# How far the clocks of several nodes may be apart.
+# Allowed difference between the clocks of several nodes.
 CLOCK_SKEW = timedelta(seconds=30)
 REFRESH_PATH = "/api/v1/auth/token/refresh"
-# RFC 9068 demands the claim; people sign in at the house itself here.
+# RFC 9068 requires the claim; users sign in at Gatehouse itself.
 CLIENT_ID = "gatehouse"
 
 
 class Signer(NamedTuple):
-    """What signs now; kid is empty where one shared secret does."""
+    """The key that signs. kid is "" for a shared secret."""
 
     kid: str
     algorithm: str
@@ -45,24 +45,24 @@ class Signer(NamedTuple):
 
 
 class Keys(Protocol):
-    """Where the keys of one kind of token come from."""
+    """The source of the keys of one kind of token."""
 
     def signer(self) -> Signer: ...
 
     def verifier(self, algorithm: str, kid: str) -> Any | None:
-        """The key for this header, None when there is none that we believe."""
+        """Return the trusted key for this header, or None."""
         ...
 
 
 class Backend(TokenBackend):
-    """Signs with a type and a key id; believes the types, algorithms and keys of one kind alone."""
+    """Signs and verifies tokens of one type, with the algorithms and keys of that type only."""
 
     def __init__(self, typ: str, keys: Keys) -> None:
         super().__init__("HS256")
         self.typ, self.keys = typ, keys
 
     def encode(self, payload: dict[str, Any]) -> str:
-        """The signed token."""
+        """Return the signed token."""
         signer = self.keys.signer()
         body = json.dumps(payload, separators=(",", ":")).encode()
         signed = f"{_header(signer.algorithm, self.typ, signer.kid)}.{_encoded(body)}"
@@ -70,10 +70,10 @@ class Backend(TokenBackend):
         return f"{signed}.{_encoded(signature)}"
 
     def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
-        """The claims of a token whose signature is good; they themselves are not judged here.
+        """Return the claims of a token with a valid signature; does not check the claims.
 
-        Raises AccessTokenInvalid for everything else. `verify` exists for the parent's sake:
-        nothing unverified is ever returned.
+        Raises AccessTokenInvalid. `verify` is ignored (it is part of the parent's signature):
+        unverified claims are never returned.
         """
         if not looks_like_token(token):
             raise AccessTokenInvalid
@@ -85,14 +85,14 @@ class Backend(TokenBackend):
         return _json(_decoded(second))
 
     def _key(self, header: dict[str, Any]) -> tuple[str, Any]:
-        """The algorithm and key that must have signed; `none` has no key of any kind of ours.
+        """Return the algorithm and key of a header. There is no key for `none`.
 
         Raises AccessTokenInvalid.
         """
         algorithm, kid, typ = header.get("alg"), header.get("kid", ""), header.get("typ")
         if not (isinstance(algorithm, str) and isinstance(kid, str) and isinstance(typ, str)):
             raise AccessTokenInvalid
-        if not header.keys() <= HEADER or _kind(typ) != self.typ:
+        if not header.keys() <= HEADER or _media_type(typ) != self.typ:
             raise AccessTokenInvalid
         key = self.keys.verifier(algorithm, kid)
         if key is None:
@@ -101,7 +101,7 @@ class Backend(TokenBackend):
 
 
 class SignedToken(Token):
-    """Claims of one kind; str() signs them."""
+    """The claims of one kind of token; str() signs them."""
 
     typ: ClassVar[str]
 
@@ -110,21 +110,21 @@ class SignedToken(Token):
 
     @classmethod
     def read(cls, backend: Backend, text: str, now: datetime) -> Self:
-        """A token that is whole, of this kind and alive.
+        """Return the token of `text`, with verified signature and checked claims.
 
         Raises AccessTokenInvalid, AccessTokenExpired.
         """
         token = cls(backend, backend.decode(text))
-        token.judge(now)
+        token.check_claims(now)
         return token
 
     @property
     def audience(self) -> str:
-        """For whom tokens of this kind are."""
+        """The audience of this kind of token."""
         raise TypeError("each kind of token names its own audience")
 
-    def judge(self, now: datetime) -> None:
-        """What every claim set must have. Raises AccessTokenInvalid, AccessTokenExpired."""
+    def check_claims(self, now: datetime) -> None:
+        """Check the claims common to all kinds. Raises AccessTokenInvalid, AccessTokenExpired."""
         issued_at, expires_at = self.payload.get("iat"), self.payload.get("exp")
         latest = (now + CLOCK_SKEW).timestamp()
         if not _is_time(issued_at) or not _is_time(expires_at) or issued_at > latest:  # type: ignore[operator]  # _is_time
@@ -139,7 +139,7 @@ class SignedToken(Token):
             raise AccessTokenExpired
 
     def identifier(self, claim: str) -> uuid.UUID:
-        """The UUID in a claim. Raises AccessTokenInvalid."""
+        """Return the UUID in a claim. Raises AccessTokenInvalid."""
         try:
             return uuid.UUID(self.payload[claim])
         except (KeyError, ValueError, TypeError, AttributeError):
@@ -153,7 +153,7 @@ class SignedToken(Token):
 
 
 class AccessToken(SignedToken):
-    """Says who calls, for minutes."""
+    """A short-lived token that authenticates requests."""
 
     token_type = typ = "at+jwt"  # noqa: S105 - a media type
 
@@ -163,7 +163,7 @@ class AccessToken(SignedToken):
 
 
 class RefreshToken(SignedToken):
-    """Says which generation of which family comes; see TokenFamily."""
+    """A token that names a family and its generation; see TokenFamily."""
 
     token_type = typ = "rt+jwt"  # noqa: S105 - a media type
 
@@ -181,12 +181,12 @@ class RefreshToken(SignedToken):
 
 
 def looks_like_token(text: str) -> bool:
-    """Is it three parts of base64url, and not too long?"""
+    """Whether `text` is three base64url parts of acceptable length."""
     return len(text) <= MAX_BYTES and SHAPE.fullmatch(text) is not None
 
 
 def claims_our_issuer(text: str) -> bool:
-    """Does it say that we have made it? Nothing is verified: this only tells whose it is."""
+    """Whether the token names us as its issuer. Verifies nothing."""
     if not looks_like_token(text):
         return False
     try:
@@ -197,7 +197,7 @@ def claims_our_issuer(text: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _header(algorithm: str, typ: str, kid: str) -> str:
-    """The first part of every token of that type and key."""
+    """Return the encoded header."""
     header = {"alg": algorithm, "typ": typ, **({"kid": kid} if kid else {})}
     return _encoded(json.dumps(header, separators=(",", ":")).encode())
 
@@ -207,7 +207,7 @@ def _encoded(content: bytes) -> str:
 
 
 def _decoded(part: str) -> bytes:
-    """One part of a token in the one spelling that base64url has for it."""
+    """Decode a part; refuses non-canonical base64url."""
     try:
         content = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
     except binascii.Error:
@@ -218,7 +218,7 @@ def _decoded(part: str) -> bytes:
 
 
 def _json(content: bytes) -> dict[str, Any]:
-    """The object that `content` is. Raises AccessTokenInvalid."""
+    """Parse a JSON object. Raises AccessTokenInvalid."""
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):
@@ -228,11 +228,11 @@ def _json(content: bytes) -> dict[str, Any]:
     return found
 
 
-def _kind(typ: str) -> str:
-    """RFC 7515, section 4.1.9: a media type whose `application/` may be left out."""
+def _media_type(typ: str) -> str:
+    """Normalize `typ`: the prefix `application/` is optional (RFC 7515, section 4.1.9)."""
     return typ.lower().removeprefix("application/")
 
 
 def _is_time(value: Any) -> bool:
-    """Whole seconds since 1970 of a year with four digits; true and "12" are no numbers."""
+    """Whether `value` is an integer Unix timestamp before the year 10000; bool is not."""
     return type(value) is int and 0 < value <= LAST_TIME

@@ -1,7 +1,7 @@
-"""The keys of a moment: who signs, whose signatures are believed, what is published. Pure.
+"""The key set at a moment: which key signs, which are trusted, which are published. Pure.
 
-A key is published before it signs (`active_from`) and believed until its last token has ended
-(`retires_at`). The private halves stay sealed here; signing_keys.py opens the one that signs.
+A key is published before it signs (`active_from`) and trusted until its last token has expired
+(`retires_at`). Private keys stay encrypted here; signing_keys.py decrypts the one that signs.
 """
 
 import base64
@@ -22,7 +22,7 @@ from jwt import PyJWK
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
-# The members that RFC 7638 (and RFC 8037) hash, which are the public key itself.
+# The members that RFC 7638 and RFC 8037 hash: those of the public key.
 MEMBERS = {
     "ES256": ("crv", "kty", "x", "y"),
     "RS256": ("e", "kty", "n"),
@@ -33,7 +33,7 @@ RSA_BITS, RSA_EXPONENT = 3072, 65537
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """A key pair just made: `pem` is the private half in clear."""
+    """A new key pair. `pem` is the unencrypted private key."""
 
     kid: str
     algorithm: str
@@ -43,7 +43,7 @@ class KeyPair:
 
 @dataclass(frozen=True, slots=True)
 class KeySetEntry:
-    """A key whose public half is ready for use."""
+    """A key with its parsed public key."""
 
     kid: str
     algorithm: str
@@ -54,18 +54,18 @@ class KeySetEntry:
     retires_at: datetime | None
 
     def is_trusted(self, now: datetime) -> bool:
-        """Is it published, and are its signatures good?"""
+        """Whether the key is published and its signatures are accepted."""
         return self.retires_at is None or now < self.retires_at
 
 
 @dataclass(frozen=True, slots=True)
 class KeySet:
-    """All keys that were read together, oldest first."""
+    """All keys, oldest first."""
 
     keys: tuple[KeySetEntry, ...] = ()
 
     def signer(self, algorithm: str, now: datetime, lifetime: timedelta) -> KeySetEntry | None:
-        """The newest key that signs now and is believed as long as a token lives from now on."""
+        """Return the newest active key that stays trusted for the lifetime of a new token."""
         for key in reversed(self.keys):
             is_ours = key.algorithm == algorithm and key.active_from <= now
             if is_ours and key.is_trusted(now + lifetime):
@@ -73,21 +73,21 @@ class KeySet:
         return None
 
     def pending(self, algorithm: str, now: datetime) -> KeySetEntry | None:
-        """The newest key that is published and does not sign yet."""
+        """Return the newest key that is published but does not sign yet."""
         for key in reversed(self.keys):
             if key.algorithm == algorithm and key.active_from > now and key.is_trusted(now):
                 return key
         return None
 
     def verifier(self, kid: str, algorithm: str, now: datetime) -> KeySetEntry | None:
-        """The key of that name, if it is believed and made for that algorithm."""
+        """Return the key with that id, if it is trusted and of that algorithm."""
         for key in self.keys:
             if key.kid == kid and key.algorithm == algorithm and key.is_trusted(now):
                 return key
         return None
 
     def published(self, now: datetime) -> list[dict[str, str]]:
-        """The key set (RFC 7517) that backends read: public members alone."""
+        """Return the public keys for the JWK set (RFC 7517)."""
         return [key.public_jwk for key in self.keys if key.is_trusted(now)]
 
     def has(self, kid: str) -> bool:
@@ -95,7 +95,7 @@ class KeySet:
 
 
 def make_key(algorithm: str) -> KeyPair:
-    """A new pair for ES256, RS256 (3072 bits, takes a moment) or EdDSA (Ed25519)."""
+    """Generate a key pair for ES256, RS256 (3072 bits, slow) or EdDSA (Ed25519)."""
     private: PrivateKey
     match algorithm:
         case "ES256":
@@ -108,7 +108,7 @@ def make_key(algorithm: str) -> KeyPair:
             private = ed25519.Ed25519PrivateKey.generate()
             members = OKPAlgorithm.to_jwk(private.public_key(), as_dict=True)
         case _:
-            raise ValueError(f"no keys are made for {algorithm!r}")
+            raise ValueError(f"unsupported algorithm {algorithm!r}")
     public = {name: str(members[name]) for name in MEMBERS[algorithm]}
     kid = thumbprint(public)
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
@@ -116,20 +116,20 @@ def make_key(algorithm: str) -> KeyPair:
 
 
 def thumbprint(public: dict[str, str]) -> str:
-    """RFC 7638: SHA-256 over the required members in order, in base64url."""
+    """Return the thumbprint of RFC 7638: SHA-256 of the ordered members, base64url."""
     canonical = json.dumps(public, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(canonical.encode()).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def public_key(jwk: dict[str, str]) -> Any:
-    """The key that verifies, from its members in the key set."""
+    """Return the public key of a JWK."""
     return PyJWK.from_dict(jwk).key
 
 
 def private_key(pem: str) -> PrivateKey:
-    """The key that signs."""
+    """Parse a private key."""
     key = load_pem_private_key(pem.encode(), password=None)
     if not isinstance(key, PrivateKey):
-        raise TypeError("not a key that signs tokens here")
+        raise TypeError("unsupported kind of signing key")
     return key

@@ -1,4 +1,4 @@
-"""What becomes of a password: tokens, or the reason why not. The same steps as the sign-in page."""
+"""Sign in with a password for tokens. The same steps as the sign-in page."""
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -19,18 +19,18 @@ from mfa.services import authenticators
 
 
 def sign_in_by_password(request: HttpRequest, login: str, password: str, otp: str) -> TokenPair:
-    """Tokens for whoever knows the password, and the second factor if there is one.
+    """Verify a password, and the second factor if the account has one; returns tokens.
 
-    Raises Forbidden while passwords are switched off; RateLimited before anything is tried;
-    BadCredentials for a wrong password and an unknown account alike; SourceUnavailable when the
-    directory cannot be asked. The rest only after a right password: RoleRequired, AccountExists,
-    RegistrationClosed (of the directory), AccessDenied, EmailUnverified, SecondFactorSetUpRequired,
-    OtpRequired, OtpInvalid.
+    Raises Forbidden if sign-in with passwords is off; RateLimited before anything is verified;
+    BadCredentials for a wrong password or an unknown account; SourceUnavailable if the directory
+    cannot be reached. Only after a correct password: RoleRequired, AccountExists,
+    RegistrationClosed (all of the directory), AccessDenied, EmailUnverified,
+    SecondFactorSetUpRequired, OtpRequired, OtpInvalid.
     """
     if not settings.ALLOW_EMAIL_LOGIN:
         raise Forbidden(_("Sign-in with a password is switched off here."))
     check_rate_limit(request, "sign-in", login)
-    at = timezone.now()  # older than what is read now: a change in between ends the tokens
+    at = timezone.now()  # before reading the user, so that a change in between revokes the tokens
     try:
         found = find_by_credentials(login, password)
     except SourceUnavailable:
@@ -40,18 +40,19 @@ def sign_in_by_password(request: HttpRequest, login: str, password: str, otp: st
         note_refused_sign_in(login, ["password"])
         raise BadCredentials
     user = found.user
-    # A mark later than `at` was set by groups of the directory just now, or by a clock ahead: the
-    # password is right for the person as he was read, and a later change ends the tokens.
+    # `credentials_valid_from` may be later than `at` if the groups of the directory have just
+    # changed the role, or if a clock is ahead. The password was verified for the user as read now,
+    # and a later change revokes the tokens.
     require_account_access(user, max(at, user.credentials_valid_from))
-    _require_proved_address(request, user)
+    _require_verified_email(request, user)
     methods = [str(found.method)]
     if second_factors.has_factor(user):
         methods.append(_require_second_factor(request, user, otp))
     return start_by_password(user, at, methods)
 
 
-def _require_proved_address(request: HttpRequest, user: User) -> None:
-    """As accounts.sign_in_stages has it for pages."""
+def _require_verified_email(request: HttpRequest, user: User) -> None:
+    """See accounts.sign_in_stages for pages."""
     if user.is_verified or settings.ALLOW_UNVERIFIED_EMAIL_LOGIN:
         return
     send_verification(request, user)
@@ -59,7 +60,7 @@ def _require_proved_address(request: HttpRequest, user: User) -> None:
 
 
 def _require_second_factor(request: HttpRequest, user: User, otp: str) -> str:
-    """What `otp` was: a code of the app, or a recovery code. Raises RateLimited before a try."""
+    """Verify `otp`; returns its method. Raises RateLimited before it is verified."""
     if not otp:
         raise OtpRequired
     check_mfa_rate_limit(request, user)

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import access_policy
-from api.serializers import StandingRecord, StartedRecord
+from api.serializers import LimitStatusRecord, StartedActionRecord
 from api.validation import validate
 from api.views.base import ApiView
 from api.views.moderation import APP, SubjectFields, find_subject
@@ -42,7 +42,7 @@ class ActionView(ApiView):
     required_permissions = {"POST": APP}
 
     @extend_schema(
-        summary="Count an action", request=ActionSerializer, responses={200: StandingRecord}
+        summary="Count an action", request=ActionSerializer, responses={200: LimitStatusRecord}
     )
     def post(self, request: Request, action: str) -> Response:
         """Ask before the app does it: 200 with what is left, or 429 with the violation scored.
@@ -74,7 +74,7 @@ class ActionStartView(ActionView):
     """The beginning of an action that takes a while."""
 
     @extend_schema(
-        summary="Begin an action", request=ActionSerializer, responses={200: StartedRecord}
+        summary="Begin an action", request=ActionSerializer, responses={200: StartedActionRecord}
     )
     def post(self, request: Request, action: str) -> Response:
         """Count it, and take one of the person's places for actions at the same time.

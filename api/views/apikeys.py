@@ -26,7 +26,9 @@ class ExactMoment(serializers.DateTimeField):
 
     def enforce_timezone(self, value: datetime) -> datetime:
         if value.utcoffset() is None:
-            raise serializers.ValidationError(_("Say the offset too, as in 2027-01-31T12:00:00Z."))
+            raise serializers.ValidationError(
+                _("Include the UTC offset, as in 2027-01-31T12:00:00Z.")
+            )
         return super().enforce_timezone(value)
 
 

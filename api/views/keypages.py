@@ -34,8 +34,8 @@ from core.errors import GatehouseError, NotFound, RecordInvalid
 from core.single_values import may_repeat
 
 SCOPE_TEXTS = {
-    Scope.READ: _("Look at things: your account and your own lists"),
-    Scope.WRITE: _("Change things in the apps behind this gate"),
+    Scope.READ: _("Read your account and your own lists"),
+    Scope.WRITE: _("Make changes in the apps behind Gatehouse"),
     Scope.USERS: _("Manage people, invitations and your own keys"),
     Scope.MODERATION: _("See violations, ban and lift bans"),
     Scope.SERVICE: _("Count actions and report violations as an app"),

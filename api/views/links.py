@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from accounts.models import EmailRequest
 from accounts.rate_limits import check_rate_limit
 from accounts.services.email_requests import enqueue_request
-from api.serializers import Sentence
+from api.serializers import Message
 from api.validation import validate
 from api.views.base import ApiView
 from core.email_addresses import AddressError, parse_email
@@ -53,7 +53,7 @@ class MagicLinkView(ApiView):
         operation_id="ask_magic_link",
         summary="Ask for a sign-in link",
         request=MagicLinkSerializer,
-        responses={202: Sentence},
+        responses={202: Message},
     )
     def post(self, request: Request) -> Response:
         """Mail a sign-in link to an address. The answer never tells whether it has an account.

@@ -340,7 +340,7 @@ def _refuse_unverifying(actor: Actor, user: User, profile: dict[str, str]) -> No
     """Raise RecordInvalid, with what is wrong with `profile`, too; Forbidden for a higher rank."""
     if actor.pk != user.pk:
         require_rank(actor, user)
-    errors = {"is_verified": [_("A proved address stays proved.")]}
+    errors = {"is_verified": [_("A verified address cannot become unverified.")]}
     try:
         users.check_profile(copy(user), Profile(**profile))
     except RecordInvalid as error:

@@ -114,7 +114,7 @@ def authenticate_key(text: str, now: float) -> AuthResult:
     found = find_credential("key", parts.id)
     # An unknown id takes the same time as a wrong secret.
     stored = found[0].digest if found else DUMMY_DIGEST
-    is_right = hmac.compare_digest(stored, digest(KEY, parts.proof))
+    is_right = hmac.compare_digest(stored, digest(KEY, parts.digest_input))
     if found is None or not is_right:
         return NO_KEY
     return _authenticate_key_row(parts.id, *found, now)

@@ -27,10 +27,10 @@ class Migration(migrations.Migration):
                 ('used_at', models.DateTimeField(blank=True, null=True, verbose_name='used')),
                 ('replaced_at', models.DateTimeField(blank=True, null=True, verbose_name='replaced')),
                 ('email', models.EmailField(max_length=254, verbose_name='email address')),
-                ('source', models.CharField(choices=[('request', 'asked for on the sign-in page'), ('panel', 'admin panel'), ('command', 'command line'), ('api', 'API')], max_length=8, verbose_name='issued by')),
+                ('source', models.CharField(choices=[('request', 'requested on the sign-in page'), ('panel', 'admin panel'), ('command', 'command line'), ('api', 'API')], max_length=8, verbose_name='issued by')),
                 ('issued_by', models.UUIDField(editable=False, null=True)),
                 ('next_url', models.CharField(blank=True, editable=False, max_length=8492)),
-                ('ip', models.CharField(blank=True, max_length=45, verbose_name='asked from')),
+                ('ip', models.CharField(blank=True, max_length=45, verbose_name='requested from')),
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='login_links', to=settings.AUTH_USER_MODEL)),
             ],
             options={

@@ -214,7 +214,7 @@ def set_a_password() -> None:
 @act
 def come_by_a_link_or_a_form_for_the_first_time() -> None:
     user = person("bert")
-    links.note_refused(links.LinkRefused(user, "x"))
+    links.record_refusal(links.LinkRefused(user, "x"))
     with suppress(RecordInvalid):
         signup.check_code("wrong")
     with LOCAL.using(ALLOW_REGISTRATION=True):

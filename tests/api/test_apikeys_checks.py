@@ -15,7 +15,7 @@ from accounts.services.passwords import set_password
 from accounts.services.sessions import end_sessions
 from accounts.services.users import change_role, delete_user, disable_user
 from api.apikeys import key_format, quota
-from api.apikeys.authenticate import ApiKeyMalformed, check, context_for_key
+from api.apikeys.authenticate import ApiKeyMalformed, authenticate_key, context_for_key
 from api.apikeys.services import revoke_key, state_of
 from api.errors import ApiKeyInvalid
 from api.models import ApiKey
@@ -35,7 +35,7 @@ DAY = timedelta(days=1)
 def test_a_right_key_is_its_owner(editor: User) -> None:
     issued = made(editor, scopes=["read", "write"])
 
-    key = check(issued.text, HERE)
+    key = authenticate_key(issued.text, HERE)
 
     assert (key.pk, key.user, list(key.scopes)) == (issued.key.pk, editor, ["read", "write"])
     assert key.user.created_at == editor.created_at
@@ -50,19 +50,19 @@ def test_a_mistyped_key_costs_no_look_up(
     typed = text[:-1] + ("a" if text[-1] != "a" else "b")
 
     with django_assert_num_queries(0), pytest.raises(ApiKeyMalformed):
-        check(typed, HERE)
+        authenticate_key(typed, HERE)
 
 
 def test_a_check_reads_the_key_and_asks_for_a_ban(
     viewer: User, django_assert_num_queries: Callable[[int], Any]
 ) -> None:
     text = made(viewer).text
-    check(text, HERE)
+    authenticate_key(text, HERE)
 
     with django_assert_num_queries(2):
-        check(text, HERE)
+        authenticate_key(text, HERE)
     with django_assert_num_queries(1), pytest.raises(ApiKeyInvalid):
-        check(key_format.make().text, HERE)
+        authenticate_key(key_format.make().text, HERE)
 
 
 def test_the_secret_of_another_key_opens_nothing(viewer: User, admin: User) -> None:
@@ -70,7 +70,7 @@ def test_the_secret_of_another_key_opens_nothing(viewer: User, admin: User) -> N
     mixed = f"gth_{theirs.key.pk}_{mine.text[15:58]}"
 
     with pytest.raises(ApiKeyInvalid):
-        check(mixed + key_format.checksum(mixed), HERE)
+        authenticate_key(mixed + key_format.checksum(mixed), HERE)
 
 
 def test_a_digest_from_the_database_is_no_key(viewer: User) -> None:
@@ -78,25 +78,25 @@ def test_a_digest_from_the_database_is_no_key(viewer: User) -> None:
     body = f"gth_{key.pk}_{key.digest[:43]}"
 
     with pytest.raises(ApiKeyInvalid):
-        check(body + key_format.checksum(body), HERE)
+        authenticate_key(body + key_format.checksum(body), HERE)
 
 
 def test_a_changed_secret_key_leaves_keys_alive(viewer: User, settings: Any) -> None:
     text = made(viewer).text
     settings.SECRET_KEY = "another secret key that is long enough for the check of Django" * 2
 
-    assert check(text, HERE).user == viewer
+    assert authenticate_key(text, HERE).user == viewer
 
 
 def test_a_key_ends_at_its_end(viewer: User, at_time: AtTime) -> None:
     issued = made(viewer, expires_at=in_days(1))
     at_time(DAY - timedelta(seconds=5))
-    assert check(issued.text, HERE).user == viewer
+    assert authenticate_key(issued.text, HERE).user == viewer
 
     at_time(DAY + timedelta(seconds=5))
 
     with pytest.raises(ApiKeyInvalid, match="expired"):
-        check(issued.text, HERE)
+        authenticate_key(issued.text, HERE)
     assert state_of(issued.key, timezone.now()) == "expired"
 
 
@@ -105,7 +105,7 @@ def test_a_revoked_key_ends_at_once(viewer: User) -> None:
     revoke_key(actor=viewer, key=issued.key)
 
     with pytest.raises(ApiKeyInvalid, match="revoked"):
-        check(issued.text, HERE)
+        authenticate_key(issued.text, HERE)
     with pytest.raises(NotFound):
         revoke_key(actor=viewer, key=issued.key)
 
@@ -134,12 +134,12 @@ def test_what_ends_access_ends_keys_at_the_next_use(
     editor: User, owner: User, act: Callable[[User, User], None], error: type[Exception]
 ) -> None:
     text = made(editor).text
-    check(text, HERE)
+    authenticate_key(text, HERE)
 
     act(User.objects.get(pk=editor.pk), owner)
 
     with pytest.raises(error) as caught:
-        check(text, HERE)
+        authenticate_key(text, HERE)
     assert caught.type is error
     key = ApiKey.objects.select_related("user").filter(user__email=editor.email).first()
     assert key is None or state_of(key, timezone.now()) == "ended"
@@ -149,14 +149,14 @@ def test_a_key_made_after_a_sign_out_works(viewer: User) -> None:
     end_sessions(actor=viewer, user=viewer)
     viewer.refresh_from_db()
 
-    assert check(made(viewer).text, HERE).user == viewer
+    assert authenticate_key(made(viewer).text, HERE).user == viewer
 
 
 def test_scopes_written_into_the_table_reach_no_further_than_the_role(viewer: User) -> None:
     issued = made(viewer)
     ApiKey.objects.update(scopes=["read", "write", "users"])
 
-    assert context_for_key(check(issued.text, HERE)).scopes == {Scope.READ}
+    assert context_for_key(authenticate_key(issued.text, HERE)).scopes == {Scope.READ}
 
 
 @pytest.mark.parametrize(
@@ -181,10 +181,10 @@ def test_networks_are_kept_to(viewer: User, networks: list[str], ip: str, is_let
     text = made(viewer, networks=networks).text
 
     if is_let_in:
-        assert check(text, ip).user == viewer
+        assert authenticate_key(text, ip).user == viewer
     else:
         with pytest.raises(ApiKeyInvalid):
-            check(text, ip)
+            authenticate_key(text, ip)
 
 
 # The note of the last use
@@ -197,7 +197,7 @@ def test_a_hundred_uses_write_once(viewer: User) -> None:
         connection,
     ) as queries:
         for _number in range(100):
-            check(text, "192.0.2.7")
+            authenticate_key(text, "192.0.2.7")
 
     writes = [query["sql"] for query in queries if query["sql"].startswith("UPDATE")]
     notes = [sql for sql in writes if "api_apikey" in sql]
@@ -209,10 +209,10 @@ def test_a_hundred_uses_write_once(viewer: User) -> None:
 
 def test_the_next_minute_writes_again(viewer: User, at_time: AtTime) -> None:
     text = made(viewer).text
-    check(text, "192.0.2.7")
+    authenticate_key(text, "192.0.2.7")
     later = at_time(timedelta(seconds=61))
 
-    check(text, "192.0.2.8")
+    authenticate_key(text, "192.0.2.8")
 
     row = ApiKey.objects.get()
     assert row.last_used_ip == "192.0.2.8"
@@ -225,7 +225,7 @@ def test_another_process_that_has_just_written_is_not_overwritten(viewer: User) 
     recent = timezone.now() - timedelta(seconds=10)
     ApiKey.objects.update(last_used_at=recent, last_used_ip="192.0.2.1")
 
-    check(issued.text, "192.0.2.7")
+    authenticate_key(issued.text, "192.0.2.7")
 
     row = ApiKey.objects.get()
     assert (row.last_used_at, row.last_used_ip) == (recent, "192.0.2.1")
@@ -235,7 +235,7 @@ def test_a_refused_use_is_not_noted(viewer: User) -> None:
     issued = made(viewer, networks=["192.0.2.0/24"])
 
     with pytest.raises(ApiKeyInvalid):
-        check(issued.text, "198.51.100.1")
+        authenticate_key(issued.text, "198.51.100.1")
 
     assert ApiKey.objects.get().last_used_at is None
 
@@ -247,7 +247,7 @@ def _uses_until_refused(text: str) -> int:
     count = 0
     while True:
         try:
-            check(text, HERE)
+            authenticate_key(text, HERE)
         except RateLimited:
             return count
         count += 1
@@ -274,7 +274,7 @@ def test_processes_together_stay_within_the_limit(
     for number in range(150):
         monkeypatch.setattr(quota, "_quotas", processes[number % 3])
         try:
-            check(text, HERE)
+            authenticate_key(text, HERE)
             used += 1
         except RateLimited as error:
             waits.append(error.retry_after_seconds)
@@ -297,7 +297,7 @@ def test_a_share_of_the_limit_is_taken_at_a_time(
         )
 
     for _number in range(50):
-        check(text, HERE)
+        authenticate_key(text, HERE)
 
     assert len(asked) == 1 + 9 * 2  # ten shares of five, each but the first by two calls
 
@@ -331,4 +331,4 @@ def test_a_new_role_narrows_a_key_and_signing_out_leaves_it(editor: User, owner:
     change_role(actor=owner, user=editor, role="viewer")
     end_sessions(actor=owner, user=editor)
 
-    assert context_for_key(check(text, HERE)).scopes == {Scope.READ}
+    assert context_for_key(authenticate_key(text, HERE)).scopes == {Scope.READ}

@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.services.sessions import end_sessions
 from api.apikeys import key_format, services
-from api.apikeys.authenticate import check, context_for_key
+from api.apikeys.authenticate import authenticate_key, context_for_key
 from api.apikeys.services import KeyRequest, create_key, revoke_key, rotate_key, state_of
 from api.errors import ApiKeyInvalid
 from api.models import ApiKey
@@ -250,8 +250,8 @@ def test_both_keys_work_until_the_old_one_ends(viewer: User, at_time: AtTime) ->
     old = made(viewer, "nightly", networks=["192.0.2.0/24"], expires_at=in_days(30))
     new = rotate_key(actor=viewer, key=old.key)
 
-    assert check(old.text, "192.0.2.1").pk == old.key.pk
-    assert check(new.text, "192.0.2.1").pk == new.key.pk
+    assert authenticate_key(old.text, "192.0.2.1").pk == old.key.pk
+    assert authenticate_key(new.text, "192.0.2.1").pk == new.key.pk
     assert (new.key.name, new.key.networks, new.key.scopes) == (
         "nightly",
         ["192.0.2.0/24"],
@@ -260,9 +260,9 @@ def test_both_keys_work_until_the_old_one_ends(viewer: User, at_time: AtTime) ->
     assert new.key.expires_at is not None
     assert abs(new.key.expires_at - in_days(30)) < timedelta(minutes=1)
     at_time(DAY + timedelta(seconds=5))
-    assert check(new.text, "192.0.2.1").pk == new.key.pk
+    assert authenticate_key(new.text, "192.0.2.1").pk == new.key.pk
     with pytest.raises(ApiKeyInvalid):
-        check(old.text, "192.0.2.1")
+        authenticate_key(old.text, "192.0.2.1")
 
 
 def test_without_overlap_the_old_key_ends_at_once(viewer: User) -> None:
@@ -270,7 +270,7 @@ def test_without_overlap_the_old_key_ends_at_once(viewer: User) -> None:
     rotate_key(actor=viewer, key=old.key, overlap=timedelta(0))
 
     with pytest.raises(ApiKeyInvalid):
-        check(old.text, HERE)
+        authenticate_key(old.text, HERE)
 
 
 def test_an_overlap_prolongs_nothing(viewer: User) -> None:

@@ -18,7 +18,7 @@ from pytest_django import Settings
 from api import urls
 from api.docs_page import groups, parts
 from api.error_codes import all_codes
-from api.schema import document, need_text
+from api.schema import document, permission_text
 from api.views.base import ApiView
 from core.errors import GatehouseError
 from tests.pages.flaws import flaws
@@ -94,7 +94,7 @@ def test_every_operation_says_what_it_needs() -> None:
         path = "/api/v1/" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route)
         for method, need in view.required_permissions.items():
             operation = document()["paths"][path][method.lower()]
-            assert operation["description"].endswith(need_text(need)), path
+            assert operation["description"].endswith(permission_text(need)), path
             if need is not None:
                 assert operation["security"], path
                 assert {"401", "403"} <= set(operation["responses"]), path

@@ -54,7 +54,7 @@ def test_fetching_again_makes_a_fresh_link_and_says_that_the_older_died(
     answer = fetch(panel, viewer)
 
     (second,) = urls_in(answer)
-    assert "The older link of this account has died." in answer.content.decode()
+    assert "The older link of this account no longer works." in answer.content.decode()
     assert stranger.post(first)["Location"] == "/sign-in?notice=link-replaced"
     assert stranger.post(second).status_code == 302
 

@@ -12,8 +12,8 @@ from api.tokens.signing_keys import Rotation
 from core.commands import GatehouseCommand
 
 QUESTION = (
-    "Every access token that is out will be refused within a second here, and by your backends "
-    "as soon as they read the key set again. Programs refresh theirs. Replace all keys?"
+    "All existing access tokens become invalid: here within a second, in your backends when they "
+    "fetch the key set again. Programs refresh their tokens. Replace all keys?"
 )
 
 
@@ -21,45 +21,49 @@ class Command(GatehouseCommand):
     """Replace the key that signs access tokens."""
 
     help = (
-        "Publish a new signing key that signs after JWT_KEY_PUBLISH_AHEAD. The old one is "
-        "believed until its last token has ended. Nobody notices."
+        "Publish a new signing key, which starts to sign after JWT_KEY_PUBLISH_AHEAD. The old one "
+        "stays valid until its last token has expired. Existing tokens keep working."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        way = parser.add_mutually_exclusive_group()
-        way.add_argument(
+        mode = parser.add_mutually_exclusive_group()
+        mode.add_argument(
             "--now",
             action="store_true",
-            help="the new key signs at once; tokens of the old one stay good until they end",
+            help="the new key signs at once; tokens of the old one stay valid until they expire",
         )
-        way.add_argument(
+        mode.add_argument(
             "--emergency",
             action="store_true",
-            help="a key has leaked: the new key signs at once, older ones are dead",
+            help="for a leaked key: the new key signs at once, older keys become invalid",
         )
-        parser.add_argument("--yes", action="store_true", help="do not ask before --emergency")
+        parser.add_argument(
+            "--yes", action="store_true", help="do not ask for confirmation of --emergency"
+        )
 
     def act(self, **options: Any) -> None:
         if settings.JWT_SECRET:
             raise CommandError(
-                "Nothing was done: JWT_SECRET signs here. Give it another value to replace it."
+                "Nothing was done: JWT_SECRET signs the tokens. Change its value to replace it."
             )
         if options["emergency"]:
             self.ask_yes(QUESTION, assume_yes=options["yes"])
-            self._tell(signing_keys.replace_all(actor=SYSTEM), "dead now")
+            self._report(signing_keys.replace_all(actor=SYSTEM), "invalid now")
         elif options["now"]:
-            self._tell(
-                signing_keys.rotate_now(actor=SYSTEM), "believed until their tokens have ended"
+            self._report(
+                signing_keys.rotate_now(actor=SYSTEM), "valid until its last token has expired"
             )
         else:
             rotation = signing_keys.rotate(actor=SYSTEM)
             if rotation is None:
-                raise CommandError("Nothing was done: a new key is published and waits to sign.")
-            self._tell(rotation, "believed until their tokens have ended")
+                raise CommandError(
+                    "Nothing was done: a new key is already published and will sign soon."
+                )
+            self._report(rotation, "valid until its last token has expired")
 
-    def _tell(self, rotation: Rotation, fate: str) -> None:
-        """One line for the key that signs, one for each that it replaces."""
+    def _report(self, rotation: Rotation, state: str) -> None:
+        """Print a line for the signing key and for each key that it replaces."""
         start = date_format(rotation.active_from, "c")
-        self.stdout.write(f"{rotation.kid} signs from {start} on.")
+        self.stdout.write(f"{rotation.kid} signs from {start}.")
         for kid in rotation.replaced:
-            self.stdout.write(f"{kid} is {fate}.")
+            self.stdout.write(f"{kid} is {state}.")

@@ -14,17 +14,19 @@ from magiclinks.services import issue_link
 
 
 class Command(AccountCommand):
-    """Fetch a sign-in link for somebody."""
+    """Issue a sign-in link for a user."""
 
-    help = "Print a fresh link that signs an account in once. Its older links die."
+    help = (
+        "Print a new link that signs an account in once. Older links of the account stop working."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("login", help="address or user name")
+        parser.add_argument("login", help="email address or user name")
         parser.add_argument(
             "--lifetime",
             type=int,
             metavar="MINUTES",
-            help="how long it works: 1 to 1440 minutes (default: MAGIC_LINK_OPERATOR_EXPIRY)",
+            help="lifetime: 1 to 1440 minutes (default: MAGIC_LINK_OPERATOR_EXPIRY)",
         )
 
     def act(self, **options: Any) -> None:

@@ -79,7 +79,7 @@ def test_a_stranger_is_refused_with_a_sentence(known: Provider, stranger: Client
 
     assert (status, problem["code"]) == (403, "forbidden")
     assert problem["detail"] == (
-        "Nobody here belongs to this token, and new people are not admitted by token."
+        "No account matches this token, and automatic registration is off."
     )
 
 

@@ -124,7 +124,7 @@ def test_strangers_are_refused_where_registration_is_off(trust: Trust) -> None:
         find_or_create_user(_claims())
 
     assert refused.value.message == (
-        "Nobody here belongs to this token, and new people are not admitted by token."
+        "No account matches this token, and automatic registration is off."
     )
     assert User.objects.count() == 0
 

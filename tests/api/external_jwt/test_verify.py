@@ -22,8 +22,8 @@ from federation.oidc.keys import FixedKey
 from tests.api.external_jwt.providers import AUDIENCE, Provider, SigningKey, b64
 
 NOT_VALID = "This token is not valid."
-OTHER_KIND = "This is another kind of token; send an access token."
-OTHER_SERVICE = "This token was made for another service."
+OTHER_KIND = "This is not an access token. Send an access token."
+OTHER_SERVICE = "This token was issued for another service."
 
 
 def _refusal(provider: Provider, token: str) -> str:
