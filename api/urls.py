@@ -1,6 +1,6 @@
-"""Every path of /api/v1/ (CONTRACT section 6), without a trailing slash; with one they answer too.
+"""URLs of /api/v1/, without a trailing slash.
 
-The middleware cuts the slash off before it looks here.
+ApiMiddleware removes a trailing slash before it resolves a path.
 """
 
 from django.urls import path

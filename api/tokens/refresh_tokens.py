@@ -1,7 +1,7 @@
-"""Sign-ins by tokens: families of refresh tokens that follow one another, and access tokens.
+"""Sign in with tokens, refresh them, and end token families.
 
-A family is one row; docs/decisions/0007-refresh-families.md says why. Every check of a token is
-one statement, and a refresh is two, in plain SQL that is built once (see core.sql).
+A family is one row; docs/decisions/0007-refresh-families.md says why. Checking a token takes one
+statement and refreshing takes two, in SQL that is built once (see core.sql).
 """
 
 import hashlib
@@ -43,7 +43,7 @@ KEY_PURPOSE = b"gatehouse refresh tokens v1"
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """An access token and the refresh token beside it; lives in whole seconds."""
+    """An access token and its refresh token; lifetimes in seconds."""
 
     family: TokenFamily
     access: str
@@ -53,7 +53,7 @@ class TokenPair:
 
 
 class RefreshKeys:
-    """The secret of the refresh tokens: JWT_REFRESH_SECRET, or one derived from ENCRYPTION_KEY."""
+    """The key of refresh tokens; see refresh_secret()."""
 
     def signer(self) -> Signer:
         return Signer("", HS256, refresh_secret())
@@ -67,7 +67,10 @@ refresh_backend = Backend(RefreshToken.typ, RefreshKeys())
 
 
 def refresh_secret() -> bytes:
-    """Never from SECRET_KEY, which signs what the browser may read."""
+    """Return JWT_REFRESH_SECRET, or a key derived from ENCRYPTION_KEY.
+
+    Never from SECRET_KEY, which signs values that browsers can read.
+    """
     if settings.JWT_REFRESH_SECRET:
         return bytes(settings.JWT_REFRESH_SECRET.encode())
     return _derived(settings.ENCRYPTION_KEY)
@@ -76,10 +79,11 @@ def refresh_secret() -> bytes:
 def start_by_password(
     user: User, at: datetime, methods: Sequence[str] = ("password",)
 ) -> TokenPair:
-    """Sign `user` in by tokens; the gate has been passed. Writes family, last sign-in and audit.
+    """Sign `user` in. The caller has checked the access policy.
 
-    at: a moment before the credential was read. methods: by what, for the audit log. Raises
-    BadCredentials when password or access of the person have changed since.
+    Saves the family and the last sign-in, and writes one audit row. at: a time before the
+    credential was read. methods: for the audit log. Raises BadCredentials if the password or the
+    access of the user has changed since.
     """
     family = _new_family(user, at, at + settings.REFRESH_TOKEN_EXPIRY)
     with transaction.atomic(savepoint=False):
@@ -96,7 +100,7 @@ def start_by_password(
 
 
 def start_by_session(user: User, session_id: uuid.UUID, signed_in_at: datetime) -> TokenPair:
-    """Tokens that end with the browser session at the latest."""
+    """Return tokens that end with the browser session at the latest."""
     now = timezone.now()
     end_of_session = signed_in_at + settings.SESSION_ABSOLUTE_TIMEOUT
     end_of_family = min(now + settings.REFRESH_TOKEN_EXPIRY, end_of_session)
@@ -106,15 +110,16 @@ def start_by_session(user: User, session_id: uuid.UUID, signed_in_at: datetime) 
 
 
 def refresh(text: str) -> TokenPair:
-    """The successors of a refresh token, which is spent with that.
+    """Exchange a refresh token for the next pair.
 
-    Raises AccessTokenInvalid, AccessTokenExpired, AccessDenied. A token that was spent before
-    gives the same successor again, until that is used: the answer may have been lost, or a second
-    tab asks. From then on it ends family and session and is told to the person.
+    A used token returns the same successor again until that one is used: the response may have
+    been lost, or a second tab may refresh as well. After that, reuse ends the family and its
+    session, and the user gets a mail (RFC 9700, section 4.14.2). Raises AccessTokenInvalid,
+    AccessTokenExpired, AccessDenied.
     """
     now = timezone.now()
     token = RefreshToken.read(refresh_backend, text, now)
-    family = _living(token.identifier("sid"), token.identifier("sub"), now)
+    family = _live_family(token.identifier("sid"), token.identifier("sub"), now)
     if not _is_genuine(token, family):
         raise AccessTokenInvalid
     if token.generation == family.generation and advance(family, now):
@@ -124,33 +129,33 @@ def refresh(text: str) -> TokenPair:
 
 
 def read_access(text: str) -> tuple[TokenFamily, dict[str, Any]]:
-    """The living family, its `user` loaded, and the claims of an access token.
+    """Return the live family of an access token, with its `user` loaded, and the claims.
 
     Raises AccessTokenInvalid, AccessTokenExpired, AccessDenied.
     """
     now = timezone.now()
     token = AccessToken.read(access_backend, text, now)
-    family = _living(token.identifier("sid"), token.identifier("sub"), now)
+    family = _live_family(token.identifier("sid"), token.identifier("sub"), now)
     return family, token.payload
 
 
 def user_of(text: str) -> User:
-    """Whose newest, living refresh token this is; it is not spent.
+    """Return the user of a live refresh token of the newest generation; does not use it up.
 
     Raises AccessTokenInvalid, AccessTokenExpired, AccessDenied.
     """
     now = timezone.now()
     token = RefreshToken.read(refresh_backend, text, now)
-    family = _living(token.identifier("sid"), token.identifier("sub"), now)
+    family = _live_family(token.identifier("sid"), token.identifier("sub"), now)
     if not _is_genuine(token, family) or token.generation != family.generation:
         raise AccessTokenInvalid
     return family.user
 
 
 def family_of(text: str) -> TokenFamily | None:
-    """The family that a refresh or access token of ours belongs to, ended or not, spent or not.
+    """Return the family of a refresh or access token, even if it has ended or was used.
 
-    None for what we have not signed and for what has expired, which needs no ending.
+    None for expired tokens and for tokens that we did not sign.
     """
     now = timezone.now()
     for kind, backend in ((RefreshToken, refresh_backend), (AccessToken, access_backend)):
@@ -165,22 +170,22 @@ def family_of(text: str) -> TokenFamily | None:
 
 
 def own_families(user: User) -> list[TokenFamily]:
-    """Living sign-ins of `user` by tokens, last refreshed first, at most 200."""
+    """Return the live token families of `user`, last refreshed first, at most 200."""
     now = timezone.now()
     session = BrowserSession.objects.filter(public_id=OuterRef("session_id"), expire_date__gt=now)
-    living = user.token_families.filter(
+    live = user.token_families.filter(
         Q(session_id=None) | Exists(session),
         ended_at=None,
         expires_at__gt=now,
         created_at__gte=user.credentials_valid_from,
     )
-    return list(living.order_by("-rotated_at", "-id")[:200])
+    return list(live.order_by("-rotated_at", "-id")[:200])
 
 
 def end_family(*, actor: Actor, user: User, family_id: uuid.UUID) -> None:
-    """Sign one of a person's programs out. Everybody may do it to himself.
+    """Sign one program of `user` out. Users may do this for themselves.
 
-    Raises Forbidden when the actor's rank is too low, NotFound when nothing like it lives.
+    Raises Forbidden if the actor's rank is too low, NotFound if there is no such live family.
     """
     if actor.pk != user.pk and not can_manage(Role(actor.role), Role(user.role)):
         raise Forbidden
@@ -192,7 +197,7 @@ def end_family(*, actor: Actor, user: User, family_id: uuid.UUID) -> None:
 
 
 def sign_out(family: TokenFamily) -> None:
-    """End a family by its own token; nothing happens when it has ended already."""
+    """End a family by its own token; does nothing if it has ended already."""
     with transaction.atomic():
         lock_users(family.user_id)
         if end(family.pk, family.user_id, SIGNED_OUT):
@@ -201,28 +206,31 @@ def sign_out(family: TokenFamily) -> None:
 
 
 def end(family_id: uuid.UUID, user_id: uuid.UUID, reason: str) -> bool:
-    """Mark the family as ended; False when it was before, or has expired."""
+    """Mark the family as ended; returns False if it has already ended or expired."""
     now = timezone.now()
-    living = TokenFamily.objects.filter(
+    live = TokenFamily.objects.filter(
         pk=family_id, user_id=user_id, ended_at=None, expires_at__gt=now
     )
-    return bool(living.update(ended_at=now, end_reason=reason))
+    return bool(live.update(ended_at=now, end_reason=reason))
 
 
 def newest_family(user: User, after: datetime, **_of_signal: Any) -> datetime | None:
-    """When `user` signed in last by tokens, if after `after`; see signals.access_ending."""
+    """Return when `user` last signed in with tokens, if after `after`.
+
+    Receiver of signals.access_ending.
+    """
     return sql.newest(user.token_families.all(), after)
 
 
 def purge_families(before: datetime) -> int:
-    """Delete what ended or expired before `before`; returns how many."""
+    """Delete families that ended or expired before `before`; returns how many."""
     return delete_free(
         TokenFamily.objects.filter(Q(expires_at__lt=before) | Q(ended_at__lt=before))
     )
 
 
-def _living(family_id: uuid.UUID, user_id: uuid.UUID, now: datetime) -> TokenFamily:
-    """The family if it, its session and its person's access live; one statement.
+def _live_family(family_id: uuid.UUID, user_id: uuid.UUID, now: datetime) -> TokenFamily:
+    """Return the family if it, its session and the access of its user are live. One statement.
 
     Raises AccessTokenInvalid, AccessDenied.
     """
@@ -230,8 +238,8 @@ def _living(family_id: uuid.UUID, user_id: uuid.UUID, now: datetime) -> TokenFam
     if found is None:
         raise AccessTokenInvalid
     family, session_end = found
-    is_over = family.ended_at is not None or family.expires_at <= now
-    if is_over or family.user_id != user_id:
+    has_ended = family.ended_at is not None or family.expires_at <= now
+    if has_ended or family.user_id != user_id:
         raise AccessTokenInvalid
     require_account_access(family.user, family.created_at)
     if family.session_id is not None and (session_end is None or session_end <= now):
@@ -240,12 +248,12 @@ def _living(family_id: uuid.UUID, user_id: uuid.UUID, now: datetime) -> TokenFam
 
 
 def _handle_reuse(token: RefreshToken, now: datetime) -> TokenPair:
-    """The token was spent: its answer was lost, or somebody has a copy (A083, A085).
+    """Handle a used token: the response was lost, or someone has a copy (A083, A085).
 
-    The family's generation is the successor's until that is used; whoever had both uses the same
-    one, so that the chain never forks, and the second of them to refresh twice is found out.
+    Until the successor is used, the token returns that same successor, so that the chain never
+    forks. If two clients hold it, the second one to refresh again is detected.
     """
-    family = _living(token.identifier("sid"), token.identifier("sub"), now)
+    family = _live_family(token.identifier("sid"), token.identifier("sub"), now)
     if token.generation == family.generation - 1:
         return _pair(family, family.user, now)
     if token.generation < family.generation:
@@ -254,7 +262,7 @@ def _handle_reuse(token: RefreshToken, now: datetime) -> TokenPair:
 
 
 def _end_reused(family: TokenFamily) -> None:
-    """Somebody has a copy: everything that came from this sign-in ends, and the person hears."""
+    """End the family and its session after reuse, and notify the user by mail."""
     user = family.user
     with transaction.atomic():
         lock_users(user.pk)
@@ -275,7 +283,7 @@ def _new_family(
         session_id=session_id,
         seed=token_urlsafe(32),
         rotated_at=at,
-        # Older than the person as he was read, unless the clock that set his mark is ahead.
+        # Not before `credentials_valid_from`, which a node with a fast clock may have set.
         created_at=max(at, user.credentials_valid_from),
         expires_at=end,
         ip=context.ip,
@@ -284,7 +292,7 @@ def _new_family(
 
 
 def _pair(family: TokenFamily, user: User, now: datetime) -> TokenPair:
-    """The tokens of the family's present generation; the refresh token is always the same one."""
+    """Return the tokens of the current generation; its refresh token is always the same."""
     issued_at = int(now.timestamp())
     family_end = int(family.expires_at.timestamp())
     access_end = min(issued_at + int(settings.SESSION_EXPIRY.total_seconds()), family_end)
@@ -299,33 +307,33 @@ def _pair(family: TokenFamily, user: User, now: datetime) -> TokenPair:
         "role": user.role,
         "email": user.email,
     }
-    again = RefreshToken(refresh_backend, who)
-    again.payload = {
+    refresh_token = RefreshToken(refresh_backend, who)
+    refresh_token.payload = {
         **who,
-        "aud": again.audience,
+        "aud": refresh_token.audience,
         "iat": int(family.rotated_at.timestamp()),
         "exp": family_end,
         "gen": family.generation,
-        "jti": _mark(family.seed, family.generation),
+        "jti": _token_id(family.seed, family.generation),
     }
     return TokenPair(
         family=family,
         access=str(AccessToken(access_backend, access)),
         expires_in=access_end - issued_at,
-        refresh=str(again),
+        refresh=str(refresh_token),
         refresh_expires_in=family_end - issued_at,
     )
 
 
 def _is_genuine(token: RefreshToken | AccessToken, family: TokenFamily) -> bool:
-    """Was the refresh token made from this row, not by the secret alone?"""
+    """Whether the refresh token was made from this row, not with the secret alone."""
     generation = token.generation if isinstance(token, RefreshToken) else 0
-    mark = str(token.payload.get("jti"))
-    return hmac.compare_digest(mark.encode(), _mark(family.seed, generation).encode())
+    token_id = str(token.payload.get("jti"))
+    return hmac.compare_digest(token_id.encode(), _token_id(family.seed, generation).encode())
 
 
-def _mark(seed: str, generation: int) -> str:
-    """What only somebody with the secret and the row can write."""
+def _token_id(seed: str, generation: int) -> str:
+    """Return the `jti` of a refresh token, which takes the secret and the row to compute."""
     content = f"{seed}|{generation}".encode()
     return hmac.new(refresh_secret(), content, hashlib.sha256).hexdigest()
 

@@ -1,9 +1,8 @@
-"""The ring of signing keys: made at first need, rotated ahead of time, retired with their tokens.
+"""Create, rotate and retire the keys that sign access tokens.
 
-Each process keeps what it read for at most RING_SECONDS. So a key that is killed in an emergency
-is dead in every process a second later, for one small query a second; nothing else has to carry
-the news. A `kid` that is not there makes the process look again at once, but only once a second,
-whatever strangers send.
+Each process caches the key set for at most MAX_AGE_SECONDS. So a key that is revoked in an
+emergency is invalid in every process a second later, for one small query a second. An unknown
+`kid` reloads the key set at once, but at most once a second, whatever clients send.
 """
 
 import logging
@@ -34,7 +33,7 @@ HS256 = "HS256"
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """What a rotation did: the key that signs from `active_from` on, and those it replaces."""
+    """The result of a rotation: the key that signs from `active_from`, and those it replaces."""
 
     kid: str
     active_from: datetime
@@ -42,7 +41,7 @@ class Rotation:
 
 
 class KeySetCache:
-    """The ring as this process last read it."""
+    """The key set as this process last read it."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -50,15 +49,15 @@ class KeySetCache:
         self.forget()
 
     def forget(self) -> None:
-        """Read anew at the next look; a read that is under way counts as older.
+        """Reload on the next access. A reload that is already running does not count.
 
-        The ring stays: whoever looks at this moment and takes no lock gets it, and no empty one.
+        The old key set stays, so that a concurrent reader without the lock never gets an empty one.
         """
         with self._lock:
             self._read_at = self._searched_at = -MAX_AGE_SECONDS
 
     def get(self) -> KeySet:
-        """The ring, at most RING_SECONDS old."""
+        """Return the key set, at most MAX_AGE_SECONDS old."""
         if time.monotonic() - self._read_at >= MAX_AGE_SECONDS:
             with self._lock:
                 if time.monotonic() - self._read_at >= MAX_AGE_SECONDS:
@@ -66,7 +65,7 @@ class KeySetCache:
         return self._key_set
 
     def get_with(self, kid: str) -> KeySet:
-        """The ring; read once more, at most each second, when `kid` is not in it."""
+        """Return the key set; reloads it, at most once a second, if `kid` is not in it."""
         key_set = self.get()
         if key_set.has(kid) or time.monotonic() - self._searched_at < MAX_AGE_SECONDS:
             return key_set
@@ -77,7 +76,7 @@ class KeySetCache:
         return self._key_set
 
     def _read(self) -> None:
-        started_at = time.monotonic()  # before the query: what it shows may be as old as that
+        started_at = time.monotonic()  # before the query, whose result may be that old
         self._key_set = read_key_set()
         self._read_at = started_at
 
@@ -86,19 +85,21 @@ key_set_cache = KeySetCache()
 
 
 class AccessKeys:
-    """The keys of access tokens: the ring, or JWT_SECRET alone. Never both kinds (ASVS 9.1.2)."""
+    """The keys of access tokens: the key set, or only JWT_SECRET if set (ASVS 9.1.2)."""
 
     def signer(self) -> Signer:
-        """The key that signs now; the first one is made here."""
+        """Return the key that signs now; creates the first one."""
         if settings.JWT_SECRET:
             return Signer("", HS256, settings.JWT_SECRET.encode())
         key = _signer(key_set_cache.get()) or _make_signer()
         try:
-            private = _opened(key.kid, key.sealed_private)
+            private = _decrypted(key.kid, key.sealed_private)
         except DecryptionError:
-            logger.warning("a signing key cannot be read and is replaced", extra={"kid": key.kid})
+            logger.warning(
+                "a signing key cannot be decrypted and is replaced", extra={"kid": key.kid}
+            )
             key = _make_signer(unreadable=key.kid)
-            private = _opened(key.kid, key.sealed_private)
+            private = _decrypted(key.kid, key.sealed_private)
         return Signer(key.kid, key.algorithm, private)
 
     def verifier(self, algorithm: str, kid: str) -> Any | None:
@@ -111,22 +112,22 @@ class AccessKeys:
 
 
 def read_key_set() -> KeySet:
-    """Every key that is not retired, and those retired a short while ago."""
+    """Read all keys: those in use, and retired ones that are not purged yet."""
     rows = SigningKey.objects.order_by("active_from", "created_at")
     return KeySet(tuple(_parsed(row) for row in rows))
 
 
 def published_keys() -> list[dict[str, str]]:
-    """The members of the key set. Empty where a shared secret signs."""
+    """Return the public keys of the JWK set; empty with a shared secret."""
     if settings.JWT_SECRET:
         return []
     if _signer(key_set_cache.get()) is None:
-        _make_signer()  # so that a backend which starts before the first sign-in finds a key
+        _make_signer()  # so that a backend that starts before the first sign-in finds a key
     return key_set_cache.get().published(timezone.now())
 
 
 def rotate(*, actor: Actor) -> Rotation | None:
-    """Publish a new key that signs after JWT_KEY_PUBLISH_AHEAD; None when one waits already."""
+    """Publish a new key, which signs after JWT_KEY_PUBLISH_AHEAD; None if one is pending."""
     new = keyset.make_key(settings.JWT_ALGORITHM)
     now = timezone.now()
     with transaction.atomic():
@@ -135,27 +136,27 @@ def rotate(*, actor: Actor) -> Rotation | None:
             return None
         signer = _signer(key_set)
         starts = now + settings.JWT_KEY_PUBLISH_AHEAD if signer else now
-        rotation = _install(key_set, new, starts, ends=starts + _longest_token())
+        rotation = _install(key_set, new, starts, ends=starts + _max_trust_after_signing())
         _record("rotate", actor, rotation)
-    return _announced(rotation)
+    return _forget_cache(rotation)
 
 
 def rotate_now(*, actor: Actor) -> Rotation:
-    """The waiting key, or else a new one, signs at once; older ones are believed to the end."""
+    """Activate the pending key, or a new one, at once. Older keys retire as usual."""
     new = keyset.make_key(settings.JWT_ALGORITHM)
     now = timezone.now()
     with transaction.atomic():
         key_set = _lock_key_set()
         rotation = _install_at_once(key_set, new, now)
         _record("rotate", actor, rotation)
-    return _announced(rotation)
+    return _forget_cache(rotation)
 
 
 def replace_all(*, actor: Actor) -> Rotation:
-    """A new key signs at once, and nothing that an older one signed is believed any more.
+    """Activate a new key at once and stop trusting all others. For a leaked key.
 
-    For a key that has leaked. Waiting keys go as well: they lay beside it. Refresh tokens are
-    signed by another secret and stay, so programs get new access tokens by themselves.
+    Pending keys are dropped too, because they were stored beside it. Refresh tokens are signed
+    with another secret and stay valid, so programs get new access tokens automatically.
     """
     new = keyset.make_key(settings.JWT_ALGORITHM)
     now = timezone.now()
@@ -163,11 +164,11 @@ def replace_all(*, actor: Actor) -> Rotation:
         key_set = _lock_key_set()
         rotation = _install(key_set, new, now, ends=now)
         _record("replace-all", actor, rotation)
-    return _announced(rotation)
+    return _forget_cache(rotation)
 
 
 def rotate_when_due() -> Rotation | None:
-    """Worker job: a new key is published in time for the old one's age to be JWT_KEY_MAX_AGE."""
+    """Worker job: publish a new key so that it replaces the old one at JWT_KEY_MAX_AGE."""
     if settings.JWT_SECRET or not _is_due(key_set_cache.get()):
         return None
     new = keyset.make_key(settings.JWT_ALGORITHM)
@@ -176,9 +177,9 @@ def rotate_when_due() -> Rotation | None:
         if not _is_due(key_set):
             return None
         starts = timezone.now() + settings.JWT_KEY_PUBLISH_AHEAD
-        rotation = _install(key_set, new, starts, ends=starts + _longest_token())
+        rotation = _install(key_set, new, starts, ends=starts + _max_trust_after_signing())
         _record("rotate", SYSTEM, rotation)
-    return _announced(rotation)
+    return _forget_cache(rotation)
 
 
 def purge_keys(before: datetime) -> int:
@@ -191,10 +192,10 @@ def _signer(key_set: KeySet) -> KeySetEntry | None:
 
 
 def _make_signer(unreadable: str = "") -> KeySetEntry:
-    """The key of the configured algorithm that signs from now on; one, however many ask at once.
+    """Create and return a signing key; concurrent callers get the same one.
 
-    There is none on a fresh instance, after a change of JWT_ALGORITHM, and when ENCRYPTION_KEY is
-    not the one that encrypted `unreadable`.
+    Needed on a new instance, after a change of JWT_ALGORITHM, and if ENCRYPTION_KEY cannot decrypt
+    the key `unreadable`.
     """
     new = keyset.make_key(settings.JWT_ALGORITHM)
     now = timezone.now()
@@ -205,11 +206,13 @@ def _make_signer(unreadable: str = "") -> KeySetEntry:
             _record("create", SYSTEM, _install_at_once(key_set, new, now))
             found = _signer(read_key_set())
         elif found.kid == unreadable:
-            _record("create", SYSTEM, _install(key_set, new, now, ends=now + _longest_token()))
+            _record(
+                "create", SYSTEM, _install(key_set, new, now, ends=now + _max_trust_after_signing())
+            )
             found = _signer(read_key_set())
     key_set_cache.forget()
     if found is None:
-        raise RuntimeError("a signing key that was just made does not sign")
+        raise RuntimeError("no signing key after creating one")
     return found
 
 
@@ -219,32 +222,32 @@ def _is_due(key_set: KeySet) -> bool:
         return False
     signer = _signer(key_set)
     if signer is None:
-        return False  # the first one is made at first need
+        return False  # the first key is created on demand
     age_at_change = now + settings.JWT_KEY_PUBLISH_AHEAD - signer.active_from
     return bool(age_at_change >= settings.JWT_KEY_MAX_AGE)
 
 
 def _lock_key_set() -> KeySet:
-    """The ring, which nobody else changes until this transaction ends.
+    """Lock the key set until the end of the transaction, and return it.
 
-    Each change is an audit row as well, so the lock of the audit log is the one that it needs.
+    Every change writes an audit row, so the lock of the audit log serves both.
     """
     acquire_lock(AUDIT)
     return read_key_set()
 
 
 def _install_at_once(key_set: KeySet, new: KeyPair, now: datetime) -> Rotation:
-    """The waiting key of the algorithm, or else `new`, signs from `now` on."""
-    waiting = key_set.pending(new.algorithm, now)
-    ends = now + _longest_token()
-    if waiting is None:
+    """Activate the pending key of the algorithm, or else `new`, from `now`."""
+    pending = key_set.pending(new.algorithm, now)
+    ends = now + _max_trust_after_signing()
+    if pending is None:
         return _install(key_set, new, now, ends=ends)
-    SigningKey.objects.filter(pk=waiting.kid).update(active_from=now, retires_at=None)
-    return Rotation(waiting.kid, now, _retire(key_set, ends, but=waiting.kid))
+    SigningKey.objects.filter(pk=pending.kid).update(active_from=now, retires_at=None)
+    return Rotation(pending.kid, now, _retire_others(key_set, ends, but=pending.kid))
 
 
 def _install(key_set: KeySet, new: KeyPair, starts: datetime, *, ends: datetime) -> Rotation:
-    """Write `new`, which signs from `starts` on; all others are believed until `ends` at most."""
+    """Save `new`, which signs from `starts`; other keys are trusted until `ends` at most."""
     SigningKey.objects.create(
         kid=new.kid,
         algorithm=new.algorithm,
@@ -253,18 +256,18 @@ def _install(key_set: KeySet, new: KeyPair, starts: datetime, *, ends: datetime)
         created_at=timezone.now(),
         active_from=starts,
     )
-    return Rotation(new.kid, starts, _retire(key_set, ends, but=new.kid))
+    return Rotation(new.kid, starts, _retire_others(key_set, ends, but=new.kid))
 
 
-def _retire(key_set: KeySet, ends: datetime, *, but: str) -> tuple[str, ...]:
-    """Give every other key its end, unless it has an earlier one; returns their names."""
+def _retire_others(key_set: KeySet, ends: datetime, *, but: str) -> tuple[str, ...]:
+    """Retire all other keys at `ends`, unless they retire earlier; returns their ids."""
     names = tuple(key.kid for key in key_set.keys if key.kid != but and key.is_trusted(ends))
     SigningKey.objects.filter(pk__in=names).update(retires_at=ends)
     return names
 
 
-def _longest_token() -> timedelta:
-    """How long a token that is signed at a moment may be believed after it, on any node."""
+def _max_trust_after_signing() -> timedelta:
+    """Return how long after signing a token may be accepted, on any node."""
     lifetime: timedelta = settings.SESSION_EXPIRY
     return lifetime + CLOCK_SKEW
 
@@ -279,21 +282,21 @@ def _record(action: str, actor: Actor, rotation: Rotation) -> None:
     )
 
 
-def _announced(rotation: Rotation) -> Rotation:
-    """Nothing that this process remembers is older than the act."""
+def _forget_cache(rotation: Rotation) -> Rotation:
+    """Drop the cached key set, which is older than the rotation; returns it."""
     key_set_cache.forget()
     return rotation
 
 
 @lru_cache(maxsize=64)
 def _public(kid: str, members: tuple[tuple[str, str], ...]) -> Any:
-    """Parsed once for each key; `kid` is the hash of what is parsed."""
+    """Parse a public key. Cached by `kid`, which is the hash of `members`."""
     return keyset.public_key(dict(members))
 
 
 @lru_cache(maxsize=16)
-def _opened(kid: str, encrypted: str) -> PrivateKey:
-    """The private half. Raises DecryptionError after a change of ENCRYPTION_KEY."""
+def _decrypted(kid: str, encrypted: str) -> PrivateKey:
+    """Decrypt a private key. Raises DecryptionError after a change of ENCRYPTION_KEY."""
     return keyset.private_key(decrypt(encrypted, _associated_data(kid)))
 
 

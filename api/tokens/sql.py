@@ -1,4 +1,4 @@
-"""A family with its person and session in one ready statement; see core.sql."""
+"""Prepared statements for token families; see core.sql."""
 
 import uuid
 from datetime import datetime
@@ -10,7 +10,7 @@ from core import sql
 
 _FAMILIES, _PEOPLE = TokenFamily._meta.db_table, User._meta.db_table
 _SESSIONS = BrowserSession._meta.db_table
-# Names of our own tables and columns: the statements hold no foreign text.
+# Contain names of our own tables and columns only, never input.
 ADVANCE = f"""UPDATE "{_FAMILIES}" SET "generation" = "generation" + 1, "rotated_at" = %s
     WHERE "id" = %s AND "generation" = %s AND "ended_at" IS NULL AND "expires_at" > %s"""  # noqa: S608
 NOTE_SIGN_IN = f"""UPDATE "{_PEOPLE}" SET "last_login" = %s
@@ -18,7 +18,7 @@ NOTE_SIGN_IN = f"""UPDATE "{_PEOPLE}" SET "last_login" = %s
 
 
 def find_family(family_id: uuid.UUID) -> tuple[TokenFamily, datetime | None] | None:
-    """A family, its `user` loaded, and the end of its browser session (None: no such session)."""
+    """Return a family with its `user` loaded, and the expiry of its session or None."""
     found = _query().fetch_one(family_id)
     if found is None:
         return None
@@ -29,7 +29,7 @@ def find_family(family_id: uuid.UUID) -> tuple[TokenFamily, datetime | None] | N
 
 
 def advance(family: TokenFamily, now: datetime) -> bool:
-    """Spend the present generation of a living family; False when somebody else was faster."""
+    """Advance a live family to the next generation; False if another request did so first."""
     return sql.change(
         ADVANCE,
         TokenFamily,
@@ -41,10 +41,10 @@ def advance(family: TokenFamily, now: datetime) -> bool:
 
 
 def note_sign_in(user: User, at: datetime) -> bool:
-    """Write the last sign-in, unless the access of the person has changed since `user` was read.
+    """Save the last sign-in, unless the user's access has changed since `user` was read.
 
-    Whoever changes a password or an access holds this row until it is done, so this waits and
-    then sees it.
+    A change of password or access holds the lock of this row, so this waits for it and then sees
+    the change.
     """
     return sql.change(
         NOTE_SIGN_IN,
@@ -57,7 +57,7 @@ def note_sign_in(user: User, at: datetime) -> bool:
 
 @cache
 def _query() -> sql.PreparedRowQuery:
-    """Family, person, and the end of the session."""
+    """Family, user, and the expiry of the session."""
     fields = (*sql.columns_of(TokenFamily), *sql.columns_of(User))
     return sql.PreparedRowQuery(
         (*fields, BrowserSession._meta.get_field("expire_date")),

@@ -1,1 +1,1 @@
-"""One module for each part of /api/v1/; all views stand on views.base."""
+"""The views of /api/v1/, one module for each resource."""

@@ -1,4 +1,4 @@
-"""/api/v1/moderation/actions/…: what an app has counted, before it does it."""
+"""/api/v1/moderation/actions/…: apps count actions of their users before they perform them."""
 
 from typing import Any
 
@@ -19,25 +19,25 @@ from moderation.services.actions import ActionSubject
 
 
 class ActionSerializer(SubjectFields):
-    """Who does the action."""
+    """Who performs the action."""
 
     user_agent = serializers.CharField(
         required=False,
         allow_blank=True,
         trim_whitespace=False,
         max_length=8192,
-        help_text="The person's own `User-Agent`, where only browsers shall do this.",
+        help_text="The `User-Agent` of the user, if only browsers may perform this action.",
     )
 
 
 class Slot(serializers.Serializer[Any]):
-    """A place to be given back."""
+    """A slot to release."""
 
-    slot = serializers.CharField(max_length=300, help_text="As `start` answered it.")
+    slot = serializers.CharField(max_length=300, help_text="The value that `start` returned.")
 
 
 class ActionView(ApiView):
-    """One action of an app."""
+    """An action of an app."""
 
     required_permissions = {"POST": APP}
 
@@ -45,20 +45,20 @@ class ActionView(ApiView):
         summary="Count an action", request=ActionSerializer, responses={200: LimitStatusRecord}
     )
     def post(self, request: Request, action: str) -> Response:
-        """Ask before the app does it: 200 with what is left, or 429 with the violation scored.
+        """Count an action before the app performs it.
 
-        403 with the code `banned` and `until` for whoever may do nothing now; 429 has `until` too
-        when this very violation brought a ban.
+        200 with the remaining quota, or 429 after scoring a violation. 403 `banned` with `until`
+        for a banned user or address; 429 also has `until` if this violation caused a ban.
         """
         doer = self._doer(request, action)
         return Response(actions.count_action(action, doer)._asdict())
 
     def _doer(self, request: Request, action: str) -> ActionSubject:
-        """Who does it. Raises NotFound for no action, AccessDenied for who may do nothing now."""
+        """Return who performs the action. Raises NotFound, AccessDenied."""
         _require_known(action)
         given = validate(ActionSerializer, request.data)
         user, network = find_subject(given), given.get("ip", "")
-        # Of a network alone the doors are closed; who has signed in goes on there.
+        # A ban of a network alone only stops clients without an account.
         refusal = access_policy.get_denial(user) if user else _refusal_at(network)
         if refusal:
             raise AccessDenied(refusal.code, refusal.message, refusal.until)
@@ -71,15 +71,15 @@ class ActionView(ApiView):
 
 
 class ActionStartView(ActionView):
-    """The beginning of an action that takes a while."""
+    """The start of a long-running action."""
 
     @extend_schema(
-        summary="Begin an action", request=ActionSerializer, responses={200: StartedActionRecord}
+        summary="Start an action", request=ActionSerializer, responses={200: StartedActionRecord}
     )
     def post(self, request: Request, action: str) -> Response:
-        """Count it, and take one of the person's places for actions at the same time.
+        """Count an action, and take one of the user's slots for concurrent actions.
 
-        Give `slot` back at the end with `release`; by itself it is free after 60 seconds.
+        Release `slot` at the end with `release`; it is released automatically after 60 seconds.
         """
         started = actions.start_action(action, self._doer(request, action))
         slot = started.slot
@@ -93,13 +93,13 @@ class ActionStartView(ActionView):
 
 
 class ActionReleaseView(ApiView):
-    """The end of an action that took a while."""
+    """The end of a long-running action."""
 
     required_permissions = {"POST": APP}
 
     @extend_schema(summary="End an action", request=Slot, responses={204: None})
     def post(self, request: Request, action: str) -> Response:
-        """Give a place back. One that was free already makes no difference."""
+        """Release a slot. Releasing it twice has no effect."""
         _require_known(action)
         actions.release_action(validate(Slot, request.data)["slot"])
         return Response(status=204)

@@ -22,7 +22,7 @@ STATES = ("live", "revoked", "expired", "ended")
 
 
 class ExactMoment(serializers.DateTimeField):
-    """A time with its offset: one without would mean another moment for each reader."""
+    """A time with a UTC offset; without one it would be ambiguous."""
 
     def enforce_timezone(self, value: datetime) -> datetime:
         if value.utcoffset() is None:
@@ -35,9 +35,9 @@ class ExactMoment(serializers.DateTimeField):
 class KeyRecord(serializers.Serializer[Any]):
     """An API key, without the key itself."""
 
-    id = serializers.CharField(help_text="The readable part of the key.")
+    id = serializers.CharField(help_text="The public part of the key.")
     name = serializers.CharField()
-    shown = serializers.CharField(help_text="How lists show it: its beginning and its end.")
+    shown = serializers.CharField(help_text="The key as lists show it: its beginning and end.")
     scopes = serializers.ListField(child=serializers.ChoiceField(list(Scope)))
     networks = serializers.ListField(child=serializers.CharField())
     state = serializers.ChoiceField(
@@ -47,7 +47,7 @@ class KeyRecord(serializers.Serializer[Any]):
     expires_at = serializers.DateTimeField(allow_null=True)
     revoked_at = serializers.DateTimeField(allow_null=True)
     rotated_at = serializers.DateTimeField(
-        allow_null=True, help_text="Since then another key has its place."
+        allow_null=True, help_text="When another key replaced it."
     )
     last_used_at = serializers.DateTimeField(allow_null=True, help_text="To the minute.")
     last_used_ip = serializers.CharField(allow_blank=True)
@@ -56,34 +56,34 @@ class KeyRecord(serializers.Serializer[Any]):
 class IssuedKeyRecord(KeyRecord):
     """A new key."""
 
-    key = serializers.CharField(help_text="The only copy; keep it like a password.")
+    key = serializers.CharField(help_text="The only copy. Keep it like a password.")
 
 
 class NewKey(serializers.Serializer[Any]):
-    """What the new key is for."""
+    """The properties of a new key."""
 
     name = serializers.CharField(max_length=200)
     scopes = serializers.ListField(
         child=serializers.CharField(max_length=20),
         default=lambda: [Scope.READ.value],
         max_length=20,
-        help_text="Of read, write, users, moderation, service; no more than the role allows.",
+        help_text="Any of read, write, users, moderation, service that the role allows.",
     )
     expires_at = ExactMoment(
         required=False,
         allow_null=True,
-        help_text="API_KEY_DEFAULT_AGE from now unless told; null only if API_KEY_MAX_AGE is 0.",
+        help_text="By default API_KEY_DEFAULT_AGE from now; null only if API_KEY_MAX_AGE is 0.",
     )
     networks = serializers.ListField(
         child=serializers.CharField(max_length=services.NETWORK_MAX_LENGTH),
         default=list,
         max_length=services.NETWORKS_MAX,
-        help_text="In CIDR notation; empty: from everywhere.",
+        help_text="CIDR notation; empty allows every address.",
     )
 
 
 class Rotation(serializers.Serializer[Any]):
-    """How long the old key works on."""
+    """How long the old key keeps working."""
 
     overlap = serializers.IntegerField(
         default=int(services.OVERLAP.total_seconds()),
@@ -110,15 +110,15 @@ class KeysView(ApiView):
 
     @extend_schema(
         operation_id="create_api_key",
-        summary="Make a key",
+        summary="Create a key",
         request=NewKey,
         responses={201: IssuedKeyRecord},
     )
     def post(self, request: Request) -> Response:
-        """A new key of the caller; `key` is in this answer alone. Its owner is told by mail.
+        """Create a key of the caller. Only this response contains `key`. Its owner gets a mail.
 
-        A key makes keys only with the scope `users`, and none that reaches further or lives
-        longer than itself. At most 100 live keys for each person.
+        An API key can create keys only with the scope `users`, with no more rights and no longer
+        lifetime than its own. A user can have 100 live keys.
         """
         user = self.auth.user
         given = validate(
@@ -134,7 +134,7 @@ class KeysView(ApiView):
 
 
 def _key_request(given: dict[str, Any]) -> services.KeyRequest:
-    """What `given` asks for; what it leaves out is wished for in no way."""
+    """Build the key request; missing fields get empty values."""
     return services.KeyRequest(
         name=given.get("name", ""),
         scopes=given.get("scopes", []),
@@ -151,21 +151,21 @@ class KeyView(ApiView):
 
     @extend_schema(operation_id="get_api_key", summary="Read a key", responses=KeyRecord)
     def get(self, request: Request, key_id: str) -> Response:
-        """What is known of one key; never the key itself."""
+        """Return one key, without the key itself."""
         return Response(_record(services.own_key(self.auth.user, key_id)))
 
     @extend_schema(
         operation_id="revoke_api_key", summary="Revoke a key", request=None, responses={204: None}
     )
     def delete(self, request: Request, key_id: str) -> Response:
-        """End a key at once and for good; one that was revoked before is not found."""
+        """Revoke a key. One that is revoked already is not found."""
         user = self.auth.user
         services.revoke_key(actor=user, key=services.own_key(user, key_id))
         return Response(status=204)
 
 
 class KeyRotationView(ApiView):
-    """Replacing one key by another."""
+    """Rotation of a key."""
 
     required_permissions = {"POST": ApiPermission(Scope.USERS, is_sensitive=True)}
 
@@ -176,9 +176,9 @@ class KeyRotationView(ApiView):
         responses={201: IssuedKeyRecord},
     )
     def post(self, request: Request, key_id: str) -> Response:
-        """A new key with the same name, scopes, networks and life; the old one works on a while.
+        """Replace a key by a new one with the same name, scopes, networks and lifetime.
 
-        `key` is in this answer alone.
+        The old key keeps working for `overlap` seconds. Only this response contains `key`.
         """
         overlap = timedelta(seconds=validate(Rotation, request.data)["overlap"])
         user = self.auth.user

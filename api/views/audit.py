@@ -1,4 +1,4 @@
-"""/api/v1/audit-events: who did what, for operators."""
+"""/api/v1/audit-events: the audit log, for administrators."""
 
 from typing import Any
 
@@ -29,12 +29,14 @@ COLUMNS = {
 class AuditQuery(PageQuery):
     """Filters of the audit log."""
 
-    action = serializers.CharField(required=False, max_length=64, help_text="The whole name.")
-    result = serializers.CharField(required=False, max_length=8, help_text="As in `refused`.")
-    actor = serializers.UUIDField(required=False, help_text="Id of the person who acted.")
-    target = serializers.UUIDField(required=False, help_text="Id of the person it was done to.")
-    after = serializers.DateTimeField(required=False, help_text="This moment or later.")
-    before = serializers.DateTimeField(required=False, help_text="Before this moment.")
+    action = serializers.CharField(required=False, max_length=64, help_text="The complete name.")
+    result = serializers.CharField(
+        required=False, max_length=8, help_text="`success` or `refused`."
+    )
+    actor = serializers.UUIDField(required=False, help_text="Id of the user who acted.")
+    target = serializers.UUIDField(required=False, help_text="Id of the affected user.")
+    after = serializers.DateTimeField(required=False, help_text="At or after this time.")
+    before = serializers.DateTimeField(required=False, help_text="Before this time.")
 
 
 class AuditEventsView(ApiView):
@@ -49,7 +51,7 @@ class AuditEventsView(ApiView):
         responses=page_of(AuditRecord),
     )
     def get(self, request: Request) -> Response:
-        """All events, newest first. People are named by id alone."""
+        """All events, newest first. Users are identified by id only."""
         return paginate(request, _found(validate_query(AuditQuery, request)), _record)
 
 

@@ -1,4 +1,4 @@
-"""What all API views share: deny by default, one credential check, one renderer, cursors."""
+"""The base of all API views: authentication, deny by default, JSON, problem documents."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, NoReturn
@@ -24,7 +24,7 @@ from core.single_values import read_json, require_single
 
 CSRF_HEADER = "X-CSRF-Token"
 PLAIN_ACCEPT = ("*/*", "application/json")
-# What DRF and Django raise, and the error of ours that says the same.
+# Exceptions of DRF and Django, and our corresponding errors.
 TRANSLATIONS: tuple[tuple[type[Exception], type[GatehouseError]], ...] = (
     (exceptions.ParseError, errors.Unreadable),
     (UnreadablePostError, errors.Unreadable),
@@ -38,12 +38,11 @@ TRANSLATIONS: tuple[tuple[type[Exception], type[GatehouseError]], ...] = (
 
 
 class BodyParser(JSONParser):
-    """JSON that is neither too long nor so nested that it exhausts the interpreter, and that says
-    each name once."""
+    """Parses JSON of limited size and depth, without repeated names."""
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         context = parser_context or {}
-        # Django bounds `body` alone, not what is read from the stream.
+        # Django limits the size of `body`, but not of the stream.
         body = context["request"]._request.body
         try:
             return read_json(body.decode())  # RFC 8259, section 11: a charset has no effect
@@ -54,8 +53,8 @@ class BodyParser(JSONParser):
 class ApiView(APIView):
     """Base of every view of /api/v1/.
 
-    needs: what each method asks of its caller; None is open to everybody. A method without an
-    entry is not served, so that forgetting one denies.
+    required_permissions: the permission of each method; None if it is open to everyone. A method
+    without an entry is not allowed, so a forgotten entry denies access.
     """
 
     required_permissions: ClassVar[Mapping[str, ApiPermission | None]] = {}
@@ -68,7 +67,7 @@ class ApiView(APIView):
     auth: AuthContext
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
-        """The one renderer; what nearly every program asks for takes no weighing."""
+        """Return the only renderer; the usual Accept headers skip the negotiation."""
         if request.META.get("HTTP_ACCEPT", "*/*") in PLAIN_ACCEPT and not request.META.get(
             "QUERY_STRING"
         ):
@@ -80,7 +79,7 @@ class ApiView(APIView):
         return sorted(self.required_permissions)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Who calls, and may he? Everything else waits for that."""
+        """Authenticate the request and check its permission before anything else."""
         self.format_kwarg = None
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(
             request
@@ -90,31 +89,31 @@ class ApiView(APIView):
             raise errors.MethodNotAllowed
         if request.META.get("QUERY_STRING"):
             require_single(request._request.GET)
-        need = self.required_permissions[method]
-        if need is None:
+        permission = self.required_permissions[method]
+        if permission is None:
             return
         self.auth = authenticate(request._request)
         request._request.user = self.auth.user
-        self.auth.require(need)
-        if need.is_sensitive and not self.is_exempt(request):
+        self.auth.require(permission)
+        if permission.is_sensitive and not self.is_exempt(request):
             self.auth.require_recent_authentication()
 
     def is_exempt(self, request: Request) -> bool:
-        """May this request of a sensitive method do without a fresh proof? The panel decides so."""
+        """Whether this request of a sensitive method needs no recent authentication."""
         return False
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Hand the form token to browsers: a session changes nothing without it."""
+        """Send the CSRF token to browsers, which need it for changes with a session."""
         answer = super().finalize_response(request, response, *args, **kwargs)
         http = request._request
         if request.method in SAFE_METHODS and hasattr(http, "session"):
             answer[CSRF_HEADER] = get_token(http)
-            # Sets the cookie that belongs to the token, for a browser that has none.
+            # Sets the CSRF cookie for a browser that has none.
             CsrfViewMiddleware(lambda _request: answer).process_response(http, answer)
         return answer
 
     def handle_exception(self, exc: Exception) -> Any:
-        """Every failure that is not ours becomes one problem document (RFC 9457)."""
+        """Respond with a problem document (RFC 9457); re-raises unexpected exceptions."""
         user = getattr(self.request._request, "user", None)
         error = to_gatehouse_error(exc) or gone_meanwhile(exc, user)
         if error is None:
@@ -129,7 +128,7 @@ class ApiView(APIView):
 
 
 def to_gatehouse_error(exc: Exception) -> GatehouseError | None:
-    """The error of ours that says what `exc` says; None for a fault of ours."""
+    """Return our error for an exception; None for an unexpected one."""
     if isinstance(exc, GatehouseError):
         return exc
     if isinstance(exc, exceptions.ValidationError):

@@ -1,4 +1,4 @@
-"""/api/v1/invitations: links by which people make their own accounts, for operators."""
+"""/api/v1/invitations: links to create an account, for administrators."""
 
 import uuid
 from datetime import timedelta
@@ -19,32 +19,37 @@ from api.validation import validate
 from api.views.base import ApiView
 from core.errors import NotFound
 
-OPERATOR = ApiPermission(Scope.USERS, Role.ADMIN)
+ADMIN = ApiPermission(Scope.USERS, Role.ADMIN)
 SENSITIVE = ApiPermission(Scope.USERS, Role.ADMIN, is_sensitive=True)
 
 
 class NewInvitation(serializers.Serializer[Any]):
-    """Whom to invite to what."""
+    """The invited address and its role."""
 
     email = serializers.CharField(max_length=254)
     role = serializers.ChoiceField(
-        ROLE_LABELS, default=Role.VIEWER.value, help_text="Below your own; an owner gives any."
+        ROLE_LABELS,
+        default=Role.VIEWER.value,
+        help_text="Below your own; owners may give any role.",
     )
     name = serializers.CharField(
-        default="", allow_blank=True, max_length=150, help_text="What the form begins with."
+        default="",
+        allow_blank=True,
+        max_length=150,
+        help_text="Initial value of the name in the form.",
     )
     lifetime = serializers.IntegerField(
         required=False,
         min_value=int(invitations.MIN_LIFETIME.total_seconds()),
         max_value=int(invitations.MAX_LIFETIME.total_seconds()),
-        help_text="Seconds; 7 days unless told.",
+        help_text="Seconds; 7 days by default.",
     )
 
 
 class InvitationsView(ApiView):
     """Open invitations."""
 
-    required_permissions = {"GET": OPERATOR, "POST": SENSITIVE}
+    required_permissions = {"GET": ADMIN, "POST": SENSITIVE}
 
     @extend_schema(
         operation_id="list_invitations",
@@ -52,19 +57,19 @@ class InvitationsView(ApiView):
         responses=page_of(InvitationRecord),
     )
     def get(self, request: Request) -> Response:
-        """What is open now and of a role that the caller may manage, newest first."""
+        """Open invitations of roles that the caller may manage, newest first."""
         return paginate(request, invitations.open_invitations(self.auth.user), _record)
 
     @extend_schema(
         operation_id="create_invitation",
-        summary="Invite somebody",
+        summary="Invite a user",
         request=NewInvitation,
         responses={201: IssuedInvitationRecord},
     )
     def post(self, request: Request) -> Response:
-        """Invite an address; an older open invitation of it ends. Works with sign-up closed.
+        """Invite an address; ends an older open invitation of it. Works with registration closed.
 
-        `link` is in this answer alone. It is mailed too where mail is set up.
+        Only this response contains `link`. It is also sent by mail if mail is configured.
         """
         given = validate(NewInvitation, request.data, extra_check=_check)
         seconds = given.get("lifetime")
@@ -86,7 +91,7 @@ def _check(given: dict[str, Any]) -> None:
 class InvitationView(ApiView):
     """One open invitation."""
 
-    required_permissions = {"DELETE": OPERATOR}
+    required_permissions = {"DELETE": ADMIN}
 
     @extend_schema(
         operation_id="withdraw_invitation",
@@ -95,7 +100,7 @@ class InvitationView(ApiView):
         responses={204: None},
     )
     def delete(self, request: Request, invitation_id: uuid.UUID) -> Response:
-        """End an open invitation: its link opens nothing any more."""
+        """Withdraw an open invitation; its link stops working."""
         actor = self.auth.user
         found: Invitation | None = (
             invitations.open_invitations(actor).filter(pk=invitation_id).first()

@@ -1,4 +1,4 @@
-"""/.well-known/jwks.json: the keys that verify our access tokens."""
+"""/.well-known/jwks.json: the public keys of access tokens."""
 
 import hashlib
 import json
@@ -11,12 +11,12 @@ from api.errors import MethodNotAllowed
 from api.tokens.signing_keys import published_keys
 from core.problem_details import problem_of
 
-# Less than the shortest JWT_KEY_PUBLISH_AHEAD, so that no backend meets a key it has not read.
+# Less than the minimum of JWT_KEY_PUBLISH_AHEAD, so that caches have a key before it signs.
 MAX_AGE_SECONDS = 300
 
 
 def key_set(request: HttpRequest) -> HttpResponseBase:
-    """The JSON Web Key Set (RFC 7517), for everybody and every site."""
+    """Return the JSON Web Key Set (RFC 7517), readable from every origin."""
     if request.method not in ("GET", "HEAD"):
         refusal = problem_of(MethodNotAllowed())
         refusal["Allow"] = "GET, HEAD"

@@ -1,4 +1,4 @@
-"""/account/keys: one's own API keys and signed-in programs, in the browser."""
+"""/account/keys: pages for the user's own API keys and signed-in programs."""
 
 import uuid
 from datetime import date, datetime, time, timedelta
@@ -40,13 +40,13 @@ SCOPE_TEXTS = {
     Scope.MODERATION: _("See violations, ban and lift bans"),
     Scope.SERVICE: _("Count actions and report violations as an app"),
 }
-LIVES = (7, 30, 90, 365)
+LIFETIME_DAYS = (7, 30, 90, 365)
 DATE, NEVER = "date", "never"
 OVERLAPS = ((0, _("End it now")), (1, _("1 hour")), (24, _("1 day")), (168, _("7 days")))
 
 
 class NewKeyForm(GatehouseForm):
-    """A key's name, rights, end and networks."""
+    """Name, scopes, expiry and networks of a new key."""
 
     name = forms.CharField(
         label=_("Name"),
@@ -80,21 +80,21 @@ class NewKeyForm(GatehouseForm):
         choices = [(scope.value, text) for scope, text in SCOPE_TEXTS.items() if scope in possible]
         scopes, life = self.fields["scopes"], self.fields["life"]
         scopes.choices, scopes.initial = choices, [Scope.READ.value]  # type: ignore[attr-defined]
-        life.choices, life.initial = _lives(), _usual_life()  # type: ignore[attr-defined]
+        life.choices, life.initial = _lifetime_choices(), _default_lifetime()  # type: ignore[attr-defined]
 
     def clean_date(self) -> Any:
-        """A day is needed where “on a date” is chosen."""
+        """Require a date if “on a date” is chosen."""
         day = self.cleaned_data.get("date")
         if self.cleaned_data.get("life") == DATE and day is None:
             raise ValidationError(_("Choose the last day."))
         return day
 
     def key_request(self) -> services.KeyRequest:
-        """What the valid form asks for."""
+        """Return the key request of the valid form."""
         return self.key_request_from(self.cleaned_data)
 
     def key_request_from(self, typed: dict[str, Any]) -> services.KeyRequest:
-        """What these fields ask for."""
+        """Return the key request of these field values."""
         return services.KeyRequest(
             name=typed["name"],
             scopes=typed["scopes"],
@@ -114,18 +114,18 @@ class NewKeyForm(GatehouseForm):
 
     def add_service_errors(self, error: GatehouseError) -> None:
         super().add_service_errors(
-            self.in_own_words(error) if isinstance(error, RecordInvalid) else error
+            self.with_form_fields(error) if isinstance(error, RecordInvalid) else error
         )
 
-    def in_own_words(self, error: RecordInvalid) -> RecordInvalid:
-        """Messages about the end belong to the field that was used."""
+    def with_form_fields(self, error: RecordInvalid) -> RecordInvalid:
+        """Map errors of `expires_at` to the field that was used."""
         field = "date" if self.cleaned_data.get("life") == DATE else "life"
         return RecordInvalid({field if name == "expires_at" else name: texts
                               for name, texts in error.errors.items()})  # fmt: skip
 
 
 class RotateForm(GatehouseForm):
-    """How long the old key works on."""
+    """How long the old key keeps working."""
 
     overlap = forms.TypedChoiceField(
         label=_("The old key works for another"), choices=OVERLAPS, coerce=int, initial=24
@@ -138,12 +138,12 @@ class RotateForm(GatehouseForm):
 @get_or_post
 @may_repeat("scopes")
 def own_keys(request: HttpRequest) -> HttpResponse:
-    """All my keys, and the form for a new one; its POST shows the new key, once."""
+    """List keys and programs, with a form for a new key. POST shows the new key once."""
     user = current_user(request)
     form = NewKeyForm(bound_data(request), user=user)
     if is_valid_with(form, lambda typed: _check(user, form, typed)):
         try:
-            return _made(
+            return _render_new_key(
                 request, services.create_key(actor=user, user=user, key_request=form.key_request())
             )
         except RecordInvalid as error:
@@ -164,14 +164,16 @@ def own_keys(request: HttpRequest) -> HttpResponse:
 @once("apikeys:list")
 @get_or_post
 def rotate(request: HttpRequest, key_id: str) -> HttpResponse:
-    """Ask how long the old key works on; the POST shows the new key, once."""
+    """Ask for the overlap; POST rotates the key and shows the new one once."""
     user = current_user(request)
     key = _live_key(user, key_id)
     form = RotateForm(bound_data(request))
     if request.method == "POST" and form.is_valid():
         overlap = timedelta(hours=form.cleaned_data["overlap"])
         try:
-            return _made(request, services.rotate_key(actor=user, key=key, overlap=overlap), key)
+            return _render_new_key(
+                request, services.rotate_key(actor=user, key=key, overlap=overlap), key
+            )
         except RecordInvalid as error:
             form.add_service_errors(error)
     status = 400 if form.errors else 200
@@ -182,7 +184,7 @@ def rotate(request: HttpRequest, key_id: str) -> HttpResponse:
 @replayable
 @get_or_post
 def revoke(request: HttpRequest, key_id: str) -> HttpResponse:
-    """Ask, then end a key at once."""
+    """Ask for confirmation; POST revokes the key."""
     user = current_user(request)
     key = services.own_key(user, key_id)
     if request.method != "POST":
@@ -195,27 +197,27 @@ def revoke(request: HttpRequest, key_id: str) -> HttpResponse:
 @replayable
 @require_POST
 def end_program(request: HttpRequest, family_id: uuid.UUID) -> HttpResponse:
-    """Sign a program out that has signed in with tokens."""
+    """Sign out a program that signed in with tokens."""
     user = current_user(request)
     refresh_tokens.end_family(actor=user, user=user, family_id=family_id)
     return redirect_with_notice("apikeys:list", "program-ended")
 
 
 def _check(user: User, form: NewKeyForm, typed: dict[str, Any]) -> None:
-    """Raise RecordInvalid for what the service will refuse in a form that is wrong elsewhere."""
+    """Raise RecordInvalid with the errors of the service, also when the form has its own."""
     readable = {"name": "", "scopes": [], "networks": "", "life": NEVER, "date": None} | typed
     if readable["life"] == DATE and readable["date"] is None:
         readable["life"] = NEVER
     try:
         services.check_key_request(form.key_request_from(readable), user, None)
     except RecordInvalid as error:
-        raise form.in_own_words(error) from None
+        raise form.with_form_fields(error) from None
 
 
-def _made(
+def _render_new_key(
     request: HttpRequest, issued: services.IssuedKey, old: ApiKey | None = None
 ) -> HttpResponse:
-    """The one page that ever holds the key."""
+    """Render the only page that contains the key."""
     if old is not None:
         old.refresh_from_db()
     context = {"key": issued.key, "text": issued.text, "old": old, "now": timezone.now()}
@@ -223,7 +225,7 @@ def _made(
 
 
 def _live_key(user: User, key_id: str) -> ApiKey:
-    """A key that can be rotated. Raises NotFound."""
+    """Return a live key. Raises NotFound."""
     key = services.own_key(user, key_id)
     if services.state_of(key, timezone.now()) != "live":
         raise NotFound
@@ -238,10 +240,10 @@ def _program(family: TokenFamily) -> dict[str, Any]:
     return {"family": family, "device": device_name(family.user_agent)}
 
 
-def _lives() -> list[tuple[str, Any]]:
-    """The ends to choose from, within API_KEY_MAX_AGE."""
+def _lifetime_choices() -> list[tuple[str, Any]]:
+    """Return the choices of the lifetime, within API_KEY_MAX_AGE."""
     longest = settings.API_KEY_MAX_AGE
-    days = [number for number in LIVES if not longest or timedelta(days=number) <= longest]
+    days = [number for number in LIFETIME_DAYS if not longest or timedelta(days=number) <= longest]
     choices: list[tuple[str, Any]] = [
         (str(number), _("in %(number)d days") % {"number": number}) for number in days
     ]
@@ -249,8 +251,10 @@ def _lives() -> list[tuple[str, Any]]:
     return choices if longest else [*choices, (NEVER, _("never"))]
 
 
-def _usual_life() -> str:
-    """The longest of the choices that is no longer than the default life."""
-    usual = [number for number in LIVES if timedelta(days=number) <= settings.API_KEY_DEFAULT_AGE]
-    offered = {value for value, _text in _lives()}
+def _default_lifetime() -> str:
+    """Return the longest choice within API_KEY_DEFAULT_AGE."""
+    usual = [
+        number for number in LIFETIME_DAYS if timedelta(days=number) <= settings.API_KEY_DEFAULT_AGE
+    ]
+    offered = {value for value, _text in _lifetime_choices()}
     return next((str(number) for number in reversed(usual) if str(number) in offered), DATE)

@@ -1,4 +1,4 @@
-"""/api/v1/auth/magic-link: ask for a sign-in link, as the page does."""
+"""/api/v1/auth/magic-link: request a sign-in link."""
 
 from typing import Any
 
@@ -21,14 +21,14 @@ from core.redirects import MAX_LENGTH, safe_destination
 
 
 class MagicLinkSerializer(serializers.Serializer[Any]):
-    """Where the link goes, and where it leads."""
+    """The address of the account, and where the link leads."""
 
     email = serializers.CharField(max_length=254)
     next = serializers.CharField(
         default="",
         allow_blank=True,
         max_length=MAX_LENGTH,
-        help_text="Path on this server to open after the sign-in, like `/account/`.",
+        help_text="Path on this server to open after sign-in, such as `/account/`.",
     )
 
     def validate_email(self, value: str) -> str:
@@ -45,20 +45,20 @@ class MagicLinkSerializer(serializers.Serializer[Any]):
 
 
 class MagicLinkView(ApiView):
-    """Sign-in links that people ask for themselves."""
+    """Requests for sign-in links."""
 
     required_permissions = {"POST": None}
 
     @extend_schema(
         operation_id="ask_magic_link",
-        summary="Ask for a sign-in link",
+        summary="Request a sign-in link",
         request=MagicLinkSerializer,
         responses={202: Message},
     )
     def post(self, request: Request) -> Response:
-        """Mail a sign-in link to an address. The answer never tells whether it has an account.
+        """Mail a sign-in link to an address. The response never reveals whether an account exists.
 
-        No browser is bound to such a link: whoever opens it confirms with one more press.
+        The link is not bound to a browser, so opening it always asks for confirmation.
         """
         if not settings.ALLOW_MAGIC_LINK_LOGIN:
             raise Forbidden(_("Sign-in by link is switched off here."))

@@ -1,4 +1,4 @@
-"""/api/v1/mail/test: whether mail leaves, for operators."""
+"""/api/v1/mail/test: send a test mail, for administrators."""
 
 from typing import Any
 
@@ -16,13 +16,13 @@ from api.views.base import ApiView
 
 
 class TestMailSerializer(serializers.Serializer[Any]):
-    """Where the test mail goes."""
+    """The recipient of the test mail."""
 
     email = serializers.CharField(max_length=254)
 
 
 class TestMailView(ApiView):
-    """A test mail."""
+    """Test mails."""
 
     required_permissions = {"POST": ApiPermission(Scope.USERS, Role.ADMIN)}
 
@@ -33,10 +33,11 @@ class TestMailView(ApiView):
         responses={200: TestMailRecord},
     )
     def post(self, request: Request) -> Response:
-        """Send a mail without any secret at once, and answer what was said with the mail server.
+        """Send a mail without secrets at once, and return the protocol with the mail server.
 
-        200 also when the mail service refused: `is_sent` is false then, and `fix` says what to
-        mend. At most 10 in 10 minutes. Asks for no recent confirmation: it gives no right away.
+        Responds with 200 also if the mail service refused it; then `is_sent` is false, and `fix`
+        says what to do. At most 10 in 10 minutes. Needs no recent authentication, because it
+        grants no rights.
         """
         given = validate(TestMailSerializer, request.data)
         report = send_test_mail(actor=self.auth.user, email=given["email"])

@@ -1,4 +1,4 @@
-"""/api/v1/me: the caller's own account, sign-ins and data."""
+"""/api/v1/me: the account, sign-ins and data of the caller."""
 
 import uuid
 from typing import Any
@@ -29,7 +29,7 @@ from core.errors import Forbidden, NotFound, RecordInvalid
 
 
 def user_record(user: User) -> dict[str, Any]:
-    """An account as programs see it; also in the answer to a sign-in."""
+    """Return an account as the API shows it; also used in token responses."""
     return {
         "id": str(user.pk),
         "email": user.email,
@@ -44,28 +44,32 @@ def user_record(user: User) -> dict[str, Any]:
 
 
 class OwnProfileChange(serializers.Serializer[Any]):
-    """What people may change about themselves here; everything else is ignored."""
+    """The fields that users may change themselves; other fields are ignored."""
 
     name = serializers.CharField(required=False, allow_blank=True, max_length=150)
     username = serializers.CharField(
-        required=False, allow_blank=True, allow_null=True, max_length=64, help_text="Null: none."
+        required=False,
+        allow_blank=True,
+        allow_null=True,
+        max_length=64,
+        help_text="Null: no user name.",
     )
 
 
 class OwnDeletion(serializers.Serializer[Any]):
-    """The proof that it is really the person."""
+    """Confirms the deletion."""
 
     password = serializers.CharField(
         required=False,
         trim_whitespace=False,
         max_length=MAX_PASSWORD_LENGTH,
-        help_text="The present password.",
+        help_text="The current password.",
     )
     proof = serializers.CharField(
         required=False,
         trim_whitespace=False,
         max_length=MAX_PASSWORD_LENGTH,
-        help_text="For an account without a password: its address.",
+        help_text="For an account without a password: its email address.",
     )
 
 
@@ -79,12 +83,12 @@ class MeView(ApiView):
     }
 
     def is_exempt(self, request: Request) -> bool:
-        """The password in the body is proof enough of whoever has no second factor."""
+        """The password in the body is sufficient for an account without a second factor."""
         return request.method == "DELETE" and password_is_enough(self.auth.user)
 
     @extend_schema(operation_id="get_me", summary="Read your account", responses=UserRecord)
     def get(self, request: Request) -> Response:
-        """Who am I, and what may I?"""
+        """Return your account and its role."""
         return Response(user_record(self.auth.user))
 
     @extend_schema(
@@ -94,9 +98,9 @@ class MeView(ApiView):
         responses=UserRecord,
     )
     def patch(self, request: Request) -> Response:
-        """Change the own name and user name. Address and password have pages of their own.
+        """Change your name and user name. Address and password are changed on their own pages.
 
-        Fields that are not named here, `role` among them, are ignored.
+        Other fields, such as `role`, are ignored.
         """
         user = self.auth.user
         given = validate(
@@ -119,10 +123,10 @@ class MeView(ApiView):
         responses={204: None},
     )
     def delete(self, request: Request) -> Response:
-        """Remove the own account for good, with all that belongs to it.
+        """Delete your account permanently, with all its data.
 
-        Not by API key, and only where `ALLOW_ACCOUNT_DELETION` is on. The last owner stays. The
-        password is proof enough of whoever has one and no second factor.
+        Not allowed with an API key, for the last owner, or if `ALLOW_ACCOUNT_DELETION` is off.
+        Send the password; without a second factor it replaces the recent authentication.
         """
         if self.auth.key is not None:
             raise Forbidden(_("An API key cannot delete its account."))
@@ -137,7 +141,7 @@ class MeView(ApiView):
 
 
 class OwnSessionsView(ApiView):
-    """Where the caller is signed in."""
+    """The sign-ins of the caller."""
 
     required_permissions = {"GET": ApiPermission(Scope.READ)}
 
@@ -147,7 +151,7 @@ class OwnSessionsView(ApiView):
         responses=page_of(SessionRecord),
     )
     def get(self, request: Request) -> Response:
-        """Browsers and programs that are signed in, last seen first, at most 200 of each."""
+        """Signed-in browsers and programs, last seen first, at most 200 of each."""
         user, current = self.auth.user, str(self.auth.session_id)
         found = [_browser_record(row, current) for row in sessions.own_sessions(user)]
         found += [_program_record(row, current) for row in refresh_tokens.own_families(user)]
@@ -155,7 +159,7 @@ class OwnSessionsView(ApiView):
 
 
 class OwnSessionView(ApiView):
-    """One of the caller's sign-ins."""
+    """A sign-in of the caller."""
 
     required_permissions = {"DELETE": ApiPermission(Scope.WRITE)}
 
@@ -166,7 +170,7 @@ class OwnSessionView(ApiView):
         responses={204: None},
     )
     def delete(self, request: Request, session_id: uuid.UUID) -> Response:
-        """Sign one of the own browsers or programs out, at once."""
+        """Sign out one of your browsers or programs."""
         user = self.auth.user
         try:
             sessions.end_own_session(user, session_id)
@@ -176,13 +180,13 @@ class OwnSessionView(ApiView):
 
 
 class OwnExportView(ApiView):
-    """All that is stored about the caller."""
+    """The stored data of the caller."""
 
     required_permissions = {"GET": ApiPermission(Scope.READ, is_sensitive=True)}
 
     @extend_schema(operation_id="export_my_data", summary="Export your data", responses=Export)
     def get(self, request: Request) -> Response:
-        """Everything that is stored about the caller, without secrets."""
+        """Return everything that is stored about you, without secrets."""
         return Response(export_own_data(self.auth.user))
 
 

@@ -1,4 +1,4 @@
-"""/api/v1/moderation/violations and …/bans: for operators; reports for apps."""
+"""/api/v1/moderation/violations and …/bans, for administrators; reports by apps."""
 
 import json
 import math
@@ -32,11 +32,11 @@ from moderation.services import bans, violations
 
 MODERATOR = ApiPermission(Scope.MODERATION, Role.ADMIN)
 SENSITIVE = ApiPermission(Scope.MODERATION, Role.ADMIN, is_sensitive=True)
-# A report may ban, so it asks what a ban by hand asks.
+# A report may cause a ban, so it requires the same as a manual ban.
 APP = ApiPermission(Scope.SERVICE, Role.ADMIN, is_sensitive=True)
 DETAIL_MAX_LENGTH = 2000
 SCORE_MAX = 1_000_000.0
-LONGEST_BAN = 3653 * 24 * 3600
+MAX_BAN_SECONDS = 3653 * 24 * 3600
 VIOLATION_COLUMNS = {
     "type": "type",
     "user": "user_id",
@@ -48,7 +48,7 @@ BAN_COLUMNS = {"user": "user_id", "network": "network", "kind": "kind"}
 
 
 class NetworkField(serializers.CharField):
-    """An address, read as the name that its client is counted under."""
+    """An IP address; IPv6 addresses are reduced to their /64."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(max_length=64, **options)
@@ -64,30 +64,30 @@ class ViolationQuery(PageQuery):
     """Filters of the list of violations."""
 
     type = serializers.CharField(required=False, max_length=40)
-    user = serializers.UUIDField(required=False, help_text="Id of the person.")
-    network = NetworkField(required=False, help_text="An address; of IPv6 its /64 counts.")
-    after = serializers.DateTimeField(required=False, help_text="This moment or later.")
-    before = serializers.DateTimeField(required=False, help_text="Before this moment.")
+    user = serializers.UUIDField(required=False, help_text="Id of the user.")
+    network = NetworkField(required=False, help_text="An IP address; IPv6 is reduced to its /64.")
+    after = serializers.DateTimeField(required=False, help_text="At or after this time.")
+    before = serializers.DateTimeField(required=False, help_text="Before this time.")
 
 
 class BanQuery(PageQuery):
     """Filters of the list of bans."""
 
-    user = serializers.UUIDField(required=False, help_text="Id of the person.")
-    network = NetworkField(required=False, help_text="An address; of IPv6 its /64 counts.")
+    user = serializers.UUIDField(required=False, help_text="Id of the user.")
+    network = NetworkField(required=False, help_text="An IP address; IPv6 is reduced to its /64.")
     kind = serializers.ChoiceField(Ban.Kind.choices, required=False)
     active = serializers.BooleanField(
-        required=False, help_text="True: those in force. False: those lifted or over."
+        required=False, help_text="True: active bans. False: lifted or expired ones."
     )
 
 
 class SubjectFields(serializers.Serializer[Any]):
-    """A person, an address, or both."""
+    """A user, an address, or both."""
 
     user = serializers.CharField(
-        required=False, max_length=254, help_text="Id or email address of the person."
+        required=False, max_length=254, help_text="Id or email address of the user."
     )
-    ip = NetworkField(required=False, help_text="The person's address, as the app sees it.")
+    ip = NetworkField(required=False, help_text="The IP address of the user, as the app sees it.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if not attrs.get("user") and not attrs.get("ip"):
@@ -96,19 +96,19 @@ class SubjectFields(serializers.Serializer[Any]):
 
 
 class ViolationReport(SubjectFields):
-    """A violation that an app has seen."""
+    """A violation that an app reports."""
 
     type = serializers.RegexField(
-        r"^[a-z][a-z0-9_.-]{0,39}\Z", help_text="A name of your own, as in `spam`."
+        r"^[a-z][a-z0-9_.-]{0,39}\Z", help_text="A name of your choice, such as `spam`."
     )
     score = serializers.FloatField(
         required=False,
         min_value=0,
         max_value=SCORE_MAX,
-        help_text="What it counts; else what is configured for the type, else 1.",
+        help_text="By default the configured score of the type, else 1.",
     )
     detail = serializers.DictField(
-        required=False, help_text="What operators shall read; up to 2,000 characters. No secrets."
+        required=False, help_text="Details for administrators; up to 2,000 characters. No secrets."
     )
 
     def validate_score(self, value: float) -> float:
@@ -117,7 +117,7 @@ class ViolationReport(SubjectFields):
         return value
 
     def validate_detail(self, value: dict[str, Any]) -> dict[str, Any]:
-        # What no database takes: lone surrogates, null characters, numbers beyond all bounds.
+        # Databases reject lone surrogates, null characters and infinite numbers.
         try:
             text = json.dumps(value, ensure_ascii=False, allow_nan=False)
             text.encode()
@@ -130,25 +130,25 @@ class ViolationReport(SubjectFields):
 
 
 class BanTerms(serializers.Serializer[Any]):
-    """How long, and why."""
+    """Duration and reason of a ban."""
 
     duration = serializers.IntegerField(
         required=False,
         allow_null=True,
         min_value=1,
-        max_value=LONGEST_BAN,
-        help_text="Seconds; null: until it is lifted; `BAN_DURATION` unless told.",
+        max_value=MAX_BAN_SECONDS,
+        help_text="Seconds; null: until it is lifted; `BAN_DURATION` by default.",
     )
-    reason = serializers.CharField(max_length=200, help_text="The banned person reads this.")
+    reason = serializers.CharField(max_length=200, help_text="Shown to the banned user.")
 
 
 class NewBan(BanTerms):
-    """Whom to ban, how long, and why: a person, an address, or both together."""
+    """A new ban of a user, an address, or both together."""
 
     user = serializers.CharField(
-        required=False, max_length=254, help_text="Id or email address of the person."
+        required=False, max_length=254, help_text="Id or email address of the user."
     )
-    network = NetworkField(required=False, help_text="An address; of IPv6 its /64 is banned.")
+    network = NetworkField(required=False, help_text="An IP address; of IPv6 its /64 is banned.")
 
 
 class ViolationsView(ApiView):
@@ -160,10 +160,14 @@ class ViolationsView(ApiView):
         summary="List violations", parameters=[ViolationQuery], responses=page_of(ViolationRecord)
     )
     def get(self, request: Request) -> Response:
-        """Exceeded limits and reported deeds, newest first."""
-        asked = validate_query(ViolationQuery, request)
+        """Exceeded limits and reported violations, newest first."""
+        filters = validate_query(ViolationQuery, request)
         found = Violation.objects.filter(
-            **{column: asked[name] for name, column in VIOLATION_COLUMNS.items() if name in asked}
+            **{
+                column: filters[name]
+                for name, column in VIOLATION_COLUMNS.items()
+                if name in filters
+            }
         )
         return paginate(request, found, _violation_record)
 
@@ -171,15 +175,15 @@ class ViolationsView(ApiView):
         summary="Report a violation", request=ViolationReport, responses={201: ReportedRecord}
     )
     def post(self, request: Request) -> Response:
-        """Score a deed that the app has seen. It may ban, as an exceeded limit does.
+        """Score a violation that the app has detected. It may cause a ban, like an exceeded limit.
 
-        The owner of the key must be allowed to manage the person.
+        The owner of the API key must be allowed to manage the user.
         """
         given = validate(ViolationReport, request.data)
         user = find_subject(given)
         if user:
             require_rank(self.auth.user, user)
-        outcome = violations.record_violation(
+        recorded = violations.record_violation(
             type=given["type"],
             user=user,
             network=given.get("ip", ""),
@@ -187,8 +191,8 @@ class ViolationsView(ApiView):
             detail=given.get("detail"),
             reported_by=self.auth.user,
         )
-        ban = _ban_record(outcome.ban) if outcome.ban else None
-        record = _violation_record(outcome.violation)
+        ban = _ban_record(recorded.ban) if recorded.ban else None
+        record = _violation_record(recorded.violation)
         return Response({"violation": record, "total": record["total"], "ban": ban}, status=201)
 
 
@@ -199,12 +203,12 @@ class BansView(ApiView):
 
     @extend_schema(summary="List bans", parameters=[BanQuery], responses=page_of(BanRecord))
     def get(self, request: Request) -> Response:
-        """All bans, newest first, those that are over among them."""
+        """All bans, newest first, including expired ones."""
         return paginate(request, _found_bans(validate_query(BanQuery, request)), _ban_record)
 
-    @extend_schema(summary="Ban a person or an address", request=NewBan, responses={201: BanRecord})
+    @extend_schema(summary="Ban a user or an address", request=NewBan, responses={201: BanRecord})
     def post(self, request: Request) -> Response:
-        """Ban a person of a role below the own one, an address, or both together."""
+        """Ban a user whom you may manage, an address, or both together."""
         actor = self.auth.user
         given = validate(
             NewBan, request.data, extra_check=lambda readable: _check_ban(actor, readable)
@@ -217,34 +221,34 @@ class BansView(ApiView):
             duration=_duration(given),
             reason=given["reason"],
         )
-        return _made(ban)
+        return _created(ban)
 
 
 class BanView(ApiView):
-    """One ban."""
+    """A ban."""
 
     required_permissions = {"GET": MODERATOR, "DELETE": SENSITIVE}
 
     @extend_schema(summary="Read a ban", responses=BanRecord)
     def get(self, request: Request, ban_id: uuid.UUID) -> Response:
-        """One ban."""
+        """Return one ban."""
         return Response(_ban_record(_find_ban(ban_id)))
 
     @extend_schema(summary="Lift a ban", request=None, responses={204: None})
     def delete(self, request: Request, ban_id: uuid.UUID) -> Response:
-        """Lift a ban, with the address that it names. Other bans of that address stay."""
+        """Lift a ban of a user and its address. Other bans of that address stay."""
         bans.lift(actor=self.auth.user, ban=_find_ban(ban_id))
         return Response(status=204)
 
 
 class UserBanView(ApiView):
-    """A ban of one person."""
+    """A ban of a user."""
 
     required_permissions = {"POST": SENSITIVE}
 
-    @extend_schema(summary="Ban a person", request=BanTerms, responses={201: BanRecord})
+    @extend_schema(summary="Ban a user", request=BanTerms, responses={201: BanRecord})
     def post(self, request: Request, user_id: uuid.UUID) -> Response:
-        """Ban a person of a role below the own one. All sign-ins of the person end."""
+        """Ban a user whom you may manage. Ends all their sign-ins."""
         user = find_user(user_id)
         given = validate(BanTerms, request.data)
         ban = bans.ban(
@@ -253,23 +257,23 @@ class UserBanView(ApiView):
             duration=_duration(given),
             reason=given["reason"],
         )
-        return _made(ban)
+        return _created(ban)
 
 
 class UserUnbanView(ApiView):
-    """The end of all bans of one person."""
+    """The end of all bans of a user."""
 
     required_permissions = {"POST": SENSITIVE}
 
-    @extend_schema(summary="Lift all bans of a person", request=None, responses={204: None})
+    @extend_schema(summary="Lift all bans of a user", request=None, responses={204: None})
     def post(self, request: Request, user_id: uuid.UUID) -> Response:
-        """Lift whatever bans the person has, with their addresses; none is fine too."""
+        """Lift all bans of the user and of their addresses. Without bans it has no effect."""
         bans.lift_all(actor=self.auth.user, user=find_user(user_id))
         return Response(status=204)
 
 
 def find_subject(given: dict[str, Any]) -> User | None:
-    """Whom `user` names by id or address. Raises RecordInvalid when there is nobody."""
+    """Return the user that `user` names by id or address; None without it. Raises RecordInvalid."""
     text = given.get("user", "")
     if not text:
         return None
@@ -284,7 +288,7 @@ def find_subject(given: dict[str, Any]) -> User | None:
 
 
 def _check_ban(actor: User, given: dict[str, Any]) -> None:
-    """Raise RecordInvalid with everything that is wrong: whom, where, how long."""
+    """Raise RecordInvalid with the errors of user, network and duration."""
     errors, user = dict[str, list[str]](), None
     try:
         user = find_subject(given)
@@ -302,33 +306,33 @@ def _check_ban(actor: User, given: dict[str, Any]) -> None:
 
 def _duration(given: dict[str, Any]) -> timedelta | None:
     if "duration" not in given:
-        standard: timedelta = settings.BAN_DURATION
-        return standard
+        default: timedelta = settings.BAN_DURATION
+        return default
     seconds = given["duration"]
     return None if seconds is None else timedelta(seconds=seconds)
 
 
-def _found_bans(asked: dict[str, Any]) -> QuerySet[Ban]:
+def _found_bans(filters: dict[str, Any]) -> QuerySet[Ban]:
     found = Ban.objects.filter(
-        **{column: asked[name] for name, column in BAN_COLUMNS.items() if name in asked}
+        **{column: filters[name] for name, column in BAN_COLUMNS.items() if name in filters}
     )
-    if "active" not in asked:
+    if "active" not in filters:
         return found
     active = Ban.objects.active(timezone.now())
-    if asked["active"]:
+    if filters["active"]:
         return found & active
     return found.exclude(pk__in=active.values("pk"))
 
 
 def _find_ban(ban_id: uuid.UUID) -> Ban:
-    """The ban. Raises NotFound."""
+    """Return the ban. Raises NotFound."""
     found = Ban.objects.filter(pk=ban_id).first()
     if found is None:
         raise NotFound
     return found
 
 
-def _made(ban: Ban) -> Response:
+def _created(ban: Ban) -> Response:
     location = f"{settings.PUBLIC_URL}/api/v1/moderation/bans/{ban.pk}"
     return Response(_ban_record(ban), status=201, headers={"Location": location})
 

@@ -1,4 +1,4 @@
-"""The page of one's own API keys and programs, below /account/keys."""
+"""URLs of the pages of own API keys and programs, below /account/keys."""
 
 from django.urls import path
 

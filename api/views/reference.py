@@ -1,6 +1,6 @@
-"""/api/v1/schema and /api/v1/docs: the API described for programs and for people.
+"""/api/v1/schema and /api/v1/docs: the description of the API, for programs and for people.
 
-Both are the same for everybody, made once for each process, and need nothing from elsewhere.
+Both are the same for every caller, cached in each process, and load nothing from other sites.
 """
 
 from functools import cache
@@ -21,7 +21,7 @@ from api.error_codes import all_codes
 from api.schema import document
 from api.views.base import ApiView
 
-DESCRIPTION = {
+DOCUMENT_SCHEMA = {
     "type": "object",
     "required": ["openapi", "info", "paths"],
     "properties": {
@@ -34,33 +34,35 @@ DESCRIPTION = {
 
 
 class SchemaView(ApiView):
-    """This description for programs."""
+    """The OpenAPI document."""
 
     required_permissions = {"GET": None}
 
-    @extend_schema(operation_id="get_schema", summary="OpenAPI 3.1", responses={200: DESCRIPTION})
+    @extend_schema(
+        operation_id="get_schema", summary="OpenAPI 3.1", responses={200: DOCUMENT_SCHEMA}
+    )
     def get(self, request: Request) -> Response:
-        """What this page shows, as one OpenAPI document; see the list of tools at openapis.org."""
+        """Return this reference as an OpenAPI document. For tools see openapis.org."""
         return Response(document())
 
 
 class PageRenderer(BaseRenderer):
-    """Stands in for content that is a page already."""
+    """A renderer for responses that are already HTML."""
 
     media_type = "text/html"
     format = "html"
 
 
 class ReferenceView(ApiView):
-    """This description for people."""
+    """The reference as a page."""
 
     required_permissions = {"GET": None}
-    renderer_classes = (PageRenderer,)  # type: ignore[assignment]  # the only path that is a page
+    renderer_classes = (PageRenderer,)  # type: ignore[assignment]  # the only API view that is a page
 
     def perform_content_negotiation(
         self, request: Request, force: bool = False
     ) -> tuple[BaseRenderer, str]:
-        """A page, whatever is asked for: there is no other form of it here."""
+        """Respond with HTML, whatever the Accept header says."""
         return PageRenderer(), PageRenderer.media_type
 
     @extend_schema(
@@ -69,13 +71,13 @@ class ReferenceView(ApiView):
         responses={(200, "text/html"): OpenApiTypes.STR},
     )
     def get(self, request: Request) -> HttpResponse:
-        """Every path with its fields, answers and an example, as a page."""
+        """Show every path with its fields, responses and an example, as a page."""
         return HttpResponse(_page(settings.PUBLIC_URL, settings.API_RECORD_INVALID_STATUS))
 
 
 @cache
 def _page(base_url: str, _record_invalid_status: int) -> str:
-    """The whole page, in the English of the names it explains."""
+    """Render the page, in English like the names it explains."""
     description = document()
     with translation.override("en"):
         context: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""/api/v1/auth/token*: sign in by tokens, refresh, sign out, tokens for the signed-in browser."""
+"""/api/v1/auth/token*: sign in, refresh, sign out, and tokens for the signed-in browser."""
 
 from datetime import datetime
 from typing import Any
@@ -29,11 +29,11 @@ from api.views.base import ApiView
 from api.views.me import user_record
 
 JSON = "application/json"
-REFRESH_HELP = "Without it the cookie is read."
+REFRESH_HELP = "Without it the cookie is used."
 
 
 class TokenText(serializers.CharField):
-    """A token: a text, and no number that could be written as one."""
+    """A token. Only JSON strings are accepted, no numbers."""
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
@@ -42,20 +42,20 @@ class TokenText(serializers.CharField):
 
 
 class PasswordGrant(serializers.Serializer[Any]):
-    """Who signs in. `username` and `login` are other names of `email`."""
+    """The credentials. `username` and `login` are aliases of `email`."""
 
     email = serializers.CharField(
-        required=False, max_length=MAX_LOGIN_LENGTH, help_text="The address or the user name."
+        required=False, max_length=MAX_LOGIN_LENGTH, help_text="The email address or user name."
     )
     username = serializers.CharField(required=False, max_length=MAX_LOGIN_LENGTH)
     login = serializers.CharField(required=False, max_length=MAX_LOGIN_LENGTH)
     password = serializers.CharField(trim_whitespace=False, max_length=MAX_PASSWORD_LENGTH)
     otp = serializers.CharField(
-        default="", allow_blank=True, max_length=64, help_text="The code of a second factor."
+        default="", allow_blank=True, max_length=64, help_text="The code of the second factor."
     )
     refresh_cookie = serializers.BooleanField(
         default=False,
-        help_text="True: the refresh token comes as an HttpOnly cookie, not in the body.",
+        help_text="True: the refresh token is sent as an HttpOnly cookie, not in the body.",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -68,11 +68,11 @@ class PasswordGrant(serializers.Serializer[Any]):
 
 
 class SessionGrant(serializers.Serializer[Any]):
-    """How the tokens come."""
+    """How the tokens are returned."""
 
     refresh_cookie = serializers.BooleanField(
         default=False,
-        help_text="True: the refresh token comes as an HttpOnly cookie, not in the body.",
+        help_text="True: the refresh token is sent as an HttpOnly cookie, not in the body.",
     )
 
 
@@ -83,25 +83,25 @@ class RefreshGrant(serializers.Serializer[Any]):
 
 
 class Revocation(serializers.Serializer[Any]):
-    """What ends."""
+    """The sign-ins to end."""
 
     refresh = TokenText(required=False, max_length=MAX_BYTES, help_text=REFRESH_HELP)
     everywhere = serializers.BooleanField(
-        default=False, help_text="True: every browser and program of the person is signed out."
+        default=False, help_text="True: sign out all browsers and programs of the user."
     )
 
 
 class TokenPairSerializer(serializers.Serializer[Any]):
-    """An access token and what gets the next one."""
+    """An access token and its refresh token."""
 
     access = serializers.CharField(help_text="For the header `Authorization: Bearer …`.")
     refresh = serializers.CharField(
-        required=False, help_text="Opaque; good once. Missing when it comes as a cookie."
+        required=False, help_text="Opaque; works once. Missing if it is sent as a cookie."
     )
     token_type = serializers.CharField(help_text="Always `Bearer`.")
-    expires_in = serializers.IntegerField(help_text="Seconds until the access token ends.")
+    expires_in = serializers.IntegerField(help_text="Seconds until the access token expires.")
     refresh_expires_in = serializers.IntegerField(
-        help_text="Seconds until the whole sign-in ends, however often it is refreshed."
+        help_text="Seconds until the sign-in ends. Refreshing does not extend it."
     )
     user = UserRecord()
 
@@ -118,10 +118,10 @@ class TokenView(ApiView):
         responses=TokenPairSerializer,
     )
     def post(self, request: Request) -> Response:
-        """Tokens for a password.
+        """Get tokens for a password.
 
-        401 `bad_credentials` does not tell whether the account exists. After a right password:
-        401 `otp_required` and `otp_invalid`, 403 `email_unverified` or why the account is shut.
+        401 `bad_credentials` does not reveal whether the account exists. After a correct password:
+        401 `otp_required` and `otp_invalid`, 403 `email_unverified` or why the account may not act.
         """
         given = validate(PasswordGrant, request.data)
         pair = sign_in_by_password(
@@ -131,7 +131,7 @@ class TokenView(ApiView):
 
 
 class RefreshView(ApiView):
-    """New tokens for old ones."""
+    """Refresh of tokens."""
 
     required_permissions = {"POST": None}
 
@@ -142,10 +142,10 @@ class RefreshView(ApiView):
         responses=TokenPairSerializer,
     )
     def post(self, request: Request) -> Response:
-        """The next pair; the refresh token that was sent is spent with that.
+        """Exchange a refresh token for the next pair. Each refresh token works once.
 
-        When the answer is lost, send the same token again: it gives the same successor, until
-        that one is used. Whoever sends a spent one later ends the whole sign-in: somebody has a
+        If the response is lost, send the same token again: it returns the same successor until
+        that one is used. After that, a used token ends the whole sign-in, because someone has a
         copy.
         """
         text = _refresh_token(request.data)
@@ -166,16 +166,16 @@ class RevocationView(ApiView):
         responses={204: None},
     )
     def post(self, request: Request) -> Response:
-        """End the sign-ins of the refresh token, the cookie and the access token that came.
+        """End the sign-ins of the refresh token, cookie and access token in the request.
 
-        A token that is unknown or has ended is no error (RFC 7009). With `everywhere` the
-        credential must live.
+        An unknown or ended token is not an error (RFC 7009). With `everywhere` the credential must
+        be valid.
         """
         http, given = request._request, validate(Revocation, request.data)
         text = given.get("refresh")
         if given["everywhere"]:
-            person = _person(http, text)
-            end_sessions(actor=person, user=person)
+            user = _authenticated_user(http, text)
+            end_sessions(actor=user, user=user)
         else:
             _end_each(http, text)
         answer = Response(status=204)
@@ -187,8 +187,8 @@ class RevocationView(ApiView):
 class SessionTokenView(ApiView):
     """Tokens for the signed-in browser."""
 
-    # The browser's session is asked for by hand: no other credential counts here, and this one
-    # counts even where REQUIRE_API_KEY_AND_TOKEN shuts sessions out.
+    # post() authenticates the session itself: no other credential counts here, and this one counts
+    # even if REQUIRE_API_KEY_AND_TOKEN excludes sessions.
     required_permissions = {"POST": None}
 
     @extend_schema(
@@ -198,28 +198,28 @@ class SessionTokenView(ApiView):
         responses=TokenPairSerializer,
     )
     def post(self, request: Request) -> Response:
-        """Tokens that end with the browser's session. Needs its cookie and `X-CSRF-Token`.
+        """Get tokens that end with the browser session. Needs its cookie and `X-CSRF-Token`.
 
-        The session must have been confirmed in the last 15 minutes, else 403 `confirmation_needed`.
-        What later asks for a fresh proof asks it of the session from which the tokens come.
+        The session must have authenticated in the last 15 minutes, else 403 `confirmation_needed`.
+        Later requests that need recent authentication check it on that session.
         """
         http = request._request
-        access = session_of(http)
-        if access is None or access.browser_session is None:
+        auth = session_of(http)
+        if auth is None or auth.browser_session is None:
             raise NotAuthenticated
         check_csrf(http)
-        # Tokens can be carried elsewhere, as a key can: making them asks the same.
-        access.require_recent_authentication()
+        # Tokens can be moved to other devices, like API keys, so they require the same.
+        auth.require_recent_authentication()
         given = validate(SessionGrant, request.data)
         signed_in_at = datetime.fromisoformat(http.session[SIGNED_IN_AT])
-        pair = refresh_tokens.start_by_session(access.user, access.browser_session, signed_in_at)
+        pair = refresh_tokens.start_by_session(auth.user, auth.browser_session, signed_in_at)
         return _answer(pair, in_cookie=given["refresh_cookie"])
 
 
 def _refresh_token(data: Any) -> str | None:
-    """`refresh` of a body; None without. Raises RecordInvalid.
+    """Return `refresh` of a body, or None. Raises RecordInvalid.
 
-    What looks like a token needs no serializer, which takes as long as the refresh itself.
+    A text in the format of a token skips the serializer, which takes as long as the refresh.
     """
     text = data.get("refresh") if isinstance(data, dict) else None
     if isinstance(text, str) and looks_like_token(text):
@@ -229,7 +229,7 @@ def _refresh_token(data: Any) -> str | None:
 
 
 def _answer(pair: TokenPair, *, in_cookie: bool) -> Response:
-    """The pair as a TokenPair; the refresh token in the cookie or in the body."""
+    """Respond with the pair; the refresh token is in the cookie or in the body."""
     content: dict[str, Any] = {"access": pair.access}
     if not in_cookie:
         content["refresh"] = pair.refresh
@@ -253,7 +253,7 @@ def _answer(pair: TokenPair, *, in_cookie: bool) -> Response:
 
 
 def _cookie(request: HttpRequest) -> str:
-    """The refresh token of the cookie, if our own page sent the request.
+    """Return the refresh token of the cookie, if a page of ours sent the request.
 
     Raises NotAuthenticated, CsrfFailed, NotJson.
     """
@@ -267,7 +267,7 @@ def _cookie(request: HttpRequest) -> str:
 
 
 def _end_each(request: HttpRequest, text: str | None) -> None:
-    """End whatever tokens came. Raises NotAuthenticated when none did."""
+    """End the families of all tokens in the request. Raises NotAuthenticated without any."""
     cookie = _cookie(request) if settings.REFRESH_COOKIE_NAME in request.COOKIES else None
     header = request.META.get("HTTP_AUTHORIZATION")
     bearer = None if header is None else parse_authorization(header)[1]
@@ -278,15 +278,15 @@ def _end_each(request: HttpRequest, text: str | None) -> None:
         refresh_tokens.sign_out(family)
 
 
-def _person(request: HttpRequest, text: str | None) -> User:
-    """Whose living credential came: refresh token, cookie, or what any call is made with.
+def _authenticated_user(request: HttpRequest, text: str | None) -> User:
+    """Return the user of the refresh token, the cookie, or any other valid credential.
 
-    Raises what the credential is refused with.
+    Raises the error of an invalid credential.
     """
     if text is None and request.COOKIES.get(settings.REFRESH_COOKIE_NAME):
         text = _cookie(request)
     if text is not None:
         return refresh_tokens.user_of(text)
-    access = authenticate(request)
-    access.require(ApiPermission(Scope.WRITE))
-    return access.user
+    auth = authenticate(request)
+    auth.require(ApiPermission(Scope.WRITE))
+    return auth.user

@@ -1,4 +1,4 @@
-"""/api/v1/users: people, for operators. Every write is a call of accounts.services."""
+"""/api/v1/users: user management, for administrators. Services of accounts do all writes."""
 
 import uuid
 from copy import copy
@@ -32,20 +32,20 @@ from core.locks import ROLES, acquire_lock, lock_users
 from magiclinks.models import LoginLink
 from magiclinks.services import issue_link
 
-OPERATOR = ApiPermission(Scope.USERS, Role.ADMIN)
+ADMIN = ApiPermission(Scope.USERS, Role.ADMIN)
 SENSITIVE = ApiPermission(Scope.USERS, Role.ADMIN, is_sensitive=True)
 SEARCH_MAX_LENGTH = 254
-LONGEST_LIFE = 24 * 3600
+MAX_LINK_SECONDS = 24 * 3600
 
 
 class UserQuery(PageQuery):
-    """Filters of the list of people."""
+    """Filters of the list of users."""
 
     q = serializers.CharField(
         required=False,
         allow_blank=True,
         max_length=SEARCH_MAX_LENGTH,
-        help_text="Part of an address, a user name or a name, or a whole id.",
+        help_text="Part of an email address, user name or name, or a complete id.",
     )
     search = serializers.CharField(
         required=False, allow_blank=True, max_length=SEARCH_MAX_LENGTH, help_text="The same as `q`."
@@ -53,63 +53,71 @@ class UserQuery(PageQuery):
     role = serializers.ChoiceField(ROLE_LABELS, required=False)
     is_active = serializers.BooleanField(required=False)
     is_verified = serializers.BooleanField(required=False)
-    created_after = serializers.DateTimeField(required=False, help_text="This moment or later.")
-    created_before = serializers.DateTimeField(required=False, help_text="Before this moment.")
+    created_after = serializers.DateTimeField(required=False, help_text="At or after this time.")
+    created_before = serializers.DateTimeField(required=False, help_text="Before this time.")
 
 
 class NewUser(serializers.Serializer[Any]):
-    """An account to be made. No mail is sent."""
+    """An account to create. No mail is sent."""
 
     email = serializers.CharField(max_length=254)
     name = serializers.CharField(default="", allow_blank=True, max_length=150)
     username = serializers.CharField(default=None, allow_blank=True, allow_null=True, max_length=64)
     role = serializers.ChoiceField(
-        ROLE_LABELS, default=Role.VIEWER.value, help_text="Below your own; an owner gives any."
+        ROLE_LABELS,
+        default=Role.VIEWER.value,
+        help_text="Below your own; owners may give any role.",
     )
     password = serializers.CharField(
         default=None,
         allow_null=True,
         trim_whitespace=False,
         max_length=MAX_PASSWORD_LENGTH,
-        help_text="Without one the person signs in by link, or sets one after a reset.",
+        help_text="Without one the user signs in with a link, or sets one after a reset.",
     )
     is_verified = serializers.BooleanField(
-        default=False, help_text="True: you vouch that the address is the person's."
+        default=False, help_text="True: you confirm that the address belongs to the user."
     )
 
 
 class UserChange(serializers.Serializer[Any]):
-    """What shall be different; what is not named stays. All of it happens, or nothing."""
+    """The fields to change; missing ones stay. All changes happen, or none."""
 
-    email = serializers.CharField(required=False, max_length=254, help_text="Counts as unproved.")
+    email = serializers.CharField(
+        required=False, max_length=254, help_text="The new address is unverified."
+    )
     name = serializers.CharField(required=False, allow_blank=True, max_length=150)
     username = serializers.CharField(
-        required=False, allow_blank=True, allow_null=True, max_length=64, help_text="Null: none."
+        required=False,
+        allow_blank=True,
+        allow_null=True,
+        max_length=64,
+        help_text="Null: no user name.",
     )
     role = serializers.ChoiceField(
-        ROLE_LABELS, required=False, help_text="Ends the person's sign-ins, tokens and keys."
+        ROLE_LABELS, required=False, help_text="A change ends the user's sign-ins and tokens."
     )
     is_active = serializers.BooleanField(
-        required=False, help_text="False shuts the account and ends all its sign-ins."
+        required=False, help_text="False disables the account and ends its sign-ins."
     )
     is_verified = serializers.BooleanField(
-        required=False, help_text="True: you vouch for the address. It cannot be taken back."
+        required=False, help_text="True: you confirm the address. It cannot be undone."
     )
 
 
 class NewLink(serializers.Serializer[Any]):
-    """How the link shall be."""
+    """The lifetime of the link."""
 
     lifetime = serializers.IntegerField(
         required=False,
         min_value=60,
-        max_value=LONGEST_LIFE,
-        help_text="Seconds; `MAGIC_LINK_OPERATOR_EXPIRY` unless told.",
+        max_value=MAX_LINK_SECONDS,
+        help_text="Seconds; `MAGIC_LINK_OPERATOR_EXPIRY` by default.",
     )
 
 
 class NewPassword(serializers.Serializer[Any]):
-    """A password to set; without it a reset begins."""
+    """The password to set; without it a reset starts."""
 
     password = serializers.CharField(
         required=False, trim_whitespace=False, max_length=MAX_PASSWORD_LENGTH
@@ -117,28 +125,28 @@ class NewPassword(serializers.Serializer[Any]):
 
 
 class UsersView(ApiView):
-    """People."""
+    """Users."""
 
-    required_permissions = {"GET": OPERATOR, "POST": SENSITIVE}
+    required_permissions = {"GET": ADMIN, "POST": SENSITIVE}
 
     @extend_schema(
         operation_id="list_users",
-        summary="List people",
+        summary="List users",
         parameters=[UserQuery],
         responses=page_of(UserRecord),
     )
     def get(self, request: Request) -> Response:
-        """All accounts, newest first; filters narrow the list together."""
+        """All accounts that match every filter, newest first."""
         return paginate(request, _found(validate_query(UserQuery, request)), user_record)
 
     @extend_schema(
         operation_id="create_user",
-        summary="Make an account",
+        summary="Create an account",
         request=NewUser,
         responses={201: UserRecord},
     )
     def post(self, request: Request) -> Response:
-        """Make an account of a role below the own one (owners: any)."""
+        """Create an account with a role below yours; owners may give any role."""
         given = validate(NewUser, request.data, extra_check=_check_new)
         user = users.create_user(
             actor=self.auth.user,
@@ -155,17 +163,17 @@ class UsersView(ApiView):
 
 
 class UserView(ApiView):
-    """One person."""
+    """A user."""
 
-    required_permissions = {"GET": OPERATOR, "PATCH": SENSITIVE, "DELETE": SENSITIVE}
+    required_permissions = {"GET": ADMIN, "PATCH": SENSITIVE, "DELETE": SENSITIVE}
 
     def is_exempt(self, request: Request) -> bool:
-        """Disabling alone, which an operator must be able to do at once."""
+        """Disabling an account, which administrators must be able to do at once."""
         return request.method == "PATCH" and request.data == {"is_active": False}
 
     @extend_schema(operation_id="get_user", summary="Read an account", responses=UserRecord)
     def get(self, request: Request, user_id: uuid.UUID) -> Response:
-        """One account."""
+        """Return one account."""
         return Response(user_record(find_user(user_id)))
 
     @extend_schema(
@@ -175,28 +183,28 @@ class UserView(ApiView):
         responses=UserRecord,
     )
     def patch(self, request: Request, user_id: uuid.UUID) -> Response:
-        """Change an account of a role below the own one, or the own name and user name.
+        """Change an account whom you may manage, or your own name and user name.
 
-        Several fields are one act: when one of them is refused, none has changed. Nothing but
-        `"is_active": false` may be sent without a fresh proof.
+        If one field is refused, none is changed. Everything except `"is_active": false` alone
+        requires recent authentication.
         """
         user = find_user(user_id)
         actor = self.auth.user
         if actor.pk != user.pk:
             require_rank(actor, user)
-        wanted = validate(
+        changes = validate(
             UserChange, request.data, partial=True, extra_check=partial(_check_changes, user)
         )
-        change_user(actor, user_id, wanted)
+        change_user(actor, user_id, changes)
         return Response(user_record(find_user(user_id)))
 
     @extend_schema(
         operation_id="delete_user", summary="Delete an account", request=None, responses={204: None}
     )
     def delete(self, request: Request, user_id: uuid.UUID) -> Response:
-        """Remove an account for good, with all that belongs to it.
+        """Delete an account permanently, with all its data.
 
-        The own account goes by `DELETE me`, which wants a proof.
+        Delete your own account with `DELETE me`, which requires a confirmation.
         """
         user = find_user(user_id)
         self._refuse_own(user, _("Delete your own account with DELETE /api/v1/me."))
@@ -209,18 +217,18 @@ class UserView(ApiView):
 
 
 class UserLinkView(ApiView):
-    """Sign-in links of one person."""
+    """Sign-in links of a user."""
 
     required_permissions = {"POST": SENSITIVE}
 
     @extend_schema(
         operation_id="issue_magic_link",
-        summary="Get a sign-in link",
+        summary="Issue a sign-in link",
         request=NewLink,
         responses={201: IssuedLinkRecord},
     )
     def post(self, request: Request, user_id: uuid.UUID) -> Response:
-        """A link that signs the person in, once, to be handed over. Older ones of him die."""
+        """Issue a link that signs the user in once. Ends their older links."""
         user = find_user(user_id)
         require_rank(self.auth.user, user)
         given = validate(NewLink, request.data)
@@ -233,23 +241,23 @@ class UserLinkView(ApiView):
 
 
 class UserPasswordView(ApiView):
-    """The password of one person."""
+    """The password of a user."""
 
     required_permissions = {"POST": SENSITIVE}
 
     @extend_schema(
         operation_id="set_user_password",
-        summary="Set a password, or begin a reset",
+        summary="Set a password, or start a reset",
         request=NewPassword,
         responses={
-            200: OpenApiResponse(ResetLinkRecord, "A reset has begun; this link leads to it."),
+            200: OpenApiResponse(ResetLinkRecord, "A reset has started; this link leads to it."),
             204: OpenApiResponse(description="The password is set."),
         },
     )
     def post(self, request: Request, user_id: uuid.UUID) -> Response:
-        """With `password`: set it. Without: the old one dies and the person gets a link by mail.
+        """Set `password`; without it, remove the old one and mail the user a reset link.
 
-        Either ends all sign-ins of the person.
+        Both end all sign-ins of the user.
         """
         user, actor = find_user(user_id), self.auth.user
         require_rank(actor, user)
@@ -263,48 +271,48 @@ class UserPasswordView(ApiView):
 
 
 class UserSessionsView(ApiView):
-    """The sign-ins of one person."""
+    """The sign-ins of a user."""
 
-    required_permissions = {"DELETE": OPERATOR}
+    required_permissions = {"DELETE": ADMIN}
 
     @extend_schema(
         operation_id="end_user_sessions",
-        summary="Sign a person out everywhere",
+        summary="Sign a user out everywhere",
         request=None,
         responses={204: None},
     )
     def delete(self, request: Request, user_id: uuid.UUID) -> Response:
-        """End every browser, token and key of the person that was there before."""
+        """End all browser sessions and tokens of the user."""
         sessions.end_sessions(actor=self.auth.user, user=find_user(user_id))
         return Response(status=204)
 
 
 def find_user(user_id: uuid.UUID) -> User:
-    """Operators see everybody, as in the admin panel. Raises NotFound."""
+    """Return any user; administrators see all of them. Raises NotFound."""
     user: User | None = User.objects.filter(pk=user_id).first()
     if user is None:
         raise NotFound
     return user
 
 
-def change_user(actor: Actor, user_id: uuid.UUID, wanted: dict[str, Any]) -> None:
-    """Do all of `wanted` or nothing. Raises what the services raise, RecordInvalid."""
+def change_user(actor: Actor, user_id: uuid.UUID, changes: dict[str, Any]) -> None:
+    """Apply all changes or none. Raises RecordInvalid and the errors of the services."""
     with transaction.atomic():
         # First, so that every change takes its locks in the same order.
         lock_users(user_id)
         acquire_lock(ROLES)
         user = find_user(user_id)
-        profile = _changed_profile(user, wanted)
-        if wanted.get("is_verified") is False and user.is_verified:
+        profile = _changed_profile(user, changes)
+        if changes.get("is_verified") is False and user.is_verified:
             _refuse_unverifying(actor, user, profile)
         if profile:
             users.edit_profile(actor=actor, user=user, profile=Profile(**profile))
-        _set_verified(actor, user, wanted.get("is_verified"))
-        if wanted.get("role", user.role) != user.role:
-            users.change_role(actor=actor, user=user, role=wanted["role"])
-        if wanted.get("is_active", user.is_active) != user.is_active:
-            act = users.enable_user if wanted["is_active"] else users.disable_user
-            act(actor=actor, user=user)
+        _set_verified(actor, user, changes.get("is_verified"))
+        if changes.get("role", user.role) != user.role:
+            users.change_role(actor=actor, user=user, role=changes["role"])
+        if changes.get("is_active", user.is_active) != user.is_active:
+            change = users.enable_user if changes["is_active"] else users.disable_user
+            change(actor=actor, user=user)
 
 
 def _check_new(given: dict[str, Any]) -> None:
@@ -323,21 +331,21 @@ def _check_changes(user: User, given: dict[str, Any]) -> None:
     users.check_profile(find_user(user.pk), Profile(**profile))
 
 
-def _changed_profile(user: User, wanted: dict[str, Any]) -> dict[str, str]:
-    """What of address, user name and name shall be another one; "" removes."""
-    given = {name: wanted[name] or "" for name in ("email", "username", "name") if name in wanted}
+def _changed_profile(user: User, changes: dict[str, Any]) -> dict[str, str]:
+    """Return the changed values among address, user name and name; "" removes."""
+    given = {name: changes[name] or "" for name in ("email", "username", "name") if name in changes}
     return {name: value for name, value in given.items() if value != (getattr(user, name) or "")}
 
 
-def _set_verified(actor: Actor, user: User, wanted: bool | None) -> None:
-    if wanted is None or wanted == user.is_verified:
+def _set_verified(actor: Actor, user: User, is_verified: bool | None) -> None:
+    if is_verified is None or is_verified == user.is_verified:
         return
-    if wanted:
+    if is_verified:
         mark_verified(actor=actor, user=user)
 
 
 def _refuse_unverifying(actor: Actor, user: User, profile: dict[str, str]) -> NoReturn:
-    """Raise RecordInvalid, with what is wrong with `profile`, too; Forbidden for a higher rank."""
+    """Raise RecordInvalid, including the errors of `profile`; Forbidden for a higher rank."""
     if actor.pk != user.pk:
         require_rank(actor, user)
     errors = {"is_verified": [_("A verified address cannot become unverified.")]}
@@ -348,19 +356,19 @@ def _refuse_unverifying(actor: Actor, user: User, profile: dict[str, str]) -> No
     raise RecordInvalid(errors)
 
 
-def _found(asked: dict[str, Any]) -> UserQuerySet:
-    """Whom the filters leave."""
+def _found(filters: dict[str, Any]) -> UserQuerySet:
+    """Return the users that match all filters."""
     found: UserQuerySet = User.objects.all()
     for name in ("role", "is_active"):
-        if name in asked:
-            found = found.filter(**{name: asked[name]})
-    if "is_verified" in asked:
-        found = found.filter(email_verified_at__isnull=not asked["is_verified"])
-    if "created_after" in asked:
-        found = found.filter(created_at__gte=asked["created_after"])
-    if "created_before" in asked:
-        found = found.filter(created_at__lt=asked["created_before"])
-    for text in filter(None, (asked.get("q"), asked.get("search"))):
+        if name in filters:
+            found = found.filter(**{name: filters[name]})
+    if "is_verified" in filters:
+        found = found.filter(email_verified_at__isnull=not filters["is_verified"])
+    if "created_after" in filters:
+        found = found.filter(created_at__gte=filters["created_after"])
+    if "created_before" in filters:
+        found = found.filter(created_at__lt=filters["created_before"])
+    for text in filter(None, (filters.get("q"), filters.get("search"))):
         found = _searched(found, text)
     return found
 

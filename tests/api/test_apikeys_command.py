@@ -34,7 +34,7 @@ def test_a_new_key_stands_alone_on_standard_output(
     text = out.removesuffix("\n")
     assert call_with(text).json()["email"] == "editor@example.com"
     assert text not in err
-    assert err.startswith("For editor@example.com; may read, write; until ")
+    assert err.startswith("For editor@example.com; scopes: read, write; expires ")
     assert [mail.kind for mail in mails()] == ["key-created"]
     event = AuditEvent.objects.latest("seq")
     assert (event.action, event.actor_id, event.channel) == ("api:key:create", None, "command")
@@ -77,7 +77,7 @@ def test_a_key_without_end_is_made_where_no_age_is_set(viewer: User, settings: A
 
     _out, err = run("create", "vera", "x", "--endless")
 
-    assert err == "For viewer@example.com; may read; without end.\n"
+    assert err == "For viewer@example.com; scopes: read; never expires.\n"
     assert ApiKey.objects.get().expires_at is None
 
 
@@ -97,7 +97,7 @@ def test_keys_are_listed_without_themselves(viewer: User, admin: User) -> None:
 
 
 def test_an_empty_list_exits_with_1(viewer: User) -> None:
-    with pytest.raises(CommandError, match="There are no keys"):
+    with pytest.raises(CommandError, match="No keys found"):
         run("list")
 
 
@@ -110,7 +110,7 @@ def test_a_key_is_revoked_by_any_of_its_names(viewer: User, spelling: str) -> No
 
     assert err == f"{issued.key} of viewer@example.com is revoked.\n"
     assert call_with(issued.text).status_code == 403
-    with pytest.raises(CommandError, match="no such key"):
+    with pytest.raises(CommandError, match="No such key"):
         run("revoke", name, "--yes")
 
 
@@ -120,8 +120,8 @@ def test_nothing_is_revoked_without_a_yes(viewer: User, monkeypatch: pytest.Monk
 
     with pytest.raises(CommandError, match="--yes"):
         run("revoke", key.pk)
-    with pytest.raises(CommandError, match="no such key"):
+    with pytest.raises(CommandError, match="No such key"):
         run("revoke", "AAAAAAAAAA", "--yes")
-    with pytest.raises(CommandError, match="no such key"):
+    with pytest.raises(CommandError, match="No such key"):
         run("revoke", "*", "--yes")
     assert ApiKey.objects.get().revoked_at is None

@@ -84,7 +84,7 @@ def test_scopes_are_offered_as_the_role_has_them(
     ("change", "words"),
     [
         ({"name": ""}, "This field is required."),
-        ({"name": "a\u202eb"}, "Give it a name of 1 to 80 letters."),
+        ({"name": "a\u202eb"}, "Enter a name of 1 to 80 characters."),
         ({"scopes": []}, "Choose at least one."),
         ({"scopes": ["root"]}, "Select a valid choice."),
         ({"life": "forever"}, "Select a valid choice."),
@@ -93,7 +93,7 @@ def test_scopes_are_offered_as_the_role_has_them(
         ({"life": "date", "date": "2020-01-01"}, "Choose a time in the future."),
         ({"life": "date", "date": "9999-12-31"}, "Choose an end not later than"),
         ({"life": "date", "date": "0001-01-01"}, "Choose a time in the future."),
-        ({"networks": "10.0.0.0/8\nhome"}, "“home” is no network."),
+        ({"networks": "10.0.0.0/8\nhome"}, "“home” is not a network."),
         ({"networks": "10.0.0.0/8 " * 300}, "Ensure this value has at most"),
     ],
 )

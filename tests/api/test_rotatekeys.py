@@ -40,8 +40,8 @@ class TestHere:
         signs, replaced = rotate()
 
         new = SigningKey.objects.exclude(pk=old.pk).get()
-        assert re.fullmatch(rf"{new.kid} signs from \S+ on\.", signs)
-        assert replaced == f"{old.kid} is believed until their tokens have ended."
+        assert re.fullmatch(rf"{new.kid} signs from \S+\.", signs)
+        assert replaced == f"{old.kid} is valid until its last token has expired."
         ahead = new.active_from - timezone.now()
         assert timedelta(hours=23, minutes=59) < ahead <= timedelta(hours=24)
         assert me(access).status_code == 200
@@ -67,7 +67,7 @@ class TestHere:
 
         signs, replaced = rotate("--emergency", "--yes")
 
-        assert replaced == f"{old} is dead now."
+        assert replaced == f"{old} is invalid now."
         assert outcome(me(body["access"])) == (401, "token_invalid")
         assert [key["kid"] for key in signing_keys.published_keys()] == [_kid(signs)]
         (event,) = AuditEvent.objects.filter(action="api:signing-key:replace-all")
@@ -85,7 +85,7 @@ class TestHere:
 
     def test_there_is_nothing_to_rotate_with_a_shared_secret(self, settings: Any) -> None:
         settings.JWT_SECRET = "a-secret-for-tests-of-hs256-only-0123456789"
-        with pytest.raises(CommandError, match="JWT_SECRET signs here"):
+        with pytest.raises(CommandError, match="JWT_SECRET signs the tokens"):
             rotate("--now")
         assert SigningKey.objects.count() == 0
 

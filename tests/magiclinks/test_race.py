@@ -21,14 +21,14 @@ from django.db import transaction
 from accounts.link_binding import PURPOSE
 from accounts.models import User
 from core.tokens import digest
-from magiclinks.services import _build_link, _url, _write
+from magiclinks.services import _build_link, _url, _save_links
 result = []
 with transaction.atomic():
     for number in range({ROUNDS}):
         user = User.objects.create(email=f"person{{number:02}}@example.com")
         link, token = _build_link(user, actor=None, source="request", lifetime=timedelta(hours=1),
                              binding=digest(PURPOSE, "{BROWSER}"))
-        _write([link], [])
+        _save_links([link], [])
         result.append("/magic-link/" + token)
 """
 # For each person: links used, sessions, redemptions and sign-ins in the audit log.

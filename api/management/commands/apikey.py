@@ -22,7 +22,8 @@ class Command(AccountCommand):
     help = (
         "Create, list and revoke API keys: apikey create LOGIN NAME [--scope SCOPE …] "
         "[--days DAYS] [--network CIDR …], apikey list [LOGIN] [--limit ROWS] [--json], "
-        "apikey revoke KEY [--yes]. A new key is printed once, alone, on standard output. Exits with 1 if nothing "
+        "apikey revoke KEY [--yes]. A new key is printed once, alone, on standard output. Exits "
+        "with 1 if nothing "
         "was created, found or revoked."
     )
 

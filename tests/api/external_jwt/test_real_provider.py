@@ -41,7 +41,7 @@ def test_the_token_of_a_program_is_taken(
 
 def test_its_id_token_is_refused(openid_provider: OpenIDProvider, verifier: Verifier) -> None:
     """Though its audience is on the list, too."""
-    with pytest.raises(AccessTokenInvalid, match="another kind of token"):
+    with pytest.raises(AccessTokenInvalid, match="not an access token"):
         verifier.verify(openid_provider.sign_in("paula")["id_token"])
 
 

@@ -297,5 +297,5 @@ def test_a_taken_address_is_no_reason_to_fail_otherwise(
         raise RecordInvalid({"email": ["taken"]})
 
     monkeypatch.setattr("api.external_jwt.users.save_new", refuse)
-    with pytest.raises(Forbidden, match="No account can be made for this token"):
+    with pytest.raises(Forbidden, match="No account can be created for this token"):
         find_or_create_user(_claims())
