@@ -238,8 +238,8 @@ def _live_family(family_id: uuid.UUID, user_id: uuid.UUID, now: datetime) -> Tok
     if found is None:
         raise AccessTokenInvalid
     family, session_end = found
-    has_ended = family.ended_at is not None or family.expires_at <= now
-    if has_ended or family.user_id != user_id:
+    is_ended = family.ended_at is not None or family.expires_at <= now
+    if is_ended or family.user_id != user_id:
         raise AccessTokenInvalid
     require_account_access(family.user, family.created_at)
     if family.session_id is not None and (session_end is None or session_end <= now):

@@ -14,6 +14,11 @@ from tests.architecture.sources import ROOT, modules
 
 # Old identifier -> what to write.
 IDENTIFIERS = {
+    "METERS_MAX": "QUOTAS_MAX",
+    "require_own_page": "require_same_origin",
+    "note_refused": "record_refusal",
+    "_draft": "_build_link",
+    "EMAIL_PLACE": "EMAIL_PLACEHOLDER",
     "Need": "ApiPermission",
     "pass_gate": "require_account_access",
     "Meter": "KeyQuota",
