@@ -1,4 +1,4 @@
-"""What administrators do with mail: send one again, and send a test."""
+"""Administration of mail: retrying a mail, and sending a test mail."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,15 +21,15 @@ from mail.models import OutboxMail
 from mail.signals import mail_queued
 
 Status = OutboxMail.Status
-# Each may hold a thread for half a minute, and sends to any address.
-MAXIMUM, WINDOW = 10, timedelta(minutes=10)
+# The limit of test mails: each may block a thread for half a minute, and goes to any address.
+MAX_TEST_MAILS, WINDOW = 10, timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
 class TestMailReport:
-    """What became of a test mail. dialogue: without secrets; reason and fix: "" when it is sent."""
+    """The result of a test mail. dialogue: has no secrets. reason, fix: "" if it was sent."""
 
-    __test__ = False  # pytest: no test, in spite of its name
+    __test__ = False  # its name makes pytest collect it
 
     recipient: str
     dialogue: tuple[str, ...]
@@ -42,10 +42,11 @@ class TestMailReport:
 
 
 def send_test_mail(*, actor: Actor, email: str) -> TestMailReport:
-    """Send a mail without any secret to `email` now, and tell what was said and what failed.
+    """Send a mail without any secret to `email` now, and report the dialogue with the server.
 
-    After a success the mails that wait for their next try are due at once: whatever held them up
-    may be mended. Raises Forbidden below admin, RecordInvalid for no address, RateLimited.
+    After a success, mails that wait for their next attempt are due at once, because the cause of
+    their failure may be fixed. Raises Forbidden below admin, RecordInvalid for an invalid address,
+    RateLimited.
     """
     if actor.role not in ADMIN_ROLES:
         raise Forbidden
@@ -53,27 +54,27 @@ def send_test_mail(*, actor: Actor, email: str) -> TestMailReport:
         recipient = parse_email(email)
     except AddressError as error:
         raise RecordInvalid({"email": [_(str(error))]}) from None
-    _count(actor)
-    report = _report(recipient)
+    _check_rate_limit(actor)
+    report = _send(recipient)
     result = "success" if report.is_sent else "failure"
     with transaction.atomic():
         audit_log.record("mail:test:send", actor=actor, result=result)
         if report.is_sent:
-            _try_waiting_mails()
+            _retry_queued_mails()
     return report
 
 
-def _count(actor: Actor) -> None:
-    """Raises RateLimited. The command line is bound by nothing."""
+def _check_rate_limit(actor: Actor) -> None:
+    """Raise RateLimited after too many test mails. The command line has no limit."""
     if actor.pk is None:
         return
     cache: Any = caches["counters"]
     count, end = cache.hit(f"test-mail:{actor.pk}", WINDOW.total_seconds())
-    if count > MAXIMUM:
+    if count > MAX_TEST_MAILS:
         raise RateLimited(int(end - timezone.now().timestamp()) + 1)
 
 
-def _report(recipient: str) -> TestMailReport:
+def _send(recipient: str) -> TestMailReport:
     transport = outbox.find_transport()
     if transport is None:
         return TestMailReport(
@@ -83,34 +84,34 @@ def _report(recipient: str) -> TestMailReport:
             _("Set RESEND_API_KEY and RESEND_EMAIL, or EMAIL_HOST and EMAIL_FROM."),
         )
     message = outbox.render_message("test", recipient, language=get_language() or "")
-    found = transport.examine(message)
-    if found.failure is None:
-        return TestMailReport(recipient, found.dialogue)
-    return TestMailReport(recipient, found.dialogue, found.failure.reason, found.failure.fix)
+    result = transport.examine(message)
+    if result.failure is None:
+        return TestMailReport(recipient, result.dialogue)
+    return TestMailReport(recipient, result.dialogue, result.failure.reason, result.failure.fix)
 
 
-def _try_waiting_mails() -> None:
-    queued = OutboxMail.objects.filter(status=OutboxMail.Status.QUEUED)
+def _retry_queued_mails() -> None:
+    queued = OutboxMail.objects.filter(status=Status.QUEUED)
     if queued.update(next_attempt_at=timezone.now()):
         transaction.on_commit(lambda: mail_queued.send(sender=OutboxMail))
 
 
 def retry_mail(mail: OutboxMail, *, actor: Actor) -> None:
-    """Send a mail again that was given up, or at once one that waits for its next attempt.
+    """Queue a failed mail again, or make one that waits for its next attempt due now.
 
-    Raises Forbidden below admin, RecordInvalid when its text is gone or its link has ended.
+    Raises Forbidden below admin, RecordInvalid when its text was deleted or its link has expired.
     """
     if actor.role not in ADMIN_ROLES:
         raise Forbidden
     now = timezone.now()
     if mail.expires_at is not None and mail.expires_at <= now:
         raise RecordInvalid({"mail": [_("The link in this mail has ended. Issue a new one.")]})
-    waiting = OutboxMail.objects.filter(
+    rows = OutboxMail.objects.filter(
         pk=mail.pk, status__in=[Status.DEAD, Status.QUEUED, Status.WAITING]
     ).exclude(sealed_body="")
     with transaction.atomic():
         lock_users(mail.user_id)
-        if not waiting.update(status=Status.QUEUED, attempts=0, next_attempt_at=now, last_error=""):
+        if not rows.update(status=Status.QUEUED, attempts=0, next_attempt_at=now, last_error=""):
             raise RecordInvalid({"mail": [_("This mail has been sent; its text is gone.")]})
         audit_log.record("mail:outbox:retry", actor=actor, target=mail.user, kind=mail.kind)
         transaction.on_commit(lambda: mail_queued.send(sender=OutboxMail))

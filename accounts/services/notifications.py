@@ -1,4 +1,4 @@
-"""Mails that tell somebody about a change of their own account (ASVS 6.3.7)."""
+"""Mails that notify users of changes to their account (ASVS 6.3.7)."""
 
 from accounts.models import User
 from core import email_addresses
@@ -6,6 +6,6 @@ from mail.outbox import enqueue_mail
 
 
 def tell(user: User, kind: str, **context: str | int) -> None:
-    """Write a mail of `kind` in the caller's transaction, unless nobody would ever get it."""
+    """Enqueue a mail of `kind` in the caller's transaction, unless the address is a placeholder."""
     if not email_addresses.is_placeholder(user.email):
         enqueue_mail(kind=kind, recipient=user.email, user=user, context=context)

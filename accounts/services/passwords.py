@@ -39,24 +39,27 @@ Purpose = AccountToken.Purpose
 
 
 def find_by_password(login: str, password: str) -> User | None:
-    """The account with that address or user name and local password; the gate has not been asked.
+    """The account with that address or user name and local password, or None.
 
-    Doors ask federation.ldap.sign_in, which asks here for local accounts. One hash is computed
-    whether or not the account exists (ASVS 6.3.8); over-long input is refused before that.
+    The access policy is not yet asked. Sign-in uses services.credentials, which asks sources first.
+    One hash is computed whether or not the account exists (ASVS 6.3.8), except for input that is
+    too long.
     """
     if not password or not login or len(password) > MAX_PASSWORD_LENGTH:
         return None
     user = sql.find(User, *login_column(login[:MAX_LOGIN_LENGTH]))
-    is_known = user is not None and not user.is_built_in and user.has_usable_password()
-    if user is None or not is_known or not can_use_local_password(user):
-        User().set_password(password)
+    has_password = user is not None and not user.is_built_in and user.has_usable_password()
+    if user is None or not has_password or not can_use_local_password(user):
+        User().set_password(password)  # takes as long as checking one
         return None
     return user if user.check_password(password) else None
 
 
 def can_use_local_password(user: User) -> bool:
-    """May a local password open this account? Not of whoever comes by the directory, and where
-    the directory is the only way (AUTHENTICATION_MODE=ldap) only of owners."""
+    """Whether `user` may sign in with a local password.
+
+    Users of the directory may not; with AUTHENTICATION_MODE=ldap, only owners may.
+    """
     if settings.LDAP is None:
         return True
     if is_directory_managed_account(user):
@@ -65,15 +68,15 @@ def can_use_local_password(user: User) -> bool:
 
 
 def is_directory_managed_account(user: User) -> bool:
-    """Has the person signed in with the directory's password before?"""
+    """Whether `user` has signed in through the directory before."""
     return user.identities.filter(provider=DIRECTORY).exists()
 
 
 def change_own_password(*, user: User, current: str, new: str) -> None:
-    """Replace the person's own password; every session ends, so sign the present one in again.
+    """Change the user's own password. Every session ends, so the caller renews the current one.
 
     Raises OwnPasswordWrong when `current` is wrong (an account without a password needs none),
-    which tells of `new` as well; RecordInvalid when `new` breaks a rule. The caller has counted
+    with the errors of `new` as well; RecordInvalid when `new` breaks a rule. The caller has counted
     the attempt.
     """
     problems = password_problems(new, user)
@@ -92,9 +95,9 @@ def change_own_password(*, user: User, current: str, new: str) -> None:
 def require_own_password(
     user: User, password: str, action: str, *, beside: dict[str, list[str]] | None = None
 ) -> None:
-    """Raise OwnPasswordWrong, and write it down as `action`, unless it is the person's password.
+    """Raise OwnPasswordWrong, and audit it as `action`, unless `password` is the user's.
 
-    beside: what else is wrong with the form. The caller has counted the attempt.
+    beside: other errors of the form. The caller has counted the attempt.
     """
     if not user.check_password(password):
         note_wrong_password(user, action, actor=user)
@@ -102,7 +105,7 @@ def require_own_password(
 
 
 def set_password(*, actor: Actor, user: User, new: str) -> None:
-    """An operator sets somebody's password (command line). Raises Forbidden, RecordInvalid."""
+    """Set another user's password, from the command line. Raises Forbidden, RecordInvalid."""
     require_rank(actor, user)
     _require_local(user)
     check_password_rules(new, user)
@@ -114,20 +117,20 @@ def set_password(*, actor: Actor, user: User, new: str) -> None:
 
 
 def start_reset(*, actor: Actor, user: User) -> str:
-    """The link alone; see begin_reset()."""
+    """Only the link; see begin_reset()."""
     return begin_reset(actor=actor, user=user).url
 
 
 def begin_reset(*, actor: Actor, user: User) -> IssuedToken:
-    """An operator starts a reset: the old password dies, the address gets a link.
+    """Start a reset of another user's password: removes the password and mails a link.
 
-    Returns the link for handing over by hand; the operator never learns the new password
+    Returns the link as well, to be handed over. The administrator never learns the new password
     (ASVS 6.4.6). Raises Forbidden; RecordInvalid for an account that may not sign in.
     """
     require_rank(actor, user)
-    found = access_policy.get_denial(user)
-    if found is not None:
-        raise RecordInvalid({"user": [found.message]})
+    denial = access_policy.get_denial(user)
+    if denial is not None:
+        raise RecordInvalid({"user": [denial.message]})
     with transaction.atomic():
         require_rank_now(actor, user)
         _store(user, None, "password reset started")
@@ -141,21 +144,21 @@ def begin_reset(*, actor: Actor, user: User) -> IssuedToken:
 
 
 def handle_reset_requests() -> int:
-    """Worker job: mail a reset link to each noted address that has an account which may sign in."""
+    """Worker job: mail a reset link to each requested address whose account may sign in."""
     return handle_each(EmailRequest.Kind.RESET_PASSWORD, _handle_reset)
 
 
 def reset_password(token: str, new: str) -> User:
-    """Set a new password by a mailed link: the token's use and its effect in one transaction.
+    """Set a new password through a mailed link, which is used up in the same transaction.
 
-    Proves the address; ends every session. Raises TokenInvalid, RecordInvalid (the link stays
-    usable then). Second factors are not touched (ASVS 6.4.3).
+    Verifies the address and ends every session. Raises TokenInvalid, RecordInvalid (the link stays
+    usable then). Second factors do not change (ASVS 6.4.3).
     """
     with transaction.atomic():
-        found = usable_token(Purpose.RESET_PASSWORD, token)
-        lock_users(found.user_id)
+        row = usable_token(Purpose.RESET_PASSWORD, token)
+        lock_users(row.user_id)
         # Before anything is written, because it takes the lock of roles.
-        live_invitation(found.email)
+        live_invitation(row.email)
         row = usable_token(Purpose.RESET_PASSWORD, token, consume=True)
         user: User = row.user
         if access_policy.get_denial(user, credential_at=row.created_at) or user.email != row.email:
@@ -189,7 +192,7 @@ def _handle_reset(row: EmailRequest, _details: dict[str, Any]) -> None:
 
 
 def _require_local(user: User) -> None:
-    """Raise RecordInvalid for an account that no local password opens."""
+    """Raise RecordInvalid for an account that may not use a local password."""
     if not can_use_local_password(user):
         raise RecordInvalid(
             {"password": [_("The password of this account is kept in the directory (LDAP).")]}

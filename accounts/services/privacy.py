@@ -1,4 +1,4 @@
-"""A person's own data: read it all, remove it all."""
+"""Exporting one's own data, and deleting one's own account."""
 
 from datetime import datetime
 from typing import Any
@@ -21,12 +21,13 @@ EVENTS_EXPORTED = 10_000
 
 
 def export_own_data(user: User) -> dict[str, Any]:
-    """Everything stored about the person as plain JSON values; no secret among it.
+    """Everything stored about the user as JSON values, without secrets.
 
-    Writes one audit row. Events are the newest 10,000. Raises Forbidden for the anonymous user.
+    Writes one audit row. Contains the newest 10,000 events. Raises Forbidden for the anonymous
+    user, whose events contain the addresses of other people.
     """
     if user.is_built_in:
-        raise Forbidden  # others' network addresses stand among its events
+        raise Forbidden
     audit_log.record("account:data:export", actor=user, target=user)
     events = AuditEvent.objects.filter(target_id=user.pk).order_by("-seq")[:EVENTS_EXPORTED]
     return {
@@ -100,9 +101,10 @@ def _moment(at: datetime | None) -> str | None:
 
 
 def delete_own_account(*, user: User, proof: str) -> None:
-    """Remove the person's account for good; `proof` is his password, or his address if he has none.
+    """Delete the user's own account. `proof`: the password, or the address without one.
 
-    Raises Forbidden (switched off), BadCredentials, LastOwner. The caller has counted the attempt.
+    Raises Forbidden (ALLOW_ACCOUNT_DELETION is off), BadCredentials, LastOwner. The caller has
+    counted the attempt.
     """
     if not settings.ALLOW_ACCOUNT_DELETION or user.is_built_in:
         raise Forbidden(_("Accounts are deleted by operators here."))

@@ -1,7 +1,7 @@
-"""What accounts need to know of second factors, whichever they are.
+"""Whether users have a second factor, and administrators' reset of factors.
 
-The app mfa has the factors themselves and writes their tables; here they are the reverse relations
-`authenticators`, `recovery_codes` and `trusted_browsers` of a user.
+The app mfa implements the factors. Here they are the reverse relations `authenticators`,
+`recovery_codes` and `trusted_browsers` of a user.
 """
 
 from typing import NamedTuple
@@ -20,14 +20,14 @@ from core.errors import Forbidden, RecordInvalid
 
 
 class FactorNeeded(Forbidden):
-    """The role needs a second factor, and this is the last one."""
+    """The role requires a second factor, and this is the last one."""
 
     code = "second_factor_needed"
     default_message = _("Your role needs a second factor. Set up another one before this goes.")
 
 
 class SecondFactorSetUpRequired(Forbidden):
-    """The role needs a second factor, and the person has none yet. A browser leads him to it."""
+    """The role requires a second factor and the user has none. Pages lead to the set-up."""
 
     code = "second_factor_setup_required"
     default_message = _(
@@ -43,26 +43,26 @@ class RemainingCodes(NamedTuple):
 
 
 def has_factor(user: User) -> bool:
-    """Does `user` have a second factor, so that every door asks for it?"""
+    """Whether `user` has a second factor; every sign-in method then asks for it."""
     return user.authenticators.exists()
 
 
 def lacks_required_factor(user: User) -> bool:
-    """Does the role of `user` need a second factor that he has not set up?"""
+    """Whether the role of `user` requires a second factor that they have not set up."""
     return user.role in settings.MFA_REQUIRED_ROLES and not has_factor(user)
 
 
 def require_set_up(user: User) -> None:
-    """Raise SecondFactorSetUpRequired if the role needs a factor and there is none."""
+    """Raise SecondFactorSetUpRequired if lacks_required_factor()."""
     if lacks_required_factor(user):
         raise SecondFactorSetUpRequired
 
 
 def reset_factors(*, actor: Actor, user: User) -> int:
-    """An operator takes away all of somebody's factors; returns how many.
+    """Remove all factors of another user; returns how many.
 
-    Ends the person's sessions and tokens, and tells him. Raises Forbidden, RecordInvalid when
-    there are none.
+    Ends the user's sessions and tokens and notifies them by mail. Raises Forbidden, RecordInvalid
+    when there are none.
     """
     require_rank(actor, user)
     if actor.pk == user.pk:
@@ -87,7 +87,7 @@ def remaining_codes(user: User) -> RemainingCodes:
 
 
 def drop_without_factor(user: User) -> None:
-    """After the last factor has gone: codes and remembered browsers open nothing any more."""
+    """Once the last factor is removed, delete recovery codes and trusted browsers as well."""
     if not has_factor(user):
         user.recovery_codes.all().delete()
         user.trusted_browsers.all().delete()

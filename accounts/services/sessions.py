@@ -1,4 +1,4 @@
-"""Signing in and out: sessions begin and end here, with their audit row."""
+"""Starting and ending sessions, each with an audit row."""
 
 import uuid
 from datetime import datetime
@@ -24,26 +24,25 @@ from core.locks import lock_users
 from core.request_context import get_request_context, note_revocation
 
 BACKEND = "accounts.backends.AccountBackend"
-
-
-# What Django writes into a session to say whose it is; a new one gets its own.
+# Session keys that a renewed session gets anew; all others are copied.
 OWN_KEYS = frozenset({SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY, DEVICE})
 
 
 def renew(request: HttpRequest, user: User) -> None:
-    """Begin this browser's session anew, after all sessions of the person have been ended.
+    """Replace this browser's session after all sessions of the user have been ended.
 
-    It is no sign-in: it ends when the old one would have ended, and proves no more than that did.
+    It is no new sign-in: it ends when the old session would have ended, and the time of the last
+    authentication stays the same.
     """
     kept = {name: value for name, value in request.session.items() if name not in OWN_KEYS}
     sign_in(request, user, kept=kept)
 
 
 def sign_in(request: HttpRequest, user: User, *, kept: dict[str, Any] | None = None) -> None:
-    """Begin a session for `user` on this browser; the row is written before this returns.
+    """Start a session for `user` in this browser; its row is written before this returns.
 
-    The caller has passed the gate. The session key is new (no fixation), and row, last sign-in
-    and audit row commit together, so that a crash leaves all or nothing. kept: see renew(). Raises
+    The caller has asked the access policy. The session key is new (no fixation). The session, the
+    time of the last sign-in and the audit row are committed together. kept: see renew(). Raises
     UserDeleted when the account has been deleted meanwhile.
     """
     try:
@@ -58,7 +57,7 @@ def _write_sign_in(request: HttpRequest, user: User, kept: dict[str, Any]) -> No
     methods = sorted({audit_name(record) for record in records})
     with transaction.atomic(savepoint=False):
         user.last_login = timezone.now()
-        # First, as the order of locks wants it. Waits for whoever deletes the account just now.
+        # First, because users are locked first. Waits for a concurrent deletion of the account.
         if not sql.update(user, "last_login"):
             raise UserDeleted
         django_login(request, user, backend=BACKEND)
@@ -75,7 +74,7 @@ def _write_sign_in(request: HttpRequest, user: User, kept: dict[str, Any]) -> No
 
 
 def end_this_session(request: HttpRequest) -> None:
-    """Sign the person of `request` out in this browser, with the audit row."""
+    """Sign the user of `request` out in this browser, with an audit row."""
     user: Any = request.user
     with transaction.atomic():
         lock_users(user.pk)
@@ -84,34 +83,34 @@ def end_this_session(request: HttpRequest) -> None:
 
 
 def note_refused_sign_in(login: str, methods: list[str]) -> None:
-    """Write down that somebody tried to sign in as `login` and failed.
+    """Audit a failed attempt to sign in as `login`.
 
-    What was typed is not written: people type passwords into the wrong field (A161).
+    The text of `login` is not stored, because users type passwords into the wrong field (A161).
     """
     target = User.objects.with_login(login).first()
     audit_log.record("account:session:start", target=target, result="refused", methods=methods)
 
 
 def note_wrong_password(user: User, action: str, *, actor: User | None = None) -> None:
-    """Write down that a password was asked for an act on `user` and was wrong; not what it was."""
+    """Audit that an action on `user` was refused for a wrong password."""
     audit_log.record(action, actor=actor, target=user, result="refused", methods=["password"])
 
 
 def own_sessions(user: User) -> list[BrowserSession]:
-    """Live sessions of `user`, last seen first."""
+    """Live sessions of `user`, most recently used first, at most 200."""
     live = user.sessions.filter(expire_date__gt=timezone.now())
     return list(live.order_by("-last_seen_at")[:200])
 
 
 def end_own_session(user: User, public_id: uuid.UUID) -> None:
-    """Sign one of the person's own devices out. Raises NotFound."""
+    """Sign one of the user's own devices out. Raises NotFound."""
     _end_one(actor=user, user=user, public_id=public_id)
 
 
 def end_session(*, actor: Actor, session: BrowserSession) -> None:
-    """Sign one device out, as an operator. Everybody may do it to himself.
+    """Sign one device out, of another user or of the actor.
 
-    Raises Forbidden when the actor's rank is too low, NotFound when it has ended already.
+    Raises Forbidden when the actor's role is too low, NotFound when the session has ended already.
     """
     user = session.user
     if user is None:
@@ -121,9 +120,9 @@ def end_session(*, actor: Actor, session: BrowserSession) -> None:
 
 
 def end_sessions(*, actor: Actor, user: User) -> int:
-    """Sign `user` out everywhere; every token older than now dies too. Returns ended sessions.
+    """Sign `user` out everywhere and revoke all tokens; returns how many sessions ended.
 
-    Raises Forbidden when the actor's rank is too low; everybody may do it to himself.
+    `user` may be the actor. Raises Forbidden when the actor's role is too low.
     """
     _require_rank_or_self(actor, user)
     with transaction.atomic():
@@ -133,18 +132,19 @@ def end_sessions(*, actor: Actor, user: User) -> int:
 
 
 def revoke_credentials(user: User, reason: str) -> int:
-    """Kill everything that was issued before, API keys too; see revoke_sessions()."""
-    user.keys_valid_from = _next_mark(user)
+    """Revoke everything that was issued to `user`, API keys too; see revoke_sessions()."""
+    user.keys_valid_from = _next_valid_from(user)
     user.save(update_fields=["keys_valid_from"])
     return revoke_sessions(user, reason)
 
 
 def revoke_sessions(user: User, reason: str) -> int:
-    """End all sessions and move `credentials_valid_from`, in the transaction of the caller.
+    """Revoke all sessions, links and tokens of `user`, in the transaction of the caller.
 
-    API keys stay: their scopes follow the role by themselves, and a script is no device.
+    Sets `credentials_valid_from`; returns how many sessions ended. API keys stay valid: their
+    scopes follow the role by themselves, and a script is no device.
     """
-    user.credentials_valid_from = _next_mark(user)
+    user.credentials_valid_from = _next_valid_from(user)
     user.save(update_fields=["credentials_valid_from"])
     note_revocation(user.pk)
     count = user.sessions.all().delete()[1].get(BrowserSession._meta.label, 0)
@@ -152,18 +152,19 @@ def revoke_sessions(user: User, reason: str) -> int:
     return count
 
 
-def _next_mark(user: User) -> datetime:
-    """Later than all that was issued to `user` and than the marks so far, whatever clock set them.
+def _next_valid_from(user: User) -> datetime:
+    """A time later than everything that was issued to `user`, by any node.
 
-    Clocks of nodes differ and are set back; an end must hold all the same. The row stays locked,
-    so that nothing is issued in between.
+    The clocks of nodes differ and may be set back, and a revocation must hold all the same. The row
+    stays locked, so that nothing is issued in between.
     """
     row = User.all_objects.select_for_update(no_key=True).filter(pk=user.pk)
-    marks = row.values_list("credentials_valid_from", "keys_valid_from").first() or ()
+    previous = row.values_list("credentials_valid_from", "keys_valid_from").first() or ()
     now = timezone.now()
     own = [sql.newest(each, now) for each in (user.tokens.all(), user.trusted_browsers.all())]
     answers: list[tuple[Any, Any]] = access_ending.send(sender=User, user=user, after=now)
-    return sql.next_monotonic_time(now, *marks, *own, *(answer for _receiver, answer in answers))
+    others = (newest for _receiver, newest in answers)
+    return sql.next_monotonic_time(now, *previous, *own, *others)
 
 
 def _end_one(*, actor: Actor, user: User, public_id: uuid.UUID) -> None:
@@ -175,7 +176,7 @@ def _end_one(*, actor: Actor, user: User, public_id: uuid.UUID) -> None:
 
 
 def _require_rank_or_self(actor: Actor, user: User) -> None:
-    """Everybody may end what is his own. services.users asks ranks too, but stands on this room."""
+    """See services.users.require_rank(), which imports this module; own sessions are allowed."""
     is_own = actor.pk == user.pk and not user.is_built_in
     if not is_own and (user.is_built_in or not can_manage(Role(actor.role), Role(user.role))):
         raise Forbidden

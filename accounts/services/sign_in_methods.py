@@ -1,4 +1,4 @@
-"""By which ways somebody can sign in, so that nobody takes away their last one."""
+"""Which sign-in methods an account has, so that users cannot remove their last one."""
 
 from typing import Any
 
@@ -13,14 +13,14 @@ from core.errors import Forbidden
 
 
 class LastSignInMethod(Forbidden):
-    """Without it, nobody could sign in to the account any more (A103)."""
+    """Without this method the user could not sign in any more (A103)."""
 
     code = "last_way_in"
     default_message = _("This is your only way to sign in. Set up another one first.")
 
 
 def has_other_sign_in_method(user: User, besides: Any) -> bool:
-    """Could `user` still sign in without `besides`, one of their identities or passkeys?"""
+    """Whether `user` can still sign in without `besides`, one of their identities or passkeys."""
     return (
         (settings.ALLOW_EMAIL_LOGIN and user.has_usable_password() and can_use_local_password(user))
         or (settings.ALLOW_MAGIC_LINK_LOGIN and user.is_verified and gets_mail(user))
@@ -30,5 +30,5 @@ def has_other_sign_in_method(user: User, besides: Any) -> bool:
 
 
 def gets_mail(user: User) -> bool:
-    """Can a mail reach `user`?"""
+    """Whether mail can reach `user`."""
     return settings.MAIL.transport != "none" and not email_addresses.is_placeholder(user.email)

@@ -1,7 +1,7 @@
-"""Sign-up by form: the first person of a fresh instance at once, everybody else by mail.
+"""Sign-up: the first user of an instance gets an account at once, others verify by mail.
 
-The first local account while no person holds admin or owner becomes admin (CONTRACT section 10);
-from elsewhere than this machine it needs the set-up code that the start printed.
+While no user is admin or owner, the first local account becomes admin (CONTRACT section 10). Unless
+the request comes from localhost, it needs the set-up code that the server printed.
 """
 
 from dataclasses import dataclass, field
@@ -36,9 +36,9 @@ from mail.outbox import enqueue_mail
 
 @dataclass(frozen=True, slots=True)
 class SignUp:
-    """What the form holds, parsed: `email` is the stored form.
+    """The parsed fields of the form; `email` is in its stored form.
 
-    password: None where nobody signs in with one (ALLOW_EMAIL_LOGIN is off).
+    password: None while ALLOW_EMAIL_LOGIN is off.
     """
 
     email: str
@@ -47,24 +47,24 @@ class SignUp:
 
     @property
     def password_hash(self) -> str:
-        """What is stored of the password."""
+        """The hash to store; computing it takes some 15 ms."""
         return make_password(None if self.password is None else normalise(self.password))
 
 
 class RegistrationClosed(Forbidden):
-    """ALLOW_REGISTRATION is off, or the allow-list does not name this address."""
+    """ALLOW_REGISTRATION is off, or ALLOWED_EMAILS does not contain the address."""
 
     code = "registration_closed"
     default_message = gettext_lazy("Registration is closed. Ask an operator for an account.")
 
 
 def needs_first_admin() -> bool:
-    """Does no person hold admin or owner yet?"""
+    """Whether no user is admin or owner yet."""
     return not User.objects.people().filter(role__in=ADMIN_ROLES).exists()
 
 
 def check_sign_up(details: SignUp) -> None:
-    """Raise RegistrationClosed or RecordInvalid; tells nothing of other accounts."""
+    """Raise RegistrationClosed or RecordInvalid. Reveals nothing about other accounts."""
     if not settings.ALLOW_REGISTRATION:
         raise RegistrationClosed
     if not email_addresses.is_allowed(details.email, settings.ALLOWED_EMAILS):
@@ -76,11 +76,11 @@ def check_sign_up(details: SignUp) -> None:
 
 
 def sign_up_first(details: SignUp, *, set_up_code: str, is_localhost: bool) -> User | None:
-    """Make the first person of a fresh instance: admin. None when somebody else was first.
+    """Create the first administrator; None if another request was first.
 
-    What was made without an account becomes his.
-    Under the lock of roles, so that of two at once exactly one becomes admin. Raises
-    RecordInvalid on a wrong code, RegistrationClosed, RecordInvalid.
+    They also get everything that belongs to the anonymous user. Holds the lock of roles, so that
+    exactly one of several requests succeeds. Raises RegistrationClosed; RecordInvalid for invalid
+    fields or a wrong code.
     """
     errors = dict[str, list[str]]()
     try:
@@ -101,7 +101,7 @@ def sign_up_first(details: SignUp, *, set_up_code: str, is_localhost: bool) -> U
         if not needs_first_admin():
             return None
         user.role = Role.ADMIN
-        # Who sits at this machine or holds the code runs the server: his word is proof enough.
+        # Someone at localhost or with the code runs the server, so the address needs no proof.
         user.email_verified_at = timezone.now()
         invitation = live_invitation(user.email)
         save_new(user, actor=SYSTEM, source="first-sign-up")
@@ -112,9 +112,10 @@ def sign_up_first(details: SignUp, *, set_up_code: str, is_localhost: bool) -> U
 
 
 def request_sign_up(details: SignUp, *, binding: str) -> None:
-    """Note a sign-up; the worker makes the account and mails, or tells the address's owner.
+    """Enqueue a sign-up. The worker creates the account and mails a verification link.
 
-    The password is hashed here in either case, so that time tells nothing (A027).
+    If the address has an account, its owner is notified instead. The password is hashed here in
+    either case, so that the response time reveals nothing (A027).
     """
     check_sign_up(details)
     enqueue_request(
@@ -126,7 +127,7 @@ def request_sign_up(details: SignUp, *, binding: str) -> None:
 
 
 def handle_sign_up_requests() -> int:
-    """Worker job: make the accounts that were asked for."""
+    """Worker job: create the requested accounts."""
     return handle_each(EmailRequest.Kind.SIGN_UP, _handle_sign_up)
 
 
@@ -154,10 +155,10 @@ def _handle_sign_up(row: EmailRequest, details: dict[str, Any]) -> None:
 
 
 def create_unverified_user(email: str) -> User | None:
-    """An unverified account for an address that asks for a link; None when registration is closed.
+    """Create an account for an address that asks for a link; None if registration is closed.
 
-    It has no password; redeeming the link proves the address. Whoever is invited gets one with
-    registration closed, too.
+    It has no password; using the link verifies the address. Invited addresses get one while
+    registration is closed, too.
     """
     is_open = settings.ALLOW_REGISTRATION and email_addresses.is_allowed(
         email, settings.ALLOWED_EMAILS
@@ -174,7 +175,7 @@ def _new_user(email: str, name: str, password_hash: str) -> User:
 
 
 def check_code(code: str) -> None:
-    """Raise RecordInvalid unless it is the code that the start has printed. Count before."""
+    """Raise RecordInvalid unless `code` is the set-up code. The caller has counted the attempt."""
     try:
         usable_token(AccountToken.Purpose.SET_UP, code.strip())
     except GatehouseError:

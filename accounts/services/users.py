@@ -1,8 +1,7 @@
-"""Managing people: every change of an account goes through here, whoever asks for it.
+"""Managing users. Pages, the admin, commands and the API change accounts through these functions.
 
-Panel, commands, bulk acts and later the API and imports call these functions. Each checks rank
-with roles.can_manage(), keeps the last owner, writes its audit row in the same transaction and
-kills old credentials where the change makes the account weaker.
+Each checks the actor's role with roles.can_manage(), protects the last owner, writes its audit row
+in the same transaction, and revokes credentials where the change takes rights away.
 """
 
 from contextlib import suppress
@@ -30,7 +29,7 @@ from mail.outbox import enqueue_mail
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What an operator may type about a person; None leaves a field as it is."""
+    """The editable names of a user; None leaves a field as it is."""
 
     email: str | None = None
     username: str | None = None
@@ -38,7 +37,7 @@ class Profile:
 
 
 def require_rank(actor: Actor, user: User) -> None:
-    """Raise Forbidden unless `actor` may act on `user`; nobody may on the anonymous user."""
+    """Raise Forbidden unless `actor` may manage `user`. No one may manage the anonymous user."""
     if user.is_built_in:
         raise Forbidden(_("The anonymous user belongs to the settings and cannot be changed."))
     if not can_manage(Role(actor.role), Role(user.role)):
@@ -46,10 +45,10 @@ def require_rank(actor: Actor, user: User) -> None:
 
 
 def require_rank_now(actor: Actor, user: User) -> None:
-    """Hold the account, and ask require_rank() of the role that it has by now.
+    """Lock the account and check require_rank() against its current role, in a transaction.
 
-    For acts that end nothing by themselves when the role changes, such as handing out a way in:
-    somebody may have been made an owner since the request came. In a transaction.
+    For actions that hand out credentials, such as links: the role may have been raised since the
+    request began.
     """
     lock_users(user.pk)
     role = User.all_objects.filter(pk=user.pk).values_list("role", flat=True).first()
@@ -70,9 +69,9 @@ def create_user(
     verified: bool = False,
     source: str = "operator",
 ) -> User:
-    """Make an account. Raises RecordInvalid naming the fields, Forbidden for a role too high.
+    """Create an account. Raises RecordInvalid, or Forbidden for a role that is too high.
 
-    verified: the address counts as proved (an operator vouches for it). Sends no mail.
+    verified: the address counts as verified, because an administrator confirms it. Sends no mail.
     """
     if not can_give(Role(actor.role), Role(role)):
         raise Forbidden(_("You may only give roles below your own."))
@@ -85,10 +84,9 @@ def create_user(
 
 
 def check_new(user: User, password: str | None) -> None:
-    """Bring the names of a new account into their stored form.
+    """Validate a new account, and set its names to their stored form.
 
-    Raises RecordInvalid with everything that is wrong: names that are taken, and a password that
-    breaks a rule, too.
+    Raises RecordInvalid with all errors, including those of taken names and of the password.
     """
     errors = _name_errors(user)
     problems = [] if password is None else password_problems(password, user)
@@ -99,23 +97,23 @@ def check_new(user: User, password: str | None) -> None:
 
 
 def check_profile(user: User, profile: Profile) -> list[str]:
-    """Put `profile` into `user`, unsaved; returns the names of what was given.
+    """Set the fields of `profile` on `user` without saving; returns the names of these fields.
 
-    Raises RecordInvalid with everything that is wrong.
+    Raises RecordInvalid with all errors.
     """
-    given = {key: value for key in ("email", "username", "name")
-             if (value := getattr(profile, key)) is not None}  # fmt: skip
-    kept = (user.email, user.username)
-    for field, value in given.items():
+    changes = {key: value for key in ("email", "username", "name")
+               if (value := getattr(profile, key)) is not None}  # fmt: skip
+    previous = (user.email, user.username)
+    for field, value in changes.items():
         setattr(user, field, value)
-    errors = _name_errors(user, kept)
+    errors = _name_errors(user, previous)
     if errors:
         raise RecordInvalid(errors)
-    return sorted(given)
+    return sorted(changes)
 
 
 def save_new(user: User, *, actor: Actor | None, source: str) -> User:
-    """Insert a clean new account with its audit row; RecordInvalid when a name is taken."""
+    """Insert a validated account with its audit row. Raises RecordInvalid for a taken name."""
     try:
         with transaction.atomic():
             user.save(force_insert=True)
@@ -123,21 +121,21 @@ def save_new(user: User, *, actor: Actor | None, source: str) -> User:
                 "account:user:create", actor=actor, target=user, role=user.role, source=source
             )
     except IntegrityError:
-        raise RecordInvalid(_taken(user)) from None
+        raise RecordInvalid(_constraint_errors(user)) from None
     return user
 
 
 def edit_profile(*, actor: Actor, user: User, profile: Profile) -> User:
-    """Change address, user name or name of somebody of lower rank, or own user name and name.
+    """Change the names of a user with a lower role, or one's own user name and name.
 
-    A new address typed by an operator counts as unproved, and both addresses are told.
+    A new address counts as unverified, and both addresses are notified.
     """
     if actor.pk != user.pk or user.is_built_in:
         require_rank(actor, user)
     elif profile.email is not None and profile.email != user.email:
         raise Forbidden(_("Change your own address on your account page."))
     old_email = user.email
-    given = check_profile(user, profile)
+    fields = check_profile(user, profile)
     if user.email != old_email:
         user.email_verified_at = None
     try:
@@ -150,14 +148,14 @@ def edit_profile(*, actor: Actor, user: User, profile: Profile) -> User:
             if user.email != old_email:
                 revoke_credentials(user, "address changed")
                 tell_email_changed(user, old_email)
-            audit_log.record("account:user:edit", actor=actor, target=user, fields=given)
+            audit_log.record("account:user:edit", actor=actor, target=user, fields=fields)
     except IntegrityError:
-        raise RecordInvalid(_taken(user)) from None
+        raise RecordInvalid(_constraint_errors(user)) from None
     return user
 
 
 def change_role(*, actor: Actor, user: User, role: str) -> User:
-    """Give `user` another role. Raises Forbidden, LastOwner. Ends his sessions and tokens."""
+    """Give `user` another role and revoke their sessions. Raises Forbidden, LastOwner."""
     with transaction.atomic():
         current = _locked(user)
         require_rank(actor, current)
@@ -177,7 +175,7 @@ def change_role(*, actor: Actor, user: User, role: str) -> User:
 
 
 def keep_role(*, actor: Actor, user: User, kept: bool) -> User:
-    """Say whether sign-ins through providers leave the role of `user` alone. Raises Forbidden."""
+    """Set whether sign-ins through providers may change the role of `user`. Raises Forbidden."""
     with transaction.atomic():
         current = _locked(user)
         require_rank(actor, current)
@@ -189,7 +187,7 @@ def keep_role(*, actor: Actor, user: User, kept: bool) -> User:
 
 
 def disable_user(*, actor: Actor, user: User, reason: str = "") -> User:
-    """Shut an account; undone by enable_user(). Raises Forbidden, LastOwner."""
+    """Disable an account and revoke its credentials. Raises Forbidden, LastOwner."""
     with transaction.atomic():
         current = _locked(user)
         require_rank(actor, current)
@@ -204,7 +202,7 @@ def disable_user(*, actor: Actor, user: User, reason: str = "") -> User:
 
 
 def enable_user(*, actor: Actor, user: User) -> User:
-    """Open a disabled account again. Its old sessions and tokens stay dead."""
+    """Enable a disabled account. Its old sessions and tokens stay invalid."""
     with transaction.atomic():
         current = _locked(user)
         require_rank(actor, current)
@@ -217,9 +215,9 @@ def enable_user(*, actor: Actor, user: User) -> User:
 
 
 def delete_user(*, actor: Actor, user: User) -> None:
-    """Remove an account with all that belongs to it; the audit log keeps its bare id.
+    """Delete an account and everything that belongs to it; the audit log keeps its id.
 
-    Everybody may remove himself. Raises Forbidden, LastOwner.
+    `user` may be the actor. Raises Forbidden, LastOwner.
     """
     with transaction.atomic():
         current = _locked(user)
@@ -234,7 +232,7 @@ def delete_user(*, actor: Actor, user: User) -> None:
 
 
 def tell_email_changed(user: User, old_email: str) -> None:
-    """Mail both addresses that the account's address has changed (ASVS 6.3.7)."""
+    """Notify both addresses of a changed address (ASVS 6.3.7)."""
     for recipient in (old_email, user.email):
         enqueue_mail(
             kind="email-changed",
@@ -245,7 +243,7 @@ def tell_email_changed(user: User, old_email: str) -> None:
 
 
 def _locked(user: User) -> User:
-    """The row as it is now, while nobody else may change roles (last-owner rule)."""
+    """The current row, with the account and the roles locked (for the last-owner rule)."""
     lock_users(user.pk)
     acquire_lock(ROLES)
     current: User | None = User.objects.filter(pk=user.pk).first()
@@ -255,7 +253,7 @@ def _locked(user: User) -> User:
 
 
 def is_last_owner(user: User) -> bool:
-    """Is `user` the only owner who may act? To rely on the answer, ask under the roles lock."""
+    """Whether `user` is the only owner who may act. Reliable only under the lock of roles."""
     owners = User.objects.active_owners()
     if not owners.filter(pk=user.pk).exists():
         return False
@@ -263,20 +261,20 @@ def is_last_owner(user: User) -> bool:
 
 
 def _keep_last_owner(user: User) -> None:
-    """Raise LastOwner if `user`, just read under the roles lock, is the only active owner."""
+    """Raise LastOwner if `user`, read under the lock of roles, is the only owner who may act."""
     if user.role == Role.OWNER and is_last_owner(user):
         raise LastOwner
 
 
-def _name_errors(user: User, kept: tuple[str, str | None] = ("", None)) -> dict[str, list[str]]:
-    """What is wrong with address, user name and name, which get their stored form by this.
+def _name_errors(user: User, previous: tuple[str, str | None] = ("", None)) -> dict[str, list[str]]:
+    """Errors of address, user name and name; sets each to its stored form.
 
-    kept: address and user name as they were, which may stay: the address may be a placeholder of
-    ours, and the directory may have got a person of that name since.
+    previous: address and user name before the change. They may stay even if they would be refused
+    now: the address may be a placeholder, and the directory may have a user of that name since.
     """
     errors: dict[str, list[str]] = {}
     try:
-        if user.email != kept[0]:
+        if user.email != previous[0]:
             user.email = email_addresses.parse_email(user.email)
     except email_addresses.AddressError as error:
         errors["email"] = [_(str(error))]
@@ -285,19 +283,20 @@ def _name_errors(user: User, kept: tuple[str, str | None] = ("", None)) -> dict[
     except email_addresses.AddressError as error:
         errors["username"] = [_(str(error))]
     user.name = clean_name(user.name)
-    errors = _names_of_others(user) | errors
-    if "username" not in errors and user.username != kept[1]:
+    errors = _taken_names(user) | errors
+    if "username" not in errors and user.username != previous[1]:
         problems = username_problems(user)
         errors |= {"username": problems} if problems else {}
     return errors
 
 
-def _taken(user: User) -> dict[str, list[str]]:
-    return _names_of_others(user) or {"role": [_("This is no role.")]}
+def _constraint_errors(user: User) -> dict[str, list[str]]:
+    """Which field of `user` violated a constraint of the database."""
+    return _taken_names(user) or {"role": [_("This is no role.")]}
 
 
-def _names_of_others(user: User) -> dict[str, list[str]]:
-    """Which of the names of `user` other accounts have."""
+def _taken_names(user: User) -> dict[str, list[str]]:
+    """Errors for those names of `user` that other accounts have."""
     others: Any = User.objects.exclude(pk=user.pk)
     errors = {}
     if others.filter(email=user.email).exists():
@@ -308,10 +307,9 @@ def _names_of_others(user: User) -> dict[str, list[str]]:
 
 
 def gone_meanwhile(error: Exception, user: Any) -> UserDeleted | None:
-    """The refusal for `user` whose act failed because the account has been deleted since the gate.
+    """UserDeleted if `error` was raised because `user` has been deleted during the request.
 
-    What he wrote would name a person that is not there any more, and the database takes none of it.
-    None where the failure has another reason.
+    Rows that refer to the user then violate a foreign key. None if there is another cause.
     """
     if not isinstance(error, DatabaseError | User.DoesNotExist) or not isinstance(user, User):
         return None

@@ -1,4 +1,4 @@
-"""Proving an address, and moving an account to another one."""
+"""Verifying the address of an account, and changing it."""
 
 import hmac
 from datetime import timedelta
@@ -40,11 +40,12 @@ Purpose = AccountToken.Purpose
 
 
 def mark_email_verified(user: User) -> Invitation | None:
-    """The person has shown that the address is his; call inside the transaction that shows it.
+    """Mark the address of `user` as verified by someone who received mail at it.
 
-    Unless it was proved before, whatever was set up without that proof dies: password, sessions,
-    tokens, identities at providers, second factors. Somebody else may have registered the address
-    in advance (A023). Returns the invitation that it accepts by that, if any.
+    Call inside the transaction that verifies it. If it was unverified, everything that was set up
+    before is removed: password, sessions, tokens, identities at providers and second factors,
+    because someone else may have registered the address in advance (A023). Returns the invitation
+    that this accepts, if any.
     """
     if user.is_verified:
         return None
@@ -52,41 +53,44 @@ def mark_email_verified(user: User) -> Invitation | None:
     user.email_verified_at = timezone.now()
     user.set_password(None)
     user.save(update_fields=["email_verified_at", "password"])
-    for unproved in (user.identities, user.authenticators, user.recovery_codes):
-        unproved.all().delete()
-    user.trusted_browsers.all().delete()
+    for rows in (user.identities, user.authenticators, user.recovery_codes, user.trusted_browsers):
+        rows.all().delete()
     revoke_credentials(user, "address proved")
     audit_log.record("account:email:prove", actor=user, target=user)
     return accepted
 
 
 def send_verification(request: HttpRequest, user: User) -> bool:
-    """Mail `user` a link that proves the address, unasked; False when the limit says not now.
+    """Mail `user` a verification link without their asking; False beyond the rate limit.
 
-    It goes out with each sign-in before that, and a browser may send such a form again by itself.
+    For sign-ins with an unverified address. A browser may repeat those by itself, so an excess is
+    no violation.
     """
     if not has_room(request, "verify-email", user.email):
         return False
-    mail_verification(user, binding=binding_of(request), language=get_language() or "en")
+    _mail_to_browser(request, user)
     return True
 
 
 def resend_verification(request: HttpRequest, user: User) -> bool:
-    """As send_verification(), for a person who has pressed the button for it."""
+    """Mail `user` a verification link that they asked for; False beyond the rate limit."""
     try:
         check_rate_limit(request, "verify-email", user.email)
     except RateLimited:
         return False
-    mail_verification(user, binding=binding_of(request), language=get_language() or "en")
+    _mail_to_browser(request, user)
     return True
+
+
+def _mail_to_browser(request: HttpRequest, user: User) -> None:
+    mail_verification(user, binding=binding_of(request), language=get_language() or "en")
 
 
 def mail_verification(user: User, *, binding: str, language: str) -> None:
     """Issue the token and enqueue the mail in one transaction.
 
-    Does nothing where the mailbox has had enough of them and holds a live one: a stranger who has
-    chosen the password of an account with somebody's address can ask from many networks. Nor where
-    the address is somebody else's by now.
+    Does nothing beyond the limit of the mailbox if it has a usable link: someone who registered
+    another person's address can ask from many networks. Nor if the address may have a new owner.
     """
     if not may_get_links(user) or is_flooded("verify-email", user, Purpose.VERIFY_EMAIL):
         return
@@ -103,26 +107,27 @@ def mail_verification(user: User, *, binding: str, language: str) -> None:
 
 
 def find_verification(token: str) -> AccountToken:
-    """The token of a verification or address-change link. Raises TokenInvalid, TokenExpired."""
+    """The token of a verification or email change link. Raises TokenInvalid, TokenExpired."""
     name = digest(Purpose.CHANGE_EMAIL, token)
     is_change = AccountToken.objects.filter(purpose=Purpose.CHANGE_EMAIL, digest=name).exists()
     return usable_token(Purpose.CHANGE_EMAIL if is_change else Purpose.VERIFY_EMAIL, token)
 
 
 def is_asking_browser(request: HttpRequest, row: AccountToken) -> bool:
-    """Is this the browser that signed up, or one signed in to the account?"""
+    """Whether this browser asked for the link, or is signed in to the account."""
     if request.user.is_authenticated and request.user.pk == row.user_id:
         return True
     return bool(row.binding) and hmac.compare_digest(row.binding, binding_of(request))
 
 
 def confirm_address(token: str, *, is_asking_browser: bool, password: str = "") -> User:
-    """Use the link: prove the address, or move the account to the new one.
+    """Use the link: verify the address, or change it to the new one.
 
-    Opened elsewhere than asked, the account's password is needed, so that the owner of a mailbox
-    cannot be tricked into confirming an account that a stranger made with their address. Where
-    nobody has a password, a verification drops all that was set up before it, and a change of
-    address needs the account's own browser.
+    In another browser than the one that asked, the account's password is needed, so that no one can
+    trick the owner of a mailbox into confirming an account that someone else made. For accounts
+    without a password, verifying there removes what was set up before, and changing the address
+    needs a browser that is signed in.
+
     Raises TokenInvalid, TokenExpired, BadCredentials, RecordInvalid. The caller has counted the
     attempt where a password is needed.
     """
@@ -139,7 +144,7 @@ def confirm_address(token: str, *, is_asking_browser: bool, password: str = "") 
         lock_users(user.pk)
         # Before anything is written, because it takes the lock of roles.
         live_invitation(row.email)
-        # As it is now, until all is written: what an operator changes meanwhile ends the link.
+        # The current row, locked: what an administrator changes meanwhile ends the link.
         current = User.objects.filter(pk=user.pk).first()
         rows = AccountToken.objects.filter(purpose=purpose)
         if rows.consume(digest(purpose, token), timezone.now()) is None or current is None:
@@ -156,24 +161,24 @@ def confirm_address(token: str, *, is_asking_browser: bool, password: str = "") 
         elif user.email != row.email:
             raise TokenEnded(email=user.email)
         elif is_asking_browser or is_by_password:
-            _mark_proved(user)
+            _verify(user)
         else:
-            # Nothing but the mailbox has been shown, so nothing else is believed.
+            # Only access to the mailbox was shown, so nothing else is trusted.
             mark_email_verified(user)
     return user
 
 
 def needs_sign_in(row: AccountToken) -> bool:
-    """Does a change of address, opened elsewhere than asked, have no password to be proved by?"""
+    """Whether `row` is an email change whose account has no password to ask for."""
     return row.purpose == Purpose.CHANGE_EMAIL and not asks_password(row.user)
 
 
 def request_email_change(request: HttpRequest, *, user: User, password: str, new: str) -> None:
     """Mail the new address a link; nothing changes until it is used.
 
-    The answer is the same for an address that is taken: its owner is told instead.
-    Raises RateLimited before the password is looked at; OwnPasswordWrong, which tells of `new` as
-    well; RecordInvalid.
+    The response is the same for a taken address, whose owner is notified instead. Raises
+    RateLimited before the password is checked; OwnPasswordWrong, with the errors of `new` as well;
+    RecordInvalid.
     """
     errors, email = dict[str, list[str]](), ""
     try:
@@ -193,9 +198,9 @@ def request_email_change(request: HttpRequest, *, user: User, password: str, new
     language = get_language() or "en"
     with transaction.atomic():
         is_taken = User.objects.filter(email=email).exclude(pk=user.pk).exists()
-        # One count for both, so that its end does not tell which of them it is.
+        # Both kinds share one limit, so that reaching it does not reveal which of them applies.
         if not may_mail("change-email", email):
-            pass  # the owner of the mailbox has had enough; the answer is the same
+            pass  # the response is the same
         elif is_taken:
             enqueue_mail(kind="account-exists", recipient=email, language=language, context={})
         else:
@@ -212,9 +217,9 @@ def request_email_change(request: HttpRequest, *, user: User, password: str, new
 
 
 def mark_verified(*, actor: Actor, user: User) -> User:
-    """An operator vouches for the address, as for a colleague they know.
+    """An administrator confirms that the address is the user's.
 
-    That accepts an invitation of the address only when the operator could give its role.
+    This accepts an invitation of the address only if the administrator may give its role.
     """
     require_rank(actor, user)
     with transaction.atomic():
@@ -229,7 +234,7 @@ def mark_verified(*, actor: Actor, user: User) -> User:
     return user
 
 
-def _mark_proved(user: User) -> None:
+def _verify(user: User) -> None:
     accepted_by_address(user, is_new=True)
     user.email_verified_at = timezone.now()
     user.save(update_fields=["email_verified_at"])
