@@ -163,6 +163,8 @@ def acting_admin(request: HttpRequest) -> User:
 
 def redirect_after_duplicate(request: HttpRequest, url: str) -> HttpResponse:
     """Answer a form that was sent a second time: a warning, and a redirect to `url`."""
-    text = _("This form was sent twice. It was done once; look here before you do it again.")
+    text = _(
+        "This form was sent twice and processed once. Check the result here before you send it again."
+    )
     messages.warning(request, text)
     return redirect(url or "admin:index")

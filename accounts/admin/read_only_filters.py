@@ -31,7 +31,7 @@ ACTION_FAMILIES: dict[str, tuple[Any, tuple[str, ...]]] = {
 }
 RESULTS: Choices = [
     ("success", _("Done")),
-    ("refused", _("AccessDenied")),
+    ("refused", _("Refused")),
     ("failure", _("Failed")),
 ]
 # The names of the files in templates/mail.

@@ -167,7 +167,7 @@ class UserAdmin(GatehouseModelAdmin):
             fields = {"fields": (*EDITABLE, "email_verified"), "description": _ADD_HELP}
             return [(None, fields)]
         own = (*EDITABLE, "role_locked")
-        return [(None, {"fields": own}), (_("Facts"), {"fields": READ_ONLY})]
+        return [(None, {"fields": own}), (_("Details"), {"fields": READ_ONLY})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
         """Your own address is read-only here: the account page verifies a new one."""

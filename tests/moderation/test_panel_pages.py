@@ -231,7 +231,7 @@ def test_numbers_of_the_curve_have_a_point_in_german(panel: Client, viewer: User
 @pytest.mark.parametrize(
     ("kind", "sentence"),
     [
-        ("manual", "An operator decided it; no violations were counted for it."),
+        ("manual", "An operator issued it; no violations were counted for it."),
         ("automatic", "The violations that led to it are no longer stored."),
     ],
 )
@@ -447,7 +447,7 @@ def test_the_replay_takes_scores_by_type(panel: Client, viewer: User) -> None:
     assert panel.get(f"{address}10").context["result"]["replay"].would == 1
     assert panel.get(address).context["result"]["replay"].would == 0
     page = panel.get(address).content.decode()
-    assert "Nobody was banned, and nobody would have been." in page
+    assert "No one was banned, and no one would have been." in page
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_a_person_who_says_no_comes_back_to_a_page_that_says_so(
 ) -> None:
     go_through(visitor, house, "Apple", "Deny")
     assert visitor.locator("h1").inner_text() == "You stopped the sign-in"
-    visitor.get_by_role("link", name="To sign-in").click()
+    visitor.get_by_role("link", name="Back to sign-in").click()
     assert visitor.locator("h1").inner_text() == "Sign in"
 
 
