@@ -164,7 +164,8 @@ def acting_admin(request: HttpRequest) -> User:
 def redirect_after_duplicate(request: HttpRequest, url: str) -> HttpResponse:
     """Answer a form that was sent a second time: a warning, and a redirect to `url`."""
     text = _(
-        "This form was sent twice and processed once. Check the result here before you send it again."
+        "This form was sent twice and processed once. Check the result here before you send it "
+        "again."
     )
     messages.warning(request, text)
     return redirect(url or "admin:index")
