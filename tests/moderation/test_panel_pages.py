@@ -207,7 +207,7 @@ def test_the_page_of_a_ban_explains_it(panel: Client, viewer: User) -> None:
     rows = [(row["type"], row["score"], row["worth"]) for row in answer.context["rows"]]
     assert rows == [("Sign-in", "8", "2"), ("Messages", "8", "4"), ("Sign-in", "15", "15")]
     page = answer.content.decode()
-    assert "Together they stood at <strong>21</strong> when the ban fell." in page
+    assert "The total was <strong>21</strong> when the ban began." in page
     assert '<tfoot><tr><th scope="row" colspan="5">Sum</th><td class="number">21</td>' in page
     assert page.count("<svg viewBox=") == 1
     assert page.count("<title id=") == page.count("<desc id=") == 1
