@@ -1,4 +1,4 @@
-"""Moving house: other databases, backups, restores, upgrades and their rehearsal.
+"""Backup, restore, upgrade, transfer to another database, and the doctor.
 
-One upgrade at a time, nothing under a running server, nothing lost without a word.
+One upgrade runs at a time, and no restore or transfer while a server runs.
 """

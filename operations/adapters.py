@@ -1,8 +1,8 @@
-"""A database as rows of plain values that are the same on both sides.
+"""Adapters that read and write a SQLite or PostgreSQL database as rows in one common format.
 
-A row is a tuple of None, integers, floats, bytes and texts: 32 hexadecimal digits for a UUID,
-`2026-01-31 08:00:00.000000` in UTC for a moment, JSON with sorted keys, microseconds for a span.
-Values go from driver to driver, past Django's fields, which would take five times as long.
+A row is a tuple of None, integers, floats, bytes and strings: 32 hexadecimal digits for a UUID,
+`2026-01-31 08:00:00.000000` in UTC for a datetime, JSON with sorted keys, microseconds for a
+duration. Values bypass Django's fields, which would take five times as long.
 """
 
 import json
@@ -23,9 +23,9 @@ from operations.tables import Column, Table
 Row = tuple[Any, ...]
 BATCH = 5000
 WAIT_SECONDS = 5
-MOMENT_LENGTH = len("2026-01-31 08:00:00.000000")
+DATETIME_LENGTH = len("2026-01-31 08:00:00.000000")
 WHOLE_SECOND = ".000000"
-# PostgreSQL writes our plain form itself.
+# SQL that makes PostgreSQL return the common format.
 SHOWN = {
     "uuid": "replace({}::text, '-', '')",
     "moment": "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')",
@@ -34,42 +34,42 @@ SHOWN = {
     "day": "to_char({}, 'YYYY-MM-DD')",
     "span": "(extract(epoch from {}) * 1000000)::bigint",
 }
-# The key of a row as it comes back from the note of how far a move is.
+# SQL that compares a key with the last key in the progress table.
 COMPARED = {"uuid": "{}::uuid", "integer": "{}::bigint", "text": '{} COLLATE "C"'}
 
 
 class Store(Protocol):
-    """One end of a move. `place`: the mark of a parameter in its SQL."""
+    """One database of a transfer. placeholder: how its SQL marks a parameter."""
 
-    place: str
+    placeholder: str
 
     def names(self) -> set[str]:
-        """The tables that are there."""
+        """The names of the existing tables."""
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
-        """Run one statement of ours; its rows, if it has any."""
+        """Run one statement; returns its rows, if any."""
 
     def commit(self) -> None: ...
 
     def hold(self, tables: Sequence[Table]) -> None:
-        """Let nobody else write until close(). Raises OperationError."""
+        """Block other writers until close(). Raises OperationError."""
 
     def read(self, table: Table, after: str | None) -> Iterator[list[Row]]:
-        """Rows in the order of their keys, those up to the key `after` left out, in batches."""
+        """Yield rows in batches, in the order of their keys, after the key `after`."""
 
     def write(self, table: Table, rows: Sequence[Row]) -> None:
-        """Add rows; seen by others after commit()."""
+        """Insert rows; visible to others after commit()."""
 
     def finish(self, tables: Sequence[Table]) -> None:
-        """Let keys that count up go on behind the last one; look at the sizes of all tables."""
+        """Set sequences to the last key, and update the planner's statistics."""
 
     def close(self) -> None: ...
 
 
 class SqliteStore:
-    """A SQLite file. Raises OperationError when it does not open."""
+    """A SQLite file. Raises OperationError if it cannot be opened."""
 
-    place = "?"
+    placeholder = "?"
 
     def __init__(self, path: Path, *, is_new: bool = False) -> None:
         mode = "rwc" if is_new else "rw"
@@ -79,7 +79,7 @@ class SqliteStore:
                 address, uri=True, timeout=WAIT_SECONDS, isolation_level=None
             )
         except sqlite3.OperationalError as error:
-            raise OperationError(f"{path} does not open: {error}.") from None
+            raise OperationError(f"{path} cannot be opened: {error}.") from None
 
     def names(self) -> set[str]:
         found = self.run("SELECT name FROM sqlite_master WHERE type = 'table'")
@@ -92,16 +92,18 @@ class SqliteStore:
         if self.raw.in_transaction:
             self.raw.execute("COMMIT")
 
-    def hold(self, tables: Sequence[Table]) -> None:  # the file is one
+    def hold(self, tables: Sequence[Table]) -> None:  # locks the whole file
         try:
             self.raw.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError:
-            raise OperationError(f"Somebody is writing to the database. {STOP_FIRST}") from None
+            raise OperationError(
+                f"Another program is writing to the database. {STOP_FIRST}"
+            ) from None
 
     def read(self, table: Table, after: str | None) -> Iterator[list[Row]]:
         columns = ", ".join(quoted(column.name) for column in table.columns)
         key = quoted(table.key_column.name)
-        statement = f"SELECT {columns} FROM {quoted(table.name)}"  # noqa: S608  # names of ours
+        statement = f"SELECT {columns} FROM {quoted(table.name)}"  # noqa: S608  # our own names
         values: list[Any] = []
         if after is not None:
             statement += f" WHERE {key} > ?"
@@ -115,14 +117,14 @@ class SqliteStore:
         if not self.raw.in_transaction:
             self.raw.execute("BEGIN IMMEDIATE")
         columns = ", ".join(quoted(column.name) for column in table.columns)
-        places = ", ".join("?" * len(table.columns))
+        placeholders = ", ".join("?" * len(table.columns))
         writers = _conversions(table, WRITERS)
         self.raw.executemany(
-            f"INSERT INTO {quoted(table.name)} ({columns}) VALUES ({places})",  # noqa: S608
+            f"INSERT INTO {quoted(table.name)} ({columns}) VALUES ({placeholders})",  # noqa: S608
             (_converted(row, writers) for row in rows),
         )
 
-    def finish(self, tables: Sequence[Table]) -> None:  # it counts by itself
+    def finish(self, tables: Sequence[Table]) -> None:  # SQLite needs no sequences
         self.raw.execute("ANALYZE")
 
     def close(self) -> None:
@@ -130,12 +132,12 @@ class SqliteStore:
 
 
 class PostgresStore:
-    """A PostgreSQL database, by Django's settings of it. Raises OperationError."""
+    """A PostgreSQL database. settings_dict: Django's settings of it. Raises OperationError."""
 
-    place = "%s"
+    placeholder = "%s"
 
-    def __init__(self, place: dict[str, Any]) -> None:
-        self.raw = connect(place)
+    def __init__(self, settings_dict: dict[str, Any]) -> None:
+        self.raw = connect(settings_dict)
         self.raw.execute("SET TIME ZONE 'UTC'")
         self.raw.execute(f"SET lock_timeout = '{WAIT_SECONDS}s'")
         self.raw.commit()
@@ -158,22 +160,24 @@ class PostgresStore:
         try:
             self.run(f"LOCK TABLE {names} IN SHARE MODE")
         except psycopg.errors.LockNotAvailable:
-            raise OperationError(f"Somebody is writing to the database. {STOP_FIRST}") from None
+            raise OperationError(
+                f"Another program is writing to the database. {STOP_FIRST}"
+            ) from None
 
     def read(self, table: Table, after: str | None) -> Iterator[list[Row]]:
         key = _comparable(quoted(table.key_column.name), table, is_column=True)
         shown = ", ".join(_shown(column) for column in table.columns)
-        statement = f"SELECT {shown} FROM {quoted(table.name)}"  # noqa: S608  # names of ours
+        statement = f"SELECT {shown} FROM {quoted(table.name)}"  # noqa: S608  # our own names
         values = []
         if after is not None:
             statement += f" WHERE {key} > {_comparable('%s', table)}"
             values.append(after)
         readers = {
-            place: normal_json
-            for place, column in enumerate(table.columns)
+            index: normal_json
+            for index, column in enumerate(table.columns)
             if column.kind == "json"
         }
-        with self.raw.cursor(name="gatehouse_move") as cursor:
+        with self.raw.cursor(name="gatehouse_transfer") as cursor:
             cursor.itersize = BATCH
             cursor.execute(f"{statement} ORDER BY {key}", values)
             while batch := cursor.fetchmany(BATCH):
@@ -182,7 +186,7 @@ class PostgresStore:
     def write(self, table: Table, rows: Sequence[Row]) -> None:
         columns = ", ".join(quoted(column.name) for column in table.columns)
         writers = {
-            place: _interval for place, column in enumerate(table.columns) if column.kind == "span"
+            index: _interval for index, column in enumerate(table.columns) if column.kind == "span"
         }
         statement = f"COPY {quoted(table.name)} ({columns}) FROM STDIN"
         with self.raw.cursor() as cursor, cursor.copy(statement) as copy:
@@ -190,9 +194,9 @@ class PostgresStore:
                 copy.write_row(_converted(row, writers))
 
     def finish(self, tables: Sequence[Table]) -> None:
-        for table in (table for table in tables if table.counts_up):
+        for table in (table for table in tables if table.has_sequence):
             name, key = quoted(table.name), table.key_column.name
-            last = f"(SELECT max({quoted(key)}) FROM {name})"  # noqa: S608  # names of ours
+            last = f"(SELECT max({quoted(key)}) FROM {name})"  # noqa: S608  # our own names
             self.run(
                 "SELECT setval(pg_get_serial_sequence(%s, %s),"
                 f" coalesce({last}, 1), {last} IS NOT NULL)",
@@ -207,26 +211,28 @@ class PostgresStore:
         self.raw.close()
 
 
-def store_of(place: dict[str, Any], *, is_new: bool = False) -> SqliteStore | PostgresStore:
-    """The store that Django's settings of a database name."""
-    if place["ENGINE"].endswith("sqlite3"):
-        return SqliteStore(Path(place["NAME"]), is_new=is_new)
-    return PostgresStore(place)
+def open_store(
+    settings_dict: dict[str, Any], *, is_new: bool = False
+) -> SqliteStore | PostgresStore:
+    """Open the database of these Django settings. Raises OperationError."""
+    if settings_dict["ENGINE"].endswith("sqlite3"):
+        return SqliteStore(Path(settings_dict["NAME"]), is_new=is_new)
+    return PostgresStore(settings_dict)
 
 
 def quoted(name: str) -> str:
-    """A name of ours as both databases take it."""
+    """A table or column name, quoted for both databases."""
     return f'"{name}"'
 
 
 def normal_json(text: str) -> str:
-    """The one spelling of a JSON value: PostgreSQL sorts keys and forgets blanks."""
+    """The common format of JSON. PostgreSQL itself reorders keys and drops white space."""
     return json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
 
 
 def normal_moment(text: str) -> str:
-    """A moment of SQLite with its six digits, which Django leaves out at whole seconds."""
-    if len(text) == MOMENT_LENGTH:
+    """A datetime of SQLite with microseconds, which Django omits for whole seconds."""
+    if len(text) == DATETIME_LENGTH:
         return text
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is not None:
@@ -235,7 +241,7 @@ def normal_moment(text: str) -> str:
 
 
 def stored_moment(text: str) -> str:
-    """A moment as Django writes it to SQLite, where moments are compared as texts."""
+    """A datetime as Django writes it to SQLite, which compares datetimes as strings."""
     return text.removesuffix(WHOLE_SECOND)
 
 
@@ -245,10 +251,10 @@ WRITERS: dict[str, Conversion] = {"moment": stored_moment}
 
 
 def _conversions(table: Table, by_kind: dict[str, Conversion]) -> dict[int, Conversion]:
-    """For each place of a row that needs it, what makes one form of the other."""
+    """By index, the conversion of each column that needs one."""
     return {
-        place: by_kind[column.kind]
-        for place, column in enumerate(table.columns)
+        index: by_kind[column.kind]
+        for index, column in enumerate(table.columns)
         if column.kind in by_kind
     }
 
@@ -257,9 +263,9 @@ def _converted(row: Row, conversions: Mapping[int, Conversion]) -> Row:
     if not conversions:
         return tuple(row)
     values = list(row)
-    for place, convert in conversions.items():
-        if values[place] is not None:
-            values[place] = convert(values[place])
+    for index, convert in conversions.items():
+        if values[index] is not None:
+            values[index] = convert(values[index])
     return tuple(values)
 
 
@@ -268,7 +274,7 @@ def _shown(column: Column) -> str:
 
 
 def _comparable(text: str, table: Table, *, is_column: bool = False) -> str:
-    """The key as it is compared: texts by their bytes, as SQLite does."""
+    """The SQL that compares a key: strings by their bytes, as in SQLite."""
     kind = table.key_column.kind
     return text if is_column and kind != "text" else COMPARED[kind].format(text)
 

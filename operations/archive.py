@@ -1,7 +1,7 @@
-"""The one file of a backup: a tar of a manifest, the database, and the files of DATA_DIR.
+"""The file of a backup: a tar of a manifest, the database, and the secret files of DATA_DIR.
 
-The manifest comes first and names every part with its size and SHA-256. Nothing that it does not
-name is unpacked, and nothing is unpacked outside of the folder that is given.
+The manifest comes first and lists every part with its size and SHA-256. Only listed parts are
+unpacked, and only into the given folder.
 """
 
 import io
@@ -19,7 +19,7 @@ from operations.errors import OperationError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-LARGEST_MANIFEST = 4_000_000
+MAX_MANIFEST_BYTES = 4_000_000
 DATABASES = {"sqlite": "database.sqlite3", "postgres": "database.dump"}
 FILES = "files/"
 CHUNK = 1 << 20
@@ -37,10 +37,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a backup holds. `key` recognises ENCRYPTION_KEY and tells nothing about it.
+    """What a backup contains. key: the fingerprint of ENCRYPTION_KEY.
 
     database: sqlite or postgres. migrations: applied ones as app.name. counts: rows by table.
-    outside: secrets that came from the environment and are not in here, by name.
+    outside: names of the secrets that came from the environment and are not included.
     """
 
     version: str
@@ -61,9 +61,9 @@ class Manifest:
 
 
 def write_archive(file: Path, manifest: Manifest, parts: dict[str, Path]) -> None:
-    """Write `file`, readable by its owner alone; it appears whole or not at all.
+    """Write `file` with mode 600. It appears complete or not at all.
 
-    Raises OperationError when it is there already or cannot be written.
+    Raises OperationError if it exists already or cannot be written.
     """
     content = json.dumps(asdict(manifest), indent=1, sort_keys=True).encode()
     temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
@@ -83,29 +83,29 @@ def write_archive(file: Path, manifest: Manifest, parts: dict[str, Path]) -> Non
 
 
 def require_new(file: Path) -> None:
-    """Raise OperationError when there is such a file, or no folder for it."""
+    """Raise OperationError if the file exists, or its folder does not."""
     if file.exists():
-        raise OperationError(f"{file} is there already. Choose another name.")
+        raise OperationError(f"{file} exists already. Choose another name.")
     if not file.parent.is_dir():
-        raise OperationError(f"There is no folder {file.parent}.")
+        raise OperationError(f"The folder {file.parent} does not exist.")
 
 
 def read_manifest(file: Path) -> Manifest:
-    """The manifest alone. Raises OperationError for what is no backup of ours."""
+    """Read the manifest only. Raises OperationError if the file is not a backup."""
     try:
         with tarfile.open(file, "r:") as archive:
             first = archive.next()
-            if first is None or first.name != MANIFEST or first.size > LARGEST_MANIFEST:
-                raise OperationError(f"{file} is no backup: it does not begin with a manifest.")
+            if first is None or first.name != MANIFEST or first.size > MAX_MANIFEST_BYTES:
+                raise OperationError(f"{file} is not a backup: it does not start with a manifest.")
             return _parsed(json.loads(_content(archive, first).read()))
     except OSError as error:
         raise OperationError(f"{file} cannot be read: {error.strerror or error}.") from None
     except (tarfile.TarError, ValueError):
-        raise OperationError(f"{file} is no backup, or is damaged.") from None
+        raise OperationError(f"{file} is not a backup, or it is damaged.") from None
 
 
 def unpack(file: Path, manifest: Manifest, folder: Path) -> None:
-    """Unpack every part into `folder`, each checked against the manifest. Raises OperationError."""
+    """Unpack every part into `folder` and check it against the manifest. Raises OperationError."""
     found = set()
     try:
         with tarfile.open(file, "r:") as archive:
@@ -139,7 +139,7 @@ def _write_members(raw: BinaryIO, manifest: bytes, parts: dict[str, Path]) -> No
 
 
 def _member(name: str, size: int) -> tarfile.TarInfo:
-    """No owner and no time of this machine."""
+    """A member without owner and time of this machine."""
     member = tarfile.TarInfo(name)
     member.size, member.mode = size, 0o600
     return member
@@ -150,7 +150,9 @@ def _unpack_one(
 ) -> None:
     part = manifest.parts.get(member.name)
     if part is None or not member.isreg() or member.size != part.size:
-        raise OperationError(DAMAGED.format(what=f"{member.name[:80]!r} is not what was written"))
+        raise OperationError(
+            DAMAGED.format(what=f"{member.name[:80]!r} is not the part that was written")
+        )
     target = folder / member.name
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     content = _content(archive, member)
@@ -164,14 +166,14 @@ def _unpack_one(
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
     content = archive.extractfile(member)
     if content is None:
-        raise OperationError(DAMAGED.format(what=f"{member.name[:80]!r} is no file"))
+        raise OperationError(DAMAGED.format(what=f"{member.name[:80]!r} is not a file"))
     return content
 
 
 def _parsed(found: Any) -> Manifest:
-    """A manifest from JSON of a stranger. Raises ValueError, OperationError."""
+    """Parse a manifest from untrusted JSON. Raises ValueError, OperationError."""
     if not isinstance(found, dict) or not isinstance(found.get("format"), int):
-        raise ValueError("no manifest")  # noqa: TRY004  # a fault of the file
+        raise ValueError("no manifest")  # noqa: TRY004  # an error in the file
     if found["format"] > FORMAT:
         raise OperationError("The backup was made by a newer version. Upgrade the code first.")
     try:
@@ -181,7 +183,7 @@ def _parsed(found: Any) -> Manifest:
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError("no manifest") from error
     if not all(name in known or _FILE_NAME.fullmatch(name) for name in parts):
-        raise ValueError("a part has a name that we never gave")
+        raise ValueError("a part has an unexpected name")
     if manifest.database_part not in parts:
         raise ValueError("no database")
     return manifest

@@ -1,4 +1,4 @@
-"""A backup while everything runs: one moment of the database, and the secrets beside it."""
+"""Backup of a running instance: a snapshot of the database, and the secrets of DATA_DIR."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -23,13 +23,13 @@ from operations.errors import OperationError
 from operations.postgres import run_tool
 
 SECRETS = "secrets"
-# Key files that settings may name live in DATA_DIR too.
+# Key files that settings name may be in DATA_DIR too.
 KEY_ENDINGS = frozenset({".pem", ".key", ".crt", ".jwk", ".jwks"})
-LARGEST_KEY_FILE = 1_000_000
-# Folders of DATA_DIR that are made again, or are copies themselves.
-LEFT_OUT = ("static", "backups", "before-restore-", "rehearsal-", ".")
+MAX_KEY_FILE_BYTES = 1_000_000
+# Folders of DATA_DIR that are generated, or are copies themselves.
+EXCLUDED = ("static", "backups", "before-restore-", "rehearsal-", ".")
 FROM_OUTSIDE = ("SECRET_KEY", "ENCRYPTION_KEY", "JWT_SECRET", "JWT_REFRESH_SECRET")
-BROKEN_FILE = "The SQLite file is damaged ({what}); bring back an older backup."
+BROKEN_FILE = "The SQLite file is damaged ({what}). Restore an older backup."
 
 
 def back_up(file: Path, *, with_secrets: bool = True) -> Manifest:
@@ -76,14 +76,14 @@ def secret_files() -> dict[str, Path]:
 
 
 def stamp(now: datetime | None = None) -> str:
-    """A moment for the name of a file or folder."""
+    """A timestamp for the name of a file or folder."""
     return f"{now or timezone.now():%Y%m%dT%H%M%SZ}"
 
 
 def copy_sqlite(source: Path, target: Path) -> None:
-    """One moment of a SQLite file as a file that stands alone. Raises OperationError."""
+    """Copy a snapshot of a SQLite file to one file without WAL. Raises OperationError."""
     if not source.exists():
-        raise OperationError("There is no database yet.")
+        raise OperationError("The database does not exist yet.")
     with (
         closing(sqlite3.connect(source, timeout=20)) as here,
         closing(sqlite3.connect(target)) as there,
@@ -94,7 +94,7 @@ def copy_sqlite(source: Path, target: Path) -> None:
 
 
 def check_sqlite(database: sqlite3.Connection) -> None:
-    """Raise OperationError when pages of the file do not fit together."""
+    """Raise OperationError if the file is damaged."""
     try:
         (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
@@ -103,34 +103,34 @@ def check_sqlite(database: sqlite3.Connection) -> None:
         raise OperationError(BROKEN_FILE.format(what=verdict))
 
 
-def dump_postgres(place: dict[str, Any], target: Path, *more: str) -> None:
-    """pg_dump of everything but the rows of the counters. Raises OperationError."""
+def dump_postgres(settings_dict: dict[str, Any], target: Path, *more: str) -> None:
+    """Run pg_dump, without the rows of the counters. Raises OperationError."""
     arguments = ("--format=custom", "--no-owner", "--no-privileges", f"--file={target}", *more)
-    run_tool("pg_dump", place, *arguments, f"--exclude-table-data=*.{COUNTERS}")
+    run_tool("pg_dump", settings_dict, *arguments, f"--exclude-table-data=*.{COUNTERS}")
 
 
 def _candidates(root: Path) -> Iterator[Path]:
     for path in root.rglob("*"):
         parts = path.relative_to(root).parts
         is_secret = parts[0] == SECRETS or path.suffix in KEY_ENDINGS
-        is_ours = is_secret and not any(part.startswith(LEFT_OUT) for part in parts)
-        if is_ours and path.is_file() and path.stat().st_size <= LARGEST_KEY_FILE:
+        is_ours = is_secret and not any(part.startswith(EXCLUDED) for part in parts)
+        if is_ours and path.is_file() and path.stat().st_size <= MAX_KEY_FILE_BYTES:
             yield path
 
 
 @contextmanager
 def _snapshot(kind: str, target: Path) -> Iterator[Store]:
-    """Write the database to `target`, and show the very moment that was written."""
-    place = connections["default"].settings_dict
+    """Write the database to `target`, and yield a store that reads the same snapshot."""
+    settings_dict = connections["default"].settings_dict
     if kind == "sqlite":
-        copy_sqlite(Path(place["NAME"]), target)
+        copy_sqlite(Path(settings_dict["NAME"]), target)
         with closing(SqliteStore(target)) as copy:
             yield copy
         return
-    with closing(PostgresStore(place)) as store:
+    with closing(PostgresStore(settings_dict)) as store:
         store.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         ((name,),) = store.run("SELECT pg_export_snapshot()")
-        dump_postgres(place, target, f"--snapshot={name}")
+        dump_postgres(settings_dict, target, f"--snapshot={name}")
         yield store
 
 
@@ -138,14 +138,14 @@ def _facts(store: Store) -> tuple[list[str], dict[str, int], int]:
     """Applied migrations, rows by table, rows of the audit log."""
     names = store.names() - {COUNTERS}
     if "django_migrations" not in names:
-        raise OperationError("The database is empty: there is nothing to back up.")
+        raise OperationError("The database is empty. There is nothing to back up.")
     migrations = store.run("SELECT app, name FROM django_migrations ORDER BY app, name")
     counts = {
         name: int(store.run(f"SELECT count(*) FROM {quoted(name)}")[0][0])  # noqa: S608
         for name in sorted(names)
     }
     heads = store.run(
-        f"SELECT seq FROM {NamedLock._meta.db_table} WHERE name = {store.place}",  # noqa: S608
+        f"SELECT seq FROM {NamedLock._meta.db_table} WHERE name = {store.placeholder}",  # noqa: S608
         [AUDIT],
     )
     applied = [f"{app}.{name}" for app, name in migrations]

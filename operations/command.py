@@ -1,4 +1,4 @@
-"""What the commands of this folder share."""
+"""The base of the commands of this app."""
 
 from typing import Any
 
@@ -10,15 +10,15 @@ from operations.subprocesses import start_again
 
 
 class OperationCommand(GatehouseCommand):
-    """Needs no system checks: the data may be older than the code, or not there yet."""
+    """Runs no system checks, because the data may be older than the code, or not exist yet."""
 
     requires_system_checks = ()
     requires_migrations_checks = False
-    # Some of these commands mend just that.
+    # Some of these commands repair exactly this.
     uses_encryption_key = False
 
     def act(self, **options: Any) -> None:
-        """Run work(), by a new process when a cut-off restore had to be finished first."""
+        """Run work(); restart the process if an interrupted restore was finished first."""
         try:
             self.work(**options)
         except SecretsReplaced as error:
@@ -26,10 +26,10 @@ class OperationCommand(GatehouseCommand):
             start_again()
 
     def work(self, **options: Any) -> None:
-        """The command's work, in each child."""
+        """The work of the command; subclasses override it."""
         raise CommandError("this command does nothing")
 
     def say(self, text: str) -> None:
-        """One line that is seen at once."""
+        """Print one line and flush."""
         self.stdout.write(text)
         self.stdout.flush()

@@ -1,4 +1,4 @@
-"""What is wrong with this instance: each examination returns findings for `manage.py doctor`."""
+"""Finds problems of this instance; each examination returns findings for `manage.py doctor`."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -48,17 +48,17 @@ def examine() -> list[Finding]:
 
 
 def _findings(examination: Callable[[], Iterator[Finding]]) -> list[Finding]:
-    """What one examination finds; one that fails is a finding itself and stops no other."""
+    """The findings of one examination. An exception is a finding too and stops no other."""
     try:
         return list(examination())
     except Exception as error:
         logger.exception("an examination failed")
         name = examination.__name__.strip("_").replace("_", " ")
         text = f"The examination of the {name} failed: {type(error).__name__}."
-        return [Finding("error", text, "The lines above say where; please report them.")]
+        return [Finding("error", text, "See the log above, and please report it.")]
 
 
-def _names() -> Iterator[Finding]:
+def _environment() -> Iterator[Finding]:
     for problem in settings.ENV.problems:
         yield Finding("warning", str(problem))
 
@@ -70,7 +70,7 @@ def _database() -> Iterator[Finding]:
 
 
 def _files() -> Iterator[Finding]:
-    """What holds people's data, and is no business of others on this machine."""
+    """Database files that other users of this machine may read."""
     names = {str(each["NAME"]) for each in settings.DATABASES.values()
              if str(each["ENGINE"]).endswith("sqlite3")}  # fmt: skip
     found = [f"{name}{end}" for name in sorted(names) for end in ("", "-wal", "-shm")]
@@ -78,7 +78,7 @@ def _files() -> Iterator[Finding]:
         if path.is_file() and path.stat().st_mode & 0o077:
             yield Finding(
                 "warning",
-                f"{path} may be read by others on this machine.",
+                f"{path} can be read by other users of this machine.",
                 f"Run `chmod 600 {path}`, and `chmod 700` for the folder DATA_DIR.",
             )
 
@@ -89,7 +89,7 @@ def _encryption_key() -> Iterator[Finding]:
     except EncryptionKeyMismatch as error:
         yield Finding("error", error.message)
     except DatabaseError:
-        return  # the database examination has said so
+        return  # _database reports it
 
 
 def _cache() -> Iterator[Finding]:
@@ -97,7 +97,7 @@ def _cache() -> Iterator[Finding]:
         yield Finding(
             "error",
             "The counters of the limits cannot be written.",
-            "Look at the rights and the free space of DATA_DIR, or at the database.",
+            "Check the permissions and the free space of DATA_DIR, or the database.",
         )
     elif not cache_answers():
         yield Finding(
@@ -138,13 +138,13 @@ def _hashing() -> Iterator[Finding]:
 
 
 def _descriptors() -> Iterator[Finding]:
-    """By the bound of this process: the server's own may differ when another user starts it."""
+    """Uses the limit of this process; that of the server may differ under another user."""
     found = shortage()
     if found is not None:
         yield Finding(
             "warning",
             f"The system allows {found.allowed} open files for a process, and a server process "
-            f"needs up to {found.wanted}: idle connections can keep people out.",
+            f"needs up to {found.wanted}: idle connections can block users.",
             f"Set LimitNOFILE={found.wanted} in the systemd unit, `ulimits: nofile: {found.wanted}`"
             f" for the container, or run `ulimit -Hn {found.wanted}` as root before the start.",
         )
@@ -164,23 +164,23 @@ def _network() -> Iterator[Finding]:
             "warning",
             f"HOST={settings.HOST} listens to other machines, but PUBLIC_URL={settings.PUBLIC_URL} "
             "names this one: links in mails will not open elsewhere.",
-            "Set PUBLIC_URL to the address that people type.",
+            "Set PUBLIC_URL to the address that users type.",
         )
     if settings.IS_HTTPS and not settings.TRUSTED_PROXIES and not settings.TRUST_PROXY:
         yield Finding(
             "warning",
-            "No proxy is trusted: behind one, everybody seems to come from its address and "
-            "shares its limits.",
+            "No proxy is trusted: behind one, all clients seem to have its address and share "
+            "its limits.",
             "Set TRUSTED_PROXIES to the proxy's network, for example 172.16.0.0/12.",
         )
 
 
 def _proxies() -> Iterator[Finding]:
-    """By the requests that the running server has noted in the last hours."""
+    """Uses the requests that the running server has recorded in the last hours."""
     try:
         found, seen = proxy_problems(), observations()
     except DatabaseError:
-        return  # the database examination has said so
+        return  # _database reports it
     for warned in found:
         text = describe_problem(warned)
         yield Finding("warning", f"{text.title}{_ago(warned.at)}", text.text)
@@ -198,12 +198,12 @@ def _way(seen: ProxyObservation) -> str:
     return f"{' <- '.join(hops)}, by {seen.scheme}"
 
 
-def _people() -> Iterator[Finding]:
+def _users() -> Iterator[Finding]:
     try:
         if User.objects.filter(setup_completed=False).exists():
             yield Finding(
                 "warning",
-                "Nobody owns this instance yet.",
+                "This instance has no owner yet.",
                 "Open the set-up link that `manage.py serve` prints at its start.",
             )
         elif not User.objects.active_owners().exists():
@@ -212,17 +212,17 @@ def _people() -> Iterator[Finding]:
             )
         dead = OutboxMail.objects.filter(status=OutboxMail.Status.DEAD).count()
     except DatabaseError:
-        return  # the database examination has said so
+        return  # _database reports it
     if dead:
         yield Finding(
             "warning",
-            f"{dead} mails were given up.",
-            "See Admin panel → Mails for the reason; send them again there.",
+            f"{dead} mails have failed.",
+            "See Admin panel → Mails for the reason, and send them again there.",
         )
     if settings.ALLOW_REGISTRATION and settings.DEFAULT_ROLE != "none" and settings.IS_HTTPS:
         yield Finding(
             "note",
-            f"Registration is open: anybody can become {settings.DEFAULT_ROLE}.",
+            f"Registration is open: anyone can become {settings.DEFAULT_ROLE}.",
             "Set ALLOW_REGISTRATION=false, ALLOWED_EMAILS=your.domain or DEFAULT_ROLE=none.",
         )
 
@@ -232,7 +232,7 @@ def _forward_auth() -> Iterator[Finding]:
         found = rules_open_to_registration() if is_used() else ()
         names = rules_beyond_ascii()
     except DatabaseError:
-        return  # the database examination has said so
+        return  # _database reports it
     if found:
         is_limited = bool(settings.ALLOWED_EMAILS)
         words = self_registration_warning(found, settings.DEFAULT_ROLE, is_limited=is_limited)
@@ -240,36 +240,36 @@ def _forward_auth() -> Iterator[Finding]:
     if names:
         yield Finding(
             "note",
-            f"Paths of access rules go beyond ASCII: {', '.join(names)}. They are compared as "
-            "UTF-8, raw or escaped. Where the path of a request is no UTF-8, the strictest rule "
-            "decides.",
-            "If the app reads its paths in another encoding, shut the whole host and open parts.",
+            f"Paths of access rules contain non-ASCII characters: {', '.join(names)}. They are "
+            "compared as UTF-8, raw or escaped. If the path of a request is not UTF-8, the "
+            "strictest rule decides.",
+            "If the app decodes its paths otherwise, protect the whole host and open parts of it.",
         )
 
 
 def _factors() -> Iterator[Finding]:
-    """Whoever manages people should not be one stolen password away."""
+    """A stolen password of an administrator should not be enough to sign in."""
     if settings.IS_HTTPS and not set(ADMIN_ROLES) <= set(settings.MFA_REQUIRED_ROLES):
         yield Finding(
             "note",
-            "Operators may sign in without a second factor.",
+            "Administrators may sign in without a second factor.",
             "Set MFA_REQUIRED_ROLES=owner,admin.",
         )
 
 
 def _identities() -> Iterator[Finding]:
-    """People of an issuer that is not configured any more do not come in by it."""
+    """Users of an issuer that is no longer configured cannot sign in through it."""
     try:
         found = orphaned_identities()
     except DatabaseError:
-        return  # the database examination has said so
+        return  # _database reports it
     for orphaned in found:
         name = orphaned.namespace.provider
         issuer = orphaned.namespace.issuer or "no issuer"
         yield Finding(
             "warning" if orphaned.is_known else "note",
             f"{orphaned.count} identities of {name} are of {issuer}, which is not configured: "
-            "these people are not recognised at the provider.",
+            "these users cannot sign in through the provider.",
             f"If the same provider has moved, run `manage.py moveidentities {name}`."
             if orphaned.is_known
             else f"If it has another name now, run `manage.py moveidentities {name} NEW`.",
@@ -284,7 +284,7 @@ def _checks() -> Iterator[Finding]:
 
 
 EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
-    _names,
+    _environment,
     _database,
     _files,
     _encryption_key,
@@ -296,7 +296,7 @@ EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _hashing,
     _descriptors,
     _proxies,
-    _people,
+    _users,
     _forward_auth,
     _factors,
     _identities,

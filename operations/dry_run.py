@@ -1,4 +1,4 @@
-"""An upgrade on a copy: how long, who waits, does it still open the doors. Nothing is changed."""
+"""Dry run of an upgrade on a copy: how long it takes, what it locks, whether the result works."""
 
 import json
 import os
@@ -25,21 +25,21 @@ from operations.subprocesses import environment_for, python, sqlite_url
 SMOKE = "import django; django.setup(); from operations.smoke import main; main()"
 SETTINGS = "config.rehearsal_settings"
 NO_COPY = (
-    "Somebody uses the database, and pg_dump and pg_restore are not here to copy it meanwhile. "
-    "Install PostgreSQL's client programs, or stop the server for the rehearsal."
+    "The database is in use, and pg_dump and pg_restore are not installed here to copy it. "
+    "Install PostgreSQL's client programs, or stop the server for the dry run."
 )
 
 
-class Rehearsed(NamedTuple):
-    """migrations and checks as smoke.py notes them; copied_in: seconds for the copy."""
+class DryRunResult(NamedTuple):
+    """migrations and checks: as smoke.py reports them. copied_in: seconds for the copy."""
 
     copied_in: float
     migrations: list[dict[str, Any]]
     checks: list[dict[str, Any]]
 
 
-def rehearse() -> Rehearsed:
-    """Copy the database, migrate and try the copy, delete it. Raises OperationError."""
+def dry_run() -> DryRunResult:
+    """Copy the database, migrate and test the copy, delete it. Raises OperationError."""
     root = Path(settings.DATA_DIR)
     with TemporaryDirectory(prefix="rehearsal-", dir=root) as name:
         folder = Path(name)
@@ -47,64 +47,66 @@ def rehearse() -> Rehearsed:
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             shutil.copy2(file, target)
-        begun = monotonic()
+        started = monotonic()
         with _copy(folder) as url:
-            copied_in = monotonic() - begun
+            copied_in = monotonic() - started
             environment = environment_for(
                 url, DATA_DIR=str(folder), DJANGO_SETTINGS_MODULE=SETTINGS
             )
             found = json.loads(python(SMOKE, environment).splitlines()[-1])
-    return Rehearsed(copied_in, found["migrations"], found["checks"])
+    return DryRunResult(copied_in, found["migrations"], found["checks"])
 
 
 @contextmanager
 def _copy(folder: Path) -> Iterator[str]:
-    """DATABASE_URL of a copy that is gone afterwards."""
+    """The DATABASE_URL of a copy, which is deleted afterwards."""
     if connection.vendor == "sqlite":
         copy = folder / "gatehouse.sqlite3"
         copy_sqlite(Path(connection.settings_dict["NAME"]), copy)
         yield sqlite_url(copy)
         return
-    place = connection.settings_dict
+    settings_dict = connection.settings_dict
     connection.close()
-    name = f"{place['NAME'][:40]}_rehearsal_{os.getpid()}"
-    copy_place = {**place, "NAME": name}
+    name = f"{settings_dict['NAME'][:40]}_rehearsal_{os.getpid()}"
+    copy_settings = {**settings_dict, "NAME": name}
     try:
-        _fill_postgres(place, copy_place, folder)
+        _fill_postgres(settings_dict, copy_settings, folder)
         yield _with_database(settings.ENV["DATABASE_URL"], name)
     finally:
-        _drop(place, name)
+        _drop(settings_dict, name)
 
 
-def _fill_postgres(place: dict[str, Any], copy: dict[str, Any], folder: Path) -> None:
-    """By its template where nobody else is connected, which is fastest; else dump and restore."""
-    with connect(place) as database:
+def _fill_postgres(settings_dict: dict[str, Any], copy: dict[str, Any], folder: Path) -> None:
+    """Copy as a template if no one else is connected, which is fastest; else dump and restore."""
+    with connect(settings_dict) as database:
         is_used = bool(others_connected(database))
     if is_used and not has_tools("pg_dump", "pg_restore"):
         raise OperationError(NO_COPY)
-    template = "template1" if is_used else place["NAME"]
+    template = "template1" if is_used else settings_dict["NAME"]
     statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-    _run_beside(place, statement.format(sql.Identifier(copy["NAME"]), sql.Identifier(template)))
+    _run_beside(
+        settings_dict, statement.format(sql.Identifier(copy["NAME"]), sql.Identifier(template))
+    )
     if is_used:
         dump = folder / "copy.dump"
-        dump_postgres(place, dump)
+        dump_postgres(settings_dict, dump)
         run_tool("pg_restore", copy, "--no-owner", "--no-privileges", "--exit-on-error", dump)
 
 
-def _drop(place: dict[str, Any], name: str) -> None:
+def _drop(settings_dict: dict[str, Any], name: str) -> None:
     statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
-    _run_beside(place, statement.format(sql.Identifier(name)))
+    _run_beside(settings_dict, statement.format(sql.Identifier(name)))
 
 
-def _run_beside(place: dict[str, Any], statement: sql.Composed) -> None:
-    """Outside of a transaction, on the server's common database. Raises OperationError."""
-    with connect({**place, "NAME": "postgres"}, autocommit=True) as database:
+def _run_beside(settings_dict: dict[str, Any], statement: sql.Composed) -> None:
+    """Run a statement outside of a transaction, in the database `postgres`."""
+    with connect({**settings_dict, "NAME": "postgres"}, autocommit=True) as database:
         try:
             database.execute(statement)
         except psycopg.Error as error:
             raise OperationError(
-                f"PostgreSQL does not make a copy: {first_line(str(error))}. The database's user "
-                "needs the right CREATEDB for a rehearsal."
+                f"PostgreSQL refuses to create a copy: {first_line(str(error))}. The user of the "
+                "database needs the right CREATEDB for a dry run."
             ) from None
 
 

@@ -1,14 +1,14 @@
-"""What stops a move, a backup, a restore or an upgrade."""
+"""Errors of backup, restore, upgrade and transfer."""
 
 from core.errors import GatehouseError
 
 
 class OperationError(GatehouseError):
-    """It cannot be done, or was stopped; `message` says why and what to do. Holds no secret."""
+    """The operation failed. `message` says why and what to do, and contains no secret."""
 
 
 class SecretsReplaced(OperationError):
-    """A cut-off restore was finished; a process with the secrets from before it must not go on."""
+    """An interrupted restore was finished. This process has the old secrets and must restart."""
 
     def __init__(self) -> None:
-        super().__init__("A restore that was cut off has been finished.")
+        super().__init__("An interrupted restore has been finished.")

@@ -1,4 +1,4 @@
-"""Is there an instance where the settings point to? One sentence for whoever runs a command."""
+"""Checks whether the configured database holds an instance, for the messages of commands."""
 
 import sqlite3
 
@@ -13,16 +13,18 @@ FIRST_TABLE = "accounts_user"
 
 
 def missing_instance() -> str:
-    """Why no command can work here, with the fix; "" when the database is whole."""
-    connection.close()  # a broken transaction tells nothing
+    """Why commands cannot work here, and the fix; "" if the database is usable."""
+    connection.close()  # a broken transaction cannot run queries
     try:
         tables = connection.introspection.table_names()
     except DATABASE_ERRORS:
-        return f"DATABASE_URL: {where()} does not answer. Start the database, or correct it."
+        return (
+            f"DATABASE_URL: {where()} does not answer. Start the database, or correct the address."
+        )
     if FIRST_TABLE not in tables:
         return (
             f"There is no Gatehouse instance in {where()}. Start one with `manage.py serve`, or "
-            "set DATA_DIR or DATABASE_URL to the one that you mean."
+            "set DATA_DIR or DATABASE_URL to the right one."
         )
     if not is_migrated():
         return (

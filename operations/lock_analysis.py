@@ -1,7 +1,7 @@
-"""What a statement of a migration holds up while it runs. Pure.
+"""What each statement of a migration locks while it runs. Pure.
 
-PostgreSQL's table of lock modes, as far as migrations use it: an index that is built without
-CONCURRENTLY stops writing, most of ALTER TABLE and DROP stop reading too.
+Follows PostgreSQL's table of lock modes, as far as migrations use it: an index built without
+CONCURRENTLY blocks writing; most forms of ALTER TABLE and DROP block reading too.
 """
 
 import re
@@ -22,7 +22,7 @@ BOOKKEEPING = frozenset({"django_migrations", "django_content_type", "auth_permi
 
 
 def effects(statements: Iterable[str], *, is_sqlite: bool) -> list[str]:
-    """Who waits for a migration, as short sentences; none for one that only makes new tables."""
+    """What a migration blocks, in short sentences; [] if it only creates new tables."""
     new: set[str] = set(BOOKKEEPING)
     found: dict[str, None] = {}
     for statement in statements:

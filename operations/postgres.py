@@ -1,6 +1,6 @@
-"""PostgreSQL beside Django: plain connections, and the programs that dump and restore.
+"""PostgreSQL without Django: plain connections, and the client programs pg_dump and psql.
 
-Passwords go through the environment of those programs, never through their arguments.
+Passwords are passed in the environment of those programs, never in their arguments.
 """
 
 import os
@@ -25,21 +25,23 @@ MESSAGE_LENGTH = 400
 
 
 def connect(
-    place: Mapping[str, Any], *, autocommit: bool = False, **more: str
+    settings_dict: Mapping[str, Any], *, autocommit: bool = False, **more: str
 ) -> psycopg.Connection:
-    """A connection to the database that Django's settings `place` name. Raises OperationError."""
-    parameters = _parameters(place) | more
-    if place.get("PASSWORD"):
-        parameters["password"] = str(place["PASSWORD"])
+    """Connect to the database of these Django settings. Raises OperationError."""
+    parameters = _parameters(settings_dict) | more
+    if settings_dict.get("PASSWORD"):
+        parameters["password"] = str(settings_dict["PASSWORD"])
     try:
         return psycopg.connect(autocommit=autocommit, **parameters)  # type: ignore[arg-type]  # names are libpq's
     except psycopg.OperationalError as error:
-        raise OperationError(f"PostgreSQL does not let us in: {first_line(str(error))}") from None
+        raise OperationError(
+            f"PostgreSQL refuses the connection: {first_line(str(error))}"
+        ) from None
 
 
-def conninfo(place: Mapping[str, Any]) -> str:
+def conninfo(settings_dict: Mapping[str, Any]) -> str:
     """libpq's connection string without the password."""
-    return make_conninfo(**_parameters(place))
+    return make_conninfo(**_parameters(settings_dict))
 
 
 def has_tools(*names: str) -> bool:
@@ -47,32 +49,32 @@ def has_tools(*names: str) -> bool:
     return all(shutil.which(name) for name in names)
 
 
-def run_tool(name: str, place: Mapping[str, Any], *arguments: str | Path) -> None:
-    """Run pg_dump, pg_restore or psql; `--dbname` is added where `place` is not empty.
+def run_tool(name: str, settings_dict: Mapping[str, Any], *arguments: str | Path) -> None:
+    """Run pg_dump, pg_restore or psql, with `--dbname` unless `settings_dict` is empty.
 
-    Raises OperationError with what the program said, or where to get it.
+    Raises OperationError with the error of the program, or how to install it.
     """
-    command, environment = _prepared(name, place, arguments)
-    done = subprocess.run(  # noqa: S603  # a program of PostgreSQL with arguments of ours
+    command, environment = _prepared(name, settings_dict, arguments)
+    done = subprocess.run(  # noqa: S603  # a PostgreSQL program with our own arguments
         command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
     if done.returncode != 0:
         raise OperationError(f"{name} failed: {first_line(done.stderr)}")
 
 
-def run_in_one_transaction(place: Mapping[str, Any], *parts: str | Path) -> None:
-    """Run SQL texts and files of SQL with psql, all or nothing. Raises OperationError.
+def run_in_one_transaction(settings_dict: Mapping[str, Any], *parts: str | Path) -> None:
+    """Run SQL strings and SQL files with psql in one transaction. Raises OperationError.
 
-    This process writes the COMMIT itself as the last line: when it is killed, psql sees the end of
-    its input without one, and the server undoes everything.
+    This process writes COMMIT as the last line. If it is killed, psql reaches the end of its input
+    without COMMIT, and the server rolls back.
     """
     options = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null")
-    command, environment = _prepared("psql", place, options)
-    with TemporaryFile() as complaint:
-        psql = subprocess.Popen(  # noqa: S603  # a program of PostgreSQL with arguments of ours
-            command, env=environment, stdin=subprocess.PIPE, stderr=complaint
+    command, environment = _prepared("psql", settings_dict, options)
+    with TemporaryFile() as error_output:
+        psql = subprocess.Popen(  # noqa: S603  # a PostgreSQL program with our own arguments
+            command, env=environment, stdin=subprocess.PIPE, stderr=error_output
         )
-        # psql may stop reading at an error; what it says is told below.
+        # psql may stop reading at an error, which is reported below.
         with suppress(BrokenPipeError), cast("BinaryIO", psql.stdin) as script:
             for part in ("BEGIN;\n", *parts, "\nCOMMIT;\n"):
                 if isinstance(part, Path):
@@ -81,36 +83,42 @@ def run_in_one_transaction(place: Mapping[str, Any], *parts: str | Path) -> None
                 else:
                     script.write(part.encode())
         if psql.wait() != 0:
-            complaint.seek(0)
-            raise OperationError(f"psql failed: {first_line(complaint.read().decode())}")
+            error_output.seek(0)
+            raise OperationError(f"psql failed: {first_line(error_output.read().decode())}")
 
 
 def first_line(text: str) -> str:
-    """The first line of a program's complaint that says something, cut to a readable length."""
+    """The most useful line of a program's error output, shortened."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if "error" in line.lower()] or lines
-    return telling[0][:MESSAGE_LENGTH] if telling else "it did not say why"
+    errors = [line for line in lines if "error" in line.lower()] or lines
+    return errors[0][:MESSAGE_LENGTH] if errors else "no error message"
 
 
 def _prepared(
-    name: str, place: Mapping[str, Any], arguments: Sequence[str | Path]
+    name: str, settings_dict: Mapping[str, Any], arguments: Sequence[str | Path]
 ) -> tuple[list[str], dict[str, str]]:
-    """Command line and environment of a program of PostgreSQL. Raises OperationError."""
+    """Command line and environment of a PostgreSQL program. Raises OperationError."""
     path = shutil.which(name)
     if path is None:
         raise OperationError(f"{name} is not installed here. {INSTALL}.")
     command = [path, *map(str, arguments)]
     environment = dict(os.environ)
-    if place:
-        command.append(f"--dbname={conninfo(place)}")
-        environment["PGPASSWORD"] = str(place.get("PASSWORD") or "")
+    if settings_dict:
+        command.append(f"--dbname={conninfo(settings_dict)}")
+        environment["PGPASSWORD"] = str(settings_dict.get("PASSWORD") or "")
     return command, environment
 
 
-def _parameters(place: Mapping[str, Any]) -> dict[str, str]:
-    """libpq's names; only texts of OPTIONS are libpq's, the rest is Django's."""
-    found = {theirs: str(place[ours]) for ours, theirs in NAMES.items() if place.get(ours)}
+def _parameters(settings_dict: Mapping[str, Any]) -> dict[str, str]:
+    """Parameters for libpq. Of OPTIONS only the strings are for libpq; the rest is for Django."""
+    found = {
+        theirs: str(settings_dict[ours])
+        for ours, theirs in NAMES.items()
+        if settings_dict.get(ours)
+    }
     options = {
-        name: value for name, value in place.get("OPTIONS", {}).items() if isinstance(value, str)
+        name: value
+        for name, value in settings_dict.get("OPTIONS", {}).items()
+        if isinstance(value, str)
     }
     return found | options

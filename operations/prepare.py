@@ -1,4 +1,4 @@
-"""What every start and every upgrade does to the data, one process at a time."""
+"""Prepares the data at every start and upgrade, one process at a time."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,33 +14,33 @@ from core.encryption_key import forget_key, note_key, require_same_key
 from core.request_context import RequestContext, use_context
 from core.static_files import collect_static
 from operations.errors import OperationError
-from operations.file_switch import finish_cut_off_restores
-from operations.locks import alone, say_nothing
+from operations.file_switch import finish_interrupted_restores
+from operations.locks import ignore_message, upgrade_lock
 from operations.post_restore import Revoked, finish_restore
 
-# Stands in a database that `movedata` has not filled yet, with how far it got.
-MOVE_TABLE = "gatehouse_move"
+# The table of a database that `movedata` has not filled yet, with the progress.
+TRANSFER_TABLE = "gatehouse_move"
 LOCK_WAIT, LOCK_TRIES = "5s", 12
 
 
 class Prepared(NamedTuple):
-    """migrations: what was applied, as app.name; revoked: what ended because of a restore."""
+    """migrations: applied ones, as app.name. revoked: what a restore has revoked, or None."""
 
     migrations: list[str]
     revoked: Revoked | None
 
 
-def prepare(say: Callable[[str], None] = say_nothing, *, other_key: bool = False) -> Prepared:
-    """Migrate, collect static files, finish a restore. Several processes at once do it once.
+def prepare(say: Callable[[str], None] = ignore_message, *, other_key: bool = False) -> Prepared:
+    """Migrate, collect static files, finish a restore. Safe to call in several processes.
 
-    other_key: go on although another ENCRYPTION_KEY encrypted the database. Raises OperationError
-    for a database that holds only a part of what is being moved to it, SecretsReplaced when the
-    same must be tried again by a new process, EncryptionKeyMismatch.
+    other_key: continue although another ENCRYPTION_KEY encrypted the database. Raises
+    OperationError if a transfer to the database is incomplete, SecretsReplaced if the process must
+    restart first, EncryptionKeyMismatch.
     """
     settings.DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with alone(say), use_context(RequestContext(channel="command")):
-        finish_cut_off_restores()
-        _require_whole()
+    with upgrade_lock(say), use_context(RequestContext(channel="command")):
+        finish_interrupted_restores()
+        _require_complete()
         if not other_key:
             require_same_key()
         missing = pending_migrations()
@@ -55,10 +55,10 @@ def prepare(say: Callable[[str], None] = say_nothing, *, other_key: bool = False
 
 
 def _migrate(say: Callable[[str], None]) -> None:
-    """Apply what is missing. On PostgreSQL never wait long for a table.
+    """Apply missing migrations. On PostgreSQL, never wait long for the lock of a table.
 
-    Whoever asks for a table behind a migration that waits for it waits as well, readers too. So a
-    migration gives up after LOCK_WAIT, undone as a whole, lets the others go on and tries again.
+    While a migration waits for a table, every later query on it waits too, even reads. So a
+    migration gives up after LOCK_WAIT, is rolled back, lets the others go on and tries again.
     """
     if connection.vendor != "postgresql":
         call_command("migrate", verbosity=0, interactive=False)
@@ -76,9 +76,8 @@ def _migrate(say: Callable[[str], None]) -> None:
         finally:
             _set_lock_timeout("0")
     raise OperationError(
-        "A table stayed in use for a minute, so that its migration was not done. Nothing is half "
-        "done. End the long transaction (see pg_stat_activity), or stop the servers, and start "
-        "again."
+        "A table stayed in use for a minute, so its migration was rolled back. End the long "
+        "transaction (see pg_stat_activity), or stop the servers, and start again."
     )
 
 
@@ -88,15 +87,15 @@ def _set_lock_timeout(value: str) -> None:
 
 
 def pending_migrations() -> list[str]:
-    """What a migration would apply now, in order, as app.name."""
+    """The migrations that are not applied yet, in order, as app.name."""
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     return [f"{migration.app_label}.{migration.name}" for migration, _backwards in plan]
 
 
-def _require_whole() -> None:
-    if MOVE_TABLE in connection.introspection.table_names():
+def _require_complete() -> None:
+    if TRANSFER_TABLE in connection.introspection.table_names():
         raise OperationError(
-            "A move to this database was stopped half-way. Repeat the same `manage.py movedata` "
+            "A transfer to this database was interrupted. Repeat the same `manage.py movedata` "
             "with the settings of the old database, or empty this one."
         )

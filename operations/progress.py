@@ -1,4 +1,4 @@
-"""A bar on the terminal; one line for each step where there is none."""
+"""A progress bar on a terminal; elsewhere one line for each step."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ WIDTH = 24
 
 
 class Writer(Protocol):
-    """What BaseCommand.stdout is."""
+    """The interface of BaseCommand.stdout."""
 
     def write(
         self, msg: str = "", style_func: None = None, ending: str | None = None
@@ -16,14 +16,14 @@ class Writer(Protocol):
 
 
 class Bar:
-    """Says how many of `total` things are done, and what is being done."""
+    """Shows how many of `total` items are done, and the current step."""
 
     def __init__(self, out: Writer, total: int) -> None:
         self.out, self.total, self.done = out, total, 0
         self._label = ""
 
     def step(self, label: str, count: int) -> None:
-        """`count` more are done, of the part `label`."""
+        """Add `count` done items of the step `label`."""
         self.done += count
         part = min(1.0, self.done / self.total) if self.total else 1.0
         if self.out.isatty():
@@ -35,6 +35,6 @@ class Bar:
         self._label = label
 
     def end(self) -> None:
-        """Leave the line."""
+        """End the line of the bar."""
         if self.out.isatty():
             self.out.write("")

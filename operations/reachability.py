@@ -1,4 +1,4 @@
-"""Do the directory and the providers answer as sign-in needs it? Asks them; changes nothing."""
+"""Checks that the directory and the providers work for sign-in. Sends requests; changes nothing."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,14 +21,14 @@ from federation.social.flows import SocialFlow
 
 
 class Fault(NamedTuple):
-    """What is wrong, and what to do about it."""
+    """A problem and how to fix it."""
 
     text: str
     fix: str
 
 
 def directory_faults() -> Iterator[Fault]:
-    """The first step of `ldaptest` without a person that fails."""
+    """The first failing step of `ldaptest` without a user."""
     if settings.LDAP is None:
         return
     for step in diagnose(settings.LDAP, "", None):
@@ -39,7 +39,7 @@ def directory_faults() -> Iterator[Fault]:
 
 
 def provider_faults() -> Iterator[Fault]:
-    """Of each provider with a button, and of each issuer whose tokens the API takes."""
+    """Faults of each sign-in provider, and of each issuer whose tokens the API accepts."""
     for provider in settings.SIGN_IN_PROVIDERS:
         yield from _faults_of(provider)
     policy = current_policy()
@@ -67,7 +67,7 @@ def _faults_of(provider: Provider) -> Iterator[Fault]:
 
 
 def _openid_faults(provider: Provider) -> Iterator[Fault]:
-    """Discovery, certificate, keys, clock: in the order in which a sign-in needs them."""
+    """Check discovery, certificate, keys and clock, in the order in which a sign-in needs them."""
     name, url = provider.label, f"{provider.issuer}{DISCOVERY}"
     try:
         date = probe(url)
@@ -81,7 +81,7 @@ def _openid_faults(provider: Provider) -> Iterator[Fault]:
 
 
 def _foreign_faults(issuer: str, jwks_url: str, policy: Policy) -> Iterator[Fault]:
-    """An issuer of AUTH_JWT_ISSUER: its keys alone are needed."""
+    """Check an issuer of AUTH_JWT_ISSUER, of which only the keys are needed."""
     url = jwks_url or f"{issuer}{DISCOVERY}"
     try:
         date = probe(url, policy.allows_http)
@@ -95,7 +95,7 @@ def _foreign_faults(issuer: str, jwks_url: str, policy: Policy) -> Iterator[Faul
 
 
 def _keys_named(url: str, issuer: str, allows_http: bool) -> str:
-    """Where the discovery document says that the keys are. Raises FetchError."""
+    """The URL of the keys in the discovery document. Raises FetchError."""
     document = fetch_json(url, allows_http)
     if normalize_issuer(str(document.get("issuer"))) != issuer:
         raise FetchError(f"{url}: the discovery document is of another issuer")
@@ -111,23 +111,23 @@ def _key_faults(
         names = ", ".join(algorithms) or "an asymmetric algorithm"
         yield Fault(
             f"{name}: {url} holds no key for {names}.",
-            "Give the provider a signing key of that kind; a symmetric one is never believed.",
+            "Give the provider a signing key of that kind; symmetric keys are not accepted.",
         )
 
 
 def _clock_fault(name: str, date: str, leeway: timedelta) -> Iterator[Fault]:
-    """Tokens seem to be of the future, or over, when two clocks differ by more than the leeway."""
+    """Tokens seem expired or not yet valid if the clocks differ by more than the leeway."""
     try:
         theirs = parsedate_to_datetime(date)
     except ValueError:
-        return  # it tells no time
+        return  # no readable Date header
     theirs = theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)
     difference = abs(timezone.now() - theirs.astimezone(UTC))
     if difference > max(leeway, timedelta(seconds=2)):
         yield Fault(
-            f"{name}: its clock and the one of this machine differ by "
+            f"{name}: its clock and the clock of this machine differ by "
             f"{int(difference.total_seconds())} seconds ({_shown(theirs)} there).",
-            "Set the clock of this machine by NTP, or tell the provider.",
+            "Synchronize the clock of this machine by NTP, or inform the provider.",
         )
 
 
@@ -139,5 +139,7 @@ def _unreachable(name: str, error: FetchError) -> Fault:
     reason = str(error)
     fix = "Check the issuer's address as the provider writes it, its server and the firewall."
     if "CERTIFICATE_VERIFY_FAILED" in reason:
-        fix = "Mend the provider's certificate, or make its authority known to this machine."
+        fix = (
+            "Fix the provider's certificate, or install its certificate authority on this machine."
+        )
     return Fault(f"{name}: {reason[:300]}.", fix)

@@ -1,8 +1,8 @@
-"""Bring a backup back: checked first, over no running server, with what was there kept aside.
+"""Restore of a backup: checked first, with no server running, and with the old data kept.
 
-SQLite: the new file is made beside and renamed into place. PostgreSQL: everything happens in one
-transaction. Either way the data comes with the mark of aftermath.py: whoever starts next puts the
-files of the same backup in place if that was cut off (placing.py), and ends what was revoked since.
+SQLite: the new file is written beside the old one, then renamed. PostgreSQL: everything happens in
+one transaction. The data contains the marker of post_restore.py: the next start installs the files
+of the same backup if that was interrupted (file_switch.py), and revokes what was issued before.
 """
 
 import os
@@ -32,18 +32,18 @@ from operations.backup import (
 )
 from operations.errors import OperationError
 from operations.file_switch import (
-    finish_cut_off_restores,
+    finish_interrupted_restores,
+    install_files,
     make_staging_folder,
-    place_files,
     sync,
     sync_tree,
 )
-from operations.locks import STOP_FIRST, alone, require_stopped
-from operations.post_restore import mark_statements
+from operations.locks import STOP_FIRST, require_stopped, upgrade_lock
+from operations.post_restore import marker_statements
 from operations.postgres import connect, run_in_one_transaction, run_tool
 
 KEY_FILE = f"{DIRECTORY}/encryption_key"
-# Everything of this schema that we may have made; extensions keep what is theirs.
+# Drop everything in this schema, except the objects of extensions.
 CLEAR = """DO $$ DECLARE found record; BEGIN
 FOR found IN SELECT c.oid::regclass AS name, c.relkind AS kind FROM pg_class c
     WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm')
@@ -64,8 +64,8 @@ END LOOP; END $$;
 """
 
 
-class Wish(NamedTuple):
-    """How to restore. keep_keys: API keys go on. other_key: although ENCRYPTION_KEY differs."""
+class RestoreOptions(NamedTuple):
+    """keep_keys: API keys stay valid. other_key: continue although ENCRYPTION_KEY differs."""
 
     file: Path
     keep_keys: bool = False
@@ -73,7 +73,7 @@ class Wish(NamedTuple):
 
 
 def check_manifest(manifest: Manifest) -> None:
-    """Raise OperationError when this code or this database cannot take the backup."""
+    """Raise OperationError if this code or this database cannot use the backup."""
     disk = MigrationLoader(None).disk_migrations
     known = {f"{app}.{name}" for app, name in disk}
     unknown = sorted(set(manifest.migrations) - known)
@@ -84,43 +84,45 @@ def check_manifest(manifest: Manifest) -> None:
         )
     if manifest.database != database_kind():
         raise OperationError(
-            f"The backup is of {manifest.database}, and DATABASE_URL names {database_kind()}. "
+            f"The backup is of {manifest.database}, but DATABASE_URL is {database_kind()}. "
             "Restore it to a database of its kind, then use `manage.py movedata`."
         )
 
 
-def restore(wish: Wish, manifest: Manifest, say: Callable[[str], None]) -> Path:
-    """Put the backup in place; the folder with what was there. Raises OperationError.
+def restore(options: RestoreOptions, manifest: Manifest, say: Callable[[str], None]) -> Path:
+    """Restore the backup; returns the folder with the old data. Raises OperationError.
 
-    The next start, or `manage.py upgrade`, finishes it.
+    The next start, or `manage.py upgrade`, finishes the restore.
     """
     root = Path(settings.DATA_DIR)
-    with alone(say):
+    with upgrade_lock(say):
         require_stopped()
-        # What is kept aside below is then one instance, not the halves of two.
-        finish_cut_off_restores()
+        # Otherwise the folder with the old data could mix two instances.
+        finish_interrupted_restores()
         number, staging = make_staging_folder()
         try:
-            unpack(wish.file, manifest, staging)
-            key = _coming_key(staging)
-            _require_key(wish, manifest, key)
+            unpack(options.file, manifest, staging)
+            key = _key_after_restore(staging)
+            _require_key(options, manifest, key)
             sync_tree(staging)
-            aside = _make_aside(root)
-            marks = mark_statements(number, keep_keys=wish.keep_keys, key=key)
-            bring_in = _restore_sqlite if manifest.database == "sqlite" else _restore_postgres
-            bring_in(staging / manifest.database_part, aside, marks)
-            place_files(staging)
+            aside = _keep_aside(root)
+            marker_sql = marker_statements(number, keep_keys=options.keep_keys, key=key)
+            restore_database = (
+                _restore_sqlite if manifest.database == "sqlite" else _restore_postgres
+            )
+            restore_database(staging / manifest.database_part, aside, marker_sql)
+            install_files(staging)
         finally:
             shutil.rmtree(staging)
     return aside
 
 
-def _make_aside(root: Path) -> Path:
+def _keep_aside(root: Path) -> Path:
     aside = root / f"before-restore-{stamp()}"
     try:
         aside.mkdir(mode=0o700)
     except FileExistsError:
-        raise OperationError(f"{aside} is there already. Try again in a second.") from None
+        raise OperationError(f"{aside} exists already. Try again in a second.") from None
     for name, path in secret_files().items():
         target = aside / name
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -128,23 +130,23 @@ def _make_aside(root: Path) -> Path:
     return aside
 
 
-def _require_key(wish: Wish, manifest: Manifest, key: bytes) -> None:
-    """Raise OperationError when `key`, which will be in use, did not encrypt the backup."""
-    if make_fingerprint(key) == manifest.key or wish.other_key:
+def _require_key(options: RestoreOptions, manifest: Manifest, key: bytes) -> None:
+    """Raise OperationError if `key`, the future key, did not encrypt the backup."""
+    if make_fingerprint(key) == manifest.key or options.other_key:
         return
     advice = (
         "Set ENCRYPTION_KEY to the value that the instance had"
         if is_from_outside("ENCRYPTION_KEY") or "ENCRYPTION_KEY" in manifest.outside
-        else f"Bring DATA_DIR/{KEY_FILE} of that instance back"
+        else f"Copy DATA_DIR/{KEY_FILE} of that instance here"
     )
     raise OperationError(
-        f"The backup was sealed with another ENCRYPTION_KEY. {advice}, or add --other-key: what "
-        "was sealed (second factors, waiting mail, signing keys) is lost then. Nothing was changed."
+        f"The backup was encrypted with another ENCRYPTION_KEY. {advice}, or add --other-key: "
+        "then second factors, waiting mail and signing keys are lost. Nothing was changed."
     )
 
 
-def _coming_key(staging: Path) -> bytes:
-    """ENCRYPTION_KEY as it will be after the restore."""
+def _key_after_restore(staging: Path) -> bytes:
+    """The ENCRYPTION_KEY that will be used after the restore."""
     file = staging / FILES / KEY_FILE
     if is_from_outside("ENCRYPTION_KEY") or not file.exists():
         key: bytes = settings.ENCRYPTION_KEY
@@ -155,54 +157,54 @@ def _coming_key(staging: Path) -> bytes:
         raise OperationError(f"The backup's {KEY_FILE} {error.what}.") from None
 
 
-def _restore_sqlite(new: Path, aside: Path, marks: Sequence[str]) -> None:
+def _restore_sqlite(new: Path, aside: Path, marker_sql: Sequence[str]) -> None:
     connections.close_all()
-    place = Path(connection.settings_dict["NAME"])
+    path = Path(connection.settings_dict["NAME"])
     with closing(sqlite3.connect(new, isolation_level=None)) as database:
         check_sqlite(database)
         database.execute("BEGIN IMMEDIATE")
-        for statement in marks:
+        for statement in marker_sql:
             database.execute(statement)
         database.execute("COMMIT")
-    beside = place.with_name(f".{place.name}.new")
-    shutil.copyfile(new, beside)
-    beside.chmod(0o600)
-    sync(beside)
-    if place.exists():
-        _fold(place)
-        _link(place, aside / place.name)
+    temporary = path.with_name(f".{path.name}.new")
+    shutil.copyfile(new, temporary)
+    temporary.chmod(0o600)
+    sync(temporary)
+    if path.exists():
+        _merge_wal(path)
+        _link_or_copy(path, aside / path.name)
         sync_tree(aside)
-    beside.rename(place)  # the switch
-    sync(place.parent)
+    temporary.rename(path)  # the switch
+    sync(path.parent)
 
 
-def _fold(place: Path) -> None:
-    """Bring the log of a SQLite file into the file; only possible when nobody else has it open."""
+def _merge_wal(path: Path) -> None:
+    """Merge the WAL into the SQLite file. Raises OperationError if it is open elsewhere."""
     try:
-        with closing(sqlite3.connect(place, timeout=0, isolation_level=None)) as database:
+        with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as database:
             database.execute("PRAGMA journal_mode=DELETE").fetchone()
     except sqlite3.OperationalError:
-        raise OperationError(f"Another program has {place.name} open. {STOP_FIRST}") from None
+        raise OperationError(f"Another program has {path.name} open. {STOP_FIRST}") from None
 
 
-def _link(source: Path, target: Path) -> None:
-    """A second name, or a copy where the file system has none."""
+def _link_or_copy(source: Path, target: Path) -> None:
+    """Make a hard link, or a copy if the file system has no links."""
     try:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
 
 
-def _restore_postgres(dump: Path, aside: Path, marks: Sequence[str]) -> None:
-    place = connection.settings_dict
+def _restore_postgres(dump: Path, aside: Path, marker_sql: Sequence[str]) -> None:
+    settings_dict = connection.settings_dict
     connection.close()
     script = dump.with_name("data.sql")
     run_tool("pg_restore", {}, "--no-owner", "--no-privileges", f"--file={script}", dump)
     if _has_tables():
-        dump_postgres(place, aside / dump.name)
+        dump_postgres(settings_dict, aside / dump.name)
         sync_tree(aside)
-    statements = "".join(f"{line};\n" for line in ("RESET search_path", *marks))
-    run_in_one_transaction(place, CLEAR, script, statements)  # the switch
+    statements = "".join(f"{line};\n" for line in ("RESET search_path", *marker_sql))
+    run_in_one_transaction(settings_dict, CLEAR, script, statements)  # the switch
 
 
 def _has_tables() -> bool:

@@ -1,7 +1,7 @@
-"""The part of a rehearsal that runs over the copy, in a process of its own: see rehearsal.py.
+"""The part of a dry run that works on the copy, in a subprocess; see dry_run.py.
 
-Migrations with their times, then the doors: sign-in page, readiness, a sign-in, a check of
-forward auth, the end of the audit log. Prints one line of JSON.
+Times the migrations, then tests readiness, the sign-in page, a sign-in, a check of forward auth and
+the end of the audit log. Prints one line of JSON.
 """
 
 import json
@@ -32,21 +32,21 @@ LAST_ROWS = 1000
 
 
 class TimedMigrate(Migrate):
-    """Django's migrate, which notes the time and the statements of each migration."""
+    """Django's migrate, which records the time and the statements of each migration."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[dict[str, Any]] = []
-        self._begun = 0.0
+        self.records: list[dict[str, Any]] = []
+        self._started = 0.0
         self._statements: list[str] = []
 
     def run(self) -> list[dict[str, Any]]:
-        """Apply what is missing; a note for each."""
-        with connection.execute_wrapper(self._note):
+        """Apply missing migrations; returns a record for each."""
+        with connection.execute_wrapper(self._record):
             call_command(self, verbosity=0, interactive=False)
-        return self.found
+        return self.records
 
-    def _note(self, execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+    def _record(self, execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
         self._statements.append(sql)
         return execute(sql, *rest)
 
@@ -54,21 +54,21 @@ class TimedMigrate(Migrate):
         self, action: str, migration: Any = None, fake: bool = False
     ) -> None:
         if action == "apply_start":
-            self._begun = perf_counter()
+            self._started = perf_counter()
             self._statements.clear()
         elif action == "apply_success":
             is_sqlite = connection.vendor == "sqlite"
-            self.found.append(
+            self.records.append(
                 {
                     "name": f"{migration.app_label}.{migration.name}",
-                    "seconds": perf_counter() - self._begun,
+                    "seconds": perf_counter() - self._started,
                     "effects": effects(self._statements, is_sqlite=is_sqlite),
                 }
             )
 
 
-class Trial:
-    """The checks; each raises AssertionError with what is wrong."""
+class SmokeTest:
+    """The tests. Each raises AssertionError with the problem."""
 
     def __init__(self) -> None:
         self.browser = Client(headers={"host": settings.PUBLIC_HOST})
@@ -84,7 +84,7 @@ class Trial:
         return _expect(self.get(reverse("account_login")), 200)
 
     def sign_in(self) -> str:
-        """With an account of the copy's own, which is gone with it."""
+        """Sign in with a new account, which is deleted together with the copy."""
         email = f"rehearsal-{token_urlsafe(6).lower()}@example.com"
         user = User(email=email, role=Role.OWNER, email_verified_at=timezone.now())
         user.set_password(self.secret)
@@ -97,12 +97,12 @@ class Trial:
         return _expect(answer, 302)
 
     def check(self) -> str:
-        """A rule may refuse; what counts is that there is a verdict."""
+        """A rule may deny the request; the test is that there is a decision."""
         headers = {"x-original-url": f"{settings.PUBLIC_URL}/", "x-original-method": "GET"}
         return _expect(self.get(reverse("forward_auth:check"), **headers), 204, 403)
 
     def audit(self) -> str:
-        """The last rows hold together and end at the head."""
+        """The last rows form a chain that ends at the head."""
         rows = list(AuditEvent.objects.order_by("-seq")[:LAST_ROWS])[::-1]
         for number, row in enumerate(rows):
             if number and (rows[number - 1].seq, rows[number - 1].hash) != (
@@ -115,35 +115,35 @@ class Trial:
         head = NamedLock.objects.get(pk=AUDIT)
         if (head.hash or GENESIS) != (rows[-1].hash if rows else GENESIS):
             raise AssertionError("the end has been cut off")
-        return f"{len(rows)} rows hold together"
+        return f"{len(rows)} rows form a chain"
 
 
 def main() -> None:
-    """Migrate the copy, try the doors, print what was found."""
+    """Migrate the copy, run the tests, print the result."""
     migrations = TimedMigrate().run()
     if cache_alias() != "default":
         call_command("migrate", database=cache_alias(), verbosity=0, interactive=False)
     call_command("collectstatic", verbosity=0, interactive=False)
-    trial = Trial()
+    test = SmokeTest()
     checks = [
-        _tried("the end of the audit log", trial.audit),
-        _tried("readiness", trial.ready),
-        _tried("the sign-in page", trial.sign_in_page),
-        _tried("a sign-in", trial.sign_in),
-        _tried("a check of forward auth", trial.check),
+        _run_test("the end of the audit log", test.audit),
+        _run_test("readiness", test.ready),
+        _run_test("the sign-in page", test.sign_in_page),
+        _run_test("a sign-in", test.sign_in),
+        _run_test("a check of forward auth", test.check),
     ]
     sys.stdout.write("\n" + json.dumps({"migrations": migrations, "checks": checks}) + "\n")
 
 
-def _tried(name: str, check: Callable[[], str]) -> dict[str, Any]:
-    """A fault of any kind is a finding, not the end of the rehearsal."""
-    begun = perf_counter()
+def _run_test(name: str, check: Callable[[], str]) -> dict[str, Any]:
+    """Run one test; any exception is a failed test, and the dry run goes on."""
+    started = perf_counter()
     try:
         with transaction.atomic():
-            detail, is_good = check(), True
+            detail, passed = check(), True
     except Exception as error:
-        detail, is_good = f"{type(error).__name__}: {error}"[:200], False
-    return {"name": name, "good": is_good, "detail": detail, "seconds": perf_counter() - begun}
+        detail, passed = f"{type(error).__name__}: {error}"[:200], False
+    return {"name": name, "passed": passed, "detail": detail, "seconds": perf_counter() - started}
 
 
 def _expect(answer: Any, *good: int) -> str:

@@ -1,4 +1,4 @@
-"""Commands of ours as processes of their own, over another database than this one's."""
+"""Runs management commands and code as subprocesses, also on another database."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from operations.postgres import first_line
 
 
 def environment_for(url: str, **more: str) -> dict[str, str]:
-    """This process's environment with another DATABASE_URL, under whatever name it had one."""
+    """This environment with another DATABASE_URL, which replaces all aliases of the name."""
     names = BY_NAME["DATABASE_URL"].names
     others = {*names, *(f"{name}{FILE_ENDING}" for name in names)}
     kept = {name: value for name, value in os.environ.items() if name not in others}
@@ -24,24 +24,24 @@ def environment_for(url: str, **more: str) -> dict[str, str]:
 
 
 def manage(*arguments: str, environment: dict[str, str] | None = None) -> str:
-    """Run `manage.py arguments`; its output. Raises OperationError with its complaint."""
+    """Run `manage.py arguments`; returns the output. Raises OperationError with its error."""
     return _run([str(Path(settings.BASE_DIR) / "manage.py"), *arguments], environment)
 
 
 def python(code: str, environment: dict[str, str]) -> str:
-    """Run Python code; its output. Raises OperationError with the last line of its complaint."""
+    """Run Python code; returns the output. Raises OperationError with its last error line."""
     return _run(["-c", code], environment)
 
 
 def start_again() -> NoReturn:
-    """Replace this process by a new one of the same command, which reads the settings anew."""
+    """Replace this process by a new one of the same command, which reloads the settings."""
     sys.stdout.flush()
     command = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), *sys.argv[1:]]
     os.execv(sys.executable, command)  # noqa: S606  # our own interpreter and arguments
 
 
 def sqlite_url(path: Path) -> str:
-    """DATABASE_URL of a SQLite file, by its whole path."""
+    """The DATABASE_URL of a SQLite file, by its absolute path."""
     return f"sqlite:///{quote(str(path.resolve()))}"
 
 

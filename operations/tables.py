@@ -1,4 +1,4 @@
-"""Every table of the house with its columns, in an order in which no row needs a later one."""
+"""Every table with its columns, ordered so that no row refers to a later table."""
 
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
@@ -11,7 +11,7 @@ from core import sql
 from core.models import CacheEntry
 from operations.errors import OperationError
 
-# How the values of a column are written down between two databases; see stores.py.
+# The common format of each field type between two databases; see adapters.py.
 KINDS = {
     "AutoField": "integer",
     "BigAutoField": "integer",
@@ -46,22 +46,22 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`key`: the place of the primary key among the columns. `counts_up`: it makes its own keys."""
+    """key: the index of the primary key. has_sequence: the database generates the keys."""
 
     name: str
     columns: tuple[Column, ...]
     key: int
-    counts_up: bool
+    has_sequence: bool
 
     @property
     def key_column(self) -> Column:
         return self.columns[self.key]
 
 
-def house_tables() -> list[Table]:
-    """All tables but the one of the counters and the cache, which live for minutes.
+def all_tables() -> list[Table]:
+    """All tables except that of counters and cache, whose rows live for minutes.
 
-    Raises OperationError for a column of a kind that nobody has taught us.
+    Raises OperationError for an unsupported column type.
     """
     found = {
         model._meta.db_table: model
@@ -73,7 +73,7 @@ def house_tables() -> list[Table]:
 
 
 def _needed_by(model: type[models.Model]) -> set[str]:
-    """The tables that rows of `model` refer to, its own left out."""
+    """The other tables that rows of `model` refer to."""
     related = {
         field.related_model._meta.db_table
         for field in model._meta.concrete_fields
@@ -89,7 +89,7 @@ def _table(model: type[models.Model]) -> Table:
         name=model._meta.db_table,
         columns=tuple(Column(str(field.column), _kind(field)) for field in fields),
         key=list(fields).index(key),
-        counts_up=isinstance(key, models.AutoField | models.BigAutoField),
+        has_sequence=isinstance(key, models.AutoField | models.BigAutoField),
     )
 
 
@@ -99,5 +99,5 @@ def _kind(field: Any) -> str:
     kind = KINDS.get(field.get_internal_type())
     if kind is None:
         where = f"{field.model._meta.db_table}.{field.column}"
-        raise OperationError(f"Nobody has taught this command to move the column {where}.")
+        raise OperationError(f"Unsupported column type: {field.get_internal_type()} of {where}.")
     return kind

@@ -98,7 +98,7 @@ def test_an_examination_that_fails_is_a_finding_and_stops_no_other(
     texts = [finding.text for finding in doctor.examine()]
 
     assert "The examination of the fails failed: KeyError." in texts
-    assert "Nobody owns this instance yet." in texts or "There is no active owner." in texts
+    assert "This instance has no owner yet." in texts or "There is no active owner." in texts
 
 
 def test_files_of_the_database_are_of_this_user_alone(tmp_path: Path) -> None:
@@ -163,5 +163,5 @@ def test_too_few_open_files_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert level == "warning"
     assert text == (
         "The system allows 4096 open files for a process, and a server process needs up to "
-        "8448: idle connections can keep people out."
+        "8448: idle connections can block users."
     )

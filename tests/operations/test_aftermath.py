@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from mfa.models import TrustedBrowser
-from operations.post_restore import finish_restore, mark_statements
+from operations.post_restore import finish_restore, marker_statements
 from tests.api.keys import call_with, made
 
 pytestmark = pytest.mark.django_db
@@ -19,7 +19,7 @@ AtTime = Callable[[timedelta], datetime]
 
 def _restore(*, keep_keys: bool) -> None:
     with connection.cursor() as cursor:
-        for statement in mark_statements(1, keep_keys=keep_keys, key=settings.ENCRYPTION_KEY):
+        for statement in marker_statements(1, keep_keys=keep_keys, key=settings.ENCRYPTION_KEY):
             cursor.execute(statement)
     assert finish_restore() is not None
 

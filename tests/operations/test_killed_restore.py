@@ -37,7 +37,7 @@ django.setup()
 from django.conf import settings
 from django.db import connections
 from operations.archive import read_manifest
-from operations.restore import Wish, restore
+from operations.restore import RestoreOptions, restore
 file, pristine, states, reset = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), sys.argv[4]
 STEPS = {"os.rename", "os.link", "os.remove", "os.rmdir", "os.mkdir", "shutil.copyfile",
     "shutil.rmtree", "subprocess.Popen", "sqlite3.connect"}
@@ -54,7 +54,7 @@ def attempt(last):
                 os.write(1, f"{event}\\n".encode())
                 os.kill(os.getpid(), signal.SIGKILL)
     sys.addaudithook(count)
-    restore(Wish(file), read_manifest(file), lambda _text: None)
+    restore(RestoreOptions(file), read_manifest(file), lambda _text: None)
 
 number = 0
 while True:

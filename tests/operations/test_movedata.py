@@ -83,7 +83,7 @@ def test_the_database_in_use_is_no_target(any_data: InstanceData) -> None:
     ("url", "said"),
     [
         ("mysql://root:hunter2@db/x", "is neither a postgres:// nor a sqlite:// URL"),
-        ("postgresql://u:hunter2@127.0.0.1:1/x", "PostgreSQL does not let us in"),
+        ("postgresql://u:hunter2@127.0.0.1:1/x", "PostgreSQL refuses the connection"),
     ],
 )
 def test_a_target_that_cannot_be_reached_is_named_without_its_password(
@@ -120,7 +120,7 @@ def test_nothing_moves_while_somebody_writes(
         writer.close()
 
     assert done.returncode == 1
-    assert "Somebody is writing to the database." in done.stderr
+    assert "Another program is writing to the database." in done.stderr
 
 
 KILLED = """
@@ -186,7 +186,7 @@ def test_a_change_between_two_runs_is_noticed(
     done = sqlite_data.manage("movedata", "--to", empty_postgres)
 
     assert done.returncode == 1
-    assert "The old database has changed since this move began" in done.stderr
+    assert "The old database has changed since this transfer began" in done.stderr
 
 
 def test_a_log_that_was_changed_does_not_pass(

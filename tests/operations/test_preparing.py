@@ -96,16 +96,16 @@ def test_an_upgrade_waits_for_the_one_that_runs_and_says_so(any_data: InstanceDa
     held.communicate("\n", timeout=30)
     rest, _ = waiting.communicate(timeout=60)
 
-    assert first == "Another process brings the database up to date; waiting for it.\n"
-    assert rest == "The database was up to date already.\n"
+    assert first == "Another process is upgrading the database; waiting for it.\n"
+    assert rest == "The database is up to date already.\n"
 
 
 HOLD = """
 import sys
 import django
 django.setup()
-from operations.locks import alone
-with alone():
+from operations.locks import upgrade_lock
+with upgrade_lock():
     print("held", flush=True)
     sys.stdin.readline()
 """
@@ -120,7 +120,7 @@ def test_a_half_moved_database_is_not_served(any_data: InstanceData) -> None:
     done = any_data.manage("serve", "--prepare-only")
 
     assert done.returncode == 1
-    assert "A move to this database was stopped half-way." in done.stderr
+    assert "A transfer to this database was interrupted." in done.stderr
     assert "Traceback" not in done.stderr
 
 

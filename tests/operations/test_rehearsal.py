@@ -30,7 +30,7 @@ def _make_older(data: InstanceData) -> None:
 
 
 def _good(text: str) -> list[str]:
-    return re.findall(r"good: ([^(]+) \(", text)
+    return re.findall(r"passed: ([^(]+) \(", text)
 
 
 def test_a_rehearsal_migrates_a_copy_and_changes_nothing(any_data: InstanceData) -> None:
@@ -65,7 +65,7 @@ def test_a_rehearsal_beside_a_running_server_leaves_no_copy(
     done = postgres_data.manage("upgrade", "--rehearse")
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert "No migration is missing." in done.stdout
+    assert "There are no migrations to apply." in done.stdout
     assert _good(done.stdout) == CHECKS
     assert look(postgres_data) == before
     assert not list(postgres_data.data_dir.glob("rehearsal-*"))
@@ -105,7 +105,7 @@ def test_an_upgrade_makes_a_backup_first_and_restoring_it_leads_back(
     assert back.returncode == 0, back.stderr
     # The data was older than this code, so it has been brought up to date, and everybody is out.
     assert "applied accounts.0003_keys_not_before" in back.stdout
-    assert "50 people must sign in again." in back.stdout
+    assert "50 users must sign in again." in back.stdout
 
 
 def test_a_fresh_instance_needs_no_backup(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_nothing_of_the_past_opens_a_door_after_a_restore(
     done = any_data.manage("restore", str(file), "--yes", *["--keep-keys"] * keep_keys)
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert "1 people must sign in again. 2 sessions have ended." in done.stdout
+    assert "1 users must sign in again. 2 sessions have ended." in done.stdout
     house = gatehouse_server(any_data)
     allowed = ["key"] if keep_keys else []
     assert [opened(house, bunch) for bunch in (revoked, kept)] == [allowed, allowed]
@@ -127,7 +127,7 @@ def test_a_backup_is_one_private_file_with_a_manifest(
     assert list(outside.iterdir()) == [file]
     again = any_data.manage("backup", str(file))
     assert again.returncode == 1
-    assert "is there already" in again.stderr
+    assert "exists already" in again.stderr
 
 
 def test_a_backup_restores_on_a_machine_that_has_nothing(
@@ -160,7 +160,7 @@ def test_the_wrong_key_is_noticed_before_anything_is_changed(
     taken = sqlite_data.manage("restore", str(file), "--yes", "--other-key")
 
     assert refused.returncode == 1
-    assert "The backup was sealed with another ENCRYPTION_KEY." in refused.stderr
+    assert "The backup was encrypted with another ENCRYPTION_KEY." in refused.stderr
     assert not [*sqlite_data.data_dir.glob("before-restore-*")][1:]
     assert taken.returncode == 0, taken.stderr
 
@@ -200,8 +200,8 @@ def _rewrite(file: Path, **changes: object) -> None:
 DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a byte of the database": (lambda file: _flip(file, 200_000), "has another SHA-256"),
     "cut off": (lambda file: file.write_bytes(file.read_bytes()[:300_000]), "damaged"),
-    "no archive": (lambda file: file.write_text("hello"), "is no backup"),
-    "empty": (lambda file: file.write_bytes(b""), "is no backup"),
+    "no archive": (lambda file: file.write_text("hello"), "is not a backup"),
+    "empty": (lambda file: file.write_bytes(b""), "is not a backup"),
     "newer code": (lambda file: _rewrite(file, version="99.0.0"), "newer than this one"),
     "newer migration": (lambda file: _rewrite(file, migrations=["accounts.9999_x"]), "newer than"),
     "newer format": (lambda file: _rewrite(file, format=2), "made by a newer version"),
@@ -239,16 +239,16 @@ def test_a_restore_that_was_cut_off_is_finished_by_the_next_start(
     sqlite_data.shell(
         "from pathlib import Path; from operations.archive import read_manifest;"
         f"from operations.restore import *; file = Path({str(file)!r});"
-        "restore(Wish(file), read_manifest(file), print); result = None"
+        "restore(RestoreOptions(file), read_manifest(file), print); result = None"
     )
 
     done = sqlite_data.manage("serve", "--prepare-only")
 
     assert done.returncode == 0, done.stderr
-    assert "1 people must sign in again." in done.stdout
+    assert "1 users must sign in again." in done.stdout
     after = sqlite_data.shell(MARKS)
     assert [new > old for new, old in zip(after, before, strict=True)] == [True, True]
-    assert sqlite_data.manage("upgrade").stdout == "The database was up to date already.\n"
+    assert sqlite_data.manage("upgrade").stdout == "The database is up to date already.\n"
 
 
 MARKS = (

@@ -3,7 +3,7 @@
 import pytest
 
 from operations.adapters import normal_json, normal_moment, stored_moment
-from operations.tables import house_tables
+from operations.tables import all_tables
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_json_has_one_form() -> None:
 
 
 def test_every_table_is_known_and_comes_after_what_it_refers_to() -> None:
-    names = [table.name for table in house_tables()]
+    names = [table.name for table in all_tables()]
 
     assert names.index("accounts_user") < names.index("accounts_browsersession")
     assert names.index("moderation_ban") < names.index("moderation_violation")

@@ -16,7 +16,7 @@ from core.encryption_key import require_same_key
 from core.errors import GatehouseError
 from core.request_context import RequestContext, use_context
 from operations.errors import SecretsReplaced
-from operations.messages import told
+from operations.messages import describe_revoked
 from operations.prepare import pending_migrations, prepare
 from operations.subprocesses import start_again
 
@@ -84,7 +84,7 @@ class Command(BaseCommand):
         except GatehouseError as error:
             raise CommandError(error.message) from error
         if prepared.revoked is not None:
-            self.stdout.write(told(prepared.revoked))
+            self.stdout.write(describe_revoked(prepared.revoked))
 
     def print_welcome(self) -> None:
         """Where it listens and, while nobody owns it, the link that makes the reader its owner."""

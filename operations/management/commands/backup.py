@@ -12,12 +12,12 @@ from operations.messages import size
 
 
 class Command(OperationCommand):
-    """Write one file from which the instance can be brought back."""
+    """Write a backup of the instance to one file."""
 
     help = (
         "Write one tar file with the database and the secrets and keys of DATA_DIR, while the "
         "server runs. Only its owner may read it (mode 600). PostgreSQL needs pg_dump here. "
-        "Brought back by `restore`."
+        "`restore` restores it."
     )
 
     uses_encryption_key = True
@@ -27,7 +27,7 @@ class Command(OperationCommand):
         parser.add_argument(
             "--without-secrets",
             action="store_true",
-            help="leave DATA_DIR's secrets out; keep them elsewhere, a restore needs them",
+            help="leave out the secrets of DATA_DIR; a restore needs them, so keep them elsewhere",
         )
 
     def work(self, **options: Any) -> None:
@@ -35,18 +35,20 @@ class Command(OperationCommand):
         manifest = back_up(file, with_secrets=not options["without_secrets"])
         self.say(f"Wrote {file}: {size(file.stat().st_size)}, {describe(manifest)}.")
         if manifest.has_secrets:
-            self.say("It holds secrets: keep it where only you can read it.")
+            self.say("It contains secrets. Store it where only you can read it.")
         else:
-            self.say("It holds no secrets: keep DATA_DIR/secrets too.")
+            self.say("It contains no secrets. Keep a copy of DATA_DIR/secrets too.")
         if manifest.outside:
             names = ", ".join(manifest.outside)
-            self.say(f"Not in it, because they come from the environment: {names}. Keep them too.")
+            self.say(
+                f"Not included, because they come from the environment: {names}. Keep them too."
+            )
 
 
 def describe(manifest: Manifest) -> str:
-    """A manifest in half a sentence."""
-    people = manifest.counts.get("accounts_user", 0)
+    """A short description of a manifest."""
+    users = manifest.counts.get("accounts_user", 0)
     return (
-        f"{people} accounts, {manifest.audit_rows} rows of the audit log, "
+        f"{users} accounts, {manifest.audit_rows} rows of the audit log, "
         f"version {manifest.version}, {manifest.database}"
     )

@@ -9,12 +9,12 @@ from operations.doctor import examine
 
 
 class Command(BaseCommand):
-    """Print every effective setting, where it came from, and what is wrong."""
+    """Print every effective setting, its source, and all problems."""
 
     help = (
-        "Print every effective setting with its source, then what is wrong with this instance: "
+        "Print every effective setting with its source, then the problems of this instance: "
         "misspelt names, servers that do not answer, a wrong proxy chain, insecure cookies. "
-        "Reads only. Exits with 1 when something does not work."
+        "Reads only. Exits with 1 if something does not work."
     )
     requires_system_checks = ()
 
@@ -37,13 +37,13 @@ class Command(BaseCommand):
             if finding.fix:
                 self.stdout.write(f"         {finding.fix}\n")
         if not found:
-            self.stdout.write("Nothing is wrong.\n")
+            self.stdout.write("No problems found.\n")
         errors = sum(finding.level == "error" for finding in found)
         if errors:
-            raise CommandError(f"{errors} of these must be mended.")
+            raise CommandError(f"{errors} of these must be fixed.")
 
     def _print_lines(self) -> None:
-        """What each line of .env did; nothing without such a file."""
+        """Print what each line of .env did; nothing without such a file."""
         if settings.ENV.lines:
             self.stdout.write("\nLines of .env:\n\n")
         for line in settings.ENV.lines:

@@ -8,17 +8,17 @@ from django.core.management import CommandParser
 
 from config.environment.urls import hide_password
 from operations.command import OperationCommand
-from operations.moves import move_to
+from operations.transfer import transfer_to
 
 
 class Command(OperationCommand):
-    """Move everything to another database."""
+    """Transfer everything to another database."""
 
     help = (
         "Copy everything from the configured database to another, empty one: SQLite to PostgreSQL "
-        "or back. Stop the server first. The old database is locked meanwhile and not changed. "
-        "Counts, sums of every table and the audit log are checked. A move that was stopped goes "
-        "on when it is repeated. Counters of limits start from nothing."
+        "or back. Stop the server first. The old database is locked meanwhile, but not changed. "
+        "Counts and checksums of every table and the audit log are verified. Repeat the command to "
+        "continue after an interruption. Counters of limits start at zero."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -26,17 +26,19 @@ class Command(OperationCommand):
             "--to",
             required=True,
             metavar="URL",
-            help="the new DATABASE_URL; - reads it from standard input, out of sight of others",
+            help="the new DATABASE_URL; - reads it from standard input, hidden from other users",
         )
 
     def work(self, **options: Any) -> None:
-        begun = monotonic()
+        started = monotonic()
         url = sys.stdin.readline().strip() if options["to"] == "-" else options["to"]
-        moved = move_to(url, self.stdout, self.say)
-        rows = sum(moved.counts.values())
-        people = moved.counts.get("accounts_user", 0)
-        self.say(f"Moved {rows} rows of {len(moved.counts)} tables, {people} accounts among them,")
-        self.say(f"in {monotonic() - begun:.1f} seconds. Counts and sums agree. {moved.audit}")
-        self.say("\nWrite this to .env, with the password, and start the server:\n")
-        self.say(f"    DATABASE_URL={hide_password(moved.url)}\n")
+        result = transfer_to(url, self.stdout, self.say)
+        rows = sum(result.counts.values())
+        users = result.counts.get("accounts_user", 0)
+        self.say(f"Moved {rows} rows of {len(result.counts)} tables, with {users} accounts,")
+        self.say(
+            f"in {monotonic() - started:.1f} seconds. Counts and checksums agree. {result.audit}"
+        )
+        self.say("\nSet this in .env, with the password, and start the server:\n")
+        self.say(f"    DATABASE_URL={hide_password(result.url)}\n")
         self.say("Keep DATA_DIR: its secrets are still needed. The old database was not changed.")

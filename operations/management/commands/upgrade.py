@@ -9,13 +9,13 @@ from django.db import connection
 
 from operations.backup import back_up, stamp
 from operations.command import OperationCommand
-from operations.dry_run import Rehearsed, rehearse
-from operations.messages import told
+from operations.dry_run import DryRunResult, dry_run
+from operations.messages import describe_revoked
 from operations.prepare import pending_migrations, prepare
 
 OTHER_KEY = (
     "Use this ENCRYPTION_KEY from now on? Second factors, waiting mail and signing keys that the "
-    "other one encrypted are lost."
+    "other key encrypted are lost."
 )
 
 
@@ -45,7 +45,7 @@ class Command(OperationCommand):
 
     def work(self, **options: Any) -> None:
         if options["rehearse"]:
-            self.tell_rehearsal(rehearse())
+            self.report_dry_run(dry_run())
             return
         if options["other_key"]:
             self.ask_yes(OTHER_KEY, assume_yes=options["yes"])
@@ -53,14 +53,14 @@ class Command(OperationCommand):
             self.back_up()
         prepared = prepare(self.say, other_key=options["other_key"])
         if prepared.revoked is not None:
-            self.say(told(prepared.revoked))
+            self.say(describe_revoked(prepared.revoked))
         for name in prepared.migrations:
             self.say(f"applied {name}")
         if not prepared.migrations:
-            self.say("The database was up to date already.")
+            self.say("The database is up to date already.")
 
     def back_up(self) -> None:
-        """A backup of what the migrations are going to change; none of an empty database."""
+        """Back up what the migrations will change; nothing for an empty database."""
         if "django_migrations" not in connection.introspection.table_names():
             return
         folder = Path(settings.DATA_DIR) / "backups"
@@ -68,22 +68,22 @@ class Command(OperationCommand):
         file = folder / f"before-upgrade-{stamp()}.tar"
         back_up(file)
         self.say(f"Backup: {file}")
-        self.say(f"The way back: the old code, then `manage.py restore {file}`.")
+        self.say(f"To go back: install the old code, then run `manage.py restore {file}`.")
 
-    def tell_rehearsal(self, found: Rehearsed) -> None:
-        """Times, who waits, the doors, the way back. Raises CommandError when a door failed."""
+    def report_dry_run(self, found: DryRunResult) -> None:
+        """Report times, locks and tests. Raises CommandError if a test failed."""
         self.say(f"Copied the database in {found.copied_in:.1f} seconds.")
         for one in found.migrations:
-            waits = "; ".join(one["effects"]) or "nobody waits"
-            self.say(f"{one['seconds']:8.2f} s  {one['name']}: {waits}")
+            blocked = "; ".join(one["effects"]) or "blocks nothing"
+            self.say(f"{one['seconds']:8.2f} s  {one['name']}: {blocked}")
         if not found.migrations:
-            self.say("No migration is missing.")
+            self.say("There are no migrations to apply.")
         for one in found.checks:
-            verdict = "good" if one["good"] else "FAILED"
-            self.say(f"{one['seconds']:8.2f} s  {verdict}: {one['name']} ({one['detail']})")
-        self.say("The copy is deleted; nothing was changed.")
-        failed = [one["name"] for one in found.checks if not one["good"]]
+            result = "passed" if one["passed"] else "FAILED"
+            self.say(f"{one['seconds']:8.2f} s  {result}: {one['name']} ({one['detail']})")
+        self.say("The copy was deleted. Nothing was changed.")
+        failed = [one["name"] for one in found.checks if not one["passed"]]
         if failed:
-            raise CommandError(f"Do not upgrade yet: {', '.join(failed)} failed on the copy.")
-        self.say("Rollback point: `manage.py upgrade` makes a backup first and names it.")
-        self.say("The way back: the old code, then `manage.py restore` with that backup.")
+            raise CommandError(f"Do not upgrade yet. Failed on the copy: {', '.join(failed)}.")
+        self.say("`manage.py upgrade` makes a backup first and prints its name.")
+        self.say("To go back: install the old code, then run `manage.py restore` with that backup.")
