@@ -139,7 +139,5 @@ def _unreachable(name: str, error: FetchError) -> Fault:
     reason = str(error)
     fix = "Check the issuer's address as the provider writes it, its server and the firewall."
     if "CERTIFICATE_VERIFY_FAILED" in reason:
-        fix = (
-            "Fix the provider's certificate, or install its certificate authority on this machine."
-        )
+        fix = "Fix the provider's certificate, or install its certificate authority here."
     return Fault(f"{name}: {reason[:300]}.", fix)

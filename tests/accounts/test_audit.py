@@ -102,7 +102,7 @@ def test_the_command_reports_a_whole_log(
 ) -> None:
     call_command("verifyaudit")
 
-    assert capsys.readouterr().out == "The audit log is whole: 5 rows.\n"
+    assert capsys.readouterr().out == "The audit log is intact: 5 rows.\n"
 
 
 def test_the_command_names_the_first_wrong_row(five_events: None) -> None:

@@ -130,7 +130,7 @@ def test_it_tells_which_files_others_can_read(
         path.chmod(mode)
         (found,) = doctor._files()
         assert (found.level, found.text) == (
-            "warning", f"{path} may be read by others on this machine."
+            "warning", f"{path} can be read by other users of this machine."
         )  # fmt: skip
         assert f"chmod 600 {path}" in found.fix
 

@@ -151,8 +151,8 @@ def test_a_clock_that_differs(double: Double, openid_provider: OpenIDProvider, f
     double.date = datetime.now(UTC) - timedelta(minutes=11)
     ((text, fix),) = faults(openid(double.url))
 
-    assert text.startswith("Keycloak: its clock and the one of this machine differ by 66")
-    assert fix == "Set the clock of this machine by NTP, or tell the provider."
+    assert text.startswith("Keycloak: its clock and the clock of this machine differ by 66")
+    assert fix == "Synchronize the clock of this machine by NTP, or inform the provider."
 
 
 def test_a_certificate_that_is_not_trusted(tmp_path: Path, faults: Use) -> None:
@@ -164,7 +164,7 @@ def test_a_certificate_that_is_not_trusted(tmp_path: Path, faults: Use) -> None:
         server.server_close()
 
     assert "CERTIFICATE_VERIFY_FAILED" in text
-    assert fix == "Mend the provider's certificate, or make its authority known to this machine."
+    assert fix == "Fix the provider's certificate, or install its certificate authority here."
 
 
 @pytest.mark.parametrize(("status", "count"), [(200, 0), (404, 0), (502, 1)])

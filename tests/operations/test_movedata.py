@@ -42,7 +42,7 @@ def test_everything_arrives_in_postgresql_and_comes_back(
 
     assert (out.returncode, out.stderr) == (0, "")
     assert f"DATABASE_URL={empty_postgres}" in out.stdout
-    assert "The audit log is whole: 20 rows." in out.stdout
+    assert "The audit log is intact: 20 rows." in out.stdout
     assert look(there) == before
     assert look(sqlite_data) == before
     home = there.manage("movedata", "--to", back.url)
@@ -128,16 +128,16 @@ import os, sys
 import django
 django.setup()
 from django.core.management import call_command
-from operations import copying, stores
-stores.BATCH = 7
-put = copying.Move._put
+from operations import adapters, transfer
+adapters.BATCH = 7
+save = transfer.Transfer._save
 count = [0]
-def put_and_die(self, name, note):
+def save_and_die(self, name, progress):
     count[0] += name == "accounts_user"
     if count[0] == 4:
         os.kill(os.getpid(), 9)
-    put(self, name, note)
-copying.Move._put = put_and_die
+    save(self, name, progress)
+transfer.Transfer._save = save_and_die
 call_command("movedata", to=sys.argv[1])
 """
 

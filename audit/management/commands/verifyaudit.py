@@ -22,4 +22,4 @@ class Command(GatehouseCommand):
             raise CommandError(
                 f"The audit log is broken at row {verdict.broken_at}: {verdict.reason}."
             )
-        self.stdout.write(f"The audit log is whole: {verdict.checked} rows.")
+        self.stdout.write(f"The audit log is intact: {verdict.checked} rows.")

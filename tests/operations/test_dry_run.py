@@ -13,7 +13,7 @@ from tests.operations.houses import fill, look
 from tests.servers.databases import InstanceData, PostgresServer
 from tests.servers.gatehouse import Gatehouse
 
-OLDER = (("accounts", "0002"),)
+OLDER = (("magiclinks", "zero"),)
 CHECKS = [
     "the end of the audit log",
     "readiness",
@@ -43,8 +43,8 @@ def test_a_rehearsal_migrates_a_copy_and_changes_nothing(any_data: InstanceData)
     assert (done.returncode, done.stderr) == (0, "")
     waits = "stops writing to the whole file"
     if any_data.kind == "postgres":
-        waits = "stops reading and writing: accounts_user"
-    line = rf"\d+\.\d\d s  accounts\.0003_keys_not_before: {waits}"
+        waits = "blocks nothing"
+    line = rf"\d+\.\d\d s  magiclinks\.0001_initial: {waits}"
     assert re.search(line, done.stdout)
     assert _good(done.stdout) == CHECKS
     left = {path.name for path in any_data.data_dir.iterdir()} - {"upgrade.lock", "serving.lock"}
@@ -86,7 +86,7 @@ def test_a_rehearsal_says_what_would_not_work(sqlite_data: InstanceData) -> None
     assert "FAILED: the end of the audit log (AssertionError: row 20 has been changed)" in (
         done.stdout
     )
-    assert "Do not upgrade yet: the end of the audit log failed on the copy." in done.stderr
+    assert "Do not upgrade yet. Failed on the copy: the end of the audit log." in done.stderr
 
 
 def test_an_upgrade_makes_a_backup_first_and_restoring_it_leads_back(
@@ -100,11 +100,11 @@ def test_an_upgrade_makes_a_backup_first_and_restoring_it_leads_back(
     assert done.returncode == 0, done.stderr
     (file,) = (sqlite_data.data_dir / "backups").iterdir()
     assert f"Backup: {file}" in done.stdout
-    assert "applied accounts.0003_keys_not_before" in done.stdout
+    assert "applied magiclinks.0001_initial" in done.stdout
     back = sqlite_data.manage("restore", str(file), "--yes")
     assert back.returncode == 0, back.stderr
     # The data was older than this code, so it has been brought up to date, and everybody is out.
-    assert "applied accounts.0003_keys_not_before" in back.stdout
+    assert "applied magiclinks.0001_initial" in back.stdout
     assert "50 users must sign in again." in back.stdout
 
 
