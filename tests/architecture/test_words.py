@@ -148,6 +148,10 @@ IDENTIFIERS = {
     "outcome_of": "authenticate_with_django",
     "issue_gate_cookie": "issue_forward_auth_cookie",
     "switch_rule": "set_rule_enabled",
+    "house_tables": "all_tables",
+    "mark_statements": "marker_statements",
+    "finish_cut_off_restores": "finish_interrupted_restores",
+    "MOVE_TABLE": "TRANSFER_TABLE",
 }
 # Modules whose names said nothing to a stranger.
 MODULES = {
