@@ -117,7 +117,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """403: no permission."""
-    detail = _("Your role does not allow this page. Ask an operator if you need it.")
+    detail = _("Your role does not allow this page. Ask an administrator if you need it.")
     return _answer(request, "403.html", Problem(403, "forbidden", _("Not allowed"), detail))
 
 

@@ -25,7 +25,7 @@ class Ban(models.Model):
 
     class Kind(models.TextChoices):
         AUTOMATIC = "automatic", _("Automatic")
-        MANUAL = "manual", _("By an operator")
+        MANUAL = "manual", _("By an administrator")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(

@@ -15,7 +15,7 @@ REASONS = {
     "non_browser": gettext_noop("Messages that did not come from a browser."),
 }
 OTHER = gettext_noop("Limits of this site were exceeded again and again.")
-BY_ADMIN = gettext_noop("An operator decided so.")
+BY_ADMIN = gettext_noop("An administrator decided so.")
 
 
 def reason_for(violation_type: str) -> str:

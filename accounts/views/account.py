@@ -118,7 +118,7 @@ def delete(request: HttpRequest) -> HttpResponse:
     """Delete your own account, with your password or your address typed out as confirmation."""
     user = current_user(request)
     if not settings.ALLOW_ACCOUNT_DELETION:
-        raise FeatureClosed(_("Accounts are deleted by operators here."))
+        raise FeatureClosed(_("Accounts are deleted by administrators here."))
     form = DeleteAccountForm(bound_data(request), needs_password=asks_password(user))
     if request.method == "POST" and form.is_valid():
         try:

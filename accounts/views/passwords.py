@@ -77,7 +77,8 @@ def forgot_password(request: HttpRequest) -> HttpResponse:
     """Ask for a reset link; the answer never tells whether the account exists."""
     require_password_login()
     if not settings.ALLOW_PASSWORD_RESET:
-        raise FeatureClosed(_("Password resets by mail are switched off here. Ask an operator."))
+        text = _("Password resets by mail are switched off here. Ask an administrator.")
+        raise FeatureClosed(text)
     form = ForgotForm(bound_data(request), initial=prefilled(request))
     if request.method != "POST" or not form.is_valid():
         return form_page(request, "accounts/password_forgot.html", form)

@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=core.uuid7.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('network', models.CharField(blank=True, max_length=49, verbose_name='network')),
-                ('kind', models.CharField(choices=[('automatic', 'Automatic'), ('manual', 'By an operator')], max_length=9, verbose_name='kind')),
+                ('kind', models.CharField(choices=[('automatic', 'Automatic'), ('manual', 'By an administrator')], max_length=9, verbose_name='kind')),
                 ('reason', models.CharField(max_length=200, verbose_name='reason')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='since')),
                 ('until', models.DateTimeField(blank=True, null=True, verbose_name='until')),

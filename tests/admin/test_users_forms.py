@@ -322,6 +322,6 @@ def test_the_page_says_why_somebody_has_the_role_and_an_operator_keeps_another(
     assert "editor: groups holds staff" in text
     person.refresh_from_db()
     assert (person.role, person.role_locked) == ("viewer", True)
-    assert "Kept by an operator" in browser.get(page_of(person)).content.decode()
+    assert "Kept by an administrator" in browser.get(page_of(person)).content.decode()
     kept = AuditEvent.objects.get(action="account:role:keep")
     assert (kept.actor_id, kept.target_id, kept.detail) == (owner.pk, person.pk, {"kept": True})

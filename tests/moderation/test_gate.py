@@ -210,7 +210,7 @@ def test_what_was_written_about_a_person_is_not_told_to_the_network(
 
     text = from_network(AWAY).get("/banned").content.decode()
 
-    assert "An operator decided so." in text
+    assert "An administrator decided so." in text
     assert "Too loud" not in text
 
 

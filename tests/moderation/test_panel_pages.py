@@ -231,7 +231,7 @@ def test_numbers_of_the_curve_have_a_point_in_german(panel: Client, viewer: User
 @pytest.mark.parametrize(
     ("kind", "sentence"),
     [
-        ("manual", "An operator issued it; no violations were counted for it."),
+        ("manual", "An administrator issued it; no violations were counted for it."),
         ("automatic", "The violations that led to it are no longer stored."),
     ],
 )

@@ -247,7 +247,7 @@ def test_closed_features_of_the_account_say_so(
 
     for path, text in (
         ("/account/password", b"Sign-in by password is switched off here."),
-        ("/account/delete", b"Accounts are deleted by operators here."),
+        ("/account/delete", b"Accounts are deleted by administrators here."),
     ):
         answer = browser.get(path)
         assert answer.status_code == 403
