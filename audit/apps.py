@@ -1,4 +1,4 @@
-"""The app `audit`: the log of who did what."""
+"""The app `audit`: the audit log."""
 
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _

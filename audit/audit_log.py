@@ -1,7 +1,7 @@
-"""The audit log: who did what, written in the transaction of the act, chained by hashes.
+"""The audit log: written in the transaction of the action, and chained by hashes.
 
-Names are `subject:object:action`, as in `account:role:change`. Details hold ids, roles, counts and
-reasons, never a secret and never an address: the log outlives accounts (TRAPS 22, 23).
+Action names are `subject:object:action`, as in `account:role:change`. Details hold ids, roles,
+counts and reasons, never a secret or an address: rows outlive the account (TRAPS 22, 23).
 """
 
 import hashlib
@@ -29,15 +29,15 @@ GENESIS = "0" * 64
 SIGN_IN = "account:session:start"
 CHUNK = 2000
 _HEADS = NamedLock._meta.db_table
-# The name of our own table, so the statements hold no foreign text. The first one locks.
-TAKE_PLACES = f"UPDATE {_HEADS} SET seq = seq + %s WHERE name = %s RETURNING seq, hash"  # noqa: S608
+# _HEADS is a constant, so the statements contain no input. The first one locks the head.
+RESERVE = f"UPDATE {_HEADS} SET seq = seq + %s WHERE name = %s RETURNING seq, hash"  # noqa: S608
 CHECK_NOW = "SET CONSTRAINTS ALL IMMEDIATE"
 SET_HEAD = f"UPDATE {_HEADS} SET hash = %s WHERE name = %s"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Result of verify(): `broken_at` is the first wrong sequence number, None when all is well."""
+class VerificationResult:
+    """The result of verify(). broken_at: the first wrong sequence number, None if all are right."""
 
     checked: int
     broken_at: int | None = None
@@ -52,9 +52,9 @@ def record(
     result: str = "success",
     **detail: Any,
 ) -> AuditEvent:
-    """Append one event; call it inside the transaction of the act.
+    """Append one event. Call inside the transaction of the action.
 
-    actor, target: anything with a UUID `pk`, or None for the system or nobody.
+    actor, target: an object with a UUID `pk`; None for the system or no target.
     """
     event = draft(action, actor=actor, target=target, result=result, **detail)
     append([event])
@@ -69,7 +69,7 @@ def draft(
     result: str = "success",
     **detail: Any,
 ) -> AuditEvent:
-    """An event of the current caller that has no place in the log yet; see record()."""
+    """An event in the current request context that is not in the log yet; see record()."""
     context = get_request_context()
     event = AuditEvent(
         at=timezone.now(),
@@ -87,24 +87,23 @@ def draft(
 
 
 def append(events: Sequence[AuditEvent]) -> None:
-    """Give drafts their places in the chain and write them.
+    """Append drafts to the chain.
 
-    The chain's head stays locked until the transaction ends, so that two acts never share a
-    place. Nearly every act of the house ends here; plain SQL takes a fifth of the ORM's time.
+    The head of the chain stays locked until the transaction ends, so no two events get the same
+    number. Nearly every action ends here; plain SQL takes a fifth of the time of the ORM.
 
-    Raises AccessDenied when somebody who acts on others has lost meanwhile what they act by. The
-    log is the order of all acts, so whatever ended their access stands before this act or after
-    it; the services have asked what was true when the request came, and may have waited for a lock
-    since.
+    Raises AccessDenied if an actor who acts on others has lost their access meanwhile. The service
+    checked it when the request arrived, and may have waited for a lock since. The log orders all
+    actions, so the revocation is either before this action or after it.
     """
     if not events:
         return
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            # Foreign keys are looked up at the commit otherwise, which locks the rows of people
-            # after the chain: the wrong way round (see core.locks).
+            # Otherwise foreign keys are checked at the commit, which locks users after the chain:
+            # the wrong order (see core.locks).
             cursor.execute(CHECK_NOW)
-        cursor.execute(TAKE_PLACES, [len(events), AUDIT])
+        cursor.execute(RESERVE, [len(events), AUDIT])
         last, previous = cursor.fetchone()
         for actor in _acting_on_others(events):
             _actor_check()(actor)
@@ -118,13 +117,13 @@ def append(events: Sequence[AuditEvent]) -> None:
 
 @cache
 def _actor_check() -> Callable[[Any], None]:
-    """settings.AUDIT_ACTOR_CHECK: raises when the actor may no longer do what they could."""
+    """The function settings.AUDIT_ACTOR_CHECK, which raises if the actor has lost their access."""
     check: Callable[[Any], None] = import_string(settings.AUDIT_ACTOR_CHECK)
     return check
 
 
 def _acting_on_others(events: Sequence[AuditEvent]) -> Collection[Any]:
-    """Each actor once. What people do to themselves is judged by what it is about."""
+    """The actors of successful events about others. Events about oneself need no check."""
     return {
         event.actor_id: event.acting
         for event in events
@@ -135,7 +134,7 @@ def _acting_on_others(events: Sequence[AuditEvent]) -> Collection[Any]:
 
 
 def _count(events: Sequence[AuditEvent]) -> None:
-    """For monitoring: acts, and who came through which door or did not."""
+    """Count actions, and sign-ins by method and result, for monitoring."""
     for event in events:
         metrics.add("acts", event.action, event.result)
         if event.action == SIGN_IN:
@@ -143,7 +142,7 @@ def _count(events: Sequence[AuditEvent]) -> None:
 
 
 def event_hash(event: AuditEvent) -> str:
-    """SHA-256 over every column and the previous hash, in one canonical JSON form."""
+    """SHA-256 of all columns and the previous hash, as canonical JSON."""
     content = {
         "seq": event.seq,
         "at": event.at.astimezone(UTC).isoformat(timespec="microseconds"),
@@ -161,19 +160,21 @@ def event_hash(event: AuditEvent) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def verify() -> Verdict:
-    """Walk the chain from the first row; finds changed, missing, reordered and cut-off rows."""
+def verify() -> VerificationResult:
+    """Verify the whole chain; finds changed, missing, reordered and cut-off rows."""
     expected_seq, expected_hash = 1, GENESIS
     for event in _events():
         if event.seq != expected_seq:
-            return Verdict(expected_seq - 1, expected_seq, "a row is missing")
+            return VerificationResult(expected_seq - 1, expected_seq, "a row is missing")
         if event.previous_hash != expected_hash or event_hash(event) != event.hash:
-            return Verdict(expected_seq - 1, event.seq, "a row has been changed")
+            return VerificationResult(expected_seq - 1, event.seq, "a row has been changed")
         expected_seq, expected_hash = event.seq + 1, event.hash
     head = NamedLock.objects.get(pk=AUDIT)
     if (head.seq, head.hash or GENESIS) != (expected_seq - 1, expected_hash):
-        return Verdict(expected_seq - 1, expected_seq, "the end of the log has been cut off")
-    return Verdict(expected_seq - 1)
+        return VerificationResult(
+            expected_seq - 1, expected_seq, "the end of the log has been cut off"
+        )
+    return VerificationResult(expected_seq - 1)
 
 
 def _events() -> Iterator[AuditEvent]:

@@ -1,4 +1,4 @@
-"""The audit log's table."""
+"""The table of the audit log."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ class AuditEvent(models.Model):
     at = models.DateTimeField(_("when"))
     action = models.CharField(_("action"), max_length=64)
     result = models.CharField(_("result"), max_length=8, default="success")
-    # Ids, not foreign keys and not addresses: the log outlives the account and names nobody then.
+    # Ids, not foreign keys or addresses: rows outlive the account, and then identify no one.
     actor_id = models.UUIDField(_("actor"), null=True)
     target_id = models.UUIDField(_("target"), null=True)
     channel = models.CharField(_("channel"), max_length=8)
@@ -22,7 +22,7 @@ class AuditEvent(models.Model):
     detail = models.JSONField(_("detail"), default=dict)
     previous_hash = models.CharField(max_length=64)
     hash = models.CharField(max_length=64)
-    # The actor as they were when they were let in; not stored. See audit_log.append().
+    # The actor as loaded when the request was authenticated; not stored. See audit_log.append().
     acting: Any = None
 
     class Meta:

@@ -1,4 +1,4 @@
-"""The app `mail`: the outbox and its transports."""
+"""The app `mail`: outbox and transports."""
 
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _

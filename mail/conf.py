@@ -1,4 +1,4 @@
-"""How mail leaves: one value that the transports are built from. Pure."""
+"""The settings of the mail transports. Pure."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -8,10 +8,10 @@ FALLBACK_SENDER = "gatehouse@localhost"
 
 @dataclass(frozen=True, slots=True)
 class MailSettings:
-    """`sender` is a From header; the other fields count for their transport alone.
+    """sender: a From header. The other fields apply to one transport only.
 
-    encryption: auto upgrades where the server offers it, starttls demands it, tls is from the
-    start. ehlo_name: what this machine calls itself.
+    encryption: auto uses STARTTLS if the server offers it, starttls requires it, tls encrypts from
+    the start. ehlo_name: the name of this machine in EHLO.
     """
 
     transport: Literal["resend", "smtp", "none"] = "none"

@@ -1,4 +1,4 @@
-"""Mail to send."""
+"""The outbox."""
 
 from django.conf import settings
 from django.db import models
@@ -9,15 +9,15 @@ from core.uuid7 import uuid7
 
 
 class OutboxMail(models.Model):
-    """A mail on its way. The row is the queue; the body is sealed, and wiped when it is sent."""
+    """A mail in the outbox. The body is encrypted, and deleted when the mail is sent."""
 
     class Status(models.TextChoices):
         QUEUED = "queued", _("Queued")
         SENDING = "sending", _("Sending")
         WAITING = "waiting", _("Waiting: no mail service")
         SENT = "sent", _("Sent")
-        DEAD = "dead", _("Given up")
-        EXPIRED = "expired", _("Out of date")
+        DEAD = "dead", _("Failed")
+        EXPIRED = "expired", _("Expired")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(
@@ -32,10 +32,10 @@ class OutboxMail(models.Model):
     )
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     next_attempt_at = models.DateTimeField(_("next attempt"), default=timezone.now)
-    # A sender that died leaves its row in SENDING; after this time another may take it.
+    # A process that dies while sending leaves SENDING; after this time another may take the mail.
     lease_until = models.DateTimeField(null=True, blank=True)
-    # Mail that holds a link is worthless after the link's end.
-    expires_at = models.DateTimeField(_("worthless after"), null=True, blank=True)
+    # The end of the link in the mail.
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
     last_error = models.CharField(_("last error"), max_length=200, blank=True)
     created_at = models.DateTimeField(_("created"), default=timezone.now)
     sent_at = models.DateTimeField(_("sent"), null=True, blank=True)

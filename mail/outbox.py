@@ -1,12 +1,12 @@
-"""The outbox: mail is a row written in the transaction of its cause, and sent off the request path.
+"""The outbox: a mail is a row, written in the transaction of its cause and sent by the worker.
 
-States: queued -> sending -> sent, or back to queued with a later time, or dead after
-MAIL_MAX_ATTEMPTS or a refused recipient. What an administrator has to mend (a sender, a password)
-is tried again without that maximum, for MAX_WAIT. Without a mail service it is waiting. A mail
-whose link has ended is expired and not sent. Delivery is at least once; a transport gets the
-mail's id so that the service can drop a repetition.
+States: queued -> sending -> sent; back to queued with a later time; dead after MAIL_MAX_ATTEMPTS or
+if the recipient is refused. A failure that an administrator has to fix (a sender, a password) is
+retried without that maximum, for MAX_WAIT. Without a mail service, mail is waiting. A mail whose
+link has expired is expired and not sent. Delivery is at least once; transports get the mail's id,
+so that the mail service can drop a duplicate.
 
-Whatever a transport raises is a noted, counted failure of that one mail: the next one is tried.
+Any exception of a transport is a recorded failure of that one mail; the next mail is tried.
 """
 
 import json
@@ -41,22 +41,22 @@ from mail.signals import mail_queued
 logger = logging.getLogger("gatehouse.outbox")
 Status = OutboxMail.Status
 LEASE = timedelta(seconds=60)
-# Mail that has waited so long, with none sent meanwhile, says that the mail service is down.
-PATIENCE, LATELY = timedelta(minutes=1), timedelta(minutes=10)
+# If mail has waited for the first, and none was sent in the second, the mail service is down.
+STALLED_AFTER, SENT_WITHIN = timedelta(minutes=1), timedelta(minutes=10)
 UNSENT = (Status.QUEUED, Status.SENDING, Status.WAITING)
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=30), timedelta(hours=1)
-# How long a mail waits for somebody to mend the mail service.
+FIRST_DELAY, MAX_DELAY = timedelta(seconds=30), timedelta(hours=1)
+# How long a mail waits until an administrator has fixed the mail service.
 MAX_WAIT = timedelta(days=30)
-# A run ends after so long, so that a mail server that does not answer keeps no other job waiting.
+# The maximum time of a run, so that a mail server that does not answer delays no other job.
 RUN_SECONDS = 20.0
 ERROR_MAX_LENGTH = 200
 SUBJECT_MAX_LENGTH = 200
-URL_PLACE = "https://link.invalid/"
+URL_PLACEHOLDER = "https://link.invalid/"
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a transport sends; `id` stays the same when a mail is tried again."""
+    """What a transport sends. `id` is the same for each attempt."""
 
     id: str
     recipient: str
@@ -66,7 +66,7 @@ class Message:
 
 
 class _Text(NamedTuple):
-    """A rendered mail without its link."""
+    """A rendered mail, with a placeholder for its link."""
 
     subject: str
     plain: str
@@ -76,9 +76,8 @@ class _Text(NamedTuple):
 class MailFailed(Exception):
     """A transport could not send.
 
-    is_permanent: the recipient is refused. fix: what an administrator has to mend, in a sentence;
-    with waits_for_fix the mail waits for it, however often it has been tried. retry_after: what
-    the service asked for, None when nothing.
+    is_permanent: the recipient is refused. fix: what an administrator has to do, in a sentence.
+    waits_for_fix: retry beyond MAIL_MAX_ATTEMPTS. retry_after: what the service asked for, or None.
     """
 
     def __init__(
@@ -95,22 +94,22 @@ class MailFailed(Exception):
         self.reason = message
         self.fix = fix
         self.waits_for_fix = waits_for_fix
-        # The fix comes first: what is stored is cut at its end.
+        # The fix comes first, because the stored text is truncated.
         super().__init__(f"{fix} {message}" if fix else message)
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What was said while sending or probing, line by line and without secrets, and what failed."""
+    """The dialogue of sending or probing, line by line and without secrets, and the failure."""
 
     dialogue: tuple[str, ...]
     failure: MailFailed | None = None
 
 
 class Transport(Protocol):
-    """A way for mail to leave. send() raises MailFailed and nothing else on purpose.
+    """Sends mail. send() raises MailFailed.
 
-    examine() sends as well, or only goes as far as it can without a mail, and raises nothing.
+    examine() sends the message, or without one only tests the connection. It raises nothing.
     """
 
     def send(self, message: Message) -> None: ...
@@ -119,7 +118,7 @@ class Transport(Protocol):
 
 
 def find_transport() -> Transport | None:
-    """The configured transport; None when there is no mail service (settings.MAIL_TRANSPORT)."""
+    """The configured transport (settings.MAIL_TRANSPORT); None without a mail service."""
     found: Transport | None = import_string(settings.MAIL_TRANSPORT)()
     return found
 
@@ -135,8 +134,8 @@ def enqueue_mail(
 ) -> OutboxMail:
     """Write a mail of `kind` (a file templates/mail/<kind>.txt) in the caller's transaction.
 
-    recipient: a parsed address. language: "" for LANGUAGE_CODE. expires_at: when the link inside
-    ends. Sends nothing itself; mail.signals.mail_queued follows the commit.
+    recipient: a parsed address. language: "" for LANGUAGE_CODE. expires_at: the end of the link.
+    Sends nothing itself. mail.signals.mail_queued follows after the commit.
     """
     mail = draft_mail(
         kind=kind,
@@ -159,7 +158,7 @@ def draft_mail(
     language: str = "",
     expires_at: datetime | None = None,
 ) -> OutboxMail:
-    """A mail that is not written yet; see enqueue_mail()."""
+    """A mail that is not saved yet; see enqueue_mail()."""
     url = str(context.get("url", ""))
     rest = {name: value for name, value in context.items() if name != "url"}
     text = _render(kind, tuple(sorted(rest.items())), bool(url), language or settings.LANGUAGE_CODE)
@@ -171,24 +170,24 @@ def draft_mail(
         expires_at=expires_at,
     )
     body = {
-        "text": text.plain.replace(URL_PLACE, url),
-        "html": text.html.replace(URL_PLACE, escape(url)),
+        "text": text.plain.replace(URL_PLACEHOLDER, url),
+        "html": text.html.replace(URL_PLACEHOLDER, escape(url)),
     }
     mail.sealed_body = encrypt(json.dumps(body), _associated_data(mail))
     return mail
 
 
 def render_message(kind: str, recipient: str, *, language: str = "") -> Message:
-    """A mail of `kind` without a link, to be sent at once instead of being queued."""
+    """A mail of `kind` without a link, to send at once instead of queueing it."""
     text = _render(kind, (), False, language or settings.LANGUAGE_CODE)
     return Message(str(uuid7()), recipient, text.subject, text.plain, text.html)
 
 
 def enqueue(mails: Sequence[OutboxMail]) -> None:
-    """Write drafts in the caller's transaction; none to a reserved address."""
+    """Save drafts in the caller's transaction, except those to reserved addresses."""
     mails = [mail for mail in mails if not is_reserved(mail.recipient)]
     if not mails:
-        return  # nobody is woken for nothing
+        return  # do not wake the worker
     sql.insert(mails)
     transaction.on_commit(lambda: mail_queued.send(sender=OutboxMail))
 
@@ -196,7 +195,7 @@ def enqueue(mails: Sequence[OutboxMail]) -> None:
 def deliver_due(limit: int = 100) -> int:
     """Worker job: try up to `limit` due mails; returns how many were sent.
 
-    Several processes may run it at once: one conditional UPDATE decides who sends a mail.
+    Several processes may run it at once: a conditional UPDATE decides which one sends a mail.
     """
     transport = find_transport()
     if transport is None:
@@ -210,31 +209,31 @@ def deliver_due(limit: int = 100) -> int:
             break
         sent += _deliver(transport, mail)
         if time.monotonic() >= end:
-            break  # the next run goes on
+            break  # the next run continues
     return sent
 
 
 def is_held_up() -> bool:
-    """Does mail wait while none gets out, so that people ask for it again and again?
+    """Is the mail service down, so that users would request mail again and again?
 
-    One mailbox that refuses for now does not make it so: others get their mail.
+    A single mailbox that refuses mail does not count, because other mail is sent.
     """
     now = timezone.now()
-    waiting = OutboxMail.objects.filter(status__in=UNSENT, created_at__lt=now - PATIENCE)
-    lately = OutboxMail.objects.filter(status=Status.SENT, created_at__gt=now - LATELY)
+    waiting = OutboxMail.objects.filter(status__in=UNSENT, created_at__lt=now - STALLED_AFTER)
+    lately = OutboxMail.objects.filter(status=Status.SENT, created_at__gt=now - SENT_WITHIN)
     return waiting.exists() and not lately.exists()
 
 
 def purge_mails(before: datetime) -> int:
-    """Delete mails made before `before` that will never be sent; returns how many."""
+    """Delete finished mails created before `before`; returns how many."""
     done = [Status.SENT, Status.DEAD, Status.EXPIRED]
     return delete_free(OutboxMail.objects.filter(created_at__lt=before, status__in=done))
 
 
 def _claim_next() -> OutboxMail | None:
-    """Take one due mail for LEASE; None when nothing is due. A sender that died loses its lease.
+    """Claim one due mail for LEASE; None if there is none. Takes over expired leases.
 
-    A mail whose sender died at its last attempt is given up here: it may be what killed it.
+    A mail whose process died at the last attempt fails here, because it may be the cause.
     """
     while True:
         now = timezone.now()
@@ -251,7 +250,7 @@ def _claim_next() -> OutboxMail | None:
             continue
         mail.attempts += 1
         if mail.status == Status.SENDING and mail.attempts > settings.MAIL_MAX_ATTEMPTS:
-            _give_up(mail, _("The process that was sending it ended each time."))
+            _fail(mail, _("The process that was sending it ended each time."))
             continue
         return mail
 
@@ -263,7 +262,7 @@ def _deliver(transport: Transport, mail: OutboxMail) -> bool:
     try:
         transport.send(_message(mail))
     except DecryptionError:
-        _give_up(mail, _("The text cannot be read: ENCRYPTION_KEY has changed."))
+        _fail(mail, _("The text cannot be read: ENCRYPTION_KEY has changed."))
         return False
     except MailFailed as failure:
         _note_failure(mail, failure)
@@ -276,21 +275,21 @@ def _deliver(transport: Transport, mail: OutboxMail) -> bool:
 
 
 def _message(mail: OutboxMail) -> Message:
-    """What is to be sent. Raises DecryptionError."""
+    """The message of a mail. Raises DecryptionError."""
     body = json.loads(decrypt(mail.sealed_body, _associated_data(mail)))
     return Message(str(mail.pk), mail.recipient, mail.subject, body["text"], body["html"])
 
 
 def unexpected(error: Exception) -> MailFailed:
-    """An exception that no transport raises on purpose, as a failure.
+    """Turn an unexpected exception into a failure.
 
-    Its own text is told nowhere: libraries put headers and passwords into theirs.
+    Its text is neither logged nor shown, because libraries put headers and passwords into it.
     """
     trace = traceback.extract_tb(error.__traceback__)[-6:]
-    places = ", ".join(f"{at.filename}:{at.lineno}" for at in trace)
+    frames = ", ".join(f"{at.filename}:{at.lineno}" for at in trace)
     logger.error(
         "an unexpected error while sending a mail",
-        extra={"reason": f"{type(error).__name__} at {places}"},
+        extra={"reason": f"{type(error).__name__} at {frames}"},
     )
     text = _("Unexpected error: %(error)s. The log of the server says where.")
     return MailFailed(text % {"error": type(error).__name__})
@@ -308,24 +307,24 @@ def _note_failure(mail: OutboxMail, failure: MailFailed) -> None:
     else:
         is_over = mail.attempts >= settings.MAIL_MAX_ATTEMPTS
     if failure.is_permanent or is_over:
-        _give_up(mail, reason)
+        _fail(mail, reason)
         return
-    pause = max(_pause(mail.attempts), failure.retry_after or timedelta())
+    delay = max(_retry_delay(mail.attempts), failure.retry_after or timedelta())
     _finish(
         mail,
         status=Status.QUEUED,
-        next_attempt_at=now + min(pause, LONGEST_PAUSE),
+        next_attempt_at=now + min(delay, MAX_DELAY),
         last_error=reason,
     )
 
 
 def _one_line(text: str) -> str:
-    """`text` as every database takes it: one line without control signs, cut."""
-    plain = "".join(sign if sign.isprintable() else " " for sign in text)
+    """`text` for the database: one line without control characters, truncated."""
+    plain = "".join(char if char.isprintable() else " " for char in text)
     return " ".join(plain.split())[:ERROR_MAX_LENGTH]
 
 
-def _give_up(mail: OutboxMail, reason: str) -> None:
+def _fail(mail: OutboxMail, reason: str) -> None:
     with transaction.atomic():
         lock_users(mail.user_id)
         _finish(mail, status=Status.DEAD, last_error=reason[:ERROR_MAX_LENGTH])
@@ -333,30 +332,30 @@ def _give_up(mail: OutboxMail, reason: str) -> None:
 
 
 def _finish(mail: OutboxMail, **changes: Any) -> None:
-    """Write the outcome, unless somebody else has taken the mail since."""
+    """Save the outcome, unless another process has claimed the mail since."""
     OutboxMail.objects.filter(pk=mail.pk, attempts=mail.attempts).update(
         lease_until=None, **changes
     )
 
 
-def _pause(attempts: int) -> timedelta:
-    """Doubles from 30 seconds to an hour, up to a fifth longer so that failures spread out."""
-    doublings = min(attempts - 1, 10)  # what waits for a fix is tried hundreds of times
-    base: timedelta = min(FIRST_PAUSE * 2**doublings, LONGEST_PAUSE)
+def _retry_delay(attempts: int) -> timedelta:
+    """Doubles from 30 seconds to an hour, plus up to a fifth of jitter."""
+    doublings = min(attempts - 1, 10)  # mail that waits for a fix is tried hundreds of times
+    base: timedelta = min(FIRST_DELAY * 2**doublings, MAX_DELAY)
     return base + base * secrets.randbelow(200) / 1000
 
 
 @lru_cache(maxsize=64)
 def _render(kind: str, context: tuple[tuple[str, Any], ...], has_url: bool, language: str) -> _Text:
-    """The one template of `kind` in both forms; its first line is the subject.
+    """Render the template of `kind` as text and HTML; its first line is the subject.
 
-    Kept, with URL_PLACE for the link, because mails of one moment differ in nothing else.
+    Cached, with URL_PLACEHOLDER for the link, because similar mails differ only in the link.
     """
-    url = {"url": URL_PLACE} if has_url else {}
+    url = {"url": URL_PLACEHOLDER} if has_url else {}
     with translation.override(language):
         values = {**dict(context), **url, "public_url": settings.PUBLIC_URL}
         rendered = render_to_string(f"mail/{kind}.txt", values)
-        # A line break in a subject would start a header of its own.
+        # A line break in a subject would start a new header.
         subject, _line_end, rest = rendered.strip().partition("\n")
         paragraphs = [part.strip() for part in rest.split("\n\n") if part.strip()]
         parts = [_part(text) for text in paragraphs]
@@ -365,10 +364,10 @@ def _render(kind: str, context: tuple[tuple[str, Any], ...], has_url: bool, lang
 
 
 def _part(paragraph: str) -> dict[str, str]:
-    """A paragraph for the HTML form; `Label:` above the link becomes a button."""
+    """A paragraph for the HTML; `Label:` above the link becomes a button."""
     label, _line_end, rest = paragraph.partition("\n")
-    if rest.strip() == URL_PLACE:
-        return {"label": label.rstrip(":"), "url": URL_PLACE}
+    if rest.strip() == URL_PLACEHOLDER:
+        return {"label": label.rstrip(":"), "url": URL_PLACEHOLDER}
     return {"text": paragraph}
 
 

@@ -1,4 +1,4 @@
-"""What the outbox tells others; past tense, never part of the flow."""
+"""Signals of the outbox. They report; the outbox does not depend on their receivers."""
 
 from django.dispatch import Signal
 

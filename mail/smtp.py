@@ -1,7 +1,7 @@
-"""One conversation with an SMTP server: connect, encrypt, sign in, hand over a mail.
+"""One SMTP conversation: connect, encrypt, sign in, send a mail.
 
-Every step has a bounded time, and what was said is kept for an administrator to read, without
-passwords. Standard library's client, with UTF-8 for user name and password (RFC 4616).
+Every step has a timeout. The dialogue is kept for administrators, without passwords. Based on
+smtplib, with UTF-8 for user name and password (RFC 4616).
 """
 
 import base64
@@ -19,20 +19,20 @@ from typing import Any
 
 from mail.conf import MailSettings
 
-# A single wait, and a whole conversation; the lease of a mail is longer.
+# For a single wait, and for a whole conversation; the lease of a mail is longer.
 TIMEOUT_SECONDS = 5.0
 DEADLINE_SECONDS = 30.0
-# Replies are a few lines; a server that never ends one is no mail server.
+# Replies of mail servers are a few lines.
 MAX_REPLY_BYTES = 64 * 1024
 MAX_LINES, MAX_LINE_LENGTH = 100, 500
 HIDDEN = "•••"
-# Control signs, those that turn the direction of text, and halves of signs.
+# Control characters, direction overrides, and surrogates.
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 OVER_TLS, IN_CLEAR = ("PLAIN", "LOGIN", "CRAM-MD5"), ("CRAM-MD5", "PLAIN", "LOGIN")
 
 
 class Stage(StrEnum):
-    """How far a conversation came."""
+    """The stages of a conversation."""
 
     CONNECT = "connect"
     HELLO = "hello"
@@ -44,7 +44,7 @@ class Stage(StrEnum):
 
 
 class Refusal(Exception):
-    """The server answered no. `text` is one string with a line for each of its lines."""
+    """The server refused. text: its reply, possibly of several lines."""
 
     def __init__(self, stage: Stage, code: int, text: str) -> None:
         self.stage, self.code, self.text = stage, code, text
@@ -52,7 +52,7 @@ class Refusal(Exception):
 
 
 class Unusable(Exception):
-    """The server lacks what the settings demand; `lack` says what."""
+    """The server does not support what the settings require; `lack` names it."""
 
     class Lack(StrEnum):
         STARTTLS = "starttls"
@@ -66,7 +66,7 @@ class Unusable(Exception):
 
 
 class Dialogue:
-    """What both sides said, one line each, secrets hidden. `stage`: how far it came."""
+    """The dialogue of both sides, with secrets hidden, and the current stage."""
 
     def __init__(self, mail: MailSettings) -> None:
         self.stage = Stage.CONNECT
@@ -75,24 +75,24 @@ class Dialogue:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """As they were said, at most MAX_LINES."""
+        """The lines in order, at most MAX_LINES."""
         return tuple(self._lines)
 
     def note(self, sign: str, text: str) -> None:
-        """Keep what was said; sign: > for us, < for the server, * for what happened."""
+        """Add lines. sign: > for Gatehouse, < for the server, * for an event."""
         for line in text.splitlines() or [""]:
             if len(self._lines) < MAX_LINES:
                 self._lines.append(f"{sign} {self.hide(line)[:MAX_LINE_LENGTH]}")
 
     def hide(self, text: str) -> str:
-        """`text` without anything that gives the password away, and without control signs."""
+        """`text` without any form of the password, and without control characters."""
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
         return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _forms(mail: MailSettings) -> Iterator[str]:
-    """The password in each form in which it travels, or in which a server may repeat it."""
+    """The password in each form in which it is sent or may be repeated by a server."""
     if not mail.password:
         return
     yield mail.password
@@ -103,7 +103,7 @@ def _forms(mail: MailSettings) -> Iterator[str]:
 
 
 def _bytes(text: str) -> bytes:
-    """UTF-8; what cannot be, such as a lone surrogate of the environment, as its bytes were."""
+    """UTF-8; lone surrogates from the environment become their original bytes."""
     return text.encode("utf-8", "surrogateescape")
 
 
@@ -112,7 +112,7 @@ def _plain(mail: MailSettings) -> bytes:
 
 
 class _Reader:
-    """Lines from a socket, each read bounded by the conversation's end. What smtplib reads by."""
+    """Reads lines from a socket for smtplib, until the end of the conversation at most."""
 
     def __init__(self, sock: socket.socket, end: float) -> None:
         self._sock, self._end = sock, end
@@ -126,7 +126,7 @@ class _Reader:
                 break
             self._left -= len(data)
             if self._left < 0:
-                raise OSError("the replies are longer than any mail server's")
+                raise OSError("the replies are too long")
             self._buffer += data
         line, found, rest = self._buffer.partition(b"\n")
         if not found or len(line) >= limit:
@@ -139,7 +139,7 @@ class _Reader:
 
 
 def _time_left(end: float) -> float:
-    """For the next wait. Raises TimeoutError."""
+    """Seconds for the next wait. Raises TimeoutError."""
     left = min(TIMEOUT_SECONDS, end - time.monotonic())
     if left <= 0:
         raise TimeoutError("timed out")
@@ -147,7 +147,7 @@ def _time_left(end: float) -> float:
 
 
 class _Client(smtplib.SMTP):
-    """smtplib's client that keeps what is said and ends in time."""
+    """smtplib's client, with a recorded dialogue and a deadline."""
 
     def __init__(self, mail: MailSettings, dialogue: Dialogue, context: ssl.SSLContext) -> None:
         self._dialogue, self._context = dialogue, context
@@ -183,10 +183,10 @@ class _Client(smtplib.SMTP):
         return wrapped
 
     def upgrade(self, host: str) -> None:
-        """STARTTLS. What came before it is forgotten, also what lay unread (CVE-2021-38371)."""
+        """STARTTLS. Discards everything received before it, even unread (CVE-2021-38371)."""
         code, text = self.docmd("STARTTLS")
         if code != 220 or self.sock is None:
-            raise Refusal(Stage.ENCRYPT, code, self.told(text))
+            raise Refusal(Stage.ENCRYPT, code, self.readable(text))
         self.file = None
         self.sock = self._encrypt(self.sock, host)
         self.ehlo_resp = self.helo_resp = None
@@ -197,7 +197,7 @@ class _Client(smtplib.SMTP):
         if self.file is None and self.sock is not None:
             self.file = _Reader(self.sock, self._end)
         code, text = super().getreply()
-        for line in self.told(text).splitlines() or [""]:
+        for line in self.readable(text).splitlines() or [""]:
             self._dialogue.note("<", f"{code} {line}")
         return code, text
 
@@ -208,7 +208,7 @@ class _Client(smtplib.SMTP):
         self._put(cmd, args)
 
     def answer(self, secret: bytes) -> tuple[int, bytes]:
-        """Send a line of a sign-in in base64, which nobody is shown."""
+        """Send a line of the authentication in base64; the dialogue hides it."""
         self._dialogue.note(">", HIDDEN)
         self._put(base64.b64encode(secret).decode())
         return self.getreply()
@@ -218,13 +218,16 @@ class _Client(smtplib.SMTP):
             self.sock.settimeout(_time_left(self._end))
         super().putcmd(cmd, args)
 
-    def told(self, text: bytes) -> str:
-        """A reply for people."""
+    def readable(self, text: bytes) -> str:
+        """A reply as safe text."""
         return self._dialogue.hide(text.decode("utf-8", "replace"))
 
 
 class Conversation:
-    """With the server of `mail`. Raises Refusal, Unusable, OSError, SMTPException, UnicodeError."""
+    """A conversation with the configured server.
+
+    Raises Refusal, Unusable, OSError, SMTPException, UnicodeError.
+    """
 
     def __init__(self, mail: MailSettings) -> None:
         self._mail = mail
@@ -232,7 +235,7 @@ class Conversation:
 
     @contextmanager
     def open(self) -> Iterator["_Client"]:
-        """Connected, encrypted and signed in, as far as the settings ask for it."""
+        """Connect, encrypt and sign in, as the settings require."""
         client = self._connect()
         try:
             self._hello(client)
@@ -243,7 +246,7 @@ class Conversation:
             self._leave(client)
 
     def send(self, client: "_Client", sender: str, recipient: str, content: bytes) -> None:
-        """Hand over one mail. Line ends become CRLF and leading dots are doubled (RFC 5321)."""
+        """Send one mail. Line ends become CRLF and leading dots are doubled (RFC 5321)."""
         content = re.sub(rb"\r\n|\r|\n", b"\r\n", content)
         options = [f"size={len(content)}"] if client.has_extn("size") else []
         options += ["BODY=8BITMIME"] if client.has_extn("8bitmime") else []
@@ -265,7 +268,7 @@ class Conversation:
     def _hello(self, client: "_Client") -> None:
         self.dialogue.stage = Stage.HELLO
         code, text = client.ehlo()
-        if code in (500, 502):  # an old server that does not know the word
+        if code in (500, 502):  # an old server without EHLO
             code, text = client.helo()
         if code != 250:
             raise self._refusal(Stage.HELLO, code, text)
@@ -295,15 +298,15 @@ class Conversation:
         if not mechanisms:
             raise Unusable(Unusable.Lack.MECHANISM, " ".join(offered))
         for mechanism in mechanisms:
-            code, text = self._prove(client, mechanism)
+            code, text = self._authenticate(client, mechanism)
             if code == 235:
                 return
             if code // 100 == 4:
-                break  # the server cannot say now; another way does not make it able to
+                break  # a temporary failure; another mechanism would not help
         raise self._refusal(Stage.SIGN_IN, code, text)
 
-    def _prove(self, client: "_Client", mechanism: str) -> tuple[int, bytes]:
-        """One try to sign in; the server's answer to it."""
+    def _authenticate(self, client: "_Client", mechanism: str) -> tuple[int, bytes]:
+        """One attempt to sign in; returns the server's reply."""
         if mechanism == "PLAIN":
             secret = base64.b64encode(_plain(self._mail)).decode()
             return client.docmd("AUTH", f"PLAIN {secret}")
@@ -331,7 +334,7 @@ class Conversation:
         return Refusal(stage, code, self.dialogue.hide(shown))
 
     def _leave(self, client: "_Client") -> None:
-        """Say goodbye, which nobody has to answer: the mail is handed over, or is not."""
+        """Send QUIT and ignore errors, because the outcome of the mail is known."""
         if client.sock is None:
             return
         with suppress(OSError, smtplib.SMTPException):
@@ -340,7 +343,7 @@ class Conversation:
 
 
 def tls_context(mail: MailSettings) -> ssl.SSLContext:
-    """Checks certificate and name, unless EMAIL_ALLOW_SELFSIGNED says not to."""
+    """A context that verifies certificate and name, unless EMAIL_ALLOW_SELFSIGNED is set."""
     context = ssl.create_default_context()
     if mail.allow_selfsigned:
         context.check_hostname = False

@@ -1,8 +1,8 @@
-"""What a mail server's no means: a recipient that it does not take, or something to mend here.
+"""Classifies SMTP refusals: the recipient is refused, or an administrator has to fix something.
 
-Servers say the same thing with many codes, at many moments: Postfix holds its refusal of a name
-or a sender back until the recipient is named. So words and enhanced codes (RFC 3463, RFC 5248) go
-before the code and the moment. Only a refused recipient is final. Pure.
+Servers use many codes for the same problem, at different stages: Postfix delays its refusal of a
+host name or a sender until RCPT TO. So words and enhanced codes (RFC 3463, RFC 5248) count more
+than code and stage. Only a refused recipient is permanent. Pure.
 """
 
 import re
@@ -12,14 +12,14 @@ from django.utils.translation import gettext as _
 from mail.conf import MailSettings
 from mail.smtp import Refusal, Stage
 
-# Codes about the mailbox that is just named (RFC 5321, RFC 7504); 501: it cannot be read. Once
-# the mail itself is judged, a code without words says nothing about the recipient.
+# Codes about the mailbox in RCPT TO (RFC 5321, RFC 7504); 501: invalid address. After DATA, a code
+# without words does not refer to the recipient.
 _OF_MAILBOX: dict[Stage, tuple[int, ...]] = {
     Stage.RECIPIENT: (501, 550, 551, 552, 553, 556),
     Stage.CONTENT: (),
 }
 _ENHANCED = re.compile(r"(?<![\d.])5\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")
-# Addresses and host names hold any word.
+# Addresses and host names, which may contain any word.
 _NAMES = re.compile(r"<[^<>\n]*>|\S*@\S*|\b[\w-]+(?:\.[\w-]+)+\b")
 
 _SENDER = re.compile(r"sender|return path|from address|mail from|envelope from|send as|sendas")
@@ -39,12 +39,12 @@ _RECIPIENT = re.compile(
     r"(?:unknown|unavailable|not found|invalid|disabled|inactive|full|does ?n.t exist|not exist)"
     r"|does not exist|over ?quota|mailbox full|quota exceeded|does not accept mail|null mx"
 )
-_GIVEN_UP_DETAILS = frozenset({0, 1, 2, 3, 4, 5, 6, 9, 10})
+_RECIPIENT_DETAILS = frozenset({0, 1, 2, 3, 4, 5, 6, 9, 10})
 _SENDER_DETAILS = frozenset({7, 8})
 
 
 def is_refused_recipient(refusal: Refusal) -> bool:
-    """Is the recipient refused for good, so that another try of this mail is in vain?"""
+    """Is the recipient refused permanently, so that another attempt is useless?"""
     if refusal.code // 100 != 5 or refusal.stage not in _OF_MAILBOX:
         return False
     words = _words(refusal.text)
@@ -56,12 +56,12 @@ def is_refused_recipient(refusal: Refusal) -> bool:
     if enhanced is not None:
         subject, detail = enhanced
         is_unroutable = subject == 4 and detail in (1, 4) and refusal.stage is Stage.RECIPIENT
-        return (subject == 1 and detail in _GIVEN_UP_DETAILS) or subject == 2 or is_unroutable
+        return (subject == 1 and detail in _RECIPIENT_DETAILS) or subject == 2 or is_unroutable
     return not _POLICY.search(words) and refusal.code in _OF_MAILBOX[refusal.stage]
 
 
 def fix_for(refusal: Refusal, mail: MailSettings) -> str:
-    """What an administrator has to mend, in a sentence."""
+    """What an administrator has to do, in a sentence."""
     words, enhanced = _words(refusal.text), _enhanced(refusal.text)
     is_about_sender = enhanced is not None and enhanced[0] == 1 and enhanced[1] in _SENDER_DETAILS
     if refusal.stage is Stage.HELLO or _HELLO.search(words):
@@ -72,7 +72,7 @@ def fix_for(refusal: Refusal, mail: MailSettings) -> str:
     if refusal.stage is Stage.SIGN_IN:
         return _("Correct EMAIL_USERNAME and EMAIL_PASSWORD. Some services want an app password.")
     if refusal.stage is Stage.ENCRYPT:
-        return _("The mail server offers TLS and then refuses it. Mend it there.")
+        return _("The mail server offers TLS and then refuses it. Fix that on the mail server.")
     if is_about_sender or _SENDER.search(words):
         return _("Set EMAIL_FROM to an address that the mail server lets this account send from.")
     if refusal.code in (530, 534, 535, 538) or _RELAY.search(words):

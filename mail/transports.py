@@ -1,4 +1,4 @@
-"""The two ways for mail to leave: Resend's API through its own package, and SMTP."""
+"""The mail transports: Resend's API through its package, and SMTP."""
 
 import re
 import smtplib
@@ -23,11 +23,11 @@ from mail.smtp import Conversation, Refusal, Stage, Unusable
 from mail.smtp_refusals import fix_for, is_refused_recipient
 
 TIMEOUT_SECONDS, DEADLINE_SECONDS = 5, 30.0
-LARGEST_ANSWER = 64 * 1024
+MAX_RESPONSE_BYTES = 64 * 1024
 HIDDEN = "•••"
-# What OpenSSL says when the other side answers in clear.
+# OpenSSL's errors if the server answers without TLS.
 NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
-# Resend says in words which field it refuses (https://resend.com/docs/api-reference/errors).
+# Resend names the refused field in words (https://resend.com/docs/api-reference/errors).
 RESEND_REFUSALS = (400, 403, 422)
 RESEND_KEY_ERRORS = ("missing_api_key", "invalid_api_key", "restricted_api_key")
 RESEND_QUOTAS = ("daily_quota_exceeded", "monthly_quota_exceeded")
@@ -36,7 +36,7 @@ _RESEND_SENDER = re.compile(r"`from`|\bfrom\b field|domain|sender|testing emails
 
 
 def transport() -> Transport | None:
-    """What settings.MAIL asks for; None when no mail service is configured."""
+    """The transport of settings.MAIL; None without a mail service."""
     mail: MailSettings = settings.MAIL
     if mail.transport == "resend":
         return ResendTransport(mail)
@@ -44,7 +44,7 @@ def transport() -> Transport | None:
 
 
 class ResendTransport:
-    """POST /emails with the mail's id as Idempotency-Key: a repeated try is not a second mail."""
+    """POST /emails with the mail's id as Idempotency-Key, so a retry sends no second mail."""
 
     def __init__(self, mail: MailSettings) -> None:
         self.mail = mail
@@ -66,7 +66,7 @@ class ResendTransport:
             raise self._failure(error) from None
 
     def examine(self, message: Message | None = None) -> Examined:
-        """Send `message` and tell what was answered; without one ask whether the key is good."""
+        """Send `message` and report the response; without a message test the API key."""
         url = f"{self.mail.api_url}/{'emails' if message else 'domains'}"
         lines = [f"> {'POST' if message else 'GET'} {url}"]
         failure: MailFailed | None = None
@@ -74,7 +74,7 @@ class ResendTransport:
             if message:
                 self.send(message)
             else:
-                self._ask()
+                self._check_key()
         except MailFailed as found:
             failure = found
         except Exception as error:
@@ -82,14 +82,14 @@ class ResendTransport:
         lines.append(f"< {failure.reason if failure else 'Resend: accepted'}")
         return Examined(tuple(self._hide(line) for line in lines), failure)
 
-    def _ask(self) -> None:
-        """Raises MailFailed unless the key is one of Resend's."""
+    def _check_key(self) -> None:
+        """Raise MailFailed unless Resend accepts the API key."""
         headers = {"Authorization": f"Bearer {self.mail.api_key}"}
         try:
             body, status, _more = _Client().request("get", f"{self.mail.api_url}/domains", headers)
         except RuntimeError as error:
             raise MailFailed(f"Resend: {error}", fix=_reach_fix()) from None
-        # A key that may only send is refused the list with 401 restricted_api_key.
+        # A key for sending only gets 401 restricted_api_key here.
         is_restricted = status == 401 and b"restricted_api_key" in body
         if status in (400, 401, 403) and not is_restricted:
             raise MailFailed(
@@ -98,12 +98,12 @@ class ResendTransport:
 
     def _failure(self, error: ResendError) -> MailFailed:
         code, kind, text = _number(error.code), str(error.error_type), str(error.message)
-        told = self._hide(f"Resend: {error.code} {kind}: {text}")
+        reason = self._hide(f"Resend: {error.code} {kind}: {text}")
         after = _retry_after(error.headers)
         if code in (400, 422) and _RESEND_RECIPIENT.search(text) and not _is_about_sender(text):
-            return MailFailed(told, is_permanent=True)
+            return MailFailed(reason, is_permanent=True)
         fix = _resend_fix(code, kind, text)
-        return MailFailed(told, retry_after=after, fix=fix, waits_for_fix=bool(fix))
+        return MailFailed(reason, retry_after=after, fix=fix, waits_for_fix=bool(fix))
 
     def _hide(self, text: str) -> str:
         return text.replace(self.mail.api_key, HIDDEN) if self.mail.api_key else text
@@ -114,7 +114,7 @@ def _is_about_sender(text: str) -> bool:
 
 
 def _resend_fix(code: int, kind: str, text: str) -> str:
-    """What an administrator has to mend, or nothing when waiting may be enough."""
+    """What an administrator has to do; "" if waiting may be enough."""
     if kind in RESEND_QUOTAS:
         return _("The sending limit at Resend is used up. Wait, or ask for a higher one.")
     if code == 401 or kind in RESEND_KEY_ERRORS or "API key" in text:
@@ -127,7 +127,7 @@ def _resend_fix(code: int, kind: str, text: str) -> str:
 
 
 class _Client(HTTPClient):
-    """Bounded in time and size; the answers are small. Follows nothing: the key goes along."""
+    """Limits time and size. Follows no redirect, which would leak the key."""
 
     def request(
         self,
@@ -138,7 +138,7 @@ class _Client(HTTPClient):
         files: dict[str, Any] | None = None,
         data: dict[str, str] | None = None,
     ) -> tuple[bytes, int, Mapping[str, str]]:
-        """Raises RuntimeError, which the package turns into a ResendError; its text has no key."""
+        """Raises RuntimeError without the key; the package turns it into a ResendError."""
         end = time.monotonic() + DEADLINE_SECONDS
         try:
             with requests.request(
@@ -153,7 +153,7 @@ class _Client(HTTPClient):
                 body = b""
                 for chunk in answer.iter_content(8192):
                     body += chunk
-                    if len(body) > LARGEST_ANSWER or time.monotonic() > end:
+                    if len(body) > MAX_RESPONSE_BYTES or time.monotonic() > end:
                         raise RuntimeError("the answer is too long")
                 return body, answer.status_code, answer.headers
         except (requests.RequestException, UnicodeError) as error:
@@ -172,7 +172,7 @@ class SMTPTransport:
             raise found.failure
 
     def examine(self, message: Message | None = None) -> Examined:
-        """Connect, encrypt, sign in and send `message`, or stop before that without one."""
+        """Connect, encrypt, sign in and send `message`; without a message only sign in."""
         talk = Conversation(self.mail)
         failure: MailFailed | None = None
         try:
@@ -209,24 +209,25 @@ class SMTPTransport:
         return letter.message().as_bytes()
 
     def _refused(self, refusal: Refusal) -> MailFailed:
-        told = f"SMTP: {refusal.code} {_without_links(refusal.text)}"
+        reason = f"SMTP: {refusal.code} {_without_links(refusal.text)}"
         if is_refused_recipient(refusal):
-            return MailFailed(told, is_permanent=True)
+            return MailFailed(reason, is_permanent=True)
         is_final = refusal.code // 100 == 5
         return MailFailed(
-            told, fix=fix_for(refusal, self.mail) if is_final else "", waits_for_fix=is_final
+            reason, fix=fix_for(refusal, self.mail) if is_final else "", waits_for_fix=is_final
         )
 
     def _unusable(self, error: Unusable) -> MailFailed:
         host, lack = self.mail.host, Unusable.Lack
+        encrypt_fix = _("Set EMAIL_PORT=465 or EMAIL_ENCRYPTION=tls, or enable STARTTLS there.")
         texts = {
             lack.STARTTLS: (
                 f"SMTP: {host} does not offer STARTTLS",
-                _("Set EMAIL_PORT=465 or EMAIL_ENCRYPTION=tls, or switch STARTTLS on there."),
+                encrypt_fix,
             ),
             lack.PASSWORD_IN_CLEAR: (
                 f"SMTP: {host} does not offer STARTTLS, and EMAIL_PASSWORD is not sent in clear",
-                _("Set EMAIL_PORT=465 or EMAIL_ENCRYPTION=tls, or switch STARTTLS on there."),
+                encrypt_fix,
             ),
             lack.SIGN_IN: (
                 f"SMTP: {host} offers no sign-in",
@@ -237,29 +238,29 @@ class SMTPTransport:
                 _("Let the mail server accept PLAIN or LOGIN, or use another server."),
             ),
         }
-        told, fix = texts[error.lack]
-        return MailFailed(told, fix=fix, waits_for_fix=True)
+        reason, fix = texts[error.lack]
+        return MailFailed(reason, fix=fix, waits_for_fix=True)
 
     def _not_encrypted(self, error: ssl.SSLError) -> MailFailed:
         if isinstance(error, ssl.SSLCertVerificationError):
-            told = f"SMTP: the certificate of {self.mail.host} is refused: {error.verify_message}"
-            fix = _("Mend the certificate of the mail server, or name it in EMAIL_HOST as it says.")
-            return MailFailed(told, fix=fix, waits_for_fix=True)
-        told = f"SMTP: TLS failed: {error.reason or type(error).__name__}"
+            reason = f"SMTP: the certificate of {self.mail.host} is refused: {error.verify_message}"
+            fix = _("Fix the certificate of the mail server, or set EMAIL_HOST to the name in it.")
+            return MailFailed(reason, fix=fix, waits_for_fix=True)
+        reason = f"SMTP: TLS failed: {error.reason or type(error).__name__}"
         if error.reason in NOT_TLS and self.mail.encryption == "tls":
             fix = _("This port does not speak TLS from the start: set EMAIL_PORT=587.")
-            return MailFailed(told, fix=fix, waits_for_fix=True)
-        return MailFailed(told)
+            return MailFailed(reason, fix=fix, waits_for_fix=True)
+        return MailFailed(reason)
 
     def _broken(self, error: Exception, talk: Conversation) -> MailFailed:
-        """No answer, or one that nobody understands: tried again, as often as MAIL_MAX_ATTEMPTS."""
-        told = talk.dialogue.hide(f"SMTP: {type(error).__name__}: {error}")
+        """No reply or an invalid one: retry up to MAIL_MAX_ATTEMPTS."""
+        reason = talk.dialogue.hide(f"SMTP: {type(error).__name__}: {error}")
         if isinstance(error, UnicodeError):
-            # Its text quotes what could not be encoded.
-            told = f"SMTP: {type(error).__name__}"
+            # Its text quotes the input.
+            reason = f"SMTP: {type(error).__name__}"
         if talk.dialogue.stage is Stage.CONNECT:
-            return MailFailed(told, fix=_reach_fix())
-        return MailFailed(told)
+            return MailFailed(reason, fix=_reach_fix())
+        return MailFailed(reason)
 
 
 def _reach_fix() -> str:
@@ -267,12 +268,12 @@ def _reach_fix() -> str:
 
 
 def _without_links(text: str) -> str:
-    """A filter may quote the link that it dislikes, and a link signs people in."""
+    """Hide our links: a spam filter may quote the link, and a link signs a user in."""
     return re.sub(re.escape(settings.PUBLIC_URL) + r"\S+", f"{settings.PUBLIC_URL}/{HIDDEN}", text)
 
 
 def _retry_after(headers: Mapping[str, str]) -> timedelta | None:
-    """The Retry-After header in seconds; None for none and for a date."""
+    """The Retry-After header in seconds; None without it, or if it is a date."""
     lowered: dict[str, Any] = {name.lower(): value for name, value in headers.items()}
     seconds = _number(lowered.get("retry-after", ""))
     return timedelta(seconds=seconds) if seconds else None

@@ -33,7 +33,7 @@ def test_an_event_says_who_did_what_to_whom(owner: User, viewer: User) -> None:
 
 
 def test_a_whole_log_is_found_whole(five_events: None) -> None:
-    assert audit_log.verify() == audit_log.Verdict(checked=5)
+    assert audit_log.verify() == audit_log.VerificationResult(checked=5)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from core.commands import GatehouseCommand
 
 
 class Command(GatehouseCommand):
-    """Check the audit log's chain of hashes."""
+    """Verify the hash chain of the audit log."""
 
     help = (
         "Check that no row of the audit log has been changed, removed, reordered or cut off. "
@@ -17,9 +17,9 @@ class Command(GatehouseCommand):
     )
 
     def act(self, **_options: Any) -> None:
-        verdict = audit_log.verify()
-        if verdict.broken_at is not None:
+        result = audit_log.verify()
+        if result.broken_at is not None:
             raise CommandError(
-                f"The audit log is broken at row {verdict.broken_at}: {verdict.reason}."
+                f"The audit log is broken at row {result.broken_at}: {result.reason}."
             )
-        self.stdout.write(f"The audit log is intact: {verdict.checked} rows.")
+        self.stdout.write(f"The audit log is intact: {result.checked} rows.")
