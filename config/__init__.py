@@ -1,1 +1,1 @@
-"""The composition root: the only place that may name every room of the house."""
+"""The composition root: the only package that may import every app."""

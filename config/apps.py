@@ -1,4 +1,4 @@
-"""The composition root as a Django app: commands, the cache's table, start-up of the worker."""
+"""The composition root as a Django app: commands and start-up."""
 
 from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules
@@ -11,6 +11,6 @@ class ConfigApp(AppConfig):
     verbose_name = "Gatehouse"
 
     def ready(self) -> None:
-        """Let every app register its tables and actions in the admin panel."""
+        """Let every app register its tables and actions in the admin."""
         forget_unknown_encodings()
         autodiscover_modules("admin")

@@ -1,4 +1,4 @@
-"""Is the process alive, and are the things it needs there? Plain JSON, no sign-in, no detail."""
+"""Liveness and readiness probes, as plain JSON without sign-in or details."""
 
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
@@ -8,16 +8,16 @@ from core.health import cache_answers, counters_answer, database_answers, is_mig
 
 @require_safe
 def live(_request: HttpRequest) -> JsonResponse:
-    """200 as long as the process answers; asks nothing else."""
+    """200 while the process answers; checks nothing else."""
     return JsonResponse({"status": "ok"})
 
 
 @require_safe
 def ready(_request: HttpRequest) -> JsonResponse:
-    """200 when all that people need is there, else 503 naming the part.
+    """200 when everything required answers, else 503 naming the failed part.
 
-    The cache in Redis is not needed: limits and bans stand in the database. Without it the answer
-    is 200 and "degraded", so that nobody takes a server out that works.
+    The cache in Redis is optional, because limits and bans are in the database. Without it the
+    answer is 200 and "degraded", so that a working server stays in service.
     """
     needed = {
         "database": database_answers(),

@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import Any
 
 from accounts.roles import BY_RANK, Role
-from config.environment.ldap import is_on
+from config.environment.cross_checks.ldap import is_on
 from config.environment.registry.ldap import GroupRole, parse_roles_mapping
 from core.email_addresses import AddressError, parse_username
 from federation.ldap.conf import PROVIDER, LDAPConfig

@@ -1,7 +1,7 @@
-"""/metrics: what monitoring reads, in Prometheus' text form.
+"""/metrics in the Prometheus text format.
 
-Nothing here names a person, an address or a token. Counts are those of this server since it
-started; what stands in the database is the same on every node.
+No metric names a user, an address or a token. Counters are those of this server since its start;
+gauges from the database are the same on every node.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Measures(Collector):
-    """Asks anew at each scrape."""
+    """Collects at each scrape."""
 
     def collect(self) -> Iterator[Metric]:
         yield from server_measures()
@@ -34,7 +34,7 @@ registry.register(Measures())
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """200 for METRICS_NETWORKS, 404 for everybody else; never cached."""
+    """200 for METRICS_NETWORKS, 404 for everyone else; never cached."""
     if not _may_read(request):
         raise Http404
     response = HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE)
@@ -43,7 +43,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def _may_read(request: HttpRequest) -> bool:
-    """Through a proxy that nobody declared, everybody would seem to be this machine."""
+    """Behind an undeclared proxy, every client would seem to be this machine, so refuse."""
     if is_undeclared_proxy(request):
         return False
     address = parse_address(client_ip(request))

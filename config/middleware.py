@@ -1,4 +1,4 @@
-"""What wraps every answer: one log line, and the security headers."""
+"""The log line and the security headers of every response."""
 
 import logging
 import time
@@ -14,7 +14,7 @@ Handler = Callable[[HttpRequest], HttpResponse]
 
 
 class RequestLogMiddleware:
-    """Logs one line a request; it names the route's pattern, never the path: paths hold links."""
+    """Logs one line for each request: the route, never the path, which may contain a link."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -41,8 +41,8 @@ class RequestLogMiddleware:
 class SecurityHeadersMiddleware:
     """Content-Security-Policy from SECURE_CSP and what Django does not set (ASVS 3.4).
 
-    Answers are `no-store` unless a view decided otherwise, because nearly all name a person
-    (ASVS 14.3.2). Static files come from below and set their own life.
+    Responses are `no-store` unless a view sets something else, because nearly all name a user (ASVS
+    14.3.2). Static files have headers of their own.
     """
 
     def __init__(self, get_response: Handler) -> None:
@@ -58,7 +58,7 @@ class SecurityHeadersMiddleware:
         response.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
         response.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         response.setdefault("Cache-Control", "no-store")
-        # No script of ours reads a cookie. Django says so of none that it takes back.
+        # No script of ours reads a cookie. Django omits the flag when it deletes one.
         for cookie in response.cookies.values():
             cookie["httponly"] = True
         return response

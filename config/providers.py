@@ -5,10 +5,21 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from accounts.roles import Role
+from config.environment.cross_checks.sign_in import (
+    callback_path,
+    configured_ids,
+    names_of,
+    trust_name,
+)
+from config.environment.cross_checks.sso_providers import (
+    LABELS,
+    MICROSOFT,
+    issuer_of,
+    listed,
+    prefix_of,
+)
+from config.environment.parsing.role_names import parse_mapping, parse_sync_role
 from config.environment.registry.social import NAMES
-from config.environment.rolenames import parse_mapping, parse_sync_role
-from config.environment.sign_in import callback_path, configured_ids, names_of, trust_name
-from config.environment.sso_providers import LABELS, MICROSOFT, issuer_of, listed, prefix_of
 from federation.providers import OIDC, SOCIAL_KINDS, Provider, SignInSource
 from federation.role_mapping import ClaimPath, Requirement, RoleMapping, RoleRule
 

@@ -1,8 +1,7 @@
-"""The server processes: granian, which hands each request to config.serving as it came.
+"""Runs the server processes with granian, which passes each raw request to config.serving.
 
-Django runs by WSGI, which measured ten times faster than ASGI here. The library's own WSGI mode is
-not used: it loses how the name of a header was spelt, and it reads bodies in the threads that
-answer.
+Django runs by WSGI, which was ten times faster than ASGI here. granian's own WSGI mode is not used:
+it loses the spelling of header names, and it reads bodies in the threads that answer.
 """
 
 import asyncio
@@ -30,18 +29,17 @@ from granian.log import LogLevels
 from granian.server.mp import WORKERS_METHODS, WorkerProcess
 
 from config.serving import Serving
-from config.shutdown import SETTLE_SECONDS, let_nobody_begin
+from config.shutdown import SETTLE_SECONDS, stop_accepting
 from core.file_descriptors import CONNECTIONS, allow_all
 from core.metrics import COUNTERS
 from operations.locks import serving
 
-# Of a Unix socket: whoever may write to it is believed like a proxy of this machine.
+# Of a Unix socket. Its clients are trusted like a proxy on this machine.
 SOCKET_RIGHTS = 0o660
-# A client that stops in the middle of its request holds up a stop no longer than that; operators
-# are told to give a node 30 seconds.
+# The longest that an unfinished request delays a stop. The docs ask to give a node 30 seconds.
 STOP_SECONDS = 20
 ENDING = (signal.SIGTERM, signal.SIGINT)
-# To a worker: let no connection begin.
+# Tells a worker to accept no new connection.
 DRAINING = signal.SIGUSR1
 TELL_SECONDS = 1.0
 # A check waits for nothing but the database, for less than it costs to hand the interpreter from
@@ -57,10 +55,10 @@ WHOLE, CHECKS = "config.wsgi:application", "config.forward_auth_wsgi:application
 
 
 def run_server(application: str = WHOLE) -> None:
-    """Serve WHOLE or CHECKS until told to stop (SIGTERM, SIGINT).
+    """Serve WHOLE or CHECKS until SIGTERM or SIGINT.
 
-    Workers are forked from this process, so what is loaded here is shared between them; open
-    connections are not.
+    Workers are forked from this process, so they share what is loaded here; open connections must
+    not be shared.
     """
     allow_all()
     get_resolver().url_patterns  # noqa: B018  # loads every view before the fork
@@ -91,7 +89,7 @@ def run_server(application: str = WHOLE) -> None:
 
 
 class _Server(Granian):
-    """Stops its workers in two steps: no new connection, and a moment later the end."""
+    """Stops its workers in two steps: no new connections, and a moment later the end."""
 
     _is_stopping = False
 
@@ -108,13 +106,13 @@ class _Server(Granian):
                     os.kill(worker.pid, DRAINING)
         time.sleep(SETTLE_SECONDS)
         while True:
-            # Again and again: while it replaces a worker, the library forgets what it was told.
+            # Repeated, because the library forgets a signal while it replaces a worker.
             super().signal_handler_interrupt()
             time.sleep(TELL_SECONDS)
 
 
 class _Taking(CallbackScheduler):
-    """Hands requests to `take` at once, where the library's own would start an asyncio task."""
+    """Passes requests to `take` directly, where the library would start an asyncio task."""
 
     def __init__(
         self,
@@ -150,7 +148,7 @@ def _work(
     _scope: Any,
     metrics: Any,
 ) -> None:
-    """One worker process, until it is told to stop; what the library gives its own kinds."""
+    """Run one worker process. The parameters are those that the library passes to its own kinds."""
     ending = set_loop_signals(loop)
     over = asyncio.Event()
     ending.add_cb(lambda: loop.call_soon_threadsafe(over.set))
@@ -176,11 +174,11 @@ def _check_threads() -> int:
 
 
 def _prepare_workers(application: str) -> None:
-    """What each worker does first; and it ends by SIGTERM at once while it is still loading.
+    """Set what each worker does first, and let SIGTERM end it while it is still loading.
 
-    Until it serves, it would handle signals as the process does that it was forked from, which only
-    takes a note: a node stopped while a worker starts would wait for that worker for ever. SIGINT
-    comes to all of a terminal; workers leave it to the first process, which ends them by SIGTERM.
+    Otherwise it would inherit the handler of the parent, which only sets a flag: a node that is
+    stopped while a worker starts would wait for it forever. A terminal sends SIGINT to all
+    processes; workers ignore it, and the parent ends them by SIGTERM.
     """
     signal.signal(DRAINING, signal.SIG_IGN)
     os.register_at_fork(
@@ -193,7 +191,7 @@ def _prepare_workers(application: str) -> None:
 def _begin_worker(application: str) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(DRAINING, lambda *_of_signal: let_nobody_begin())
+    signal.signal(DRAINING, lambda *_of_signal: stop_accepting())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     if application == WHOLE:
         sys.setswitchinterval(SWITCH_SECONDS)

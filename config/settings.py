@@ -12,12 +12,12 @@ from accounts.roles import Role
 from config.environment import (
     action_limits,
     anonymous_role,
+    anonymous_settings,
     bound_key_urls,
     database_settings,
-    foreign_public_key,
+    external_public_key,
     load,
     mail_settings,
-    opening_settings,
 )
 from config.ldap import directory_settings, owner_username
 from config.logging_config import logging_settings
@@ -223,7 +223,7 @@ AUTO_REDIRECT = auto_redirect(ENV.values)  # id of the provider of strangers, or
 
 # Without sign-in: the role of whoever has no account, None while there is no such thing
 ANONYMOUS_ROLE: Role | None = anonymous_role(ENV)
-ANONYMOUS_SETTINGS = tuple(opening_settings(ENV))  # what to remove to end it
+ANONYMOUS_SETTINGS = tuple(anonymous_settings(ENV))  # what to remove to end it
 
 # The directory that people may sign in with, or None (accounts/directory)
 LDAP = directory_settings(ENV)
@@ -372,7 +372,7 @@ AUTH_BACKEND = ENV["AUTH_BACKEND"]
 AUTH_JWT_ISSUER = tuple(ENV["AUTH_JWT_ISSUER"])
 AUTH_JWT_AUDIENCE = tuple(ENV["AUTH_JWT_AUDIENCE"])
 AUTH_JWT_ALGORITHM = tuple(ENV["AUTH_JWT_ALGORITHM"])
-AUTH_JWT_PUBLIC_KEY = foreign_public_key(ENV)  # PEM, or nothing
+AUTH_JWT_PUBLIC_KEY = external_public_key(ENV)  # PEM, or nothing
 AUTH_JWT_JWKS_URL, AUTH_JWT_JWKS_URLS = bound_key_urls(ENV)
 AUTH_JWT_LEEWAY: timedelta = ENV["AUTH_JWT_LEEWAY"]
 AUTH_JWT_REGISTRATION = ENV["AUTH_JWT_REGISTRATION"]

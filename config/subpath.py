@@ -1,7 +1,6 @@
-"""The site below a path of its host, as in PUBLIC_URL=https://example.com/gate.
+"""Serves the site below a path of its host, as in PUBLIC_URL=https://example.com/gate.
 
-A proxy may hand the path on or cut it: both reach the same pages. Django adds it to every address
-that it makes, because FORCE_SCRIPT_NAME names it.
+A proxy may pass the path on or remove it. FORCE_SCRIPT_NAME makes Django add the path to every URL.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,7 +13,7 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def mount(application: Application) -> Application:
-    """A WSGI application that takes paths with and without the path of PUBLIC_URL."""
+    """A WSGI application that accepts paths with and without the path of PUBLIC_URL."""
     prefix: str = settings.PUBLIC_PATH
     if not prefix:
         return application
@@ -30,5 +29,5 @@ def mount(application: Application) -> Application:
 
 
 def use_in_this_thread() -> None:
-    """Let reverse() know the path in a thread that handles no requests."""
+    """Set the path for reverse() in a thread that handles no requests."""
     set_script_prefix(f"{settings.PUBLIC_PATH}/")

@@ -17,8 +17,8 @@ import psycopg
 from django.conf import settings
 from django.db import connection
 
-from config.environment.databases import database_settings
 from config.environment.errors import Unreadable
+from config.environment.parsing.databases import database_settings
 from core.locks import AUDIT
 from core.models import NamedLock
 from operations.adapters import Row, Store, open_store, quoted

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from config.environment.errors import Problem
 
-LARGEST_FILE_BYTES = 1_048_576
+MAX_FILE_BYTES = 1_048_576
 
 _START = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=[ \t]*(?P<rest>.*)")
 _SINGLE = re.compile(r"'(?P<inside>[^']*)'[ \t]*(?:#.*)?")
@@ -33,7 +33,7 @@ def read_dotenv(path: Path | None) -> tuple[dict[str, Line], list[Problem]]:
     if path is None or not path.is_file():
         return {}, []
     try:
-        if path.stat().st_size > LARGEST_FILE_BYTES:
+        if path.stat().st_size > MAX_FILE_BYTES:
             return {}, [Problem(path.name, "is larger than 1 MB", "check which file that is")]
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-LONGEST_ECHO = 60
+MAX_ECHO_LENGTH = 60
 
 
 class Unreadable(ValueError):
@@ -40,6 +40,6 @@ class SettingsError(Exception):
 
 def echo(text: str) -> str:
     """`text` in quotes for a message: one line, and cut when it is long."""
-    if len(text) > LONGEST_ECHO:
-        text = text[: LONGEST_ECHO - 1] + "…"
+    if len(text) > MAX_ECHO_LENGTH:
+        text = text[: MAX_ECHO_LENGTH - 1] + "…"
     return repr(text)

@@ -6,20 +6,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from config.environment import rules, secrets
-from config.environment.anonymous import contradictions
+from config.environment import secrets
+from config.environment.cross_checks import general as rules
+from config.environment.cross_checks.anonymous import check_anonymous_contradictions
+from config.environment.cross_checks.sign_in import follow_social_registration
+from config.environment.cross_checks.sso_providers import unlisted_provider, variables_of
+from config.environment.diagnostics.display import display_value
+from config.environment.diagnostics.ignored_names import ignored_reason
+from config.environment.diagnostics.ignored_values import drop_foreign_values
+from config.environment.diagnostics.line_reports import LineReport, LoadResult, report_lines
+from config.environment.diagnostics.suggestions import suggest_name
 from config.environment.dotenv import read_dotenv
 from config.environment.errors import Problem, SettingsError, Unreadable
-from config.environment.ignored_names import business_of
-from config.environment.ignored_values import without_others
-from config.environment.lines import LineReport, Outcome, report_lines
-from config.environment.registry.later import LATER_NAMES, later_purpose
-from config.environment.resolve import FILE_ENDING, Findings, Given, Layer, default_of, resolve
+from config.environment.resolve import FILE_ENDING, Findings, Layer, RawValue, default_of, resolve
 from config.environment.schema import Variable
-from config.environment.shown import shown
-from config.environment.sign_in import follow_social_registration
-from config.environment.sso_providers import unlisted, variables_of
-from config.environment.suggestions import nearest
 from config.environment.variables import VARIABLES
 
 SECRET_FIX = "remove it to have one generated, or write what `openssl rand -base64 48` prints"  # noqa: S105 - advice
@@ -72,7 +72,7 @@ class Environment:
             for problem in self.problems
             if problem.name in variable.names
         ]
-        value = shown(variable, self._values[variable.name])
+        value = display_value(variable, self._values[variable.name])
         return Row(variable.name, value, self._sources[variable.name], " ".join(notes))
 
 
@@ -86,14 +86,14 @@ def load(
     """
     lines, faults = read_dotenv(dotenv_path)
     layers: tuple[Layer, ...] = (
-        {name: Given(text, f"environment: {name}") for name, text in environ.items()},
+        {name: RawValue(text, f"environment: {name}") for name, text in environ.items()},
         {
-            line.name: Given(line.value, f".env line {line.number}: {line.name}")
+            line.name: RawValue(line.value, f".env line {line.number}: {line.name}")
             for line in lines.values()
         },
     )
     found = Findings(errors=faults)
-    layers = without_others(layers, found)
+    layers = drop_foreign_values(layers, found)
     values, sources = _resolve_all(layers, found)
     further = variables_of(values)
     _resolve_each(further, layers, found, values, sources)
@@ -104,15 +104,15 @@ def load(
     contradicting = rules.problems_of(rules.ERRORS, values)
     # What is unreadable is not reported a second time as missing.
     found.errors += [problem for problem in contradicting if problem.name not in unread]
-    found.errors += contradictions(values, sources)
+    found.errors += check_anonymous_contradictions(values, sources)
     found.warnings += rules.problems_of(rules.WARNINGS, values)
     _check_required(values, sources, found)
     _settle_secrets(values, sources, found)
     if found.errors:
         raise SettingsError(found.errors)
     variables = (*VARIABLES, *further)
-    found.warnings += _odd_names(layers, variables)
-    reports = report_lines(lines.values(), Outcome(variables, values, sources, found.warnings))
+    found.warnings += _unknown_names(layers, variables)
+    reports = report_lines(lines.values(), LoadResult(variables, values, sources, found.warnings))
     return Environment(values, sources, tuple(found.warnings), further, reports)
 
 
@@ -194,34 +194,32 @@ def _generated(variable: Variable, data_dir: Path, found: Findings) -> str | Non
     return None
 
 
-def _odd_names(layers: tuple[Layer, ...], variables: tuple[Variable, ...]) -> list[Problem]:
-    """Names that have no effect: known ones of other versions, and probable misspellings."""
+def _unknown_names(layers: tuple[Layer, ...], variables: tuple[Variable, ...]) -> list[Problem]:
+    """Warnings about names that have no effect and are probably misspelt."""
     known = {name for variable in variables for name in variable.names}
-    candidates = sorted(known | set(LATER_NAMES))
+    candidates = sorted(known)
     known |= {f"{name}{FILE_ENDING}" for name in known}
     problems: dict[str, Problem] = {}
     for position, layer in enumerate(layers):
         for name, given in layer.items():
             if name not in known:
-                problem = _odd_name(name, given, candidates, is_ours=position == 1)
+                problem = _unknown_name(name, given, candidates, is_ours=position == 1)
                 problems |= {name: problem} if problem else {}
     return list(problems.values())
 
 
-def _odd_name(name: str, given: Given, candidates: list[str], *, is_ours: bool) -> Problem | None:
-    purpose = later_purpose(name)
-    if purpose:
-        what = f"is understood ({purpose}), but this version does not act on it"
-        return Problem(name, what, "leave it for a later version") if given.text.strip() else None
-    provider = unlisted(name.removesuffix(FILE_ENDING))
+def _unknown_name(
+    name: str, given: RawValue, candidates: list[str], *, is_ours: bool
+) -> Problem | None:
+    provider = unlisted_provider(name.removesuffix(FILE_ENDING))
     if provider:
         what = f"has no effect, because AUTH_SSO_PROVIDERS does not name {provider}"
         return Problem(name, what, f"add {provider} there") if given.text.strip() else None
-    if business_of(name):
+    if ignored_reason(name):
         return None
     bare = name.removesuffix(FILE_ENDING)
-    meant = nearest(name, candidates, is_ours=is_ours)
-    if not meant and bare != name and (meant := nearest(bare, candidates, is_ours=is_ours)):
+    meant = suggest_name(name, candidates, is_ours=is_ours)
+    if not meant and bare != name and (meant := suggest_name(bare, candidates, is_ours=is_ours)):
         meant = f"{meant}{FILE_ENDING}"
     if not meant:
         return None

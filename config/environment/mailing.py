@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from config.environment.cross_checks.general import has_smtp
 from config.environment.registry.mail import effective_encryption, make_sender, split_sender
-from config.environment.rules import has_smtp
 from mail.conf import FALLBACK_SENDER, MailSettings
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from config.environment.parsers import bounds
-from config.environment.registry.later import LATER
+from config.environment.parsing.parsers import bounds
 from config.environment.resolve import FILE_ENDING
 from config.environment.schema import Kind, Section, Variable
 from config.environment.variables import SECTIONS
@@ -34,12 +33,6 @@ where it came from and what is wrong with it.
 - **Faults.** All of them are reported at once, each with its name and its fix. A name that
   resembles a known one gives a warning at the start and in `manage.py doctor`.
 """
-LATER_INTRO = """\
-## Understood, without effect yet
-
-These names of other systems and of later versions are known. A value gives a warning and has no
-effect in this version.
-"""
 EXAMPLE_INTRO = """\
 # Settings of Gatehouse. Copy this file to .env and take the # from the lines that you change.
 # Made by `python -m config.environment --write`. Do not edit by hand.
@@ -53,7 +46,6 @@ def render_reference() -> str:
     for section in SECTIONS:
         parts.append(f"## {section.title}\n\n{section.intro}\n")
         parts += ["\n".join(_described(variable)) for variable in section.variables]
-    parts += [LATER_INTRO, "\n".join(_later())]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -91,12 +83,6 @@ def _default(variable: Variable) -> str:
     if variable.default_note:
         return variable.default_note
     return f"`{variable.default}`" if variable.default else "none"
-
-
-def _later() -> Iterator[str]:
-    for group in LATER:
-        names = ", ".join(f"`{name}`" for name in group.names)
-        yield f"- {group.purpose[0].upper()}{group.purpose[1:]} ({group.origin}): {names}"
 
 
 def render_example() -> str:

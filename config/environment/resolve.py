@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from config.environment.errors import Problem, Unreadable
-from config.environment.parsers import parse
+from config.environment.parsing.parsers import parse
 from config.environment.schema import Alias, Variable
 from config.environment.secrets import read_secret
 
@@ -14,14 +14,14 @@ FILE_ENDING = "_FILE"
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class RawValue:
     """One text that somebody gave; `source` says where, for people."""
 
     text: str = field(repr=False)
     source: str
 
 
-Layer = Mapping[str, Given]
+Layer = Mapping[str, RawValue]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def _candidates(
             found.errors.append(Problem(name, error.what, error.fix))
 
 
-def _texts_of(variable: Variable, name: str, layer: Layer) -> Iterator[tuple[str, Given]]:
+def _texts_of(variable: Variable, name: str, layer: Layer) -> Iterator[tuple[str, RawValue]]:
     """The text under `name`, and in the file that `name`_FILE names."""
     given = layer.get(name)
     # An empty text counts as not given, except where it looks like a secret that is none.
@@ -83,7 +83,7 @@ def _texts_of(variable: Variable, name: str, layer: Layer) -> Iterator[tuple[str
         return
     path = Path(pointer.text.strip())
     try:
-        yield f"{name}{FILE_ENDING}", Given(read_secret(path), pointer.source)
+        yield f"{name}{FILE_ENDING}", RawValue(read_secret(path), pointer.source)
     except OSError as error:
         what = f"is to be read from the file {path}, which cannot be read ({error.strerror})"
         fix = f"mend {name}{FILE_ENDING} or the file's permissions"

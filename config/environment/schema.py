@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from config.environment.durations import BareUnit
+from config.environment.parsing.durations import BareUnit
 
 
 class Kind(StrEnum):

@@ -15,10 +15,10 @@ from pathlib import Path
 from config.environment.errors import Unreadable
 from config.environment.known_secrets import PLACEHOLDERS, PUBLISHED
 
-SHORTEST_SECRET = 32
+MIN_SECRET_LENGTH = 32
 ENCRYPTION_KEY_BYTES = 32
-FEWEST_DIFFERENT = 8
-LARGEST_FILE_BYTES = 65_536
+MIN_DISTINCT = 8
+MAX_FILE_BYTES = 65_536
 DIRECTORY = "secrets"
 
 _HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
@@ -33,11 +33,11 @@ def is_published(secret: str) -> bool:
 
 def weakness(secret: str) -> str:
     """Why `secret` can be guessed, or nothing. Random text of 32 characters always passes."""
-    if len(secret) < SHORTEST_SECRET:
-        return f"is shorter than {SHORTEST_SECRET} characters"
+    if len(secret) < MIN_SECRET_LENGTH:
+        return f"is shorter than {MIN_SECRET_LENGTH} characters"
     steps = {ord(after) - ord(before) for before, after in pairwise(secret)}
     # Few characters, a repeated word or a row such as abcdef: nothing that chance makes.
-    if len(set(secret)) < FEWEST_DIFFERENT or len(steps) < FEWEST_DIFFERENT:
+    if len(set(secret)) < MIN_DISTINCT or len(steps) < MIN_DISTINCT:
         return "is too regular to be random"
     return ""
 
@@ -99,8 +99,8 @@ def is_readable_by_others(path: Path) -> bool:
 def read_secret(path: Path) -> str:
     """The text of a secret's file without the line break at its end. Raises OSError, Unreadable."""
     with path.open("rb") as file:
-        raw = file.read(LARGEST_FILE_BYTES + 1)
-    if len(raw) > LARGEST_FILE_BYTES:
+        raw = file.read(MAX_FILE_BYTES + 1)
+    if len(raw) > MAX_FILE_BYTES:
         raise Unreadable(f"names the file {path}, which is larger than 64 KB", "name another file")
     try:
         return raw.decode().rstrip("\r\n")

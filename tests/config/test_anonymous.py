@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from accounts.roles import Role
-from config.environment import anonymous_role, opening_settings
+from config.environment import anonymous_role, anonymous_settings
 from tests.config.conftest import Load
 
 Lines = Callable[..., list[str]]
@@ -15,7 +15,7 @@ def test_nothing_given_asks_for_sign_in(load_env: Load) -> None:
     env = load_env()
 
     assert anonymous_role(env) is None
-    assert opening_settings(env) == []
+    assert anonymous_settings(env) == []
     assert env.problems == ()
 
 
@@ -34,7 +34,7 @@ def test_each_systems_own_word_lets_everybody_in(load_env: Load, name: str, valu
     env = load_env(**{name: value})
 
     assert anonymous_role(env) is Role.EDITOR
-    assert [setting.partition("=")[0] for setting in opening_settings(env)] == [name]
+    assert [setting.partition("=")[0] for setting in anonymous_settings(env)] == [name]
     assert [problem.name for problem in env.problems] == [name]
 
 

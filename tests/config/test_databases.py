@@ -4,9 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from config.environment.databases import database_settings, parse_cache_url, parse_database_url
 from config.environment.errors import Unreadable
-from config.environment.urls import hide_password
+from config.environment.parsing.databases import (
+    database_settings,
+    parse_cache_url,
+    parse_database_url,
+)
+from config.environment.parsing.urls import hide_password
 
 DATA_DIR = Path("/data")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from config.shutdown import drop_beginnings, listeners
+from config.shutdown import drop_new_connections, listeners
 
 SYN_SENT = 2  # the first byte of TCP_INFO: linux/tcp.h, net/tcp_states.h
 
@@ -18,7 +18,7 @@ def listener() -> Iterator[socket.socket]:
 
 
 def test_no_connection_begins_any_more(listener: socket.socket) -> None:
-    drop_beginnings(listener)
+    drop_new_connections(listener)
     with socket.socket() as client:
         client.setblocking(False)
         asked = client.connect_ex(listener.getsockname())
@@ -29,7 +29,7 @@ def test_no_connection_begins_any_more(listener: socket.socket) -> None:
 
 def test_what_has_connected_before_is_taken_and_read(listener: socket.socket) -> None:
     with socket.create_connection(listener.getsockname()) as waiting:
-        drop_beginnings(listener)
+        drop_new_connections(listener)
         waiting.sendall(b"a form")
         taken, _address = listener.accept()
         with taken:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config.environment.durations import FIX, DurationError, format_duration, parse_duration
+from config.environment.parsing.durations import FIX, DurationError, format_duration, parse_duration
 
 MILLISECOND = timedelta(milliseconds=1)
 

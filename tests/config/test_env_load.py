@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from config.environment import Environment, SettingsError, load
-from config.environment.parsers import parse
+from config.environment.parsing.parsers import parse
 from config.environment.variables import BY_NAME, VARIABLES
 
 Load = Callable[..., Environment]

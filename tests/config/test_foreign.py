@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from config.environment import bound_key_urls, foreign_public_key
+from config.environment import bound_key_urls, external_public_key
 from tests.config.conftest import Load
 
 Lines = Callable[..., list[str]]
@@ -161,7 +161,7 @@ def test_a_key_may_be_written_with_escapes_or_lie_in_a_file(
 
     for text in (pem, pem.replace("\n", "\\n"), "provider.pem", str(data / "provider.pem")):
         env = load_env(**GIVEN, AUTH_JWT_PUBLIC_KEY=text, DATA_DIR=str(data))
-        assert foreign_public_key(env).strip() == pem.strip()
+        assert external_public_key(env).strip() == pem.strip()
 
 
 def test_a_key_in_the_file_of_settings_is_told_without_its_text(load_env: Load) -> None:
@@ -200,7 +200,7 @@ def test_an_unfit_key_stops_the_start(faults: Lines, text: str, what: str) -> No
 def test_an_unused_key_file_is_not_looked_for(load_env: Load) -> None:
     env = load_env(AUTH_BACKEND="local", AUTH_JWT_PUBLIC_KEY="missing.pem")
 
-    assert foreign_public_key(env) == ""
+    assert external_public_key(env) == ""
 
 
 def test_two_sources_of_keys_are_a_fault(faults: Lines) -> None:

@@ -202,7 +202,7 @@ def test_plain_text_is_admitted_where_it_is_written(directory: Callable[..., LDA
 def test_without_the_library_the_start_says_what_to_install(
     faults: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("config.environment.ldap.find_spec", lambda _name: None)
+    monkeypatch.setattr("config.environment.cross_checks.ldap.find_spec", lambda _name: None)
 
     (line,) = faults(**ON)
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from accounts.roles import Role
 from config.environment import Environment, anonymous_role, load
-from config.environment.ignored_names import STRANGERS, business_of
+from config.environment.diagnostics.ignored_names import IGNORED, ignored_reason
 from config.environment.variables import VARIABLES
 
 FILES = Path(__file__).parent / "envs"
@@ -227,7 +227,7 @@ def test_what_a_line_did_is_told_in_words(bring: Bring) -> None:
     assert said["BAN_DURATION"] == "sets BAN_DURATION=2h"
     assert said["JWT_SECRET"] == "sets JWT_SECRET=(set)"
     assert said["DOMAIN_CLIENT"] == (
-        "gives way to .env line 13: DOMAIN_SERVER: PUBLIC_URL=http://localhost:3080"
+        "is overridden by .env line 13: DOMAIN_SERVER: PUBLIC_URL=http://localhost:3080"
     )
     assert said["DISCORD_CLIENT_ID"] == (
         "is empty and changes nothing: DISCORD_CLIENT_ID stays empty (default)"
@@ -243,7 +243,7 @@ def test_a_misspelt_line_and_one_that_the_environment_overrides(tmp_path: Path) 
     env = load({"PORT": "9000"}, tmp_path / ".env")
 
     assert [line.what for line in env.lines] == [
-        "gives way to environment: PORT: PORT=9000",
+        "is overridden by environment: PORT: PORT=9000",
         "is unknown. Fix: did you mean ALLOW_REGISTRATION? Write that, or remove it.",
         "not used by Gatehouse: unknown",
     ]
@@ -252,8 +252,8 @@ def test_a_misspelt_line_and_one_that_the_environment_overrides(tmp_path: Path) 
 def test_no_name_of_ours_passes_for_a_strangers() -> None:
     ours = {name for variable in VARIABLES for name in variable.names}
 
-    assert [name for name in sorted(ours) if business_of(name)] == []
-    words = [word for group in STRANGERS for word in group.words]
+    assert [name for name in sorted(ours) if ignored_reason(name)] == []
+    words = [word for group in IGNORED for word in group.words]
     assert len(words) == len(set(words))
 
 

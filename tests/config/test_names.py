@@ -1,12 +1,10 @@
-"""Names that mean nothing here: misspelt ones, later ones, and those of an ordinary shell."""
+"""Names that mean nothing here: misspelt ones, and those of an ordinary shell."""
 
 from collections.abc import Callable
 
 import pytest
 
-from config.environment.registry.later import LATER_NAMES
-from config.environment.suggestions import nearest
-from config.environment.variables import BY_NAME
+from config.environment.diagnostics.suggestions import suggest_name
 
 Lines = Callable[..., list[str]]
 
@@ -67,11 +65,5 @@ def test_the_providers_of_a_list_are_understood(warnings: Lines) -> None:
     assert len(warnings(AUTH_ZITADEL_CLIENT_ID="x", AUTH_OKTA_LABEL="y")) == 2
 
 
-def test_no_name_is_both_effective_and_later() -> None:
-    effective = {name for variable in BY_NAME.values() for name in variable.names}
-
-    assert effective & set(LATER_NAMES) == set()
-
-
 def test_short_names_are_not_guessed_at() -> None:
-    assert nearest("PROT", ["PORT"], is_ours=True) == ""
+    assert suggest_name("PROT", ["PORT"], is_ours=True) == ""

@@ -9,7 +9,6 @@ import pytest
 from config.environment.__main__ import ROOT, main
 from config.environment.dotenv import parse_dotenv
 from config.environment.reference import EXAMPLE, REFERENCE, pages, render_example, render_reference
-from config.environment.registry.later import LATER_NAMES
 from config.environment.variables import VARIABLES
 
 
@@ -44,7 +43,6 @@ def test_every_setting_has_a_heading_and_every_name_is_there() -> None:
     for variable in VARIABLES:
         assert page.count(f"\n### {variable.name}\n") == 1
         assert all(f"`{alias.name}` ({alias.origin}" in page for alias in variable.aliases)
-    assert all(f"`{name}`" in page for name in LATER_NAMES)
 
 
 def test_the_page_holds_no_table() -> None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import BrowserSession, User
 from accounts.services.sessions import end_sessions
 from config.environment.errors import Unreadable
-from config.environment.registry.forward import apps_domain_elsewhere, check_apps_domain
+from config.environment.registry.forward import check_apps_domain, check_forward_auth_domain
 from core.redirects import is_safe_destination
 from forward_auth.models import ForwardAuthCookie
 from moderation.models import Ban
@@ -290,4 +290,4 @@ def test_what_is_shared_with_strangers_is_not_taken(text: str) -> None:
 def test_the_domain_must_hold_our_own_host(site: str, domain: str, is_wrong: bool) -> None:
     values = {"PUBLIC_URL": site, "FORWARD_AUTH_DOMAIN": domain}
 
-    assert bool(list(apps_domain_elsewhere(values))) is is_wrong
+    assert bool(list(check_forward_auth_domain(values))) is is_wrong

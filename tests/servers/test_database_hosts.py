@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from config.environment.databases import database_settings
+from config.environment.parsing.databases import database_settings
 from operations import postgres
 from tests.servers.databases import InstanceData, PostgresServer
 from tests.servers.gatehouse import Gatehouse

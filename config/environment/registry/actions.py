@@ -4,8 +4,8 @@ import re
 from datetime import timedelta
 from typing import NamedTuple
 
-from config.environment.durations import parse_duration
 from config.environment.errors import Unreadable, echo
+from config.environment.parsing.durations import parse_duration
 from config.environment.schema import Kind, Section, Variable
 
 FIX = (
@@ -28,7 +28,7 @@ TAKEN = frozenset(
         "verify_email",
     }
 )
-MOST, MOST_AT_ONCE, LONGEST = 1_000_000, 100, timedelta(days=31)
+MOST, MOST_AT_ONCE, MAX_DURATION = 1_000_000, 100, timedelta(days=31)
 _ENTRY = re.compile(r"([a-z][a-z0-9_-]{0,39}):(user|ip|concurrent)=(\d{1,7})(?:/(.+))?", re.ASCII)
 
 
@@ -70,7 +70,7 @@ def _window(text: str | None) -> timedelta | None:
     if text is None:
         return None
     window = parse_duration(text, bare_unit="minutes")
-    if not timedelta(seconds=1) <= window <= LONGEST:
+    if not timedelta(seconds=1) <= window <= MAX_DURATION:
         raise Unreadable(f"{echo(text)} is no time to count in", "write a time from 1s to 31d")
     return window
 

@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from config.environment.errors import Unreadable, echo
+from config.environment.parsing.urls import origin_of
 from config.environment.schema import Alias, Kind, Section, Variable
-from config.environment.urls import origin_of
 
 TRUE = ("true", "1", "yes", "on")
 _SITE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]*[A-Za-z0-9_~-]){1,8}")

@@ -1,8 +1,8 @@
 """Settings of pages elsewhere whose scripts may call the API."""
 
 from config.environment.errors import Unreadable, echo
+from config.environment.parsing.urls import origin_of, parse_url
 from config.environment.schema import Kind, Section, Variable
-from config.environment.urls import origin_of, parse_url
 
 EVERYBODY = "*"
 

@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from config.environment.errors import Unreadable, echo
+from config.environment.parsing.urls import parse_url
 from config.environment.schema import Alias, Kind, Section, Variable
-from config.environment.urls import parse_url
 
 DISCOVERY = "/.well-known/openid-configuration"
 # Asymmetric alone: who can check such a signature cannot make one.

@@ -65,7 +65,7 @@ FORWARD = Section(
 )
 
 
-def apps_domain_elsewhere(values: Mapping[str, Any]) -> Iterator[Problem]:
+def check_forward_auth_domain(values: Mapping[str, Any]) -> Iterator[Problem]:
     domain = values["FORWARD_AUTH_DOMAIN"]
     if not domain:
         return

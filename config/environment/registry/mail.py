@@ -115,7 +115,7 @@ def effective_encryption(values: Values) -> Encryption:
     return cast("Encryption", values["EMAIL_ENCRYPTION"])
 
 
-def implicit_tls(values: Mapping[str, Any]) -> Iterator[Problem]:
+def check_implicit_tls(values: Mapping[str, Any]) -> Iterator[Problem]:
     """A warning: EMAIL_ENCRYPTION says something that port 465 does not do."""
     said = values["EMAIL_ENCRYPTION"]
     is_other = said in ("starttls", "none")

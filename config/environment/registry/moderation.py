@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from config.environment.schema import Kind, Section, Variable
 
-LONGEST_BAN = timedelta(days=3653)
+MAX_BAN = timedelta(days=3653)
 
 
 def _score(name: str, what: str, default: int = 1, origin: str = "LibreChat") -> Variable:
@@ -69,7 +69,7 @@ BANS = Section(
             default="2h",
             example="1000 * 60 * 60 * 24",
             minimum=timedelta(seconds=1),
-            maximum=LONGEST_BAN,
+            maximum=MAX_BAN,
             origin="LibreChat",
             help="How long an automatic ban lasts. A bare number is milliseconds.",
         ),
@@ -89,7 +89,7 @@ BANS = Section(
             default="24h",
             example="7d",
             minimum=timedelta(0),
-            maximum=LONGEST_BAN,
+            maximum=MAX_BAN,
             help="The time in which a score falls to its half. With 0 it never falls.",
         ),
         Variable(
@@ -98,7 +98,7 @@ BANS = Section(
             default="90d",
             example="30d",
             minimum=timedelta(days=1),
-            maximum=LONGEST_BAN,
+            maximum=MAX_BAN,
             help="How long violations, and bans that are over, are kept.",
         ),
         Variable(

@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
+from config.environment.parsing.role_names import check_fallback, check_mapping, check_sync_roles
 from config.environment.registry.external_jwt import check_issuer
 from config.environment.registry.social import callback, internal_url, trust_email
-from config.environment.rolenames import check_fallback, check_mapping, check_sync_roles
 from config.environment.schema import Alias, Kind, Section, Variable
 
 TOKEN_KINDS = ("id", "access", "userinfo")

@@ -1,7 +1,7 @@
 """Settings of sign-in by Google, GitHub, Discord, Facebook and Apple, and of providers at large."""
 
-from config.environment.callbacks import check_callback
 from config.environment.errors import Unreadable, echo
+from config.environment.parsing.callbacks import check_callback
 from config.environment.schema import Alias, Kind, Section, Variable
 
 # id -> (name for people, systems that share the names)

@@ -8,7 +8,7 @@ from config.environment.errors import Problem, Unreadable, echo
 from config.environment.schema import Kind, Section, Variable
 
 ALGORITHMS = ("ES256", "RS256", "EdDSA")
-LONGEST_ADVISED_TOKEN = timedelta(hours=24)
+MAX_ADVISED_TOKEN = timedelta(hours=24)
 TOKEN_SECRETS = ("JWT_SECRET", "JWT_REFRESH_SECRET")
 
 
@@ -26,14 +26,14 @@ def own_address(values: Mapping[str, Any]) -> str:
     return str(values["PUBLIC_URL"]).rstrip("/")
 
 
-def half_of_two_secrets(values: Mapping[str, Any]) -> Iterator[Problem]:
+def check_jwt_secret_pair(values: Mapping[str, Any]) -> Iterator[Problem]:
     """HS256 takes two secrets, or none."""
     for name, other in (TOKEN_SECRETS, TOKEN_SECRETS[::-1]):
         if values[other] is not None and values[name] is None:
             yield Problem(name, f"is missing while {other} is set", f"set it, or remove {other}")
 
 
-def one_secret_twice(values: Mapping[str, Any]) -> Iterator[Problem]:
+def check_jwt_secrets_differ(values: Mapping[str, Any]) -> Iterator[Problem]:
     """A secret that does two things lets the tokens of one pass for those of the other."""
     names = ("SECRET_KEY", "ENCRYPTION_KEY", *TOKEN_SECRETS)
     for place, name in enumerate(names):
@@ -45,9 +45,9 @@ def one_secret_twice(values: Mapping[str, Any]) -> Iterator[Problem]:
                 )
 
 
-def long_lived_tokens(values: Mapping[str, Any]) -> Iterator[Problem]:
+def check_token_lifetime(values: Mapping[str, Any]) -> Iterator[Problem]:
     """A warning: nobody can take such a token back from a backend that verifies by itself."""
-    if values["SESSION_EXPIRY"] > LONGEST_ADVISED_TOKEN:
+    if values["SESSION_EXPIRY"] > MAX_ADVISED_TOKEN:
         what = (
             "is longer than 24 hours: a backend that verifies tokens by itself lets somebody who "
             "has been shut out in until their token ends"
@@ -55,7 +55,7 @@ def long_lived_tokens(values: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("SESSION_EXPIRY", what, "write 15m, and refresh tokens as they end")
 
 
-def algorithm_without_effect(values: Mapping[str, Any]) -> Iterator[Problem]:
+def check_jwt_algorithm(values: Mapping[str, Any]) -> Iterator[Problem]:
     if values["JWT_SECRET"] is not None and values["JWT_ALGORITHM"] != ALGORITHMS[0]:
         what = "has no effect, because JWT_SECRET makes every access token HS256"
         yield Problem("JWT_ALGORITHM", what, "remove one of them")

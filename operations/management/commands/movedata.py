@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management import CommandParser
 
-from config.environment.urls import hide_password
+from config.environment.parsing.urls import hide_password
 from operations.command import OperationCommand
 from operations.transfer import transfer_to
 

@@ -1,11 +1,11 @@
-"""Rules of AUTH_BACKEND=jwt: what it needs, and what does not go together."""
+"""Checks of AUTH_BACKEND=jwt: what it requires, and what contradicts it."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from config.environment.errors import Problem, echo
-from config.environment.public_keys import key_problems
+from config.environment.parsing.public_keys import key_problems
 from config.environment.registry.external_jwt import key_urls
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
@@ -16,8 +16,8 @@ ISSUER_FIX = (
 AUDIENCE_FIX = "set it to the client id or API name of your tokens (their claim aud)"
 
 
-def foreign_tokens(values: Mapping[str, Any]) -> Iterator[Problem]:
-    """Errors of AUTH_BACKEND=jwt; nothing without it."""
+def check_external_jwt(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Errors of AUTH_BACKEND=jwt; none without it."""
     if values["AUTH_BACKEND"] != "jwt":
         return
     if not values["AUTH_JWT_ISSUER"]:
@@ -35,7 +35,7 @@ def foreign_tokens(values: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _key_sources(values: Mapping[str, Any]) -> Iterator[Problem]:
-    """One source of keys: the file, or the address, or discovery."""
+    """Keys come from exactly one source: the file, the URL, or discovery."""
     if values["AUTH_JWT_PUBLIC_KEY"]:
         yield from key_problems(values)
         if values["AUTH_JWT_JWKS_URL"]:
@@ -54,12 +54,12 @@ def _key_sources(values: Mapping[str, Any]) -> Iterator[Problem]:
         if "" in named
         else [issuer for issuer in values["AUTH_JWT_ISSUER"] if issuer not in named]
     )
-    yield from _in_clear("AUTH_JWT_JWKS_URL", [url for _issuer, url in bound], values)
-    yield from _in_clear("AUTH_JWT_ISSUER", discovered, values)
+    yield from _plain_http("AUTH_JWT_JWKS_URL", [url for _issuer, url in bound], values)
+    yield from _plain_http("AUTH_JWT_ISSUER", discovered, values)
 
 
 def _bindings(bound: list[tuple[str, str]], issuers: list[str]) -> Iterator[Problem]:
-    """Each address of keys belongs to one issuer (RFC 8725, 3.8)."""
+    """Each URL of keys belongs to one issuer (RFC 8725, 3.8)."""
     name = "AUTH_JWT_JWKS_URL"
     urls: dict[str, str] = {}
     for issuer, url in bound:
@@ -78,7 +78,7 @@ def _bindings(bound: list[tuple[str, str]], issuers: list[str]) -> Iterator[Prob
         yield Problem(name, f"names {echo(issuer)} twice", "keep one entry")
 
 
-def _in_clear(name: str, urls: list[str], values: Mapping[str, Any]) -> Iterator[Problem]:
+def _plain_http(name: str, urls: list[str], values: Mapping[str, Any]) -> Iterator[Problem]:
     for url in urls:
         parts = urlsplit(url)
         is_safe = parts.scheme == "https" or parts.hostname in LOCAL_HOSTS or values["DEBUG"]
@@ -88,16 +88,16 @@ def _in_clear(name: str, urls: list[str], values: Mapping[str, Any]) -> Iterator
 
 
 def bound_key_urls(env: Any) -> tuple[str, dict[str, str]]:
-    """(where the keys of the only issuer are, or ""; issuer -> where its keys are).
+    """(URL of the keys of the only issuer, or ""; issuer -> URL of its keys).
 
-    `env` has no errors.
+    `env` must have no errors.
     """
     bound = key_urls(env["AUTH_JWT_JWKS_URL"])
     alone = next((url for issuer, url in bound if not issuer), "")
     return alone, {issuer: url for issuer, url in bound if issuer}
 
 
-def foreign_tokens_off(values: Mapping[str, Any]) -> Iterator[Problem]:
+def check_unused_external_jwt(values: Mapping[str, Any]) -> Iterator[Problem]:
     """Warnings: settings that have no effect with this AUTH_BACKEND."""
     if values["AUTH_BACKEND"] == "jwt":
         return
@@ -107,8 +107,8 @@ def foreign_tokens_off(values: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(name, "has no effect without AUTH_BACKEND=jwt", "set that, or remove it")
 
 
-def foreign_public_key(env: Any) -> str:
-    """The PEM text of AUTH_JWT_PUBLIC_KEY, "" when none is given or needed; `env` has no errors."""
+def external_public_key(env: Any) -> str:
+    """The PEM text of AUTH_JWT_PUBLIC_KEY, or "". `env` must have no errors."""
     if env["AUTH_BACKEND"] != "jwt" or not env["AUTH_JWT_PUBLIC_KEY"]:
         return ""
     pem: str = env["AUTH_JWT_PUBLIC_KEY"].read(env["DATA_DIR"])

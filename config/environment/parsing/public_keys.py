@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from config.environment.errors import Problem, Unreadable
 
-LARGEST_FILE_BYTES = 65_536
-SMALLEST_RSA_BITS = 2048
+MAX_FILE_BYTES = 65_536
+MIN_RSA_BITS = 2048
 CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 FIX = "write the provider's public key or certificate in PEM, or the path of such a file"
 
@@ -35,7 +35,7 @@ class KeySetting:
         path = data_dir / self.path
         try:
             with path.open("rb") as file:
-                return file.read(LARGEST_FILE_BYTES).decode()
+                return file.read(MAX_FILE_BYTES).decode()
         except OSError as error:
             what = f"names the file {path}, which cannot be read ({error.strerror})"
             raise Unreadable(what, f"put the file there, or {FIX}") from None
@@ -58,9 +58,9 @@ def algorithms_of(pem: str) -> frozenset[str]:
     """The algorithms that the key in `pem` can check. Raises Unreadable."""
     key = load_public_key(pem)
     if isinstance(key, rsa.RSAPublicKey):
-        if key.key_size < SMALLEST_RSA_BITS:
+        if key.key_size < MIN_RSA_BITS:
             what = f"holds an RSA key of {key.key_size} bits, which can be broken"
-            raise Unreadable(what, f"have the provider sign with {SMALLEST_RSA_BITS} bits or more")
+            raise Unreadable(what, f"have the provider sign with {MIN_RSA_BITS} bits or more")
         return frozenset(f"{kind}{size}" for kind in ("RS", "PS") for size in (256, 384, 512))
     if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in CURVES:
         return frozenset({CURVES[key.curve.name]})

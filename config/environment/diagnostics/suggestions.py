@@ -1,4 +1,4 @@
-"""Misspelt names: which known one was meant. Strict, because every environment is full of names."""
+"""Suggests a known name for a misspelt one. Strict, because environments contain many names."""
 
 import difflib
 import re
@@ -6,19 +6,19 @@ from collections.abc import Iterable
 
 CLOSE = 0.86
 CLOSE_FIRST_WORD = 0.7
-FURTHEST_LENGTH = 4
-SHORTEST_NAME = 6
+MAX_LENGTH_DIFFERENCE = 4
+MIN_NAME_LENGTH = 6
 
 _UPPER = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
-def nearest(name: str, known: Iterable[str], *, is_ours: bool) -> str:
-    """The known name that `name` was probably meant to be, or nothing.
+def suggest_name(name: str, known: Iterable[str], *, is_ours: bool) -> str:
+    """The known name that `name` was probably meant to be, or "".
 
-    With `is_ours` (a line of .env) other cases count too; a shell's own names are upper case.
+    is_ours: it is a line of .env, so lower case counts, too.
     """
     upper = name.upper()
-    if len(name) < SHORTEST_NAME or not (is_ours or _UPPER.fullmatch(name)):
+    if len(name) < MIN_NAME_LENGTH or not (is_ours or _UPPER.fullmatch(name)):
         return ""
     likeness = {candidate: _likeness(upper, candidate) for candidate in known}
     best = max(likeness, key=lambda candidate: likeness[candidate], default="")
@@ -29,7 +29,7 @@ def _likeness(name: str, candidate: str) -> float:
     """0 to 1; cheap tests come first, because there are some ten thousand pairs."""
     if name == candidate:
         return 1.0
-    if abs(len(name) - len(candidate)) > FURTHEST_LENGTH or len(candidate) < SHORTEST_NAME:
+    if abs(len(name) - len(candidate)) > MAX_LENGTH_DIFFERENCE or len(candidate) < MIN_NAME_LENGTH:
         return 0.0
     if name[:2] != candidate[:2] and name[-3:] != candidate[-3:]:
         return 0.0

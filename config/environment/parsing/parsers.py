@@ -10,12 +10,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from config.environment.databases import parse_cache_url, parse_database_url
-from config.environment.durations import format_duration, parse_duration
 from config.environment.errors import Unreadable, echo
-from config.environment.public_keys import KeySetting, parse_key_setting
+from config.environment.parsing.databases import parse_cache_url, parse_database_url
+from config.environment.parsing.durations import format_duration, parse_duration
+from config.environment.parsing.public_keys import KeySetting, parse_key_setting
+from config.environment.parsing.urls import parse_url
 from config.environment.schema import Kind, Variable
-from config.environment.urls import parse_url
 from core.email_addresses import AddressError, parse_email
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

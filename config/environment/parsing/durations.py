@@ -27,9 +27,9 @@ MILLISECONDS_OF_UNIT = {
     "d": 86_400_000,
     "w": 604_800_000,
 }
-LONGEST_TEXT = 200
-DEEPEST_NESTING = 20
-LONGEST = timedelta(days=3653)
+MAX_TEXT_LENGTH = 200
+MAX_NESTING = 20
+MAX_DURATION = timedelta(days=3653)
 FIX = "write a number with a unit (500ms, 30s, 15m, 24h, 30d, 1w) or a sum such as 1000 * 60 * 15"
 
 _QUOTED = re.compile(r"""(?P<mark>["'])(?P<inside>.*?)(?P=mark)\s*(?:(?:\#|//).*)?""", re.DOTALL)
@@ -71,7 +71,7 @@ def parse_duration(text: str, *, bare_unit: BareUnit = "ms", allow_zero: bool = 
     size = amount.size if amount.is_time else amount.size * MILLISECONDS_OF_BARE_UNIT[bare_unit]
     if size < 0:
         raise DurationError(f"{echo(body)} is negative")
-    if size > LONGEST / timedelta(milliseconds=1):
+    if size > MAX_DURATION / timedelta(milliseconds=1):
         raise DurationError(f"{echo(body)} is longer than ten years")
     duration = timedelta(microseconds=round(size * 1_000))
     if not duration and not allow_zero:
@@ -91,8 +91,8 @@ def format_duration(duration: timedelta) -> str:
 
 
 def _without_quotes_and_comment(text: str) -> str:
-    if len(text) > LONGEST_TEXT:
-        raise DurationError(f"is longer than {LONGEST_TEXT} characters")
+    if len(text) > MAX_TEXT_LENGTH:
+        raise DurationError(f"is longer than {MAX_TEXT_LENGTH} characters")
     text = text.strip()
     quoted = _QUOTED.fullmatch(text)
     if quoted:
@@ -166,8 +166,8 @@ class _Reader:
 
     def _factor(self) -> Amount:
         self.depth += 1
-        if self.depth > DEEPEST_NESTING:
-            raise DurationError(f"is nested deeper than {DEEPEST_NESTING} levels")
+        if self.depth > MAX_NESTING:
+            raise DurationError(f"is nested deeper than {MAX_NESTING} levels")
         if sign := self._take("+-"):
             inner = self._factor()
             amount = Amount(-inner.size if sign == "-" else inner.size, inner.is_time)

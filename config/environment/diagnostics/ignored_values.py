@@ -1,4 +1,4 @@
-"""Values that another system's file holds under a name of ours, and that are set aside. Pure."""
+"""Values that another system's file has under a name of ours, and that are ignored. Pure."""
 
 from config.environment.errors import Problem
 from config.environment.resolve import FILE_ENDING, Findings, Layer
@@ -6,8 +6,8 @@ from config.environment.resolve import FILE_ENDING, Findings, Layer
 DATABASE, SECRET, REFRESH_SECRET = "DATABASE_URL", "JWT_SECRET", "JWT_REFRESH_SECRET"
 
 
-def without_others(layers: tuple[Layer, ...], found: Findings) -> tuple[Layer, ...]:
-    """`layers` without what is plainly not meant for us; each is a warning in `found`."""
+def drop_foreign_values(layers: tuple[Layer, ...], found: Findings) -> tuple[Layer, ...]:
+    """`layers` without values that are meant for another system. Adds a warning for each."""
     names = {name for layer in layers for name in layer}
     left = tuple(
         {name: given for name, given in layer.items() if not _is_of_sqlalchemy(name, given.text)}

@@ -1,19 +1,19 @@
-"""The settings of each provider of AUTH_SSO_PROVIDERS: names that depend on a value. Pure."""
+"""The settings of the providers that AUTH_SSO_PROVIDERS lists. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from accounts.sign_in_methods import is_reserved
-from config.environment.callbacks import check_callback
 from config.environment.errors import Problem, echo
+from config.environment.parsing.callbacks import check_callback
 from config.environment.registry.external_jwt import check_issuer
 from config.environment.registry.social import NAMES as SOCIAL
 from config.environment.registry.social import internal_url, trust_email
 from config.environment.schema import Kind, Variable
 
-# These have settings of their own; in the list they only have their place.
-OWN = (*SOCIAL, "openid", "authentik", "oidc")
+# These have settings of their own; the list only orders them.
+BUILT_IN = (*SOCIAL, "openid", "authentik", "oidc")
 NOT_OIDC = ("wechat", "feishu")
 MICROSOFT = ("microsoft-entra-id", "azure-ad")
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,38}")
@@ -35,7 +35,7 @@ def prefix_of(provider: str) -> str:
 
 
 def listed(values: Mapping[str, Any]) -> list[str]:
-    """The ids of AUTH_SSO_PROVIDERS in lower case, each once, those alone that can be ids."""
+    """The valid ids of AUTH_SSO_PROVIDERS in lower case, without duplicates."""
     names = [name.lower() for name in values["AUTH_SSO_PROVIDERS"]]
     return [name for name in dict.fromkeys(names) if _is_usable(name)]
 
@@ -44,8 +44,8 @@ def _is_usable(name: str) -> bool:
     return bool(_ID.fullmatch(name)) and name not in NOT_OIDC and not is_reserved(name)
 
 
-def listed_names(values: Mapping[str, Any]) -> Iterator[Problem]:
-    """Errors: entries of the list that are no provider of ours."""
+def check_listed_providers(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Errors: entries of the list that cannot be used."""
     for name in values["AUTH_SSO_PROVIDERS"]:
         if name.lower() in NOT_OIDC:
             what = f"names {echo(name)}, which speaks no OpenID Connect"
@@ -60,7 +60,7 @@ def listed_names(values: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def variables_of(values: Mapping[str, Any]) -> tuple[Variable, ...]:
-    """The variables of the providers that the list of `values` names."""
+    """The variables of the listed providers."""
     return tuple(variable for name in listed(values) for variable in _variables(name))
 
 
@@ -69,7 +69,7 @@ def _variables(provider: str) -> Iterator[Variable]:
     yield Variable(
         name=f"{prefix}_LABEL", kind=Kind.TEXT, help="The provider's name on its button."
     )
-    if provider in OWN:
+    if provider in BUILT_IN:
         return
     yield Variable(name=f"{prefix}_ID", kind=Kind.TEXT, help="The client id there.")
     yield Variable(name=f"{prefix}_SECRET", kind=Kind.SECRET, help="The client secret there.")
@@ -89,14 +89,14 @@ def _variables(provider: str) -> Iterator[Variable]:
         yield Variable(name=f"{prefix}_TENANT_ID", kind=Kind.TEXT, help="The id of the tenant.")
 
 
-def unlisted(name: str) -> str:
-    """The provider whose setting `name` would be if the list named it, or nothing."""
+def unlisted_provider(name: str) -> str:
+    """The provider that `name` would be a setting of if it were listed, or ""."""
     found = _NAME.fullmatch(name)
     return found[1].lower().replace("_", "-") if found else ""
 
 
 def issuer_of(provider: str, values: Mapping[str, Any]) -> str:
-    """The issuer of a provider of the list; Microsoft's from the tenant where that is given."""
+    """The issuer of a listed provider; for Microsoft, made from the tenant if set."""
     prefix = prefix_of(provider)
     tenant = values.get(f"{prefix}_TENANT_ID")
     if tenant and not values[f"{prefix}_ISSUER"]:

@@ -1,17 +1,17 @@
-"""Values as an operator would write them, without any secret."""
+"""Values for display, without secrets."""
 
 from datetime import timedelta
 from typing import Any
 
-from config.environment.durations import format_duration
+from config.environment.parsing.durations import format_duration
+from config.environment.parsing.urls import hide_password
 from config.environment.schema import Kind, Variable
-from config.environment.urls import hide_password
 
 SET = "(set)"
 
 
-def shown(variable: Variable, value: Any) -> str:
-    """`value` as an operator would write it; of secrets only whether they are set."""
+def display_value(variable: Variable, value: Any) -> str:
+    """`value` as it would be written in .env; for secrets only whether they are set."""
     if value is None or value == []:
         return ""
     if variable.secret:

@@ -1,15 +1,15 @@
-"""Names of other systems that are none of Gatehouse's business, so that `doctor` can say so.
+"""Settings of other systems that Gatehouse ignores, so that `doctor` can say so.
 
-People bring the whole .env of the system they come from. What is about chat models, storage or
-databases of that system is known here, and is neither an error nor a misspelling.
+People bring the whole .env of the system they come from. Its settings for chat models, storage or
+databases are listed here, so that they are reported neither as errors nor as misspellings.
 """
 
 import re
 from typing import NamedTuple
 
 
-class Strangers(NamedTuple):
-    """Names of one thing: `words` are whole names, or beginnings when they end with _."""
+class IgnoredNames(NamedTuple):
+    """Names with one purpose. `words` are whole names, or prefixes if they end with _."""
 
     what: str
     words: tuple[str, ...]
@@ -19,8 +19,8 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-STRANGERS: tuple[Strangers, ...] = (
-    Strangers(
+IGNORED: tuple[IgnoredNames, ...] = (
+    IgnoredNames(
         "language models, voices and tools of the app",
         _words(
             "OPENAI_ ANTHROPIC_ AZURE_ GEMINI_ OLLAMA_ OPENROUTER_ GROQ_ MISTRAL_ DEEPSEEK_ "
@@ -34,7 +34,7 @@ STRANGERS: tuple[Strangers, ...] = (
             "ILLEGAL_MODEL_REQ_SCORE CHECK_BALANCE MCP_"
         ),
     ),
-    Strangers(
+    IgnoredNames(
         "the app's own database, queue, search and files",
         _words(
             "MONGO_ POSTGRES_ MEILI_ MEILISEARCH_ SEARCH REDIS_URI USE_REDIS REDIS_HOST "
@@ -45,7 +45,7 @@ STRANGERS: tuple[Strangers, ...] = (
             "USER_CODE_PATH PROJECT_NAME"
         ),
     ),
-    Strangers(
+    IgnoredNames(
         "how the app itself runs and where it answers",
         _words(
             "APP_TITLE APP_URL INTERNAL_APP_URL SITE_URL API_URL SERVER_API_URL WEBSOCKET_URL "
@@ -56,21 +56,21 @@ STRANGERS: tuple[Strangers, ...] = (
             "DEFAULT_VIDEO_PLATFORM DAILY_ WHEREBY_ PUBLIC_MODE SSRF_ LOBE_ NEXT_PUBLIC_"
         ),
     ),
-    Strangers(
+    IgnoredNames(
         "single sign-on by SAML; sign-in by OpenID Connect instead is OPENID_ISSUER",
         _words("SAML_"),
     ),
-    Strangers(
+    IgnoredNames(
         "mail of the app; for Gatehouse write the same as EMAIL_HOST, EMAIL_PORT, "
         "EMAIL_ENCRYPTION, EMAIL_USERNAME, EMAIL_PASSWORD and EMAIL_FROM",
         _words("SMTP_"),
     ),
-    Strangers("mail by Mailgun; its SMTP server can be EMAIL_HOST", _words("MAILGUN_")),
-    Strangers(
+    IgnoredNames("mail by Mailgun; its SMTP server can be EMAIL_HOST", _words("MAILGUN_")),
+    IgnoredNames(
         "origins of the app's pages; for this API write CORS_ALLOWED_ORIGINS",
         _words("CORS_ORIGIN AUTH_TRUSTED_ORIGINS"),
     ),
-    Strangers(
+    IgnoredNames(
         "sign-in of the app itself, which Gatehouse does in its own way (see docs/moving-from)",
         _words(
             "ACCESS_CODE AUTH_TRUST_HOST AUTH_URL AUTH_EMAIL_VERIFICATION AUTH_ENABLE_MAGIC_LINK "
@@ -82,15 +82,15 @@ STRANGERS: tuple[Strangers, ...] = (
         ),
     ),
 )  # fmt: skip
-_WHOLE = {word: group.what for group in STRANGERS for word in group.words}
-# The longest first, because the first that fits is taken.
+_WHOLE = {word: group.what for group in IGNORED for word in group.words}
+# The longest first, because the first match is taken.
 _BEGINNING = re.compile(
     "|".join(sorted((word for word in _WHOLE if word.endswith("_")), key=len, reverse=True))
 )
 
 
-def business_of(name: str) -> str:
-    """Whose business the setting `name` is, or nothing when it is not known."""
+def ignored_reason(name: str) -> str:
+    """What the setting `name` is for, or "" if it is unknown."""
     if name in _WHOLE:
         return _WHOLE[name]
     match = _BEGINNING.match(name)

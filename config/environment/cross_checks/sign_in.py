@@ -1,29 +1,29 @@
-"""Rules of the providers that people sign in through, and which of them are configured. Pure."""
+"""Which sign-in providers are configured, and checks of their settings. Pure."""
 
 import ssl
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from config.environment.callbacks import is_elsewhere, path_of
-from config.environment.errors import Problem, Unreadable, echo
-from config.environment.registry.external_jwt import check_issuer
-from config.environment.registry.social import NAMES as SOCIAL
-from config.environment.sso_providers import (
+from config.environment.cross_checks.sso_providers import (
+    BUILT_IN,
     MICROSOFT,
-    OWN,
+    check_listed_providers,
     issuer_of,
     listed,
-    listed_names,
     prefix_of,
 )
+from config.environment.errors import Problem, Unreadable, echo
+from config.environment.parsing.callbacks import is_elsewhere, path_of
+from config.environment.registry.external_jwt import check_issuer
+from config.environment.registry.social import NAMES as SOCIAL
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 Values = Mapping[str, Any]
 
 
-class Names(NamedTuple):
-    """What a provider's settings are called. issuer: "" where it has none."""
+class SettingNames(NamedTuple):
+    """The names of a provider's settings. issuer: "" if it has none."""
 
     id: str
     client_id: str
@@ -34,46 +34,48 @@ class Names(NamedTuple):
 
     @property
     def all(self) -> tuple[str, ...]:
-        """Those that a configured provider has."""
+        """The settings that a configured provider needs."""
         return tuple(name for name in (self.client_id, self.secret, self.issuer) if name) + (
             self.others
         )
 
 
-def names_of(provider: str) -> Names:
-    """The settings of the provider `provider`."""
+def names_of(provider: str) -> SettingNames:
+    """The names of the settings of `provider`."""
     prefix = provider.upper()
     callback = f"{prefix}_CALLBACK_URL"
     match provider:
         case "openid" | "authentik":
-            return Names(provider, f"{prefix}_CLIENT_ID", f"{prefix}_CLIENT_SECRET",
+            return SettingNames(provider, f"{prefix}_CLIENT_ID", f"{prefix}_CLIENT_SECRET",
                          f"{prefix}_ISSUER", callback)  # fmt: skip
         case "oidc":
-            return Names(provider, "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_DISCOVERY_URL",
-                         callback)  # fmt: skip
+            return SettingNames(provider, "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET",
+                         "OIDC_DISCOVERY_URL", callback)  # fmt: skip
         case "apple":
             others = ("APPLE_TEAM_ID", "APPLE_KEY_ID", "APPLE_PRIVATE_KEY_PATH")
-            return Names(provider, "APPLE_CLIENT_ID", "", "", callback, others)
+            return SettingNames(provider, "APPLE_CLIENT_ID", "", "", callback, others)
     if provider in SOCIAL:
-        return Names(provider, f"{prefix}_CLIENT_ID", f"{prefix}_CLIENT_SECRET", "", callback)
+        return SettingNames(
+            provider, f"{prefix}_CLIENT_ID", f"{prefix}_CLIENT_SECRET", "", callback
+        )
     prefix = prefix_of(provider)
-    return Names(provider, f"{prefix}_ID", f"{prefix}_SECRET", f"{prefix}_ISSUER",
+    return SettingNames(provider, f"{prefix}_ID", f"{prefix}_SECRET", f"{prefix}_ISSUER",
                  f"{prefix}_CALLBACK_URL")  # fmt: skip
 
 
 def trust_name(provider: str) -> str:
-    """The setting that says whether the addresses of `provider` count as verified."""
-    own = provider in SOCIAL or provider in OWN
+    """The setting that decides whether email addresses of `provider` count as verified."""
+    own = provider in SOCIAL or provider in BUILT_IN
     return f"{provider.upper() if own else prefix_of(provider)}_TRUST_EMAIL"
 
 
 def configured_ids(values: Values) -> list[str]:
-    """The providers that somebody has set up, also by half, in the order of their buttons."""
+    """The providers with any of their settings, in the order of their buttons."""
     first = listed(values)
-    return [*first, *(name for name in OWN if name not in first and _is_begun(name, values))]
+    return [*first, *(name for name in BUILT_IN if name not in first and _is_started(name, values))]
 
 
-def _is_begun(provider: str, values: Values) -> bool:
+def _is_started(provider: str, values: Values) -> bool:
     names = names_of(provider)
     begun = [name for name in names.all if values[name]]
     # Reflector's AUTHENTIK_ISSUER also stands alone, for tokens.
@@ -81,9 +83,9 @@ def _is_begun(provider: str, values: Values) -> bool:
 
 
 def follow_social_registration(values: dict[str, Any], sources: dict[str, str]) -> None:
-    """A written ALLOW_SOCIAL_REGISTRATION=false closes the door to newcomers of OpenID Connect too.
+    """Apply ALLOW_SOCIAL_REGISTRATION=false to OpenID Connect, too.
 
-    Whoever writes it means strangers; only a written OPENID_REGISTRATION says otherwise.
+    An explicit OPENID_REGISTRATION takes precedence.
     """
     name = "ALLOW_SOCIAL_REGISTRATION"
     is_written = sources[name] != "default" and values[name] is False
@@ -93,12 +95,12 @@ def follow_social_registration(values: dict[str, Any], sources: dict[str, str]) 
 
 
 def has_button(values: Values) -> bool:
-    """Can somebody come in through a provider?"""
+    """Whether anyone can sign in through a provider."""
     return bool(values["ALLOW_SOCIAL_LOGIN"] and configured_ids(values))
 
 
-def half_a_provider(values: Values) -> Iterator[Problem]:
-    """Errors: what a provider still needs."""
+def check_provider_settings(values: Values) -> Iterator[Problem]:
+    """Errors: settings that a provider lacks."""
     for provider in configured_ids(values):
         names = names_of(provider)
         given = [name for name in names.all if values[name]]
@@ -117,8 +119,8 @@ def _has_tenant(provider: str, values: Values) -> bool:
     return provider in MICROSOFT and bool(values[f"{prefix_of(provider)}_TENANT_ID"])
 
 
-def issuers_in_clear(values: Values) -> Iterator[Problem]:
-    """Errors: issuers whose answers anybody on the way could change."""
+def check_issuer_tls(values: Values) -> Iterator[Problem]:
+    """Errors: issuers without TLS."""
     for provider in configured_ids(values):
         name = names_of(provider).issuer
         if not name:
@@ -130,8 +132,8 @@ def issuers_in_clear(values: Values) -> Iterator[Problem]:
             yield Problem(name, what, "write the https:// address of the provider")
 
 
-def tenants(values: Values) -> Iterator[Problem]:
-    """Errors: Microsoft's addresses for everybody's tenant."""
+def check_tenants(values: Values) -> Iterator[Problem]:
+    """Errors: Microsoft's issuers for any tenant."""
     for provider in listed(values):
         if _has_tenant(provider, values):
             try:
@@ -141,7 +143,7 @@ def tenants(values: Values) -> Iterator[Problem]:
 
 
 def callback_path(provider: str, values: Values) -> str:
-    """Where `provider` sends people back: as written, else as its origin has it."""
+    """The callback path of `provider`: as set, or the default of the system it comes from."""
     written = values[names_of(provider).callback]
     if written:
         return path_of(written)
@@ -150,8 +152,8 @@ def callback_path(provider: str, values: Values) -> str:
     return f"/api/auth/callback/{provider}" if is_listed else f"/oauth/{provider}/callback"
 
 
-def foreign_callbacks(values: Values) -> Iterator[Problem]:
-    """Errors: callbacks of another site, and two providers at one path."""
+def check_callbacks(values: Values) -> Iterator[Problem]:
+    """Errors: callbacks of another site, and two providers with one path."""
     paths: dict[str, str] = {}
     for provider in configured_ids(values):
         name = names_of(provider).callback
@@ -163,8 +165,8 @@ def foreign_callbacks(values: Values) -> Iterator[Problem]:
             yield Problem(name, what, "write the path alone, or correct PUBLIC_URL")
 
 
-def own_authority(values: Values) -> Iterator[Problem]:
-    """Errors: the authority of the providers' certificates cannot be read."""
+def check_ca_certificate(values: Values) -> Iterator[Problem]:
+    """Errors: PROVIDER_CA_CERT_PATH cannot be read."""
     path = values["PROVIDER_CA_CERT_PATH"]
     if path is None:
         return
@@ -175,8 +177,8 @@ def own_authority(values: Values) -> Iterator[Problem]:
         yield Problem("PROVIDER_CA_CERT_PATH", what, "write the path of the authority's PEM file")
 
 
-def unknown_trust(values: Values) -> Iterator[Problem]:
-    """Errors: trust in providers that are not there."""
+def check_trusted_providers(values: Values) -> Iterator[Problem]:
+    """Errors: TRUSTED_EMAIL_PROVIDERS names a provider that is not configured."""
     known = [*configured_ids(values), "ldap"]
     for name in values["TRUSTED_EMAIL_PROVIDERS"]:
         if name.lower() not in known:
@@ -184,8 +186,8 @@ def unknown_trust(values: Values) -> Iterator[Problem]:
             yield Problem("TRUSTED_EMAIL_PROVIDERS", what, f"write one of {', '.join(known)}")
 
 
-def apple_key(values: Values) -> Iterator[Problem]:
-    """Errors: Apple's key cannot be read."""
+def check_apple_key(values: Values) -> Iterator[Problem]:
+    """Errors: the private key for Apple cannot be read."""
     path = values["APPLE_PRIVATE_KEY_PATH"]
     if path is None or "apple" not in configured_ids(values):
         return
@@ -200,14 +202,14 @@ def apple_key(values: Values) -> Iterator[Problem]:
         yield Problem("APPLE_PRIVATE_KEY_PATH", f"names {file}, which holds no private key", fix)
 
 
-def sync_without_claim(values: Values) -> Iterator[Problem]:
+def check_role_sync_claim(values: Values) -> Iterator[Problem]:
     if values["OPENID_ROLE_SYNC_ENABLED"] and not values["OPENID_ROLE_SYNC_CLAIM"]:
         what = "is missing while OPENID_ROLE_SYNC_ENABLED is true"
         yield Problem("OPENID_ROLE_SYNC_CLAIM", what, "set it, for example to roles")
 
 
-def providers_off(values: Values) -> Iterator[Problem]:
-    """Warnings: providers without a button, a redirect without a provider."""
+def check_unused_providers(values: Values) -> Iterator[Problem]:
+    """Warnings: providers that cannot be used, a redirect without a provider."""
     found = configured_ids(values)
     if found and not values["ALLOW_SOCIAL_LOGIN"]:
         what = f"is false, so {', '.join(found)} cannot be used"
@@ -222,14 +224,14 @@ def providers_off(values: Values) -> Iterator[Problem]:
 
 
 ERRORS = (
-    listed_names,
-    half_a_provider,
-    issuers_in_clear,
-    tenants,
-    foreign_callbacks,
-    own_authority,
-    unknown_trust,
-    apple_key,
-    sync_without_claim,
+    check_listed_providers,
+    check_provider_settings,
+    check_issuer_tls,
+    check_tenants,
+    check_callbacks,
+    check_ca_certificate,
+    check_trusted_providers,
+    check_apple_key,
+    check_role_sync_claim,
 )
-WARNINGS = (providers_off,)
+WARNINGS = (check_unused_providers,)

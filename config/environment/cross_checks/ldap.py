@@ -1,4 +1,4 @@
-"""Rules of the directory: what its settings need, and what is unwise."""
+"""Checks of the LDAP settings: what is missing, and what is unsafe."""
 
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
@@ -10,17 +10,17 @@ from config.environment.errors import Problem
 from config.environment.registry.ldap import parse_roles_mapping
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-# Without an address of a server these show that somebody meant to have a directory.
-TELLING = ("LDAP_BASE_DN", "LDAP_BIND_DN", "LDAP_ROLES_MAPPING", "LDAP_AUTHORIZATION_FILTER")
+# Without LDAP_URL these have no effect, but show that a directory was meant to be used.
+DEPENDENT = ("LDAP_BASE_DN", "LDAP_BIND_DN", "LDAP_ROLES_MAPPING", "LDAP_AUTHORIZATION_FILTER")
 
 
 def is_on(values: Mapping[str, Any]) -> bool:
-    """Is a directory asked at all?"""
+    """Whether a directory is used."""
     return bool(values["LDAP_URL"]) and values["AUTHENTICATION_MODE"] != "local"
 
 
-def directory_errors(values: Mapping[str, Any]) -> Iterator[Problem]:
-    """What stops the start."""
+def check_ldap(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Errors."""
     if values["AUTHENTICATION_MODE"] == "ldap" and not values["LDAP_URL"]:
         what = "is ldap, but LDAP_URL is missing"
         yield Problem("AUTHENTICATION_MODE", what, "set LDAP_URL=ldaps://ldap.example.com")
@@ -66,8 +66,8 @@ def _transport(values: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("LDAP_CA_CERT_PATH", what, "write the path of a PEM file")
 
 
-def directory_warnings(values: Mapping[str, Any]) -> Iterator[Problem]:
-    """What is unwise or has no effect."""
+def check_ldap_warnings(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Warnings."""
     if not is_on(values):
         yield from _without_effect(values)
         return
@@ -98,6 +98,6 @@ def _without_effect(values: Mapping[str, Any]) -> Iterator[Problem]:
         what = "is local, so the directory of LDAP_URL is not asked"
         yield Problem("AUTHENTICATION_MODE", what, "remove it, or remove LDAP_URL")
         return
-    for name in TELLING:
+    for name in DEPENDENT:
         if values[name]:
             yield Problem(name, "has no effect without LDAP_URL", "set that, or remove it")
