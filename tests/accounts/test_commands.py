@@ -45,7 +45,7 @@ def test_createuser_vouches_unless_told(flags: list[str], is_verified: bool) -> 
 
 
 def test_createuser_takes_one_word_about_the_address() -> None:
-    with pytest.raises(CommandError, match="say one of them"):
+    with pytest.raises(CommandError, match="Use either"):
         run("createuser", "new@example.com", "--verified", "--unverified")
 
     assert not User.objects.exists()
@@ -95,7 +95,7 @@ def test_listusers_filters_and_prints_json(viewer: User, editor: User) -> None:
 
 
 def test_listusers_fails_when_nobody_matches(viewer: User) -> None:
-    with pytest.raises(CommandError, match=r"^Nobody matches\.$"):
+    with pytest.raises(CommandError, match=r"^No account matches\.$"):
         run("listusers", "--search", "zzz")
 
 

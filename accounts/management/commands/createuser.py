@@ -11,13 +11,13 @@ from accounts.services.users import create_user
 
 
 class Command(AccountCommand):
-    """Make an account, also while registration is closed."""
+    """Create an account, also while registration is closed."""
 
     help = (
-        "Make an account. Works with registration closed. Without --password or --password-stdin "
-        "the account has no password: sign in with a link (see `magiclink`). You vouch for the "
-        "address unless you say --unverified. Repeating it fails "
-        "without harm, because the address is taken."
+        "Create an account, also while registration is closed. Without --password or "
+        "--password-stdin the account has no password: sign in with a link (see `magiclink`). The "
+        "address counts as verified unless you add --unverified. Running it again fails without "
+        "any change, because the address is taken."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -32,15 +32,15 @@ class Command(AccountCommand):
         parser.add_argument(
             "--unverified",
             action="store_true",
-            help="do not vouch for the address: the person has to verify it before signing in",
+            help="the user has to verify the address before signing in",
         )
         parser.add_argument(
-            "--verified", action="store_true", help="the default, for scripts that say it"
+            "--verified", action="store_true", help="the default, for scripts that pass it"
         )
 
     def act(self, **options: Any) -> None:
         if options["verified"] and options["unverified"]:
-            raise CommandError("--verified and --unverified: say one of them.")
+            raise CommandError("Use either --verified or --unverified.")
         password = None
         if options["password"] or options["password_stdin"]:
             password = self.ask_password(from_stdin=options["password_stdin"])

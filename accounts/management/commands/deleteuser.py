@@ -10,11 +10,11 @@ from accounts.services.users import delete_user
 
 
 class Command(AccountCommand):
-    """Remove an account for good."""
+    """Delete an account permanently."""
 
     help = (
-        "Remove an account and all that belongs to it for good, after asking. The last active "
-        "owner cannot be deleted. `disableuser` can be undone; this cannot."
+        "Delete an account and everything that belongs to it, after asking. This cannot be undone; "
+        "`disableuser` can. The last active owner cannot be deleted."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -10,20 +10,20 @@ from accounts.services.users import disable_user
 
 
 class Command(AccountCommand):
-    """Shut an account."""
+    """Disable an account."""
 
     help = (
-        "Shut an account: it cannot sign in, its sessions and tokens end. Undone by `enableuser`. "
-        "The last active owner cannot be disabled."
+        "Disable an account: it cannot sign in, and its sessions and tokens end. `enableuser` "
+        "undoes it. The last active owner cannot be disabled."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("login", help="address or user name")
-        parser.add_argument("--reason", default="", help="kept in the audit log")
+        parser.add_argument("--reason", default="", help="stored in the audit log")
 
     def act(self, **options: Any) -> None:
         user = self.find_user(options["login"])
         if not user.is_active:
-            raise CommandError(f"{user.email} is disabled already. Nothing was done.")
+            raise CommandError(f"{user.email} is already disabled. Nothing was changed.")
         disable_user(actor=SYSTEM, user=user, reason=options["reason"])
         self.stdout.write(f"Disabled {user.email}.")

@@ -10,9 +10,9 @@ from accounts.services.users import enable_user
 
 
 class Command(AccountCommand):
-    """Open a disabled account again."""
+    """Enable a disabled account."""
 
-    help = "Open a disabled account again. Exits with 1 when it is not disabled."
+    help = "Enable a disabled account. Exits with 1 if it is not disabled."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("login", help="address or user name")
@@ -20,6 +20,6 @@ class Command(AccountCommand):
     def act(self, **options: Any) -> None:
         user = self.find_user(options["login"])
         if user.is_active:
-            raise CommandError(f"{user.email} is not disabled. Nothing was done.")
+            raise CommandError(f"{user.email} is not disabled. Nothing was changed.")
         enable_user(actor=SYSTEM, user=user)
         self.stdout.write(f"Enabled {user.email}.")

@@ -15,17 +15,17 @@ HOUR = timedelta(hours=1)
 
 
 class Command(GatehouseCommand):
-    """Invite somebody, also while registration is closed."""
+    """Invite an address, also while registration is closed."""
 
     help = (
-        "Print a fresh link with which the owner of an address makes an account. It is mailed as "
-        "well if there is a mail service. Older invitations of the address die."
+        "Print a new link with which the owner of an address creates an account. It is mailed as "
+        "well if a mail service is configured. It replaces older invitations of the address."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email")
         parser.add_argument("--role", choices=[role.value for role in Role], default=Role.VIEWER)
-        parser.add_argument("--name", default="", help="what the form's name begins with")
+        parser.add_argument("--name", default="", help="initial value of the name in the form")
         parser.add_argument(
             "--hours",
             type=int,
@@ -47,12 +47,12 @@ class Command(GatehouseCommand):
             name=options["name"],
         )
         self.stdout.write(issued.url)
-        self.stderr.write(_sentence(issued))
+        self.stderr.write(_summary(issued))
 
 
-def _sentence(issued: IssuedInvitation) -> str:
-    """For whom, until when, and whether it travels by itself."""
+def _summary(issued: IssuedInvitation) -> str:
+    """For whom the link is, until when it works, and whether it was mailed."""
     invitation = issued.invitation
-    way = "mailed, too" if issued.mailed else "not mailed: hand it over"
+    delivery = "mailed, too" if issued.mailed else "not mailed: hand it over"
     end = date_format(issued.expires_at, "c")
-    return f"For {invitation.email} ({invitation.role}); works once, until {end}; {way}."
+    return f"For {invitation.email} ({invitation.role}); works once, until {end}; {delivery}."

@@ -13,7 +13,7 @@ from core.commands import GatehouseCommand
 class Command(GatehouseCommand):
     """List accounts as a table or as JSON lines."""
 
-    help = "List accounts, newest first. Reads only. Exits with 1 when nobody matches."
+    help = "List accounts, newest first. Changes nothing. Exits with 1 if no account matches."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--role", choices=[role.value for role in Role])
@@ -23,19 +23,19 @@ class Command(GatehouseCommand):
         parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
     def act(self, **options: Any) -> None:
-        people = User.objects.search(options["search"]).order_by("-id")
+        users = User.objects.search(options["search"]).order_by("-id")
         if options["role"]:
-            people = people.filter(role=options["role"])
+            users = users.filter(role=options["role"])
         if options["disabled"]:
-            people = people.filter(is_active=False)
-        rows = list(people[: max(1, options["limit"])])
+            users = users.filter(is_active=False)
+        rows = list(users[: max(1, options["limit"])])
         if not rows:
-            raise CommandError("Nobody matches.")
+            raise CommandError("No account matches.")
         for user in rows:
-            self.stdout.write(json.dumps(_facts(user)) if options["json"] else _line(user))
+            self.stdout.write(json.dumps(_as_dict(user)) if options["json"] else _line(user))
 
 
-def _facts(user: User) -> dict[str, Any]:
+def _as_dict(user: User) -> dict[str, Any]:
     return {
         "id": str(user.pk),
         "email": user.email,

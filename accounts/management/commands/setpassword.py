@@ -10,9 +10,9 @@ from accounts.services.passwords import set_password
 
 
 class Command(AccountCommand):
-    """Set somebody's password."""
+    """Set the password of an account."""
 
-    help = "Set an account's password. Ends its sessions and tells the person by mail."
+    help = "Set the password of an account. Ends its sessions and notifies the user by mail."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("login", help="address or user name")

@@ -11,11 +11,11 @@ from accounts.services.users import change_role
 
 
 class Command(AccountCommand):
-    """Give somebody another role."""
+    """Change the role of an account."""
 
     help = (
-        "Give an account another role. Ends its sessions. The last active owner cannot be demoted. "
-        "Exits with 1 when the account has that role already."
+        "Change the role of an account. Ends its sessions. The last active owner cannot be "
+        "demoted. Exits with 1 if the account already has that role."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -25,7 +25,9 @@ class Command(AccountCommand):
     def act(self, **options: Any) -> None:
         user = self.find_user(options["login"])
         if user.role == options["role"]:
-            raise CommandError(f"{user.email} is {user.role} already. Nothing was done.")
+            raise CommandError(
+                f"{user.email} already has the role {user.role}. Nothing was changed."
+            )
         before = user.role
         changed = change_role(actor=SYSTEM, user=user, role=options["role"])
         self.stdout.write(f"{changed.email}: {before} -> {changed.role}.")

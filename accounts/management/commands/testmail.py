@@ -10,12 +10,12 @@ from core.commands import GatehouseCommand
 
 
 class Command(GatehouseCommand):
-    """Send a test mail and show what was said with the mail server."""
+    """Send a test mail and show the dialogue with the mail server."""
 
     help = (
-        "Send a mail without any secret to ADDRESS at once, and print what was said with the mail "
-        "server, without passwords. Safe to repeat. Exits with 1 when it was not sent, and says "
-        "what to mend."
+        "Send a mail without any secret to ADDRESS at once, and print the dialogue with the mail "
+        "server, without passwords. Safe to repeat. Exits with 1 if it was not sent, and says how "
+        "to fix that."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -27,4 +27,4 @@ class Command(GatehouseCommand):
             self.stdout.write(line)
         if not report.is_sent:
             raise CommandError(f"{report.reason} {report.fix}".strip())
-        self.stdout.write(f"The mail service has taken the mail to {report.recipient}.")
+        self.stdout.write(f"The mail service has accepted the mail to {report.recipient}.")
