@@ -58,7 +58,7 @@ def test_the_command_shows_the_dialogue(
     assert "> EHLO gate.example.com\n< 250 sink\n< 250 8BITMIME\n" in printed
     assert "> AUTH PLAIN •••\n< 235 welcome\n" in printed
     assert "> RCPT TO:<anna@xn--mnchen-3ya.example>\n< 250 ok\n" in printed
-    assert printed.endswith("taken the mail to anna@xn--mnchen-3ya.example.\n")
+    assert printed.endswith("accepted the mail to anna@xn--mnchen-3ya.example.\n")
     assert PASSWORD not in printed
     (mail,) = server.mails
     assert mail.message["Subject"] == "Test mail from Gatehouse"
