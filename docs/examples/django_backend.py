@@ -1,4 +1,4 @@
-"""A Django REST framework backend that lets in whoever brings an access token of Gatehouse."""
+"""A Django REST framework backend that accepts access tokens of Gatehouse."""
 
 import os
 from types import SimpleNamespace
@@ -7,7 +7,7 @@ from typing import Any
 import jwt
 from django.conf import settings
 
-# What a settings.py has otherwise: this one file is a whole Django project.
+# Usually in settings.py: this file is a complete Django project.
 settings.configure(
     ALLOWED_HOSTS=["127.0.0.1"],
     ROOT_URLCONF=__name__,

@@ -1,4 +1,4 @@
-// An Express backend that lets in whoever brings an access token of Gatehouse.
+// An Express backend that accepts access tokens of Gatehouse.
 import express from "express";
 import { createRemoteJWKSet, jwtVerify } from "jose";
 

@@ -1,4 +1,4 @@
-"""A FastAPI backend that lets in whoever brings an access token of Gatehouse."""
+"""A FastAPI backend that accepts access tokens of Gatehouse."""
 
 import os
 from typing import Annotated, Any
