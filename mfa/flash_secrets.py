@@ -1,4 +1,4 @@
-"""New recovery codes on their way to the one page that shows them, encrypted in the session."""
+"""Keeps new recovery codes, encrypted in the session, for the page that shows them once."""
 
 import json
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ KEY, ASSOCIATED_DATA = "_new_recovery_codes", "session._new_recovery_codes"
 
 
 def put(session: SessionBase, codes: Sequence[str]) -> None:
-    """Keep codes for the next page; nothing when there are none."""
+    """Keep codes for the next page; does nothing without codes."""
     if codes:
         session[KEY] = encrypt(json.dumps(list(codes)), ASSOCIATED_DATA)
 
 
 def take(session: SessionBase) -> list[str]:
-    """The codes, which are forgotten by this; [] when there are none."""
+    """Remove and return the codes; [] if there are none."""
     encrypted = session.pop(KEY, None)
     if not isinstance(encrypted, str):
         return []

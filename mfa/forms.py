@@ -1,4 +1,4 @@
-"""Forms of second factors: they parse; services decide."""
+"""Forms of second factors. Services make the decisions."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ APP_CODE = {
 
 
 class SecondFactorForm(GatehouseForm):
-    """A code of the app or a recovery code; `passkey` is what the script sends in their place."""
+    """A code of the app or a recovery code; the script sends `passkey` instead."""
 
     code = forms.CharField(
         label=_("Code"),
@@ -31,13 +31,13 @@ class SecondFactorForm(GatehouseForm):
     next = forms.CharField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        """One of the two must be there: an empty form passes no step (A061)."""
+        """Require one of the two: an empty form must not pass."""
         super().__init__(*args, **options)
         self.fields["code"].required = not self.data.get("passkey")
 
 
 class TOTPSetupForm(GatehouseForm):
-    """The first code of an app, which proves that it has taken the key."""
+    """The first code of an app, which shows that it has the key."""
 
     code = forms.CharField(
         label=_("Code that the app shows"),
@@ -62,7 +62,7 @@ class TOTPNameForm(GatehouseForm):
 
 
 class ReauthenticationForm(GatehouseForm):
-    """Step-up of somebody without a second factor."""
+    """Reauthentication of a user without a second factor."""
 
     password = PasswordField(label=_("Your password"))
     next = forms.CharField(required=False, widget=forms.HiddenInput)

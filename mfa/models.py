@@ -1,4 +1,4 @@
-"""Second factors, recovery codes, and browsers that are not asked for one."""
+"""Second factors, recovery codes and trusted browsers."""
 
 from django.conf import settings
 from django.db import models
@@ -9,7 +9,7 @@ from core.uuid7 import uuid7
 
 
 class Authenticator(models.Model):
-    """A second factor: an authenticator app (TOTP) or a passkey, which may also be the only one."""
+    """A second factor: an authenticator app (TOTP), or a passkey, which can also sign in alone."""
 
     class Kind(models.TextChoices):
         TOTP = "totp", _("Authenticator app")
@@ -24,7 +24,7 @@ class Authenticator(models.Model):
     # TOTP: the seed, sealed for this row; the last time step whose code was used (RFC 6238, 5.2).
     sealed_secret = models.TextField(blank=True, editable=False)
     last_step = models.BigIntegerField(default=0, editable=False)
-    # Passkey: what WebAuthn gave; bytes as base64url without padding.
+    # Passkey: the WebAuthn credential; bytes as base64url without padding.
     credential_id = models.CharField(  # noqa: DJ001 - unique where there is one
         max_length=1400, null=True, unique=True, editable=False
     )
@@ -48,7 +48,7 @@ class Authenticator(models.Model):
 
 
 class RecoveryCode(models.Model):
-    """One code of a set; at least 112 random bits, so that a plain digest is kept (ASVS 6.5.2)."""
+    """One recovery code; with at least 112 random bits a plain digest suffices (ASVS 6.5.2)."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(

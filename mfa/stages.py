@@ -1,4 +1,4 @@
-"""The step of a sign-in that asks for the second factor."""
+"""The sign-in stage that asks for the second factor."""
 
 from datetime import datetime, timedelta
 
@@ -16,17 +16,17 @@ from accounts.sign_in_methods import SignInMethod
 from accounts.sign_in_stages import last_method
 from mfa import trusted_browsers
 
-# How long the second factor may be waited for.
+# How long a sign-in may wait for the second factor.
 PENDING_LIFETIME = timedelta(minutes=10)
-# The method that proves two factors at once.
+# The method that verifies two factors at once.
 MULTI_FACTOR_METHOD = SignInMethod.PASSKEY
 
 
 class SecondFactorStage(LoginStage):
-    """Asks for the second factor at every door, and for its set-up where the role needs one.
+    """Asks for the second factor with every sign-in method, or for its set-up if it is required.
 
-    Until then there is no session: the browser holds a note of who waits, and nothing opens by it
-    but the pages of this stage (A059).
+    Until then there is no authenticated session: the browser only has a pending sign-in, which
+    gives access to nothing but the pages of this stage.
     """
 
     key = "second-factor"
@@ -48,27 +48,27 @@ class SecondFactorStage(LoginStage):
 
     @property
     def person(self) -> User:
-        """Who waits."""
+        """The user of the pending sign-in."""
         if not isinstance(self.login.user, User):
-            raise TypeError("pending() answers no stage without a person")
+            raise TypeError("pending_stage() returns no stage without a user")
         return self.login.user
 
     @property
     def page(self) -> str:
-        """The name of the page that asks for the factor, or sets up the first one."""
+        """URL name of the page that asks for the factor, or sets up the first one."""
         has_factor = second_factors.has_factor(self.person)
         return "mfa:second-factor" if has_factor else "mfa:second-factor-set-up"
 
     def complete(self, method: str) -> HttpResponse:
-        """The factor is proved by `method`: start the session; answers where it leads."""
+        """The factor was verified by `method`: start the session; returns the redirect."""
         record_authentication(self.request, self.person, method=str(SignInMethod(method)))
         response: HttpResponse = self.exit()
         return response
 
     def is_alive(self) -> bool:
-        """Is it less than PENDING_LIFETIME ago, and may the person still come in?
+        """Is it younger than PENDING_LIFETIME, and does the access policy still allow the sign-in?
 
-        A change of password or role, a sign-out everywhere, a ban or a reset ends the waiting.
+        A change of password or role, a sign-out everywhere, a ban or a reset ends it.
         """
         user, since, issued = self.login.user, self.state.get("since"), self.state.get("issued_at")
         if not (isinstance(user, User) and isinstance(since, str) and isinstance(issued, str)):
@@ -87,7 +87,7 @@ class SecondFactorStage(LoginStage):
 
 
 def pending_stage(request: HttpRequest) -> SecondFactorStage | None:
-    """The sign-in of this browser that waits for its second factor; a dead one is wiped."""
+    """The pending sign-in of this browser, or None; removes an expired one."""
     stage = LoginStageController.enter(request, SecondFactorStage.key)
     if isinstance(stage, SecondFactorStage) and stage.is_alive():
         return stage

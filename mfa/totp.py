@@ -1,7 +1,7 @@
-"""Codes of authenticator apps: RFC 6238 with SHA-1, six digits, thirty seconds. Pure.
+"""TOTP (RFC 6238) with SHA-1, six digits and thirty seconds. Pure.
 
-SHA-1 because many apps ignore the algorithm that a QR code names; HMAC does not suffer from its
-weakness (RFC 6238, section 1.2 and errata).
+SHA-1, because many apps ignore the algorithm in a QR code; its weakness does not affect HMAC
+(RFC 6238, section 1.2 and errata).
 """
 
 import base64
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.twofactor.hotp import HOTP
 SECRET_BYTES = 20  # as long as the hash, RFC 4226 section 4
 DIGITS = 6
 STEP_SECONDS = 30
-# The present step, the one before (people type slowly), the next (phones run ahead).
+# The current step, the previous one (slow typing), the next one (fast clocks).
 WINDOW = (0, -1, 1)
 
 
@@ -25,7 +25,7 @@ def make_secret() -> bytes:
 
 
 def as_text(secret: bytes) -> str:
-    """The seed as apps take it: 32 letters and digits of base32."""
+    """The seed in base32, as apps expect it."""
     return base64.b32encode(secret).decode()
 
 
@@ -35,7 +35,7 @@ def from_text(text: str) -> bytes:
 
 
 def grouped(text: str, size: int = 4) -> str:
-    """`text` in groups, for people who type it."""
+    """`text` in groups, which are easier to type."""
     return " ".join(text[start : start + size] for start in range(0, len(text), size))
 
 
@@ -50,9 +50,9 @@ def code_of(secret: bytes, step: int) -> str:
 
 
 def matching_step(secret: bytes, code: str, unix_time: float) -> int | None:
-    """The step of WINDOW around `unix_time` whose code is `code`; None when there is none.
+    """The step of WINDOW around `unix_time` whose code is `code`, or None.
 
-    Every step is compared, so that the time it takes tells nothing.
+    Compares every step, so that timing reveals nothing.
     """
     present = step_at(unix_time)
     steps = [present + offset for offset in WINDOW]
@@ -61,13 +61,13 @@ def matching_step(secret: bytes, code: str, unix_time: float) -> int | None:
 
 
 def parse_code(text: str) -> str:
-    """The six digits in what somebody typed, spaces and dashes cut; "" when it is no such code."""
+    """The six digits of the typed text without spaces and dashes; "" if it is no such code."""
     digits = "".join(text.split()).replace("-", "")
     return digits if len(digits) == DIGITS and digits.isascii() and digits.isdigit() else ""
 
 
 def provisioning_uri(secret: bytes, *, issuer: str, account: str) -> str:
-    """The otpauth address in the QR code (Google's key URI format)."""
+    """The otpauth:// URI of the QR code (Google's key URI format)."""
     label = quote(f"{issuer}:{account}", safe="")
     parameters = {
         "secret": as_text(secret),

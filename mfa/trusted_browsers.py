@@ -1,7 +1,7 @@
-"""Browsers that are not asked for the second factor again: a random cookie, its digest in a row.
+"""Browsers that are not asked for the second factor: a random cookie, and its digest in a row.
 
-Forgotten after LIFETIME, when the person says so, when the factors change, and when the account's
-sessions are ended everywhere, as after a change of password or role.
+The trust ends after LIFETIME, on request, when the factors change, and when all sessions of the
+account end, as after a change of password or role.
 """
 
 import uuid
@@ -26,11 +26,10 @@ LIFETIME = timedelta(days=30)
 
 
 def remember(request: HttpRequest, response: HttpResponse, user: User) -> None:
-    """Set the cookie and write the row; call after the person has proved his second factor.
+    """Set the cookie and store its digest; call it after the second factor was verified.
 
-    One cookie serves everybody who uses this browser: the digest is bound to the account. Its value
-    is a new one each time, so that nobody can put one that they know into somebody's browser; the
-    rows of the others who have signed in here follow it.
+    All users of this browser share one cookie; each digest is bound to an account. The value is new
+    each time, so that no one can plant a value that they know; rows of the other users follow it.
     """
     old, value = request.COOKIES.get(settings.REMEMBERED_COOKIE_NAME, ""), make_token()
     now = timezone.now()
@@ -63,13 +62,13 @@ def remember(request: HttpRequest, response: HttpResponse, user: User) -> None:
 
 
 def is_trusted(request: HttpRequest, user: User) -> bool:
-    """Has `user` proved his second factor in this browser and asked to be remembered?"""
+    """Has `user` asked this browser to be trusted, after verifying their second factor?"""
     value = request.COOKIES.get(settings.REMEMBERED_COOKIE_NAME, "")
     return bool(value) and browsers_of(user).filter(digest=_digest(user, value)).exists()
 
 
 def browsers_of(user: User) -> "QuerySet[TrustedBrowser]":
-    """The person's remembered browsers, the newest first."""
+    """The trusted browsers of the user, newest first."""
     live = TrustedBrowser.objects.filter(
         user=user, expires_at__gt=timezone.now(), created_at__gte=user.credentials_valid_from
     )
@@ -77,7 +76,7 @@ def browsers_of(user: User) -> "QuerySet[TrustedBrowser]":
 
 
 def forget(user: User, browser_id: uuid.UUID) -> None:
-    """Ask that browser again. Raises NotFound."""
+    """End the trust in one browser. Raises NotFound."""
     with transaction.atomic():
         lock_users(user.pk)
         if not user.trusted_browsers.filter(pk=browser_id).delete()[0]:

@@ -1,4 +1,4 @@
-"""Pages of second factors under the paths of CONTRACT section 3."""
+"""URLs of second factors and of reauthentication."""
 
 from django.urls import path
 

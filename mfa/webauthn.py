@@ -1,7 +1,7 @@
-"""Passkeys (WebAuthn level 3) over the library fido2: what is asked, and is the answer right.
+"""Passkeys (WebAuthn Level 3) with the library fido2: options, and verification of responses.
 
-No database: rows, sessions and audit are in mfa.services.passkeys. The relying party is the
-host name of PUBLIC_URL, the only right origin is PUBLIC_URL itself.
+No database: rows, sessions and audit are in mfa.services.passkeys. The relying party id is the
+host name of PUBLIC_URL; the only valid origin is PUBLIC_URL itself.
 """
 
 import ipaddress
@@ -37,15 +37,15 @@ from fido2.webauthn import (
 
 from core.errors import BadCredentials, Forbidden
 
-# The library logs the id of each passkey that it sees; our logs name no such thing.
+# The library logs credential ids, which must not appear in our logs.
 logging.getLogger("fido2").setLevel(logging.WARNING)
-# ES256, EdDSA, RS256: what WebAuthn recommends, in the order of our wish.
+# ES256, EdDSA, RS256, as WebAuthn recommends, in order of preference.
 ALGORITHMS = (-7, -8, -257)
-# Milliseconds that the browser waits for the person; the challenge lives as long.
+# Milliseconds that the browser waits for the user; the challenge is valid as long.
 TIMEOUT_MS = 5 * 60 * 1000
 MAX_CREDENTIAL_ID_BYTES = 1023  # bytes; WebAuthn, section 5.1.3
 REQUIRED = UserVerificationRequirement.REQUIRED
-# What reading foreign bytes can raise, beside ValueError: CBOR, JSON, keys of a wrong shape.
+# What parsing untrusted CBOR, JSON and keys can raise.
 MALFORMED = (
     ValueError,
     KeyError,
@@ -62,7 +62,7 @@ MALFORMED = (
 
 
 class PasskeyInvalid(BadCredentials):
-    """The browser's answer is not what was asked for. Says no more than that."""
+    """The response of the browser is invalid; the message gives no details."""
 
     code = "passkey_invalid"
     title = _("Passkey not accepted")
@@ -70,7 +70,7 @@ class PasskeyInvalid(BadCredentials):
 
 
 class PasskeyUnknown(BadCredentials):
-    """A passkey that no account here has."""
+    """No account has this passkey."""
 
     code = "passkey_unknown"
     title = _("Unknown passkey")
@@ -80,7 +80,7 @@ class PasskeyUnknown(BadCredentials):
 
 
 class PasskeyExpired(BadCredentials):
-    """No such question is open: too late, answered already, or asked for something else."""
+    """No such challenge is open: it expired, was used, or has another purpose."""
 
     code = "passkey_expired"
     title = _("Took too long")
@@ -88,29 +88,29 @@ class PasskeyExpired(BadCredentials):
 
 
 class ClonedPasskey(BadCredentials):
-    """The counter of signatures went back: two devices hold the same key (WebAuthn, 6.1.1)."""
+    """The sign counter did not grow: two devices may have the key (WebAuthn, 6.1.1)."""
 
     code = "passkey_copied"
     title = _("Passkey refused")
     default_message = _(
         "This passkey seems to have been copied, so it is refused. Sign in another way, remove it, "
-        "and tell an operator."
+        "and tell an administrator."
     )
 
 
 class PasskeysUnavailable(Forbidden):
-    """Browsers know passkeys only over https and on localhost, and only under a name."""
+    """Browsers support passkeys only over https or on localhost, and not for IP addresses."""
 
     code = "passkeys_unavailable"
     default_message = _(
-        "Passkeys need an address that begins with https and has a name. Tell whoever runs this "
-        "server."
+        "Passkeys need https and a host name instead of an IP address. Tell the administrator of "
+        "this server."
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A new passkey as it is stored: bytes as base64url, public_key as COSE."""
+    """A new passkey as it is stored: bytes in base64url, public_key in COSE."""
 
     credential_id: str
     public_key: str
@@ -122,7 +122,7 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class StoredCredential:
-    """A stored passkey, for asking and checking."""
+    """A stored passkey, for options and verification."""
 
     credential_id: str
     public_key: str = ""
@@ -132,7 +132,7 @@ class StoredCredential:
 
 @dataclass(frozen=True, slots=True)
 class AssertionResult:
-    """A right answer: the new count of signatures (0: the device does not count)."""
+    """A verified assertion. sign_count: 0 if the device has no counter."""
 
     sign_count: int
     is_backed_up: bool
@@ -140,7 +140,7 @@ class AssertionResult:
 
 @dataclass(frozen=True, slots=True)
 class AssertionReference:
-    """What an answer says of itself before anything is checked."""
+    """The passkey and challenge that an assertion names, unverified."""
 
     credential_id: str
     challenge: str
@@ -160,7 +160,7 @@ def relying_party_id() -> str:
 
 
 def are_available() -> bool:
-    """Can a browser use passkeys at PUBLIC_URL at all?"""
+    """Can browsers use passkeys at PUBLIC_URL?"""
     name = relying_party_id()
     return not _is_number(name) and (settings.IS_HTTPS or name.endswith("localhost"))
 
@@ -174,10 +174,9 @@ def require_available() -> None:
 def creation_options(
     *, handle: bytes, login: str, name: str, have: Sequence[StoredCredential]
 ) -> tuple[dict[str, Any], str]:
-    """(what navigator.credentials.create() needs, the challenge), both fit for JSON.
+    """(options for navigator.credentials.create(), challenge), serializable as JSON.
 
-    handle: the account's lasting bytes. have: passkeys of the account; their devices say so
-    instead of making a second one.
+    handle: the stable user handle. have: existing passkeys, whose devices refuse to create another.
     """
     person = PublicKeyCredentialUserEntity(id=handle, name=login, display_name=name or login)
     options, state = _server().register_begin(
@@ -190,14 +189,14 @@ def creation_options(
 
 
 def request_options(allowed: Sequence[StoredCredential] | None) -> tuple[dict[str, Any], str]:
-    """(what navigator.credentials.get() needs, the challenge). None: any passkey of this house."""
+    """(options for navigator.credentials.get(), challenge). None: any passkey of this site."""
     descriptors = _descriptors(allowed) if allowed is not None else None
     options, state = _server().authenticate_begin(descriptors, user_verification=REQUIRED)
     return _plain(options.public_key), str(state["challenge"])
 
 
 def assertion_reference(answer: Any) -> AssertionReference:
-    """Which passkey and which question `answer` is about. Raises PasskeyInvalid."""
+    """The passkey and challenge that `answer` names. Raises PasskeyInvalid."""
     try:
         parsed = AuthenticationResponse.from_dict(answer)
         return AssertionReference(parsed.id, websafe_encode(parsed.response.client_data.challenge))
@@ -206,7 +205,7 @@ def assertion_reference(answer: Any) -> AssertionReference:
 
 
 def registration_challenge(answer: Any) -> str:
-    """Which question a registration answers. Raises PasskeyInvalid."""
+    """The challenge of a registration. Raises PasskeyInvalid."""
     try:
         parsed = RegistrationResponse.from_dict(answer)
         return websafe_encode(parsed.response.client_data.challenge)
@@ -240,16 +239,16 @@ def verify_registration(answer: Any, challenge: str) -> Credential:
 def verify_assertion(
     answer: Any, challenge: str, known: StoredCredential, *, handle: bytes, is_discoverable: bool
 ) -> AssertionResult:
-    """Check an answer to `challenge` by the passkey `known` of the account `handle`.
+    """Verify an assertion for `challenge` by the passkey `known` of the user `handle`.
 
-    is_alone: no account was named before, so the passkey itself must name it (WebAuthn, 7.2.6).
-    Raises PasskeyInvalid.
+    is_discoverable: the user was not identified before, so the response must contain the user
+    handle (WebAuthn, section 7.2, step 6). Raises PasskeyInvalid.
     """
     try:
         parsed = AuthenticationResponse.from_dict(answer)
         _require_top_level(parsed.response.client_data)
-        said = parsed.response.user_handle
-        if said != handle and (said is not None or is_discoverable):
+        user_handle = parsed.response.user_handle
+        if user_handle != handle and (user_handle is not None or is_discoverable):
             raise PasskeyInvalid
         _server().authenticate_complete(_state(challenge), [_key(known)], parsed)
         data = parsed.response.authenticator_data
@@ -260,9 +259,9 @@ def verify_assertion(
 
 def _server() -> Fido2Server:
     party = PublicKeyCredentialRpEntity(id=relying_party_id(), name="Gatehouse")
-    right = origin()
+    expected = origin()
     server = Fido2Server(
-        party, AttestationConveyancePreference.NONE, verify_origin=lambda said: said == right
+        party, AttestationConveyancePreference.NONE, verify_origin=lambda value: value == expected
     )
     server.timeout = TIMEOUT_MS  # type: ignore[assignment]  # inferred from its first None
     server.allowed_algorithms = [
@@ -277,7 +276,7 @@ def _state(challenge: str) -> dict[str, str]:
 
 
 def _require_top_level(client_data: Any) -> None:
-    """Our pages stand in no frame, so an answer given in one is somebody else's page."""
+    """Reject responses from frames, because our pages may not be framed."""
     if client_data.cross_origin is not False or "topOrigin" in client_data._data:
         raise PasskeyInvalid
 
@@ -307,14 +306,14 @@ def _descriptors(known: Sequence[StoredCredential]) -> list[PublicKeyCredentialD
 
 
 def _transports(answer: Any) -> tuple[str, ...]:
-    """The known ones of what the browser named; a hint for later, never trusted."""
-    said = answer["response"].get("transports") or ()
+    """The known transports that the browser reported; a hint for later options only."""
+    reported = answer["response"].get("transports") or ()
     known = {transport.value for transport in AuthenticatorTransport}
-    return tuple(sorted({text for text in said if isinstance(text, str)} & known))
+    return tuple(sorted({text for text in reported if isinstance(text, str)} & known))
 
 
 def _plain(value: Any) -> Any:
-    """The library's mappings and enumerations as plain JSON values."""
+    """The library's mappings and enumerations as JSON values."""
     if hasattr(value, "items"):
         return {str(name): _plain(value[name]) for name in value}
     if isinstance(value, (list, tuple)):

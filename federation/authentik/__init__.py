@@ -1,1 +1,1 @@
-"""Setting Gatehouse up in an Authentik, through its API. No page needs this; one command does."""
+"""Sets up Gatehouse in authentik through its API, for the command setup_authentik."""

@@ -1,4 +1,4 @@
-"""Authentik's API as the set-up uses it: read every page of a list; change, or say what would."""
+"""authentik's API as the set-up needs it: read whole lists; make changes, or report them."""
 
 import json
 from collections.abc import Callable
@@ -13,9 +13,9 @@ Record = dict[str, Any]
 
 
 class Authentik:
-    """What is there, and changes to it.
+    """Reads records and changes them.
 
-    report: gets one line for each change; with `is_dry` changes are reported and not made.
+    report: gets one line for each change; with `is_dry` changes are only reported.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Authentik:
         raise AuthentikError(f"The list {path} has no end.")
 
     def change(self, method: str, path: str, body: Body, what: str) -> Record:
-        """Send `body`; the record as it is afterwards. A dry run gives back the body itself."""
+        """Send `body`; returns the changed record, in a dry run the body."""
         self.changes += 1
         if self.is_dry:
             shown = {name: HIDDEN if name == "client_secret" else body[name] for name in body}
@@ -58,7 +58,7 @@ class Authentik:
 
 
 def _page(path: str, document: Record) -> tuple[list[Record], int]:
-    """The records of one page, and the number of the next one, 0 for none."""
+    """The records of one page, and the number of the next page, 0 for none."""
     records, pagination = document.get("results"), document.get("pagination")
     if not isinstance(records, list) or not isinstance(pagination, dict):
         raise AuthentikError(f"The list {path} does not look as Authentik's do. Is it Authentik?")

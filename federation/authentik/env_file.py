@@ -1,4 +1,4 @@
-"""Put values into a .env file: lines replaced where they stand, nothing else touched, mode 600."""
+"""Writes values to a .env file: replaces their lines, keeps everything else, sets mode 600."""
 
 import os
 import re
@@ -16,9 +16,9 @@ MODE = 0o600
 
 
 def merge(text: str, values: Mapping[str, str]) -> str:
-    """`text` with one line for each of `values`, where the last of that name stood, else below.
+    """`text` with one line for each of `values`, in place of the last of that name or at the end.
 
-    Of several lines of one name the last one counts; the others go. Comments stay.
+    Other lines of that name are removed, because only the last one counts. Comments stay.
     """
     lines = text.splitlines()
     last = {name: number for number, line in enumerate(lines) if (name := _name(line)) in values}
@@ -32,8 +32,8 @@ def merge(text: str, values: Mapping[str, str]) -> str:
 
 
 def format_line(name: str, value: str) -> str:
-    """`NAME=value` as a .env file reads it, in quotes where it needs them."""
-    if any(sign in value for sign in "\r\n"):
+    """`NAME=value` for a .env file, quoted if necessary."""
+    if any(character in value for character in "\r\n"):
         raise AuthentikError(f"The value of {name} has a line break; set it by hand.")
     if _PLAIN.fullmatch(value):
         return f"{name}={value}"
@@ -44,7 +44,7 @@ def format_line(name: str, value: str) -> str:
 
 
 def check_writable(path: Path) -> Path:
-    """The real file behind `path`. Raises AuthentikFailed when it could not be written."""
+    """The resolved `path`. Raises AuthentikError if it is not writable."""
     path = path.resolve()
     if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
         raise AuthentikError(f"{path} cannot be written. Choose another --write-env.")
@@ -54,7 +54,7 @@ def check_writable(path: Path) -> Path:
 
 
 def read(path: Path) -> str:
-    """The text of the file, "" when there is none. Raises AuthentikFailed."""
+    """The text of the file, "" if it does not exist. Raises AuthentikError."""
     try:
         return path.read_text(encoding="utf-8") if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
@@ -62,7 +62,7 @@ def read(path: Path) -> str:
 
 
 def write(path: Path, values: Mapping[str, str]) -> bool:
-    """Merge `values` into the file, at once or not at all. False when it has them already."""
+    """Merge `values` into the file, atomically. False if nothing changes."""
     before = read(path)
     after = merge(before, values)
     is_private = path.exists() and stat.S_IMODE(path.stat().st_mode) == MODE
@@ -73,7 +73,7 @@ def write(path: Path, values: Mapping[str, str]) -> bool:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write beside it and rename; a reader sees the old file or the new one."""
+    """Write a temporary file and rename it, so that readers see the old file or the new one."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
         number = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
@@ -90,7 +90,7 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _keep_owner(path: Path, beside: Path) -> None:
-    """What root writes for a service stays the service's."""
+    """Keep the owner of the file when root writes it."""
     if path.exists() and os.geteuid() == 0:
         old = path.stat()
         os.chown(beside, old.st_uid, old.st_gid)

@@ -1,4 +1,4 @@
-"""Requests to one Authentik: bounded in time and size, never led elsewhere, no secret in a text."""
+"""An HTTP client for one authentik, which keeps secrets out of messages."""
 
 import json
 import ssl
@@ -20,11 +20,11 @@ Body = Mapping[str, Any]
 
 
 class AuthentikError(Exception):
-    """The set-up cannot go on; the text says why and what helps, for the operator."""
+    """The set-up failed; the message tells the administrator why, and how to fix it."""
 
 
 class Answer(NamedTuple):
-    """document: the JSON object that came, {} for an empty body. location: of a redirect."""
+    """document: the JSON object, {} for an empty body. location: of a redirect."""
 
     status: int
     document: dict[str, Any]
@@ -32,7 +32,7 @@ class Answer(NamedTuple):
 
 
 def parse_base(text: str, *, allows_http: bool) -> str:
-    """An address for a Wire or an app, without a slash at its end. Raises AuthentikFailed."""
+    """A base URL without trailing slash. Raises AuthentikError."""
     try:
         check_url(text, allows_http)
     except FetchError:
@@ -50,9 +50,9 @@ def parse_base(text: str, *, allows_http: bool) -> str:
 
 
 class Client:
-    """One Authentik, and who we are there: a token, or the cookies of a session.
+    """A client with a token, or with the cookies of a session.
 
-    base: as parse_base() gives it. Raises AuthentikFailed.
+    base: from parse_base(). Raises AuthentikError.
     """
 
     def __init__(self, base: str, *, token: str = "", allows_http: bool = False) -> None:
@@ -61,21 +61,21 @@ class Client:
         self._secrets = {token} - {""}
         self._token = token
         self._cookies: dict[str, str] = {}
-        if not token.isascii() or any(sign <= " " for sign in token):
-            raise AuthentikError("The token holds a space or a sign that no token has.")
+        if not token.isascii() or any(character <= " " for character in token):
+            raise AuthentikError("The token contains a space or a character that no token has.")
 
     def hide(self, secret: str) -> None:
-        """Never repeat `secret`, whatever Authentik answers."""
+        """Never show `secret` in a message."""
         self._secrets |= {secret} - {""}
 
     def url(self, path: str, query: Query | None = None) -> str:
-        """The address of `path` in the API."""
+        """The URL of `path` in the API."""
         return f"{self.base}{API}{path}" + (f"?{urlencode(query)}" if query else "")
 
     def request(
         self, method: str, path: str, *, query: Query | None = None, body: Body | None = None
     ) -> Answer:
-        """One request; whatever its status, an Answer."""
+        """Send a request; returns an Answer, whatever the status. Raises AuthentikError."""
         url = self.url(path, query)
         try:
             response = send(
@@ -96,18 +96,18 @@ class Client:
     def expect(
         self, method: str, path: str, *, query: Query | None = None, body: Body | None = None
     ) -> dict[str, Any]:
-        """The document of a request that has to succeed."""
+        """The document of a request that must succeed."""
         answer = self.request(method, path, query=query, body=body)
         if 200 <= answer.status < 300:
             return answer.document
         raise AuthentikError(self._refusal(f"{method} {self.url(path)}", answer))
 
     def detail(self, document: Body) -> str:
-        """What Authentik says is wrong, in one line without a secret."""
+        """The error message of authentik, in one line without secrets."""
         text = "; ".join(f"{name}: {_words(value)}" for name, value in document.items())
         for secret in self._secrets:
             text = text.replace(secret, "(hidden)")
-        printable = "".join(sign if sign.isprintable() else " " for sign in text)
+        printable = "".join(character if character.isprintable() else " " for character in text)
         return printable[:MAX_DETAIL_LENGTH]
 
     def _headers(self) -> dict[str, str]:
@@ -122,13 +122,13 @@ class Client:
             headers["Cookie"] = "; ".join(
                 f"{name}={value}" for name, value in self._cookies.items()
             )
-            # What a browser at Authentik's own pages sends; changes are refused without it.
+            # authentik requires these for changes by a session.
             headers[CSRF_HEADER] = self._cookies.get(CSRF_COOKIE, "")
             headers["Referer"] = f"{self.base}/"
         return headers
 
     def _keep_cookies(self, headers: Message) -> None:
-        """Only while signing in: a token needs none."""
+        """Keep cookies of a session; with a token none are needed."""
         if self._token:
             return
         for line in headers.get_all("Set-Cookie") or ():

@@ -1,4 +1,4 @@
-"""What Authentik should hold for Gatehouse, compared with what it holds. Pure: no requests here."""
+"""Computes the desired state of authentik, and compares it with the current one. Pure."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from federation.authentik.http import AuthentikError
 Record = dict[str, Any]
 Version = tuple[int, int]
 
-# Redirect addresses with a matching mode, and the paths asked here: since 2024.12.
+# Redirect URIs with a matching mode, and the API paths used here, exist since 2024.12.
 OLDEST: Version = (2024, 12)
 KNOWS_GRANT_TYPES: Version = (2026, 5)
 GRANT_TYPES = ["authorization_code"]
@@ -18,7 +18,7 @@ SCOPES = ("openid", "email", "profile")
 SHIPPED_MAPPING = "goauthentik.io/providers/oauth2/scope-"
 SHIPPED_KEY = "authentik Self-signed Certificate"
 KEY_TYPES = ("rsa", "ec")
-# What names a person for good. Names and addresses go from one person to another.
+# Subject modes that identify a user permanently; names and addresses can be reassigned.
 STABLE_SUBJECT_MODES = ("hashed_user_id", "user_id", "user_uuid")
 # Provider id -> the variables of its issuer, client id and client secret.
 VARIABLES = {
@@ -30,7 +30,7 @@ VARIABLES = {
 
 @dataclass(frozen=True, slots=True)
 class DesiredState:
-    """What the operator asks for. app_url: PUBLIC_URL of this instance, without a slash."""
+    """What the administrator requests. app_url: PUBLIC_URL of this instance, without slash."""
 
     app_url: str
     name: str = "Gatehouse"
@@ -42,7 +42,7 @@ class DesiredState:
 
     @property
     def redirects(self) -> list[str]:
-        """Both addresses at which Gatehouse answers, whichever the settings choose."""
+        """Both callback URLs of Gatehouse, whichever the settings choose."""
         return [
             f"{self.app_url}/oauth/{self.provider_id}/callback",
             f"{self.app_url}/api/auth/callback/{self.provider_id}",
@@ -51,7 +51,7 @@ class DesiredState:
 
 @dataclass(frozen=True, slots=True)
 class CustomMapping:
-    """A scope mapping that the set-up makes where the shipped ones say too little."""
+    """A scope mapping that the set-up creates where the built-in ones do not suffice."""
 
     name: str
     scope_name: str
@@ -87,7 +87,7 @@ def parse_version(text: str) -> Version | None:
 
 
 def check_version(text: str) -> Version | None:
-    """The version, None when Authentik does not say. Raises AuthentikFailed for an old one."""
+    """The version, None if unknown. Raises AuthentikError for an old one."""
     version = parse_version(text)
     if version is not None and version < OLDEST:
         raise AuthentikError(
@@ -98,14 +98,14 @@ def check_version(text: str) -> Version | None:
 
 
 def only(found: Sequence[Record], what: str) -> Record | None:
-    """The one record, None for none. Raises AuthentikFailed for several."""
+    """The only record, or None. Raises AuthentikError for several."""
     if len(found) > 1:
         raise AuthentikError(f"Authentik has {len(found)} {what}. Rename or remove all but one.")
     return found[0] if found else None
 
 
 def check_owner(provider: Record | None, application: Record | None, desired: DesiredState) -> None:
-    """Raise AuthentikFailed when name or slug belong to something else."""
+    """Raise AuthentikError if name or slug belong to another object."""
     theirs = provider.get("assigned_application_slug") if provider else None
     if theirs not in (None, "", desired.slug):
         raise AuthentikError(
@@ -123,7 +123,7 @@ def check_owner(provider: Record | None, application: Record | None, desired: De
 
 
 def pick_flow(flows: Sequence[Record], designation: str, usual: str) -> str:
-    """The id of the shipped flow, or of the only one of its kind. Raises AuthentikFailed."""
+    """The id of the built-in flow, or of the only one of its kind. Raises AuthentikError."""
     fitting = [flow for flow in flows if flow.get("designation") == designation]
     shipped = [flow for flow in fitting if flow.get("slug") == usual]
     if not shipped and len(fitting) != 1:
@@ -136,10 +136,10 @@ def pick_flow(flows: Sequence[Record], designation: str, usual: str) -> str:
 
 
 def pick_key(keys: Sequence[Record], desired: str, current: str | None) -> str:
-    """The id of the key that signs. Raises AuthentikFailed.
+    """The id of the signing key. Raises AuthentikError.
 
-    By its name; else the one that the provider has; else the one that Authentik ships; else the
-    only one that can sign. Never just the first.
+    The key of that name; otherwise the provider's current one, the built-in one, or the only one
+    that can sign. Never an arbitrary one.
     """
     signing = [key for key in keys if key.get("key_type", "rsa") in KEY_TYPES]
     if desired:
@@ -163,10 +163,10 @@ def pick_key(keys: Sequence[Record], desired: str, current: str | None) -> str:
 def pick_mappings(
     mappings: Sequence[Record], provider: Record | None, *, vouches: bool
 ) -> tuple[list[str], list[CustomMapping]]:
-    """Ids of the mappings that the provider keeps or gets, and own ones that come on top.
+    """Ids of the mappings that the provider keeps or gets, and additional custom ones.
 
-    What an operator has attached for a scope stays instead of the shipped one. An own mapping of
-    email goes when `vouches` says that addresses are verified.
+    A mapping that an administrator has attached replaces the built-in one of its scope. With
+    `vouches` other mappings of email are replaced, because addresses count as verified.
     """
     attached = set((provider or {}).get("property_mappings") or ())
     theirs = [
@@ -204,10 +204,10 @@ def provider_fields(
     key: str,
     mappings: Sequence[str],
 ) -> Record:
-    """The fields of a provider that the set-up decides. found: the provider as it is, {} for none.
+    """The fields of a provider that the set-up sets. found: the current provider, or {}.
 
-    Authentik before 2026.5 has no grant_types, and some refuse fields that they do not know. So it
-    is sent where the version or the provider itself shows it.
+    grant_types exists since 2026.5, and some versions refuse unknown fields. So it is sent only if
+    the version or the provider itself shows that it is supported.
     """
     fields: Record = {
         "client_type": "confidential",
@@ -229,16 +229,16 @@ def provider_fields(
 
 
 def redirects_of(desired: DesiredState, found: Record) -> list[Record]:
-    """Our two addresses, compared sign by sign, and nothing else to come back to.
+    """Our two callback URLs, compared exactly, and no other.
 
-    Addresses for after a sign-out are the operator's.
+    URLs for after a sign-out are kept.
     """
     others = [each for each in _redirects(found) if each.get("redirect_uri_type") == "logout"]
     return [{"matching_mode": "strict", "url": url} for url in desired.redirects] + others
 
 
 def difference(found: Record, fields: Mapping[str, Any]) -> Record:
-    """Those of `fields` that `found` has otherwise."""
+    """Those of `fields` that differ in `found`."""
     return {
         name: value
         for name, value in fields.items()
@@ -265,6 +265,6 @@ def _redirects(found: Record) -> list[Record]:
 
 
 def lost_redirects(found: Record, desired: DesiredState) -> list[str]:
-    """Addresses that the provider has now and will not have."""
+    """Redirect URIs that the provider will lose."""
     kept = [each.get("url") for each in redirects_of(desired, found)]
     return [str(each.get("url")) for each in _redirects(found) if each.get("url") not in kept]

@@ -1,6 +1,6 @@
-"""A session at Authentik from a user name and a password, ended again whatever happens.
+"""A session at authentik by user name and password, which always ends.
 
-No token is made: a session ends by itself, and leaves nothing that somebody has to remember.
+No token is created, so nothing remains that must be revoked later.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,9 +19,9 @@ INSTEAD = "Make an API token in Authentik (Directory, Tokens) and give --token-f
 def session(
     client: Client, username: str, password: str, warn: Callable[[str], None]
 ) -> Iterator[None]:
-    """Within it `wire` acts as that person. Raises AuthentikFailed.
+    """Within the context `client` acts as that user. Raises AuthentikError.
 
-    warn: gets a sentence if the session could not be ended.
+    warn: gets a message if the session could not be ended.
     """
     client.hide(password)
     try:
@@ -35,7 +35,7 @@ def session(
 
 
 def _sign_in(client: Client, username: str, password: str) -> None:
-    """Answer the steps of Authentik's sign-in until it lets us in."""
+    """Complete the steps of authentik's sign-in flow."""
     path = f"/flows/executor/{_flow(client)}/"
     challenge = _step(client, "GET", path)
     for _ in range(MAX_STEPS):
@@ -50,7 +50,7 @@ def _sign_in(client: Client, username: str, password: str) -> None:
 
 
 def _flow(client: Client) -> str:
-    """The slug of the sign-in that Authentik shows at this address."""
+    """The slug of the sign-in flow at this URL."""
     answer = client.request("GET", "/core/brands/current/")
     return str(answer.document.get("flow_authentication") or USUAL_FLOW)
 
@@ -58,7 +58,7 @@ def _flow(client: Client) -> str:
 def _step(
     client: Client, method: str, path: str, body: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The next challenge; Authentik redirects to it after an answer that it takes."""
+    """The next challenge, to which authentik redirects after an accepted response."""
     answer: Answer = client.request(method, path, query={"query": ""}, body=body)
     if answer.status in (302, 303):
         answer = client.request("GET", path, query={"query": ""})
@@ -71,7 +71,7 @@ def _step(
 def _answer(
     component: str, challenge: dict[str, Any], username: str, password: str
 ) -> dict[str, Any]:
-    """What a browser would send. Raises AuthentikFailed for a step that needs a person."""
+    """The response of a browser. Raises AuthentikError for a step that needs a human."""
     answer: dict[str, Any] = {"component": component}
     match component:
         case "ak-stage-identification" if not challenge.get("captcha_stage"):
@@ -93,7 +93,7 @@ def _answer(
 
 
 def _sign_out(client: Client) -> None:
-    """End the session in which these requests are made, and no other."""
+    """End the current session, and no other."""
     answer = client.request("GET", SESSIONS, query={"page_size": 100, "ordering": "-expires"})
     if answer.status in (401, 403):
         return  # nobody is signed in

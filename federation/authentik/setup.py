@@ -1,7 +1,7 @@
-"""Make Authentik know Gatehouse: scope mappings, provider, application, in this order.
+"""Sets up authentik for Gatehouse: scope mappings, provider, application, in this order.
 
-Everything is read and checked before anything is changed, and each change is compared with what is
-there: a run that broke off in the middle is mended by the next one.
+Everything is read and checked before anything is changed, and only differences are changed, so that
+another run completes an interrupted one.
 """
 
 import secrets
@@ -38,9 +38,9 @@ SECRET_BYTES = 48
 
 @dataclass(frozen=True, slots=True)
 class SetupResult:
-    """What the settings have to say. client_secret: "" when Authentik does not show it.
+    """Values for the settings. client_secret: "" if authentik does not show it.
 
-    is_new: the secret was made now, or nothing here has used this provider before.
+    is_new: the secret is new, or the provider was not used before.
     """
 
     issuer: str
@@ -49,7 +49,7 @@ class SetupResult:
     is_new: bool = True
 
     def variables(self, provider_id: str) -> dict[str, str]:
-        """Name -> value; none that is empty."""
+        """Name -> value, without empty ones."""
         values = (self.issuer, self.client_id, self.client_secret)
         return {
             name: value for name, value in zip(VARIABLES[provider_id], values, strict=True) if value
@@ -58,7 +58,7 @@ class SetupResult:
 
 @dataclass(frozen=True, slots=True)
 class CurrentState:
-    """What was read before anything was changed; provider and application: None when new."""
+    """The state before any change; provider and application: None if they do not exist."""
 
     version: Version | None
     provider: Record | None
@@ -71,7 +71,7 @@ class CurrentState:
 
 
 def set_up(authentik: Authentik, desired: DesiredState) -> SetupResult:
-    """Change what differs. Raises AuthentikFailed."""
+    """Change what differs. Raises AuthentikError."""
     state = _read(authentik, desired)
     mappings = state.kept_mappings + [
         _custom_mapping(authentik, own, state.mappings) for own in state.custom_mappings
@@ -94,7 +94,7 @@ def _is_new(state: CurrentState, desired: DesiredState, provider: Record) -> boo
 
 
 def _read(authentik: Authentik, desired: DesiredState) -> CurrentState:
-    """All that the changes need, checked."""
+    """Read and check everything that the changes need."""
     version = check_version(str(authentik.get("/admin/version/").get("version_current", "")))
     provider = only(
         [
@@ -126,7 +126,7 @@ def _read(authentik: Authentik, desired: DesiredState) -> CurrentState:
 
 
 def _flows(authentik: Authentik) -> dict[str, str]:
-    """The flows of a new provider; an old one keeps those that it has."""
+    """The flows of a new provider; an existing one keeps its own."""
     flows = authentik.all(FLOWS)
     return {
         "authorization_flow": pick_flow(flows, "authorization", AUTHORIZATION_FLOW),
@@ -135,7 +135,7 @@ def _flows(authentik: Authentik) -> dict[str, str]:
 
 
 def _custom_mapping(authentik: Authentik, own: CustomMapping, mappings: list[Record]) -> str:
-    """The id of that mapping, made or mended."""
+    """Create or update the mapping; returns its id."""
     found = next((each for each in mappings if each.get("name") == own.name), None)
     if found is None:
         made = authentik.change("POST", MAPPINGS, own.body, f"make the scope mapping {own.name!r}")
@@ -150,7 +150,7 @@ def _custom_mapping(authentik: Authentik, own: CustomMapping, mappings: list[Rec
 def _provider(
     authentik: Authentik, desired: DesiredState, state: CurrentState, mappings: list[str]
 ) -> Record:
-    """The provider as it is afterwards, its secret included where it is known."""
+    """Create or update the provider; returns it with its secret, if known."""
     found = state.provider or {}
     fields = provider_fields(desired, found, state.version, key=state.key, mappings=mappings)
     if not found or desired.rotates_secret or found.get("client_secret") == "":
@@ -159,7 +159,7 @@ def _provider(
         body = {"name": desired.name, **state.flows, **fields}
         made = authentik.change("POST", PROVIDERS, body, f"make the provider {desired.name!r}")
         secret = fields["client_secret"]
-        # What this version has and its number did not tell (grant_types) is settled at once, so
+        # The response may show further supported fields (grant_types). They are set at once, so
         # that a second run finds nothing to do.
         fields = provider_fields(desired, made, state.version, key=state.key, mappings=mappings)
         changed = difference(made, fields)
@@ -176,7 +176,7 @@ def _provider(
 
 
 def _description(desired: DesiredState, found: Record, changed: Record) -> str:
-    """The change in words: which fields, and which addresses go."""
+    """Describe the change: which fields, and which redirect URIs are lost."""
     text = f"change {', '.join(sorted(changed))} of the provider {desired.name!r}"
     lost = lost_redirects(found, desired)
     return f"{text}, which takes away {', '.join(lost)}" if lost else text
@@ -185,7 +185,7 @@ def _description(desired: DesiredState, found: Record, changed: Record) -> str:
 def _application(
     authentik: Authentik, desired: DesiredState, state: CurrentState, provider: Record
 ) -> None:
-    """The application with this provider."""
+    """Create the application, or assign its provider."""
     pk = provider.get("pk", "(new provider)")
     if state.application is None:
         body = {
@@ -202,7 +202,7 @@ def _application(
 
 
 def _issuer(authentik: Authentik, desired: DesiredState) -> str:
-    """The issuer that Authentik's own discovery document names; a dry run expects it."""
+    """The issuer in authentik's discovery document; in a dry run the expected one."""
     expected = f"{authentik.client.base}/application/o/{desired.slug}/"
     if authentik.is_dry:
         return expected

@@ -1,8 +1,8 @@
-"""Sign-in with a password: the local one for local accounts, the directory's for everybody else.
+"""Sign-in with a password: the local one for local accounts, the directory's for all others.
 
-A name that a local account with a password owns never goes to the directory, and a person who came
-by the directory never has a local password (TRAPS, decision 20). So an owner with a local password
-comes in while the directory is down.
+The name of a local account with a password is never sent to the directory, and users of the
+directory have no local password. So an owner with a local password can sign in while the directory
+is down.
 """
 
 import logging
@@ -52,11 +52,11 @@ LOCAL, DIRECTORY = SignInMethod.PASSWORD, SignInMethod.LDAP
 
 
 def find_by_credentials(login: str, password: str) -> Found | None:
-    """The account of that name and password; the gate has not been asked.
+    """The account with that name and password; does not ask the access policy.
 
-    None for a wrong password, an unknown name and an ambiguous one alike; the same work is done
-    for each. Raises DirectoryError when the directory cannot be asked; after a right password
-    there RoleRequired, AccountExists, RegistrationClosed.
+    None for a wrong password, an unknown name and an ambiguous one, after the same work for each.
+    Raises DirectoryError if the directory is unavailable; after a right password RoleRequired,
+    AccountExists, RegistrationClosed.
     """
     config: LDAPConfig | None = settings.LDAP
     if config is None or _is_local(login):
@@ -68,13 +68,13 @@ def find_by_credentials(login: str, password: str) -> Found | None:
         return None
     if not password or len(password) > MAX_PASSWORD_LENGTH:
         return None
-    User().set_password(password)  # as long as for a local account
+    User().set_password(password)  # takes as long as the hash of a local account
     directory_user = _authenticate(config, login, password)
     return None if directory_user is None else Found(sign_in(config, directory_user), DIRECTORY)
 
 
 def user_info_of(config: LDAPConfig, directory_user: DirectoryUser) -> ExternalUserInfo:
-    """What the directory says, in the form that every door hands on."""
+    """The directory user as an ExternalUserInfo."""
     claims: dict[str, Any] = {
         "groups": list(directory_user.groups.dns),
         "group_names": list(directory_user.groups.names),
@@ -86,7 +86,7 @@ def user_info_of(config: LDAPConfig, directory_user: DirectoryUser) -> ExternalU
         subject=directory_user.subject,
         issuer=issuer_of(config, directory_user.subject),
         email=directory_user.email,
-        # Without an address there is none to prove.
+        # Without an address there is none to verify.
         email_verified=config.email_is_verified or not directory_user.email,
         name=directory_user.name,
         username=directory_user.username,
@@ -96,18 +96,18 @@ def user_info_of(config: LDAPConfig, directory_user: DirectoryUser) -> ExternalU
 
 
 def issuer_of(config: LDAPConfig, subject: str) -> str:
-    """Which directory `subject` is of; "" for ids that are the same nowhere else (entryUUID).
+    """The directory that assigned `subject`; "" for ids that are globally unique (entryUUID).
 
-    Numbers of staff (LDAP_ID) begin anew in another directory.
+    Values of LDAP_ID, such as staff numbers, may repeat in another directory.
     """
     return naming_context(config.base_dn) if subject.startswith("id:") else ""
 
 
 def sign_in(config: LDAPConfig, directory_user: DirectoryUser) -> User:
-    """The account of a person who has proved his password. Raises as services.identities.
+    """The account of an authenticated directory user. Raises as resolve_user().
 
-    An address opens no account of an operator, nor one that another entry of the directory has:
-    whoever writes addresses there would have those accounts.
+    An address never connects to the account of an administrator, or of another directory user:
+    otherwise anyone who can edit addresses in the directory could take those accounts over.
     """
     info = user_info_of(config, directory_user)
     existing = User.objects.filter(email=info.email).first() if info.email else None
@@ -124,7 +124,7 @@ def sign_in(config: LDAPConfig, directory_user: DirectoryUser) -> User:
 
 
 def managed_user_ids(people: Iterable[User]) -> set[Any]:
-    """Those of `people` whom the directory keeps; nobody without one."""
+    """Keys of those of `people` whom the directory manages; empty without a directory."""
     if settings.LDAP is None:
         return set()
     rows = ExternalIdentity.objects.filter(provider=PROVIDER, user__in=list(people))
@@ -132,11 +132,10 @@ def managed_user_ids(people: Iterable[User]) -> set[Any]:
 
 
 def why_no_links(emails: Iterable[str]) -> dict[Any, str]:
-    """Key of each account of the directory with one of these addresses -> why no link is mailed
-    to it, or "".
+    """Key of each directory account with one of these addresses -> why it gets no link, or "".
 
-    The directory is asked at this moment: it may have shut the person out, or given the address to
-    somebody else. What it tells anew is taken over.
+    Queries the directory, because it may have disabled the account or reassigned the address.
+    Applies profile changes that it reports.
     """
     config: LDAPConfig | None = settings.LDAP
     if config is None:
@@ -170,7 +169,7 @@ def _why_no_link(config: LDAPConfig, identity: ExternalIdentity) -> str:
 
 
 def look_up(config: LDAPConfig, identity: ExternalIdentity) -> DirectoryUser | None:
-    """What the directory says now of who came before. Raises DirectoryError."""
+    """The current entry of a known identity, or None. Raises DirectoryError."""
     if identity.issuer != issuer_of(config, identity.subject):
         return None
     with opened_as_service(config) as connection:
@@ -181,15 +180,15 @@ def look_up(config: LDAPConfig, identity: ExternalIdentity) -> DirectoryUser | N
 def _release_from_former_holder(
     config: LDAPConfig, directory_user: DirectoryUser, holder: User
 ) -> bool:
-    """Is the address of `person` free again, because the directory took it from its `holder`?
+    """Did the directory reassign the address of `directory_user` from `holder`?
 
-    The holder's account moves to the address that they have now, or to none.
+    If so, the account of the holder changes to their current address, or to a placeholder.
     """
     identity = holder.identities.select_related("user").filter(provider=PROVIDER).first()
     if identity is None or identity.subject == directory_user.subject:
         return False
     if identity.issuer != issuer_of(config, identity.subject):
-        return False  # of another directory, which nobody can ask any more
+        return False  # of another directory, which cannot be queried any more
     known = look_up(config, identity)
     if known is not None and known.email == directory_user.email:
         return False
@@ -200,7 +199,7 @@ def _release_from_former_holder(
             update_profile(identity, profile_update_of(config.source, user_info_of(config, known)))
         if identity.user.email != directory_user.email:
             return True
-        # Whoever makes entries in the directory takes no address from an operator by that.
+        # Entries in the directory must not take the address of an administrator.
         if holder.role in ADMIN_ROLES:
             return False
         release_address(identity)
@@ -208,7 +207,7 @@ def _release_from_former_holder(
 
 
 def _lock_user(identity: ExternalIdentity) -> bool:
-    """Lock the person, and read them as they are now; False when they are gone."""
+    """Lock the user and read their current state; False if they were deleted."""
     lock_users(identity.user_id)
     user = User.objects.filter(pk=identity.user_id).first()
     if user is None:
@@ -218,9 +217,9 @@ def _lock_user(identity: ExternalIdentity) -> bool:
 
 
 def is_protected(user: User) -> bool:
-    """Is this an account that no address of the directory opens?
+    """Must no address of the directory connect to this account?
 
-    One whose address is invited to be an operator's is as good as an operator's.
+    True for administrators, those invited to become one, and users of the directory.
     """
     if user.role in ADMIN_ROLES or is_directory_managed_account(user):
         return True
@@ -229,7 +228,7 @@ def is_protected(user: User) -> bool:
 
 
 def _is_local(login: str) -> bool:
-    """Does a local account with a password own this name?"""
+    """Does a local account with a password have this name?"""
     user = sql.find(User, *login_column(login[:MAX_LOGIN_LENGTH]))
     return (
         user is not None and user.has_usable_password() and not is_directory_managed_account(user)
@@ -237,7 +236,7 @@ def _is_local(login: str) -> bool:
 
 
 def _authenticate(config: LDAPConfig, login: str, password: str) -> DirectoryUser | None:
-    """The one person of that name, if this is his password. Raises DirectoryError."""
+    """The user of that name if the password is right, otherwise None. Raises DirectoryError."""
     try:
         with opened_as_service(config) as connection:
             entry = find_entry(connection, config, login)
@@ -249,7 +248,7 @@ def _authenticate(config: LDAPConfig, login: str, password: str) -> DirectoryUse
                 return None
             directory_user = next(describe(connection, config, [entry]))
             if directory_user.disabled_reason and directory_user.disabled_reason.is_lock:
-                # The right password may have ended a lock that was read before it was tried.
+                # The successful bind may have lifted a lock that was read before.
                 return _read_again(connection, config, login, directory_user)
             return directory_user
     except DirectoryError as error:
@@ -267,25 +266,25 @@ def _read_again(
 
 
 def _equalize_timing(config: LDAPConfig, login: str) -> None:
-    """As much work for a wrong local password, so that nobody learns which accounts are local."""
+    """Do the work of a directory sign-in, so that timing does not reveal local accounts."""
     with opened_as_service(config) as connection:
         find_entry(connection, config, login)
         _bind_as_unknown_user(config)
 
 
 def _bind_as_unknown_user(config: LDAPConfig) -> None:
-    """A sign-in that cannot succeed, for its duration."""
+    """A bind that cannot succeed, to take the time of one."""
     dn = f"cn={secrets.token_hex(16)},{config.base_dn}"
     verify_password(config, dn, secrets.token_hex(16))
 
 
 def _log_ambiguous_login(failure: Failures) -> None:
     if failure is Failures.SEVERAL_HITS:
-        logger.warning("nobody was let in: %s", failure.value.text)
+        logger.warning("sign-in refused: %s", failure.value.text)
 
 
 def _become_first_owner(config: LDAPConfig, directory_user: DirectoryUser, user: User) -> User:
-    """LDAP_ADMIN_USERNAME becomes owner as long as no person is; the default owner goes then."""
+    """Make LDAP_ADMIN_USERNAME owner while there is none; this removes the default owner."""
     if not user.is_active or not is_first_owner(config, directory_user):
         return user
     with transaction.atomic():
@@ -305,7 +304,7 @@ def _become_first_owner(config: LDAPConfig, directory_user: DirectoryUser, user:
 
 
 def is_first_owner(config: LDAPConfig, directory_user: DirectoryUser) -> bool:
-    """Is this LDAP_ADMIN_USERNAME, and is no person owner yet?"""
+    """Is this LDAP_ADMIN_USERNAME, while no user is owner?"""
     wanted = config.admin_username.casefold()
     if not wanted or directory_user.username.casefold() != wanted:
         return False
@@ -313,9 +312,9 @@ def is_first_owner(config: LDAPConfig, directory_user: DirectoryUser) -> bool:
 
 
 def _replace_default_owner(user: User, username: str, unclaimed: list[Any]) -> None:
-    """Nobody is behind the default owner, and its set-up link would make a second one.
+    """Delete the unclaimed default owner, whose set-up link would create a second owner.
 
-    It has kept the user name of the person who was to come.
+    `user` gets the user name that it reserved.
     """
     for default in User.objects.filter(pk__in=unclaimed, role=Role.OWNER, setup_completed=False):
         key, name = default.pk, default.username
@@ -328,5 +327,5 @@ def _replace_default_owner(user: User, username: str, unclaimed: list[Any]) -> N
 
 
 def identity_of(config: LDAPConfig, directory_user: DirectoryUser) -> ExternalIdentity | None:
-    """The account's tie to that person, if they have come before."""
+    """The known identity of that directory user, or None."""
     return find_identity(config.source, user_info_of(config, directory_user))

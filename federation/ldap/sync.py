@@ -1,10 +1,8 @@
-"""Keeping accounts in step with the directory: whoever is gone or disabled there is shut out.
+"""Synchronizes accounts with the directory: disables removed users, and updates roles.
 
-Roles follow groups.
-
-plan() only reads. apply() writes in batches, each batch with one audit row that names what it did,
-so that undo() finds it whatever became of the run. An error of the directory is never taken for
-"nobody is there": it ends the run before anything is written.
+plan() only reads. apply() writes in batches, each with one audit row that lists its changes, so
+that undo() works even if the run was interrupted. An error of the directory never means "no users":
+it ends the run before anything is written.
 """
 
 import uuid
@@ -41,7 +39,7 @@ from federation.services.profile_updates import ProfileUpdate, changes_of, updat
 
 SYNC, UNDO = "account:directory:sync", "account:directory:undo"
 BATCH = 200
-# With the worker's own steps this stays below the five minutes that docs/ldap.md promises.
+# Together with the worker's interval, below the five minutes that docs/ldap.md promises.
 LIVE_EVERY = timedelta(minutes=4)
 GONE = "not in the directory any more"
 NOT_ADMITTED = "LDAP_AUTHORIZATION_FILTER does not find this person any more"
@@ -50,7 +48,7 @@ Progress = Callable[[int], None]
 
 
 class TooManyDisables(GatehouseError):
-    """More people would be shut out than the cap allows; nothing was done."""
+    """More users would be disabled than the limit allows; nothing was done."""
 
     code = "too_many_disables"
     status = 409
@@ -65,7 +63,7 @@ class TooManyDisables(GatehouseError):
 
 
 class NothingToUndo(GatehouseError):
-    """No run is left that could be undone."""
+    """There is no run to undo."""
 
     code = "nothing_to_undo"
     status = 409
@@ -76,7 +74,7 @@ class NothingToUndo(GatehouseError):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What would happen to one account: disabled (role None), or given `role`; and why."""
+    """One planned change: disable (role None), or assign `role`; with the reason."""
 
     user: User
     identity: ExternalIdentity
@@ -85,7 +83,7 @@ class Change:
 
 
 class ProfileChange(NamedTuple):
-    """What the directory tells anew of a person. fields: what will follow it."""
+    """A profile that has changed in the directory. fields: what will be updated."""
 
     identity: ExternalIdentity
     update: ProfileUpdate
@@ -94,9 +92,9 @@ class ProfileChange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """total: accounts that were compared. found: how many the directory still has.
+    """total: compared accounts. found: those that the directory still has.
 
-    profiles: whose address or names have changed there, with what is told now.
+    profiles: users whose address or names have changed there.
     """
 
     total: int
@@ -106,14 +104,14 @@ class Plan:
     profiles: tuple[ProfileChange, ...] = ()
 
     def check_cap(self, percent: float) -> None:
-        """Raise TooManyDisables when more than `percent` of all would be disabled."""
+        """Raise TooManyDisables if more than `percent` of all would be disabled."""
         if len(self.disables) * 100 > percent * self.total:
             raise TooManyDisables(len(self.disables), self.total, percent)
 
 
 @dataclass(frozen=True, slots=True)
 class SyncResult:
-    """run: its id, "" when nothing was done. kept: last owners that were left alone."""
+    """run: its id, "" if nothing was done. kept: last owners, who were not changed."""
 
     run: str
     disabled: int
@@ -125,17 +123,17 @@ class SyncResult:
 def plan(config: LDAPConfig, *, people: Q | None = None, progress: Progress | None = None) -> Plan:
     """Compare active accounts with the directory, in pages (RFC 2696). Raises DirectoryError.
 
-    people: only these identities. progress(n): n more entries were read.
+    people: limits the identities. progress(n): n more entries were read.
     """
     rows = ExternalIdentity.objects.select_related("user").filter(
         provider=PROVIDER, user__is_active=True
     )
-    # By key, because a condition on sessions finds a person once for each of them.
+    # By key, because a join with sessions returns a user once for each of them.
     found_rows = {row.pk: row for row in (rows.filter(people) if people else rows)}.values()
     waiting = {
         row.subject: row for row in found_rows if row.issuer == issuer_of(config, row.subject)
     }
-    # Of another directory: nobody of this one, whatever their number is.
+    # Identities of another directory match no user of this one.
     elsewhere = [row for row in found_rows if waiting.get(row.subject) is not row]
     total = len(found_rows)
     disables: list[Change] = []
@@ -161,7 +159,7 @@ def plan(config: LDAPConfig, *, people: Q | None = None, progress: Progress | No
 def _read(
     config: LDAPConfig, wanted: dict[str, ExternalIdentity], progress: Progress
 ) -> Iterator[DirectoryUser]:
-    """Each wanted person whom the directory has, once."""
+    """Each wanted user that the directory has, once."""
     text = config.user_filter.for_anybody()
     seen: set[str] = set()
     count = 0
@@ -177,7 +175,7 @@ def _read(
             yield from describe(connection, config, entries)
             progress(len(page))
     if not count:
-        # A directory with people in it does not become empty; a right that was lost looks so.
+        # An empty result means lost permissions rather than an empty directory.
         raise DirectoryError(Failures.NO_USERS_VISIBLE)
 
 
@@ -196,15 +194,15 @@ def _compare(
             else NOT_ADMITTED,
         )
     if not has_enough_claims(config.source, user, info):
-        return None  # a part of the groups is no reason to change anything
+        return None  # incomplete groups must not change anything
     role = mapped_role(config.source, user, decision)
     return None if role == user.role else Change(user, identity, decision.reason, role)
 
 
 def apply(planned: Plan, progress: Progress | None = None) -> SyncResult:
-    """Do what the plan says. Ends sessions, tokens and, of the disabled, keys. progress as above.
+    """Apply the plan; ends sessions and tokens, and API keys of disabled users.
 
-    Each account is looked at again under the lock of roles: what an operator did in between stays.
+    Each account is checked again under its lock, so that changes by administrators in between stay.
     """
     run = str(uuid.uuid4())
     disabled = roles = kept = 0
@@ -231,16 +229,16 @@ def apply(planned: Plan, progress: Progress | None = None) -> SyncResult:
 
 
 def _follow(changes: Sequence[ProfileChange], progress: Progress | None) -> int:
-    """Take over addresses and names; returns of how many people.
+    """Update addresses and names; returns the number of users.
 
-    Twice where an address was somebody else's at first: they may have given it back in this run.
+    Runs twice where another account held the new address, which this run may have released.
     """
     followed: set[uuid.UUID] = set()
     waiting = list(changes)
     for _round in range(2):
         for batch in _batches(waiting):
             for change in batch:
-                # One at a time: each is written into the audit log, whose lock comes last.
+                # One transaction each: the lock of the audit log must be taken last.
                 with transaction.atomic():
                     if not _lock_existing([change.identity.user_id]):
                         continue
@@ -254,7 +252,7 @@ def _follow(changes: Sequence[ProfileChange], progress: Progress | None) -> int:
 
 
 def _lock_existing(keys: Iterable[uuid.UUID]) -> set[uuid.UUID]:
-    """Lock these people; those who are still there with an identity of the directory."""
+    """Lock these users; returns those who still have an identity of the directory."""
     wanted = list(keys)
     lock_users(*wanted)
     rows = ExternalIdentity.objects.filter(provider=PROVIDER, user__in=wanted)
@@ -262,7 +260,7 @@ def _lock_existing(keys: Iterable[uuid.UUID]) -> set[uuid.UUID]:
 
 
 def _apply_one(change: Change, run: str, disables: list[str], roles: list[list[str]]) -> None:
-    """Raises LastOwner, with nothing of this account written."""
+    """Apply one change. Raises LastOwner, without a change."""
     user = change.user
     if change.role is None:
         disable_user(actor=SYSTEM, user=user, reason=f"syncldap {run}: {change.reason}")
@@ -274,7 +272,7 @@ def _apply_one(change: Change, run: str, disables: list[str], roles: list[list[s
 
 
 def _note_reasons(changes: Sequence[Change]) -> None:
-    """For the panel's line "why this role"; people of one group share one reason."""
+    """Store the reasons of roles for the admin; users of one group share one reason."""
     keys: dict[str, list[uuid.UUID]] = defaultdict(list)
     for change in changes:
         if change.role is not None:
@@ -285,9 +283,9 @@ def _note_reasons(changes: Sequence[Change]) -> None:
 
 
 def undo(progress: Progress | None = None) -> SyncResult:
-    """Take the last run back: open whom it disabled, give back the roles it took.
+    """Undo the last run: enable the users that it disabled, and restore roles.
 
-    Whoever was changed since then is left alone. Raises NothingToUndo.
+    Users who were changed since then stay as they are. Raises NothingToUndo.
     """
     last = AuditEvent.objects.filter(action=SYNC).order_by("-seq").first()
     run = last.detail["run"] if last else ""
@@ -301,7 +299,7 @@ def undo(progress: Progress | None = None) -> SyncResult:
             for key in event.detail["disabled"]:
                 enabled += _enable_again(key, run)
             for key, before, after in event.detail["roles"]:
-                result = _give_back(key, before, after)
+                result = _restore_role(key, before, after)
                 roles, kept = roles + (result is True), kept + (result is None)
         if progress:
             progress(len(event.detail["disabled"]) + len(event.detail["roles"]))
@@ -310,7 +308,7 @@ def undo(progress: Progress | None = None) -> SyncResult:
 
 
 def _enable_again(key: str, run: str) -> bool:
-    """False for whom somebody else has disabled since then, and for deleted accounts."""
+    """False for users who were disabled again since then, and for deleted accounts."""
     user: User | None = User.objects.filter(pk=key, is_active=False).first()
     if user is None:
         return False
@@ -325,8 +323,8 @@ def _enable_again(key: str, run: str) -> bool:
     return True
 
 
-def _give_back(key: str, before: str, after: str) -> bool | None:
-    """None when the last owner would go, False when there is nothing to give back."""
+def _restore_role(key: str, before: str, after: str) -> bool | None:
+    """None if the last owner would lose the role, False if there is nothing to restore."""
     user: User | None = User.objects.filter(pk=key, role=after).first()
     if user is None:
         return False
@@ -339,10 +337,10 @@ def _give_back(key: str, before: str, after: str) -> bool | None:
 
 
 def sync_live() -> int:
-    """Worker job: every five minutes, lower or end the access of whoever came by the directory
-    lately and has lost it there. Returns how many were changed.
+    """Worker job, every five minutes: lower or end the access of recent users of the directory
+    who have lost it there. Returns the number of changes.
 
-    It disables nobody: a sign-in afterwards is decided by the directory again.
+    It disables no account, since the directory decides on the next sign-in anyway.
     """
     config: LDAPConfig | None = settings.LDAP
     if config is None or not _is_our_turn():
@@ -354,20 +352,20 @@ def sync_live() -> int:
 
 
 def _is_our_turn() -> bool:
-    """Of all server processes one does it, once in that time."""
+    """True for one of all server processes, once in LIVE_EVERY."""
     seconds = int(LIVE_EVERY.total_seconds())
     return bool(caches["counters"].add("ldap-sync-live", 1, timeout=seconds))
 
 
 def _live() -> Q:
-    """Identities that may have a session or a token now."""
+    """Identities whose users may have a session or a token now."""
     now = timezone.now()
     longest = max(settings.REFRESH_TOKEN_EXPIRY, settings.SESSION_EXPIRY)
     return Q(user__sessions__expire_date__gt=now) | Q(last_used_at__gt=now - longest)
 
 
 def _end(change: Change) -> bool:
-    """End what there is to end, and say so once: who has nothing any more is no event."""
+    """Revoke sessions and tokens, and audit it; False if there was nothing to revoke."""
     user = change.user
     with transaction.atomic():
         if not _lock_existing([user.pk]):

@@ -1,8 +1,8 @@
-"""The way to the server: a socket, TLS on it, every step within a time limit.
+"""The connection to the server: a socket, with TLS, and a time limit for every step.
 
-libldap's own TLS waits without limit for a server that accepts a connection and then says nothing
-(tried: libldap 2.5 with GnuTLS), which would hold a thread of ours for good. So TLS is Python's
-here, and libldap speaks to one end of a pair of sockets whose other end a thread joins to TLS.
+libldap's own TLS waits without limit for a server that accepts a connection and then sends nothing
+(seen with libldap 2.5 and GnuTLS), which would block a thread forever. So Python does TLS here, and
+libldap uses one end of a socket pair whose other end a thread relays to TLS.
 """
 
 import selectors
@@ -17,18 +17,18 @@ from federation.ldap.conf import LDAPConfig
 from federation.ldap.failures import DirectoryError, Failures
 
 CHUNK = 64 * 1024
-# So much may wait in one direction before the other side must read.
+# Bytes that may be buffered in one direction before the other side must read.
 MAX_BUFFERED = 1024 * 1024
-# RFC 4511, section 4.14: the whole request, message number 1.
+# RFC 4511, section 4.14: the whole request, with message id 1.
 START_TLS = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037"
 EXTENDED_RESPONSE = 0x78
 MAX_RESPONSE_BYTES = 64 * 1024
 
 
 def connect(config: LDAPConfig) -> socket.socket:
-    """A connected socket on which plain LDAP is spoken; TLS where it is configured is behind it.
+    """A connected socket for plain LDAP; TLS, if configured, is behind it.
 
-    Nothing but the wish for TLS is sent before the certificate is checked. Raises DirectoryError.
+    Only the StartTLS request is sent before the certificate is verified. Raises DirectoryError.
     """
     with _translated():
         plain = socket.create_connection(_address(config.url), timeout=config.step_seconds)
@@ -61,29 +61,29 @@ def _context(config: LDAPConfig) -> ssl.SSLContext:
 
 
 def _start_tls(plain: socket.socket) -> None:
-    """Ask for TLS and read exactly the one answer: what follows it in clear is not taken."""
+    """Send StartTLS and read exactly its response: plain text after it could be injected."""
     plain.sendall(START_TLS)
     tag, length = _read_exactly(plain, 2)
     if length & 0x80:
         length = int.from_bytes(_read_exactly(plain, length & 0x7F), "big")
     if tag != 0x30 or length > MAX_RESPONSE_BYTES:
-        raise DirectoryError(Failures.NO_STARTTLS, "its answer is no LDAP")
+        raise DirectoryError(Failures.NO_STARTTLS, "its response is not LDAP")
     if not _is_success(_read_exactly(plain, length)):
         raise DirectoryError(Failures.NO_STARTTLS)
 
 
 def _read_exactly(plain: socket.socket, length: int) -> bytes:
-    octets = b""
-    while len(octets) < length:
-        more = plain.recv(length - len(octets))
+    received = b""
+    while len(received) < length:
+        more = plain.recv(length - len(received))
         if not more:
             raise DirectoryError(Failures.NO_STARTTLS, "it closed the connection")
-        octets += more
-    return octets
+        received += more
+    return received
 
 
 def _is_success(message: bytes) -> bool:
-    """message: number of the message, then the response, which begins with its result code."""
+    """message: the message id, then the response, which starts with the result code."""
     if message[:3] != b"\x02\x01\x01" or message[3:4] != bytes([EXTENDED_RESPONSE]):
         return False
     size = message[4] if len(message) > 4 else 0
@@ -93,7 +93,7 @@ def _is_success(message: bytes) -> bool:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Errors of the network and of TLS as DirectoryError."""
+    """Raise errors of the network and of TLS as DirectoryError."""
     try:
         yield
     except TimeoutError as error:
@@ -107,7 +107,7 @@ def _translated() -> Iterator[None]:
 
 
 def _start_relay(secured: ssl.SSLSocket) -> socket.socket:
-    """The end for libldap of a pair whose other end a thread of its own joins to `secured`."""
+    """One end of a socket pair for libldap; a thread relays the other end to `secured`."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     secured.setblocking(False)
@@ -116,7 +116,7 @@ def _start_relay(secured: ssl.SSLSocket) -> socket.socket:
 
 
 def _relay(ours: socket.socket, secured: ssl.SSLSocket) -> None:
-    """Carry octets both ways until one side closes; then close both."""
+    """Copy bytes both ways until one side closes; then close both."""
     upward, downward = bytearray(), bytearray()
     try:
         with selectors.DefaultSelector() as selector:
@@ -143,13 +143,13 @@ def _wanted(read: bytearray, to_write: bytearray) -> int:
 
 
 def _copy(source: socket.socket, sink: socket.socket, waiting: bytearray) -> None:
-    """Read what there is and write what goes; raises EOFError at the end of `source`."""
+    """Read and write what is possible without blocking; raises EOFError at the end of `source`."""
     is_at_end = False
     with suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
         while len(waiting) < MAX_BUFFERED and not is_at_end:
-            octets = source.recv(CHUNK)
-            waiting += octets
-            is_at_end = not octets
+            received = source.recv(CHUNK)
+            waiting += received
+            is_at_end = not received
     with suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
         while waiting:
             del waiting[: sink.send(waiting)]

@@ -1,4 +1,4 @@
-"""User names that the directory has: with one, a local account would shut its person out."""
+"""User names of the directory, which a local account must not take from its user."""
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -11,19 +11,19 @@ from federation.ldap.users import describe, find_entry
 
 
 def directory_problems(user: User) -> list[str]:
-    """What speaks against the user name of `user`: somebody else in the directory has it, or the
-    directory does not answer. Nothing without a directory or a user name."""
+    """Problems of the user name of `user`: another directory user has it, or the directory does not
+    answer. Empty without a directory or a user name."""
     config: LDAPConfig | None = settings.LDAP
     if config is None or not user.username:
         return []
     try:
-        is_taken = _is_of_somebody_else(config, user, user.username)
+        is_taken = _belongs_to_another(config, user, user.username)
     except DirectoryError:
         return [_("The directory (LDAP) does not answer. Whether it has this name is not known.")]
     return [_("Somebody in the directory (LDAP) has this name.")] if is_taken else []
 
 
-def _is_of_somebody_else(config: LDAPConfig, user: User, name: str) -> bool:
+def _belongs_to_another(config: LDAPConfig, user: User, name: str) -> bool:
     with opened_as_service(config) as connection:
         entry = find_entry(connection, config, name)
         if isinstance(entry, Failures):

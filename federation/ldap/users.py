@@ -1,4 +1,4 @@
-"""From a user name to the one person it means, what the directory says of him, and his password."""
+"""Finds the directory entry of a user name, reads it, and verifies its password."""
 
 import hashlib
 import unicodedata
@@ -20,16 +20,16 @@ from federation.ldap.filters import escape
 
 MAX_LOGIN_LENGTH = 254
 MAX_SUBJECT_LENGTH = 255
-# Given by the server and never given to somebody else; asked for by name, being operational.
+# Assigned by the server and never reused; operational, so requested by name.
 UUID_ATTRIBUTES = ("entryUUID", "nsUniqueId", "ipaUniqueID")
 GUID_ATTRIBUTE = "objectGUID"
 NO_ATTRIBUTES = ("1.1",)
-# Of a list that the server gives in pieces (1,500 groups each in Active Directory).
+# Of a value that the server returns in ranges (1,500 groups each in Active Directory).
 MAX_RANGES = 50
 
 
 class Groups(NamedTuple):
-    """dns: in their normal form. names: folded, of the same groups. is_cut: there are more."""
+    """dns: normalized. names: folded, of the same groups. is_incomplete: there are more."""
 
     dns: tuple[str, ...]
     names: tuple[str, ...]
@@ -38,9 +38,9 @@ class Groups(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DirectoryUser:
-    """What the directory says of one person.
+    """One user of the directory.
 
-    subject: lasting, see subject_of(). shut: why the directory itself lets them in nowhere.
+    subject: stable, see subject_of(). disabled_reason: why the directory has disabled the user.
     """
 
     dn: str
@@ -54,27 +54,27 @@ class DirectoryUser:
 
 
 def is_searchable(login: str) -> bool:
-    """May this be asked for at all? Control characters are never part of a name."""
+    """Is this a plausible user name? Control characters are not allowed."""
     text = login.strip()
     return (
         0 < len(text) <= MAX_LOGIN_LENGTH
         and "\N{REPLACEMENT CHARACTER}" not in text
-        and not any(unicodedata.category(sign) in ("Cc", "Cf", "Cs") for sign in text)
+        and not any(unicodedata.category(character) in ("Cc", "Cf", "Cs") for character in text)
     )
 
 
 def find_entry(connection: Connection, config: LDAPConfig, login: str) -> Entry | Failures:
-    """The one entry that `login` means, or why there is not exactly one. DirectoryError."""
+    """The entry of `login`, or why there is not exactly one. Raises DirectoryError."""
     if not is_searchable(login):
         return Failures.BAD_LOGIN
     typed = login.strip()
     found = _find(connection, config, config.user_filter.fill(username=typed))
-    domain, _sign, name = typed.partition("\\")
+    domain, _separator, name = typed.partition("\\")
     if found is Failures.NO_HIT and domain and name:
-        # DOMAIN\user, as people type it for Windows.
+        # DOMAIN\user, as in Windows.
         return _find(connection, config, config.user_filter.fill(username=name))
     if found is Failures.NO_HIT and "@" in typed:
-        # user@domain, which need not be the address.
+        # user@domain, which may differ from the email address.
         text = f"(&{config.user_filter.for_anybody()}(userPrincipalName={escape(typed)}))"
         return _find(connection, config, text)
     return found
@@ -93,8 +93,8 @@ def _find(connection: Connection, config: LDAPConfig, text: str) -> Entry | Fail
 
 
 def verify_password(config: LDAPConfig, dn: str, password: str) -> bool:
-    """Does the directory accept it? On a connection of its own, so that no right of the person's
-    session leaks into our searches."""
+    """Does the directory accept the password? Binds on a connection of its own, so that no search
+    runs with the permissions of the user."""
     if not dn or not password or "\x00" in password:
         return False
     with opened(config) as connection:
@@ -104,7 +104,7 @@ def verify_password(config: LDAPConfig, dn: str, password: str) -> bool:
 def describe(
     connection: Connection, config: LDAPConfig, entries: Sequence[Entry]
 ) -> Iterator[DirectoryUser]:
-    """The people of these entries, with their groups and whether they are admitted."""
+    """The users of these entries, with their groups and whether they are admitted."""
     admitted = _check_access(connection, config, entries)
     groups = _groups_of_all(connection, config, entries)
     for entry, is_admitted, found in zip(entries, admitted, groups, strict=True):
@@ -121,7 +121,7 @@ def describe(
 
 
 def attributes(config: LDAPConfig) -> list[str]:
-    """What is asked of a person's entry."""
+    """The attributes to request of an entry."""
     named = [config.group_field, config.email_field, config.id_field]
     fields = [*config.username_fields, *(config.name_fields or ("displayName", "cn"))]
     asked = (*UUID_ATTRIBUTES, GUID_ATTRIBUTE, *ATTRIBUTES, *named, *fields)
@@ -129,23 +129,23 @@ def attributes(config: LDAPConfig) -> list[str]:
 
 
 def subject_of(config: LDAPConfig, entry: Entry) -> str:
-    """The entry's lasting name: the server's own id, else LDAP_ID, else the DN."""
+    """A stable id: the server's own one, otherwise LDAP_ID, otherwise the DN."""
     found = entry.first(*UUID_ATTRIBUTES)
     if found:
         return found.lower()[:MAX_SUBJECT_LENGTH]
     octets = next(iter(entry.values.get(GUID_ATTRIBUTE.lower(), ())), b"")
     if len(octets) == 16:
         return str(uuid.UUID(bytes_le=octets))
-    own = entry.first(config.id_field) if config.id_field else ""
-    return _short(f"id:{fold(own)}" if own else f"dn:{_normal(entry.dn)}")
+    custom_id = entry.first(config.id_field) if config.id_field else ""
+    return _short(f"id:{fold(custom_id)}" if custom_id else f"dn:{_normal(entry.dn)}")
 
 
 def find_subject(connection: Connection, config: LDAPConfig, subject: str) -> Entry | None:
-    """The entry whose lasting name is `subject`; None when there is none. Raises DirectoryError."""
+    """The entry whose stable id is `subject`, or None. Raises DirectoryError."""
     kind, _colon, rest = subject.partition(":")
     asked = attributes(config)
     if kind == "sha256" or (kind == "id" and not config.id_field):
-        raise DirectoryError(Failures.OTHER, "nobody can be looked up by this subject")
+        raise DirectoryError(Failures.OTHER, "no entry can be found by this subject")
     if kind == "dn":
         found = [connection.read(rest, asked)]
     else:
@@ -180,7 +180,7 @@ def _normal(dn: str) -> str:
 
 
 def _email(config: LDAPConfig, entry: Entry) -> str:
-    """The first value that is one plain address, or ""."""
+    """The first valid email address, or ""."""
     for text in entry.texts(config.email_field):
         try:
             return email_addresses.parse_email(text)
@@ -198,7 +198,7 @@ def _name(config: LDAPConfig, entry: Entry) -> str:
 def _check_access(
     connection: Connection, config: LDAPConfig, entries: Sequence[Entry]
 ) -> list[bool]:
-    """For each person: does the authorization filter find anything?"""
+    """For each entry: does the authorization filter match?"""
     if config.access_filter is None:
         return [True] * len(entries)
     texts = [
@@ -226,15 +226,15 @@ def _groups_of_all(
 
 
 def _groups_by_attribute(connection: Connection, config: LDAPConfig, entry: Entry) -> Groups:
-    """The groups that the entry names.
+    """The groups that the entry lists.
 
-    Active Directory gives long lists in pieces, whose names say so: memberOf;range=0-1499. The
-    others are asked for; a part of the groups could mean the wrong role.
+    Active Directory returns long lists in ranges, such as memberOf;range=0-1499. All of them are
+    read, because incomplete groups could mean the wrong role.
     """
     field = config.group_field
     values = [*entry.values.get(field.lower(), ())]
     piece = _attribute_range(entry, field)
-    for _piece_number in range(MAX_RANGES):
+    for _number in range(MAX_RANGES):
         if piece is None:
             return _groups_of(values, is_incomplete=False)
         values += piece.values
@@ -249,7 +249,7 @@ def _groups_by_attribute(connection: Connection, config: LDAPConfig, entry: Entr
 
 
 class _AttributeRange(NamedTuple):
-    """Values of a list that comes in pieces. end: the number of the last one, None at the end."""
+    """Values of one range. end: index of its last value, None for the last range."""
 
     values: Sequence[bytes]
     end: int | None
@@ -265,7 +265,7 @@ def _attribute_range(entry: Entry, field: str) -> _AttributeRange | None:
 
 
 def _groups_of(values: Sequence[bytes], *, is_incomplete: bool) -> Groups:
-    """What cannot be read may be the group that matters."""
+    """The groups; a value that is not UTF-8 makes them incomplete."""
     entry = Entry("", {"groups": values})
     texts = entry.texts("groups")
     return _groups(texts)._replace(is_incomplete=is_incomplete or len(texts) != len(values))

@@ -1,7 +1,7 @@
-"""Apple: a client secret that we sign, an ID token that Apple signs, a callback by POST.
+"""Sign in with Apple: a signed client secret, an ID token, and a callback by POST.
 
-The POST comes from Apple's site and so without our SameSite=Lax cookies; the callback leads it to
-a GET with the same words, where everything is checked.
+The cross-site POST arrives without our SameSite=Lax cookies, so the callback redirects it to a GET
+with the same parameters, which validates everything.
 """
 
 import json
@@ -33,7 +33,7 @@ MAX_USER_LENGTH = 2000
 
 
 class AppleFlow(SocialFlow):
-    """The person is in the ID token; his name comes once, beside the first answer."""
+    """The ID token identifies the user; their name comes once, beside the first response."""
 
     authorize_endpoint = AppleOAuth2Adapter.authorize_url
     token_endpoint = AppleOAuth2Adapter.access_token_url
@@ -41,7 +41,7 @@ class AppleFlow(SocialFlow):
     supports_pkce = False
 
     def extra_query(self, pending: AuthorizationRequest) -> dict[str, str]:
-        """Apple sends name and address only by POST."""
+        """Apple sends name and address only with form_post."""
         return {"response_mode": "form_post", "nonce": pending.nonce}
 
     def user_info(
@@ -60,7 +60,7 @@ class AppleFlow(SocialFlow):
         )
 
     def client_secret(self, provider: Provider) -> str:
-        """A JWT by the team's key, for five minutes."""
+        """A JWT signed with the team's key, valid for five minutes."""
         now = int(timezone.now().timestamp())
         claims = {
             "iss": provider.options["team_id"],
@@ -80,7 +80,7 @@ class AppleFlow(SocialFlow):
 def _claims(
     flow: AppleFlow, provider: Provider, pending: AuthorizationRequest, answer: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """The claims of an ID token that Apple made for this sign-in. Raises SignInFailed."""
+    """The validated claims of the ID token. Raises SignInFailed."""
     keys_url = flow.endpoint(provider, "keys")
     metadata = Metadata(
         issuer=ISSUER,
@@ -95,17 +95,17 @@ def _claims(
 
 @lru_cache(maxsize=8)
 def _keys(url: str) -> FetchedKeys:
-    """One set of keys for each process."""
+    """The keys, cached for each process."""
     return FetchedKeys(ISSUER, url)
 
 
 def _is_verified(claim: Any) -> bool:
-    """Apple documents a boolean, or the same as text."""
+    """Apple documents a boolean, or a string with the same content."""
     return claim is True or claim == "true"
 
 
 def _name(text: str) -> str:
-    """First and last name of the form's `user`, which nobody signs; "" when there is none."""
+    """First and last name from the unsigned form field `user`, or ""."""
     try:
         user = json.loads(text) if 0 < len(text) <= MAX_USER_LENGTH else {}
     except (ValueError, RecursionError):

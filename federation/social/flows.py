@@ -1,7 +1,7 @@
-"""What the social providers have in common: OAuth 2.0 with a code, then the person's profile.
+"""The common flow of social providers: OAuth 2.0 with a code, then the user's profile.
 
-Endpoints are those of allauth's adapters; its clients are not used, because they neither bound
-answers nor refuse redirects, and its profiles take every truthy value for a verified address.
+Endpoints are those of allauth's adapters. Its clients are not used, because they neither limit
+responses nor refuse redirects, and accept any truthy value as a verified address.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from federation.social.http import request_object
 
 MAX_SUBJECT_LENGTH = 255
 MAX_CODE_LENGTH = 4096
-# Some providers refuse the names of programming libraries.
+# Some providers refuse the user agents of libraries.
 USER_AGENT = "Gatehouse"
 
 
@@ -34,7 +34,7 @@ class SocialFlow:
     supports_pkce = True
 
     def authorize_url(self, provider: Provider, pending: AuthorizationRequest) -> str:
-        """The consent page, with everything that the answer is checked by."""
+        """The URL of the consent page, with state and PKCE challenge."""
         query = {
             "response_type": "code",
             "client_id": provider.client_id,
@@ -50,7 +50,7 @@ class SocialFlow:
     def finish(
         self, request: HttpRequest, provider: Provider, pending: AuthorizationRequest
     ) -> ExternalUserInfo:
-        """Trade the code for a token, and ask with it who came."""
+        """Exchange the code for a token, and request the user's profile with it."""
         code = request.GET.get("code", "")
         if not code or len(code) > MAX_CODE_LENGTH:
             raise SignInFailed("provider_error", "no code")
@@ -63,7 +63,7 @@ class SocialFlow:
     def exchange_code(
         self, provider: Provider, pending: AuthorizationRequest, code: str
     ) -> dict[str, Any]:
-        """The answer of the token endpoint. Raises SignInFailed."""
+        """The response of the token endpoint. Raises SignInFailed."""
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -83,11 +83,11 @@ class SocialFlow:
         pending: AuthorizationRequest,
         answer: Mapping[str, Any],
     ) -> ExternalUserInfo:
-        """Who came. answer: the token endpoint's."""
+        """The user. answer: the response of the token endpoint."""
         raise NotImplementedError
 
     def profile(self, provider: Provider, answer: Mapping[str, Any]) -> dict[str, Any]:
-        """The person's profile, by the access token in `answer`."""
+        """The user's profile, requested with the access token in `answer`."""
         headers = self.bearer(provider, answer)
         return request_object(self.endpoint(provider, "profile"), headers=headers)
 
@@ -102,20 +102,20 @@ class SocialFlow:
         return provider.client_secret
 
     def extra_query(self, pending: AuthorizationRequest) -> dict[str, str]:
-        """What only this kind adds to the consent page's address."""
+        """Further parameters of the consent page."""
         return {}
 
     def uses_pkce(self, provider: Provider) -> bool:
         return self.supports_pkce and provider.uses_pkce
 
     def endpoint(self, provider: Provider, name: str) -> str:
-        """The address of `name`: authorize, token, profile. An option `<name>_url` goes before."""
-        usual: str = getattr(self, f"{name}_endpoint")
-        return provider.options.get(f"{name}_url") or usual
+        """The URL of `name` (authorize, token, profile). The option `<name>_url` overrides it."""
+        default: str = getattr(self, f"{name}_endpoint")
+        return provider.options.get(f"{name}_url") or default
 
 
 def access_token(answer: Mapping[str, Any]) -> str:
-    """The token of a token endpoint's answer. GitHub reports its errors with status 200."""
+    """The access token of a response. GitHub reports errors with status 200."""
     token = answer.get("access_token")
     if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
         raise SignInFailed("provider_error", f"no token: {str(answer.get('error', ''))[:80]!r}")
@@ -123,15 +123,15 @@ def access_token(answer: Mapping[str, Any]) -> str:
 
 
 def subject(value: Any) -> str:
-    """The provider's own id of a person as text. Raises SignInFailed for anything else."""
+    """The provider's user id as a string. Raises SignInFailed for any other value."""
     is_number = isinstance(value, int) and not isinstance(value, bool)
     text = str(value) if is_number else value
     if not isinstance(text, str) or not text.strip() or len(text) > MAX_SUBJECT_LENGTH:
-        raise SignInFailed("token_refused", "no id of the person")
+        raise SignInFailed("token_refused", "no user id")
     return text
 
 
 def get_str(profile: Mapping[str, Any], name: str) -> str:
-    """The text called `name`, or "" when there is none."""
+    """The string `name`, or ""."""
     value = profile.get(name)
     return value if isinstance(value, str) else ""

@@ -1,4 +1,4 @@
-"""Google, Facebook, GitHub and Discord. No user name is taken from any of them."""
+"""Google, Facebook, GitHub and Discord. User names are not used from any of them."""
 
 import hashlib
 import hmac
@@ -23,7 +23,7 @@ from federation.social.http import request_json, request_object
 
 
 class GoogleFlow(SocialFlow):
-    """Google's `verified_email` counts when it is literally true."""
+    """`verified_email` counts only if it is literally true."""
 
     authorize_endpoint = GoogleOAuth2Adapter.authorize_url
     token_endpoint = GoogleOAuth2Adapter.access_token_url
@@ -46,7 +46,7 @@ class GoogleFlow(SocialFlow):
 
 
 class FacebookFlow(SocialFlow):
-    """Facebook never says that an address is verified."""
+    """Facebook does not tell whether an address is verified."""
 
     authorize_endpoint = FacebookOAuth2Adapter.authorize_url
     token_endpoint = FacebookOAuth2Adapter.access_token_url
@@ -69,7 +69,7 @@ class FacebookFlow(SocialFlow):
         )
 
     def profile(self, provider: Provider, answer: Mapping[str, Any]) -> dict[str, Any]:
-        """With the proof that whoever asks knows the app's secret."""
+        """Adds appsecret_proof, so that a stolen token alone is useless."""
         token = access_token(answer)
         secret = provider.client_secret.encode()
         query = {
@@ -122,7 +122,7 @@ class GitHubFlow(SocialFlow):
 
 
 def _primary(emails: Any) -> Mapping[str, Any]:
-    """The entry that GitHub calls primary; an empty one when there is none."""
+    """The primary entry, or {}."""
     entries = emails if isinstance(emails, list) else []
     return next(
         (each for each in entries if isinstance(each, dict) and each.get("primary") is True), {}
@@ -130,7 +130,7 @@ def _primary(emails: Any) -> Mapping[str, Any]:
 
 
 class DiscordFlow(SocialFlow):
-    """Discord's `verified` is about the address, and counts when it is literally true."""
+    """`verified` is about the address, and counts only if it is literally true."""
 
     authorize_endpoint = DiscordOAuth2Adapter.authorize_url
     token_endpoint = DiscordOAuth2Adapter.access_token_url
@@ -153,7 +153,7 @@ class DiscordFlow(SocialFlow):
 
 
 def register_social() -> None:
-    """Make the five kinds known to federation.oidc.flow."""
+    """Register the five kinds with federation.oidc.flow."""
     register("google", GoogleFlow())
     register("facebook", FacebookFlow())
     register("github", GitHubFlow())

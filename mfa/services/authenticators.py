@@ -1,6 +1,6 @@
-"""Second factors of people: authenticator apps, what counts as a factor, reset by an operator.
+"""Authenticator apps, and the verification of second factors.
 
-Passkeys have mfa.services.passkeys; recovery codes mfa.services.recovery_codes.
+For passkeys see mfa.services.passkeys, for recovery codes mfa.services.recovery_codes.
 """
 
 import logging
@@ -31,19 +31,19 @@ NAME_MAX_LENGTH = 80
 
 @dataclass(frozen=True, slots=True)
 class TOTPSetup:
-    """A seed that an app is to take, before the person has proved that it did."""
+    """A seed for an app, before the user has confirmed it by a code."""
 
     secret: str = field(repr=False)  # base32
     address: str = field(repr=False)  # otpauth://
 
 
 def totp_of(user: User) -> Authenticator | None:
-    """The person's authenticator app; there is at most one."""
+    """The authenticator app of the user, of which there is at most one."""
     return user.authenticators.filter(kind=TOTP).first()
 
 
 def begin_totp_setup(user: User, secret: str = "") -> TOTPSetup:
-    """A seed for the person's app; `secret` again for the same page once more. Changes nothing."""
+    """A new seed, or `secret` again to show the same page once more. Stores nothing."""
     seed = totp.from_text(secret) if secret else totp.make_secret()
     issuer = f"Gatehouse {urlsplit(settings.PUBLIC_URL).hostname}"
     address = totp.provisioning_uri(seed, issuer=issuer, account=user.email)
@@ -51,9 +51,9 @@ def begin_totp_setup(user: User, secret: str = "") -> TOTPSetup:
 
 
 def check_first_code(user: User, secret: str, code: str) -> int:
-    """The step of a code of the app whose seed is `secret`. Raises RecordInvalid for a wrong one.
+    """The time step of a code for the seed `secret`. Raises RecordInvalid for a wrong code.
 
-    The caller has counted the guess.
+    The caller enforces the rate limit.
     """
     seed = totp.from_text(secret)
     step = totp.matching_step(seed, totp.parse_code(code), timezone.now().timestamp())
@@ -61,15 +61,15 @@ def check_first_code(user: User, secret: str, code: str) -> int:
         audit_log.record(
             "account:factor:add", actor=user, target=user, result="refused", kind=TOTP.value
         )
-        raise RecordInvalid({"code": [str(_("This code is not right. Take the newest one."))]})
+        raise RecordInvalid({"code": [str(_("This code is not correct. Use the newest one."))]})
     return step
 
 
 def confirm_totp_setup(user: User, secret: str, code: str, *, name: str = "") -> tuple[str, ...]:
-    """Keep the app whose seed is `secret`, proved by a code of it; replaces an older app.
+    """Store the app with the seed `secret`, confirmed by a code; replaces an older app.
 
-    Returns the recovery codes that were made with the first factor, () when there is a set.
-    Raises RecordInvalid when the code is wrong. The code is used up.
+    Returns the recovery codes that are created with the first factor, otherwise (). Consumes the
+    code. Sends a mail. Raises RecordInvalid if the code is wrong.
     """
     step = check_first_code(user, secret, code)
     row = Authenticator(user=user, kind=TOTP, name=_clean_name(name), last_step=step)
@@ -84,12 +84,12 @@ def confirm_totp_setup(user: User, secret: str, code: str, *, name: str = "") ->
             tell(user, "factor-added", factor=TOTP.value)
             return recovery_codes.ensure_codes(user)
     except IntegrityError:
-        # Two pages at once: the other one's app is there now.
+        # A concurrent request has stored another app.
         raise RecordInvalid({"code": [str(_("An app has been set up just now."))]}) from None
 
 
 def rename_totp(user: User, name: str) -> None:
-    """Give the app another name. Raises NotFound."""
+    """Rename the app. Raises NotFound."""
     with transaction.atomic():
         lock_users(user.pk)
         if not user.authenticators.filter(kind=TOTP).update(name=_clean_name(name)):
@@ -98,7 +98,7 @@ def rename_totp(user: User, name: str) -> None:
 
 
 def remove_totp(user: User) -> None:
-    """Take the app away. Raises NotFound, FactorNeeded."""
+    """Remove the app. Sends a mail. Raises NotFound, FactorNeeded."""
     with transaction.atomic():
         lock_users(user.pk)
         require_not_last(user)
@@ -111,19 +111,19 @@ def remove_totp(user: User) -> None:
 
 
 def require_not_last(user: User) -> None:
-    """Raise FactorNeeded if the role needs a factor and `user` has only one. In a transaction."""
+    """Raise FactorNeeded if the role needs a factor and this is the last. In a transaction."""
     if user.role not in settings.MFA_REQUIRED_ROLES:
         return
-    # The account's row is the turnstile: two removals at once do not leave nothing.
+    # Serializes removals: two at once must not remove the last factor.
     User.objects.select_for_update(no_key=True).get(pk=user.pk)
     if user.authenticators.count() <= 1:
         raise second_factors.FactorNeeded
 
 
 def verify_second_factor(user: User, code: str) -> str:
-    """Use up a code of the app or a recovery code: "totp", "recovery_code", or "" for neither.
+    """Consume a code of the app or a recovery code: "totp", "recovery_code", or "" if wrong.
 
-    Limits are the caller's; see limits.check_mfa_rate_limit().
+    The caller enforces rate_limits.check_mfa_rate_limit().
     """
     if verify_totp(user, code):
         return "totp"
@@ -135,7 +135,7 @@ def verify_second_factor(user: User, code: str) -> str:
 
 
 def verify_totp(user: User, code: str) -> bool:
-    """Use up a code of the app; each works once, also in a race (RFC 6238, section 5.2)."""
+    """Consume a code of the app; each works once, even concurrently (RFC 6238, section 5.2)."""
     row = totp_of(user)
     digits = totp.parse_code(code)
     if row is None or not digits:
@@ -143,7 +143,7 @@ def verify_totp(user: User, code: str) -> bool:
     try:
         seed = totp.from_text(decrypt(row.sealed_secret, _associated_data(row)))
     except DecryptionError:
-        logger.exception("a seed cannot be read: ENCRYPTION_KEY has changed")
+        logger.exception("cannot decrypt a seed: ENCRYPTION_KEY has changed")
         return False
     now = timezone.now()
     step = totp.matching_step(seed, digits, now.timestamp())
@@ -154,7 +154,7 @@ def verify_totp(user: User, code: str) -> bool:
 
 
 def record_wrong_code(user: User, action: str) -> None:
-    """Write down that a code was wrong; what was typed is not written."""
+    """Audit that a code was wrong, without the code."""
     audit_log.record(action, actor=user, target=user, result="refused", methods=["second_factor"])
 
 

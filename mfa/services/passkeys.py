@@ -1,7 +1,7 @@
-"""Passkeys of people: adding, using, naming and removing them.
+"""Passkeys of users: adding, verifying, renaming and removing them.
 
-A question (challenge) lives in the session of the browser that asked, for five minutes, is bound
-to its purpose and person, and is answered once; see mfa.webauthn for what a right answer is.
+A challenge is kept in the session for five minutes, bound to its purpose and user, and works once.
+See mfa.webauthn for the verification of responses.
 """
 
 import uuid
@@ -39,11 +39,11 @@ from mfa.webauthn import (
     StoredCredential,
 )
 
-# What a question is for. An answer to one is no answer to another.
+# Purposes of a challenge. A response to one is not valid for another.
 ADD, SIGN_IN, SECOND_FACTOR, STEP_UP = "add", "sign-in", "second-factor", "step-up"
 LIFETIME = timedelta(minutes=5)
 MAX_PASSKEYS = 20
-# Open questions of one browser: several tabs, and the offer while typing beside the button.
+# Open challenges of one browser: several tabs, and autofill besides the button.
 MAX_CHALLENGES = 5
 CHALLENGES = "passkey_questions"
 NAME_MAX_LENGTH = 80
@@ -51,7 +51,7 @@ PASSKEY = Authenticator.Kind.PASSKEY
 
 
 class TooManyPasskeys(Forbidden):
-    """One more than MOST_PASSKEYS."""
+    """The user has MAX_PASSKEYS already."""
 
     code = "too_many_passkeys"
     default_message = _("You have 20 passkeys. Remove one before you add another.")
@@ -59,7 +59,7 @@ class TooManyPasskeys(Forbidden):
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """An open challenge as the session keeps it; person is "" where nobody is named yet."""
+    """An open challenge as stored in the session; person is "" if the user is not known yet."""
 
     challenge: str
     purpose: str
@@ -68,14 +68,14 @@ class Challenge:
 
 
 class Added(NamedTuple):
-    """A new passkey, and the recovery codes that were made with the first factor, else ()."""
+    """A new passkey, and the recovery codes that were created with the first factor."""
 
     passkey: Authenticator
     codes: tuple[str, ...]
 
 
 def of_user(user: User) -> list[Authenticator]:
-    """The person's passkeys, oldest first."""
+    """The passkeys of the user, oldest first."""
     return list(user.authenticators.filter(kind=PASSKEY).order_by("id"))
 
 
@@ -95,10 +95,10 @@ def begin_registration(session: SessionBase, user: User) -> dict[str, Any]:
 def add(
     session: SessionBase, user: User, answer: Any, *, name: str, is_first: bool = False
 ) -> Added:
-    """Keep the passkey that the browser has made; mails and writes it down.
+    """Store the passkey that the browser has created; audits it and sends a mail.
 
-    is_first: whoever adds it has given his first factor only and is let in by this one, so there
-    must be no second factor yet. Raises PasskeyExpired, PasskeyInvalid, TooManyPasskeys,
+    is_first: the user has given only the first factor and is signed in by this passkey, so they
+    must have no second factor yet. Raises PasskeyExpired, PasskeyInvalid, TooManyPasskeys,
     RecordInvalid (no name).
     """
     title = clean_name(name)
@@ -129,7 +129,7 @@ def _store(user: User, made: webauthn.Credential, name: str, *, is_first: bool) 
         sign_count=made.sign_count,
     )
     with transaction.atomic():
-        # The account's row is the turnstile: two at once do not make the twenty-first.
+        # Under the lock, so that two requests at once cannot exceed the limit.
         lock_users(user.pk)
         if is_first and user.authenticators.exists():
             raise PasskeyExpired
@@ -154,9 +154,9 @@ def begin_sign_in(session: SessionBase) -> dict[str, Any]:
 
 
 def begin_verification(session: SessionBase, user: User, purpose: str) -> dict[str, Any]:
-    """Options for `user` to show one of his own passkeys, for SECOND_FACTOR or STEP_UP.
+    """Options for `user` to verify one of their passkeys, for SECOND_FACTOR or STEP_UP.
 
-    Raises PasskeysUnavailable; PasskeyUnknown when he has none.
+    Raises PasskeysUnavailable; PasskeyUnknown if they have none.
     """
     webauthn.require_available()
     have = of_user(user)
@@ -168,23 +168,23 @@ def begin_verification(session: SessionBase, user: User, purpose: str) -> dict[s
 
 
 def authenticate_passkey(session: SessionBase, answer: Any) -> User:
-    """The person of the passkey in `answer`; the gate has not been asked.
+    """The user of the passkey in `answer`; does not ask the access policy.
 
-    Raises PasskeyInvalid, PasskeyUnknown, PasskeyExpired, ClonedPasskey, each written down.
+    Raises PasskeyInvalid, PasskeyUnknown, PasskeyExpired, ClonedPasskey; each is audited.
     """
     return _accept(session, answer, SIGN_IN, None).user
 
 
 def verify_passkey(session: SessionBase, user: User, answer: Any, purpose: str) -> Authenticator:
-    """Check that `user` has shown one of his own passkeys, for SECOND_FACTOR or STEP_UP.
+    """Verify one of the passkeys of `user`, for SECOND_FACTOR or STEP_UP.
 
-    Raises as authenticate_passkey(). Limits are the caller's.
+    Raises as authenticate_passkey(). The caller enforces the rate limit.
     """
     return _accept(session, answer, purpose, user)
 
 
 def _accept(session: SessionBase, answer: Any, purpose: str, user: User | None) -> Authenticator:
-    """The passkey that gave a right answer; `user` is whose it must be, None for anybody's."""
+    """The verified passkey. user: its required owner, None for any."""
     owner = user
     try:
         claim = webauthn.assertion_reference(answer)
@@ -199,13 +199,13 @@ def _accept(session: SessionBase, answer: Any, purpose: str, user: User | None) 
 
 
 def record_refusal(user: User | None, purpose: str, reason: str) -> None:
-    """Write down that a passkey was refused; `user` is whose passkey or sign-in it is, if known."""
+    """Audit that a passkey was refused. user: its owner, or who signs in, if known."""
     action = "account:confirm:passkey" if purpose == STEP_UP else "account:session:start"
     audit_log.record(action, target=user, result="refused", methods=["passkey"], reason=reason)
 
 
 def rename(*, user: User, passkey_id: uuid.UUID, name: str) -> None:
-    """Give one of the person's own passkeys another name. Raises NotFound, RecordInvalid."""
+    """Rename one of the user's passkeys. Raises NotFound, RecordInvalid."""
     title = clean_name(name)
     with transaction.atomic():
         lock_users(user.pk)
@@ -217,10 +217,11 @@ def rename(*, user: User, passkey_id: uuid.UUID, name: str) -> None:
 
 
 def remove(*, user: User, passkey_id: uuid.UUID, ends_sessions: bool) -> int:
-    """Take away one of the person's own passkeys; returns ended sessions.
+    """Remove one of the user's passkeys; returns the number of ended sessions.
 
-    ends_sessions: also end every session, this one too, so sign it in again (ASVS 7.4.3).
-    Recovery codes go with the last factor. Raises NotFound, LastSignInMethod, FactorNeeded.
+    ends_sessions: also end every session, including the current one, which the caller renews
+    (ASVS 7.4.3). Recovery codes are deleted with the last factor. Sends a mail. Raises NotFound,
+    LastSignInMethod, FactorNeeded.
     """
     with transaction.atomic():
         lock_users(user.pk)
@@ -237,7 +238,7 @@ def remove(*, user: User, passkey_id: uuid.UUID, ends_sessions: bool) -> int:
 
 
 def find_own(user: User, passkey_id: uuid.UUID) -> Authenticator:
-    """One of the person's own passkeys. Raises NotFound."""
+    """One of the user's passkeys. Raises NotFound."""
     row = user.authenticators.filter(kind=PASSKEY, pk=passkey_id).first()
     if row is None:
         raise NotFound
@@ -263,9 +264,9 @@ def _find(credential_id: str, user: User | None) -> Authenticator:
 def _verify_and_count(
     row: Authenticator, answer: Any, challenge: str, *, is_discoverable: bool
 ) -> None:
-    """Check the signature, then move the count on: one conditional UPDATE decides.
+    """Verify the signature, then update the sign counter by one conditional UPDATE.
 
-    Devices that do not count say 0 for ever; for all others the count only grows.
+    Devices without a counter always send 0; any other counter must grow (WebAuthn, 6.1.1).
     """
     (known,) = _stored_credentials([row])
     handle = row.user_id.bytes
@@ -296,24 +297,24 @@ def _stored_credentials(rows: Iterable[Authenticator]) -> list[StoredCredential]
 
 
 def _save_challenge(session: SessionBase, challenge: str, purpose: str, user: User | None) -> None:
-    """Remember the question; the oldest goes when there are too many."""
-    question = Challenge(challenge, purpose, _person(user), timezone.now().isoformat())
-    session[CHALLENGES] = [*session.get(CHALLENGES, []), asdict(question)][-MAX_CHALLENGES:]
+    """Store the challenge; drops the oldest if there are too many."""
+    stored = Challenge(challenge, purpose, _person(user), timezone.now().isoformat())
+    session[CHALLENGES] = [*session.get(CHALLENGES, []), asdict(stored)][-MAX_CHALLENGES:]
 
 
 def _consume_challenge(
     session: SessionBase, challenge: str, purpose: str, user: User | None
 ) -> None:
-    """Use up the question that `challenge` answers, right or wrong. Raises PasskeyExpired."""
+    """Consume the stored challenge, whatever the outcome. Raises PasskeyExpired."""
     asked = [Challenge(**kept) for kept in session.get(CHALLENGES, [])]
-    found = next((question for question in asked if question.challenge == challenge), None)
+    found = next((one for one in asked if one.challenge == challenge), None)
     if found is None:
         raise PasskeyExpired
     session[CHALLENGES] = [asdict(each) for each in asked if each is not found]
     is_late = timezone.now() - datetime.fromisoformat(found.asked_at) > LIFETIME
     if is_late or (found.purpose, found.person) != (purpose, _person(user)):
         raise PasskeyExpired
-    # Two answers at once read the same session: the first mark in the shared counter wins.
+    # Concurrent responses read the same session: the first to set the mark wins.
     mark = f"passkey:{digest('passkey', challenge)}"
     store: Any = caches["counters"]
     if not store.add_mark(mark, 2 * LIFETIME.total_seconds()):

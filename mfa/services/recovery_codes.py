@@ -1,4 +1,4 @@
-"""Recovery codes: the way in when the second factor is lost. A set of ten, each works once."""
+"""Recovery codes for a lost second factor: a set of ten, each of which works once."""
 
 import secrets
 
@@ -15,8 +15,8 @@ from core.tokens import digest
 from mfa.models import RecoveryCode
 
 CODES = 10
-# RFC 4648 in lower case: no 0, 1, 8 that look like o, l, b. 25 letters hold 125 random bits, so
-# that a plain digest is kept (ASVS 6.5.2).
+# RFC 4648 in lower case: without 0, 1, 8, which look like o, l, b. 25 letters hold 125 random bits,
+# so a plain digest suffices (ASVS 6.5.2).
 LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 LENGTH, GROUP = 25, 5
 LOOKALIKES = str.maketrans("018", "olb")
@@ -24,7 +24,7 @@ PURPOSE = "recovery-code"
 
 
 def make_codes(user: User, *, actor: Actor | None = None) -> tuple[str, ...]:
-    """A new set for `user`; the older one dies. The answer is the only copy. Mails and audits."""
+    """A new set, the only copy of it; deletes the old set, audits, and sends a mail."""
     codes = tuple(_make_code() for _turn in range(CODES))
     with transaction.atomic():
         lock_users(user.pk)
@@ -40,12 +40,12 @@ def make_codes(user: User, *, actor: Actor | None = None) -> tuple[str, ...]:
 
 
 def ensure_codes(user: User) -> tuple[str, ...]:
-    """A set for whoever has just got his first factor; () when there is one with codes left."""
+    """A set for a user with their first factor; () if they have unused codes."""
     return () if second_factors.remaining_codes(user).left else make_codes(user)
 
 
 def consume_code(user: User, code: str) -> bool:
-    """Use one code up: one conditional UPDATE decides who wins. Tells the person by mail."""
+    """Consume one code by a conditional UPDATE; True if it was valid. Sends a mail."""
     plain = _plain(code)
     if len(plain) != LENGTH:
         return False
@@ -66,6 +66,6 @@ def _make_code() -> str:
 
 
 def _plain(code: str) -> str:
-    """The bare letters of what somebody typed; lookalikes are taken for what they look like."""
+    """The letters of the typed code, with lookalikes replaced."""
     kept = "".join(letter for letter in code[:100].lower() if letter.isalnum())
     return kept.translate(LOOKALIKES)

@@ -1,4 +1,4 @@
-"""The section "Second factors" of the account page: `{% load factors %}{% second_factors %}`."""
+"""The account page's section "Second factors": `{% load factors %}{% second_factors %}`."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ register = template.Library()
 
 @register.inclusion_tag("accounts/_second_factors.html", takes_context=True)
 def second_factors(context: Context) -> dict[str, Any]:
-    """The person's app, passkeys, recovery codes and remembered browsers."""
+    """App, passkeys, recovery codes and trusted browsers of the user."""
     user = context["user"]
     return {
         "user": user,

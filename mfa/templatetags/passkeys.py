@@ -1,4 +1,4 @@
-"""The passkey button of any page: `{% load passkeys %}{% passkey_button "sign-in" %}`."""
+"""The passkey button: `{% load passkeys %}{% passkey_button "sign-in" %}`."""
 
 import json
 from typing import Any
@@ -17,11 +17,11 @@ register = template.Library()
 
 @register.inclusion_tag("accounts/_passkey_button.html", takes_context=True)
 def passkey_button(context: Context, purpose: str) -> dict[str, Any]:
-    """A button that works by static/passkeys.js; nothing where passkeys cannot work.
+    """A button for static/passkeys.js; empty where passkeys are unavailable.
 
-    purpose: "sign-in" and "add" send the answer themselves; "add" takes the field `name` of the
-    form around it. "second-factor" and "step-up" stand in a form: the answer goes into its hidden
-    field `passkey` as JSON, and the form is sent.
+    purpose: "sign-in" and "add" send the response themselves; "add" uses the field `name` of the
+    enclosing form. "second-factor" and "step-up" put the response as JSON into the hidden field
+    `passkey` of their form, and submit it.
     """
     return {
         "purpose": purpose,
@@ -38,7 +38,7 @@ def passkey_button(context: Context, purpose: str) -> dict[str, Any]:
 
 @register.simple_tag
 def passkeys_are_available() -> bool:
-    """Can passkeys work at PUBLIC_URL?"""
+    """Are passkeys available at PUBLIC_URL?"""
     return webauthn.are_available()
 
 
@@ -52,7 +52,7 @@ def _finish(purpose: str, next_url: str) -> str:
 
 
 def _texts() -> dict[str, str]:
-    """What the script says by itself; everything else comes from the server."""
+    """Messages of the script itself; all others come from the server."""
     return {
         "cancelled": _("No passkey was used: it was cancelled, or there is none on this device."),
         "exists": _("This device has a passkey for your account already."),

@@ -1,4 +1,4 @@
-"""The account pages of second factors: authenticator app, recovery codes, remembered browsers."""
+"""Account pages of second factors: authenticator app, recovery codes, trusted browsers."""
 
 import uuid
 from functools import partial
@@ -42,7 +42,7 @@ from mfa.views import totp_setup
 @once("accounts:profile")
 @get_or_post
 def set_up_totp(request: HttpRequest) -> HttpResponse:
-    """Hand a key to an app, and keep it after a first code; replaces an older app."""
+    """Show a seed for an app, and store it after a first code; replaces an older app."""
     user = current_user(request)
     form, status = TOTPSetupForm(bound_data(request)), 200
     offered = totp_setup.offer(request, user)
@@ -80,7 +80,7 @@ def _keep_app(
 @once("accounts:profile", lifetime=DOUBLE_CLICK)
 @get_or_post
 def rename_totp(request: HttpRequest) -> HttpResponse:
-    """Another name for my app."""
+    """Rename the app."""
     user = current_user(request)
     app = authenticators.totp_of(user)
     if app is None:
@@ -98,7 +98,7 @@ def rename_totp(request: HttpRequest) -> HttpResponse:
 @require_recent_authentication
 @get_or_post
 def remove_totp(request: HttpRequest) -> HttpResponse:
-    """Ask, then remove my app."""
+    """Ask for confirmation, then remove the app."""
     user = current_user(request)
     app = authenticators.totp_of(user)
     if app is None:
@@ -121,7 +121,7 @@ def remove_totp(request: HttpRequest) -> HttpResponse:
 @once("accounts:profile")
 @get_or_post
 def recovery_codes(request: HttpRequest) -> HttpResponse:
-    """Show a new set once; the POST makes one."""
+    """Show a new set once; POST creates one."""
     user = current_user(request)
     if not second_factors.has_factor(user):
         return redirect("accounts:profile")
@@ -140,6 +140,6 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
 @replayable
 @require_POST
 def forget_browser(request: HttpRequest, browser_id: uuid.UUID) -> HttpResponse:
-    """Ask that browser for the second factor again."""
+    """End the trust in one browser."""
     trusted_browsers.forget(current_user(request), browser_id)
     return redirect_with_notice("accounts:profile", "browser-forgotten")

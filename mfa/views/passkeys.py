@@ -1,6 +1,6 @@
-"""Passkeys: what static/passkeys.js asks for, and the pages to add, rename and remove them.
+"""Passkeys: endpoints for static/passkeys.js, and the pages to add, rename and remove them.
 
-The four addresses of the script take and answer JSON; failures are RFC 9457 documents.
+The four endpoints of the script accept and return JSON; failures are RFC 9457 documents.
 """
 
 import uuid
@@ -61,14 +61,14 @@ TOO_OLD = gettext_lazy(
 
 
 class NotSignedIn(BadCredentials):
-    """The session has ended while the page was open."""
+    """The session ended while the page was open."""
 
     code = "not_authenticated"
     default_message = gettext_lazy("You are signed out. Load this page again.")
 
 
 def for_script(view: View) -> View:
-    """POST alone, every failure as a problem document, nothing of it in a cache."""
+    """Allow POST only, return failures as problem documents, and forbid caching."""
 
     @never_cache
     @require_POST
@@ -84,7 +84,7 @@ def for_script(view: View) -> View:
 
 @for_script
 def adding_options(request: HttpRequest) -> HttpResponse:
-    """What the browser needs to make a passkey; see add() for whom."""
+    """Options for creating a passkey; see add() for who may."""
     check_rate_limit(request, "passkey-options")
     stage = None if request.user.is_authenticated else _set_up_stage(request)
     user = stage.person if stage is not None else _recently_authenticated_user(request)
@@ -93,10 +93,10 @@ def adding_options(request: HttpRequest) -> HttpResponse:
 
 @for_script
 def add(request: HttpRequest) -> HttpResponse:
-    """Keep the passkey that the browser has made; 201, and where to go next.
+    """Store the passkey that the browser has created; 201, with the next URL.
 
-    For the signed-in person with a fresh proof. Also for whoever waits in the sign-in because his
-    role needs a second factor and he has none: the passkey is it, and lets him in.
+    For a recently authenticated user; also for a pending sign-in whose user must set up their first
+    second factor, which this passkey becomes.
     """
     check_rate_limit(request, "passkey-options")
     if not request.user.is_authenticated:
@@ -117,7 +117,7 @@ def _set_up_and_enter(request: HttpRequest, stage: SecondFactorStage) -> HttpRes
 
 
 def _add(request: HttpRequest, user: User, *, is_first: bool = False) -> service.Added:
-    """Keep the passkey; new recovery codes wait for the page that shows them."""
+    """Store the passkey; keep new recovery codes for the page that shows them."""
     body = _body(request)
     name = body.get("name")
     made = service.add(
@@ -132,7 +132,7 @@ def _add(request: HttpRequest, user: User, *, is_first: bool = False) -> service
 
 
 def _set_up_stage(request: HttpRequest) -> SecondFactorStage:
-    """The sign-in that waits for a first second factor. Raises NotSignedIn."""
+    """The pending sign-in that must set up a first factor. Raises NotSignedIn."""
     stage = pending_stage(request)
     if stage is None or not lacks_required_factor(stage.person):
         raise NotSignedIn
@@ -141,7 +141,7 @@ def _set_up_stage(request: HttpRequest) -> SecondFactorStage:
 
 @for_script
 def sign_in_options(request: HttpRequest) -> HttpResponse:
-    """What the browser needs to use a passkey, for one of three purposes."""
+    """Options for using a passkey, for one of three purposes."""
     check_rate_limit(request, "passkey-options")
     purpose = _body(request).get("purpose")
     if purpose == service.SIGN_IN:
@@ -159,7 +159,7 @@ def sign_in_options(request: HttpRequest) -> HttpResponse:
 
 @for_script
 def sign_in(request: HttpRequest) -> HttpResponse:
-    """Sign in with a passkey alone: it is both factors. Answers where to go next."""
+    """Sign in with a passkey alone, which counts as both factors. Returns the next URL."""
     check_rate_limit(request, "passkey")
     user = service.authenticate_passkey(request.session, _body(request).get("credential"))
     found = access_policy.get_denial(user)
@@ -173,7 +173,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 
 
 def _for_script(response: HttpResponse) -> HttpResponse:
-    """The redirect of the sign-in flow, its cookies too, as an answer to the script."""
+    """The redirect of the sign-in flow, with its cookies, as JSON for the script."""
     url = response.get("Location", "")
     if not url:
         raise AccessDenied(
@@ -186,7 +186,7 @@ def _for_script(response: HttpResponse) -> HttpResponse:
 
 
 def _waiting_user(request: HttpRequest) -> User:
-    """Who has given a first factor and waits for the second. Raises PasskeyExpired for nobody."""
+    """The user of the pending sign-in. Raises PasskeyExpired without one."""
     stage = pending_stage(request)
     if stage is None:
         raise PasskeyExpired
@@ -197,7 +197,7 @@ def _waiting_user(request: HttpRequest) -> User:
 @require_recent_authentication
 @require_safe
 def add_page(request: HttpRequest) -> HttpResponse:
-    """The name of a new passkey, and the button that makes it."""
+    """Form for the name of a new passkey, with the button that creates it."""
     form = PasskeyNameForm(initial={"name": device_name(request.headers.get("User-Agent", ""))})
     is_available = webauthn.are_available()
     context = {"form": form, "is_available": is_available}
@@ -209,7 +209,7 @@ def add_page(request: HttpRequest) -> HttpResponse:
 @once("accounts:profile", lifetime=DOUBLE_CLICK)
 @get_or_post
 def rename(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
-    """Another name for one of my passkeys."""
+    """Rename a passkey."""
     user = current_user(request)
     row = service.find_own(user, passkey_id)
     form = PasskeyNameForm(bound_data(request), initial={"name": row.name})
@@ -229,7 +229,7 @@ def rename(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
 @once("accounts:profile", lifetime=DOUBLE_CLICK)
 @get_or_post
 def remove(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
-    """Remove one of my passkeys, and sign out other devices if wished."""
+    """Remove a passkey, and sign out other devices on request."""
     user = current_user(request)
     row = service.find_own(user, passkey_id)
     form = PasskeyRemovalForm(bound_data(request), initial={"ends_sessions": True})
@@ -245,7 +245,7 @@ def remove(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
 
 
 def _renew_session(request: HttpRequest, user: User) -> HttpResponse:
-    """All devices have just been signed out: this one comes back."""
+    """Renew the current session after all sessions were ended."""
     sessions.renew(request, user)
     response = _removed()
     known_devices.remember(request, response, user)
@@ -267,7 +267,7 @@ def _signed_in_user(request: HttpRequest) -> User:
 
 
 def _recently_authenticated_user(request: HttpRequest) -> User:
-    """The signed-in person with a fresh proof. Raises NotSignedIn, ConfirmationNeeded."""
+    """The recently authenticated user. Raises NotSignedIn, ConfirmationNeeded."""
     user = _signed_in_user(request)
     if not recently_authenticated(request):
         raise ConfirmationNeeded(TOO_OLD)

@@ -1,4 +1,4 @@
-"""/confirm: prove once more who is there, before a dangerous act."""
+"""/confirm: reauthentication before a sensitive action."""
 
 from django.conf import settings
 from django.contrib.auth import logout
@@ -32,7 +32,7 @@ AGAIN = "again"
 @once("accounts:profile", lifetime=DOUBLE_CLICK)
 @get_or_post
 def confirm(request: HttpRequest) -> HttpResponse:
-    """A second factor where there is one, else the password, else a sign-in from the start."""
+    """Ask for a second factor, otherwise for the password, otherwise for a new sign-in."""
     user = current_user(request)
     if second_factors.has_factor(user):
         return _by_factor(request, user)
@@ -49,7 +49,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_safe
 def confirm_continue(request: HttpRequest) -> HttpResponse:
-    """Offer the form again that was sent before the proof; nothing is sent by itself."""
+    """Show the form that was sent before the reauthentication; submits nothing by itself."""
     kept = (
         reauthentication.take_kept(request)
         if reauthentication.recently_authenticated(request)

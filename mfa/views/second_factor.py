@@ -1,6 +1,6 @@
-"""The second step of a sign-in: ask for the factor, or have one set up where the role needs it.
+"""The second step of a sign-in: ask for the factor, or set up the first one.
 
-Whoever comes here has no session yet; see accounts.sign_in_stages.
+There is no authenticated session yet; see accounts.sign_in_stages.
 """
 
 from functools import partial
@@ -35,7 +35,7 @@ from mfa.views.verification import verify_by_form
 @never_cache
 @get_or_post
 def verify(request: HttpRequest) -> HttpResponse:
-    """A code of the app, a recovery code or a passkey; then the session starts."""
+    """Verify a code of the app, a recovery code or a passkey, then start the session."""
     stage = pending_stage(request)
     if stage is None:
         return _nothing_pending(request)
@@ -57,7 +57,7 @@ def verify(request: HttpRequest) -> HttpResponse:
 @never_cache
 @get_or_post
 def set_up(request: HttpRequest) -> HttpResponse:
-    """The role needs a factor and there is none: set one up, then get in."""
+    """Set up the first factor, which the role requires, then start the session."""
     stage = pending_stage(request)
     if stage is None:
         return _nothing_pending(request)
@@ -84,7 +84,7 @@ def set_up(request: HttpRequest) -> HttpResponse:
 
 
 def set_up_done(stage: SecondFactorStage, method: str) -> HttpResponse:
-    """The first factor is there: start the session and show the recovery codes, then go on."""
+    """Start the session after the set-up; leads to the recovery codes first."""
     entered = stage.complete(method)
     query = urlencode({"next": entered.get("Location", "")})
     response = see_other(f"{reverse('mfa:recovery-codes')}?{query}")
@@ -94,7 +94,7 @@ def set_up_done(stage: SecondFactorStage, method: str) -> HttpResponse:
 
 @require_POST
 def cancel_sign_in(request: HttpRequest) -> HttpResponse:
-    """Wipe the unfinished sign-in."""
+    """Cancel the pending sign-in."""
     cancel(request)
     return redirect_with_notice("account_login", "signed-out")
 
@@ -114,7 +114,7 @@ def _factors(stage: SecondFactorStage) -> dict[str, object]:
 
 
 def _nothing_pending(request: HttpRequest) -> HttpResponse:
-    """Nobody waits here: the sign-in has ended, or the first half of a double click let them in."""
+    """No pending sign-in: it has ended, or a double click has completed it."""
     if signed_in(request) is not None:
         return see_other(reverse("accounts:profile"))
     return redirect_with_notice("account_login", "second-factor-over")

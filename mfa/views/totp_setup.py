@@ -1,4 +1,4 @@
-"""The page part that hands a seed to an app: QR code and text, the same until it is confirmed."""
+"""Shows a seed for an app as QR code and text, the same until it is confirmed."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,24 +26,24 @@ class Offer:
 
 
 def offer(request: HttpRequest, user: User) -> Offer:
-    """A seed for `user`, kept encrypted in the session, so that a wrong code changes no picture."""
+    """A seed for `user`, kept encrypted in the session, so that it survives a wrong code."""
     begun = authenticators.begin_totp_setup(user, _kept(request, user))
     request.session[KEY] = encrypt(begun.secret, _associated_data(user))
     picture = segno.make(begun.address, error="m", micro=False)
-    # Colours of its own: a code on a dark page must stay dark on light to be read.
+    # Fixed colours: readers need dark on light, on dark pages too.
     image = picture.svg_data_uri(scale=5, border=3, light="#fff", dark="#000")
     return Offer(begun.secret, image, totp.grouped(begun.secret), begun.address)
 
 
 def confirm(request: HttpRequest, user: User, offered: Offer, *, code: str, name: str) -> None:
-    """Keep the app; new recovery codes wait for the page that shows them. Raises RecordInvalid."""
+    """Store the app; keep new recovery codes for their page. Raises RecordInvalid."""
     codes = authenticators.confirm_totp_setup(user, offered.secret, code, name=name)
     request.session.pop(KEY, None)
     flash_secrets.put(request.session, codes)
 
 
 def check(request: HttpRequest, user: User, offered: Offer, typed: dict[str, Any]) -> None:
-    """Raise RecordInvalid for a wrong code, a counted guess; the form is wrong elsewhere."""
+    """Check the code of a form with other errors; counts the attempt. Raises RecordInvalid."""
     if "code" in typed:
         check_mfa_rate_limit(request, user)
         authenticators.check_first_code(user, offered.secret, typed["code"])
@@ -51,7 +51,7 @@ def check(request: HttpRequest, user: User, offered: Offer, typed: dict[str, Any
 
 
 def make_codes(request: HttpRequest, user: User) -> None:
-    """A new set of recovery codes, which waits for the page that shows it."""
+    """Create a set of recovery codes; keep it for the page that shows it."""
     flash_secrets.put(request.session, recovery_codes.make_codes(user))
 
 

@@ -1,4 +1,4 @@
-"""Proving a second factor by a form, on the page of the sign-in and on /confirm."""
+"""Verification of a second factor by a form, at sign-in and on /confirm."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def verify_by_form(
 ) -> tuple[str, int]:
     """(method, status): "totp", "recovery_code" or "passkey" and 200, or "" with an error shown.
 
-    form: valid. purpose: of a passkey's question, and what the audit log calls a failure.
+    form: valid. purpose: of the passkey challenge; also decides the audit action of a failure.
     """
     try:
         check_mfa_rate_limit(request, user)
@@ -42,7 +42,7 @@ def _verify(request: HttpRequest, user: User, given: dict[str, Any], purpose: st
     if not method:
         action = "account:confirm:code" if purpose == passkeys.STEP_UP else "account:session:start"
         authenticators.record_wrong_code(user, action)
-        raise BadCredentials(_("This code is not right, or it has been used."))
+        raise BadCredentials(_("This code is not correct, or it has been used."))
     return method
 
 

@@ -89,7 +89,7 @@ class DirectoryOfOne:
 
     def install(self) -> None:
         vars(sync)["_is_our_turn"] = lambda: True
-        vars(sign_in)["_prove"] = lambda *_asked: self.dora()
+        vars(sign_in)["_authenticate"] = lambda *_asked: self.dora()
         vars(sign_in)["look_up"] = lambda *_asked: self.dora()
         vars(sync)["_read"] = lambda _directory, wanted, _progress: iter(
             [self.dora()] if "dora" in wanted else []

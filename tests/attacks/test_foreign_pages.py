@@ -110,9 +110,10 @@ def walk(patterns, before=""):
 result = sorted(set(walk(get_resolver().url_patterns)))
 """
 STATE = """
-from accounts import models as of_accounts
-names = ("User", "ExternalIdentity", "Authenticator", "RecoveryCode", "TrustedBrowser")
-watched = [getattr(of_accounts, name) for name in names] + [ApiKey, Ban, AccessRule, BrowserSession]
+from federation.models import ExternalIdentity
+from mfa.models import Authenticator, RecoveryCode, TrustedBrowser
+watched = [User, ExternalIdentity, Authenticator, RecoveryCode, TrustedBrowser, ApiKey, Ban,
+           AccessRule, BrowserSession]
 ignored = {"last_seen_at", "last_login", "last_used_at", "expire_date", "expires_at", "data",
            "session_data", "ip", "user_agent", "gate_digest"}
 result = [repr(sorted((name, str(value)) for name, value in row.items() if name not in ignored))

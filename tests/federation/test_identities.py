@@ -173,7 +173,7 @@ def test_doctor_tells_who_is_left_behind_and_a_command_takes_them_along(
         "count": 1, "left": 0, "before": ["work", "https://work.example"], "after": ["work", new]
     }  # fmt: skip
     assert not [found for found in examine() if "moveidentities" in found.fix]
-    with pytest.raises(CommandError, match="are left behind"):
+    with pytest.raises(CommandError, match="are orphaned"):
         call_command("moveidentities", "work", "--yes")
 
 

@@ -183,7 +183,7 @@ def test_resetmfa_takes_all_factors_away(owner: User) -> None:
 
     call_command("resetmfa", owner.email, "--yes", stdout=out)
 
-    assert out.getvalue() == "Took away 1 second factors of owner@example.com.\n"
+    assert out.getvalue() == "Removed 1 second factors of owner@example.com.\n"
     assert not second_factors.has_factor(owner)
     event = AuditEvent.objects.get(action="account:factor:reset")
     assert (event.channel, event.actor_id) == ("command", None)

@@ -13,25 +13,26 @@ from federation.ldap.failures import Failures
 
 
 class Command(GatehouseCommand):
-    """Explain a sign-in by the directory."""
+    """Explain a sign-in through the directory."""
 
     help = (
-        "Go through a sign-in by the directory (LDAP) step by step and say what each one found, "
-        "with the fix for what fails. Changes nothing. Exits with 1 when a step fails."
+        "Perform the steps of a sign-in through the directory (LDAP), and report the result of "
+        "each, with the fix for a failure. Changes nothing. Exits with 1 if a step fails."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "username", nargs="?", default="", help="as typed at sign-in; without it, the server"
+            "username",
+            nargs="?",
+            default="",
+            help="as typed at sign-in; without it, only the server is tested",
         )
         parser.add_argument(
             "--password-stdin",
             action="store_true",
-            help="read the person's password from standard input",
+            help="read the user's password from standard input",
         )
-        parser.add_argument(
-            "--no-password", action="store_true", help="leave the step with the password out"
-        )
+        parser.add_argument("--no-password", action="store_true", help="skip the password check")
 
     def act(self, **options: Any) -> None:
         config = settings.LDAP
@@ -41,7 +42,7 @@ class Command(GatehouseCommand):
         password = _password(options) if options["username"] else None
         for step in diagnose(config, options["username"], password):
             self._print(step)
-        self.stdout.write(self.style.SUCCESS("Everything that was asked went well."))
+        self.stdout.write(self.style.SUCCESS("All steps succeeded."))
 
     def _print(self, step: Step) -> None:
         """Raises CommandError for a step that failed."""

@@ -16,20 +16,20 @@ from federation.services.identity_moves import (
 
 
 class Command(GatehouseCommand):
-    """Take connected identities along when a provider has moved."""
+    """Move connected identities after a provider has moved."""
 
     help = (
         "After a provider got another issuer (a new host name, a new realm) or another name in the "
-        "settings, its people are not recognised any more, because an equal subject of another "
-        "issuer may be somebody else. If it really is the same provider, this lets them in again. "
-        "Safe to repeat; asks before it does anything."
+        "settings, its users are not recognized any more, because an equal subject of another "
+        "issuer may be another person. If it is the same provider, this command moves their "
+        "identities. Safe to repeat; asks before it changes anything."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("old", metavar="PROVIDER", help="the provider's name so far")
-        parser.add_argument("new", nargs="?", metavar="NEW", help="its name now, if another one")
+        parser.add_argument("old", metavar="PROVIDER", help="the old name of the provider")
+        parser.add_argument("new", nargs="?", metavar="NEW", help="the new name, if it differs")
         parser.add_argument(
-            "--from-issuer", metavar="ISSUER", help="needed where more than one is left behind"
+            "--from-issuer", metavar="ISSUER", help="the old issuer; required if there are several"
         )
         parser.add_argument("--yes", action="store_true", help="do not ask")
 
@@ -39,25 +39,25 @@ class Command(GatehouseCommand):
         old = Namespace(options["old"], self._issuer(options["old"], options["from_issuer"]))
         self.ask_yes(
             f"{count_in(old)} identities of {old.provider} ({old.issuer or 'no issuer'}) become "
-            f"those of {new.provider} ({new.issuer or 'no issuer'}): whoever has such a subject "
-            "there opens these accounts. Go on?",
+            f"those of {new.provider} ({new.issuer or 'no issuer'}): users with such a subject "
+            "there get access to these accounts. Continue?",
             assume_yes=options["yes"],
         )
         moved, left = move_identities(actor=SYSTEM, old=old, new=new)
-        more = f", {left} left because their subject is there already" if left else ""
+        more = f", {left} skipped because their subject exists there already" if left else ""
         self.stdout.write(f"{moved} identities moved{more}.")
 
     def _issuer(self, provider: str, given: str | None) -> str:
         if given is not None:
             return given.rstrip("/")
         issuers = [
-            left.namespace.issuer
-            for left in orphaned_identities()
-            if left.namespace.provider == provider
+            orphaned.namespace.issuer
+            for orphaned in orphaned_identities()
+            if orphaned.namespace.provider == provider
         ]
         if len(issuers) == 1:
             return issuers[0]
         if not issuers:
-            raise CommandError(f"No identities of {provider!r} are left behind. Nothing was done.")
+            raise CommandError(f"No identities of {provider!r} are orphaned. Nothing was changed.")
         names = ", ".join(issuer or "''" for issuer in issuers)
-        raise CommandError(f"Name one of them with --from-issuer: {names}. Nothing was done.")
+        raise CommandError(f"Name one of them with --from-issuer: {names}. Nothing was changed.")

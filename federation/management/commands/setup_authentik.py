@@ -19,16 +19,16 @@ from federation.authentik.setup import SetupResult, set_up
 
 
 class Command(AccountCommand):
-    """Make or mend provider and application in an Authentik, and print the settings."""
+    """Create or update provider and application in authentik, and print the settings."""
 
     help = (
-        "Make or mend the OAuth2 provider and the application of Gatehouse in an Authentik "
-        "(2024.12 or later), and print the settings that go with them. URL: Authentik, as browsers "
-        "reach it; APP_URL: this instance's PUBLIC_URL. Safe to repeat: a second run finds nothing "
-        "to do, and no secret changes or is printed again unless you ask for it."
+        "Create or update the OAuth2 provider and the application of Gatehouse in authentik "
+        "(2024.12 or later), and print the matching settings. URL: authentik, as browsers reach "
+        "it; APP_URL: PUBLIC_URL of this instance. Safe to repeat: a second run changes nothing, "
+        "and no secret changes or is printed again unless you request it."
     )
 
-    # Works on another server alone, so that it needs no database here.
+    # Works on another server only, so it needs no database.
     uses_encryption_key = False
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -53,10 +53,12 @@ class Command(AccountCommand):
         parser.add_argument(
             "--verified-email",
             action="store_true",
-            help="let Authentik say that every address is verified: you vouch for all of them",
+            help="let authentik report every address as verified: you vouch for all of them",
         )
         parser.add_argument(
-            "--rotate-secret", action="store_true", help="make a new client secret; the old dies"
+            "--rotate-secret",
+            action="store_true",
+            help="create a new client secret; the old one stops working",
         )
         parser.add_argument(
             "--show-secret",
@@ -102,14 +104,14 @@ class Command(AccountCommand):
                 person = session(client, options["username"], password, self.stderr.write)
                 stack.enter_context(person)
             result = set_up(authentik, desired)
-        self._tell(authentik, desired, result, path, shows_secret=options["show_secret"])
+        self._report(authentik, desired, result, path, shows_secret=options["show_secret"])
 
     def _password(self, options: dict[str, Any]) -> str:
         if options["password_stdin"]:
             return self.ask_password(from_stdin=True)
         return getpass.getpass(f"Password of {options['username']} at Authentik: ")
 
-    def _tell(
+    def _report(
         self,
         authentik: Authentik,
         desired: DesiredState,
@@ -118,7 +120,7 @@ class Command(AccountCommand):
         *,
         shows_secret: bool,
     ) -> None:
-        """The settings on standard output or into the file; all else on standard error."""
+        """Print the settings, or write them to the file; messages go to standard error."""
         if authentik.is_dry:
             self.stderr.write("Nothing was changed." if authentik.changes else "Nothing to do.")
             return
@@ -150,13 +152,13 @@ class Command(AccountCommand):
 
 
 def _wanted(options: dict[str, Any]) -> DesiredState:
-    """What the operator asks for. Raises AuthentikFailed."""
+    """The requested state. Raises AuthentikError."""
     if not re.fullmatch(r"[-a-zA-Z0-9_]{1,50}", options["slug"]):
         raise AuthentikError("--slug: letters, digits, - and _ alone, at most 50.")
     if not options["name"].strip():
         raise AuthentikError("--name: give the provider a name.")
     return DesiredState(
-        # Authentik compares sign by sign; that a browser comes here by plain http is no matter.
+        # authentik compares redirect URIs exactly; plain http is the choice of the administrator.
         app_url=parse_base(options["app_url"], allows_http=options["insecure_http"]),
         name=options["name"].strip(),
         slug=options["slug"],
@@ -168,7 +170,7 @@ def _wanted(options: dict[str, Any]) -> DesiredState:
 
 
 def _token(options: dict[str, Any]) -> str:
-    """The API token, "" with a user name. Raises AuthentikFailed."""
+    """The API token, "" with a user name. Raises AuthentikError."""
     if options["username"]:
         return ""
     if options["password_stdin"]:

@@ -16,39 +16,41 @@ BAR = 30
 
 
 class Command(GatehouseCommand):
-    """Bring accounts into step with the directory."""
+    """Synchronize accounts with the directory."""
 
     help = (
-        "Compare the accounts that came by the directory (LDAP) with it: whoever is gone or lost "
-        "the authorization filter is disabled, roles follow LDAP_ROLES_MAPPING. Shows what it "
-        "would do; --apply does it, --undo takes the last run back. Exits with 1 when more would "
-        "be disabled than --max-percent, or the directory fails; nothing is done then."
+        "Compare accounts of the directory (LDAP) with it: disables users who were removed or no "
+        "longer match the authorization filter, and updates roles by LDAP_ROLES_MAPPING. Shows the "
+        "changes; --apply makes them, --undo reverts the last run. Exits with 1, without a change, "
+        "if more than --max-percent would be disabled or the directory fails."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         what = parser.add_mutually_exclusive_group()
-        what.add_argument("--apply", action="store_true", help="do it")
-        what.add_argument("--undo", action="store_true", help="take the last run back")
+        what.add_argument("--apply", action="store_true", help="make the changes")
+        what.add_argument("--undo", action="store_true", help="revert the last run")
         parser.add_argument(
             "--max-percent",
             type=_percent,
             default=10.0,
             metavar="N",
-            help="the most that may be disabled at once, in percent of all; 10 unless told",
+            help="the most accounts that may be disabled at once, in percent; 10 by default",
         )
 
     def act(self, **options: Any) -> None:
         if options["undo"]:
-            self._tell_undone(sync.undo())
+            self._report_undone(sync.undo())
             return
         planned = self._plan()
         self._show(planned)
         planned.check_cap(options["max_percent"])
         if options["apply"]:
             bar = _Bar(self, len(planned.disables) + len(planned.roles))
-            self._tell_done(sync.apply(planned, bar.add))
+            self._report_applied(sync.apply(planned, bar.add))
         elif planned.disables or planned.roles or planned.profiles:
-            self.stdout.write("Nothing was done. Run it again with --apply to do it.")
+            self.stdout.write(
+                "Nothing was changed. Run it again with --apply to make these changes."
+            )
 
     def _plan(self) -> Plan:
         bar = _Bar(self, 0)
@@ -77,27 +79,27 @@ class Command(GatehouseCommand):
             fields = " and ".join(update.fields)
             self.stdout.write(f"  profile  {update.identity.user.email}: {fields} changed there")
         if not planned.disables and not planned.roles and not planned.profiles:
-            self.stdout.write("Everything is in step.")
+            self.stdout.write("No changes needed.")
 
-    def _tell_done(self, outcome: SyncResult) -> None:
+    def _report_applied(self, outcome: SyncResult) -> None:
         self.stdout.write(
             f"{outcome.disabled} disabled, {outcome.roles} roles changed"
-            + (f", {outcome.profiles} addresses or names taken over" if outcome.profiles else "")
-            + (f", {outcome.kept} left alone as the last owner" if outcome.kept else "")
+            + (f", {outcome.profiles} addresses or names updated" if outcome.profiles else "")
+            + (f", {outcome.kept} kept as the last owner" if outcome.kept else "")
             + "."
         )
         if outcome.run:
-            self.stdout.write("`manage.py syncldap --undo` takes this run back.")
+            self.stdout.write("`manage.py syncldap --undo` reverts this run.")
 
-    def _tell_undone(self, outcome: SyncResult) -> None:
+    def _report_undone(self, outcome: SyncResult) -> None:
         self.stdout.write(
-            f"{outcome.disabled} opened again, {outcome.roles} roles given back. "
-            "Whoever was changed since then was left alone."
+            f"{outcome.disabled} enabled again, {outcome.roles} roles restored. "
+            "Users who were changed since then stay as they are."
         )
 
 
 class _Bar:
-    """A progress bar on a terminal; nothing in a log. total 0: not known."""
+    """A progress bar on a terminal, silent elsewhere. total 0: unknown."""
 
     def __init__(self, command: Command, total: int) -> None:
         self._out, self._total, self._done = command.stderr, total, 0

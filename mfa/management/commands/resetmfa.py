@@ -10,12 +10,12 @@ from accounts.services.second_factors import reset_factors
 
 
 class Command(AccountCommand):
-    """Take away somebody's second factors."""
+    """Remove the second factors of a user."""
 
     help = (
-        "Take away all second factors of an account, after asking: app, passkeys, recovery codes. "
-        "The way back in for an owner who has lost them all. Ends its sessions and tells the "
-        "person by mail."
+        "Remove all second factors of an account, after a confirmation: app, passkeys, recovery "
+        "codes. For an owner who has lost them all. Ends the sessions of the account and notifies "
+        "the user by mail."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -24,7 +24,7 @@ class Command(AccountCommand):
 
     def act(self, **options: Any) -> None:
         user = self.find_user(options["login"])
-        question = f"Take away all second factors of {user.email}?"
+        question = f"Remove all second factors of {user.email}?"
         self.ask_yes(question, assume_yes=options["yes"])
         count = reset_factors(actor=SYSTEM, user=user)
-        self.stdout.write(f"Took away {count} second factors of {user.email}.")
+        self.stdout.write(f"Removed {count} second factors of {user.email}.")
