@@ -85,7 +85,7 @@ class AnonymousModeMiddleware(Middleware):
         try:
             request.user = visitor(client_ip(request)) or request.user
         except AccessDenied as error:
-            return refused_page(request, error)
+            return error_response(request, error)
         return None
 
 
@@ -113,7 +113,7 @@ class SingleValueMiddleware(Middleware):
             if request.method == "POST":
                 check(request.POST)
         except RepeatedParameter as error:
-            return refused_page(request, error)
+            return error_response(request, error)
         return None
 
 
@@ -143,12 +143,12 @@ class ErrorPageMiddleware(Middleware):
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, GatehouseError):
-            return refused_page(request, error)
+            return error_response(request, error)
         gone = gone_meanwhile(error, getattr(request, "user", None))
-        return refused_page(request, gone) if gone is not None else None
+        return error_response(request, gone) if gone is not None else None
 
 
-def refused_page(request: HttpRequest, error: GatehouseError) -> HttpResponse:
+def error_response(request: HttpRequest, error: GatehouseError) -> HttpResponse:
     """The response to a refused request: a page, or a problem document for programs."""
     if prefers_json(request):
         return problem_of(error)

@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
-from accounts.middleware import refused_page
+from accounts.middleware import error_response
 from accounts.models import ROLE_LABELS
 from accounts.views.common import is_stale, redirect_with_notice
 from accounts.views.stale import show_again
@@ -71,7 +71,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
         try:
             again = show_again(request, request.resolver_match)
         except GatehouseError as error:
-            again = refused_page(request, error)
+            again = error_response(request, error)
         except Http404 as error:
             return not_found(request, error)
         except PermissionDenied as error:

@@ -286,4 +286,4 @@ def _edit(actor: User, user: User, form: UserForm) -> None:
     if role is not None:
         users.change_role(actor=actor, user=user, role=role)
     if kept is not None:
-        users.keep_role(actor=actor, user=user, kept=kept)
+        users.set_role_locked(actor=actor, user=user, locked=kept)

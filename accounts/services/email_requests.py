@@ -35,7 +35,7 @@ def enqueue_request(
 ) -> None:
     """Write down that this caller asks for mail of `kind` to `email` (a parsed address).
 
-    binding: digest of the asking browser's cookie. details: kept encrypted. Sends nothing itself.
+    binding: digest of the asking browser's cookie. details: stored encrypted. Sends nothing itself.
     """
     context = get_request_context()
     with transaction.atomic():

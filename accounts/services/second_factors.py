@@ -36,7 +36,7 @@ class SecondFactorSetUpRequired(Forbidden):
 
 
 class RemainingCodes(NamedTuple):
-    """How many codes of the present set are left, and of how many."""
+    """Unused recovery codes, and all codes of the current set."""
 
     left: int
     total: int
@@ -81,7 +81,7 @@ def reset_factors(*, actor: Actor, user: User) -> int:
 
 
 def remaining_codes(user: User) -> RemainingCodes:
-    """What is left of the person's set."""
+    """How many recovery codes of the user are unused, and how many were made."""
     used = list(user.recovery_codes.values_list("used_at", flat=True))
     return RemainingCodes(used.count(None), len(used))
 

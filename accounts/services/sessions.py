@@ -34,25 +34,25 @@ def renew(request: HttpRequest, user: User) -> None:
     It is no new sign-in: it ends when the old session would have ended, and the time of the last
     authentication stays the same.
     """
-    kept = {name: value for name, value in request.session.items() if name not in OWN_KEYS}
-    sign_in(request, user, kept=kept)
+    content = {name: value for name, value in request.session.items() if name not in OWN_KEYS}
+    sign_in(request, user, content=content)
 
 
-def sign_in(request: HttpRequest, user: User, *, kept: dict[str, Any] | None = None) -> None:
+def sign_in(request: HttpRequest, user: User, *, content: dict[str, Any] | None = None) -> None:
     """Start a session for `user` in this browser; its row is written before this returns.
 
     The caller has asked the access policy. The session key is new (no fixation). The session, the
-    time of the last sign-in and the audit row are committed together. kept: see renew(). Raises
+    time of the last sign-in and the audit row are committed together. content: see renew(). Raises
     UserDeleted when the account has been deleted meanwhile.
     """
     try:
-        _write_sign_in(request, user, kept or {})
+        _write_sign_in(request, user, content or {})
     except UserDeleted:
         logout(request)
         raise
 
 
-def _write_sign_in(request: HttpRequest, user: User, kept: dict[str, Any]) -> None:
+def _write_sign_in(request: HttpRequest, user: User, content: dict[str, Any]) -> None:
     records = get_authentication_records(request, user)
     methods = sorted({audit_name(record) for record in records})
     with transaction.atomic(savepoint=False):
@@ -68,7 +68,7 @@ def _write_sign_in(request: HttpRequest, user: User, kept: dict[str, Any]) -> No
             "user_agent": context.user_agent,
         }
         request.session[SIGNED_IN_AT] = timezone.now().isoformat()
-        request.session.update(kept)
+        request.session.update(content)
         request.session.save()
         audit_log.record("account:session:start", actor=user, target=user, methods=methods)
 

@@ -174,15 +174,15 @@ def change_role(*, actor: Actor, user: User, role: str) -> User:
     return current
 
 
-def keep_role(*, actor: Actor, user: User, kept: bool) -> User:
-    """Set whether sign-ins through providers may change the role of `user`. Raises Forbidden."""
+def set_role_locked(*, actor: Actor, user: User, locked: bool) -> User:
+    """Set whether sign-ins through providers leave the role of `user` alone. Raises Forbidden."""
     with transaction.atomic():
         current = _locked(user)
         require_rank(actor, current)
-        if current.role_locked != kept:
-            current.role_locked = kept
+        if current.role_locked != locked:
+            current.role_locked = locked
             current.save(update_fields=["role_locked"])
-            audit_log.record("account:role:keep", actor=actor, target=current, kept=kept)
+            audit_log.record("account:role:keep", actor=actor, target=current, kept=locked)
     return current
 
 

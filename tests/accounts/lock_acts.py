@@ -115,7 +115,7 @@ def change_roles() -> None:
 @act
 def keep_a_role() -> None:
     for kept in (True, False):
-        users.keep_role(actor=person("owner"), user=person("anna"), kept=kept)
+        users.set_role_locked(actor=person("owner"), user=person("anna"), locked=kept)
 
 
 @act
