@@ -103,8 +103,8 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         text = search_term.strip()[:SEARCH_MAX_LENGTH]
         if not text:
             return queryset, False
-        people = list(User.objects.search(text).values_list("pk", flat=True)[:OWNERS_SEARCHED])
-        return queryset.filter(Q(pk=shown_id(text)) | Q(user_id__in=people)), False
+        owner_ids = list(User.objects.search(text).values_list("pk", flat=True)[:OWNERS_SEARCHED])
+        return queryset.filter(Q(pk=shown_id(text)) | Q(user_id__in=owner_ids)), False
 
     def response_action(  # type: ignore[override]  # the stubs follow a later Django
         self, request: HttpRequest, queryset: "QuerySet[ApiKey]"

@@ -36,8 +36,8 @@ def get_login_url(
     """Issue a new link for each selected user of lower rank, shown once above the list."""
     links: list[dict[str, Any]] = []
     skipped: list[tuple[str, str]] = []
-    people = list(queryset.order_by("-pk")[: MAX_SECRETS + 1])
-    for user in people[:MAX_SECRETS]:
+    users = list(queryset.order_by("-pk")[: MAX_SECRETS + 1])
+    for user in users[:MAX_SECRETS]:
         try:
             issued = issue_link(
                 user,
@@ -57,7 +57,7 @@ def get_login_url(
                     "replaced": issued.replaced,
                 }
             )
-    if len(people) > MAX_SECRETS:
+    if len(users) > MAX_SECRETS:
         skipped.append((_("all others"), _limit_text()))
     context = {"links": links, "skipped": skipped, "lifetimes": _lifetimes()}
     return render_with_secrets(modeladmin, request, "magiclinks/panel.html", context)

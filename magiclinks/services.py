@@ -162,15 +162,15 @@ def _handle_requests(requests: list[EmailRequest], reasons: Mapping[uuid.UUID, s
     """
     newest = {row.email: row for row in requests}
     lock_users(*User.objects.filter(email__in=newest).values_list("pk", flat=True))
-    people = {user.email: user for user in User.objects.filter(email__in=newest)}
-    over_limit = _over_limit(newest, people.values())
-    unusable = _unusable_addresses(people.values(), reasons)
+    users = {user.email: user for user in User.objects.filter(email__in=newest)}
+    over_limit = _over_limit(newest, users.values())
+    unusable = _unusable_addresses(users.values(), reasons)
     links: list[LoginLink] = []
     mails: list[OutboxMail] = []
     events: list[AuditEvent] = []
     for email, row in newest.items():
         with use_context(context_of(row)):
-            user = people.get(email) or create_unverified_user(email)
+            user = users.get(email) or create_unverified_user(email)
             reason = _refusal_reason_for_request(user, over_limit, unusable)
             if user is None or reason:
                 events.append(
@@ -199,25 +199,25 @@ def _may_mail(row: EmailRequest) -> bool:
         return may_mail("magic-link", row.email)
 
 
-def _over_limit(newest: Mapping[str, EmailRequest], people: Iterable[User]) -> set[uuid.UUID]:
+def _over_limit(newest: Mapping[str, EmailRequest], users: Iterable[User]) -> set[uuid.UUID]:
     """Return the users who reached the mail limit of their address and still have a live link.
 
     Their live link stays valid, so an attacker cannot keep replacing it from many clients (A007).
     """
     # Sorted, so that processes that count the same addresses at once cannot deadlock.
     full = {email for email in sorted(newest) if not _may_mail(newest[email])}
-    keys = [user.pk for user in people if user.email in full]
+    keys = [user.pk for user in users if user.email in full]
     live = LoginLink.objects.usable(timezone.now()).filter(user_id__in=keys)
     return set(live.values_list("user_id", flat=True))
 
 
 def _unusable_addresses(
-    people: Iterable[User], reasons: Mapping[uuid.UUID, str]
+    users: Iterable[User], reasons: Mapping[uuid.UUID, str]
 ) -> dict[uuid.UUID, str]:
     """Return why no link may go to the addresses of these users: another user may own them now."""
     changed = "the address has changed where the account is kept"
-    found = dict.fromkeys(held_addresses(people), changed)
-    for key in managed_accounts(people):
+    found = dict.fromkeys(held_addresses(users), changed)
+    for key in managed_accounts(users):
         reason = reasons.get(key, "the directory has not been asked")
         if reason:
             found.setdefault(key, reason)
@@ -271,8 +271,8 @@ def _save_links(links: list[LoginLink], events: list[AuditEvent]) -> int:
     The caller holds the locks of the users.
     """
     with transaction.atomic(savepoint=False):
-        people = [link.user_id for link in links]
-        replaced = LoginLink.objects.filter(user_id__in=people).replace(timezone.now())
+        users = [link.user_id for link in links]
+        replaced = LoginLink.objects.filter(user_id__in=users).replace(timezone.now())
         sql.insert(links)
         audit_log.append(events)
     return replaced

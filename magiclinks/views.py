@@ -93,7 +93,7 @@ def open_link(request: HttpRequest, token: str) -> HttpResponse:
     """Sign in on GET in the browser that requested the link, and on POST anywhere.
 
     Every other request only shows the page, so that mail scanners and prefetching browsers do not
-    use links up, and so that nobody can be signed in to an attacker's account by a URL.
+    use links up, and so that a URL cannot sign a visitor in to an attacker's account.
     """
     try:
         link = services.find_link(token)
