@@ -10,9 +10,9 @@ import platform
 import sys
 from collections.abc import Callable
 
-from benchmarks.measures import MEASURES
 from benchmarks.results import Results
 from benchmarks.rows import Options, Row
+from benchmarks.suites import MEASURES
 
 WIDTHS = (48, 14, 14, 9, 12, 8)
 HEADINGS = ("measured", "figure", "bare", "ratio", "aim", "verdict")

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.forward_data import BOARD, FILL, OFFERS, REVOKE
-from benchmarks.instances import bare, gatehouse, make_checked
 from benchmarks.plans import SignIn
 from benchmarks.rows import CONNECTIONS, PROCESSES, USUAL, Options, Row, folder, loader
+from benchmarks.servers import bare, gatehouse, make_checked
 from benchmarks.wrk import MISSING, Asked, Heard, best, is_there, load, settled
 from tests.forward_auth.driver import Driver
 from tests.servers.client import HTTPClient

@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Iterator
 
-from benchmarks.instances import LIMITS, PASSWORD, make_data, make_people
 from benchmarks.rows import Options, Row, folder
+from benchmarks.servers import LIMITS, PASSWORD, make_data, make_people
 from tests.servers.databases import InstanceData
 
 # All in one process, one after the other, without a network: medians in milliseconds.

@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.instances import PASSWORD, bare, email_of, gatehouse, make_data
 from benchmarks.people_data import fill, owner_cookies
 from benchmarks.plans import browser_cookies
 from benchmarks.rows import Options, Row, folder
+from benchmarks.servers import PASSWORD, bare, email_of, gatehouse, make_data
 from tests.servers.client import HTTPClient
 from tests.servers.databases import InstanceData
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks.instances import PASSWORD
+from benchmarks.servers import PASSWORD
 from tests.servers.databases import InstanceData
 
 # People of one process; a million takes ten of them.

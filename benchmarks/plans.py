@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from benchmarks.instances import PASSWORD, email_of
 from benchmarks.load import Ask, AwaitLink, Journey
+from benchmarks.servers import PASSWORD, email_of
 
 TOKEN = re.compile(r"/magic-link/([\w-]{20,})")
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from benchmarks.instances import bare, processor_seconds_of
 from benchmarks.load import Measured, Plan, measure
 from benchmarks.plans import Hello
+from benchmarks.servers import bare, processor_seconds_of
 from tests.servers.processes import ServerProcess
 
 PROCESSES = 2

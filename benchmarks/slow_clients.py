@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterator
 from itertools import product
 
-from benchmarks.instances import gatehouse, make_data
 from benchmarks.rows import Options, Row, folder
+from benchmarks.servers import gatehouse, make_data
 from core.file_descriptors import allow_all
 from tests.servers.fronts import FRONTS, SITE
 from tests.servers.slow import Connect, SlowClients, by_tls, direct

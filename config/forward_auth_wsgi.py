@@ -1,7 +1,7 @@
-"""The WSGI application of a process group of its own: checks of proxies, and nothing else.
+"""The WSGI application of `manage.py serve --checks-only`: checks of proxies and nothing else.
 
-See `manage.py serve --checks-only`. Beside pages and hashes of passwords a check waits for its
-turn; here nothing takes long, and the system can give these processes the processor first.
+Beside pages and password hashing a check has to wait. Nothing takes long in these processes, and
+the system can give them a higher priority.
 """
 
 import os
@@ -17,9 +17,9 @@ django = get_wsgi_application()
 # These need the apps to be loaded.
 from django.db import close_old_connections  # noqa: E402
 
-from config.serving import at_once_or_elsewhere  # noqa: E402
+from config.serving import fast_path_only  # noqa: E402
 from config.subpath import mount  # noqa: E402
-from config.worker import NOTING, POLL_SECONDS, run_jobs_once  # noqa: E402
+from config.worker import NOTE_JOBS, POLL_SECONDS, run_jobs_once  # noqa: E402
 from forward_auth.fastpath.checker import CHECKER  # noqa: E402
 from forward_auth.fastpath.response_cache import Environ, Start  # noqa: E402
 from forward_auth.fastpath.wsgi import CHECK_PATHS, KEY_SET, LIVE, FastPath  # noqa: E402
@@ -30,7 +30,7 @@ ELSEWHERE = b"This address answers checks of proxies alone. Pages are at PUBLIC_
 
 
 def _answer(environ: Environ, start: Start) -> Iterable[bytes]:
-    """What belongs to checks and monitoring; 404 for everything else."""
+    """Answer checks and monitoring; 404 for everything else."""
     if environ["PATH_INFO"] in ANSWERED:
         return django(environ, start)
     headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(ELSEWHERE)))]
@@ -39,16 +39,16 @@ def _answer(environ: Environ, start: Start) -> Iterable[bytes]:
 
 
 # Calling a method takes less than calling an object.
-_fast = FastPath(at_once_or_elsewhere(_answer), CHECKER)
+_fast = FastPath(fast_path_only(_answer), CHECKER)
 application, cached_response = mount(_fast.__call__), _fast.cached_response
 
 
 def _note() -> None:
-    """Write down what checks have seen; in other processes the worker does it."""
+    """Write what checks have noted. In other processes the worker does it."""
     while True:
         time.sleep(POLL_SECONDS)
         close_old_connections()
-        run_jobs_once(NOTING)
+        run_jobs_once(NOTE_JOBS)
 
 
 start_listener()

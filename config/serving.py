@@ -1,9 +1,9 @@
-"""What one server process does with requests: which thread answers which, and when.
+"""Assigns the requests of one server process to its threads.
 
 The library calls `Serving.take` with each request, in one of a few threads of its own. There the
-function before Django answers what it can: checks, the key set, the sign of life. What needs Django
-waits for one of the other threads, and only once its body is here. So neither a slow page nor a
-client that never sends its body holds up a check.
+fast path answers checks, the key set and the liveness probe. Requests that need Django are queued
+for other threads, after their bodies have arrived. So neither slow pages nor clients that never
+send a body delay a check.
 """
 
 import asyncio
@@ -24,29 +24,29 @@ from forward_auth.fastpath.wsgi import CACHED_RESULT
 logger = logging.getLogger(__name__)
 Start = Callable[..., Any]
 Application = Callable[[Environ, Start], Iterable[bytes]]
-# For the scope of a request: the head of an answer without a body, and what is known of it.
+# FastPath.cached_response: (ASGI message or None, cached result or None) for a scope.
 CachedResponse = Callable[[Mapping[str, Any]], tuple[dict[str, Any] | None, Any]]
 READING = frozenset({"GET", "HEAD"})
-# A body that is not here by then is given up, however it trickles in.
+# A body that has not arrived completely by then is abandoned.
 BODY_SECONDS = 20.0
-# As the shipped examples of proxies have it. Django wants less of what is no file.
+# Like the shipped proxy examples. Django accepts less for anything that is no file.
 MAX_BODY = 1024 * 1024
-# All bodies of a process, from the first byte to the end of their answers.
+# All bodies of a process together, from the first byte to the end of the response.
 MAX_HELD = 64 * 1024 * 1024
-# In the environment of a request that must not wait for Django.
+# Marks the environment of a request that must not wait for Django.
 AT_ONCE = "gatehouse.at_once"
 CLOSE = ("Connection", "close")
 NO_BODY = {"type": "http.response.body", "body": b""}
 
 
 class Elsewhere(BaseException):
-    """Django has to answer, in another thread. No failure, so that nothing takes it for one."""
+    """Django has to answer, in another thread. A BaseException, because it is no failure."""
 
 
-def at_once_or_elsewhere(django: Application) -> Application:
-    """`django` for the function before it: sends away what has come in a thread for checks.
+def fast_path_only(django: Application) -> Application:
+    """Wrap `django` for the fast path: raises Elsewhere in a thread for checks.
 
-    What the rest has for a body is told in the one way in which we read it.
+    Normalizes the Content-Type of other requests; see config.contenttype.
     """
 
     def ask(environ: Environ, start: Start) -> Iterable[bytes]:
@@ -61,9 +61,9 @@ def at_once_or_elsewhere(django: Application) -> Application:
 
 
 class Serving:
-    """Answers the requests of one process by what is remembered, else by `application`.
+    """Answers the requests of one process from the cache, else by `application`.
 
-    threads: for Django.
+    threads: the number of threads for Django.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Serving:
             threading.Thread(target=self._work, name=f"pages-{number}", daemon=True).start()
 
     def take(self, request: Any) -> None:
-        """Answer at once, or see to it that somebody does. Never waits for a client."""
+        """Answer the request, or queue it. Never waits for a client."""
         try:
             scope = request.scope
             message, known = self._cached_response(scope)
@@ -110,7 +110,7 @@ class Serving:
 
     def _answers_at_once(self, request: Any, environ: Environ) -> bool:
         environ[AT_ONCE] = True
-        # Nobody reads a body here: what a check carries belongs to the app.
+        # The body of a check belongs to the app, so it is not read.
         environ["wsgi.input"] = BytesIO()
         try:
             self._answer(request, environ)
@@ -158,7 +158,7 @@ class Serving:
         reader.add_done_callback(lambda _reader: late.cancel())
 
     async def _read(self, request: Any, environ: Environ) -> None:
-        """The whole body, then a thread for it. Nothing when the client has gone."""
+        """Read the whole body, then queue the request. Does nothing if the client has gone."""
         body = bytearray()
         is_over = False
         try:
@@ -186,7 +186,7 @@ class Serving:
                 self._held -= len(body)
 
     def _give_up(self, request: Any, reader: "asyncio.Task[None]") -> None:
-        """The time is over. With the reader gone the library closes the connection."""
+        """Answer 408. With the reader cancelled, the library closes the connection."""
         if not reader.done():
             _refuse(request, 408, "too_slow", f"The body was not here in {BODY_SECONDS:.0f} s.")
             reader.cancel()
@@ -218,7 +218,7 @@ def _send_stream(send: Start, said: list[Any], chunks: Iterable[bytes]) -> None:
 
 
 def _refuse(request: Any, status: int, code: str, detail: str) -> None:
-    """An answer of the server's own, before Django: a problem document (RFC 9457)."""
+    """Answer with a problem document (RFC 9457), without Django."""
     title = HTTPStatus(status).phrase
     said = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
     body = json.dumps(said).encode()
@@ -228,7 +228,7 @@ def _refuse(request: Any, status: int, code: str, detail: str) -> None:
         ("Cache-Control", "no-store"),
         *bare_headers(),
     ]
-    # A connection of HTTP/2 goes on: it carries others.
+    # A connection of HTTP/2 stays open, because it carries other requests.
     if request.scope["http_version"] != "2":
         headers.append(CLOSE)
     _send(request.proto.send, str(status), headers, body)

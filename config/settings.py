@@ -1,6 +1,6 @@
 """Django's settings, read top to bottom. Configurable values come from config.environment.
 
-No logic beyond naming: what is complicated is a tested function in config/environment.
+No logic here: everything complicated is a tested function in config/environment.
 """
 
 import os
@@ -128,11 +128,11 @@ DATABASES = {"default": database_settings(ENV["DATABASE_URL"], DATA_DIR)}
 DATABASE_ROUTERS = ["core.cache.CacheRouter"]
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["OPTIONS"]["factory"] = FileConnection
-    # A file of its own, so that counting does not queue behind writing people.
+    # A separate file, so that counters do not wait for other writes.
     DATABASES["cache"] = {**DATABASES["default"], "NAME": str(DATA_DIR / "cache.sqlite3")}
 else:
-    # A server that vanished without a word holds a thread for seconds, not for a quarter of an
-    # hour. Seconds, but the last, which is milliseconds; the URL may say otherwise.
+    # A server that disappeared blocks a thread for seconds, not for a quarter of an hour. In
+    # seconds, except for the last, which is in milliseconds. DATABASE_URL may override them.
     DATABASES["default"]["OPTIONS"] = {
         "connect_timeout": 5,
         "keepalives_idle": 10,
@@ -147,7 +147,7 @@ IN_DATABASE = {
     # About 100 MB at the most; core.cache says how it is kept.
     "OPTIONS": {"MAX_ENTRIES": 400_000},
 }
-# Limits count in the database, with Redis too: what Redis forgets must not open a limit.
+# Limits are counted in the database, even with Redis: a lost counter would lift a limit.
 CACHES = {"default": IN_DATABASE, "counters": IN_DATABASE}
 RATELIMIT_USE_CACHE = "counters"
 if ENV["CACHE_URL"]:
@@ -158,7 +158,7 @@ if ENV["CACHE_URL"]:
         "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
     }
 
-# People and how they are recognised
+# Users and authentication
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.backends.AccountBackend"]
 PASSWORD_HASHERS = [
@@ -175,18 +175,19 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "accounts.password_rules.ContextValidator"},
     {"NAME": "accounts.password_rules.GuessableValidator"},
 ]
-# Further checks of the one gate, from upper rooms: each takes a user, returns a Refusal or None.
+# Further checks of the access policy by other apps: each takes a user and returns a DenialReason or
+# None.
 ACCESS_CHECKS: list[str] = ["moderation.access_checks.get_user_denial"]
-# Likewise at the doors alone, of a client's address: nobody's live session is asked.
+# Checks of a client's address, at sign-in only; existing sessions are not affected.
 CLIENT_CHECKS: list[str] = ["moderation.access_checks.get_client_denial"]
-# The steps between a right credential and a session, and where accounts come from besides our own
-# tables (accounts.account_sources).
-# Asked about each actor on others, with the chain of the audit log in hand.
+# Called for each action on another user, under the lock of the audit chain.
 AUDIT_ACTOR_CHECK = "accounts.access_policy.require_unchanged"
+# The steps between a valid credential and a session.
 SIGN_IN_STAGES = [
     "accounts.sign_in_stages.VerifiedEmailStage",
     "mfa.stages.SecondFactorStage",
 ]
+# Where accounts come from besides our own tables (accounts.account_sources).
 ACCOUNT_SOURCES = ["federation.sources.ExternalAccounts"]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "accounts:profile"
@@ -215,20 +216,20 @@ ACCOUNT_LOGIN_TIMEOUT = 10 * 60  # of a sign-in that waits for its second factor
 # Roles that need a second factor
 MFA_REQUIRED_ROLES = tuple(ENV["MFA_REQUIRED_ROLES"])
 
-# Providers that people may sign in through, in the order of their buttons (federation/providers.py)
+# Sign-in providers in the order of their buttons (federation/providers.py)
 SIGN_IN_PROVIDERS: tuple[Provider, ...] = sign_in_providers(ENV.values)
 PROVIDER_INTERNAL_URLS = internal_urls(ENV.values)
 PROVIDER_CA_FILE = ca_file(ENV.values)
-AUTO_REDIRECT = auto_redirect(ENV.values)  # id of the provider of strangers, or nothing
+AUTO_REDIRECT = auto_redirect(ENV.values)  # id of a provider, or ""
 
-# Without sign-in: the role of whoever has no account, None while there is no such thing
+# Without sign-in: the role of users without an account, or None
 ANONYMOUS_ROLE: Role | None = anonymous_role(ENV)
-ANONYMOUS_SETTINGS = tuple(anonymous_settings(ENV))  # what to remove to end it
+ANONYMOUS_SETTINGS = tuple(anonymous_settings(ENV))  # the settings that turn it on
 
-# The directory that people may sign in with, or None (accounts/directory)
+# The LDAP directory, or None (federation/ldap)
 LDAP = directory_settings(ENV)
 if LDAP is not None and LDAP.is_exclusive:
-    ALLOW_REGISTRATION = False  # a local password would open nothing
+    ALLOW_REGISTRATION = False  # a local password would not work
 
 # Sessions and cookies
 SESSION_ENGINE = "accounts.session_store"
@@ -236,7 +237,7 @@ SESSION_IDLE_TIMEOUT: timedelta = ENV["SESSION_IDLE_TIMEOUT"]
 SESSION_ABSOLUTE_TIMEOUT: timedelta = ENV["SESSION_ABSOLUTE_TIMEOUT"]
 SESSION_COOKIE_AGE = int(SESSION_IDLE_TIMEOUT.total_seconds())
 COOKIE_PREFIX = "__Host-" if IS_HTTPS else ""
-# Of every cookie: instances on one host name have names of their own.
+# For every cookie, so that several instances can share a host name.
 COOKIE_SUFFIX = f"_{ENV['COOKIE_SUFFIX']}" if ENV["COOKIE_SUFFIX"] else ""
 SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_session{COOKIE_SUFFIX}"
 SESSION_COOKIE_SECURE = IS_HTTPS
@@ -257,7 +258,7 @@ LANGUAGE_COOKIE_SAMESITE = "Lax"
 BROWSER_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_browser{COOKIE_SUFFIX}"
 REMEMBERED_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_remembered{COOKIE_SUFFIX}"
 DEVICE_COOKIE_NAME = f"{COOKIE_PREFIX}gatehouse_device{COOKIE_SUFFIX}"
-# Set for FORWARD_AUTH_DOMAIN, so that it cannot have the prefix of the others.
+# Its Domain attribute is FORWARD_AUTH_DOMAIN, so it cannot have the prefix `__Host-`.
 FORWARD_AUTH_DOMAIN = ENV["FORWARD_AUTH_DOMAIN"]
 GATE_COOKIE_NAME = f"{'__Secure-' if IS_HTTPS else ''}gatehouse_gate{COOKIE_SUFFIX}"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
@@ -270,10 +271,10 @@ if IS_HTTPS and (TRUSTED_PROXIES or TRUST_PROXY):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 RATELIMIT_IP_META_KEY = "core.client_ip.client_ip"
 SILENCED_SYSTEM_CHECKS = [
-    # django-ratelimit does not know our cache; tests prove that it counts atomically.
+    # django-ratelimit does not know our cache. Tests verify that it counts atomically.
     "django_ratelimit.W001",
 ]
-# Each number as it stands: for one client, and at sign-in for one account from one client.
+# (count, window), for each client; at sign-in also for each account from each client.
 LIMITS = {
     "sign-in": (ENV["LOGIN_MAX"], ENV["LOGIN_WINDOW"]),
     "sign-in-client": (ENV["LOGIN_IP_MAX"], ENV["LOGIN_WINDOW"]),
@@ -281,11 +282,11 @@ LIMITS = {
     "sign-up": (ENV["REGISTER_MAX"], ENV["REGISTER_WINDOW"]),
     "reset-password": (ENV["RESET_PASSWORD_MAX"], ENV["RESET_PASSWORD_WINDOW"]),
     "verify-email": (ENV["VERIFY_EMAIL_MAX"], ENV["VERIFY_EMAIL_WINDOW"]),
-    # Apart from passwords: guesses at those do not close these sign-in methods.
+    # Separate from passwords, so that guesses at passwords do not block these sign-in methods.
     "passkey": (ENV["LOGIN_IP_MAX"], ENV["LOGIN_WINDOW"]),
-    "passkey-options": (300, timedelta(minutes=1)),  # every look at the sign-in page asks
+    "passkey-options": (300, timedelta(minutes=1)),  # each view of the sign-in page asks
     "provider": (300, timedelta(minutes=1)),
-    # Answers of providers that this browser never began: so many leave a row in the audit log.
+    # Callbacks of sign-ins that this browser did not start; as many are written to the audit log.
     "callback": (20, timedelta(minutes=10)),
     "magic-link": (ENV["MAGIC_LINK_MAX"], ENV["MAGIC_LINK_WINDOW"]),
     "recipient": (ENV["RECIPIENT_MAIL_MAX"], ENV["RECIPIENT_MAIL_WINDOW"]),
@@ -372,12 +373,12 @@ AUTH_BACKEND = ENV["AUTH_BACKEND"]
 AUTH_JWT_ISSUER = tuple(ENV["AUTH_JWT_ISSUER"])
 AUTH_JWT_AUDIENCE = tuple(ENV["AUTH_JWT_AUDIENCE"])
 AUTH_JWT_ALGORITHM = tuple(ENV["AUTH_JWT_ALGORITHM"])
-AUTH_JWT_PUBLIC_KEY = external_public_key(ENV)  # PEM, or nothing
+AUTH_JWT_PUBLIC_KEY = external_public_key(ENV)  # PEM, or ""
 AUTH_JWT_JWKS_URL, AUTH_JWT_JWKS_URLS = bound_key_urls(ENV)
 AUTH_JWT_LEEWAY: timedelta = ENV["AUTH_JWT_LEEWAY"]
 AUTH_JWT_REGISTRATION = ENV["AUTH_JWT_REGISTRATION"]
 
-# Headers. `default-src 'none'` and a list of what the pages really use (ASVS 3.4.3).
+# Headers. `default-src 'none'` and a list of what the pages use (ASVS 3.4.3).
 SECURE_CSP = {
     "default-src": ["'none'"],
     "script-src": ["'self'"],
@@ -393,12 +394,12 @@ SECURE_CSP = {
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
-SECURE_SSL_REDIRECT = False  # the proxy's work; the health checks come by plain http
+SECURE_SSL_REDIRECT = False  # left to the proxy; health checks use plain http
 SECURE_HSTS_SECONDS = 31_536_000 if IS_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = IS_HTTPS
 X_FRAME_OPTIONS = "DENY"
 if FORWARD_AUTH_DOMAIN:
-    # The sign-in form leads back to an app, and browsers hold redirects of a form to this list.
+    # The sign-in form redirects to an app, and browsers apply this list to redirects of forms.
     SECURE_CSP["form-action"] += [
         f"{PUBLIC_SCHEME}://{host}:*" for host in (FORWARD_AUTH_DOMAIN, f"*.{FORWARD_AUTH_DOMAIN}")
     ]
@@ -425,8 +426,8 @@ LOGGING = logging_settings(ENV["LOG_LEVEL"], ENV["LOG_FORMAT"])
 
 # Server processes of `manage.py serve`
 HOST, PORT = ENV["HOST"], ENV["PORT"]
-# The file of a Unix socket to listen on, instead of HOST and PORT.
+# The Unix socket to listen on, instead of HOST and PORT.
 SOCKET = Path(HOST.removeprefix("unix:")) if HOST.startswith("unix:") else None
 WEB_WORKERS, WEB_THREADS = ENV["WEB_WORKERS"], ENV["WEB_THREADS"]
-# Each server process also sends mail and answers requests for links; tests do it by hand.
+# Each server process also runs the worker; tests call its jobs themselves.
 RUN_WORKER = True

@@ -1,8 +1,8 @@
-"""Background work of a server process: answer requests for mail, send mail, clear away.
+"""Background work of a server process: handle email requests, send mail, delete old rows.
 
-Each server process runs it in one daemon thread; several at once share the work through the
-database, where one conditional statement decides who takes what. `manage.py serve` with the
-embedded default therefore needs no second service.
+Each server process runs it in one daemon thread. Several share the work through the database, where
+one conditional statement decides which one takes a row. So `manage.py serve` needs no second
+service.
 """
 
 import logging
@@ -38,11 +38,11 @@ logger = logging.getLogger("gatehouse.worker")
 POLL_SECONDS = 2.0
 PURGE_EVERY = timedelta(minutes=10)
 COUNTERS_EVERY = timedelta(minutes=1)
-# Whether it is somebody's turn to ask the directory; of all processes one does, every few minutes.
+# How often to check whether the directory is due. Of all processes, one asks it every few minutes.
 DIRECTORY_EVERY = timedelta(seconds=30)
-# Used and expired links and sent mails stay readable in the panel for so long.
+# How long used and expired links and sent mails stay visible in the admin.
 KEEP = timedelta(days=30)
-# A wish for mail seldom comes alone; those of one moment are answered in one transaction.
+# Email requests that arrive together are handled in one transaction.
 GATHER_SECONDS = 0.01
 Job = Callable[[], int]
 REQUEST_JOBS: dict[EmailRequest.Kind, Job] = {
@@ -50,12 +50,12 @@ REQUEST_JOBS: dict[EmailRequest.Kind, Job] = {
     EmailRequest.Kind.SIGN_UP: signup.handle_sign_up_requests,
     EmailRequest.Kind.RESET_PASSWORD: passwords.handle_reset_requests,
 }
-NOTING: tuple[Job, ...] = (denials.write_denials, key_usage.write_notes)
-JOBS: tuple[Job, ...] = (*REQUEST_JOBS.values(), outbox.deliver_due, *NOTING)
+NOTE_JOBS: tuple[Job, ...] = (denials.write_denials, key_usage.write_notes)
+JOBS: tuple[Job, ...] = (*REQUEST_JOBS.values(), outbox.deliver_due, *NOTE_JOBS)
 
 
 def run_jobs_once(jobs: Collection[Job] = JOBS) -> int:
-    """Do what is due now; returns how many things were done. A failing job stops no other."""
+    """Run the jobs; returns the number of rows handled. A failing job stops no other."""
     done = 0
     for job in jobs:
         try:
@@ -66,10 +66,9 @@ def run_jobs_once(jobs: Collection[Job] = JOBS) -> int:
 
 
 def purge() -> None:
-    """Delete what nothing needs any more: ended sessions, old links, mails, bans.
+    """Delete expired sessions, links, mails and bans, and rotate signing keys that are due.
 
-    Signing keys that are old enough get their successor here, too: no key is urgent. A step that
-    fails stops no other.
+    A failing step stops no other.
     """
     now = timezone.now()
     before = now - KEEP
@@ -92,11 +91,11 @@ def purge() -> None:
         try:
             step()
         except Exception:
-            logger.exception("a step of clearing away failed")
+            logger.exception("a purge step failed")
 
 
 class Worker:
-    """The thread. A signal makes it do that job at once; every POLL_SECONDS it does them all."""
+    """The worker thread. A signal runs its job at once; every POLL_SECONDS all jobs run."""
 
     def __init__(self) -> None:
         self._wanted: SimpleQueue[Job] = SimpleQueue()
@@ -104,7 +103,7 @@ class Worker:
         self._purge_at = self._directory_at = self._counters_at = timezone.now()
 
     def start(self) -> None:
-        """Run until the process ends. A daemon: all its work is safe to be cut off."""
+        """Run until the process ends. It is a daemon thread: all its work may be interrupted."""
         address_requested.connect(self._on_request)
         mail_queued.connect(self._on_mail)
         threading.Thread(target=self._run, name="worker", daemon=True).start()

@@ -9,7 +9,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django = get_wsgi_application()
 
 # These need the apps to be loaded.
-from config.serving import at_once_or_elsewhere  # noqa: E402
+from config.serving import fast_path_only  # noqa: E402
 from config.subpath import mount  # noqa: E402
 from config.worker import start_worker  # noqa: E402
 from forward_auth.fastpath.checker import CHECKER  # noqa: E402
@@ -17,7 +17,7 @@ from forward_auth.fastpath.wsgi import FastPath  # noqa: E402
 from forward_auth.invalidation.pg_listener import start_listener  # noqa: E402
 
 # Calling a method takes less than calling an object.
-_fast = FastPath(at_once_or_elsewhere(django), CHECKER)
+_fast = FastPath(fast_path_only(django), CHECKER)
 application, cached_response = mount(_fast.__call__), _fast.cached_response
 start_listener()
 

@@ -11,7 +11,7 @@ SECRET_KEY = os.environ["STOCK_SECRET_KEY"]
 # simplejwt's refresh tokens once-only, as Gatehouse's are; stock ones can be used again.
 ROTATES = os.environ.get("STOCK_ROTATES") == "yes"
 ALLOWED_HOSTS = ["127.0.0.1", "testserver"]
-ROOT_URLCONF = "benchmarks.stock.urls"
+ROOT_URLCONF = "benchmarks.django_baseline.urls"
 USE_TZ = True
 INSTALLED_APPS = [
     "django.contrib.auth",

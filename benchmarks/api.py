@@ -6,9 +6,8 @@ import re
 import sys
 from collections.abc import Iterator
 
-from benchmarks.instances import PASSWORD, gatehouse, make_data
+from benchmarks.api_plans import CallApi, Refresh, TokensOfSession
 from benchmarks.load import Measured
-from benchmarks.machine_plans import CallApi, Refresh, TokensOfSession
 from benchmarks.rows import (
     CONNECTIONS,
     PROCESSES,
@@ -19,6 +18,7 @@ from benchmarks.rows import (
     folder,
     loader,
 )
+from benchmarks.servers import PASSWORD, gatehouse, make_data
 from tests.servers.client import HTTPClient
 from tests.servers.databases import InstanceData
 

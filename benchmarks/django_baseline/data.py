@@ -4,7 +4,7 @@ import secrets
 import sys
 from pathlib import Path
 
-from benchmarks.instances import PASSWORD, email_of
+from benchmarks.servers import PASSWORD, email_of
 from tests.servers.databases import InstanceData
 
 PIECE = 100_000
@@ -88,7 +88,7 @@ def make_stock(place: Path, people: int, *, rotates: bool = False) -> InstanceDa
     """A fresh database of the stock stack in `place`, with so many people."""
     place.mkdir()
     settings = {
-        "DJANGO_SETTINGS_MODULE": "benchmarks.stock.settings",
+        "DJANGO_SETTINGS_MODULE": "benchmarks.django_baseline.settings",
         "STOCK_DATABASE": str(place / "stock.sqlite3"),
         "STOCK_SECRET_KEY": secrets.token_urlsafe(48),
         "STOCK_ROTATES": "yes" if rotates else "no",

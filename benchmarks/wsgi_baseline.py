@@ -1,6 +1,6 @@
 """The measuring stick: the same WSGI server with nothing but an answer.
 
-`python -m benchmarks.bare PORT PROCESSES THREADS` serves it; a fourth word names another
+`python -m benchmarks.wsgi_baseline PORT PROCESSES THREADS` serves it; a fourth word names another
 application (module:name) to serve in the same way.
 """
 
@@ -13,7 +13,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 
 BODY = b"hello"
-BARE = "benchmarks.bare:application"
+BARE = "benchmarks.wsgi_baseline:application"
 
 
 def application(

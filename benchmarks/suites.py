@@ -7,19 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from benchmarks.api import measure_api, measure_keys
+from benchmarks.django_baseline.measure import measure_stock
 from benchmarks.forward import measure_forward
-from benchmarks.instances import (
-    PASSWORD,
-    bare,
-    gatehouse,
-    make_data,
-    make_people,
-    memory_of,
-    seconds_to_answer,
-)
 from benchmarks.limits import measure_limits
 from benchmarks.load import Measured, Plan
-from benchmarks.machine import measure_api, measure_keys
 from benchmarks.people import measure_people
 from benchmarks.plans import AskAndRedeem, AskForLinks, Redeem, SignIn
 from benchmarks.rows import (
@@ -33,8 +25,16 @@ from benchmarks.rows import (
     loader,
     with_cost,
 )
+from benchmarks.servers import (
+    PASSWORD,
+    bare,
+    gatehouse,
+    make_data,
+    make_people,
+    memory_of,
+    seconds_to_answer,
+)
 from benchmarks.slow_clients import measure_slow
-from benchmarks.stock.measure import measure_stock
 from tests.servers.databases import InstanceData
 from tests.servers.processes import ServerProcess, free_port, wait_for
 
@@ -71,7 +71,7 @@ def measure_start(options: Options) -> Iterator[Row]:
         port = free_port()
         environment = data.environment(PORT=str(port))
         ours = [sys.executable, "manage.py", "serve"]
-        theirs = [sys.executable, "-m", "benchmarks.bare", str(port), "1", "8"]
+        theirs = [sys.executable, "-m", "benchmarks.wsgi_baseline", str(port), "1", "8"]
         value, beside = (
             statistics.median(
                 seconds_to_answer(command, port, place / "log", environment)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.bare import BARE
+from benchmarks.wsgi_baseline import BARE
 from tests.servers.databases import InstanceData
 from tests.servers.gatehouse import is_live
 from tests.servers.processes import ServerProcess, accepts_connections, free_port
@@ -108,7 +108,7 @@ def wsgi_server(
     """Another application (module:name), served as the bare one is; it answers /health/live."""
     port = free_port()
     numbers = [str(number) for number in (port, processes, threads)]
-    command = [sys.executable, "-m", "benchmarks.bare", *numbers, target]
+    command = [sys.executable, "-m", "benchmarks.wsgi_baseline", *numbers, target]
     log = folder / f"{target.partition(':')[0]}.log"
     with _running(ServerProcess(command, log, environment=environment)) as server:
         server.wait_until(lambda: is_live(port))

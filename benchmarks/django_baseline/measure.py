@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from benchmarks import forward_data
+from benchmarks.api import refresh_tokens
+from benchmarks.api_plans import Refresh, message
+from benchmarks.django_baseline import data as stock_data
+from benchmarks.django_baseline.data import fill_stock, make_stock
 from benchmarks.forward_data import BOARD
-from benchmarks.instances import bare, gatehouse, make_checked, wsgi_server
 from benchmarks.load import Ask, Journey
-from benchmarks.machine import refresh_tokens
-from benchmarks.machine_plans import Refresh, message
 from benchmarks.plans import PlanBase, SignIn
 from benchmarks.rows import CONNECTIONS, PROCESSES, USUAL, Options, Row, folder, loader
-from benchmarks.stock import data as stock_data
-from benchmarks.stock.data import fill_stock, make_stock
+from benchmarks.servers import bare, gatehouse, make_checked, wsgi_server
 from benchmarks.wrk import MISSING, Asked, is_there, load, settled
 from tests.servers.databases import InstanceData
 
@@ -99,7 +99,7 @@ def measure_stock(options: Options) -> Iterator[Row]:
 
 @contextmanager
 def _stock_server(data: InstanceData) -> Iterator[int]:
-    target, environment = "benchmarks.stock.wsgi:application", data.environment()
+    target, environment = "benchmarks.django_baseline.wsgi:application", data.environment()
     with wsgi_server(target, data.data_dir, PROCESSES, environment=environment) as (_server, port):
         yield port
 
