@@ -162,18 +162,18 @@ if ENV["CACHE_URL"]:
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.backends.AccountBackend"]
 PASSWORD_HASHERS = [
-    "accounts.hashers.BoundedArgon2Hasher",
+    "accounts.passwords.hashers.BoundedArgon2Hasher",
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
     "django.contrib.auth.hashers.ScryptPasswordHasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {
-        "NAME": "accounts.password_rules.LengthValidator",
+        "NAME": "accounts.passwords.validators.LengthValidator",
         "OPTIONS": {"minimum": ENV["MIN_PASSWORD_LENGTH"]},
     },
-    {"NAME": "accounts.password_rules.ContextValidator"},
-    {"NAME": "accounts.password_rules.GuessableValidator"},
+    {"NAME": "accounts.passwords.validators.ContextValidator"},
+    {"NAME": "accounts.passwords.validators.GuessableValidator"},
 ]
 # Further checks of the access policy by other apps: each takes a user and returns a DenialReason or
 # None.

@@ -11,8 +11,8 @@ from django.core import checks
 from django.db import DatabaseError
 from django.utils.timesince import timesince
 
-from accounts.hashers import hashes_at_once
 from accounts.models import User
+from accounts.passwords.hashers import hashes_at_once
 from accounts.roles import ADMIN_ROLES
 from core.encryption_key import EncryptionKeyMismatch, require_same_key
 from core.file_descriptors import shortage

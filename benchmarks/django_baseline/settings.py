@@ -64,7 +64,7 @@ AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
     "allauth.account.auth_backends.AuthenticationBackend",
 ]
-PASSWORD_HASHERS = ["accounts.hashers.BoundedArgon2Hasher"]
+PASSWORD_HASHERS = ["accounts.passwords.hashers.BoundedArgon2Hasher"]
 # The name under which the browsers of the load send their token.
 CSRF_COOKIE_NAME = "gatehouse_csrf"
 LOGIN_REDIRECT_URL = "/health/live"

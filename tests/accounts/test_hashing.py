@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from accounts import hashers
+from accounts.passwords import hashers
 from operations.doctor import examine
 from tests.servers.databases import InstanceData
 from tests.servers.processes import wait_for
@@ -17,7 +17,7 @@ import threading, time
 from pathlib import Path
 import django
 django.setup()
-from accounts import hashers
+from accounts.passwords import hashers
 hashers.hashes_at_once = lambda: 2
 hashers._semaphore = threading.BoundedSemaphore(2)
 folder = Path({folder!r})
@@ -44,7 +44,7 @@ import time
 from pathlib import Path
 import django
 django.setup()
-from accounts import hashers
+from accounts.passwords import hashers
 with hashers._hash_slot():
     Path({sign!r}).touch()
     time.sleep(120)
@@ -78,10 +78,10 @@ def test_a_killed_process_leaves_its_place(
     monkeypatch.setattr(hashers, "hashes_at_once", lambda: 1)
     settings.DATA_DIR = sqlite_data.data_dir  # type: ignore[attr-defined]
     sign = tmp_path / "sign"
-    code = "import accounts.hashers\n" + HOLDER.format(sign=str(sign)).replace(
+    code = "import accounts.passwords.hashers\n" + HOLDER.format(sign=str(sign)).replace(
         "with hashers", "hashers.hashes_at_once = lambda: 1\nwith hashers"
     )
-    code = code.replace("import accounts.hashers\n", "")
+    code = code.replace("import accounts.passwords.hashers\n", "")
     holder = QuickServer(code, tmp_path / "log", sqlite_data.environment())
     assert wait_for(sign.exists), holder.output()
     with (sqlite_data.data_dir / hashers.FOLDER / "0").open("ab") as file:

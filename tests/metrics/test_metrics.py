@@ -14,8 +14,8 @@ from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
-from accounts import hashers
 from accounts.models import User
+from accounts.passwords import hashers
 from accounts.roles import Role
 from config.wsgi import application
 from core import health, metrics
