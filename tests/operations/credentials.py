@@ -61,14 +61,16 @@ def call(url: str, body: object = None, **headers: str) -> tuple[int, dict[str, 
             return refusal.code, json.loads(refusal.read() or b"{}")
 
 
-def gather(house: Gatehouse, data: InstanceData) -> Bunch:
+def gather(instance: Gatehouse, data: InstanceData) -> Bunch:
     """Get one of each; the session signs in through the page."""
-    browser = house.client()
+    browser = instance.client()
     browser.get("/sign-in")
     assert browser.post("/sign-in", {"login": EMAIL, "password": PASSWORD}).status == 302
-    status, tokens = call(f"{house.url}/api/v1/auth/token", {"email": EMAIL, "password": PASSWORD})
+    status, tokens = call(
+        f"{instance.url}/api/v1/auth/token", {"email": EMAIL, "password": PASSWORD}
+    )
     assert status == 200
-    public = {"PUBLIC_URL": house.url}
+    public = {"PUBLIC_URL": instance.url}
     key = data.manage("apikey", "create", EMAIL, "script", "--scope", "read", **public)
     link = data.manage("magiclink", EMAIL, **public)
     assert (key.returncode, link.returncode) == (0, 0), key.stderr + link.stderr
@@ -81,21 +83,21 @@ def gather(house: Gatehouse, data: InstanceData) -> Bunch:
     )
 
 
-def opened(house: Gatehouse, bunch: Bunch) -> list[str]:
+def opened(instance: Gatehouse, bunch: Bunch) -> list[str]:
     """The kinds that open a door; the refresh token is spent by that."""
-    me = f"{house.url}/api/v1/me"
+    me = f"{instance.url}/api/v1/me"
     status = {
-        "session": HTTPClient(house.url, bunch.cookies).get("/account/").status,
+        "session": HTTPClient(instance.url, bunch.cookies).get("/account/").status,
         "key": call(me, X_API_Key=bunch.key)[0],
         "access": call(me, Authorization=f"Bearer {bunch.access}")[0],
-        "refresh": call(f"{house.url}/api/v1/auth/token/refresh", {"refresh": bunch.refresh})[0],
-        "link": house.client().get(bunch.link).status,
+        "refresh": call(f"{instance.url}/api/v1/auth/token/refresh", {"refresh": bunch.refresh})[0],
+        "link": instance.client().get(bunch.link).status,
     }
     return [kind for kind in DOORS if status[kind] == 200]
 
 
-def can_sign_in(house: Gatehouse) -> bool:
+def can_sign_in(instance: Gatehouse) -> bool:
     """By password, as always."""
-    browser = house.client()
+    browser = instance.client()
     browser.get("/sign-in")
     return browser.post("/sign-in", {"login": EMAIL, "password": PASSWORD}).status == 302

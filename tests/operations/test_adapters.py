@@ -1,4 +1,4 @@
-"""The plain form of values, and that every column of the house has one."""
+"""The plain form of values, and that every column has one."""
 
 import pytest
 

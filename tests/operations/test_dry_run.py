@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 
 from operations.lock_analysis import effects
-from tests.operations.houses import fill, look
+from tests.operations.instance_data import fill, look
 from tests.servers.databases import InstanceData, PostgresServer
 from tests.servers.gatehouse import Gatehouse
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.encryption_key import MISMATCH
-from tests.operations.houses import fill
+from tests.operations.instance_data import fill
 from tests.servers.databases import InstanceData, PostgresServer, Templates
 
 PEOPLE = "from accounts.models import User; result = User.objects.count()"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.operations.houses import GO_ON, VERIFY, fill, look
+from tests.operations.instance_data import GO_ON, VERIFY, fill, look
 from tests.servers.databases import InstanceData, PostgresServer
 from tests.servers.gatehouse import Gatehouse
 from tests.servers.processes import ROOT

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.operations.credentials import DOORS, EMAIL, PERSON, REVOKE, can_sign_in, gather, opened
-from tests.operations.houses import VERIFY, fill
+from tests.operations.instance_data import VERIFY, fill
 from tests.servers.databases import InstanceData
 from tests.servers.gatehouse import Gatehouse
 
@@ -47,26 +47,26 @@ def test_nothing_of_the_past_opens_a_door_after_a_restore(
 ) -> None:
     any_data: InstanceData = request.getfixturevalue(f"{kind}_data")
     any_data.shell(PERSON)
-    house = gatehouse_server(any_data)
-    revoked, kept = gather(house, any_data), gather(house, any_data)
+    instance = gatehouse_server(any_data)
+    revoked, kept = gather(instance, any_data), gather(instance, any_data)
     file = _backup(any_data, outside)
-    assert opened(house, kept) == [*DOORS]
+    assert opened(instance, kept) == [*DOORS]
     any_data.shell(REVOKE)
-    assert opened(house, revoked) == []
+    assert opened(instance, revoked) == []
     refused = any_data.manage("restore", str(file), "--yes")
     assert refused.returncode == 1
     assert "Stop the server" in refused.stderr
-    house.stop()
+    instance.stop()
 
     done = any_data.manage("restore", str(file), "--yes", *["--keep-keys"] * keep_keys)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert "1 users must sign in again. 2 sessions have ended." in done.stdout
-    house = gatehouse_server(any_data)
+    instance = gatehouse_server(any_data)
     allowed = ["key"] if keep_keys else []
-    assert [opened(house, bunch) for bunch in (revoked, kept)] == [allowed, allowed]
-    assert can_sign_in(house)
-    assert opened(house, gather(house, any_data)) == [*DOORS]
+    assert [opened(instance, bunch) for bunch in (revoked, kept)] == [allowed, allowed]
+    assert can_sign_in(instance)
+    assert opened(instance, gather(instance, any_data)) == [*DOORS]
 
 
 def test_a_backup_brings_everything_back_and_what_was_there_is_kept(

@@ -5,7 +5,7 @@ import threading
 import time
 
 from tests.servers.client import Answer
-from tests.soak.calls import Caller, Unsure, Wish, has_session
+from tests.soak.calls import Caller, PlannedRequest, Unsure, has_session
 from tests.soak.clients import API, CHECKED, looks
 from tests.soak.journal import HOLDS_AFTER_SECONDS, Credential, Journal
 
@@ -59,17 +59,17 @@ class Attacker(threading.Thread):
     def try_once(self, credential: Credential, node: int | None = None) -> None:
         """At one node, every way; nothing may open."""
         node = self.caller.pick() if node is None else node
-        for wish in tries_of(credential):
-            answer = self._ask(wish, node)
+        for planned in tries_of(credential):
+            answer = self._ask(planned, node)
             if answer is not None and opens(credential.kind, answer):
                 self.journal.break_promise(
-                    f"{credential.kind} of {credential.person} opened {wish.path[:30]} at node "
+                    f"{credential.kind} of {credential.person} opened {planned.path[:30]} at node "
                     f"{node} with {answer.status} after its end"
                 )
 
     def _forge(self) -> None:
         for path in ("/auth/check", f"{API}/me"):
-            answer = self._ask(Wish("GET", path, FORGED | CHECKED), self.caller.pick())
+            answer = self._ask(PlannedRequest("GET", path, FORGED | CHECKED), self.caller.pick())
             if answer is not None and answer.status < 300:
                 self.journal.break_promise(f"forged headers opened {path}: {answer.status}")
 
@@ -84,28 +84,28 @@ class Attacker(threading.Thread):
         ):
             self.try_once(Credential(kind, person.email, secret))
 
-    def _ask(self, wish: Wish, node: int) -> Answer | None:
+    def _ask(self, planned: PlannedRequest, node: int) -> Answer | None:
         """None when no whole answer came."""
         self.tries += 1
         try:
-            return self.caller.ask(wish, node)[0]
+            return self.caller.ask(planned, node)[0]
         except Unsure:
             return None
 
 
-def tries_of(credential: Credential) -> list[Wish]:
+def tries_of(credential: Credential) -> list[PlannedRequest]:
     """Every way to use it."""
     secret = credential.secret
     match credential.kind:
         case "refresh":
-            return [Wish("POST", f"{API}/auth/token/refresh", body={"refresh": secret})]
+            return [PlannedRequest("POST", f"{API}/auth/token/refresh", body={"refresh": secret})]
         case "link":
-            return [Wish("POST", secret, fields={})]
+            return [PlannedRequest("POST", secret, fields={})]
         case "invitation":
-            return [Wish("GET", secret)]
+            return [PlannedRequest("GET", secret)]
         case "password":
             body = {"email": credential.person, "password": secret}
-            return [Wish("POST", f"{API}/auth/token", body=body)]
+            return [PlannedRequest("POST", f"{API}/auth/token", body=body)]
     return looks(credential)
 
 

@@ -28,7 +28,7 @@ class AccessDenied(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class PlannedRequest:
     """A request. fields: a form; body: JSON; neither: nothing is sent."""
 
     method: str
@@ -55,12 +55,12 @@ class Caller:
         """One of the nodes."""
         return self.random.randrange(len(self._clients))
 
-    def ask(self, wish: Wish, node: int) -> tuple[Answer, dict[str, str]]:
+    def ask(self, planned: PlannedRequest, node: int) -> tuple[Answer, dict[str, str]]:
         """The answer and the cookies after it. Raises Unsure when no whole answer arrived."""
         client = self._clients[node]
-        client.cookies = dict(wish.cookies or {})
+        client.cookies = dict(planned.cookies or {})
         try:
-            return self._send(client, wish), client.cookies
+            return self._send(client, planned), client.cookies
         except (OSError, http.client.HTTPException) as error:
             client.close()
             raise Unsure(repr(error)) from None
@@ -68,7 +68,7 @@ class Caller:
     def act(
         self,
         kind: str,
-        wish: Wish,
+        planned: PlannedRequest,
         *,
         person: str,
         audit: str = "",
@@ -77,7 +77,7 @@ class Caller:
         """Ask a node for a change and note what became of it. Raises Unsure, AccessDenied."""
         node = self.pick()
         try:
-            answer, cookies = self.ask(wish, node)
+            answer, cookies = self.ask(planned, node)
         except Unsure:
             self.note(kind, UNKNOWN, 0, person=person, audit=audit, node=node)
             raise
@@ -102,16 +102,16 @@ class Caller:
         for client in self._clients:
             client.close()
 
-    def _send(self, client: HTTPClient, wish: Wish) -> Answer:
-        if wish.fields is not None:
+    def _send(self, client: HTTPClient, planned: PlannedRequest) -> Answer:
+        if planned.fields is not None:
             client.cookies.setdefault("gatehouse_csrf", CSRF)
-            return client.post(wish.path, wish.fields, wish.headers)
-        headers = {"Content-Type": "application/json", **(wish.headers or {})}
-        if wish.cookies:
-            pairs = (f"{name}={value}" for name, value in wish.cookies.items())
+            return client.post(planned.path, planned.fields, planned.headers)
+        headers = {"Content-Type": "application/json", **(planned.headers or {})}
+        if planned.cookies:
+            pairs = (f"{name}={value}" for name, value in planned.cookies.items())
             headers["Cookie"] = "; ".join(pairs)
-        body = None if wish.body is None else json.dumps(wish.body)
-        client.connection.request(wish.method, wish.path, body, headers)
+        body = None if planned.body is None else json.dumps(planned.body)
+        client.connection.request(planned.method, planned.path, body, headers)
         return client._read(client.connection.getresponse())
 
 

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.soak.calls import AccessDenied, Caller, Unsure, Wish, has_session
-from tests.soak.house import House
+from tests.soak.calls import AccessDenied, Caller, PlannedRequest, Unsure, has_session
+from tests.soak.deployment import Deployment
 from tests.soak.journal import Credential, Journal, Person
 
 API = "/api/v1"
@@ -20,16 +20,18 @@ CHECKED = {"X-Original-URL": "https://app.example.com/board", "X-Original-Method
 class Client:
     """What one person or operator does; every method is one act or one look."""
 
-    def __init__(self, house: House, journal: Journal, seed: int) -> None:
-        self.house, self.journal = house, journal
-        self.caller = Caller(house.urls, journal, seed)
+    def __init__(self, deployment: Deployment, journal: Journal, seed: int) -> None:
+        self.deployment, self.journal = deployment, journal
+        self.caller = Caller(deployment.urls, journal, seed)
         self.random = self.caller.random
         self.over = threading.Event()
         # Whom the present story is about.
         self.made: list[Person] = []
 
-    def owner(self, method: str, path: str, body: Any = None) -> Wish:
-        return Wish(method, f"{API}/{path}", {"X-API-Key": self.house.owner_key}, body)
+    def owner(self, method: str, path: str, body: Any = None) -> PlannedRequest:
+        return PlannedRequest(
+            method, f"{API}/{path}", {"X-API-Key": self.deployment.owner_key}, body
+        )
 
     def new_person(self, role: str = "editor") -> Person:
         person = Person(f"p{secrets.token_hex(6)}@example.com", password=secrets.token_urlsafe(18))
@@ -50,16 +52,16 @@ class Client:
         self.made.append(person)
         self.journal.people.append(person)
 
-    def act(self, person: Person, kind: str, wish: Wish, audit: str = "") -> str:
+    def act(self, person: Person, kind: str, planned: PlannedRequest, audit: str = "") -> str:
         """The body of the answer. Raises Unsure, AccessDenied."""
-        answer, _cookies = self.caller.act(kind, wish, person=person.email, audit=audit)
+        answer, _cookies = self.caller.act(kind, planned, person=person.email, audit=audit)
         return answer.text
 
     def sign_in_by_tokens(self, person: Person, login: str = "") -> tuple[Credential, Credential]:
         """Access and refresh token."""
         body = {"login": login or person.email, "password": person.password}
-        wish = Wish("POST", f"{API}/auth/token", body=body)
-        text = self.act(person, "sign in by tokens", wish, "account:session:start")
+        planned = PlannedRequest("POST", f"{API}/auth/token", body=body)
+        text = self.act(person, "sign in by tokens", planned, "account:session:start")
         return self.pair(person, text)
 
     def pair(self, person: Person, text: str) -> tuple[Credential, Credential]:
@@ -74,7 +76,7 @@ class Client:
         fields = {"login": person.email, "password": person.password}
         _answer, cookies = self.caller.act(
             "sign in by form",
-            Wish("POST", "/sign-in", fields=fields),
+            PlannedRequest("POST", "/sign-in", fields=fields),
             person=person.email,
             audit="account:session:start",
             is_done=has_session,
@@ -85,16 +87,16 @@ class Client:
 
     def make_key(self, person: Person, access: Credential) -> tuple[str, Credential]:
         """Id and key, made with an access token."""
-        wish = Wish("POST", f"{API}/api-keys", bearer(access), {"name": "soak"})
-        given = json.loads(self.act(person, "make key", wish, "api:key:create"))
+        planned = PlannedRequest("POST", f"{API}/api-keys", bearer(access), {"name": "soak"})
+        given = json.loads(self.act(person, "make key", planned, "api:key:create"))
         key = Credential("key", person.email, given["key"])
         person.live.append(key)
         return given["id"], key
 
     def use(self, person: Person, credential: Credential) -> None:
         """It opens both doors at some node. Raises Unsure, AccessDenied."""
-        for wish in looks(credential):
-            self.act(person, f"use {credential.kind}", wish)
+        for planned in looks(credential):
+            self.act(person, f"use {credential.kind}", planned)
 
     def end(self, person: Person, *kinds: str) -> None:
         """The credentials of these kinds, or all, open nothing from now on."""
@@ -107,7 +109,7 @@ def bearer(access: Credential) -> dict[str, str]:
     return {"Authorization": f"Bearer {access.secret}"}
 
 
-def looks(credential: Credential) -> list[Wish]:
+def looks(credential: Credential) -> list[PlannedRequest]:
     """What this credential opens without changing anything."""
     headers, cookies = {}, {}
     if credential.kind == "key":
@@ -117,8 +119,8 @@ def looks(credential: Credential) -> list[Wish]:
     else:
         cookies = {"gatehouse_session": credential.secret}
     return [
-        Wish("GET", "/auth/check", headers | CHECKED, cookies=cookies),
-        Wish("GET", f"{API}/me", headers, cookies=cookies),
+        PlannedRequest("GET", "/auth/check", headers | CHECKED, cookies=cookies),
+        PlannedRequest("GET", f"{API}/me", headers, cookies=cookies),
     ]
 
 

@@ -10,9 +10,9 @@ from tests.servers.ldap import PASSWORD
 from tests.servers.mail import HANG_UP, _Failing
 from tests.servers.processes import wait_for
 from tests.soak.attackers import opens
-from tests.soak.calls import Caller, Unsure, Wish
+from tests.soak.calls import Caller, PlannedRequest, Unsure
 from tests.soak.clients import API, looks
-from tests.soak.house import House, Node
+from tests.soak.deployment import Deployment, Node
 from tests.soak.journal import Credential, Journal
 
 STOP_SECONDS = 40.0
@@ -35,9 +35,11 @@ class Probe:
 class Faults:
     """All faults, by name; each returns when what it took away is there again."""
 
-    def __init__(self, house: House, journal: Journal, probe: Probe, chance: random.Random) -> None:
-        self.house, self.journal, self.probe, self.random = house, journal, probe, chance
-        self.caller = Caller(house.urls, journal, chance.randrange(10**9))
+    def __init__(
+        self, deployment: Deployment, journal: Journal, probe: Probe, chance: random.Random
+    ) -> None:
+        self.deployment, self.journal, self.probe, self.random = deployment, journal, probe, chance
+        self.caller = Caller(deployment.urls, journal, chance.randrange(10**9))
         self._pause = threading.Event()
 
     def all(self) -> dict[str, Callable[[], None]]:
@@ -47,7 +49,7 @@ class Faults:
             "SIGTERM of a node": self.stop_node,
             "PostgreSQL: fast stop": lambda: self.restart_postgres(signal.SIGINT),
             "PostgreSQL: immediate stop": lambda: self.restart_postgres(signal.SIGQUIT),
-            "PostgreSQL: all connections cut": self.house.postgres.cut,
+            "PostgreSQL: all connections cut": self.deployment.postgres.cut,
             "Redis: FLUSHALL": self.flush_redis,
             "Redis: away": self.stop_redis,
             "mail: hangs up": lambda: self.break_mail(HANG_UP),
@@ -88,34 +90,34 @@ class Faults:
         node.start()
 
     def restart_postgres(self, how: signal.Signals) -> None:
-        self.house.postgres.end(how)
+        self.deployment.postgres.end(how)
         self.wait(DEAF_SECONDS)
         for credential in (self.probe.access, self.probe.key):
-            for wish in looks(credential):
-                self._must_not_open("the database", wish)
+            for planned in looks(credential):
+                self._must_not_open("the database", planned)
         body = {"email": self.probe.password.person, "password": self.probe.password.secret}
-        self._must_not_open("the database", Wish("POST", f"{API}/auth/token", body=body))
-        self.house.postgres.start()
+        self._must_not_open("the database", PlannedRequest("POST", f"{API}/auth/token", body=body))
+        self.deployment.postgres.start()
 
     def flush_redis(self) -> None:
-        self.house.flush_redis()
+        self.deployment.flush_redis()
 
     def stop_redis(self) -> None:
-        self.house.redis.process.stop()
+        self.deployment.redis.process.stop()
         self.wait(1.5)
-        self.house.start_redis()
+        self.deployment.start_redis()
 
     def break_mail(self, status: int) -> None:
-        self.house.mail.fail_with(status, MANY)
+        self.deployment.mail.fail_with(status, MANY)
         self.wait(2.0)
-        _Failing.clear(self.house.mail)
+        _Failing.clear(self.deployment.mail)
 
     def stop_directory(self) -> None:
-        self.house.directory.process.stop()
-        body = {"login": self.house.people[0], "password": PASSWORD}
-        self._must_not_open("the directory", Wish("POST", f"{API}/auth/token", body=body))
+        self.deployment.directory.process.stop()
+        body = {"login": self.deployment.people[0], "password": PASSWORD}
+        self._must_not_open("the directory", PlannedRequest("POST", f"{API}/auth/token", body=body))
         self.wait(1.0)
-        self.house.directory.process = self.house.directory._start()
+        self.deployment.directory.process = self.deployment.directory._start()
         # A server that did not answer is left alone for five seconds.
         self.wait(5.0)
 
@@ -130,21 +132,23 @@ class Faults:
         self.journal.clock_is_right()
 
     def _any_node(self) -> Node:
-        return self.random.choice(self.house.nodes)
+        return self.random.choice(self.deployment.nodes)
 
-    def _must_not_open(self, part: str, wish: Wish) -> None:
-        for node in range(len(self.house.nodes)):
+    def _must_not_open(self, part: str, planned: PlannedRequest) -> None:
+        for node in range(len(self.deployment.nodes)):
             try:
-                answer, _cookies = self.caller.ask(wish, node)
+                answer, _cookies = self.caller.ask(planned, node)
             except Unsure:
                 continue
             if opens("", answer):
-                text = f"{wish.path} answered {answer.status} at node {node} without {part}"
+                text = f"{planned.path} answered {answer.status} at node {node} without {part}"
                 self.journal.break_promise(text)
 
     def _is_well(self) -> bool:
         try:
-            answers = [self.caller.ask(Wish("GET", "/health/ready"), node)[0] for node in (0, 1)]
+            answers = [
+                self.caller.ask(PlannedRequest("GET", "/health/ready"), node)[0] for node in (0, 1)
+            ]
         except Unsure:
             return False
-        return self.house.is_whole() and all('"ok"' in one.text[:20] for one in answers)
+        return self.deployment.is_whole() and all('"ok"' in one.text[:20] for one in answers)

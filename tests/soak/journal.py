@@ -72,7 +72,7 @@ class Journal:
         self.ended: list[Ended] = []
         self.broken: list[str] = []
         self.people: list[Person] = []
-        # Refusals and failures count against the house when they come in calm weather.
+        # Refusals and failures count against the deployment when they come in calm weather.
         self._calm_since = time.monotonic()
         self._clock_right_since = float("-inf")
 

@@ -6,7 +6,7 @@ from tests.servers.processes import wait_for
 from tests.soak.attackers import Attacker, opens, tries_of
 from tests.soak.calls import Caller, Unsure
 from tests.soak.clients import family_of
-from tests.soak.house import House
+from tests.soak.deployment import Deployment
 from tests.soak.journal import DONE, UNKNOWN, Journal, Person
 from tests.soak.state import State, read_state
 
@@ -23,14 +23,14 @@ SENT = ("sent", "queued", "sending")
 class Proof:
     """All comparisons; run() puts every broken promise into the journal."""
 
-    def __init__(self, house: House, journal: Journal) -> None:
-        self.house, self.journal = house, journal
+    def __init__(self, deployment: Deployment, journal: Journal) -> None:
+        self.deployment, self.journal = deployment, journal
         self.promise = journal.break_promise
 
     def run(self, lease_seconds: float) -> None:
         """Wait up to lease_seconds for mail whose sender died, then compare and ask the nodes."""
-        wait_for(lambda: self.house.data.shell(IDLE) == 0, lease_seconds)
-        state = read_state(self.house.data)
+        wait_for(lambda: self.deployment.data.shell(IDLE) == 0, lease_seconds)
+        state = read_state(self.deployment.data)
         self._whole(state)
         self._creations(state)
         self._events(state)
@@ -39,7 +39,7 @@ class Proof:
         self._verify_audit()
         self._ask_nodes(())
         # What was issued or ended by a wrong clock must not come alive when the time has come.
-        for node in self.house.nodes:
+        for node in self.deployment.nodes:
             node.move_clock(LATER_SECONDS)
         self._ask_nodes(TIMELESS)
 
@@ -53,7 +53,7 @@ class Proof:
         if state["chain"]:
             self.promise(f"the audit log: {state['chain']}")
         if state["owners"] < 1:
-            self.promise("nobody owns the house")
+            self.promise("there is no owner")
 
     def _creations(self, state: State) -> None:
         """Acknowledged people are there, unless they were deleted, and shut if they were shut."""
@@ -92,23 +92,23 @@ class Proof:
                 )
 
     def _mails(self, state: State) -> None:
-        """Each acknowledged wish for a link has led to a mail that is sent or on its way."""
+        """Each acknowledged request for a link has led to a mail that is sent or on its way."""
         mails = Counter(to for to, status in state["mails"] if status in SENT)
         sent = {to for to, status in state["mails"] if status == "sent"}
-        received = {to for mail in list(self.house.mail.mails) for to in mail.recipients}
-        wishes = [act for act in self.journal.acts if act.kind == "ask for link"]
+        received = {to for mail in list(self.deployment.mail.mails) for to in mail.recipients}
+        requests = [act for act in self.journal.acts if act.kind == "ask for link"]
         expired = {to for to, status in state["mails"] if status == "expired"}
-        for act in wishes:
+        for act in requests:
             # A node whose clock is ahead takes a link for over, and its mail with it.
             is_over = act.person in expired and not self.journal.was_clock_right_since(act.at)
             if act.outcome == DONE and not mails[act.person] and not is_over:
-                self.promise(f"an acknowledged wish for a link is lost: {act.person}")
+                self.promise(f"an acknowledged planned for a link is lost: {act.person}")
             if mails[act.person] > 1:
-                self.promise(f"one wish made {mails[act.person]} mails: {act.person}")
+                self.promise(f"one planned made {mails[act.person]} mails: {act.person}")
         for name in sent - received:
             self.promise(f"a mail counts as sent and was not: {name}")
         if state["stuck"] or state["requests"]:
-            self.promise(f"stuck: {state['stuck']} mails, {state['requests']} wishes")
+            self.promise(f"stuck: {state['stuck']} mails, {state['requests']} requests")
         if state["dead"]:
             self.promise(f"{state['dead']} mails were given up")
 
@@ -132,7 +132,7 @@ class Proof:
                 self.promise(f"{generation} generations of {person.email}: {done} acknowledged")
 
     def _verify_audit(self) -> None:
-        done = self.house.data.manage("verifyaudit")
+        done = self.deployment.data.manage("verifyaudit")
         if done.returncode != 0:
             self.promise(f"verifyaudit: {done.stdout[-300:]}")
 
@@ -141,9 +141,9 @@ class Proof:
 
         but: kinds that are left out. A password costs a hash, so one node is asked about each.
         """
-        attacker = Attacker(self.house.urls, self.journal, 0)
-        caller = Caller(self.house.urls, self.journal, 0)
-        for node in range(len(self.house.nodes)):
+        attacker = Attacker(self.deployment.urls, self.journal, 0)
+        caller = Caller(self.deployment.urls, self.journal, 0)
+        for node in range(len(self.deployment.nodes)):
             for number, ended in enumerate(self.journal.ended):
                 kind = ended.credential.kind
                 if kind not in but and (kind != "password" or number % 2 == node):
@@ -158,14 +158,14 @@ class Proof:
         for credential in person.live:
             if credential.kind in left_out:
                 continue
-            for wish in tries_of(credential):
+            for planned in tries_of(credential):
                 try:
-                    answer, _cookies = caller.ask(wish, node)
+                    answer, _cookies = caller.ask(planned, node)
                 except Unsure as error:
                     self.promise(f"node {node} did not answer at the end: {error}")
                     continue
                 if not opens(credential.kind, answer):
                     self.promise(
                         f"acknowledged and lost: {credential.kind} of {person.email} does not "
-                        f"open {wish.path[:30]} at node {node}: {answer.status}"
+                        f"open {planned.path[:30]} at node {node}: {answer.status}"
                     )

@@ -10,8 +10,8 @@ from itertools import chain, repeat
 
 from tests.soak.attackers import Attacker
 from tests.soak.clients import Client, ClientThread
+from tests.soak.deployment import Deployment
 from tests.soak.faults import Faults, Probe
-from tests.soak.house import House
 from tests.soak.journal import Credential, Journal
 from tests.soak.proof import Proof
 from tests.soak.stories import Stories
@@ -37,30 +37,30 @@ class Plan:
 def soak(plan: Plan, say: Say) -> Journal:
     """Run it all; what it found is in the journal."""
     began = time.monotonic()
-    house = House()
-    journal = Journal(house.folder / "journal.jsonl")
+    deployment = Deployment()
+    journal = Journal(deployment.folder / "journal.jsonl")
     try:
         say(f"seed {plan.seed}: started after {time.monotonic() - began:.0f} s")
-        _under_faults(house, journal, plan, say)
+        _under_faults(deployment, journal, plan, say)
         say(f"proof, after {time.monotonic() - began:.0f} s")
-        Proof(house, journal).run(plan.lease_seconds)
+        Proof(deployment, journal).run(plan.lease_seconds)
         say(f"{journal.summary()}, {time.monotonic() - began:.0f} s in all")
         if journal.broken:
-            house.is_kept = True
-            say(f"journal and logs: {house.folder}")
+            deployment.is_kept = True
+            say(f"journal and logs: {deployment.folder}")
     finally:
-        house.stop()
+        deployment.stop()
         journal.close()
     return journal
 
 
-def _under_faults(house: House, journal: Journal, plan: Plan, say: Say) -> None:
+def _under_faults(deployment: Deployment, journal: Journal, plan: Plan, say: Say) -> None:
     chance = random.Random(plan.seed)
-    faults = Faults(house, journal, make_probe(house, journal), chance)
-    clients = [Client(house, journal, chance.randrange(10**9)) for _one in range(plan.clients)]
+    faults = Faults(deployment, journal, make_probe(deployment, journal), chance)
+    clients = [Client(deployment, journal, chance.randrange(10**9)) for _one in range(plan.clients)]
     threads = [ClientThread(client, Stories(client).all()) for client in clients]
     attackers = [
-        Attacker(house.urls, journal, chance.randrange(10**9)) for _one in range(ATTACKERS)
+        Attacker(deployment.urls, journal, chance.randrange(10**9)) for _one in range(ATTACKERS)
     ]
     for thread in (*threads, *attackers):
         thread.start()
@@ -99,9 +99,9 @@ def _end(
         thread.join(LAST_STORIES_SECONDS)
 
 
-def make_probe(house: House, journal: Journal) -> Probe:
-    """Somebody who may come in, and must not while the house cannot decide."""
-    client = Client(house, journal, 0)
+def make_probe(deployment: Deployment, journal: Journal) -> Probe:
+    """Somebody who may come in, and must not while the deployment cannot decide."""
+    client = Client(deployment, journal, 0)
     person = client.new_person()
     access, _refresh = client.sign_in_by_tokens(person)
     _key_id, key = client.make_key(person, access)

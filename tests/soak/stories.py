@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from tests.servers.ldap import PASSWORD
 from tests.servers.processes import wait_for
-from tests.soak.calls import Caller, Unsure, Wish, has_session
+from tests.soak.calls import Caller, PlannedRequest, Unsure, has_session
 from tests.soak.clients import API, Client, bearer
 from tests.soak.journal import DONE, REFUSED, UNKNOWN, Credential, Person
 
@@ -23,7 +23,7 @@ class Stories:
 
     def __init__(self, client: Client) -> None:
         self.client = client
-        self.other = Caller(client.house.urls, client.journal, client.random.randrange(10**9))
+        self.other = Caller(client.deployment.urls, client.journal, client.random.randrange(10**9))
 
     def all(self) -> list[Callable[[], None]]:
         return [
@@ -44,8 +44,8 @@ class Stories:
 
     def role_changes(self) -> None:
         client, person = self.client, self._settled()
-        wish = client.owner("PATCH", f"users/{person.id}", {"role": "viewer"})
-        client.act(person, "change role", wish, "account:role:change")
+        planned = client.owner("PATCH", f"users/{person.id}", {"role": "viewer"})
+        client.act(person, "change role", planned, "account:role:change")
         client.end(person, "session", "access", "refresh")
 
     def signed_out_everywhere(self) -> None:
@@ -53,27 +53,27 @@ class Stories:
         person = client.new_person()
         client.sign_in_by_tokens(person)
         client.sign_in_by_form(person)
-        wish = client.owner("DELETE", f"users/{person.id}/sessions")
-        client.act(person, "sign out everywhere", wish, "account:session:end-all")
+        planned = client.owner("DELETE", f"users/{person.id}/sessions")
+        client.act(person, "sign out everywhere", planned, "account:session:end-all")
         client.end(person, "session", "access", "refresh")
 
     def shut_out(self) -> None:
         client, person = self.client, self._settled()
-        wish = client.owner("PATCH", f"users/{person.id}", {"is_active": False})
-        client.act(person, "disable", wish, "account:user:disable")
+        planned = client.owner("PATCH", f"users/{person.id}", {"is_active": False})
+        client.act(person, "disable", planned, "account:user:disable")
         comes_back = client.random.random() < 0.5
         client.end(person, "session", "access", "refresh", "key")
         if not comes_back:
             client.end(person)
             return
-        wish = client.owner("PATCH", f"users/{person.id}", {"is_active": True})
-        client.act(person, "enable", wish, "account:user:enable")
+        planned = client.owner("PATCH", f"users/{person.id}", {"is_active": True})
+        client.act(person, "enable", planned, "account:user:enable")
 
     def new_password(self) -> None:
         client, person = self.client, self._settled()
         new = secrets.token_urlsafe(18)
-        wish = client.owner("POST", f"users/{person.id}/password", {"password": new})
-        client.act(person, "set password", wish, "account:password:set")
+        planned = client.owner("POST", f"users/{person.id}/password", {"password": new})
+        client.act(person, "set password", planned, "account:password:set")
         client.end(person)
         person.password = new
         person.live.append(Credential("password", person.email, new))
@@ -86,23 +86,23 @@ class Stories:
         client.make_key(person, access)
         key_id, key = client.make_key(person, access)
         client.use(person, key)
-        wish = Wish("DELETE", f"{API}/api-keys/{key_id}", bearer(access))
-        client.act(person, "revoke key", wish, "api:key:revoke")
+        planned = PlannedRequest("DELETE", f"{API}/api-keys/{key_id}", bearer(access))
+        client.act(person, "revoke key", planned, "api:key:revoke")
         person.live.remove(key)
         client.journal.end([key], time.monotonic())
 
     def link(self) -> None:
         client = self.client
         person = client.new_person()
-        wish = Wish("POST", f"{API}/auth/magic-link", body={"email": person.email})
-        client.act(person, "ask for link", wish)
+        planned = PlannedRequest("POST", f"{API}/auth/magic-link", body={"email": person.email})
+        client.act(person, "ask for link", planned)
         wait_for(lambda: bool(self._link_path(person)) or client.over.is_set(), MAIL_SECONDS)
         if path := self._link_path(person):
             self._redeem_twice(person, path)
 
     def _link_path(self, person: Person) -> str:
         """Path of the link in the newest mail to the person; "" before one has come."""
-        for mail in reversed(list(self.client.house.mail.mails)):
+        for mail in reversed(list(self.client.deployment.mail.mails)):
             if person.email in mail.recipients:
                 body = mail.message.get_body(("plain",))
                 found = LINK.search(body.get_content()) if body else None
@@ -112,12 +112,12 @@ class Stories:
 
     def _redeem_twice(self, person: Person, path: str) -> None:
         """At both nodes at once: at most one may sign in."""
-        wish = Wish("POST", path, fields={})
+        planned = PlannedRequest("POST", path, fields={})
         self.other.close()
 
         def redeem(caller: Caller, node: int) -> str:
             try:
-                answer, cookies = caller.ask(wish, node)
+                answer, cookies = caller.ask(planned, node)
             except Unsure:
                 return UNKNOWN
             return cookies["gatehouse_session"] if has_session(answer) else str(answer.status)
@@ -146,10 +146,12 @@ class Stories:
         person = client.new_person("viewer")
         session = client.sign_in_by_form(person)
         client.use(person, session)
-        wish = Wish("POST", "/sign-out", fields={}, cookies={"gatehouse_session": session.secret})
+        planned = PlannedRequest(
+            "POST", "/sign-out", fields={}, cookies={"gatehouse_session": session.secret}
+        )
         client.caller.act(
             "sign out",
-            wish,
+            planned,
             person=person.email,
             audit="account:session:end",
             is_done=lambda answer: "notice=signed-out" in answer.headers.get("location", ""),
@@ -161,26 +163,34 @@ class Stories:
         person = client.new_person()
         access, refresh = client.sign_in_by_tokens(person)
         for _turn in range(client.random.randrange(2, 6)):
-            wish = Wish("POST", f"{API}/auth/token/refresh", body={"refresh": refresh.secret})
-            text = client.act(person, "refresh", wish)
+            planned = PlannedRequest(
+                "POST", f"{API}/auth/token/refresh", body={"refresh": refresh.secret}
+            )
+            text = client.act(person, "refresh", planned)
             person.live.remove(refresh)
             access, refresh = client.pair(person, text)
             client.use(person, access)
         if client.random.random() < 0.6:
-            wish = Wish("POST", f"{API}/auth/token/revoke", body={"refresh": refresh.secret})
-            client.act(person, "sign program out", wish, "api:token:end")
+            planned = PlannedRequest(
+                "POST", f"{API}/auth/token/revoke", body={"refresh": refresh.secret}
+            )
+            client.act(person, "sign program out", planned, "api:token:end")
             client.end(person, "access", "refresh")
 
     def stolen_refresh_token(self) -> None:
         client = self.client
         person = client.new_person()
         _access, stolen = client.sign_in_by_tokens(person)
-        wish = Wish("POST", f"{API}/auth/token/refresh", body={"refresh": stolen.secret})
-        _access, successor = client.pair(person, client.act(person, "refresh", wish))
-        used = Wish("POST", f"{API}/auth/token/refresh", body={"refresh": successor.secret})
+        planned = PlannedRequest(
+            "POST", f"{API}/auth/token/refresh", body={"refresh": stolen.secret}
+        )
+        _access, successor = client.pair(person, client.act(person, "refresh", planned))
+        used = PlannedRequest(
+            "POST", f"{API}/auth/token/refresh", body={"refresh": successor.secret}
+        )
         client.pair(person, client.act(person, "refresh", used))
         person.live.remove(successor)
-        answer, _cookies = client.caller.ask(wish, client.caller.pick())
+        answer, _cookies = client.caller.ask(planned, client.caller.pick())
         if answer.status == 200:
             client.journal.break_promise(f"a spent refresh token was taken: {person.email}")
         # A clock behind the issuer's refuses the token as one of the future, and looks no further.
@@ -191,23 +201,23 @@ class Stories:
     def ban(self) -> None:
         client, person = self.client, self._settled()
         body = {"reason": "soak", "duration": None}
-        wish = client.owner("POST", f"users/{person.id}/ban", body)
-        client.act(person, "ban", wish, "moderation:ban:start")
+        planned = client.owner("POST", f"users/{person.id}/ban", body)
+        client.act(person, "ban", planned, "moderation:ban:start")
         is_lifted = client.random.random() < 0.5
         client.end(person, "session", "access", "refresh")
         if not is_lifted:
             client.end(person)
             return
-        wish = client.owner("POST", f"users/{person.id}/unban")
-        client.act(person, "lift ban", wish, "moderation:ban:lift")
+        planned = client.owner("POST", f"users/{person.id}/unban")
+        client.act(person, "lift ban", planned, "moderation:ban:lift")
         client.sign_in_by_form(person)
 
     def invitation(self) -> None:
         client = self.client
         guest = Person(f"g{secrets.token_hex(6)}@example.com")
         client.add(guest)
-        wish = client.owner("POST", "invitations", {"email": guest.email})
-        given = client.act(guest, "invite", wish, "account:invitation:issue")
+        planned = client.owner("POST", "invitations", {"email": guest.email})
+        given = client.act(guest, "invite", planned, "account:invitation:issue")
         self._withdraw(guest, given)
 
     def _withdraw(self, guest: Person, text: str) -> None:
@@ -219,13 +229,13 @@ class Stories:
         credential = Credential("invitation", guest.email, link[0])
         guest.live.append(credential)
         if client.random.random() < 0.7:
-            wish = client.owner("DELETE", f"invitations/{found[1]}")
-            client.act(guest, "withdraw", wish, "account:invitation:withdraw")
+            planned = client.owner("DELETE", f"invitations/{found[1]}")
+            client.act(guest, "withdraw", planned, "account:invitation:withdraw")
             client.end(guest)
 
     def directory(self) -> None:
         client = self.client
-        uid = client.random.choice(client.house.people)
+        uid = client.random.choice(client.deployment.people)
         person = Person(f"{uid}@example.org", password=PASSWORD)
         client.add(person)
         access, _refresh = client.sign_in_by_tokens(person, login=uid)
@@ -233,6 +243,6 @@ class Stories:
 
     def deleted(self) -> None:
         client, person = self.client, self._settled("viewer")
-        wish = client.owner("DELETE", f"users/{person.id}")
-        client.act(person, "delete", wish, "account:user:delete")
+        planned = client.owner("DELETE", f"users/{person.id}")
+        client.act(person, "delete", planned, "account:user:delete")
         client.end(person)

@@ -1,4 +1,4 @@
-"""A house with something in every table that matters, and what can be seen of it."""
+"""A instance with something in every table that matters, and what can be seen of it."""
 
 from tests.servers.databases import InstanceData
 

@@ -1,4 +1,4 @@
-"""A wish for mail that was acknowledged survives a database that fails while it is handled."""
+"""A request for mail that was acknowledged survives a database that fails while it is handled."""
 
 import pytest
 from django.db import OperationalError
@@ -13,12 +13,12 @@ from mail.models import OutboxMail
 pytestmark = pytest.mark.django_db
 
 
-def test_a_wish_is_kept_while_the_database_fails_and_handled_after(
+def test_a_request_is_kept_while_the_database_fails_and_handled_after(
     viewer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enqueue_request(EmailRequest.Kind.MAGIC_LINK, email=viewer.email, binding="")
     with monkeypatch.context() as patch:
-        patch.setattr(links, "_write", _lost_connection)
+        patch.setattr(links, "_save_links", _lost_connection)
         run_jobs_once([links.handle_link_requests])
         assert EmailRequest.objects.count() == 1
 
@@ -28,12 +28,12 @@ def test_a_wish_is_kept_while_the_database_fails_and_handled_after(
     assert [mail.recipient for mail in OutboxMail.objects.all()] == [viewer.email]
 
 
-def test_a_wish_whose_work_is_at_fault_does_not_block_the_rest(
+def test_a_request_whose_work_fails_does_not_block_the_rest(
     viewer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enqueue_request(EmailRequest.Kind.MAGIC_LINK, email=viewer.email, binding="")
 
-    monkeypatch.setattr(links, "_write", _fault)
+    monkeypatch.setattr(links, "_save_links", _fault)
     assert email_requests.handle_all(EmailRequest.Kind.MAGIC_LINK, links._handle_requests) == 1
 
     assert EmailRequest.objects.count() == 0

@@ -1,4 +1,4 @@
-"""The house under test: PostgreSQL, Redis, slapd, a mail server, and two nodes of Gatehouse."""
+"""The deployment under test: PostgreSQL, Redis, slapd, a mail server, two Gatehouse nodes."""
 
 import os
 import shutil
@@ -29,8 +29,8 @@ from api.apikeys.services import KeyRequest, create_key
 from django.utils import timezone
 owner = User.objects.create(email="owner@example.com", role="owner",
                             email_verified_at=timezone.now())
-wish = KeyRequest(name="soak", scopes=["read", "write", "users", "moderation"])
-result = create_key(actor=owner, user=owner, key_request=wish).text
+key_request = KeyRequest(name="soak", scopes=["read", "write", "users", "moderation"])
+result = create_key(actor=owner, user=owner, key_request=key_request).text
 """
 HIGH = "100000"
 LIMITS = (
@@ -117,7 +117,7 @@ class Node:
         return len(self.workers()) == WORKERS and is_live(self.port)
 
 
-class House:
+class Deployment:
     """Everything, started; stop() ends it all. `owner_key` may do anything by API."""
 
     def __init__(self) -> None:
