@@ -163,8 +163,8 @@ def test_doctor_tells_who_is_left_behind_and_a_command_takes_them_along(
 
     assert finding.level == "warning"
     assert finding.text == (
-        "1 identities of work are of https://work.example, which is not configured: these people "
-        "are not recognised at the provider."
+        "1 identities of work are of https://work.example, which is not configured: these users "
+        "cannot sign in through the provider."
     )
     assert "1 identities moved." in capsys.readouterr().out
     assert resolve_user(SOURCE, replace(NINA, issuer=new)).pk == user.pk
