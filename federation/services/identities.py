@@ -63,7 +63,9 @@ class RoleRequired(Forbidden):
     """The claims lack what the provider's mapping requires."""
 
     code = "role_required"
-    default_message = _("Your account at the provider does not have the access required here.")
+    default_message = _(
+        "Your account at the provider does not have the access that is required here."
+    )
 
 
 class DisabledAtSource(RoleRequired):

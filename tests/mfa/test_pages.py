@@ -125,7 +125,7 @@ def test_the_page_of_a_person_shows_factors_and_resets_them(
     path = f"/admin/accounts/user/{editor.pk}/reset-factors/"
 
     asked = panel.post(path)
-    assert "Take away 1 second factor" in asked.content.decode()
+    assert "Remove 1 second factor" in asked.content.decode()
     assert second_factors.has_factor(editor)
     answer = panel.post(path, {"confirmed": "yes"})
 
@@ -157,7 +157,7 @@ def test_a_bulk_reset_leaves_out_whom_the_operator_may_not_manage(
         "_selected_action": [str(editor.pk), str(owner.pk)],
     }
     asked = panel.post("/admin/accounts/user/", form).content.decode()
-    assert "Take away 2 second factors" in asked
+    assert "Remove 2 second factors" in asked
 
     panel.post("/admin/accounts/user/", {**form, "confirmed": "yes"})
 

@@ -338,7 +338,7 @@ def test_the_authorization_filter_keeps_people_out_and_ends_their_sessions(
     again = sign_in("anna")
 
     assert (inside.status_code, refused.status_code, again.status_code) == (302, 403, 403)
-    assert "does not have the access required here" in refused.content.decode()
+    assert "does not have the access that is required here" in refused.content.decode()
     assert inside.client.get("/account/").status_code == 302
     assert User.objects.count() == 1
 
