@@ -165,7 +165,7 @@ def test_a_check_that_fails_is_counted_as_the_proxy_sees_it(
     def broken(*_arguments: Any) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("forward_auth.views._checked", broken)
+    monkeypatch.setattr("forward_auth.views._check", broken)
     before = scrape()
 
     browser = Client(headers={"host": "localhost"}, raise_request_exception=False)
