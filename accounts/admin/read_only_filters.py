@@ -26,7 +26,7 @@ ACTION_FAMILIES: dict[str, tuple[Any, tuple[str, ...]]] = {
         ("account:factor:", "account:passkey:", "account:recovery-codes:", "account:confirm:"),
     ),
     "keys": (_("API keys"), ("api:key:",)),
-    "rules": (_("Access rules"), ("forward_auth:rule:",)),
+    "rules": (_("Access rules"), ("sso:rule:",)),
     "mail": (_("Mail"), ("mail:",)),
 }
 RESULTS: Choices = [

@@ -57,7 +57,7 @@ def create_rule(*, actor: Actor, rule: AccessRule) -> AccessRule:
         rule.position = others[-1].position + STEP if others else STEP
         rule.save(force_insert=True)
         audit_log.record(
-            "forward_auth:rule:create",
+            "sso:rule:create",
             actor=actor,
             target=rule,
             name=rule.name,
@@ -80,7 +80,7 @@ def change_rule(*, actor: Actor, rule: AccessRule) -> AccessRule:
             return rule
         rule.save(update_fields=changed)
         audit_log.record(
-            "forward_auth:rule:change",
+            "sso:rule:change",
             actor=actor,
             target=rule,
             name=rule.name,
@@ -108,7 +108,7 @@ def delete_rule(*, actor: Actor, rule: AccessRule) -> None:
         current.delete()
         current.pk = key
         audit_log.record(
-            "forward_auth:rule:delete",
+            "sso:rule:delete",
             actor=actor,
             target=current,
             name=current.name,
@@ -134,7 +134,7 @@ def move_rule(*, actor: Actor, rule: AccessRule, places: int) -> bool:
         rows.insert(after, rows.pop(before))
         _number(rows)
         audit_log.record(
-            "forward_auth:rule:move",
+            "sso:rule:move",
             actor=actor,
             target=rule,
             name=rows[after].name,

@@ -120,7 +120,7 @@ def test_an_owner_adds_a_rule_behind_all_others(panel: Client, owner: User) -> N
     assert names() == ["First", "Wiki"]
     assert (row.host, row.path, row.role) == ("wiki.example.com", "/edit", "editor")
     assert (row.methods, row.networks) == (["GET", "POST"], ["10.0.0.0/8", "203.0.113.7/32"])
-    event = audited("forward_auth:rule:create")
+    event = audited("sso:rule:create")
     assert (event.actor_id, event.target_id) == (owner.pk, row.pk)
     assert "host: wiki.example.com; path: /edit; methods: GET, POST" in event.detail["after"]
 
@@ -150,7 +150,7 @@ def test_a_change_names_what_was_before_and_after(panel: Client) -> None:
 
     panel.post(f"{RULES}{row.pk}/change/", WIKI)
 
-    event = audited("forward_auth:rule:change")
+    event = audited("sso:rule:change")
     assert event.target_id == row.pk
     assert event.detail["before"] == (
         "effect: deny; role: viewer; path: -; methods: -; networks: -"
@@ -165,7 +165,7 @@ def test_saving_without_a_change_writes_nothing(panel: Client) -> None:
         "name": "Wiki", "effect": "deny", "role": "viewer", "is_enabled": "on",
     })  # fmt: skip
 
-    assert not AuditEvent.objects.filter(action="forward_auth:rule:change").exists()
+    assert not AuditEvent.objects.filter(action="sso:rule:change").exists()
 
 
 def test_to_delete_asks_first(panel: Client) -> None:
@@ -177,7 +177,7 @@ def test_to_delete_asks_first(panel: Client) -> None:
     panel.post(f"{RULES}{row.pk}/delete/", {"post": "yes"})
 
     assert names() == []
-    assert audited("forward_auth:rule:delete").detail["name"] == "Wiki"
+    assert audited("sso:rule:delete").detail["name"] == "Wiki"
 
 
 def test_the_audit_log_of_a_rule_is_found_by_its_page(panel: Client) -> None:
@@ -185,7 +185,7 @@ def test_the_audit_log_of_a_rule_is_found_by_its_page(panel: Client) -> None:
 
     answer = panel.get(f"{RULES}{row.pk}/history/", follow=True)
 
-    assert [one.action for one in answer.context["cl"].result_list] == ["forward_auth:rule:create"]
+    assert [one.action for one in answer.context["cl"].result_list] == ["sso:rule:create"]
 
 
 # The order
@@ -210,7 +210,7 @@ def test_a_button_moves_a_rule_by_one_place(
     assert answer["location"] == RULES
     assert names() == after
     is_moved = after != ["a", "b", "c"]
-    assert AuditEvent.objects.filter(action="forward_auth:rule:move").exists() is is_moved
+    assert AuditEvent.objects.filter(action="sso:rule:move").exists() is is_moved
 
 
 def test_rules_of_one_position_are_moved_apart() -> None:
