@@ -22,7 +22,7 @@ LIMITS = {"LOGIN_MAX": "7", "REGISTER_MAX": "100"}
 FRESH = """
 from accounts.services import first_run
 User.objects.all().delete()
-result = setup.issue_setup_link(setup.ensure_owner()).token
+result = first_run.issue_setup_link(first_run.ensure_owner()).token
 """
 # Of `email`: sessions, and successful acts in the audit log.
 STARTS = """

@@ -118,11 +118,11 @@ def test_a_full_disk_lets_nobody_in_and_keeps_nobody_out_who_is_in(start_site: S
     # Each use of a key at the API is counted: what cannot be counted is not given.
     assert worth == [BY_SESSION, BY_KEY_OR_TOKEN, BY_KEY_OR_TOKEN | {"api": 503}]
     left = site.drive(
-        "from audit import audit_log\nfrom accounts.models import AuditEvent\n"
+        "from audit import audit_log\nfrom audit.models import AuditEvent\n"
         f"user = User.objects.get(email={other!r})\n"
         "result = [user.token_families.count(), user.sessions.count(),"
         " AuditEvent.objects.filter(target_id=user.pk, result='success').count(),"
-        " audit.verify().broken_at]"
+        " audit_log.verify().broken_at]"
     )
     assert left == [0, 0, 0, None]
     assert sign_in(site, other) == 302

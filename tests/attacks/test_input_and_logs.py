@@ -131,7 +131,7 @@ from audit.models import AuditEvent
 from audit import audit_log
 with transaction.atomic():
     for _one in range(4):
-        audit.record("account:test:act")
+        audit_log.record("account:test:act")
 table = AuditEvent._meta.db_table
 first, *_others, before, last = AuditEvent.objects.order_by("seq").values_list("seq", flat=True)
 def said():

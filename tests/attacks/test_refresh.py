@@ -21,7 +21,7 @@ CLIENTS = 16
 FAMILIES = """
 from audit.models import AuditEvent; from mail.models import OutboxMail
 from audit import audit_log
-assert audit.verify().broken_at is None
+assert audit_log.verify().broken_at is None
 user = User.objects.get(email={email!r})
 result = [
     [[family.generation, family.end_reason] for family in user.token_families.all()],

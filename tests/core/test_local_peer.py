@@ -21,6 +21,18 @@ HERE = ipaddress.ip_address("127.0.0.1")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 
 
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process may be the server of other tests: their connections are left aside."""
+    connections = local_peer._connections
+    before = {each.inode for each in connections()}
+    monkeypatch.setattr(
+        local_peer,
+        "_connections",
+        lambda: [each for each in connections() if each.inode not in before],
+    )
+
+
 @pytest.fixture
 def sockets() -> Iterator[ExitStack]:
     with ExitStack() as opened:

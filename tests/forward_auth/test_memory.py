@@ -315,11 +315,11 @@ def test_a_statement_of_any_length_is_seen_as_a_write_and_not_remembered() -> No
 
 
 def test_a_path_of_any_length_is_not_remembered(client: Client) -> None:
-    before = api.middleware._remembered.cache_info().currsize
+    before = api.middleware._cached_resolve.cache_info().currsize
     answer = client.post(f"/api/v1/moderation/actions/{'x' * 5_000}")
 
     assert answer.status_code == 401
-    assert api.middleware._remembered.cache_info().currsize == before
+    assert api.middleware._cached_resolve.cache_info().currsize == before
 
 
 def test_no_credential_is_kept_in_memory(checker: Checker, viewer: User, browser_of: Any) -> None:

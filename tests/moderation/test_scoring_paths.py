@@ -49,7 +49,7 @@ CALLS = {
     ("api/tokens/password_grant.py", "sign_in_by_password"): ["sign-in"],
     ("api/views/links.py", "post"): ["magic-link"],
     ("api/views/me.py", "delete"): ["sign-in"],
-    ("magiclinks/views.py", "ask"): ["magic-link"],
+    ("magiclinks/views.py", "request_link"): ["magic-link"],
     # What apps and operators report.
     ("api/views/moderation.py", "post"): ["record_violation"],
     ("moderation/signal_handlers.py", "score_exceeded_limit"): ["record_violation"],

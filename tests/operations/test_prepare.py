@@ -125,7 +125,7 @@ def test_a_half_moved_database_is_not_served(any_data: InstanceData) -> None:
 
 
 def test_a_migration_never_waits_long_for_a_table(postgres_data: InstanceData) -> None:
-    back = postgres_data.manage("migrate", "accounts", "0004", "--verbosity=0")
+    back = postgres_data.manage("migrate", "magiclinks", "zero", "--verbosity=0")
     assert back.returncode == 0, back.stderr
     with psycopg.connect(postgres_data.url) as writer:
         writer.execute("LOCK TABLE accounts_user IN ROW EXCLUSIVE MODE")
@@ -137,24 +137,24 @@ def test_a_migration_never_waits_long_for_a_table(postgres_data: InstanceData) -
     assert error.startswith("A table stayed in use")
     assert readers == (0,)
     assert (applied, nothing) == ([], None)
-    assert postgres_data.shell(INDEXES) == 1
+    assert postgres_data.shell(TABLES) == 1
 
 
 IMPATIENT = """
-from operations import preparing
+from operations import prepare
 from operations.errors import OperationError
-preparing.LOCK_WAIT, preparing.LOCK_TRIES = "200ms", 2
+prepare.LOCK_WAIT, prepare.LOCK_TRIES = "200ms", 2
 said, error = [], None
 try:
-    preparing.prepare(said.append)
+    prepare.prepare(said.append)
 except OperationError as problem:
     error = problem.message
 result = [said, error]
 """
-INDEXES = """
+TABLES = """
 from django.db import connection
 with connection.cursor() as cursor:
-    cursor.execute("SELECT count(*) FROM pg_indexes WHERE indexname = 'user_search_text'")
+    cursor.execute("SELECT count(*) FROM pg_tables WHERE tablename = 'magiclinks_loginlink'")
     (result,) = cursor.fetchone()
 """
 

@@ -712,7 +712,7 @@ def test_a_key_is_not_shown_again_later_and_the_list_says_what_was_done(
 
     assert (second.status_code, second["Location"]) == (303, "/account/keys?notice=sent-already")
     page = world.client.get(second["Location"]).content.decode()
-    assert "This form was sent twice. It was done once" in page
+    assert "This form was sent twice and processed once" in page
     found = re.search(r"gth_[0-9A-Za-z]{10}_[0-9A-Za-z]{49}", first.content.decode())
     assert found is not None
     assert found[0] not in page
@@ -728,7 +728,7 @@ def test_an_invitation_of_the_panel_is_not_shown_again_later(world: World, at_ti
     second = world.client.post(path, sent, follow=True)
 
     assert second.redirect_chain == [("/admin/accounts/invitation/", 302)]
-    assert "This form was sent twice. It was done once" in second.content.decode()
+    assert "This form was sent twice and processed once" in second.content.decode()
     assert Invitation.objects.count() == 1
 
 

@@ -64,12 +64,21 @@ def test_a_database_that_is_not_there_is_one_sentence_too(tmp_path: Path) -> Non
     assert done.returncode == 1
     assert done.stderr == (
         f"DATABASE_URL: 127.0.0.1:{port} (database gate) does not answer. Start the database, or "
-        "correct it.\n"
+        "correct the address.\n"
     )
 
 
+# As a database is that a version before this one made.
+OLDER = """
+from django.db import connection
+with connection.cursor() as cursor:
+    cursor.execute("ALTER TABLE accounts_user DROP COLUMN role_locked")
+    cursor.execute("DELETE FROM django_migrations WHERE app = 'magiclinks'")
+"""
+
+
 def test_an_old_database_is_one_sentence_too(sqlite_data: InstanceData) -> None:
-    sqlite_data.manage("migrate", "accounts", "0001")
+    sqlite_data.shell(OLDER)
 
     done = sqlite_data.manage("listusers")
 

@@ -11,8 +11,9 @@ from django.db import transaction
 from django.db.models import Count, Q
 from django.utils import timezone
 from audit import audit_log
-from accounts.models import (EmailRequest, AuditEvent, BrowserSession, Invitation, OutboxMail,
-                             User)
+from accounts.models import BrowserSession, EmailRequest, Invitation, User
+from audit.models import AuditEvent
+from mail.models import OutboxMail
 from api.models import ApiKey, TokenFamily
 from magiclinks.models import LoginLink
 from moderation.models import Ban
