@@ -68,6 +68,10 @@ def _migrate(say: Callable[[str], None]) -> None:
             _set_lock_timeout(LOCK_WAIT)
             call_command("migrate", verbosity=0, interactive=False)
         except OperationalError as error:
+            # Django leaves the transaction open when a statement at its end fails, as the foreign
+            # keys of new tables do: only a new connection is sure to be out of it.
+            connection.close()
+            connection.connect()
             if not isinstance(error.__cause__, LockNotAvailable):
                 raise
             say("A migration waits for a table that is in use; trying again.")
