@@ -304,3 +304,12 @@ def test_days_without_an_event_count_nothing() -> None:
     days = [date(2026, 1, 1), date(2026, 1, 2)]
 
     assert by_day(days, {date(2026, 1, 2): 3}) == (0, 3)
+
+
+def test_no_page_stands_twice_in_the_header(as_role: Enter) -> None:
+    browser, _owner = as_role("owner")
+    page = browser.get("/admin/").content.decode()
+    found = re.findall(r'href="([^"]+)"', page.partition("<nav")[2].partition("</nav>")[0])
+
+    assert len(found) > 10
+    assert sorted(set(found)) == sorted(found)
