@@ -3,6 +3,8 @@
 from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules
 
+from config.contenttype import forget_unknown_encodings
+
 
 class ConfigApp(AppConfig):
     name = "config"
@@ -10,4 +12,5 @@ class ConfigApp(AppConfig):
 
     def ready(self) -> None:
         """Let every app register its tables and actions in the admin panel."""
+        forget_unknown_encodings()
         autodiscover_modules("admin")

@@ -16,6 +16,7 @@ from io import BytesIO
 from queue import SimpleQueue
 from typing import Any
 
+from config.contenttype import readable
 from config.rawrequest import Environ, Unreadable, environ_of, has_body
 
 logger = logging.getLogger(__name__)
@@ -38,11 +39,17 @@ class Elsewhere(BaseException):
 
 
 def at_once_or_elsewhere(django: Application) -> Application:
-    """`django` for the function before it: sends away what has come in a thread for checks."""
+    """`django` for the function before it: sends away what has come in a thread for checks.
+
+    What the rest has for a body is told in the one way in which we read it.
+    """
 
     def ask(environ: Environ, start: Start) -> Iterable[bytes]:
         if environ.pop(AT_ONCE, False):
             raise Elsewhere
+        content_type = environ.get("CONTENT_TYPE")
+        if content_type:
+            environ["CONTENT_TYPE"] = readable(content_type)
         return django(environ, start)
 
     return ask

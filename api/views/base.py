@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, NoReturn
 
-from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404
 from django.http.request import UnreadablePostError
@@ -49,8 +48,8 @@ class BodyParser(JSONParser):
         # Django bounds `body` alone, not what is read from the stream.
         body = context["request"]._request.body
         try:
-            return read_json(body.decode(context.get("encoding", settings.DEFAULT_CHARSET)))
-        except (ValueError, LookupError, RecursionError):
+            return read_json(body.decode())  # RFC 8259, section 11: a charset has no effect
+        except (ValueError, RecursionError):
             raise errors.Unreadable from None
 
 

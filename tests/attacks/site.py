@@ -2,6 +2,7 @@
 
 import http.client
 import itertools
+import json
 import os
 import re
 import secrets
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.servers.client import HTTPClient
+from tests.servers.client import Answer, HTTPClient
 from tests.servers.databases import InstanceData
 from tests.servers.fronts import FRONTS, PROXY, SITE, Proxy
 from tests.servers.gatehouse import Gatehouse
@@ -75,6 +76,25 @@ class Visitor(HTTPClient):
             # As browsers do: forms say where they come from.
             own = {"Origin": URL} if method == "POST" else {}
             return super().request(method, path, fields, {**own, **(headers or {})})
+        finally:
+            self.close()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | str | Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """As a program does: `body` as it is, or what it says as JSON, and no Origin."""
+        text = json.dumps(body) if isinstance(body, Mapping) else body
+        own = {"Content-Type": "application/json"} if text is not None else {}
+        if self.cookies:
+            own["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        self.connect()
+        try:
+            self.connection.request(method, path, text, {**own, **(headers or {})})
+            return self._read(self.connection.getresponse())
         finally:
             self.close()
 
