@@ -115,6 +115,8 @@ class TokenInvalid(GatehouseError):
     """
 
     code = "token_invalid"
+    # Has it done what it was for?
+    is_use = False
     title = _("Not valid")
     notice = "link-unknown"
     status = 401
@@ -138,6 +140,7 @@ class TokenUsed(TokenInvalid):
     """A single-use secret that has been used; `notice` says what came of it."""
 
     notice = "link-used"
+    is_use = True
 
     def __init__(self, *, email: str = "", notice: str = "") -> None:
         super().__init__(email=email)

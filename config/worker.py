@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from accounts import outbox
 from accounts.models import AccountToken, AddressRequest
+from accounts.sent_forms import purge_sent_forms
 from accounts.services import directory_sync, invitations, passwords, signup
 from accounts.sessions import SessionStore
 from accounts.signals import address_requested, mail_queued
@@ -72,6 +73,7 @@ def purge() -> None:
     steps: tuple[Callable[[], object], ...] = (
         SessionStore.clear_expired,
         tokens.delete,
+        lambda: purge_sent_forms(now),
         lambda: invitations.purge_invitations(before),
         lambda: links.purge_links(before),
         lambda: apikeys.purge_keys(before),

@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 
 from accounts.models import User
-from accounts.secrecy import keep_secret
+from accounts.sent_forms import show_once
 
 Action = Callable[["ModelAdmin[User]", HttpRequest, "QuerySet[User]"], HttpResponse | None]
 _actions: dict[str, Action] = {}
@@ -86,7 +86,7 @@ def render_with_panel(
     )
     if not isinstance(response, TemplateResponse):
         raise TypeError("the user list redirected instead of showing the panel")
-    keep_secret(response)
+    show_once(response, request.get_full_path())
     return response
 
 

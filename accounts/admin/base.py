@@ -4,13 +4,14 @@ from functools import cached_property
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
 
 from accounts.addresses import search_forms
 from accounts.models import User
@@ -148,3 +149,10 @@ def panel_actor(request: HttpRequest) -> User:
     if not isinstance(request.user, User):
         raise TypeError("the panel's pages stand behind GatehouseAdminSite.admin_view")
     return request.user
+
+
+def lead_back(request: HttpRequest, url: str) -> HttpResponse:
+    """Where a form leads that was sent a second time."""
+    text = _("This form was sent twice. It was done once; look here before you do it again.")
+    messages.warning(request, text)
+    return redirect(url or "admin:index")

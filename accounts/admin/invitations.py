@@ -10,6 +10,7 @@ from django.contrib.admin.widgets import AdminEmailInputWidget, AdminTextInputWi
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -27,7 +28,7 @@ from accounts.admin.user_forms import role_choices
 from accounts.errors import GatehouseError, RecordInvalid
 from accounts.models import Invitation, User
 from accounts.roles import Role
-from accounts.secrecy import keep_secret
+from accounts.sent_forms import show_once
 from accounts.services.invitations import LIFETIME, invite, withdraw
 
 # What SingleUseToken.state() says -> tone and text.
@@ -149,7 +150,8 @@ class InvitationAdmin(ActingAdmin):
         except GatehouseError as error:
             form.show(error)
             return self._form_page(request, form)
-        return keep_secret(self._page(request, "invited", {"issued": issued}))
+        page = self._page(request, "invited", {"issued": issued})
+        return show_once(page, reverse("admin:accounts_invitation_changelist"))
 
     def _form_page(self, request: HttpRequest, form: InviteForm) -> HttpResponse:
         fields: Any = [(None, {"fields": list(form.fields)})]

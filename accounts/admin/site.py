@@ -1,7 +1,7 @@
 """The admin panel's site: behind /sign-in and the one gate, with a dashboard as its index."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from django.contrib.admin import AdminSite
@@ -13,9 +13,11 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import gates, stepup
 from accounts.admin import dashboard
+from accounts.admin.base import lead_back
 from accounts.admin.dangers import is_sensitive
 from accounts.models import User
 from accounts.roles import Role
+from accounts.sent_forms import DOUBLE_CLICK, KEEP, do_once
 
 
 class GatehouseAdminSite(AdminSite):
@@ -40,7 +42,8 @@ class GatehouseAdminSite(AdminSite):
     ) -> Callable[..., HttpResponse]:
         """Asks the gate before any page of the panel: 302 to /sign-in, or 403.
 
-        A sensitive act without a fresh proof of who is there leads to /confirm (303) and back.
+        A sensitive act without a fresh proof of who is there leads to /confirm (303) and back. What
+        a form asks for is done once, however often it is sent (accounts.sent_forms).
         """
         guarded = super().admin_view(view, cacheable)
 
@@ -51,10 +54,17 @@ class GatehouseAdminSite(AdminSite):
             found = _refusal(request)
             if found is not None:
                 return render(request, "errors/refused.html", {"error": found}, status=403)
-            if is_sensitive(request, self._registry.values()) and not stepup.is_fresh(request):
+            is_act = is_sensitive(request, self._registry.values())
+            if is_act and not stepup.is_fresh(request):
                 return stepup.ask(request)
             request.may_enter_panel = True  # type: ignore[attr-defined]  # read by has_permission()
-            return guarded(request, *args, **options)
+
+            def work() -> HttpResponse:
+                return guarded(request, *args, **options)
+
+            # What takes power away has to work whenever it is asked for.
+            lifetime = KEEP if is_act else DOUBLE_CLICK
+            return do_once(request, work, partial(lead_back, request), lifetime=lifetime)
 
         return asked
 

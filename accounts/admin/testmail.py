@@ -14,6 +14,7 @@ from accounts.addresses import MAX_EMAIL_LENGTH
 from accounts.admin.base import panel_actor
 from accounts.errors import RateLimited, RecordInvalid
 from accounts.models import User
+from accounts.sent_forms import show_once
 from accounts.services.testmail import TestMailReport, send_test_mail
 
 
@@ -41,7 +42,8 @@ def test_mail_page(table: "ModelAdmin[Any]", request: HttpRequest) -> HttpRespon
         "form": form,
         "report": report,
     }
-    return render(request, "admin/accounts/outboxmail/test.html", context, status=status)
+    page = render(request, "admin/accounts/outboxmail/test.html", context, status=status)
+    return page if report is None else show_once(page, request.path)
 
 
 def _send(form: TestMailForm, actor: User) -> tuple[TestMailReport | None, int]:

@@ -10,7 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
@@ -27,7 +27,7 @@ from accounts.admin.user_acts import (
 from accounts.browser import device_name
 from accounts.errors import GatehouseError
 from accounts.models import AuditEvent, User
-from accounts.secrecy import keep_secret
+from accounts.sent_forms import show_once
 from accounts.services import recovery
 from accounts.services.sessions import own_sessions
 
@@ -90,7 +90,8 @@ def _reset_view(modeladmin: "ModelAdmin[User]") -> Callable[..., HttpResponse]:
             "original": person,
             "panel": {"rows": [{"person": person, "link": link}]},
         }
-        return keep_secret(render(request, "admin/accounts/user/reset_link.html", context))
+        page = render(request, "admin/accounts/user/reset_link.html", context)
+        return show_once(page, reverse("admin:accounts_user_change", args=[person.pk]))
 
     return view
 

@@ -2,6 +2,7 @@
 
 from accounts.models.doors import Authenticator, Identity, RecoveryCode, RememberedBrowser
 from accounts.models.facts import AuditEvent, HouseLock, OutboxMail
+from accounts.models.forms import SentForm
 from accounts.models.links import AccountToken, AddressRequest, Invitation
 from accounts.models.people import ROLE_LABELS, User, UserManager, UserQuerySet, login_column
 from accounts.models.sessions import BrowserSession
@@ -19,6 +20,7 @@ __all__ = [
     "OutboxMail",
     "RecoveryCode",
     "RememberedBrowser",
+    "SentForm",
     "User",
     "UserManager",
     "UserQuerySet",

@@ -60,6 +60,7 @@ class InvitationUsed(TokenInvalid):
     """Its account has been made."""
 
     notice = "invitation-used"
+    is_use = True
 
 
 class InvitationReplaced(InvitationInvalid):

@@ -21,7 +21,7 @@ from accounts.services.invited import live_invitation
 from accounts.services.profile_updates import may_get_links
 from accounts.services.requests import handle_each
 from accounts.services.sessions import end_access, note_wrong_password
-from accounts.services.tokens import is_flooded, issue_token, usable_token
+from accounts.services.tokens import is_asked_twice, is_flooded, issue_token, usable_token
 from accounts.services.users import require_rank
 from accounts.services.verification import prove_address
 
@@ -145,6 +145,8 @@ def _handle_reset(row: AddressRequest, _details: dict[str, Any]) -> None:
     may_reset = settings.ALLOW_PASSWORD_RESET and gates.may_act(user)
     if user is None or not may_reset or not opens_by_password(user) or not may_get_links(user):
         audit.record("account:password:reset-request", target=user, result="refused")
+        return
+    if is_asked_twice(user, Purpose.RESET_PASSWORD, row.binding):
         return
     if is_flooded("reset-password", user, Purpose.RESET_PASSWORD):
         audit.record(

@@ -5,7 +5,6 @@ from elsewhere than this machine it needs the set-up code that the start printed
 """
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -29,12 +28,9 @@ from accounts.roles import OPERATORS, Role
 from accounts.services.anonymous import hand_over
 from accounts.services.invited import live_invitation, lock_account_of, take_up
 from accounts.services.requests import handle_each, note_request
-from accounts.services.tokens import usable_token
+from accounts.services.tokens import is_asked_twice, usable_token
 from accounts.services.users import save_new
 from accounts.services.verification import mail_verification
-
-# Between the two halves of a double click, or a page that was reloaded.
-SENT_TWICE = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +123,8 @@ def handle_sign_up_requests() -> int:
 def _handle_sign_up(row: AddressRequest, details: dict[str, Any]) -> None:
     lock_account_of(row.email)
     existing = User.objects.filter(email=row.email).first()
-    if existing is not None and _is_sent_twice(existing, row):
+    verifying = AccountToken.Purpose.VERIFY_EMAIL
+    if existing is not None and is_asked_twice(existing, verifying, row.binding):
         return
     if existing is not None:
         if existing.is_claimed and may_mail("account-exists", row.email):
@@ -144,16 +141,6 @@ def _handle_sign_up(row: AddressRequest, details: dict[str, Any]) -> None:
     user.role = settings.DEFAULT_ROLE
     save_new(user, actor=None, source="sign-up")
     mail_verification(user, binding=row.binding, language=row.language)
-
-
-def _is_sent_twice(user: User, row: AddressRequest) -> bool:
-    """Has this browser asked for this account a moment ago? Its mail is on its way."""
-    tokens = user.tokens.filter(
-        purpose=AccountToken.Purpose.VERIFY_EMAIL,
-        binding=row.binding,
-        created_at__gt=timezone.now() - SENT_TWICE,
-    )
-    return bool(row.binding) and tokens.usable(timezone.now()).exists()
 
 
 def open_account(email: str) -> User | None:

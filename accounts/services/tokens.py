@@ -23,6 +23,8 @@ PAGES = {
 }
 
 
+# Between the two halves of a double click, or a page that was reloaded.
+ASKED_TWICE = timedelta(minutes=1)
 # What became of a used link; see TokenInvalid.notice.
 USED = {
     Purpose.SET_UP: "set-up-used",
@@ -67,6 +69,14 @@ def issue_token(
         )
     url = absolute_url(reverse(PAGES[purpose], args=[token]))
     return IssuedToken(token, url, now + lifetime)
+
+
+def is_asked_twice(user: User, purpose: Purpose, binding: str) -> bool:
+    """Has this browser asked a moment ago? The mail is on its way; another would kill its link."""
+    asked = user.tokens.filter(
+        purpose=purpose, binding=binding, created_at__gt=timezone.now() - ASKED_TWICE
+    )
+    return bool(binding) and asked.usable(timezone.now()).exists()
 
 
 def is_flooded(kind: str, user: User, purpose: Purpose) -> bool:

@@ -32,6 +32,7 @@ from accounts.forms import (
 from accounts.limits import count_try
 from accounts.models import User
 from accounts.passwords import asks_password
+from accounts.sent_forms import DOUBLE_CLICK, once, show_once
 from accounts.services import sessions, signup, verification
 from accounts.services.passwords import change_own_password
 from accounts.services.privacy import delete_own_account, export_own_data
@@ -52,6 +53,7 @@ from accounts.views.entrance import get_or_post
 
 
 @login_required
+@once("accounts:profile", lifetime=DOUBLE_CLICK)
 @get_or_post
 def profile(request: HttpRequest) -> HttpResponse:
     """Who I am, what I may, where I am signed in."""
@@ -116,6 +118,7 @@ def end_session(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 
 
 @login_required
+@once("accounts:profile", lifetime=DOUBLE_CLICK)
 @require_POST
 def end_other_sessions(request: HttpRequest) -> HttpResponse:
     """Sign out everywhere but here."""
@@ -134,6 +137,7 @@ def _stay(request: HttpRequest, user: User, notice: str) -> HttpResponse:
 
 @login_required
 @require_fresh_beside_password
+@once("accounts:profile", lifetime=DOUBLE_CLICK)
 @get_or_post
 def change_password(request: HttpRequest) -> HttpResponse:
     """Replace my password; every other device is signed out."""
@@ -159,6 +163,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_fresh_beside_password
+@once("accounts:profile")
 @get_or_post
 def change_email(request: HttpRequest) -> HttpResponse:
     """Ask for a link to a new address."""
@@ -174,9 +179,8 @@ def change_email(request: HttpRequest) -> HttpResponse:
                 password=form.cleaned_data.get("password", ""),
                 new=form.cleaned_data["email"],
             )
-            return render(
-                request, "accounts/verify_sent.html", {"email": form.cleaned_data["email"]}
-            )
+            sent = {"email": form.cleaned_data["email"]}
+            return show_once(render(request, "accounts/verify_sent.html", sent))
         except BadCredentials as error:
             form.add_error("password", error.message)
         except RecordInvalid as error:
@@ -227,13 +231,14 @@ def _after_verifying(request: HttpRequest, user: User) -> HttpResponse:
 
 
 @login_required
+@once("accounts:profile")
 @require_POST
 def resend_verification(request: HttpRequest) -> HttpResponse:
     """Mail me the link again."""
     user = person(request)
     if not user.is_verified:
         verification.resend_verification(request, user)
-    return render(request, "accounts/verify_sent.html", {"email": user.email})
+    return show_once(render(request, "accounts/verify_sent.html", {"email": user.email}))
 
 
 @login_required

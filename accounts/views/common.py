@@ -52,11 +52,14 @@ def signed_in(request: HttpRequest) -> User | None:
 def link_over(request: HttpRequest, error: TokenInvalid) -> HttpResponse:
     """Where a link leads that opens nothing: to the sign-in page, which says why.
 
-    Whoever is signed in stays here and reads for which account it was, and as whom they are in.
+    Whoever is signed in stays here and reads for which account it was, and as whom they are in;
+    whose own form came twice, and has let them in by the first, is in.
     """
     user = signed_in(request)
     if user is None:
         return redirect_with_notice("account_login", error.notice)
+    if error.is_use and is_stale(request) and error.email == user.email:
+        return see_other(reverse("accounts:profile"))
     context = {
         "notice": error.notice,
         "email": mask_email(error.email) if error.email else "",

@@ -16,6 +16,7 @@ from accounts.errors import RateLimited
 from accounts.factor_forms import ConfirmPasswordForm, SecondFactorForm
 from accounts.limits import count_try
 from accounts.models import User
+from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services import authenticators, passkeys
 from accounts.services.passwords import find_by_password
 from accounts.views.common import person, posted, safe_next, see_other
@@ -27,6 +28,7 @@ AGAIN = "again"
 
 @never_cache
 @login_required
+@once("accounts:profile", lifetime=DOUBLE_CLICK)
 @get_or_post
 def confirm(request: HttpRequest) -> HttpResponse:
     """A second factor where there is one, else the password, else a sign-in from the start."""

@@ -157,9 +157,13 @@ def _to_set_up(login: str) -> HttpResponse:
 def sign_out(request: HttpRequest) -> HttpResponse:
     """GET asks, POST ends the session of this browser; `next` is where it leads then."""
     if not request.user.is_authenticated:
+        next_url = safe_next(request)
+        if request.method == "POST" and not next_url:
+            cancel(request)
+            return stay_signed_out(redirect_with_notice("account_login", "signed-out"))
         if request.method == "POST":
             cancel(request)
-        return stay_signed_out(redirect(safe_next(request) or "account_login"))
+        return stay_signed_out(redirect(next_url or "account_login"))
     if request.method != "POST":
         return render(request, "accounts/sign_out.html", {"next": safe_next(request)})
     further = way_out(request)

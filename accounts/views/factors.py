@@ -13,6 +13,7 @@ from accounts.errors import NotFound, RateLimited, RecordInvalid
 from accounts.factor_forms import AppNameForm, NewAppForm
 from accounts.limits import count_guess, forgive_guess
 from accounts.models import User
+from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services import authenticators, recovery
 from accounts.services.authenticators import FactorNeeded
 from accounts.stepup import require_fresh, require_fresh_to_post
@@ -32,6 +33,7 @@ from accounts.views.entrance import get_or_post
 @secret_page
 @login_required
 @require_fresh
+@once("accounts:profile")
 @get_or_post
 def set_up_app(request: HttpRequest) -> HttpResponse:
     """Hand a key to an app, and keep it after a first code; replaces an older app."""
@@ -65,6 +67,7 @@ def _keep_app(
 
 @login_required
 @require_fresh
+@once("accounts:profile", lifetime=DOUBLE_CLICK)
 @get_or_post
 def rename_app(request: HttpRequest) -> HttpResponse:
     """Another name for my app."""
@@ -105,6 +108,7 @@ def remove_app(request: HttpRequest) -> HttpResponse:
 @secret_page
 @login_required
 @require_fresh_to_post
+@once("accounts:profile")
 @get_or_post
 def recovery_codes(request: HttpRequest) -> HttpResponse:
     """Show a new set once; the POST makes one."""

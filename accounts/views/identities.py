@@ -15,6 +15,7 @@ from accounts.oidc.errors import SignInFailed
 from accounts.oidc.flow import begin
 from accounts.oidc.pending import CONNECT
 from accounts.providers import find
+from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services import sessions
 from accounts.services.identities import LastWayIn, disconnect, is_held
 from accounts.social.kinds import register_social
@@ -41,6 +42,7 @@ def connect(request: HttpRequest, provider: str) -> HttpResponse:
 @login_required
 @replayable
 @require_fresh
+@once("accounts:profile", lifetime=DOUBLE_CLICK)
 @get_or_post
 def disconnect_page(request: HttpRequest, identity_id: uuid.UUID) -> HttpResponse:
     """GET asks, POST takes it away; every other device is signed out."""

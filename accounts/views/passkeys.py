@@ -33,6 +33,7 @@ from accounts.methods import SignInMethod
 from accounts.models import User
 from accounts.passkeys import PasskeyExpired, PasskeyInvalid
 from accounts.problems import problem_of
+from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services import passkeys as service
 from accounts.services import sessions
 from accounts.services.authenticators import FactorNeeded, lacks_required_factor
@@ -193,6 +194,7 @@ def add_page(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_fresh
+@once("accounts:profile", lifetime=DOUBLE_CLICK)
 @get_or_post
 def rename(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
     """Another name for one of my passkeys."""
@@ -212,6 +214,7 @@ def rename(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
 @login_required
 @replayable
 @require_fresh
+@once("accounts:profile", lifetime=DOUBLE_CLICK)
 @get_or_post
 def remove(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
     """Remove one of my passkeys, and sign out other devices if wished."""

@@ -17,7 +17,7 @@ from accounts.limits import count_guess, forgive_guess
 from accounts.services import authenticators, passkeys
 from accounts.stages import SecondFactorStage, cancel, pending
 from accounts.views import enrolment
-from accounts.views.common import posted, redirect_with_notice, see_other
+from accounts.views.common import posted, redirect_with_notice, see_other, signed_in
 from accounts.views.entrance import get_or_post
 from accounts.views.proofs import prove_by_form
 
@@ -28,7 +28,7 @@ def ask(request: HttpRequest) -> HttpResponse:
     """A code of the app, a recovery code or a passkey; then the session starts."""
     stage = pending(request)
     if stage is None:
-        return _over()
+        return _over(request)
     if not authenticators.has_factor(stage.person):
         return redirect("accounts:second-factor-set-up")
     form, status = SecondFactorForm(posted(request)), 200
@@ -50,7 +50,7 @@ def set_up(request: HttpRequest) -> HttpResponse:
     """The role needs a factor and there is none: set one up, then get in."""
     stage = pending(request)
     if stage is None:
-        return _over()
+        return _over(request)
     if authenticators.has_factor(stage.person):
         return redirect("accounts:second-factor")
     user = stage.person
@@ -103,5 +103,8 @@ def _factors(stage: SecondFactorStage) -> dict[str, object]:
     return {"has_app": "totp" in kinds, "has_passkey": "passkey" in kinds}
 
 
-def _over() -> HttpResponse:
+def _over(request: HttpRequest) -> HttpResponse:
+    """Nobody waits here: the sign-in has ended, or the first half of a double click let them in."""
+    if signed_in(request) is not None:
+        return see_other(reverse("accounts:profile"))
     return redirect_with_notice("account_login", "second-factor-over")

@@ -2,6 +2,7 @@
 
 It is not acted upon. The same page is shown again with what was typed and a fresh token, so that
 nobody ends at a refusal; whoever is signed in by now goes on from a sign-in form to where it leads.
+A form that has made its own token out of date (a new password) leads where it led the first time.
 """
 
 from django.conf import settings
@@ -10,7 +11,9 @@ from django.shortcuts import render
 from django.urls import ResolverMatch
 
 from accounts.secrecy import keep_secret
+from accounts.sent_forms import sent_before
 from accounts.stepup import NOT_KEPT, KeptForm
+from accounts.views.common import see_other
 
 # A longer form has to be filled in again.
 MAX_LENGTH = 100_000
@@ -23,6 +26,9 @@ def show_again(request: HttpRequest, match: ResolverMatch | None) -> HttpRespons
     """
     if match is None or not _is_from_here(request):
         return None
+    led_to = sent_before(request)
+    if led_to:
+        return see_other(led_to)
     fields = _fields(request)  # before the method changes, which decides whether there is a form
     if "admin" not in match.app_names:
         request.method = "GET"

@@ -18,7 +18,7 @@ from accounts.browser import device_name
 from accounts.errors import NotFound, RecordInvalid
 from accounts.forms import GatehouseForm
 from accounts.models import User
-from accounts.secrecy import keep_secret
+from accounts.sent_forms import once, show_once
 from accounts.single_values import may_repeat
 from accounts.stepup import require_fresh_to_post
 from accounts.views.common import person, posted, redirect_with_notice, replayable
@@ -120,6 +120,7 @@ class RotateForm(GatehouseForm):
 
 @login_required
 @require_fresh_to_post
+@once("apikeys:list")
 @get_or_post
 @may_repeat("scopes")
 def own_keys(request: HttpRequest) -> HttpResponse:
@@ -144,6 +145,7 @@ def own_keys(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_fresh_to_post
+@once("apikeys:list")
 @get_or_post
 def rotate(request: HttpRequest, key_id: str) -> HttpResponse:
     """Ask how long the old key works on; the POST shows the new key, once."""
@@ -190,7 +192,7 @@ def _made(
     if old is not None:
         old.refresh_from_db()
     context = {"key": issued.key, "text": issued.text, "old": old, "now": timezone.now()}
-    return keep_secret(render(request, "api/key_made.html", context))
+    return show_once(render(request, "api/key_made.html", context))
 
 
 def _live_key(user: User, key_id: str) -> ApiKey:

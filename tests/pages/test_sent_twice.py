@@ -1,0 +1,860 @@
+"""Every form of every page is sent twice, as by a double click: what it makes, it makes once.
+
+A new address that takes a POST belongs into CASES, or with its reason into WITHOUT_CASE.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client, RequestFactory
+from django.urls import get_resolver
+from django.utils import timezone
+
+from accounts import totp
+from accounts.actors import SYSTEM
+from accounts.admin.site import site
+from accounts.models import (
+    AccountToken,
+    AuditEvent,
+    Authenticator,
+    BrowserSession,
+    Identity,
+    Invitation,
+    OutboxMail,
+    RememberedBrowser,
+    SentForm,
+    User,
+)
+from accounts.sent_forms import DOUBLE_CLICK, KEEP, SHOWN_AGAIN, purge_sent_forms
+from accounts.services.invitations import invite
+from accounts.services.passwords import handle_reset_requests, start_reset
+from accounts.services.setup import ensure_owner, issue_setup_link
+from accounts.services.signup import handle_sign_up_requests
+from accounts.services.users import create_user
+from accounts.services.verification import mail_verification
+from api.models import ApiKey, TokenFamily
+from api.services.families import start_by_password
+from magiclinks.models import LoginLink
+from magiclinks.services import handle_link_requests, issue_link
+from moderation.models import Ban
+from moderation.services.bans import ban
+from sso.models import AccessRule
+from sso.services.rules import create_rule
+from tests.accounts.second_factors.apps import App, set_up_app
+from tests.api.keys import made
+from tests.conftest import PASSWORD, path_in
+
+pytestmark = pytest.mark.django_db
+BrowserOf = Callable[[User], Client]
+AtTime = Callable[[timedelta], Any]
+NEW = "seven quiet rivers under glass"
+EMAIL = "new@example.com"
+USERS = "/admin/accounts/user/"
+RULE = {"name": "Shop", "effect": "public", "role": "viewer", "host": "a.b", "is_enabled": "on"}
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    owner: User
+    viewer: User
+    client: Client
+
+
+Form = tuple[str, dict[str, Any]]
+
+
+def strict(browser: Client | None = None) -> Client:
+    """A browser whose forms are checked, with the cookies of `browser`."""
+    client = Client(headers={"host": "localhost:8000"}, enforce_csrf_checks=True)
+    if browser is not None:
+        client.cookies = browser.cookies
+    return client
+
+
+def token_for(client: Client, path: str = "/account/") -> str:
+    """The token of a page that was just opened."""
+    page = client.get(path, follow=True).content
+    found = re.search(rb'name="csrfmiddlewaretoken" value="([^"]+)"', page)
+    assert found is not None, page
+    return found[1].decode()
+
+
+def own(path: str, /, **fields: Any) -> Callable[[World], Form]:
+    return lambda _world: (path, fields)
+
+
+def _path(url: str) -> str:
+    return url.removeprefix("http://localhost:8000")
+
+
+def _rotation(world: World) -> Form:
+    return f"/account/keys/{made(world.owner, 'old').key.pk}/rotate", {"overlap": "24"}
+
+
+def _revocation(world: World) -> Form:
+    return f"/account/keys/{made(world.owner, 'old').key.pk}/revoke", {}
+
+
+def _program(world: World) -> Form:
+    start_by_password(world.owner, timezone.now())
+    return f"/account/keys/programs/{TokenFamily.objects.get().pk}/end", {}
+
+
+def _app(world: World) -> Form:
+    page = world.client.get("/account/authenticator/set-up").content.decode()
+    found = re.search(r'<p class="qr-key"><code>([A-Z2-7 ]+)</code>', page)
+    assert found is not None
+    app = App(totp.from_text(found[1].replace(" ", "")))
+    return "/account/authenticator/set-up", {"code": app.code(), "name": "Phone"}
+
+
+def with_app(path: str, /, **fields: Any) -> Callable[[World], Form]:
+    def make(world: World) -> Form:
+        set_up_app(world.owner)
+        return path, fields
+
+    return make
+
+
+def _passkey(page: str, /, **fields: Any) -> Callable[[World], Form]:
+    def make(world: World) -> Form:
+        row = Authenticator.objects.create(
+            user=world.owner, kind="passkey", name="Old", credential_id="x"
+        )
+        return f"/account/passkeys/{row.pk}/{page}", fields
+
+    return make
+
+
+def _browser(world: World) -> Form:
+    row = RememberedBrowser.objects.create(
+        user=world.owner, digest="d" * 64, expires_at=timezone.now() + timedelta(days=1)
+    )
+    return f"/account/browsers/{row.pk}/forget", {}
+
+
+def _session(world: World) -> Form:
+    other = Client()
+    other.post("/sign-in", {"login": world.owner.email, "password": PASSWORD})
+    row = BrowserSession.objects.filter(user=world.owner).order_by("-created_at").first()
+    assert row is not None
+    return f"/account/sessions/{row.public_id}/end", {}
+
+
+def _identity(world: World) -> Form:
+    row = Identity.objects.create(user=world.owner, provider="github", subject="1")
+    return f"/account/identities/{row.pk}/disconnect", {}
+
+
+def _unverified(world: World) -> Form:
+    User.objects.filter(pk=world.owner.pk).update(email_verified_at=None)
+    return "/verify-email/", {}
+
+
+def _deletion(_world: World) -> Form:
+    create_user(actor=SYSTEM, email="other@example.com", role="owner", verified=True)
+    return "/account/delete", {"proof": PASSWORD}
+
+
+def _other_session(world: World) -> Any:
+    Client().post("/sign-in", {"login": world.viewer.email, "password": PASSWORD})
+    return BrowserSession.objects.get(user=world.viewer).public_id
+
+
+def _dead_mail(world: World) -> Any:
+    mail_verification(world.viewer, binding="", language="en")
+    OutboxMail.objects.update(status="dead")
+    return OutboxMail.objects.get().pk
+
+
+def person(page: str, /, **fields: Any) -> Callable[[World], Form]:
+    """A button of the page of `viewer`."""
+    return lambda world: (f"{USERS}{world.viewer.pk}/{page}/", fields)
+
+
+def ticked(action: str, **fields: Any) -> Callable[[World], Form]:
+    """An action on `viewer` in the list of people."""
+    return lambda world: (
+        USERS,
+        {"action": action, "_selected_action": [str(world.viewer.pk)], **fields},
+    )
+
+
+def _rule(world: World) -> AccessRule:
+    return create_rule(actor=world.owner, rule=AccessRule(name="Shop", effect="public", host="a.b"))
+
+
+def rule(page: str, /, **fields: Any) -> Callable[[World], Form]:
+    return lambda world: (f"/admin/sso/accessrule/{_rule(world).pk}/{page}/", fields)
+
+
+def _moved(world: World) -> Form:
+    for _number in range(3):
+        row = _rule(world)
+    return f"/admin/sso/accessrule/{row.pk}/move/up/", {}
+
+
+def _ban(world: World) -> Ban:
+    return ban(actor=world.owner, user=world.viewer, duration=None, reason="Spam")
+
+
+def facts(path: str, action: str, key: Callable[[World], Any]) -> Callable[[World], Form]:
+    """An action on one row of another list."""
+    return lambda world: (path, {"action": action, "_selected_action": [str(key(world))]})
+
+
+def count(*models: Any) -> Callable[[], list[int]]:
+    return lambda: [model.objects.count() for model in models]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A form, what it has made after one sending, and what the second is answered.
+
+    second: status, and the place it leads to or a text of its page. What the audit log tells of
+    both stands in AUDIT.
+    """
+
+    make: Callable[[World], Form]
+    rows: Callable[[], list[int]]
+    expected: list[int]
+    second: tuple[int, str]
+
+
+KEY = {"name": "backup script", "scopes": ["read"], "life": "30"}
+CASES: dict[str, Case] = {
+    # What a person makes
+    "apikeys:list": Case(own("/account/keys", **KEY), count(ApiKey), [1], (200, "gth_")),
+    "apikeys:rotate": Case(_rotation, count(ApiKey), [2], (200, "gth_")),
+    "accounts:recovery-codes": Case(
+        with_app("/account/recovery-codes"),
+        count(),
+        [],
+        (303, "/account/recovery-codes"),
+    ),
+    "accounts:app-set-up": Case(_app, count(Authenticator), [1], (303, "/account/recovery-codes")),
+    "accounts:change-email": Case(
+        own("/account/email", email=EMAIL, password=PASSWORD),
+        count(AccountToken, OutboxMail),
+        [1, 1],
+        (200, EMAIL),
+    ),
+    "accounts:verify-resend": Case(_unverified, count(OutboxMail), [1], (200, "owner@example.com")),
+    # What a person changes or takes away
+    "apikeys:revoke": Case(_revocation, count(), [], (303, "/account/keys?notice=key-revoked")),
+    "apikeys:end-program": Case(_program, count(), [], (303, "/account/keys?notice=program-ended")),
+    "accounts:profile": Case(
+        own("/account/", name="Olga New", username=""),
+        count(),
+        [],
+        (303, "/account/?notice=saved"),
+    ),
+    "accounts:change-password": Case(
+        own("/account/password", current_password=PASSWORD, password=NEW),
+        count(),
+        [],
+        (303, "/account/?notice=password-changed"),
+    ),
+    "accounts:end-other-sessions": Case(
+        own("/account/sessions/end"),
+        count(),
+        [],
+        (303, "/account/?notice=sessions-ended"),
+    ),
+    "accounts:end-session": Case(
+        _session, count(BrowserSession), [1], (303, "/account/?notice=session-ended")
+    ),
+    "accounts:passkey-rename": Case(
+        _passkey("rename", name="New"),
+        count(),
+        [],
+        (303, "/account/?notice=passkey-renamed"),
+    ),
+    "accounts:passkey-remove": Case(
+        _passkey("remove"), count(Authenticator), [0], (303, "/account/?notice=passkey-removed")
+    ),
+    "accounts:app-rename": Case(
+        with_app("/account/authenticator/rename", name="New"),
+        count(),
+        [],
+        (303, "/account/?notice=saved"),
+    ),
+    "accounts:app-remove": Case(
+        with_app("/account/authenticator/remove"),
+        count(Authenticator),
+        [0],
+        (303, "/account/?notice=factor-removed"),
+    ),
+    "accounts:browser-forget": Case(
+        _browser, count(RememberedBrowser), [0], (303, "/account/?notice=browser-forgotten")
+    ),
+    "accounts:disconnect": Case(
+        _identity, count(Identity), [0], (303, "/account/?notice=disconnected")
+    ),
+    "accounts:confirm": Case(own("/confirm", password=PASSWORD), count(), [], (303, "/account/")),
+    "accounts:export": Case(own("/account/export"), count(User), [3], (200, "owner@example.com")),
+    "account_logout": Case(
+        own("/sign-out"), count(BrowserSession), [0], (303, "/sign-in?notice=signed-out")
+    ),
+    "accounts:delete": Case(_deletion, count(User), [3], (302, "/sign-in?next=/account/delete")),
+    # What an operator makes
+    "admin:accounts_user_add": Case(
+        own(f"{USERS}add/", email=EMAIL, name="", username="", role="viewer"),
+        count(User),
+        [4],
+        (302, "/admin/accounts/user/"),
+    ),
+    "admin:accounts_invitation_add": Case(
+        own("/admin/accounts/invitation/add/", email=EMAIL, name="", role="viewer", days="7"),
+        count(Invitation, OutboxMail),
+        [1, 1],
+        (200, "/invitation/"),
+    ),
+    "admin:moderation_ban_add": Case(
+        own("/admin/moderation/ban/add/", network="198.51.100.9", duration="1h", reason="Spam"),
+        count(Ban),
+        [1],
+        (302, "/admin/moderation/ban/"),
+    ),
+    "admin:sso_accessrule_add": Case(
+        own("/admin/sso/accessrule/add/", **RULE),
+        count(AccessRule),
+        [1],
+        (302, "/admin/sso/accessrule/"),
+    ),
+    "admin:accounts_outboxmail_test": Case(
+        own("/admin/accounts/outboxmail/test/", email=EMAIL),
+        count(),
+        [],
+        (200, EMAIL),
+    ),
+    "admin:accounts_user_reset": Case(
+        person("reset"), count(AccountToken), [1], (200, "/password/reset/")
+    ),
+    "get_login_url": Case(ticked("get_login_url"), count(LoginLink), [1], (200, "/magic-link/")),
+    "start_reset_of_people": Case(
+        ticked("start_reset_of_people"), count(AccountToken), [1], (200, "/password/reset/")
+    ),
+    "ban_people": Case(
+        ticked("ban_people", confirmed="yes", duration="1h", reason="Spam"),
+        count(Ban),
+        [1],
+        (302, USERS),
+    ),
+    # What an operator changes or takes away
+    "admin:accounts_user_change": Case(
+        person("change", email="viewer@example.com", name="New", username="", role="viewer"),
+        count(),
+        [],
+        (302, USERS),
+    ),
+    "admin:accounts_user_delete": Case(
+        person("delete", post="yes"), count(User), [2], (302, USERS)
+    ),
+    "admin:accounts_user_disable": Case(person("disable"), count(), [], (302, USERS)),
+    "admin:accounts_user_enable": Case(person("enable"), count(), [], (302, USERS)),
+    "admin:accounts_user_end-sessions": Case(person("end-sessions"), count(), [], (302, USERS)),
+    "admin:accounts_user_verify": Case(person("verify"), count(), [], (302, USERS)),
+    "admin:accounts_user_reset-factors": Case(
+        person("reset-factors", confirmed="yes"), count(), [], (302, USERS)
+    ),
+    "change_role_of_people": Case(
+        ticked("change_role_of_people", confirmed="yes", role="editor"), count(), [], (302, USERS)
+    ),
+    "reset_factors_of_people": Case(
+        ticked("reset_factors_of_people", confirmed="yes"), count(), [], (302, USERS)
+    ),
+    "disable_people": Case(ticked("disable_people"), count(), [], (302, USERS)),
+    "enable_people": Case(ticked("enable_people"), count(), [], (302, USERS)),
+    "end_sessions_people": Case(ticked("end_sessions_people"), count(), [], (302, USERS)),
+    "verify_people": Case(ticked("verify_people"), count(), [], (302, USERS)),
+    "delete_selected": Case(
+        ticked("delete_selected", confirmed="yes"), count(User), [2], (302, USERS)
+    ),
+    "lift_bans_of_people": Case(
+        lambda world: (_ban(world) and None) or ticked("lift_bans_of_people")(world),
+        count(),
+        [],
+        (302, USERS),
+    ),
+    "admin:moderation_ban_lift": Case(
+        lambda world: (f"/admin/moderation/ban/{_ban(world).pk}/lift/", {}),
+        count(),
+        [],
+        (302, "/admin/moderation/ban/"),
+    ),
+    "lift_chosen": Case(
+        facts("/admin/moderation/ban/", "lift_chosen", lambda world: _ban(world).pk),
+        count(),
+        [],
+        (302, "/admin/moderation/ban/"),
+    ),
+    "withdraw_chosen": Case(
+        facts(
+            "/admin/accounts/invitation/",
+            "withdraw_chosen",
+            lambda world: invite(actor=world.owner, email=EMAIL).invitation.pk,
+        ),
+        count(),
+        [],
+        (302, "/admin/accounts/invitation/"),
+    ),
+    "revoke_chosen": Case(
+        facts("/admin/api/apikey/", "revoke_chosen", lambda world: made(world.viewer).key.pk),
+        count(),
+        [],
+        (302, "/admin/api/apikey/"),
+    ),
+    "end_chosen": Case(
+        facts("/admin/accounts/browsersession/", "end_chosen", lambda world: _other_session(world)),
+        count(BrowserSession),
+        [1],
+        (302, "/admin/accounts/browsersession/"),
+    ),
+    "send_again": Case(
+        facts("/admin/accounts/outboxmail/", "send_again", lambda world: _dead_mail(world)),
+        count(OutboxMail),
+        [1],
+        (302, "/admin/accounts/outboxmail/"),
+    ),
+    "admin:sso_move": Case(_moved, count(AccessRule), [3], (302, "/admin/sso/accessrule/")),
+    "admin:sso_switch": Case(rule("switch/off"), count(), [], (302, "/admin/sso/accessrule/")),
+    "admin:sso_accessrule_change": Case(
+        rule("change", **RULE | {"name": "Other"}),
+        count(AccessRule),
+        [1],
+        (302, "/admin/sso/accessrule/"),
+    ),
+    "admin:sso_accessrule_delete": Case(
+        rule("delete", post="yes"), count(AccessRule), [0], (302, "/admin/sso/accessrule/")
+    ),
+}
+
+# What both sendings have written together; nothing for those that change nothing.
+AUDIT = {
+    "account_logout": ["account:session:end"],
+    "accounts:app-remove": ["account:factor:remove"],
+    "accounts:app-rename": ["account:factor:rename"],
+    "accounts:app-set-up": ["account:factor:add", "account:recovery-codes:make"],
+    "accounts:browser-forget": ["account:factor:forget-browser"],
+    "accounts:change-email": ["account:email:change-request"],
+    "accounts:change-password": ["account:password:change", "account:session:start"],
+    "accounts:confirm": ["account:confirm:done"],
+    "accounts:delete": ["account:user:delete"],
+    "accounts:disconnect": ["account:identity:disconnect", "account:session:start"],
+    "accounts:end-other-sessions": ["account:session:end-all", "account:session:start"],
+    "accounts:end-session": ["account:session:end"],
+    # It makes nothing: each is a copy that was handed out.
+    "accounts:export": ["account:data:export", "account:data:export"],
+    "accounts:passkey-remove": ["account:passkey:remove"],
+    "accounts:passkey-rename": ["account:passkey:rename"],
+    "accounts:profile": ["account:user:edit"],
+    "accounts:recovery-codes": ["account:recovery-codes:make"],
+    "admin:accounts_invitation_add": ["account:invitation:issue"],
+    "admin:accounts_outboxmail_test": ["mail:test:send"],
+    "admin:accounts_user_add": ["account:user:create"],
+    "admin:accounts_user_change": ["account:user:edit"],
+    "admin:accounts_user_delete": ["account:user:delete"],
+    "admin:accounts_user_disable": ["account:user:disable"],
+    "admin:accounts_user_end-sessions": ["account:session:end-all"],
+    "admin:accounts_user_reset": ["account:password:reset-start"],
+    "admin:moderation_ban_add": ["moderation:ban:start"],
+    "admin:moderation_ban_lift": ["moderation:ban:lift"],
+    "admin:sso_accessrule_add": ["sso:rule:create"],
+    "admin:sso_accessrule_change": ["sso:rule:change"],
+    "admin:sso_accessrule_delete": ["sso:rule:delete"],
+    "admin:sso_move": ["sso:rule:move"],
+    "admin:sso_switch": ["sso:rule:change"],
+    "apikeys:end-program": ["api:token:end"],
+    "apikeys:list": ["api:key:create"],
+    "apikeys:revoke": ["api:key:revoke"],
+    "apikeys:rotate": ["api:key:rotate"],
+    "ban_people": ["moderation:ban:start"],
+    "change_role_of_people": ["account:role:change"],
+    "delete_selected": ["account:user:delete"],
+    "disable_people": ["account:user:disable"],
+    "end_chosen": ["account:session:end"],
+    "end_sessions_people": ["account:session:end-all"],
+    "get_login_url": ["link:login:issue"],
+    "lift_bans_of_people": ["moderation:ban:lift"],
+    "lift_chosen": ["moderation:ban:lift"],
+    "revoke_chosen": ["api:key:revoke"],
+    "send_again": ["mail:outbox:retry"],
+    "start_reset_of_people": ["account:password:reset-start"],
+    "withdraw_chosen": ["account:invitation:withdraw"],
+}
+
+
+# Strangers, and links: both sendings by one browser, one after the other
+def _invitation(world: World) -> Form:
+    url = invite(actor=world.owner, email=EMAIL, role="editor").url
+    return _path(url), {"name": "Nina", "password": NEW}
+
+
+def _reset(world: World) -> Form:
+    return _path(start_reset(actor=SYSTEM, user=world.viewer)), {"password": NEW}
+
+
+def _verification(world: World) -> Form:
+    User.objects.filter(pk=world.viewer.pk).update(email_verified_at=None)
+    mail_verification(world.viewer, binding="", language="en")
+    return path_in(OutboxMail.objects.get()), {"password": PASSWORD}
+
+
+def _magic(world: World) -> Form:
+    hour = timedelta(hours=1)
+    return _path(issue_link(world.viewer, actor=SYSTEM, lifetime=hour, source="command").url), {}
+
+
+def _work() -> None:
+    handle_link_requests()
+    handle_reset_requests()
+    handle_sign_up_requests()
+
+
+STRANGERS: dict[str, Case] = {
+    "account_login": Case(
+        own("/sign-in", login="viewer@example.com", password=PASSWORD),
+        count(BrowserSession),
+        [2],
+        (302, "/account/"),
+    ),
+    "account_signup": Case(
+        own("/sign-up", email=EMAIL, name="Nina", password=NEW),
+        count(User, OutboxMail),
+        [4, 1],
+        (200, EMAIL),
+    ),
+    "account_reset_password": Case(
+        own("/password/forgot", email="viewer@example.com"),
+        count(AccountToken, OutboxMail),
+        [1, 1],
+        (200, "viewer@example.com"),
+    ),
+    "magiclinks:request": Case(
+        own("/magic-link", email="viewer@example.com"),
+        count(LoginLink, OutboxMail),
+        [1, 1],
+        (200, "viewer@example.com"),
+    ),
+    "magiclinks:open": Case(_magic, count(BrowserSession), [2], (303, "/account/")),
+    "accounts:invitation": Case(
+        _invitation, count(User, BrowserSession), [4, 2], (303, "/account/")
+    ),
+    "accounts:reset-password": Case(_reset, count(User), [3], (303, "/sign-in?notice=reset-used")),
+    "accounts:verify-email": Case(
+        _verification, count(User), [3], (303, "/sign-in?notice=verify-used")
+    ),
+    "accounts:second-factor-cancel": Case(
+        own("/second-factor/cancel"),
+        count(BrowserSession),
+        [1],
+        (303, "/sign-in?notice=signed-out"),
+    ),
+}
+
+
+@pytest.fixture
+def world(owner: User, viewer: User, editor: User, browser_of: BrowserOf) -> World:
+    return World(owner, viewer, strict(browser_of(owner)))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_sent_twice_is_done_once(world: World, name: str) -> None:
+    case = CASES[name]
+    path, fields = case.make(world)
+    sent = fields | {"csrfmiddlewaretoken": token_for(world.client)}
+
+    base = AuditEvent.objects.latest("seq").seq
+    first = world.client.post(path, sent)
+    second = world.client.post(path, sent)
+
+    assert first.status_code in (200, 302, 303)
+    assert case.rows() == case.expected
+    written = AuditEvent.objects.filter(seq__gt=base).order_by("seq")
+    assert list(written.values_list("action", flat=True)) == AUDIT.get(name, [])
+    status, text = case.second
+    assert second.status_code == status
+    assert text in (second.get("Location") or second.content.decode())
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_what_a_stranger_sends_twice_is_done_once(world: World, name: str) -> None:
+    case = STRANGERS[name]
+    path, fields = case.make(world)
+    stranger = strict()
+    sent = fields | {"csrfmiddlewaretoken": token_for(stranger, "/sign-in")}
+
+    stranger.post(path, sent)
+    second = stranger.post(path, sent)
+    _work()
+
+    assert case.rows() == case.expected
+    status, text = case.second
+    assert second.status_code == status
+    assert text in (second.get("Location") or second.content.decode())
+
+
+# No address is forgotten
+
+WITHOUT_CASE = {
+    "set_language": "chooses a language, and makes nothing",
+    "accounts:passkeys": "takes the answer to a question that is asked once",
+    "accounts:passkey-options": "asks the question of a passkey anew",
+    "accounts:passkey-sign-in": "takes the answer to a question that is asked once",
+    "accounts:passkey-sign-in-options": "asks the question of a passkey anew",
+    "accounts:second-factor": "see test_a_code_that_is_sent_twice_lets_in",
+    "accounts:second-factor-set-up": "see test_the_first_factor_sent_twice_is_one",
+    "accounts:set-up": "see test_the_set_up_sent_twice_makes_one_owner",
+    "accounts:connect": "leads to the provider, each time with a question of its own",
+    "accounts:provider-start": "leads to the provider, each time with a question of its own",
+    "accounts:provider-callback": "tests/accounts/oidc/test_replays.py",
+    "accounts:provider-callback-other": "tests/accounts/oidc/test_replays.py",
+    "sso:check": "a question of a proxy",
+    "sso:forward": "a question of a proxy",
+    "admin:sso_try": "shows what would happen",
+}
+SITE_PAGES = {"index", "login", "logout", "password_change", "password_change_done", "app_list"}
+ARGUMENTS = {
+    "str:token": "x", "uuid:": "01a2218c-acd6-73e3-85f9-eb136df537e0", "slug:provider": "github",
+    "slug:way": "up", "str:key_id": "x", "path:": "x",
+}  # fmt: skip
+
+
+def _addresses(patterns: Any, path: str = "", space: str = "") -> Iterator[tuple[str, str]]:
+    """Name and path of all pages, without the API, whose endpoints are no forms."""
+    for pattern in patterns:
+        here = f"{path}{pattern.pattern}"
+        if hasattr(pattern, "url_patterns"):
+            below = f"{space}{pattern.namespace}:" if pattern.namespace else space
+            yield from _addresses(pattern.url_patterns, here, below)
+        elif not here.startswith("api/v1/"):
+            yield f"{space}{pattern.name or ''}", here
+
+
+def _filled(path: str) -> str:
+    for start, value in ARGUMENTS.items():
+        path = re.sub(rf"<{start}[^>]*>", value, path)
+    return f"/{path}"
+
+
+def _names_of_cases() -> set[str]:
+    return {*CASES, *STRANGERS, *WITHOUT_CASE}
+
+
+def test_every_address_that_takes_a_post_has_a_case(
+    owner: User, browser_of: BrowserOf, stranger: Client
+) -> None:
+    browser = browser_of(owner)
+    missing = []
+    for name, path in _addresses(get_resolver().url_patterns):
+        if name in _names_of_cases() or "(?P<" in path or name.endswith("_changelist"):
+            continue
+        if name.startswith("admin:") and name.removeprefix("admin:") in SITE_PAGES:
+            continue
+        before = AuditEvent.objects.count()
+        statuses = {one.post(_filled(path)).status_code for one in (browser, stranger)}
+        # 302: of nobody to the sign-in page, and of history and old addresses of the panel.
+        if not statuses <= {302, 403, 404, 405} or AuditEvent.objects.count() != before:
+            missing.append((name, statuses))
+
+    assert missing == []
+
+
+def test_every_action_of_the_panel_has_a_case(owner: User) -> None:
+    request = RequestFactory().get("/admin/")
+    request.user = owner
+    request.may_enter_panel = True
+    actions = {name for table in site._registry.values() for name in table.get_actions(request)}
+
+    assert actions <= _names_of_cases()
+    assert {"get_login_url", "ban_people", "send_again"} <= actions
+
+
+# What counts as the same form
+
+
+def _make_key(world: World, token: str, **changes: Any) -> Any:
+    return world.client.post("/account/keys", KEY | changes | {"csrfmiddlewaretoken": token})
+
+
+def test_other_fields_or_a_fresh_page_are_another_wish(world: World) -> None:
+    token = token_for(world.client)
+    for answer in (
+        _make_key(world, token),
+        _make_key(world, token, name="other"),
+        _make_key(world, token_for(world.client)),
+    ):
+        assert answer.status_code == 200
+
+    assert ApiKey.objects.count() == 3
+
+
+def test_the_second_click_reads_the_same_key(world: World) -> None:
+    token = token_for(world.client)
+
+    first, second = _make_key(world, token), _make_key(world, token)
+
+    assert first.content == second.content
+    assert second["Cache-Control"] == "no-store"
+    assert second["Referrer-Policy"] == "strict-origin"
+
+
+def test_a_key_is_not_shown_again_later_and_the_list_says_what_was_done(
+    world: World, at_time: AtTime
+) -> None:
+    token = token_for(world.client)
+    first = _make_key(world, token)
+    at_time(SHOWN_AGAIN + timedelta(seconds=1))
+
+    second = _make_key(world, token)
+
+    assert (second.status_code, second["Location"]) == (303, "/account/keys?notice=sent-already")
+    page = world.client.get(second["Location"]).content.decode()
+    assert "This form was sent twice. It was done once" in page
+    found = re.search(r"gth_[0-9A-Za-z]{10}_[0-9A-Za-z]{49}", first.content.decode())
+    assert found is not None
+    assert found[0] not in page
+    assert ApiKey.objects.count() == 1
+
+
+def test_an_invitation_of_the_panel_is_not_shown_again_later(world: World, at_time: AtTime) -> None:
+    path, fields = CASES["admin:accounts_invitation_add"].make(world)
+    sent = fields | {"csrfmiddlewaretoken": token_for(world.client)}
+    world.client.post(path, sent)
+    at_time(SHOWN_AGAIN + timedelta(seconds=1))
+
+    second = world.client.post(path, sent, follow=True)
+
+    assert second.redirect_chain == [("/admin/accounts/invitation/", 302)]
+    assert "This form was sent twice. It was done once" in second.content.decode()
+    assert Invitation.objects.count() == 1
+
+
+def test_what_was_refused_may_be_sent_again(world: World) -> None:
+    token = token_for(world.client)
+
+    for _turn in range(2):
+        assert _make_key(world, token, name="").status_code == 400
+
+    assert not SentForm.objects.exists()
+
+
+def test_a_form_whose_work_breaks_may_be_sent_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = token_for(world.client)
+    with monkeypatch.context() as broken:
+        broken.setattr("api.services.apikeys.create_key", lambda **_wish: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            _make_key(world, token)
+
+    assert _make_key(world, token).status_code == 200
+    assert ApiKey.objects.count() == 1
+
+
+def test_nobody_else_gets_the_answer(world: World, browser_of: BrowserOf) -> None:
+    token = token_for(world.client)
+    first = _make_key(world, token)
+    other = browser_of(world.viewer)
+
+    second = other.post("/account/keys", KEY | {"csrfmiddlewaretoken": token})
+
+    assert second.content != first.content
+    assert ApiKey.objects.filter(user=world.viewer).count() == 1
+
+
+def test_devices_can_be_signed_out_again_by_the_same_page_after_a_minute(
+    world: World, at_time: AtTime
+) -> None:
+    sent = {"csrfmiddlewaretoken": token_for(world.client)}
+    path = f"{USERS}{world.viewer.pk}/end-sessions/"
+    world.client.post(path, sent)
+    at_time(DOUBLE_CLICK + timedelta(seconds=1))
+
+    world.client.post(path, sent)
+
+    assert AuditEvent.objects.filter(action="account:session:end-all").count() == 2
+
+
+def test_a_form_that_is_still_at_work_is_not_done_beside_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = token_for(world.client)
+    _make_key(world, token)
+    SentForm.objects.update(sealed_url="", sealed_page="")
+    monkeypatch.setattr("accounts.sent_forms.WAIT_SECONDS", 0.0)
+
+    second = _make_key(world, token)
+
+    assert (second.status_code, second["Location"]) == (303, "/account/keys?notice=sent-already")
+    assert ApiKey.objects.count() == 1
+
+
+def test_pages_and_old_forms_are_forgotten(world: World, at_time: AtTime) -> None:
+    _make_key(world, token_for(world.client))
+    row = SentForm.objects.get()
+    assert "gth_" not in row.sealed_page
+    purge_sent_forms(timezone.now())
+    assert SentForm.objects.get().sealed_page == row.sealed_page
+
+    purge_sent_forms(at_time(SHOWN_AGAIN + timedelta(seconds=1)))
+    row.refresh_from_db()
+    assert (row.sealed_page, bool(row.sealed_url)) == ("", True)
+
+    assert purge_sent_forms(at_time(KEEP + timedelta(seconds=1))) == 1
+    assert not SentForm.objects.exists()
+
+
+# Signing in
+
+
+def test_a_code_that_is_sent_twice_lets_in(world: World) -> None:
+    app = set_up_app(world.viewer)
+    browser = strict()
+    form = {"login": world.viewer.email, "password": PASSWORD}
+    browser.post("/sign-in", form | {"csrfmiddlewaretoken": token_for(browser, "/sign-in")})
+    code = {"code": app.code(), "csrfmiddlewaretoken": token_for(browser, "/second-factor")}
+    assert browser.post("/second-factor", code)["Location"] == "/account/"
+
+    second = browser.post("/second-factor", code)
+
+    assert (second.status_code, second["Location"]) == (303, "/account/")
+    assert BrowserSession.objects.filter(user=world.viewer).count() == 1
+
+
+def test_the_first_factor_sent_twice_is_one(world: World, settings: Any) -> None:
+    settings.MFA_REQUIRED_ROLES = frozenset({"viewer"})
+    browser = strict()
+    form = {"login": world.viewer.email, "password": PASSWORD}
+    browser.post("/sign-in", form | {"csrfmiddlewaretoken": token_for(browser, "/sign-in")})
+    page = browser.get("/second-factor/set-up").content.decode()
+    found = re.search(r'<p class="qr-key"><code>([A-Z2-7 ]+)</code>', page)
+    assert found is not None
+    app = App(totp.from_text(found[1].replace(" ", "")))
+    code = {"code": app.code(), "name": "", "csrfmiddlewaretoken": token_for(
+        browser, "/second-factor/set-up")}  # fmt: skip
+    assert browser.post("/second-factor/set-up", code).status_code == 303
+
+    second = browser.post("/second-factor/set-up", code)
+
+    assert (second.status_code, second["Location"]) == (303, "/account/")
+    assert Authenticator.objects.filter(user=world.viewer).count() == 1
+
+
+def test_the_set_up_sent_twice_makes_one_owner(stranger: Client) -> None:
+    issued = issue_setup_link(ensure_owner())
+    assert issued is not None
+    browser, path = strict(), _path(issued.url)
+    form = {"email": EMAIL, "name": "", "password": NEW}
+    sent = form | {"csrfmiddlewaretoken": token_for(browser, path)}
+    assert browser.post(path, sent)["Location"] == "/account/"
+
+    second = browser.post(path, sent)
+
+    assert (second.status_code, second["Location"]) == (303, "/account/")
+    assert User.objects.filter(role="owner").count() == 1
