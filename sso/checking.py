@@ -319,8 +319,8 @@ def offered(environ: Environ, config: Options, good: Memo[Remembered]) -> Offers
         found = (*(("key", key) for key in keys), *((("token", token),) if token else ()))
     if "HTTP_COOKIE" in environ:
         cookie = cookie_value(environ["HTTP_COOKIE"], config.session_cookie)
-        gate = gate_cookie(environ) if config.gate_cookie and not found else ""
-        if cookie and found:
+        gate = gate_cookie(environ) if config.gate_cookie else ""
+        if found and (cookie or gate):
             raise AskDjango
         found += ((SESSION, cookie),) if cookie else ()
         found += ((GATE, gate),) if gate else ()

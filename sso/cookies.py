@@ -29,7 +29,7 @@ def cookie_value(header: str, name: str) -> str:
 def gate_cookie(environ: Mapping[str, Any]) -> str:
     """The gate cookie of a request; "" without one, and where apps on other hosts have none.
 
-    It counts when neither headers nor a session say who asks.
+    It counts when no session says who asks. Beside a key or token it has to be the same person's.
     """
     name = options().gate_cookie
     return cookie_value(environ.get("HTTP_COOKIE", ""), name) if name else ""

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.errors import Forbidden, RateLimited, Refused
 from accounts.roles import Role
 from api import foreign
-from api.access import Access, Scope
+from api.access import Access, Scope, joined
 from api.authorization import own_credentials_of
 from api.credentials import identify, session_of
 from api.errors import (
@@ -35,15 +35,17 @@ def outcome_of(request: HttpRequest) -> Outcome:
     What is between the client and the app, such as the app's own tokens, is not looked at.
     """
     credentials = own_credentials_of(request.META, is_own_token)
-    if credentials.is_empty and not settings.REQUIRE_API_KEY_AND_TOKEN:
-        cookie = gate_cookie(request.META)
-        if cookie and session_of(request) is None:
-            found = _by_gate(cookie)
-            # An ended one is as good as none, because cookies come unasked.
-            if isinstance(found, Pass) or settings.ANONYMOUS_ROLE is None:
-                return found
+    cookie = _gate_cookie_alone(request)
+    if cookie and credentials.is_empty and not settings.REQUIRE_API_KEY_AND_TOKEN:
+        found = _by_gate(cookie)
+        # An ended one is as good as none, because cookies come unasked.
+        if isinstance(found, Pass) or settings.ANONYMOUS_ROLE is None:
+            return found
     try:
-        return _pass(identify(request, credentials))
+        access = identify(request, credentials)
+        if cookie and not credentials.is_empty:
+            _require_same_person(access, cookie)
+        return _pass(access)
     except Refused as error:
         return Refusal(
             "", error.code, is_known=True, user_id=str(error.user_id) if error.user_id else None
@@ -67,6 +69,22 @@ def is_signed_in(request: HttpRequest) -> bool:
         return True
     cookie = gate_cookie(request.META)
     return bool(cookie) and person_by_gate_cookie(cookie, timezone.now()) is not None
+
+
+def _gate_cookie_alone(request: HttpRequest) -> str:
+    """The gate cookie; "" beside a session, which says more."""
+    cookie = gate_cookie(request.META)
+    return cookie if cookie and session_of(request) is None else ""
+
+
+def _require_same_person(access: Access, cookie: str) -> None:
+    """Refuse a key or token beside the gate cookie of somebody else, as beside a session.
+
+    Raises AccessTokenInvalid.
+    """
+    user = person_by_gate_cookie(cookie, timezone.now())
+    if user is not None:
+        joined(access, Access(user=user))
 
 
 def _by_gate(cookie: str) -> Outcome:

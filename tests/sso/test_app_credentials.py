@@ -175,6 +175,23 @@ def test_a_key_and_a_token_have_to_be_of_one_person(ask: Any, viewer: User, edit
     assert ask(HTTP_X_API_KEY=key, HTTP_AUTHORIZATION=f"Bearer {other}")[0] == 401
 
 
+def test_a_key_or_token_and_a_cookie_of_apps_have_to_be_of_one_person(
+    ask: Any, viewer: User, editor: User, browser_of: BrowserOf, settings: LazySettings
+) -> None:
+    settings.FORWARD_AUTH_DOMAIN = "example.com"
+    browser = browser_of(viewer)
+    cookie = f"gatehouse_gate={browser.cookies['gatehouse_gate'].value}"
+
+    for person, wanted in ((viewer, 204), (editor, 401)):
+        token = families.start_by_password(person, timezone.now()).access
+        key = made(person).text
+        assert ask(HTTP_COOKIE=cookie, HTTP_X_API_KEY=key)[0] == wanted
+        assert ask(HTTP_COOKIE=cookie, HTTP_AUTHORIZATION=f"Bearer {token}")[0] == wanted
+    browser.post("/sign-out")
+    # An ended one says nothing: cookies come unasked.
+    assert ask(HTTP_COOKIE=cookie, HTTP_X_API_KEY=key)[0] == 204
+
+
 def test_two_keys_reach_as_far_as_both(ask: Any, viewer: User, editor: User) -> None:
     narrow = made(editor, "narrow", scopes=["read"])
     wide = made(editor, "wide", scopes=["read", "write"])
