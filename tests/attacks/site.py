@@ -47,12 +47,14 @@ def new_address() -> str:
 class Visitor(HTTPClient):
     """A browser at the proxy, from an address of its own: get(), post(), request() of HTTPClient.
 
-    A connection is opened for each request: the proxies may close one that is idle.
+    headers: what send() says in each request. A connection is opened for each request: the proxies
+    may close one that is idle.
     """
 
     def __init__(self, front: Proxy, address: str, cookies: dict[str, str] | None = None) -> None:
         super().__init__(URL, cookies)
         self.front, self.address = front, address
+        self.headers: dict[str, str] = {}
 
     def connect(self) -> None:
         self.connection = http.client.HTTPConnection(SITE, timeout=30)
@@ -93,7 +95,7 @@ class Visitor(HTTPClient):
             own["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         self.connect()
         try:
-            self.connection.request(method, path, text, {**own, **(headers or {})})
+            self.connection.request(method, path, text, {**own, **self.headers, **(headers or {})})
             return self._read(self.connection.getresponse())
         finally:
             self.close()

@@ -1,0 +1,37 @@
+"""The doors at which a credential may be shown, and what each of them says."""
+
+import json
+from collections.abc import Mapping
+
+from tests.attacks.site import Answer, Site, Visitor
+
+# What each door answers to nobody, and to a viewer or editor by the right credential.
+SHUT = {"page": 302, "api": 401, "app": 401, "admin": 302, "session tokens": 401}
+BY_KEY_OR_TOKEN = SHUT | {"api": 200, "app": 200}
+
+
+def knock(site: Site, headers: Mapping[str, str], visitor: Visitor | None = None) -> dict[str, int]:
+    """The status at each door for these headers; visitor: whose cookies come along, at the app
+    those that browsers send there."""
+    visitor = visitor or site.visitor()
+    return {
+        "page": visitor.send("GET", "/account/", None, headers).status,
+        "api": visitor.send("GET", "/api/v1/me", None, headers).status,
+        "app": site.gate.ask("/", {**headers, **cookies_at_app(site, visitor)}).status,
+        "admin": visitor.send("GET", "/admin/", None, headers).status,
+        "session tokens": visitor.send("POST", "/api/v1/auth/token/session", {}, headers).status,
+    }
+
+
+def cookies_at_app(site: Site, visitor: Visitor) -> dict[str, str]:
+    return site.at_app(visitor) if any("gate" in name for name in visitor.cookies) else {}
+
+
+def code_of(answer: Answer) -> tuple[int, str]:
+    """Status and code of a refused call to the API; "" when it was not refused."""
+    said = json.loads(answer.body) if answer.body else {}
+    return answer.status, said.get("code", "")
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
