@@ -10,6 +10,8 @@ from urllib.parse import SplitResult, urlsplit
 from django.conf import settings
 from django.http import HttpRequest
 
+from accounts.local_peer import is_own_client
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -123,7 +125,8 @@ def is_this_machine(request: HttpRequest) -> bool:
 
     A proxy on the same host also connects from loopback, so whatever speaks of one says no: its
     headers, HTTP/1.0 and `Connection: close` (which nginx says where nothing is configured, and no
-    browser), a Host or an Origin that is not the one of PUBLIC_URL, a public PUBLIC_URL.
+    browser), a Host or an Origin that is not the one of PUBLIC_URL, a public PUBLIC_URL. Of one
+    that says nothing the kernel knows: it runs as another user, or serves others itself.
     """
     peer = parse_address(request.META.get("REMOTE_ADDR", ""))
     if peer is None or not peer.is_loopback or settings.TRUSTED_PROXIES or settings.TRUST_PROXY:
@@ -133,7 +136,11 @@ def is_this_machine(request: HttpRequest) -> bool:
     names = [urlsplit(f"//{request.get_host()}")]
     names += [urlsplit(request.META[name]) for name in ("HTTP_ORIGIN", "HTTP_REFERER")
               if name in request.META]  # fmt: skip
-    return all(name.hostname in LOOPBACK_NAMES for name in names) and _is_own_port(names)
+    if not (all(name.hostname in LOOPBACK_NAMES for name in names) and _is_own_port(names)):
+        return False
+    # Django's own development server does not tell the port; ours and every other one do.
+    port = request.META.get("REMOTE_PORT")
+    return port is None or is_own_client(peer, str(port), request.META["SERVER_PORT"])
 
 
 def _says_proxy(request: HttpRequest) -> bool:

@@ -67,6 +67,7 @@ def environ_of(scope: Mapping[str, Any]) -> Environ:
         "SERVER_NAME": server[0],
         "SERVER_PORT": server[1],
         "REMOTE_ADDR": client[0],
+        "REMOTE_PORT": client[1],
         "REQUEST_METHOD": scope["method"],
         "PATH_INFO": path.decode("latin-1"),
         "QUERY_STRING": scope["query_string"].decode("latin-1"),

@@ -32,7 +32,7 @@ def test_a_request_is_read_as_wsgi_has_it() -> None:
     assert environ["HTTP_X_FORWARDED_URI"] == "/a%20b"
     assert environ["PATH_INFO"] == "/auth/check"
     assert environ["QUERY_STRING"] == "role=admin"
-    assert environ["REMOTE_ADDR"] == "192.0.2.7"
+    assert (environ["REMOTE_ADDR"], environ["REMOTE_PORT"]) == ("192.0.2.7", "40000")
     assert environ["SERVER_PROTOCOL"] == "HTTP/1.1"
 
 

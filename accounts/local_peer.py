@@ -1,0 +1,125 @@
+"""Which process of this machine is at the other end of a connection (Linux: /proc).
+
+A request cannot tell a person at this machine from a proxy or tunnel that adds nothing. The
+kernel can: whose the connecting process is, and whether it serves others itself.
+"""
+
+import ipaddress
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+PROC = Path("/proc")
+TABLES = ("net/tcp", "net/tcp6")
+ESTABLISHED, LISTENING = "01", "0A"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One line of the kernel's table. local, remote: address and port in its own hexadecimal."""
+
+    local: str
+    remote: str
+    state: str
+    user_id: int
+    inode: str
+
+    @property
+    def local_port(self) -> int:
+        return _port(self.local)
+
+
+def is_own_client(peer: Address, peer_port: str, server_port: str) -> bool:
+    """Does a process of the user who runs this server connect, and does it serve nobody else?
+
+    A process serves others when it holds a connection that it accepted, or listens beyond this
+    machine: proxies and tunnels do, browsers and command line clients do not. What cannot be found
+    out is a no; where there is no /proc at all (not Linux), a yes: nothing more is known there.
+    """
+    if sys.platform != "linux":
+        return True
+    if not (peer_port.isdecimal() and server_port.isdecimal()):
+        return False
+    connections = list(_connections())
+    ends = {f"{text}:{int(peer_port):04X}" for text in _spellings(peer)}
+    found = [
+        each for each in connections
+        if each.local in ends
+        and _port(each.remote) == int(server_port)
+        and each.state == ESTABLISHED
+    ]  # fmt: skip
+    # A socket without a process has no inode: the client has gone.
+    if len(found) != 1 or found[0].user_id != os.geteuid() or found[0].inode == "0":
+        return False
+    holders = [held for held in _held_sockets() if found[0].inode in held]
+    return bool(holders) and set.union(*holders).isdisjoint(_serving(connections))
+
+
+def _serving(connections: list[Connection]) -> set[str]:
+    """The inodes of what only a server has: accepted connections, and ears beyond loopback."""
+    listening = [each for each in connections if each.state == LISTENING]
+    ports = {each.local_port for each in listening}
+    accepted = {each.inode for each in connections
+                if each.state != LISTENING and each.local_port in ports}  # fmt: skip
+    return accepted | {each.inode for each in listening if not _is_loopback(each.local)}
+
+
+def _connections() -> Iterator[Connection]:
+    for table in TABLES:
+        try:
+            lines = (PROC / table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            columns = line.split()
+            yield Connection(columns[1], columns[2], columns[3], int(columns[7]), columns[9])
+
+
+def _held_sockets() -> Iterator[set[str]]:
+    """The inodes of the sockets of each process that this one may look into."""
+    for process in PROC.iterdir():
+        if process.name.isdecimal():
+            # It may have ended, be somebody else's, or close a file while it is looked at.
+            with suppress(OSError):
+                links = [_link(each) for each in (process / "fd").iterdir()]
+                yield {link[8:-1] for link in links if link.startswith("socket:[")}
+
+
+def _link(file: Path) -> str:
+    with suppress(OSError):
+        return os.readlink(file)
+    return ""
+
+
+def _spellings(address: Address) -> Iterator[str]:
+    """An address as the tables have it: words of four bytes, each in the machine's own order."""
+    packed = address.packed
+    if isinstance(address, ipaddress.IPv4Address):
+        yield _hexadecimal(packed)
+        # A socket of IPv6 that speaks to an address of IPv4.
+        packed = bytes(10) + b"\xff\xff" + packed
+    yield _hexadecimal(packed)
+
+
+def _hexadecimal(packed: bytes) -> str:
+    words = (packed[start : start + 4] for start in range(0, len(packed), 4))
+    return "".join(f"{int.from_bytes(word, sys.byteorder):08X}" for word in words)
+
+
+def _is_loopback(local: str) -> bool:
+    text = local.partition(":")[0]
+    packed = b"".join(
+        int(text[start : start + 8], 16).to_bytes(4, sys.byteorder)
+        for start in range(0, len(text), 8)
+    )
+    address = ipaddress.ip_address(packed)
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
+
+
+def _port(end: str) -> int:
+    return int(end.rpartition(":")[2], 16)

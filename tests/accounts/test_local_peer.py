@@ -1,0 +1,120 @@
+"""Whose process is at the other end of a connection, by what the kernel tells."""
+
+import ipaddress
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+
+import pytest
+
+from accounts import local_peer
+from accounts.local_peer import is_own_client
+
+HERE = ipaddress.ip_address("127.0.0.1")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+
+
+@pytest.fixture
+def sockets() -> Iterator[ExitStack]:
+    with ExitStack() as opened:
+        yield opened
+
+
+def _connect(sockets: ExitStack, address: str, to: str) -> tuple[str, str]:
+    """A connection at whose both ends is this process; the ports of the client and the server."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    ear = sockets.enter_context(socket.create_server((address, 0), family=family))
+    port = ear.getsockname()[1]
+    client = sockets.enter_context(closing(socket.socket(socket.AF_INET6 if ":" in to else family)))
+    client.connect((to, port))
+    sockets.enter_context(ear.accept()[0])
+    return str(client.getsockname()[1]), str(port)
+
+
+@pytest.fixture
+def _serves_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process is both ends, so it holds what it accepted: leave that aside."""
+    monkeypatch.setattr(local_peer, "_serving", lambda connections: set())
+
+
+@pytest.mark.usefixtures("_serves_nobody")
+@pytest.mark.parametrize("to", ["127.0.0.1", "::ffff:127.0.0.1"])
+def test_an_own_process_is_found(sockets: ExitStack, to: str) -> None:
+    client, server = _connect(sockets, "127.0.0.1", to)
+
+    assert is_own_client(HERE, client, server) is True
+
+
+@pytest.mark.usefixtures("_serves_nobody")
+def test_an_own_process_is_found_by_ipv6(sockets: ExitStack) -> None:
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    client, server = _connect(sockets, "::1", "::1")
+
+    assert is_own_client(ipaddress.ip_address("::1"), client, server) is True
+
+
+def test_who_serves_others_is_no_client(sockets: ExitStack) -> None:
+    client, server = _connect(sockets, "127.0.0.1", "127.0.0.1")
+
+    assert is_own_client(HERE, client, server) is False
+
+
+@pytest.mark.usefixtures("_serves_nobody")
+def test_another_user_is_not_the_own_one(
+    sockets: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, server = _connect(sockets, "127.0.0.1", "127.0.0.1")
+    monkeypatch.setattr("os.geteuid", lambda: 4_000_000)
+
+    assert is_own_client(HERE, client, server) is False
+
+
+@pytest.mark.usefixtures("_serves_nobody")
+@pytest.mark.parametrize("ports", [("", "8000"), ("x", "8000"), ("1", "1"), ("-1", "80")])
+def test_what_cannot_be_found_is_nobody(ports: tuple[str, str]) -> None:
+    assert is_own_client(HERE, *ports) is False
+
+
+@pytest.mark.usefixtures("_serves_nobody")
+def test_a_client_that_has_gone_is_nobody() -> None:
+    with ExitStack() as opened:
+        client, server = _connect(opened, "127.0.0.1", "127.0.0.1")
+
+    assert is_own_client(HERE, client, server) is False
+
+
+@pytest.mark.usefixtures("_serves_nobody")
+def test_a_process_that_cannot_be_looked_into_is_nobody(
+    sockets: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, server = _connect(sockets, "127.0.0.1", "127.0.0.1")
+    monkeypatch.setattr(local_peer, "_held_sockets", lambda: iter([{"1"}]))
+
+    assert is_own_client(HERE, client, server) is False
+
+
+def test_where_the_kernel_tells_nothing_headers_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+
+    assert is_own_client(HERE, "1", "1") is True
+
+
+@pytest.mark.parametrize(
+    ("ear", "serves"),
+    [
+        ("00000000:1F40", True),
+        ("0100A8C0:1F40", True),
+        ("0100007F:1F40", False),
+        ("00000000000000000000000000000000:1F40", True),
+        ("00000000000000000000000001000000:1F40", False),
+        ("0000000000000000FFFF00000100007F:1F40", False),
+    ],
+)
+def test_who_listens_beyond_this_machine_serves_others(ear: str, serves: bool) -> None:
+    if sys.byteorder != "little":
+        pytest.skip("written as little machines have it")
+    listening = local_peer.Connection(ear, "00000000:0000", "0A", 0, "7")
+
+    assert local_peer._serving([listening]) == ({"7"} if serves else set())
