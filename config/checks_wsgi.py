@@ -39,7 +39,8 @@ def _answer(environ: Environ, start: Start) -> Iterable[bytes]:
 
 
 # Calling a method takes less than calling an object.
-application = mount(FastPath(at_once_or_elsewhere(_answer), CHECKER).__call__)
+_fast = FastPath(at_once_or_elsewhere(_answer), CHECKER)
+application, remembered = mount(_fast.__call__), _fast.remembered
 
 
 def _note() -> None:

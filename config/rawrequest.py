@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from sso.lines import UNIX_PEER
+
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
 # The key of a peer that came by a Unix socket. No header gets a key in lower case.
 BY_UNIX_SOCKET = "gatehouse.by_unix_socket"
-# Who connects by a Unix socket is a proxy of this machine: files decide who may.
-UNIX_PEER = "127.0.0.1"
 VERSIONS = {"1": "HTTP/1.0", "1.1": "HTTP/1.1", "2": "HTTP/2"}
 # Names of which there is one meaning only: two lines would be read differently by whoever takes the
 # first and whoever takes the last (RFC 9110, 5.3: only lists may be said in several lines).

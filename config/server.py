@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 from django.conf import settings
@@ -160,7 +161,8 @@ def _work(
         *tls, metrics,
     )  # fmt: skip
     threads = settings.WEB_THREADS if application == WHOLE else _check_threads()
-    scheduler = _Taking(loop, Serving(callback, threads, loop).take, None, None, None)
+    remembered = import_module(application.partition(":")[0]).remembered
+    scheduler = _Taking(loop, Serving(callback, remembered, threads, loop).take, None, None, None)
     is_unix_socket = (listener[0] or listener[1]).is_uds()
     getattr(library, WORKERS_METHODS[mode][is_unix_socket])(scheduler, loop, ending)
     loop.run_until_complete(over.wait())

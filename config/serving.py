@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from io import BytesIO
 from queue import SimpleQueue
@@ -18,10 +18,13 @@ from typing import Any
 
 from config.contenttype import readable
 from config.rawrequest import Environ, Unreadable, environ_of, has_body
+from sso.fast import KNOWN
 
 logger = logging.getLogger(__name__)
 Start = Callable[..., Any]
 Application = Callable[[Environ, Start], Iterable[bytes]]
+# For the scope of a request: the head of an answer without a body, and what is known of it.
+Remembered = Callable[[Mapping[str, Any]], tuple[dict[str, Any] | None, Any]]
 READING = frozenset({"GET", "HEAD"})
 # A body that is not here by then is given up, however it trickles in.
 BODY_SECONDS = 20.0
@@ -32,6 +35,7 @@ MAX_HELD = 64 * 1024 * 1024
 # In the environment of a request that must not wait for Django.
 AT_ONCE = "gatehouse.at_once"
 CLOSE = ("Connection", "close")
+NO_BODY = {"type": "http.response.body", "body": b""}
 
 
 class Elsewhere(BaseException):
@@ -56,12 +60,19 @@ def at_once_or_elsewhere(django: Application) -> Application:
 
 
 class Serving:
-    """Answers the requests of one process by `application`; `threads`: for Django."""
+    """Answers the requests of one process by what is remembered, else by `application`.
+
+    threads: for Django.
+    """
 
     def __init__(
-        self, application: Application, threads: int, loop: asyncio.AbstractEventLoop
+        self,
+        application: Application,
+        remembered: Remembered,
+        threads: int,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._application, self._loop = application, loop
+        self._application, self._remembered, self._loop = application, remembered, loop
         self._waiting: SimpleQueue[tuple[Any, Environ]] = SimpleQueue()
         self._held = 0
         # asyncio keeps no tasks alive by itself.
@@ -72,7 +83,16 @@ class Serving:
     def take(self, request: Any) -> None:
         """Answer at once, or see to it that somebody does. Never waits for a client."""
         try:
-            environ = environ_of(request.scope)
+            scope = request.scope
+            message, known = self._remembered(scope)
+            if message is not None:
+                send = request.proto.send
+                send(message)
+                send(NO_BODY)
+                return
+            environ = environ_of(scope)
+            if known is not None:
+                environ[KNOWN] = known
             if environ["REQUEST_METHOD"] in READING and self._answers_at_once(request, environ):
                 return
             if has_body(environ):

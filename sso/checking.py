@@ -4,7 +4,7 @@ Used by the WSGI function before Django, and by Django's own view for what the s
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 from ipaddress import ip_network
@@ -24,6 +24,16 @@ from sso.answers import Headers, Verdict, identity_headers, verdict
 from sso.cookies import PURPOSE as GATE
 from sso.cookies import cookie_value, gate_cookie
 from sso.epoch import Epoch, current_epoch
+from sso.lines import (
+    BETWEEN,
+    LONGEST_LINE,
+    OFFERS,
+    Environ,
+    Lines,
+    Scope,
+    joined_lines,
+    lines_of,
+)
 from sso.memo import LIFE_SECONDS, Memo
 from sso.options import Options, options
 from sso.passes import (
@@ -47,15 +57,10 @@ NOBODY = Refusal("", "not_authenticated")
 # For so long a signed token is handed out again.
 TOKEN_SECONDS = 20.0
 FOREVER = float("inf")
-Environ = Mapping[str, Any]
+# Of ASGI.
+Message = dict[str, Any]
 # (kind, credential) each.
 Offers = tuple[tuple[str, str], ...]
-# What a verdict is made of: the lines of a request with its credential, then the others.
-Lines = tuple[str, ...]
-OFFERS = 3
-BETWEEN = "\n"
-# Of one line. Addresses may have 8 kB, and browsers keep that many cookies.
-LONGEST_LINE = 16_384
 
 
 class TooLong(Exception):
@@ -76,13 +81,17 @@ class Remembered:
 
 @dataclass(slots=True)
 class Checked:
-    """A verdict with all that went into it."""
+    """A verdict with all that went into it.
+
+    message: how the server says it, once it was said.
+    """
 
     verdict: Verdict
     headers: Headers
     outcome: Outcome
     target: Target
     ip: str
+    message: Message | None = None
 
 
 @dataclass(slots=True)
@@ -178,6 +187,17 @@ class Checker:
         seen = blake2b(BETWEEN.join(lines).encode()).digest()
         checked = kept.checked.get(seen)
         return self._look(environ, lines, seen, kept) if checked is None else checked
+
+    def remembered(self, scope: Scope) -> Checked | None:
+        """What check() would say of this request, if it said so a moment ago.
+
+        Memory alone is looked at.
+        """
+        epoch, kept = self._epoch(), self._kept
+        if epoch is None or kept.epoch != epoch:
+            return None
+        joined = joined_lines(scope)
+        return None if joined is None else kept.checked.get(blake2b(joined).digest())
 
     def judge(self, environ: Environ, outcome: Outcome) -> Checked:
         """The verdict on a credential that the long way has looked at."""
@@ -327,30 +347,6 @@ def offered(environ: Environ, config: Options, good: Memo[Remembered]) -> Offers
     if found and (config.takes_both or (len(found) > 1 and found[0][0] != SESSION)):
         raise AskDjango
     return found
-
-
-def lines_of(environ: Environ) -> Lines:
-    """The lines, "" for those that are not said; of some, an empty one is something else than none.
-
-    Written out, because a loop over the names takes half as long again.
-    """
-    key, bearer = environ.get("HTTP_X_API_KEY"), environ.get("HTTP_AUTHORIZATION")
-    original = environ.get("HTTP_X_ORIGINAL_URL")
-    return (
-        "" if key is None else f"={key}",
-        "" if bearer is None else f"={bearer}",
-        environ.get("HTTP_COOKIE", ""),
-        # An empty one is as unreadable as this.
-        "" if original is None else original or "=",
-        environ.get("HTTP_X_ORIGINAL_METHOD", ""),
-        environ.get("HTTP_X_FORWARDED_PROTO", ""),
-        environ.get("HTTP_X_FORWARDED_HOST", ""),
-        environ.get("HTTP_X_FORWARDED_URI", ""),
-        environ.get("HTTP_X_FORWARDED_METHOD", ""),
-        environ.get("HTTP_X_FORWARDED_FOR", ""),
-        environ.get("QUERY_STRING", ""),
-        environ.get("REMOTE_ADDR", ""),
-    )
 
 
 def raised_role(environ: Environ) -> Role | None:

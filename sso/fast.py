@@ -12,10 +12,11 @@ from django.conf import settings
 
 from accounts import tally
 from sso.answers import from_wsgi, is_browser
-from sso.checking import LONGEST_LINE, Checked, Checker, TooLong
+from sso.checking import Checked, Checker, Message, TooLong
 from sso.connecting import drop, drop_broken
 from sso.counting import SHORT, failed_short, passed_short, too_long_short
 from sso.learned import Application, Environ, Learned, Refusal, Start
+from sso.lines import LONGEST_LINE, Scope
 from sso.passes import AskDjango
 from sso.services.denials import note_denial
 from sso.services.tokens import token_headers, wants_token
@@ -28,6 +29,9 @@ ASKED = frozenset({CHECK, FORWARD})
 KEY_SET, LIVE = "/.well-known/jwks.json", "/health/live"
 READING = frozenset({"GET", "HEAD"})
 NO_STORE = ("Cache-Control", "no-store")
+# Of the environment: a verdict that is remembered. No header gets a key in lower case.
+KNOWN = "gatehouse.known"
+NOTHING = None, None
 RETRY = ("Retry-After", "1")
 EMPTY = ("Content-Length", "0")
 PASSED, UNAVAILABLE = "204 No Content", "503 Service Unavailable"
@@ -52,6 +56,27 @@ class FastPath:
             KEY_SET: self._public,
             LIVE: self._public,
         }
+        # As raw as they come; whoever spells them in another way goes the way of all requests.
+        self._paths = frozenset(f"{settings.PUBLIC_PATH}{path}".encode() for path in ASKED)
+
+    def remembered(self, scope: Scope) -> tuple[Message | None, Checked | None]:
+        """What was said of the same a moment ago, from the request as it came.
+
+        The message is the whole answer, for a 204 has no body. Without it the request takes the
+        whole way, where the verdict saves asking again (KNOWN).
+        """
+        if scope["raw_path"] not in self._paths or scope["method"] not in READING:
+            return NOTHING
+        try:
+            checked = self.checker.remembered(scope)
+        except Exception:  # the whole way meets it as well, and tells of it
+            return NOTHING
+        if checked is None or checked.verdict.status != 204 or b"token" in scope["query_string"]:
+            return None, checked
+        passed_short()
+        if checked.message is None:
+            checked.message = _message(checked)
+        return checked.message, checked
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         act = self._acts.get(environ["PATH_INFO"])
@@ -63,7 +88,7 @@ class FastPath:
 
     def _check(self, environ: Environ, start: Start, *, is_last: bool = False) -> Iterable[bytes]:
         try:
-            checked = self.checker.check(environ)
+            checked = environ.pop(KNOWN, None) or self.checker.check(environ)
             if checked.verdict.status == 204:
                 return self._pass(checked, environ, start)
         except AskDjango:
@@ -80,7 +105,7 @@ class FastPath:
     def _forward(self, environ: Environ, start: Start, *, is_last: bool = False) -> Iterable[bytes]:
         """Refusals here are pages and redirects: Django's work."""
         try:
-            checked = self.checker.check(environ)
+            checked = environ.pop(KNOWN, None) or self.checker.check(environ)
             if checked.verdict.status == 204:
                 return self._pass(checked, environ, start)
         except AskDjango:
@@ -129,6 +154,12 @@ class FastPath:
             return start(status, headers, *more)
 
         return self.django(environ, begin)
+
+
+def _message(checked: Checked) -> Message:
+    """A 204 as _pass() has it, in the words of ASGI."""
+    headers = [(name.encode(), value.encode()) for name, value in (NO_STORE, *checked.headers)]
+    return {"type": "http.response.start", "status": 204, "headers": headers}
 
 
 def _name_us(environ: Environ) -> None:

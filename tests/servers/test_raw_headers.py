@@ -124,3 +124,38 @@ def test_bytes_beyond_ascii_in_what_is_asked_are_read(server: Gatehouse) -> None
     lines = [("Host", HOST), *({**ABOUT, "X-Forwarded-Uri": "/open/\xfc"}).items()]
 
     assert status_of(ask(server, "/auth/check", lines)) == 204
+
+
+KEYED = """
+from django.utils import timezone
+from accounts.models import User
+from api.services import apikeys
+person, _is_new = User.objects.get_or_create(
+    email="keyed@example.com",
+    defaults={"username": "keyed", "role": "editor", "email_verified_at": timezone.now()},
+)
+result = apikeys.create_key(actor=person, user=person, wish=apikeys.KeyWish(name="k")).text
+"""
+
+
+@pytest.mark.parametrize("path", ["/auth/check", "/auth/forward"])
+def test_what_is_remembered_is_no_way_around(
+    server: Gatehouse, sqlite_data: InstanceData, path: str
+) -> None:
+    """The same request passes again and again; each of these is another one."""
+    lines = [("Host", HOST), ("X-Api-Key", sqlite_data.shell(KEYED)), *ABOUT.items()]
+    before = [status_of(ask(server, path, lines)) for _again in range(4)]
+    others = {
+        "twice": [*lines, ("X-Forwarded-Uri", "/board")],
+        "of apps": [*lines, ("X-Real-IP", "192.0.2.7"), ("X-Real-IP", "192.0.2.7")],
+        "underscore": [("X_Api_Key", "x"), *lines],
+        "without": [line for line in lines if line[0] != "X-Api-Key"],
+        "spelt otherwise": [(name.replace("X-Api", "X_Api"), value) for name, value in lines],
+    }
+    heard = {what: status_of(ask(server, path, other)) for what, other in others.items()}
+
+    assert before == [204] * 4
+    assert heard == {
+        "twice": 400, "of apps": 400, "underscore": 204, "without": 401, "spelt otherwise": 401,
+    }  # fmt: skip
+    assert [status_of(ask(server, path, lines)) for _again in range(2)] == [204] * 2

@@ -453,3 +453,117 @@ def test_a_use_that_another_process_has_just_noted_is_not_noted_again(
     _ask(alone, _environ("/auth/check", **BOARD, HTTP_X_API_KEY=key))
 
     assert write_notes() == written
+
+
+def _scope(environ: Environ, **more: Any) -> dict[str, Any]:
+    """The request of which `environ` was made, as the server hands it over."""
+    return {
+        "method": environ["REQUEST_METHOD"],
+        "raw_path": environ["PATH_INFO"].encode(),
+        "query_string": environ["QUERY_STRING"].encode(),
+        "client": (environ["REMOTE_ADDR"], "40000"),
+        "headers": [
+            (name.removeprefix("HTTP_").lower().replace("_", "-").encode(), value.encode("latin-1"))
+            for name, value in environ.items()
+            if name.startswith("HTTP_")
+        ],
+        **more,
+    }
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("kind", ["key", "session", "token"])
+def test_the_short_answer_is_the_whole_one(
+    alone: FastPath, viewer: User, path: str, method: str, kind: str
+) -> None:
+    offer = {
+        "key": {"HTTP_X_API_KEY": made(viewer).text},
+        "session": {"HTTP_COOKIE": f"gatehouse_session={_session(viewer)}"},
+        "token": {"HTTP_AUTHORIZATION": f"Bearer {_token(viewer)}"},
+    }[kind]
+    environ = _environ(path, **BOARD, **offer, REQUEST_METHOD=method)
+    assert alone.remembered(_scope(environ)) == (None, None)
+    for _again in range(2):
+        whole = _ask(alone, environ)
+    message, _known = alone.remembered(_scope(environ))
+
+    assert message is not None
+    headers = {name.decode(): value.decode() for name, value in message["headers"]}
+    assert (message["status"], headers) == (204, whole[1])
+    assert headers["Remote-User"] == viewer.email
+    again, _known = alone.remembered(_scope(environ))
+    assert again is message
+
+
+def test_the_short_answer_is_for_the_same_request_alone(alone: FastPath, viewer: User) -> None:
+    environ = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=made(viewer).text)
+    for _again in range(2):
+        _ask(alone, environ)
+    scope = _scope(environ)
+    headers = scope["headers"]
+    others: list[dict[str, Any]] = [
+        {"method": "POST"},
+        {"raw_path": b"/auth/check/"},
+        {"raw_path": b"/auth/%63heck"},
+        {"query_string": b"role=viewer"},
+        {"query_string": b"token=1"},
+        {"client": ("192.0.2.7", "40000")},
+        {"headers": [(name, value) for name, value in headers if name != b"x-api-key"]},
+        {"headers": [*headers, (b"x-forwarded-method", b"")] * 2},
+        {"headers": [*headers, (b"x-original-url", dict(headers)[b"x-original-url"])]},
+        {"headers": [*headers, (b"cookie", b"a=\xfc")]},
+        {"headers": [(name.replace(b"x-api", b"x_api"), value) for name, value in headers]},
+    ]
+
+    assert alone.remembered(scope)[0] is not None
+    assert [alone.remembered({**scope, **other})[0] for other in others] == [None] * len(others)
+    assert alone.remembered({**scope, "headers": [*headers, (b"x_api_key", b"x")]})[0] is not None
+
+
+def test_a_ban_is_seen_by_the_short_answer(front: FastPath, viewer: User) -> None:
+    environ = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=made(viewer).text)
+    for _again in range(2):
+        _ask(front, environ)
+    before, _known = front.remembered(_scope(environ))
+    Ban.objects.create(user=viewer, kind="manual", created_at=timezone.now())
+
+    assert before is not None
+    assert front.remembered(_scope(environ)) == (None, None)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_refusal_is_never_short(front: FastPath, path: str) -> None:
+    environ = _environ(path, **BOARD)
+    whole = [_ask(front, environ)[0] for _again in range(2)]
+    message, known = front.remembered(_scope(environ))
+
+    assert message is None
+    assert known is not None
+    assert known.verdict.status == 401
+    assert _ask(front, {**environ, fast.KNOWN: known})[0] == whole[-1]
+
+
+def test_a_failing_epoch_is_left_to_the_whole_way(viewer: User) -> None:
+    def gone() -> None:
+        raise OperationalError("disk I/O error")
+
+    broken = FastPath(_nobody_answers, Checker(gone))
+    environ = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=made(viewer).text)
+
+    assert broken.remembered(_scope(environ)) == (None, None)
+    assert _ask(broken, environ)[0] == fast.UNAVAILABLE
+
+
+def test_below_a_path_of_the_host_the_short_answer_takes_whole_paths(
+    viewer: User, settings: Any
+) -> None:
+    """What is cut from the path may stand in it again: /auth/check is not ours below /auth."""
+    settings.PUBLIC_PATH = "/auth"
+    below = FastPath(_nobody_answers, Checker(current_epoch))
+    environ = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=made(viewer).text)
+    for _again in range(2):
+        _ask(below, environ)
+
+    assert below.remembered(_scope(environ)) == (None, None)
+    assert below.remembered(_scope(environ, raw_path=b"/auth/auth/check"))[0] is not None

@@ -16,8 +16,9 @@ from accounts.models import User
 from api.models import ApiKey
 from api.services import families
 from sso import checking, memo, passes, writes
-from sso.checking import Checker, TooLong, lines_of
+from sso.checking import Checker, TooLong
 from sso.epoch import current_epoch
+from sso.lines import LONGEST_LINE, lines_of
 from sso.models import AccessRule
 from sso.passes import AskDjango
 from tests.api.keys import made
@@ -258,7 +259,7 @@ def _held_by(checker: Checker) -> int:
     return len(pickle.dumps([kept.rules.asked, kept.checked, kept.good, kept.bad]))
 
 
-@pytest.mark.parametrize("length", [2_049, 8_000, checking.LONGEST_LINE])
+@pytest.mark.parametrize("length", [2_049, 8_000, LONGEST_LINE])
 def test_long_lines_are_not_held_in_memory(checker: Checker, viewer: User, length: int) -> None:
     for number in range(600):
         _status(checker, _long(number, length))
@@ -291,7 +292,7 @@ def test_a_line_that_is_too_long_is_judged_by_nobody(checker: Checker, number: i
     name = sorted(told.names)[number]
 
     with pytest.raises(TooLong):
-        checker.check(_check(**{name: "x" * (checking.LONGEST_LINE + 1)}))
+        checker.check(_check(**{name: "x" * (LONGEST_LINE + 1)}))
 
 
 def test_a_statement_of_any_length_is_seen_as_a_write_and_not_remembered() -> None:

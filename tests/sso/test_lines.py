@@ -1,0 +1,68 @@
+"""What a verdict is made of says the same in both forms: of the environment, and as it came."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from config.rawrequest import Unreadable, environ_of
+from sso.lines import BETWEEN, joined_lines, lines_of
+
+NAMES = [
+    "x-api-key", "authorization", "cookie", "x-original-url", "x-original-method",
+    "x-forwarded-proto", "x-forwarded-host", "x-forwarded-uri", "x-forwarded-method",
+    "x-forwarded-for",
+]  # fmt: skip
+SPELT_OTHERWISE = [name.replace("-", "_") for name in NAMES if "-" in name]
+OTHERS = ["host", "accept", "x-forwarded-port", "x-request-id", "content-length", "remote-user"]
+VALUES = st.sampled_from([b"", b"=", b"a", b"a=b; c", b"https://a.example.com/x?y", b"\xfc", b"\n"])
+HEADERS = st.lists(
+    st.tuples(st.sampled_from([*NAMES, *NAMES, *SPELT_OTHERWISE, *OTHERS]).map(str.encode), VALUES),
+    max_size=12,
+)
+
+
+def scope(headers: list[tuple[bytes, bytes]], query: bytes = b"", peer: str = "192.0.2.7") -> Any:
+    return {
+        "http_version": "1.1", "method": "GET", "scheme": "http", "raw_path": b"/auth/check",
+        "query_string": query, "server": ("127.0.0.1", "8000"), "client": (peer, "40000"),
+        "headers": headers,
+    }  # fmt: skip
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(HEADERS, st.sampled_from([b"", b"role=admin", b"a=\xff"]), st.sampled_from(["::1", ""]))
+def test_both_forms_say_the_same(
+    headers: list[tuple[bytes, bytes]], query: bytes, peer: str
+) -> None:
+    request = scope(headers, query, peer)
+    joined = joined_lines(request)
+    try:
+        of_environ = BETWEEN.join(lines_of(environ_of(request)))
+    except Unreadable:
+        assert joined is None
+        return
+    comes_once = len({name for name, _value in headers}) == len(headers)
+
+    assert joined == (of_environ.encode() if comes_once and of_environ.isascii() else None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_header_of_a_line_is_told_apart(name: str) -> None:
+    said = [joined_lines(scope([(name.encode(), value)])) for value in (b"a", b"b")]
+
+    assert len({joined_lines(scope([])), *said}) == 3
+    assert len(NAMES) + 2 == len(lines_of({}))
+
+
+@pytest.mark.parametrize("name", [*SPELT_OTHERWISE, *OTHERS])
+def test_no_other_header_says_anything(name: str) -> None:
+    assert joined_lines(scope([(name.encode(), b"a")])) == joined_lines(scope([]))
+
+
+@pytest.mark.parametrize("name", [*NAMES, *OTHERS])
+def test_a_header_that_comes_twice_is_not_told_in_short(name: str) -> None:
+    twice = [(name.encode(), b"a"), (name.encode(), b"a")]
+
+    assert joined_lines(scope(twice)) is None
