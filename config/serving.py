@@ -16,6 +16,7 @@ from io import BytesIO
 from queue import SimpleQueue
 from typing import Any
 
+from accounts.bareheaders import bare_headers
 from config.contenttype import readable
 from config.rawrequest import Environ, Unreadable, environ_of, has_body
 from sso.fast import KNOWN
@@ -164,6 +165,8 @@ class Serving:
             while not is_over:
                 message = await request.proto.receive()
                 if message["type"] != "http.request":
+                    # The client has gone, or sent what is no body (RFC 9112, 7.1): one answer fits.
+                    _refuse(request, 400, "malformed", "The body is cut off, or no valid chunks.")
                     return
                 body += message.get("body", b"")
                 self._held += len(message.get("body", b""))
@@ -223,6 +226,7 @@ def _refuse(request: Any, status: int, code: str, detail: str) -> None:
         ("Content-Type", "application/problem+json"),
         ("Content-Length", str(len(body))),
         ("Cache-Control", "no-store"),
+        *bare_headers(),
     ]
     # A connection of HTTP/2 goes on: it carries others.
     if request.scope["http_version"] != "2":

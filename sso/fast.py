@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 
 from accounts import tally
+from accounts.bareheaders import bare_headers
 from sso.answers import from_wsgi, is_browser
 from sso.checking import Checked, Checker, Message, TooLong
 from sso.connecting import drop, drop_broken
@@ -177,7 +178,8 @@ def _has_long_lines(environ: Environ) -> bool:
 def _too_long(start: Start) -> Iterable[bytes]:
     too_long_short()
     length = ("Content-Length", str(len(TOO_LONG_BODY)))
-    start(TOO_LONG, [NO_STORE, ("Content-Type", "application/problem+json"), length])
+    kind = ("Content-Type", "application/problem+json")
+    start(TOO_LONG, [NO_STORE, kind, length, *bare_headers()])
     return [TOO_LONG_BODY]
 
 
@@ -185,5 +187,5 @@ def _fail(start: Start) -> Iterable[bytes]:
     """Nobody can say: the next request begins with a new connection."""
     failed_short()
     drop()
-    start(UNAVAILABLE, [NO_STORE, RETRY, EMPTY])
+    start(UNAVAILABLE, [NO_STORE, RETRY, EMPTY, *bare_headers()])
     return []

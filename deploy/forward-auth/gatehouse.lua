@@ -40,6 +40,9 @@ local function answer(txn, status, headers, body)
     txn:done(reply)
 end
 
+-- What Gatehouse says of a request that it does not read: unclear (400), too long (414, 431).
+local UNREAD = { [400] = true, [414] = true, [431] = true }
+
 local function closed(txn)
     answer(txn, 503, { ["retry-after"] = { [0] = "5" }, ["cache-control"] = { [0] = "no-store" } },
         "Nobody can say now whether you may go there. Try again in a moment.\n")
@@ -56,7 +59,8 @@ core.register_action("gatehouse", { "http-req" }, function(txn, role)
         return closed(txn)
     end
     if found.status ~= 204 then
-        if found.status ~= 302 and found.status ~= 401 and found.status ~= 403 then
+        if found.status ~= 302 and found.status ~= 401 and found.status ~= 403
+            and not UNREAD[found.status] then
             return closed(txn)
         end
         return answer(txn, found.status, found.headers, found.body)
@@ -69,3 +73,27 @@ core.register_action("gatehouse", { "http-req" }, function(txn, role)
         end
     end
 end, 1)
+
+-- Ends a request behind whose body more headers come, before they are sent to the app.
+local Body = { id = "no_trailers", flags = filter.FLT_CFG_FL_HTX }
+Body.__index = Body
+
+function Body:new()
+    return setmetatable({}, Body)
+end
+
+function Body:start_analyze(_, channel)
+    if not channel:is_resp() then
+        filter.register_data_filter(self, channel)
+    end
+end
+
+function Body:http_payload(txn, message)
+    local data = message:body()
+    -- The end of a body in chunks counts as one byte. Whatever is more is no body.
+    if message:input() > (data and #data or 0) + 1 then
+        txn:done()
+    end
+end
+
+core.register_filter("no_trailers", Body, function(one) return one end)

@@ -183,6 +183,35 @@ def test_a_form_in_chunks_is_read(server: Gatehouse) -> None:
     assert b'"bad_credentials"' in answer
 
 
+BROKEN = [
+    b"zz\r\n", b"-1\r\nabcde\r\n0\r\n\r\n", b"+5\r\nabcde\r\n0\r\n\r\n",
+    b"0x5\r\nabcde\r\n0\r\n\r\n",
+    b"ffffffffffffffff5\r\nabcde\r\n0\r\n\r\n", b"5\r\nabcdeXX0\r\n\r\n", b"5\nabcde\n0\n\n",
+    b"5;x=\n\r\nabcde\r\n0\r\n\r\n", b"5;" + b"x" * 100_000 + b"\r\nabcde\r\n0\r\n\r\n",
+    b"2\r\n{}\r\n0\r\n" + b"X-More: of them\r\n" * 2000 + b"\r\n",
+]  # fmt: skip
+
+
+def test_chunks_that_are_none_are_told_to_the_client_and_close_the_connection(
+    server: Gatehouse,
+) -> None:
+    """No fault of the server, and nothing behind them is read as a request."""
+    for path in ("/api/v1/auth/token", "/sign-in", "/auth/check", "/no/such/path"):
+        for body in BROKEN:
+            head = f"POST {path} HTTP/1.1\r\nHost: {SITE}\r\nTransfer-Encoding: chunked\r\n\r\n"
+            with socket.create_connection(("127.0.0.1", server.ports[0]), 10) as connection:
+                connection.sendall(head.encode() + body + b"GET /health/live HTTP/1.1\r\n\r\n")
+                answer = b""
+                while part := connection.recv(65536):
+                    answer += part
+
+            assert answer.startswith(b"HTTP/1.1 400 "), (path, body[:40], answer)
+            assert answer.count(b"HTTP/1.1 ") == 1
+            assert b'"malformed"' in answer
+
+    assert "protocol failure" not in server.output()
+
+
 def test_who_hangs_up_in_the_middle_leaves_nothing_behind(server: Gatehouse) -> None:
     for _one in range(20):
         with socket.create_connection(("127.0.0.1", server.ports[0]), 10) as gone:
@@ -190,6 +219,7 @@ def test_who_hangs_up_in_the_middle_leaves_nothing_behind(server: Gatehouse) -> 
 
     assert server.client().get("/sign-in").status == 200
     assert "Traceback" not in server.output()
+    assert "protocol failure" not in server.output()
 
 
 def test_many_long_bodies_at_once_fill_no_memory(server: Gatehouse) -> None:

@@ -68,9 +68,11 @@ class _Echo(BaseHTTPRequestHandler):
         if self.switches():
             self._speak_back()
             return
+        self.behind: list[str] = []
         length = self._read_body()
         pairs = [[name.lower(), value] for name, value in self.headers.items()]
-        said = {"method": self.command, "path": self.path, "headers": pairs, "length": length}
+        said = {"method": self.command, "path": self.path, "headers": pairs, "length": length,
+                "behind": self.behind}  # fmt: skip
         body = json.dumps(said).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -85,7 +87,7 @@ class _Echo(BaseHTTPRequestHandler):
         self.do_GET()
 
     def _read_body(self) -> int:
-        """The length of the body, which may come in chunks."""
+        """The length of the body, which may come in chunks, with lines `behind` them."""
         if self.headers.get("Transfer-Encoding") != "chunked":
             left = length = int(self.headers.get("Content-Length", "0"))
             while left:
@@ -95,7 +97,8 @@ class _Echo(BaseHTTPRequestHandler):
         while size := int(self.rfile.readline(), 16):
             length += len(self.rfile.read(size))
             self.rfile.readline()
-        self.rfile.readline()
+        while line := self.rfile.readline().strip():
+            self.behind.append(line.decode("latin-1"))
         return length
 
     def _speak_back(self) -> None:
