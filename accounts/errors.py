@@ -107,6 +107,20 @@ class BadCredentials(GatehouseError):
     default_message = _("The email address or password is not right.")
 
 
+class OwnPasswordWrong(BadCredentials):
+    """The password that a signed-in person was asked for is wrong.
+
+    errors: what else is wrong with their form, as of RecordInvalid. Nothing of it may depend on
+    anybody else's account.
+    """
+
+    default_message = _("This is not your password.")
+
+    def __init__(self, errors: dict[str, list[str]] | None = None) -> None:
+        self.errors = errors or {}
+        super().__init__()
+
+
 class TokenInvalid(GatehouseError):
     """A single-use secret that is unknown, or of another purpose.
 

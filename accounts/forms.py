@@ -1,5 +1,6 @@
 """Forms of the sign-in and account pages: they parse; services decide."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -58,6 +59,24 @@ class PasswordField(forms.CharField):
         problems = password_problems(value, User()) if self.is_new and value else []
         if problems:
             raise ValidationError(problems)
+
+
+def is_valid_with(form: forms.Form, check: Callable[[dict[str, Any]], object]) -> bool:
+    """Is the form valid? If it is not, it tells at once what the service will object to, too.
+
+    check: asked about the fields that can be read; raises RecordInvalid. What it says of others
+    is left out.
+    """
+    if form.is_valid():
+        return True
+    if form.is_bound:
+        readable = dict(form.cleaned_data)
+        try:
+            check(readable)
+        except RecordInvalid as error:
+            for name in error.errors.keys() & readable.keys():
+                form.add_error(name, [str(text) for text in error.errors[name]])
+    return False
 
 
 class GatehouseForm(forms.Form):

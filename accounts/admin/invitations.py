@@ -26,10 +26,11 @@ from accounts.admin.site import site
 from accounts.admin.user_filters import ChoiceFilter, Choices, RoleFilter, SinceFilter
 from accounts.admin.user_forms import role_choices
 from accounts.errors import GatehouseError, RecordInvalid
+from accounts.forms import is_valid_with
 from accounts.models import Invitation, User
 from accounts.roles import Role
 from accounts.sent_forms import show_once
-from accounts.services.invitations import LIFETIME, invite, withdraw
+from accounts.services.invitations import LIFETIME, check_address, invite, withdraw
 
 # What SingleUseToken.state() says -> tone and text.
 STATES: dict[str, tuple[str, Any]] = {
@@ -136,7 +137,7 @@ class InvitationAdmin(ActingAdmin):
         """The form; after it the link, which stands in that answer and nowhere else."""
         actor = panel_actor(request)
         form = InviteForm(request.POST if request.method == "POST" else None, actor=actor)
-        if not form.is_valid():
+        if not is_valid_with(form, _check):
             return self._form_page(request, form)
         typed = form.cleaned_data
         try:
@@ -205,6 +206,12 @@ class InvitationAdmin(ActingAdmin):
                 % {"count": count}
             ),
         )
+
+
+def _check(typed: dict[str, Any]) -> None:
+    """Raise RecordInvalid for an address that will be refused; the form is wrong elsewhere."""
+    if "email" in typed:
+        check_address(typed["email"])
 
 
 def _person(user: User | None) -> str:

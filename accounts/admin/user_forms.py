@@ -1,5 +1,6 @@
 """Forms of the user pages. They only read what was typed: accounts.services decides and writes."""
 
+from copy import copy
 from typing import Any, ClassVar
 
 from django import forms
@@ -12,6 +13,9 @@ from accounts.actors import SYSTEM, Actor
 from accounts.errors import GatehouseError, RecordInvalid
 from accounts.models import ROLE_LABELS, User
 from accounts.roles import Role, grantable
+from accounts.services.users import Profile, check_profile
+
+NAMES = ("email", "name", "username")
 
 
 def role_choices(actor: Actor) -> list[tuple[str, Any]]:
@@ -74,6 +78,14 @@ class PersonForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
     def clean(self) -> dict[str, Any]:
         if self.refusal is not None:
             self._show(self.refusal)
+        elif self.errors:
+            # What the services will refuse, at once with what the form itself has found.
+            readable = {name: text for name, text in self.cleaned_data.items() if name in NAMES}
+            try:
+                check_profile(copy(self.instance), Profile(**readable))
+            except RecordInvalid as error:
+                found = {name: error.errors[name] for name in error.errors.keys() & readable.keys()}
+                self._show(RecordInvalid(found))
         return self.cleaned_data
 
     def _show(self, error: GatehouseError) -> None:

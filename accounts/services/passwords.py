@@ -11,11 +11,11 @@ from django.utils.translation import gettext as _
 from accounts import audit, gates, rows
 from accounts.actors import SYSTEM, Actor
 from accounts.directory.values import PROVIDER as DIRECTORY
-from accounts.errors import BadCredentials, RecordInvalid, TokenEnded
+from accounts.errors import OwnPasswordWrong, RecordInvalid, TokenEnded
 from accounts.locks import lock_people
 from accounts.models import AccountToken, AddressRequest, User, login_column
 from accounts.outbox import enqueue_mail
-from accounts.passwords import MAX_PASSWORD_LENGTH, check_password_rules
+from accounts.passwords import MAX_PASSWORD_LENGTH, check_password_rules, password_problems
 from accounts.roles import Role
 from accounts.services.invited import live_invitation
 from accounts.services.profile_updates import may_get_links
@@ -64,18 +64,33 @@ def came_by_directory(user: User) -> bool:
 def change_own_password(*, user: User, current: str, new: str) -> None:
     """Replace the person's own password; every session ends, so sign the present one in again.
 
-    Raises BadCredentials when `current` is wrong (an account without a password needs none),
-    RecordInvalid when `new` breaks a rule. The caller has counted the attempt.
+    Raises OwnPasswordWrong when `current` is wrong (an account without a password needs none),
+    which tells of `new` as well; RecordInvalid when `new` breaks a rule. The caller has counted
+    the attempt.
     """
-    if user.has_usable_password() and not user.check_password(current):
-        note_wrong_password(user, "account:password:change", actor=user)
-        raise BadCredentials(_("This is not your password."))
+    problems = password_problems(new, user)
+    errors = {"password": problems} if problems else {}
+    if user.has_usable_password():
+        require_own_password(user, current, "account:password:change", beside=errors)
     _require_local(user)
-    check_password_rules(new, user)
+    if errors:
+        raise RecordInvalid(errors)
     with transaction.atomic():
         _store(user, new, "password changed")
         _tell(user)
         audit.record("account:password:change", actor=user, target=user)
+
+
+def require_own_password(
+    user: User, password: str, action: str, *, beside: dict[str, list[str]] | None = None
+) -> None:
+    """Raise OwnPasswordWrong, and write it down as `action`, unless it is the person's password.
+
+    beside: what else is wrong with the form. The caller has counted the attempt.
+    """
+    if not user.check_password(password):
+        note_wrong_password(user, action, actor=user)
+        raise OwnPasswordWrong(beside)
 
 
 def set_password(*, actor: Actor, user: User, new: str) -> None:

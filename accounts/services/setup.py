@@ -1,6 +1,8 @@
 """First run: there is always an owner, and only who started the server can become him."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -87,6 +89,12 @@ def find_setup(token: str) -> User:
     if owner.is_claimed:
         raise TokenUsed(email=owner.email, notice="set-up-used")
     return owner
+
+
+def check_owner(owner: User, typed: Mapping[str, Any]) -> None:
+    """Raise RecordInvalid for what of a form claim_owner() will refuse; changes nothing."""
+    known = User(pk=owner.pk, email=typed.get("email", ""), name=typed.get("name", ""))
+    check_new(known, typed.get("password"))
 
 
 def claim_owner(token: str, details: SignUp) -> User:

@@ -81,9 +81,18 @@ def sign_up_first(details: SignUp, *, set_up_code: str, is_this_machine: bool) -
     Under the lock of roles, so that of two at once exactly one becomes admin. Raises
     RecordInvalid on a wrong code, RegistrationClosed, RecordInvalid.
     """
-    check_sign_up(details)
+    errors = dict[str, list[str]]()
+    try:
+        check_sign_up(details)
+    except RecordInvalid as error:
+        errors |= error.errors
     if not (is_this_machine or settings.FIRST_ACCOUNT_OPEN):
-        _check_code(set_up_code)
+        try:
+            check_code(set_up_code)
+        except RecordInvalid as error:
+            errors |= error.errors
+    if errors:
+        raise RecordInvalid(errors)
     user = _new_user(details.email, details.name, details.password_hash)
     with transaction.atomic():
         lock_people(ANONYMOUS_ID)
@@ -161,7 +170,8 @@ def _new_user(email: str, name: str, password_hash: str) -> User:
     return User(email=email, name=clean_name(name), password=password_hash)
 
 
-def _check_code(code: str) -> None:
+def check_code(code: str) -> None:
+    """Raise RecordInvalid unless it is the code that the start has printed. Count before."""
     try:
         usable_token(AccountToken.Purpose.SET_UP, code.strip())
     except GatehouseError:

@@ -12,7 +12,14 @@ from django.utils.translation import gettext as _
 from accounts import addresses, audit, gates
 from accounts.actors import Actor
 from accounts.browser import binding_of
-from accounts.errors import BadCredentials, RateLimited, RecordInvalid, TokenEnded, TokenInvalid
+from accounts.errors import (
+    BadCredentials,
+    OwnPasswordWrong,
+    RateLimited,
+    RecordInvalid,
+    TokenEnded,
+    TokenInvalid,
+)
 from accounts.limits import count_try, has_room, may_mail
 from accounts.locks import lock_people
 from accounts.models import AccountToken, Invitation, User
@@ -160,19 +167,23 @@ def request_email_change(request: HttpRequest, *, user: User, password: str, new
     """Mail the new address a link; nothing changes until it is used.
 
     The answer is the same for an address that is taken: its owner is told instead.
-    Raises RateLimited before the password is looked at; BadCredentials, RecordInvalid.
+    Raises RateLimited before the password is looked at; OwnPasswordWrong, which tells of `new` as
+    well; RecordInvalid.
     """
+    errors, email = dict[str, list[str]](), ""
+    try:
+        email = addresses.parse_email(new)
+    except addresses.AddressError as error:
+        errors["email"] = [_(str(error))]
+    if email == user.email:
+        errors["email"] = [_("This is your address already.")]
     if asks_password(user):
         count_try(request, "sign-in", user.email)
         if not user.check_password(password):
             note_wrong_password(user, "account:email:change-request", actor=user)
-            raise BadCredentials(_("This is not your password."))
-    try:
-        email = addresses.parse_email(new)
-    except addresses.AddressError as error:
-        raise RecordInvalid({"email": [_(str(error))]}) from None
-    if email == user.email:
-        raise RecordInvalid({"email": [_("This is your address already.")]})
+            raise OwnPasswordWrong(errors)
+    if errors:
+        raise RecordInvalid(errors)
     count_try(request, "verify-email", user.email)
     language = get_language() or "en"
     with transaction.atomic():

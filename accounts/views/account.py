@@ -1,6 +1,8 @@
 """The pages of a signed-in person: profile, devices, password, address, own data, deletion."""
 
 import uuid
+from copy import copy
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import logout
@@ -18,6 +20,7 @@ from accounts.errors import (
     FeatureClosed,
     Forbidden,
     LastOwner,
+    OwnPasswordWrong,
     RecordInvalid,
     TokenInvalid,
 )
@@ -28,15 +31,16 @@ from accounts.forms import (
     DeleteAccountForm,
     GatehouseForm,
     ProfileForm,
+    is_valid_with,
 )
 from accounts.limits import count_try
 from accounts.models import User
 from accounts.passwords import asks_password
 from accounts.sent_forms import DOUBLE_CLICK, once, show_once
 from accounts.services import sessions, signup, verification
-from accounts.services.passwords import change_own_password
+from accounts.services.passwords import change_own_password, require_own_password
 from accounts.services.privacy import delete_own_account, export_own_data
-from accounts.services.users import Profile, edit_profile
+from accounts.services.users import Profile, check_profile, edit_profile
 from accounts.sessions import DEVICE
 from accounts.stepup import require_fresh_beside_password, require_fresh_to_post
 from accounts.views.common import (
@@ -62,7 +66,7 @@ def profile(request: HttpRequest) -> HttpResponse:
         return _page_of_everybody(request)
     initial = {"name": user.name, "username": user.username}
     form = ProfileForm(posted(request), initial=prefilled(request, **initial))
-    if request.method == "POST" and form.is_valid():
+    if is_valid_with(form, lambda typed: _check_profile(user, typed)):
         details = Profile(name=form.cleaned_data["name"], username=form.cleaned_data["username"])
         try:
             edit_profile(actor=user, user=user, profile=details)
@@ -79,6 +83,11 @@ def profile(request: HttpRequest) -> HttpResponse:
     }
     status = 400 if form.errors else 200
     return render(request, "accounts/profile.html", context, status=status)
+
+
+def _check_profile(user: User, typed: dict[str, Any]) -> None:
+    """Raise RecordInvalid for what the service will object to; `user` stays as they are."""
+    check_profile(copy(user), Profile(name=typed.get("name"), username=typed.get("username")))
 
 
 def _page_of_everybody(request: HttpRequest) -> HttpResponse:
@@ -145,17 +154,19 @@ def change_password(request: HttpRequest) -> HttpResponse:
         raise FeatureClosed(_("Sign-in by password is switched off here."))
     user = person(request)
     form = ChangePasswordForm(posted(request), has_password=user.has_usable_password())
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST":
         try:
-            count_try(request, "sign-in", user.email)
-            change_own_password(
-                user=user,
-                current=form.cleaned_data.get("current_password", ""),
-                new=form.cleaned_data["password"],
-            )
-            return _stay(request, user, "password-changed")
-        except BadCredentials as error:
-            form.add_error("current_password", error.message)
+            if form.is_valid():
+                count_try(request, "sign-in", user.email)
+                change_own_password(
+                    user=user,
+                    current=form.cleaned_data.get("current_password", ""),
+                    new=form.cleaned_data["password"],
+                )
+                return _stay(request, user, "password-changed")
+            _look_at_password(request, form, "current_password", "account:password:change")
+        except OwnPasswordWrong as error:
+            _show_wrong_password(form, "current_password", error)
         except RecordInvalid as error:
             form.add_service_errors(error)
     return _form_page(request, "accounts/password_change.html", form)
@@ -171,21 +182,36 @@ def change_email(request: HttpRequest) -> HttpResponse:
     form = ChangeEmailForm(
         posted(request), has_password=asks_password(user), initial=prefilled(request)
     )
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST":
         try:
-            verification.request_email_change(
-                request,
-                user=user,
-                password=form.cleaned_data.get("password", ""),
-                new=form.cleaned_data["email"],
-            )
-            sent = {"email": form.cleaned_data["email"]}
-            return show_once(render(request, "accounts/verify_sent.html", sent))
-        except BadCredentials as error:
-            form.add_error("password", error.message)
+            if form.is_valid():
+                verification.request_email_change(
+                    request,
+                    user=user,
+                    password=form.cleaned_data.get("password", ""),
+                    new=form.cleaned_data["email"],
+                )
+                sent = {"email": form.cleaned_data["email"]}
+                return show_once(render(request, "accounts/verify_sent.html", sent))
+            _look_at_password(request, form, "password", "account:email:change-request")
+        except OwnPasswordWrong as error:
+            _show_wrong_password(form, "password", error)
         except RecordInvalid as error:
             form.add_service_errors(error)
     return _form_page(request, "accounts/email_change.html", form)
+
+
+def _look_at_password(request: HttpRequest, form: GatehouseForm, field: str, action: str) -> None:
+    """Of a form that is wrong elsewhere: is the own password in it right? Counted as any guess."""
+    user = person(request)
+    if field in form.cleaned_data:
+        count_try(request, "sign-in", user.email)
+        require_own_password(user, form.cleaned_data[field], action)
+
+
+def _show_wrong_password(form: GatehouseForm, field: str, error: OwnPasswordWrong) -> None:
+    form.add_error(field, error.message)
+    form.add_service_errors(RecordInvalid(error.errors))
 
 
 @secret_page

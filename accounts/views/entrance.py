@@ -1,5 +1,7 @@
 """The pages of people who are not in yet: sign in, up and out, forgotten password, set-up."""
 
+from typing import Any
+
 from django.conf import settings
 from django.contrib.auth import logout
 from django.db import transaction
@@ -22,12 +24,21 @@ from accounts.errors import (
     RecordInvalid,
     TokenInvalid,
 )
-from accounts.forms import ForgotForm, LinkForm, NewPasswordForm, SetUpForm, SignInForm, SignUpForm
+from accounts.forms import (
+    ForgotForm,
+    LinkForm,
+    NewPasswordForm,
+    SetUpForm,
+    SignInForm,
+    SignUpForm,
+    is_valid_with,
+)
 from accounts.limits import count_try, note_outage
 from accounts.methods import SignInMethod
 from accounts.models import AccountToken, AddressRequest, User
 from accounts.oidc.flow import leave, stay_signed_out, to_usual_provider
 from accounts.oidc.signout import way_out
+from accounts.passwords import check_password_rules
 from accounts.services import setup, signup
 from accounts.services.directory import find_by_credentials
 from accounts.services.passwords import reset_password
@@ -193,7 +204,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
         needs_password=settings.ALLOW_EMAIL_LOGIN,
         initial=prefilled(request, next=safe_next(request)),
     )
-    if request.method != "POST" or not form.is_valid():
+    if not is_valid_with(form, lambda typed: _check_sign_up(request, typed)):
         status = 400 if request.method == "POST" else 200
         return _sign_up_page(request, form, is_fresh=is_fresh, status=status)
     count_try(request, "sign-up", form.cleaned_data["email"])
@@ -205,6 +216,16 @@ def sign_up(request: HttpRequest) -> HttpResponse:
     except RecordInvalid as error:
         form.add_service_errors(error)
         return _sign_up_page(request, form, is_fresh=is_fresh, status=400)
+
+
+def _check_sign_up(request: HttpRequest, typed: dict[str, Any]) -> None:
+    """Raise RecordInvalid for what the service will object to in a form that is wrong elsewhere."""
+    if "setup_code" in typed:
+        count_try(request, "sign-up", typed.get("email", ""))
+        signup.check_code(typed["setup_code"])
+    if "password" in typed:
+        newcomer = User(email=typed.get("email", ""), name=typed.get("name", ""))
+        check_password_rules(typed["password"], newcomer)
 
 
 def _sign_up(request: HttpRequest, details: signup.SignUp, *, code: str) -> HttpResponse:
@@ -282,13 +303,13 @@ def _after_reset(request: HttpRequest, user: User) -> HttpResponse:
 def set_up(request: HttpRequest, token: str) -> HttpResponse:
     """The printed one-time link: choose address and password, become owner."""
     try:
-        setup.find_setup(token)
+        owner = setup.find_setup(token)
         form = SetUpForm(
             posted(request),
             needs_password=settings.ALLOW_EMAIL_LOGIN,
             initial=prefilled(request),
         )
-        if request.method == "POST" and form.is_valid():
+        if is_valid_with(form, lambda typed: setup.check_owner(owner, typed)):
             details = signup.SignUp(
                 form.cleaned_data["email"],
                 form.cleaned_data["name"],

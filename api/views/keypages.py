@@ -1,7 +1,7 @@
 """/account/keys: one's own API keys and signed-in programs, in the browser."""
 
 import uuid
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django import forms
@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST
 
 from accounts.browser import device_name
 from accounts.errors import NotFound, RecordInvalid
-from accounts.forms import GatehouseForm
+from accounts.forms import GatehouseForm, is_valid_with
 from accounts.models import User
 from accounts.sent_forms import once, show_once
 from accounts.single_values import may_repeat
@@ -85,29 +85,35 @@ class NewKeyForm(GatehouseForm):
 
     def wish(self) -> apikeys.KeyWish:
         """What the valid form asks for."""
-        life = self.cleaned_data["life"]
+        return self.wish_of(self.cleaned_data)
+
+    def wish_of(self, typed: dict[str, Any]) -> apikeys.KeyWish:
+        """What these fields ask for."""
         return apikeys.KeyWish(
-            name=self.cleaned_data["name"],
-            scopes=self.cleaned_data["scopes"],
-            expires_at=self._end(life),
-            is_endless=life == NEVER,
-            networks=self.cleaned_data["networks"].replace(",", " ").split(),
+            name=typed["name"],
+            scopes=typed["scopes"],
+            expires_at=self._end(typed),
+            is_endless=typed["life"] == NEVER,
+            networks=typed["networks"].replace(",", " ").split(),
         )
 
-    def _end(self, life: str) -> datetime | None:
+    def _end(self, typed: dict[str, Any]) -> datetime | None:
+        life = typed["life"]
         if life == NEVER:
             return None
         if life == DATE:
-            day = self.cleaned_data["date"]
+            day: date = typed["date"]
             return datetime.combine(day, time(23, 59, 59), timezone.get_current_timezone())
         return timezone.now() + timedelta(days=int(life))
 
     def add_service_errors(self, error: RecordInvalid) -> None:
+        super().add_service_errors(self.in_own_words(error))
+
+    def in_own_words(self, error: RecordInvalid) -> RecordInvalid:
         """Messages about the end belong to the field that was used."""
         field = "date" if self.cleaned_data.get("life") == DATE else "life"
-        errors = {field if name == "expires_at" else name: texts
-                  for name, texts in error.errors.items()}  # fmt: skip
-        super().add_service_errors(RecordInvalid(errors))
+        return RecordInvalid({field if name == "expires_at" else name: texts
+                              for name, texts in error.errors.items()})  # fmt: skip
 
 
 class RotateForm(GatehouseForm):
@@ -127,7 +133,7 @@ def own_keys(request: HttpRequest) -> HttpResponse:
     """All my keys, and the form for a new one; its POST shows the new key, once."""
     user = person(request)
     form = NewKeyForm(posted(request), user=user)
-    if request.method == "POST" and form.is_valid():
+    if is_valid_with(form, lambda typed: _check(user, form, typed)):
         try:
             return _made(request, apikeys.create_key(actor=user, user=user, wish=form.wish()))
         except RecordInvalid as error:
@@ -183,6 +189,17 @@ def end_program(request: HttpRequest, family_id: uuid.UUID) -> HttpResponse:
     user = person(request)
     families.end_family(actor=user, user=user, family_id=family_id)
     return redirect_with_notice("apikeys:list", "program-ended")
+
+
+def _check(user: User, form: NewKeyForm, typed: dict[str, Any]) -> None:
+    """Raise RecordInvalid for what the service will refuse in a form that is wrong elsewhere."""
+    readable = {"name": "", "scopes": [], "networks": "", "life": NEVER, "date": None} | typed
+    if readable["life"] == DATE and readable["date"] is None:
+        readable["life"] = NEVER
+    try:
+        apikeys.check_wish(form.wish_of(readable), user, None)
+    except RecordInvalid as error:
+        raise form.in_own_words(error) from None
 
 
 def _made(

@@ -202,9 +202,11 @@ class BansView(ApiView):
     @extend_schema(summary="Ban a person or an address", request=NewBan, responses={201: BanRecord})
     def post(self, request: Request) -> Response:
         """Ban a person of a role below the own one, an address, or both together."""
-        given = checked(NewBan, request.data)
+        actor = self.access.user
+        given = checked(NewBan, request.data, also=lambda readable: _check_ban(actor, readable))
+        _check_ban(actor, given)
         ban = bans.ban(
-            actor=self.access.user,
+            actor=actor,
             user=named(given),
             network=given.get("network", ""),
             duration=_duration(given),
@@ -274,6 +276,23 @@ def named(given: dict[str, Any]) -> User | None:
     if found is None:
         raise RecordInvalid({"user": [_("There is no such person.")]})
     return found
+
+
+def _check_ban(actor: User, given: dict[str, Any]) -> None:
+    """Raise RecordInvalid with everything that is wrong: whom, where, how long."""
+    errors, user = dict[str, list[str]](), None
+    try:
+        user = named(given)
+    except RecordInvalid as error:
+        errors |= error.errors
+    try:
+        bans.check_ban(
+            actor, user=user, network=given.get("network", ""), duration=_duration(given)
+        )
+    except RecordInvalid as error:
+        errors = error.errors | errors
+    if errors:
+        raise RecordInvalid(errors)
 
 
 def _duration(given: dict[str, Any]) -> timedelta | None:

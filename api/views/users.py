@@ -1,9 +1,10 @@
 """/api/v1/users: people, for operators. Every write is a call of accounts.services."""
 
 import uuid
+from copy import copy
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.db import transaction
@@ -291,6 +292,8 @@ def change_user(actor: Actor, user_id: uuid.UUID, wanted: dict[str, Any]) -> Non
         house_lock(ROLES)
         user = find_user(user_id)
         profile = _changed_profile(user, wanted)
+        if wanted.get("is_verified") is False and user.is_verified:
+            _refuse_unverifying(actor, user, profile)
         if profile:
             users.edit_profile(actor=actor, user=user, profile=Profile(**profile))
         _set_verified(actor, user, wanted.get("is_verified"))
@@ -326,9 +329,20 @@ def _changed_profile(user: User, wanted: dict[str, Any]) -> dict[str, str]:
 def _set_verified(actor: Actor, user: User, wanted: bool | None) -> None:
     if wanted is None or wanted == user.is_verified:
         return
-    if not wanted:
-        raise RecordInvalid({"is_verified": [_("A proved address stays proved.")]})
-    mark_verified(actor=actor, user=user)
+    if wanted:
+        mark_verified(actor=actor, user=user)
+
+
+def _refuse_unverifying(actor: Actor, user: User, profile: dict[str, str]) -> NoReturn:
+    """Raise RecordInvalid, with what is wrong with `profile`, too; Forbidden for a higher rank."""
+    if actor.pk != user.pk:
+        require_rank(actor, user)
+    errors = {"is_verified": [_("A proved address stays proved.")]}
+    try:
+        users.check_profile(copy(user), Profile(**profile))
+    except RecordInvalid as error:
+        errors = error.errors | errors
+    raise RecordInvalid(errors)
 
 
 def _found(asked: dict[str, Any]) -> UserQuerySet:

@@ -25,6 +25,7 @@ from accounts.admin.fact_cells import person_link
 from accounts.admin.site import site
 from accounts.admin.user_filters import ChoiceFilter, Choices, SinceFilter
 from accounts.errors import GatehouseError, NotFound, RecordInvalid
+from accounts.forms import is_valid_with
 from accounts.models import User
 from moderation.admin.curves import Curve, Rise, curve
 from moderation.admin.forms import BanSomebodyForm
@@ -43,7 +44,7 @@ from moderation.admin.replay import replay_page
 from moderation.admin.tables import SEARCH_HELP, search_condition
 from moderation.models import Ban
 from moderation.reasons import shown
-from moderation.services.bans import ban, lift
+from moderation.services.bans import ban, check_ban, lift
 from moderation.services.explain import Explanation, explain
 
 
@@ -190,7 +191,7 @@ class BanAdmin(ActingAdmin):
     ) -> HttpResponse:
         """The form; what the service refuses stands beside its fields."""
         form = BanSomebodyForm(request.POST if request.method == "POST" else None)
-        if form.is_valid():
+        if is_valid_with(form, lambda typed: _check(panel_actor(request), typed)):
             typed = form.cleaned_data
             try:
                 made = ban(
@@ -269,6 +270,23 @@ class BanAdmin(ActingAdmin):
         """How this request came here, and what is wrong with the way."""
         common = self.admin_site.each_context(request) | {"opts": self.opts}
         return proxies_page(request, common)
+
+
+def _check(actor: User, typed: dict[str, Any]) -> None:
+    """Raise RecordInvalid for what the service will refuse in a form that is wrong elsewhere."""
+    try:
+        check_ban(
+            actor,
+            user=typed.get("person"),
+            network=typed.get("network", ""),
+            duration=typed.get("duration"),
+        )
+    except RecordInvalid as error:
+        # Who is not readable is not nobody.
+        errors = dict(error.errors)
+        if not {"person", "network"} <= typed.keys():
+            errors.pop("user", None)
+        raise _named(RecordInvalid(errors)) from None
 
 
 def _named(error: GatehouseError) -> GatehouseError:

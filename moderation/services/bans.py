@@ -44,8 +44,7 @@ def ban(
     may never be banned, or a duration out of bounds. Nothing has changed then.
     """
     _require_operator(actor)
-    name = _checked_network(network) if network else ""
-    _check(actor, user, name, duration)
+    name = check_ban(actor, user=user, network=network, duration=duration)
     with transaction.atomic():
         if user is not None:
             user = _bannable(actor, user)
@@ -144,19 +143,25 @@ def _checked_network(text: str) -> str:
     return name
 
 
-def _check(actor: Actor, user: User | None, network: str, duration: timedelta | None) -> None:
-    """Raise RecordInvalid with everything that speaks against the ban."""
+def check_ban(actor: Actor, *, user: User | None, network: str, duration: timedelta | None) -> str:
+    """The network in its stored form. Raises RecordInvalid with all that speaks against a ban."""
     errors: dict[str, list[str]] = {}
+    name = ""
+    try:
+        name = _checked_network(network) if network else ""
+    except RecordInvalid as error:
+        errors |= error.errors
     if user is None and not network:
         errors["user"] = [_("Say whom to ban: a person, a network, or both.")]
     if user is not None and actor.pk == user.pk:
         errors["user"] = [_("You cannot ban yourself.")]
-    if network and network == network_name(current_caller().ip):
+    if name and name == network_name(current_caller().ip):
         errors["network"] = [_("This is the network that you are using yourself.")]
     if duration is not None and not timedelta(0) < duration <= LONGEST:
         errors["duration"] = [_("Choose a time of up to ten years.")]
     if errors:
         raise RecordInvalid(errors)
+    return name
 
 
 def _bannable(actor: Actor, user: User) -> User:
