@@ -20,6 +20,7 @@ from accounts.errors import Forbidden, GatehouseError, LastOwner, RecordInvalid
 from accounts.models import User
 from accounts.services import authenticators, passwords, users
 from accounts.services.sessions import end_sessions
+from accounts.services.tokens import IssuedToken
 from accounts.services.verification import mark_verified
 
 Run = Callable[[User, User], Any]
@@ -55,11 +56,11 @@ def delete(actor: User, person: User) -> None:
     users.delete_user(actor=actor, user=person)
 
 
-def start_reset(actor: User, person: User) -> str:
-    """The link. Nobody resets himself here: it would sign him out before he could read it."""
+def start_reset(actor: User, person: User) -> IssuedToken:
+    """The link and its end. Not for oneself: it would sign the operator out before they read it."""
     if actor.pk == person.pk:
         raise RecordInvalid({"user": [_("change your own password on your account page")]})
-    return passwords.start_reset(actor=actor, user=person)
+    return passwords.begin_reset(actor=actor, user=person)
 
 
 def reset_factors(actor: User, person: User) -> int:

@@ -21,7 +21,13 @@ from accounts.services.invited import live_invitation
 from accounts.services.profile_updates import may_get_links
 from accounts.services.requests import handle_each
 from accounts.services.sessions import end_access, note_wrong_password
-from accounts.services.tokens import is_asked_twice, is_flooded, issue_token, usable_token
+from accounts.services.tokens import (
+    IssuedToken,
+    is_asked_twice,
+    is_flooded,
+    issue_token,
+    usable_token,
+)
 from accounts.services.users import require_rank
 from accounts.services.verification import prove_address
 
@@ -105,6 +111,11 @@ def set_password(*, actor: Actor, user: User, new: str) -> None:
 
 
 def start_reset(*, actor: Actor, user: User) -> str:
+    """The link alone; see begin_reset()."""
+    return begin_reset(actor=actor, user=user).url
+
+
+def begin_reset(*, actor: Actor, user: User) -> IssuedToken:
     """An operator starts a reset: the old password dies, the address gets a link.
 
     Returns the link for handing over by hand; the operator never learns the new password
@@ -122,7 +133,7 @@ def start_reset(*, actor: Actor, user: User) -> str:
         if may_get_links(user):
             _mail_reset(user, token.url, token.expires_at, language=settings.LANGUAGE_CODE)
         audit.record("account:password:reset-start", actor=actor, target=user)
-    return token.url
+    return token
 
 
 def handle_reset_requests() -> int:

@@ -1,12 +1,18 @@
 """Ends of links in words."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.test import Client
 from django.utils import timezone, translation
 
+from accounts.models import RememberedBrowser, User
 from accounts.moments import spoken_end
+from moderation.services.bans import ban
+from tests.accounts.second_factors.apps import set_up_app
+from tests.api.keys import made
 
 NOW = datetime(2026, 11, 28, 13, 55, tzinfo=UTC)
 
@@ -31,3 +37,63 @@ def test_an_end_says_how_long_and_when(left: timedelta, text: str) -> None:
 def test_an_end_is_told_in_the_zone_of_the_person() -> None:
     with timezone.override(ZoneInfo("Europe/Berlin")), translation.override("de"):
         assert "15:05 CET" in spoken_end(NOW + timedelta(minutes=10), NOW)
+
+
+# Where pages tell an end
+
+
+@pytest.mark.django_db
+def test_lists_tell_ends_as_mails_do(viewer: User, browser_of: Callable[[User], Client]) -> None:
+    now = timezone.now()
+    browser = browser_of(viewer)
+    made(viewer, "backup", expires_at=now + timedelta(days=30))
+    set_up_app(viewer)
+    RememberedBrowser.objects.create(
+        user=viewer, digest="d" * 64, expires_at=now + timedelta(days=9)
+    )
+
+    keys = browser.get("/account/keys").content.decode()
+    account = browser.get("/account/").content.decode()
+
+    assert spoken_end(now + timedelta(days=30), now) in keys
+    assert spoken_end(now + timedelta(days=9), now) in account
+
+
+@pytest.mark.django_db
+def test_an_ended_key_tells_when_it_ended(
+    viewer: User, browser_of: Callable[[User], Client]
+) -> None:
+    key = made(viewer, "backup", expires_at=timezone.now() + timedelta(hours=1)).key
+    type(key).objects.update(expires_at=timezone.now() - timedelta(hours=1))
+
+    assert "in 1 minute" not in browser_of(viewer).get("/account/keys").content.decode()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("way", ["button", "action"])
+def test_the_panel_tells_the_end_of_a_reset_link(
+    owner: User, viewer: User, browser_of: Callable[[User], Client], way: str
+) -> None:
+    people, browser = "/admin/accounts/user/", browser_of(owner)
+
+    if way == "button":
+        page = browser.post(f"{people}{viewer.pk}/reset/").content.decode()
+    else:
+        chosen = {"action": "start_reset_of_people", "_selected_action": [str(viewer.pk)]}
+        page = browser.post(people, chosen).content.decode()
+
+    token = viewer.tokens.get()
+    assert f"Ends {spoken_end(token.expires_at, timezone.now())}." in page
+
+
+@pytest.mark.django_db
+def test_a_banned_person_reads_when_it_ends(
+    owner: User, viewer: User, browser_of: Callable[[User], Client]
+) -> None:
+    browser = browser_of(viewer)
+    row = ban(actor=owner, user=viewer, duration=timedelta(hours=3), reason="Spam")
+    assert row.until is not None
+
+    page = browser.get("/sign-in").content.decode()
+
+    assert f"This ends {spoken_end(row.until, timezone.now())}." in page

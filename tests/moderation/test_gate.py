@@ -184,7 +184,7 @@ def test_whoever_was_thrown_out_is_told_in_the_browser_that_he_used(
     elsewhere = [Client().get(path).content.decode() for path in ("/sign-in", "/banned")]
 
     assert not is_in(stranger)
-    assert "This account is banned. Too loud. It ends on" in turned_away
+    assert "This account is banned. Too loud. This ends in " in turned_away
     assert "This account is banned. Too loud." in told
     assert not any("Too loud" in page for page in elsewhere)
 
