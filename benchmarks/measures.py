@@ -33,6 +33,7 @@ from benchmarks.rows import (
     loader,
     with_cost,
 )
+from benchmarks.slow_clients import measure_slow
 from benchmarks.stock.measure import measure_stock
 from tests.servers.databases import InstanceData
 from tests.servers.processes import ServerProcess, free_port, wait_for
@@ -201,5 +202,6 @@ MEASURES: dict[str, Callable[[Options], Iterator[Row]]] = {
     "limits": measure_limits,
     "people": measure_people,
     "forward": measure_forward,
+    "slow": measure_slow,
     "stock": measure_stock,
 }

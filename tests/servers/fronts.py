@@ -18,9 +18,10 @@ PROXY, CLIENT = "127.0.0.1", "127.0.0.2"
 NGINX = """
 daemon off;
 worker_processes 1;
+worker_rlimit_nofile 4096;
 pid {folder}/nginx.pid;
 error_log {folder}/error.log;
-events {{ worker_connections 64; }}
+events {{ worker_connections 2048; }}
 http {{
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;

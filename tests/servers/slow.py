@@ -1,0 +1,86 @@
+"""Clients that begin to say something and never end: silent ones, and a byte now and then."""
+
+import select
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from tests.servers.fronts import CLIENT, PROXY, SITE, Proxy
+
+# Every kind of path that reads a body: the API, forms, and one that there is not.
+PATHS = ["/api/v1/auth/token", "/sign-in", "/magic-link", "/admin/login/", "/no/such/path"]
+BODY = (
+    "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+    "Content-Length: 90000\r\n\r\n{{"
+)
+CHUNK = (
+    "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+    "Transfer-Encoding: chunked\r\n\r\n15f90\r\n{{"
+)
+HEAD = "POST {path} HTTP/1.1\r\nHost: {host}\r\nX-Long: a"
+Connect = Callable[[], socket.socket]
+
+
+class SlowClients:
+    """Connections that have sent a beginning; with `drips` each sends one more byte a second."""
+
+    def __init__(
+        self,
+        count: int,
+        connect: Connect,
+        *,
+        host: str = SITE,
+        drips: bool = False,
+        beginnings: Sequence[str] = (BODY,),
+    ) -> None:
+        self.connections: list[socket.socket] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._drip, daemon=True)
+        if drips:
+            self._thread.start()
+        for number in range(count):
+            connection = connect()
+            text = beginnings[number % len(beginnings)]
+            connection.sendall(text.format(path=PATHS[number % len(PATHS)], host=host).encode())
+            self.connections.append(connection)
+
+    def _drip(self) -> None:
+        while not self._over.wait(1):
+            for connection in list(self.connections):
+                # Who was hung up on says no more.
+                with suppress(OSError):
+                    connection.sendall(b"a")
+
+    def answered(self) -> int:
+        """How many were answered or hung up on."""
+        watched = select.poll()
+        for connection in self.connections:
+            watched.register(connection, select.POLLIN)
+        return len(watched.poll(0))
+
+    def stop(self) -> None:
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        for connection in self.connections:
+            connection.close()
+
+
+def direct(port: int) -> Connect:
+    """Connects to the server itself."""
+    return lambda: socket.create_connection((PROXY, port), 30)
+
+
+def by_tls(proxy: Proxy) -> Connect:
+    """Connects to a proxy; many take up the first one's TLS session, as one browser's do."""
+    context = ssl.create_default_context(cafile=str(proxy.authority))
+    # TLS 1.3 would send tickets, which look like answers.
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    def connect() -> socket.socket:
+        plain = socket.create_connection((PROXY, proxy.port), 30, (CLIENT, 0))
+        return context.wrap_socket(plain, server_hostname=SITE)
+
+    return connect
