@@ -19,7 +19,7 @@ find_python() {
     for candidate in python3 python3.13 python3.12 python3.11 python3.14 /usr/bin/python3; do
         is_new_enough "$candidate" && { echo "$candidate"; return; }
     done
-    echo "Gatehouse needs Python 3.11 or newer and found none: install it, or name it with PYTHON=/path/to/python3." >&2
+    echo "Gatehouse needs Python 3.11 or newer and found none: install it (Debian, Ubuntu: apt-get install python3 python3-venv, as root), or name it with PYTHON=/path/to/python3." >&2
     return 1
 }
 
@@ -41,7 +41,7 @@ ensure_venv_module() {
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         sh scripts/apt-install.sh "$package" && "$1" -c 'import ensurepip, venv' && return
     fi
-    echo "Python's venv module is missing: install it (Debian, Ubuntu: apt-get install $package) and repeat." >&2
+    echo "Python's venv module is missing: install it (Debian, Ubuntu: apt-get install $package, as root) and repeat." >&2
     return 1
 }
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +65,17 @@ def served(image: Stage, postgres: str, tmp_path: Path) -> Iterator[ServerProces
     process.stop()
 
 
+@pytest.fixture
+def without_python(base: Path, tmp_path: Path) -> Stage:
+    """The base image without any Python, and the project's own scripts in it."""
+    stage = Stage(copy(base, tmp_path / "bare"))
+    stage.do("apt-get purge -y --autoremove 'python3*' 'libpython3*' && rm /usr/local/bin/python")
+    shutil.copytree(ROOT / "scripts", stage.folder / "work" / "scripts")
+    shutil.copytree(ROOT / "requirements", stage.folder / "work" / "requirements")
+    stage.workdir = "/work"
+    return stage
+
+
 def _manage(image: Stage, *arguments: str) -> str:
     done = image.run("python", "manage.py", *arguments)
     assert done.stderr == ""
@@ -101,3 +113,31 @@ def test_the_image_is_an_ordinary_user_with_what_it_needs(
             b"GET /sign-in HTTP/1.1\r\nHost: localhost:8000\r\nConnection: close\r\n\r\n"
         )
         assert caller.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
+
+
+def test_who_is_not_root_learns_in_one_sentence_how_to_get_python(without_python: Stage) -> None:
+    done = without_python.run("sh", "scripts/environment.sh", "base", user="65534:65534")
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr == (
+        "Gatehouse needs Python 3.11 or newer and found none: install it (Debian, Ubuntu: "
+        "apt-get install python3 python3-venv, as root), or name it with PYTHON=/path/to/python3.\n"
+    )
+    assert not (without_python.folder / "work" / ".venv").exists()
+
+
+def test_root_gets_python_without_a_question(without_python: Stage) -> None:
+    """To the environment's making; the packages in it are what every other test runs on."""
+    for lock in (without_python.folder / "work" / "requirements").glob("*.txt"):
+        lock.write_text("")
+
+    made = without_python.run("sh", "scripts/environment.sh", "base", DEBIAN_FRONTEND="readline")
+    again = without_python.run("sh", "scripts/environment.sh", "base")
+
+    assert made.returncode == 0, made.stderr
+    assert made.stderr.splitlines()[0] == "Installing python3 python3-venv ca-certificates"
+    assert "Making the virtual environment with Python 3." in made.stdout
+    assert without_python.run(".venv/bin/python", "-c", "import ssl").returncode == 0
+    assert not (without_python.folder / "usr" / "sbin" / "policy-rc.d").exists()
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
