@@ -33,6 +33,7 @@ from accounts.actors import Actor
 from accounts.anonymous import ANONYMOUS_EMAIL
 from accounts.crypto import SealBroken, seal, unseal
 from accounts.errors import Forbidden, RecordInvalid
+from accounts.locks import delete_free, lock_people
 from accounts.models import OutboxMail, User
 from accounts.roles import OPERATORS
 from accounts.signals import mail_queued
@@ -224,6 +225,7 @@ def retry_mail(mail: OutboxMail, *, actor: Actor) -> None:
         pk=mail.pk, status__in=[Status.DEAD, Status.QUEUED, Status.WAITING]
     ).exclude(sealed_body="")
     with transaction.atomic():
+        lock_people(mail.user_id)
         if not waiting.update(status=Status.QUEUED, attempts=0, next_attempt_at=now, last_error=""):
             raise RecordInvalid({"mail": [_("This mail has been sent; its text is gone.")]})
         audit.record("mail:outbox:retry", actor=actor, target=mail.user, kind=mail.kind)
@@ -244,7 +246,7 @@ def is_held_up() -> bool:
 def purge_mails(before: datetime) -> int:
     """Delete mails made before `before` that will never be sent; returns how many."""
     done = [Status.SENT, Status.DEAD, Status.EXPIRED]
-    return OutboxMail.objects.filter(created_at__lt=before, status__in=done).delete()[0]
+    return delete_free(OutboxMail.objects.filter(created_at__lt=before, status__in=done))
 
 
 def _claim_next() -> OutboxMail | None:
@@ -343,6 +345,7 @@ def _one_line(text: str) -> str:
 
 def _give_up(mail: OutboxMail, reason: str) -> None:
     with transaction.atomic():
+        lock_people(mail.user_id)
         _finish(mail, status=Status.DEAD, last_error=reason[:ERROR_MAX_LENGTH])
         audit.record("mail:outbox:dead", target=mail.user, result="failure", kind=mail.kind)
 

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts import audit, devices
 from accounts.errors import NotFound
+from accounts.locks import lock_people
 from accounts.models import RememberedBrowser, User
 from accounts.tokens import digest, make_token
 
@@ -33,6 +34,7 @@ def remember(request: HttpRequest, response: HttpResponse, user: User) -> None:
     now = timezone.now()
     others = [other for other in devices.people_of(request) if other.pk != user.pk] if old else []
     with transaction.atomic():
+        lock_people(user.pk, *(other.pk for other in others))
         ended = Q(expires_at__lte=now) | Q(digest=_digest(user, old))
         user.remembered_browsers.filter(ended).delete()
         for other in others:
@@ -73,6 +75,7 @@ def browsers_of(user: User) -> "QuerySet[RememberedBrowser]":
 def forget(user: User, browser_id: uuid.UUID) -> None:
     """Ask that browser again. Raises NotFound."""
     with transaction.atomic():
+        lock_people(user.pk)
         if not user.remembered_browsers.filter(pk=browser_id).delete()[0]:
             raise NotFound
         audit.record("account:factor:forget-browser", actor=user, target=user)

@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.crypto import get_random_string
 
 from accounts import rows
+from accounts.locks import delete_free
 from accounts.models import BrowserSession
 from accounts.tokens import digest
 
@@ -117,7 +118,7 @@ class SessionStore(DatabaseStore):
 
     @classmethod
     def clear_expired(cls) -> None:
-        BrowserSession.objects.filter(expire_date__lt=timezone.now()).delete()
+        delete_free(BrowserSession.objects.filter(expire_date__lt=timezone.now()))
 
     def is_past_absolute_end(self, now: datetime) -> bool:
         """Is it longer since the sign-in than any activity can stretch it? (ASVS 7.3.2)"""

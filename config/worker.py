@@ -18,6 +18,7 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from accounts import outbox
+from accounts.locks import delete_free
 from accounts.models import AccountToken, AddressRequest
 from accounts.sent_forms import purge_sent_forms
 from accounts.services import directory_sync, invitations, passwords, signup
@@ -72,8 +73,8 @@ def purge() -> None:
     tokens = AccountToken.objects.filter(expires_at__lt=before)
     steps: tuple[Callable[[], object], ...] = (
         SessionStore.clear_expired,
-        tokens.delete,
         lambda: purge_sent_forms(now),
+        lambda: delete_free(tokens),
         lambda: invitations.purge_invitations(before),
         lambda: links.purge_links(before),
         lambda: apikeys.purge_keys(before),

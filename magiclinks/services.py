@@ -22,7 +22,7 @@ from accounts.actors import Actor
 from accounts.context import calling, current_caller
 from accounts.errors import RecordInvalid, TokenExpired, TokenInvalid, TokenReplaced, TokenUsed
 from accounts.limits import may_mail
-from accounts.locks import lock_people
+from accounts.locks import delete_free, lock_people
 from accounts.models import AddressRequest, AuditEvent, OutboxMail, User
 from accounts.outbox import draft_mail, enqueue
 from accounts.services.directory import keys_of_directory, why_no_links
@@ -142,7 +142,7 @@ def newest_link(user: User, after: datetime, **_of_signal: Any) -> datetime | No
 
 def purge_links(before: datetime) -> int:
     """Delete links that ended before `before`; returns how many."""
-    return LoginLink.objects.filter(expires_at__lt=before).delete()[0]
+    return delete_free(LoginLink.objects.filter(expires_at__lt=before))
 
 
 def _handle_requests(requests: list[AddressRequest], reasons: Mapping[uuid.UUID, str]) -> None:
@@ -182,12 +182,18 @@ def _handle_requests(requests: list[AddressRequest], reasons: Mapping[uuid.UUID,
     _write(links, events)
 
 
-def _flooded(emails: Iterable[str], people: Iterable[User]) -> set[uuid.UUID]:
+def _may_mail(row: AddressRequest) -> bool:
+    with calling(caller_of(row)):
+        return may_mail("magic-link", row.email)
+
+
+def _flooded(newest: Mapping[str, AddressRequest], people: Iterable[User]) -> set[uuid.UUID]:
     """Who got so many links lately that another would only fill the mailbox, and has a live one.
 
     From many clients at once nobody replaces a link for ever: the last one stays alive (A007).
     """
-    full = {email for email in emails if not may_mail("magic-link", email)}
+    # In one order: who counts the same addresses at once waits for nobody that waits for him.
+    full = {email for email in sorted(newest) if not _may_mail(newest[email])}
     keys = [user.pk for user in people if user.email in full]
     live = LoginLink.objects.usable(timezone.now()).filter(user_id__in=keys)
     return set(live.values_list("user_id", flat=True))

@@ -113,6 +113,7 @@ def confirm_app(user: User, secret: str, code: str, *, name: str = "") -> tuple[
 def rename_app(user: User, name: str) -> None:
     """Give the app another name. Raises NotFound."""
     with transaction.atomic():
+        lock_people(user.pk)
         if not user.authenticators.filter(kind=TOTP).update(name=_clean_name(name)):
             raise NotFound
         audit.record("account:factor:rename", actor=user, target=user, kind=TOTP.value)

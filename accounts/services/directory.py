@@ -158,6 +158,8 @@ def _why_no_link(directory: Directory, identity: Identity) -> str:
         return "not admitted by the directory"
     before = identity.user.email
     with transaction.atomic():
+        if not _hold(identity):
+            return "no account"
         update_profile(identity, told_by(directory.door, arrival_of(directory, person)))
     is_same = identity.user.email == before and not holds_links([identity.user])
     return "" if is_same else "the address has changed in the directory"
@@ -186,6 +188,8 @@ def _free_address(directory: Directory, person: Person, holder: User) -> bool:
     if known is not None and known.email == person.email:
         return False
     with transaction.atomic():
+        if not _hold(identity):
+            return True
         if known is not None:
             update_profile(identity, told_by(directory.door, arrival_of(directory, known)))
         if identity.user.email != person.email:
@@ -194,6 +198,16 @@ def _free_address(directory: Directory, person: Person, holder: User) -> bool:
         if holder.role in OPERATORS:
             return False
         release_address(identity)
+    return True
+
+
+def _hold(identity: Identity) -> bool:
+    """Lock the person, and read them as they are now; False when they are gone."""
+    lock_people(identity.user_id)
+    user = User.objects.filter(pk=identity.user_id).first()
+    if user is None:
+        return False
+    identity.user = user
     return True
 
 
@@ -265,13 +279,14 @@ def _become_first_owner(directory: Directory, person: Person, user: User) -> Use
     if not user.is_active or not is_first_owner(directory, person):
         return user
     with transaction.atomic():
-        unclaimed = User.objects.filter(role=Role.OWNER, is_claimed=False)
-        lock_people(user.pk, ANONYMOUS_ID, *unclaimed.values_list("pk", flat=True))
+        owners = User.objects.filter(role=Role.OWNER, is_claimed=False)
+        unclaimed = list(owners.values_list("pk", flat=True))
+        lock_people(user.pk, ANONYMOUS_ID, *unclaimed)
         house_lock(ROLES)
         if not is_first_owner(directory, person):
             return user
         is_first = is_fresh()
-        _take_place_of_default_owner(user, person.username)
+        _take_place_of_default_owner(user, person.username, unclaimed)
         user = change_role(actor=SYSTEM, user=user, role=Role.OWNER)
         if is_first:
             hand_over(user)
@@ -287,12 +302,12 @@ def is_first_owner(directory: Directory, person: Person) -> bool:
     return not User.objects.people().filter(role=Role.OWNER).exists()
 
 
-def _take_place_of_default_owner(user: User, username: str) -> None:
+def _take_place_of_default_owner(user: User, username: str, unclaimed: list[Any]) -> None:
     """Nobody is behind the default owner, and its set-up link would make a second one.
 
     It has kept the user name of the person who was to come.
     """
-    for default in User.objects.filter(role=Role.OWNER, is_claimed=False):
+    for default in User.objects.filter(pk__in=unclaimed, role=Role.OWNER, is_claimed=False):
         key, name = default.pk, default.username
         default.delete()
         default.pk = key

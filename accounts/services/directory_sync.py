@@ -9,7 +9,7 @@ so that undo() finds it whatever became of the run. An error of the directory is
 
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
@@ -202,8 +202,10 @@ def apply(planned: Plan, progress: Progress | None = None) -> Outcome:
         done_disables: list[str] = []
         done_roles: list[list[str]] = []
         with transaction.atomic():
-            lock_people(*(change.user.pk for change in batch))
+            there = _hold(change.user.pk for change in batch)
             for change in batch:
+                if change.user.pk not in there:
+                    continue  # deleted since the plan was made
                 try:
                     _apply_one(change, run, done_disables, done_roles)
                 except LastOwner:
@@ -230,7 +232,8 @@ def _follow(changes: Sequence[ProfileChange], progress: Progress | None) -> int:
             for change in batch:
                 # One at a time: each is written into the audit log, whose lock comes last.
                 with transaction.atomic():
-                    lock_people(change.identity.user_id)
+                    if not _hold([change.identity.user_id]):
+                        continue
                     change.identity.user.refresh_from_db()
                     if update_profile(change.identity, change.told):
                         followed.add(change.identity.pk)
@@ -238,6 +241,14 @@ def _follow(changes: Sequence[ProfileChange], progress: Progress | None) -> int:
                 progress(len(batch))
         waiting = [change for change in waiting if change.identity.former_email]
     return len(followed)
+
+
+def _hold(keys: Iterable[uuid.UUID]) -> set[uuid.UUID]:
+    """Lock these people; those who are still there with an identity of the directory."""
+    wanted = list(keys)
+    lock_people(*wanted)
+    rows = Identity.objects.filter(provider=PROVIDER, user__in=wanted)
+    return set(rows.values_list("user_id", flat=True))
 
 
 def _apply_one(change: Change, run: str, disables: list[str], roles: list[list[str]]) -> None:
@@ -349,6 +360,8 @@ def _end(change: Change) -> bool:
     """End what there is to end, and say so once: who has nothing any more is no event."""
     user = change.user
     with transaction.atomic():
+        if not _hold([user.pk]):
+            return False
         is_ended = user.last_login is not None and user.not_before >= user.last_login
         if is_ended and not user.sessions.exists():
             return False

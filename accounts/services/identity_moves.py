@@ -15,6 +15,7 @@ from accounts import audit
 from accounts.actors import Actor
 from accounts.directory.values import PROVIDER as DIRECTORY
 from accounts.errors import RecordInvalid
+from accounts.locks import lock_people
 from accounts.models import Identity
 
 
@@ -71,6 +72,7 @@ def move_identities(*, actor: Actor, old: Place, new: Place) -> tuple[int, int]:
         raise RecordInvalid({"issuer": [_("That is where they are already.")]})
     with transaction.atomic():
         rows = Identity.objects.filter(provider=old.provider, issuer=old.issuer)
+        lock_people(*rows.values_list("user_id", flat=True))
         taken = Identity.objects.filter(provider=new.provider, issuer=new.issuer)
         subjects = set(taken.values_list("subject", flat=True))
         keys = [

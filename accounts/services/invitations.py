@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from accounts import addresses, gates
 from accounts.actors import SYSTEM, Actor
 from accounts.errors import Forbidden, RecordInvalid, TokenExpired, TokenInvalid
-from accounts.locks import ROLES, house_lock, lock_people
+from accounts.locks import ROLES, delete_free, house_lock, lock_people
 from accounts.models import Invitation, User
 from accounts.outbox import enqueue_mail, find_transport
 from accounts.passwords import check_password_rules
@@ -124,6 +124,8 @@ def withdraw(*, actor: Actor, invitation: Invitation) -> None:
     if not can_manage(Role(actor.role), Role(invitation.role)):
         raise Forbidden(_("You may only withdraw invitations to roles below your own."))
     with transaction.atomic():
+        # Whoever takes it up at this moment holds the lock of roles.
+        house_lock(ROLES)
         if not Invitation.objects.filter(pk=invitation.pk).replace(timezone.now()):
             raise RecordInvalid({"invitation": [_("This invitation is over already.")]})
         record_act("withdraw", invitation, actor)
@@ -211,7 +213,7 @@ def accept_as(token: str, user: User) -> Invitation:
 
 def purge_invitations(before: datetime) -> int:
     """Delete invitations that ended before `before`; returns how many."""
-    return Invitation.objects.filter(expires_at__lt=before).delete()[0]
+    return delete_free(Invitation.objects.filter(expires_at__lt=before))
 
 
 def check_address(email: str) -> str:

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import audit, passkeys, plain_text
 from accounts.errors import Forbidden, NotFound, RecordInvalid
+from accounts.locks import lock_people
 from accounts.models import Authenticator, User
 from accounts.passkeys import Known, PasskeyCopied, PasskeyExpired, PasskeyInvalid, PasskeyUnknown
 from accounts.services import recovery
@@ -119,7 +120,7 @@ def _store(user: User, made: passkeys.Credential, name: str, *, is_first: bool) 
     )
     with transaction.atomic():
         # The account's row is the turnstile: two at once do not make the twenty-first.
-        User.objects.select_for_update().get(pk=user.pk)
+        lock_people(user.pk)
         if is_first and user.authenticators.exists():
             raise PasskeyExpired
         if user.authenticators.filter(kind=PASSKEY).count() >= MOST_PASSKEYS:
@@ -197,6 +198,7 @@ def rename(*, user: User, passkey_id: uuid.UUID, name: str) -> None:
     """Give one of the person's own passkeys another name. Raises NotFound, RecordInvalid."""
     title = clean_name(name)
     with transaction.atomic():
+        lock_people(user.pk)
         if not user.authenticators.filter(kind=PASSKEY, pk=passkey_id).update(name=title):
             raise NotFound
         audit.record(
@@ -211,7 +213,7 @@ def remove(*, user: User, passkey_id: uuid.UUID, ends_sessions: bool) -> int:
     Recovery codes go with the last factor. Raises NotFound, LastWayIn, FactorNeeded.
     """
     with transaction.atomic():
-        User.objects.select_for_update().get(pk=user.pk)
+        lock_people(user.pk)
         row = find_own(user, passkey_id)
         if not has_other_way_in(user, row):
             raise LastWayIn

@@ -92,9 +92,10 @@ def note_handed_on(email: str, *, provider: str, issuer: str, subject: str) -> b
         ~Q(subject=subject), provider=provider, issuer=issuer, user__email=email,
         email__iexact=email,
     ).exclude(former_email=email)  # fmt: skip
-    found = list(rows.select_related("user"))
     with transaction.atomic():
-        lock_people(*(identity.user_id for identity in found))
+        lock_people(*rows.values_list("user_id", flat=True))
+        # As they are now, and not when they were waited for.
+        found = list(rows.select_related("user"))
         for identity in found:
             _hold(identity, "the address is told of somebody else")
             identity.save(update_fields=["former_email"])
@@ -175,6 +176,8 @@ def _update_email(identity: Identity, told: Told) -> bool:
 
 def _invitation_for(identity: Identity, email: str) -> Invitation | None:
     """What the verified address was invited to. The directory makes no administrators by that."""
+    if User.objects.filter(email=email).exclude(pk=identity.user_id).exists():
+        return None  # the address stays theirs, and their lock is not ours to take
     invitation = live_invitation(email)
     if invitation is None:
         return None

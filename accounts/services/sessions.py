@@ -15,6 +15,7 @@ from accounts import audit, rows
 from accounts.actors import Actor
 from accounts.context import current_caller
 from accounts.errors import AccountGone, Forbidden, NotFound
+from accounts.locks import lock_people
 from accounts.methods import audit_name
 from accounts.models import BrowserSession, User
 from accounts.roles import Role, can_manage
@@ -70,6 +71,15 @@ def _write_sign_in(request: HttpRequest, user: User, kept: dict[str, Any]) -> No
         request.session.update(kept)
         request.session.save()
         audit.record("account:session:start", actor=user, target=user, methods=methods)
+
+
+def end_this_session(request: HttpRequest) -> None:
+    """Sign the person of `request` out in this browser, with the audit row."""
+    user: Any = request.user
+    with transaction.atomic():
+        lock_people(user.pk)
+        logout(request)
+        audit.record("account:session:end", actor=user, target=user)
 
 
 def note_refused_sign_in(login: str, methods: list[str]) -> None:
@@ -156,6 +166,7 @@ def _next_mark(user: User) -> datetime:
 
 def _end_one(*, actor: Actor, user: User, public_id: uuid.UUID) -> None:
     with transaction.atomic():
+        lock_people(user.pk)
         if not user.sessions.filter(public_id=public_id).delete()[0]:
             raise NotFound
         audit.record("account:session:end", actor=actor, target=user)

@@ -3,15 +3,13 @@
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import logout
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from accounts import audit, devices, gates
+from accounts import devices, gates
 from accounts.browser import PURPOSE as BROWSER
 from accounts.browser import bind, browser_id
 from accounts.client import is_this_machine
@@ -43,7 +41,7 @@ from accounts.services import setup, signup
 from accounts.services.directory import find_by_credentials
 from accounts.services.passwords import reset_password
 from accounts.services.requests import note_request
-from accounts.services.sessions import note_refused_sign_in
+from accounts.services.sessions import end_this_session, note_refused_sign_in
 from accounts.services.tokens import usable_token
 from accounts.stages import cancel
 from accounts.tokens import digest
@@ -178,9 +176,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return render(request, "accounts/sign_out.html", {"next": safe_next(request)})
     further = way_out(request)
-    with transaction.atomic():
-        audit.record("account:session:end", actor=request.user, target=request.user)
-        logout(request)
+    end_this_session(request)
     if further:
         return stay_signed_out(leave(request, further.url, further.provider))
     next_url = safe_next(request)

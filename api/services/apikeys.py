@@ -22,6 +22,7 @@ from accounts.actors import Actor
 from accounts.anonymous import is_anonymous
 from accounts.client import Network
 from accounts.errors import Forbidden, NotFound, RecordInvalid
+from accounts.locks import delete_free, lock_people
 from accounts.models import User
 from accounts.outbox import enqueue_mail
 from accounts.roles import OPERATORS, Role
@@ -119,6 +120,7 @@ def revoke_key(*, actor: Actor, key: ApiKey) -> None:
     # The end moves as well, so that one index finds what can be cleared away.
     end = now if key.expires_at is None else min(key.expires_at, now)
     with transaction.atomic():
+        lock_people(key.user_id)
         live = ApiKey.objects.filter(pk=key.pk, revoked_at=None)
         if not live.update(revoked_at=now, expires_at=end):
             raise NotFound
@@ -166,7 +168,7 @@ def newest_key(user: User, after: datetime, **_of_signal: Any) -> datetime | Non
 
 def purge_keys(before: datetime) -> int:
     """Delete keys that were revoked or expired before `before`; returns how many."""
-    return ApiKey.objects.filter(expires_at__lt=before).delete()[0]
+    return delete_free(ApiKey.objects.filter(expires_at__lt=before))
 
 
 def scopes_for(user: User, via: Access | None = None) -> frozenset[Scope]:

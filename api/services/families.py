@@ -25,7 +25,7 @@ from accounts import audit, rows
 from accounts.actors import Actor
 from accounts.context import current_caller
 from accounts.errors import BadCredentials, Forbidden, NotFound
-from accounts.locks import lock_people
+from accounts.locks import delete_free, lock_people
 from accounts.models import BrowserSession, User
 from accounts.outbox import enqueue_mail
 from accounts.roles import Role, can_manage
@@ -180,6 +180,7 @@ def end_family(*, actor: Actor, user: User, family_id: uuid.UUID) -> None:
     if actor.pk != user.pk and not can_manage(Role(actor.role), Role(user.role)):
         raise Forbidden
     with transaction.atomic():
+        lock_people(user.pk)
         if not end(family_id, user.pk, SIGNED_OUT):
             raise NotFound
         audit.record("api:token:end", actor=actor, target=user, family=str(family_id))
@@ -188,6 +189,7 @@ def end_family(*, actor: Actor, user: User, family_id: uuid.UUID) -> None:
 def sign_out(family: TokenFamily) -> None:
     """End a family by its own token; nothing happens when it has ended already."""
     with transaction.atomic():
+        lock_people(family.user_id)
         if end(family.pk, family.user_id, SIGNED_OUT):
             who = family.user
             audit.record("api:token:end", actor=who, target=who, family=str(family.pk))
@@ -209,7 +211,9 @@ def newest_family(user: User, after: datetime, **_of_signal: Any) -> datetime | 
 
 def purge_families(before: datetime) -> int:
     """Delete what ended or expired before `before`; returns how many."""
-    return TokenFamily.objects.filter(Q(expires_at__lt=before) | Q(ended_at__lt=before)).delete()[0]
+    return delete_free(
+        TokenFamily.objects.filter(Q(expires_at__lt=before) | Q(ended_at__lt=before))
+    )
 
 
 def _living(family_id: uuid.UUID, user_id: uuid.UUID, now: datetime) -> TokenFamily:

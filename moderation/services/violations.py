@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.actors import Actor
 from accounts.context import current_caller
-from accounts.locks import ROLES, house_lock, lock_people
+from accounts.locks import ROLES, delete_free, house_lock, lock_people
 from accounts.models import User
 from accounts.services.sessions import end_sign_ins
 from accounts.services.users import is_last_owner
@@ -27,7 +27,6 @@ from moderation.reasons import reason_for
 
 logger = logging.getLogger("gatehouse.moderation")
 DEFAULT_SCORE = 1.0
-BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +95,14 @@ def purge_moderation(now: datetime, *, batches: int = 20) -> int:
     Returns how many rows. A ban that may still be in force is never deleted.
     """
     before = now - settings.MODERATION_RETENTION
-    count = _purge(Violation.objects.filter(at__lt=before), batches)
-    count += _purge(Ban.objects.filter(until__lt=before), batches)
-    count += _purge(Ban.objects.filter(lifted_at__lt=before), batches)
+    count = delete_free(Violation.objects.filter(at__lt=before), batches=batches)
+    count += delete_free(Ban.objects.filter(until__lt=before), batches=batches)
+    count += delete_free(Ban.objects.filter(lifted_at__lt=before), batches=batches)
     half_life = settings.MODERATION_SCORE_HALF_LIFE
     if half_life:
         # After forty half-lives the billionth part of the billionth is left.
         faded = now - max(settings.MODERATION_RETENTION, 40 * half_life)
-        count += _purge(Score.objects.filter(at__lt=faded), batches)
+        count += delete_free(Score.objects.filter(at__lt=faded), batches=batches)
     return count
 
 
@@ -174,16 +173,3 @@ def _record(violation: Violation, reported_by: Actor | None) -> None:
         score=violation.score,
         total=round(violation.total_after, 3),
     )
-
-
-def _purge(rows: Any, batches: int) -> int:
-    """Delete in short transactions, so that nobody waits for a long one."""
-    count = 0
-    for _batch in range(batches):
-        keys = list(rows.values_list("pk", flat=True)[:BATCH])
-        if keys:
-            rows.model.objects.filter(pk__in=keys).delete()
-        count += len(keys)
-        if len(keys) < BATCH:
-            break
-    return count

@@ -22,7 +22,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.client import network_key
-from accounts.locks import ROLES, house_lock, lock_people
+from accounts.locks import ROLES, delete_free, house_lock, lock_people
 from accounts.models import User
 from sso.checking import Checked
 from sso.models import AccessRule, Denial
@@ -136,13 +136,13 @@ def write_denials() -> int:
 
 def purge_denials(now: datetime) -> int:
     """Delete what is older than a week, and of either kind the oldest of too many."""
-    gone = Denial.objects.filter(at__lt=now - KEEP).delete()[0]
+    gone = delete_free(Denial.objects.filter(at__lt=now - KEEP))
     strangers = Denial.objects.filter(status=401)
     people = Denial.objects.exclude(status=401)
     for rows, bound in ((strangers, STRANGERS), (people, PEOPLE)):
         oldest = rows.order_by("-at").values_list("at", flat=True)[bound.kept :][:1]
         for at in oldest:
-            gone += rows.filter(at__lte=at).delete()[0]
+            gone += delete_free(rows.filter(at__lte=at))
     return gone
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.locks import hold_free
 from api import keymeter, keyrows
 from api.models import ApiKey
 
@@ -46,12 +47,22 @@ def note_use(key_id: str, ip: str, noted_at: float | None) -> None:
 
 
 def write_notes() -> int:
-    """Worker job: write what waits; returns how many keys."""
+    """Worker job: write what waits; returns how many keys.
+
+    Whoever changes a key at this moment is not waited for: its note is written the next time.
+    """
     with _waiting.lock:
         uses, _waiting.uses = _waiting.uses, {}
     if not uses:
         return 0
     with transaction.atomic():
-        for key_id, (at, ip) in uses.items():
+        known = ApiKey.objects.filter(pk__in=uses)
+        free = set(hold_free(known, len(uses)))
+        busy = set(known.exclude(pk__in=free).values_list("pk", flat=True))
+        for key_id in free:
+            at, ip = uses[key_id]
             keyrows.note_use(ApiKey(pk=key_id), ip, at)
-    return len(uses)
+    with _waiting.lock:
+        for key_id in busy:
+            _waiting.uses.setdefault(key_id, uses[key_id])
+    return len(free)

@@ -100,11 +100,12 @@ def delete_rule(*, actor: Actor, rule: AccessRule) -> None:
     require_owner(actor)
     with transaction.atomic():
         current = _current(rule)
-        values = told(_values(current))
+        key, values = current.pk, told(_values(current))
+        current.delete()
+        current.pk = key
         audit.record(
             "sso:rule:delete", actor=actor, target=current, name=current.name, before=values
         )
-        current.delete()
 
 
 def move_rule(*, actor: Actor, rule: AccessRule, places: int) -> bool:

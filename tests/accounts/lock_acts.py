@@ -4,21 +4,18 @@ An act may be refused: what it races with has ended what it needs. It may not fa
 """
 
 import uuid
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
 
 from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from accounts import totp
+from accounts import outbox, totp
 from accounts.actors import SYSTEM
-from accounts.models import AccountToken, AddressRequest, HouseLock, Invitation, User
-from accounts.providers import Door
+from accounts.errors import BadCredentials
+from accounts.models import AccountToken, AddressRequest, Invitation, User
 from accounts.rolemaps import RoleMapping
-from accounts.roles import Role
 from accounts.services import (
     authenticators,
     identities,
@@ -33,52 +30,15 @@ from accounts.services import (
     verification,
 )
 from accounts.services.requests import note_request
+from accounts.sessions import SessionStore
 from api.errors import AccessTokenInvalid
 from api.models import ApiKey
 from api.services import apikeys, families, signing
 from api.views.users import change_user
+from config import worker
 from magiclinks import services as links
-from moderation.models import Ban
 from moderation.services import bans, violations
-
-PHRASE = "seven quiet rivers under glass"
-NETWORK = "203.0.113.7"
-ACTS: dict[str, Callable[[], Any]] = {}
-
-
-def act(function: Callable[[], Any]) -> Callable[[], Any]:
-    ACTS[function.__name__] = function
-    return function
-
-
-def prepare() -> None:
-    """An owner, an admin, and two people whom everything is about; made anew where one is gone."""
-    for name, role in (
-        ("owner", "owner"),
-        ("admin", "admin"),
-        ("anna", "editor"),
-        ("bert", "viewer"),
-    ):
-        user = User.objects.filter(email=f"{name}@example.com").first()
-        if user is None:
-            user = User(email=f"{name}@example.com", role=role)
-            user.set_password(PHRASE)
-            user.email_verified_at = timezone.now()
-            user.save(force_insert=True)
-        elif not user.is_active or user.role != role or not user.is_verified:
-            User.objects.filter(pk=user.pk).update(
-                is_active=True, role=role, email_verified_at=timezone.now()
-            )
-    Ban.objects.all().delete()
-    AddressRequest.objects.all().delete()
-
-
-def person(name: str) -> User:
-    return User.objects.get(email=f"{name}@example.com")
-
-
-def door(**changes: Any) -> Door:
-    return Door("openid", "OpenID", allows_registration=True, default_role=Role.VIEWER, **changes)
+from tests.accounts.lock_table import NETWORK, PHRASE, act, door, person
 
 
 @act
@@ -139,6 +99,8 @@ def reset_a_password() -> None:
 
 @act
 def change_a_password() -> None:
+    with suppress(BadCredentials):
+        passwords.change_own_password(user=person("anna"), current="wrong", new=PHRASE)
     passwords.change_own_password(user=person("anna"), current=PHRASE, new=PHRASE)
 
 
@@ -376,11 +338,11 @@ def rotate_signing_keys() -> None:
 @act
 def clear_away() -> None:
     now = timezone.now()
+    SessionStore.clear_expired()
+    invitations.purge_invitations(now)
     links.purge_links(now)
+    apikeys.purge_keys(now)
+    outbox.purge_mails(now)
     violations.purge_moderation(now)
     families.purge_families(now)
-    apikeys.purge_keys(now)
-    HouseLock.objects.count()
-
-
-__all__ = ["ACTS", "prepare"]
+    worker.purge()

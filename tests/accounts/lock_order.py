@@ -1,11 +1,13 @@
 """Watches the statements of a process and tells when locks are taken in another order.
 
 The order (docs/architecture.md): rows of people first, then the lock of roles, the audit chain
-last. After it nothing is taken but what belongs to a person who is locked already. Needs no pytest.
+last. After it nothing is taken but what belongs to a person who is locked already. Whoever changes
+rows that others change after the chain holds their person, or the lock of roles, before. Needs no
+pytest.
 """
 
 import re
-import threading
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +22,21 @@ PEOPLE, LOCKS, AUDIT_ROWS = "accounts_user", "accounts_houselock", "accounts_aud
 # Rows of the chain itself; signing keys, which change under the lock of the chain alone; counters;
 # and notes of requests, which the one who has taken them deletes.
 FREE = {AUDIT_ROWS, "api_signingkey", "config_cacheentry", "accounts_addressrequest"}
+# Rows of people, and rows of the instance, that some services change when they hold the chain: who
+# changes them without the lock that all others hold waits for the chain with them in hand.
+OF_PEOPLE = {
+    "accounts_accounttoken",
+    "accounts_authenticator",
+    "accounts_browsersession",
+    "accounts_identity",
+    "accounts_recoverycode",
+    "accounts_rememberedbrowser",
+    "api_apikey",
+    "api_foreignidentity",
+    "api_tokenfamily",
+    "magiclinks_loginlink",
+}
+OF_ROLES = {"accounts_invitation", "sso_accessrule"}
 # What User.objects adds to each statement: its key is the one that is not touched.
 LEAVES_OUT = 'NOT ("accounts_user"."id" = %s)'
 TAKES = re.compile(
@@ -34,8 +51,10 @@ class Taken:
 
     block: Any = None
     people: set[uuid.UUID] = field(default_factory=set)
+    waited_for: set[uuid.UUID] = field(default_factory=set)
     locks: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
+    changed: set[str] = field(default_factory=set)
     seen: list[str] = field(default_factory=list)
 
 
@@ -45,6 +64,8 @@ class Watcher:
     def __init__(self) -> None:
         self.taken = Taken()
         self.faults: list[str] = []
+        # Functions under which a lock was taken or a row written in a transaction.
+        self.reached: set[str] = set()
 
     def __call__(
         self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
@@ -57,6 +78,7 @@ class Watcher:
         match = TAKES.search(sql)
         if match is None:
             return
+        self.reached |= _callers()
         block = connection.atomic_blocks[0]
         if self.taken.block is not block:
             self.taken = Taken(block)
@@ -70,23 +92,40 @@ class Watcher:
                 keys -= {ANONYMOUS_ID}
             self._note_people(keys, is_new=match[1] == "INSERT INTO")
         elif table not in FREE:
-            self._note_row(table)
+            self._note_row(table, is_new=match[1] == "INSERT INTO")
 
     def _note_people(self, keys: set[uuid.UUID], *, is_new: bool) -> None:
         before = self.taken.locks | self.taken.written
-        if before and not is_new and not keys <= self.taken.people:
+        new = keys - self.taken.people
+        if before and not is_new and new:
             self._fault(f"a person after {sorted(before)}")
+        if not is_new and any(later > key for key in new for later in self.taken.waited_for):
+            self._fault("a person after one whose key comes later")
+        if not is_new:
+            self.taken.waited_for |= new
         self.taken.people |= keys
 
-    def _note_row(self, table: str) -> None:
+    def _note_row(self, table: str, *, is_new: bool) -> None:
         self.taken.written.add(table)
+        if not is_new:
+            self.taken.changed.add(table)
         if "audit" in self.taken.locks and not self.taken.people:
             self._fault(f"{table} after the audit chain, and no person is locked")
 
     def _note_lock(self, name: str) -> None:
         if name == "roles" and "audit" in self.taken.locks and "roles" not in self.taken.locks:
             self._fault("the lock of roles after the audit chain")
+        if name == "audit" and "audit" not in self.taken.locks:
+            self._note_bare()
         self.taken.locks.add(name)
+
+    def _note_bare(self) -> None:
+        """What was changed without the lock that is its own, now that the chain is waited for."""
+        bare = set() if self.taken.people else self.taken.changed & OF_PEOPLE
+        if "roles" not in self.taken.locks:
+            bare |= self.taken.changed & OF_ROLES
+        if bare:
+            self._fault(f"{sorted(bare)} before the audit chain, without the lock that is theirs")
 
     def _fault(self, what: str) -> None:
         self.faults.append(f"{what}: {' · '.join(self.taken.seen)}")
@@ -100,12 +139,19 @@ def _keys(params: Any) -> Iterator[uuid.UUID]:
             yield from _keys(value)
 
 
-_here = threading.local()
+def _callers() -> set[str]:
+    """The functions that this thread is in, by dotted names."""
+    found = set()
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+        found.add(f"{frame.f_globals.get('__name__')}.{frame.f_code.co_qualname}")
+    return found
 
 
 @contextmanager
-def watched() -> Iterator[list[str]]:
-    """The faults of what this thread does inside the block."""
+def watched() -> Iterator[Watcher]:
+    """What this thread does inside the block: its `faults`, and what has `reached` a lock."""
     watcher = Watcher()
     with connection.execute_wrapper(watcher):
-        yield watcher.faults
+        yield watcher

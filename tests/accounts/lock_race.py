@@ -5,13 +5,24 @@ import os
 import threading
 import traceback
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 TIMEOUT_SECONDS, RESULT_SECONDS = 60, 300
-PROCESSES, THREADS = 2, 3
+PROCESSES, THREADS = 2, 10
 SIZE = PROCESSES * THREADS
 Crowd = tuple[str, ...]
-DELETING = ("delete_a_person", "delete_oneself")
+DELETING = (
+    "become_the_first_owner_of_the_directory",
+    "delete_a_person",
+    "delete_oneself",
+)
+
+
+class Found(NamedTuple):
+    """What failed, or took locks in another order, in words; and the functions that took any."""
+
+    faults: list[str]
+    reached: set[str]
 
 
 def crowds_of(acts: Sequence[str]) -> list[Crowd]:
@@ -48,10 +59,12 @@ def met_in(crowd: Sequence[str]) -> set[frozenset[str]]:
     }
 
 
-def run_crowds(database_url: str, data_dir: str, crowds: Sequence[Crowd]) -> list[str]:
-    """What failed, or took locks in another order; in words."""
+def run_crowds(database_url: str, data_dir: str, crowds: Sequence[Crowd]) -> Found:
+    """Run them one after the other, the acts of each at once."""
     context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(SIZE)
+    size = max(map(len, crowds))
+    processes = min(size, PROCESSES)
+    barrier = context.Barrier(size)
     results = context.Queue()
     environment = {
         "DATABASE_URL": database_url,
@@ -63,48 +76,48 @@ def run_crowds(database_url: str, data_dir: str, crowds: Sequence[Crowd]) -> lis
         "RECIPIENT_MAIL_MAX": "100000",
     }
     children = [
-        context.Process(target=_child, args=(environment, number, crowds, barrier, results))
-        for number in range(PROCESSES)
+        context.Process(target=_child, args=(environment, places, crowds, barrier, results))
+        for places in (range(number, size, processes) for number in range(processes))
     ]
     for child in children:
         child.start()
-    found = [fault for _child_ in children for fault in results.get(timeout=RESULT_SECONDS)]
+    answers = [results.get(timeout=RESULT_SECONDS) for _child_ in children]
     for child in children:
         child.join(TIMEOUT_SECONDS)
     assert {child.exitcode for child in children} == {0}
-    return found
+    faults = [fault for answer in answers for fault in answer.faults]
+    return Found(faults, set().union(*(answer.reached for answer in answers)))
 
 
 def _child(
     environment: dict[str, str],
-    number: int,
+    places: Sequence[int],
     crowds: Sequence[Crowd],
     barrier: Any,
     results: Any,
 ) -> None:
     os.environ.update(environment)
-    faults: list[str] = []
+    found = Found([], set())
     try:
         import django
 
         django.setup()
     except BaseException:
         barrier.abort()
-        results.put([traceback.format_exc(limit=-2)])
+        results.put(Found([traceback.format_exc(limit=-2)], set()))
         raise
     runners = [
-        threading.Thread(target=_run, args=(place, crowds, barrier, faults))
-        for place in range(number, SIZE, PROCESSES)
+        threading.Thread(target=_run, args=(place, crowds, barrier, found)) for place in places
     ]
     for runner in runners:
         runner.start()
     for runner in runners:
         runner.join()
-    results.put(sorted(set(faults)))
+    results.put(Found(sorted(set(found.faults)), found.reached))
 
 
-def _run(place: int, crowds: Sequence[Crowd], barrier: Any, faults: list[str]) -> None:
-    from tests.accounts.lock_acts import prepare
+def _run(place: int, crowds: Sequence[Crowd], barrier: Any, found: Found) -> None:
+    from tests.accounts.lock_everything import prepare
 
     try:
         for crowd in crowds:
@@ -112,34 +125,36 @@ def _run(place: int, crowds: Sequence[Crowd], barrier: Any, faults: list[str]) -
                 prepare()
             barrier.wait(TIMEOUT_SECONDS)
             if place < len(crowd):
-                faults.extend(_faults_of(crowd, place))
+                _do(crowd, place, found)
             barrier.wait(TIMEOUT_SECONDS)
     except BaseException:
-        faults.append(traceback.format_exc(limit=-4))
+        found.faults.append(traceback.format_exc(limit=-4))
         barrier.abort()
 
 
-def _faults_of(crowd: Crowd, place: int) -> list[str]:
-    """Do the act of this place; what went wrong."""
+def _do(crowd: Crowd, place: int, found: Found) -> None:
+    """Do the act of this place, and note what went wrong."""
     from django.core.exceptions import ObjectDoesNotExist
     from django.db import DatabaseError, OperationalError
 
     from accounts.errors import GatehouseError
-    from tests.accounts.lock_acts import ACTS
+    from tests.accounts.lock_everything import ACTS
     from tests.accounts.lock_order import watched
 
-    found = []
-    with watched() as disorder:
+    wrong = []
+    with watched() as watcher:
         try:
             ACTS[crowd[place]]()
         except (GatehouseError, ObjectDoesNotExist) as error:
             # Refused, because of what another one did; alone nothing is.
             if len(crowd) == 1:
-                found.append(repr(error))
+                wrong.append(repr(error))
         except Exception as error:
             # Whoever acts while the account is deleted is told so: that has tests of its own.
             is_of_deleting = isinstance(error, DatabaseError) and {*DELETING} & {*crowd}
             if isinstance(error, OperationalError) or not is_of_deleting:
-                found.append(traceback.format_exc(limit=-4))
+                wrong.append(traceback.format_exc(limit=-4))
     others = ", ".join(crowd[:place] + crowd[place + 1 :]) or "nobody"
-    return [f"{crowd[place]} against {others}: {text}" for text in found + disorder]
+    for text in wrong + watcher.faults:
+        found.faults.append(f"{crowd[place]} against {others}: {text}")
+    found.reached.update(watcher.reached)

@@ -1,0 +1,95 @@
+"""The table of acts, and the few people whom they are about. Needs no pytest."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from accounts.anonymous import ANONYMOUS_EMAIL, ANONYMOUS_ID
+from accounts.models import AddressRequest, Identity, User
+from accounts.providers import Door
+from accounts.roles import Role
+from moderation.models import Ban
+
+PHRASE = "seven quiet rivers under glass"
+NETWORK = "203.0.113.7"
+ACTS: dict[str, Callable[[], Any]] = {}
+
+
+def act(function: Callable[[], Any]) -> Callable[[], Any]:
+    ACTS[function.__name__] = function
+    return function
+
+
+def prepare() -> None:
+    """An owner, an admin, and people whom everything is about; made anew where one is gone.
+
+    dora comes by the directory.
+    """
+    User.objects.filter(identities__provider="ldap").delete()
+    anonymous = User(id=ANONYMOUS_ID, email=ANONYMOUS_EMAIL, role="editor")
+    User.everyone.bulk_create([anonymous], ignore_conflicts=True)
+    for name, role in (
+        ("owner", "owner"),
+        ("admin", "admin"),
+        ("anna", "editor"),
+        ("bert", "viewer"),
+        ("dora", "viewer"),
+    ):
+        user = User.objects.filter(email=f"{name}@example.com").first()
+        if user is None:
+            user = User(email=f"{name}@example.com", role=role)
+            user.set_password(PHRASE)
+            user.email_verified_at = timezone.now()
+            user.save(force_insert=True)
+        user.set_password(PHRASE)
+        User.objects.filter(pk=user.pk).update(
+            is_active=True, role=role, email_verified_at=timezone.now(), password=user.password,
+            role_is_kept=False,
+        )  # fmt: skip
+    Identity.objects.create(
+        user=person("dora"), provider="ldap", subject="dora", email="dora@example.com"
+    )
+    Ban.objects.all().delete()
+    AddressRequest.objects.all().delete()
+
+
+def person(name: str) -> User:
+    return User.objects.get(email=f"{name}@example.com")
+
+
+def door(**changes: Any) -> Door:
+    return Door("openid", "OpenID", allows_registration=True, default_role=Role.VIEWER, **changes)
+
+
+class LocalSettings:
+    """The settings, some of which are others in one thread."""
+
+    def __init__(self) -> None:
+        self._here = threading.local()
+
+    def __getattr__(self, name: str) -> Any:
+        own: dict[str, Any] = getattr(self._here, "own", {})
+        return own[name] if name in own else getattr(settings, name)
+
+    @contextmanager
+    def using(self, **values: Any) -> Iterator[None]:
+        """Inside, in this thread alone, settings have these values."""
+        self._here.own = values
+        try:
+            yield
+        finally:
+            self._here.own = {}
+
+
+LOCAL = LocalSettings()
+
+
+def with_local_settings(*modules: ModuleType) -> None:
+    """From now on LOCAL.using() holds for these modules."""
+    for module in modules:
+        vars(module)["settings"] = LOCAL
