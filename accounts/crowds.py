@@ -4,6 +4,10 @@ Whoever comes from a hundred thousand addresses a minute could fill any table. N
 is ever thrown away for that, because it would open its limit. Instead newcomers share: first by
 their /24 or /48, then by one of a fixed number of groups. Who has a counter keeps it; a shared one
 counts until its end, so that nobody begins anew when the flood is over.
+
+One prefix alone brings nobody else to that: a /48 of IPv6 has as many networks as a botnet. From an
+eighth of the table on, each /24 or /48, and each /16 or /32, may only make so many counters in an
+hour. Newcomers from one that has made them share one counter of that prefix.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,6 +22,8 @@ from django.utils.crypto import salted_hmac
 from accounts.client import network_key, parse_address
 
 Counted = TypeVar("Counted")
+# Windows of limits are no longer.
+SHARE_SECONDS = 3600
 
 
 class Crowd(IntEnum):
@@ -42,21 +48,42 @@ def names_of(whose: str, address: str = "", name: str = "") -> list[str]:
     return [alone, f"around:{shared}" if address else alone, f"group:{whose}:{group}"]
 
 
-def count_by(names: Sequence[str], count: Callable[[str], Counted]) -> tuple[str, Counted]:
+def count_by(
+    names: Sequence[str], count: Callable[[str], Counted], *, origin: str
+) -> tuple[str, Counted]:
     """`count` under the first of `names` that counts already, else under the one that has room.
 
-    Returns that name with what `count` gave.
+    origin: the address that causes it, "" for none. Returns that name with what `count` gave.
     """
     store: Any = caches["counters"]
     crowd = Crowd(store.crowd())
-    if crowd is Crowd.NONE and not store.was_crowded():
+    is_quiet = crowd is Crowd.NONE and not store.was_crowded()
+    # Who has one name only is known, such as the device of somebody who has signed in before.
+    if is_quiet or len(names) == 1:
         return names[0], count(names[0])
     with store.only_known():
         for name in names:
             with suppress(NoRoom):
                 return name, count(name)
+    prefix = _used_up(store, origin, crowd) if parse_address(origin) else ""
     name = names[min(crowd, Crowd.GROUPS)]
+    if prefix:
+        # Of a group's name, the part before its number says what is counted.
+        name = f"share:{names[Crowd.GROUPS].rpartition(':')[0]}:{prefix}"
     return name, count(name)
+
+
+def _used_up(store: Any, origin: str, crowd: Crowd) -> str:
+    """The prefix around `origin` that has made as many counters as it may, else ""; counts one."""
+    narrow, wide = _around(origin, 24, 48), _around(origin, 16, 32)
+    if store.get(f"made:{narrow}", 0) >= store.narrow_share:
+        return narrow
+    if crowd >= Crowd.GROUPS:
+        return wide if store.get(f"made:{wide}", 0) >= store.wide_share else ""
+    if store.hit(f"made:{wide}", SHARE_SECONDS)[0] > store.wide_share:
+        return wide
+    store.hit(f"made:{narrow}", SHARE_SECONDS)
+    return ""
 
 
 def _around(address: str, bits: int, bits_of_ipv6: int) -> str:

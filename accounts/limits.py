@@ -19,6 +19,7 @@ from django_ratelimit.core import get_usage
 
 from accounts import addresses, devices, gates, outbox, tally
 from accounts.client import client_ip, is_from_foreign_page, is_undeclared_proxy
+from accounts.context import current_caller
 from accounts.crowds import Crowd, count_by, names_of
 from accounts.errors import RateLimited
 from accounts.models import User
@@ -113,7 +114,9 @@ def may_mail(kind: str, recipient: str) -> bool:
     cache: Any = caches["counters"]
     seconds = limit.window.total_seconds()
     _name, (count, _end) = count_by(
-        names_of(f"mail:{kind}", name=name), lambda each: cache.hit(each, seconds)
+        names_of(f"mail:{kind}", name=name),
+        lambda each: cache.hit(each, seconds),
+        origin=current_caller().ip,
     )
     if count <= limit.maximum:
         return True
@@ -209,7 +212,8 @@ def _count_account(request: HttpRequest, limit: Limit, names: Sequence[str]) -> 
 def _count_with_growing_wait(request: HttpRequest, limit: Limit, names: Sequence[str]) -> None:
     """As _count(), but the n-th time in a row the wait is 2^(n-1) windows, at most the bound.
 
-    Not so for a group: its wait ends with the window, or a flood would hold up strangers for long.
+    Not so for a group or prefix: its wait ends with the window, or a flood would hold up strangers
+    for long.
     """
     cache: Any = caches["counters"]
     left = int(cache.get(f"wait:{_wait_key(limit, names[0])}", 0) - time.time())
@@ -222,7 +226,7 @@ def _count_with_growing_wait(request: HttpRequest, limit: Limit, names: Sequence
             raise _exceeded(request, limit, usage._replace(tries=limit.maximum + 1, wait=left))
     if usage.tries <= limit.maximum:
         return
-    if usage.tries == limit.maximum + 1 and usage.name != names[Crowd.GROUPS]:
+    if usage.tries == limit.maximum + 1 and usage.name in names[: Crowd.GROUPS]:
         # The first one over the top, however many come at once: one step of growth.
         key = _wait_key(limit, usage.name)
         wait = max(usage.wait, _grown(f"strikes:{key}", limit))
@@ -251,7 +255,9 @@ def _grown(key: str, limit: Limit) -> int:
 
 def _usage(request: HttpRequest, limit: Limit, names: Sequence[str]) -> Usage:
     """Count this try, under the first of `names` or a coarser one while there is a crowd."""
-    name, (count, wait) = count_by(names, partial(_tries, request, limit))
+    name, (count, wait) = count_by(
+        names, partial(_tries, request, limit), origin=client_ip(request)
+    )
     return Usage(name, count, wait, is_shared=name != names[0])
 
 

@@ -63,8 +63,10 @@ PURGE_SECONDS = 10.0
 RECOUNTS, RECOUNT_SECONDS = 100, 1.0
 # Shared counters are looked for that long after: windows of limits are no longer.
 MEMORY_SECONDS = 3600
-# Of MAX_ENTRIES, the share of one scope's groups.
-GROUP_SHARE = 64
+# Of MAX_ENTRIES, the share of one scope's groups; and what a /16 or /32, a /24 or /48 may make in
+# an hour once an eighth is there. An eighth, and what one /32 makes with the counts of its /48s,
+# stay below a quarter.
+GROUP_SHARE, WIDE_SHARE, NARROW_SHARE = 64, 20, 100
 DELETE_VALUE = f"""DELETE FROM {TABLE} WHERE cache_key = %s AND value = %s AND {LIVE}
     RETURNING 1"""  # noqa: S608
 
@@ -100,9 +102,9 @@ class _Fill:
         self.counted_at = 0.0
         self.crowded_at: float | None = None
 
-    def set(self, rows: int, crowd: Crowd) -> None:
+    def set(self, rows: int, *, is_busy: bool) -> None:
         self.rows, self.new, self.counted_at = rows, 0, time.time()
-        if crowd is not Crowd.NONE:
+        if is_busy:
             self.crowded_at = time.time()
 
     def forget(self) -> None:
@@ -124,6 +126,16 @@ class AtomicDatabaseCache(BaseCache):
         """How many groups of strangers each scope has while the table is full."""
         return max(1, self._max_entries // GROUP_SHARE)
 
+    @property
+    def wide_share(self) -> int:
+        """How many counters one /16 or /32 may make in an hour; see accounts.crowds."""
+        return max(1, self._max_entries // WIDE_SHARE)
+
+    @property
+    def narrow_share(self) -> int:
+        """The same of one /24 or /48."""
+        return max(1, self._max_entries // NARROW_SHARE)
+
     def crowd(self) -> Crowd:
         """How full the table is. Counts it now and then, and clears away what has ended if full."""
         rows = _fill.rows
@@ -139,7 +151,7 @@ class AtomicDatabaseCache(BaseCache):
         return self._crowd_of((_fill.rows if rows is None else rows) or 0)
 
     def was_crowded(self) -> bool:
-        """Can shared counters be in force that were made while the table was fuller?"""
+        """Is an eighth of the table used, or was it while counters may still be in force?"""
         at = _fill.crowded_at
         return at is not None and time.time() - at < MEMORY_SECONDS
 
@@ -170,7 +182,7 @@ class AtomicDatabaseCache(BaseCache):
         is_free = not connections[cache_alias()].in_atomic_block
         if self._crowd_of(rows) is not Crowd.NONE and is_free and purge_batch(2 * BATCH):
             rows = count_entries(self._max_entries)
-        _fill.set(rows, self._crowd_of(rows))
+        _fill.set(rows, is_busy=rows * 8 >= self._max_entries)
         return rows
 
     def add(

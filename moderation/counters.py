@@ -67,8 +67,10 @@ def hit(name: str, window: timedelta) -> Tally:
 def hit_network(name: str, address: str, window: timedelta) -> Tally:
     """As hit(), of `name` from `address`. Networks share a counter while too many come at once."""
     # An IPv6 network stands for its first address.
-    names = [f"count:{each}" for each in names_of(name, address.partition("/")[0])]
-    used, (count, end) = count_by(names, lambda each: _store().hit(each, window.total_seconds()))
+    first = address.partition("/")[0]
+    names = [f"count:{each}" for each in names_of(name, first)]
+    seconds = window.total_seconds()
+    used, (count, end) = count_by(names, lambda each: _store().hit(each, seconds), origin=first)
     return Tally(count, datetime.fromtimestamp(end, UTC), used != names[0])
 
 

@@ -1,5 +1,9 @@
 """More strangers than the table of counters has room for: it stays bounded, and no limit opens."""
 
+from unittest.mock import ANY
+
+import pytest
+
 from tests.servers.databases import InstanceData
 
 MOST = 1600
@@ -30,9 +34,11 @@ scored = []
 from accounts.signals import limit_exceeded
 limit_exceeded.connect(lambda **said: scored.append(said["ip"]), weak=False)
 
-def comes_in(address, login):
+def comes_in(address, login, cookies=()):
+    request = RequestFactory().post("/", REMOTE_ADDR=address)
+    request.COOKIES.update(cookies)
     try:
-        count_try(RequestFactory().post("/", REMOTE_ADDR=address), "sign-in", login)
+        count_try(request, "sign-in", login)
     except RateLimited:
         return False
     return True
@@ -48,8 +54,8 @@ def wide(number):
     return [f"{{20 + n % 200}}.{{n // 200}}.{{n % 250}}.7" for n in range(number)]
 
 def networks_are_full():
-    flood([f"20.0.{{n % 8}}.{{n // 8}}" for n in range(MOST // 8 + 30)])
-""".replace("MOST //", f"{MOST} //")
+    flood([f"20.{{n % 40}}.0.{{n // 40}}" for n in range(150)])
+"""
 
 
 def test_a_flood_leaves_the_table_bounded_and_opens_no_limit(any_data: InstanceData) -> None:
@@ -164,3 +170,84 @@ result = [[one.exitcode for one in running],
 """)
 
     assert found == [[0] * 5, [12], 60]
+
+
+def test_counters_in_force_stay_and_known_people_are_counted_alone(
+    any_data: InstanceData,
+) -> None:
+    """Also by the worker, whose minute comes in the middle of the flood."""
+    found = any_data.shell(f"""{FLOOD}
+from django.http import HttpResponse
+from accounts import devices
+from accounts.models import User
+from config.worker import Worker
+
+user = User.objects.create(email="known@example.com")
+answer = HttpResponse()
+devices.remember(RequestFactory().get("/"), answer, user)
+cookies = {{name: morsel.value for name, morsel in answer.cookies.items()}}
+for number in range(40):
+    comes_in(f"198.51.100.{{number}}", "victim")
+before = set(CacheEntry.objects.values_list("cache_key", flat=True))
+flood(wide(2500))
+Worker()._clear_counters_when_due()
+kept = set(CacheEntry.objects.values_list("cache_key", flat=True)) >= before
+crowd = store.crowd() >= Crowd.GROUPS
+known = [comes_in("20.20.0.7", "known@example.com", cookies) for _ in range(4)]
+victim = comes_in("192.0.2.1", "victim")
+at += 20_000
+Worker()._clear_counters_when_due()
+result = [kept, crowd, max(sizes) <= {MOST}, known, victim, CacheEntry.objects.count()]
+""")
+
+    assert found == [True, True, True, [True, True, True, False], False, 0]
+
+
+def test_whoever_comes_first_after_a_flood_clears_it_away(any_data: InstanceData) -> None:
+    found = any_data.shell(f"""{FLOOD}
+flood(wide(2500))
+full = store.crowd() >= Crowd.GROUPS
+at += 20_000
+passed = comes_in("203.0.113.1", "honest")
+result = [full, passed, CacheEntry.objects.filter(expires_at__lte=at).count(), store.crowd()]
+""")
+
+    assert found == [True, True, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "neighbour", "others"),
+    [
+        ("2001:db8:{n:x}::7", "2001:db8:ffff::9", ["2a00:1450::9", "198.51.100.9"]),
+        ("2001:db8:1:{n:x}::7", "2001:db8:1:ffff::9", ["2001:db8:2::9", "198.51.100.9"]),
+        ("20.0.{n_256}.7", "20.0.255.9", ["20.1.0.9", "2001:db8::9"]),
+    ],
+    ids=["a /32 of IPv6", "a /48 of IPv6", "a /16 of IPv4"],
+)
+def test_one_prefix_fills_a_part_of_the_table_and_keeps_nobody_else_out(
+    any_data: InstanceData, prefix: str, neighbour: str, others: list[str]
+) -> None:
+    """Each of its clients tries several accounts, so that all kinds of counters are made."""
+    found = any_data.shell(f"""{FLOOD}
+def addresses():
+    for n in range(1200):
+        yield {prefix!r}.replace("{{n:x}}", f"{{n:x}}").replace("{{n_256}}", f"{{n % 250}}")
+
+for turn in range(2):
+    for number, address in enumerate(addresses()):
+        comes_in(address, f"name{{turn}}x{{number}}@example.com")
+        if number % 50 == 0:
+            sizes.append(CacheEntry.objects.count())
+crowd = store.crowd()
+scored.clear()
+beside = [comes_in({neighbour!r}, f"beside{{n}}") for n in range(7)][-1]
+passed = [[comes_in(other, f"honest{{place}}") for _ in range(4)]
+          for place, other in enumerate({others!r})]
+mails = [may_mail("reset", "honest@example.com") for _ in range(3)]
+result = [max(sizes) < {MOST} // 4, crowd, beside, passed, mails, scored]
+""")
+
+    own = [True, True, True, False]
+    assert found == [True, 0, False, [own, own], [True, True, False], ANY]
+    # Who tries too often from a counter of their own scores, the neighbours of the flood do not.
+    assert set(found[-1]) == {*others}
