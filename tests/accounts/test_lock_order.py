@@ -39,3 +39,37 @@ def test_no_services_deadlock_or_fail_against_each_other(
     found = run_crowds(postgres_data.url, str(tmp_path), crowds_of([*ACTS]))
 
     assert found.faults == [], "\n".join(found.faults)
+
+
+def test_clearing_away_waits_for_nobody(postgres_data: InstanceData) -> None:
+    found = postgres_data.shell("""
+import threading
+from datetime import timedelta
+from django.db import connection, transaction
+from django.utils import timezone
+from accounts.models import Invitation
+from accounts.services.invitations import purge_invitations
+
+now = timezone.now()
+for name in ("busy", "free"):
+    Invitation.objects.create(email=f"{name}@example.com", role="viewer", digest=name,
+        by_system=True, created_at=now, expires_at=now - timedelta(days=1))
+held, done = threading.Event(), threading.Event()
+
+def hold():
+    with transaction.atomic():
+        Invitation.objects.select_for_update().get(email="busy@example.com")
+        held.set()
+        done.wait(60)
+    connection.close()
+
+holder = threading.Thread(target=hold)
+holder.start()
+held.wait(60)
+result = [purge_invitations(now)]
+done.set()
+holder.join(60)
+result.append(purge_invitations(now))
+""")
+
+    assert found == [1, 1]

@@ -360,6 +360,22 @@ def test_two_people_who_swap_addresses_have_them_after_one_run(
     assert (first.email, second.email) == ("person1@example.org", "elsewhere@example.org")
 
 
+def test_whoever_is_deleted_during_a_run_keeps_nobody_else_from_being_synced(
+    server: DirectoryServer, people: list[str]
+) -> None:
+    for number in (0, 1):
+        server.delete(people[number])
+        server.replace(people[number + 2], mail=f"new{number}@example.org")
+
+    planned = directory_sync.plan(settings.LDAP)
+    User.objects.filter(email__in=["person0@example.org", "person2@example.org"]).delete()
+    outcome = directory_sync.apply(planned)
+
+    assert (outcome.disabled, outcome.profiles, outcome.kept) == (1, 1, 0)
+    assert [user.email for user in User.objects.filter(is_active=False)] == ["person1@example.org"]
+    assert User.objects.filter(email="new1@example.org").exists()
+
+
 def test_live_people_get_their_new_address_within_five_minutes(
     server: DirectoryServer, people: list[str]
 ) -> None:
