@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from accounts import devices, remembered
 from accounts.actors import SYSTEM
+from accounts.errors import RecordInvalid
 from accounts.models import User
 from accounts.rolemaps import RoleMapping
 from accounts.services import (
@@ -210,6 +211,8 @@ def set_a_password() -> None:
 def come_by_a_link_or_a_form_for_the_first_time() -> None:
     user = person("bert")
     links.note_refused(links.LinkRefused(user, "x"))
+    with suppress(RecordInvalid):
+        signup.check_code("wrong")
     with LOCAL.using(ALLOW_REGISTRATION=True):
         made = signup.open_account(f"{uuid.uuid4().hex}@example.com")
         details = signup.SignUp(
