@@ -81,11 +81,10 @@ def begin_app(user: User, secret: str = "") -> NewApp:
     return NewApp(totp.as_text(seed), address)
 
 
-def confirm_app(user: User, secret: str, code: str, *, name: str = "") -> tuple[str, ...]:
-    """Keep the app whose seed is `secret`, proved by a code of it; replaces an older app.
+def check_first_code(user: User, secret: str, code: str) -> int:
+    """The step of a code of the app whose seed is `secret`. Raises RecordInvalid for a wrong one.
 
-    Returns the recovery codes that were made with the first factor, () when there is a set.
-    Raises RecordInvalid when the code is wrong. The code is used up.
+    The caller has counted the guess.
     """
     seed = totp.from_text(secret)
     step = totp.matching_step(seed, totp.parse_code(code), timezone.now().timestamp())
@@ -94,6 +93,16 @@ def confirm_app(user: User, secret: str, code: str, *, name: str = "") -> tuple[
             "account:factor:add", actor=user, target=user, result="refused", kind=TOTP.value
         )
         raise RecordInvalid({"code": [str(_("This code is not right. Take the newest one."))]})
+    return step
+
+
+def confirm_app(user: User, secret: str, code: str, *, name: str = "") -> tuple[str, ...]:
+    """Keep the app whose seed is `secret`, proved by a code of it; replaces an older app.
+
+    Returns the recovery codes that were made with the first factor, () when there is a set.
+    Raises RecordInvalid when the code is wrong. The code is used up.
+    """
+    step = check_first_code(user, secret, code)
     row = Authenticator(user=user, kind=TOTP, name=_clean_name(name), last_step=step)
     row.sealed_secret = seal(secret, place=_place(row))
     try:

@@ -1,12 +1,14 @@
 """The page part that hands a seed to an app: QR code and text, the same until it is confirmed."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import segno
 from django.http import HttpRequest
 
 from accounts import oncesecrets, totp
 from accounts.crypto import SealBroken, seal, unseal
+from accounts.limits import count_guess, forgive_guess
 from accounts.models import User
 from accounts.services import authenticators, recovery
 
@@ -38,6 +40,14 @@ def confirm(request: HttpRequest, user: User, offered: Offer, *, code: str, name
     codes = authenticators.confirm_app(user, offered.secret, code, name=name)
     request.session.pop(KEY, None)
     oncesecrets.put(request.session, codes)
+
+
+def check(request: HttpRequest, user: User, offered: Offer, typed: dict[str, Any]) -> None:
+    """Raise RecordInvalid for a wrong code, a counted guess; the form is wrong elsewhere."""
+    if "code" in typed:
+        count_guess(request, user)
+        authenticators.check_first_code(user, offered.secret, typed["code"])
+        forgive_guess(request, user)
 
 
 def make_codes(request: HttpRequest, user: User) -> None:

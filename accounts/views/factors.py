@@ -1,6 +1,7 @@
 """The account pages of second factors: authenticator app, recovery codes, remembered browsers."""
 
 import uuid
+from functools import partial
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -11,6 +12,7 @@ from django.views.decorators.http import require_POST
 from accounts import oncesecrets, remembered
 from accounts.errors import NotFound, RateLimited, RecordInvalid
 from accounts.factor_forms import AppNameForm, NewAppForm
+from accounts.forms import is_valid_with
 from accounts.limits import count_guess, forgive_guess
 from accounts.models import User
 from accounts.sent_forms import DOUBLE_CLICK, once
@@ -43,7 +45,7 @@ def set_up_app(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         status = 400
         try:
-            if form.is_valid():
+            if is_valid_with(form, partial(enrolment.check, request, user, offered)):
                 return _keep_app(request, user, form, offered)
         except RateLimited as error:
             form.add_error(None, error.message)

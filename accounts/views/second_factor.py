@@ -3,6 +3,8 @@
 Whoever comes here has no session yet; see accounts.stages.
 """
 
+from functools import partial
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -13,6 +15,7 @@ from django.views.decorators.http import require_POST
 from accounts import remembered
 from accounts.errors import RateLimited, RecordInvalid
 from accounts.factor_forms import NewAppForm, SecondFactorForm
+from accounts.forms import is_valid_with
 from accounts.limits import count_guess, forgive_guess
 from accounts.services import authenticators, passkeys
 from accounts.stages import SecondFactorStage, cancel, pending
@@ -59,7 +62,7 @@ def set_up(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         status = 400
         try:
-            if form.is_valid():
+            if is_valid_with(form, partial(enrolment.check, request, user, offered)):
                 count_guess(request, user)
                 enrolment.confirm(request, user, offered, **form.cleaned_data)
                 forgive_guess(request, user)

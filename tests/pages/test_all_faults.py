@@ -266,3 +266,30 @@ def test_the_api_tells_an_admin_nothing_of_the_names_beside_somebody_of_higher_r
     )
 
     assert answer.status_code == 403
+
+
+def test_a_new_app_tells_a_wrong_code_beside_a_long_name(
+    viewer: User, browser_of: BrowserOf
+) -> None:
+    browser = browser_of(viewer)
+    browser.get("/account/authenticator/set-up")
+
+    answer = browser.post("/account/authenticator/set-up", {"code": "000000", "name": "n" * 81})
+
+    assert set(faults(answer)) == {"code", "name"}
+    assert refused("account:factor:add") == 1
+    assert not viewer.authenticators.exists()
+
+
+def test_guesses_at_the_code_of_a_new_app_are_counted_beside_a_long_name(
+    viewer: User, browser_of: BrowserOf
+) -> None:
+    browser = browser_of(viewer)
+    form = {"code": "000000", "name": "n" * 81}
+
+    statuses = [
+        browser.post("/account/authenticator/set-up", form).status_code for _turn in range(12)
+    ]
+
+    assert statuses[-1] == 429
+    assert refused("account:factor:add") == statuses.count(400)
