@@ -2,7 +2,7 @@
 
 import http.client
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import product
 
 from benchmarks.instances import gatehouse, make_data
@@ -41,22 +41,17 @@ def measure_slow(options: Options) -> Iterator[Row]:
 
 def _each(where: str, connect: Connect) -> Iterator[Row]:
     for count, drips in product(COUNTS, (False, True)):
-        without = _best(lambda: _p99(connect))
-
-        def beside(count: int = count, drips: bool = drips) -> float:
+        without, beside = [], []
+        for _turn in range(TURNS):
+            without.append(_p99(connect))
             slow = SlowClients(count, connect, drips=drips)
             try:
-                return _p99(connect)
+                beside.append(_p99(connect))
             finally:
                 slow.stop()
-
         kind = "dripping" if drips else "silent"
         what = f"check p99, {count} {kind}, {where}"
-        yield Row(what, "ms", _best(beside), without, P99, more_is_better=False)
-
-
-def _best(measure: Callable[[], float]) -> float:
-    return min(measure() for _turn in range(TURNS))
+        yield Row(what, "ms", min(beside), min(without), P99, more_is_better=False)
 
 
 def _p99(connect: Connect) -> float:
