@@ -55,4 +55,5 @@ def _is_seen(sign: str) -> bool:
 
 
 def _is_around(sign: str) -> bool:
-    return sign.isspace() or unicodedata.category(sign) in ("Cc", "Cf")
+    # No keyboard and no copying adds a NUL: it is left for the field to refuse.
+    return sign.isspace() or (sign != "\0" and unicodedata.category(sign) in ("Cc", "Cf"))

@@ -119,6 +119,7 @@ def test_an_empty_password_is_never_sent(
         f"uid=anna,{PEOPLE}",
         "a" * 10_000,
         "an\x00na",
+        "anna\x00",
         "an\u200bna",
     ],
 )
