@@ -54,7 +54,7 @@ class FastPath:
         self._acts: dict[str, Act] = {
             CHECK: self._check,
             FORWARD: self._forward,
-            KEY_SET: self._public,
+            KEY_SET: self._key_set,
             LIVE: self._public,
         }
         # As raw as they come; whoever spells them in another way goes the way of all requests.
@@ -142,6 +142,15 @@ class FastPath:
 
     def _public(self, environ: Environ, start: Start) -> Iterable[bytes]:
         return self.learned.answer(environ, start)
+
+    def _key_set(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        """Remembered in one epoch alone: backends keep a key that is dead here for minutes."""
+        try:
+            epoch = self.checker.follow_keys()
+        except Exception:
+            drop_broken()
+            return self._by_django(environ, start)
+        return self.learned.answer(environ, start, about=f"keys {epoch}")
 
     def _by_django(self, environ: Environ, start: Start) -> Iterable[bytes]:
         """Django's answer; its failure is one that a proxy may try again a moment later."""
