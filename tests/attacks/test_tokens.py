@@ -2,7 +2,7 @@
 
 import http.client
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jwt
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.api.tokens import decoded, encoded
 from tests.attacks.doors import BY_KEY_OR_TOKEN, SHUT, bearer, code_of, knock
 from tests.attacks.programs import TOKEN, Program
-from tests.attacks.site import Site
+from tests.attacks.site import APP, SITE, Site
 
 INVALID = (401, "token_invalid")
 SIGNING = jwt.algorithms.get_default_algorithms()
@@ -124,14 +124,24 @@ def test_beside_a_live_session_a_forged_token_is_refused_and_a_foreign_one_left_
     assert found == dict.fromkeys(ours, 401) | dict.fromkeys(theirs, 200)
 
 
-def test_a_token_of_a_megabyte_is_no_fault_of_the_server(site: Site, program: Program) -> None:
-    head = "GET /api/v1/me HTTP/1.1\r\nHost: gate.example.com\r\nAuthorization: Bearer "
-    wanted = {"nginx": {20_000: b"431", 1_000_000: b"400"}, "haproxy": {20_000: b"431"},
-              "caddy": {20_000: b"431", 200_000: b"431"}}  # fmt: skip
+def test_a_token_of_any_length_is_the_fault_of_its_sender(site: Site) -> None:
+    # Beyond 32 kB a proxy may refuse it, beyond 100 kB close the connection.
+    sizes = {"nginx": {20_000: b"431", 1_000_000: b"400"}, "haproxy": {20_000: b"431"},
+             "caddy": {20_000: b"431", 200_000: b"431"}}  # fmt: skip
+    for size, status in sizes[site.proxy].items():
+        for host, path, ask in ((SITE, "/api/v1/me", site.visitor().raw), (APP, "/", at_app(site))):
+            head = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
+            answer = ask(f"{head}Authorization: Bearer {'A' * size}\r\n\r\n".encode())
+            assert answer.split(b" ")[1] == status, (host, size)
 
-    for size, status in wanted[site.proxy].items():
-        answer = site.visitor().raw(f"{head}{'A' * size}\r\nConnection: close\r\n\r\n".encode())
-        assert answer.split(b" ")[1] == status, size
+
+def at_app(site: Site) -> Callable[[bytes], bytes]:
+    def ask(text: bytes) -> bytes:
+        with site.gate.connect() as stream:
+            stream.sendall(text)
+            return stream.recv(65536)
+
+    return ask
 
 
 # Claims that our own key signs, each for one purpose, shown for another.
@@ -194,10 +204,11 @@ def test_access_and_refresh_tokens_and_keys_do_not_stand_for_each_other(
     visitor = site.visitor()
 
     assert knock(site, bearer(program.refresh)) == SHUT
-    for text in (program.access, key, "", "x"):
+    for text in (program.access, key, "x"):
         answer = visitor.send("POST", f"{TOKEN}/refresh", {"refresh": text})
-        assert answer.status in {401, 402}, text
-        assert json.loads(answer.body)["code"] in {"token_invalid", "record_invalid"}
+        assert code_of(answer) == INVALID, text
+    answer = visitor.send("POST", f"{TOKEN}/refresh", {"refresh": ""})
+    assert code_of(answer) == (402, "record_invalid")
     assert knock(site, {"X-API-Key": program.access})["api"] == 403
     assert knock(site, {"Cookie": f"__Host-gatehouse_session={program.access}"}) == SHUT
 
