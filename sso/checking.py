@@ -370,7 +370,10 @@ def is_here(outcome: Outcome, ip: str) -> bool:
     if not outcome.networks:
         return True
     address = parse_address(ip)
-    networks = [ip_network(text) for text in outcome.networks]
+    try:
+        networks = [ip_network(text) for text in outcome.networks]
+    except ValueError:
+        return False
     return address is not None and is_in(address, networks)
 
 

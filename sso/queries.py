@@ -178,15 +178,26 @@ def stored_id(value: UUID) -> Any:
     return value.hex if opened().vendor == "sqlite" else value
 
 
+UNREADABLE = ("?",)
+
+
 def texts(value: Any) -> tuple[str, ...]:
-    """A stored list of texts."""
-    return _parsed(value) if isinstance(value, str) else tuple(value)
+    """A stored list of texts; UNREADABLE for anything else, which is no scope and no network."""
+    return _parsed(value) if isinstance(value, str) else _as_texts(value)
 
 
 @lru_cache(maxsize=1024)
 def _parsed(text: str) -> tuple[str, ...]:
     """The lists of most rows are the same few."""
-    return tuple(json.loads(text))
+    try:
+        return _as_texts(json.loads(text))
+    except ValueError:
+        return UNREADABLE
+
+
+def _as_texts(value: Any) -> tuple[str, ...]:
+    is_texts = isinstance(value, list) and all(isinstance(text, str) for text in value)
+    return tuple(value) if is_texts else UNREADABLE
 
 
 _OWN = len(fields(Person))

@@ -1,5 +1,6 @@
 """People: the account, its names, its role."""
 
+import logging
 from datetime import datetime
 from typing import ClassVar, Self
 
@@ -16,6 +17,8 @@ from accounts.passwords import normalise
 from accounts.plain_text import trim
 from accounts.roles import OPERATORS, Role, allows, can_manage
 from accounts.uuids import uuid7
+
+logger = logging.getLogger(__name__)
 
 ROLE_LABELS = [
     (Role.OWNER.value, _("Owner")),
@@ -203,7 +206,14 @@ class User(AbstractBaseUser):
         super().set_password(None if raw_password is None else normalise(raw_password))
 
     def check_password(self, raw_password: str | None) -> bool:
-        return raw_password is not None and super().check_password(normalise(raw_password))
+        """Is it this person's? Not when what is stored of it cannot be read."""
+        if raw_password is None:
+            return False
+        try:
+            return super().check_password(normalise(raw_password))
+        except (ValueError, TypeError, LookupError, AssertionError):
+            logger.exception("the stored password of %s cannot be read", self.pk)
+            return False
 
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
         """Binds a session to password and `not_before`: changing either ends it (ASVS 7.4)."""

@@ -8,6 +8,7 @@ import hmac
 from datetime import datetime
 from functools import lru_cache
 from ipaddress import ip_network
+from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -61,8 +62,9 @@ def check(text: str, ip: str) -> ApiKey:
 
 def access_by(key: ApiKey) -> Access:
     """How far a checked key reaches: never further than its owner's role of today."""
-    scopes = frozenset(map(Scope, key.scopes)) & scopes_of(Role(key.user.role))
-    return Access(user=key.user, scopes=scopes, key=key)
+    stored = key.scopes if isinstance(key.scopes, list | tuple) else ()
+    scopes = frozenset(scope for scope in Scope if scope in stored)
+    return Access(user=key.user, scopes=scopes & scopes_of(Role(key.user.role)), key=key)
 
 
 def _require_live(key: ApiKey, now: datetime) -> None:
@@ -74,16 +76,24 @@ def _require_live(key: ApiKey, now: datetime) -> None:
 
 
 def _require_network(key: ApiKey, ip: str) -> None:
-    if key.networks and not _is_within(tuple(key.networks), ip):
+    if not _is_here(key.networks, ip):
         raise ApiKeyInvalid(str(_("This API key does not work from your network address.")))
 
 
-def _is_within(texts: tuple[str, ...], ip: str) -> bool:
-    """Does `ip` lie in one of the networks? Not when it is unknown."""
+def _is_here(stored: Any, ip: str) -> bool:
+    """Does the key work from there? What is no list of networks is nowhere, not everywhere."""
+    if not isinstance(stored, list | tuple):
+        return False
+    if not stored:
+        return True
     address = parse_address(ip)
     if address is None:
         return False
-    return any(address.version == net.version and address in net for net in _networks(texts))
+    try:
+        networks = _networks(tuple(stored))
+    except (ValueError, TypeError):
+        return False
+    return any(address.version == net.version and address in net for net in networks)
 
 
 @lru_cache(maxsize=1024)
