@@ -5,10 +5,12 @@ session cookie alone, never in the address or the body, which end up in logs (A1
 """
 
 import uuid
+from contextlib import suppress
 from functools import reduce
 
 from django.conf import settings
 from django.contrib.auth import get_user
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -117,7 +119,8 @@ def session_of(request: HttpRequest) -> Access | None:
     if not isinstance(user, User) or session.is_past_absolute_end(now):
         return None
     if session.is_stale(now):
-        session.save()
+        with suppress(DatabaseError):  # whoever is in stays in while nothing can be written
+            session.save()
     name = uuid.UUID(session[DEVICE]["id"]) if DEVICE in session else NAMELESS
     return Access(user=user, session_id=name, browser_session=name)
 

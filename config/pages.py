@@ -1,12 +1,14 @@
 """What every page knows, and the answers when something goes wrong: pages, or problem documents."""
 
 import logging
+import sqlite3
+import sys
 from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core.exceptions import DisallowedHost, PermissionDenied
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
@@ -21,6 +23,7 @@ from accounts.views.stale import show_again
 
 logger = logging.getLogger("gatehouse.pages")
 SITE_NAME = "Gatehouse"
+RETRY_SECONDS = "5"
 
 
 class Problem(NamedTuple):
@@ -127,10 +130,31 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500 with the request id, without database and context processors."""
+    """500 with the request id, without database and context processors.
+
+    503 when the database is away or cannot write: then the same request may do later.
+    """
+    is_outage = _is_outage(sys.exc_info()[1])
+    answer = _fault_of_ours(request, 503 if is_outage else 500)
+    if is_outage:
+        answer["Retry-After"] = RETRY_SECONDS
+    return answer
+
+
+def _is_outage(error: BaseException | None) -> bool:
+    """Does the database say that it is not there, or cannot write now?
+
+    SQLite calls statements that are wrong by the same name, with SQLITE_ERROR.
+    """
+    if not isinstance(error, OperationalError | InterfaceError) or error.__cause__ is None:
+        return False
+    return getattr(error.__cause__, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR
+
+
+def _fault_of_ours(request: HttpRequest, status: int) -> HttpResponse:
     request_id = current_caller().request_id
     detail = _("This is our fault, not yours. Try again in a moment.")
-    problem = Problem(500, "server_error", _("Something went wrong"), detail)
+    problem = Problem(status, "server_error", _("Something went wrong"), detail)
     if prefers_json(request):
         return _document(problem, request_id=request_id)
     try:
@@ -138,8 +162,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
     except Exception:  # whatever is broken, the last page of all must not break with it
         logger.exception("the page for server errors cannot be shown")
         page = f"{problem.title}. {detail} {request_id}"
-        return HttpResponse(page, status=500, content_type="text/plain; charset=utf-8")
-    return HttpResponse(page, status=500)
+        return HttpResponse(page, status=status, content_type="text/plain; charset=utf-8")
+    return HttpResponse(page, status=status)
 
 
 def _answer(request: HttpRequest, template: str, problem: Problem) -> HttpResponse:

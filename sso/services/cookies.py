@@ -1,9 +1,10 @@
 """Gate cookies: made for a browser session, known by their digest, gone with it."""
 
+from contextlib import suppress
 from datetime import datetime
 
 from django.contrib.auth import get_user
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -59,7 +60,8 @@ def person_by_gate_cookie(token: str, now: datetime) -> User | None:
         return None
     if store.is_stale(now):
         live = BrowserSession.objects.filter(pk=session.pk)
-        live.update(last_seen_at=now, expire_date=store.get_expiry_date())
+        with suppress(DatabaseError):  # whoever is in stays in while nothing can be written
+            live.update(last_seen_at=now, expire_date=store.get_expiry_date())
     return user
 
 
