@@ -100,6 +100,11 @@ def note_denial(checked: Checked) -> str:
     user_id = checked.outcome.user_id
     place = _digest(verdict.code, verdict.demand.rule_id, user_id, checked.ip, target.host,
                     target.path, target.method)  # fmt: skip
+    with _waiting.lock:
+        found = _waiting.reference(place, now)
+    # Most refusals are the same again: whose they are takes longer to tell than all the rest.
+    if found:
+        return found
     is_stranger = verdict.status == 401
     whose = ("stranger", network_key(checked.ip)) if is_stranger else ("person", str(user_id))
     make = _row
