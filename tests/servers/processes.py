@@ -1,6 +1,7 @@
 """Start a real program on a free port, wait until it answers, and end exactly that process."""
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -13,13 +14,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 POLL_SECONDS = 0.02
 STOP_SECONDS = 10.0
+# Linux's own choice for outgoing connections begins there (net.ipv4.ip_local_port_range).
+LOWEST_PORT, LOWEST_OUTGOING = 10_000, 32_768
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port that nobody has at this moment.
+
+    Below those that the system gives to outgoing connections, of which tests make thousands: one of
+    them could take it before its server has started.
+    """
+    while True:
+        port = LOWEST_PORT + secrets.randbelow(LOWEST_OUTGOING - LOWEST_PORT)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("", port))
+            return port
 
 
 def program(*names: str) -> str:
