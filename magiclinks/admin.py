@@ -15,6 +15,7 @@ from accounts.admin.actions import PANEL_MAXIMUM, render_with_panel, user_action
 from accounts.admin.base import FactAdmin, panel_actor
 from accounts.admin.cells import NOTHING
 from accounts.admin.site import site
+from accounts.admin.user_filters import SinceFilter
 from accounts.errors import GatehouseError
 from accounts.models import User
 from magiclinks.models import LoginLink
@@ -62,12 +63,18 @@ def get_login_url(
     return render_with_panel(modeladmin, request, "magiclinks/panel.html", context)
 
 
+class LinkCreatedFilter(SinceFilter):
+    title = gettext_lazy("created")
+    parameter_name = "created"
+    field = "created_at"
+
+
 @admin.register(LoginLink, site=site)
 class LoginLinkAdmin(FactAdmin):
     """Which links exist or have been, for whom, and what became of them; never the link itself."""
 
     list_display = ("created_at", "email", "state", "expires_at", "used_at", "source", "issuer")
-    list_filter = ("source", "created_at")
+    list_filter = ("source", LinkCreatedFilter)
     search_fields = ("=email", "=ip")
     facts: ClassVar[tuple[str, ...]] = (
         "email",

@@ -290,6 +290,24 @@ def test_a_lookup_that_is_no_filter_is_refused(as_role: Enter) -> None:
 
     for url in (f"{MAIL}?sealed_body__startswith=a", f"{SESSIONS}?session_key__startswith=a"):
         assert browser.get(url).status_code == 400, url
+    links = "/admin/magiclinks/loginlink/"
+    for query in (
+        "created_at__year=99999",
+        "created_at__month=x",
+        "source__regex=(",
+        "source__in=",
+    ):
+        assert browser.get(f"{links}?{query}").status_code == 400, query
+    assert browser.get(f"{links}?created=x&source__exact=panel").status_code == 200
+
+
+def test_an_id_with_a_nul_names_nothing(as_role: Enter) -> None:
+    browser, _operator = as_role("owner")
+
+    for table in ("sso/denial", "accounts/user", "accounts/auditevent", "api/apikey"):
+        for page in ("change", "delete"):
+            answer = browser.get(f"/admin/{table}/%00/{page}/")
+            assert answer.status_code in {302, 403}, (table, page)
 
 
 @pytest.mark.parametrize("url", [AUDIT, MAIL, SESSIONS])
