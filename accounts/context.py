@@ -3,6 +3,7 @@
 Set by the middleware for requests and by commands; services read it instead of taking a request.
 """
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,6 +21,8 @@ class Caller:
 
 
 _caller: ContextVar[Caller] = ContextVar("gatehouse_caller")
+# Whose access the running request has ended itself, as somebody does who signs out everywhere.
+_ended: ContextVar[set[uuid.UUID]] = ContextVar("gatehouse_ended")
 _NOBODY = Caller()
 
 
@@ -31,8 +34,19 @@ def current_caller() -> Caller:
 @contextmanager
 def calling(caller: Caller) -> Iterator[None]:
     """Make `caller` the current one inside the block."""
-    token = _caller.set(caller)
+    token, ended = _caller.set(caller), _ended.set(set())
     try:
         yield
     finally:
+        _ended.reset(ended)
         _caller.reset(token)
+
+
+def note_end(user_id: uuid.UUID) -> None:
+    """The running request ends the access of this person."""
+    _ended.get(set()).add(user_id)
+
+
+def has_ended(user_id: uuid.UUID) -> bool:
+    """Has the running request itself ended the access of this person?"""
+    return user_id in _ended.get(set())

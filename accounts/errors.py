@@ -201,6 +201,15 @@ class Refused(GatehouseError):
         self.code, self.until, self.since, self.user_id = code, until, since, user_id
 
 
+class AccessEnded(Refused):
+    """What the person was let in by has ended since: signed out, or the password is another."""
+
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__("not_authenticated", str(_("Please sign in.")))
+
+
 class AccountGone(Refused):
     """The account has been deleted since its person was let in; he is a stranger now."""
 

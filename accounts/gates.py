@@ -15,7 +15,8 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
-from accounts.errors import Refused
+from accounts.context import has_ended
+from accounts.errors import AccessEnded, AccountGone, Refused
 from accounts.models import User
 from accounts.roles import Role
 
@@ -76,6 +77,21 @@ def _refusal_of_anonymous(user: User, floor: Role) -> Refusal | None:
     if Role(user.role).rank < floor.rank:
         return Refusal("forbidden", _("Your role does not allow this."))
     return None
+
+
+def require_unchanged(actor: User) -> None:
+    """Raise Refused unless `actor`, let in a moment ago, may still do what they could then.
+
+    Their role may be lower by now, their account shut, banned or gone, and their sign-ins ended.
+    """
+    now_there: User | None = User.everyone.filter(pk=actor.pk).first()
+    if now_there is None:
+        raise AccountGone
+    found = refusal(now_there, floor=Role(actor.role))
+    if found is not None:
+        raise Refused(found.code, found.message, found.until, found.since)
+    if now_there.not_before > actor.not_before and not has_ended(actor.pk):
+        raise AccessEnded
 
 
 def may_act(user: User | None) -> bool:

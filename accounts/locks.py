@@ -40,7 +40,9 @@ def lock_people(*keys: uuid.UUID | None) -> None:
     wanted = {key for key in keys if key is not None}
     if not wanted or not connection.features.has_select_for_update:
         return
-    rows = User.everyone.filter(pk__in=wanted).order_by("pk").select_for_update()
+    # Whoever writes a row that names the account (an invitation its inviter) asks whether it is
+    # there, and would wait for a full lock: the wrong way round while they hold the lock of roles.
+    rows = User.everyone.filter(pk__in=wanted).order_by("pk").select_for_update(no_key=True)
     list(rows.values_list("pk", flat=True))
 
 

@@ -31,7 +31,7 @@ from accounts.services.profile_updates import holds_links, may_get_links
 from accounts.services.requests import caller_of, handle_all
 from accounts.services.signup import open_account
 from accounts.services.tokens import absolute_url
-from accounts.services.users import require_rank
+from accounts.services.users import require_rank, require_rank_now
 from accounts.services.verification import prove_address
 from accounts.tokens import digest, make_token
 from magiclinks.models import LoginLink
@@ -83,7 +83,7 @@ def issue_link(user: User, *, actor: Actor, lifetime: timedelta, source: str) ->
     if found is not None:
         raise RecordInvalid({"user": [found.message]})
     with transaction.atomic():
-        lock_people(user.pk)
+        require_rank_now(actor, user)
         link, token = _draft(user, actor=actor, source=source, lifetime=lifetime)
         replaced = _write([link], [_issue_event(link, actor=actor)])
     return IssuedLink(_url(token), link.expires_at, replaced)

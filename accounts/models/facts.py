@@ -66,6 +66,8 @@ class AuditEvent(models.Model):
     detail = models.JSONField(_("detail"), default=dict)
     previous_hash = models.CharField(max_length=64)
     hash = models.CharField(max_length=64)
+    # The actor as they were when they were let in; not stored. See accounts.audit.append().
+    acting: User | None = None
 
     class Meta:
         verbose_name = _("audit event")

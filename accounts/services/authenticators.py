@@ -21,7 +21,7 @@ from accounts.models import Authenticator, User
 from accounts.services import recovery
 from accounts.services.factormails import tell
 from accounts.services.sessions import end_sign_ins
-from accounts.services.users import require_rank
+from accounts.services.users import require_rank, require_rank_now
 
 logger = logging.getLogger("gatehouse.factors")
 TOTP = Authenticator.Kind.TOTP
@@ -146,7 +146,7 @@ def require_not_last(user: User) -> None:
     if user.role not in settings.MFA_REQUIRED_ROLES:
         return
     # The account's row is the turnstile: two removals at once do not leave nothing.
-    User.objects.select_for_update().get(pk=user.pk)
+    User.objects.select_for_update(no_key=True).get(pk=user.pk)
     if user.authenticators.count() <= 1:
         raise FactorNeeded
 
@@ -190,7 +190,7 @@ def reset_factors(*, actor: Actor, user: User) -> int:
     if actor.pk == user.pk:
         raise RecordInvalid({"user": [str(_("change your own factors on your account page"))]})
     with transaction.atomic():
-        lock_people(user.pk)
+        require_rank_now(actor, user)
         kinds = sorted(user.authenticators.values_list("kind", flat=True))
         if not kinds:
             raise RecordInvalid({"user": [str(_("there is no second factor"))]})

@@ -195,7 +195,7 @@ def disconnect(*, user: User, identity_id: Any) -> None:
     """Take away one of the person's own identities. Raises NotFound, LastWayIn."""
     with transaction.atomic():
         # The account's row is the turnstile: two removals at once do not leave no way in.
-        User.objects.select_for_update().get(pk=user.pk)
+        User.objects.select_for_update(no_key=True).get(pk=user.pk)
         identity = user.identities.filter(pk=identity_id).first()
         if identity is None or is_held(identity):
             raise NotFound

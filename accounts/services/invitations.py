@@ -106,6 +106,8 @@ def invite(
     )
     url = absolute_url(reverse("accounts:invitation", args=[token]))
     with transaction.atomic():
+        if isinstance(actor, User):
+            gates.require_unchanged(actor)
         _write(invitation, actor)
         _mail(invitation, url)
         record_act("issue", invitation, actor)

@@ -28,7 +28,7 @@ from accounts.services.tokens import (
     issue_token,
     usable_token,
 )
-from accounts.services.users import require_rank
+from accounts.services.users import require_rank, require_rank_now
 from accounts.services.verification import prove_address
 
 RESET_LIFETIME = timedelta(minutes=10)  # ASVS 6.5.5
@@ -105,6 +105,7 @@ def set_password(*, actor: Actor, user: User, new: str) -> None:
     _require_local(user)
     check_password_rules(new, user)
     with transaction.atomic():
+        require_rank_now(actor, user)
         _store(user, new, "password set")
         _tell(user)
         audit.record("account:password:set", actor=actor, target=user)
@@ -126,6 +127,7 @@ def begin_reset(*, actor: Actor, user: User) -> IssuedToken:
     if found is not None:
         raise RecordInvalid({"user": [found.message]})
     with transaction.atomic():
+        require_rank_now(actor, user)
         _store(user, None, "password reset started")
         token = issue_token(
             user, Purpose.RESET_PASSWORD, lifetime=settings.MAGIC_LINK_OPERATOR_EXPIRY

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts import audit, rows
 from accounts.actors import Actor
-from accounts.context import current_caller
+from accounts.context import current_caller, note_end
 from accounts.errors import AccountGone, Forbidden, NotFound
 from accounts.locks import lock_people
 from accounts.methods import audit_name
@@ -145,6 +145,7 @@ def end_sign_ins(user: User, reason: str) -> int:
     """
     user.not_before = _next_mark(user)
     user.save(update_fields=["not_before"])
+    note_end(user.pk)
     count = user.sessions.all().delete()[1].get(BrowserSession._meta.label, 0)
     transaction.on_commit(lambda: access_changed.send(sender=User, user=user, reason=reason))
     return count
@@ -156,7 +157,7 @@ def _next_mark(user: User) -> datetime:
     Clocks of nodes differ and are set back; an end must hold all the same. The row stays locked,
     so that nothing is issued in between.
     """
-    row = User.everyone.select_for_update().filter(pk=user.pk)
+    row = User.everyone.select_for_update(no_key=True).filter(pk=user.pk)
     marks = row.values_list("not_before", "keys_not_before").first() or ()
     now = timezone.now()
     own = [rows.newest(each, now) for each in (user.tokens.all(), user.remembered_browsers.all())]

@@ -43,6 +43,20 @@ def require_rank(actor: Actor, user: User) -> None:
         raise Forbidden(_("You may only manage people whose role is below your own."))
 
 
+def require_rank_now(actor: Actor, user: User) -> None:
+    """Hold the account, and ask require_rank() of the role that it has by now.
+
+    For acts that end nothing by themselves when the role changes, such as handing out a way in:
+    somebody may have been made an owner since the request came. In a transaction.
+    """
+    lock_people(user.pk)
+    role = User.everyone.filter(pk=user.pk).values_list("role", flat=True).first()
+    if role is None:
+        raise RecordInvalid({"user": [_("This account does not exist any more.")]})
+    user.role = role
+    require_rank(actor, user)
+
+
 def create_user(
     *,
     actor: Actor,
@@ -126,7 +140,10 @@ def edit_profile(*, actor: Actor, user: User, profile: Profile) -> User:
         user.email_verified_at = None
     try:
         with transaction.atomic():
-            lock_people(user.pk)
+            if actor.pk == user.pk:
+                lock_people(user.pk)
+            else:
+                require_rank_now(actor, user)
             user.save(update_fields=["email", "username", "name", "email_verified_at"])
             if user.email != old_email:
                 end_access(user, "address changed")

@@ -30,7 +30,7 @@ from accounts.services.invited import accepted_by_address, live_invitation, take
 from accounts.services.profile_updates import may_get_links
 from accounts.services.sessions import end_access, note_wrong_password
 from accounts.services.tokens import is_flooded, is_outlived, issue_token, usable_token
-from accounts.services.users import require_rank, tell_email_changed
+from accounts.services.users import require_rank, require_rank_now, tell_email_changed
 from accounts.tokens import digest
 
 LIFETIME = timedelta(hours=24)
@@ -213,7 +213,7 @@ def mark_verified(*, actor: Actor, user: User) -> User:
     """
     require_rank(actor, user)
     with transaction.atomic():
-        lock_people(user.pk)
+        require_rank_now(actor, user)
         rows = User.objects.filter(pk=user.pk, email_verified_at=None)
         invitation = live_invitation(user.email) if rows.exists() else None
         if rows.update(email_verified_at=timezone.now()):

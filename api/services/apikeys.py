@@ -324,7 +324,7 @@ def _lock_owner(user: User) -> None:
 
     Otherwise a session or token that was ended in that moment could still leave a key behind.
     """
-    current = User.everyone.select_for_update().filter(pk=user.pk).first()
+    current = User.everyone.select_for_update(no_key=True).filter(pk=user.pk).first()
     if current is None or current.not_before != user.not_before:
         raise Forbidden(_("Your access has changed meanwhile. Please sign in again."))
 

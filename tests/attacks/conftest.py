@@ -15,6 +15,8 @@ from tests.servers.mail import SMTPServer
 
 PAIRS = [("nginx", "sqlite"), ("caddy", "postgres"), ("haproxy", "sqlite")]
 ALL_PAIRS = [(proxy, database) for proxy in FRONTS for database in ("sqlite", "postgres")]
+is_full = os.environ.get("ATTACKS") == "all"
+CHOSEN = ALL_PAIRS if is_full else PAIRS
 StartSite = Callable[..., Site]
 
 
@@ -24,17 +26,17 @@ def start_site(
     data_templates: Templates,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[StartSite]:
-    """start_site("nginx", "sqlite", LOGIN_MAX="3") -> Site; it runs until the tests end."""
+    """start_site("nginx", "sqlite", nodes=2, LOGIN_MAX="3") -> Site; until the tests end."""
     running: list[Site] = []
 
-    def start(proxy: str, database: str, **settings: str) -> Site:
+    def start(proxy: str, database: str, nodes: int = 1, **settings: str) -> Site:
         folder = tmp_path_factory.mktemp(f"{proxy}-{database}")
         postgres: PostgresServer | None = None
         if database == "postgres":
             postgres = request.getfixturevalue("postgres_server")
         data = data_templates.fresh(database, folder / "data", postgres)
         mail: SMTPServer = request.getfixturevalue("_smtp_server")
-        running.append(Site.start(proxy, data, folder, mail, **settings))
+        running.append(Site.start(proxy, data, folder, mail, nodes=nodes, **settings))
         return running[-1]
 
     yield start
@@ -48,11 +50,7 @@ def _sites() -> dict[tuple[str, str], Site]:
     return {}
 
 
-@pytest.fixture(
-    scope="module",
-    params=ALL_PAIRS if os.environ.get("ATTACKS") == "all" else PAIRS,
-    ids="-".join,
-)
+@pytest.fixture(scope="module", params=CHOSEN, ids="-".join)
 def site(
     request: pytest.FixtureRequest, start_site: StartSite, _sites: dict[tuple[str, str], Site]
 ) -> Site:

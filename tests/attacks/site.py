@@ -111,6 +111,11 @@ class Visitor(HTTPClient):
             return found
 
 
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
 def _read(stream: socket.socket) -> bytes:
     try:
         return stream.recv(65536)
@@ -122,7 +127,8 @@ def _read(stream: socket.socket) -> bytes:
 class Site:
     """proxy: "nginx", "caddy", "haproxy"; database: "sqlite", "postgres".
 
-    front: the proxy before Gatehouse, gate: the one before the app, as deploy/ ships both.
+    front: the proxy before Gatehouse, gate: the one before the app, as deploy/ ships both. With
+    several nodes each has a proxy of its own in `fronts`.
     drive(code): runs code with Django over the data of the instance; see tests/sso/driver.py.
     """
 
@@ -135,33 +141,44 @@ class Site:
     app: EchoApp
     drive: Driver
     mail: SMTPServer
+    fronts: tuple[Proxy, ...]
     _people: Any = field(default_factory=itertools.count)
 
     @classmethod
     def start(
-        cls, proxy: str, data: InstanceData, folder: Path, mail: SMTPServer, **settings: str
+        cls,
+        proxy: str,
+        data: InstanceData,
+        folder: Path,
+        mail: SMTPServer,
+        *,
+        nodes: int = 1,
+        **settings: str,
     ) -> "Site":
-        """Starts everything; stop() ends it."""
+        """Starts everything; stop() ends it. nodes: server processes over the same data."""
         mailing = {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": str(mail.port)}
-        server = Gatehouse(data, folder, 1, {**SETTINGS, **mailing, **settings})
+        server = Gatehouse(data, folder, nodes, {**SETTINGS, **mailing, **settings})
         app = EchoApp()
-        (folder / "front").mkdir()
         (folder / "gate").mkdir()
-        front = FRONTS[proxy](server.ports[0], folder / "front")
+        fronts = tuple(
+            FRONTS[proxy](port, _made(folder / f"front-{number}"))
+            for number, port in enumerate(server.ports)
+        )
         gate = STARTS[proxy](f"127.0.0.1:{server.ports[0]}", app.port, folder / "gate")
         drive = Driver(data, **SETTINGS, **settings)
-        return cls(proxy, data.kind, data, server, front, gate, app, drive, mail)
+        return cls(proxy, data.kind, data, server, fronts[0], gate, app, drive, mail, fronts)
 
     def stop(self) -> None:
         self.drive.stop()
         self.gate.process.stop()
-        self.front.process.stop()
+        for front in self.fronts:
+            front.process.stop()
         self.app.stop()
         self.server.stop()
 
-    def visitor(self, cookies: Mapping[str, str] | None = None) -> Visitor:
+    def visitor(self, cookies: Mapping[str, str] | None = None, node: int = 0) -> Visitor:
         """Somebody from an address that nobody else has."""
-        return Visitor(self.front, new_address(), dict(cookies or {}))
+        return Visitor(self.fronts[node], new_address(), dict(cookies or {}))
 
     def user(self, role: str = "viewer", **fields: Any) -> str:
         """A new account with a verified address and PASSWORD; its address."""

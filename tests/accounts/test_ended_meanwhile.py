@@ -1,0 +1,115 @@
+"""Somebody acts on others, and has lost what they act by since their request came.
+
+Requests wait for locks; what ends the access of their person may be committed before their turn.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from accounts.actors import SYSTEM
+from accounts.context import Caller, calling
+from accounts.errors import Forbidden, GatehouseError, Refused
+from accounts.models import AuditEvent, Invitation, OutboxMail, User
+from accounts.services import users
+from accounts.services.authenticators import reset_factors
+from accounts.services.invitations import invite
+from accounts.services.passwords import set_password, start_reset
+from accounts.services.sessions import end_sessions
+from accounts.services.verification import mark_verified
+from magiclinks.models import LoginLink
+from magiclinks.services import issue_link
+from moderation.models import Ban
+from moderation.services.bans import ban
+from tests.accounts.second_factors.apps import set_up_app
+
+pytestmark = pytest.mark.django_db
+Act = Callable[[User, User], object]
+HOUR = timedelta(hours=1)
+PHRASE = "seven quiet rivers under glass"
+
+
+def again(user: User) -> User:
+    """The same account, as another request has read it."""
+    return User.objects.get(pk=user.pk)
+
+
+ACTS: dict[str, Act] = {
+    "create": lambda actor, _: users.create_user(actor=actor, email="new@example.com"),
+    "edit": lambda actor, user: users.edit_profile(
+        actor=actor, user=user, profile=users.Profile(email="mine@example.com")
+    ),
+    "role": lambda actor, user: users.change_role(actor=actor, user=user, role="editor"),
+    "disable": lambda actor, user: users.disable_user(actor=actor, user=user),
+    "delete": lambda actor, user: users.delete_user(actor=actor, user=user),
+    "password": lambda actor, user: set_password(actor=actor, user=user, new=PHRASE),
+    "reset": lambda actor, user: start_reset(actor=actor, user=user),
+    "factors": lambda actor, user: reset_factors(actor=actor, user=user),
+    "vouch": lambda actor, user: mark_verified(actor=actor, user=user),
+    "link": lambda actor, user: issue_link(actor=actor, user=user, lifetime=HOUR, source="admin"),
+    "invite": lambda actor, _: invite(actor=actor, email="guest@example.com"),
+    "ban": lambda actor, user: ban(actor=actor, user=user, duration=HOUR, reason=""),
+    "sign out": lambda actor, user: end_sessions(actor=actor, user=user),
+}
+ENDS: dict[str, tuple[Callable[[User], object], str]] = {
+    "demoted": (lambda u: users.change_role(actor=SYSTEM, user=u, role="editor"), "forbidden"),
+    "disabled": (lambda u: users.disable_user(actor=SYSTEM, user=u), "account_disabled"),
+    "banned": (lambda u: ban(actor=SYSTEM, user=u, duration=HOUR, reason=""), "banned"),
+    "deleted": (lambda u: users.delete_user(actor=SYSTEM, user=u), "not_authenticated"),
+    "password": (lambda u: set_password(actor=SYSTEM, user=u, new=PHRASE), "not_authenticated"),
+    "signed out": (lambda u: end_sessions(actor=SYSTEM, user=u), "not_authenticated"),
+}
+
+
+@pytest.fixture
+def person(viewer: User) -> User:
+    """With something that each act would change."""
+    set_up_app(viewer)
+    User.objects.filter(pk=viewer.pk).update(email_verified_at=None)
+    return again(viewer)
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("act", ACTS)
+def test_whoever_has_lost_their_access_does_nothing_more(
+    admin: User, person: User, act: str, end: str
+) -> None:
+    ending, code = ENDS[end]
+    ending(again(admin))
+    before = again(person).__dict__ | {"_state": None}
+    mails = OutboxMail.objects.count()
+
+    with pytest.raises(Refused) as caught:
+        ACTS[act](admin, person)
+
+    assert caught.value.code == code
+    assert again(person).__dict__ | {"_state": None} == before
+    assert person.authenticators.count() == 1
+    assert not AuditEvent.objects.filter(actor_id=admin.pk).exists()
+    made = [LoginLink.objects.count(), Invitation.objects.count(), OutboxMail.objects.count()]
+    assert made == [0, 0, mails]
+    assert not Ban.objects.filter(user=person).exists()
+
+
+@pytest.mark.parametrize("act", sorted(ACTS.keys() - {"create", "invite", "sign out"}))
+def test_nobody_is_acted_on_who_stands_above_by_now(admin: User, person: User, act: str) -> None:
+    users.change_role(actor=SYSTEM, user=again(person), role="owner")
+
+    with pytest.raises(GatehouseError) as caught:
+        ACTS[act](admin, person)
+
+    assert isinstance(caught.value, Forbidden)
+    assert again(person).role == "owner"
+    assert (again(person).email, LoginLink.objects.count()) == ("viewer@example.com", 0)
+
+
+def test_whoever_signs_out_everywhere_goes_on_in_the_same_request(
+    owner: User, viewer: User
+) -> None:
+    """As an owner does who ticks everybody in the panel."""
+    with calling(Caller()):
+        end_sessions(actor=owner, user=again(owner))
+        end_sessions(actor=owner, user=viewer)
+    with calling(Caller()), pytest.raises(Refused):
+        end_sessions(actor=owner, user=viewer)
