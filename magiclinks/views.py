@@ -31,6 +31,7 @@ from accounts.sessions import SIGNED_IN_AT
 from accounts.tokens import digest
 from accounts.views.common import (
     enter,
+    is_stale,
     link_over,
     posted,
     prefilled,
@@ -134,7 +135,9 @@ def _refused(request: HttpRequest, error: services.LinkRefused) -> HttpResponse:
 
 def opens_at_once(request: HttpRequest, link: LoginLink) -> bool:
     """Is this the browser that asked, opening the link itself, and nobody else is signed in?"""
-    if request.method != "GET" or is_prefetch(request) or settings.MAGIC_LINK_CONFIRM == "always":
+    if request.method != "GET" or is_stale(request) or is_prefetch(request):
+        return False
+    if settings.MAGIC_LINK_CONFIRM == "always":
         return False
     if request.user.is_authenticated and request.user.pk != link.user_id:
         return False

@@ -24,7 +24,7 @@ def show_again(request: HttpRequest, match: ResolverMatch | None) -> HttpRespons
 
     That is for what a foreign page may have sent. Raises what the page raises.
     """
-    if match is None or not _is_from_here(request):
+    if match is None or request.method != "POST" or not _is_from_here(request):
         return None
     led_to = sent_before(request)
     if led_to:

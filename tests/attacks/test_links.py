@@ -81,6 +81,9 @@ def test_neither_scanners_nor_prefetching_burn_a_link(site: Site) -> None:
     for method in ("HEAD", "OPTIONS", "PUT", "DELETE", "PROPFIND"):
         asking.request(method, path)
         assert not has_session(asking), method
+    # A form without its token is shown again, and not acted upon.
+    assert asking.post(path, {"csrfmiddlewaretoken": "x" * 64}).status == 403
+    assert not has_session(asking)
     for header in ("Sec-Purpose", "Purpose", "X-Moz"):
         assert asking.get(path, {header: "prefetch"}).status == 200
         assert not has_session(asking), header
