@@ -91,6 +91,8 @@ def add_and_remove_a_passkey() -> None:
 @act
 def use_an_app() -> None:
     user = person("bert")
+    with suppress(RecordInvalid):
+        authenticators.check_first_code(user, authenticators.begin_app(user).secret, "wrong")
     keep_an_app(user)
     authenticators.rename_app(user, "Other")
     codes = recovery.make_codes(user)
