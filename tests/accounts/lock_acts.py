@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts import outbox, totp
 from accounts.actors import SYSTEM
-from accounts.errors import BadCredentials
+from accounts.errors import BadCredentials, RecordInvalid
 from accounts.models import AccountToken, AddressRequest, Invitation, User
 from accounts.rolemaps import RoleMapping
 from accounts.services import (
@@ -232,6 +232,8 @@ def keep_an_app(user: User) -> None:
     begun = authenticators.begin_app(user)
     seed = totp.from_text(begun.secret)
     code = totp.code_of(seed, totp.step_at(timezone.now().timestamp()))
+    with suppress(RecordInvalid):
+        authenticators.check_first_code(user, begun.secret, "wrong")
     authenticators.confirm_app(user, begun.secret, code)
 
 
