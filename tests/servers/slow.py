@@ -10,13 +10,17 @@ from contextlib import suppress
 from tests.servers.fronts import CLIENT, PROXY, SITE, Proxy
 
 # Every kind of path that reads a body: the API, forms, and one that there is not.
+# As many as Django has threads send the first kind, so that they take all if they take any.
+THREADS = 8
 PATHS = ["/api/v1/auth/token", "/sign-in", "/magic-link", "/admin/login/", "/no/such/path"]
 BODY = (
-    "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+    "POST {path} HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-Proto: https\r\n"
+    "Content-Type: application/json\r\n"
     "Content-Length: 90000\r\n\r\n{{"
 )
 CHUNK = (
-    "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+    "POST {path} HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-Proto: https\r\n"
+    "Content-Type: application/json\r\n"
     "Transfer-Encoding: chunked\r\n\r\n15f90\r\n{{"
 )
 HEAD = "POST {path} HTTP/1.1\r\nHost: {host}\r\nX-Long: a"
@@ -42,8 +46,9 @@ class SlowClients:
             self._thread.start()
         for number in range(count):
             connection = connect()
-            text = beginnings[number % len(beginnings)]
-            connection.sendall(text.format(path=PATHS[number % len(PATHS)], host=host).encode())
+            kind = 0 if number < THREADS else number
+            text, path = beginnings[kind % len(beginnings)], PATHS[kind % len(PATHS)]
+            connection.sendall(text.format(path=path, host=host).encode())
             self.connections.append(connection)
 
     def _drip(self) -> None:
