@@ -34,6 +34,7 @@ http {{
 # Certificates of its own making instead of those of an authority on the internet.
 CADDY = """{{
     admin off
+    default_bind 127.0.0.1
     local_certs
     skip_install_trust
     http_port {plain_port}

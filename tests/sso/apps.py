@@ -89,6 +89,7 @@ http {{
 """
 CADDY = """{{
 	admin off
+	default_bind 127.0.0.1
 	auto_https off
 	storage file_system {folder}/storage
 }}

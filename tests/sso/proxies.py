@@ -38,6 +38,7 @@ http {{
 """
 CADDY = """{{
 	admin off
+	default_bind 127.0.0.1
 	local_certs
 	skip_install_trust
 	http_port {plain_port}
