@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench soak docs messages lint setup setup-ldap
+.PHONY: help run test attacks bench soak docs messages lint setup setup-ldap
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 | /p' Makefile | column -t -s '|' 2>/dev/null \
@@ -38,6 +38,12 @@ test: ## From a bare Debian or Ubuntu: what the tests need, lint, then the whole
 	@sh scripts/environment.sh base dev ldap?
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+
+attacks: ## The whole list of attacks through each proxy on each database.
+	@sh scripts/test-packages.sh
+	@sh scripts/node-modules.sh
+	@sh scripts/environment.sh base dev ldap?
+	ATTACKS=all $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder tests/attacks $(ARGS)
 
 bench: ## The benchmarks, one table.
 	@sh scripts/environment.sh base

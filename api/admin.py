@@ -135,11 +135,11 @@ class ApiKeyAdmin(FactAdmin):
 
     @admin.display(description=gettext_lazy("scopes"))
     def may(self, key: ApiKey) -> str:
-        return ", ".join(key.scopes)
+        return _listed(key.scopes)
 
     @admin.display(description=gettext_lazy("networks"))
     def from_where(self, key: ApiKey) -> str:
-        return ", ".join(key.networks) or _("everywhere")
+        return _listed(key.networks) or _("everywhere")
 
     @admin.display(description=gettext_lazy("ends"))
     def end(self, key: ApiKey) -> str:
@@ -165,3 +165,8 @@ class ApiKeyAdmin(FactAdmin):
                 % {"count": count}
             ),
         )
+
+
+def _listed(texts: Any) -> str:
+    """The texts of a JSON column, which may hold anything; such a key opens nothing (keychecks)."""
+    return ", ".join(map(str, texts)) if isinstance(texts, list) else _("cannot be read")

@@ -22,6 +22,22 @@ FIELDS = (
 )
 
 
+class PathFilter(logging.Filter):
+    """Django's own messages repeat the path of a request, which may hold a live link: hide it.
+
+    The route says enough.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        request = getattr(record, "request", None)
+        path = getattr(request, "path", None)
+        if path and isinstance(record.args, tuple):
+            match = getattr(request, "resolver_match", None)
+            shown = f"/{match.route}" if match else "(a path)"
+            record.args = tuple(shown if arg == path else arg for arg in record.args)
+        return True
+
+
 class JSONFormatter(logging.Formatter):
     """Time, level, logger, message, request id and the FIELDS of `extra`; traces without locals."""
 
@@ -62,11 +78,18 @@ def logging_settings(level: str, form: str) -> dict[str, Any]:
                 "format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s",
             },
         },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form}},
+        "filters": {"paths": {"()": "config.logs.PathFilter"}},
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": form,
+                "filters": ["paths"],
+            }
+        },
         "root": {"handlers": ["stderr"], "level": level.upper()},
         "loggers": {
             "django": {"handlers": [], "propagate": True, "level": level.upper()},
-            # Its messages repeat request paths, which may hold a link; our log has the route.
+            # Our own line of the request has the status.
             "django.request": {"level": "ERROR", "propagate": True},
             "django.security": {"level": "WARNING", "propagate": True},
             "django.server": {"handlers": [], "propagate": False},

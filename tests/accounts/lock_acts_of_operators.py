@@ -38,7 +38,7 @@ from api.services import apikeys, signing
 from moderation.services import actions, bans, violations
 from sso.models import AccessRule, Denial
 from sso.services import denials, notes, rules
-from tests.accounts.lock_table import LOCAL, PHRASE, act, person, with_local_settings
+from tests.accounts.lock_table import LOCAL, PHRASE, PREPARATIONS, act, person, with_local_settings
 
 with_local_settings(anonymous, directory, directory_sync, actions, outbox, setup, signing)
 MAPPING = RoleMapping(
@@ -61,6 +61,8 @@ class FreshInstance:
     def __init__(self) -> None:
         self._here = threading.local()
         self._is_fresh, self._is_first_owner = signup.is_fresh, directory.is_first_owner
+
+    def install(self) -> None:
         for module in (directory, setup, signup):
             vars(module)["is_fresh"] = lambda: self.is_on or self._is_fresh()
         vars(directory)["is_first_owner"] = lambda *asked: (
@@ -89,6 +91,9 @@ class DirectoryOfOne:
 
     def __init__(self) -> None:
         self.here = threading.local()
+
+    def install(self) -> None:
+        vars(directory_sync)["_is_our_turn"] = lambda: True
         vars(directory)["_prove"] = lambda *_asked: self.dora()
         vars(directory)["person_of"] = lambda *_asked: self.dora()
         vars(directory_sync)["_read"] = lambda _directory, wanted, _progress: iter(
@@ -110,6 +115,7 @@ class DirectoryOfOne:
 
 FRESH = FreshInstance()
 TOLD = DirectoryOfOne()
+PREPARATIONS.extend([FRESH.install, TOLD.install])
 
 
 def invited(email: str) -> str:
@@ -186,7 +192,6 @@ def sync_the_directory_live() -> None:
     TOLD.here.changes = {"is_admitted": False}
     Identity.objects.filter(subject="dora").update(last_used_at=timezone.now())
     User.objects.filter(email="dora@example.com").update(last_login=timezone.now())
-    vars(directory_sync)["_is_our_turn"] = lambda: True
     try:
         with LOCAL.using(LDAP=DIRECTORY):
             directory_sync.sync_live()

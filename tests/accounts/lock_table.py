@@ -89,7 +89,15 @@ class LocalSettings:
 LOCAL = LocalSettings()
 
 
+# What a process does before it runs acts. A process that runs other tests does none of it.
+PREPARATIONS: list[Callable[[], None]] = []
+
+
 def with_local_settings(*modules: ModuleType) -> None:
-    """From now on LOCAL.using() holds for these modules."""
-    for module in modules:
-        vars(module)["settings"] = LOCAL
+    """LOCAL.using() holds for these modules in a process that runs acts."""
+
+    def install() -> None:
+        for module in modules:
+            vars(module)["settings"] = LOCAL
+
+    PREPARATIONS.append(install)

@@ -247,7 +247,7 @@ def test_the_reset_link_is_shown_once_on_a_page_that_nobody_keeps(
 
     answer = browser.post(page_of(person, "reset"))
 
-    link = answer.context["panel"]["rows"][0]["link"]
+    link = answer.context["panel"]["rows"][0]["link"].url
     assert answer.status_code == 200
     assert "no-store" in answer["Cache-Control"]
     assert answer["Referrer-Policy"] == "strict-origin"

@@ -352,7 +352,7 @@ def test_reset_links_of_several_stand_on_top_of_the_list_once(
     assert "no-store" in answer["Cache-Control"]
     assert answer["Referrer-Policy"] == "strict-origin"
     assert [row["person"].email for row in rows] == [viewer.email]
-    assert rows[0]["link"] in content
+    assert rows[0]["link"].url in content
     shown = [str(message) for message in answer.context["messages"]]
     assert shown[0].startswith("1 done, 1 skipped: This account is disabled. Ask an operator")
     assert shown[0].endswith("1 skipped: rank")

@@ -140,7 +140,7 @@ def test_operators_revoke_keys_of_lower_ranks_alone(
 def test_ticks_that_are_no_ids_change_nothing(
     admin: User, viewer: User, browser_of: BrowserOf, tick: str
 ) -> None:
-    key = made(viewer).key
+    key = ApiKey.objects.get(pk=made(viewer).text[4:14])
 
     said = act(browser_of(admin), [key.pk, tick])
 
@@ -153,3 +153,18 @@ def test_an_unknown_id_leads_back(admin: User, browser_of: BrowserOf, key_id: st
     answer = browser_of(admin).get(f"{LIST}{key_id}/change/")
 
     assert (answer.status_code, answer["Location"]) == (302, "/admin/")
+
+
+@pytest.mark.parametrize("value", [{}, "", 5])
+def test_a_key_whose_row_cannot_be_read_is_listed(
+    admin: User, viewer: User, browser_of: BrowserOf, value: Any
+) -> None:
+    key = ApiKey.objects.get(pk=made(viewer).text[4:14])
+    ApiKey.objects.filter(pk=key.pk).update(networks=value, scopes=value)
+    browser = browser_of(admin)
+    answer = browser.get(LIST)
+
+    assert names(answer) == {key.name}
+    assert answer.content.decode().count("cannot be read") == 1
+    page = browser.get(f"{LIST}{key.pk}/change/").content.decode()
+    assert page.count("cannot be read") == 2

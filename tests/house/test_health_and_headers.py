@@ -5,11 +5,11 @@ import logging
 from collections.abc import Callable
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 
 from accounts.models import User
-from config.logs import JSONFormatter
+from config.logs import JSONFormatter, PathFilter, logging_settings
 from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -166,3 +166,33 @@ def test_neither_password_nor_link_is_logged(
     formatted = " ".join(JSONFormatter().format(record) for record in caplog.records)
     for secret in ("hunter2-typed-as-login", "typed-secret", PASSWORD, "token-in-path"):
         assert secret not in formatted
+
+
+SECRET_PATH = "/magic-link/a-live-secret"
+
+
+@pytest.mark.parametrize(("method", "status"), [("BREW", 403), ("POST", 403), ("GET", 500)])
+def test_no_message_of_django_repeats_a_path(
+    method: str, status: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A form without its token, an odd method, and a database that is away."""
+    handlers = logging_settings("info", "json")["handlers"]
+    caplog.set_level(logging.INFO)
+    if method == "GET":
+        monkeypatch.setattr("magiclinks.services.find_link", _no_database)
+    client = Client(
+        enforce_csrf_checks=True, raise_request_exception=False, headers={"host": "localhost:8000"}
+    )
+    answer = client.generic(method, SECRET_PATH)
+    written = [
+        JSONFormatter().format(record) for record in caplog.records if PathFilter().filter(record)
+    ]
+
+    assert handlers["stderr"]["filters"] == ["paths"]
+    assert answer.status_code == status
+    assert any(": /magic-link/<str:token>" in line for line in written)
+    assert "a-live-secret" not in " ".join(written)
+
+
+def _no_database(_token: str) -> None:
+    raise OperationalError

@@ -30,10 +30,13 @@ COUNTING = {"count_try", "count_guess", "violate"}
 CALLS = {
     ("accounts/services/verification.py", "request_email_change"): ["sign-in", "verify-email"],
     ("accounts/services/verification.py", "resend_verification"): ["verify-email"],
+    ("accounts/views/account.py", "_look_at_password"): ["sign-in"],
     ("accounts/views/account.py", "change_password"): ["sign-in"],
     ("accounts/views/account.py", "delete"): ["sign-in"],
     ("accounts/views/account.py", "verify_email"): ["sign-in"],
     ("accounts/views/confirm.py", "_by_password"): ["sign-in"],
+    ("accounts/views/enrolment.py", "check"): ["second-factor"],
+    ("accounts/views/entrance.py", "_check_sign_up"): ["sign-up"],
     ("accounts/views/entrance.py", "forgot_password"): ["reset-password"],
     ("accounts/views/entrance.py", "sign_in"): ["sign-in"],
     ("accounts/views/entrance.py", "sign_up"): ["sign-up"],

@@ -136,7 +136,8 @@ Opened = tuple[Gatehouse, InstanceData, Page, str]
 
 
 def double_click(page: Page, selector: str) -> None:
-    with page.expect_navigation():
+    # The second click ends the navigation of the first one; the page of the last one loads.
+    with page.expect_event("load"):
         page.dblclick(selector)
     page.wait_for_load_state()
 

@@ -16,6 +16,8 @@ from django.db import connection
 names = {}
 for line in sys.stdin:
     names["result"] = None
+    if connection.connection is not None and not connection.is_usable():
+        connection.close()  # a test has restarted the database
     try:
         exec(json.loads(line), names)
         said = {"result": names["result"]}
