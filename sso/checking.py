@@ -83,7 +83,8 @@ class Remembered:
 class Checked:
     """A verdict with all that went into it.
 
-    message: how the server says it, once it was said.
+    message: how the server says it, once it was said. place: of a refusal among those that are
+    noted, once it was noted.
     """
 
     verdict: Verdict
@@ -92,6 +93,7 @@ class Checked:
     target: Target
     ip: str
     message: Message | None = None
+    place: bytes = b""
 
 
 @dataclass(slots=True)

@@ -96,15 +96,13 @@ _waiting = _Waiting()
 def note_denial(checked: Checked) -> str:
     """The reference of this refusal; "" when more are waiting than are kept."""
     now = timezone.now()
-    verdict, target = checked.verdict, checked.target
-    user_id = checked.outcome.user_id
-    place = _digest(verdict.code, verdict.demand.rule_id, user_id, checked.ip, target.host,
-                    target.path, target.method)  # fmt: skip
+    place = checked.place = checked.place or _place(checked)
     with _waiting.lock:
         found = _waiting.reference(place, now)
     # Most refusals are the same again: whose they are takes longer to tell than all the rest.
     if found:
         return found
+    verdict, user_id = checked.verdict, checked.outcome.user_id
     is_stranger = verdict.status == 401
     whose = ("stranger", network_key(checked.ip)) if is_stranger else ("person", str(user_id))
     make = _row
@@ -201,6 +199,13 @@ def _row_of_more(checked: Checked, now: datetime) -> Denial:
     row.why, row.rule_id, row.user_id = MORE, None, None
     row.credential = row.host = row.path = row.method = row.ip = ""
     return row
+
+
+def _place(checked: Checked) -> bytes:
+    """What makes a refusal the same again."""
+    verdict, target = checked.verdict, checked.target
+    return _digest(verdict.code, verdict.demand.rule_id, checked.outcome.user_id, checked.ip,
+                   target.host, target.path, target.method)  # fmt: skip
 
 
 def _digest(*parts: str | None) -> bytes:
