@@ -47,6 +47,13 @@ def panel(owner: User, browser_of: BrowserOf) -> Client:
     return browser_of(owner)
 
 
+@pytest.fixture(autouse=True)
+def _in_one_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bounds hold for a minute of the clock: no test begins in one and ends in the next."""
+    now = timezone.now().replace(second=30)
+    monkeypatch.setattr(timezone, "now", lambda: now)
+
+
 def denied(reference: str = "ABCD2345", **fields: Any) -> Denial:
     values = {"status": 403, "code": "forbidden", "host": HOST, "path": "/x", "method": "GET",
               "ip": "203.0.113.7", "why": "no rule fits; reading takes viewer"}  # fmt: skip
