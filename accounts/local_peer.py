@@ -34,11 +34,12 @@ class Connection:
 
 
 def is_own_client(peer: Address, peer_port: str, server_port: str) -> bool:
-    """Does a process of the user who runs this server connect, and does it serve nobody else?
+    """Is the peer a process of the user who runs this server, and does it serve nobody else?
 
-    A process serves others when it holds a connection that it accepted, or listens beyond this
-    machine: proxies and tunnels do, browsers and command line clients do not. What cannot be found
-    out is a no; where there is no /proc at all (not Linux), a yes: nothing more is known there.
+    A process that listens beyond loopback, or that holds a connection which another process has
+    made to it, may be a proxy or tunnel. Connections that this server has made do not count: a
+    program may start the server and receive its mail. Returns False when this cannot be determined,
+    but True on systems without /proc (not Linux), where nothing more is known.
     """
     if sys.platform != "linux":
         return True
@@ -52,20 +53,46 @@ def is_own_client(peer: Address, peer_port: str, server_port: str) -> bool:
         and _port(each.remote) == int(server_port)
         and each.state == ESTABLISHED
     ]  # fmt: skip
-    # A socket without a process has no inode: the client has gone.
+    # A socket without a process has inode 0: the client has closed it.
     if len(found) != 1 or found[0].user_id != os.geteuid() or found[0].inode == "0":
         return False
-    holders = [held for held in _held_sockets() if found[0].inode in held]
-    return bool(holders) and set.union(*holders).isdisjoint(_serving(connections))
+    held = dict(_held_sockets())
+    holders = [sockets for sockets in held.values() if found[0].inode in sockets]
+    if not holders:
+        return False
+    theirs = set[str]().union(*holders)
+    ours = set[str]().union(*(sockets for process, sockets in held.items() if _is_ours(process)))
+    return not _serves_others(connections, theirs, known=theirs | ours)
 
 
-def _serving(connections: list[Connection]) -> set[str]:
-    """The inodes of what only a server has: accepted connections, and ears beyond loopback."""
+def _serves_others(connections: list[Connection], theirs: set[str], known: set[str]) -> bool:
+    """Does who holds `theirs` listen beyond loopback, or was called by another than `known`?"""
     listening = [each for each in connections if each.state == LISTENING]
+    if any(each.inode in theirs and not _is_loopback(each.local) for each in listening):
+        return True
     ports = {each.local_port for each in listening}
-    accepted = {each.inode for each in connections
-                if each.state != LISTENING and each.local_port in ports}  # fmt: skip
-    return accepted | {each.inode for each in listening if not _is_loopback(each.local)}
+    callers = {(_plain(each.local), _plain(each.remote)): each.inode for each in connections}
+    return any(
+        callers.get((_plain(each.remote), _plain(each.local))) not in known
+        for each in connections
+        if each.inode in theirs and each.state != LISTENING and each.local_port in ports
+    )
+
+
+def _plain(end: str) -> str:
+    """An IPv4 end as the table of IPv4 spells it; an IPv6 socket may have it, too."""
+    return end.removeprefix("0000000000000000FFFF0000")
+
+
+def _is_ours(process: int) -> bool:
+    """Is it a process of this server: this one, or a worker beside it of the same main process?"""
+    if process == os.getpid():
+        return True
+    with suppress(OSError, ValueError):
+        parent = int((PROC / str(process) / "stat").read_text().rpartition(")")[2].split()[1])
+        main = _link(PROC / str(os.getppid()) / "exe")
+        return parent == os.getppid() and main == _link(PROC / "self" / "exe")
+    return False
 
 
 def _connections() -> Iterator[Connection]:
@@ -79,14 +106,15 @@ def _connections() -> Iterator[Connection]:
             yield Connection(columns[1], columns[2], columns[3], int(columns[7]), columns[9])
 
 
-def _held_sockets() -> Iterator[set[str]]:
+def _held_sockets() -> Iterator[tuple[int, set[str]]]:
     """The inodes of the sockets of each process that this one may look into."""
     for process in PROC.iterdir():
         if process.name.isdecimal():
             # It may have ended, be somebody else's, or close a file while it is looked at.
             with suppress(OSError):
                 links = [_link(each) for each in (process / "fd").iterdir()]
-                yield {link[8:-1] for link in links if link.startswith("socket:[")}
+                sockets = {link[8:-1] for link in links if link.startswith("socket:[")}
+                yield int(process.name), sockets
 
 
 def _link(file: Path) -> str:

@@ -2,6 +2,7 @@
 
 import ipaddress
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -11,6 +12,11 @@ import pytest
 from accounts import local_peer
 from accounts.local_peer import is_own_client
 
+CALLER = """
+import socket, sys
+held = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+sys.stdin.read()
+"""
 HERE = ipaddress.ip_address("127.0.0.1")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 
@@ -32,13 +38,6 @@ def _connect(sockets: ExitStack, address: str, to: str) -> tuple[str, str]:
     return str(client.getsockname()[1]), str(port)
 
 
-@pytest.fixture
-def _serves_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This process is both ends, so it holds what it accepted: leave that aside."""
-    monkeypatch.setattr(local_peer, "_serving", lambda connections: set())
-
-
-@pytest.mark.usefixtures("_serves_nobody")
 @pytest.mark.parametrize("to", ["127.0.0.1", "::ffff:127.0.0.1"])
 def test_an_own_process_is_found(sockets: ExitStack, to: str) -> None:
     client, server = _connect(sockets, "127.0.0.1", to)
@@ -46,7 +45,6 @@ def test_an_own_process_is_found(sockets: ExitStack, to: str) -> None:
     assert is_own_client(HERE, client, server) is True
 
 
-@pytest.mark.usefixtures("_serves_nobody")
 def test_an_own_process_is_found_by_ipv6(sockets: ExitStack) -> None:
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")
@@ -57,11 +55,24 @@ def test_an_own_process_is_found_by_ipv6(sockets: ExitStack) -> None:
 
 def test_who_serves_others_is_no_client(sockets: ExitStack) -> None:
     client, server = _connect(sockets, "127.0.0.1", "127.0.0.1")
+    assert is_own_client(HERE, client, server) is True
+    ear = sockets.enter_context(socket.create_server(("127.0.0.1", 0)))
+    caller = subprocess.Popen(
+        [sys.executable, "-c", CALLER, str(ear.getsockname()[1])], stdin=subprocess.PIPE
+    )
+    sockets.callback(caller.communicate)
+    sockets.enter_context(ear.accept()[0])
 
     assert is_own_client(HERE, client, server) is False
 
 
-@pytest.mark.usefixtures("_serves_nobody")
+def test_who_listens_for_others_is_no_client(sockets: ExitStack) -> None:
+    client, server = _connect(sockets, "127.0.0.1", "127.0.0.1")
+    sockets.enter_context(socket.create_server(("", 0)))
+
+    assert is_own_client(HERE, client, server) is False
+
+
 def test_another_user_is_not_the_own_one(
     sockets: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,13 +82,11 @@ def test_another_user_is_not_the_own_one(
     assert is_own_client(HERE, client, server) is False
 
 
-@pytest.mark.usefixtures("_serves_nobody")
 @pytest.mark.parametrize("ports", [("", "8000"), ("x", "8000"), ("1", "1"), ("-1", "80")])
 def test_what_cannot_be_found_is_nobody(ports: tuple[str, str]) -> None:
     assert is_own_client(HERE, *ports) is False
 
 
-@pytest.mark.usefixtures("_serves_nobody")
 def test_a_client_that_has_gone_is_nobody() -> None:
     with ExitStack() as opened:
         client, server = _connect(opened, "127.0.0.1", "127.0.0.1")
@@ -85,12 +94,11 @@ def test_a_client_that_has_gone_is_nobody() -> None:
     assert is_own_client(HERE, client, server) is False
 
 
-@pytest.mark.usefixtures("_serves_nobody")
 def test_a_process_that_cannot_be_looked_into_is_nobody(
     sockets: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, server = _connect(sockets, "127.0.0.1", "127.0.0.1")
-    monkeypatch.setattr(local_peer, "_held_sockets", lambda: iter([{"1"}]))
+    monkeypatch.setattr(local_peer, "_held_sockets", lambda: iter([(1, {"1"})]))
 
     assert is_own_client(HERE, client, server) is False
 
@@ -117,4 +125,4 @@ def test_who_listens_beyond_this_machine_serves_others(ear: str, serves: bool) -
         pytest.skip("written as little machines have it")
     listening = local_peer.Connection(ear, "00000000:0000", "0A", 0, "7")
 
-    assert local_peer._serving([listening]) == ({"7"} if serves else set())
+    assert local_peer._serves_others([listening], {"7"}, known={"7"}) is serves

@@ -183,7 +183,7 @@ def test_no_message_of_django_repeats_a_path(
     client = Client(
         enforce_csrf_checks=True, raise_request_exception=False, headers={"host": "localhost:8000"}
     )
-    answer = client.generic(method, SECRET_PATH)
+    answer = client.generic(method, SECRET_PATH, headers={"origin": "https://foreign.example"})
     written = [
         JSONFormatter().format(record) for record in caplog.records if PathFilter().filter(record)
     ]
