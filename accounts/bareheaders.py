@@ -4,15 +4,19 @@ from functools import cache
 
 from django.conf import settings
 
+# Said of every answer, whoever gives it; what Django does not set by itself.
+EVERYWHERE = (
+    ("X-Frame-Options", "DENY"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
 # A document of the server's own: it loads nothing, and nobody frames it.
 BARE = (
     ("Content-Security-Policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
     ("X-Content-Type-Options", "nosniff"),
-    ("X-Frame-Options", "DENY"),
     ("Referrer-Policy", "same-origin"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
-    ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
+    *EVERYWHERE,
 )
 
 

@@ -4,6 +4,7 @@ import re
 from urllib.parse import quote
 
 from django.conf import settings
+from django.http import HttpResponse, HttpResponseRedirect
 
 # A path and query of 8 kB, as much as servers take, with a scheme and a host in front.
 MAX_LENGTH = 8192 + 300
@@ -49,3 +50,10 @@ def is_safe_destination(url: str) -> bool:
 def _is_of_an_app(host: str) -> bool:
     domain = settings.FORWARD_AUTH_DOMAIN
     return bool(domain) and (host == domain or host.endswith(f".{domain}"))
+
+
+def see_other(url: str) -> HttpResponse:
+    """303, so that reloading the next page never repeats the act."""
+    response = HttpResponseRedirect(url)
+    response.status_code = 303
+    return response

@@ -30,6 +30,10 @@ class Refusal:
     until: datetime | None = None
     since: datetime | None = None
 
+    def as_error(self) -> Refused:
+        """The error that says the same."""
+        return Refused(self.code, self.message, self.until, self.since)
+
 
 Gate = Callable[[User], Refusal | None]
 ClientGate = Callable[[str], Refusal | None]
@@ -89,7 +93,7 @@ def require_unchanged(actor: User) -> None:
         raise AccountGone
     found = refusal(now_there, floor=Role(actor.role))
     if found is not None:
-        raise Refused(found.code, found.message, found.until, found.since)
+        raise found.as_error()
     if now_there.not_before > actor.not_before and not has_ended(actor.pk):
         raise AccessEnded
 
@@ -117,7 +121,7 @@ def require_open_door(ip: str) -> None:
     """Raise Refused when nobody may sign in or up from the address `ip` now."""
     found = client_refusal(ip)
     if found is not None:
-        raise Refused(found.code, found.message, found.until, found.since)
+        raise found.as_error()
 
 
 @cache

@@ -12,12 +12,13 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.sessions.backends.base import SessionBase
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
 from accounts.crypto import SealBroken, seal, unseal
+from accounts.destinations import see_other
 from accounts.models import User
 from accounts.passwords import asks_password
 from accounts.services import authenticators
@@ -104,9 +105,7 @@ def ask(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         _keep(request)
     query = urlencode({"next": request.get_full_path()})
-    response = HttpResponseRedirect(f"{reverse('accounts:confirm')}?{query}")
-    response.status_code = 303
-    return response
+    return see_other(f"{reverse('accounts:confirm')}?{query}")
 
 
 def where_next(request: HttpRequest, next_url: str) -> str:

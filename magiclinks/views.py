@@ -19,7 +19,7 @@ from accounts.addresses import mask_email
 from accounts.browser import PURPOSE as BROWSER
 from accounts.browser import bind, binding_of, browser_id
 from accounts.client import client_ip
-from accounts.destinations import is_safe_destination
+from accounts.destinations import is_safe_destination, see_other
 from accounts.errors import FeatureClosed, TokenEnded, TokenInvalid
 from accounts.forms import LinkForm
 from accounts.limits import count_try
@@ -37,7 +37,6 @@ from accounts.views.common import (
     prefilled,
     safe_next,
     secret_page,
-    see_other,
 )
 from magiclinks import services
 from magiclinks.models import LoginLink

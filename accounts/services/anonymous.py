@@ -61,7 +61,7 @@ def hand_over(taker: User) -> None:
     both. API keys work on: of a new
     account none can have been ended, so the mark of the anonymous user's keys holds for them.
     """
-    giver = User.everyone.select_for_update(no_key=True).filter(pk=ANONYMOUS_ID).first()
+    giver = _row()
     if giver is None:
         return
     counts = hand_rows_over(giver=giver, taker=taker)

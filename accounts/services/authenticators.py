@@ -142,12 +142,11 @@ def remove_app(user: User) -> None:
 
 
 def require_not_last(user: User) -> None:
-    """Raise FactorNeeded if the role needs a factor and `user` has only one. In a transaction."""
-    if user.role not in settings.MFA_REQUIRED_ROLES:
-        return
-    # The account's row is the turnstile: two removals at once do not leave nothing.
-    User.objects.select_for_update(no_key=True).get(pk=user.pk)
-    if user.authenticators.count() <= 1:
+    """Raise FactorNeeded if the role needs a factor and `user` has only one.
+
+    After lock_people(user.pk), so that two removals at once do not leave nothing.
+    """
+    if user.role in settings.MFA_REQUIRED_ROLES and user.authenticators.count() <= 1:
         raise FactorNeeded
 
 

@@ -6,13 +6,13 @@ from typing import Any, Concatenate
 
 from allauth.account.internal.flows.login import perform_login, record_authentication
 from allauth.account.models import Login
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
 
 from accounts.addresses import mask_email
-from accounts.destinations import safe_destination
+from accounts.destinations import safe_destination, see_other
 from accounts.errors import NotFound, TokenInvalid
 from accounts.methods import SignInMethod
 from accounts.models import User
@@ -71,13 +71,6 @@ def link_over(request: HttpRequest, error: TokenInvalid) -> HttpResponse:
 def redirect_with_notice(name: str, notice: str) -> HttpResponse:
     """303 to the page `name`, which shows the message of `notice`."""
     return see_other(f"{reverse(name)}?{urlencode({'notice': notice})}")
-
-
-def see_other(url: str) -> HttpResponse:
-    """303, so that reloading the next page never repeats the act."""
-    response = HttpResponseRedirect(url)
-    response.status_code = 303
-    return response
 
 
 def enter(

@@ -12,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts import audit, stepup
+from accounts.destinations import see_other
 from accounts.errors import RateLimited
 from accounts.factor_forms import ConfirmPasswordForm, SecondFactorForm
 from accounts.limits import count_try
@@ -19,7 +20,7 @@ from accounts.models import User
 from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services import authenticators, passkeys
 from accounts.services.passwords import find_by_password
-from accounts.views.common import person, posted, safe_next, see_other
+from accounts.views.common import person, posted, safe_next
 from accounts.views.entrance import get_or_post
 from accounts.views.proofs import prove_by_form
 

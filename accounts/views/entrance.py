@@ -13,6 +13,7 @@ from accounts import devices, gates
 from accounts.browser import PURPOSE as BROWSER
 from accounts.browser import bind, browser_id
 from accounts.client import is_this_machine
+from accounts.destinations import see_other
 from accounts.directory.failures import DirectoryError
 from accounts.errors import (
     BadCredentials,
@@ -54,7 +55,6 @@ from accounts.views.common import (
     redirect_with_notice,
     safe_next,
     secret_page,
-    see_other,
     signed_in,
 )
 

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from accounts import oncesecrets, remembered
+from accounts.destinations import see_other
 from accounts.errors import NotFound, RateLimited, RecordInvalid
 from accounts.factor_forms import AppNameForm, NewAppForm
 from accounts.forms import is_valid_with
@@ -27,7 +28,6 @@ from accounts.views.common import (
     replayable,
     safe_next,
     secret_page,
-    see_other,
 )
 from accounts.views.entrance import get_or_post
 

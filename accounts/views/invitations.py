@@ -5,6 +5,7 @@ from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from accounts.destinations import see_other
 from accounts.errors import RecordInvalid, TokenInvalid
 from accounts.forms import InvitationForm
 from accounts.methods import SignInMethod
@@ -15,15 +16,7 @@ from accounts.services.invitations import (
     find_invitation,
     inviter_name,
 )
-from accounts.views.common import (
-    enter,
-    link_over,
-    person,
-    posted,
-    prefilled,
-    secret_page,
-    see_other,
-)
+from accounts.views.common import enter, link_over, person, posted, prefilled, secret_page
 from accounts.views.entrance import get_or_post
 
 

@@ -7,7 +7,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from accounts import audit, gates, stages
 from accounts.client import client_ip
-from accounts.destinations import is_safe_destination
+from accounts.destinations import is_safe_destination, see_other
 from accounts.errors import GatehouseError
 from accounts.limits import CALLBACK, PROVIDER, count_try, has_room
 from accounts.methods import SignInMethod
@@ -36,14 +36,7 @@ from accounts.services.identities import (
     RoleRequired,
 )
 from accounts.services.signup import RegistrationClosed
-from accounts.views.common import (
-    enter,
-    person,
-    redirect_with_notice,
-    safe_next,
-    secret_page,
-    see_other,
-)
+from accounts.views.common import enter, person, redirect_with_notice, safe_next, secret_page
 from accounts.views.entrance import get_or_post
 
 register(OIDC, OpenIDConnect())

@@ -155,7 +155,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     found = gates.refusal(user)
     if found is not None:
         service.note_refused(user, service.SIGN_IN, found.code)
-        raise Refused(found.code, found.message, found.until, found.since)
+        raise found.as_error()
     response = enter(request, user, method=SignInMethod.PASSKEY, next_url=safe_next(request))
     return _for_script(response)
 

@@ -13,6 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from accounts import remembered
+from accounts.destinations import see_other
 from accounts.errors import RateLimited, RecordInvalid
 from accounts.factor_forms import NewAppForm, SecondFactorForm
 from accounts.forms import is_valid_with
@@ -20,7 +21,7 @@ from accounts.limits import count_guess, forgive_guess
 from accounts.services import authenticators, passkeys
 from accounts.stages import SecondFactorStage, cancel, pending
 from accounts.views import enrolment
-from accounts.views.common import posted, redirect_with_notice, see_other, signed_in
+from accounts.views.common import posted, redirect_with_notice, signed_in
 from accounts.views.entrance import get_or_post
 from accounts.views.proofs import prove_by_form
 

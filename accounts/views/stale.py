@@ -10,10 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import ResolverMatch
 
+from accounts.destinations import see_other
 from accounts.secrecy import keep_secret
 from accounts.sent_forms import sent_before
 from accounts.stepup import NOT_KEPT, KeptForm
-from accounts.views.common import see_other
 
 # A longer form has to be filled in again.
 MAX_LENGTH = 100_000

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import gates
-from accounts.errors import NotFound, Refused
+from accounts.errors import NotFound
 from api.serializers import StandingRecord, StartedRecord
 from api.views.base import ApiView, checked
 from api.views.moderation import APP, Whom, named
@@ -58,7 +58,7 @@ class ActionView(ApiView):
         # Of a network alone the doors are closed; who has signed in goes on there.
         refusal = gates.refusal(user) if user else _refusal_at(network)
         if refusal:
-            raise Refused(refusal.code, refusal.message, refusal.until)
+            raise refusal.as_error()
         return Doer(
             user=user,
             network=network,
