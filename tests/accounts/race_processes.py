@@ -27,17 +27,22 @@ class Race:
     threads: int = THREADS
 
 
-def run_race(database_url: str, data_dir: str, race: Race, rounds: int) -> list[Any]:
-    """What count() answered after each round."""
-    context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(PROCESSES * race.threads)
-    results = context.Queue()
-    environment = {
+def environment_of(database_url: str, data_dir: str) -> dict[str, str]:
+    """Of a process that runs acts over this data."""
+    return {
         "DATABASE_URL": database_url,
         "DATA_DIR": data_dir,
         "PUBLIC_URL": "http://localhost:8000",
         "DJANGO_SETTINGS_MODULE": "tests.settings",
     }
+
+
+def run_race(database_url: str, data_dir: str, race: Race, rounds: int) -> list[Any]:
+    """What count() answered after each round."""
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(PROCESSES * race.threads)
+    results = context.Queue()
+    environment = environment_of(database_url, data_dir)
     children = [
         context.Process(target=_child, args=(environment, number, race, rounds, barrier, results))
         for number in range(PROCESSES)
