@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from accounts import audit, gates, rows
 from accounts.actors import SYSTEM, Actor
 from accounts.directory.values import PROVIDER as DIRECTORY
-from accounts.errors import OwnPasswordWrong, RecordInvalid, TokenEnded
+from accounts.errors import RecordInvalid, TokenEnded
 from accounts.locks import lock_people
 from accounts.models import AccountToken, AddressRequest, User, login_column
 from accounts.outbox import enqueue_mail
@@ -20,7 +20,7 @@ from accounts.roles import Role
 from accounts.services.invited import live_invitation
 from accounts.services.profile_updates import may_get_links
 from accounts.services.requests import handle_each
-from accounts.services.sessions import end_access, note_wrong_password
+from accounts.services.sessions import end_access, require_own_password
 from accounts.services.tokens import (
     IssuedToken,
     is_asked_twice,
@@ -85,18 +85,6 @@ def change_own_password(*, user: User, current: str, new: str) -> None:
         _store(user, new, "password changed")
         _tell(user)
         audit.record("account:password:change", actor=user, target=user)
-
-
-def require_own_password(
-    user: User, password: str, action: str, *, beside: dict[str, list[str]] | None = None
-) -> None:
-    """Raise OwnPasswordWrong, and write it down as `action`, unless it is the person's password.
-
-    beside: what else is wrong with the form. The caller has counted the attempt.
-    """
-    if not user.check_password(password):
-        note_wrong_password(user, action, actor=user)
-        raise OwnPasswordWrong(beside)
 
 
 def set_password(*, actor: Actor, user: User, new: str) -> None:

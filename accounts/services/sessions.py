@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts import audit, rows
 from accounts.actors import Actor
 from accounts.context import current_caller, note_end
-from accounts.errors import AccountGone, Forbidden, NotFound
+from accounts.errors import AccountGone, Forbidden, NotFound, OwnPasswordWrong
 from accounts.locks import lock_people
 from accounts.methods import audit_name
 from accounts.models import BrowserSession, User
@@ -94,6 +94,18 @@ def note_refused_sign_in(login: str, methods: list[str]) -> None:
 def note_wrong_password(user: User, action: str, *, actor: User | None = None) -> None:
     """Write down that a password was asked for an act on `user` and was wrong; not what it was."""
     audit.record(action, actor=actor, target=user, result="refused", methods=["password"])
+
+
+def require_own_password(
+    user: User, password: str, action: str, *, beside: dict[str, list[str]] | None = None
+) -> None:
+    """Raise OwnPasswordWrong, and write it down as `action`, unless it is the person's password.
+
+    beside: what else is wrong with the form. The caller has counted the attempt.
+    """
+    if not user.check_password(password):
+        note_wrong_password(user, action, actor=user)
+        raise OwnPasswordWrong(beside)
 
 
 def own_sessions(user: User) -> list[BrowserSession]:

@@ -14,7 +14,6 @@ from accounts.actors import Actor
 from accounts.browser import binding_of
 from accounts.errors import (
     BadCredentials,
-    OwnPasswordWrong,
     RateLimited,
     RecordInvalid,
     TokenEnded,
@@ -28,7 +27,7 @@ from accounts.passwords import asks_password
 from accounts.roles import Role, can_give
 from accounts.services.invited import accepted_by_address, live_invitation, take_up
 from accounts.services.profile_updates import may_get_links
-from accounts.services.sessions import end_access, note_wrong_password
+from accounts.services.sessions import end_access, note_wrong_password, require_own_password
 from accounts.services.tokens import is_flooded, is_outlived, issue_token, usable_token
 from accounts.services.users import require_rank, require_rank_now, tell_email_changed
 from accounts.tokens import digest
@@ -179,9 +178,7 @@ def request_email_change(request: HttpRequest, *, user: User, password: str, new
         errors["email"] = [_("This is your address already.")]
     if asks_password(user):
         count_try(request, "sign-in", user.email)
-        if not user.check_password(password):
-            note_wrong_password(user, "account:email:change-request", actor=user)
-            raise OwnPasswordWrong(errors)
+        require_own_password(user, password, "account:email:change-request", beside=errors)
     if errors:
         raise RecordInvalid(errors)
     count_try(request, "verify-email", user.email)

@@ -38,8 +38,9 @@ from accounts.models import User
 from accounts.passwords import asks_password
 from accounts.sent_forms import DOUBLE_CLICK, once, show_once
 from accounts.services import sessions, signup, verification
-from accounts.services.passwords import change_own_password, require_own_password
+from accounts.services.passwords import change_own_password
 from accounts.services.privacy import delete_own_account, export_own_data
+from accounts.services.sessions import require_own_password
 from accounts.services.users import Profile, check_profile, edit_profile
 from accounts.sessions import DEVICE
 from accounts.stepup import require_fresh_beside_password, require_fresh_to_post

@@ -132,7 +132,8 @@ def test_the_password_of_a_link_opened_elsewhere_is_counted_and_written_down(
 
 
 JUDGES = ("check_password", "find_by_password", "find_by_credentials", "spend", "spend_totp",
-          "spend_code", "matching_step", "prove_password", "who_signs_in")  # fmt: skip
+          "spend_code", "matching_step", "prove_password", "who_signs_in",
+          "require_own_password")  # fmt: skip
 # Who judges a secret, and who has counted before: itself, or the page that calls it.
 KNOWN = {
     ("accounts/backends.py", "find_by_credentials"),  # Django's own seam; no page of ours uses it
@@ -144,8 +145,12 @@ KNOWN = {
     ("accounts/services/directory.py", "prove_password"),
     ("accounts/services/directory_steps.py", "prove_password"),  # manage.py ldaptest
     ("accounts/services/passwords.py", "check_password"),
-    ("accounts/services/privacy.py", "check_password"),
+    ("accounts/services/passwords.py", "require_own_password"),
+    ("accounts/services/privacy.py", "require_own_password"),
+    ("accounts/services/sessions.py", "check_password"),
     ("accounts/services/verification.py", "check_password"),
+    ("accounts/services/verification.py", "require_own_password"),
+    ("accounts/views/account.py", "require_own_password"),
     ("accounts/views/confirm.py", "find_by_password"),
     ("accounts/views/entrance.py", "find_by_credentials"),
     ("accounts/views/passkeys.py", "who_signs_in"),
