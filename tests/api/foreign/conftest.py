@@ -5,7 +5,14 @@ from collections.abc import Callable, Iterator
 import pytest
 from pytest_django import Settings
 
+from api.foreign.verify import verifier_of
 from tests.api.foreign.providers import AUDIENCE, Clock, Provider
+
+
+@pytest.fixture(autouse=True)
+def _no_keys_yet() -> None:
+    """A process keeps an issuer's keys for a minute; another test may have made new ones since."""
+    verifier_of.cache_clear()
 
 
 @pytest.fixture
