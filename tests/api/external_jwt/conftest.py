@@ -5,7 +5,14 @@ from collections.abc import Callable, Iterator
 import pytest
 from pytest_django import Settings
 
+from api.external_jwt.verify import verifier_of
 from tests.api.external_jwt.providers import AUDIENCE, Clock, Provider
+
+
+@pytest.fixture(autouse=True)
+def _empty_key_cache() -> None:
+    """The keys of an issuer are cached for a minute; another test may have rotated them."""
+    verifier_of.cache_clear()
 
 
 @pytest.fixture
