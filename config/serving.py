@@ -24,8 +24,9 @@ from forward_auth.fastpath.wsgi import CACHED_RESULT
 logger = logging.getLogger(__name__)
 Start = Callable[..., Any]
 Application = Callable[[Environ, Start], Iterable[bytes]]
-# FastPath.cached_response: (ASGI message or None, cached result or None) for a scope.
-CachedResponse = Callable[[Mapping[str, Any]], tuple[dict[str, Any] | None, Any]]
+# FastPath.cached_response: (two ASGI messages or None, cached result or None) for a scope.
+Message = dict[str, Any]
+CachedResponse = Callable[[Mapping[str, Any]], tuple[tuple[Message, Message] | None, Any]]
 READING = frozenset({"GET", "HEAD"})
 # A body that has not arrived completely by then is abandoned.
 BODY_SECONDS = 20.0
@@ -36,7 +37,6 @@ MAX_HELD = 64 * 1024 * 1024
 # Marks the environment of a request that must not wait for Django.
 AT_ONCE = "gatehouse.at_once"
 CLOSE = ("Connection", "close")
-NO_BODY = {"type": "http.response.body", "body": b""}
 
 
 class Elsewhere(BaseException):
@@ -85,11 +85,11 @@ class Serving:
         """Answer the request, or queue it. Never waits for a client."""
         try:
             scope = request.scope
-            message, known = self._cached_response(scope)
-            if message is not None:
+            answer, known = self._cached_response(scope)
+            if answer is not None:
                 send = request.proto.send
-                send(message)
-                send(NO_BODY)
+                send(answer[0])
+                send(answer[1])
                 return
             environ = environ_of(scope)
             if known is not None:

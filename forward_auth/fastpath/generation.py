@@ -32,12 +32,25 @@ class CachedCredential:
     until: float
 
 
+class EncodedDenial(NamedTuple):
+    """The answer to a denied check, ready to be sent. Request id and reference are added to it.
+
+    until: seconds since 1970. client: the headers that it depends on beside the cache key. pieces:
+    the body, split at the reference.
+    """
+
+    until: float
+    client: tuple[bytes | None, ...]
+    headers: list[tuple[bytes, bytes]]
+    pieces: list[bytes]
+
+
 @dataclass(slots=True)
 class CheckResult:
     """A decision with all that went into it.
 
-    message: its ASGI message, once it was needed. denial_key: equal for equal denials; set once the
-    denial was noted.
+    message: of a 204, its ASGI message once it was needed. denial: the answer to a denied request,
+    once it was given. denial_key: equal for equal denials; set once the denial was noted.
     """
 
     decision: Decision
@@ -46,6 +59,7 @@ class CheckResult:
     target: Target
     ip: str
     message: Message | None = None
+    denial: "EncodedDenial | None" = None
     denial_key: bytes = b""
 
 

@@ -44,11 +44,15 @@ class CachedResponse(NamedTuple):
 
 
 class ExpectedDenial(NamedTuple):
-    """A denial that the answer must match. make_reference: called only for a cached answer."""
+    """A denial that the answer must match.
+
+    make_reference and keep are called for a cached answer only; keep gets it.
+    """
 
     status: int
     code: str
     make_reference: Callable[[], str]
+    keep: Callable[["CachedResponse"], None]
 
     @property
     def name(self) -> str:
@@ -80,12 +84,16 @@ class ResponseCache:
         cached = self._responses.get(key) if key else None
         if cached is None:
             return self._ask_django(key, environ, start, denial)
-        headers = [*cached.headers, (REQUEST_ID_HEADER, _request_id(environ))]
+        headers = [
+            *cached.headers,
+            (REQUEST_ID_HEADER, request_id(environ.get("HTTP_X_REQUEST_ID", ""))),
+        ]
         body = cached.pieces[0]
         if denial is not None:
             reference = denial.make_reference()
             headers.append((REFERENCE, reference))
             body = reference.encode().join(cached.pieces)
+            denial.keep(cached)
         start(cached.status, headers)
         return [body]
 
@@ -162,7 +170,6 @@ def _name_of(status: str, body: bytes) -> str:
     return f"{status.partition(' ')[0]} {code}"
 
 
-def _request_id(environ: Environ) -> str:
-    """See accounts.middleware."""
-    given = environ.get("HTTP_X_REQUEST_ID", "")
+def request_id(given: str) -> str:
+    """The id of a request that came with `given`. See accounts.middleware."""
     return given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)

@@ -5,6 +5,7 @@ connection is replaced once, so that no thread loses a check to a failover.
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -16,14 +17,20 @@ from forward_auth.decisions import from_wsgi, is_browser
 from forward_auth.fastpath.authentication import FastPathUnsupported
 from forward_auth.fastpath.checker import Checker, HeaderTooLong
 from forward_auth.fastpath.db_connection import drop, drop_broken
-from forward_auth.fastpath.generation import CheckResult, Message
+from forward_auth.fastpath.generation import CheckResult, EncodedDenial, Message
 from forward_auth.fastpath.request import MAX_HEADER_LENGTH, Scope
 from forward_auth.fastpath.response_cache import (
+    CONDITIONS,
+    REFERENCE,
+    REQUEST_ID_HEADER,
+    TTL_SECONDS,
     Application,
+    CachedResponse,
     Environ,
     ExpectedDenial,
     ResponseCache,
     Start,
+    request_id,
 )
 from forward_auth.metrics import FAST, count_failed, count_passed, count_too_long
 from forward_auth.services.denials import note_denial
@@ -40,9 +47,16 @@ NO_STORE = ("Cache-Control", "no-store")
 # The environment's key for a cached result. No header gets a key in lower case.
 CACHED_RESULT = "gatehouse.cached_result"
 NOTHING_CACHED = None, None
+NO_BODY: Message = {"type": "http.response.body", "body": b""}
+# What an answer to a denied check depends on beside the cache key of its result.
+CLIENT_KEYS = ("HTTP_USER_AGENT", "HTTP_SEC_FETCH_MODE", "HTTP_ACCEPT_LANGUAGE", *CONDITIONS)
+CLIENT_HEADERS = tuple(
+    name.removeprefix("HTTP_").replace("_", "-").lower().encode() for name in CLIENT_KEYS
+)
 RETRY = ("Retry-After", "1")
 EMPTY = ("Content-Length", "0")
 NO_CONTENT, UNAVAILABLE = "204 No Content", "503 Service Unavailable"
+_RAW_REQUEST_ID, _RAW_REFERENCE = REQUEST_ID_HEADER.encode(), REFERENCE.encode()
 # RFC 6585, section 5.
 TOO_LONG = "431 Request Header Fields Too Large"
 TOO_LONG_BODY = (
@@ -65,15 +79,18 @@ class FastPath:
             LIVE: self._public,
         }
         # Undecoded. Any other spelling of a path takes the usual way through __call__().
+        self._raw_check = f"{settings.PUBLIC_PATH}{CHECK}".encode()
         self._raw_paths = frozenset(
             f"{settings.PUBLIC_PATH}{path}".encode() for path in CHECK_PATHS
         )
 
-    def cached_response(self, scope: Scope) -> tuple[Message | None, CheckResult | None]:
-        """(message, result) for a request whose check is cached, from its ASGI scope.
+    def cached_response(
+        self, scope: Scope
+    ) -> tuple[tuple[Message, Message] | None, CheckResult | None]:
+        """(answer, result) for a request whose check is cached, from its ASGI scope.
 
-        The message is the whole answer, because a 204 has no body. Without a message the request
-        goes through __call__(), which takes the result from environ[CACHED_RESULT].
+        The answer is two ASGI messages. Without one the request goes through __call__(), which
+        takes the result from environ[CACHED_RESULT].
         """
         if scope["raw_path"] not in self._raw_paths or scope["method"] not in SAFE_METHODS:
             return NOTHING_CACHED
@@ -81,12 +98,40 @@ class FastPath:
             result = self.checker.cached_result(scope)
         except Exception:  # __call__() will meet it again, and log it
             return NOTHING_CACHED
-        if result is None or result.decision.status != 204 or b"token" in scope["query_string"]:
+        if result is None or b"token" in scope["query_string"]:
             return None, result
+        if result.decision.status != 204:
+            return self._cached_denial(scope, result), result
         count_passed()
         if result.message is None:
-            result.message = _message(result)
-        return result.message, result
+            result.message = _message(204, (NO_STORE, *result.headers))
+        return (result.message, NO_BODY), result
+
+    def _cached_denial(self, scope: Scope, result: CheckResult) -> tuple[Message, Message] | None:
+        """The answer that _deny() gave a moment ago to a request that differs in nothing."""
+        denial = result.denial
+        if denial is None or denial.until <= time.time() or scope["raw_path"] != self._raw_check:
+            return None
+        if scope["method"] != "GET" or scope["query_string"]:
+            return None
+        headers = dict(scope["headers"])
+        if tuple(map(headers.get, CLIENT_HEADERS)) != denial.client:
+            return None
+        reference = note_denial(result).encode()
+        if not reference:
+            return None
+        metrics.add("checks", str(result.decision.status), FAST)
+        name = request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
+        start = {
+            "type": "http.response.start",
+            "status": result.decision.status,
+            "headers": [
+                *denial.headers,
+                (_RAW_REQUEST_ID, name.encode()),
+                (_RAW_REFERENCE, reference),
+            ],
+        }
+        return start, {"type": "http.response.body", "body": reference.join(denial.pieces)}
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         handler = self._handlers.get(environ["PATH_INFO"])
@@ -147,9 +192,12 @@ class FastPath:
             metrics.add("checks", str(status), FAST)
             return note_denial(result)
 
+        def keep(response: CachedResponse) -> None:
+            result.denial = _encoded(response, environ)
+
         # Browsers and other programs get different challenges.
         client = "browser" if is_browser(environ) else "program"
-        denial = ExpectedDenial(status, code, make_reference)
+        denial = ExpectedDenial(status, code, make_reference, keep)
         return self.responses.answer(environ, start, denial, client)
 
     def _public(self, environ: Environ, start: Start) -> Iterable[bytes]:
@@ -178,10 +226,17 @@ class FastPath:
         return self.django(environ, start_response)
 
 
-def _message(result: CheckResult) -> Message:
-    """The answer of _pass() as an ASGI message."""
-    headers = [(name.encode(), value.encode()) for name, value in (NO_STORE, *result.headers)]
-    return {"type": "http.response.start", "status": 204, "headers": headers}
+def _message(status: int, headers: Iterable[tuple[str, str]]) -> Message:
+    """The start of an answer as an ASGI message."""
+    encoded = [(name.encode(), value.encode()) for name, value in headers]
+    return {"type": "http.response.start", "status": status, "headers": encoded}
+
+
+def _encoded(response: CachedResponse, environ: Environ) -> EncodedDenial:
+    values = [environ.get(key) for key in CLIENT_KEYS]
+    client = tuple(None if value is None else value.encode("latin-1") for value in values)
+    headers = [(name.encode(), value.encode()) for name, value in response.headers]
+    return EncodedDenial(time.time() + TTL_SECONDS, client, headers, response.pieces)
 
 
 def _set_public_host(environ: Environ) -> None:

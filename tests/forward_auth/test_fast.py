@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -23,7 +24,8 @@ from forward_auth.fastpath import authentication, generation, wsgi
 from forward_auth.fastpath.checker import Checker
 from forward_auth.fastpath.wsgi import FastPath
 from forward_auth.invalidation.data_version import current_data_version
-from forward_auth.models import AccessRule
+from forward_auth.models import AccessRule, Denial
+from forward_auth.services.denials import write_denials
 from forward_auth.services.key_usage import write_notes
 from moderation.models import Ban
 from tests.api.keys import made
@@ -492,14 +494,17 @@ def test_the_short_answer_is_the_whole_one(
     assert alone.cached_response(_scope(environ)) == (None, None)
     for _again in range(2):
         whole = _ask(alone, environ)
-    message, _known = alone.cached_response(_scope(environ))
+    answer, _known = alone.cached_response(_scope(environ))
 
-    assert message is not None
+    assert answer is not None
+    message, body = answer
+    assert body == {"type": "http.response.body", "body": b""}
     headers = {name.decode(): value.decode() for name, value in message["headers"]}
     assert (message["status"], headers) == (204, whole[1])
     assert headers["Remote-User"] == viewer.email
     again, _known = alone.cached_response(_scope(environ))
-    assert again is message
+    assert again is not None
+    assert again[0] is message
 
 
 def test_the_short_answer_is_for_the_same_request_alone(alone: FastPath, viewer: User) -> None:
@@ -542,16 +547,89 @@ def test_a_ban_is_seen_by_the_short_answer(front: FastPath, viewer: User) -> Non
     assert front.cached_response(_scope(environ)) == (None, None)
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_a_refusal_is_never_short(front: FastPath, path: str) -> None:
-    environ = _environ(path, **BOARD)
-    whole = [_ask(front, environ)[0] for _again in range(2)]
-    message, known = front.cached_response(_scope(environ))
+def test_a_denial_of_forward_is_never_short(front: FastPath) -> None:
+    """It is a page or a redirect, which Django makes."""
+    environ = _environ("/auth/forward", **BOARD)
+    whole = [_ask(front, environ)[0] for _again in range(3)]
+    answer, known = front.cached_response(_scope(environ))
 
-    assert message is None
+    assert answer is None
     assert known is not None
     assert known.decision.status == 401
     assert _ask(front, {**environ, wsgi.CACHED_RESULT: known})[0] == whole[-1]
+
+
+def _denied(front: FastPath, environ: dict[str, Any]) -> tuple[int, dict[str, str], bytes] | None:
+    """(status, headers, body) of the short answer to a denied request."""
+    answer, known = front.cached_response(_scope(environ))
+    assert known is not None
+    if answer is None:
+        return None
+    start, body = answer
+    assert (start["type"], body["type"]) == ("http.response.start", "http.response.body")
+    headers = {name.decode(): value.decode() for name, value in start["headers"]}
+    assert len(headers) == len(start["headers"])
+    return start["status"], headers, body["body"]
+
+
+@pytest.mark.parametrize("client", [{}, {"HTTP_USER_AGENT": "Mozilla/5.0"}])
+@pytest.mark.parametrize("credential", [{}, {"HTTP_X_API_KEY": "gh_unknown"}])
+def test_the_short_denial_is_the_whole_one(
+    front: FastPath, client: dict[str, str], credential: dict[str, str]
+) -> None:
+    environ = _environ("/auth/check", **BOARD, **client, **credential, HTTP_X_REQUEST_ID="a" * 16)
+    for _first in range(2):
+        whole = _ask(front, environ)
+
+    short = _denied(front, environ)
+
+    assert short is not None
+    assert whole[0] == "401 Unauthorized"
+    assert short == (401, whole[1], whole[2])
+    assert len(whole[1]["X-Gatehouse-Reference"]) == 8
+
+
+def test_a_short_denial_has_an_id_of_its_own_and_counts(front: FastPath) -> None:
+    environ = _environ("/auth/check", **BOARD)
+    for _first in range(2):
+        _ask(front, environ)
+    answers = [_denied(front, environ) for _again in range(3)]
+    write_denials()
+
+    ids = {answer[1]["X-Request-ID"] for answer in answers if answer is not None}
+    assert len(ids) == 3
+    assert Denial.objects.get().count == 5
+
+
+def test_a_short_denial_is_for_the_same_client_alone(front: FastPath) -> None:
+    environ = _environ("/auth/check", **BOARD, HTTP_USER_AGENT="curl/8")
+    for _first in range(2):
+        _ask(front, environ)
+    others = [
+        {"HTTP_USER_AGENT": "Mozilla/5.0"},
+        {"HTTP_SEC_FETCH_MODE": "navigate"},
+        {"HTTP_ACCEPT_LANGUAGE": "de"},
+        {"HTTP_ORIGIN": "https://app.example.com"},
+        {"HTTP_IF_NONE_MATCH": "*"},
+        {"HTTP_RANGE": "bytes=0-1"},
+        {"REQUEST_METHOD": "HEAD"},
+    ]
+
+    assert _denied(front, environ) is not None
+    assert [_denied(front, {**environ, **other}) for other in others] == [None] * len(others)
+
+
+def test_a_short_denial_ends_after_a_second(
+    front: FastPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = _environ("/auth/check", **BOARD)
+    for _first in range(2):
+        _ask(front, environ)
+    assert _denied(front, environ) is not None
+    later = time.time() + wsgi.TTL_SECONDS
+    monkeypatch.setattr(wsgi.time, "time", lambda: later)
+
+    assert _denied(front, environ) is None
 
 
 def test_a_failing_epoch_is_left_to_the_whole_way(viewer: User) -> None:
