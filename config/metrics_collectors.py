@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from accounts.models import BrowserSession, EmailRequest
 from api.models import TokenFamily
-from core.health import cache_answers, database_answers
+from core.health import database_answers
 from core.metrics import COUNTERS, HASHES_RUNNING, HASHES_WAITING, Key
 from core.version import VERSION
 from mail.models import OutboxMail
@@ -79,7 +79,6 @@ def database_measures() -> Iterator[Metric]:
         except DatabaseError:
             is_up = False
     yield _gauge("gatehouse_database_up", "1 while the database answers.", is_up)
-    yield _gauge("gatehouse_cache_up", "1 while the cache answers.", is_up and cache_answers())
     yield from measures if is_up else ()
 
 

@@ -1,8 +1,6 @@
-"""Settings of a rehearsal: the real ones over a copy, with no cache that others use."""
+"""Settings of a rehearsal: the real ones over a copy of the data."""
 
 from config.settings import *  # noqa: F403
-from config.settings import CACHES, IN_DATABASE
 
-CACHES = {**CACHES, "default": IN_DATABASE}
-# Nothing works in the background: what waits for being sent is a copy.
+# No background work: the queued mails are a copy.
 RUN_WORKER = False

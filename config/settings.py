@@ -147,16 +147,10 @@ IN_DATABASE = {
     # About 100 MB at the most; core.cache says how it is kept.
     "OPTIONS": {"MAX_ENTRIES": 400_000},
 }
-# Limits are counted in the database, even with Redis: a lost counter would lift a limit.
+# Limits use "counters". Whoever sets another "default" cache keeps them in the database, because
+# a lost counter would lift a limit.
 CACHES = {"default": IN_DATABASE, "counters": IN_DATABASE}
 RATELIMIT_USE_CACHE = "counters"
-if ENV["CACHE_URL"]:
-    CACHES["default"] = {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": ENV["CACHE_URL"],
-        "KEY_PREFIX": "gatehouse",
-        "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
-    }
 
 # Users and authentication
 AUTH_USER_MODEL = "accounts.User"

@@ -1,4 +1,4 @@
-"""The cache backend for counters, and for everything else without Redis: one database table.
+"""The cache backend, for counters above all: one database table.
 
 Django's DatabaseCache.incr reads and then writes (so two processes lose counts), resets the
 expiry to five minutes, and counts the whole table on each write. Here each operation is one

@@ -1,7 +1,6 @@
 """Health of the services that the server needs. Each check returns a bool and raises nothing."""
 
 from django.core.cache import caches
-from django.core.cache.backends.base import BaseCache
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
@@ -17,16 +16,8 @@ def database_answers() -> bool:
 
 
 def counters_answer() -> bool:
-    """Can the counters of the rate limits, in the database, be written and read?"""
-    return _round_trips(caches["counters"])
-
-
-def cache_answers() -> bool:
-    """Can the cache be written and read? It is Redis with CACHE_URL, else the counters."""
-    return _round_trips(caches["default"])
-
-
-def _round_trips(store: BaseCache) -> bool:
+    """Can the counters of the rate limits be written and read?"""
+    store = caches["counters"]
     try:
         store.set("health", 1, 10)
         return bool(store.get("health") == 1)

@@ -16,7 +16,7 @@ from accounts.passwords.hashers import hashes_at_once
 from accounts.roles import ADMIN_ROLES
 from core.encryption_key import EncryptionKeyMismatch, require_same_key
 from core.file_descriptors import shortage
-from core.health import cache_answers, counters_answer
+from core.health import counters_answer
 from federation.services.identity_moves import orphaned_identities
 from forward_auth.rules.display import self_registration_warning
 from forward_auth.services.rules import is_used, rules_beyond_ascii, rules_open_to_registration
@@ -92,18 +92,12 @@ def _encryption_key() -> Iterator[Finding]:
         return  # _database reports it
 
 
-def _cache() -> Iterator[Finding]:
+def _counters() -> Iterator[Finding]:
     if not counters_answer():
         yield Finding(
             "error",
             "The counters of the limits cannot be written.",
             "Check the permissions and the free space of DATA_DIR, or the database.",
-        )
-    elif not cache_answers():
-        yield Finding(
-            "warning",
-            "CACHE_URL: the cache does not answer. Sign-in, limits and bans work without it.",
-            "Start Redis, or remove CACHE_URL to keep the cache in the database.",
         )
 
 
@@ -288,7 +282,7 @@ EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _database,
     _files,
     _encryption_key,
-    _cache,
+    _counters,
     _mail,
     _directory,
     _providers,

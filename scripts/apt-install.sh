@@ -4,7 +4,7 @@
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 POLICY=/usr/sbin/policy-rc.d
-UNITS="postgresql redis-server slapd nginx caddy"
+UNITS="postgresql slapd nginx caddy"
 
 is_enabled() {
     [ -d /run/systemd/system ] && systemctl is-enabled --quiet "$1" 2>/dev/null

@@ -26,7 +26,6 @@ need_file() {
 
 need_file postgresql /usr/lib/postgresql/*/bin/initdb /usr/local/bin/initdb /opt/homebrew/bin/initdb
 need pgbouncer pgbouncer
-need redis-server redis-server
 need slapd slapd
 need ldap-utils ldapsearch
 need chromium chromium chromium-browser google-chrome google-chrome-stable

@@ -12,9 +12,9 @@ from config.environment.cross_checks.anonymous import check_anonymous_contradict
 from config.environment.cross_checks.sign_in import follow_social_registration
 from config.environment.cross_checks.sso_providers import unlisted_provider, variables_of
 from config.environment.diagnostics.display import display_value
+from config.environment.diagnostics.effects import Effect, LoadResult, effects, settings_among
 from config.environment.diagnostics.ignored_names import ignored_reason
 from config.environment.diagnostics.ignored_values import drop_foreign_values
-from config.environment.diagnostics.line_reports import LineReport, LoadResult, report_lines
 from config.environment.diagnostics.suggestions import suggest_name
 from config.environment.dotenv import read_dotenv
 from config.environment.errors import Problem, SettingsError, Unreadable
@@ -46,8 +46,9 @@ class Environment:
     problems: tuple[Problem, ...] = ()
     # Those of providers of a list, whose names depend on it.
     further: tuple[Variable, ...] = ()
-    # What each line of .env did.
-    lines: tuple[LineReport, ...] = ()
+    # What each line of .env did, and each name of the process environment that is a setting.
+    lines: tuple[Effect, ...] = ()
+    names: tuple[Effect, ...] = ()
 
     def __getitem__(self, name: str) -> Any:
         """The value of the variable `name`. Raises KeyError for what is not declared."""
@@ -85,15 +86,15 @@ def load(
     .env). Raises SettingsError with every fault at once.
     """
     lines, faults = read_dotenv(dotenv_path)
-    layers: tuple[Layer, ...] = (
-        {name: RawValue(text, f"environment: {name}") for name, text in environ.items()},
-        {
-            line.name: RawValue(line.value, f".env line {line.number}: {line.name}")
-            for line in lines.values()
-        },
-    )
+    in_environment = {
+        name: RawValue(text, f"environment: {name}") for name, text in environ.items()
+    }
+    in_file = {
+        line.name: RawValue(line.value, f".env line {line.number}: {line.name}", line.number)
+        for line in sorted(lines.values(), key=lambda line: line.number)
+    }
     found = Findings(errors=faults)
-    layers = drop_foreign_values(layers, found)
+    layers = drop_foreign_values((in_environment, in_file), found)
     values, sources = _resolve_all(layers, found)
     further = variables_of(values)
     _resolve_each(further, layers, found, values, sources)
@@ -112,8 +113,15 @@ def load(
         raise SettingsError(found.errors)
     variables = (*VARIABLES, *further)
     found.warnings += _unknown_names(layers, variables)
-    reports = report_lines(lines.values(), LoadResult(variables, values, sources, found.warnings))
-    return Environment(values, sources, tuple(found.warnings), further, reports)
+    result = LoadResult(variables, values, sources, found.warnings)
+    return Environment(
+        values,
+        sources,
+        tuple(found.warnings),
+        further,
+        lines=effects(in_file, result),
+        names=effects(settings_among(in_environment, result), result),
+    )
 
 
 def _resolve_all(

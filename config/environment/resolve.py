@@ -15,10 +15,11 @@ FILE_ENDING = "_FILE"
 
 @dataclass(frozen=True, slots=True)
 class RawValue:
-    """One text that somebody gave; `source` says where, for people."""
+    """One given text; `source` says where, for people. number: its line in .env, else 0."""
 
     text: str = field(repr=False)
     source: str
+    number: int = 0
 
 
 Layer = Mapping[str, RawValue]

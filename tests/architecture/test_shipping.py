@@ -91,13 +91,13 @@ def test_compose_holds_no_password() -> None:
 
 
 def test_compose_watches_every_service() -> None:
-    others = [name for name in ("db", "redis", "proxy") if "healthcheck:" not in _service(name)]
+    others = [name for name in ("db", "proxy") if "healthcheck:" not in _service(name)]
 
     assert others == []  # the application's check is in its image
 
 
 def test_compose_publishes_the_proxy_alone() -> None:
-    published = [name for name in ("app", "checks", "db", "redis") if "ports:" in _service(name)]
+    published = [name for name in ("app", "checks", "db") if "ports:" in _service(name)]
 
     assert published == []
     assert 'ports: ["80:80", "443:443"' in _service("proxy")

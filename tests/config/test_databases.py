@@ -1,4 +1,4 @@
-"""Database and Redis URLs: what Django is told, and that no message repeats a password."""
+"""Database URLs: what Django is told, and that no message repeats a password."""
 
 from pathlib import Path
 
@@ -7,7 +7,6 @@ import pytest
 from config.environment.errors import Unreadable
 from config.environment.parsing.databases import (
     database_settings,
-    parse_cache_url,
     parse_database_url,
 )
 from config.environment.parsing.urls import hide_password
@@ -123,20 +122,6 @@ def test_a_bad_database_url_is_refused_without_being_repeated(url: str, what: st
 
 def test_a_parsed_url_does_not_show_its_password() -> None:
     assert "hunter2" not in repr(parse_database_url("postgres://user:hunter2@db/gate"))
-
-
-@pytest.mark.parametrize("url", ["redis://redis:6379/0", "rediss://:hunter2@redis.example.com/1"])
-def test_a_redis_url_is_taken_as_it_is(url: str) -> None:
-    assert parse_cache_url(url) == url
-
-
-@pytest.mark.parametrize("url", ["memcached://:hunter2@cache", "redis://", "hunter2"])
-def test_a_bad_redis_url_is_refused_without_being_repeated(url: str) -> None:
-    with pytest.raises(Unreadable) as refusal:
-        parse_cache_url(url)
-
-    assert refusal.value.what == "is not the URL of a Redis server"
-    assert "hunter2" not in refusal.value.fix
 
 
 @pytest.mark.parametrize(

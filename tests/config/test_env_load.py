@@ -324,7 +324,6 @@ def test_what_may_hold_a_password_is_never_repeated(tmp_path: Path) -> None:
     secret = "hunter2-Zq3vWm8xK1pRt6yB"
     environ = {
         "DATABASE_URL": f"mysql://user:{secret}@host/name",
-        "REDIS_URL": f"http://:{secret}@host",
         "PUBLIC_URL": f"https://user:{secret}@host",
         "SECRET_KEY": secret,
         "ENCRYPTION_KEY": secret,
@@ -342,7 +341,6 @@ def test_what_may_hold_a_password_is_never_repeated(tmp_path: Path) -> None:
 def test_a_description_masks_what_is_secret(load_env: Load) -> None:
     env = load_env(
         DATABASE_URL="postgres://gate:hunter2@db:5432/gate?sslmode=require",
-        CACHE_URL="redis://:hunter2@redis:6379/0",
         RESEND_API_KEY="hunter2",
         RESEND_EMAIL="gate@example.com",
         LOGIN_WINDOW="90",
@@ -353,7 +351,6 @@ def test_a_description_masks_what_is_secret(load_env: Load) -> None:
 
     assert list(rows) == [variable.name for variable in VARIABLES]
     assert rows["DATABASE_URL"].value == "postgres://gate:(set)@db:5432/gate?(set)"
-    assert rows["CACHE_URL"].value == "redis://:(set)@redis:6379/0"
     assert rows["RESEND_API_KEY"].value == "(set)"
     assert rows["SECRET_KEY"].value == "(set)"
     assert rows["SECRET_KEY"].source == "generated: secrets/django_secret_key"
@@ -415,3 +412,16 @@ def test_a_path_that_would_be_read_in_two_ways_is_refused(
     (said,) = faults(PUBLIC_URL=f"https://a.example.com{path}")
 
     assert said.startswith(f"PUBLIC_URL: 'https://a.example.com{path}' {fault}. Fix: ")
+
+
+def test_each_name_of_the_environment_is_explained(load_env: Load) -> None:
+    given = {
+        form: ""
+        for variable in VARIABLES
+        for name in variable.names
+        for form in (name, f"{name}_FILE")
+        # An empty secret of the site stops the start.
+        if not (variable.strong and form == name)
+    }
+
+    assert [effect.name for effect in load_env(**given).names] == sorted(given)

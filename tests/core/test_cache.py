@@ -1,4 +1,4 @@
-"""The cache of an instance without Redis: atomic, with ends that stay."""
+"""The cache in the database: atomic, and expiry times that stay."""
 
 from collections.abc import Callable
 

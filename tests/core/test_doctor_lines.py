@@ -56,3 +56,61 @@ def test_without_a_file_there_are_no_lines(
     settings.ENV = load({}, tmp_path / ".env")
 
     assert "Lines of .env" not in _doctor(capsys)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "what"),
+    [
+        (
+            "DOMAIN_CLIENT",
+            "https://gate.example.com",
+            "is overridden by {}PUBLIC_URL: PUBLIC_URL=https://gate.example.com",
+        ),
+        (
+            "OPENID_IMAGE_URL",
+            "",
+            "is empty and changes nothing: OPENID_IMAGE_URL stays empty (default)",
+        ),
+        ("EMAIL_SERVICE", "", "is empty and changes nothing: EMAIL_SERVICE stays empty (default)"),
+        (
+            "NEXT_AUTH_SSO_PROVIDERS",
+            "",
+            "is empty and changes nothing: AUTH_SSO_PROVIDERS stays empty (default)",
+        ),
+        (
+            "CACHE_URL",
+            "redis://:hunter2@redis:6379/0",
+            (
+                "not used by Gatehouse: a Redis server, which Gatehouse does not need: counters "
+                "are in its database"
+            ),
+        ),
+        (
+            "SMTP_HOST_FILE",
+            "/run/secrets/host",
+            (
+                "not used by Gatehouse: mail of the app; for Gatehouse write the same as "
+                "EMAIL_HOST, EMAIL_PORT, EMAIL_ENCRYPTION, EMAIL_USERNAME, EMAIL_PASSWORD and "
+                "EMAIL_FROM"
+            ),
+        ),
+    ],
+)
+def test_doctor_names_every_setting_wherever_it_is_given(
+    tmp_path: Path,
+    settings: Settings,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    value: str,
+    what: str,
+) -> None:
+    given = {"PUBLIC_URL": "https://gate.example.com", name: value}
+    settings.ENV = load(given, tmp_path / ".env")
+    from_environment = _doctor(capsys)
+    (tmp_path / ".env").write_text("".join(f"{key}={text}\n" for key, text in given.items()))
+    settings.ENV = load({}, tmp_path / ".env")
+    from_file = _doctor(capsys)
+
+    assert f"       {name} {what.format('environment: ')}\n" in from_environment
+    assert f"     2 {name} {what.format('.env line 1: ')}\n" in from_file
+    assert "hunter2" not in from_environment + from_file

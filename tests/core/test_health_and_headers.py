@@ -30,7 +30,7 @@ def test_ready_names_each_part(stranger: Client) -> None:
     assert answer.status_code == 200
     assert answer.json() == {
         "status": "ok",
-        "parts": {"database": "ok", "counters": "ok", "migrations": "ok", "cache": "ok"},
+        "parts": {"database": "ok", "counters": "ok", "migrations": "ok"},
     }
 
 

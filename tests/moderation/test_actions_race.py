@@ -1,19 +1,15 @@
-"""Counted actions from several processes at once: exact, on each database, whatever Redis does."""
+"""Counted actions from several processes at once: exact, on each database."""
 
 import json
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import IO
 
 import pytest
-import redis
 
-from tests.servers.databases import InstanceData, RedisServer
-from tests.servers.gatehouse import Gatehouse
-from tests.servers.processes import ROOT, free_port
+from tests.servers.databases import InstanceData
+from tests.servers.processes import ROOT
 
 pytestmark = pytest.mark.race
 PROCESSES, THREADS = 4, 8
@@ -94,16 +90,6 @@ def _let_go(process: "subprocess.Popen[str]") -> IO[str]:
     return process.stdout
 
 
-@contextmanager
-def _frozen(server: RedisServer) -> Iterator[None]:
-    """It takes connections and answers nothing."""
-    server.process.process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        server.process.process.send_signal(signal.SIGCONT)
-
-
 def expected(admitted: int) -> list[str]:
     return ["admitted"] * admitted + ["refused"] * (TRIES - admitted)
 
@@ -131,32 +117,3 @@ def test_just_so_many_go_on_at_once(any_data: InstanceData) -> None:
     limits = {"CONCURRENT_MESSAGE_MAX": "3", "LIMIT_MESSAGE_IP": "false"}
 
     assert burst(any_data, "start_action", "user", "message", **limits) == expected(3)
-
-
-def test_limits_hold_when_redis_is_flushed_slow_or_gone(
-    postgres_data: InstanceData, redis_server: RedisServer
-) -> None:
-    data = postgres_data
-    data.shell(MAKE_PEOPLE)
-    limits = {"ACTION_LIMITS": "image:user=20/1h", "CACHE_URL": redis_server.url}
-    client = redis.Redis.from_url(redis_server.url)
-
-    assert burst(data, "count_action", "user", "image", **limits) == expected(20)
-    client.flushall()
-    assert burst(data, "count_action", "user", "image", **limits) == expected(0)
-    with _frozen(redis_server):
-        assert burst(data, "count_action", "user", "image", **limits) == expected(0)
-    limits["CACHE_URL"] = f"redis://127.0.0.1:{free_port()}/0"
-    assert burst(data, "count_action", "user", "image", **limits) == expected(0)
-
-
-def test_the_limit_of_sign_ins_holds_when_redis_is_gone(
-    sqlite_data: InstanceData, gatehouse_server: Callable[..., Gatehouse]
-) -> None:
-    gone = f"redis://127.0.0.1:{free_port()}/0"
-    gatehouse = gatehouse_server(sqlite_data, CACHE_URL=gone, LOGIN_MAX="3")
-    client = gatehouse.client()
-    client.get("/sign-in")
-    fields = {"login": "nobody@example.com", "password": "wrong"}
-
-    assert [client.post("/sign-in", fields).status for _ in range(5)] == [401] * 3 + [429] * 2

@@ -1,4 +1,4 @@
-"""Real PostgreSQL and Redis in folders of their own, and fresh migrated databases for each test."""
+"""A real PostgreSQL in a folder of its own, and fresh migrated databases for each test."""
 
 import json
 import os
@@ -17,7 +17,6 @@ from psycopg import sql
 from tests.servers.processes import (
     ROOT,
     ServerProcess,
-    accepts_connections,
     free_port,
     program,
 )
@@ -179,27 +178,6 @@ def _postgres_program(name: str) -> str:
         if (folder / name).exists():
             return str(folder / name)
     return program(name)
-
-
-class RedisServer:
-    """A Redis that writes nothing to disk."""
-
-    def __init__(self) -> None:
-        self.port = free_port()
-        self.folder = Path(tempfile.mkdtemp(prefix="gatehouse-redis-"))
-        command = [program("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1"]
-        command += ["--save", "", "--appendonly", "no", "--dir", str(self.folder)]
-        self.process = ServerProcess(command, self.folder / "log")
-        self.process.wait_until(lambda: accepts_connections(self.port))
-
-    @property
-    def url(self) -> str:
-        """CACHE_URL of its first database."""
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def stop(self) -> None:
-        self.process.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Templates:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.servers.databases import InstanceData, PostgresServer, RedisServer, Templates
+from tests.servers.databases import InstanceData, PostgresServer, Templates
 from tests.servers.gatehouse import Gatehouse
 from tests.servers.mail import ResendServer, SMTPServer
 from tests.servers.node import OpenIDProvider
@@ -34,14 +34,6 @@ StartGatehouse = Callable[..., Gatehouse]
 def postgres_server() -> Iterator[PostgresServer]:
     """A real PostgreSQL: .url(name), .create_database(), .execute()."""
     server = PostgresServer()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def redis_server() -> Iterator[RedisServer]:
-    """A real Redis: .url, .port."""
-    server = RedisServer()
     yield server
     server.stop()
 
@@ -136,7 +128,7 @@ def racing_house(
 ) -> Iterator[StartGatehouse]:
     """racing_house(any_data, LOGIN_MAX="1000") -> what a race is run against.
 
-    On SQLite two processes; on PostgreSQL three nodes, each with a DATA_DIR of its own, and Redis.
+    On SQLite two processes; on PostgreSQL three nodes, each with a DATA_DIR of its own.
     """
     running: list[Gatehouse] = []
 
@@ -145,11 +137,9 @@ def racing_house(
         if data.url.startswith("sqlite"):
             running.append(Gatehouse(data, folder, 2, environment))
             return running[-1]
-        redis: RedisServer = request.getfixturevalue("redis_server")
         hosts = [folder / f"node{number}" for number in range(3)]
         for host in hosts:
             shutil.copytree(data.data_dir, host)
-        environment = {"CACHE_URL": redis.url, **environment}
         running.append(Gatehouse(data, folder, 3, environment, hosts))
         return running[-1]
 

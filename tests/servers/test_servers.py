@@ -8,11 +8,10 @@ from email.message import EmailMessage
 from urllib.error import HTTPError
 
 import pytest
-import redis
 from playwright.sync_api import Page
 from psycopg import sql
 
-from tests.servers.databases import InstanceData, PostgresServer, RedisServer
+from tests.servers.databases import InstanceData, PostgresServer
 from tests.servers.gatehouse import Gatehouse
 from tests.servers.mail import HANG_UP, ResendServer, SMTPServer
 from tests.servers.race import RaceRequest, Racers
@@ -20,10 +19,6 @@ from tests.servers.race import RaceRequest, Racers
 
 def test_postgres_answers(postgres_server: PostgresServer) -> None:
     assert postgres_server.execute(sql.SQL("SELECT 1")) == [(1,)]
-
-
-def test_redis_answers(redis_server: RedisServer) -> None:
-    assert redis.Redis.from_url(redis_server.url).ping() is True
 
 
 def _send(server: SMTPServer) -> None:

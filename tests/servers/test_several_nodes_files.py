@@ -25,7 +25,7 @@ NODES = ("app1", "app2", "app3")
 PODS = ("deployment", "migration")
 # Of the pod's own fields, to put into ALLOWED_HOSTS.
 NOT_OURS = {"POD_IP"}
-SECRETS = {"DATABASE_URL", "CACHE_URL", "SECRET_KEY", "ENCRYPTION_KEY"}
+SECRETS = {"DATABASE_URL", "SECRET_KEY", "ENCRYPTION_KEY"}
 
 
 def _pod(name: str) -> dict[str, Any]:
@@ -73,9 +73,8 @@ def test_secrets_are_asked_for_and_never_written() -> None:
         assert not [entry for entry in given.values() if "value" in entry and "://" in str(entry)]
 
 
-@pytest.mark.parametrize("text", ["postgres", "redis"])
-def test_the_settings_map_names_no_server_with_a_password(text: str) -> None:
-    assert text not in (DEPLOY / "kubernetes" / "settings.yaml").read_text()
+def test_the_settings_map_names_no_server_with_a_password() -> None:
+    assert "postgres" not in (DEPLOY / "kubernetes" / "settings.yaml").read_text()
 
 
 def test_kubernetes_trusts_named_proxies_and_lets_nobody_else_reach_the_nodes() -> None:
@@ -117,9 +116,8 @@ def test_our_image_carries_the_version_of_the_code() -> None:
     assert tags == {VERSION}
 
 
-def test_database_and_redis_are_the_same_as_with_one_node() -> None:
-    for name in ("db", "redis"):
-        assert COMPOSE["services"][name]["image"] == ONE_NODE["services"][name]["image"]
+def test_the_database_is_the_same_as_with_one_node() -> None:
+    assert COMPOSE["services"]["db"]["image"] == ONE_NODE["services"]["db"]["image"]
 
 
 @pytest.mark.django_db

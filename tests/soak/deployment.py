@@ -1,4 +1,4 @@
-"""The deployment under test: PostgreSQL, Redis, slapd, a mail server, two Gatehouse nodes."""
+"""The deployment under test: PostgreSQL, slapd, a mail server, two Gatehouse nodes."""
 
 import os
 import shutil
@@ -10,16 +10,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
 
-import redis
 from psycopg import sql
 
-from tests.servers.databases import InstanceData, PostgresServer, RedisServer, Templates
+from tests.servers.databases import InstanceData, PostgresServer, Templates
 from tests.servers.gatehouse import SERVE, is_live
 from tests.servers.ldap import PEOPLE, SERVICE_DN, SERVICE_PASSWORD, SUFFIX, DirectoryServer
 from tests.servers.mail import SMTPServer
-from tests.servers.processes import ROOT, ServerProcess, accepts_connections, free_port
+from tests.servers.processes import ROOT, ServerProcess, free_port
 
-Server = TypeVar("Server", PostgresServer, RedisServer, DirectoryServer, SMTPServer)
+Server = TypeVar("Server", PostgresServer, DirectoryServer, SMTPServer)
 WORKERS = 2
 DIRECTORY_PEOPLE = 12
 BACK_SECONDS = 30.0
@@ -135,7 +134,6 @@ class Deployment:
         self._stack.callback(self._clear)
         self.postgres = DurablePostgres()
         self._started(self.postgres)
-        self.redis = self._started(RedisServer())
         self.directory = self._started(DirectoryServer())
         self.mail = self._started(SMTPServer())
         self.people = [f"dora{number}" for number in range(DIRECTORY_PEOPLE)]
@@ -179,7 +177,6 @@ class Deployment:
             **dict.fromkeys(LIMITS, HIGH),
             "PUBLIC_URL": public_url,
             "WEB_WORKERS": str(WORKERS),
-            "CACHE_URL": self.redis.url,
             "BAN_VIOLATIONS": "false",
             "SESSION_EXPIRY": "24h",
             "EMAIL_HOST": "127.0.0.1",
@@ -193,17 +190,6 @@ class Deployment:
             "LDAP_BIND_PASSWORD": SERVICE_PASSWORD,
             "LDAP_DEFAULT_ACCESS": "viewer",
         }
-
-    def flush_redis(self) -> None:
-        """Everything in Redis is gone."""
-        with redis.Redis.from_url(self.redis.url) as connection:
-            connection.flushall()
-
-    def start_redis(self) -> None:
-        """Again, on the same port, empty."""
-        process = self.redis.process
-        self.redis.process = ServerProcess(process.command, process.log)
-        self.redis.process.wait_until(lambda: accepts_connections(self.redis.port))
 
     def is_whole(self) -> bool:
         """Every worker of every node is there, and the nodes answer."""

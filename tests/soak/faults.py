@@ -50,8 +50,6 @@ class Faults:
             "PostgreSQL: fast stop": lambda: self.restart_postgres(signal.SIGINT),
             "PostgreSQL: immediate stop": lambda: self.restart_postgres(signal.SIGQUIT),
             "PostgreSQL: all connections cut": self.deployment.postgres.cut,
-            "Redis: FLUSHALL": self.flush_redis,
-            "Redis: away": self.stop_redis,
             "mail: hangs up": lambda: self.break_mail(HANG_UP),
             "mail: refuses for now": lambda: self.break_mail(451),
             "directory: away": self.stop_directory,
@@ -98,14 +96,6 @@ class Faults:
         body = {"email": self.probe.password.person, "password": self.probe.password.secret}
         self._must_not_open("the database", PlannedRequest("POST", f"{API}/auth/token", body=body))
         self.deployment.postgres.start()
-
-    def flush_redis(self) -> None:
-        self.deployment.flush_redis()
-
-    def stop_redis(self) -> None:
-        self.deployment.redis.process.stop()
-        self.wait(1.5)
-        self.deployment.start_redis()
 
     def break_mail(self, status: int) -> None:
         self.deployment.mail.fail_with(status, MANY)

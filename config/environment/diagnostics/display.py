@@ -16,7 +16,7 @@ def display_value(variable: Variable, value: Any) -> str:
         return ""
     if variable.secret:
         return SET
-    if variable.kind in (Kind.DATABASE_URL, Kind.CACHE_URL):
+    if variable.kind is Kind.DATABASE_URL:
         return hide_password(value)
     if isinstance(value, bool):
         return str(value).lower()

@@ -46,6 +46,10 @@ IGNORED: tuple[IgnoredNames, ...] = (
         ),
     ),
     IgnoredNames(
+        "a Redis server, which Gatehouse does not need: counters are in its database",
+        _words("CACHE_URL REDIS_URL"),
+    ),
+    IgnoredNames(
         "how the app itself runs and where it answers",
         _words(
             "APP_TITLE APP_URL INTERNAL_APP_URL SITE_URL API_URL SERVER_API_URL WEBSOCKET_URL "

@@ -1,4 +1,4 @@
-"""DATABASE_URL and CACHE_URL: read in one place, and turned into Django's DATABASES. Pure."""
+"""Parses DATABASE_URL and makes Django's DATABASES from it. Pure."""
 
 import re
 from dataclasses import dataclass, field
@@ -12,7 +12,6 @@ from config.environment.parsing.urls import SECRETIVE_FIX, check_printable, spli
 SQLITE_FILE = "gatehouse.sqlite3"
 _PLACE = re.compile(r"(?P<host>\[[0-9a-fA-F:.%]+\]|[^\[\]:@]*)(?::(?P<port>[0-9]{0,5}))?")
 DATABASE_FIX = "write postgres://user:password@host:5432/name or sqlite:///file.sqlite3"
-CACHE_FIX = "write redis://host:6379/0, or rediss:// for TLS"
 # What libpq takes in a URL and an operator needs; anything else would be a silent typing error.
 POSTGRES_OPTIONS = frozenset(
     {
@@ -163,11 +162,3 @@ def database_settings(url: str | None, data_dir: Path) -> dict[str, Any]:
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": dict(database.options),
     }
-
-
-def parse_cache_url(url: str) -> str:
-    """`url` when it names a Redis server. Raises Unreadable, which never repeats it."""
-    parts = split_url(url)
-    if parts.scheme not in ("redis", "rediss") or not parts.hostname:
-        raise Unreadable("is not the URL of a Redis server", CACHE_FIX)
-    return url

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from config.environment.errors import Unreadable, echo
-from config.environment.parsing.databases import parse_cache_url, parse_database_url
+from config.environment.parsing.databases import parse_database_url
 from config.environment.parsing.durations import format_duration, parse_duration
 from config.environment.parsing.public_keys import KeySetting, parse_key_setting
 from config.environment.parsing.urls import parse_url
@@ -159,10 +159,6 @@ def _database_url(_variable: Variable, text: str) -> str:
     return text
 
 
-def _cache_url(_variable: Variable, text: str) -> str:
-    return parse_cache_url(text)
-
-
 PARSERS: dict[Kind, Callable[[Variable, str], Any]] = {
     Kind.TEXT: _text,
     Kind.BOOL: _bool,
@@ -177,5 +173,4 @@ PARSERS: dict[Kind, Callable[[Variable, str], Any]] = {
     Kind.PUBLIC_KEY: _public_key,
     Kind.SECRET: _secret,
     Kind.DATABASE_URL: _database_url,
-    Kind.CACHE_URL: _cache_url,
 }

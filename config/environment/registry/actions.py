@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from config.environment.errors import Unreadable, echo
 from config.environment.parsing.durations import parse_duration
-from config.environment.schema import Kind, Section, Variable
+from config.environment.schema import Section, words
 
 FIX = (
     "write name:user=number/time, name:ip=number/time or name:concurrent=number, separated by "
@@ -78,20 +78,16 @@ def _window(text: str | None) -> timedelta | None:
 ACTIONS = Section(
     "Limits of actions in apps",
     "What an app may have counted besides messages; see docs/moderation-for-apps.md.",
-    (
-        Variable(
-            name="ACTION_LIMITS",
-            kind=Kind.LIST,
-            default="",
-            default_note="empty: nothing but message",
-            example="image:user=10/1h,image:ip=50/1h,image:concurrent=1",
-            check=check_action_limits,
-            help=(
-                "Limits of actions under names that you choose: how many in which time for one "
-                "person (user) or one address (ip), or how many at once for one person "
-                "(concurrent). A bare number as time is minutes. Who exceeds a limit gets a "
-                "violation of that name, with score 1."
-            ),
-        ),
+    words(
+        "ACTION_LIMITS",
+        default="",
+        default_note="empty: nothing but message",
+        example="image:user=10/1h,image:ip=50/1h,image:concurrent=1",
+        check=check_action_limits,
+    ).with_help(
+        "Limits of actions under names that you choose: how many in which time for one person "
+        "(user) or one address (ip), or how many at once for one person (concurrent). A bare "
+        "number as time is minutes. Who exceeds a limit gets a violation of that name, with score "
+        "1."
     ),
 )

@@ -1,7 +1,7 @@
 """Settings of the mode without sign-in: who has no account is the built-in anonymous user."""
 
 from config.environment.errors import Unreadable, echo
-from config.environment.schema import Kind, Section, Variable
+from config.environment.schema import Section, choice, text
 
 CLOSED_WORDS = ("false", "0", "no", "off")
 OPEN_WORDS = ("true", "1", "yes", "on", "t")
@@ -40,49 +40,36 @@ ANONYMOUS = Section(
     "Without sign-in",
     "One of these, AUTH_BACKEND=none among them, lets everybody who can open the site use it "
     "without an account. Where two of them disagree, nothing starts.",
-    (
-        Variable(
-            name="ANONYMOUS_MODE",
-            kind=Kind.TEXT,
-            choices=("true", "false"),
-            default="false",
-            example="true",
-            check=check_anonymous_mode,
-            fix="write ANONYMOUS_MODE=true, or remove it to keep sign-in",
-            help=(
-                "With true, whoever has no account is the built-in anonymous user. Only the word "
-                "true itself is taken. The admin panel needs a sign-in all the same."
-            ),
-        ),
-        Variable(
-            name="ANONYMOUS_ROLE",
-            kind=Kind.CHOICE,
-            choices=("viewer", "editor"),
-            default="editor",
-            example="viewer",
-            help="What the anonymous user may do. It is never an operator.",
-        ),
-        Variable(
-            name="REQUIRE_USER_AUTHENTICATION",
-            kind=Kind.TEXT,
-            choices=("1", "0"),
-            default="1",
-            example="0",
-            check=check_authentication,
-            fix="write REQUIRE_USER_AUTHENTICATION=0, or remove it to keep sign-in",
-            origin="Mage",
-            help="With 0 or false the same as ANONYMOUS_MODE=true.",
-        ),
-        Variable(
-            name="FEATURE_REQUIRE_LOGIN",
-            kind=Kind.TEXT,
-            choices=("true", "false"),
-            default="true",
-            example="false",
-            check=check_login,
-            fix="write FEATURE_REQUIRE_LOGIN=false, or remove it to keep sign-in",
-            origin="Reflector",
-            help="With false the same as ANONYMOUS_MODE=true.",
-        ),
+    text(
+        "ANONYMOUS_MODE",
+        default="false",
+        example="true",
+        choices=("true", "false"),
+        check=check_anonymous_mode,
+        fix="write ANONYMOUS_MODE=true, or remove it to keep sign-in",
+    ).with_help(
+        "With true, whoever has no account is the built-in anonymous user. Only the word true "
+        "itself is taken. The admin panel needs a sign-in all the same."
     ),
+    choice(
+        "ANONYMOUS_ROLE", default="editor", example="viewer", choices=("viewer", "editor")
+    ).with_help("What the anonymous user may do. It is never an operator."),
+    text(
+        "REQUIRE_USER_AUTHENTICATION",
+        default="1",
+        example="0",
+        choices=("1", "0"),
+        check=check_authentication,
+        origin="Mage",
+        fix="write REQUIRE_USER_AUTHENTICATION=0, or remove it to keep sign-in",
+    ).with_help("With 0 or false the same as ANONYMOUS_MODE=true."),
+    text(
+        "FEATURE_REQUIRE_LOGIN",
+        default="true",
+        example="false",
+        choices=("true", "false"),
+        check=check_login,
+        origin="Reflector",
+        fix="write FEATURE_REQUIRE_LOGIN=false, or remove it to keep sign-in",
+    ).with_help("With false the same as ANONYMOUS_MODE=true."),
 )

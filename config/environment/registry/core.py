@@ -8,7 +8,20 @@ from urllib.parse import urlsplit
 
 from config.environment.errors import Unreadable, echo
 from config.environment.parsing.urls import origin_of
-from config.environment.schema import Alias, Kind, Section, Variable
+from config.environment.schema import (
+    Alias,
+    Section,
+    choice,
+    database_url,
+    integer,
+    networks,
+    path,
+    secret,
+    switch,
+    text,
+    url,
+    words,
+)
 
 TRUE = ("true", "1", "yes", "on")
 _SITE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]*[A-Za-z0-9_~-]){1,8}")
@@ -115,134 +128,86 @@ def log_format_of(values: Mapping[str, Any]) -> str:
 SITE = Section(
     "The site",
     "Where it answers, under which name, and where its data live.",
-    (
-        Variable(
-            name="DATA_DIR",
-            kind=Kind.PATH,
-            default="./data",
-            example="/var/lib/gatehouse",
-            help=(
-                "The folder that a backup must hold: SQLite files and generated secrets. A "
-                "relative path starts at the project's folder."
+    path("DATA_DIR", default="./data", example="/var/lib/gatehouse").with_help(
+        "The folder that a backup must hold: SQLite files and generated secrets. A relative path "
+        "starts at the project's folder."
+    ),
+    text(
+        "HOST",
+        default="127.0.0.1",
+        example="0.0.0.0",  # noqa: S104 - an example, for containers
+        check=check_listening,
+    ).with_help(
+        "The address on which the server listens. The default is reachable from this machine "
+        "alone; a container needs 0.0.0.0. unix:/run/gatehouse/gatehouse.sock is a socket file for "
+        "a proxy of this machine: user and group may connect (0660), PORT is not used, and the "
+        "proxy counts as 127.0.0.1 in TRUSTED_PROXIES."
+    ),
+    integer("PORT", default=8000, example="8080", bounds=(1, 65535)).with_help(
+        "The TCP port on which the server listens."
+    ),
+    switch("KHOJ_NO_HTTPS", default=False, origin="Khoj").with_help(
+        "Says that KHOJ_DOMAIN is served over plain http. Nothing else reads it."
+    ),
+    url(
+        "PUBLIC_URL",
+        default=public_url_of,
+        default_note="`http://localhost:<PORT>`",
+        example="https://gate.example.com",
+        check=check_site,
+        aliases=(
+            Alias("DOMAIN_SERVER", "LibreChat"),
+            Alias("DOMAIN_CLIENT", "LibreChat", "DOMAIN_SERVER goes before it", yields=True),
+            Alias("NEXTAUTH_URL", "LobeChat, Reflector", "a path is cut", nextauth_url_as_url),
+            Alias(
+                "KHOJ_DOMAIN",
+                "Khoj",
+                "a bare host; https unless KHOJ_NO_HTTPS is true",
+                khoj_domain_as_url,
             ),
         ),
-        Variable(
-            name="HOST",
-            kind=Kind.TEXT,
-            default="127.0.0.1",
-            example="0.0.0.0",  # noqa: S104 - an example, for containers
-            help=(
-                "The address on which the server listens. The default is reachable from this "
-                "machine alone; a container needs 0.0.0.0. unix:/run/gatehouse/gatehouse.sock is "
-                "a socket file for a proxy of this machine: user and group may connect (0660), "
-                "PORT is not used, and the proxy counts as 127.0.0.1 in TRUSTED_PROXIES."
-            ),
-            check=check_listening,
-        ),
-        Variable(
-            name="PORT",
-            kind=Kind.INTEGER,
-            default="8000",
-            example="8080",
-            minimum=1,
-            maximum=65535,
-            help="The TCP port on which the server listens.",
-        ),
-        Variable(
-            name="KHOJ_NO_HTTPS",
-            kind=Kind.BOOL,
-            default="false",
-            example="true",
-            origin="Khoj",
-            help="Says that KHOJ_DOMAIN is served over plain http. Nothing else reads it.",
-        ),
-        Variable(
-            name="PUBLIC_URL",
-            kind=Kind.URL,
-            default_from=public_url_of,
-            default_note="`http://localhost:<PORT>`",
-            example="https://gate.example.com",
-            check=check_site,
-            required_in_production=True,
-            aliases=(
-                Alias("DOMAIN_SERVER", "LibreChat"),
-                Alias("DOMAIN_CLIENT", "LibreChat", "DOMAIN_SERVER goes before it", yields=True),
-                Alias("NEXTAUTH_URL", "LobeChat, Reflector", "a path is cut", nextauth_url_as_url),
-                Alias(
-                    "KHOJ_DOMAIN",
-                    "Khoj",
-                    "a bare host; https unless KHOJ_NO_HTTPS is true",
-                    khoj_domain_as_url,
-                ),
-            ),
-            help=(
-                "The address under which people reach the site, with a path where it lies below "
-                "one: https://example.com/gate. Links in mails are made from it, never from a "
-                "request, and https here switches secure cookies and HSTS on."
-            ),
-        ),
-        Variable(
-            name="COOKIE_SUFFIX",
-            kind=Kind.TEXT,
-            default_from=cookie_suffix_of,
-            default_note="the path of PUBLIC_URL; on localhost its port before that, 8000 apart",
-            example="staging",
-            check=check_cookie_suffix,
-            help=(
-                "Ends every cookie's name, as in gatehouse_session_staging. Browsers send cookies "
-                "to every port of a host name, so instances that share one sign each other out "
-                "unless their suffixes differ. `none` for none at all."
-            ),
-        ),
-        Variable(
-            name="ENVIRONMENT",
-            kind=Kind.CHOICE,
-            choices=("development", "production"),
-            default_from=environment_of,
-            default_note="production when PUBLIC_URL is https, else development",
-            example="production",
-            help=(
-                "In production a weak secret, debug pages and a wildcard host stop the start, in "
-                "development they do not. Published secrets stop every start."
-            ),
-        ),
-        Variable(
-            name="ALLOWED_HOSTS",
-            kind=Kind.LIST,
-            default="",
-            example="gate.internal,gate.example.org",
-            check=check_hosts,
-            help=(
-                "Further host names under which the site answers, beside those of PUBLIC_URL, "
-                "localhost, 127.0.0.1 and [::1]. A leading dot admits every name below."
-            ),
-        ),
-        Variable(
-            name="LANGUAGE_CODE",
-            kind=Kind.CHOICE,
-            choices=("en", "de"),
-            default="en",
-            example="de",
-            help="The language of mails, and of pages when the browser asks for no known one.",
-        ),
-        Variable(
-            name="TIME_ZONE",
-            kind=Kind.TEXT,
-            default="UTC",
-            example="Europe/Berlin",
-            check=check_time_zone,
-            help="The IANA time zone in which pages show times. Stored and logged times are UTC.",
-        ),
-        Variable(
-            name="DEBUG",
-            kind=Kind.BOOL,
-            default="false",
-            example="true",
-            help=(
-                "Shows traces with local values in the browser. For work on the code alone; "
-                "refused in production."
-            ),
-        ),
+        required_in_production=True,
+    ).with_help(
+        "The address under which people reach the site, with a path where it lies below one: "
+        "https://example.com/gate. Links in mails are made from it, never from a request, and "
+        "https here switches secure cookies and HSTS on."
+    ),
+    text(
+        "COOKIE_SUFFIX",
+        default=cookie_suffix_of,
+        default_note="the path of PUBLIC_URL; on localhost its port before that, 8000 apart",
+        example="staging",
+        check=check_cookie_suffix,
+    ).with_help(
+        "Ends every cookie's name, as in gatehouse_session_staging. Browsers send cookies to every "
+        "port of a host name, so instances that share one sign each other out unless their "
+        "suffixes differ. `none` for none at all."
+    ),
+    choice(
+        "ENVIRONMENT",
+        default=environment_of,
+        default_note="production when PUBLIC_URL is https, else development",
+        example="production",
+        choices=("development", "production"),
+    ).with_help(
+        "In production a weak secret, debug pages and a wildcard host stop the start, in "
+        "development they do not. Published secrets stop every start."
+    ),
+    words(
+        "ALLOWED_HOSTS", default="", example="gate.internal,gate.example.org", check=check_hosts
+    ).with_help(
+        "Further host names under which the site answers, beside those of PUBLIC_URL, localhost, "
+        "127.0.0.1 and [::1]. A leading dot admits every name below."
+    ),
+    choice("LANGUAGE_CODE", default="en", example="de", choices=("en", "de")).with_help(
+        "The language of mails, and of pages when the browser asks for no known one."
+    ),
+    text("TIME_ZONE", default="UTC", example="Europe/Berlin", check=check_time_zone).with_help(
+        "The IANA time zone in which pages show times. Stored and logged times are UTC."
+    ),
+    switch("DEBUG", default=False).with_help(
+        "Shows traces with local values in the browser. For work on the code alone; refused in "
+        "production."
     ),
 )
 
@@ -250,144 +215,93 @@ SECRETS = Section(
     "Secrets of the site",
     "Both are generated once into DATA_DIR/secrets when they are not given. Each process that "
     "serves the same data must see the same values.",
-    (
-        Variable(
-            name="SECRET_KEY",
-            kind=Kind.SECRET,
-            strong=True,
-            generated="django_secret_key",
-            default_note="generated once into DATA_DIR/secrets/django_secret_key",
-            aliases=(
-                Alias("KHOJ_DJANGO_SECRET_KEY", "Khoj"),
-                Alias("NEXT_AUTH_SECRET", "LobeChat"),
-                Alias(
-                    "NEXTAUTH_SECRET",
-                    "LobeChat, Reflector",
-                    "SECRET_KEY goes before it",
-                    yields=True,
-                ),
-                Alias("AUTH_SECRET", "LobeChat"),
+    secret(
+        "SECRET_KEY",
+        default_note="generated once into DATA_DIR/secrets/django_secret_key",
+        origin="Reflector",
+        aliases=(
+            Alias("KHOJ_DJANGO_SECRET_KEY", "Khoj"),
+            Alias("NEXT_AUTH_SECRET", "LobeChat"),
+            Alias(
+                "NEXTAUTH_SECRET",
+                "LobeChat, Reflector",
+                "SECRET_KEY goes before it",
+                yields=True,
             ),
-            origin="Reflector",
-            help=(
-                "Signs short-lived values such as form tokens. At least 32 random characters. "
-                "Changing it ends what was signed with it and loses no stored data."
-            ),
+            Alias("AUTH_SECRET", "LobeChat"),
         ),
-        Variable(
-            name="ENCRYPTION_KEY",
-            kind=Kind.SECRET,
-            strong=True,
-            generated="encryption_key",
-            default_note="generated once into DATA_DIR/secrets/encryption_key",
-            help=(
-                "Encrypts what must be read back, such as links in waiting mails, by "
-                "AES-256-GCM. 32 random bytes in base64 or 64 hexadecimal digits. Whoever loses "
-                "it loses what it encrypted, so back it up."
-            ),
-        ),
+        strong=True,
+        generated="django_secret_key",
+    ).with_help(
+        "Signs short-lived values such as form tokens. At least 32 random characters. Changing it "
+        "ends what was signed with it and loses no stored data."
+    ),
+    secret(
+        "ENCRYPTION_KEY",
+        default_note="generated once into DATA_DIR/secrets/encryption_key",
+        strong=True,
+        generated="encryption_key",
+    ).with_help(
+        "Encrypts what must be read back, such as links in waiting mails, by AES-256-GCM. 32 "
+        "random bytes in base64 or 64 hexadecimal digits. Whoever loses it loses what it "
+        "encrypted, so back it up."
     ),
 )
 
 SERVERS = Section(
-    "Database, cache and processes",
-    "An instance runs without any other server. Several nodes need PostgreSQL and Redis.",
-    (
-        Variable(
-            name="DATABASE_URL",
-            kind=Kind.DATABASE_URL,
-            default_note="a SQLite file in DATA_DIR",
-            example="postgres://gatehouse:PASSWORD@db:5432/gatehouse?sslmode=verify-full",
-            help=(
-                "Where accounts are kept. Takes postgres:// with libpq's options such as sslmode, "
-                "or sqlite:///file (below DATA_DIR; four slashes for an absolute path). Special "
-                "characters of the password are percent-encoded. Several servers are separated by "
-                "commas, as in postgres://gatehouse:PASSWORD@db1:5432,db2:5432/gatehouse: the "
-                "first that answers and takes writes is used (target_session_attrs=read-write, "
-                "unless you write another one)."
-            ),
-        ),
-        Variable(
-            name="CACHE_URL",
-            kind=Kind.CACHE_URL,
-            default_note="none: the database is the cache",
-            example="redis://redis:6379/0",
-            aliases=(Alias("REDIS_URL", "the name that hosting platforms give it"),),
-            help=(
-                "A Redis server as cache. Limits and bans stand in the database all the same, so "
-                "that nothing opens when Redis is gone. rediss:// uses TLS."
-            ),
-        ),
-        Variable(
-            name="WEB_WORKERS",
-            kind=Kind.INTEGER,
-            default="1",
-            example="4",
-            minimum=1,
-            maximum=64,
-            help="Server processes. One for each core is enough.",
-        ),
-        Variable(
-            name="WEB_THREADS",
-            kind=Kind.INTEGER,
-            default="8",
-            example="16",
-            minimum=1,
-            maximum=64,
-            help=(
-                "Threads for pages and the API in each server process; each may hold one database "
-                "connection. Checks have one more of their own, with PostgreSQL four. "
-                "`serve --checks-only` takes one of them, with PostgreSQL four."
-            ),
-        ),
-        Variable(
-            name="LOG_LEVEL",
-            kind=Kind.CHOICE,
-            choices=("debug", "info", "warning", "error"),
-            default="info",
-            example="warning",
-            help="The least serious messages that the log still holds.",
-        ),
-        Variable(
-            name="LOG_FORMAT",
-            kind=Kind.CHOICE,
-            choices=("json", "text"),
-            default_from=log_format_of,
-            default_note="json in production, else text",
-            example="json",
-            help="How a line of the log looks: one JSON object, or text for people.",
-        ),
+    "Database and processes",
+    "An instance runs without any other server. Several nodes need PostgreSQL.",
+    database_url(
+        "DATABASE_URL",
+        default_note="a SQLite file in DATA_DIR",
+        example="postgres://gatehouse:PASSWORD@db:5432/gatehouse?sslmode=verify-full",
+    ).with_help(
+        "Where accounts are kept. Takes postgres:// with libpq's options such as sslmode, or "
+        "sqlite:///file (below DATA_DIR; four slashes for an absolute path). Special characters of "
+        "the password are percent-encoded. Several servers are separated by commas, as in "
+        "postgres://gatehouse:PASSWORD@db1:5432,db2:5432/gatehouse: the first that answers and "
+        "takes writes is used (target_session_attrs=read-write, unless you write another one)."
     ),
+    integer("WEB_WORKERS", default=1, example="4", bounds=(1, 64)).with_help(
+        "Server processes. One for each core is enough."
+    ),
+    integer("WEB_THREADS", default=8, example="16", bounds=(1, 64)).with_help(
+        "Threads for pages and the API in each server process; each may hold one database "
+        "connection. Checks have one more of their own, with PostgreSQL four. `serve "
+        "--checks-only` takes one of them, with PostgreSQL four."
+    ),
+    choice(
+        "LOG_LEVEL",
+        default="info",
+        example="warning",
+        choices=("debug", "info", "warning", "error"),
+    ).with_help("The least serious messages that the log still holds."),
+    choice(
+        "LOG_FORMAT",
+        default=log_format_of,
+        default_note="json in production, else text",
+        example="json",
+        choices=("json", "text"),
+    ).with_help("How a line of the log looks: one JSON object, or text for people."),
 )
 
 NETWORK = Section(
     "Proxies in front",
     "The address of a caller decides about limits and stands in the audit log. Forwarding headers "
     "are ignored until one of these says whom to believe.",
-    (
-        Variable(
-            name="TRUSTED_PROXIES",
-            kind=Kind.NETWORKS,
-            default="",
-            example="10.0.0.0/8,192.168.1.5",
-            help=(
-                "Networks of your own reverse proxies. X-Forwarded-For is read from the right "
-                "while the sender is one of them. Networks of the whole internet are refused."
-            ),
-        ),
-        Variable(
-            name="TRUST_PROXY",
-            kind=Kind.INTEGER,
-            default="0",
-            example="1",
-            minimum=0,
-            maximum=10,
-            origin="LibreChat",
-            fix="write how many proxies stand in front of this server, 0 to 10, for example 1",
-            help=(
-                "How many proxies stand in front, for setups whose networks are not known. "
-                "TRUSTED_PROXIES is safer and goes before it. Only a number is taken, not true."
-            ),
-        ),
+    networks("TRUSTED_PROXIES", default="", example="10.0.0.0/8,192.168.1.5").with_help(
+        "Networks of your own reverse proxies. X-Forwarded-For is read from the right while the "
+        "sender is one of them. Networks of the whole internet are refused."
+    ),
+    integer(
+        "TRUST_PROXY",
+        default=0,
+        example="1",
+        bounds=(0, 10),
+        origin="LibreChat",
+        fix="write how many proxies stand in front of this server, 0 to 10, for example 1",
+    ).with_help(
+        "How many proxies stand in front, for setups whose networks are not known. TRUSTED_PROXIES "
+        "is safer and goes before it. Only a number is taken, not true."
     ),
 )

@@ -2,7 +2,7 @@
 
 from config.environment.errors import Unreadable, echo
 from config.environment.parsing.urls import origin_of, parse_url
-from config.environment.schema import Kind, Section, Variable
+from config.environment.schema import Section, switch, words
 
 EVERYBODY = "*"
 
@@ -32,29 +32,18 @@ def _origin(text: str) -> str:
 CORS = Section(
     "Pages on other hosts",
     "Which pages elsewhere may call /api/v1/ from a browser. Servers and scripts need no leave.",
-    (
-        Variable(
-            name="CORS_ALLOWED_ORIGINS",
-            kind=Kind.LIST,
-            default="",
-            example="https://app.example.com,http://localhost:5173",
-            check=check_origins,
-            help=(
-                "Origins whose scripts may read the answers of the API: scheme, host and port, "
-                "exactly. `*` lets every page do so, with tokens and keys alone."
-            ),
-        ),
-        Variable(
-            name="CORS_ALLOW_CREDENTIALS",
-            kind=Kind.BOOL,
-            default="false",
-            example="true",
-            origin="Reflector",
-            help=(
-                "Whether these origins may also use the cookies of the signed-in browser. Trust "
-                "them like this server: a script there can then do what the person can. Cookies "
-                "are SameSite, so it works for hosts of the same site only."
-            ),
-        ),
+    words(
+        "CORS_ALLOWED_ORIGINS",
+        default="",
+        example="https://app.example.com,http://localhost:5173",
+        check=check_origins,
+    ).with_help(
+        "Origins whose scripts may read the answers of the API: scheme, host and port, exactly. "
+        "`*` lets every page do so, with tokens and keys alone."
+    ),
+    switch("CORS_ALLOW_CREDENTIALS", default=False, origin="Reflector").with_help(
+        "Whether these origins may also use the cookies of the signed-in browser. Trust them like "
+        "this server: a script there can then do what the person can. Cookies are SameSite, so it "
+        "works for hosts of the same site only."
     ),
 )

@@ -1,12 +1,20 @@
 """Settings of tokens that another issuer has made: AUTH_BACKEND=jwt."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from config.environment.errors import Unreadable, echo
 from config.environment.parsing.urls import parse_url
-from config.environment.schema import Alias, Kind, Section, Variable
+from config.environment.schema import (
+    Alias,
+    Section,
+    choice,
+    duration,
+    public_key,
+    switch,
+    text,
+    words,
+)
 
 DISCOVERY = "/.well-known/openid-configuration"
 # Asymmetric alone: who can check such a signature cannot make one.
@@ -85,109 +93,76 @@ def issuers_of(values: Mapping[str, Any]) -> list[str]:
 FOREIGN = Section(
     "Tokens of other issuers",
     "With AUTH_BACKEND=jwt the API also takes access tokens of an OpenID provider.",
-    (
-        Variable(
-            name="AUTH_BACKEND",
-            kind=Kind.CHOICE,
-            choices=("local", "jwt", "none"),
-            default="local",
-            example="jwt",
-            origin="Reflector",
-            help=(
-                "Whose access tokens the API takes: local means those of Gatehouse, jwt also "
-                "those of AUTH_JWT_ISSUER. none is the same as ANONYMOUS_MODE=true: nobody has to "
-                "sign in; whoever does has the tokens of Gatehouse."
-            ),
-        ),
-        Variable(
-            name="AUTHENTIK_ISSUER",
-            kind=Kind.TEXT,
-            check=check_issuer,
-            example="https://authentik.example.com/application/o/reflector/",
-            origin="Reflector",
-            aliases=(Alias("AUTH_AUTHENTIK_ISSUER", "LobeChat"),),
-            help=(
-                "The issuer of Authentik, for sign-in with AUTHENTIK_CLIENT_ID, and for tokens "
-                "where AUTH_JWT_ISSUER is not given and AUTH_BACKEND is jwt."
-            ),
-        ),
-        Variable(
-            name="AUTH_JWT_ISSUER",
-            kind=Kind.LIST,
-            default_from=issuers_of,
-            default_note="the value of `AUTHENTIK_ISSUER` with `AUTH_BACKEND=jwt`, else none",
-            check=check_issuers,
-            example="https://authentik.example.com/application/o/reflector/",
-            help=(
-                "The issuers whose tokens are taken, or their addresses that end with "
-                "/.well-known/openid-configuration. A slash at the end makes no difference."
-            ),
-        ),
-        Variable(
-            name="AUTH_JWT_AUDIENCE",
-            kind=Kind.LIST,
-            default="",
-            default_note="none; needed with `AUTH_BACKEND=jwt`",
-            example="reflector",
-            origin="Reflector",
-            help=(
-                "For whom tokens must have been made: the claim aud, mostly the client id or the "
-                "name of the API at the provider. One of the list is enough."
-            ),
-        ),
-        Variable(
-            name="AUTH_JWT_ALGORITHM",
-            kind=Kind.LIST,
-            default="RS256",
-            check=check_algorithms,
-            example="RS256,ES256",
-            origin="Reflector",
-            help="The algorithms by which tokens may be signed; asymmetric ones alone.",
-        ),
-        Variable(
-            name="AUTH_JWT_PUBLIC_KEY",
-            kind=Kind.PUBLIC_KEY,
-            example="keys/authentik.pem",
-            origin="Reflector",
-            help=(
-                "The provider's public key or certificate in PEM, with \\n for line breaks, or the "
-                "path of such a file; a relative path begins at DATA_DIR. With it nothing is "
-                "fetched from the provider, and a new key of the provider has to be put here. "
-                "It is the key of one issuer, so AUTH_JWT_ISSUER must not name several."
-            ),
-        ),
-        Variable(
-            name="AUTH_JWT_JWKS_URL",
-            kind=Kind.LIST,
-            check=check_key_urls,
-            example="https://idp.example.com/jwks",
-            default="",
-            default_note="what the provider says at /.well-known/openid-configuration",
-            help=(
-                "Where the provider publishes its keys, if it has no discovery document. With "
-                "several issuers each address says whose keys are there: ISSUER=URL. Those that "
-                "are not named here are asked by discovery."
-            ),
-        ),
-        Variable(
-            name="AUTH_JWT_LEEWAY",
-            kind=Kind.DURATION,
-            default="30s",
-            example="1m",
-            minimum=timedelta(0),
-            maximum=timedelta(minutes=5),
-            help="How far the provider's clock may differ from this machine's.",
-        ),
-        Variable(
-            name="AUTH_JWT_REGISTRATION",
-            kind=Kind.BOOL,
-            default="false",
-            example="true",
-            help=(
-                "Whether somebody who comes with a good token for the first time gets an account. "
-                "It has the role none until an operator gives another. ALLOWED_EMAILS counts here "
-                "too."
-            ),
-        ),
+    choice(
+        "AUTH_BACKEND",
+        default="local",
+        example="jwt",
+        choices=("local", "jwt", "none"),
+        origin="Reflector",
+    ).with_help(
+        "Whose access tokens the API takes: local means those of Gatehouse, jwt also those of "
+        "AUTH_JWT_ISSUER. none is the same as ANONYMOUS_MODE=true: nobody has to sign in; whoever "
+        "does has the tokens of Gatehouse."
+    ),
+    text(
+        "AUTHENTIK_ISSUER",
+        example="https://authentik.example.com/application/o/reflector/",
+        check=check_issuer,
+        origin="Reflector",
+        aliases=(Alias("AUTH_AUTHENTIK_ISSUER", "LobeChat"),),
+    ).with_help(
+        "The issuer of Authentik, for sign-in with AUTHENTIK_CLIENT_ID, and for tokens where "
+        "AUTH_JWT_ISSUER is not given and AUTH_BACKEND is jwt."
+    ),
+    words(
+        "AUTH_JWT_ISSUER",
+        default=issuers_of,
+        default_note="the value of `AUTHENTIK_ISSUER` with `AUTH_BACKEND=jwt`, else none",
+        example="https://authentik.example.com/application/o/reflector/",
+        check=check_issuers,
+    ).with_help(
+        "The issuers whose tokens are taken, or their addresses that end with "
+        "/.well-known/openid-configuration. A slash at the end makes no difference."
+    ),
+    words(
+        "AUTH_JWT_AUDIENCE",
+        default="",
+        default_note="none; needed with `AUTH_BACKEND=jwt`",
+        example="reflector",
+        origin="Reflector",
+    ).with_help(
+        "For whom tokens must have been made: the claim aud, mostly the client id or the name of "
+        "the API at the provider. One of the list is enough."
+    ),
+    words(
+        "AUTH_JWT_ALGORITHM",
+        default="RS256",
+        example="RS256,ES256",
+        check=check_algorithms,
+        origin="Reflector",
+    ).with_help("The algorithms by which tokens may be signed; asymmetric ones alone."),
+    public_key("AUTH_JWT_PUBLIC_KEY", example="keys/authentik.pem", origin="Reflector").with_help(
+        "The provider's public key or certificate in PEM, with \\n for line breaks, or the path of "
+        "such a file; a relative path begins at DATA_DIR. With it nothing is fetched from the "
+        "provider, and a new key of the provider has to be put here. It is the key of one issuer, "
+        "so AUTH_JWT_ISSUER must not name several."
+    ),
+    words(
+        "AUTH_JWT_JWKS_URL",
+        default="",
+        default_note="what the provider says at /.well-known/openid-configuration",
+        example="https://idp.example.com/jwks",
+        check=check_key_urls,
+    ).with_help(
+        "Where the provider publishes its keys, if it has no discovery document. With several "
+        "issuers each address says whose keys are there: ISSUER=URL. Those that are not named here "
+        "are asked by discovery."
+    ),
+    duration("AUTH_JWT_LEEWAY", default="30s", example="1m", bounds=("0", "5m")).with_help(
+        "How far the provider's clock may differ from this machine's."
+    ),
+    switch("AUTH_JWT_REGISTRATION", default=False).with_help(
+        "Whether somebody who comes with a good token for the first time gets an account. It has "
+        "the role none until an operator gives another. ALLOWED_EMAILS counts here too."
     ),
 )

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from config.environment.errors import Problem, Unreadable, echo
-from config.environment.schema import Kind, Section, Variable
+from config.environment.schema import Section, text
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.(?!\d+$){_LABEL}", re.ASCII)
@@ -47,20 +47,16 @@ def is_public_suffix(domain: str) -> bool:
 FORWARD = Section(
     "Forward auth",
     "Apps behind your reverse proxy that let this site decide who may pass.",
-    (
-        Variable(
-            name="FORWARD_AUTH_DOMAIN",
-            kind=Kind.TEXT,
-            default="",
-            default_note="empty: a sign-in counts on this site's own host alone",
-            example="example.com",
-            check=check_apps_domain,
-            help=(
-                "The domain below which one sign-in counts for every app that asks here. "
-                "PUBLIC_URL must lie in it. Every host of it gets a cookie that opens these apps "
-                "and nothing of this site, so name a domain whose hosts are all yours."
-            ),
-        ),
+    text(
+        "FORWARD_AUTH_DOMAIN",
+        default="",
+        default_note="empty: a sign-in counts on this site's own host alone",
+        example="example.com",
+        check=check_apps_domain,
+    ).with_help(
+        "The domain below which one sign-in counts for every app that asks here. PUBLIC_URL must "
+        "lie in it. Every host of it gets a cookie that opens these apps and nothing of this site, "
+        "so name a domain whose hosts are all yours."
     ),
 )
 

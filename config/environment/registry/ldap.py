@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from accounts.roles import Role
 from config.environment.errors import Unreadable, echo
-from config.environment.schema import Alias, Kind, Section, Variable
+from config.environment.schema import Alias, Section, choice, path, secret, switch, text, words
 from federation.ldap.dn import DNError, fold, normal_dn
 from federation.ldap.filters import USER_DN, USERNAME, FilterError, parse_filter
 
@@ -125,230 +125,143 @@ LDAP = Section(
     "Directory (LDAP)",
     "Sign-in with the password of an LDAP directory; see docs/ldap.md. On when LDAP_URL and "
     "LDAP_BASE_DN are set. `manage.py ldaptest` explains every step.",
-    (
-        Variable(
-            name="AUTHENTICATION_MODE",
-            kind=Kind.CHOICE,
-            choices=("local", "ldap"),
-            example="ldap",
-            origin=MAGE,
-            help=(
-                "ldap: the directory alone opens the door with a password; local passwords work "
-                "for owners only, and nobody signs up by form. local: the directory is off. "
-                "Without it, local passwords and the directory stand side by side."
-            ),
-        ),
-        Variable(
-            name="LDAP_URL",
-            kind=Kind.TEXT,
-            example="ldaps://ldap.example.com",
-            aliases=(Alias("LDAP_SERVER", MAGE),),
-            origin=LIBRECHAT,
-            fix="write ldaps://HOST or ldap://HOST, with :PORT where it is an unusual one",
-            check=check_url,
-            help=(
-                "The directory's server; several, separated by commas, are asked in this order "
-                "until one answers."
-            ),
-        ),
-        Variable(
-            name="LDAP_BASE_DN",
-            kind=Kind.TEXT,
-            example="ou=people,dc=example,dc=org",
-            aliases=(Alias("LDAP_USER_SEARCH_BASE", LIBRECHAT),),
-            origin=MAGE,
-            check=check_dn,
-            help="Below which people are searched for.",
-        ),
-        Variable(
-            name="LDAP_BIND_DN",
-            kind=Kind.TEXT,
-            example="cn=gatehouse,dc=example,dc=org",
-            origin=f"{MAGE}, {LIBRECHAT}",
-            help=(
-                "The service account that searches; it needs to read, never to write. Active "
-                "Directory also takes name@domain."
-            ),
-        ),
-        Variable(
-            name="LDAP_BIND_PASSWORD",
-            kind=Kind.SECRET,
-            aliases=(Alias("LDAP_BIND_CREDENTIALS", LIBRECHAT),),
-            origin=MAGE,
-            help="The service account's password.",
-        ),
-        Variable(
-            name="LDAP_LOGIN_USES_USERNAME",
-            kind=Kind.BOOL,
-            example="true",
-            origin=LIBRECHAT,
-            help=(
-                "What people type, where LDAP_SEARCH_FILTER does not say it: true is the user "
-                "name, false the address. Without it both are taken."
-            ),
-        ),
-        Variable(
-            name="LDAP_SEARCH_FILTER",
-            kind=Kind.TEXT,
-            example="(&(objectClass=person)(uid={username}))",
-            aliases=(Alias("LDAP_AUTHENTICATION_FILTER", MAGE),),
-            origin=LIBRECHAT,
-            fix="write a filter such as (uid={username})",
-            check=check_user_filter,
-            default_from=_default_filter,
-            default_note=f"`{BY_NAME_OR_ADDRESS}`, or half of it, see LDAP_LOGIN_USES_USERNAME",
-            help=(
-                "Finds the one person. {username}, also written {{username}}, is what was typed; "
-                "it is escaped."
-            ),
-        ),
-        Variable(
-            name="LDAP_AUTHORIZATION_FILTER",
-            kind=Kind.TEXT,
-            example="(&(objectClass=groupOfNames)(cn=staff)(member={user_dn}))",
-            origin=MAGE,
-            fix="write a filter such as (&(cn=staff)(member={user_dn}))",
-            check=check_access_filter,
-            help=(
-                "Must find something for whoever comes in, searched by the service account below "
-                "LDAP_GROUP_BASE_DN. Places: {user_dn} and {username}."
-            ),
-        ),
-        Variable(
-            name="LDAP_GROUP_BASE_DN",
-            kind=Kind.TEXT,
-            example="ou=groups,dc=example,dc=org",
-            check=check_dn,
-            default_from=lambda values: values["LDAP_BASE_DN"],
-            default_note="LDAP_BASE_DN",
-            help="Below which groups are searched for.",
-        ),
-        Variable(
-            name="LDAP_GROUP_FIELD",
-            kind=Kind.TEXT,
-            default="memberOf",
-            example="memberOf",
-            origin=MAGE,
-            help="The attribute of a person that names the groups.",
-        ),
-        Variable(
-            name="LDAP_GROUP_SEARCH_FILTER",
-            kind=Kind.TEXT,
-            example="(&(objectClass=groupOfNames)(member={user_dn}))",
-            fix="write a filter such as (member={user_dn})",
-            check=check_access_filter,
-            help=(
-                "Finds a person's groups where the directory has no memberOf; goes before "
-                "LDAP_GROUP_FIELD. Places: {user_dn} and {username}."
-            ),
-        ),
-        Variable(
-            name="LDAP_ROLES_MAPPING",
-            kind=Kind.TEXT,
-            example='{"gate-admins": "admin", "cn=staff,ou=groups,dc=example,dc=org": "viewer"}',
-            origin=MAGE,
-            fix='write JSON such as {"gate-admins": "admin", "staff": ["editor"]}',
-            check=check_roles_mapping,
-            help=(
-                "JSON: group to role, or to a list of roles. A group is its DN or its cn, without "
-                "regard to case. Of several roles the highest counts. Nobody becomes owner by a "
-                "group unless a group is given owner here."
-            ),
-        ),
-        Variable(
-            name="LDAP_DEFAULT_ACCESS",
-            kind=Kind.CHOICE,
-            choices=tuple(role for role in ROLES if role != Role.OWNER),
-            default="none",
-            example="viewer",
-            origin=MAGE,
-            help="The role of whoever is in no group of LDAP_ROLES_MAPPING.",
-        ),
-        Variable(
-            name="LDAP_ADMIN_USERNAME",
-            kind=Kind.TEXT,
-            example="anna",
-            origin=MAGE,
-            help=(
-                "The user name in the directory of the person who becomes owner at the first "
-                "sign-in, as long as nobody owns the instance."
-            ),
-        ),
-        Variable(
-            name="LDAP_ID",
-            kind=Kind.TEXT,
-            example="employeeNumber",
-            origin=LIBRECHAT,
-            help=(
-                "The attribute that tells people apart for good, where the directory has no "
-                "entryUUID, objectGUID, nsUniqueId or ipaUniqueID. Without one the DN does."
-            ),
-        ),
-        Variable(
-            name="LDAP_USERNAME",
-            kind=Kind.TEXT,
-            example="uid",
-            origin=LIBRECHAT,
-            default_note="uid, else sAMAccountName",
-            help="The attribute with the user name.",
-        ),
-        Variable(
-            name="LDAP_EMAIL",
-            kind=Kind.TEXT,
-            default="mail",
-            example="mail",
-            origin=LIBRECHAT,
-            help="The attribute with the email address.",
-        ),
-        Variable(
-            name="LDAP_FULL_NAME",
-            kind=Kind.LIST,
-            example="givenName,sn",
-            origin=LIBRECHAT,
-            default_note="displayName, else cn",
-            help="The attributes that make the name, in order.",
-        ),
-        Variable(
-            name="LDAP_TRUST_EMAIL",
-            kind=Kind.BOOL,
-            aliases=(Alias("LDAP_EMAIL_IS_PROVED", "earlier versions"),),
-            default="true",
-            example="false",
-            help=(
-                "Whether an address of the directory counts as proved. Set it to false where "
-                "people write their own address there."
-            ),
-        ),
-        Variable(
-            name="LDAP_CA_CERT_PATH",
-            kind=Kind.PATH,
-            example="/etc/ssl/certs/company-ca.pem",
-            origin=LIBRECHAT,
-            default_note="the machine's own",
-            help="PEM of the authority that signed the server's certificate.",
-        ),
-        Variable(
-            name="LDAP_TLS_REJECT_UNAUTHORIZED",
-            kind=Kind.BOOL,
-            default="true",
-            example="true",
-            origin=LIBRECHAT,
-            help="Whether a wrong certificate is refused. With false anybody on the way may read.",
-        ),
-        Variable(
-            name="LDAP_STARTTLS",
-            kind=Kind.BOOL,
-            default="false",
-            example="true",
-            origin=LIBRECHAT,
-            help="Switch an ldap:// connection to TLS before anything is sent.",
-        ),
-        Variable(
-            name="LDAP_ALLOW_PLAINTEXT",
-            kind=Kind.BOOL,
-            default="false",
-            example="false",
-            help="Admit passwords in clear to another machine. Only in a network of its own.",
-        ),
+    choice("AUTHENTICATION_MODE", example="ldap", choices=("local", "ldap"), origin=MAGE).with_help(
+        "ldap: the directory alone opens the door with a password; local passwords work for owners "
+        "only, and nobody signs up by form. local: the directory is off. Without it, local "
+        "passwords and the directory stand side by side."
+    ),
+    text(
+        "LDAP_URL",
+        example="ldaps://ldap.example.com",
+        check=check_url,
+        origin=LIBRECHAT,
+        aliases=(Alias("LDAP_SERVER", MAGE),),
+        fix="write ldaps://HOST or ldap://HOST, with :PORT where it is an unusual one",
+    ).with_help(
+        "The directory's server; several, separated by commas, are asked in this order until one "
+        "answers."
+    ),
+    text(
+        "LDAP_BASE_DN",
+        example="ou=people,dc=example,dc=org",
+        check=check_dn,
+        origin=MAGE,
+        aliases=(Alias("LDAP_USER_SEARCH_BASE", LIBRECHAT),),
+    ).with_help("Below which people are searched for."),
+    text(
+        "LDAP_BIND_DN", example="cn=gatehouse,dc=example,dc=org", origin=f"{MAGE}, {LIBRECHAT}"
+    ).with_help(
+        "The service account that searches; it needs to read, never to write. Active Directory "
+        "also takes name@domain."
+    ),
+    secret(
+        "LDAP_BIND_PASSWORD", origin=MAGE, aliases=(Alias("LDAP_BIND_CREDENTIALS", LIBRECHAT),)
+    ).with_help("The service account's password."),
+    switch("LDAP_LOGIN_USES_USERNAME", default=None, origin=LIBRECHAT).with_help(
+        "What people type, where LDAP_SEARCH_FILTER does not say it: true is the user name, false "
+        "the address. Without it both are taken."
+    ),
+    text(
+        "LDAP_SEARCH_FILTER",
+        default=_default_filter,
+        default_note=f"`{BY_NAME_OR_ADDRESS}`, or half of it, see LDAP_LOGIN_USES_USERNAME",
+        example="(&(objectClass=person)(uid={username}))",
+        check=check_user_filter,
+        origin=LIBRECHAT,
+        aliases=(Alias("LDAP_AUTHENTICATION_FILTER", MAGE),),
+        fix="write a filter such as (uid={username})",
+    ).with_help(
+        "Finds the one person. {username}, also written {{username}}, is what was typed; it is "
+        "escaped."
+    ),
+    text(
+        "LDAP_AUTHORIZATION_FILTER",
+        example="(&(objectClass=groupOfNames)(cn=staff)(member={user_dn}))",
+        check=check_access_filter,
+        origin=MAGE,
+        fix="write a filter such as (&(cn=staff)(member={user_dn}))",
+    ).with_help(
+        "Must find something for whoever comes in, searched by the service account below "
+        "LDAP_GROUP_BASE_DN. Places: {user_dn} and {username}."
+    ),
+    text(
+        "LDAP_GROUP_BASE_DN",
+        default=lambda values: values["LDAP_BASE_DN"],
+        default_note="LDAP_BASE_DN",
+        example="ou=groups,dc=example,dc=org",
+        check=check_dn,
+    ).with_help("Below which groups are searched for."),
+    text("LDAP_GROUP_FIELD", default="memberOf", example="memberOf", origin=MAGE).with_help(
+        "The attribute of a person that names the groups."
+    ),
+    text(
+        "LDAP_GROUP_SEARCH_FILTER",
+        example="(&(objectClass=groupOfNames)(member={user_dn}))",
+        check=check_access_filter,
+        fix="write a filter such as (member={user_dn})",
+    ).with_help(
+        "Finds a person's groups where the directory has no memberOf; goes before "
+        "LDAP_GROUP_FIELD. Places: {user_dn} and {username}."
+    ),
+    text(
+        "LDAP_ROLES_MAPPING",
+        example='{"gate-admins": "admin", "cn=staff,ou=groups,dc=example,dc=org": "viewer"}',
+        check=check_roles_mapping,
+        origin=MAGE,
+        fix='write JSON such as {"gate-admins": "admin", "staff": ["editor"]}',
+    ).with_help(
+        "JSON: group to role, or to a list of roles. A group is its DN or its cn, without regard "
+        "to case. Of several roles the highest counts. Nobody becomes owner by a group unless a "
+        "group is given owner here."
+    ),
+    choice(
+        "LDAP_DEFAULT_ACCESS",
+        default="none",
+        example="viewer",
+        choices=tuple(role for role in ROLES if role != Role.OWNER),
+        origin=MAGE,
+    ).with_help("The role of whoever is in no group of LDAP_ROLES_MAPPING."),
+    text("LDAP_ADMIN_USERNAME", example="anna", origin=MAGE).with_help(
+        "The user name in the directory of the person who becomes owner at the first sign-in, as "
+        "long as nobody owns the instance."
+    ),
+    text("LDAP_ID", example="employeeNumber", origin=LIBRECHAT).with_help(
+        "The attribute that tells people apart for good, where the directory has no entryUUID, "
+        "objectGUID, nsUniqueId or ipaUniqueID. Without one the DN does."
+    ),
+    text(
+        "LDAP_USERNAME", default_note="uid, else sAMAccountName", example="uid", origin=LIBRECHAT
+    ).with_help("The attribute with the user name."),
+    text("LDAP_EMAIL", default="mail", example="mail", origin=LIBRECHAT).with_help(
+        "The attribute with the email address."
+    ),
+    words(
+        "LDAP_FULL_NAME",
+        default_note="displayName, else cn",
+        example="givenName,sn",
+        origin=LIBRECHAT,
+    ).with_help("The attributes that make the name, in order."),
+    switch(
+        "LDAP_TRUST_EMAIL",
+        default=True,
+        aliases=(Alias("LDAP_EMAIL_IS_PROVED", "earlier versions"),),
+    ).with_help(
+        "Whether an address of the directory counts as proved. Set it to false where people write "
+        "their own address there."
+    ),
+    path(
+        "LDAP_CA_CERT_PATH",
+        default_note="the machine's own",
+        example="/etc/ssl/certs/company-ca.pem",
+        origin=LIBRECHAT,
+    ).with_help("PEM of the authority that signed the server's certificate."),
+    switch("LDAP_TLS_REJECT_UNAUTHORIZED", default=True, origin=LIBRECHAT).with_help(
+        "Whether a wrong certificate is refused. With false anybody on the way may read."
+    ),
+    switch("LDAP_STARTTLS", default=False, origin=LIBRECHAT).with_help(
+        "Switch an ldap:// connection to TLS before anything is sent."
+    ),
+    switch("LDAP_ALLOW_PLAINTEXT", default=False).with_help(
+        "Admit passwords in clear to another machine. Only in a network of its own."
     ),
 )

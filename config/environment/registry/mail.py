@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple, Protocol, cast
 
 from config.environment.errors import Problem, Unreadable, echo
-from config.environment.schema import Kind, Section, Variable
+from config.environment.schema import Section, choice, integer, secret, switch, text, url
 from core.email_addresses import AddressError, ascii_domain, parse_email
 
 Encryption = Literal["auto", "starttls", "tls", "none"]
@@ -194,161 +194,108 @@ RESEND = Section(
     "Mail through Resend",
     "Used when RESEND_API_KEY is set, before SMTP. With neither, mail waits in the outbox of the "
     "admin panel and operators hand links on themselves.",
-    (
-        Variable(
-            name="RESEND_API_KEY",
-            kind=Kind.SECRET,
-            default_note="none",
-            origin="Khoj",
-            check=check_api_key,
-            help="The key that Resend issues. Needs RESEND_EMAIL beside it.",
-        ),
-        Variable(
-            name="RESEND_EMAIL",
-            kind=Kind.TEXT,
-            default_note="none",
-            example="Gatehouse <gate@example.com>",
-            check=check_sender,
-            origin="Khoj",
-            help="The sender of mail through Resend: an address, or a name with an address.",
-        ),
-        Variable(
-            name="RESEND_API_URL",
-            kind=Kind.URL,
-            default="https://api.resend.com",
-            example="http://localhost:9000",
-            help="Where Resend's interface answers; another address serves tests.",
-        ),
+    secret("RESEND_API_KEY", default_note="none", check=check_api_key, origin="Khoj").with_help(
+        "The key that Resend issues. Needs RESEND_EMAIL beside it."
     ),
+    text(
+        "RESEND_EMAIL",
+        default_note="none",
+        example="Gatehouse <gate@example.com>",
+        check=check_sender,
+        origin="Khoj",
+    ).with_help("The sender of mail through Resend: an address, or a name with an address."),
+    url(
+        "RESEND_API_URL", default="https://api.resend.com", example="http://localhost:9000"
+    ).with_help("Where Resend's interface answers; another address serves tests."),
 )
 
 SMTP = Section(
     "Mail through SMTP",
     "Used when EMAIL_SERVICE or EMAIL_HOST is set and Resend is not.",
-    (
-        Variable(
-            name="EMAIL_SERVICE",
-            kind=Kind.CHOICE,
-            choices=tuple(PRESETS),
-            default_note="none",
-            example="gmail",
-            origin="LibreChat",
-            fix=f"write one of {', '.join(PRESETS)}, or set EMAIL_HOST instead",
-            help=(
-                "A known mail service: sets EMAIL_HOST, EMAIL_PORT and EMAIL_ENCRYPTION, each of "
-                "which may still be given."
-            ),
-        ),
-        Variable(
-            name="EMAIL_HOST",
-            kind=Kind.TEXT,
-            default_from=host_of,
-            default_note="as EMAIL_SERVICE has it, else none",
-            example="smtp.example.com",
-            check=check_host,
-            origin="LibreChat",
-            help="The SMTP server: its name alone, without scheme and port.",
-        ),
-        Variable(
-            name="EMAIL_ENCRYPTION",
-            kind=Kind.CHOICE,
-            choices=("auto", "starttls", "tls", "none"),
-            default="auto",
-            example="tls",
-            origin="LibreChat",
-            help=(
-                "auto speaks TLS from the start on port 465, else upgrades to TLS when the server "
-                "offers it, demands that of a known EMAIL_SERVICE, and never sends the password "
-                "in clear. starttls demands an upgrade to TLS, tls speaks TLS from the start, "
-                "none sends password and links in clear and belongs to a relay on the same "
-                "machine. Port 465 always means TLS from the start."
-            ),
-        ),
-        Variable(
-            name="EMAIL_PORT",
-            kind=Kind.INTEGER,
-            default_from=port_of,
-            default_note="as EMAIL_SERVICE has it, else 465 with tls, 25 with none, 587 otherwise",
-            example="2525",
-            minimum=1,
-            maximum=65535,
-            origin="LibreChat",
-            help="The port of the SMTP server.",
-        ),
-        Variable(
-            name="EMAIL_EHLO_NAME",
-            kind=Kind.TEXT,
-            default_note="the host of PUBLIC_URL",
-            example="gate.example.com",
-            check=check_ehlo_name,
-            help=(
-                "The name with which this machine greets the SMTP server. Some servers refuse a "
-                "name that is not a full host name, such as localhost."
-            ),
-        ),
-        Variable(
-            name="EMAIL_USERNAME",
-            kind=Kind.TEXT,
-            default_note="none: no sign-in at the server",
-            example="gate@example.com",
-            origin="LibreChat",
-            help="The user name at the SMTP server.",
-        ),
-        Variable(
-            name="EMAIL_PASSWORD",
-            kind=Kind.SECRET,
-            default_note="none",
-            origin="LibreChat",
-            help="The password at the SMTP server; with Gmail an app password.",
-        ),
-        Variable(
-            name="EMAIL_FROM",
-            kind=Kind.TEXT,
-            default_note="none",
-            example="gate@example.com",
-            check=check_sender,
-            origin="LibreChat",
-            help="The sender of mail through SMTP: an address, or a name with an address.",
-        ),
-        Variable(
-            name="EMAIL_FROM_NAME",
-            kind=Kind.TEXT,
-            default_note="the name in EMAIL_FROM, if there is one",
-            example="Gatehouse",
-            check=check_name,
-            origin="LibreChat",
-            help="The name that stands before the address of EMAIL_FROM.",
-        ),
-        Variable(
-            name="EMAIL_ALLOW_SELFSIGNED",
-            kind=Kind.BOOL,
-            default="false",
-            example="true",
-            origin="LibreChat",
-            help=(
-                "Takes any certificate from the SMTP server. Whoever sits between can then read "
-                "the links; a certificate of your own authority is better."
-            ),
-        ),
+    choice(
+        "EMAIL_SERVICE",
+        default_note="none",
+        example="gmail",
+        choices=tuple(PRESETS),
+        origin="LibreChat",
+        fix=f"write one of {', '.join(PRESETS)}, or set EMAIL_HOST instead",
+    ).with_help(
+        "A known mail service: sets EMAIL_HOST, EMAIL_PORT and EMAIL_ENCRYPTION, each of which may "
+        "still be given."
+    ),
+    text(
+        "EMAIL_HOST",
+        default=host_of,
+        default_note="as EMAIL_SERVICE has it, else none",
+        example="smtp.example.com",
+        check=check_host,
+        origin="LibreChat",
+    ).with_help("The SMTP server: its name alone, without scheme and port."),
+    choice(
+        "EMAIL_ENCRYPTION",
+        default="auto",
+        example="tls",
+        choices=("auto", "starttls", "tls", "none"),
+        origin="LibreChat",
+    ).with_help(
+        "auto speaks TLS from the start on port 465, else upgrades to TLS when the server offers "
+        "it, demands that of a known EMAIL_SERVICE, and never sends the password in clear. "
+        "starttls demands an upgrade to TLS, tls speaks TLS from the start, none sends password "
+        "and links in clear and belongs to a relay on the same machine. Port 465 always means TLS "
+        "from the start."
+    ),
+    integer(
+        "EMAIL_PORT",
+        default=port_of,
+        default_note="as EMAIL_SERVICE has it, else 465 with tls, 25 with none, 587 otherwise",
+        example="2525",
+        bounds=(1, 65535),
+        origin="LibreChat",
+    ).with_help("The port of the SMTP server."),
+    text(
+        "EMAIL_EHLO_NAME",
+        default_note="the host of PUBLIC_URL",
+        example="gate.example.com",
+        check=check_ehlo_name,
+    ).with_help(
+        "The name with which this machine greets the SMTP server. Some servers refuse a name that "
+        "is not a full host name, such as localhost."
+    ),
+    text(
+        "EMAIL_USERNAME",
+        default_note="none: no sign-in at the server",
+        example="gate@example.com",
+        origin="LibreChat",
+    ).with_help("The user name at the SMTP server."),
+    secret("EMAIL_PASSWORD", default_note="none", origin="LibreChat").with_help(
+        "The password at the SMTP server; with Gmail an app password."
+    ),
+    text(
+        "EMAIL_FROM",
+        default_note="none",
+        example="gate@example.com",
+        check=check_sender,
+        origin="LibreChat",
+    ).with_help("The sender of mail through SMTP: an address, or a name with an address."),
+    text(
+        "EMAIL_FROM_NAME",
+        default_note="the name in EMAIL_FROM, if there is one",
+        example="Gatehouse",
+        check=check_name,
+        origin="LibreChat",
+    ).with_help("The name that stands before the address of EMAIL_FROM."),
+    switch("EMAIL_ALLOW_SELFSIGNED", default=False, origin="LibreChat").with_help(
+        "Takes any certificate from the SMTP server. Whoever sits between can then read the links; "
+        "a certificate of your own authority is better."
     ),
 )
 
 OUTBOX = Section(
     "Outbox",
     "Every mail is stored before it is sent and tried again when sending fails.",
-    (
-        Variable(
-            name="MAIL_MAX_ATTEMPTS",
-            kind=Kind.INTEGER,
-            default="8",
-            example="5",
-            minimum=1,
-            maximum=50,
-            help=(
-                "How often a mail is tried, with growing pauses, before it is set aside as failed. "
-                "What you have to mend, such as a wrong password or a refused sender, does not "
-                "count: the mail waits for it for up to 30 days."
-            ),
-        ),
+    integer("MAIL_MAX_ATTEMPTS", default=8, example="5", bounds=(1, 50)).with_help(
+        "How often a mail is tried, with growing pauses, before it is set aside as failed. What "
+        "you have to mend, such as a wrong password or a refused sender, does not count: the mail "
+        "waits for it for up to 30 days."
     ),
 )

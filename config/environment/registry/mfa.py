@@ -2,7 +2,7 @@
 
 from accounts.roles import Role
 from config.environment.errors import Unreadable, echo
-from config.environment.schema import Kind, Section, Variable
+from config.environment.schema import Section, words
 
 
 def check_roles(names: list[str]) -> list[str]:
@@ -21,19 +21,15 @@ def _role(name: str) -> str:
 FACTORS = Section(
     "Second factors",
     "Authenticator apps, passkeys and recovery codes. See docs/second-factors.md.",
-    (
-        Variable(
-            name="MFA_REQUIRED_ROLES",
-            kind=Kind.LIST,
-            default="",
-            default_note="empty: everybody chooses for himself",
-            example="owner,admin",
-            check=check_roles,
-            help=(
-                "Roles that need a second factor. Whoever has such a role and none is led to set "
-                "one up at the next sign-in, before anything else opens; programs get 403 until "
-                "then. Whoever has set one up is always asked for it, whatever stands here."
-            ),
-        ),
+    words(
+        "MFA_REQUIRED_ROLES",
+        default="",
+        default_note="empty: everybody chooses for himself",
+        example="owner,admin",
+        check=check_roles,
+    ).with_help(
+        "Roles that need a second factor. Whoever has such a role and none is led to set one up at "
+        "the next sign-in, before anything else opens; programs get 403 until then. Whoever has "
+        "set one up is always asked for it, whatever stands here."
     ),
 )

@@ -83,7 +83,7 @@ OPENID = Section(
     "Sign-in through OpenID Connect",
     "One provider by LibreChat's names; it is called openid in addresses here. An issuer may be "
     "written with or without a slash at its end, or as the address of its discovery document.",
-    (
+    *(
         _text("OPENID_CLIENT_ID", "The client id of Gatehouse at the provider.", "gatehouse"),
         _secret("OPENID_CLIENT_SECRET", "The client secret there.", "LibreChat"),
         _issuer(
@@ -205,7 +205,7 @@ OPENID_ROLES = Section(
     "Roles from OpenID Connect",
     "Who may come in by openid and what a person is then, by LibreChat's names. These apply at "
     "each sign-in; a role that an operator has fixed stays.",
-    (
+    *(
         *_rule("OPENID_REQUIRED_ROLE", "Whoever does not have it at the provider stays out.", "a"),
         *_rule("OPENID_ADMIN_ROLE", "Whoever has it is admin, and is none without it.", "admins"),
         _switch("OPENID_ROLE_SYNC_ENABLED", "false", "Takes the role from a claim."),
@@ -254,7 +254,7 @@ LISTED = Section(
     "`microsoft-entra-id`, for example, has `AUTH_MICROSOFT_ENTRA_ID_ID`; it and `azure-ad` take "
     "`AUTH_<PROVIDER>_TENANT_ID` in place of an issuer. Google, GitHub, Discord, Facebook, Apple, "
     "authentik, openid and oidc may be named too, which puts their buttons into this order.",
-    (
+    *(
         Variable(
             name="AUTH_SSO_PROVIDERS",
             kind=Kind.LIST,
@@ -292,7 +292,7 @@ LISTED = Section(
 AUTHENTIK = Section(
     "Sign-in through Authentik",
     "By Reflector's names, and LobeChat's. The issuer is AUTHENTIK_ISSUER.",
-    (
+    *(
         Variable(
             name="AUTHENTIK_CLIENT_ID",
             kind=Kind.TEXT,
@@ -323,7 +323,7 @@ AUTHENTIK = Section(
 OIDC = Section(
     "Sign-in through OpenID Connect, Mage's names",
     "One more provider, called oidc in addresses here.",
-    (
+    *(
         _issuer(
             "OIDC_DISCOVERY_URL",
             "The address of the provider's discovery document, or its issuer.",

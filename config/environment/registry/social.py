@@ -107,7 +107,7 @@ SOCIAL = Section(
     "Sign-in through other providers",
     "Each provider with an id and a secret has a button on the sign-in page. A new person gets an "
     "account only where registration by providers is open.",
-    (
+    *(
         Variable(
             name="ALLOW_SOCIAL_LOGIN",
             kind=Kind.BOOL,

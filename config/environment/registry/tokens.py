@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from config.environment.errors import Problem, Unreadable, echo
-from config.environment.schema import Kind, Section, Variable
+from config.environment.schema import Section, duration, secret, text
 
 ALGORITHMS = ("ES256", "RS256", "EdDSA")
 MAX_ADVISED_TOKEN = timedelta(hours=24)
@@ -64,96 +64,61 @@ def check_jwt_algorithm(values: Mapping[str, Any]) -> Iterator[Problem]:
 TOKENS = Section(
     "Tokens",
     "Access tokens that backends verify with public keys, and refresh tokens that get new ones.",
-    (
-        Variable(
-            name="SESSION_EXPIRY",
-            kind=Kind.DURATION,
-            default="15m",
-            example="1000 * 60 * 15",
-            minimum=timedelta(seconds=10),
-            maximum=timedelta(days=30),
-            origin="LibreChat",
-            help=(
-                "How long an access token lives. For so long a backend that verifies tokens by "
-                "itself may not notice that somebody has been shut out; more than 24 hours give a "
-                "warning. A bare number is milliseconds."
-            ),
-        ),
-        Variable(
-            name="REFRESH_TOKEN_EXPIRY",
-            kind=Kind.DURATION,
-            default="7d",
-            example="(1000 * 60 * 60 * 24) * 7",
-            minimum=timedelta(minutes=1),
-            maximum=timedelta(days=366),
-            origin="LibreChat",
-            help=(
-                "How long a sign-in by tokens lasts, however often it is refreshed. A bare "
-                "number is milliseconds."
-            ),
-        ),
-        Variable(
-            name="JWT_AUDIENCE",
-            kind=Kind.TEXT,
-            default_from=own_address,
-            default_note="PUBLIC_URL",
-            example="https://api.example.com",
-            help="For whom access tokens are: the claim `aud`, which backends compare.",
-        ),
-        Variable(
-            name="JWT_ALGORITHM",
-            kind=Kind.TEXT,
-            default=ALGORITHMS[0],
-            example="RS256",
-            check=check_algorithm,
-            help=(
-                "ES256, RS256 (keys of 3072 bits) or EdDSA (Ed25519). After a change the next "
-                "token is signed by a new key; older tokens stay good until they end."
-            ),
-        ),
-        Variable(
-            name="JWT_KEY_MAX_AGE",
-            kind=Kind.DURATION,
-            default="90d",
-            example="30d",
-            minimum=timedelta(days=8),
-            maximum=timedelta(days=3650),
-            help="How long one key signs before another takes its place by itself.",
-        ),
-        Variable(
-            name="JWT_KEY_PUBLISH_AHEAD",
-            kind=Kind.DURATION,
-            default="24h",
-            example="2h",
-            minimum=timedelta(minutes=10),
-            maximum=timedelta(days=7),
-            help=(
-                "How long a new key is published before it signs, so that every backend has "
-                "read it by then."
-            ),
-        ),
-        Variable(
-            name="JWT_SECRET",
-            kind=Kind.SECRET,
-            strong=True,
-            origin="LibreChat",
-            default_note="none: access tokens are signed by JWT_ALGORITHM",
-            help=(
-                "Makes access tokens HS256, signed with this secret, for backends that share "
-                "it. Whoever has it can make tokens. There are no public keys then. At least 32 "
-                "random characters, and JWT_REFRESH_SECRET beside it."
-            ),
-        ),
-        Variable(
-            name="JWT_REFRESH_SECRET",
-            kind=Kind.SECRET,
-            strong=True,
-            origin="LibreChat",
-            default_note="derived from ENCRYPTION_KEY",
-            help=(
-                "Signs refresh tokens. Needed with JWT_SECRET and different from it. Changing it "
-                "ends every sign-in by tokens."
-            ),
-        ),
+    duration(
+        "SESSION_EXPIRY",
+        default="15m",
+        example="1000 * 60 * 15",
+        bounds=("10s", "30d"),
+        origin="LibreChat",
+    ).with_help(
+        "How long an access token lives. For so long a backend that verifies tokens by itself may "
+        "not notice that somebody has been shut out; more than 24 hours give a warning. A bare "
+        "number is milliseconds."
+    ),
+    duration(
+        "REFRESH_TOKEN_EXPIRY",
+        default="7d",
+        example="(1000 * 60 * 60 * 24) * 7",
+        bounds=("1m", "366d"),
+        origin="LibreChat",
+    ).with_help(
+        "How long a sign-in by tokens lasts, however often it is refreshed. A bare number is "
+        "milliseconds."
+    ),
+    text(
+        "JWT_AUDIENCE",
+        default=own_address,
+        default_note="PUBLIC_URL",
+        example="https://api.example.com",
+    ).with_help("For whom access tokens are: the claim `aud`, which backends compare."),
+    text("JWT_ALGORITHM", default=ALGORITHMS[0], example="RS256", check=check_algorithm).with_help(
+        "ES256, RS256 (keys of 3072 bits) or EdDSA (Ed25519). After a change the next token is "
+        "signed by a new key; older tokens stay good until they end."
+    ),
+    duration("JWT_KEY_MAX_AGE", default="90d", example="30d", bounds=("8d", "3650d")).with_help(
+        "How long one key signs before another takes its place by itself."
+    ),
+    duration("JWT_KEY_PUBLISH_AHEAD", default="24h", example="2h", bounds=("10m", "7d")).with_help(
+        "How long a new key is published before it signs, so that every backend has read it by "
+        "then."
+    ),
+    secret(
+        "JWT_SECRET",
+        default_note="none: access tokens are signed by JWT_ALGORITHM",
+        origin="LibreChat",
+        strong=True,
+    ).with_help(
+        "Makes access tokens HS256, signed with this secret, for backends that share it. Whoever "
+        "has it can make tokens. There are no public keys then. At least 32 random characters, and "
+        "JWT_REFRESH_SECRET beside it."
+    ),
+    secret(
+        "JWT_REFRESH_SECRET",
+        default_note="derived from ENCRYPTION_KEY",
+        origin="LibreChat",
+        strong=True,
+    ).with_help(
+        "Signs refresh tokens. Needed with JWT_SECRET and different from it. Changing it ends "
+        "every sign-in by tokens."
     ),
 )

@@ -29,7 +29,7 @@ class Command(BaseCommand):
             self.stdout.write(f"  {row.name} = {row.value}\n      from {row.source}\n")
             if row.note:
                 self.stdout.write(f"      {row.note}\n")
-        self._print_lines()
+        self._print_effects()
         found = examine()
         self.stdout.write("\n")
         for finding in found:
@@ -42,9 +42,13 @@ class Command(BaseCommand):
         if errors:
             raise CommandError(f"{errors} of these must be fixed.")
 
-    def _print_lines(self) -> None:
-        """Print what each line of .env did; nothing without such a file."""
+    def _print_effects(self) -> None:
+        """Print what each line of .env and each setting in the environment did."""
         if settings.ENV.lines:
             self.stdout.write("\nLines of .env:\n\n")
         for line in settings.ENV.lines:
             self.stdout.write(f"  {line.number:>4} {line.name} {line.what}\n")
+        if settings.ENV.names:
+            self.stdout.write("\nSettings in the environment:\n\n")
+        for given in settings.ENV.names:
+            self.stdout.write(f"       {given.name} {given.what}\n")
