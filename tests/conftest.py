@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
@@ -61,6 +62,17 @@ def _nothing_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """What checks of other tests have left in memory for the worker is not written in this one."""
     monkeypatch.setattr(denials, "_waiting", denials._Waiting())
     monkeypatch.setattr(key_usage, "_waiting", key_usage._Waiting())
+
+
+@pytest.fixture(autouse=True)
+def _one_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows of limits begin with the test, so that its attempts never fall into two of them."""
+    start = int(time.time())
+
+    def end_of_window(_value: object, period: int) -> int:
+        return start + period * ((int(time.time()) - start) // period + 1)
+
+    monkeypatch.setattr("django_ratelimit.core._get_window", end_of_window)
 
 
 @pytest.fixture(autouse=True)

@@ -32,6 +32,8 @@ SETTINGS = {
     "FORWARD_AUTH_DOMAIN": "example.com",
     "TRUSTED_PROXIES": PROXY,
     "EMAIL_FROM": "gate@example.com",
+    # No test's attempts fall into two windows.
+    "LOGIN_WINDOW": "1d",
 }
 # No two visitors share an address, and so no limit: all of 127.0.0.0/8 is this machine. A worker of
 # the tests has a range of its own.

@@ -125,7 +125,11 @@ def test_another_spelling_of_an_address_buys_no_further_try(
 ) -> None:
     public = f"https://{SITE}"
     server = gatehouse_server(
-        sqlite_data, PUBLIC_URL=public, TRUSTED_PROXIES="127.0.0.1", LOGIN_MAX="3"
+        sqlite_data,
+        PUBLIC_URL=public,
+        TRUSTED_PROXIES="127.0.0.1",
+        LOGIN_MAX="3",
+        LOGIN_WINDOW="1d",
     )
     proxy = start_proxy(server)
     body = json.dumps({"email": "anna@example.com", "password": "no such word"})

@@ -12,7 +12,8 @@ from tests.servers.http2 import ask_http2
 
 StartGatehouse = Callable[..., Gatehouse]
 HOST = "gate.example.com"
-SETTINGS = {"PUBLIC_URL": f"https://{HOST}", "TRUSTED_PROXIES": "127.0.0.1", "LOGIN_MAX": "3"}
+SETTINGS = {"PUBLIC_URL": f"https://{HOST}", "TRUSTED_PROXIES": "127.0.0.1", "LOGIN_MAX": "3",
+            "LOGIN_WINDOW": "1d"}  # fmt: skip
 RULES = """
 from forward_auth.models import AccessRule
 host = "app.example.com"
