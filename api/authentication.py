@@ -1,7 +1,8 @@
-"""Authenticate a request: the only place that reads credentials.
+"""Authenticate a request: the only place that reads credentials; DRF's authentication classes.
 
-A wrong credential is refused, never ignored. Credentials are read from headers and the session
-cookie only, never from the URL or the body, which end up in logs (A123).
+A wrong credential is refused, never ignored, whichever of the classes a view lists. Credentials are
+read from headers and the session cookie only, never from the URL or the body, which end up in logs
+(A123).
 """
 
 import uuid
@@ -13,7 +14,9 @@ from django.contrib.auth import get_user
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.request import Request
 
 from accounts.csrf import CsrfMiddleware
 from accounts.models import User
@@ -28,7 +31,6 @@ from api.permissions import AuthContext, Scope, combine, require_account_access
 from api.tokens.refresh_tokens import read_access
 from core.request_context import get_request_context
 
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # The id of a session that no sign-in of ours created. No row has it, so such a session never
 # counts as recently authenticated.
 UNKNOWN_SESSION = uuid.UUID(int=0)
@@ -36,12 +38,62 @@ UNKNOWN_SESSION = uuid.UUID(int=0)
 VISITOR_SCOPES = frozenset({Scope.READ, Scope.WRITE, Scope.USERS})
 
 
+class CredentialAuthentication(BaseAuthentication):
+    """Base of the classes below: DRF asks each for its kind of credential.
+
+    The first one that finds its kind authenticates all credentials of the request together.
+    """
+
+    def is_sent(self, request: HttpRequest) -> bool:
+        """Whether the request has this kind of credential. Verifies nothing."""
+        raise NotImplementedError
+
+    def authenticate(self, request: Request) -> tuple[User, AuthContext] | None:
+        """Return the user and the context, which are `request.user` and `request.auth`."""
+        http = request._request
+        found = find_auth(http) if self.is_sent(http) else None
+        return None if found is None else (found.user, found)
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+class APIKeyAuthentication(CredentialAuthentication):
+    """An API key: `X-API-Key`, `Authorization: Bearer`, or the password of `Basic`."""
+
+    def is_sent(self, request: HttpRequest) -> bool:
+        return bool(credentials_of(request.META).keys)
+
+
+class JWTAuthentication(CredentialAuthentication):
+    """An access token of ours, or of a configured issuer."""
+
+    def is_sent(self, request: HttpRequest) -> bool:
+        return credentials_of(request.META).token is not None
+
+
+class SessionAuthentication(CredentialAuthentication):
+    """The browser session; without one the anonymous user, in no-login mode."""
+
+    def is_sent(self, request: HttpRequest) -> bool:
+        is_excluded = settings.REQUIRE_API_KEY_AND_TOKEN
+        return not is_excluded and credentials_of(request.META).is_empty
+
+
 def authenticate(request: HttpRequest, credentials: Credentials | None = None) -> AuthContext:
-    """Return the context of a request from all its credentials together.
+    """Like find_auth(); raises NotAuthenticated without credentials."""
+    found = find_auth(request, credentials)
+    if found is None:
+        raise NotAuthenticated
+    return found
+
+
+def find_auth(request: HttpRequest, credentials: Credentials | None = None) -> AuthContext | None:
+    """Return the context of a request from all its credentials together; None without any.
 
     credentials: the credentials of the headers, if the caller has read them by its own rules.
     With REQUIRE_API_KEY_AND_TOKEN a request needs both a key and a token. Raises NotAuthenticated
-    without credentials; AccessTokenInvalid, AccessTokenExpired, ApiKeyInvalid, RateLimited,
+    if one of them is missing; AccessTokenInvalid, AccessTokenExpired, ApiKeyInvalid, RateLimited,
     AccessDenied, CsrfFailed.
     """
     given = credentials_of(request.META) if credentials is None else credentials
@@ -49,7 +101,7 @@ def authenticate(request: HttpRequest, credentials: Credentials | None = None) -
     if given.token is not None:
         contexts.append(_by_token(given.token))
     if settings.REQUIRE_API_KEY_AND_TOKEN and (not given.keys or given.token is None):
-        raise NotAuthenticated(_("Send an API key and an access token, both with each request."))
+        raise NotAuthenticated
     session = session_of(request)
     if contexts:
         auth = reduce(combine, contexts)
@@ -62,14 +114,14 @@ def authenticate(request: HttpRequest, credentials: Credentials | None = None) -
     return session
 
 
-def _anonymous(request: HttpRequest) -> AuthContext:
-    """The context of the anonymous user. Raises NotAuthenticated unless no-login mode is on.
+def _anonymous(request: HttpRequest) -> AuthContext | None:
+    """The context of the anonymous user; None unless no-login mode is on.
 
     A page of another site must not act through the browser of a visitor.
     """
     user = visitor(get_request_context().ip)
     if user is None:
-        raise NotAuthenticated
+        return None
     if request.method not in SAFE_METHODS:
         require_same_origin(request)
     return AuthContext(user=user, scopes=VISITOR_SCOPES)
@@ -129,9 +181,9 @@ def session_of(request: HttpRequest) -> AuthContext | None:
 
 def check_csrf(request: HttpRequest) -> None:
     """Raise CsrfFailed unless one of our pages, or of a trusted origin, sent this request."""
-    authenticate_key = _CsrfCheck(_no_response)
-    authenticate_key.process_request(request)
-    if authenticate_key.process_view(request, _no_response, (), {}) is not None:
+    check = _CsrfCheck(_no_response)
+    check.process_request(request)
+    if check.process_view(request, _no_response, (), {}) is not None:
         raise CsrfFailed
 
 

@@ -170,7 +170,7 @@ def _operation(
 
 def _is_permission_text(text: str) -> bool:
     """Whether this is the sentence of schema.permission_text(), which the page shows as badges."""
-    return text.startswith(("Requires the scope", "Open to everyone"))
+    return text.startswith(("Requires the ", "Requires a credential", "Open to everyone"))
 
 
 def _parameter(document: Document, raw: Document) -> Field:

@@ -1,5 +1,6 @@
 """Errors of the API; see also core.errors."""
 
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from core.errors import BadCredentials, Forbidden, GatehouseError
@@ -12,6 +13,10 @@ class NotAuthenticated(GatehouseError):
     status = 401
     title = _("Sign-in needed")
     default_message = _("Send an access token, an API key, or both.")
+
+    def __init__(self) -> None:
+        both = _("Send an API key and an access token, both with each request.")
+        super().__init__(both if settings.REQUIRE_API_KEY_AND_TOKEN else None)
 
 
 class AccessTokenInvalid(GatehouseError):

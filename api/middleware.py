@@ -10,12 +10,15 @@ from functools import lru_cache
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.middleware.csrf import CsrfViewMiddleware, get_token
 from django.urls import ResolverMatch, resolve
 from django.utils import translation
+from rest_framework.permissions import SAFE_METHODS
 
 from core.errors import GatehouseError, NotFound
 from core.problem_details import is_for_machines, problem_of
 
+CSRF_HEADER = "X-CSRF-Token"
 CACHED_PATHS = 512
 # Clients control the length of paths; longer ones are not cached.
 MAX_CACHED_PATH_LENGTH = 500
@@ -34,6 +37,7 @@ class ApiMiddleware:
         translation.activate(translation.get_language_from_request(request))
         request.get_host()  # refuses host names that are not allowed
         response = _answer(request)
+        _send_csrf_token(request, response)
         if not response.streaming:
             response["Content-Length"] = str(len(response.content))
         return response
@@ -64,3 +68,11 @@ def _answer(request: HttpRequest) -> HttpResponse:
     if hasattr(response, "render"):
         response.render()
     return response
+
+
+def _send_csrf_token(request: HttpRequest, response: HttpResponse) -> None:
+    """Send the CSRF token to browsers, which need it for changes with a session."""
+    if request.method in SAFE_METHODS and hasattr(request, "session"):
+        response[CSRF_HEADER] = get_token(request)
+        # Sets the CSRF cookie for a browser that has none.
+        CsrfViewMiddleware(lambda _request: response).process_response(request, response)

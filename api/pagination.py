@@ -7,18 +7,22 @@ deleted, and all pages cost the same.
 import base64
 import binascii
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.utils.translation import gettext as _
 from rest_framework import serializers
+from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api.validation import validate_query
 from core.errors import RecordInvalid
+
+if TYPE_CHECKING:  # DRF imports this module while it defines its views
+    from rest_framework.views import APIView
 
 LIMIT, LIMIT_MAX = 50, 200
 CURSOR_MAX_LENGTH = 200
@@ -69,32 +73,62 @@ def read_cursor(text: str, model: type[Model]) -> Cursor:
     return Cursor(key, plain[0] == ">")
 
 
-def paginate(request: Request, rows: QuerySet[Any], record: Record) -> Response:
-    """Respond with one page of `rows`, newest first, each converted by `record`. One query.
+class KeysetPagination(BasePagination):
+    """DRF's pagination class of every list: one query for each page, newest first."""
 
-    Raises RecordInvalid for a wrong `cursor` or `limit`.
-    """
-    asked = validate_query(PageQuery, request)
-    limit = asked["limit"]
-    cursor = read_cursor(asked["cursor"], rows.model) if "cursor" in asked else None
-    is_back = cursor is not None and cursor.is_back
-    if cursor is not None:
-        rows = rows.filter(**{"pk__gt" if is_back else "pk__lt": cursor.key})
-    found = list(rows.order_by("pk" if is_back else "-pk")[: limit + 1])
-    has_more, found = len(found) > limit, found[:limit]
-    if is_back:
-        found.reverse()
-    # The page that this one was reached from always exists.
-    has_next, has_previous = (True, has_more) if is_back else (has_more, cursor is not None)
-    return Response(
-        {
-            "next": _link(request, Cursor(found[-1].pk, False)) if found and has_next else None,
-            "previous": _link(request, Cursor(found[0].pk, True))
-            if found and has_previous
-            else None,
-            "results": [record(row) for row in found],
-        }
-    )
+    def paginate_queryset(
+        self, queryset: Any, request: Request, view: "APIView | None" = None
+    ) -> list[Any]:
+        """Return the rows of the page that `cursor` and `limit` of the query string ask for.
+
+        Its order is that of the primary key. Raises RecordInvalid if one of them is wrong.
+        """
+        asked = validate_query(PageQuery, request)
+        limit = asked["limit"]
+        cursor = read_cursor(asked["cursor"], queryset.model) if "cursor" in asked else None
+        is_back = cursor is not None and cursor.is_back
+        if cursor is not None:
+            queryset = queryset.filter(**{"pk__gt" if is_back else "pk__lt": cursor.key})
+        found = list(queryset.order_by("pk" if is_back else "-pk")[: limit + 1])
+        has_more, found = len(found) > limit, found[:limit]
+        if is_back:
+            found.reverse()
+        # The page that this one was reached from always exists.
+        has_next, has_previous = (True, has_more) if is_back else (has_more, cursor is not None)
+        self.next = self.previous = None
+        if found and has_next:
+            self.next = _link(request, Cursor(found[-1].pk, False))
+        if found and has_previous:
+            self.previous = _link(request, Cursor(found[0].pk, True))
+        return found
+
+    def get_paginated_response(self, data: Any) -> Response:
+        return Response({"next": self.next, "previous": self.previous, "results": data})
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        link = {"type": ["string", "null"], "format": "uri"}
+        members = {"next": link, "previous": link, "results": schema}
+        return {"type": "object", "required": list(members), "properties": members}
+
+    def get_schema_operation_parameters(self, view: "APIView") -> list[dict[str, Any]]:
+        bounds = {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT}
+        schemas = {"cursor": {"type": "string", "maxLength": CURSOR_MAX_LENGTH}, "limit": bounds}
+        return [
+            {
+                "name": name,
+                "in": "query",
+                "description": str(PageQuery().fields[name].help_text),
+                "schema": schema,
+            }
+            for name, schema in schemas.items()
+        ]
+
+
+def paginate(request: Request, rows: QuerySet[Any], record: Record) -> Response:
+    """Respond with one page of `rows`, each converted by `record`. Raises RecordInvalid."""
+    page = KeysetPagination()
+    found = page.paginate_queryset(rows, request)
+    return page.get_paginated_response([record(row) for row in found])
 
 
 def single_page(records: Iterable[dict[str, Any]]) -> Response:

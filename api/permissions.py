@@ -1,10 +1,14 @@
-"""Scopes, the permissions of API methods, and the context of an authenticated request."""
+"""Scopes, the context of an authenticated request, and the permissions of views."""
 
 import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from rest_framework.permissions import AllowAny, BasePermission
+from rest_framework.request import Request
 
 from accounts import access_policy
 from accounts.models import BrowserSession, User
@@ -15,6 +19,9 @@ from accounts.session_store import SessionStore
 from api.errors import AccessTokenInvalid, ApiKeyInvalid, NotAuthenticated, ScopeMissing
 from api.models import ApiKey
 from core.errors import AccessDenied, ConfirmationNeeded, Forbidden
+
+if TYPE_CHECKING:  # DRF imports this module while it defines its views
+    from rest_framework.views import APIView
 
 
 class Scope(StrEnum):
@@ -40,19 +47,6 @@ def scopes_of(role: Role) -> frozenset[Scope]:
 
 
 @dataclass(frozen=True, slots=True)
-class ApiPermission:
-    """What a method of a view requires: a scope, a minimum role, and recent authentication.
-
-    is_sensitive: a browser session, and a token created from one, must have authenticated recently,
-    as on the pages. API keys and tokens of a password are exempt.
-    """
-
-    scope: Scope
-    min_role: Role = Role.NONE
-    is_sensitive: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class AuthContext:
     """The user and credentials of a request. Tokens and sessions have all scopes of the role.
 
@@ -73,11 +67,14 @@ class AuthContext:
     def role(self) -> Role:
         return Role(self.user.role)
 
-    def require(self, permission: ApiPermission) -> None:
-        """Raise ScopeMissing or Forbidden unless scopes and role satisfy `permission`."""
-        if permission.scope not in self.scopes:
-            raise ScopeMissing(permission.scope)
-        if self.role.rank < permission.min_role.rank:
+    def require_scope(self, scope: str) -> None:
+        """Raise ScopeMissing unless the API key, if there is one, has the scope."""
+        if scope not in self.scopes:
+            raise ScopeMissing(scope)
+
+    def require_role(self, role: Role) -> None:
+        """Raise Forbidden unless the user has this role or a higher one."""
+        if self.role.rank < role.rank:
             raise Forbidden
 
     def require_recent_authentication(self) -> None:
@@ -88,6 +85,11 @@ class AuthContext:
         row = BrowserSession.objects.filter(public_id=self.browser_session).first()
         if row is None or not session_is_recently_authenticated(SessionStore.read_only(row)):
             raise ConfirmationNeeded
+
+
+def auth_of(request: Request) -> AuthContext:
+    """Return the context of a request that a permission has let through."""
+    return cast("AuthContext", request.auth)
 
 
 def combine(first: AuthContext, second: AuthContext) -> AuthContext:
@@ -126,3 +128,116 @@ def require_account_access(user: User, credential_at: datetime, *, by_key: bool 
             raise ApiKeyInvalid if by_key else AccessTokenInvalid
         case code:
             raise AccessDenied(code, found.message, found.until, user_id=user.pk)
+
+
+class Permission(BasePermission):
+    """A permission with arguments: DRF calls what `permission_classes` lists, so it returns itself.
+
+    Denies requests without a credential, which DRF answers with 401.
+    """
+
+    def __call__(self) -> Self:
+        return self
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        if not isinstance(request.auth, AuthContext):
+            return False
+        self.require(request, request.auth)
+        return True
+
+    def require(self, request: Request, auth: AuthContext) -> None:
+        """Raise the error of a request that is not permitted."""
+        raise NotImplementedError
+
+
+class HasScope(Permission):
+    """Requires a scope of API keys. Tokens and sessions have every scope. Raises ScopeMissing."""
+
+    def __init__(self, scope: str) -> None:
+        self.scope = Scope(scope)
+
+    def require(self, request: Request, auth: AuthContext) -> None:
+        auth.require_scope(self.scope)
+
+
+class HasRole(Permission):
+    """Requires a role or a higher one. Raises Forbidden."""
+
+    def __init__(self, role: str) -> None:
+        self.role = Role(role)
+
+    def require(self, request: Request, auth: AuthContext) -> None:
+        auth.require_role(self.role)
+
+
+class RecentlyAuthenticated(Permission):
+    """Requires a browser session, and a token created from one, to have authenticated recently.
+
+    As on the pages. API keys and tokens of a password are exempt, and requests for which `unless`
+    returns True. Raises ConfirmationNeeded.
+    """
+
+    def __init__(self, unless: Callable[[Request], bool] | None = None) -> None:
+        self.unless = unless
+
+    def require(self, request: Request, auth: AuthContext) -> None:
+        if self.unless is None or not self.unless(request):
+            auth.require_recent_authentication()
+
+
+class DeclaredPermissions(BasePermission):
+    """The permissions that `required_permissions` of the view declares for each method.
+
+    The default of every view. A method without an entry is denied, and so is a view without the
+    attribute that sets no `permission_classes`.
+    """
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        declared = declared_permissions(view, str(request.method))
+        return bool(declared) and all(each.has_permission(request, view) for each in declared)
+
+
+Permissions = Mapping[str, Sequence[BasePermission]]
+
+
+def declared_permissions(view: "APIView", method: str) -> Sequence[BasePermission]:
+    """Return what `required_permissions` of the view declares for this method; HEAD is GET."""
+    declared: Permissions = getattr(view, "required_permissions", {})
+    return declared.get("GET" if method == "HEAD" else method, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What a method requires, for its description. scope: "" if API keys need none."""
+
+    scope: str = ""
+    min_role: Role = Role.NONE
+    is_sensitive: bool = False
+
+
+def requirements_of(view: "APIView", method: str) -> Requirements | None:
+    """Return what a method of the view requires; None if it is open to everyone."""
+    found: list[Any] = []
+    for each in view.get_permissions():
+        is_default = isinstance(each, DeclaredPermissions)
+        found += declared_permissions(view, method) if is_default else [each]
+    if found and all(isinstance(each, AllowAny) for each in found):
+        return None
+    return Requirements(
+        scope=next((str(each.scope) for each in found if isinstance(each, HasScope)), ""),
+        min_role=next((each.role for each in found if isinstance(each, HasRole)), Role.NONE),
+        is_sensitive=any(isinstance(each, RecentlyAuthenticated) for each in found),
+    )
+
+
+def served_methods(view: "APIView") -> list[str]:
+    """Return the methods of a view in alphabetical order, HEAD not named beside GET.
+
+    A view with `required_permissions` serves only those. OPTIONS is for views that describe
+    themselves (`metadata_class`); preflight requests never reach a view.
+    """
+    served = {name.upper() for name in view.http_method_names if hasattr(view, name)} - {"HEAD"}
+    if view.metadata_class is None:
+        served.discard("OPTIONS")
+    declared = getattr(view, "required_permissions", None)
+    return sorted(served if declared is None else served & declared.keys())

@@ -10,7 +10,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema as SpectacularSchema
 
 from accounts.roles import Role
-from api.permissions import ApiPermission
+from api.permissions import Requirements, requirements_of
 from api.serializers import Problem
 from core.problem_details import PROBLEM_JSON
 
@@ -52,13 +52,17 @@ HEADERS = {
 
 
 class AutoSchema(SpectacularSchema):
-    """Describes each operation of an ApiView."""
+    """Describes each operation of a view."""
 
     @property
-    def permission(self) -> ApiPermission | None:
-        """The permission of this method; None if it is open to everyone."""
-        required_permissions: dict[str, ApiPermission | None] = self.view.required_permissions  # type: ignore[attr-defined]  # an ApiView
-        return required_permissions[self.method]
+    def permission(self) -> Requirements | None:
+        """What this method requires; None if it is open to everyone."""
+        return requirements_of(self.view, self.method)
+
+    def is_excluded(self) -> bool:
+        """Leave out methods that the view does not permit to anyone."""
+        declared = getattr(self.view, "required_permissions", None)
+        return declared is not None and self.method not in declared
 
     def get_operation_id(self) -> str:
         """For views that set none: the method and the words of the path."""
@@ -82,7 +86,7 @@ class AutoSchema(SpectacularSchema):
         if permission is None:
             return {}
         return {
-            "x-scope": str(permission.scope),
+            "x-scope": permission.scope,
             "x-role": str(permission.min_role),
             "x-recent-authentication": permission.is_sensitive,
         }
@@ -126,16 +130,14 @@ class AutoSchema(SpectacularSchema):
         return sorted(found)
 
 
-def permission_text(permission: ApiPermission | None) -> str:
+def permission_text(permission: Requirements | None) -> str:
     """Describe a permission in one sentence."""
     if permission is None:
         return "Open to everyone."
-    scope = f"Requires the scope `{permission.scope}`"
-    words = (
-        f"{scope}."
-        if permission.min_role == Role.NONE
-        else f"{scope} and the role {permission.min_role} or higher."
-    )
+    parts = [f"the scope `{permission.scope}`"] if permission.scope else []
+    if permission.min_role != Role.NONE:
+        parts.append(f"the role {permission.min_role} or higher")
+    words = f"Requires {' and '.join(parts) or 'a credential'}."
     return f"{words} {RECENT_AUTHENTICATION_TEXT}" if permission.is_sensitive else words
 
 

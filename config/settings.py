@@ -332,10 +332,25 @@ API_KEY_DEFAULT_AGE: timedelta = ENV["API_KEY_DEFAULT_AGE"]
 API_KEY_MAX_AGE: timedelta = ENV["API_KEY_MAX_AGE"]  # 0: without end
 API_KEY_MAX = ENV["API_KEY_MAX"]
 API_KEY_WINDOW: timedelta = ENV["API_KEY_WINDOW"]
+# Every view gets these, also those of other apps: see docs/build-on.md.
 REST_FRAMEWORK = {
-    "UNAUTHENTICATED_USER": None,
-    "DEFAULT_VERSIONING_CLASS": None,
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "api.authentication.APIKeyAuthentication",
+        "api.authentication.JWTAuthentication",
+        "api.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "api.negotiation.Negotiation",
+    "DEFAULT_METADATA_CLASS": None,
+    "DEFAULT_PAGINATION_CLASS": "api.pagination.KeysetPagination",
+    "DEFAULT_PARSER_CLASSES": ["api.parsers.StrictJSONParser"],
+    "DEFAULT_PERMISSION_CLASSES": ["api.permissions.DeclaredPermissions"],  # deny by default
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "api.schema.AutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["api.throttling.ActionThrottle"],
+    "EXCEPTION_HANDLER": "api.exception_handler.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+    "UNAUTHENTICATED_TOKEN": None,
+    "URL_FORMAT_OVERRIDE": None,  # no ?format=
 }
 SPECTACULAR_SETTINGS = SPECTACULAR
 

@@ -7,11 +7,12 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from accounts import access_policy
+from api.permissions import auth_of
 from api.serializers import LimitStatusRecord, StartedActionRecord
 from api.validation import validate
-from api.views.base import ApiView
 from api.views.moderation import APP, SubjectFields, find_subject
 from core.errors import AccessDenied, NotFound
 from moderation.services import actions
@@ -36,7 +37,7 @@ class Slot(serializers.Serializer[Any]):
     slot = serializers.CharField(max_length=300, help_text="The value that `start` returned.")
 
 
-class ActionView(ApiView):
+class ActionView(APIView):
     """An action of an app."""
 
     required_permissions = {"POST": APP}
@@ -66,7 +67,7 @@ class ActionView(ApiView):
             user=user,
             network=network,
             user_agent=given.get("user_agent"),
-            reported_by=self.auth.user,
+            reported_by=auth_of(request).user,
         )
 
 
@@ -92,7 +93,7 @@ class ActionStartView(ActionView):
         )
 
 
-class ActionReleaseView(ApiView):
+class ActionReleaseView(APIView):
     """The end of a long-running action."""
 
     required_permissions = {"POST": APP}

@@ -9,14 +9,14 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from api.apikeys import services
 from api.models import ApiKey
 from api.pagination import single_page
-from api.permissions import ApiPermission, Scope
+from api.permissions import HasScope, RecentlyAuthenticated, Scope, auth_of
 from api.serializers import page_of
 from api.validation import validate
-from api.views.base import ApiView
 
 STATES = ("live", "revoked", "expired", "ended")
 
@@ -93,12 +93,12 @@ class Rotation(serializers.Serializer[Any]):
     )
 
 
-class KeysView(ApiView):
+class KeysView(APIView):
     """Own keys."""
 
     required_permissions = {
-        "GET": ApiPermission(Scope.READ),
-        "POST": ApiPermission(Scope.USERS, is_sensitive=True),
+        "GET": (HasScope(Scope.READ),),
+        "POST": (HasScope(Scope.USERS), RecentlyAuthenticated()),
     }
 
     @extend_schema(
@@ -106,7 +106,7 @@ class KeysView(ApiView):
     )
     def get(self, request: Request) -> Response:
         """All live keys, newest first, then the last 100 that have ended."""
-        return single_page(map(_record, services.own_keys(self.auth.user)))
+        return single_page(map(_record, services.own_keys(auth_of(request).user)))
 
     @extend_schema(
         operation_id="create_api_key",
@@ -120,16 +120,18 @@ class KeysView(ApiView):
         An API key can create keys only with the scope `users`, with no more rights and no longer
         lifetime than its own. A user can have 100 live keys.
         """
-        user = self.auth.user
+        user = auth_of(request).user
         given = validate(
             NewKey,
             request.data,
             extra_check=lambda readable: services.check_key_request(
-                _key_request(readable), user, self.auth
+                _key_request(readable), user, auth_of(request)
             ),
         )
         key_request = _key_request(given)
-        issued = services.create_key(actor=user, user=user, key_request=key_request, via=self.auth)
+        issued = services.create_key(
+            actor=user, user=user, key_request=key_request, via=auth_of(request)
+        )
         return _issued(issued)
 
 
@@ -144,30 +146,30 @@ def _key_request(given: dict[str, Any]) -> services.KeyRequest:
     )
 
 
-class KeyView(ApiView):
+class KeyView(APIView):
     """One own key."""
 
-    required_permissions = {"GET": ApiPermission(Scope.READ), "DELETE": ApiPermission(Scope.USERS)}
+    required_permissions = {"GET": (HasScope(Scope.READ),), "DELETE": (HasScope(Scope.USERS),)}
 
     @extend_schema(operation_id="get_api_key", summary="Read a key", responses=KeyRecord)
     def get(self, request: Request, key_id: str) -> Response:
         """Return one key, without the key itself."""
-        return Response(_record(services.own_key(self.auth.user, key_id)))
+        return Response(_record(services.own_key(auth_of(request).user, key_id)))
 
     @extend_schema(
         operation_id="revoke_api_key", summary="Revoke a key", request=None, responses={204: None}
     )
     def delete(self, request: Request, key_id: str) -> Response:
         """Revoke a key. One that is revoked already is not found."""
-        user = self.auth.user
+        user = auth_of(request).user
         services.revoke_key(actor=user, key=services.own_key(user, key_id))
         return Response(status=204)
 
 
-class KeyRotationView(ApiView):
+class KeyRotationView(APIView):
     """Rotation of a key."""
 
-    required_permissions = {"POST": ApiPermission(Scope.USERS, is_sensitive=True)}
+    required_permissions = {"POST": (HasScope(Scope.USERS), RecentlyAuthenticated())}
 
     @extend_schema(
         operation_id="rotate_api_key",
@@ -181,9 +183,11 @@ class KeyRotationView(ApiView):
         The old key keeps working for `overlap` seconds. Only this response contains `key`.
         """
         overlap = timedelta(seconds=validate(Rotation, request.data)["overlap"])
-        user = self.auth.user
+        user = auth_of(request).user
         key = services.own_key(user, key_id)
-        return _issued(services.rotate_key(actor=user, key=key, overlap=overlap, via=self.auth))
+        return _issued(
+            services.rotate_key(actor=user, key=key, overlap=overlap, via=auth_of(request))
+        )
 
 
 def _issued(issued: services.IssuedKey) -> Response:

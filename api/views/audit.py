@@ -7,13 +7,13 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from accounts.roles import Role
 from api.pagination import PageQuery, paginate
-from api.permissions import ApiPermission, Scope
+from api.permissions import HasRole, HasScope, Scope
 from api.serializers import AuditRecord, page_of
 from api.validation import validate_query
-from api.views.base import ApiView
 from audit.models import AuditEvent
 
 COLUMNS = {
@@ -39,10 +39,10 @@ class AuditQuery(PageQuery):
     before = serializers.DateTimeField(required=False, help_text="Before this time.")
 
 
-class AuditEventsView(ApiView):
+class AuditEventsView(APIView):
     """The audit log."""
 
-    required_permissions = {"GET": ApiPermission(Scope.USERS, Role.ADMIN)}
+    required_permissions = {"GET": (HasScope(Scope.USERS), HasRole(Role.ADMIN))}
 
     @extend_schema(
         operation_id="list_audit_events",

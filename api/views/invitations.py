@@ -8,19 +8,19 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from accounts.models import ROLE_LABELS, Invitation
 from accounts.roles import Role
 from accounts.services import invitations
 from api.pagination import paginate
-from api.permissions import ApiPermission, Scope
+from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
 from api.serializers import InvitationRecord, IssuedInvitationRecord, page_of
 from api.validation import validate
-from api.views.base import ApiView
 from core.errors import NotFound
 
-ADMIN = ApiPermission(Scope.USERS, Role.ADMIN)
-SENSITIVE = ApiPermission(Scope.USERS, Role.ADMIN, is_sensitive=True)
+ADMIN = (HasScope(Scope.USERS), HasRole(Role.ADMIN))
+SENSITIVE = (*ADMIN, RecentlyAuthenticated())
 
 
 class NewInvitation(serializers.Serializer[Any]):
@@ -46,7 +46,7 @@ class NewInvitation(serializers.Serializer[Any]):
     )
 
 
-class InvitationsView(ApiView):
+class InvitationsView(APIView):
     """Open invitations."""
 
     required_permissions = {"GET": ADMIN, "POST": SENSITIVE}
@@ -58,7 +58,7 @@ class InvitationsView(ApiView):
     )
     def get(self, request: Request) -> Response:
         """Open invitations of roles that the caller may manage, newest first."""
-        return paginate(request, invitations.open_invitations(self.auth.user), _record)
+        return paginate(request, invitations.open_invitations(auth_of(request).user), _record)
 
     @extend_schema(
         operation_id="create_invitation",
@@ -74,7 +74,7 @@ class InvitationsView(ApiView):
         given = validate(NewInvitation, request.data, extra_check=_check)
         seconds = given.get("lifetime")
         issued = invitations.invite(
-            actor=self.auth.user,
+            actor=auth_of(request).user,
             email=given["email"],
             role=given["role"],
             name=given["name"],
@@ -88,7 +88,7 @@ def _check(given: dict[str, Any]) -> None:
     invitations.check_address(given.get("email", ""))
 
 
-class InvitationView(ApiView):
+class InvitationView(APIView):
     """One open invitation."""
 
     required_permissions = {"DELETE": ADMIN}
@@ -101,7 +101,7 @@ class InvitationView(ApiView):
     )
     def delete(self, request: Request, invitation_id: uuid.UUID) -> Response:
         """Withdraw an open invitation; its link stops working."""
-        actor = self.auth.user
+        actor = auth_of(request).user
         found: Invitation | None = (
             invitations.open_invitations(actor).filter(pk=invitation_id).first()
         )

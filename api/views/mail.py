@@ -6,13 +6,13 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from accounts.roles import Role
 from accounts.services.mail import send_test_mail
-from api.permissions import ApiPermission, Scope
+from api.permissions import HasRole, HasScope, Scope, auth_of
 from api.serializers import TestMailRecord
 from api.validation import validate
-from api.views.base import ApiView
 
 
 class TestMailSerializer(serializers.Serializer[Any]):
@@ -21,10 +21,10 @@ class TestMailSerializer(serializers.Serializer[Any]):
     email = serializers.CharField(max_length=254)
 
 
-class TestMailView(ApiView):
+class TestMailView(APIView):
     """Test mails."""
 
-    required_permissions = {"POST": ApiPermission(Scope.USERS, Role.ADMIN)}
+    required_permissions = {"POST": (HasScope(Scope.USERS), HasRole(Role.ADMIN))}
 
     @extend_schema(
         operation_id="send_test_mail",
@@ -40,7 +40,7 @@ class TestMailView(ApiView):
         grants no rights.
         """
         given = validate(TestMailSerializer, request.data)
-        report = send_test_mail(actor=self.auth.user, email=given["email"])
+        report = send_test_mail(actor=auth_of(request).user, email=given["email"])
         return Response(
             {
                 "is_sent": report.is_sent,

@@ -9,6 +9,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from accounts.link_binding import device_name
 from accounts.models import BrowserSession, User
@@ -20,11 +21,10 @@ from accounts.services.privacy import delete_own_account, export_own_data
 from accounts.services.users import Profile, check_profile, edit_profile
 from api.models import TokenFamily
 from api.pagination import single_page
-from api.permissions import ApiPermission, Scope
+from api.permissions import HasScope, RecentlyAuthenticated, Scope, auth_of
 from api.serializers import Export, SessionRecord, UserRecord, page_of
 from api.tokens import refresh_tokens
 from api.validation import validate
-from api.views.base import ApiView
 from core.errors import Forbidden, NotFound, RecordInvalid
 
 
@@ -73,23 +73,23 @@ class OwnDeletion(serializers.Serializer[Any]):
     )
 
 
-class MeView(ApiView):
+class MeView(APIView):
     """Own account."""
 
     required_permissions = {
-        "GET": ApiPermission(Scope.READ),
-        "PATCH": ApiPermission(Scope.WRITE),
-        "DELETE": ApiPermission(Scope.WRITE, is_sensitive=True),
+        "GET": (HasScope(Scope.READ),),
+        "PATCH": (HasScope(Scope.WRITE),),
+        # The password in the body is sufficient for an account without a second factor.
+        "DELETE": (
+            HasScope(Scope.WRITE),
+            RecentlyAuthenticated(unless=lambda request: password_is_enough(auth_of(request).user)),
+        ),
     }
-
-    def is_exempt(self, request: Request) -> bool:
-        """The password in the body is sufficient for an account without a second factor."""
-        return request.method == "DELETE" and password_is_enough(self.auth.user)
 
     @extend_schema(operation_id="get_me", summary="Read your account", responses=UserRecord)
     def get(self, request: Request) -> Response:
         """Return your account and its role."""
-        return Response(user_record(self.auth.user))
+        return Response(user_record(auth_of(request).user))
 
     @extend_schema(
         operation_id="change_me",
@@ -102,7 +102,7 @@ class MeView(ApiView):
 
         Other fields, such as `role`, are ignored.
         """
-        user = self.auth.user
+        user = auth_of(request).user
         given = validate(
             OwnProfileChange,
             request.data,
@@ -128,22 +128,22 @@ class MeView(ApiView):
         Not allowed with an API key, for the last owner, or if `ALLOW_ACCOUNT_DELETION` is off.
         Send the password; without a second factor it replaces the recent authentication.
         """
-        if self.auth.key is not None:
+        if auth_of(request).key is not None:
             raise Forbidden(_("An API key cannot delete its account."))
         given = validate(OwnDeletion, request.data)
         proof = given.get("password") or given.get("proof")
         if not proof:
             raise RecordInvalid({"password": [_("This field is required.")]})
-        user = self.auth.user
+        user = auth_of(request).user
         check_rate_limit(request._request, "sign-in", user.email)
         delete_own_account(user=user, proof=proof)
         return Response(status=204)
 
 
-class OwnSessionsView(ApiView):
+class OwnSessionsView(APIView):
     """The sign-ins of the caller."""
 
-    required_permissions = {"GET": ApiPermission(Scope.READ)}
+    required_permissions = {"GET": (HasScope(Scope.READ),)}
 
     @extend_schema(
         operation_id="list_my_sessions",
@@ -152,16 +152,16 @@ class OwnSessionsView(ApiView):
     )
     def get(self, request: Request) -> Response:
         """Signed-in browsers and programs, last seen first, at most 200 of each."""
-        user, current = self.auth.user, str(self.auth.session_id)
+        user, current = auth_of(request).user, str(auth_of(request).session_id)
         found = [_browser_record(row, current) for row in sessions.own_sessions(user)]
         found += [_program_record(row, current) for row in refresh_tokens.own_families(user)]
         return single_page(sorted(found, key=lambda each: each["last_seen_at"], reverse=True))
 
 
-class OwnSessionView(ApiView):
+class OwnSessionView(APIView):
     """A sign-in of the caller."""
 
-    required_permissions = {"DELETE": ApiPermission(Scope.WRITE)}
+    required_permissions = {"DELETE": (HasScope(Scope.WRITE),)}
 
     @extend_schema(
         operation_id="end_my_session",
@@ -171,7 +171,7 @@ class OwnSessionView(ApiView):
     )
     def delete(self, request: Request, session_id: uuid.UUID) -> Response:
         """Sign out one of your browsers or programs."""
-        user = self.auth.user
+        user = auth_of(request).user
         try:
             sessions.end_own_session(user, session_id)
         except NotFound:
@@ -179,15 +179,15 @@ class OwnSessionView(ApiView):
         return Response(status=204)
 
 
-class OwnExportView(ApiView):
+class OwnExportView(APIView):
     """The stored data of the caller."""
 
-    required_permissions = {"GET": ApiPermission(Scope.READ, is_sensitive=True)}
+    required_permissions = {"GET": (HasScope(Scope.READ), RecentlyAuthenticated())}
 
     @extend_schema(operation_id="export_my_data", summary="Export your data", responses=Export)
     def get(self, request: Request) -> Response:
         """Return everything that is stored about you, without secrets."""
-        return Response(export_own_data(self.auth.user))
+        return Response(export_own_data(auth_of(request).user))
 
 
 def _browser_record(row: BrowserSession, current: str) -> dict[str, Any]:

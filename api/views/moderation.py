@@ -14,15 +14,15 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from accounts.models import User
 from accounts.roles import Role
 from accounts.services.users import require_rank
 from api.pagination import PageQuery, paginate
-from api.permissions import ApiPermission, Scope
+from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
 from api.serializers import BanRecord, ReportedRecord, ViolationRecord, page_of
 from api.validation import validate, validate_query
-from api.views.base import ApiView
 from api.views.users import find_user
 from core.client_ip import network_key, parse_address
 from core.errors import NotFound, RecordInvalid
@@ -30,10 +30,10 @@ from moderation.models import Ban, Violation
 from moderation.reasons import shown
 from moderation.services import bans, violations
 
-MODERATOR = ApiPermission(Scope.MODERATION, Role.ADMIN)
-SENSITIVE = ApiPermission(Scope.MODERATION, Role.ADMIN, is_sensitive=True)
+MODERATOR = (HasScope(Scope.MODERATION), HasRole(Role.ADMIN))
+SENSITIVE = (*MODERATOR, RecentlyAuthenticated())
 # A report may cause a ban, so it requires the same as a manual ban.
-APP = ApiPermission(Scope.SERVICE, Role.ADMIN, is_sensitive=True)
+APP = (HasScope(Scope.SERVICE), HasRole(Role.ADMIN), RecentlyAuthenticated())
 DETAIL_MAX_LENGTH = 2000
 SCORE_MAX = 1_000_000.0
 MAX_BAN_SECONDS = 3653 * 24 * 3600
@@ -151,7 +151,7 @@ class NewBan(BanTerms):
     network = NetworkField(required=False, help_text="An IP address; of IPv6 its /64 is banned.")
 
 
-class ViolationsView(ApiView):
+class ViolationsView(APIView):
     """Violations."""
 
     required_permissions = {"GET": MODERATOR, "POST": APP}
@@ -182,21 +182,21 @@ class ViolationsView(ApiView):
         given = validate(ViolationReport, request.data)
         user = find_subject(given)
         if user:
-            require_rank(self.auth.user, user)
+            require_rank(auth_of(request).user, user)
         recorded = violations.record_violation(
             type=given["type"],
             user=user,
             network=given.get("ip", ""),
             score=given.get("score"),
             detail=given.get("detail"),
-            reported_by=self.auth.user,
+            reported_by=auth_of(request).user,
         )
         ban = _ban_record(recorded.ban) if recorded.ban else None
         record = _violation_record(recorded.violation)
         return Response({"violation": record, "total": record["total"], "ban": ban}, status=201)
 
 
-class BansView(ApiView):
+class BansView(APIView):
     """Bans."""
 
     required_permissions = {"GET": MODERATOR, "POST": SENSITIVE}
@@ -209,7 +209,7 @@ class BansView(ApiView):
     @extend_schema(summary="Ban a user or an address", request=NewBan, responses={201: BanRecord})
     def post(self, request: Request) -> Response:
         """Ban a user whom you may manage, an address, or both together."""
-        actor = self.auth.user
+        actor = auth_of(request).user
         given = validate(
             NewBan, request.data, extra_check=lambda readable: _check_ban(actor, readable)
         )
@@ -224,7 +224,7 @@ class BansView(ApiView):
         return _created(ban)
 
 
-class BanView(ApiView):
+class BanView(APIView):
     """A ban."""
 
     required_permissions = {"GET": MODERATOR, "DELETE": SENSITIVE}
@@ -237,11 +237,11 @@ class BanView(ApiView):
     @extend_schema(summary="Lift a ban", request=None, responses={204: None})
     def delete(self, request: Request, ban_id: uuid.UUID) -> Response:
         """Lift a ban of a user and its address. Other bans of that address stay."""
-        bans.lift(actor=self.auth.user, ban=_find_ban(ban_id))
+        bans.lift(actor=auth_of(request).user, ban=_find_ban(ban_id))
         return Response(status=204)
 
 
-class UserBanView(ApiView):
+class UserBanView(APIView):
     """A ban of a user."""
 
     required_permissions = {"POST": SENSITIVE}
@@ -252,7 +252,7 @@ class UserBanView(ApiView):
         user = find_user(user_id)
         given = validate(BanTerms, request.data)
         ban = bans.ban(
-            actor=self.auth.user,
+            actor=auth_of(request).user,
             user=user,
             duration=_duration(given),
             reason=given["reason"],
@@ -260,7 +260,7 @@ class UserBanView(ApiView):
         return _created(ban)
 
 
-class UserUnbanView(ApiView):
+class UserUnbanView(APIView):
     """The end of all bans of a user."""
 
     required_permissions = {"POST": SENSITIVE}
@@ -268,7 +268,7 @@ class UserUnbanView(ApiView):
     @extend_schema(summary="Lift all bans of a user", request=None, responses={204: None})
     def post(self, request: Request, user_id: uuid.UUID) -> Response:
         """Lift all bans of the user and of their addresses. Without bans it has no effect."""
-        bans.lift_all(actor=self.auth.user, user=find_user(user_id))
+        bans.lift_all(actor=auth_of(request).user, user=find_user(user_id))
         return Response(status=204)
 
 

@@ -12,14 +12,16 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework.permissions import AllowAny
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from api.docs_page import groups, introduction
 from api.error_codes import all_codes
+from api.negotiation import NoNegotiation
 from api.schema import document
-from api.views.base import ApiView
 
 DOCUMENT_SCHEMA = {
     "type": "object",
@@ -33,10 +35,11 @@ DOCUMENT_SCHEMA = {
 }
 
 
-class SchemaView(ApiView):
+class SchemaView(APIView):
     """The OpenAPI document."""
 
-    required_permissions = {"GET": None}
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
 
     @extend_schema(
         operation_id="get_schema", summary="OpenAPI 3.1", responses={200: DOCUMENT_SCHEMA}
@@ -53,17 +56,13 @@ class PageRenderer(BaseRenderer):
     format = "html"
 
 
-class ReferenceView(ApiView):
+class ReferenceView(APIView):
     """The reference as a page."""
 
-    required_permissions = {"GET": None}
-    renderer_classes = (PageRenderer,)  # type: ignore[assignment]  # the only API view that is a page
-
-    def perform_content_negotiation(
-        self, request: Request, force: bool = False
-    ) -> tuple[BaseRenderer, str]:
-        """Respond with HTML, whatever the Accept header says."""
-        return PageRenderer(), PageRenderer.media_type
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    content_negotiation_class = NoNegotiation
+    renderer_classes = (PageRenderer,)
 
     @extend_schema(
         operation_id="get_docs",

@@ -7,8 +7,10 @@ from django.conf import settings
 from django.http import HttpRequest
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from accounts.models import User
 from accounts.passwords import MAX_PASSWORD_LENGTH
@@ -18,14 +20,13 @@ from accounts.session_store import SIGNED_IN_AT
 from api.authentication import authenticate, check_csrf, require_same_origin, session_of
 from api.authorization_header import parse_authorization
 from api.errors import NotAuthenticated, NotJson
-from api.permissions import ApiPermission, Scope
+from api.permissions import Scope
 from api.serializers import UserRecord
 from api.tokens import refresh_tokens
 from api.tokens.jwt import MAX_BYTES, looks_like_token
 from api.tokens.password_grant import sign_in_by_password
 from api.tokens.refresh_tokens import TokenPair
 from api.validation import validate
-from api.views.base import ApiView
 from api.views.me import user_record
 
 JSON = "application/json"
@@ -106,10 +107,11 @@ class TokenPairSerializer(serializers.Serializer[Any]):
     user = UserRecord()
 
 
-class TokenView(ApiView):
+class TokenView(APIView):
     """Sign-in by password."""
 
-    required_permissions = {"POST": None}
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
 
     @extend_schema(
         operation_id="create_token",
@@ -130,10 +132,11 @@ class TokenView(ApiView):
         return _answer(pair, in_cookie=given["refresh_cookie"])
 
 
-class RefreshView(ApiView):
+class RefreshView(APIView):
     """Refresh of tokens."""
 
-    required_permissions = {"POST": None}
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
 
     @extend_schema(
         operation_id="refresh_token",
@@ -154,10 +157,11 @@ class RefreshView(ApiView):
         return _answer(refresh_tokens.refresh(_cookie(request._request)), in_cookie=True)
 
 
-class RevocationView(ApiView):
+class RevocationView(APIView):
     """Sign-out of programs."""
 
-    required_permissions = {"POST": None}
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
 
     @extend_schema(
         operation_id="revoke_token",
@@ -184,12 +188,13 @@ class RevocationView(ApiView):
         return answer
 
 
-class SessionTokenView(ApiView):
+class SessionTokenView(APIView):
     """Tokens for the signed-in browser."""
 
     # post() authenticates the session itself: no other credential counts here, and this one counts
     # even if REQUIRE_API_KEY_AND_TOKEN excludes sessions.
-    required_permissions = {"POST": None}
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
 
     @extend_schema(
         operation_id="create_token_for_session",
@@ -288,5 +293,5 @@ def _authenticated_user(request: HttpRequest, text: str | None) -> User:
     if text is not None:
         return refresh_tokens.user_of(text)
     auth = authenticate(request)
-    auth.require(ApiPermission(Scope.WRITE))
+    auth.require_scope(Scope.WRITE)
     return auth.user

@@ -13,6 +13,7 @@ from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from accounts.actors import Actor
 from accounts.models import ROLE_LABELS, User, UserQuerySet
@@ -22,18 +23,22 @@ from accounts.services import passwords, sessions, users
 from accounts.services.users import Profile, require_rank
 from accounts.services.verification import mark_verified
 from api.pagination import PageQuery, paginate
-from api.permissions import ApiPermission, Scope
+from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
 from api.serializers import IssuedLinkRecord, ResetLinkRecord, UserRecord, page_of
 from api.validation import validate, validate_query
-from api.views.base import ApiView
 from api.views.me import user_record
 from core.errors import Forbidden, NotFound, RecordInvalid
 from core.locks import ROLES, acquire_lock, lock_users
 from magiclinks.models import LoginLink
 from magiclinks.services import issue_link
 
-ADMIN = ApiPermission(Scope.USERS, Role.ADMIN)
-SENSITIVE = ApiPermission(Scope.USERS, Role.ADMIN, is_sensitive=True)
+ADMIN = (HasScope(Scope.USERS), HasRole(Role.ADMIN))
+SENSITIVE = (*ADMIN, RecentlyAuthenticated())
+# Administrators must be able to disable an account at once.
+CHANGE = (
+    *ADMIN,
+    RecentlyAuthenticated(unless=lambda request: request.data == {"is_active": False}),
+)
 SEARCH_MAX_LENGTH = 254
 MAX_LINK_SECONDS = 24 * 3600
 
@@ -124,7 +129,7 @@ class NewPassword(serializers.Serializer[Any]):
     )
 
 
-class UsersView(ApiView):
+class UsersView(APIView):
     """Users."""
 
     required_permissions = {"GET": ADMIN, "POST": SENSITIVE}
@@ -149,7 +154,7 @@ class UsersView(ApiView):
         """Create an account with a role below yours; owners may give any role."""
         given = validate(NewUser, request.data, extra_check=_check_new)
         user = users.create_user(
-            actor=self.auth.user,
+            actor=auth_of(request).user,
             email=given["email"],
             role=given["role"],
             name=given["name"],
@@ -162,14 +167,10 @@ class UsersView(ApiView):
         return Response(user_record(user), status=201, headers={"Location": location})
 
 
-class UserView(ApiView):
+class UserView(APIView):
     """A user."""
 
-    required_permissions = {"GET": ADMIN, "PATCH": SENSITIVE, "DELETE": SENSITIVE}
-
-    def is_exempt(self, request: Request) -> bool:
-        """Disabling an account, which administrators must be able to do at once."""
-        return request.method == "PATCH" and request.data == {"is_active": False}
+    required_permissions = {"GET": ADMIN, "PATCH": CHANGE, "DELETE": SENSITIVE}
 
     @extend_schema(operation_id="get_user", summary="Read an account", responses=UserRecord)
     def get(self, request: Request, user_id: uuid.UUID) -> Response:
@@ -189,7 +190,7 @@ class UserView(ApiView):
         requires recent authentication.
         """
         user = find_user(user_id)
-        actor = self.auth.user
+        actor = auth_of(request).user
         if actor.pk != user.pk:
             require_rank(actor, user)
         changes = validate(
@@ -207,16 +208,13 @@ class UserView(ApiView):
         Delete your own account with `DELETE me`, which requires a confirmation.
         """
         user = find_user(user_id)
-        self._refuse_own(user, _("Delete your own account with DELETE /api/v1/me."))
-        users.delete_user(actor=self.auth.user, user=user)
+        if user.pk == auth_of(request).user.pk:
+            raise Forbidden(_("Delete your own account with DELETE /api/v1/me."))
+        users.delete_user(actor=auth_of(request).user, user=user)
         return Response(status=204)
 
-    def _refuse_own(self, user: User, message: str) -> None:
-        if user.pk == self.auth.user.pk:
-            raise Forbidden(message)
 
-
-class UserLinkView(ApiView):
+class UserLinkView(APIView):
     """Sign-in links of a user."""
 
     required_permissions = {"POST": SENSITIVE}
@@ -230,17 +228,17 @@ class UserLinkView(ApiView):
     def post(self, request: Request, user_id: uuid.UUID) -> Response:
         """Issue a link that signs the user in once. Ends their older links."""
         user = find_user(user_id)
-        require_rank(self.auth.user, user)
+        require_rank(auth_of(request).user, user)
         given = validate(NewLink, request.data)
         lifetime = settings.MAGIC_LINK_OPERATOR_EXPIRY
         if "lifetime" in given:
             lifetime = timedelta(seconds=given["lifetime"])
         source = LoginLink.Source.API
-        link = issue_link(user, actor=self.auth.user, lifetime=lifetime, source=source)
+        link = issue_link(user, actor=auth_of(request).user, lifetime=lifetime, source=source)
         return Response({"url": link.url, "expires_at": link.expires_at}, status=201)
 
 
-class UserPasswordView(ApiView):
+class UserPasswordView(APIView):
     """The password of a user."""
 
     required_permissions = {"POST": SENSITIVE}
@@ -259,7 +257,7 @@ class UserPasswordView(ApiView):
 
         Both end all sign-ins of the user.
         """
-        user, actor = find_user(user_id), self.auth.user
+        user, actor = find_user(user_id), auth_of(request).user
         require_rank(actor, user)
         if user.pk == actor.pk:
             raise Forbidden(_("Change your own password on your account page."))
@@ -270,7 +268,7 @@ class UserPasswordView(ApiView):
         return Response({"url": passwords.start_reset(actor=actor, user=user)})
 
 
-class UserSessionsView(ApiView):
+class UserSessionsView(APIView):
     """The sign-ins of a user."""
 
     required_permissions = {"DELETE": ADMIN}
@@ -283,7 +281,7 @@ class UserSessionsView(ApiView):
     )
     def delete(self, request: Request, user_id: uuid.UUID) -> Response:
         """End all browser sessions and tokens of the user."""
-        sessions.end_sessions(actor=self.auth.user, user=find_user(user_id))
+        sessions.end_sessions(actor=auth_of(request).user, user=find_user(user_id))
         return Response(status=204)
 
 

@@ -16,7 +16,7 @@ from accounts.models import User
 from accounts.roles import Role
 from accounts.services.invitations import invite
 from api import urls
-from api.permissions import ApiPermission
+from api.permissions import Requirements, requirements_of, served_methods
 from api.schema import document
 from api.views.me import MeView
 from audit.models import AuditEvent
@@ -33,7 +33,7 @@ class Operation(NamedTuple):
 
     method: str
     route: str
-    need: ApiPermission | None
+    need: Requirements | None
     allowed: tuple[str, ...]
     fields: tuple[str, ...] | None
 
@@ -55,11 +55,12 @@ def _operations() -> list[Operation]:
     found = []
     for pattern in urls.urlpatterns:
         assert isinstance(pattern, URLPattern)
-        needed = pattern.callback.cls.required_permissions
-        route = str(pattern.pattern)
-        for method, need in needed.items():
+        view = pattern.callback.cls()
+        route, served = str(pattern.pattern), tuple(served_methods(view))
+        for method in served:
             fields = _fields(method, route)
-            found.append(Operation(method, route, need, tuple(sorted(needed)), fields))
+            need = requirements_of(view, method)
+            found.append(Operation(method, route, need, served, fields))
     return found
 
 

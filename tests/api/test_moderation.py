@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.roles import Role
-from api.permissions import ApiPermission, Scope
+from api.permissions import Requirements, Scope, requirements_of
 from api.views.actions import ActionReleaseView, ActionStartView, ActionView
 from api.views.moderation import ViolationsView
 from audit.models import AuditEvent
@@ -55,7 +55,7 @@ def test_only_operators_come_in(
 
 def test_what_apps_send_asks_for_a_service_key() -> None:
     for view in (ViolationsView, ActionView, ActionStartView, ActionReleaseView):
-        assert view.required_permissions["POST"] == ApiPermission(
+        assert requirements_of(view(), "POST") == Requirements(
             Scope.SERVICE, Role.ADMIN, is_sensitive=True
         )
 

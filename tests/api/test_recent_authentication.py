@@ -13,6 +13,7 @@ from django.test import Client
 from accounts.models import Invitation, User
 from accounts.roles import Role
 from api.models import ApiKey, TokenFamily
+from api.permissions import requirements_of, served_methods
 from api.schema import document
 from api.urls import urlpatterns
 from audit.models import AuditEvent
@@ -71,9 +72,9 @@ OPEN = {
 
 def _needs() -> dict[tuple[str, str], Any]:
     return {
-        (method, str(pattern.pattern)): need
+        (method, str(pattern.pattern)): requirements_of(pattern.callback.cls(), method)
         for pattern in urlpatterns
-        for method, need in pattern.callback.view_class.required_permissions.items()
+        for method in served_methods(pattern.callback.cls())
     }
 
 
