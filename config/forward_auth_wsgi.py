@@ -20,10 +20,9 @@ from django.db import close_old_connections  # noqa: E402
 from config.serving import fast_path_only  # noqa: E402
 from config.subpath import mount  # noqa: E402
 from config.worker import NOTE_JOBS, POLL_SECONDS, run_jobs_once  # noqa: E402
-from forward_auth.fastpath.checker import CHECKER  # noqa: E402
-from forward_auth.fastpath.response_cache import Environ, Start  # noqa: E402
-from forward_auth.fastpath.wsgi import CHECK_PATHS, KEY_SET, LIVE, FastPath  # noqa: E402
-from forward_auth.invalidation.pg_listener import start_listener  # noqa: E402
+from forward_auth.checker import CHECKER  # noqa: E402
+from forward_auth.invalidation.postgresql import start_listener  # noqa: E402
+from forward_auth.wsgi import CHECK_PATHS, KEY_SET, LIVE, Environ, FastPath, Start  # noqa: E402  # noqa: E402
 
 ANSWERED = CHECK_PATHS | {KEY_SET, LIVE, "/health/ready", "/metrics"}
 ELSEWHERE = b"This address answers checks of proxies alone. Pages are at PUBLIC_URL.\n"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from forward_auth.fastpath.request import UNIX_PEER
+from forward_auth.request import UNIX_PEER
 
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]

@@ -19,7 +19,7 @@ from typing import Any
 from accounts.bareheaders import bare_headers
 from config.contenttype import readable
 from config.rawrequest import Environ, Unreadable, environ_of, has_body
-from forward_auth.fastpath.wsgi import CACHED_RESULT
+from forward_auth.wsgi import CACHED_RESULT
 
 logger = logging.getLogger(__name__)
 Start = Callable[..., Any]

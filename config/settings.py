@@ -25,7 +25,7 @@ from config.openapi import SPECTACULAR
 from config.providers import auto_redirect, ca_file, internal_urls, sign_in_providers
 from config.staticheaders import for_every_site
 from federation.providers import Provider
-from forward_auth.invalidation.sqlite_file import FileConnection
+from forward_auth.invalidation.sqlite import FileConnection
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = load(os.environ, BASE_DIR / ".env")

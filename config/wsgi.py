@@ -12,9 +12,9 @@ django = get_wsgi_application()
 from config.serving import fast_path_only  # noqa: E402
 from config.subpath import mount  # noqa: E402
 from config.worker import start_worker  # noqa: E402
-from forward_auth.fastpath.checker import CHECKER  # noqa: E402
-from forward_auth.fastpath.wsgi import FastPath  # noqa: E402
-from forward_auth.invalidation.pg_listener import start_listener  # noqa: E402
+from forward_auth.checker import CHECKER  # noqa: E402
+from forward_auth.invalidation.postgresql import start_listener  # noqa: E402
+from forward_auth.wsgi import FastPath  # noqa: E402
 
 # Calling a method takes less than calling an object.
 _fast = FastPath(fast_path_only(django), CHECKER)

@@ -13,6 +13,6 @@ class ForwardAuthConfig(AppConfig):
 
     def ready(self) -> None:
         """Watch for changes of the tables that checks read."""
-        path = "forward_auth.invalidation.change_tracking.install"
+        path = "forward_auth.invalidation.postgresql.track_changes"
         install: Callable[[], None] = import_string(path)
         install()

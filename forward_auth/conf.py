@@ -11,7 +11,7 @@ from django.core.signals import setting_changed
 
 from core.client_ip import Network
 
-# The checks that the fast path implements itself; see forward_auth.fastpath.authentication.
+# The checks that the fast path implements itself; see forward_auth.authentication.
 BUILT_IN_ACCESS_CHECKS = ["moderation.access_checks.get_user_denial"]
 # See User._get_session_auth_hash().
 SESSION_HASH_SALT = "accounts.User.session"

@@ -1,18 +1,20 @@
-"""What a proxy is answered: status and headers, for the fast path and for Django alike. Pure."""
+"""Step 5 of a check: the decision, and the headers of its answer. Pure.
+
+The fast path, Django and simulations all decide here.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from accounts.roles import Role
-from forward_auth.request_target import Target
+from forward_auth.request import Target
 from forward_auth.rules.matching import Requirement
 
 Headers = Sequence[tuple[str, str]]
-# Reading a member of an enumeration by its name costs as much as ten dictionary look-ups.
-NONE = Role.NONE
 BASIC, BEARER = 'Basic realm="Gatehouse", charset="UTF-8"', "Bearer"
 IDENTITY = ("Remote-User", "Remote-Email", "Remote-Name", "Remote-Groups", "Remote-Id")
 NO_IDENTITY: Headers = tuple((name, "") for name in IDENTITY)
@@ -62,14 +64,41 @@ class AuthFailure:
 AuthResult = Principal | AuthFailure
 
 
+class Question(StrEnum):
+    """What a check asks, in this order. The first "no" ends it; what is public is asked no more."""
+
+    PUBLIC = "public"
+    NETWORK = "network"
+    CREDENTIAL = "credential"
+    VERIFIED_EMAIL = "verified-email"
+    NOT_DENIED = "not-denied"
+    ROLE = "role"
+    SCOPE = "scope"
+
+
 @dataclass(slots=True)
 class Decision:
-    """status: 204, 401 or 403. code: the reason, "" for 204. principal: whom a 204 names."""
+    """status: 204, 401 or 403. code: the reason, "" for 204. last: the question that decided.
+    principal: whom a 204 names.
+    """
 
     status: int
     code: str
     requirement: Requirement
+    last: Question
     principal: Principal | None = None
+
+
+class Step(NamedTuple):
+    """A question that a decision has asked, and the answer."""
+
+    question: Question
+    is_passed: bool
+
+
+# Reading a member of an enumeration by its name costs as much as ten dictionary look-ups.
+NONE = Role.NONE
+PUBLIC, NETWORK, CREDENTIAL, VERIFIED_EMAIL, NOT_DENIED, ROLE, SCOPE = Question
 
 
 def decide(
@@ -84,21 +113,39 @@ def decide(
 
     ip_allowed: the client's address is in the networks of the credential.
     """
-    if not ip_allowed:
-        auth_result = AuthFailure(auth_result.kind, "api_key_invalid")
     if requirement.min_role is None:
-        principal = auth_result if isinstance(auth_result, Principal) else None
-        return Decision(204, "", requirement, principal)
+        principal = auth_result if ip_allowed and isinstance(auth_result, Principal) else None
+        return Decision(204, "", requirement, PUBLIC, principal)
+    if not ip_allowed:
+        return Decision(401, "api_key_invalid", requirement, NETWORK)
     if isinstance(auth_result, AuthFailure):
-        return Decision(403 if auth_result.credential_valid else 401, auth_result.code, requirement)
+        status = 403 if auth_result.credential_valid else 401
+        return Decision(status, auth_result.code, requirement, CREDENTIAL)
     if requires_verified_email and not auth_result.is_verified:
-        return Decision(403, "email_unverified", requirement)
+        return Decision(403, "email_unverified", requirement, VERIFIED_EMAIL)
+    if requirement.is_denied:
+        return Decision(403, "forbidden", requirement, NOT_DENIED)
     role = auth_result.role
-    if requirement.is_denied or role.rank < requirement.min_role.rank or role is NONE:
-        return Decision(403, "forbidden", requirement)
+    if role.rank < requirement.min_role.rank or role is NONE:
+        return Decision(403, "forbidden", requirement, ROLE)
     if not (auth_result.may_read if target.is_reading else auth_result.may_write):
-        return Decision(403, "scope_missing", requirement)
-    return Decision(204, "", requirement, auth_result)
+        return Decision(403, "scope_missing", requirement, SCOPE)
+    return Decision(204, "", requirement, SCOPE, auth_result)
+
+
+def steps_of(decision: Decision, auth_result: AuthResult) -> tuple[Step, ...]:
+    """The questions that the decision has asked. Networks are asked of credentials that have some.
+
+    Every question before the last was answered with yes.
+    """
+    is_passed = decision.status == 204
+    if decision.last is PUBLIC:
+        return (Step(PUBLIC, is_passed),)
+    asked = [one for one in Question if one is not PUBLIC]
+    if not auth_result.networks:
+        asked.remove(NETWORK)
+    before = asked[: asked.index(decision.last)]
+    return (*(Step(one, True) for one in before), Step(decision.last, is_passed))
 
 
 def identity_headers(principal: Principal | None) -> Headers:

@@ -4,6 +4,8 @@ It supports what the fast path does not (several credentials at once, tokens of 
 it writes the last activity of a session and the use of a key.
 """
 
+from collections.abc import Callable
+
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
@@ -21,8 +23,8 @@ from api.errors import (
 from api.permissions import AuthContext, Scope, combine
 from api.tokens.jwt import claims_our_issuer
 from core.errors import AccessDenied, Forbidden, RateLimited
-from forward_auth.cookies import forward_auth_cookie
 from forward_auth.decisions import AuthFailure, AuthResult, Principal
+from forward_auth.request import forward_auth_cookie
 from forward_auth.services.cookies import user_by_forward_auth_cookie
 
 # The result is not cached, so it needs no end.
@@ -41,18 +43,23 @@ def authenticate_with_django(request: HttpRequest) -> AuthResult:
         # An invalid one counts as none, because browsers send cookies on their own.
         if isinstance(found, Principal) or settings.ANONYMOUS_ROLE is None:
             return found
-    try:
+
+    def authenticate_together() -> AuthContext:
         access = authenticate(request, credentials)
         if cookie and not credentials.is_empty:
             _require_same_user(access, cookie)
-        return _principal(access)
+        return access
+
+    return result_of(authenticate_together)
+
+
+def result_of(authenticate: Callable[[], AuthContext]) -> AuthResult:
+    """The context that `authenticate` returns, or its error, as the result of a check."""
+    try:
+        return principal_of(authenticate())
     except AccessDenied as error:
-        return AuthFailure(
-            "",
-            error.code,
-            credential_valid=True,
-            user_id=str(error.user_id) if error.user_id else None,
-        )
+        user_id = str(error.user_id) if error.user_id else None
+        return AuthFailure("", error.code, credential_valid=True, user_id=user_id)
     except (AccessTokenExpired, AccessTokenInvalid, ApiKeyInvalid, NotAuthenticated) as error:
         return AuthFailure("", error.code)
     except Forbidden as error:
@@ -94,10 +101,11 @@ def _by_cookie(cookie: str) -> AuthResult:
     user = user_by_forward_auth_cookie(cookie, timezone.now())
     if user is None:
         return AuthFailure("gate", NotAuthenticated.code)
-    return _principal(AuthContext(user=user), "gate")
+    return principal_of(AuthContext(user=user), "gate")
 
 
-def _principal(access: AuthContext, kind: str = "") -> Principal:
+def principal_of(access: AuthContext, kind: str = "") -> Principal:
+    """The user of an authenticated request. kind: instead of that of the context."""
     user = access.user
     return Principal(
         kind=kind or _kind(access),

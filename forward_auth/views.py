@@ -1,22 +1,22 @@
 """/auth/check and /auth/forward, which a proxy asks about each request."""
 
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from core.problem_details import prefers_json, problem_document
 from core.redirects import safe_destination
-from forward_auth.decisions import as_wsgi, challenge
-from forward_auth.denied_page import denied_page
+from forward_auth.cache import CheckResult
+from forward_auth.checker import CHECKER
+from forward_auth.decisions import Principal, as_wsgi, challenge
 from forward_auth.django_authentication import authenticate_with_django, is_signed_in
-from forward_auth.fastpath.checker import CHECKER
-from forward_auth.fastpath.generation import CheckResult
 from forward_auth.metrics import counted
-from forward_auth.request_target import Target
+from forward_auth.request import Target
 from forward_auth.services.denials import note_denial
 from forward_auth.services.tokens import token_headers
 
@@ -97,3 +97,34 @@ def _deny(request: HttpRequest, result: CheckResult, reference: str) -> HttpResp
     if decision.status == 401:
         response["WWW-Authenticate"] = challenge(request.META)
     return response
+
+
+def denied_page(request: HttpRequest, result: CheckResult, reference: str) -> HttpResponse:
+    """The page for a denied user, at the address of the app: 403, or 401 if they are signed in.
+
+    The proxy passes it on, so 'self' and relative URLs would mean the app. The page's own policy
+    allows styles and images from this server, and nothing else. reference: "" when none was stored.
+    """
+    auth_result = result.auth_result
+    status = result.decision.status
+    context = {
+        "code": result.decision.code,
+        "is_other": status == 401,
+        "email": auth_result.email if isinstance(auth_result, Principal) else "",
+        "reference": reference,
+        "home": settings.PUBLIC_URL,
+    }
+    page = render(request, "forward_auth/refused.html", context, status=status)
+    page["Cache-Control"] = "no-store"
+    page["Content-Security-Policy"] = content_security_policy(settings.PUBLIC_URL)
+    return page
+
+
+def content_security_policy(public_url: str) -> str:
+    """Content-Security-Policy of the page."""
+    parts = urlsplit(public_url)
+    ours = f"{parts.scheme}://{parts.netloc}"
+    return (
+        f"default-src 'none'; style-src {ours}; img-src {ours}; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )

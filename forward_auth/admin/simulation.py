@@ -1,5 +1,6 @@
 """The page "Try a request", which simulates checks. It changes and counts nothing."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from django import forms
@@ -14,14 +15,13 @@ from accounts.admin.read_only_columns import badge, user_link
 from accounts.roles import Role
 from core.client_ip import client_ip, parse_address
 from forward_auth.admin.labels import audience_badge, conditions_cell, reason_of, rule_link
-from forward_auth.decisions import identity_headers
+from forward_auth.decisions import Decision, Question, Step
 from forward_auth.models import AccessRule
 from forward_auth.rules.display import condition_name
-from forward_auth.rules.matching import Requirement
+from forward_auth.rules.matching import MatchState, Requirement, RuleStep
 from forward_auth.rules.path_readings import MAX_LENGTH
 from forward_auth.rules.validation import METHODS
 from forward_auth.services.simulation import SimulatedRequest, Subject, find_subject, simulate
-from forward_auth.trace import Check, Explanation, MatchState, Question, RuleStep
 
 MATCH_STATES: dict[MatchState, tuple[str, Any]] = {
     MatchState.MATCHES: ("good", gettext_lazy("Matches")),
@@ -114,7 +114,7 @@ class RuleRow(NamedTuple):
     decides: bool
 
 
-class CheckRow(NamedTuple):
+class QuestionRow(NamedTuple):
     """One line of the table of questions."""
 
     question: str
@@ -136,41 +136,44 @@ def _result(form: SimulationForm) -> dict[str, Any]:
     subject: Subject = form.cleaned_data["who"]
     asked = form.simulated_request()
     found = simulate(asked, subject)
+    decision, rules = found.result.decision, found.decisive.rules
+    requirement, is_passed = decision.requirement, decision.status == 204
     return {
-        "status": found.status,
-        "is_passed": found.status == 204,
-        "headline": _headline(found, subject),
-        "decision": _decision(found),
+        "status": decision.status,
+        "is_passed": is_passed,
+        "headline": _headline(decision, subject),
+        "decision": _deciding_rule(rules, requirement),
         "asked": asked,
         "who": _who(subject),
         # Which reading decides, where there are several.
-        "path": found.path if found.readings > 1 else "",
+        "path": found.decisive.target.path if found.readings > 1 else "",
         "unclear": [condition_name(one) for one in sorted(found.unclear)],
-        "rules": [_rule_row(step, found.requirement) for step in found.steps],
-        "default_decides": not found.requirement.rule_id,
-        "default": _requirement_text(found.requirement) if not found.requirement.rule_id else "",
-        "why": "" if found.status == 204 else _check_why(found.checks[-1], subject, found),
+        "rules": [_rule_row(step, requirement) for step in rules],
+        "default_decides": not requirement.rule_id,
+        "default": _requirement_text(requirement) if not requirement.rule_id else "",
+        "why": "" if is_passed else _why(found.steps[-1], subject, decision),
         "checks": [
-            _check_row(check, subject, found)
-            for check in found.checks
-            if check.question is not Question.SCOPE or subject.key is not None
+            _question_row(step, subject, decision)
+            for step in found.steps
+            if step.question is not Question.SCOPE or subject.key is not None
         ],
-        "headers": _headers(found),
+        # What the app receives.
+        "headers": list(found.result.headers) if is_passed else [],
     }
 
 
-def _headline(found: Explanation, subject: Subject) -> str:
-    if found.status == 204:
+def _headline(decision: Decision, subject: Subject) -> str:
+    if decision.status == 204:
         return _("This request passes.")
-    if found.status == 401 and subject.key is None:
+    if decision.status == 401 and subject.key is None:
         return _("This request is denied: sign in first.")
     return _("This request is denied.")
 
 
-def _decision(found: Explanation) -> str | SafeString:
+def _deciding_rule(rules: Sequence[RuleStep], requirement: Requirement) -> str | SafeString:
     """The rule that decides, with a link."""
-    for step in found.steps:
-        if step.rule.id == found.requirement.rule_id:
+    for step in rules:
+        if step.rule.id == requirement.rule_id:
             return rule_link(step.rule.id, step.rule.name)
     return _("no rule: the default")
 
@@ -208,24 +211,19 @@ def _rule_row(step: RuleStep, requirement: Requirement) -> RuleRow:
     )
 
 
-def _check_row(check: Check, subject: Subject, found: Explanation) -> CheckRow:
-    answer = badge("good", _("Yes")) if check.is_passed else badge("bad", _("No"))
-    return CheckRow(str(QUESTIONS[check.question]), answer, _check_why(check, subject, found))
+def _question_row(step: Step, subject: Subject, decision: Decision) -> QuestionRow:
+    answer = badge("good", _("Yes")) if step.is_passed else badge("bad", _("No"))
+    return QuestionRow(str(QUESTIONS[step.question]), answer, _why(step, subject, decision))
 
 
-def _check_why(check: Check, subject: Subject, found: Explanation) -> str:
+def _why(step: Step, subject: Subject, decision: Decision) -> str:
     role = subject.user.get_role_display() if subject.user else ""
-    match check.question:
+    match step.question:
         case Question.CREDENTIAL if subject.note:
             return subject.note
-        case Question.NOT_DENIED if not check.is_passed:
+        case Question.NOT_DENIED if not step.is_passed:
             return _("the rule allows no one")
         case Question.ROLE:
-            words = {"takes": _requirement_text(found.requirement), "role": role}
+            words = {"takes": _requirement_text(decision.requirement), "role": role}
             return _("%(takes)s; the user has %(role)s") % words
-    return "" if check.is_passed else str(reason_of(check.code).sentence)
-
-
-def _headers(found: Explanation) -> list[tuple[str, str]]:
-    """The headers that the app receives."""
-    return list(identity_headers(found.principal)) if found.status == 204 else []
+    return "" if step.is_passed else str(reason_of(decision.code).sentence)

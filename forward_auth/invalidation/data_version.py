@@ -1,29 +1,35 @@
-"""Tells whether the database has changed. Asked before anything cached is used.
+"""The database connection of this thread, and whether the database has changed.
 
-The version belongs to the very connection by which checks read. Where that cannot be verified,
-nothing may be cached.
+The version is asked before anything cached is used. It belongs to the very connection by which
+checks read. Where that cannot be verified, nothing may be cached.
 
 SQLite: the first bytes of the memory that its processes share (the header of the WAL index,
 sqlite.org/walformat.html) change with every commit of any process, and are read without a system
 call. Where there is no such memory, or it may belong to another file, PRAGMA data_version says the
 same about its own connection for ten times the cost.
 
-PostgreSQL has no such counter. There the version is eight bytes in DATA_DIR. Every process of the
-host changes them after its commits, and the listener (pg_listener) after those of other hosts.
+PostgreSQL has no such counter: see forward_auth.invalidation.postgresql.
 """
 
 import mmap
+import threading
 from asyncio import _get_running_loop
 from collections.abc import Hashable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from django.db import DEFAULT_DB_ALIAS, Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from forward_auth.fastpath import db_connection
-from forward_auth.invalidation import pg_listener, shared_memory
-from forward_auth.invalidation.sqlite_file import FileConnection, identity, is_shared_here
+from forward_auth.invalidation import postgresql
+from forward_auth.invalidation.sqlite import (
+    FileConnection,
+    identity,
+    is_shared_here,
+    map_existing,
+)
 
 # None: unwatched, so nothing may be cached.
 DataVersion = Hashable | None
@@ -45,7 +51,20 @@ class _Watched:
     raw: Any
     memory: mmap.mmap | None
     number: int
-    server: pg_listener.Server | None
+    server: postgresql.Server | None
+
+
+class _Here(threading.local):
+    """The wrapper of a thread, which Django keeps while the thread lives.
+
+    watched: what is known of the connection.
+    """
+
+    wrapper: BaseDatabaseWrapper | None = None
+    watched: _Watched | None = None
+
+
+_here = _Here()
 
 
 def current_data_version() -> DataVersion:
@@ -55,14 +74,14 @@ def current_data_version() -> DataVersion:
     is a part of it, because each has a counter of its own. None within a transaction, which reads
     what no one else sees and may be rolled back.
     """
-    here: Any = db_connection._here
+    here = _here
     watched = here.watched
     # Like opened(), without its calls: nearly every check returns here.
     if watched is not None and watched.memory is not None:
         raw = watched.raw
         if watched.wrapper.connection is raw and _get_running_loop() is None:
             return None if raw.in_transaction else (watched.number, watched.memory[:WAL_HEADER])
-    wrapper = db_connection.opened()
+    wrapper = opened()
     raw = wrapper.connection
     is_sqlite = wrapper.vendor == "sqlite"
     if not is_sqlite and (wrapper.in_atomic_block or not wrapper.autocommit):
@@ -74,7 +93,7 @@ def current_data_version() -> DataVersion:
     if watched.memory is not None:
         return None if raw.in_transaction else (watched.number, watched.memory[:WAL_HEADER])
     if not is_sqlite:
-        return pg_listener.shared_data_version(watched.server)
+        return postgresql.shared_data_version(watched.server)
     # A rollback changes no counter, but it leaves a savepoint or the transaction.
     transaction = (wrapper.in_atomic_block, *wrapper.savepoint_ids)
     return raw, raw.execute("PRAGMA data_version").fetchone()[0], raw.total_changes, transaction
@@ -86,7 +105,7 @@ def _sqlite(wrapper: BaseDatabaseWrapper, raw: Any) -> _Watched:
 
 
 def _postgresql(wrapper: BaseDatabaseWrapper, raw: Any) -> _Watched:
-    return _Watched(wrapper, raw, None, 0, pg_listener.server_of(raw))
+    return _Watched(wrapper, raw, None, 0, postgresql.server_of(raw))
 
 
 def _wal_memory(raw: Any) -> mmap.mmap | None:
@@ -103,9 +122,52 @@ def _wal_memory(raw: Any) -> mmap.mmap | None:
     path = raw.execute("PRAGMA database_list").fetchone()[2]
     shared = f"{path}-shm"
     try:
-        memory = shared_memory.map_existing(Path(shared), WAL_HEADER)
+        memory = map_existing(Path(shared), WAL_HEADER)
         # Checked last, to notice a file that was moved meanwhile.
         is_its_own = is_shared_here(shared) and raw.file == identity(path)
     except (OSError, ValueError):
         return None
     return memory if is_its_own and memory[:4] in WAL_VERSIONS else None
+
+
+def opened() -> BaseDatabaseWrapper:
+    """Return this thread's connection; opens it if needed."""
+    wrapper = _wrapper()
+    if wrapper.connection is None:
+        wrapper.ensure_connection()
+    return wrapper
+
+
+def drop() -> None:
+    """Close the connection after a failure, so that the next request opens a new one."""
+    wrapper = _wrapper()
+    if not wrapper.in_atomic_block:
+        with suppress(Error):
+            wrapper.close()
+
+
+def drop_broken() -> bool:
+    """Close a connection that broke, as in a restart or failover of PostgreSQL; True if one did.
+
+    False for any other failure, and if no connection could be opened: a retry would not help.
+    """
+    wrapper = _wrapper()
+    raw: Any = wrapper.connection
+    if raw is None or wrapper.vendor != "postgresql" or not raw.closed:
+        return False
+    drop()
+    return wrapper.connection is None
+
+
+def _wrapper() -> BaseDatabaseWrapper:
+    """The wrapper that Django would return.
+
+    In a thread that runs an event loop Django returns a different one, so none is remembered.
+    """
+    if _get_running_loop() is not None:
+        return connections[DEFAULT_DB_ALIAS]
+    here = _here
+    wrapper = here.wrapper
+    if wrapper is None:
+        wrapper = here.wrapper = connections[DEFAULT_DB_ALIAS]
+    return wrapper

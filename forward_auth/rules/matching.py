@@ -1,11 +1,11 @@
-"""What a request requires: rules in order, and the first one that matches decides. Pure.
+"""Step 4 of a check: what a request requires. Rules in order, the first that matches decides. Pure.
 
 Without a matching rule, reading requires the role viewer and writing requires editor (CONTRACT
 section 7). An unclear request gains nothing: every rule that may match it is considered, and the
 strictest requirement counts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from accounts.roles import Role
 from core.client_ip import parse_address
-from forward_auth.request_target import Target
+from forward_auth.request import Target
 
 Network = IPv4Network | IPv6Network
 
@@ -127,8 +127,39 @@ def unclear(target: Target, ip: str) -> set[Condition]:
     return {condition for condition, value in values.items() if not value}
 
 
+class MatchState(StrEnum):
+    """MATCHES: the rule decides, unless an unclear one is stricter. UNCLEAR: it may match.
+    NOT_REACHED: an earlier rule matches.
+    """
+
+    MATCHES = "matches"
+    UNCLEAR = "unclear"
+    NO_MATCH = "no-match"
+    NOT_REACHED = "not-reached"
+
+
+class RuleStep(NamedTuple):
+    """A rule, and the conditions that this request does not meet; () for a rule not reached."""
+
+    rule: Rule
+    state: MatchState
+    unmet: tuple[Condition, ...]
+
+
+class ReadingStep(NamedTuple):
+    """What one reading of the path requires, and every rule on the way to it."""
+
+    target: Target
+    rules: tuple[RuleStep, ...]
+    requirement: Requirement
+
+
 def requirement_for(
-    rules: Sequence[Rule], target: Target, ip: str, override: Role | None = None
+    rules: Sequence[Rule],
+    target: Target,
+    ip: str,
+    override: Role | None = None,
+    trace: list[ReadingStep] | None = None,
 ) -> Requirement:
     """What `target` requires, by the first rule that matches, else by its method.
 
@@ -136,17 +167,48 @@ def requirement_for(
     raises the requirement. For a path with several readings the strictest reading counts:
     otherwise //private would pass where /private does not. For an unclear request the strictest
     counts among the rule that matches and all rules before it that may match.
+
+    trace: a list to which each reading is added.
     """
     if target.others:
-        return strictest(*(requirement_for(rules, one, ip, override) for one in target.readings))
+        return strictest(
+            *(requirement_for(rules, one, ip, override, trace) for one in target.readings)
+        )
     is_clear = bool(target.host and target.path and target.method and ip)
-    uncertain: list[Requirement] = []
+    uncertain: list[Rule] = []
+    decisive = None
     for rule in rules:
         if rule.matches(target, ip):
-            return strictest(*uncertain, rule_requirement(rule, override))
+            decisive = rule
+            break
         if not is_clear and rule.may_match(target, ip):
-            uncertain.append(rule_requirement(rule, override))
-    return strictest(*uncertain, default_requirement(target, override))
+            uncertain.append(rule)
+    last = (
+        default_requirement(target, override)
+        if decisive is None
+        else rule_requirement(decisive, override)
+    )
+    requirement = strictest(*(rule_requirement(rule, override) for rule in uncertain), last)
+    if trace is not None:
+        steps = tuple(_steps(rules, target, ip, decisive, uncertain))
+        trace.append(ReadingStep(target, steps, requirement))
+    return requirement
+
+
+def _steps(
+    rules: Sequence[Rule], target: Target, ip: str, decisive: Rule | None, uncertain: list[Rule]
+) -> Iterator[RuleStep]:
+    """What requirement_for() has found for each rule."""
+    is_decided = False
+    for rule in rules:
+        if is_decided:
+            yield RuleStep(rule, MatchState.NOT_REACHED, ())
+        elif rule is decisive:
+            is_decided = True
+            yield RuleStep(rule, MatchState.MATCHES, ())
+        else:
+            state = MatchState.UNCLEAR if rule in uncertain else MatchState.NO_MATCH
+            yield RuleStep(rule, state, rule.unmet_conditions(target, ip))
 
 
 def strictest(*requirements: Requirement) -> Requirement:

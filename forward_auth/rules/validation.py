@@ -12,7 +12,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from accounts.roles import Role
-from forward_auth.request_target import clean_host
+from forward_auth.request import clean_host
 from forward_auth.rules.matching import Effect
 from forward_auth.rules.path_readings import composed, is_plain
 

@@ -13,8 +13,8 @@ from accounts.session_store import PURPOSE as SESSION
 from accounts.session_store import SessionStore
 from core import sql
 from core.tokens import digest, make_token
-from forward_auth.cookies import PURPOSE
 from forward_auth.models import ForwardAuthCookie
+from forward_auth.request import COOKIE_PURPOSE
 
 
 def issue_forward_auth_cookie(session_key: str) -> str:
@@ -25,7 +25,7 @@ def issue_forward_auth_cookie(session_key: str) -> str:
     token = make_token()
     row = ForwardAuthCookie(
         session_id=digest(SESSION, session_key),
-        digest=digest(PURPOSE, token),
+        digest=digest(COOKIE_PURPOSE, token),
         created_at=timezone.now(),
     )
     try:
@@ -43,13 +43,15 @@ def issue_forward_auth_cookie(session_key: str) -> str:
 
 def cookie_belongs_to_session(session_key: str, token: str) -> bool:
     """Whether `token` was issued for the session with this cookie."""
-    row = sql.find(ForwardAuthCookie, "digest", digest(PURPOSE, token))
+    row = sql.find(ForwardAuthCookie, "digest", digest(COOKIE_PURPOSE, token))
     return row is not None and row.session_id == digest(SESSION, session_key)
 
 
 def user_by_forward_auth_cookie(token: str, now: datetime) -> User | None:
     """The user of this cookie, if they may act now. Writes the activity of the session."""
-    rows = ForwardAuthCookie.objects.select_related("session").filter(digest=digest(PURPOSE, token))
+    rows = ForwardAuthCookie.objects.select_related("session").filter(
+        digest=digest(COOKIE_PURPOSE, token)
+    )
     session = next((row.session for row in rows), None)
     if session is None or session.expire_date <= now:
         return None

@@ -24,7 +24,7 @@ from django.utils import timezone
 from accounts.models import User
 from core.client_ip import network_key
 from core.locks import ROLES, acquire_lock, delete_free, lock_users
-from forward_auth.fastpath.generation import CheckResult
+from forward_auth.cache import CheckResult
 from forward_auth.models import AccessRule, Denial
 
 ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"

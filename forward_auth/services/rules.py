@@ -16,7 +16,7 @@ from audit import audit_log
 from core.errors import Forbidden, NotFound, RecordInvalid
 from core.locks import ROLES, acquire_lock
 from forward_auth.models import AccessRule, Denial
-from forward_auth.request_target import clean_host
+from forward_auth.request import clean_host
 from forward_auth.rules.matching import Effect, Rule, rules_admitting
 from forward_auth.rules.path_readings import composed
 from forward_auth.rules.validation import clean_fields

@@ -1,24 +1,37 @@
-"""Simulates a check for a user or an API key. Nothing is written or counted."""
+"""Simulates a check for a user or an API key. Nothing is written or counted.
+
+It takes the steps of forward_auth.checker and has them recorded, so that the explanation is what
+the check has done.
+"""
 
 import time
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
-from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts import access_policy
 from accounts.models import User
 from accounts.roles import Role
+from accounts.services.second_factors import SecondFactorSetUpRequired, lacks_required_factor
+from api.apikeys.authenticate import context_for_key
 from api.apikeys.key_format import shown_id
+from api.errors import ApiKeyInvalid
 from api.models import ApiKey
-from forward_auth.decisions import AuthFailure, AuthResult, Principal, as_wsgi
-from forward_auth.fastpath.authentication import authenticate_key_id
-from forward_auth.fastpath.checker import NOT_AUTHENTICATED, ip_allowed
-from forward_auth.request_target import target_of
+from api.permissions import AuthContext, require_account_access
+from forward_auth.authentication import NOT_AUTHENTICATED
+from forward_auth.cache import CheckResult, cached_credential
+from forward_auth.checker import decide_request, evaluate
+from forward_auth.conf import options
+from forward_auth.decisions import AuthFailure, AuthResult, Principal, Step, as_wsgi, steps_of
+from forward_auth.django_authentication import principal_of, result_of
+from forward_auth.request import target_of
+from forward_auth.rules.matching import Condition, ReadingStep, unclear
 from forward_auth.services.rules import load_rules
-from forward_auth.trace import Explanation, Scenario, explain
+from forward_auth.sql import texts
 
 
 class Subject(NamedTuple):
@@ -42,6 +55,21 @@ class SimulatedRequest(NamedTuple):
     override: Role | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """The result of a check and the way to it.
+
+    decisive: the reading of the path whose requirement counted. readings: how many there are.
+    unclear: what the request does not say. steps: the questions of the decision.
+    """
+
+    result: CheckResult
+    decisive: ReadingStep
+    readings: int
+    unclear: frozenset[Condition]
+    steps: tuple[Step, ...]
+
+
 def find_subject(text: str) -> Subject | None:
     """A user by email, user name or id, or an API key by its id; "" is no one.
 
@@ -60,40 +88,44 @@ def find_subject(text: str) -> Subject | None:
 
 def subject_for_user(user: User) -> Subject:
     """The user with a new session."""
-    refusal = access_policy.get_denial(user)
-    if refusal is not None:
-        return Subject(AuthFailure("session", "not_authenticated"), user, None, refusal.message)
-    found = Principal(
-        kind="session",
-        user_id=str(user.pk),
-        email=user.email,
-        name=user.name,
-        role=Role(user.role),
-        is_verified=user.is_verified,
-        until=0.0,
-    )
-    return Subject(found, user)
+    denial = access_policy.get_denial(user)
+    if denial is not None or lacks_required_factor(user):
+        note = denial.message if denial else str(SecondFactorSetUpRequired.default_message)
+        return Subject(AuthFailure("session", "not_authenticated"), user, None, note)
+    return Subject(principal_of(AuthContext(user=user)), user)
 
 
 def subject_for_key(key: ApiKey) -> Subject:
     """The client that sends this key."""
-    return Subject(authenticate_key_id(key.pk, time.time()), key.user, key, _key_note(key))
+    auth_result = result_of(partial(_context_of, key))
+    if isinstance(auth_result, Principal) or auth_result.credential_valid:
+        auth_result = replace(auth_result, networks=texts(key.networks))
+    return Subject(auth_result, key.user, key, _key_note(key))
 
 
-def simulate(asked: SimulatedRequest, subject: Subject) -> Explanation:
-    """Explain the check by the current rules."""
-    said = {"HTTP_X_ORIGINAL_URL": as_wsgi(asked.url), "HTTP_X_ORIGINAL_METHOD": asked.method}
-    target = target_of(said)
-    case = Scenario(
-        rules=load_rules(),
-        target=target,
-        ip=asked.ip,
-        auth_result=subject.auth_result,
-        override=asked.override,
-        ip_allowed=ip_allowed(subject.auth_result, asked.ip),
-        requires_verified_email=not settings.ALLOW_UNVERIFIED_EMAIL_LOGIN,
+def _context_of(key: ApiKey) -> AuthContext:
+    """What Django makes of the key, except that no secret, network or quota is checked."""
+    if key.state(timezone.now()) != "live":
+        raise ApiKeyInvalid
+    require_account_access(key.user, key.created_at, by_key=True)
+    return context_for_key(key)
+
+
+def simulate(asked: SimulatedRequest, subject: Subject) -> Simulation:
+    """Check the request by the current rules."""
+    headers = {"HTTP_X_ORIGINAL_URL": as_wsgi(asked.url), "HTTP_X_ORIGINAL_METHOD": asked.method}
+    target = target_of(headers)
+    trace: list[ReadingStep] = []
+    evaluated = evaluate(load_rules(), target, asked.ip, asked.override, trace)
+    credential = cached_credential(subject.auth_result, time.time())
+    result = decide_request(evaluated, credential, options())
+    return Simulation(
+        result,
+        next(one for one in trace if one.requirement is evaluated.requirement),
+        len(trace),
+        frozenset(unclear(target, asked.ip)),
+        steps_of(result.decision, subject.auth_result),
     )
-    return explain(case)
 
 
 def _user(name: str) -> User | None:

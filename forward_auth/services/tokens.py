@@ -12,9 +12,8 @@ from django.conf import settings
 
 from api.tokens.jwt import Backend
 from api.tokens.signing_keys import AccessKeys
+from forward_auth.cache import CheckResult, TTLCache
 from forward_auth.decisions import Principal
-from forward_auth.fastpath.generation import CheckResult
-from forward_auth.fastpath.ttl_cache import TTLCache
 
 HEADER = "Remote-Token"
 TYPE = "fa+jwt"

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
-from forward_auth.invalidation.sqlite_file import FileConnection
+from forward_auth.invalidation.sqlite import FileConnection
 from forward_auth.models import AccessRule
 from mail.conf import MailSettings
 from operations import doctor

@@ -16,11 +16,11 @@ from accounts.models import BrowserSession, User
 from api.models import ApiKey
 from api.tokens import refresh_tokens
 from audit.models import AuditEvent
-from forward_auth.fastpath.checker import Checker
-from forward_auth.fastpath.wsgi import FastPath
+from forward_auth.checker import Checker
 from forward_auth.invalidation.data_version import current_data_version
 from forward_auth.models import AccessRule, Denial
 from forward_auth.services.denials import write_denials
+from forward_auth.wsgi import FastPath
 from tests.api.keys import made
 from tests.forward_auth.credentials import OF_APPS, basic, key_at, unsigned
 from tests.forward_auth.test_fast import BOARD, _ask, _environ

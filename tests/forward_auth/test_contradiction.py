@@ -2,7 +2,7 @@
 
 import pytest
 
-from forward_auth.request_target import UNCLEAR, target_of
+from forward_auth.request import UNCLEAR, target_of
 
 # What Caddy and Traefik set themselves.
 FORWARDED = {

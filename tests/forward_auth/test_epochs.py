@@ -24,12 +24,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from accounts.models import User
-from forward_auth.fastpath import db_connection
-from forward_auth.fastpath import sql as checks_sql
-from forward_auth.fastpath.checker import Checker
-from forward_auth.fastpath.db_connection import opened
-from forward_auth.invalidation import change_tracking, data_version, pg_listener, shared_memory
-from forward_auth.invalidation.data_version import current_data_version
+from forward_auth import sql as checks_sql
+from forward_auth.checker import Checker
+from forward_auth.invalidation import data_version, postgresql
+from forward_auth.invalidation.data_version import current_data_version, opened
 from tests.api.keys import made
 from tests.forward_auth.driver import Driver
 from tests.forward_auth.test_fast import BOARD, _environ
@@ -133,7 +131,7 @@ def test_the_tables_that_a_verdict_is_made_of_are_watched() -> None:
         table for text in statements for table in re.findall(r"(?:FROM|JOIN) (\w+)(?![.\w])", text)
     }
 
-    assert named == set(change_tracking.TABLES)
+    assert named == set(postgresql.TABLES)
 
 
 def test_a_change_is_told_before_anything_else_that_follows_its_commit(
@@ -143,11 +141,11 @@ def test_a_change_is_told_before_anything_else_that_follows_its_commit(
     said = postgres_data.shell("""
 from django.db import transaction
 from accounts.models import User
-from forward_auth.invalidation import change_tracking
-change_tracking.install()
+from forward_auth.invalidation import postgresql
+postgresql.track_changes()
 told = []
 def announce_change(): told.append("told")
-change_tracking.announce_change = announce_change
+postgresql.announce_change = announce_change
 def broken(): raise ZeroDivisionError
 try:
     with transaction.atomic():
@@ -217,7 +215,7 @@ def test_another_host_refuses_though_it_has_gone_deaf(
 
 def test_nothing_is_believed_for_longer_than_a_second_without_news() -> None:
     """How long it really takes is measured by `make bench ARGS=forward`."""
-    assert pg_listener.BEAT_SECONDS < pg_listener.TRUSTED_SECONDS <= 1.0
+    assert postgresql.BEAT_SECONDS < postgresql.TRUSTED_SECONDS <= 1.0
 
 
 def _cut_listeners(server: PostgresServer) -> None:
@@ -331,9 +329,9 @@ def _moved(path: Path, to: Path) -> None:
 @pytest.fixture
 def files(db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Files]:
     made = _Files(tmp_path)
-    here = db_connection._Here()
+    here = data_version._Here()
     here.wrapper = made.wrapper
-    monkeypatch.setattr(db_connection, "_here", here)
+    monkeypatch.setattr(data_version, "_here", here)
     yield made
     made.wrapper.close()
 
@@ -350,8 +348,8 @@ def _watches(files: _Files, writer: BaseDatabaseWrapper) -> bool:
 
 def test_the_file_that_is_read_is_watched_by_its_memory(files: _Files) -> None:
     assert _watches(files, files.connect())
-    assert db_connection._here.watched is not None
-    assert db_connection._here.watched.memory is not None
+    assert data_version._here.watched is not None
+    assert data_version._here.watched.memory is not None
 
 
 def test_a_file_put_in_the_place_of_the_one_that_is_read_is_not_watched(
@@ -410,8 +408,8 @@ def test_a_file_that_is_replaced_while_it_is_opened_is_not_told(
 
     assert current_data_version() is not None
     assert opened().connection.file is None
-    assert db_connection._here.watched is not None
-    assert db_connection._here.watched.memory is None
+    assert data_version._here.watched is not None
+    assert data_version._here.watched.memory is None
 
 
 def test_within_a_transaction_of_its_own_nothing_is_remembered(files: _Files) -> None:
@@ -429,34 +427,34 @@ def test_another_database_than_the_listener_has_is_not_believed(
     postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Any
 ) -> None:
     settings.DATA_DIR = tmp_path
-    pg_listener._shared.cache_clear()
+    postgresql._shared.cache_clear()
     name = postgres_server.create_database()
     urls = [postgres_server.url(), postgres_server.url(), postgres_server.url(name)]
     servers = []
     for url in urls:
         with psycopg.connect(url) as raw:
-            servers.append(pg_listener.server_of(raw))
+            servers.append(postgresql.server_of(raw))
     postgres_server.drop_database(name)
     listens, same, other = servers
-    monkeypatch.setattr(pg_listener.Beat, "at", time.monotonic() + 60)
-    monkeypatch.setattr(pg_listener.Beat, "server", listens)
+    monkeypatch.setattr(postgresql.Beat, "at", time.monotonic() + 60)
+    monkeypatch.setattr(postgresql.Beat, "server", listens)
 
     assert listens is not None
-    assert pg_listener.shared_data_version(same) == pg_listener._shared().memory[:]
-    assert pg_listener.shared_data_version(other) is None
-    assert pg_listener.shared_data_version(None) is None
-    pg_listener._shared.cache_clear()
+    assert postgresql.shared_data_version(same) == postgresql._shared().memory[:]
+    assert postgresql.shared_data_version(other) is None
+    assert postgresql.shared_data_version(None) is None
+    postgresql._shared.cache_clear()
 
 
 def test_a_file_put_in_the_place_of_the_shared_one_is_shared_from_then_on(
     tmp_path: Path, settings: Any
 ) -> None:
     settings.DATA_DIR = tmp_path
-    shared = pg_listener._Shared()
+    shared = postgresql._Shared()
     shared.follow()
     kept = shared.memory
     (tmp_path / "epoch").unlink()
-    of_new_processes, _file = shared_memory.map_own(tmp_path / "epoch")
+    of_new_processes, _file = postgresql._map_file(tmp_path / "epoch")
 
     shared.follow()
 

@@ -20,13 +20,13 @@ from accounts.access_policy import DenialReason
 from accounts.models import BrowserSession, User
 from api.models import ApiKey
 from api.tokens import refresh_tokens
-from forward_auth.fastpath import authentication, generation, wsgi
-from forward_auth.fastpath.checker import Checker
-from forward_auth.fastpath.wsgi import FastPath
+from forward_auth import authentication, cache, wsgi
+from forward_auth.checker import Checker
 from forward_auth.invalidation.data_version import current_data_version
 from forward_auth.models import AccessRule, Denial
 from forward_auth.services.denials import write_denials
 from forward_auth.services.key_usage import write_notes
+from forward_auth.wsgi import FastPath
 from moderation.models import Ban
 from tests.api.keys import made
 
@@ -196,7 +196,7 @@ def test_what_django_says_otherwise_is_kept_for_nobody_else(
     asked = {"HTTP_X_ORIGINAL_URL": "https://app.example.com/", "HTTP_X_ORIGINAL_METHOD": "POST"}
     first = _ask(front, _environ("/auth/check", **asked, HTTP_X_API_KEY=spent))
     while first[0] == "403 Forbidden":
-        front.responses._responses.clear()
+        front.responses.clear()
         first = _ask(front, _environ("/auth/check", **asked, HTTP_X_API_KEY=spent))
     said = [_ask(front, _environ("/auth/check", **asked, HTTP_X_API_KEY=other)) for _again in "123"]
 
@@ -414,7 +414,7 @@ def test_rules_that_cannot_be_read_let_nobody_in(
     def gone() -> None:
         raise OperationalError("no such table")
 
-    monkeypatch.setattr(generation, "load_rules", gone)
+    monkeypatch.setattr(cache, "load_rules", gone)
     environ = _environ("/auth/check", **BOARD, HTTP_X_API_KEY=made(viewer).text)
 
     assert _ask(alone, environ)[0] == wsgi.UNAVAILABLE
@@ -626,7 +626,7 @@ def test_a_short_denial_ends_after_a_second(
     for _first in range(2):
         _ask(front, environ)
     assert _denied(front, environ) is not None
-    later = time.time() + wsgi.TTL_SECONDS
+    later = time.time() + wsgi.RESPONSE_SECONDS
     monkeypatch.setattr(wsgi.time, "time", lambda: later)
 
     assert _denied(front, environ) is None

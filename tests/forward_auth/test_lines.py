@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from config.rawrequest import Unreadable, environ_of
-from forward_auth.fastpath.request import SEPARATOR, cache_key_of_scope, cache_key_parts
+from forward_auth.request import SEPARATOR, cache_key_of_scope, cache_key_parts
 
 NAMES = [
     "x-api-key", "authorization", "cookie", "x-original-url", "x-original-method",

@@ -15,15 +15,14 @@ import api.middleware
 from accounts.models import User
 from api.models import ApiKey
 from api.tokens import refresh_tokens
-from forward_auth.fastpath import authentication, ttl_cache
-from forward_auth.fastpath import checker as checker_module
-from forward_auth.fastpath import generation as generation_module
-from forward_auth.fastpath.authentication import FastPathUnsupported
-from forward_auth.fastpath.checker import Checker, HeaderTooLong
-from forward_auth.fastpath.request import MAX_HEADER_LENGTH, cache_key_parts
-from forward_auth.invalidation import change_tracking
+from forward_auth import authentication, cache
+from forward_auth import checker as checker_module
+from forward_auth.authentication import FastPathUnsupported
+from forward_auth.checker import Checker, HeaderTooLong
+from forward_auth.invalidation import postgresql
 from forward_auth.invalidation.data_version import current_data_version
 from forward_auth.models import AccessRule
+from forward_auth.request import MAX_HEADER_LENGTH, cache_key_parts
 from tests.api.keys import made
 from tests.forward_auth.test_fast import BOARD, _environ
 
@@ -238,14 +237,14 @@ def test_rules_that_change_while_they_are_read_are_kept_for_no_later_moment(
 ) -> None:
     rule = AccessRule.objects.create(name="shut", effect="deny", path="/board")
     asked = _check(**BOARD, HTTP_X_API_KEY=made(viewer).text)
-    load = generation_module.load_rules
+    load = cache.load_rules
 
     def opened_in_between() -> Any:
         AccessRule.objects.update(is_enabled=False)
         return load()
 
     with monkeypatch.context() as patched:
-        patched.setattr(generation_module, "load_rules", opened_in_between)
+        patched.setattr(cache, "load_rules", opened_in_between)
         assert _status(checker, asked) == 204
     AccessRule.objects.filter(pk=rule.pk).update(is_enabled=True)
 
@@ -277,10 +276,10 @@ def test_long_lines_are_not_held_in_memory(checker: Checker, viewer: User, lengt
 def test_many_lines_are_held_in_memory_up_to_a_bound(checker: Checker, viewer: User) -> None:
     for number in range(6_000):
         _status(checker, _long(number, 900))
-        assert checker._generation.rules.evaluated._weight <= ttl_cache.MAX_TOTAL_WEIGHT
-        assert checker._generation.results._weight <= ttl_cache.MAX_TOTAL_WEIGHT
+        assert checker._generation.rules.evaluated._weight <= cache.MAX_TOTAL_WEIGHT
+        assert checker._generation.results._weight <= cache.MAX_TOTAL_WEIGHT
 
-    assert 0 < len(checker._generation.rules.evaluated) <= ttl_cache.MAX_TOTAL_WEIGHT // 900
+    assert 0 < len(checker._generation.rules.evaluated) <= cache.MAX_TOTAL_WEIGHT // 900
 
 
 def test_what_is_asked_is_known_by_its_digest(checker: Checker, viewer: User) -> None:
@@ -303,15 +302,15 @@ def test_a_line_that_is_too_long_is_judged_by_nobody(checker: Checker, number: i
 
 
 def test_a_statement_of_any_length_is_seen_as_a_write_and_not_remembered() -> None:
-    before = change_tracking._is_known_write.cache_info().currsize
+    before = postgresql._is_known_write.cache_info().currsize
     many = ", ".join(["%s"] * 5_000)
     said = [
-        change_tracking.is_write(f"UPDATE accounts_user SET name = '' WHERE id IN ({many})"),
-        change_tracking.is_write(f"SELECT 1 FROM accounts_user WHERE id IN ({many})"),
+        postgresql.is_write(f"UPDATE accounts_user SET name = '' WHERE id IN ({many})"),
+        postgresql.is_write(f"SELECT 1 FROM accounts_user WHERE id IN ({many})"),
     ]
 
     assert said == [True, False]
-    assert change_tracking._is_known_write.cache_info().currsize == before
+    assert postgresql._is_known_write.cache_info().currsize == before
 
 
 def test_a_path_of_any_length_is_not_remembered(client: Client) -> None:
@@ -333,7 +332,7 @@ def test_no_credential_is_kept_in_memory(checker: Checker, viewer: User, browser
     ):
         assert [_status(checker, _check(**BOARD, **offer)) for _again in range(3)] == [204] * 3
 
-    cache = checker._generation
-    kept = pickle.dumps([table._values for table in (cache.results, cache.good, cache.bad)])
+    held = checker._generation
+    kept = pickle.dumps([table._values for table in (held.results, held.good, held.bad)])
     assert b"/board" in kept  # so that the credentials would be found
     assert [text for text in (session, key, token) if text.encode() in kept] == []

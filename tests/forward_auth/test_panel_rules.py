@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from accounts.access_policy import DenialReason
 from accounts.actors import SYSTEM
 from accounts.admin import dashboard
 from accounts.models import User
@@ -17,6 +18,14 @@ from audit.models import AuditEvent
 from core.errors import Forbidden, NotFound, RecordInvalid
 from forward_auth.models import AccessRule
 from forward_auth.services import rules as service
+from forward_auth.services.simulation import (
+    SimulatedRequest,
+    Subject,
+    find_subject,
+    simulate,
+    subject_for_key,
+    subject_for_user,
+)
 from moderation.models import Ban
 from operations import doctor
 from tests.api.keys import made
@@ -401,6 +410,54 @@ def test_a_key_is_tried_by_its_id(
 
     assert result["status"] == status
     assert why in result["checks"][-1].why
+
+
+def strike(_user: User) -> DenialReason:
+    """A check of a team's own: ACCESS_CHECKS names it."""
+    return DenialReason("strike", "Not today.")
+
+
+def _proxy_client(user: User, kind: str, browser_of: Any) -> tuple[Client, Subject]:
+    """A client with a credential of the user, and the subject that stands for it."""
+    if kind == "session":
+        return browser_of(user), subject_for_user(user)
+    issued = made(user)
+    return Client(headers={"x-api-key": issued.text}), subject_for_key(issued.key)
+
+
+def _statuses(client: Client, subject: Subject) -> list[int]:
+    """What a proxy is told about a page of an app, and what the simulation says."""
+    url = "https://wiki.example.com/"
+    asked = {"x-original-url": url, "x-original-method": "GET"}
+    real = client.get("/auth/check", headers=asked).status_code
+    return [real, simulate(SimulatedRequest(url), subject).result.decision.status]
+
+
+@pytest.mark.parametrize(("kind", "status"), [("session", 401), ("key", 403)])
+def test_a_check_of_a_teams_own_is_simulated(
+    viewer: User, browser_of: Any, settings: Any, kind: str, status: int
+) -> None:
+    client, before = _proxy_client(viewer, kind, browser_of)
+    assert _statuses(client, before) == [204, 204]
+    settings.ACCESS_CHECKS = [f"{__name__}.strike"]
+    subject = find_subject(f"gth_{before.key.pk}" if before.key else viewer.email)
+
+    assert subject is not None
+    assert _statuses(client, subject) == [status, status]
+    assert subject.note == "Not today."
+
+
+@pytest.mark.parametrize(("kind", "status"), [("session", 401), ("key", 204)])
+def test_a_missing_second_factor_is_simulated(
+    admin: User, browser_of: Any, settings: Any, kind: str, status: int
+) -> None:
+    client, before = _proxy_client(admin, kind, browser_of)
+    assert _statuses(client, before) == [204, 204]
+    settings.MFA_REQUIRED_ROLES = ("admin",)
+    subject = find_subject(f"gth_{before.key.pk}" if before.key else admin.email)
+
+    assert subject is not None
+    assert _statuses(client, subject) == [status, status]
 
 
 def test_a_link_tries_at_once(panel: Client, viewer: User) -> None:

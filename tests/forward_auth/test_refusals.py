@@ -14,12 +14,12 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.roles import Role
+from forward_auth import sql
 from forward_auth.admin.denials import CREDENTIALS
-from forward_auth.decisions import AuthFailure, Decision
-from forward_auth.fastpath import checker
-from forward_auth.fastpath.generation import CheckResult
+from forward_auth.cache import CheckResult
+from forward_auth.decisions import AuthFailure, Decision, Question
 from forward_auth.models import AccessRule, Denial
-from forward_auth.request_target import target_of
+from forward_auth.request import target_of
 from forward_auth.rules.matching import Requirement
 from forward_auth.services import denials
 from forward_auth.services.denials import (
@@ -277,7 +277,7 @@ def test_the_page_names_every_kind_of_credential(panel: Client) -> None:
         row = denied(f"ABCD234{len(kind)}", credential=kind)
         assert str(words) in page(panel, row)
         row.delete()
-    assert set(CREDENTIALS) == set(checker._AUTHENTICATE)
+    assert set(CREDENTIALS) == set(sql.CREDENTIALS)
 
 
 def test_refusals_are_kept_for_a_week() -> None:
@@ -307,7 +307,9 @@ def _refused(person: User | None, path: str, ip: str = "203.0.113.7") -> str:
             403,
             "forbidden",
         )
-    return note_denial(CheckResult(Decision(status, code, demand), (), auth_result, target, ip))
+    return note_denial(
+        CheckResult(Decision(status, code, demand, Question.ROLE), (), auth_result, target, ip)
+    )
 
 
 def _written() -> tuple[int, int]:

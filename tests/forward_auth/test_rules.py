@@ -1,5 +1,6 @@
-"""Rules: the first that fits decides; what is unclear never helps; the explainer tells the same."""
+"""Rules: the first that fits decides; what is unclear never helps; a trace tells the way."""
 
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 from uuid import uuid4
@@ -10,18 +11,28 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from accounts.roles import Role
-from forward_auth.decisions import AuthFailure, AuthResult, Principal, decide
-from forward_auth.request_target import Target, target_of
+from forward_auth.decisions import (
+    AuthFailure,
+    AuthResult,
+    Principal,
+    Question,
+    Step,
+    decide,
+    steps_of,
+)
+from forward_auth.request import Target, target_of
 from forward_auth.rules.matching import (
     Condition,
     Effect,
+    MatchState,
+    ReadingStep,
+    Requirement,
     Rule,
     reachable_rules,
     requirement_for,
     rules_admitting,
 )
 from forward_auth.rules.validation import METHODS, clean_fields
-from forward_auth.trace import Check, MatchState, Question, Scenario, explain
 from tests.forward_auth.test_readings import TRICKS, UNREADABLE
 
 HOST, IP = "app.example.com", "203.0.113.7"
@@ -348,7 +359,7 @@ def test_what_no_request_can_meet_is_refused(field: str, typed: Any, told: str) 
     assert told in errors[field][0]
 
 
-# The explainer
+# Any rule, request and credential
 
 HOSTS = st.sampled_from(["", HOST, "*.example.com", "b.example.com"])
 PATHS = st.sampled_from(["", "/", "/a", "/a/b", "/shut"])
@@ -396,43 +407,121 @@ REFUSALS = st.builds(
 )
 
 
+# The trace and the decision
+
+
 @hypothesis_settings(max_examples=400, deadline=None)
 @given(
     rules=st.lists(RULES, max_size=5).map(tuple),
     target=TARGETS,
     ip=st.sampled_from(["", IP, "10.1.2.3", "2001:db8::1"]),
-    auth_result=st.one_of(PASSES, REFUSALS),
     override=st.sampled_from([None, Role.VIEWER, Role.ADMIN]),
+)
+def test_a_trace_changes_nothing_and_names_every_rule(
+    rules: tuple[Rule, ...], target: Target, ip: str, override: Role | None
+) -> None:
+    trace: list[ReadingStep] = []
+    found = requirement_for(rules, target, ip, override, trace)
+
+    assert found == requirement_for(rules, target, ip, override)
+    assert [one.target for one in trace] == list(target.readings)
+    assert any(one.requirement is found for one in trace)
+    for reading in trace:
+        for step, one in zip(reading.rules, rules, strict=True):
+            assert step.rule is one
+            if step.state is not MatchState.NOT_REACHED:
+                is_match = one.matches(reading.target, ip)
+                assert is_match is (not step.unmet) is (step.state is MatchState.MATCHES)
+
+
+@hypothesis_settings(max_examples=400, deadline=None)
+@given(
+    requirement=st.builds(
+        Requirement,
+        rule_id=st.just("r"),
+        is_denied=st.booleans(),
+        min_role=st.sampled_from([None, Role.VIEWER, Role.ADMIN, Role.OWNER]),
+        why=st.just(""),
+    ),
+    target=TARGETS,
+    auth_result=st.one_of(PASSES, REFUSALS),
     ip_allowed=st.booleans(),
     requires_verified_email=st.booleans(),
 )
-def test_the_explanation_ends_where_the_check_ends(
-    rules: tuple[Rule, ...],
+def test_a_request_passes_only_if_every_question_is_answered_with_yes(
+    requirement: Requirement,
     target: Target,
-    ip: str,
     auth_result: AuthResult,
-    override: Role | None,
     ip_allowed: bool,
     requires_verified_email: bool,
 ) -> None:
     ip_allowed = ip_allowed or not auth_result.networks
-    told = explain(
-        Scenario(rules, target, ip, auth_result, override, ip_allowed, requires_verified_email)
-    )
-    takes = requirement_for(rules, target, ip, override)
-    real = decide(
-        takes,
+    decision = decide(
+        requirement,
         auth_result,
         target,
         ip_allowed=ip_allowed,
         requires_verified_email=requires_verified_email,
     )
+    asked = steps_of(decision, auth_result)
+    is_named = ip_allowed and isinstance(auth_result, Principal)
 
-    assert told.requirement == takes
-    assert (told.status, told.code, told.principal) == (real.status, real.code, real.principal)
-    assert told.path in {one.path for one in target.readings}
-    for step, one in zip(told.steps, rules, strict=True):
-        assert (not step.unmet) is one.matches(target._replace(path=told.path), ip)
+    assert [step.question for step in asked if not step.is_passed] == (
+        [] if decision.status == 204 else [decision.last]
+    )
+    assert (decision.code == "") is (decision.status == 204)
+    if requirement.min_role is None:
+        assert asked == (Step(Question.PUBLIC, True),)
+        assert decision.principal is (auth_result if is_named else None)
+        return
+    may_pass = (
+        is_named
+        and (auth_result.is_verified or not requires_verified_email)
+        and not requirement.is_denied
+        and auth_result.role is not Role.NONE
+        and auth_result.role.rank >= requirement.min_role.rank
+        and (auth_result.may_read if target.is_reading else auth_result.may_write)
+    )
+    assert (decision.status == 204) is may_pass
+    assert decision.principal is (auth_result if may_pass else None)
+
+
+VIEWERS, ADMINS = (Requirement("r", False, role, "") for role in (Role.VIEWER, Role.ADMIN))
+SHUT = Requirement("r", True, Role.OWNER, "")
+VIEWER = Principal("key", "u", "v@example.com", "V", Role.VIEWER, True, 0.0)
+BANNED = AuthFailure("key", "banned", credential_valid=True)
+
+
+@pytest.mark.parametrize(
+    ("requirement", "auth_result", "ip_allowed", "status", "code", "last"),
+    [
+        (VIEWERS, VIEWER, True, 204, "", Question.SCOPE),
+        (VIEWERS, VIEWER, False, 401, "api_key_invalid", Question.NETWORK),
+        (VIEWERS, BANNED, False, 401, "api_key_invalid", Question.NETWORK),
+        (VIEWERS, BANNED, True, 403, "banned", Question.CREDENTIAL),
+        (VIEWERS, AuthFailure("", "token_expired"), True, 401, "token_expired",
+         Question.CREDENTIAL),
+        (SHUT, replace(VIEWER, is_verified=False), True, 403, "email_unverified",
+         Question.VERIFIED_EMAIL),
+        (SHUT, replace(VIEWER, role=Role.OWNER), True, 403, "forbidden", Question.NOT_DENIED),
+        (ADMINS, VIEWER, True, 403, "forbidden", Question.ROLE),
+        (VIEWERS, replace(VIEWER, role=Role.NONE), True, 403, "forbidden", Question.ROLE),
+        (VIEWERS, replace(VIEWER, may_read=False), True, 403, "scope_missing", Question.SCOPE),
+    ],
+)  # fmt: skip
+def test_the_first_no_decides(
+    requirement: Requirement,
+    auth_result: AuthResult,
+    ip_allowed: bool,
+    status: int,
+    code: str,
+    last: Question,
+) -> None:
+    found = decide(
+        requirement, auth_result, at(), ip_allowed=ip_allowed, requires_verified_email=True
+    )
+
+    assert (found.status, found.code, found.last) == (status, code, last)
 
 
 @given(rules=st.lists(RULES, max_size=5), target=TARGETS, ip=st.sampled_from(["", IP]))
@@ -448,14 +537,15 @@ def test_nothing_left_unsaid_is_to_anybodys_advantage(
     assert vague.strictness >= requirement_for(rules, clear, ip or IP).strictness
 
 
-def test_the_explanation_names_each_rule_and_what_did_not_fit() -> None:
+def test_the_trace_names_each_rule_and_what_did_not_fit() -> None:
     rules = (rule("a", path="/x"), rule("b", Effect.PUBLIC, host=HOST), rule("c"))
+    trace: list[ReadingStep] = []
+    requirement_for(rules, at("/y"), IP, None, trace)
 
-    told = explain(Scenario(rules, at("/y"), IP, AuthFailure("", "not_authenticated")))
-
-    assert [(step.state, step.unmet) for step in told.steps] == [
+    ((_target, steps, requirement),) = trace
+    assert [(step.state, step.unmet) for step in steps] == [
         (MatchState.NO_MATCH, (Condition.PATH,)),
         (MatchState.MATCHES, ()),
         (MatchState.NOT_REACHED, ()),
     ]
-    assert told.checks == (Check(Question.PUBLIC),)
+    assert requirement.rule_id == "b"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from accounts.models import User
-from forward_auth.fastpath.authentication import session_hash
+from forward_auth.authentication import session_hash
 
 MOMENT = datetime(2026, 11, 22, 1, 2, 3, tzinfo=UTC)
 

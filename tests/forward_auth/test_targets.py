@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forward_auth.request_target import Target, clean_host, target_of
+from forward_auth.request import Target, clean_host, target_of
 
 
 @pytest.mark.parametrize(

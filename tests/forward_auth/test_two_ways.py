@@ -20,10 +20,10 @@ from accounts.session_store import SIGNED_IN_AT, SessionStore
 from api.models import ApiKey, TokenFamily
 from api.tokens import refresh_tokens
 from core.request_context import RequestContext, use_context
+from forward_auth.authentication import FastPathUnsupported
+from forward_auth.cache import CheckResult
+from forward_auth.checker import Checker
 from forward_auth.django_authentication import authenticate_with_django
-from forward_auth.fastpath.authentication import FastPathUnsupported
-from forward_auth.fastpath.checker import Checker
-from forward_auth.fastpath.generation import CheckResult
 from forward_auth.invalidation.data_version import current_data_version
 from forward_auth.models import AccessRule
 from forward_auth.services.cookies import issue_forward_auth_cookie

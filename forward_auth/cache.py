@@ -1,26 +1,82 @@
-"""What a process caches between two changes of the database.
+"""Step 2 of a check: what a process has cached, until the database changes.
 
 A change begins a new CacheGeneration. A thread that still reads the old data then writes into the
 old generation, which no one reads any more.
 """
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, Generic, NamedTuple, TypeVar
 
+from accounts.session_store import PURPOSE as SESSION
 from api.tokens.signing_keys import key_set_cache
-from forward_auth.decisions import AuthResult, Decision, Headers
-from forward_auth.fastpath.sql import key_rows, rule_rows
-from forward_auth.fastpath.ttl_cache import TTLCache
+from core.tokens import digest
+from forward_auth.decisions import AuthResult, Decision, Headers, Principal, identity_headers
 from forward_auth.invalidation.data_version import DataVersion
-from forward_auth.request_target import Target
+from forward_auth.request import COOKIE_PURPOSE, Target
 from forward_auth.rules.matching import Requirement, Rule
 from forward_auth.services.rules import load_rules
+from forward_auth.sql import key_rows, rule_rows
 
+FOREVER = float("inf")
 # How long a signed Remote-Token is reused.
 TOKEN_SECONDS = 20.0
-FOREVER = float("inf")
+TTL_SECONDS = 5.0
+# An entry takes about two kilobytes.
+MAX_ENTRIES = 5_000
+# Limits for what a sender can make long, in characters of up to four bytes each: for one entry, and
+# for all entries together.
+MAX_WEIGHT = 2_048
+MAX_TOTAL_WEIGHT = 2_000_000
+# Kinds of credentials that are stored by their digests.
+STORED_BY_DIGEST = frozenset({SESSION, COOKIE_PURPOSE})
+Value = TypeVar("Value")
+Clock = Callable[[], float]
 # An ASGI message.
 Message = dict[str, Any]
+
+
+@dataclass(slots=True)
+class TTLCache(Generic[Value]):
+    """Values by key, with a time to live. A full cache drops all its entries.
+
+    Threads share it without a lock. Keys are digests or ids, because whole header lines could be as
+    long as their sender likes.
+    """
+
+    max_entries: int = MAX_ENTRIES
+    ttl: float = TTL_SECONDS
+    clock: Clock = time.time
+    _weight: int = 0
+    _values: dict[Hashable, tuple[float, Value]] = field(default_factory=dict, repr=False)
+
+    def get(self, key: Hashable) -> Value | None:
+        """Return the value of `key`, or None when there is none or it has expired."""
+        found = self._values.get(key)
+        return found[1] if found is not None and found[0] > self.clock() else None
+
+    def put(self, key: Hashable, value: Value, until: float, weight: int = 0) -> None:
+        """Store `value` until `until` (seconds since 1970) or for `ttl`, whichever is shorter.
+
+        weight: the number of characters of the value that its sender chose. A value of more than
+        MAX_WEIGHT is not stored.
+        """
+        if weight > MAX_WEIGHT:
+            return
+        if len(self._values) >= self.max_entries or self._weight + weight > MAX_TOTAL_WEIGHT:
+            self.clear()
+        self._weight += weight
+        soon = self.clock() + self.ttl
+        self._values[key] = (until if until < soon else soon, value)
+
+    def clear(self) -> None:
+        self._values.clear()
+        self._weight = 0
+
+    def __len__(self) -> int:
+        return len(self._values)
 
 
 @dataclass(slots=True)
@@ -30,6 +86,22 @@ class CachedCredential:
     auth_result: AuthResult
     headers: Headers
     until: float
+
+
+def cached_credential(auth_result: AuthResult, now: float) -> CachedCredential:
+    """The result with its headers. It holds for TTL_SECONDS, or until the credential ends."""
+    soon = now + TTL_SECONDS
+    if isinstance(auth_result, Principal):
+        until = auth_result.until if auth_result.until < soon else soon
+        return CachedCredential(auth_result, identity_headers(auth_result), until)
+    return CachedCredential(auth_result, (), soon)
+
+
+def credential_key(kind: str, text: str) -> str:
+    """The key of a credential: a digest, because the cache holds no credential."""
+    if kind in STORED_BY_DIGEST:
+        return digest(kind, text)
+    return blake2b(f"{kind}:{text}".encode()).hexdigest()
 
 
 class EncodedDenial(NamedTuple):
@@ -59,7 +131,7 @@ class CheckResult:
     target: Target
     ip: str
     message: Message | None = None
-    denial: "EncodedDenial | None" = None
+    denial: EncodedDenial | None = None
     denial_key: bytes = b""
 
 
@@ -99,6 +171,10 @@ class CacheGeneration:
         self.last_keys: list[tuple[Any, ...]] | None = previous.last_keys if previous else None
         self._rules: RuleSet | None = None
         self._has_keys = False
+
+    def has_token(self, token: str) -> bool:
+        """Whether a valid access token is cached."""
+        return self.good.get(credential_key("token", token)) is not None
 
     @property
     def rules(self) -> RuleSet:

@@ -1,4 +1,7 @@
-"""Announces changes with PostgreSQL: within a host by shared memory, between hosts by NOTIFY.
+"""Changes on PostgreSQL: noticed at each cursor, announced within a host and between hosts.
+
+Within a host the processes share eight bytes of memory, which each of them replaces after its
+commits. Other hosts hear of a change by NOTIFY, which is part of its transaction.
 
 One thread in each server process listens, and asks the database every BEAT_SECONDS whether it is
 still there. Without such a beat for TRUSTED_SECONDS nothing is cached, so a lost connection costs
@@ -7,29 +10,43 @@ lose notifications.
 """
 
 import logging
+import mmap
 import os
 import select
 import threading
 import time
-from functools import cache
+from collections.abc import Callable
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import Error, connections
+from django.db import DEFAULT_DB_ALIAS, Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 
-from forward_auth.invalidation import shared_memory
+from accounts.models import BrowserSession, User
+from api.models import ApiKey, SigningKey, TokenFamily
+from forward_auth.models import AccessRule, ForwardAuthCookie
+from mfa.models import Authenticator
+from moderation.models import Ban
 
 logger = logging.getLogger("gatehouse.epoch")
 CHANNEL = "gatehouse_epoch"
 # The name of the connection in pg_stat_activity.
 NAME = "gatehouse-epoch"
-FILE = "epoch"
+# In DATA_DIR, LENGTH bytes.
+FILE, LENGTH = "epoch", 8
 BEAT_SECONDS = 0.3
 TRUSTED_SECONDS = 1.0
 RETRY_SECONDS = 0.3
-
-
+# Checks read these; a test compares them with the statements.
+MODELS = (User, Authenticator, BrowserSession, Ban, ApiKey, TokenFamily, SigningKey, AccessRule,
+          ForwardAuthCookie)  # fmt: skip
+TABLES = tuple(model._meta.db_table for model in MODELS)
+# Statements with lists of values are long, and each is different, so caching them is useless.
+MAX_CACHED_LENGTH = 2_000
+Execute = Callable[[Any, Any, bool, dict[str, Any]], Any]
 # The start of a server, its database, and whether it is a standby.
 Server = tuple[Any, ...]
 SERVER = """SELECT pg_postmaster_start_time()::text, oid, pg_is_in_recovery()
@@ -67,7 +84,7 @@ def shared_data_version(server: Server | None) -> bytes | None:
 def announce_change() -> None:
     """Tell every process of this host that something has changed."""
     try:
-        _shared().memory[:] = os.urandom(shared_memory.LENGTH)
+        _shared().memory[:] = os.urandom(LENGTH)
     except OSError:
         # The notification, which is part of the transaction, reaches each process as well.
         logger.exception("the shared data version cannot be written")
@@ -145,7 +162,7 @@ class _Shared:
     """The memory that the processes of this host share."""
 
     def __init__(self) -> None:
-        self.memory, self._file = shared_memory.map_own(settings.DATA_DIR / FILE)
+        self.memory, self._file = _map_file(settings.DATA_DIR / FILE)
 
     def follow(self) -> None:
         """Switch to a file that replaced ours, because new processes share that one.
@@ -158,10 +175,76 @@ class _Shared:
         except FileNotFoundError:
             pass
         announce_change()  # for processes that still share the old file
-        self.memory, self._file = shared_memory.map_own(settings.DATA_DIR / FILE)
+        self.memory, self._file = _map_file(settings.DATA_DIR / FILE)
         announce_change()
 
 
 @cache
 def _shared() -> _Shared:
     return _Shared()
+
+
+def _map_file(path: Path) -> tuple[mmap.mmap, os.stat_result]:
+    """Map LENGTH bytes of our own file for reading and writing; returns the file's status, too.
+
+    Creates the file if it is missing. Raises OSError.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if os.fstat(handle).st_size < LENGTH:
+            os.ftruncate(handle, LENGTH)
+        return mmap.mmap(handle, LENGTH), os.fstat(handle)
+    finally:
+        os.close(handle)
+
+
+def track_changes() -> None:
+    """Watch the cursors of every connection that is opened from now on.
+
+    So services, the admin, commands and plain SQL are noticed alike.
+    """
+    connection_created.connect(_watch, dispatch_uid="forward_auth.invalidation")
+
+
+def _watch(connection: BaseDatabaseWrapper, **_of_signal: Any) -> None:
+    if connection.vendor != "postgresql" or connection.alias != DEFAULT_DB_ALIAS:
+        return
+    if note_write not in connection.execute_wrappers:
+        connection.execute_wrappers.append(note_write)
+
+
+def note_write(execute: Execute, sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    """Run the statement. Announce a write to other hosts with its commit, to this host after it."""
+    result = execute(sql, params, many, context)
+    if is_write(str(sql)):
+        _announce(context["connection"])
+    return result
+
+
+def is_write(sql: str) -> bool:
+    """Whether the statement may change one of the TABLES."""
+    return _is_known_write(sql) if len(sql) <= MAX_CACHED_LENGTH else _is_write(sql)
+
+
+@lru_cache(maxsize=2048)
+def _is_known_write(sql: str) -> bool:
+    return _is_write(sql)
+
+
+def _is_write(sql: str) -> bool:
+    first = sql.lstrip()[:6].upper()
+    return first != "SELECT" and any(table in sql for table in TABLES)
+
+
+def _announce(connection: BaseDatabaseWrapper) -> None:
+    # Both are rolled back together with a savepoint, so one for each transaction is enough.
+    waiting: list[Any] = connection.run_on_commit
+    if any(entry[1] is announce_change for entry in waiting):
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+    if connection.in_atomic_block:
+        # First, because Django skips the remaining callbacks when one of them fails.
+        waiting.insert(0, (set(connection.savepoint_ids), announce_change, True))
+    else:
+        announce_change()

@@ -1,62 +1,58 @@
-"""The WSGI function in front of Django. It answers a few exact paths and passes the rest to Django.
+"""Step 6 of a check: the answer. The WSGI function in front of Django.
 
-A failure here becomes 503 with Retry-After and never 204 (it fails closed). A broken database
-connection is replaced once, so that no thread loses a check to a failover.
+It answers a few exact paths and passes the rest to Django. A failure here becomes 503 with
+Retry-After and never 204 (it fails closed). A broken database connection is replaced once, so that
+no thread loses a check to a failover.
+
+Django makes the bodies of denials, of the key set and of the liveness probe. Those that depend on
+nothing but a few headers are reused for a second; request id and reference are made anew for each.
+Django decides about a denial again, and may know more, such as that a key has been used too often.
+So its answer is reused only if it has the expected status and code.
 """
 
+import json
 import logging
+import re
+import secrets
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 
 from accounts.bareheaders import bare_headers
+from accounts.middleware import REQUEST_ID
 from core import metrics
+from forward_auth.authentication import FastPathUnsupported
+from forward_auth.cache import FOREVER, CheckResult, EncodedDenial, Message, TTLCache
+from forward_auth.checker import Checker, HeaderTooLong
 from forward_auth.decisions import from_wsgi, is_browser
-from forward_auth.fastpath.authentication import FastPathUnsupported
-from forward_auth.fastpath.checker import Checker, HeaderTooLong
-from forward_auth.fastpath.db_connection import drop, drop_broken
-from forward_auth.fastpath.generation import CheckResult, EncodedDenial, Message
-from forward_auth.fastpath.request import MAX_HEADER_LENGTH, Scope
-from forward_auth.fastpath.response_cache import (
-    CONDITIONS,
-    REFERENCE,
-    REQUEST_ID_HEADER,
-    TTL_SECONDS,
-    Application,
-    CachedResponse,
-    Environ,
-    ExpectedDenial,
-    ResponseCache,
-    Start,
-    request_id,
-)
+from forward_auth.invalidation.data_version import drop, drop_broken
 from forward_auth.metrics import FAST, count_failed, count_passed, count_too_long
+from forward_auth.request import MAX_HEADER_LENGTH, Scope, cookie_value
 from forward_auth.services.denials import note_denial
 from forward_auth.services.tokens import token_headers, wants_token
 
 logger = logging.getLogger(__name__)
+Environ = dict[str, Any]
+Headers = list[tuple[str, str]]
+Start = Callable[..., Any]
+Application = Callable[[Environ, Start], Iterable[bytes]]
 Handler = Callable[[Environ, Start], Iterable[bytes]]
 
 CHECK, FORWARD = "/auth/check", "/auth/forward"
 CHECK_PATHS = frozenset({CHECK, FORWARD})
 KEY_SET, LIVE = "/.well-known/jwks.json", "/health/live"
 SAFE_METHODS = frozenset({"GET", "HEAD"})
-NO_STORE = ("Cache-Control", "no-store")
 # The environment's key for a cached result. No header gets a key in lower case.
 CACHED_RESULT = "gatehouse.cached_result"
 NOTHING_CACHED = None, None
 NO_BODY: Message = {"type": "http.response.body", "body": b""}
-# What an answer to a denied check depends on beside the cache key of its result.
-CLIENT_KEYS = ("HTTP_USER_AGENT", "HTTP_SEC_FETCH_MODE", "HTTP_ACCEPT_LANGUAGE", *CONDITIONS)
-CLIENT_HEADERS = tuple(
-    name.removeprefix("HTTP_").replace("_", "-").lower().encode() for name in CLIENT_KEYS
-)
-RETRY = ("Retry-After", "1")
+REFERENCE, REQUEST_ID_HEADER = "X-Gatehouse-Reference", "X-Request-ID"
+_RAW_REQUEST_ID, _RAW_REFERENCE = REQUEST_ID_HEADER.encode(), REFERENCE.encode()
+NO_STORE, RETRY = ("Cache-Control", "no-store"), ("Retry-After", "1")
 EMPTY = ("Content-Length", "0")
 NO_CONTENT, UNAVAILABLE = "204 No Content", "503 Service Unavailable"
-_RAW_REQUEST_ID, _RAW_REFERENCE = REQUEST_ID_HEADER.encode(), REFERENCE.encode()
 # RFC 6585, section 5.
 TOO_LONG = "431 Request Header Fields Too Large"
 TOO_LONG_BODY = (
@@ -64,6 +60,25 @@ TOO_LONG_BODY = (
     b' "code": "headers_too_long", "detail": "A line of the header has more than 16384 bytes.'
     b' Cookies of many apps on one domain are the usual cause: delete some."}\n'
 )
+# Limits of the cache of responses.
+MAX_RESPONSES, RESPONSE_SECONDS, MAX_KEY_LENGTH = 256, 1.0, 200
+# With one of these headers the answer may be another one.
+CONDITIONS = ("HTTP_ORIGIN", "HTTP_IF_NONE_MATCH", "HTTP_IF_MATCH", "HTTP_IF_MODIFIED_SINCE",
+              "HTTP_IF_UNMODIFIED_SINCE", "HTTP_RANGE")  # fmt: skip
+# What an answer to a denied check depends on beside the cache key of its result.
+CLIENT_KEYS = ("HTTP_USER_AGENT", "HTTP_SEC_FETCH_MODE", "HTTP_ACCEPT_LANGUAGE", *CONDITIONS)
+CLIENT_HEADERS = tuple(
+    name.removeprefix("HTTP_").replace("_", "-").lower().encode() for name in CLIENT_KEYS
+)
+_EMPTY_COOKIE = re.compile(r'[^=]+="";')
+
+
+class CachedResponse(NamedTuple):
+    """headers: without request id and reference. pieces: the body, split at the reference."""
+
+    status: str
+    headers: Headers
+    pieces: list[bytes]
 
 
 class FastPath:
@@ -71,10 +86,10 @@ class FastPath:
 
     def __init__(self, django: Application, checker: Checker) -> None:
         self.django, self.checker = django, checker
-        self.responses = ResponseCache(self._by_django)
+        self.responses: TTLCache[CachedResponse] = TTLCache(MAX_RESPONSES, RESPONSE_SECONDS)
         self._handlers: dict[str, Handler] = {
             CHECK: self._check,
-            FORWARD: self._forward,
+            FORWARD: self._check,
             KEY_SET: self._key_set,
             LIVE: self._public,
         }
@@ -121,7 +136,7 @@ class FastPath:
         if not reference:
             return None
         metrics.add("checks", str(result.decision.status), FAST)
-        name = request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
+        name = _request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
         start = {
             "type": "http.response.start",
             "status": result.decision.status,
@@ -147,7 +162,7 @@ class FastPath:
             if result.decision.status == 204:
                 return self._pass(result, environ, start)
         except FastPathUnsupported:
-            return self._by_django(environ, start)
+            return self._ask_django(environ, start)
         except HeaderTooLong:
             return _too_long(start)
         except Exception:
@@ -155,26 +170,9 @@ class FastPath:
                 return self._check(environ, start, is_retry=True)
             logger.exception("a check failed")
             return _unavailable(start)
+        if environ["PATH_INFO"] == FORWARD:  # denials are pages and redirects there
+            return self._ask_django(environ, start)
         return self._deny(result, environ, start)
-
-    def _forward(
-        self, environ: Environ, start: Start, *, is_retry: bool = False
-    ) -> Iterable[bytes]:
-        """Denials are pages and redirects here, which Django makes."""
-        try:
-            result = environ.pop(CACHED_RESULT, None) or self.checker.check(environ)
-            if result.decision.status == 204:
-                return self._pass(result, environ, start)
-        except FastPathUnsupported:
-            pass
-        except HeaderTooLong:
-            return _too_long(start)
-        except Exception:
-            if not is_retry and drop_broken():
-                return self._forward(environ, start, is_retry=True)
-            logger.exception("a check failed")
-            return _unavailable(start)
-        return self._by_django(environ, start)
 
     def _pass(self, result: CheckResult, environ: Environ, start: Start) -> Iterable[bytes]:
         query = environ.get("QUERY_STRING", "")
@@ -185,23 +183,28 @@ class FastPath:
         return []
 
     def _deny(self, result: CheckResult, environ: Environ, start: Start) -> Iterable[bytes]:
-        status, code = result.decision.status, result.decision.code
+        """Answer as Django did a moment ago, with a reference of this denial."""
+        expected = f"{result.decision.status} {result.decision.code}"
         _set_public_host(environ)
-
-        def make_reference() -> str:
-            metrics.add("checks", str(status), FAST)
-            return note_denial(result)
-
-        def keep(response: CachedResponse) -> None:
-            result.denial = _encoded(response, environ)
-
         # Browsers and other programs get different challenges.
         client = "browser" if is_browser(environ) else "program"
-        denial = ExpectedDenial(status, code, make_reference, keep)
-        return self.responses.answer(environ, start, denial, client)
+        key = _response_key(f"{expected} {client}", environ)
+        cached = self.responses.get(key) if key else None
+        if cached is None:
+            return self._ask_django_for(key, expected, environ, start)
+        metrics.add("checks", str(result.decision.status), FAST)
+        reference = note_denial(result)
+        result.denial = _encoded(cached, environ)
+        start(cached.status, [*cached.headers, _request_id_of(environ), (REFERENCE, reference)])
+        return [reference.encode().join(cached.pieces)]
 
-    def _public(self, environ: Environ, start: Start) -> Iterable[bytes]:
-        return self.responses.answer(environ, start)
+    def _public(self, environ: Environ, start: Start, variant: str = "") -> Iterable[bytes]:
+        key = _response_key(variant, environ)
+        cached = self.responses.get(key) if key else None
+        if cached is None:
+            return self._ask_django_for(key, "200", environ, start)
+        start(cached.status, [*cached.headers, _request_id_of(environ)])
+        return cached.pieces[:]
 
     def _key_set(self, environ: Environ, start: Start) -> Iterable[bytes]:
         """Cached within one data version: apps keep a key for minutes that is revoked here."""
@@ -209,10 +212,27 @@ class FastPath:
             version = self.checker.use_current_signing_keys()
         except Exception:
             drop_broken()
-            return self._by_django(environ, start)
-        return self.responses.answer(environ, start, variant=f"keys {version}")
+            return self._ask_django(environ, start)
+        return self._public(environ, start, f"keys {version}")
 
-    def _by_django(self, environ: Environ, start: Start) -> Iterable[bytes]:
+    def _ask_django_for(
+        self, key: tuple[str, ...] | None, expected: str, environ: Environ, start: Start
+    ) -> list[bytes]:
+        """Let Django answer, and keep the answer under `key` if it is the expected one."""
+        started: list[Any] = []
+        response = self._ask_django(environ, lambda *arguments: started.extend(arguments))
+        try:
+            body = b"".join(response)
+        finally:
+            getattr(response, "close", int)()
+        status, headers = started[:2]
+        cacheable = _cacheable(status, headers, body, expected) if key else None
+        if cacheable is not None:
+            self.responses.put(key, cacheable, FOREVER)
+        start(status, headers)
+        return [body]
+
+    def _ask_django(self, environ: Environ, start: Start) -> Iterable[bytes]:
         """Let Django answer; its 500 becomes 503, so that a proxy tries again."""
         _set_public_host(environ)
 
@@ -236,7 +256,68 @@ def _encoded(response: CachedResponse, environ: Environ) -> EncodedDenial:
     values = [environ.get(key) for key in CLIENT_KEYS]
     client = tuple(None if value is None else value.encode("latin-1") for value in values)
     headers = [(name.encode(), value.encode()) for name, value in response.headers]
-    return EncodedDenial(time.time() + TTL_SECONDS, client, headers, response.pieces)
+    return EncodedDenial(time.time() + RESPONSE_SECONDS, client, headers, response.pieces)
+
+
+def _response_key(variant: str, environ: Environ) -> tuple[str, ...] | None:
+    """All that the answer depends on; None when it must not be cached.
+
+    variant: whatever it depends on beside the path and headers.
+    """
+    if environ.get("QUERY_STRING") or environ["REQUEST_METHOD"] != "GET":
+        return None
+    if any(name in environ for name in CONDITIONS):
+        return None
+    cookies = environ.get("HTTP_COOKIE", "")
+    session = cookie_value(cookies, settings.SESSION_COOKIE_NAME)
+    if not session and settings.SESSION_COOKIE_NAME in cookies:
+        return None  # an empty cookie, or a longer name: Django answers them differently
+    key = (
+        variant,
+        environ["PATH_INFO"],
+        environ.get("HTTP_HOST", ""),
+        environ.get("HTTP_X_FORWARDED_PROTO", ""),
+        environ.get("HTTP_ACCEPT_LANGUAGE", ""),
+        cookie_value(cookies, settings.LANGUAGE_COOKIE_NAME),
+        "session" if session else "",
+    )
+    return None if sum(map(len, key)) > MAX_KEY_LENGTH + len(variant) else key
+
+
+def _cacheable(status: str, headers: Headers, body: bytes, expected: str) -> CachedResponse | None:
+    """The answer as it may be cached.
+
+    expected: "200", or status and code of a denial. None when the answer is another one, or is
+    meant for one client.
+    """
+    if any(name == "Set-Cookie" and not _EMPTY_COOKIE.match(value) for name, value in headers):
+        return None
+    kept = [(name, value) for name, value in headers if name not in (REQUEST_ID_HEADER, REFERENCE)]
+    reference = dict(headers).get(REFERENCE, "").encode()
+    number = status.partition(" ")[0]
+    if not reference:
+        return CachedResponse(status, kept, [body]) if number == expected == "200" else None
+    if f"{number} {_code_of(body)}" != expected:
+        return None
+    return CachedResponse(status, kept, body.split(reference))
+
+
+def _code_of(body: bytes) -> str:
+    """The code of a denial as Django wrote it."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return ""
+    return str(document.get("code")) if isinstance(document, dict) else ""
+
+
+def _request_id_of(environ: Environ) -> tuple[str, str]:
+    return REQUEST_ID_HEADER, _request_id(environ.get("HTTP_X_REQUEST_ID", ""))
+
+
+def _request_id(given: str) -> str:
+    """The id of a request that came with `given`. See accounts.middleware."""
+    return given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
 
 def _set_public_host(environ: Environ) -> None:

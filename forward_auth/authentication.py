@@ -1,10 +1,11 @@
-"""Authenticates one credential with one query.
+"""Step 3 of a check: the credential of the request, authenticated with one query.
 
 This is accounts.access_policy written out for one row, for speed. A test asks both about every
 credential in every state, and requires equal answers.
 """
 
 import hmac
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -19,18 +20,18 @@ from accounts.session_store import TOUCH_EVERY
 from api.apikeys import key_format
 from api.apikeys.authenticate import DUMMY_DIGEST
 from api.apikeys.authenticate import PURPOSE as KEY
+from api.authorization_header import own_credentials_of
 from api.errors import AccessTokenExpired, AccessTokenInvalid
 from api.permissions import Scope, scopes_of
-from api.tokens.jwt import AccessToken
+from api.tokens.jwt import AccessToken, claims_our_issuer, looks_like_token
 from api.tokens.refresh_tokens import access_backend
 from core.tokens import digest
-from forward_auth.conf import options
-from forward_auth.cookies import PURPOSE as FORWARD_AUTH_COOKIE
+from forward_auth.conf import Options, options
 from forward_auth.decisions import AuthFailure, AuthResult, Principal
-from forward_auth.fastpath.request import ROLES
-from forward_auth.fastpath.sql import (
+from forward_auth.request import COOKIE_PURPOSE as FORWARD_AUTH_COOKIE
+from forward_auth.request import ROLES, Environ, cookie_value, forward_auth_cookie
+from forward_auth.sql import (
     NEVER,
-    KeyRow,
     UserRow,
     find_credential,
     has_second_factor,
@@ -40,8 +41,11 @@ from forward_auth.fastpath.sql import (
 
 # As PostgreSQL and SQLite return the id; see accounts.anonymous.
 ANONYMOUS = frozenset({ANONYMOUS_ID, ANONYMOUS_ID.hex})
+NOT_AUTHENTICATED = AuthFailure("", "not_authenticated")
 NO_KEY = AuthFailure("key", "api_key_invalid")
 NO_TOKEN = AuthFailure("token", "token_invalid")
+# (kind, credential) each.
+Credentials = tuple[tuple[str, str], ...]
 TOUCH_SECONDS = TOUCH_EVERY.total_seconds()
 
 
@@ -49,25 +53,55 @@ class FastPathUnsupported(Exception):
     """Django has to answer: something must be written, or the credential is not our own."""
 
 
-def authenticate_session(key: str, now: float) -> AuthResult:
-    """Authenticate the session whose cookie has the digest `key`.
+def extract_credentials(
+    environ: Environ, config: Options, is_known_token: Callable[[str], bool]
+) -> Credentials:
+    """The credentials of a request, () for none. A second one counts if the first is wrong.
+
+    is_known_token: whether the token was valid a moment ago, and so is our own. Raises
+    FastPathUnsupported for several credentials, and for tokens of other issuers.
+    """
+
+    def is_ours(token: str) -> bool:
+        if config.external_tokens_only and looks_like_token(token):
+            raise FastPathUnsupported
+        return is_known_token(token) or claims_our_issuer(token)
+
+    found: Credentials = ()
+    if "HTTP_X_API_KEY" in environ or "HTTP_AUTHORIZATION" in environ:
+        keys, token = own_credentials_of(environ, is_ours)
+        found = (*(("key", key) for key in keys), *((("token", token),) if token else ()))
+    if "HTTP_COOKIE" in environ:
+        session = cookie_value(environ["HTTP_COOKIE"], config.session_cookie)
+        cookie = forward_auth_cookie(environ) if config.forward_auth_cookie else ""
+        if found and (session or cookie):
+            raise FastPathUnsupported
+        found += ((SESSION, session),) if session else ()
+        found += ((FORWARD_AUTH_COOKIE, cookie),) if cookie else ()
+    if found and (config.requires_key_and_token or (len(found) > 1 and found[0][0] != SESSION)):
+        raise FastPathUnsupported
+    return found
+
+
+def authenticate(kind: str, text: str, key: str, now: float) -> AuthResult:
+    """Authenticate one credential. key: its digest, by which sessions are stored.
+
+    Raises FastPathUnsupported; see _authenticate_browser().
+    """
+    if kind == "key":
+        return _authenticate_key(text, now)
+    if kind == "token":
+        return _authenticate_token(text, now)
+    return _authenticate_browser(kind, key, now)
+
+
+def _authenticate_browser(kind: str, key: str, now: float) -> AuthResult:
+    """Authenticate a session by the digest of its cookie, or of the cookie for other hosts.
 
     Raises FastPathUnsupported when its last activity has to be written, and when the row does not
     show that the session belongs to the user's present password and
     `credentials_valid_from`.
     """
-    return _authenticate_browser(SESSION, key, now)
-
-
-def authenticate_forward_auth_cookie(key: str, now: float) -> AuthResult:
-    """Authenticate the session that the cookie for apps on other hosts belongs to.
-
-    See authenticate_session().
-    """
-    return _authenticate_browser(FORWARD_AUTH_COOKIE, key, now)
-
-
-def _authenticate_browser(kind: str, key: str, now: float) -> AuthResult:
     failure = AuthFailure(kind, "not_authenticated")
     found = find_credential(kind, key)
     if found is None:
@@ -106,8 +140,8 @@ def _session_hash(key: bytes, password: str, valid_from: datetime | str) -> str:
     return hmac.digest(key, f"{password}:{written}".encode(), "sha256").hex()
 
 
-def authenticate_key(text: str, now: float) -> AuthResult:
-    """Authenticate an API key. Its networks are checked for each request; see ip_allowed()."""
+def _authenticate_key(text: str, now: float) -> AuthResult:
+    """Authenticate an API key. Its networks are checked for each request, by the checker."""
     parts = key_format.parse(text)
     if parts is None:
         return NO_KEY
@@ -117,16 +151,7 @@ def authenticate_key(text: str, now: float) -> AuthResult:
     is_right = hmac.compare_digest(stored, digest(KEY, parts.digest_input))
     if found is None or not is_right:
         return NO_KEY
-    return _authenticate_key_row(parts.id, *found, now)
-
-
-def authenticate_key_id(key_id: str, now: float) -> AuthResult:
-    """What the key of that id is good for. For simulations only: it checks no secret."""
-    found = find_credential("key", key_id)
-    return _authenticate_key_row(key_id, *found, now) if found is not None else NO_KEY
-
-
-def _authenticate_key_row(key_id: str, key: KeyRow, user: UserRow, now: float) -> AuthResult:
+    key, user = found
     until = NEVER if key.expires_at is None else key.expires_at
     if until <= now:
         return NO_KEY
@@ -137,10 +162,10 @@ def _authenticate_key_row(key_id: str, key: KeyRow, user: UserRow, now: float) -
             return NO_KEY
         return replace(_blocked("key", block, user), networks=networks)
     may_read, may_write = effective_scopes(texts(key.scopes), user.role)
-    return _principal("key", user, until, key_id, networks, may_read, may_write, key.last_used_at)
+    return _principal("key", user, until, parts.id, networks, may_read, may_write, key.last_used_at)
 
 
-def authenticate_token(text: str, now: float) -> AuthResult:
+def _authenticate_token(text: str, now: float) -> AuthResult:
     """Authenticate an access token of our own."""
     try:
         token = AccessToken.read(access_backend, text, datetime.fromtimestamp(now, UTC))

@@ -1,16 +1,23 @@
-"""SQLite connections that know which file they opened, and create it readable for its owner only.
+"""SQLite files: which one a connection has opened, and the memory that its processes share.
 
 Imported by the settings, so it imports no Django.
 """
 
+import mmap
 import os
 import sqlite3
+import threading
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 Identity = tuple[int, int]
 MAPPINGS = "/proc/self/maps"
+# SQLite makes a new file after the last connection was closed, which no server does by itself.
+MAX_FILES = 64
+_lock = threading.Lock()
+_maps: dict[Identity, mmap.mmap] = {}
 
 
 class FileConnection(sqlite3.Connection):
@@ -68,3 +75,24 @@ def _has_shared_mapping(path: str, lines: Iterable[str]) -> bool:
         if len(parts) == 6 and parts[1] == "rw-s" and parts[5] == path:
             return True
     return False
+
+
+def map_existing(path: Path, length: int) -> mmap.mmap:
+    """Map the first `length` bytes of an existing file for reading. Raises OSError.
+
+    The file stays open until the process ends: closing any handle of it would release the locks of
+    this process (sqlite.org/howtocorrupt.html, 2.2). So it is opened once for all readers.
+    """
+    found = path.stat()
+    with _lock:
+        mapped = _maps.get((found.st_dev, found.st_ino))
+        if mapped is None:
+            if len(_maps) >= MAX_FILES:
+                raise OSError(f"{MAX_FILES} files are open already")
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            found = os.fstat(handle)
+            mapped = mmap.mmap(handle, length, prot=mmap.PROT_READ)
+            _maps[(found.st_dev, found.st_ino)] = mapped
+    if not os.path.samestat(found, path.stat()):
+        raise FileNotFoundError(f"{path} was replaced while it was opened")
+    return mapped
