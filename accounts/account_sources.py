@@ -1,38 +1,22 @@
 """External sources of accounts: the interface through which federation takes part in sign-in.
 
 `settings.ACCOUNT_SOURCES` lists subclasses of AccountSource by dotted path; `federation.sources`
-has the one that ships. Without any source, passwords are local and no sign-in leads elsewhere.
+has the one that ships. Passwords are no part of it: they are checked by AUTHENTICATION_BACKENDS.
 """
 
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.module_loading import import_string
 
 from accounts.models import User
-from accounts.sign_in_methods import SignInMethod
-
-
-class Found(NamedTuple):
-    """The owner of valid credentials, and the method used. The access policy is not yet asked."""
-
-    user: User
-    method: SignInMethod
 
 
 class AccountSource:
     """Base class of sources. Override what applies; the defaults change nothing."""
-
-    def checks_passwords(self) -> bool:
-        """Whether the source checks passwords in place of the local check."""
-        return False
-
-    def find_by_credentials(self, login: str, password: str) -> Found | None:
-        """See services.credentials.find_by_credentials(). Raises SourceUnavailable."""
-        raise NotImplementedError
 
     def username_problems(self, user: User) -> list[str]:
         """Messages that say why `user` may not have their user name; empty if they may."""

@@ -1,4 +1,4 @@
-"""The authentication backend: passwords and sessions, both subject to the access policy."""
+"""Authentication backends: sign-ins and sessions, both subject to the access policy."""
 
 from typing import Any
 
@@ -9,27 +9,42 @@ from django.http import HttpRequest
 from accounts import access_policy
 from accounts.models import User
 from accounts.services import second_factors
-from accounts.services.credentials import find_by_credentials
+from accounts.services.passwords import find_by_password
+from accounts.sign_in_methods import SignInMethod
 from core import sql
 
 
 class AccountBackend(BaseBackend):
-    """Checks passwords and loads the users of sessions.
+    """Base class of backends that check a login name and a password.
 
     Other sign-in methods use allauth's flow; see AccountAdapter.pre_login().
     """
+
+    # The method that a sign-in by this backend is recorded with.
+    method = SignInMethod.PASSWORD
 
     def authenticate(
         self,
         request: HttpRequest | None,
         password: str | None = None,
         login: str | None = None,
+        *,
+        check_access: bool = True,
         **credentials: Any,
     ) -> User | None:
-        """The user with that address or user name and password, if they may act now."""
+        """The user with that address or user name and password, if they may act now.
+
+        check_access=False is for callers that ask the access policy themselves, to give its reason.
+        """
         name = login or credentials.get("email") or credentials.get("username") or ""
-        found = find_by_credentials(name, password or "")
-        return found.user if found and self.user_can_authenticate(found.user) else None
+        user = self.find_user(request, name, password or "")
+        if user is None or (check_access and not self.user_can_authenticate(user)):
+            return None
+        return user
+
+    def find_user(self, request: HttpRequest | None, login: str, password: str) -> User | None:
+        """The owner of these credentials, or None. Does not ask the access policy."""
+        raise NotImplementedError
 
     def user_can_authenticate(self, user: AbstractBaseUser | None) -> bool:
         """Whether the access policy allows this account; the anonymous user never signs in."""
@@ -41,3 +56,11 @@ class AccountBackend(BaseBackend):
         if user is None or second_factors.lacks_required_factor(user):
             return None  # the next sign-in asks them to set up a factor
         return user if self.user_can_authenticate(user) else None
+
+
+class PasswordBackend(AccountBackend):
+    """Local passwords. Also loads the users of all sessions, whatever method began them."""
+
+    def find_user(self, request: HttpRequest | None, login: str, password: str) -> User | None:
+        """See find_by_password()."""
+        return find_by_password(login, password)

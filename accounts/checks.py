@@ -7,6 +7,8 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as CheckWarning
 from django.utils.module_loading import import_string
 
+from accounts.backends import AccountBackend
+
 # Settings that list dotted paths of functions.
 FUNCTION_SETTINGS = ("ACCESS_CHECKS", "CLIENT_CHECKS")
 
@@ -21,7 +23,7 @@ def check_backends(**_options: Any) -> list[CheckMessage]:
             id="accounts.E001",
         )
         for path in settings.AUTHENTICATION_BACKENDS
-        if not import_string(path).__module__.startswith(("accounts.", "config.", "tests."))
+        if not issubclass(import_string(path), AccountBackend)
     ]
 
 

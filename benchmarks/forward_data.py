@@ -50,7 +50,7 @@ for person in people:
     store = SessionStore()
     store.create()
     store["_auth_user_id"] = str(person.pk)
-    store["_auth_user_backend"] = "accounts.backends.AccountBackend"
+    store["_auth_user_backend"] = "accounts.backends.PasswordBackend"
     store["_auth_user_hash"] = person.get_session_auth_hash()
     contents[person.pk] = store.encode(dict(store.items())), store["_auth_user_hash"]
 browser = Client()

@@ -92,6 +92,8 @@ def logging_settings(level: str, form: str) -> dict[str, Any]:
             # Our own line of the request has the status.
             "django.request": {"level": "ERROR", "propagate": True},
             "django.security": {"level": "WARNING", "propagate": True},
+            # It logs login names as they were typed; federation.ldap.backend logs the failures.
+            "django_auth_ldap": {"level": "CRITICAL", "propagate": True},
             "django.server": {"handlers": [], "propagate": False},
         },
     }

@@ -154,7 +154,7 @@ RATELIMIT_USE_CACHE = "counters"
 
 # Users and authentication
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["accounts.backends.AccountBackend"]
+AUTHENTICATION_BACKENDS = ["accounts.backends.PasswordBackend"]  # and the directory's, see LDAP
 PASSWORD_HASHERS = [
     "accounts.passwords.hashers.BoundedArgon2Hasher",
     "django.contrib.auth.hashers.Argon2PasswordHasher",
@@ -222,6 +222,8 @@ ANONYMOUS_SETTINGS = tuple(anonymous_settings(ENV))  # the settings that turn it
 
 # The LDAP directory, or None (federation/ldap)
 LDAP = directory_settings(ENV)
+if LDAP is not None:  # its backend needs python-ldap, an optional package
+    AUTHENTICATION_BACKENDS.append("federation.ldap.backend.LDAPBackend")
 if LDAP is not None and LDAP.is_exclusive:
     ALLOW_REGISTRATION = False  # a local password would not work
 

@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from accounts.account_sources import AccountSource, Found
+from accounts.account_sources import AccountSource
 from accounts.models import User
 from federation.ldap import sign_in as ldap_sign_in
 from federation.ldap.usernames import directory_problems
@@ -18,12 +17,6 @@ from federation.services.profile_updates import held_user_ids
 
 class ExternalAccounts(AccountSource):
     """Delegates each method to one service."""
-
-    def checks_passwords(self) -> bool:
-        return settings.LDAP is not None
-
-    def find_by_credentials(self, login: str, password: str) -> Found | None:
-        return ldap_sign_in.find_by_credentials(login, password)
 
     def username_problems(self, user: User) -> list[str]:
         return directory_problems(user)

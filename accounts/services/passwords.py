@@ -41,7 +41,7 @@ Purpose = AccountToken.Purpose
 def find_by_password(login: str, password: str) -> User | None:
     """The account with that address or user name and local password, or None.
 
-    The access policy is not yet asked. Sign-in uses services.credentials, which asks sources first.
+    The access policy is not yet asked. Sign-in uses services.credentials, which asks all backends.
     One hash is computed whether or not the account exists (ASVS 6.3.8), except for input that is
     too long.
     """

@@ -23,7 +23,7 @@ from core.errors import Forbidden, NotFound, UserDeleted
 from core.locks import lock_users
 from core.request_context import get_request_context, note_revocation
 
-BACKEND = "accounts.backends.AccountBackend"
+BACKEND = "accounts.backends.PasswordBackend"
 # Session keys that a renewed session gets anew; all others are copied.
 OWN_KEYS = frozenset({SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY, DEVICE})
 

@@ -85,7 +85,7 @@ def _try_credentials(
     request: HttpRequest, form: SignInForm, login: str, password: str
 ) -> HttpResponse:
     try:
-        found = find_by_credentials(login, password)
+        found = find_by_credentials(request, login, password)
     except (SourceUnavailable, Forbidden) as error:
         if isinstance(error, SourceUnavailable):
             note_outage("sign-in")

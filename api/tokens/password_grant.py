@@ -32,7 +32,7 @@ def sign_in_by_password(request: HttpRequest, login: str, password: str, otp: st
     check_rate_limit(request, "sign-in", login)
     at = timezone.now()  # before reading the user, so that a change in between revokes the tokens
     try:
-        found = find_by_credentials(login, password)
+        found = find_by_credentials(request, login, password)
     except SourceUnavailable:
         note_outage("sign-in")
         raise

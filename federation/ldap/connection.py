@@ -1,7 +1,7 @@
-"""One connection to the directory. The only module that loads python-ldap, and only when asked.
+"""One connection to the directory, for sign-in by django-auth-ldap and for searches of our own.
 
-django-auth-ldap's search helpers take an error for "nothing found", which here would take rights
-away from everybody when the server stumbles; so this speaks to python-ldap itself.
+python-ldap is an optional package, so it is loaded when a connection is opened. An error of the
+server is always a DirectoryError: taken for "nothing found", it would end everybody's access.
 """
 
 import importlib
@@ -46,6 +46,7 @@ class Connection:
     def __init__(self, config: LDAPConfig) -> None:
         """Reach the server, TLS included; sends no name. Raises DirectoryError."""
         self._seconds = config.step_seconds
+        self._is_bound = False
         names = library()
         if config.url.startswith("ldapi://"):
             self._handle = names.initialize(config.url)
@@ -60,7 +61,7 @@ class Connection:
 
         Servers take an empty password for nobody, and say yes; so it is never sent.
         """
-        if not dn or not password:
+        if not dn or not password or "\x00" in password:
             return False
         errors = library()
         with _translated():
@@ -70,7 +71,21 @@ class Connection:
                 return False
             except (errors.INAPPROPRIATE_AUTH, errors.UNWILLING_TO_PERFORM):
                 return False
+        self._is_bound = True
         return True
+
+    def simple_bind_s(self, dn: str, password: str) -> None:
+        """Sign in as django-auth-ldap does; "" and "" make the connection anonymous again.
+
+        Raises INVALID_CREDENTIALS of python-ldap where bind() returns False.
+        """
+        if dn or password:
+            if not self.bind(dn, password):
+                raise library().INVALID_CREDENTIALS
+        elif self._is_bound:
+            with _translated():
+                self._handle.result3(self._handle.simple_bind("", ""), timeout=self._seconds)
+            self._is_bound = False
 
     def search(
         self, base: str, text: str, attributes: Sequence[str], *, at_most: int = 0
@@ -216,7 +231,12 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except library().LDAPError as error:
-        raise DirectoryError(_failure(error), _detail(error)) from None
+        raise directory_error(error) from None
+
+
+def directory_error(error: Exception) -> DirectoryError:
+    """An error of python-ldap as the failure that it is."""
+    return DirectoryError(_failure(error), _detail(error))
 
 
 BY_ERROR = {

@@ -1,17 +1,16 @@
-"""`ldaptest`: every step of a sign-in by the directory, told one by one. Changes nothing."""
+"""`ldaptest`: the steps from the settings to a signed-in user, one by one. Changes nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from accounts.models import User
-from federation.ldap.conf import LDAPConfig
-from federation.ldap.connection import Connection, Entry, opened, opened_as_service
-from federation.ldap.failures import DirectoryError, Failures
-from federation.ldap.sign_in import identity_of, is_first_owner, is_protected, user_info_of
-from federation.ldap.users import DirectoryUser, describe, find_entry, verify_password
-from federation.services.identities import decide, mapped_role
+from django.utils.module_loading import import_string
 
-SHOWN_GROUPS = 20
+from federation.ldap.conf import LDAPConfig
+from federation.ldap.connection import Connection, opened, opened_as_service
+from federation.ldap.failures import DirectoryError, Failures
+
+# By name, because it needs python-ldap. The steps of one user: (config, login, password).
+USER_STEPS = "federation.ldap.rehearsal.user_steps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +23,9 @@ class Step:
 
 
 def diagnose(config: LDAPConfig, login: str, password: str | None) -> Iterator[Step]:
-    """The steps up to the first failure. login "": only what needs no person.
+    """The steps up to the first failure. login "": only those that need no user.
 
-    password None: that step is left out, and the rest goes on without proof.
+    password None: it is not verified, and the other steps follow.
     """
     try:
         yield Step("Settings", _settings(config))
@@ -36,8 +35,9 @@ def diagnose(config: LDAPConfig, login: str, password: str | None) -> Iterator[S
             who = config.bind_dn or "nobody (LDAP_BIND_DN is not set)"
             yield Step("Service account", f"signed in as {who}")
             yield _count(connection, config)
-            if login:
-                yield from _person_steps(connection, config, login, password)
+        if login:
+            user_steps: Callable[..., Iterator[Step]] = import_string(USER_STEPS)
+            yield from user_steps(config, login, password)
     except DirectoryError as error:
         yield Step("Directory", error.detail, error.failure)
 
@@ -65,92 +65,3 @@ def _count(connection: Connection, config: LDAPConfig) -> Step:
     if not first:
         return Step("People", "", Failures.NO_USERS_VISIBLE)
     return Step("People", f"at least {len(first)} seen with the filter {text}")
-
-
-def _person_steps(
-    connection: Connection, config: LDAPConfig, login: str, password: str | None
-) -> Iterator[Step]:
-    entry = find_entry(connection, config, login)
-    if isinstance(entry, Failures):
-        yield Step("Search", config.user_filter.fill(username=login.strip()), entry)
-        return
-    yield Step("Search", f"one entry: {entry.dn}")
-    if password is not None:
-        step = _password_step(config, entry, password)
-        yield step
-        if step.failure:
-            return
-    directory_user = next(describe(connection, config, [entry]))
-    yield Step("Person", _description(config, directory_user))
-    yield from _access_steps(config, directory_user)
-
-
-def _password_step(config: LDAPConfig, entry: Entry, password: str) -> Step:
-    if not password:
-        return Step("Password", "", Failures.EMPTY_PASSWORD)
-    if not verify_password(config, entry.dn, password):
-        return Step("Password", "", Failures.WRONG_PASSWORD)
-    return Step("Password", "the directory accepts it")
-
-
-def _description(config: LDAPConfig, directory_user: DirectoryUser) -> str:
-    email = directory_user.email or f"none in {config.email_field}"
-    return (
-        f"user name {directory_user.username or 'none'}, address {email}, "
-        f"name {directory_user.name or 'none'}, "
-        f"lasting id {directory_user.subject}"
-    )
-
-
-def _access_steps(config: LDAPConfig, directory_user: DirectoryUser) -> Iterator[Step]:
-    if directory_user.disabled_reason is not None:
-        yield Step("Account", directory_user.disabled_reason.reason, Failures.DISABLED)
-        return
-    if config.access_filter is not None:
-        failure = None if directory_user.is_admitted else Failures.NOT_ADMITTED
-        yield Step("Authorization", "the filter finds this person" if not failure else "", failure)
-        if failure:
-            return
-    failure = Failures.GROUPS_INCOMPLETE if directory_user.groups.is_incomplete else None
-    yield Step("Groups", _groups(directory_user), failure)
-    yield Step("Role", _role(config, directory_user))
-    owner = "; becomes owner, because nobody is" if is_first_owner(config, directory_user) else ""
-    yield Step("Sign-in", _what_would_happen(config, directory_user) + owner)
-
-
-def _groups(directory_user: DirectoryUser) -> str:
-    shown = "; ".join((directory_user.groups.dns or directory_user.groups.names)[:SHOWN_GROUPS])
-    more = len(directory_user.groups.names) - SHOWN_GROUPS
-    return f"{shown or 'none'}{f' and {more} more' if more > 0 else ''}"
-
-
-def _role(config: LDAPConfig, directory_user: DirectoryUser) -> str:
-    decision = decide(config.source, user_info_of(config, directory_user))
-    role = decision.role or config.source.default_role
-    return f"{role} ({decision.reason})"
-
-
-def _what_would_happen(config: LDAPConfig, directory_user: DirectoryUser) -> str:
-    identity = identity_of(config, directory_user)
-    if identity is None:
-        return _first_time(config, directory_user)
-    user = identity.user
-    decision = decide(config.source, user_info_of(config, directory_user))
-    role = mapped_role(config.source, user, decision)
-    change = f"role {user.role} stays" if role == user.role else f"role {user.role} -> {role}"
-    state = "" if user.is_active else " It is disabled here, so the door stays shut."
-    return f"the account {user.email} is this person's; {change}.{state}"
-
-
-def _first_time(config: LDAPConfig, directory_user: DirectoryUser) -> str:
-    existing = (
-        User.objects.filter(email=directory_user.email).first() if directory_user.email else None
-    )
-    if existing is None:
-        return "a new account is made"
-    if is_protected(existing) or existing.has_usable_password():
-        return (
-            f"refused: an account with the address {directory_user.email} exists. If it is "
-            "theirs, take its local password away (start a reset), or change its address"
-        )
-    return f"the account {existing.email} has this address; it is connected where that is safe"

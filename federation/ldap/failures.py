@@ -111,6 +111,23 @@ class Failures(Enum):
         "LDAP_AUTHORIZATION_FILTER does not find this person.",
         "Put the person into the group that the filter asks for, or correct the filter.",
     )
+    LOCAL_ACCOUNT = Failure(
+        "A local account with a password has this name, so the directory is not asked.",
+        "Start a password reset for that account in the admin panel, or give it another name.",
+    )
+    ACCOUNT_EXISTS = Failure(
+        "An account with this email address exists, and the directory may not connect to it.",
+        "If it is theirs, start a password reset for it in the admin panel, which removes its "
+        "local password; otherwise change its address.",
+    )
+    EMAIL_NOT_ALLOWED = Failure(
+        "ALLOWED_EMAILS does not contain this email address.",
+        "Add the address or its domain to ALLOWED_EMAILS, or invite the user.",
+    )
+    DENIED = Failure(
+        "The account may not sign in here.",
+        "Enable the account or lift its ban in the admin panel; the reason is named.",
+    )
 
 
 class DirectoryError(SourceUnavailable):

@@ -1,12 +1,5 @@
-"""Sign-in with a password: the local one for local accounts, the directory's for all others.
+"""The accounts of directory users: at their sign-in, and before a link is mailed to them."""
 
-The name of a local account with a password is never sent to the directory, and users of the
-directory have no local password. So an owner with a local password can sign in while the directory
-is down.
-"""
-
-import logging
-import secrets
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -14,30 +7,22 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from accounts.account_sources import Found
 from accounts.actors import SYSTEM
 from accounts.anonymous import ANONYMOUS_ID
-from accounts.models import User, login_column
-from accounts.passwords import MAX_PASSWORD_LENGTH
+from accounts.models import User
 from accounts.roles import ADMIN_ROLES, Role
 from accounts.services.accept_invitation import live_invitation
 from accounts.services.anonymous import hand_over
-from accounts.services.passwords import (
-    MAX_LOGIN_LENGTH,
-    find_by_password,
-    is_directory_managed_account,
-)
+from accounts.services.passwords import is_directory_managed_account
 from accounts.services.signup import needs_first_admin
 from accounts.services.users import change_role
-from accounts.sign_in_methods import SignInMethod
 from audit import audit_log
-from core import sql
 from core.locks import ROLES, acquire_lock, lock_users
 from federation.ldap.conf import PROVIDER, LDAPConfig
-from federation.ldap.connection import Connection, opened_as_service
+from federation.ldap.connection import opened_as_service
 from federation.ldap.dn import naming_context
-from federation.ldap.failures import DirectoryError, Failures
-from federation.ldap.users import DirectoryUser, describe, find_entry, find_subject, verify_password
+from federation.ldap.failures import DirectoryError
+from federation.ldap.users import DirectoryUser, describe, find_subject
 from federation.models import ExternalIdentity
 from federation.services.identities import (
     ExternalUserInfo,
@@ -46,31 +31,6 @@ from federation.services.identities import (
     resolve_user,
 )
 from federation.services.profile_updates import held_user_ids, release_address, update_profile
-
-logger = logging.getLogger("gatehouse.directory")
-LOCAL, DIRECTORY = SignInMethod.PASSWORD, SignInMethod.LDAP
-
-
-def find_by_credentials(login: str, password: str) -> Found | None:
-    """The account with that name and password; does not ask the access policy.
-
-    None for a wrong password, an unknown name and an ambiguous one, after the same work for each.
-    Raises DirectoryError if the directory is unavailable; after a right password RoleRequired,
-    AccountExists, RegistrationClosed.
-    """
-    config: LDAPConfig | None = settings.LDAP
-    if config is None or _is_local(login):
-        user = find_by_password(login, password)
-        if user is not None:
-            return Found(user, LOCAL)
-        if config is not None:
-            _equalize_timing(config, login)
-        return None
-    if not password or len(password) > MAX_PASSWORD_LENGTH:
-        return None
-    User().set_password(password)  # takes as long as the hash of a local account
-    directory_user = _authenticate(config, login, password)
-    return None if directory_user is None else Found(sign_in(config, directory_user), DIRECTORY)
 
 
 def user_info_of(config: LDAPConfig, directory_user: DirectoryUser) -> ExternalUserInfo:
@@ -118,7 +78,7 @@ def sign_in(config: LDAPConfig, directory_user: DirectoryUser) -> User:
         and _release_from_former_holder(config, directory_user, existing)
     ):
         existing = None
-    if existing is not None and is_protected(existing):
+    if existing is not None and _is_protected(existing):
         info = replace(info, email_verified=False)
     return _become_first_owner(config, directory_user, resolve_user(config.source, info))
 
@@ -216,7 +176,7 @@ def _lock_user(identity: ExternalIdentity) -> bool:
     return True
 
 
-def is_protected(user: User) -> bool:
+def _is_protected(user: User) -> bool:
     """Must no address of the directory connect to this account?
 
     True for administrators, those invited to become one, and users of the directory.
@@ -225,62 +185,6 @@ def is_protected(user: User) -> bool:
         return True
     invitation = None if user.is_verified else live_invitation(user.email, lock=False)
     return invitation is not None and invitation.role in ADMIN_ROLES
-
-
-def _is_local(login: str) -> bool:
-    """Does a local account with a password have this name?"""
-    user = sql.find(User, *login_column(login[:MAX_LOGIN_LENGTH]))
-    return (
-        user is not None and user.has_usable_password() and not is_directory_managed_account(user)
-    )
-
-
-def _authenticate(config: LDAPConfig, login: str, password: str) -> DirectoryUser | None:
-    """The user of that name if the password is right, otherwise None. Raises DirectoryError."""
-    try:
-        with opened_as_service(config) as connection:
-            entry = find_entry(connection, config, login)
-            if isinstance(entry, Failures):
-                _log_ambiguous_login(entry)
-                _bind_as_unknown_user(config)
-                return None
-            if not verify_password(config, entry.dn, password):
-                return None
-            directory_user = next(describe(connection, config, [entry]))
-            if directory_user.disabled_reason and directory_user.disabled_reason.is_lock:
-                # The successful bind may have lifted a lock that was read before.
-                return _read_again(connection, config, login, directory_user)
-            return directory_user
-    except DirectoryError as error:
-        logger.error("the directory failed: %s %s", error.failure.value.text, error.detail)  # noqa: TRY400
-        raise
-
-
-def _read_again(
-    connection: Connection, config: LDAPConfig, login: str, directory_user: DirectoryUser
-) -> DirectoryUser:
-    entry = find_entry(connection, config, login)
-    if isinstance(entry, Failures) or entry.dn != directory_user.dn:
-        return directory_user
-    return next(describe(connection, config, [entry]))
-
-
-def _equalize_timing(config: LDAPConfig, login: str) -> None:
-    """Do the work of a directory sign-in, so that timing does not reveal local accounts."""
-    with opened_as_service(config) as connection:
-        find_entry(connection, config, login)
-        _bind_as_unknown_user(config)
-
-
-def _bind_as_unknown_user(config: LDAPConfig) -> None:
-    """A bind that cannot succeed, to take the time of one."""
-    dn = f"cn={secrets.token_hex(16)},{config.base_dn}"
-    verify_password(config, dn, secrets.token_hex(16))
-
-
-def _log_ambiguous_login(failure: Failures) -> None:
-    if failure is Failures.SEVERAL_HITS:
-        logger.warning("sign-in refused: %s", failure.value.text)
 
 
 def _become_first_owner(config: LDAPConfig, directory_user: DirectoryUser, user: User) -> User:
@@ -324,8 +228,3 @@ def _replace_default_owner(user: User, username: str, unclaimed: list[Any]) -> N
         if user.username is None and name == username.casefold():
             user.username = name
             user.save(update_fields=["username"])
-
-
-def identity_of(config: LDAPConfig, directory_user: DirectoryUser) -> ExternalIdentity | None:
-    """The known identity of that directory user, or None."""
-    return find_identity(config.source, user_info_of(config, directory_user))

@@ -1,4 +1,4 @@
-"""Finds the directory entry of a user name, reads it, and verifies its password."""
+"""Finds the directory entry of a user name, and reads it with its groups."""
 
 import hashlib
 import unicodedata
@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from core import email_addresses
 from federation.ldap.conf import LDAPConfig
-from federation.ldap.connection import Connection, Entry, opened
+from federation.ldap.connection import Connection, Entry
 from federation.ldap.disabled import ATTRIBUTES, DisabledReason, disabled_reason
 from federation.ldap.dn import DNError, common_names, fold, normal_dn
 from federation.ldap.failures import DirectoryError, Failures
@@ -90,15 +90,6 @@ def _find(connection: Connection, config: LDAPConfig, text: str) -> Entry | Fail
     if len(found) == 1:
         return found[0]
     return Failures.SEVERAL_HITS if found else Failures.NO_HIT
-
-
-def verify_password(config: LDAPConfig, dn: str, password: str) -> bool:
-    """Does the directory accept the password? Binds on a connection of its own, so that no search
-    runs with the permissions of the user."""
-    if not dn or not password or "\x00" in password:
-        return False
-    with opened(config) as connection:
-        return connection.bind(dn, password)
 
 
 def describe(

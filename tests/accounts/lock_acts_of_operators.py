@@ -5,6 +5,8 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from django.utils import timezone
@@ -33,7 +35,7 @@ from forward_auth.services import denials, key_usage, rules
 from mail import outbox
 from mail.models import OutboxMail
 from moderation.services import actions, bans, violations
-from tests.accounts.lock_table import LOCAL, PHRASE, PREPARATIONS, act, person, with_local_settings
+from tests.accounts.lock_table import LOCAL, PREPARATIONS, act, person, with_local_settings
 
 with_local_settings(anonymous, sign_in, sync, actions, outbox, first_run, signing_keys)
 MAPPING = RoleMapping(
@@ -89,7 +91,6 @@ class DirectoryOfOne:
 
     def install(self) -> None:
         vars(sync)["_is_our_turn"] = lambda: True
-        vars(sign_in)["_authenticate"] = lambda *_asked: self.dora()
         vars(sign_in)["look_up"] = lambda *_asked: self.dora()
         vars(sync)["_read"] = lambda _directory, wanted, _progress: iter(
             [self.dora()] if "dora" in wanted else []
@@ -133,8 +134,6 @@ def come_by_the_directory() -> None:
         {},
     ):
         sign_in.sign_in(DIRECTORY, TOLD.dora(**changes))
-    with LOCAL.using(LDAP=DIRECTORY):
-        sign_in.find_by_credentials("dora", PHRASE)
 
 
 @act
@@ -147,6 +146,23 @@ def come_with_the_address_of_another() -> None:
     finally:
         TOLD.here.changes = {}
     users.delete_user(actor=SYSTEM, user=user)
+
+
+if find_spec("ldap") is not None:
+    with_local_settings(import_module("federation.ldap.backend"))
+
+    @act
+    def rehearse_a_sign_in_by_the_directory() -> None:
+        """As `ldaptest`: of somebody known, with other groups, and of somebody new."""
+        rehearsal = import_module("federation.ldap.rehearsal")
+        with LOCAL.using(LDAP=DIRECTORY):
+            backend = rehearsal.RehearsalBackend(verifies_password=False)
+        for changes in (
+            {"groups": Groups(("cn=editors",), ("editors",))},
+            {"email": invited("dora.other@example.com"), "name": "Dora Other"},
+            {"subject": uuid.uuid4().hex, "email": "new@example.com", "username": "new"},
+        ):
+            backend.account_of(TOLD.dora(**changes))
 
 
 @act

@@ -138,17 +138,13 @@ JUDGES = ("check_password", "find_by_password", "find_by_credentials", "verify_s
           "authenticate_passkey")  # fmt: skip
 # Who judges a secret, and who has counted before: itself, or the page that calls it.
 KNOWN = {
-    ("accounts/backends.py", "find_by_credentials"),  # Django's own seam; no page of ours uses it
+    ("accounts/backends.py", "find_by_password"),  # by authenticate(), for those who count first
     ("accounts/models/users.py", "check_password"),
-    ("accounts/services/credentials.py", "find_by_credentials"),
-    ("accounts/services/credentials.py", "find_by_password"),
-    ("federation/sources.py", "find_by_credentials"),
     ("mfa/services/authenticators.py", "matching_step"),
     ("mfa/services/authenticators.py", "consume_code"),
     ("mfa/services/authenticators.py", "verify_totp"),
-    ("federation/ldap/sign_in.py", "find_by_password"),
-    ("federation/ldap/sign_in.py", "verify_password"),
-    ("federation/ldap/diagnosis.py", "verify_password"),  # manage.py ldaptest
+    ("federation/ldap/backend.py", "verify_password"),
+    ("federation/ldap/rehearsal.py", "verify_password"),  # manage.py ldaptest
     ("accounts/services/passwords.py", "check_password"),
     ("accounts/services/privacy.py", "check_password"),
     ("accounts/services/verification.py", "check_password"),

@@ -224,7 +224,7 @@ def test_a_session_that_a_teams_own_code_begins_has_an_end_too(
     viewer: User, at_time: AtTime
 ) -> None:
     browser = Client()
-    browser.force_login(viewer, backend="accounts.backends.AccountBackend")
+    browser.force_login(viewer, backend="accounts.backends.PasswordBackend")
     begun = BrowserSession.objects.get().created_at
     at_time(timedelta(minutes=6))
     assert browser.get("/account/").status_code == 200

@@ -242,8 +242,8 @@ def test_a_password_changed_in_the_same_moment_gives_no_tokens(
 ) -> None:
     find = password_grant.find_by_credentials
 
-    def find_and_change(login: str, password: str) -> Any:
-        found = find(login, password)
+    def find_and_change(*credentials: Any) -> Any:
+        found = find(*credentials)
         sessions.revoke_credentials(User.objects.get(pk=viewer.pk), "password changed")
         return found
 

@@ -9,6 +9,7 @@ from tests.architecture.sources import ROOT, imports
 
 LOCKS = ("base", "dev", "ldap", "bench")
 OPTIONAL = ("ldap", "django_auth_ldap")
+NEEDS_LDAP = ("federation.ldap.backend", "federation.ldap.rehearsal")
 
 
 def _lock(name: str) -> str:
@@ -40,7 +41,12 @@ def test_the_same_package_has_one_version_in_every_lock() -> None:
     assert {name: found for name, found in pins.items() if len(found) > 1} == {}
 
 
-def test_no_module_imports_ldap_libraries_when_it_is_loaded() -> None:
+def test_ldap_libraries_are_imported_by_the_backend_alone() -> None:
+    """The backend is loaded by name, and only where a directory is configured."""
     found = {entry.importer for entry in imports() if entry.imported.partition(".")[0] in OPTIONAL}
+    loaders = {entry.importer for entry in imports() if entry.imported.startswith(NEEDS_LDAP)} - {
+        *NEEDS_LDAP
+    }
 
-    assert found == set()
+    assert found == {"federation.ldap.backend"}
+    assert loaders == set()

@@ -232,7 +232,7 @@ def test_the_same_of_a_program_and_of_our_own_page_scores(headers: dict[str, str
 def test_nobody_scores_while_the_directory_is_down(
     monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    def down(_login: str, _password: str) -> None:
+    def down(*_asked: object) -> None:
         raise DirectoryError(Failures.NO_ANSWER)
 
     monkeypatch.setattr("accounts.views.login.find_by_credentials", down)

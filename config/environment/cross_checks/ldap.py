@@ -10,6 +10,7 @@ from config.environment.errors import Problem
 from config.environment.registry.ldap import parse_roles_mapping
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+PACKAGES = (("python-ldap", "ldap"), ("django-auth-ldap", "django_auth_ldap"))
 # Without LDAP_URL these have no effect, but show that a directory was meant to be used.
 DEPENDENT = ("LDAP_BASE_DN", "LDAP_BIND_DN", "LDAP_ROLES_MAPPING", "LDAP_AUTHORIZATION_FILTER")
 
@@ -29,8 +30,9 @@ def check_ldap(values: Mapping[str, Any]) -> Iterator[Problem]:
     if not values["LDAP_BASE_DN"]:
         fix = "set it to where your people are, such as LDAP_BASE_DN=ou=people,dc=example,dc=org"
         yield Problem("LDAP_BASE_DN", "is missing while LDAP_URL is set", fix)
-    if find_spec("ldap") is None:
-        what = "needs python-ldap, which is not installed"
+    missing = [package for package, module in PACKAGES if find_spec(module) is None]
+    if missing:
+        what = f"needs {missing[0]}, which is not installed"
         fix = (
             "install the LDAP headers (Debian: libldap-dev libsasl2-dev) and run `make setup-ldap`"
         )

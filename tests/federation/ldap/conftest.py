@@ -74,6 +74,10 @@ def use_directory(settings: Settings, server: "DirectoryServer") -> UseDirectory
         directory = directory_settings(load(environ, data_dir=django_settings.DATA_DIR))
         assert directory is not None
         settings.LDAP = directory
+        settings.AUTHENTICATION_BACKENDS = [
+            "accounts.backends.PasswordBackend",
+            "federation.ldap.backend.LDAPBackend",
+        ]
         return directory
 
     return use

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.test import override_settings
 
 from accounts.models import EmailRequest, User
 from audit.models import AuditEvent
@@ -117,6 +118,63 @@ def test_ldaptest_tells_what_is_wrong_and_the_fix(
 
     assert text in said
     assert len(said) > len(text) + 10
+
+
+def test_ldaptest_performs_the_real_sign_in_and_keeps_nothing_of_it(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn, make_user: MakeUser
+) -> None:
+    group = server.add_group("staff", server.add_person("anna"))
+    use_directory(LDAP_ROLES_MAPPING='{"staff": "editor"}', LDAP_ADMIN_USERNAME="anna")
+    assert "a new account is made; becomes owner" in run("ldaptest", "anna", "--no-password")
+    make_user("owner")
+    sign_in("anna")
+    server.delete(group)
+    before = AuditEvent.objects.count(), OutboxMail.objects.count()
+
+    lines = run("ldaptest", "anna", "--no-password").splitlines()
+
+    assert lines[-2].endswith("the account anna@example.org is this person's; role editor -> none")
+    assert "Password" not in "".join(lines)
+    assert (AuditEvent.objects.count(), OutboxMail.objects.count()) == before
+    assert User.objects.get(email="anna@example.org").role == "editor"
+
+
+def test_ldaptest_connects_and_refuses_as_the_sign_in_does(
+    server: DirectoryServer, use_directory: UseDirectory, make_user: MakeUser
+) -> None:
+    """The address of a local account, of an operator, and one that ALLOWED_EMAILS lacks."""
+    server.add_person("anna")
+    server.add_person("eve", mail="boss@example.org")
+    server.add_person("bert")
+    use_directory()
+    local = make_user("editor", "anna@example.org", username="anna")
+    make_user("owner", "boss@example.org", password=None)
+
+    assert fail("ldaptest", "anna").startswith("A local account with a password has this name")
+    assert fail("ldaptest", "eve").startswith("An account with this email address exists")
+    User.objects.filter(pk=local.pk).update(password="!", last_login=local.created_at)
+    assert "the account anna@example.org has this address; it is" in run("ldaptest", "anna")
+    assert not ExternalIdentity.objects.exists()
+    with override_settings(ALLOWED_EMAILS=("*@example.com",)):
+        assert fail("ldaptest", "bert").startswith("ALLOWED_EMAILS does not contain")
+
+
+def test_ldaptest_tells_that_the_account_is_disabled_here_or_there(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    dn = server.add_person("anna")
+    use_directory()
+    sign_in("anna")
+    before = User.objects.get()
+    User.objects.update(is_active=False)
+    assert fail("ldaptest", "anna").startswith("The account may not sign in here.")
+
+    server.set_state(dn, "userAccountControl", "514")
+
+    assert fail("ldaptest", "anna").startswith("The directory says that this account is disabled")
+    after = User.objects.get()
+    assert after.credentials_valid_from == before.credentials_valid_from
+    assert after.sessions.count() == 1
 
 
 def test_ldaptest_tells_a_dead_server_and_a_missing_configuration(

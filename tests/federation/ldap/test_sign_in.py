@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth import authenticate
 from django.test import Client
 from django.utils import timezone
 
@@ -15,11 +16,19 @@ from accounts.services.users import Profile
 from audit.models import AuditEvent
 from core.email_addresses import limit_key
 from core.errors import RecordInvalid
-from federation.ldap import users as ldap_users
+from federation.ldap.connection import opened
+from federation.ldap.failures import DirectoryError
 from federation.models import ExternalIdentity
 from tests.conftest import MakeUser
 from tests.federation.ldap.conftest import SignIn, UseDirectory
-from tests.servers.ldap import GROUPS, PASSWORD, PEOPLE, DirectoryServer
+from tests.servers.ldap import (
+    GROUPS,
+    PASSWORD,
+    PEOPLE,
+    SERVICE_DN,
+    SERVICE_PASSWORD,
+    DirectoryServer,
+)
 
 pytestmark = pytest.mark.django_db
 SORRY = "The email address or password is not right."
@@ -101,9 +110,11 @@ def test_an_empty_password_is_never_sent(
     dn = server.add_person("anna")
     directory = use_directory()
 
-    assert ldap_users.verify_password(directory, dn, "") is False
-    assert ldap_users.verify_password(directory, "", PASSWORD) is False
-    assert ldap_users.verify_password(directory, dn, PASSWORD) is True
+    with opened(directory) as connection:
+        assert connection.bind(dn, "") is False
+        assert connection.bind("", PASSWORD) is False
+        assert connection.bind(dn, PASSWORD) is True
+    assert authenticate(None, login="anna", password="") is None
 
 
 @pytest.mark.parametrize(
@@ -610,3 +621,60 @@ def test_an_address_is_proved_by_either_name_of_the_setting(use_directory: UseDi
     assert use_directory(LDAP_TRUST_EMAIL="false").email_is_verified is False
     assert use_directory(LDAP_EMAIL_IS_PROVED="false").email_is_verified is False
     assert use_directory().email_is_verified is True
+
+
+# The backend of django-auth-ldap
+
+
+def test_django_authenticates_by_the_directory_whom_the_access_policy_allows(
+    server: DirectoryServer, use_directory: UseDirectory, db: None
+) -> None:
+    server.add_person("anna")
+    use_directory()
+
+    user = authenticate(None, username="anna", password=PASSWORD)
+
+    assert user == who()
+    assert authenticate(None, username="anna", password="wrong") is None
+    User.objects.update(is_active=False)
+    assert authenticate(None, username="anna", password=PASSWORD) is None
+
+
+def test_groups_are_read_as_the_service_account_after_the_users_bind(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    """People of this server may read nothing, their own groups included."""
+    server.add_group("staff", server.add_person("anna"))
+    use_directory(
+        LDAP_GROUP_SEARCH_FILTER="(member={user_dn})", LDAP_ROLES_MAPPING='{"staff": "editor"}'
+    )
+
+    assert sign_in("anna").status_code == 302
+    assert who().role == "editor"
+
+
+def test_a_connection_without_service_account_is_anonymous_again_after_a_bind(
+    server: DirectoryServer, use_directory: UseDirectory
+) -> None:
+    server.add_person("anna")
+    config = use_directory()
+
+    with opened(config) as connection:
+        connection.simple_bind_s("", "")  # nothing to send: it is anonymous
+        connection.simple_bind_s(SERVICE_DN, SERVICE_PASSWORD)
+        seen = connection.search(PEOPLE, "(uid=anna)", ["uid"])
+        connection.simple_bind_s("", "")
+        with pytest.raises(DirectoryError):
+            connection.search(PEOPLE, "(uid=anna)", ["uid"])
+
+    assert len(seen) == 1
+
+
+def test_an_error_after_the_right_password_is_no_wrong_password(
+    server: DirectoryServer, use_directory: UseDirectory, sign_in: SignIn
+) -> None:
+    server.add_person("anna")
+    use_directory(LDAP_GROUP_SEARCH_FILTER="(member={user_dn})", LDAP_GROUP_BASE_DN="ou=x,dc=y")
+
+    assert sign_in("anna").status_code == 503
+    assert sign_in("anna", "wrong").status_code == 401
