@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
@@ -18,23 +19,17 @@ if TYPE_CHECKING:  # DRF imports this module while it defines its views
 class ActionThrottle(BaseThrottle):
     """Counts each change by a view that names an action of the settings as `throttle_scope`.
 
-    The limits are those of the action for the user and their address, such as MESSAGE_MAX. An
-    exceeded limit is a violation, which may cause a ban. Views without `throttle_scope` have no
-    limit here; the quota of API keys is counted for every request (api.apikeys.quota).
+    The limits are those of ACTION_LIMITS for the user and their address. An exceeded limit is a
+    violation, which may cause a ban. An action without limits is not counted. The quota of API keys
+    is counted for every request (api.apikeys.quota).
     """
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
-        """Return True. Raises LimitExceeded, NotABrowser."""
+        """Return True. Raises LimitExceeded."""
         action = getattr(view, "throttle_scope", "")
-        if action and request.method not in SAFE_METHODS and isinstance(request.auth, AuthContext):
-            count_action(action, _subject(request, request.auth))
+        is_counted = action in settings.ACTIONS and request.method not in SAFE_METHODS
+        if is_counted and isinstance(request.auth, AuthContext):
+            user, network = request.auth.user, network_key(get_request_context().ip)
+            subject = ActionSubject(user=user, network=network, reported_by=user)
+            count_action(action, subject)
         return True
-
-
-def _subject(request: Request, auth: AuthContext) -> ActionSubject:
-    return ActionSubject(
-        user=auth.user,
-        network=network_key(get_request_context().ip),
-        user_agent=request.META.get("HTTP_USER_AGENT", ""),
-        reported_by=auth.user,
-    )
