@@ -1,5 +1,5 @@
-"""The directory (LDAP): looking a person up, and proving his password with it.
+"""Users of a directory (LDAP): sign-in with its password, and synchronization.
 
-names, filters and values are pure. connection is the only module that loads python-ldap, and only
-when a directory is configured: a machine without it runs without LDAP.
+python-ldap is an optional package. `backend` and `rehearsal` need it when they are imported, and
+`connection` when it is used; everything else runs without.
 """

@@ -1,4 +1,4 @@
-"""What the operator says of the directory: one value, made by config from the environment. Pure."""
+"""The configuration of the directory, which config makes from the environment. Pure."""
 
 from dataclasses import dataclass, field, replace
 
@@ -6,20 +6,20 @@ from accounts.sign_in_methods import DIRECTORY
 from federation.ldap.filters import FilterTemplate
 from federation.providers import SignInSource
 
-PROVIDER = DIRECTORY  # Door.id and Identity.provider
+PROVIDER = DIRECTORY  # of SignInSource.id and ExternalIdentity.provider
 STEP_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class LDAPConfig:
-    """One directory and how people are found in it.
+    """One directory, and how users are found in it.
 
-    bind_dn: of the service account, "" to ask anonymously. starts_tls: StartTLS on ldap://.
-    ca_file: PEM, "" for the machine's own. access_filter: whoever it does not find is not admitted.
-    group_filter: finds groups where the person's entry does not name them in group_field.
-    id_field: asked only where the directory has no lasting id of its own. name_fields: joined.
-    admin_username: becomes the owner of an instance without one. is_only_way: local passwords
-    work for owners alone. step_seconds: the longest wait for each answer.
+    bind_dn: of the service account, "" for anonymous searches. starts_tls: StartTLS on ldap://.
+    ca_file: PEM, "" for the system's own. access_filter: users whom it does not find are not
+    admitted. group_filter: finds the groups of a user, in place of group_field. id_field: used only
+    if the directory has no stable id of its own. name_fields: joined. admin_username: becomes the
+    owner of an instance without one. is_exclusive: local passwords work for owners only.
+    step_seconds: the longest wait for each answer.
     """
 
     url: str
@@ -43,7 +43,7 @@ class LDAPConfig:
     email_is_verified: bool = True
     is_exclusive: bool = False
     step_seconds: float = STEP_SECONDS
-    # Asked in this order when `url` does not answer. wants_starttls: on each that is ldap://.
+    # Tried in this order if `url` does not answer; StartTLS on each that is ldap://.
     fallback_urls: tuple[str, ...] = ()
     uses_starttls_on_fallbacks: bool = False
 

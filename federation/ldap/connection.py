@@ -16,9 +16,32 @@ from federation.ldap.failures import DirectoryError, Failures
 from federation.ldap.transport import connect
 
 PAGE_SIZE = 500
-# How many searches are on the way at once, where many are needed.
+# How many searches search_each() sends before it reads the first result.
 IN_FLIGHT = 50
 BASE, SUBTREE = 0, 2
+# Answers to a bind with a wrong name or password, and to one of an entry without a password.
+REFUSED = ("INVALID_CREDENTIALS", "INVALID_DN_SYNTAX", "NO_SUCH_OBJECT", "INAPPROPRIATE_AUTH",
+           "UNWILLING_TO_PERFORM")  # fmt: skip
+# Names of python-ldap's errors; any other is Failures.OTHER.
+FAILURES = {
+    "TIMEOUT": Failures.TOO_SLOW,
+    "TIMELIMIT_EXCEEDED": Failures.TOO_SLOW,
+    "SERVER_DOWN": Failures.NO_ANSWER,
+    "CONNECT_ERROR": Failures.NO_ANSWER,
+    "CONFIDENTIALITY_REQUIRED": Failures.TLS_REQUIRED,
+    "STRONG_AUTH_REQUIRED": Failures.TLS_REQUIRED,
+    "NO_SUCH_OBJECT": Failures.NO_BASE,
+    "REFERRAL": Failures.NO_BASE,
+    "INVALID_DN_SYNTAX": Failures.NO_BASE,
+    "INSUFFICIENT_ACCESS": Failures.NO_RIGHT,
+    "INAPPROPRIATE_AUTH": Failures.NO_RIGHT,
+    "OPERATIONS_ERROR": Failures.NO_RIGHT,
+    "FILTER_ERROR": Failures.BAD_FILTER,
+    "INAPPROPRIATE_MATCHING": Failures.BAD_FILTER,
+    "SIZELIMIT_EXCEEDED": Failures.TOO_MANY,
+    "ADMINLIMIT_EXCEEDED": Failures.TOO_MANY,
+    "INVALID_CREDENTIALS": Failures.SERVICE_PASSWORD,
+}
 
 
 class Entry(NamedTuple):
@@ -41,17 +64,17 @@ class Entry(NamedTuple):
 
 
 class Connection:
-    """An open connection; close it by leaving opened()."""
+    """An open connection; opened() makes and closes it."""
 
     def __init__(self, config: LDAPConfig) -> None:
-        """Reach the server, TLS included; sends no name. Raises DirectoryError."""
+        """Connect, including TLS, but without a bind. Raises DirectoryError."""
         self._seconds = config.step_seconds
         self._is_bound = False
         names = library()
         if config.url.startswith("ldapi://"):
             self._handle = names.initialize(config.url)
         else:
-            # The scheme is of no concern any more: TLS is behind the socket.
+            # TLS is behind the socket, so the scheme is always ldap.
             number = connect(config).detach()
             self._handle = names.initialize("ldap://directory", fileno=number)
         _set_options(self._handle, self._seconds)
@@ -59,17 +82,14 @@ class Connection:
     def bind(self, dn: str, password: str) -> bool:
         """Sign in; False for a wrong password or name. Raises DirectoryError.
 
-        Servers take an empty password for nobody, and say yes; so it is never sent.
+        An empty password is never sent: servers accept it as anonymous (RFC 4513, section 5.1.2).
         """
         if not dn or not password or "\x00" in password:
             return False
-        errors = library()
         with _translated():
             try:
                 self._handle.result3(self._handle.simple_bind(dn, password), timeout=self._seconds)
-            except (errors.INVALID_CREDENTIALS, errors.INVALID_DN_SYNTAX, errors.NO_SUCH_OBJECT):
-                return False
-            except (errors.INAPPROPRIATE_AUTH, errors.UNWILLING_TO_PERFORM):
+            except tuple(getattr(library(), name) for name in REFUSED):
                 return False
         self._is_bound = True
         return True
@@ -90,9 +110,9 @@ class Connection:
     def search(
         self, base: str, text: str, attributes: Sequence[str], *, at_most: int = 0
     ) -> list[Entry]:
-        """Entries below `base` that meet the filter `text`; referrals are left out.
+        """Entries below `base` that match the filter `text`; leaves referrals out.
 
-        Raises DirectoryError; its failure is TOO_MANY when there are more than `at_most`.
+        Raises DirectoryError, with TOO_MANY if there are more than `at_most`.
         """
         with _translated():
             number = self._handle.search_ext(
@@ -110,7 +130,7 @@ class Connection:
     def pages(
         self, base: str, text: str, attributes: Sequence[str], *, size: int = PAGE_SIZE
     ) -> Iterator[list[Entry]]:
-        """All entries page by page. Raises DirectoryError; a page that is missing is an error."""
+        """All entries page by page (RFC 2696). Raises DirectoryError, also for a missing page."""
         controls = importlib.import_module("ldap.controls")
         control = controls.SimplePagedResultsControl(True, size=size, cookie="")
         while True:
@@ -130,7 +150,7 @@ class Connection:
     def search_each(
         self, base: str, texts: Sequence[str], attributes: Sequence[str]
     ) -> Iterator[list[Entry]]:
-        """One answer for each filter, in order; several are on the way at once."""
+        """The entries of each filter, in order; sends several searches at once."""
         with _translated():
             for start in range(0, len(texts), IN_FLIGHT):
                 numbers = [
@@ -142,16 +162,16 @@ class Connection:
                     yield _entries(found[1])
 
     def close(self) -> None:
-        """Tell the server and free the socket, whatever state it is in."""
+        """Unbind and free the socket, in any state."""
         with suppress(library().LDAPError):
             self._handle.unbind_s()
 
 
 @contextmanager
 def opened(config: LDAPConfig) -> Iterator[Connection]:
-    """A connection that is closed in any case, with the first server that answers.
+    """A connection to the first server that answers; closes it at the end.
 
-    Raises DirectoryError when none does.
+    Raises DirectoryError if none does.
     """
     server, connection = _connect_to_first(config)
     try:
@@ -165,7 +185,7 @@ def opened(config: LDAPConfig) -> Iterator[Connection]:
 
 
 def _connect_to_first(config: LDAPConfig) -> tuple[LDAPConfig, Connection]:
-    """Raises the error of the first server when there is none."""
+    """Raises the error of the first server if none answers."""
     first: DirectoryError | None = None
     for server in config.servers:
         try:
@@ -179,7 +199,7 @@ def _connect_to_first(config: LDAPConfig) -> tuple[LDAPConfig, Connection]:
 
 @contextmanager
 def opened_as_service(config: LDAPConfig) -> Iterator[Connection]:
-    """A connection signed in as the service account, or as nobody. Raises DirectoryError."""
+    """A connection bound as the service account, or anonymous. Raises DirectoryError."""
     with opened(config) as connection:
         if config.bind_dn and not connection.bind(config.bind_dn, config.bind_password):
             raise DirectoryError(Failures.SERVICE_PASSWORD)
@@ -196,7 +216,7 @@ def library() -> Any:
 
 
 def _set_options(handle: Any, seconds: float) -> None:
-    """Time limits and no referrals, for this connection alone."""
+    """Set time limits for this connection only, and follow no referrals."""
     names = library()
     handle.set_option(names.OPT_PROTOCOL_VERSION, 3)
     handle.set_option(names.OPT_REFERRALS, 0)
@@ -206,7 +226,7 @@ def _set_options(handle: Any, seconds: float) -> None:
 
 
 def _entries(found: Any) -> list[Entry]:
-    """Without referrals, which have no name."""
+    """Entries without referrals, which have no name."""
     return [
         Entry(dn, {name.lower(): values for name, values in attributes.items()})
         for dn, attributes, *_rest in found or ()
@@ -214,20 +234,9 @@ def _entries(found: Any) -> list[Entry]:
     ]
 
 
-def _failure(error: Exception) -> Failures:
-    if _is(error, "TIMEOUT", "TIMELIMIT_EXCEEDED"):
-        return Failures.TOO_SLOW
-    if _is(error, "SERVER_DOWN", "CONNECT_ERROR"):
-        return Failures.NO_ANSWER
-    for names, failure in BY_ERROR.items():
-        if _is(error, *names):
-            return failure
-    return Failures.OTHER
-
-
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Errors of the library as DirectoryError, with the failure that they are."""
+    """Raise errors of python-ldap as DirectoryError."""
     try:
         yield
     except library().LDAPError as error:
@@ -235,26 +244,12 @@ def _translated() -> Iterator[None]:
 
 
 def directory_error(error: Exception) -> DirectoryError:
-    """An error of python-ldap as the failure that it is."""
-    return DirectoryError(_failure(error), _detail(error))
-
-
-BY_ERROR = {
-    ("CONFIDENTIALITY_REQUIRED", "STRONG_AUTH_REQUIRED"): Failures.TLS_REQUIRED,
-    ("NO_SUCH_OBJECT", "REFERRAL", "INVALID_DN_SYNTAX"): Failures.NO_BASE,
-    ("INSUFFICIENT_ACCESS", "INAPPROPRIATE_AUTH", "OPERATIONS_ERROR"): Failures.NO_RIGHT,
-    ("FILTER_ERROR", "INAPPROPRIATE_MATCHING"): Failures.BAD_FILTER,
-    ("SIZELIMIT_EXCEEDED", "ADMINLIMIT_EXCEEDED"): Failures.TOO_MANY,
-    ("INVALID_CREDENTIALS",): Failures.SERVICE_PASSWORD,
-}
-
-
-def _is(error: Exception, *names: str) -> bool:
-    return isinstance(error, tuple(getattr(library(), name) for name in names))
+    """An error of python-ldap as a DirectoryError."""
+    return DirectoryError(FAILURES.get(type(error).__name__, Failures.OTHER), _detail(error))
 
 
 def _detail(error: Exception) -> str:
-    """What the library says: its description and the server's words; neither holds a password."""
+    """The description of the error, and what the server said; neither contains a password."""
     said = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
     parts = [str(said[key]) for key in ("desc", "info") if said.get(key)]
     return ": ".join(parts)[:300]

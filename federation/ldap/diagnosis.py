@@ -36,7 +36,7 @@ def diagnose(config: LDAPConfig, login: str, password: str | None) -> Iterator[S
             yield Step("Service account", f"signed in as {who}")
             yield _count(connection, config)
         if login:
-            user_steps: Callable[..., Iterator[Step]] = import_string(USER_STEPS)
+            user_steps: Callable[..., list[Step]] = import_string(USER_STEPS)
             yield from user_steps(config, login, password)
     except DirectoryError as error:
         yield Step("Directory", error.detail, error.failure)
@@ -54,7 +54,7 @@ def _transport(config: LDAPConfig) -> str:
     if not config.uses_tls:
         return "reached, without TLS"
     kind = "StartTLS" if config.starts_tls else "TLS"
-    checked = "the certificate is right" if config.verifies_certificate else "NOT CHECKED"
+    checked = "the certificate is valid" if config.verifies_certificate else "NOT CHECKED"
     return f"reached with {kind}, {checked}"
 
 

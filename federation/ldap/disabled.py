@@ -1,8 +1,8 @@
-"""Is a person's account switched off, expired or locked in the directory? Pure.
+"""Decides whether the directory has disabled, expired or locked a user's account. Pure.
 
-Servers say it in attributes of their own, and not all of them refuse the password then: OpenLDAP
-knows nothing of shadowExpire, and whoever is read by a service account has typed none. A value that
-cannot be read counts as a lock: to guess "open" would let somebody in.
+Each server has attributes of its own for that. Not all of them refuse the password then (OpenLDAP
+ignores shadowExpire), and the sync reads users without a password. An unreadable value counts as
+disabled.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ COMPUTED = "msds-user-account-control-computed"
 
 
 class Unreadable(ValueError):
-    """The value is of a form that the attribute does not have."""
+    """The value has no form that is known of the attribute."""
 
 
 def _number(text: str) -> int:
@@ -30,13 +30,6 @@ def _number(text: str) -> int:
         return int(text.strip())
     except ValueError:
         raise Unreadable from None
-
-
-def _is_success(text: str) -> bool:
-    folded = text.strip().casefold()
-    if folded not in (*YES, *NO):
-        raise Unreadable
-    return folded in YES
 
 
 def _moment(text: str) -> datetime:
@@ -73,7 +66,7 @@ def _not_zero(text: str, _now: datetime) -> bool:
 
 
 def _expired_day(text: str, now: datetime) -> bool:
-    """shadow(5): days since 1970; -1 is never. On the day itself the account is shut already."""
+    """shadow(5): days since 1970; -1 is never. The account expires as that day begins."""
     day = _number(text)
     if day < 0:
         return False
@@ -84,7 +77,10 @@ def _expired_day(text: str, now: datetime) -> bool:
 
 
 def _says_yes(text: str, _now: datetime) -> bool:
-    return _is_success(text)
+    folded = text.strip().casefold()
+    if folded not in (*YES, *NO):
+        raise Unreadable
+    return folded in YES
 
 
 def _is_there(text: str, _now: datetime) -> bool:
@@ -108,7 +104,7 @@ def _off(text: str, _now: datetime) -> bool:
 
 
 class StatusAttribute(NamedTuple):
-    """What `attribute` says when `is_shut(value, now)`. is_lock: wrong passwords may cause it."""
+    """What it means if is_disabled(value, now). is_lock: wrong passwords may cause it."""
 
     attribute: str
     is_disabled: Callable[[str, datetime], bool]
@@ -142,19 +138,19 @@ STATUS_ATTRIBUTES = (
     StatusAttribute("ds-pwp-account-disabled", _says_yes, "the account is disabled"),
     StatusAttribute("ds-pwp-account-expiration-time", _is_over, "the account has expired"),
 )
-# Operational ones are given only to whoever names them.
+# Servers return operational attributes only by name.
 ATTRIBUTES = tuple(sign.attribute for sign in STATUS_ATTRIBUTES)
 
 
 class DisabledReason(NamedTuple):
-    """Why a person is out. is_lock: a right password may have lifted it since it was read."""
+    """Why a user is disabled. is_lock: a right password may have ended it since it was read."""
 
     reason: str
     is_lock: bool
 
 
 def disabled_reason(values: Mapping[str, Sequence[bytes]], now: datetime) -> DisabledReason | None:
-    """Why the entry with these `values` (names in lower case) lets nobody in, or None."""
+    """Why the entry with these `values` (names in lower case) is disabled, or None."""
     for sign in STATUS_ATTRIBUTES:
         if sign.attribute == "lockoutTime" and COMPUTED in values:
             continue  # it stays after the lock has ended; what the server computes does not

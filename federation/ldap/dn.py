@@ -1,11 +1,11 @@
-"""Distinguished names (RFC 4514) in one form, so that two spellings of a name are equal. Pure."""
+"""Distinguished names (RFC 4514) in a normal form, in which all spellings are equal. Pure."""
 
 import re
 from typing import NamedTuple
 
 _ESCAPE = re.compile(r"(?P<octets>(?:\\[0-9a-fA-F]{2})+)|\\(?P<sign>.)", re.DOTALL)
 _SPECIAL = re.compile(r'([\\,+"<>;=])')
-# OpenLDAP's and AD's other spellings of the attributes that stand in names.
+# Other names of attributes in OpenLDAP and Active Directory.
 _OTHER_NAMES = {"commonname": "cn", "2.5.4.3": "cn", "organizationalunitname": "ou",
                 "2.5.4.11": "ou", "domaincomponent": "dc", "userid": "uid"}  # fmt: skip
 
@@ -25,7 +25,7 @@ Name = tuple[tuple[Part, ...], ...]
 
 
 def parse_dn(text: str) -> Name:
-    """The name's steps from the entry upward, each of one or more parts. Raises DNError."""
+    """The RDNs from the entry upwards, each of one or more parts. Raises DNError."""
     if not text.strip():
         raise DNError("is empty")
     return tuple(
@@ -34,9 +34,9 @@ def parse_dn(text: str) -> Name:
 
 
 def normal_dn(text: str) -> str:
-    """`text` as all its spellings are written here: lower case, single spaces. Raises DNError.
+    """`text` in normal form: lower case, single spaces. Raises DNError.
 
-    For comparing, not for asking the directory.
+    For comparisons, not for searches.
     """
     return ",".join(
         "+".join(sorted(f"{part.attribute}={_escaped(fold(part.value))}" for part in step))
@@ -45,9 +45,9 @@ def normal_dn(text: str) -> str:
 
 
 def naming_context(text: str) -> str:
-    """The directory that a name is of: its steps of dc at the end, else its last step.
+    """The directory of a name: its dc components, else its last RDN; "" if it is no name.
 
-    "" for what is no name. Narrowing the base below the same directory changes nothing.
+    A narrower base in the same directory gives the same result.
     """
     try:
         steps = normal_dn(text).split(",")
@@ -58,7 +58,7 @@ def naming_context(text: str) -> str:
 
 
 def common_names(text: str) -> tuple[str, ...]:
-    """The folded values of cn in the first step of a name; of any other text, the text itself."""
+    """The folded values of cn in the first RDN of a name; of any other text, the text itself."""
     try:
         first = parse_dn(text)[0]
     except DNError:
@@ -67,7 +67,7 @@ def common_names(text: str) -> tuple[str, ...]:
 
 
 def fold(text: str) -> str:
-    """As LDAP compares most texts: without regard to case and to the number of spaces."""
+    """`text` as LDAP compares most texts: case and the number of spaces do not count."""
     return " ".join(text.split()).casefold()
 
 
@@ -93,7 +93,7 @@ def _part(text: str) -> Part:
 
 
 def _trimmed(value: str) -> str:
-    """Without spaces around it; one that is escaped at the end belongs to the value."""
+    """Without spaces around it, except an escaped one at the end."""
     value = value.lstrip(" ")
     bare = value.rstrip(" ")
     is_escaped = (len(bare) - len(bare.rstrip("\\"))) % 2 == 1
@@ -105,7 +105,7 @@ def _unescaped(value: str) -> str:
 
 
 def _unescape(found: re.Match[str]) -> str:
-    """Pairs of hexadecimal digits are octets of UTF-8; any other escaped sign is itself."""
+    """Pairs of hexadecimal digits are octets of UTF-8; any other escaped character is itself."""
     if found["octets"]:
         return bytes.fromhex(found["octets"].replace("\\", "")).decode("utf-8", "replace")
     return found["sign"]

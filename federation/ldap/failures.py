@@ -1,4 +1,4 @@
-"""What can go wrong with a directory, each with the fix; `ldaptest` and docs/ldap.md show these."""
+"""Failures of a directory, each with its fix; shown by `ldaptest` and listed in docs/ldap.md."""
 
 from enum import Enum
 from typing import NamedTuple
@@ -9,14 +9,14 @@ from core.errors import SourceUnavailable
 
 
 class Failure(NamedTuple):
-    """One kind of failure: what it is, and what to do about it."""
+    """What failed, and how to fix it."""
 
     text: str
     fix: str
 
 
 class Failures(Enum):
-    """Every failure that is told apart."""
+    """Every kind of failure."""
 
     NOT_CONFIGURED = Failure(
         "No directory is configured.",
@@ -92,7 +92,7 @@ class Failures(Enum):
         "Check the spelling, LDAP_BASE_DN and LDAP_SEARCH_FILTER.",
     )
     SEVERAL_HITS = Failure(
-        "More than one entry has this user name, so nobody comes in by it.",
+        "More than one entry has this user name, so it cannot be used to sign in.",
         "Narrow LDAP_BASE_DN or LDAP_SEARCH_FILTER until one entry is left.",
     )
     WRONG_PASSWORD = Failure(
@@ -131,7 +131,7 @@ class Failures(Enum):
 
 
 class DirectoryError(SourceUnavailable):
-    """The directory cannot be asked now. Nobody is let in, and nobody is taken for gone.
+    """The directory does not answer or fails. Nobody signs in, and nobody counts as removed.
 
     detail: what the server or the library said; never a password.
     """

@@ -1,7 +1,7 @@
-"""Search filters (RFC 4515) with places for a name: `(uid={username})`. Pure.
+"""Search filters (RFC 4515) with placeholders: `(uid={username})`. Pure.
 
-Only the exact words {username}, {user_dn} and their doubled forms are places; every other brace
-stays as it is. What fills a place is escaped, so that it can be nothing but a value.
+Placeholders are {username}, {user_dn} and their doubled forms; any other brace is kept. What
+replaces a placeholder is escaped, so it is always a value.
 """
 
 import re
@@ -15,12 +15,12 @@ ANYBODY = "(objectClass=*)"
 
 
 class FilterError(ValueError):
-    """The text is no filter; in words that go on after the setting's name."""
+    """The text is no filter. The message continues the name of the setting."""
 
 
 @dataclass(frozen=True, slots=True)
 class FilterTemplate:
-    """A filter with places. Made by parse_filter(); `places` are the names of those it has."""
+    """A filter with placeholders, made by parse_filter(). places: the names of those it has."""
 
     text: str
     places: frozenset[str]
@@ -29,26 +29,26 @@ class FilterTemplate:
         return self.text
 
     def fill(self, username: str = "", user_dn: str = "") -> str:
-        """The filter for this person; the values are escaped here."""
+        """The filter for this user; escapes the values."""
         values = {USERNAME: escape(username), USER_DN: escape(user_dn)}
         return _PLACE.sub(lambda found: values[found[1] or found[2]], self.text)
 
     def for_anybody(self) -> str:
-        """The filter that all people meet who meet it by any name."""
+        """A filter that matches everyone whom this filter matches with some name."""
         filled = re.sub(r"\*{2,}", "*", _PLACE.sub("*", self.text))
         # A matching rule takes no wildcard.
         return _BY_RULE.sub(ANYBODY, filled)
 
 
 def escape(value: str) -> str:
-    """`value` as it stands in a filter (RFC 4515, section 3)."""
+    """`value` escaped for a filter (RFC 4515, section 3)."""
     return _UNSAFE.sub(lambda found: f"\\{ord(found[0]):02x}", value)
 
 
 def parse_filter(text: str, *places: str) -> FilterTemplate:
-    """The template; LibreChat's form without outer parentheses is taken too.
+    """The template; also accepts LibreChat's form without outer parentheses.
 
-    places: of these at least one must be there, and no other. Raises FilterError.
+    places: it must have at least one of these, and no other. Raises FilterError.
     """
     text = text.strip()
     if not text.startswith("("):
@@ -66,7 +66,7 @@ def parse_filter(text: str, *places: str) -> FilterTemplate:
 
 
 def _filter_end(text: str, start: int) -> int:
-    """The place after the filter that begins at `start`."""
+    """The index after the filter that begins at `start`."""
     if text[start : start + 1] != "(":
         raise FilterError(f"needs a parenthesis at {text[start : start + 20]!r}")
     if text[start + 1 : start + 2] in ("&", "|", "!"):
