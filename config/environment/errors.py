@@ -1,7 +1,8 @@
 """What can be wrong with a setting, in words that tell a person what to do about it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 MAX_ECHO_LENGTH = 60
 
@@ -36,6 +37,23 @@ class SettingsError(Exception):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def missing(name: str, other: str, fix: str = "") -> Problem:
+    """`name` must be set, because `other` is."""
+    return Problem(name, f"is missing while {other} is set", fix or f"set it, or remove {other}")
+
+
+def incomplete_pair(values: Mapping[str, Any], first: str, second: str) -> Iterator[Problem]:
+    """The two settings must be set together."""
+    for name, other in ((first, second), (second, first)):
+        if values[other] is not None and values[name] is None:
+            yield missing(name, other)
+
+
+def without_effect(name: str, needed: str, fix: str = "set that, or remove it") -> Problem:
+    """`name` is set, but does nothing without `needed`."""
+    return Problem(name, f"has no effect without {needed}", fix)
 
 
 def echo(text: str) -> str:

@@ -22,8 +22,8 @@ from config.environment.resolve import FILE_ENDING, Findings, Layer, RawValue, d
 from config.environment.schema import Variable
 from config.environment.variables import VARIABLES
 
-SECRET_FIX = "remove it to have one generated, or write what `openssl rand -base64 48` prints"  # noqa: S105 - advice
-OWN_SECRET_FIX = "remove it, or write what `openssl rand -base64 48` prints"  # noqa: S105 - advice
+SECRET_FIX = "remove it to generate one, or use the output of `openssl rand -base64 48`"  # noqa: S105 - advice
+OWN_SECRET_FIX = "remove it, or use the output of `openssl rand -base64 48`"  # noqa: S105 - advice
 FIXES = {"SECRET_KEY": SECRET_FIX, "ENCRYPTION_KEY": secrets.KEY_FIX}
 
 

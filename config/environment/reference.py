@@ -16,27 +16,27 @@ REFERENCE_INTRO = """\
 
 <!-- Made by `python -m config.environment --write`. Do not edit by hand. -->
 
-Every setting is an environment variable or a line of the file `.env` in the project's folder; the
-environment goes before the file. An empty value counts as not given, except for the secrets of
-the site, where it stops the start. `manage.py doctor` prints each setting as it is in effect,
-where it came from and what is wrong with it.
+Every setting is an environment variable or a line of the file `.env` in the project's folder. The
+environment takes precedence over the file. An empty value counts as not set, except for the
+secrets of the site, where it stops the start. `manage.py doctor` prints each setting in effect,
+where it comes from, and what is wrong with it.
 
-- **Other names.** The names that other systems use for a setting are understood. Two names of one
-  setting with different values stop the start.
+- **Other names.** Settings can also have the names that other systems use for them. Two names of
+  one setting with different values stop the start.
 - **True or false.** `true`, `1`, `yes`, `on` or `false`, `0`, `no`, `off`.
 - **Durations.** A number with a unit (`500ms`, `30s`, `15m`, `24h`, `30d`, `1w`, `1h30m`) or a sum
-  such as `1000 * 60 * 15`, read by a small grammar and never evaluated. A bare number is
-  milliseconds, in a window of a limit minutes.
-- **Values from files.** Every value may be kept in a file whose path is given under the same name,
-  or another name of the setting, with `_FILE` behind it, for example `SECRET_KEY_FILE`. A line
-  break at the end of the file does not count.
-- **Faults.** All of them are reported at once, each with its name and its fix. A name that
-  resembles a known one gives a warning at the start and in `manage.py doctor`.
+  such as `1000 * 60 * 15`, which a small grammar reads and nothing evaluates. A number without a
+  unit is in milliseconds, in the window of a limit in minutes.
+- **Values from files.** To keep any value in a file, set its name, or another name of the setting,
+  with the suffix `_FILE` to the path, for example `SECRET_KEY_FILE`. A trailing line break is
+  ignored.
+- **Errors.** All errors are reported at once, each with its name and its fix. A name that resembles
+  a setting gives a warning at the start and in `manage.py doctor`.
 """
 EXAMPLE_INTRO = """\
-# Settings of Gatehouse. Copy this file to .env and take the # from the lines that you change.
+# Settings of Gatehouse. Copy this file to .env and remove the # from the lines that you change.
 # Made by `python -m config.environment --write`. Do not edit by hand.
-# What each of them means: docs/reference/settings.md
+# Their descriptions: docs/reference/settings.md
 """
 
 
@@ -59,10 +59,10 @@ def _described(variable: Variable) -> Iterator[str]:
     if variable.may_hold_password:
         yield f"- From a file: `{variable.name}{FILE_ENDING}`"
     if variable.origin:
-        yield f"- The same name as in {variable.origin}"
+        yield f"- Same name as in {variable.origin}"
     for alias in variable.aliases:
         note = f"; {alias.note}" if alias.note else ""
-        yield f"- Also understood: `{alias.name}` ({alias.origin}{note})"
+        yield f"- Also accepted: `{alias.name}` ({alias.origin}{note})"
     if variable.required_in_production:
         yield "- Required in production"
     yield ""
@@ -74,7 +74,7 @@ def _kind(variable: Variable) -> str:
     text = variable.kind.value
     if variable.kind is Kind.DURATION:
         unit = "milliseconds" if variable.bare_unit == "ms" else variable.bare_unit
-        text = f"{text}; a bare number is {unit}"
+        text = f"{text}; a number without a unit is in {unit}"
     limits = bounds(variable)
     return f"{text}, {limits}" if limits else text
 

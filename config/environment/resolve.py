@@ -87,7 +87,7 @@ def _texts_of(variable: Variable, name: str, layer: Layer) -> Iterator[tuple[str
         yield f"{name}{FILE_ENDING}", RawValue(read_secret(path), pointer.source)
     except OSError as error:
         what = f"is to be read from the file {path}, which cannot be read ({error.strerror})"
-        fix = f"mend {name}{FILE_ENDING} or the file's permissions"
+        fix = f"correct {name}{FILE_ENDING} or the file's permissions"
         raise Unreadable(what, fix) from None
 
 
@@ -97,7 +97,7 @@ def _choose(variable: Variable, candidates: list[Resolved], found: Findings) -> 
         if other.value == best.value:
             continue
         if other.alias and other.alias.yields:
-            what = f"differs from {best.name}, which goes before it"
+            what = f"differs from {best.name}, which takes precedence"
             found.warnings.append(Problem(other.name, what, "remove one of them"))
             continue
         what = f"differs from {other.name}, which is another name of the same setting"

@@ -201,5 +201,7 @@ def rate_limit(
             bounds=("1s", "7d"),
             bare_unit="minutes",
             origin=origin,
-        ).with_help(f"The time in which {prefix}_MAX counts. A bare number is minutes."),
+        ).with_help(
+            f"The time in which {prefix}_MAX counts. A number without a unit is in minutes."
+        ),
     )

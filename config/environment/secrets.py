@@ -22,7 +22,7 @@ MAX_FILE_BYTES = 65_536
 DIRECTORY = "secrets"
 
 _HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
-KEY_FIX = "remove it to have one generated, or write what `openssl rand -base64 32` prints"
+KEY_FIX = "remove it to generate one, or use the output of `openssl rand -base64 32`"
 
 
 def is_published(secret: str) -> bool:
@@ -86,7 +86,7 @@ def stored_secret(data_dir: Path, name: str, make: Callable[[], str]) -> str:
         _create(path, make())
     secret = read_secret(path)
     if not secret:
-        fix = "bring the file back from a backup; without one, delete it to have a new one made"
+        fix = "restore the file from a backup; without one, delete it, and a new one is created"
         raise Unreadable(f"is kept in {path}, which is empty", fix)
     return secret
 

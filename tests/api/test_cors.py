@@ -162,7 +162,7 @@ def test_origins_are_kept_as_browsers_write_them(load_env: Callable[..., Any]) -
         ("app.example.com", "'app.example.com' is not an origin"),
         ("https://*.example.com", "'https://*.example.com' is a pattern"),
         ("https://app.example.com/path", "'https://app.example.com/path' has a path"),
-        ("*,https://app.example.com", "holds * beside others"),
+        ("*,https://app.example.com", "contains * and other origins"),
     ],
 )
 def test_what_is_no_origin_stops_the_start(

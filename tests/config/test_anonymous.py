@@ -60,7 +60,7 @@ def test_what_is_nearly_true_stops_the_start(faults: Lines, value: str) -> None:
     (fault,) = faults(ANONYMOUS_MODE=value)
 
     assert fault == (
-        f"ANONYMOUS_MODE: {value!r} is not exactly true, which alone lets everybody in. "
+        f"ANONYMOUS_MODE: {value!r} is not exactly true, the only value that turns sign-in off. "
         "Fix: write ANONYMOUS_MODE=true, or remove it to keep sign-in."
     )
 
@@ -113,7 +113,7 @@ def test_settings_that_contradict_each_other_stop_the_start(
     (fault,) = faults(**given)
 
     assert fault.startswith(who)
-    assert "asks for sign-in while" in fault
+    assert "requires sign-in, but" in fault
     assert fault.endswith("Fix: remove one of them.")
 
 
@@ -122,7 +122,7 @@ def test_tokens_of_others_contradict_it_too(faults: Lines) -> None:
 
     (fault,) = faults(AUTH_BACKEND="jwt", FEATURE_REQUIRE_LOGIN="false", **given)
 
-    assert fault.startswith("AUTH_BACKEND: asks for sign-in while FEATURE_REQUIRE_LOGIN=false")
+    assert fault.startswith("AUTH_BACKEND: requires sign-in, but FEATURE_REQUIRE_LOGIN=false")
 
 
 def test_several_that_agree_are_one_mode(load_env: Load) -> None:

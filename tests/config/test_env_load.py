@@ -110,7 +110,10 @@ def test_the_two_domains_of_librechat_may_differ(load_env: Load) -> None:
 
     assert env["PUBLIC_URL"] == "https://api.example.com"
     assert [str(problem) for problem in env.problems] == [
-        "DOMAIN_CLIENT: differs from DOMAIN_SERVER, which goes before it. Fix: remove one of them."
+        (
+            "DOMAIN_CLIENT: differs from DOMAIN_SERVER, which takes precedence. Fix: remove one of "
+            "them."
+        )
     ]
 
 
@@ -185,7 +188,7 @@ def test_proxy_networks_are_read_as_networks(load_env: Load) -> None:
 def test_networks_go_before_a_number_of_proxies(warnings: Lines) -> None:
     assert warnings(TRUSTED_PROXIES="10.0.0.0/8", TRUST_PROXY="1") == [
         (
-            "TRUST_PROXY: has no effect, because TRUSTED_PROXIES goes before it. Fix: remove one "
+            "TRUST_PROXY: has no effect, because TRUSTED_PROXIES takes precedence. Fix: remove one "
             "of them."
         )
     ]
@@ -200,7 +203,7 @@ def test_networks_go_before_a_number_of_proxies(warnings: Lines) -> None:
         ),
         (
             {"ALLOWED_HOSTS": "*"},
-            "ALLOWED_HOSTS: admits every Host header with * in production. Fix: name the hosts.",
+            "ALLOWED_HOSTS: accepts every Host header (*) in production. Fix: name the hosts.",
         ),
     ],
 )
@@ -304,7 +307,7 @@ def test_a_missing_file_of_any_value_is_a_fault(faults: Lines, tmp_path: Path) -
     assert faults(PUBLIC_URL_FILE=str(path)) == [
         (
             f"PUBLIC_URL: is to be read from the file {path}, which cannot be read (No such file "
-            "or directory). Fix: mend PUBLIC_URL_FILE or the file's permissions."
+            "or directory). Fix: correct PUBLIC_URL_FILE or the file's permissions."
         )
     ]
 
@@ -315,7 +318,7 @@ def test_a_missing_file_of_a_secret_is_a_fault(faults: Lines, tmp_path: Path) ->
     assert faults(EMAIL_PASSWORD_FILE=str(path)) == [
         (
             f"EMAIL_PASSWORD: is to be read from the file {path}, which cannot be read (No such "
-            "file or directory). Fix: mend EMAIL_PASSWORD_FILE or the file's permissions."
+            "file or directory). Fix: correct EMAIL_PASSWORD_FILE or the file's permissions."
         )
     ]
 
@@ -365,7 +368,7 @@ def test_a_warning_stands_beside_its_setting(load_env: Load) -> None:
     rows = {row.name: row for row in load_env(MAGIC_LINK_EXPIRY="1h").describe()}
 
     assert rows["MAGIC_LINK_EXPIRY"].note == (
-        "MAGIC_LINK_EXPIRY is longer than the ten minutes that OWASP ASVS 5.0, 6.5.5 admits. "
+        "MAGIC_LINK_EXPIRY is longer than the ten minutes that OWASP ASVS 5.0, 6.5.5 allows. "
         "Fix: write 10m."
     )
 
@@ -399,10 +402,10 @@ def test_the_public_address_may_have_a_path(load_env: Load) -> None:
 @pytest.mark.parametrize(
     ("path", "fault"),
     [
-        ("/a%2Fb", "has a path that is not plain"),
-        ("/..", "has a path that is not plain"),
-        ("//x", "has a path that is not plain"),
-        ("/gate//x", "has a path that is not plain"),
+        ("/a%2Fb", "has a path with unsupported characters"),
+        ("/..", "has a path with unsupported characters"),
+        ("//x", "has a path with unsupported characters"),
+        ("/gate//x", "has a path with unsupported characters"),
         ("/account/x", "has a path that begins like a page of this site"),
     ],
 )

@@ -84,9 +84,9 @@ def test_issuer_and_audience_are_needed(faults: Lines, name: str) -> None:
 @pytest.mark.parametrize(
     ("algorithm", "what"),
     [
-        ("HS256", "'HS256' is symmetric, so whoever knows the key could make tokens too"),
-        ("RS256,none", "admits tokens without a signature (none)"),
-        ("RS1", "'RS1' is no algorithm for signatures that is taken here"),
+        ("HS256", "'HS256' is symmetric, so everyone who knows the key could create tokens"),
+        ("RS256,none", "allows tokens without a signature (none)"),
+        ("RS1", "'RS1' is not a supported signature algorithm"),
     ],
 )
 def test_weak_algorithms_stop_the_start(faults: Lines, algorithm: str, what: str) -> None:
@@ -133,7 +133,7 @@ def test_keys_do_not_travel_in_clear(faults: Lines, name: str, url: str) -> None
     (line,) = faults(**{**GIVEN, name: url})
 
     assert line == (
-        f"{name}: '{url}' is not https, so anybody on the way could hand us keys. "
+        f"{name}: '{url}' is not https, so an attacker in the network could replace the keys. "
         "Fix: write the https:// address of the provider."
     )
 
@@ -147,7 +147,7 @@ def test_this_machine_may_publish_keys_in_clear(load_env: Load) -> None:
 def test_this_site_is_no_other_issuer(faults: Lines) -> None:
     (line,) = faults(**{**GIVEN, "AUTH_JWT_ISSUER": "http://localhost:8000/"})
 
-    assert line.startswith("AUTH_JWT_ISSUER: names this site itself")
+    assert line.startswith("AUTH_JWT_ISSUER: names this site")
 
 
 @pytest.mark.parametrize("make", [_pem, _certificate])
@@ -177,14 +177,20 @@ def test_a_key_in_the_file_of_settings_is_told_without_its_text(load_env: Load) 
     ("text", "what"),
     [
         ("missing.pem", "cannot be read (No such file or directory)"),
-        ("-----BEGIN PUBLIC KEY-----\\nAAAA\\n-----END PUBLIC KEY-----", "holds no public key"),
-        (_pem(rsa.generate_private_key(65537, 1024)), "holds an RSA key of 1024 bits"),
-        (_pem(ec.generate_private_key(ec.SECP256K1())), "holds a kind of key that signs no token"),
-        (_pem(ec.generate_private_key(ec.SECP256R1())), "does not fit AUTH_JWT_ALGORITHM"),
-        (_pem(ed25519.Ed25519PrivateKey.generate()), "does not fit AUTH_JWT_ALGORITHM"),
+        (
+            "-----BEGIN PUBLIC KEY-----\\nAAAA\\n-----END PUBLIC KEY-----",
+            "contains no readable public key",
+        ),
+        (_pem(rsa.generate_private_key(65537, 1024)), "contains an RSA key of 1024 bits"),
+        (
+            _pem(ec.generate_private_key(ec.SECP256K1())),
+            "contains a type of key that cannot sign tokens",
+        ),
+        (_pem(ec.generate_private_key(ec.SECP256R1())), "does not match AUTH_JWT_ALGORITHM"),
+        (_pem(ed25519.Ed25519PrivateKey.generate()), "does not match AUTH_JWT_ALGORITHM"),
         (
             RSA_KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
-            "holds a private key, which belongs to the provider alone",
+            "contains a private key, which only the provider may have",
         ),
     ],
     ids=["no file", "no key", "small", "other curve", "elliptic", "edwards", "private"],

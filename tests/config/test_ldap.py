@@ -145,9 +145,9 @@ def test_other_braces_stay(directory: Callable[..., LDAPConfig]) -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("{", "is no JSON"),
-        ("[]", "is no JSON object"),
-        ("{}", "is no JSON object"),
+        ("{", "is not JSON"),
+        ("[]", "is not a JSON object"),
+        ("{}", "is not a JSON object"),
         ('{"a": "king"}', "gives the group 'a' 'king', not one of owner, admin"),
         ('{"a": 3}', "neither a role nor a list of roles"),
         ('{"a": []}', "neither a role nor a list of roles"),

@@ -112,10 +112,14 @@ def test_another_encryption_at_port_465_is_told(warnings: Lines) -> None:
         ("smtp.example.com:587", "has a port", "EMAIL_HOST=smtp.example.com and EMAIL_PORT=587"),
         ("[2001:db8::1]:25", "has a port", "EMAIL_HOST=[2001:db8::1] and EMAIL_PORT=25"),
         ("smtp.example.com/", "has a path", "EMAIL_HOST=smtp.example.com"),
-        ("gate@smtp.example.com", "holds a user name", "EMAIL_HOST=smtp.example.com, and EMAIL_"),
-        ("smtp..example.com", "is no host name", "a name such as smtp.example.com"),
-        ("smtp.example.com, b.example", "is no host name", "a name such as smtp.example.com"),
-        (f"{'a' * 64}.example.com", "is no host name", "a name such as smtp.example.com"),
+        (
+            "gate@smtp.example.com",
+            "contains a user name",
+            "EMAIL_HOST=smtp.example.com, and EMAIL_",
+        ),
+        ("smtp..example.com", "is not a host name", "a name such as smtp.example.com"),
+        ("smtp.example.com, b.example", "is not a host name", "a name such as smtp.example.com"),
+        (f"{'a' * 64}.example.com", "is not a host name", "a name such as smtp.example.com"),
     ],
 )
 def test_a_host_is_a_bare_name(faults: Lines, given: str, what: str, fix: str) -> None:
@@ -166,7 +170,7 @@ def test_a_greeting_that_no_server_takes_is_refused(faults: Lines, given: str) -
 def test_a_key_of_resend_that_fits_into_no_header_is_refused(faults: Lines) -> None:
     (line,) = faults(RESEND_API_KEY="schlüssel€", RESEND_EMAIL="gate@example.com")
 
-    assert line.startswith("RESEND_API_KEY: holds signs that no key of Resend has. Fix: ")
+    assert line.startswith("RESEND_API_KEY: contains characters that no key of Resend has. Fix: ")
     assert "schl" not in line
 
 
@@ -233,8 +237,8 @@ def test_no_secret_is_shown(load_env: Load) -> None:
         (
             {**SMTP, "EMAIL_FROM": "gate@example.com\nBcc: x@example.com"},
             (
-                "EMAIL_FROM: holds a line break or another control character. Fix: write one line, "
-                "for example EMAIL_FROM=gate@example.com."
+                "EMAIL_FROM: contains a line break or another control character. Fix: write one "
+                "line, for example EMAIL_FROM=gate@example.com."
             ),
         ),
     ],
@@ -254,7 +258,7 @@ def test_a_sample_file_with_a_sender_alone_starts(warnings: Lines) -> None:
 def test_mail_without_encryption_is_told(warnings: Lines) -> None:
     assert warnings(EMAIL_ENCRYPTION="none", **SMTP) == [
         (
-            "EMAIL_ENCRYPTION: is none, so the mail server's password and links travel in clear. "
-            "Fix: write starttls or tls."
+            "EMAIL_ENCRYPTION: is none, so links and the password of the mail server are sent "
+            "unencrypted. Fix: write starttls or tls."
         )
     ]

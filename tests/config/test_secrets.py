@@ -27,8 +27,8 @@ Lines = Callable[..., list[str]]
 STRONG = "Zq3vWm8xK1pRt6yB9nHc4sLd7fGj2aUe"
 SITE = {"PUBLIC_URL": "https://gate.example.com"}
 PUBLISHED_LINE = (
-    "SECRET_KEY: is empty, a placeholder, or a value that is published. Fix: remove it to have one "
-    "generated, or write what `openssl rand -base64 48` prints."
+    "SECRET_KEY: is empty, a placeholder, or a value that is published. Fix: remove it to generate "
+    "one, or use the output of `openssl rand -base64 48`."
 )
 PROCESSES = 8
 
@@ -69,8 +69,8 @@ def test_a_weak_secret_stops_production_and_warns_in_development(
     faults: Lines, warnings: Lines, secret: str, what: str
 ) -> None:
     line = (
-        f"SECRET_KEY: {what}. Fix: remove it to have one generated, or write what "
-        "`openssl rand -base64 48` prints."
+        f"SECRET_KEY: {what}. Fix: remove it to generate one, or use the output of "
+        "`openssl rand -base64 48`."
     )
 
     assert faults(SECRET_KEY=secret, **SITE) == [line]
@@ -111,7 +111,7 @@ def test_an_encryption_key_of_another_length_is_refused(faults: Lines) -> None:
     assert faults(ENCRYPTION_KEY=STRONG) == [
         (
             "ENCRYPTION_KEY: is neither 32 bytes in base64 nor 64 hexadecimal digits. Fix: remove "
-            "it to have one generated, or write what `openssl rand -base64 32` prints."
+            "it to generate one, or use the output of `openssl rand -base64 32`."
         )
     ]
 

@@ -320,16 +320,16 @@ def test_a_start_is_refused_with(faults: Lines, given: dict[str, str], line: str
 @pytest.mark.parametrize(
     ("name", "text", "what"),
     [
-        ("OIDC_ROLES_MAPPING", "{not json", "is no JSON"),
-        ("OIDC_ROLES_MAPPING", '["Admin"]', "is no JSON object"),
-        ("OIDC_ROLES_MAPPING", '{"a": "Boss"}', "'Boss' is no role"),
-        ("SSO_ROLES_MAPPING", '{"a": []}', "gives 'a' something that is no role"),
-        ("OPENID_ROLE_SYNC_ROLE_PRIORITY", "ADMIN", "would let a claim make operators"),
-        ("OPENID_ROLE_SYNC_ROLE_PRIORITY", "x:owner", "would let a claim make operators"),
-        ("OPENID_ROLE_SYNC_FALLBACK_ROLE", "admin", "would let a claim make operators"),
+        ("OIDC_ROLES_MAPPING", "{not json", "is not JSON"),
+        ("OIDC_ROLES_MAPPING", '["Admin"]', "is not a JSON object"),
+        ("OIDC_ROLES_MAPPING", '{"a": "Boss"}', "'Boss' is not a role"),
+        ("SSO_ROLES_MAPPING", '{"a": []}', "gives 'a' something that is not a role"),
+        ("OPENID_ROLE_SYNC_ROLE_PRIORITY", "ADMIN", "would let a claim make administrators"),
+        ("OPENID_ROLE_SYNC_ROLE_PRIORITY", "x:owner", "would let a claim make administrators"),
+        ("OPENID_ROLE_SYNC_FALLBACK_ROLE", "admin", "would let a claim make administrators"),
         ("OPENID_CALLBACK_URL", "/admin/x", "is the path of another page"),
         ("OPENID_CALLBACK_URL", "//evil.example/x", "has no plain path"),
-        ("OPENID_ISSUER", "https://login.microsoftonline.com/common/v2.0", "of every tenant"),
+        ("OPENID_ISSUER", "https://login.microsoftonline.com/common/v2.0", "of all tenants"),
     ],
 )
 def test_an_unreadable_value_is_refused_once(
@@ -373,7 +373,7 @@ def test_the_common_tenant_is_refused(faults: Lines) -> None:
     )
 
     assert line.startswith("AUTH_AZURE_AD_TENANT_ID: ")
-    assert "stands for the issuers of every tenant" in line
+    assert "stands for the issuers of all tenants" in line
 
 
 def test_a_provider_outside_of_the_list_is_reported(warnings: Lines) -> None:

@@ -33,4 +33,4 @@ def test_it_closes_every_door_but_providers(tmp_path, only: str, shown: str) -> 
 def test_without_a_provider_nothing_starts(tmp_path, more: dict[str, str]) -> None:
     done = start(tmp_path, SSO_ONLY="true", **more)
     assert done.returncode != 0
-    assert "SSO_ONLY: is true without a provider, so nobody could sign in" in done.stderr
+    assert "SSO_ONLY: is true without a provider, so no one could sign in" in done.stderr

@@ -15,7 +15,7 @@ Lines = Callable[..., list[str]]
 ONE = "Zq3vWm8xK1pRt6yB9nHc4sLd7fGj2aUe"
 TWO = ONE[::-1]
 SITE = {"PUBLIC_URL": "https://gate.example.com"}
-RANDOM = "write what `openssl rand -base64 48` prints"
+RANDOM = "use the output of `openssl rand -base64 48`"
 NAMES = ("JWT_SECRET", "JWT_REFRESH_SECRET")
 
 
@@ -47,9 +47,9 @@ def test_a_token_that_lives_longer_than_a_day_is_told(
         found
         == [
             (
-                "SESSION_EXPIRY: is longer than 24 hours: a backend that verifies tokens by itself "
-                "lets somebody who has been shut out in until their token ends. Fix: write 15m, "
-                "and refresh tokens as they end."
+                "SESSION_EXPIRY: is longer than 24 hours: a backend that verifies tokens itself "
+                "accepts them for so long after their user lost access. Fix: write 15m, and "
+                "refresh tokens when they expire."
             )
         ]
         * count

@@ -45,8 +45,8 @@ def test_doctor_warns_while_nobody_has_to_sign_in(
     settings.ENV = load({"ANONYMOUS_MODE": "true"}, tmp_path / ".env")
 
     assert (
-        "WARNING  ANONYMOUS_MODE: is true: whoever can open the site uses it as editor, without an "
-        "account. Fix: remove it as soon as sign-in is wanted, and restart.\n"
+        "WARNING  ANONYMOUS_MODE: is true: everyone who can open the site uses it as editor, "
+        "without an account. Fix: remove it to require sign-in, and restart.\n"
     ) in _doctor(capsys)
 
 

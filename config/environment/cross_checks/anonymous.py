@@ -38,7 +38,7 @@ def check_anonymous_contradictions(
         return
     for name, (value, _text) in ANONYMOUS_SWITCHES.items():
         if sources[name] != "default" and values[name] != value:
-            what = f"asks for sign-in while {opening[0]} lets everybody in without"
+            what = f"requires sign-in, but {opening[0]} turns it off"
             yield Problem(name, what, "remove one of them")
 
 
@@ -47,5 +47,5 @@ def check_anonymous_mode(values: Mapping[str, Any]) -> Iterator[Problem]:
     for setting in anonymous_settings(values):
         name, _sign, text = setting.partition("=")
         role = values["ANONYMOUS_ROLE"]
-        what = f"is {text}: whoever can open the site uses it as {role}, without an account"
-        yield Problem(name, what, "remove it as soon as sign-in is wanted, and restart")
+        what = f"is {text}: everyone who can open the site uses it as {role}, without an account"
+        yield Problem(name, what, "remove it to require sign-in, and restart")

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
-from config.environment.errors import Problem, echo
+from config.environment.errors import Problem, echo, without_effect
 from config.environment.parsing.public_keys import key_problems
+from config.environment.parsing.urls import is_unencrypted
 from config.environment.registry.external_jwt import key_urls
 
-LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 ISSUER_FIX = (
     "set it to the provider's issuer, for example "
     "AUTH_JWT_ISSUER=https://authentik.example.com/application/o/reflector/"
@@ -21,15 +20,17 @@ def check_external_jwt(values: Mapping[str, Any]) -> Iterator[Problem]:
     if values["AUTH_BACKEND"] != "jwt":
         return
     if not values["AUTH_JWT_ISSUER"]:
-        what = "is missing while AUTH_BACKEND is jwt, so nobody's tokens are known by it"
+        what = "is missing while AUTH_BACKEND is jwt, so no tokens could be accepted"
         yield Problem("AUTH_JWT_ISSUER", what, ISSUER_FIX)
     if not values["AUTH_JWT_AUDIENCE"]:
-        what = "is missing while AUTH_BACKEND is jwt, so tokens for other services would do"
+        what = (
+            "is missing while AUTH_BACKEND is jwt, so tokens for other services would be accepted"
+        )
         yield Problem("AUTH_JWT_AUDIENCE", what, AUDIENCE_FIX)
     if not values["AUTH_JWT_ALGORITHM"]:
         yield Problem("AUTH_JWT_ALGORITHM", "names no algorithm", "write RS256")
     if values["PUBLIC_URL"] in values["AUTH_JWT_ISSUER"]:
-        what = "names this site itself, whose own tokens are taken anyway"
+        what = "names this site, whose own tokens are always accepted"
         yield Problem("AUTH_JWT_ISSUER", what, "name other issuers only")
     yield from _key_sources(values)
 
@@ -80,10 +81,8 @@ def _bindings(bound: list[tuple[str, str]], issuers: list[str]) -> Iterator[Prob
 
 def _plain_http(name: str, urls: list[str], values: Mapping[str, Any]) -> Iterator[Problem]:
     for url in urls:
-        parts = urlsplit(url)
-        is_safe = parts.scheme == "https" or parts.hostname in LOCAL_HOSTS or values["DEBUG"]
-        if not is_safe:
-            what = f"{echo(url)} is not https, so anybody on the way could hand us keys"
+        if is_unencrypted(url) and not values["DEBUG"]:
+            what = f"{echo(url)} is not https, so an attacker in the network could replace the keys"
             yield Problem(name, what, "write the https:// address of the provider")
 
 
@@ -104,7 +103,7 @@ def check_unused_external_jwt(values: Mapping[str, Any]) -> Iterator[Problem]:
     for name in ("AUTH_JWT_PUBLIC_KEY", "AUTH_JWT_AUDIENCE", "AUTH_JWT_ISSUER", "AUTHENTIK_ISSUER"):
         is_for_sign_in = name == "AUTHENTIK_ISSUER" and values["AUTHENTIK_CLIENT_ID"]
         if values[name] and not is_for_sign_in:
-            yield Problem(name, "has no effect without AUTH_BACKEND=jwt", "set that, or remove it")
+            yield without_effect(name, "AUTH_BACKEND=jwt")
 
 
 def external_public_key(env: Any) -> str:

@@ -6,7 +6,6 @@ Each check takes the resolved values and yields problems. ERRORS stop the start,
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from config.environment.cross_checks import sign_in
 from config.environment.cross_checks.anonymous import check_anonymous_mode
@@ -15,7 +14,8 @@ from config.environment.cross_checks.external_jwt import (
     check_unused_external_jwt,
 )
 from config.environment.cross_checks.ldap import check_ldap, check_ldap_warnings
-from config.environment.errors import Problem
+from config.environment.errors import Problem, incomplete_pair, missing, without_effect
+from config.environment.parsing.urls import is_unencrypted
 from config.environment.registry.forward import check_forward_auth_domain
 from config.environment.registry.mail import check_implicit_tls, effective_encryption
 from config.environment.registry.tokens import (
@@ -28,7 +28,6 @@ from config.environment.registry.tokens import (
 Values = Mapping[str, Any]
 Check = Callable[[Values], Iterator[Problem]]
 
-LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 MAX_ADVISED_LINK = timedelta(minutes=10)
 
 
@@ -43,15 +42,15 @@ def has_smtp(values: Values) -> bool:
 
 def check_cors_wildcard(values: Values) -> Iterator[Problem]:
     if values["CORS_ALLOW_CREDENTIALS"] and "*" in values["CORS_ALLOWED_ORIGINS"]:
-        what = "is * while CORS_ALLOW_CREDENTIALS is on, so any page could act as whoever opens it"
+        what = "is * while CORS_ALLOW_CREDENTIALS is on, so any page could act as its visitor"
         fix = "name the origins, or remove CORS_ALLOW_CREDENTIALS"
         yield Problem("CORS_ALLOWED_ORIGINS", what, fix)
 
 
 def check_cors_origins(values: Values) -> Iterator[Problem]:
     if values["CORS_ALLOW_CREDENTIALS"] and not values["CORS_ALLOWED_ORIGINS"]:
-        what = "has no effect without CORS_ALLOWED_ORIGINS"
-        yield Problem("CORS_ALLOW_CREDENTIALS", what, "name the origins, or remove it")
+        fix = "name the origins, or remove it"
+        yield without_effect("CORS_ALLOW_CREDENTIALS", "CORS_ALLOWED_ORIGINS", fix)
 
 
 def check_debug(values: Values) -> Iterator[Problem]:
@@ -61,32 +60,28 @@ def check_debug(values: Values) -> Iterator[Problem]:
 
 def check_wildcard_host(values: Values) -> Iterator[Problem]:
     if _is_production(values) and "*" in values["ALLOWED_HOSTS"]:
-        what = "admits every Host header with * in production"
+        what = "accepts every Host header (*) in production"
         yield Problem("ALLOWED_HOSTS", what, "name the hosts")
 
 
 def check_resend_sender(values: Values) -> Iterator[Problem]:
     if values["RESEND_API_KEY"] and not values["RESEND_EMAIL"]:
-        what = "is missing while RESEND_API_KEY is set"
         fix = "set it to the sender, for example RESEND_EMAIL=gate@example.com"
-        yield Problem("RESEND_EMAIL", what, fix)
+        yield missing("RESEND_EMAIL", "RESEND_API_KEY", fix)
 
 
 def check_smtp_sender(values: Values) -> Iterator[Problem]:
     if has_smtp(values) and not values["EMAIL_FROM"]:
         which = "EMAIL_SERVICE" if values["EMAIL_SERVICE"] else "EMAIL_HOST"
         fix = "set it to the sender, for example EMAIL_FROM=gate@example.com"
-        yield Problem("EMAIL_FROM", f"is missing while {which} is set", fix)
+        yield missing("EMAIL_FROM", which, fix)
 
 
 def check_smtp_credentials(values: Values) -> Iterator[Problem]:
     if not has_smtp(values):
         return
-    names = ("EMAIL_USERNAME", "EMAIL_PASSWORD")
-    for name, other in (names, names[::-1]):
-        if values[other] and not values[name]:
-            yield Problem(name, f"is missing while {other} is set", f"set it, or remove {other}")
-    if values["EMAIL_SERVICE"] and not (values[names[0]] or values[names[1]]):
+    yield from incomplete_pair(values, "EMAIL_USERNAME", "EMAIL_PASSWORD")
+    if values["EMAIL_SERVICE"] and not (values["EMAIL_USERNAME"] or values["EMAIL_PASSWORD"]):
         what = "needs EMAIL_USERNAME and EMAIL_PASSWORD, which are missing"
         yield Problem("EMAIL_SERVICE", what, "set both")
 
@@ -99,14 +94,13 @@ def check_session_timeouts(values: Values) -> Iterator[Problem]:
 
 def check_proxy_settings(values: Values) -> Iterator[Problem]:
     if values["TRUSTED_PROXIES"] and values["TRUST_PROXY"]:
-        what = "has no effect, because TRUSTED_PROXIES goes before it"
+        what = "has no effect, because TRUSTED_PROXIES takes precedence"
         yield Problem("TRUST_PROXY", what, "remove one of them")
 
 
 def check_public_url_tls(values: Values) -> Iterator[Problem]:
-    site = urlsplit(values["PUBLIC_URL"])
-    if site.scheme == "http" and site.hostname not in LOCAL_HOSTS:
-        what = "is not https, so passwords travel in clear and cookies are not protected"
+    if is_unencrypted(values["PUBLIC_URL"]):
+        what = "is not https, so passwords are sent unencrypted and cookies are not protected"
         fix = "put a reverse proxy with TLS in front and write https://"
         yield Problem("PUBLIC_URL", what, fix)
 
@@ -121,43 +115,42 @@ def check_sign_in_methods(values: Values) -> Iterator[Problem]:
     if sign_in.has_button(values):
         return
     if not values["ALLOW_EMAIL_LOGIN"] and not values["ALLOW_MAGIC_LINK_LOGIN"]:
-        what = "is false like ALLOW_MAGIC_LINK_LOGIN, so only links of operators open the door"
+        what = "and ALLOW_MAGIC_LINK_LOGIN are false, so only links from administrators work"
         yield Problem("ALLOW_EMAIL_LOGIN", what, "set one of them to true")
 
 
 def check_sso_only(values: Values) -> Iterator[Problem]:
     if values["SSO_ONLY"] and not sign_in.has_button(values):
-        what = "is true without a provider, so nobody could sign in"
+        what = "is true without a provider, so no one could sign in"
         yield Problem("SSO_ONLY", what, "set up a provider, or remove it")
 
 
 def check_magic_link_expiry(values: Values) -> Iterator[Problem]:
     if values["MAGIC_LINK_EXPIRY"] > MAX_ADVISED_LINK:
-        what = "is longer than the ten minutes that OWASP ASVS 5.0, 6.5.5 admits"
+        what = "is longer than the ten minutes that OWASP ASVS 5.0, 6.5.5 allows"
         yield Problem("MAGIC_LINK_EXPIRY", what, "write 10m")
 
 
 def check_first_password(values: Values) -> Iterator[Problem]:
     if _is_production(values) and values["DEFAULT_OWNER_ALLOW_INSECURE"]:
-        what = "lets anybody try the well-known first password in production"
+        what = "lets anyone try the well-known first password in production"
         yield Problem("DEFAULT_OWNER_ALLOW_INSECURE", what, "remove it")
 
 
 def check_mail_encryption(values: Values) -> Iterator[Problem]:
     if has_smtp(values) and effective_encryption(values) == "none":
-        what = "is none, so the mail server's password and links travel in clear"
+        what = "is none, so links and the password of the mail server are sent unencrypted"
         yield Problem("EMAIL_ENCRYPTION", what, "write starttls or tls")
 
 
 def check_unused_mail_settings(values: Values) -> Iterator[Problem]:
     if values["RESEND_EMAIL"] and not values["RESEND_API_KEY"]:
-        yield Problem("RESEND_EMAIL", "has no effect without RESEND_API_KEY", "set the key")
+        yield without_effect("RESEND_EMAIL", "RESEND_API_KEY", "set the key")
     if has_smtp(values):
         return
     for name in ("EMAIL_USERNAME", "EMAIL_PASSWORD", "EMAIL_FROM"):
         if values[name]:
-            what = "has no effect without EMAIL_HOST or EMAIL_SERVICE"
-            yield Problem(name, what, "set one of them")
+            yield without_effect(name, "EMAIL_HOST or EMAIL_SERVICE", "set one of them")
 
 
 def check_login_limits(values: Values) -> Iterator[Problem]:
@@ -169,7 +162,7 @@ def check_login_limits(values: Values) -> Iterator[Problem]:
 
 def check_bans(values: Values) -> Iterator[Problem]:
     if not values["BAN_VIOLATIONS"]:
-        what = "is false, so limits hold but whoever exceeds them is never banned"
+        what = "is false, so limits apply, but exceeding them never leads to a ban"
         yield Problem("BAN_VIOLATIONS", what, "remove it, or ban by hand")
 
 

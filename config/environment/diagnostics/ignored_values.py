@@ -16,7 +16,7 @@ def drop_foreign_values(layers: tuple[Layer, ...], found: Findings) -> tuple[Lay
     if any(
         DATABASE in layer and DATABASE not in kept for layer, kept in zip(layers, left, strict=True)
     ):
-        what = "is the database of another program (the form with + is SQLAlchemy's), left alone"
+        what = "is ignored: it is the database of another program (the form with + is SQLAlchemy's)"
         fix = "write postgres://… for a database of Gatehouse's own, or keep the SQLite file"
         found.warnings.append(Problem(DATABASE, what, fix))
     if SECRET not in names or {REFRESH_SECRET, f"{REFRESH_SECRET}{FILE_ENDING}"} & names:

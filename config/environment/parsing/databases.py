@@ -77,11 +77,11 @@ def _parse_postgres(url: str) -> Database:
     parts = split_url(f"{scheme}://host{rest[len(authority) :]}")
     check_printable(url)
     if parts.fragment:
-        raise Unreadable("holds a # that is not percent-encoded", "write %23 instead of #")
+        raise Unreadable("contains a # that is not percent-encoded", "write %23 instead of #")
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     options = dict(pairs)
     if len(options) != len(pairs):
-        raise Unreadable("says an option twice", "say it once")
+        raise Unreadable("repeats an option", "write it once")
     identity, _at, places = authority.rpartition("@")
     user, _colon, password = identity.partition(":")
     hosts, ports = _places(places)
@@ -90,16 +90,16 @@ def _parse_postgres(url: str) -> Database:
         ports = options.pop("port", "").split(",")
         _check_ports(ports)
     if len(ports) not in (1, len(hosts)):
-        raise Unreadable("names another number of ports than of hosts", DATABASE_FIX)
+        raise Unreadable("has a different number of ports than of hosts", DATABASE_FIX)
     unknown = sorted(set(options) - POSTGRES_OPTIONS)
     if unknown:
-        fix = f"remove it; understood are {', '.join(sorted(POSTGRES_OPTIONS))}"
+        fix = f"remove it; supported are {', '.join(sorted(POSTGRES_OPTIONS))}"
         raise Unreadable(f"has the unknown option {echo(unknown[0])}", fix)
     name = unquote(parts.path.lstrip("/"))
     if not name or "/" in name:
         raise Unreadable("does not name one database after the host", DATABASE_FIX)
     if len(hosts) > 1:
-        # A standby takes no sign-in; whoever knows better says so.
+        # A standby cannot record sign-ins. The URL may say otherwise.
         options.setdefault("target_session_attrs", "read-write")
     return Database(
         "postgres",

@@ -49,7 +49,7 @@ def _unquoted(variable: Variable, text: str) -> str:
 
 def _text(_variable: Variable, text: str) -> str:
     if not text.isprintable():
-        raise Unreadable("holds a line break or another control character", "write one line")
+        raise Unreadable("contains a line break or another control character", "write one line")
     return text
 
 
@@ -131,8 +131,8 @@ def _network(text: str) -> Network:
         raise Unreadable(f"{echo(text)} is not a network ({error})", fix) from None
     if network.prefixlen == 0:
         raise Unreadable(
-            f"{echo(text)} trusts the whole internet, so that every caller could write the address "
-            "that limits, bans and the audit log believe",
+            f"{echo(text)} trusts the whole internet, so every client could choose the address "
+            "that limits, bans and the audit log use",
             "name only the network of your own reverse proxies",
         )
     return network

@@ -46,7 +46,7 @@ class KeySetting:
 def parse_key_setting(text: str) -> KeySetting:
     """`text` as PEM when it looks like it, else as a path. No file is read yet."""
     if "PRIVATE KEY" in text:
-        raise Unreadable("holds a private key, which belongs to the provider alone", FIX)
+        raise Unreadable("contains a private key, which only the provider may have", FIX)
     if "-----BEGIN" in text:
         return KeySetting(pem=text.replace("\\n", "\n"))
     if not text.isprintable():
@@ -59,26 +59,26 @@ def algorithms_of(pem: str) -> frozenset[str]:
     key = load_public_key(pem)
     if isinstance(key, rsa.RSAPublicKey):
         if key.key_size < MIN_RSA_BITS:
-            what = f"holds an RSA key of {key.key_size} bits, which can be broken"
+            what = f"contains an RSA key of {key.key_size} bits, which can be broken"
             raise Unreadable(what, f"have the provider sign with {MIN_RSA_BITS} bits or more")
         return frozenset(f"{kind}{size}" for kind in ("RS", "PS") for size in (256, 384, 512))
     if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in CURVES:
         return frozenset({CURVES[key.curve.name]})
     if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
         return frozenset({"EdDSA"})
-    raise Unreadable("holds a kind of key that signs no token", FIX)
+    raise Unreadable("contains a type of key that cannot sign tokens", FIX)
 
 
 def load_public_key(pem: str) -> Any:
     """The public key of `pem`: of a key, or of the first certificate. Raises Unreadable."""
     if "PRIVATE KEY" in pem:
-        raise Unreadable("holds a private key, which belongs to the provider alone", FIX)
+        raise Unreadable("contains a private key, which only the provider may have", FIX)
     try:
         if "BEGIN CERTIFICATE" in pem:
             return x509.load_pem_x509_certificate(pem.encode()).public_key()
         return load_pem_public_key(pem.encode())
     except (ValueError, UnsupportedAlgorithm):
-        raise Unreadable("holds no public key that can be read", FIX) from None
+        raise Unreadable("contains no readable public key", FIX) from None
 
 
 def key_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
@@ -90,7 +90,7 @@ def key_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("AUTH_JWT_PUBLIC_KEY", error.what, error.fix)
         return
     if not possible & set(values["AUTH_JWT_ALGORITHM"]):
-        what = "does not fit AUTH_JWT_ALGORITHM: no algorithm of the list works with this key"
+        what = "does not match AUTH_JWT_ALGORITHM: no algorithm of the list works with this key"
         fix = f"write AUTH_JWT_ALGORITHM={min(possible, key=_usual_first)}"
         yield Problem("AUTH_JWT_PUBLIC_KEY", what, fix)
 

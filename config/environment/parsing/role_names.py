@@ -28,7 +28,7 @@ def parse_role(text: str) -> Role:
         return Role(folded)
     except ValueError:
         names = ", ".join(BY_RANK)
-        raise Unreadable(f"{echo(text)} is no role", f"write one of {names}") from None
+        raise Unreadable(f"{echo(text)} is not a role", f"write one of {names}") from None
 
 
 def parse_mapping(text: str) -> tuple[GroupRole, ...]:
@@ -39,9 +39,9 @@ def parse_mapping(text: str) -> tuple[GroupRole, ...]:
     try:
         found = json.loads(text) if text else {}
     except ValueError:
-        raise Unreadable("is no JSON", MAPPING_FIX) from None
+        raise Unreadable("is not JSON", MAPPING_FIX) from None
     if not isinstance(found, dict):
-        raise Unreadable("is no JSON object", MAPPING_FIX)
+        raise Unreadable("is not a JSON object", MAPPING_FIX)
     mapped = [GroupRole(group, _highest(group, roles)) for group, roles in found.items()]
     return tuple(sorted(mapped, key=lambda each: -each.role.rank))
 
@@ -50,7 +50,7 @@ def _highest(group: str, roles: object) -> Role:
     names = roles if isinstance(roles, list) else [roles]
     texts = [name for name in names if isinstance(name, str)]
     if not group or not texts or len(texts) < len(names):
-        raise Unreadable(f"gives {echo(group)} something that is no role", MAPPING_FIX)
+        raise Unreadable(f"gives {echo(group)} something that is not a role", MAPPING_FIX)
     return max((parse_role(name) for name in texts), key=lambda role: role.rank)
 
 
@@ -65,7 +65,7 @@ def parse_sync_role(text: str) -> GroupRole:
     value, _colon, name = text.rpartition(":")
     role = parse_role(name)
     if role not in SYNC_ROLES:
-        what = f"{echo(text)} would let a claim make operators"
+        what = f"{echo(text)} would let a claim make administrators"
         raise Unreadable(what, "name editor, viewer or none here; OPENID_ADMIN_ROLE makes admins")
     return GroupRole(value.strip() or name.strip(), role)
 

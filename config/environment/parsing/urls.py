@@ -5,6 +5,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from config.environment.errors import Unreadable, echo
 
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.?)+|[0-9a-f:.]+", re.ASCII)
 SECRETIVE_FIX = "write special characters of the user name and the password percent-encoded"
@@ -24,7 +25,7 @@ def split_url(text: str) -> SplitResult:
 def check_printable(text: str) -> None:
     """Raise Unreadable for what no URL holds."""
     if not text.isprintable() or " " in text:
-        raise Unreadable("holds a space or a control character", SECRETIVE_FIX)
+        raise Unreadable("contains a space or a control character", SECRETIVE_FIX)
 
 
 def parse_url(text: str) -> str:
@@ -37,7 +38,7 @@ def parse_url(text: str) -> str:
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
         raise Unreadable("does not start with https:// or http:// and a host", fix)
     if parts.username is not None or parts.password is not None:
-        raise Unreadable("holds a user name or a password", fix)
+        raise Unreadable("contains a user name or a password", fix)
     if parts.query or parts.fragment:
         raise Unreadable(f"{echo(text)} has a query or a fragment", fix)
     if _HOST.fullmatch(parts.hostname) is None:
@@ -52,6 +53,12 @@ def hide_password(url: str) -> str:
     """`url` for display: a password and every query value are replaced by `(set)`."""
     shown = re.sub(r"(://[^/?#]*?:)[^/]*@", r"\1(set)@", url)
     return re.sub(r"\?.*", "?(set)", shown)
+
+
+def is_unencrypted(url: str) -> bool:
+    """Does it lead to another machine without TLS?"""
+    parts = urlsplit(url)
+    return parts.scheme != "https" and parts.hostname not in LOCAL_HOSTS
 
 
 def origin_of(text: str) -> str:

@@ -33,43 +33,43 @@ def _allowed_entry(entry: str) -> str:
 
 SIGN_IN = Section(
     "Sign-in and sign-up",
-    "Which doors there are and who may make an account.",
+    "Which sign-in methods there are, and who can create an account.",
     switch("ALLOW_EMAIL_LOGIN", default=True, origin="LibreChat").with_help(
-        "Sign-in with a password."
+        "Whether users can sign in with a password."
     ),
     switch("ALLOW_MAGIC_LINK_LOGIN", default=True).with_help(
-        "Sign-in with a link that is sent on request."
+        "Whether users can sign in with a link that they request by email."
     ),
     switch(
         "SSO_ONLY", default=False, aliases=(Alias("AUTH_DISABLE_EMAIL_PASSWORD", "LobeChat"),)
     ).with_help(
-        "Sign-in through providers and by passkey alone: closes passwords, requests for links, the "
-        "sign-up form and the reset of passwords, whatever their own switches say. Links that "
-        "operators make still open."
+        "Allows sign-in by providers and passkeys only. Disables passwords, requests for sign-in "
+        "links, sign-up and password reset, whatever their own settings say. Sign-in links that an "
+        "administrator creates still work."
     ),
     switch("ALLOW_REGISTRATION", default=True, origin="LibreChat").with_help(
-        "Whether a stranger may make an account, by the sign-up form or by asking for a link. "
-        "Without it accounts come from operators."
+        "Whether anyone can create an account, by the sign-up form or by requesting a sign-in "
+        "link. If false, administrators create the accounts."
     ),
     switch("ALLOW_PASSWORD_RESET", default=True, origin="LibreChat").with_help(
-        "Whether people may reset a forgotten password."
+        "Whether users can reset a forgotten password."
     ),
     switch("ALLOW_ACCOUNT_DELETION", default=True, origin="LibreChat").with_help(
-        "Whether people may delete their own account."
+        "Whether users can delete their own account."
     ),
     switch("ALLOW_UNVERIFIED_EMAIL_LOGIN", default=False, origin="LibreChat").with_help(
-        "Whether a password is enough before its owner has proved the address. Leave it off where "
-        "sign-up is open: anyone could hold somebody else's address."
+        "Whether users can sign in with a password before they have verified their email address. "
+        "Keep this false if sign-up is open: otherwise anyone can use another person's address."
     ),
     integer(
         "MIN_PASSWORD_LENGTH", default=15, example="12", bounds=(8, 64), origin="LibreChat"
     ).with_help(
-        "The shortest password that may be set, in characters. 15 is right while a password alone "
-        "opens the door (OWASP ASVS 5.0, 6.2.1); 8 is the least there is."
+        "The minimum length of a new password, in characters. Keep 15 if a password alone is "
+        "enough to sign in (OWASP ASVS 5.0, 6.2.1)."
     ),
     choice("DEFAULT_ROLE", default="viewer", example="none", choices=("none", "viewer")).with_help(
-        "The role of whoever signs himself up. With none he may sign in and waits until an "
-        "operator gives him a role."
+        "The role of users who sign up. With none they can sign in, and wait until an "
+        "administrator gives them a role."
     ),
     words(
         "ALLOWED_EMAILS",
@@ -79,22 +79,22 @@ SIGN_IN = Section(
         check=check_allowed_emails,
         aliases=(Alias("AUTH_ALLOWED_EMAILS", "LobeChat"),),
     ).with_help(
-        "Addresses and domains that may sign up while registration is open. A domain means itself "
-        "and no name below it."
+        "Addresses and domains that can sign up while registration is open. A domain does not "
+        "include its subdomains."
     ),
     duration("SESSION_IDLE_TIMEOUT", default="30d", example="8h", bounds=("1m", "366d")).with_help(
-        "A session ends when its device has not been seen for so long."
+        "A session ends if it is not used for this time."
     ),
     duration(
         "SESSION_ABSOLUTE_TIMEOUT", default="180d", example="30d", bounds=("1m", "3653d")
-    ).with_help("A session ends so long after the sign-in, however often it is used."),
+    ).with_help("A session ends this long after the sign-in, even if it is used."),
 )
 
 LIMITS = Section(
     "Limits",
-    "How often something may be tried. A client is an IPv4 address, the /64 of an IPv6 address, or "
-    "a browser that has signed in to the account before. Counting is atomic, so that parallel "
-    "attempts do not slip through.",
+    "How often an action may be attempted. A client is an IPv4 address, the /64 of an IPv6 "
+    "address, or a browser that has signed in to the account before. Counting is atomic, so "
+    "parallel attempts cannot exceed a limit.",
     *rate_limit("LOGIN", "sign-ins to one account from one client", 7, "5m"),
     integer(
         "LOGIN_IP_MAX",
@@ -103,8 +103,8 @@ LIMITS = Section(
         example="100",
         bounds=(1, MAX_LIMIT),
     ).with_help(
-        "How many sign-ins from one address, to whatever accounts, are admitted within "
-        "LOGIN_WINDOW. An office behind one address is many people."
+        "The maximum number of sign-ins from one address, to any accounts, within LOGIN_WINDOW. "
+        "Several users may share the address of an office."
     ),
     integer(
         "LOGIN_USER_MAX",
@@ -113,8 +113,8 @@ LIMITS = Section(
         example="200",
         bounds=(1, MAX_LIMIT),
     ).with_help(
-        "How many sign-ins to one account, from all addresses together, are admitted within "
-        "LOGIN_WINDOW. Browsers that the account knows are not counted here."
+        "The maximum number of sign-ins to one account, from all addresses together, within "
+        "LOGIN_WINDOW. Browsers that have signed in to the account before are not counted."
     ),
     *rate_limit("REGISTER", "sign-ups from one client", 5, "60m"),
     *rate_limit("RESET_PASSWORD", "requests for a password reset from one client", 2, "2m"),
@@ -132,49 +132,53 @@ LIMITS = Section(
 
 MAGIC_LINKS = Section(
     "Magic links",
-    "How long a link lives and how it is opened.",
+    "How long a sign-in link works, and how it is opened.",
     duration("MAGIC_LINK_EXPIRY", default="10m", example="5m", bounds=("1m", "24h")).with_help(
-        "The life of a link that somebody asked for himself. More than ten minutes is possible and "
-        "warned of (OWASP ASVS 5.0, 6.5.5)."
+        "How long a link works that a user has requested. More than ten minutes gives a warning "
+        "(OWASP ASVS 5.0, 6.5.5)."
     ),
     duration(
         "MAGIC_LINK_OPERATOR_EXPIRY", default="1h", example="4h", bounds=("1m", "24h")
-    ).with_help("The life of a link that an operator fetches for somebody, unless he says else."),
+    ).with_help(
+        "How long a link works that an administrator creates for a user, unless they choose "
+        "another time."
+    ),
     choice(
         "MAGIC_LINK_CONFIRM", default="auto", example="always", choices=("auto", "always")
     ).with_help(
-        "With auto a link signs in at once in the browser that asked for it and asks for one more "
-        "click elsewhere; with always it asks everywhere."
+        "With auto, a link signs the user in at once in the browser that requested it, and asks "
+        "for confirmation in any other browser. With always, it asks everywhere."
     ),
 )
 
 FIRST_RUN = Section(
     "First run",
-    "How an empty instance gets its owner.",
+    "How a new instance gets its owner.",
     email(
         "DEFAULT_OWNER_EMAIL",
         default="admin@admin.com",
         example="anna@example.com",
         origin="Mage",
         aliases=(Alias("KHOJ_ADMIN_EMAIL", "Khoj"),),
-    ).with_help("The address of the owner that the first start makes."),
+    ).with_help("The email address of the owner whom the first start creates."),
     secret(
         "DEFAULT_OWNER_PASSWORD",
         default_note="none: the start prints a one-time set-up link",
         origin="Mage",
         aliases=(Alias("KHOJ_ADMIN_PASSWORD", "Khoj"),),
     ).with_help(
-        "The first owner's password. It works at once when it passes the password rules; the "
-        "well-known password admin leads only to the set-up step."
+        "The password of the first owner. It works at once if it passes the password rules. The "
+        "well-known password admin only leads to the set-up page."
     ),
     text("DEFAULT_OWNER_USERNAME", default="admin", example="anna", origin="Mage").with_help(
-        "The user name of the owner that the first start makes."
+        "The user name of the owner whom the first start creates."
     ),
     switch("DEFAULT_OWNER_ALLOW_INSECURE", default=False).with_help(
-        "Takes the well-known first password from other machines too. For demonstrations."
+        "Accepts the well-known first password from other machines too. Use it for demonstrations "
+        "only."
     ),
     switch("FIRST_ACCOUNT_OPEN", default=False).with_help(
-        "Lets the first sign-up of a fresh instance come from anywhere without the set-up code "
-        "that the start prints. That person becomes admin."
+        "Allows the first sign-up of a new instance from any machine, without the set-up code that "
+        "the start prints. This user becomes admin."
     ),
 )

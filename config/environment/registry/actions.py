@@ -54,15 +54,17 @@ def check_action_limits(entries: list[str]) -> tuple[ActionLimit, ...]:
 def _action_limit(entry: str) -> ActionLimit:
     match = _ENTRY.fullmatch(entry)
     if match is None:
-        raise Unreadable(f"{echo(entry)} is no limit of an action", FIX)
+        raise Unreadable(f"{echo(entry)} is not a limit of an action", FIX)
     action, by, number, window = match.groups()
     if action in TAKEN:
-        raise Unreadable(f"{echo(action)} is a name of Gatehouse's own", "choose another name")
+        raise Unreadable(
+            f"{echo(action)} is a name that Gatehouse uses itself", "choose another name"
+        )
     if (by == "concurrent") != (window is None):
-        raise Unreadable(f"{echo(entry)} is no limit of an action", FIX)
+        raise Unreadable(f"{echo(entry)} is not a limit of an action", FIX)
     most = MOST_AT_ONCE if window is None else MOST
     if not 1 <= int(number) <= most:
-        raise Unreadable(f"{echo(entry)} counts too far", f"write a number from 1 to {most}")
+        raise Unreadable(f"{echo(entry)} is out of range", f"write a number from 1 to {most}")
     return ActionLimit(action, by, int(number), _window(window))
 
 
@@ -71,23 +73,23 @@ def _window(text: str | None) -> timedelta | None:
         return None
     window = parse_duration(text, bare_unit="minutes")
     if not timedelta(seconds=1) <= window <= MAX_DURATION:
-        raise Unreadable(f"{echo(text)} is no time to count in", "write a time from 1s to 31d")
+        raise Unreadable(f"{echo(text)} is not a valid time window", "write a time from 1s to 31d")
     return window
 
 
 ACTIONS = Section(
     "Limits of actions in apps",
-    "What an app may have counted besides messages; see docs/moderation-for-apps.md.",
+    "Actions that an app can limit besides messages; see docs/moderation-for-apps.md.",
     words(
         "ACTION_LIMITS",
         default="",
-        default_note="empty: nothing but message",
+        default_note="empty: only message",
         example="image:user=10/1h,image:ip=50/1h,image:concurrent=1",
         check=check_action_limits,
     ).with_help(
-        "Limits of actions under names that you choose: how many in which time for one person "
-        "(user) or one address (ip), or how many at once for one person (concurrent). A bare "
-        "number as time is minutes. Who exceeds a limit gets a violation of that name, with score "
-        "1."
+        "Limits of actions with names that you choose: how many within which time for one user "
+        "(user) or one address (ip), or how many at the same time for one user (concurrent). A "
+        "time without a unit is in minutes. Exceeding a limit is a violation of that name with "
+        "score 1."
     ),
 )

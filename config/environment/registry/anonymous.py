@@ -1,19 +1,17 @@
 """Settings of the mode without sign-in: who has no account is the built-in anonymous user."""
 
 from config.environment.errors import Unreadable, echo
+from config.environment.parsing.parsers import FALSE, TRUE
 from config.environment.schema import Section, choice, text
-
-CLOSED_WORDS = ("false", "0", "no", "off")
-OPEN_WORDS = ("true", "1", "yes", "on", "t")
 
 
 def check_anonymous_mode(text: str) -> bool:
     """Only `true`, exactly so, opens the house; what plainly says no keeps it closed."""
     if text == "true":
         return True
-    if text.lower() in CLOSED_WORDS:
+    if text.lower() in FALSE:
         return False
-    what = f"{echo(text)} is not exactly true, which alone lets everybody in"
+    what = f"{echo(text)} is not exactly true, the only value that turns sign-in off"
     raise Unreadable(what)
 
 
@@ -30,16 +28,16 @@ def check_login(text: str) -> bool:
 def _is_required(text: str, opening: tuple[str, ...]) -> bool:
     if text in opening:
         return False
-    if text.lower() in OPEN_WORDS:
+    if text.lower() in (*TRUE, "t"):
         return True
     words = " or ".join(opening)
-    raise Unreadable(f"{echo(text)} is not exactly {words}, which alone lets everybody in")
+    raise Unreadable(f"{echo(text)} is not exactly {words}, the only value that turns sign-in off")
 
 
 ANONYMOUS = Section(
     "Without sign-in",
-    "One of these, AUTH_BACKEND=none among them, lets everybody who can open the site use it "
-    "without an account. Where two of them disagree, nothing starts.",
+    "Each of these settings, and AUTH_BACKEND=none, lets everyone who can open the site use it "
+    "without an account. If two of them disagree, the server does not start.",
     text(
         "ANONYMOUS_MODE",
         default="false",
@@ -48,12 +46,12 @@ ANONYMOUS = Section(
         check=check_anonymous_mode,
         fix="write ANONYMOUS_MODE=true, or remove it to keep sign-in",
     ).with_help(
-        "With true, whoever has no account is the built-in anonymous user. Only the word true "
-        "itself is taken. The admin panel needs a sign-in all the same."
+        "With true, users without an account act as the built-in anonymous user. Only the exact "
+        "word true turns this on. The admin panel still requires sign-in."
     ),
     choice(
         "ANONYMOUS_ROLE", default="editor", example="viewer", choices=("viewer", "editor")
-    ).with_help("What the anonymous user may do. It is never an operator."),
+    ).with_help("The role of the anonymous user, which is never an administrator."),
     text(
         "REQUIRE_USER_AUTHENTICATION",
         default="1",
@@ -62,7 +60,7 @@ ANONYMOUS = Section(
         check=check_authentication,
         origin="Mage",
         fix="write REQUIRE_USER_AUTHENTICATION=0, or remove it to keep sign-in",
-    ).with_help("With 0 or false the same as ANONYMOUS_MODE=true."),
+    ).with_help("0 or false has the same effect as ANONYMOUS_MODE=true."),
     text(
         "FEATURE_REQUIRE_LOGIN",
         default="true",
@@ -71,5 +69,5 @@ ANONYMOUS = Section(
         check=check_login,
         origin="Reflector",
         fix="write FEATURE_REQUIRE_LOGIN=false, or remove it to keep sign-in",
-    ).with_help("With false the same as ANONYMOUS_MODE=true."),
+    ).with_help("false has the same effect as ANONYMOUS_MODE=true."),
 )

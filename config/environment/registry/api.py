@@ -4,13 +4,13 @@ from config.environment.schema import Section, integer, switch
 
 API = Section(
     "API",
-    "What scripts and other programs meet under /api/v1/.",
+    "The API for programs under /api/v1/.",
     switch("REQUIRE_API_KEY_AND_TOKEN", default=False).with_help(
-        "Whether every request that needs a credential must bring both an API key and an access "
-        "token, of the same person. The browser's session is no credential of the API then."
+        "Whether every request that needs a credential must send both an API key and an access "
+        "token of the same user. The browser session is then no credential for the API."
     ),
     integer("API_RECORD_INVALID_STATUS", default=402, example="422", bounds=(400, 499)).with_help(
-        "The HTTP status of `record_invalid`, a record that fails validation. Some clients want "
-        "400 or 422."
+        "The HTTP status of `record_invalid`, the error of a record that fails validation. Some "
+        "clients expect 400 or 422."
     ),
 )

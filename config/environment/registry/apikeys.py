@@ -4,12 +4,12 @@ from config.environment.schema import Section, duration, rate_limit
 
 API_KEYS = Section(
     "API keys",
-    "Keys of scripts, made on the page /account/keys or over the API.",
+    "Keys for scripts, which users create on the page /account/keys or by the API.",
     duration("API_KEY_DEFAULT_AGE", default="90d", example="30d", bounds=("1m", "3653d")).with_help(
-        "The life of a key whose maker names no end. API_KEY_MAX_AGE cuts it."
+        "How long a key works if its creator chooses no end. API_KEY_MAX_AGE limits it."
     ),
     duration("API_KEY_MAX_AGE", default="365d", example="90d", bounds=("0", "3653d")).with_help(
-        "The longest life that a key can be given. With 0 a key may live without an end."
+        "The longest time that a key can work. With 0, keys may work without end."
     ),
     *rate_limit(
         "API_KEY",

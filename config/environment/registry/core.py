@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from config.environment.errors import Unreadable, echo
-from config.environment.parsing.urls import origin_of
+from config.environment.parsing.parsers import TRUE
+from config.environment.parsing.urls import DEFAULT_PORTS, LOCAL_HOSTS, origin_of
 from config.environment.schema import (
     Alias,
     Section,
@@ -23,14 +24,11 @@ from config.environment.schema import (
     words,
 )
 
-TRUE = ("true", "1", "yes", "on")
 _SITE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]*[A-Za-z0-9_~-]){1,8}")
-# How paths of this site begin: below /account, /account/ could be the page or the site itself.
-LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
-DEFAULT_PORTS = {"http": 80, "https": 443}
 USUAL_PORT = 8000
 NO_SUFFIX = "none"
 _COOKIE_SUFFIX = re.compile(r"[A-Za-z0-9_.~+-]{1,100}")
+# How paths of this site begin: with the path /account, /account/ could be the page or the site.
 OWN_PATHS = frozenset(
     [".well-known", "account", "admin", "api", "auth", "banned", "confirm", "health", "invitation",
      "language", "magic-link", "metrics", "oauth", "password", "robots.txt", "second-factor",
@@ -56,7 +54,7 @@ def check_site(url: str) -> str:
     path = url.removeprefix(origin_of(url))
     if path and _SITE_PATH.fullmatch(path) is None:
         fix = "use letters, digits, '-', '_', '.' and '~' alone, as in https://example.com/gate"
-        raise Unreadable(f"{echo(url)} has a path that is not plain", fix)
+        raise Unreadable(f"{echo(url)} has a path with unsupported characters", fix)
     if path.split("/")[1:2] and path.split("/")[1] in OWN_PATHS:
         what = f"{echo(url)} has a path that begins like a page of this site"
         raise Unreadable(what, "choose another one, as in https://example.com/gate")
@@ -79,7 +77,7 @@ def check_cookie_suffix(text: str) -> str:
     """What a cookie's name may hold; "" for NO_SUFFIX."""
     if text and _COOKIE_SUFFIX.fullmatch(text) is None:
         fix = "use at most 100 letters, digits, '-', '_', '.', '~' and '+'"
-        raise Unreadable(f"{echo(text)} cannot end a cookie's name", fix)
+        raise Unreadable(f"{echo(text)} cannot be part of a cookie name", fix)
     return "" if text == NO_SUFFIX else text
 
 
@@ -88,7 +86,7 @@ def check_listening(host: str) -> str:
     file = host.removeprefix("unix:")
     if file != host and not (file.startswith("/") and len(file.encode()) < 108):
         fix = "write the whole path of the file, as in unix:/run/gatehouse/gatehouse.sock"
-        raise Unreadable(f"{echo(host)} is no place for a socket", fix)
+        raise Unreadable(f"{echo(host)} is not a valid path of a socket", fix)
     return host
 
 
@@ -127,10 +125,10 @@ def log_format_of(values: Mapping[str, Any]) -> str:
 
 SITE = Section(
     "The site",
-    "Where it answers, under which name, and where its data live.",
+    "Where the site listens, at which URL users open it, and where its data are.",
     path("DATA_DIR", default="./data", example="/var/lib/gatehouse").with_help(
-        "The folder that a backup must hold: SQLite files and generated secrets. A relative path "
-        "starts at the project's folder."
+        "The folder that contains the SQLite files and the generated secrets; back it up. A "
+        "relative path starts at the project's folder."
     ),
     text(
         "HOST",
@@ -138,16 +136,16 @@ SITE = Section(
         example="0.0.0.0",  # noqa: S104 - an example, for containers
         check=check_listening,
     ).with_help(
-        "The address on which the server listens. The default is reachable from this machine "
-        "alone; a container needs 0.0.0.0. unix:/run/gatehouse/gatehouse.sock is a socket file for "
-        "a proxy of this machine: user and group may connect (0660), PORT is not used, and the "
+        "The address to listen on. The default accepts connections from this machine only; a "
+        "container needs 0.0.0.0. unix:/run/gatehouse/gatehouse.sock listens on a socket file for "
+        "a proxy on this machine: user and group may connect (0660), PORT is not used, and the "
         "proxy counts as 127.0.0.1 in TRUSTED_PROXIES."
     ),
     integer("PORT", default=8000, example="8080", bounds=(1, 65535)).with_help(
-        "The TCP port on which the server listens."
+        "The TCP port to listen on."
     ),
     switch("KHOJ_NO_HTTPS", default=False, origin="Khoj").with_help(
-        "Says that KHOJ_DOMAIN is served over plain http. Nothing else reads it."
+        "Whether KHOJ_DOMAIN is served over plain http. It has no other effect."
     ),
     url(
         "PUBLIC_URL",
@@ -157,7 +155,7 @@ SITE = Section(
         check=check_site,
         aliases=(
             Alias("DOMAIN_SERVER", "LibreChat"),
-            Alias("DOMAIN_CLIENT", "LibreChat", "DOMAIN_SERVER goes before it", yields=True),
+            Alias("DOMAIN_CLIENT", "LibreChat", "DOMAIN_SERVER takes precedence", yields=True),
             Alias("NEXTAUTH_URL", "LobeChat, Reflector", "a path is cut", nextauth_url_as_url),
             Alias(
                 "KHOJ_DOMAIN",
@@ -168,20 +166,20 @@ SITE = Section(
         ),
         required_in_production=True,
     ).with_help(
-        "The address under which people reach the site, with a path where it lies below one: "
-        "https://example.com/gate. Links in mails are made from it, never from a request, and "
-        "https here switches secure cookies and HSTS on."
+        "The URL at which users open the site, with its path if it has one: "
+        "https://example.com/gate. Links in mails start with it, never with what a request says. "
+        "https turns on secure cookies and HSTS."
     ),
     text(
         "COOKIE_SUFFIX",
         default=cookie_suffix_of,
-        default_note="the path of PUBLIC_URL; on localhost its port before that, 8000 apart",
+        default_note="the path of PUBLIC_URL; on localhost after its port, unless that is 8000",
         example="staging",
         check=check_cookie_suffix,
     ).with_help(
-        "Ends every cookie's name, as in gatehouse_session_staging. Browsers send cookies to every "
-        "port of a host name, so instances that share one sign each other out unless their "
-        "suffixes differ. `none` for none at all."
+        "The end of every cookie name, as in gatehouse_session_staging. Browsers send cookies to "
+        "every port of a host, so instances on the same host need different suffixes. `none` for "
+        "no suffix."
     ),
     choice(
         "ENVIRONMENT",
@@ -190,31 +188,31 @@ SITE = Section(
         example="production",
         choices=("development", "production"),
     ).with_help(
-        "In production a weak secret, debug pages and a wildcard host stop the start, in "
-        "development they do not. Published secrets stop every start."
+        "In production, a weak secret, debug pages or a wildcard host stops the start. A published "
+        "secret stops every start."
     ),
     words(
         "ALLOWED_HOSTS", default="", example="gate.internal,gate.example.org", check=check_hosts
     ).with_help(
-        "Further host names under which the site answers, beside those of PUBLIC_URL, localhost, "
-        "127.0.0.1 and [::1]. A leading dot admits every name below."
+        "Further host names of the site, besides the one of PUBLIC_URL, localhost, 127.0.0.1 and "
+        "[::1]. A leading dot allows all subdomains."
     ),
     choice("LANGUAGE_CODE", default="en", example="de", choices=("en", "de")).with_help(
-        "The language of mails, and of pages when the browser asks for no known one."
+        "The language of mails, and of pages if the browser requests no supported language."
     ),
     text("TIME_ZONE", default="UTC", example="Europe/Berlin", check=check_time_zone).with_help(
-        "The IANA time zone in which pages show times. Stored and logged times are UTC."
+        "The IANA time zone in which pages show times. Stored and logged times are in UTC."
     ),
     switch("DEBUG", default=False).with_help(
-        "Shows traces with local values in the browser. For work on the code alone; refused in "
-        "production."
+        "Shows tracebacks with local values in the browser. Use it only for development; "
+        "production refuses it."
     ),
 )
 
 SECRETS = Section(
     "Secrets of the site",
-    "Both are generated once into DATA_DIR/secrets when they are not given. Each process that "
-    "serves the same data must see the same values.",
+    "If not set, both are generated once in DATA_DIR/secrets. All processes that share the data "
+    "need the same values.",
     secret(
         "SECRET_KEY",
         default_note="generated once into DATA_DIR/secrets/django_secret_key",
@@ -225,7 +223,7 @@ SECRETS = Section(
             Alias(
                 "NEXTAUTH_SECRET",
                 "LobeChat, Reflector",
-                "SECRET_KEY goes before it",
+                "SECRET_KEY takes precedence",
                 yields=True,
             ),
             Alias("AUTH_SECRET", "LobeChat"),
@@ -233,8 +231,8 @@ SECRETS = Section(
         strong=True,
         generated="django_secret_key",
     ).with_help(
-        "Signs short-lived values such as form tokens. At least 32 random characters. Changing it "
-        "ends what was signed with it and loses no stored data."
+        "Signs short-lived values such as form tokens. At least 32 random characters. If you "
+        "change it, signed values become invalid, and no stored data is lost."
     ),
     secret(
         "ENCRYPTION_KEY",
@@ -242,56 +240,56 @@ SECRETS = Section(
         strong=True,
         generated="encryption_key",
     ).with_help(
-        "Encrypts what must be read back, such as links in waiting mails, by AES-256-GCM. 32 "
-        "random bytes in base64 or 64 hexadecimal digits. Whoever loses it loses what it "
-        "encrypted, so back it up."
+        "Encrypts stored secrets that must be read back, such as links in queued mails, by "
+        "AES-256-GCM. 32 random bytes in base64, or 64 hexadecimal digits. Without it the "
+        "encrypted values are lost, so back it up."
     ),
 )
 
 SERVERS = Section(
     "Database and processes",
-    "An instance runs without any other server. Several nodes need PostgreSQL.",
+    "One node needs no other server. Several nodes need PostgreSQL.",
     database_url(
         "DATABASE_URL",
         default_note="a SQLite file in DATA_DIR",
         example="postgres://gatehouse:PASSWORD@db:5432/gatehouse?sslmode=verify-full",
     ).with_help(
-        "Where accounts are kept. Takes postgres:// with libpq's options such as sslmode, or "
-        "sqlite:///file (below DATA_DIR; four slashes for an absolute path). Special characters of "
-        "the password are percent-encoded. Several servers are separated by commas, as in "
-        "postgres://gatehouse:PASSWORD@db1:5432,db2:5432/gatehouse: the first that answers and "
-        "takes writes is used (target_session_attrs=read-write, unless you write another one)."
+        "The database. Either postgres:// with libpq options such as sslmode, or sqlite:///file "
+        "(relative to DATA_DIR; four slashes for an absolute path). Percent-encode special "
+        "characters of the password. Separate several servers by commas, as in "
+        "postgres://gatehouse:PASSWORD@db1:5432,db2:5432/gatehouse: the first one that accepts "
+        "writes is used (target_session_attrs=read-write, unless you set another value)."
     ),
     integer("WEB_WORKERS", default=1, example="4", bounds=(1, 64)).with_help(
-        "Server processes. One for each core is enough."
+        "The number of server processes. One for each core is enough."
     ),
     integer("WEB_THREADS", default=8, example="16", bounds=(1, 64)).with_help(
-        "Threads for pages and the API in each server process; each may hold one database "
-        "connection. Checks have one more of their own, with PostgreSQL four. `serve "
-        "--checks-only` takes one of them, with PostgreSQL four."
+        "The number of threads for pages and the API in each server process; each may hold one "
+        "database connection. Up to eight further threads (four with PostgreSQL) answer "
+        "forward-auth checks; `serve --checks-only` has only these."
     ),
     choice(
         "LOG_LEVEL",
         default="info",
         example="warning",
         choices=("debug", "info", "warning", "error"),
-    ).with_help("The least serious messages that the log still holds."),
+    ).with_help("The lowest level of messages in the log."),
     choice(
         "LOG_FORMAT",
         default=log_format_of,
         default_note="json in production, else text",
         example="json",
         choices=("json", "text"),
-    ).with_help("How a line of the log looks: one JSON object, or text for people."),
+    ).with_help("The format of the log: one JSON object for each line, or text for people."),
 )
 
 NETWORK = Section(
     "Proxies in front",
-    "The address of a caller decides about limits and stands in the audit log. Forwarding headers "
-    "are ignored until one of these says whom to believe.",
+    "Limits and the audit log use the client's address. Forwarding headers are ignored until one "
+    "of these settings says which proxies to trust.",
     networks("TRUSTED_PROXIES", default="", example="10.0.0.0/8,192.168.1.5").with_help(
-        "Networks of your own reverse proxies. X-Forwarded-For is read from the right while the "
-        "sender is one of them. Networks of the whole internet are refused."
+        "The networks of your reverse proxies. X-Forwarded-For is read from the right, as long as "
+        "the sender is one of them. A network that contains the whole internet is refused."
     ),
     integer(
         "TRUST_PROXY",
@@ -301,7 +299,7 @@ NETWORK = Section(
         origin="LibreChat",
         fix="write how many proxies stand in front of this server, 0 to 10, for example 1",
     ).with_help(
-        "How many proxies stand in front, for setups whose networks are not known. TRUSTED_PROXIES "
-        "is safer and goes before it. Only a number is taken, not true."
+        "The number of proxies in front of this server, if you do not know their networks. "
+        "TRUSTED_PROXIES is safer and takes precedence. Must be a number, not true."
     ),
 )

@@ -10,7 +10,7 @@ EVERYBODY = "*"
 def check_origins(origins: list[str]) -> list[str]:
     """Exact origins as browsers write them, each once; or `*` alone."""
     if EVERYBODY in origins and len(origins) > 1:
-        raise Unreadable("holds * beside others", "write * alone, or the origins alone")
+        raise Unreadable("contains * and other origins", "write only *, or only the origins")
     return list(dict.fromkeys(_origin(text) for text in origins))
 
 
@@ -25,25 +25,26 @@ def _origin(text: str) -> str:
         fix = "write origins such as https://app.example.com, separated by commas"
         raise Unreadable(f"{echo(text)} is not an origin", fix) from None
     if origin != origin_of(origin):
-        raise Unreadable(f"{echo(text)} has a path", "write scheme and host alone")
+        raise Unreadable(f"{echo(text)} has a path", "write only scheme and host")
     return origin
 
 
 CORS = Section(
     "Pages on other hosts",
-    "Which pages elsewhere may call /api/v1/ from a browser. Servers and scripts need no leave.",
+    "Which pages of other sites may call /api/v1/ from a browser. Servers and scripts need no "
+    "permission.",
     words(
         "CORS_ALLOWED_ORIGINS",
         default="",
         example="https://app.example.com,http://localhost:5173",
         check=check_origins,
     ).with_help(
-        "Origins whose scripts may read the answers of the API: scheme, host and port, exactly. "
-        "`*` lets every page do so, with tokens and keys alone."
+        "The exact origins (scheme, host and port) whose scripts may read responses of the API. "
+        "`*` allows every page, with tokens and keys only."
     ),
     switch("CORS_ALLOW_CREDENTIALS", default=False, origin="Reflector").with_help(
-        "Whether these origins may also use the cookies of the signed-in browser. Trust them like "
-        "this server: a script there can then do what the person can. Cookies are SameSite, so it "
-        "works for hosts of the same site only."
+        "Whether these origins may also use the cookies of a signed-in browser. Trust them as you "
+        "trust this server: a script there can do everything that the user can. Cookies are "
+        "SameSite, so it works only for hosts of the same site."
     ),
 )

@@ -43,11 +43,11 @@ def _algorithm(name: str, spelt: Mapping[str, str]) -> str:
         return spelt[name.lower()]
     fix = f"write one or more of {', '.join(ALGORITHMS)}"
     if name.lower() == "none":
-        raise Unreadable("admits tokens without a signature (none)", fix)
+        raise Unreadable("allows tokens without a signature (none)", fix)
     if name.lower().startswith("hs"):
-        what = f"{echo(name)} is symmetric, so whoever knows the key could make tokens too"
+        what = f"{echo(name)} is symmetric, so everyone who knows the key could create tokens"
         raise Unreadable(what, fix)
-    raise Unreadable(f"{echo(name)} is no algorithm for signatures that is taken here", fix)
+    raise Unreadable(f"{echo(name)} is not a supported signature algorithm", fix)
 
 
 def check_issuers(issuers: list[str]) -> list[str]:
@@ -63,7 +63,7 @@ def check_issuer(text: str) -> str:
     parse_url(issuer)
     host, *path = issuer.partition("://")[2].split("/")
     if host.lower() == "login.microsoftonline.com" and path[:1] and path[0] in EVERY_TENANT:
-        raise Unreadable(f"{echo(text)} stands for the issuers of every tenant", TENANT_FIX)
+        raise Unreadable(f"{echo(text)} stands for the issuers of all tenants", TENANT_FIX)
     return issuer
 
 
@@ -92,7 +92,7 @@ def issuers_of(values: Mapping[str, Any]) -> list[str]:
 
 FOREIGN = Section(
     "Tokens of other issuers",
-    "With AUTH_BACKEND=jwt the API also takes access tokens of an OpenID provider.",
+    "With AUTH_BACKEND=jwt the API also accepts access tokens of an OpenID Connect provider.",
     choice(
         "AUTH_BACKEND",
         default="local",
@@ -100,9 +100,9 @@ FOREIGN = Section(
         choices=("local", "jwt", "none"),
         origin="Reflector",
     ).with_help(
-        "Whose access tokens the API takes: local means those of Gatehouse, jwt also those of "
-        "AUTH_JWT_ISSUER. none is the same as ANONYMOUS_MODE=true: nobody has to sign in; whoever "
-        "does has the tokens of Gatehouse."
+        "Whose access tokens the API accepts: local accepts those of Gatehouse, jwt also those of "
+        "AUTH_JWT_ISSUER. none has the same effect as ANONYMOUS_MODE=true; users who sign in still "
+        "get tokens of Gatehouse."
     ),
     text(
         "AUTHENTIK_ISSUER",
@@ -111,8 +111,8 @@ FOREIGN = Section(
         origin="Reflector",
         aliases=(Alias("AUTH_AUTHENTIK_ISSUER", "LobeChat"),),
     ).with_help(
-        "The issuer of Authentik, for sign-in with AUTHENTIK_CLIENT_ID, and for tokens where "
-        "AUTH_JWT_ISSUER is not given and AUTH_BACKEND is jwt."
+        "The issuer of authentik, for sign-in with AUTHENTIK_CLIENT_ID. With AUTH_BACKEND=jwt it "
+        "is also the default of AUTH_JWT_ISSUER."
     ),
     words(
         "AUTH_JWT_ISSUER",
@@ -121,8 +121,8 @@ FOREIGN = Section(
         example="https://authentik.example.com/application/o/reflector/",
         check=check_issuers,
     ).with_help(
-        "The issuers whose tokens are taken, or their addresses that end with "
-        "/.well-known/openid-configuration. A slash at the end makes no difference."
+        "The issuers whose tokens are accepted, or their discovery URLs, which end with "
+        "/.well-known/openid-configuration. A trailing slash makes no difference."
     ),
     words(
         "AUTH_JWT_AUDIENCE",
@@ -131,8 +131,8 @@ FOREIGN = Section(
         example="reflector",
         origin="Reflector",
     ).with_help(
-        "For whom tokens must have been made: the claim aud, mostly the client id or the name of "
-        "the API at the provider. One of the list is enough."
+        "The accepted audiences (claim aud) of tokens: usually the client id or the name of the "
+        "API at the provider. A token needs one of them."
     ),
     words(
         "AUTH_JWT_ALGORITHM",
@@ -140,29 +140,31 @@ FOREIGN = Section(
         example="RS256,ES256",
         check=check_algorithms,
         origin="Reflector",
-    ).with_help("The algorithms by which tokens may be signed; asymmetric ones alone."),
+    ).with_help(
+        "The accepted signature algorithms of tokens. Only asymmetric algorithms are allowed."
+    ),
     public_key("AUTH_JWT_PUBLIC_KEY", example="keys/authentik.pem", origin="Reflector").with_help(
         "The provider's public key or certificate in PEM, with \\n for line breaks, or the path of "
-        "such a file; a relative path begins at DATA_DIR. With it nothing is fetched from the "
-        "provider, and a new key of the provider has to be put here. It is the key of one issuer, "
-        "so AUTH_JWT_ISSUER must not name several."
+        "such a file, relative to DATA_DIR. Then nothing is fetched from the provider, and you "
+        "must update the key when the provider does. The key belongs to one issuer, so "
+        "AUTH_JWT_ISSUER must name only one."
     ),
     words(
         "AUTH_JWT_JWKS_URL",
         default="",
-        default_note="what the provider says at /.well-known/openid-configuration",
+        default_note="found by discovery at /.well-known/openid-configuration",
         example="https://idp.example.com/jwks",
         check=check_key_urls,
     ).with_help(
-        "Where the provider publishes its keys, if it has no discovery document. With several "
-        "issuers each address says whose keys are there: ISSUER=URL. Those that are not named here "
-        "are asked by discovery."
+        "The URL of the provider's keys, if it has no discovery document. With several issuers, "
+        "write ISSUER=URL for each. Keys of issuers that are not named here are found by "
+        "discovery."
     ),
     duration("AUTH_JWT_LEEWAY", default="30s", example="1m", bounds=("0", "5m")).with_help(
-        "How far the provider's clock may differ from this machine's."
+        "The tolerated difference between the provider's clock and this machine's."
     ),
     switch("AUTH_JWT_REGISTRATION", default=False).with_help(
-        "Whether somebody who comes with a good token for the first time gets an account. It has "
-        "the role none until an operator gives another. ALLOWED_EMAILS counts here too."
+        "Whether a user whose valid token matches no account gets one. Its role is none until an "
+        "administrator gives another. ALLOWED_EMAILS applies."
     ),
 )

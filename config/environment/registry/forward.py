@@ -32,9 +32,9 @@ def check_apps_domain(text: str) -> str:
         return ""
     fix = "write the domain that your apps and this site share"
     if _DOMAIN.fullmatch(domain) is None or len(domain) > 253:
-        raise Unreadable(f"{echo(text)} is no domain with a dot in it", fix)
+        raise Unreadable(f"{echo(text)} is not a domain with a dot", fix)
     if is_public_suffix(domain):
-        raise Unreadable(f"{echo(text)} is shared with strangers", fix)
+        raise Unreadable(f"{echo(text)} is shared with other people", fix)
     return domain
 
 
@@ -46,17 +46,17 @@ def is_public_suffix(domain: str) -> bool:
 
 FORWARD = Section(
     "Forward auth",
-    "Apps behind your reverse proxy that let this site decide who may pass.",
+    "Apps behind your reverse proxy for which this site decides who has access.",
     text(
         "FORWARD_AUTH_DOMAIN",
         default="",
-        default_note="empty: a sign-in counts on this site's own host alone",
+        default_note="empty: a sign-in is valid on this site's own host only",
         example="example.com",
         check=check_apps_domain,
     ).with_help(
-        "The domain below which one sign-in counts for every app that asks here. PUBLIC_URL must "
-        "lie in it. Every host of it gets a cookie that opens these apps and nothing of this site, "
-        "so name a domain whose hosts are all yours."
+        "The domain within which one sign-in is valid for every protected app. It must contain the "
+        "host of PUBLIC_URL. Every host of the domain receives a cookie that opens these apps and "
+        "nothing of this site, so choose a domain whose hosts are all yours."
     ),
 )
 
@@ -68,7 +68,7 @@ def check_forward_auth_domain(values: Mapping[str, Any]) -> Iterator[Problem]:
     site = urlsplit(values["PUBLIC_URL"])
     host = site.hostname or ""
     if not is_below(host, domain):
-        what = "does not hold the host of PUBLIC_URL, so browsers would take no cookie for it"
+        what = "does not contain the host of PUBLIC_URL, so browsers would reject its cookie"
         yield Problem("FORWARD_AUTH_DOMAIN", what, "write a parent domain of that host")
     elif site.scheme != "https" and not is_below(host, "localhost"):
         what = "needs PUBLIC_URL to be https: its cookie goes to every host of the domain"

@@ -76,9 +76,9 @@ def parse_roles_mapping(text: str) -> tuple[GroupRole, ...]:
     try:
         pairs = json.loads(text, object_pairs_hook=_Pairs)
     except json.JSONDecodeError as error:
-        raise Unreadable(f"is no JSON ({error.msg} at sign {error.pos + 1})") from None
+        raise Unreadable(f"is not JSON ({error.msg} at character {error.pos + 1})") from None
     if not isinstance(pairs, _Pairs) or not pairs:
-        raise Unreadable("is no JSON object of groups and roles")
+        raise Unreadable("is not a JSON object of groups and roles")
     found = [_group_role(group, roles) for group, roles in pairs]
     groups = [entry.group for entry in found]
     twice = next((group for group in groups if groups.count(group) > 1), None)
@@ -123,12 +123,12 @@ def _default_filter(values: Mapping[str, Any]) -> str:
 
 LDAP = Section(
     "Directory (LDAP)",
-    "Sign-in with the password of an LDAP directory; see docs/ldap.md. On when LDAP_URL and "
+    "Sign-in with the password of an LDAP directory; see docs/ldap.md. On if LDAP_URL and "
     "LDAP_BASE_DN are set. `manage.py ldaptest` explains every step.",
     choice("AUTHENTICATION_MODE", example="ldap", choices=("local", "ldap"), origin=MAGE).with_help(
-        "ldap: the directory alone opens the door with a password; local passwords work for owners "
-        "only, and nobody signs up by form. local: the directory is off. Without it, local "
-        "passwords and the directory stand side by side."
+        "With ldap, only the directory checks passwords: local passwords work for owners only, and "
+        "the sign-up form is off. With local, the directory is off. If not set, local passwords "
+        "and the directory both work."
     ),
     text(
         "LDAP_URL",
@@ -138,8 +138,8 @@ LDAP = Section(
         aliases=(Alias("LDAP_SERVER", MAGE),),
         fix="write ldaps://HOST or ldap://HOST, with :PORT where it is an unusual one",
     ).with_help(
-        "The directory's server; several, separated by commas, are asked in this order until one "
-        "answers."
+        "The directory server. Several servers, separated by commas, are tried in this order until "
+        "one responds."
     ),
     text(
         "LDAP_BASE_DN",
@@ -147,19 +147,19 @@ LDAP = Section(
         check=check_dn,
         origin=MAGE,
         aliases=(Alias("LDAP_USER_SEARCH_BASE", LIBRECHAT),),
-    ).with_help("Below which people are searched for."),
+    ).with_help("The DN under which users are searched."),
     text(
         "LDAP_BIND_DN", example="cn=gatehouse,dc=example,dc=org", origin=f"{MAGE}, {LIBRECHAT}"
     ).with_help(
-        "The service account that searches; it needs to read, never to write. Active Directory "
-        "also takes name@domain."
+        "The service account that searches. It needs read access only. Active Directory also "
+        "accepts name@domain."
     ),
     secret(
         "LDAP_BIND_PASSWORD", origin=MAGE, aliases=(Alias("LDAP_BIND_CREDENTIALS", LIBRECHAT),)
-    ).with_help("The service account's password."),
+    ).with_help("The password of the service account."),
     switch("LDAP_LOGIN_USES_USERNAME", default=None, origin=LIBRECHAT).with_help(
-        "What people type, where LDAP_SEARCH_FILTER does not say it: true is the user name, false "
-        "the address. Without it both are taken."
+        "What users type, if LDAP_SEARCH_FILTER is not set: true for the user name, false for the "
+        "email address. If not set, both are accepted."
     ),
     text(
         "LDAP_SEARCH_FILTER",
@@ -171,8 +171,8 @@ LDAP = Section(
         aliases=(Alias("LDAP_AUTHENTICATION_FILTER", MAGE),),
         fix="write a filter such as (uid={username})",
     ).with_help(
-        "Finds the one person. {username}, also written {{username}}, is what was typed; it is "
-        "escaped."
+        "The filter that finds the user. {username} or {{username}} stands for what the user "
+        "typed, and is escaped."
     ),
     text(
         "LDAP_AUTHORIZATION_FILTER",
@@ -181,8 +181,8 @@ LDAP = Section(
         origin=MAGE,
         fix="write a filter such as (&(cn=staff)(member={user_dn}))",
     ).with_help(
-        "Must find something for whoever comes in, searched by the service account below "
-        "LDAP_GROUP_BASE_DN. Places: {user_dn} and {username}."
+        "A filter that must find something for a user to sign in. The service account searches "
+        "under LDAP_GROUP_BASE_DN. Placeholders: {user_dn} and {username}."
     ),
     text(
         "LDAP_GROUP_BASE_DN",
@@ -190,9 +190,9 @@ LDAP = Section(
         default_note="LDAP_BASE_DN",
         example="ou=groups,dc=example,dc=org",
         check=check_dn,
-    ).with_help("Below which groups are searched for."),
+    ).with_help("The DN under which groups are searched."),
     text("LDAP_GROUP_FIELD", default="memberOf", example="memberOf", origin=MAGE).with_help(
-        "The attribute of a person that names the groups."
+        "The attribute of a user that contains the groups."
     ),
     text(
         "LDAP_GROUP_SEARCH_FILTER",
@@ -200,8 +200,8 @@ LDAP = Section(
         check=check_access_filter,
         fix="write a filter such as (member={user_dn})",
     ).with_help(
-        "Finds a person's groups where the directory has no memberOf; goes before "
-        "LDAP_GROUP_FIELD. Places: {user_dn} and {username}."
+        "The filter that finds the groups of a user, if the directory has no memberOf. Takes "
+        "precedence over LDAP_GROUP_FIELD. Placeholders: {user_dn} and {username}."
     ),
     text(
         "LDAP_ROLES_MAPPING",
@@ -210,9 +210,9 @@ LDAP = Section(
         origin=MAGE,
         fix='write JSON such as {"gate-admins": "admin", "staff": ["editor"]}',
     ).with_help(
-        "JSON: group to role, or to a list of roles. A group is its DN or its cn, without regard "
-        "to case. Of several roles the highest counts. Nobody becomes owner by a group unless a "
-        "group is given owner here."
+        "JSON that maps a group to a role or to a list of roles. A group is its DN or its cn; case "
+        "does not matter. The highest role wins. Only a group that is mapped to owner makes "
+        "owners."
     ),
     choice(
         "LDAP_DEFAULT_ACCESS",
@@ -220,48 +220,49 @@ LDAP = Section(
         example="viewer",
         choices=tuple(role for role in ROLES if role != Role.OWNER),
         origin=MAGE,
-    ).with_help("The role of whoever is in no group of LDAP_ROLES_MAPPING."),
+    ).with_help("The role of users who are in no group of LDAP_ROLES_MAPPING."),
     text("LDAP_ADMIN_USERNAME", example="anna", origin=MAGE).with_help(
-        "The user name in the directory of the person who becomes owner at the first sign-in, as "
-        "long as nobody owns the instance."
+        "The user name in the directory of the user who becomes owner at the first sign-in, as "
+        "long as the instance has no owner."
     ),
     text("LDAP_ID", example="employeeNumber", origin=LIBRECHAT).with_help(
-        "The attribute that tells people apart for good, where the directory has no entryUUID, "
-        "objectGUID, nsUniqueId or ipaUniqueID. Without one the DN does."
+        "The attribute that identifies a user permanently, if the directory has no entryUUID, "
+        "objectGUID, nsUniqueId or ipaUniqueID. Without any of them the DN is used."
     ),
     text(
         "LDAP_USERNAME", default_note="uid, else sAMAccountName", example="uid", origin=LIBRECHAT
-    ).with_help("The attribute with the user name."),
+    ).with_help("The attribute that contains the user name."),
     text("LDAP_EMAIL", default="mail", example="mail", origin=LIBRECHAT).with_help(
-        "The attribute with the email address."
+        "The attribute that contains the email address."
     ),
     words(
         "LDAP_FULL_NAME",
         default_note="displayName, else cn",
         example="givenName,sn",
         origin=LIBRECHAT,
-    ).with_help("The attributes that make the name, in order."),
+    ).with_help("The attributes that make up the name, in order."),
     switch(
         "LDAP_TRUST_EMAIL",
         default=True,
         aliases=(Alias("LDAP_EMAIL_IS_PROVED", "earlier versions"),),
     ).with_help(
-        "Whether an address of the directory counts as proved. Set it to false where people write "
-        "their own address there."
+        "Whether email addresses from the directory count as verified. Set it to false if users "
+        "can edit their own address there."
     ),
     path(
         "LDAP_CA_CERT_PATH",
         default_note="the machine's own",
         example="/etc/ssl/certs/company-ca.pem",
         origin=LIBRECHAT,
-    ).with_help("PEM of the authority that signed the server's certificate."),
+    ).with_help("A PEM file with the authority that signed the server's certificate."),
     switch("LDAP_TLS_REJECT_UNAUTHORIZED", default=True, origin=LIBRECHAT).with_help(
-        "Whether a wrong certificate is refused. With false anybody on the way may read."
+        "Whether an invalid certificate is refused. With false, anyone between can read passwords."
     ),
     switch("LDAP_STARTTLS", default=False, origin=LIBRECHAT).with_help(
-        "Switch an ldap:// connection to TLS before anything is sent."
+        "Whether an ldap:// connection is upgraded to TLS before anything is sent."
     ),
     switch("LDAP_ALLOW_PLAINTEXT", default=False).with_help(
-        "Admit passwords in clear to another machine. Only in a network of its own."
+        "Whether passwords may be sent to another machine without TLS. Use it only in an isolated "
+        "network."
     ),
 )

@@ -44,7 +44,7 @@ PRESETS = {
     "zoho": Preset("smtp.zoho.com", "tls"),
 }
 PORTS = {"auto": 587, "starttls": 587, "tls": 465, "none": 25}
-# RFC 8314: whoever listens there speaks TLS from the first byte.
+# RFC 8314: servers on this port use TLS from the first byte.
 IMPLICIT_TLS_PORT = 465
 # A container may be called mail_server; a label is never empty.
 _HOST_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
@@ -80,7 +80,7 @@ def check_sender(text: str) -> str:
 def check_name(text: str) -> str:
     """A display name: one line without angle brackets or quotes."""
     if set(text) & set('<>"'):
-        raise Unreadable(f"{echo(text)} holds brackets or quotes", "write the bare name")
+        raise Unreadable(f"{echo(text)} contains brackets or quotes", "write the bare name")
     return text
 
 
@@ -133,7 +133,7 @@ def check_host(text: str) -> str:
         raise Unreadable(f"{echo(text)} has a scheme", _write(bare, port))
     if "@" in text:
         fix = _write(_split_port(text.rpartition("@")[2])[0])
-        raise Unreadable(f"{echo(text)} holds a user name", f"{fix}, and EMAIL_USERNAME")
+        raise Unreadable(f"{echo(text)} contains a user name", f"{fix}, and EMAIL_USERNAME")
     if "/" in text:
         raise Unreadable(f"{echo(text)} has a path", _write(*_split_port(text.split("/")[0])))
     bare, port = _split_port(text)
@@ -152,7 +152,9 @@ def _bare_host(text: str) -> str:
     except AddressError:
         name = ""
     if len(name) > 253 or _HOST_NAME.fullmatch(name) is None:
-        raise Unreadable(f"{echo(text)} is no host name", "write a name such as smtp.example.com")
+        raise Unreadable(
+            f"{echo(text)} is not a host name", "write a name such as smtp.example.com"
+        )
     return name
 
 
@@ -186,16 +188,16 @@ def check_ehlo_name(text: str) -> str:
 def check_api_key(text: str) -> str:
     """A key that fits into a header."""
     if not text.isascii() or not text.isprintable() or " " in text.strip():
-        raise Unreadable("holds signs that no key of Resend has", "copy the key again")
+        raise Unreadable("contains characters that no key of Resend has", "copy the key again")
     return text.strip()
 
 
 RESEND = Section(
     "Mail through Resend",
-    "Used when RESEND_API_KEY is set, before SMTP. With neither, mail waits in the outbox of the "
-    "admin panel and operators hand links on themselves.",
+    "Used if RESEND_API_KEY is set, in preference to SMTP. With neither, mail waits in the outbox "
+    "of the admin panel, and administrators pass links on themselves.",
     secret("RESEND_API_KEY", default_note="none", check=check_api_key, origin="Khoj").with_help(
-        "The key that Resend issues. Needs RESEND_EMAIL beside it."
+        "The API key of Resend. Requires RESEND_EMAIL."
     ),
     text(
         "RESEND_EMAIL",
@@ -203,15 +205,15 @@ RESEND = Section(
         example="Gatehouse <gate@example.com>",
         check=check_sender,
         origin="Khoj",
-    ).with_help("The sender of mail through Resend: an address, or a name with an address."),
+    ).with_help("The sender of mail by Resend: an address, or a name and an address."),
     url(
         "RESEND_API_URL", default="https://api.resend.com", example="http://localhost:9000"
-    ).with_help("Where Resend's interface answers; another address serves tests."),
+    ).with_help("The URL of Resend's API. Change it for tests only."),
 )
 
 SMTP = Section(
     "Mail through SMTP",
-    "Used when EMAIL_SERVICE or EMAIL_HOST is set and Resend is not.",
+    "Used if EMAIL_SERVICE or EMAIL_HOST is set and Resend is not.",
     choice(
         "EMAIL_SERVICE",
         default_note="none",
@@ -220,8 +222,8 @@ SMTP = Section(
         origin="LibreChat",
         fix=f"write one of {', '.join(PRESETS)}, or set EMAIL_HOST instead",
     ).with_help(
-        "A known mail service: sets EMAIL_HOST, EMAIL_PORT and EMAIL_ENCRYPTION, each of which may "
-        "still be given."
+        "A known mail service. It sets EMAIL_HOST, EMAIL_PORT and EMAIL_ENCRYPTION, which you can "
+        "still override."
     ),
     text(
         "EMAIL_HOST",
@@ -230,7 +232,7 @@ SMTP = Section(
         example="smtp.example.com",
         check=check_host,
         origin="LibreChat",
-    ).with_help("The SMTP server: its name alone, without scheme and port."),
+    ).with_help("The host name of the SMTP server, without scheme and port."),
     choice(
         "EMAIL_ENCRYPTION",
         default="auto",
@@ -238,11 +240,11 @@ SMTP = Section(
         choices=("auto", "starttls", "tls", "none"),
         origin="LibreChat",
     ).with_help(
-        "auto speaks TLS from the start on port 465, else upgrades to TLS when the server offers "
-        "it, demands that of a known EMAIL_SERVICE, and never sends the password in clear. "
-        "starttls demands an upgrade to TLS, tls speaks TLS from the start, none sends password "
-        "and links in clear and belongs to a relay on the same machine. Port 465 always means TLS "
-        "from the start."
+        "auto uses TLS from the start on port 465, and STARTTLS elsewhere if the server offers it; "
+        "a known EMAIL_SERVICE must offer it. It never sends the password without TLS. starttls "
+        "requires an upgrade to TLS, tls uses TLS from the start, and none sends password and "
+        "links without TLS, which is right only for a relay on this machine. Port 465 always uses "
+        "TLS from the start."
     ),
     integer(
         "EMAIL_PORT",
@@ -258,8 +260,8 @@ SMTP = Section(
         example="gate.example.com",
         check=check_ehlo_name,
     ).with_help(
-        "The name with which this machine greets the SMTP server. Some servers refuse a name that "
-        "is not a full host name, such as localhost."
+        "The name with which this machine introduces itself to the SMTP server. Some servers "
+        "refuse a name that is not fully qualified, such as localhost."
     ),
     text(
         "EMAIL_USERNAME",
@@ -268,7 +270,7 @@ SMTP = Section(
         origin="LibreChat",
     ).with_help("The user name at the SMTP server."),
     secret("EMAIL_PASSWORD", default_note="none", origin="LibreChat").with_help(
-        "The password at the SMTP server; with Gmail an app password."
+        "The password at the SMTP server. Gmail needs an app password."
     ),
     text(
         "EMAIL_FROM",
@@ -276,26 +278,26 @@ SMTP = Section(
         example="gate@example.com",
         check=check_sender,
         origin="LibreChat",
-    ).with_help("The sender of mail through SMTP: an address, or a name with an address."),
+    ).with_help("The sender of mail by SMTP: an address, or a name and an address."),
     text(
         "EMAIL_FROM_NAME",
         default_note="the name in EMAIL_FROM, if there is one",
         example="Gatehouse",
         check=check_name,
         origin="LibreChat",
-    ).with_help("The name that stands before the address of EMAIL_FROM."),
+    ).with_help("The name in front of the address of EMAIL_FROM."),
     switch("EMAIL_ALLOW_SELFSIGNED", default=False, origin="LibreChat").with_help(
-        "Takes any certificate from the SMTP server. Whoever sits between can then read the links; "
-        "a certificate of your own authority is better."
+        "Accepts any certificate of the SMTP server. Anyone between can then read the links; a "
+        "certificate of your own authority is better."
     ),
 )
 
 OUTBOX = Section(
     "Outbox",
-    "Every mail is stored before it is sent and tried again when sending fails.",
+    "Every mail is stored before it is sent, and sent again after a failure.",
     integer("MAIL_MAX_ATTEMPTS", default=8, example="5", bounds=(1, 50)).with_help(
-        "How often a mail is tried, with growing pauses, before it is set aside as failed. What "
-        "you have to mend, such as a wrong password or a refused sender, does not count: the mail "
-        "waits for it for up to 30 days."
+        "How often sending a mail is attempted, with growing pauses, before it counts as failed. "
+        "Failures that you must fix, such as a wrong password or a refused sender, are not "
+        "counted: the mail waits for up to 30 days."
     ),
 )

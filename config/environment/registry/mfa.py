@@ -15,7 +15,7 @@ def _role(name: str) -> str:
         return Role(name.lower()).value
     except ValueError:
         fix = "write some of owner, admin, editor, viewer, separated by commas"
-        raise Unreadable(f"{echo(name)} is no role", fix) from None
+        raise Unreadable(f"{echo(name)} is not a role", fix) from None
 
 
 FACTORS = Section(
@@ -24,12 +24,12 @@ FACTORS = Section(
     words(
         "MFA_REQUIRED_ROLES",
         default="",
-        default_note="empty: everybody chooses for himself",
+        default_note="empty: every user decides",
         example="owner,admin",
         check=check_roles,
     ).with_help(
-        "Roles that need a second factor. Whoever has such a role and none is led to set one up at "
-        "the next sign-in, before anything else opens; programs get 403 until then. Whoever has "
-        "set one up is always asked for it, whatever stands here."
+        "The roles that require a second factor. At the next sign-in, users with such a role must "
+        "set one up before they can do anything else; until then the API responds with 403. Users "
+        "who have a second factor are always asked for it."
     ),
 )

@@ -99,7 +99,7 @@ def internal_url(prefix: str) -> Variable:
 def check_origin(url: str) -> str:
     """An address without a path."""
     if url.partition("://")[2].count("/"):
-        raise Unreadable(f"{echo(url)} has a path", "write scheme, host and port alone")
+        raise Unreadable(f"{echo(url)} has a path", "write only scheme, host and port")
     return url
 
 

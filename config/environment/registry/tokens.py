@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from config.environment.errors import Problem, Unreadable, echo
+from config.environment.errors import Problem, Unreadable, echo, incomplete_pair
 from config.environment.schema import Section, duration, secret, text
 
 ALGORITHMS = ("ES256", "RS256", "EdDSA")
@@ -18,7 +18,7 @@ def check_algorithm(text: str) -> str:
     if text.lower() in spelt:
         return spelt[text.lower()]
     fix = "write ES256, RS256 or EdDSA; for HS256 set JWT_SECRET and JWT_REFRESH_SECRET instead"
-    raise Unreadable(f"{echo(text)} is no algorithm that tokens are signed with here", fix)
+    raise Unreadable(f"{echo(text)} is not a supported algorithm for tokens", fix)
 
 
 def own_address(values: Mapping[str, Any]) -> str:
@@ -28,9 +28,7 @@ def own_address(values: Mapping[str, Any]) -> str:
 
 def check_jwt_secret_pair(values: Mapping[str, Any]) -> Iterator[Problem]:
     """HS256 takes two secrets, or none."""
-    for name, other in (TOKEN_SECRETS, TOKEN_SECRETS[::-1]):
-        if values[other] is not None and values[name] is None:
-            yield Problem(name, f"is missing while {other} is set", f"set it, or remove {other}")
+    yield from incomplete_pair(values, *TOKEN_SECRETS)
 
 
 def check_jwt_secrets_differ(values: Mapping[str, Any]) -> Iterator[Problem]:
@@ -49,10 +47,10 @@ def check_token_lifetime(values: Mapping[str, Any]) -> Iterator[Problem]:
     """A warning: nobody can take such a token back from a backend that verifies by itself."""
     if values["SESSION_EXPIRY"] > MAX_ADVISED_TOKEN:
         what = (
-            "is longer than 24 hours: a backend that verifies tokens by itself lets somebody who "
-            "has been shut out in until their token ends"
+            "is longer than 24 hours: a backend that verifies tokens itself accepts them for so "
+            "long after their user lost access"
         )
-        yield Problem("SESSION_EXPIRY", what, "write 15m, and refresh tokens as they end")
+        yield Problem("SESSION_EXPIRY", what, "write 15m, and refresh tokens when they expire")
 
 
 def check_jwt_algorithm(values: Mapping[str, Any]) -> Iterator[Problem]:
@@ -63,7 +61,7 @@ def check_jwt_algorithm(values: Mapping[str, Any]) -> Iterator[Problem]:
 
 TOKENS = Section(
     "Tokens",
-    "Access tokens that backends verify with public keys, and refresh tokens that get new ones.",
+    "Access tokens, which backends verify with public keys, and refresh tokens.",
     duration(
         "SESSION_EXPIRY",
         default="15m",
@@ -71,9 +69,9 @@ TOKENS = Section(
         bounds=("10s", "30d"),
         origin="LibreChat",
     ).with_help(
-        "How long an access token lives. For so long a backend that verifies tokens by itself may "
-        "not notice that somebody has been shut out; more than 24 hours give a warning. A bare "
-        "number is milliseconds."
+        "How long an access token is valid. A backend that verifies tokens itself notices a "
+        "revocation only after this time; more than 24 hours gives a warning. A number without a "
+        "unit is in milliseconds."
     ),
     duration(
         "REFRESH_TOKEN_EXPIRY",
@@ -82,24 +80,24 @@ TOKENS = Section(
         bounds=("1m", "366d"),
         origin="LibreChat",
     ).with_help(
-        "How long a sign-in by tokens lasts, however often it is refreshed. A bare number is "
-        "milliseconds."
+        "How long a sign-in by tokens lasts, even if it is refreshed. A number without a unit is "
+        "in milliseconds."
     ),
     text(
         "JWT_AUDIENCE",
         default=own_address,
         default_note="PUBLIC_URL",
         example="https://api.example.com",
-    ).with_help("For whom access tokens are: the claim `aud`, which backends compare."),
+    ).with_help("The audience of access tokens: the claim `aud`, which backends compare."),
     text("JWT_ALGORITHM", default=ALGORITHMS[0], example="RS256", check=check_algorithm).with_help(
-        "ES256, RS256 (keys of 3072 bits) or EdDSA (Ed25519). After a change the next token is "
-        "signed by a new key; older tokens stay good until they end."
+        "ES256, RS256 (3072-bit keys) or EdDSA (Ed25519). After a change, a new key signs new "
+        "tokens, and existing tokens stay valid until they expire."
     ),
     duration("JWT_KEY_MAX_AGE", default="90d", example="30d", bounds=("8d", "3650d")).with_help(
-        "How long one key signs before another takes its place by itself."
+        "How long a key signs tokens before a new one replaces it automatically."
     ),
     duration("JWT_KEY_PUBLISH_AHEAD", default="24h", example="2h", bounds=("10m", "7d")).with_help(
-        "How long a new key is published before it signs, so that every backend has read it by "
+        "How long a new key is published before it signs, so that all backends have fetched it by "
         "then."
     ),
     secret(
@@ -108,9 +106,9 @@ TOKENS = Section(
         origin="LibreChat",
         strong=True,
     ).with_help(
-        "Makes access tokens HS256, signed with this secret, for backends that share it. Whoever "
-        "has it can make tokens. There are no public keys then. At least 32 random characters, and "
-        "JWT_REFRESH_SECRET beside it."
+        "Signs access tokens by HS256 with this secret, for backends that share it. Anyone who has "
+        "it can create tokens. There are no public keys then. At least 32 random characters; "
+        "requires JWT_REFRESH_SECRET."
     ),
     secret(
         "JWT_REFRESH_SECRET",
@@ -118,7 +116,7 @@ TOKENS = Section(
         origin="LibreChat",
         strong=True,
     ).with_help(
-        "Signs refresh tokens. Needed with JWT_SECRET and different from it. Changing it ends "
-        "every sign-in by tokens."
+        "Signs refresh tokens. Required with JWT_SECRET, and must differ from it. If you change "
+        "it, all sign-ins by tokens end."
     ),
 )
