@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tests.servers.warm import renew_settings
+
 PROCESSES, THREADS = 2, 6
 TIMEOUT_SECONDS = 60
 
@@ -29,7 +31,8 @@ class Race:
 
 def run_race(database_url: str, data_dir: str, race: Race, rounds: int) -> list[Any]:
     """What count() answered after each round."""
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.servers.warm_project"])
     barrier = context.Barrier(PROCESSES * race.threads)
     results = context.Queue()
     environment = {
@@ -57,6 +60,7 @@ def _child(
     os.environ.update(environment)
     import django
 
+    assert renew_settings()
     django.setup()
     threads = [
         threading.Thread(

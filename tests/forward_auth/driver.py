@@ -1,12 +1,10 @@
 """A process of its own over an instance's data that does what it is told, at once."""
 
 import json
-import subprocess
-import sys
-from typing import Any, Self
+from typing import Any
 
-from tests.servers.databases import InstanceData
-from tests.servers.processes import ROOT
+from tests.servers.databases import InstanceData, starter
+from tests.servers.quick import QuickPipes
 
 LOOP = """
 import json, sys
@@ -53,38 +51,19 @@ def offer(user, kind):
 """
 
 
-class Driver:
+class Driver(QuickPipes):
     """drive(code) runs it; what it leaves in `result` comes back. Names stay from call to call."""
 
     def __init__(self, data: InstanceData, **environment: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", LOOP],
-            cwd=ROOT,
-            env=data.environment(**environment),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        own = data.environment(**environment)
+        super().__init__(LOOP, environment=own, start=starter(own))
         self(PREPARE)
 
     def __call__(self, code: str) -> Any:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(code) + "\n")
-        self.process.stdin.flush()
-        for line in self.process.stdout:
+        self.say(json.dumps(code))
+        for line in self.stdout:
             if line.startswith("\x1e"):
                 said = json.loads(line[1:])
                 assert "error" not in said, said["error"]
                 return said["result"]
-        raise RuntimeError("the driver has ended")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_of_error: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait(10)
+        raise RuntimeError(f"the driver has ended:\n{self.errors()[-3000:]}")

@@ -1,15 +1,12 @@
 """Counted actions from several processes at once: exact, on each database."""
 
 import json
-import subprocess
-import sys
 from contextlib import ExitStack
-from typing import IO
 
 import pytest
 
 from tests.servers.databases import InstanceData
-from tests.servers.processes import ROOT
+from tests.servers.quick import QuickPipes, warmed
 
 pytestmark = pytest.mark.race
 PROCESSES, THREADS = 4, 8
@@ -61,33 +58,21 @@ result = [Violation.objects.count(), sum(v.score for v in Violation.objects.all(
 
 def burst(data: InstanceData, act: str, whom: str, action: str, **environment: str) -> list[str]:
     """What TRIES calls of `act` at the same moment led to, sorted."""
+    given = data.environment(**environment)
     with ExitStack() as stack:
         crowd = [
             stack.enter_context(
-                subprocess.Popen(
-                    [sys.executable, "-c", CROWD, act, whom, action],
-                    cwd=ROOT,
-                    env=data.environment(**environment),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                )
+                QuickPipes(CROWD, act, whom, action, environment=given, start=warmed)
             )
             for _ in range(PROCESSES)
         ]
         for process in crowd:
-            assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
-        outputs = [_let_go(process) for process in crowd]
-        return sorted(outcome for pipe in outputs for outcome in json.loads(pipe.readline()))
-
-
-def _let_go(process: "subprocess.Popen[str]") -> IO[str]:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write("go\n")
-    process.stdin.flush()
-    return process.stdout
+        for process in crowd:
+            process.say("go")
+        return sorted(
+            outcome for process in crowd for outcome in json.loads(process.stdout.readline())
+        )
 
 
 def expected(admitted: int) -> list[str]:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -20,7 +21,7 @@ from tests.servers.processes import (
     free_port,
     program,
 )
-from tests.servers.quick import Ended, loaded
+from tests.servers.quick import Ended, Loaded, loaded, warmed
 
 PREPARE = """
 import django
@@ -72,7 +73,8 @@ class InstanceData:
 
     def python(self, code: str, *arguments: str, **more: str) -> str:
         """Run code in a process over this data; its output. Raises with its error text."""
-        done = loaded.run(code, *arguments, environment=self.environment(**more))
+        environment = self.environment(**more)
+        done = starter(environment).run(code, *arguments, environment=environment)
         if done.returncode != 0:
             raise RuntimeError(f"exit {done.returncode}:\n{done.stderr[-3000:]}")
         return done.stdout
@@ -83,7 +85,13 @@ class InstanceData:
 
     def manage(self, *arguments: str, **more: str) -> Ended:
         """Run `manage.py arguments` over this data."""
-        return loaded.run(MANAGE, *arguments, environment=self.environment(**more))
+        environment = self.environment(**more)
+        return starter(environment).run(MANAGE, *arguments, environment=environment)
+
+
+def starter(environment: Mapping[str, str]) -> Loaded:
+    """What to fork a process with these variables from; `warmed` has imported this project only."""
+    return warmed if environment["DJANGO_SETTINGS_MODULE"] == "config.settings" else loaded
 
 
 class PostgresServer:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.servers.client import HTTPClient
 from tests.servers.databases import InstanceData
 from tests.servers.processes import ServerProcess, free_port
-from tests.servers.quick import QuickServer
+from tests.servers.quick import QuickServer, warmed
 
 # What `manage.py serve` runs after its preparations.
 SERVE = "import django; django.setup(); from config.server import run_server; run_server()"
@@ -45,7 +45,7 @@ class Gatehouse:
     def _start(self, port: int, folder: Path, host: Path) -> ServerProcess:
         own = {"HOST": "127.0.0.1", "PORT": str(port), "DATA_DIR": str(host)}
         environment = self.data.environment(**own, **self.environment)
-        return QuickServer(SERVE, folder / f"gatehouse-{port}.log", environment)
+        return QuickServer(SERVE, folder / f"gatehouse-{port}.log", environment, warmed)
 
     @property
     def urls(self) -> list[str]:

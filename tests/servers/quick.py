@@ -1,21 +1,24 @@
-"""Python processes that start in half the time: forks of one that has loaded the libraries.
+"""Python processes that start fast, because they are forked from one that has imported a lot.
 
-Nothing of the project is loaded before the fork, and no settings are read, so that each process is
-what `python -c` would be in its environment.
+`loaded` has imported the libraries and nothing of the project: its forks are what `python -c` would
+be in their environment. `warmed` has imported the project too; its forks read their settings anew
+(see tests.servers.warm), which takes a tenth of the time.
 """
 
 import atexit
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from tests.servers.processes import ROOT, ServerProcess
 
@@ -27,17 +30,20 @@ django.db.models django.forms django.http django.template django.urls django.uti
 fido2.server granian granian.wsgi jwt psycopg requests resend urllib3 yaml zxcvbn
 """
 LOOP = """
-import atexit, gc, importlib, json, os, select, signal, sys, traceback
+import atexit, contextlib, gc, importlib, json, os, select, signal, sys, traceback
 
 def run(asked):
     os.environ.clear()
     os.environ.update(asked["environment"])
     sys.path[0:0] = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(os.open(asked["in"], os.O_RDONLY), 0)
     for stream, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(asked[name], os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
     sys.stdout.reconfigure(line_buffering=True)
     sys.argv = ["-c", *asked["arguments"]]
+    if warm and not warm.renew_settings():
+        os.execve(sys.executable, [sys.executable, *sys.argv[:1], asked["code"], *sys.argv[1:]],
+                  os.environ)
     try:
         exec(asked["code"], {"__name__": "__main__"})
     except SystemExit as end:
@@ -62,7 +68,8 @@ def fork(asked):
     status = run(asked)
     atexit._run_exitfuncs()
     if "django.db" in sys.modules:  # as the end of an interpreter does
-        sys.modules["django.db"].connections.close_all()
+        with contextlib.suppress(Exception):  # the settings may be wrong
+            sys.modules["django.db"].connections.close_all()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
@@ -82,6 +89,10 @@ sys.dont_write_bytecode = False
 gc.set_threshold(50_000, 20, 20)
 for name in sys.argv[1].split():
     importlib.import_module(name)
+warm = None
+if sys.argv[2:]:
+    warm = importlib.import_module(sys.argv[2])
+    warm.import_project()
 gc.freeze()
 rest = b""
 while True:
@@ -138,6 +149,9 @@ class Forked:
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
 
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
     def end(self, returncode: int) -> None:
         """It has ended: told by who has heard of it."""
         self.returncode = returncode
@@ -145,13 +159,17 @@ class Forked:
 
 
 class Loaded:
-    """The process that is forked; made when first asked."""
+    """The process that is forked; started when it is first needed.
 
-    def __init__(self) -> None:
+    warm: a module with import_project() and renew_settings(), see tests.servers.warm.
+    """
+
+    def __init__(self, warm: str = "") -> None:
+        self._warm = warm
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._running: dict[int, Forked] = {}
-        self._begun: SimpleQueue[Forked] = SimpleQueue()
+        self._begun: SimpleQueue[Forked | None] = SimpleQueue()
 
     def run(self, code: str, *arguments: str, environment: Mapping[str, str]) -> Ended:
         """`python -c code arguments` in ROOT; killed after SECONDS."""
@@ -166,13 +184,20 @@ class Loaded:
             return Ended(status, out.read_text(), err.read_text())
 
     def start(
-        self, code: str, *arguments: str, environment: Mapping[str, str], out: Path, err: Path
+        self,
+        code: str,
+        *arguments: str,
+        environment: Mapping[str, str],
+        out: Path,
+        err: Path,
+        stdin: str | Path = os.devnull,
     ) -> Forked:
-        """The same, going on; what it prints is appended to `out` and `err`."""
+        """The same without waiting for its end; what it prints is appended to `out` and `err`."""
         asked = {
             "code": code,
             "arguments": arguments,
             "environment": dict(environment),
+            "in": str(stdin),
             "out": str(out),
             "err": str(err),
         }
@@ -181,11 +206,14 @@ class Loaded:
             assert process.stdin is not None
             process.stdin.write(json.dumps(asked).encode() + b"\n")
             process.stdin.flush()
-            return self._begun.get(timeout=SECONDS)
+            forked = self._begun.get(timeout=SECONDS)
+        if forked is None:
+            raise RuntimeError("the process to fork from has ended; its error is above")
+        return forked
 
     def _load(self) -> "subprocess.Popen[bytes]":
         process = subprocess.Popen(
-            [sys.executable, "-c", LOOP, LOADED],
+            [sys.executable, "-c", LOOP, LOADED, *filter(None, [self._warm])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,
@@ -203,14 +231,64 @@ class Loaded:
                 continue
             self._running[pid] = Forked(pid)
             self._begun.put(self._running[pid])
+        self._begun.put(None)
+
+
+loaded = Loaded()
+warmed = Loaded("tests.servers.warm")
 
 
 class QuickServer(ServerProcess):
     """A server that is Python code, in a process group of its own."""
 
-    def __init__(self, code: str, log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, code: str, log: Path, environment: Mapping[str, str], start: Loaded = loaded
+    ) -> None:
         self.log = log
-        self.process = loaded.start(code, environment=environment, out=log, err=log)
+        self.process = start.start(code, environment=environment, out=log, err=log)
 
 
-loaded = Loaded()
+class QuickPipes:
+    """A process to talk to: `stdin` and `stdout` are text files, its errors go to a file."""
+
+    def __init__(
+        self, code: str, *arguments: str, environment: Mapping[str, str], start: Loaded = loaded
+    ) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="gatehouse-pipes-"))
+        pipes = self.folder / "in", self.folder / "out"
+        for pipe in pipes:
+            os.mkfifo(pipe)
+        self.process = start.start(
+            code,
+            *arguments,
+            environment=environment,
+            stdin=pipes[0],
+            out=pipes[1],
+            err=self.folder / "err",
+        )
+        # In this order: the process opens them so, and each opening waits for the other end.
+        self.stdin = pipes[0].open("w")
+        self.stdout = pipes[1].open()
+
+    def say(self, line: str) -> None:
+        self.stdin.write(f"{line}\n")
+        self.stdin.flush()
+
+    def errors(self) -> str:
+        """What it has written to stderr."""
+        return (self.folder / "err").read_text(errors="replace")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_of_error: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End it, and remove its files."""
+        self.process.kill()
+        self.process.wait(SECONDS)
+        for end in (self.stdin, self.stdout):
+            with suppress(BrokenPipeError):
+                end.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
