@@ -7,16 +7,17 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import BrowserSession, User
 from accounts.roles import Role
 from core.uuid7 import uuid7
+from forward_auth.rules.matching import Effect
 
 
 class AccessRule(models.Model):
     """Who may access a host and path. The first rule by `position` that matches decides."""
 
-    class Effect(models.TextChoices):
-        ROLE = "role", _("A role and above")
-        PUBLIC = "public", _("Everyone, without signing in")
-        DENY = "deny", _("No one")
-
+    EFFECTS = [
+        (Effect.ROLE.value, _("A role and above")),
+        (Effect.PUBLIC.value, _("Everyone, without signing in")),
+        (Effect.DENY.value, _("No one")),
+    ]
     LEVELS = [
         (Role.VIEWER.value, _("Viewer")),
         (Role.EDITOR.value, _("Editor")),
@@ -32,7 +33,7 @@ class AccessRule(models.Model):
     )
     name = models.CharField(_("name"), max_length=80)
     is_enabled = models.BooleanField(_("in use"), default=True)
-    effect = models.CharField(_("allows"), max_length=8, choices=Effect.choices)
+    effect = models.CharField(_("allows"), max_length=8, choices=EFFECTS)
     role = models.CharField(_("role"), max_length=8, choices=LEVELS, default=Role.VIEWER.value)
     host = models.CharField(
         _("host"), max_length=253, blank=True,

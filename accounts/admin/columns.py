@@ -16,10 +16,17 @@ def moment(value: datetime | None, empty: str = NOTHING) -> str | SafeString:
     """`3 hours ago`, with the exact local time as its title; `empty` for None."""
     if value is None:
         return empty
-    exact = date_format(timezone.localtime(value), "DATETIME_FORMAT")
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>', value.isoformat(), exact, _spoken(value)
+        '<time datetime="{}" title="{}">{}</time>',
+        value.isoformat(),
+        exact_moment(value),
+        _spoken(value),
     )
+
+
+def exact_moment(value: datetime) -> str:
+    """The local date and time."""
+    return date_format(timezone.localtime(value), "DATETIME_FORMAT")
 
 
 def _spoken(value: datetime) -> str:

@@ -7,8 +7,6 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.urls import reverse
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -16,7 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts import access_policy
 from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, as_uuid
-from accounts.admin.columns import NOTHING, moment
+from accounts.admin.columns import NOTHING, exact_moment, moment
 from accounts.admin.read_only_columns import badge, user_link
 from accounts.admin.site import site
 from accounts.admin.user_filters import ChoiceFilter, Choices, SinceFilter
@@ -26,10 +24,10 @@ from forward_auth.admin.labels import REASONS, audience_badge, reason_of, rule_l
 from forward_auth.models import Denial
 from forward_auth.services.denials import reference_in
 from moderation.admin.labels import ban_link, end_of
+from moderation.admin.tables import found_user_ids
 from moderation.models import Ban
 from moderation.services.bans import active_bans
 
-MAX_USERS_FOUND = 50
 MAX_CHOICES = 30
 MAX_BANS = 10
 CREDENTIALS = {
@@ -129,7 +127,7 @@ class DenialAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("when"))
     def exactly(self, row: Denial) -> str:
-        return date_format(timezone.localtime(row.at), "DATETIME_FORMAT")
+        return exact_moment(row.at)
 
     @admin.display(description=gettext_lazy("reason"))
     def why_badge(self, row: Denial) -> SafeString:
@@ -171,7 +169,7 @@ class DenialAdmin(ReadOnlyAdmin):
 
 
 def _condition(search_term: str) -> Q:
-    """Search for a reference, a host, an IP address, or users (at most MAX_USERS_FOUND)."""
+    """Search for a reference, a host, an IP address, or users."""
     text = search_term.strip()[:SEARCH_MAX_LENGTH]
     if not text:
         return Q()
@@ -179,8 +177,7 @@ def _condition(search_term: str) -> Q:
         return Q(user_id=key) | Q(rule_id=key)
     if (address := parse_address(text)) is not None:
         return Q(ip=str(address))
-    people = list(User.objects.search(text).values_list("pk", flat=True)[:MAX_USERS_FOUND])
-    condition = Q(host=text.lower()) | Q(user_id__in=people)
+    condition = Q(host=text.lower()) | Q(user_id__in=found_user_ids(text))
     reference = reference_in(text)
     return Q(pk=reference) | condition if reference else condition
 

@@ -87,7 +87,9 @@ def current_data_version() -> DataVersion:
     if not is_sqlite and (wrapper.in_atomic_block or not wrapper.autocommit):
         return None
     if watched is None or watched.raw is not raw:
-        watched = _sqlite(wrapper, raw) if is_sqlite else _postgresql(wrapper, raw)
+        memory = _wal_memory(raw) if is_sqlite else None
+        server = None if is_sqlite else postgresql.server_of(raw)
+        watched = _Watched(wrapper, raw, memory, id(memory), server)
         if here.wrapper is wrapper:
             here.watched = watched
     if watched.memory is not None:
@@ -97,15 +99,6 @@ def current_data_version() -> DataVersion:
     # A rollback changes no counter, but it leaves a savepoint or the transaction.
     transaction = (wrapper.in_atomic_block, *wrapper.savepoint_ids)
     return raw, raw.execute("PRAGMA data_version").fetchone()[0], raw.total_changes, transaction
-
-
-def _sqlite(wrapper: BaseDatabaseWrapper, raw: Any) -> _Watched:
-    memory = _wal_memory(raw)
-    return _Watched(wrapper, raw, memory, id(memory), None)
-
-
-def _postgresql(wrapper: BaseDatabaseWrapper, raw: Any) -> _Watched:
-    return _Watched(wrapper, raw, None, 0, postgresql.server_of(raw))
 
 
 def _wal_memory(raw: Any) -> mmap.mmap | None:

@@ -94,48 +94,48 @@ class PoolerDetected(Exception):
     """A connection pooler answers for PostgreSQL, so LISTEN may have no effect."""
 
 
-class Listener:
-    """The thread that listens for the changes of all hosts."""
+def start_listener() -> None:
+    """Start the thread that listens, where PostgreSQL is used. Call it once in each process."""
+    if settings.DATABASES["default"]["ENGINE"].endswith("postgresql"):
+        threading.Thread(target=_run_listener, name="epoch", daemon=True).start()
 
-    def start(self) -> None:
-        """Run until the process ends."""
-        threading.Thread(target=self._run, name="epoch", daemon=True).start()
 
-    def _run(self) -> None:
-        """Ends behind a pooler: then nothing is cached while this process runs."""
-        while True:
-            connection = connections.create_connection("default")
-            try:
-                self._listen(connection)
-            except PoolerDetected:
-                logger.warning("a connection pooler stands before PostgreSQL: checks read each row")
-                connection.close()
-                return
-            except (Error, OSError) as error:
-                logger.warning("listening has stopped", extra={"reason": type(error).__name__})
-            except Exception:
-                logger.exception("listening has stopped")
-            Beat.at = float("-inf")
+def _run_listener() -> None:
+    """Ends behind a pooler: then nothing is cached while this process runs."""
+    while True:
+        connection = connections.create_connection("default")
+        try:
+            _listen(connection)
+        except PoolerDetected:
+            logger.warning("a connection pooler stands before PostgreSQL: checks read each row")
             connection.close()
-            time.sleep(RETRY_SECONDS)
+            return
+        except (Error, OSError) as error:
+            logger.warning("listening has stopped", extra={"reason": type(error).__name__})
+        except Exception:
+            logger.exception("listening has stopped")
+        Beat.at = float("-inf")
+        connection.close()
+        time.sleep(RETRY_SECONDS)
 
-    def _listen(self, connection: BaseDatabaseWrapper) -> None:
-        """Beat until the connection breaks."""
-        with connection.wrap_database_errors:
-            connection.ensure_connection()
-            raw: Any = connection.connection
-            _require_direct(raw)
-            raw.add_notify_handler(_on_notify)
-            raw.execute(f"SET application_name = '{NAME}'")
-            raw.execute(f"LISTEN {CHANNEL}")
-            Beat.server = server_of(raw)
-            announce_change()  # for changes that were missed before
-            while True:
-                asked_at = time.monotonic()
-                raw.execute("SELECT 1")
-                _shared().follow()
-                Beat.at = asked_at
-                select.select([raw.fileno()], [], [], BEAT_SECONDS)
+
+def _listen(connection: BaseDatabaseWrapper) -> None:
+    """Beat until the connection breaks."""
+    with connection.wrap_database_errors:
+        connection.ensure_connection()
+        raw: Any = connection.connection
+        _require_direct(raw)
+        raw.add_notify_handler(_on_notify)
+        raw.execute(f"SET application_name = '{NAME}'")
+        raw.execute(f"LISTEN {CHANNEL}")
+        Beat.server = server_of(raw)
+        announce_change()  # for changes that were missed before
+        while True:
+            asked_at = time.monotonic()
+            raw.execute("SELECT 1")
+            _shared().follow()
+            Beat.at = asked_at
+            select.select([raw.fileno()], [], [], BEAT_SECONDS)
 
 
 def _require_direct(raw: Any) -> None:
@@ -146,12 +146,6 @@ def _require_direct(raw: Any) -> None:
     (answering,) = raw.execute("SELECT pg_backend_pid()").fetchone()
     if answering != raw.info.backend_pid:
         raise PoolerDetected
-
-
-def start_listener() -> None:
-    """Start the listener where PostgreSQL is used. Call it once in each server process."""
-    if settings.DATABASES["default"]["ENGINE"].endswith("postgresql"):
-        Listener().start()
 
 
 def _on_notify(_notification: Any) -> None:

@@ -56,13 +56,7 @@ def create_rule(*, actor: Actor, rule: AccessRule) -> AccessRule:
             raise RecordInvalid({"name": [_("There are too many rules.")]})
         rule.position = others[-1].position + STEP if others else STEP
         rule.save(force_insert=True)
-        audit_log.record(
-            "sso:rule:create",
-            actor=actor,
-            target=rule,
-            name=rule.name,
-            after=audit_text(_values(rule)),
-        )
+        _record("sso:rule:create", actor, rule, after=_audit_text(_values(rule)))
     return rule
 
 
@@ -79,13 +73,12 @@ def change_rule(*, actor: Actor, rule: AccessRule) -> AccessRule:
         if not changed:
             return rule
         rule.save(update_fields=changed)
-        audit_log.record(
+        _record(
             "sso:rule:change",
-            actor=actor,
-            target=rule,
-            name=rule.name,
-            before=audit_text({name: before[name] for name in changed}),
-            after=audit_text({name: after[name] for name in changed}),
+            actor,
+            rule,
+            before=_audit_text({name: before[name] for name in changed}),
+            after=_audit_text({name: after[name] for name in changed}),
         )
     return rule
 
@@ -104,16 +97,10 @@ def delete_rule(*, actor: Actor, rule: AccessRule) -> None:
     require_owner(actor)
     with transaction.atomic():
         current = _current(rule)
-        key, values = current.pk, audit_text(_values(current))
+        key = current.pk
         current.delete()
         current.pk = key
-        audit_log.record(
-            "sso:rule:delete",
-            actor=actor,
-            target=current,
-            name=current.name,
-            before=values,
-        )
+        _record("sso:rule:delete", actor, current, before=_audit_text(_values(current)))
 
 
 def move_rule(*, actor: Actor, rule: AccessRule, places: int) -> bool:
@@ -133,14 +120,7 @@ def move_rule(*, actor: Actor, rule: AccessRule, places: int) -> bool:
             return False
         rows.insert(after, rows.pop(before))
         _number(rows)
-        audit_log.record(
-            "sso:rule:move",
-            actor=actor,
-            target=rule,
-            name=rows[after].name,
-            before=str(before + 1),
-            after=str(after + 1),
-        )
+        _record("sso:rule:move", actor, rows[after], before=str(before + 1), after=str(after + 1))
     return True
 
 
@@ -170,8 +150,12 @@ def require_owner(actor: Actor) -> None:
         raise Forbidden(_("Only owners change rules."))
 
 
-def audit_text(values: dict[str, Any]) -> str:
-    """Values in one line of text, for the audit log."""
+def _record(action: str, actor: Actor, rule: AccessRule, **changes: str) -> None:
+    audit_log.record(action, actor=actor, target=rule, name=rule.name, **changes)
+
+
+def _audit_text(values: dict[str, Any]) -> str:
+    """Values in one line of text."""
     return "; ".join(f"{name}: {_text(value)}" for name, value in values.items())
 
 

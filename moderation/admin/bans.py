@@ -11,7 +11,6 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -20,7 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.admin.base import acting_admin
 from accounts.admin.bulk_actions import RowActionsAdmin, run_on_rows
-from accounts.admin.columns import NOTHING, moment
+from accounts.admin.columns import NOTHING, exact_moment, moment
 from accounts.admin.read_only_columns import user_link
 from accounts.admin.site import site
 from accounts.admin.user_filters import ChoiceFilter, Choices, SinceFilter
@@ -163,13 +162,13 @@ class BanAdmin(RowActionsAdmin):
 
     @admin.display(description=gettext_lazy("since"))
     def exactly(self, row: Ban) -> str:
-        return date_format(timezone.localtime(row.created_at), "DATETIME_FORMAT")
+        return exact_moment(row.created_at)
 
     @admin.display(description=gettext_lazy("until"))
     def end_exactly(self, row: Ban) -> str:
         if row.until is None:
             return _("when it is lifted")
-        return date_format(timezone.localtime(row.until), "DATETIME_FORMAT")
+        return exact_moment(row.until)
 
     @admin.display(description=gettext_lazy("by"))
     def author(self, row: Ban) -> str:
@@ -179,8 +178,7 @@ class BanAdmin(RowActionsAdmin):
     def lifted(self, row: Ban) -> str:
         if row.lifted_at is None:
             return NOTHING
-        when = date_format(timezone.localtime(row.lifted_at), "DATETIME_FORMAT")
-        return format_html("{} · {}", when, _admin_cell(row.lifted_by))
+        return format_html("{} · {}", exact_moment(row.lifted_at), _admin_cell(row.lifted_by))
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None

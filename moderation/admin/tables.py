@@ -1,5 +1,7 @@
 """What both tables share: a search by user, network or id, and the stored types."""
 
+from uuid import UUID
+
 from django.db.models import Q
 from django.utils.translation import gettext_lazy
 
@@ -16,7 +18,7 @@ SEARCH_HELP = gettext_lazy(
 
 
 def search_condition(search_term: str) -> Q:
-    """Search networks and ids by index; part of a name finds MAX_USERS_FOUND at most."""
+    """Search networks and ids by index; users by a part of their name."""
     text = search_term.strip()[:SEARCH_MAX_LENGTH]
     if not text:
         return Q()
@@ -26,9 +28,12 @@ def search_condition(search_term: str) -> Q:
         return Q(pk=key) | Q(user_id=key)
     if network := network_name(text):
         return Q(network=network)
-    return Q(
-        user_id__in=list(User.objects.search(text).values_list("pk", flat=True)[:MAX_USERS_FOUND])
-    )
+    return Q(user_id__in=found_user_ids(text))
+
+
+def found_user_ids(text: str) -> list[UUID]:
+    """The ids of users whose address or name has this part, MAX_USERS_FOUND at most."""
+    return list(User.objects.search(text).values_list("pk", flat=True)[:MAX_USERS_FOUND])
 
 
 def stored_types() -> list[str]:

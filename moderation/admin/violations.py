@@ -5,14 +5,12 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
 from accounts.admin.base import ReadOnlyAdmin
-from accounts.admin.columns import NOTHING, moment
+from accounts.admin.columns import NOTHING, exact_moment, moment
 from accounts.admin.read_only_columns import user_link
 from accounts.admin.site import site
 from accounts.admin.user_filters import ChoiceFilter, Choices, SinceFilter
@@ -90,7 +88,7 @@ class ViolationAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("when"))
     def exactly(self, violation: Violation) -> str:
-        return date_format(timezone.localtime(violation.at), "DATETIME_FORMAT")
+        return exact_moment(violation.at)
 
     @admin.display(description=gettext_lazy("type"))
     def kind(self, violation: Violation) -> SafeString:
