@@ -53,10 +53,10 @@ def authenticate_with_django(request: HttpRequest) -> AuthResult:
     return result_of(authenticate_together)
 
 
-def result_of(authenticate: Callable[[], AuthContext]) -> AuthResult:
-    """The context that `authenticate` returns, or its error, as the result of a check."""
+def result_of(find_context: Callable[[], AuthContext]) -> AuthResult:
+    """The context that `find_context` returns, or its error, as the result of a check."""
     try:
-        return principal_of(authenticate())
+        return principal_of(find_context())
     except AccessDenied as error:
         user_id = str(error.user_id) if error.user_id else None
         return AuthFailure("", error.code, credential_valid=True, user_id=user_id)
