@@ -9,30 +9,30 @@ from config.environment.cross_checks.sign_in import (
     callback_path,
     configured_ids,
     names_of,
-    trust_name,
 )
 from config.environment.cross_checks.sso_providers import (
     LABELS,
     MICROSOFT,
+    is_social,
     issuer_of,
     listed,
     prefix_of,
 )
 from config.environment.parsing.role_names import parse_mapping, parse_sync_role
-from config.environment.registry.social import NAMES
-from federation.providers import OIDC, SOCIAL_KINDS, Provider, SignInSource
+from config.environment.registry.allauth_providers import label_of
+from federation.providers import OIDC, Provider, SignInSource
 from federation.role_mapping import ClaimPath, Requirement, RoleMapping, RoleRule
 
 Values = Mapping[str, Any]
 
-SCOPES = {
-    "google": ("openid", "profile", "email"),
-    "facebook": ("public_profile", "email"),
-    "github": ("read:user", "user:email"),
-    "discord": ("identify", "email"),
-    "apple": ("name", "email"),
-}
 OIDC_SCOPES = ("openid", "profile", "email")
+# Subclasses of allauth's providers, and settings that keep the answers short.
+OUR_SETTINGS: dict[str, dict[str, Any]] = {
+    "apple": {"provider_class": "federation.social.apple.AppleProvider"},
+    "discord": {"provider_class": "federation.social.providers.DiscordProvider"},
+    "facebook": {"FIELDS": ["id", "name", "email"]},
+    "github": {"provider_class": "federation.social.providers.GitHubProvider"},
+}
 MICROSOFT_HOSTS = ("login.microsoftonline.com", "login.microsoftonline.us", "sts.windows.net")
 USUAL_CLAIMS = {
     "email": ("email", "preferred_username", "upn"),
@@ -53,7 +53,7 @@ def internal_urls(values: Values) -> dict[str, str]:
     """Public origin of an issuer -> where this server reaches it."""
     found: dict[str, str] = {}
     for provider in configured_ids(values):
-        issuer_name = names_of(provider).issuer
+        issuer_name = names_of(provider, values).issuer
         if not issuer_name:
             continue
         inner = (
@@ -73,14 +73,14 @@ def ca_file(values: Values) -> str:
 
 
 def _provider(provider: str, values: Values) -> Provider:
-    if provider in SOCIAL_KINDS:
+    if is_social(provider, values):
         return _social(provider, values)
     return _oidc(provider, values)
 
 
 def _social(provider: str, values: Values) -> Provider:
-    names = names_of(provider)
-    label = _listed_label(provider, values) or NAMES[provider][0]
+    names = names_of(provider, values)
+    label = _listed_label(provider, values) or label_of(provider)
     source = SignInSource(
         provider,
         label,
@@ -88,37 +88,57 @@ def _social(provider: str, values: Values) -> Provider:
         trusts_email=_is_trusted(provider, values),
         default_role=Role(values["DEFAULT_ROLE"]),
     )
+    options = _options(provider, values)
     return Provider(
         source,
         kind=provider,
         client_id=values[names.client_id],
-        client_secret=values[names.secret] if names.secret else "",
-        scopes=SCOPES[provider],
+        # Of Apple allauth takes the id of the key that signs the secret.
+        client_secret=values[names.secret or "APPLE_KEY_ID"],
+        issuer=_authority(provider, values),
         callback_path=callback_path(provider, values),
-        assumes_email_verified=values[trust_name(provider)],
-        options=_options(provider, values),
+        assumes_email_verified=values[names.trust],
+        options=options,
     )
 
 
-def _options(provider: str, values: Values) -> dict[str, str]:
-    """GitHub: base_url ("" for github.com), user_agent. Apple: team_id, key_id, private_key."""
+def _authority(provider: str, values: Values) -> str:
+    """Which server, tenant or site assigns the subjects, if the settings choose one.
+
+    Every text among <ID>_SETTINGS counts: at another server the same id is another person.
+    """
     if provider == "github":
-        return {
-            "base_url": values["GITHUB_ENTERPRISE_BASE_URL"] or "",
-            "user_agent": values["GITHUB_ENTERPRISE_USER_AGENT"] or "Gatehouse",
-        }
+        return str(values["GITHUB_ENTERPRISE_BASE_URL"] or "").rstrip("/")
+    texts = [text for text in _allauth_settings(provider, values).values() if isinstance(text, str)]
+    return " ".join(sorted(texts))
+
+
+def _allauth_settings(provider: str, values: Values) -> dict[str, Any]:
+    return values.get(f"{provider.upper()}_SETTINGS") or {}
+
+
+def allauth_settings(values: Values) -> dict[str, dict[str, Any]]:
+    """SOCIALACCOUNT_PROVIDERS of allauth: settings of the providers, without secrets of ours."""
+    found: dict[str, dict[str, Any]] = {name: dict(own) for name, own in OUR_SETTINGS.items()}
+    for provider in configured_ids(values):
+        found.setdefault(provider, {}).update(_allauth_settings(provider, values))
+    if values["GITHUB_ENTERPRISE_BASE_URL"]:
+        found["github"]["GITHUB_URL"] = values["GITHUB_ENTERPRISE_BASE_URL"]
+    return found
+
+
+def _options(provider: str, values: Values) -> dict[str, Any]:
+    """Settings of allauth's app: of Apple the team (key) and the private key (certificate_key)."""
+    if provider == "github":
+        return {"user_agent": values["GITHUB_ENTERPRISE_USER_AGENT"] or ""}
     if provider == "apple":
         file = values["DATA_DIR"] / values["APPLE_PRIVATE_KEY_PATH"]
-        return {
-            "team_id": values["APPLE_TEAM_ID"],
-            "key_id": values["APPLE_KEY_ID"],
-            "private_key": file.read_text(),
-        }
-    return {}
+        return {"KEY": values["APPLE_TEAM_ID"], "certificate_key": file.read_text()}
+    return _allauth_settings(provider, values)
 
 
 def _oidc(provider: str, values: Values) -> Provider:
-    names = names_of(provider)
+    names = names_of(provider, values)
     issuer = values[names.issuer] or issuer_of(provider, values)
     is_openid = provider == "openid"
     source = SignInSource(
@@ -138,7 +158,7 @@ def _oidc(provider: str, values: Values) -> Provider:
         scopes=_scopes(values) if is_openid else OIDC_SCOPES,
         callback_path=callback_path(provider, values),
         image_url=_image(values) if is_openid else "",
-        assumes_email_verified=values[trust_name(provider)],
+        assumes_email_verified=values[names.trust],
         audience=(values["OPENID_AUDIENCE"] or "") if is_openid else "",
         leeway=values["OPENID_CLOCK_TOLERANCE"],
         uses_pkce=values["OPENID_USE_PKCE"] if is_openid else True,

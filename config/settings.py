@@ -22,7 +22,13 @@ from config.environment import (
 from config.ldap import directory_settings, owner_username
 from config.logging_config import logging_settings
 from config.openapi import SPECTACULAR
-from config.providers import auto_redirect, ca_file, internal_urls, sign_in_providers
+from config.providers import (
+    allauth_settings,
+    auto_redirect,
+    ca_file,
+    internal_urls,
+    sign_in_providers,
+)
 from config.staticheaders import for_every_site
 from federation.providers import Provider
 from forward_auth.invalidation.sqlite import FileConnection
@@ -71,12 +77,6 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.socialaccount",
-    "allauth.socialaccount.providers.apple",
-    "allauth.socialaccount.providers.discord",
-    "allauth.socialaccount.providers.facebook",
-    "allauth.socialaccount.providers.github",
-    "allauth.socialaccount.providers.google",
-    "allauth.socialaccount.providers.openid_connect",
     "django_ratelimit",
     "corsheaders",
     "rest_framework",
@@ -212,6 +212,8 @@ MFA_REQUIRED_ROLES = tuple(ENV["MFA_REQUIRED_ROLES"])
 
 # Sign-in providers in the order of their buttons (federation/providers.py)
 SIGN_IN_PROVIDERS: tuple[Provider, ...] = sign_in_providers(ENV.values)
+SOCIALACCOUNT_ADAPTER = "federation.social.adapter.SocialAccountAdapter"
+SOCIALACCOUNT_PROVIDERS = allauth_settings(ENV.values)
 PROVIDER_INTERNAL_URLS = internal_urls(ENV.values)
 PROVIDER_CA_FILE = ca_file(ENV.values)
 AUTO_REDIRECT = auto_redirect(ENV.values)  # id of a provider, or ""

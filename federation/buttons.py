@@ -10,10 +10,12 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from accounts.services.sign_in_methods import has_other_sign_in_method
 from federation.models import ExternalIdentity
-from federation.providers import SOCIAL_KINDS, Provider, configured
+from federation.providers import Provider, configured
 from federation.services.identities import is_directory_managed, is_usable
 
 MARKS = "elements/marks"
+# Every other provider has the mark of a key.
+WITH_MARK = ("google", "facebook", "github", "discord", "apple")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +96,4 @@ def _unconfigured(provider_id: str) -> Button:
 
 
 def _mark(kind: str) -> str:
-    return f"{MARKS}/{kind if kind in SOCIAL_KINDS else 'key'}.html"
+    return f"{MARKS}/{kind if kind in WITH_MARK else 'key'}.html"

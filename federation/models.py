@@ -23,7 +23,7 @@ class ExternalIdentity(models.Model):
     provider = models.CharField(_("provider"), max_length=40)
     # The provider's stable identifier of the user: `sub`, `tid:oid`, entryUUID.
     subject = models.CharField(_("subject"), max_length=255)
-    # Provider.authority when the identity was created; "" for vendors with a single issuer.
+    # Provider.issuer when the identity was created; "" for vendors with a single issuer.
     issuer = models.CharField(_("issuer"), max_length=255, blank=True)
     # As last reported by the provider; displayed, never used for lookups.
     email = models.CharField(_("address at the provider"), max_length=254, blank=True)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 
@@ -10,7 +11,6 @@ from accounts.roles import Role
 from core.errors import NotFound
 from federation.role_mapping import RoleMapping
 
-SOCIAL_KINDS = ("google", "facebook", "github", "discord", "apple")
 OIDC = "oidc"
 
 
@@ -38,12 +38,14 @@ class SignInSource:
 class Provider:
     """One configured provider.
 
-    kind: one of SOCIAL_KINDS, or OIDC. issuer: of OIDC, without slash and discovery suffix.
+    kind: OIDC, or the id of a provider of allauth. issuer: who assigns the subjects, because a
+    subject is unique only together with it: of OIDC the issuer, without slash and discovery suffix;
+    of others the server or tenant in the settings, "" for vendors with a single one.
     callback_path: where the provider redirects to, as registered there.
     image_url: a custom image for the button, or "".
     leeway: tolerated clock skew. claims: field ("email", "name", "username") -> names of claims,
-    in order of preference. options: settings of this kind alone (GitHub's base URL, Apple's keys);
-    secret, like client_secret.
+    in order of preference. options: settings of this kind alone, for others than OIDC those that
+    allauth documents for the app; secret, like client_secret.
     """
 
     source: SignInSource
@@ -64,7 +66,7 @@ class Provider:
     post_logout_url: str = ""
     max_logout_url: int = 2000
     claims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def id(self) -> str:
@@ -75,12 +77,9 @@ class Provider:
         return self.source.label
 
     @property
-    def authority(self) -> str:
-        """Who assigns the subjects: the issuer, or the server of GitHub Enterprise.
-
-        "" for vendors with a single one. A subject is unique only together with this.
-        """
-        return self.issuer or self.options.get("base_url", "").rstrip("/")
+    def redirect_uri(self) -> str:
+        """The redirect URI that is registered at the provider."""
+        return f"{settings.PUBLIC_URL}{self.callback_path}"
 
 
 def configured() -> tuple[Provider, ...]:

@@ -7,9 +7,9 @@ from django.http import HttpRequest, HttpResponse
 
 from accounts.account_sources import AccountSource
 from accounts.models import User
+from federation.flow import redirect_page, stay_signed_out, to_default_provider
 from federation.ldap import sign_in as ldap_sign_in
 from federation.ldap.usernames import directory_problems
-from federation.oidc.flow import redirect_page, stay_signed_out, to_default_provider
 from federation.oidc.signout import ProviderLogout, prepare_logout
 from federation.services.identities import is_usable
 from federation.services.profile_updates import held_user_ids

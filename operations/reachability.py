@@ -10,14 +10,14 @@ from django.utils import timezone
 
 from api.external_jwt.policy import Policy, current_policy
 from core.http import FetchError, fetch_json, probe
+from federation.flow import SOCIAL
 from federation.ldap.diagnosis import diagnose
 from federation.oidc.discovery import read_metadata
-from federation.oidc.flow import flow_of
+from federation.oidc.errors import SignInFailed
 from federation.oidc.issuers import normalize_issuer
 from federation.oidc.jwk import keys_in
 from federation.oidc.keys import DISCOVERY
 from federation.providers import OIDC, Provider
-from federation.social.flows import SocialFlow
 
 
 class Fault(NamedTuple):
@@ -54,12 +54,10 @@ def _faults_of(provider: Provider) -> Iterator[Fault]:
     if provider.kind == OIDC:
         yield from _openid_faults(provider)
         return
-    flow = flow_of(provider)
-    if not isinstance(flow, SocialFlow):
-        return
-    url = flow.endpoint(provider, "token")
     try:
-        date = probe(url)
+        date = probe(SOCIAL.token_url(provider))
+    except SignInFailed:
+        return  # a system check reports what it lacks
     except FetchError as error:
         yield _unreachable(provider.label, error)
     else:

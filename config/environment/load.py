@@ -10,7 +10,11 @@ from config.environment import secrets
 from config.environment.cross_checks import general as rules
 from config.environment.cross_checks.anonymous import check_anonymous_contradictions
 from config.environment.cross_checks.sign_in import follow_social_registration
-from config.environment.cross_checks.sso_providers import unlisted_provider, variables_of
+from config.environment.cross_checks.sso_providers import (
+    listed,
+    unlisted_provider,
+    variables_of,
+)
 from config.environment.diagnostics.display import display_value
 from config.environment.diagnostics.effects import Effect, LoadResult, effects, settings_among
 from config.environment.diagnostics.ignored_names import ignored_reason
@@ -18,6 +22,8 @@ from config.environment.diagnostics.ignored_values import drop_foreign_values
 from config.environment.diagnostics.suggestions import suggest_name
 from config.environment.dotenv import read_dotenv
 from config.environment.errors import Problem, SettingsError, Unreadable
+from config.environment.registry.allauth_providers import why_unusable
+from config.environment.registry.social import possible_names, social_variables
 from config.environment.resolve import FILE_ENDING, Findings, Layer, RawValue, default_of, resolve
 from config.environment.schema import Variable
 from config.environment.variables import VARIABLES
@@ -96,8 +102,11 @@ def load(
     found = Findings(errors=faults)
     layers = drop_foreign_values((in_environment, in_file), found)
     values, sources = _resolve_all(layers, found)
-    further = variables_of(values)
+    further = social_variables((name for layer in layers for name in layer), listed(values))
     _resolve_each(further, layers, found, values, sources)
+    of_list = variables_of(values)
+    _resolve_each(of_list, layers, found, values, sources)
+    further += of_list
     follow_social_registration(values, sources)
     base = dotenv_path.parent if dotenv_path else Path.cwd()
     values["DATA_DIR"] = data_dir or (base / values["DATA_DIR"]).resolve()
@@ -223,9 +232,12 @@ def _unknown_name(
     if provider:
         what = f"has no effect, because AUTH_SSO_PROVIDERS does not name {provider}"
         return Problem(name, what, f"add {provider} there") if given.text.strip() else None
+    if reason := why_unusable(name):
+        return Problem(name, f"has no effect: {reason}", "remove it")
     if ignored_reason(name):
         return None
     bare = name.removesuffix(FILE_ENDING)
+    candidates = [*candidates, *possible_names(bare)]
     meant = suggest_name(name, candidates, is_ours=is_ours)
     if not meant and bare != name and (meant := suggest_name(bare, candidates, is_ours=is_ours)):
         meant = f"{meant}{FILE_ENDING}"

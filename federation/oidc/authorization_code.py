@@ -13,7 +13,6 @@ from federation.oidc.authorization_request import AuthorizationRequest
 from federation.oidc.claims import user_info_of
 from federation.oidc.discovery import DISCOVERED, Metadata
 from federation.oidc.errors import SignInFailed
-from federation.oidc.flow import redirect_uri
 from federation.oidc.idtokens import Claims, TokenCheck, reject
 from federation.providers import Provider
 from federation.services.identities import ExternalUserInfo
@@ -25,12 +24,14 @@ MAX_CODE_LENGTH = 4096
 class OpenIDConnect:
     """The flow of every provider of kind OIDC."""
 
-    def authorize_url(self, provider: Provider, pending: AuthorizationRequest) -> str:
+    def authorize_url(
+        self, request: HttpRequest, provider: Provider, pending: AuthorizationRequest
+    ) -> str:
         metadata = DISCOVERED.metadata(provider.issuer)
         query = {
             "response_type": "code",
             "client_id": provider.client_id,
-            "redirect_uri": redirect_uri(provider),
+            "redirect_uri": provider.redirect_uri,
             "scope": " ".join(provider.scopes),
             "state": pending.state,
         }
@@ -83,7 +84,7 @@ def _exchange_code(
     fields = {
         "grant_type": "authorization_code",
         "code": code,
-        "redirect_uri": redirect_uri(provider),
+        "redirect_uri": provider.redirect_uri,
     }
     if provider.uses_pkce:
         fields["code_verifier"] = pending.verifier

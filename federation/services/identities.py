@@ -233,7 +233,7 @@ def is_usable(identity: ExternalIdentity) -> bool:
     if identity.provider == DIRECTORY:
         return settings.LDAP is not None
     return any(
-        (provider.id, provider.authority) == (identity.provider, identity.issuer)
+        (provider.id, provider.issuer) == (identity.provider, identity.issuer)
         for provider in settings.SIGN_IN_PROVIDERS
     )
 

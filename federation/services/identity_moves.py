@@ -38,7 +38,7 @@ class OrphanedIdentities:
 
 def orphaned_identities() -> list[OrphanedIdentities]:
     """Identities of issuers that are not configured; their users cannot sign in with them."""
-    now = {provider.id: provider.authority for provider in settings.SIGN_IN_PROVIDERS}
+    now = {provider.id: provider.issuer for provider in settings.SIGN_IN_PROVIDERS}
     rows = ExternalIdentity.objects.exclude(provider=DIRECTORY).values_list("provider", "issuer")
     return [
         OrphanedIdentities(Namespace(provider, issuer), count, provider in now)
@@ -53,7 +53,7 @@ def present_issuer(provider_id: str) -> str:
     """The issuer of the configured provider with that id. Raises RecordInvalid."""
     for provider in settings.SIGN_IN_PROVIDERS:
         if provider.id == provider_id:
-            issuer: str = provider.authority
+            issuer: str = provider.issuer
             return issuer
     raise RecordInvalid({"provider": [_("No provider of that name is configured.")]})
 

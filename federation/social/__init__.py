@@ -1,1 +1,1 @@
-"""Sign-in through Google, Facebook, GitHub, Discord and Apple: one Flow each."""
+"""Sign-in through every OAuth 2.0 provider of allauth."""

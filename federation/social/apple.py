@@ -1,96 +1,73 @@
-"""Sign in with Apple: a signed client secret, an ID token, and a callback by POST.
+"""Sign in with Apple: a validated ID token instead of a profile, and a callback by POST.
 
 The cross-site POST arrives without our SameSite=Lax cookies, so the callback redirects it to a GET
-with the same parameters, which validates everything.
+with the same parameters, which validates everything. allauth keeps them in a session of its own.
 """
 
 import json
-import logging
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-import jwt
+from allauth.socialaccount.models import SocialToken
+from allauth.socialaccount.providers.apple.provider import AppleProvider as AllauthApple
 from allauth.socialaccount.providers.apple.views import AppleOAuth2Adapter
+from django.conf import settings
 from django.http import HttpRequest
-from django.utils import timezone
 
-from federation.oidc.authorization_request import AuthorizationRequest
 from federation.oidc.discovery import Metadata
-from federation.oidc.errors import SignInFailed
 from federation.oidc.idtokens import TokenCheck
 from federation.oidc.keys import FetchedKeys
-from federation.providers import Provider
-from federation.services.identities import ExternalUserInfo
-from federation.social.flows import SocialFlow, access_token, get_str, subject
-
-logger = logging.getLogger(__name__)
 
 ISSUER = "https://appleid.apple.com"
 ALGORITHMS = ("RS256", "ES256")
-SECRET_SECONDS = 300
 MAX_USER_LENGTH = 2000
 
 
-class AppleFlow(SocialFlow):
-    """The ID token identifies the user; their name comes once, beside the first response."""
+class AppleAdapter(AppleOAuth2Adapter):
+    """The ID token is checked with its nonce, and with keys that are cached."""
 
-    authorize_endpoint = AppleOAuth2Adapter.authorize_url
-    token_endpoint = AppleOAuth2Adapter.access_token_url
-    keys_endpoint = AppleOAuth2Adapter.public_key_url
-    supports_pkce = False
+    nonce = ""
 
-    def extra_query(self, pending: AuthorizationRequest) -> dict[str, str]:
-        """Apple sends name and address only with form_post."""
-        return {"response_mode": "form_post", "nonce": pending.nonce}
+    def get_access_token_data(
+        self, request: HttpRequest, app: Any, client: Any, pkce_code_verifier: str | None = None
+    ) -> Any:
+        return client.get_access_token(request.GET["code"])
 
-    def user_info(
-        self,
-        request: HttpRequest,
-        provider: Provider,
-        pending: AuthorizationRequest,
-        answer: Mapping[str, Any],
-    ) -> ExternalUserInfo:
-        claims = _claims(self, provider, pending, answer)
-        return ExternalUserInfo(
-            subject=subject(claims.get("sub")),
-            email=get_str(claims, "email"),
-            email_verified=_is_verified(claims.get("email_verified")),
-            name=_name(request.GET.get("user", "")),
+    def parse_token(self, data: Mapping[str, Any]) -> SocialToken:
+        """The token, with the validated claims as `user_data`. Raises SignInFailed."""
+        token = SocialToken(token=data["access_token"])
+        provider = next(each for each in settings.SIGN_IN_PROVIDERS if each.kind == "apple")
+        metadata = Metadata(
+            issuer=ISSUER,
+            authorization_endpoint=self.authorize_url,
+            token_endpoint=self.access_token_url,
+            jwks_uri=self.public_key_url,
+            algorithms=ALGORITHMS,
         )
+        check = TokenCheck(provider, metadata, _keys(self.public_key_url), self.nonce)
+        id_token = data.get("id_token")
+        claims = check.id_claims(
+            id_token if isinstance(id_token, str) else "", access_token=token.token
+        )
+        # Apple documents a boolean, or a string with the same content.
+        said = claims.get("email_verified")
+        token.user_data = {**claims, "email_verified": said is True or said == "true"}
+        return token
 
-    def client_secret(self, provider: Provider) -> str:
-        """A JWT signed with the team's key, valid for five minutes."""
-        now = int(timezone.now().timestamp())
-        claims = {
-            "iss": provider.options["team_id"],
-            "sub": provider.client_id,
-            "aud": ISSUER,
-            "iat": now,
-            "exp": now + SECRET_SECONDS,
-        }
-        headers = {"kid": provider.options["key_id"]}
-        try:
-            return jwt.encode(claims, provider.options["private_key"], "ES256", headers)
-        except (ValueError, TypeError, jwt.InvalidKeyError):
-            logger.warning("APPLE_PRIVATE_KEY_PATH holds no key for ES256")
-            raise SignInFailed("provider_error", "the private key is unusable") from None
+    def complete_login(self, request: HttpRequest, app: Any, token: Any, **_kwargs: Any) -> Any:
+        response = {**token.user_data, "name": _name(request.GET.get("user", ""))}
+        return self.get_provider().sociallogin_from_response(request, response)
 
 
-def _claims(
-    flow: AppleFlow, provider: Provider, pending: AuthorizationRequest, answer: Mapping[str, Any]
-) -> Mapping[str, Any]:
-    """The validated claims of the ID token. Raises SignInFailed."""
-    keys_url = flow.endpoint(provider, "keys")
-    metadata = Metadata(
-        issuer=ISSUER,
-        authorization_endpoint=flow.endpoint(provider, "authorize"),
-        token_endpoint=flow.endpoint(provider, "token"),
-        jwks_uri=keys_url,
-        algorithms=ALGORITHMS,
-    )
-    check = TokenCheck(provider, metadata, _keys(keys_url), pending.nonce)
-    return check.id_claims(get_str(answer, "id_token"), access_token=access_token(answer))
+class AppleProvider(AllauthApple):
+    """Asks for a code alone, not also for an ID token through the browser."""
+
+    oauth2_adapter_class = AppleAdapter
+    sends_nonce = True
+
+    def get_auth_params(self) -> dict[str, str]:
+        return {**super().get_auth_params(), "response_type": "code"}
 
 
 @lru_cache(maxsize=8)
@@ -99,18 +76,15 @@ def _keys(url: str) -> FetchedKeys:
     return FetchedKeys(ISSUER, url)
 
 
-def _is_verified(claim: Any) -> bool:
-    """Apple documents a boolean, or a string with the same content."""
-    return claim is True or claim == "true"
-
-
-def _name(text: str) -> str:
-    """First and last name from the unsigned form field `user`, or ""."""
+def _name(text: str) -> dict[str, str]:
+    """`firstName` and `lastName` of the unsigned form field `user`; it comes once."""
     try:
         user = json.loads(text) if 0 < len(text) <= MAX_USER_LENGTH else {}
     except (ValueError, RecursionError):
-        return ""
+        return {}
     name = user.get("name") if isinstance(user, dict) else None
     if not isinstance(name, dict):
-        return ""
-    return f"{get_str(name, 'firstName')} {get_str(name, 'lastName')}".strip()
+        return {}
+    return {
+        part: name[part] for part in ("firstName", "lastName") if isinstance(name.get(part), str)
+    }

@@ -1,161 +1,126 @@
-"""Google, Facebook, GitHub and Discord. User names are not used from any of them."""
+"""allauth's provider classes, with strict reading of what a provider answers.
 
-import hashlib
-import hmac
-from collections.abc import Mapping
+A provider of allauth needs no entry here. SOCIALACCOUNT_PROVIDERS may name a subclass as
+`provider_class`, as in allauth.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from importlib import import_module
 from typing import Any
-from urllib.parse import urlencode
 
-from allauth.socialaccount.providers.discord.views import DiscordOAuth2Adapter
-from allauth.socialaccount.providers.facebook.constants import GRAPH_API_URL
-from allauth.socialaccount.providers.facebook.views import FacebookOAuth2Adapter
-from allauth.socialaccount.providers.github.views import GitHubOAuth2Adapter
-from allauth.socialaccount.providers.google.views import GoogleOAuth2Adapter
+from allauth.socialaccount import app_settings
+from allauth.socialaccount.providers.discord.provider import DiscordProvider as AllauthDiscord
+from allauth.socialaccount.providers.github.provider import GitHubProvider as AllauthGitHub
 from django.http import HttpRequest
+from django.utils.module_loading import import_string
 
-from federation.oidc.authorization_request import AuthorizationRequest
-from federation.oidc.flow import register
-from federation.providers import Provider
-from federation.services.identities import ExternalUserInfo
-from federation.social.apple import AppleFlow
-from federation.social.flows import SocialFlow, access_token, get_str, subject
-from federation.social.http import request_json, request_object
+from federation.oidc.errors import SignInFailed
+from federation.oidc.idtokens import reject
+
+# Of allauth's uid column, which we do not write, but allauth checks.
+MAX_SUBJECT_LENGTH = 191
+# What a missing or malformed id becomes by str().
+NO_IDS = frozenset({"None", "True", "False", ""})
+SEPARATORS = re.compile(r"[^0-9A-Za-z]+")
 
 
-class GoogleFlow(SocialFlow):
-    """`verified_email` counts only if it is literally true."""
+def provider_class(provider_id: str) -> type[Any]:
+    """The class of allauth's provider with that id. Raises ModuleNotFoundError."""
+    path = app_settings.PROVIDERS.get(provider_id, {}).get("provider_class", "")
+    return _strict(provider_id, path)
 
-    authorize_endpoint = GoogleOAuth2Adapter.authorize_url
-    token_endpoint = GoogleOAuth2Adapter.access_token_url
-    profile_endpoint = GoogleOAuth2Adapter.identity_url
 
-    def user_info(
-        self,
-        request: HttpRequest,
-        provider: Provider,
-        pending: AuthorizationRequest,
-        answer: Mapping[str, Any],
-    ) -> ExternalUserInfo:
-        profile = self.profile(provider, answer)
-        return ExternalUserInfo(
-            subject=subject(profile.get("id", profile.get("sub"))),
-            email=get_str(profile, "email"),
-            email_verified=profile.get("verified_email", profile.get("email_verified")) is True,
-            name=get_str(profile, "name"),
+@lru_cache(maxsize=64)
+def _strict(provider_id: str, path: str) -> type[Any]:
+    if path:
+        found = import_string(path)
+    else:
+        module = import_module(f"allauth.socialaccount.providers.{provider_id}.provider")
+        found = module.provider_classes[0]
+    return type(found.__name__, (StrictProvider, found), {})
+
+
+class StrictProvider:
+    """Mixin: refuses ids that are none, and keeps the answer beside the login that it becomes."""
+
+    def sociallogin_from_response(self, request: HttpRequest, response: Any) -> Any:
+        """allauth's SocialLogin, with `response`. Raises SignInFailed."""
+        if not isinstance(response, dict):
+            raise SignInFailed("provider_error", "the profile is no object")
+        login = super().sociallogin_from_response(request, response)  # type: ignore[misc]
+        login.response = response
+        return login
+
+    def extract_uid(self, data: dict[str, Any]) -> str:
+        """The user id, if it is a string or a whole number there. Raises SignInFailed."""
+        try:
+            uid = super().extract_uid(data)  # type: ignore[misc]
+        except Exception:  # allauth reads the answer without checks
+            uid = None
+        if not isinstance(uid, str) or len(uid) > MAX_SUBJECT_LENGTH or not _is_id(uid, data):
+            reject("no user id")
+        return str(uid)
+
+    def extract_common_fields(self, data: dict[str, Any]) -> dict[str, Any]:
+        fields: dict[str, Any] = super().extract_common_fields(data)  # type: ignore[misc]
+        fields.pop("phone", None)  # allauth would check it, and we keep none
+        if not fields.get("name") and not fields.get("first_name"):
+            fields["name"] = data.get("name")
+        return fields
+
+    def cleanup_email_addresses(
+        self, email: Any, addresses: list[Any], email_verified: bool = False
+    ) -> str | None:
+        addresses[:] = [each for each in addresses if isinstance(each.email, str)]
+        text = email if isinstance(email, str) else None
+        found: str | None = super().cleanup_email_addresses(  # type: ignore[misc]
+            text, addresses, email_verified
         )
+        return found
 
 
-class FacebookFlow(SocialFlow):
-    """Facebook does not tell whether an address is verified."""
+class GitHubProvider(AllauthGitHub):
+    """The primary address alone; only that one is verified by being in use."""
 
-    authorize_endpoint = FacebookOAuth2Adapter.authorize_url
-    token_endpoint = FacebookOAuth2Adapter.access_token_url
-    profile_endpoint = f"{GRAPH_API_URL}/me"
-    scope_delimiter = ","
-    supports_pkce = False
-
-    def user_info(
-        self,
-        request: HttpRequest,
-        provider: Provider,
-        pending: AuthorizationRequest,
-        answer: Mapping[str, Any],
-    ) -> ExternalUserInfo:
-        profile = self.profile(provider, answer)
-        return ExternalUserInfo(
-            subject=subject(profile.get("id")),
-            email=get_str(profile, "email"),
-            name=get_str(profile, "name"),
-        )
-
-    def profile(self, provider: Provider, answer: Mapping[str, Any]) -> dict[str, Any]:
-        """Adds appsecret_proof, so that a stolen token alone is useless."""
-        token = access_token(answer)
-        secret = provider.client_secret.encode()
-        query = {
-            "fields": "id,name,email",
-            "access_token": token,
-            "appsecret_proof": hmac.new(secret, token.encode(), hashlib.sha256).hexdigest(),
-        }
-        url = f"{self.endpoint(provider, 'profile')}?{urlencode(query)}"
-        return request_object(url, headers=self.headers(provider))
+    def extract_email_addresses(self, data: dict[str, Any]) -> list[Any]:
+        emails = data.get("emails")
+        entries = emails if isinstance(emails, list) else []
+        primary = [
+            each for each in entries if isinstance(each, dict) and each.get("primary") is True
+        ]
+        found: list[Any] = super().extract_email_addresses({"emails": primary})
+        return found
 
 
-class GitHubFlow(SocialFlow):
-    """The primary address of `/user/emails`; a GitHub Enterprise server by options["base_url"]."""
+class DiscordProvider(AllauthDiscord):
+    """The name that is shown, which allauth does not read; also unverified addresses."""
 
-    authorize_endpoint = GitHubOAuth2Adapter.authorize_url
-    token_endpoint = GitHubOAuth2Adapter.access_token_url
-    profile_endpoint = GitHubOAuth2Adapter.profile_url
-    emails_endpoint = GitHubOAuth2Adapter.emails_url
-
-    def user_info(
-        self,
-        request: HttpRequest,
-        provider: Provider,
-        pending: AuthorizationRequest,
-        answer: Mapping[str, Any],
-    ) -> ExternalUserInfo:
-        profile = self.profile(provider, answer)
-        emails = request_json(
-            self.endpoint(provider, "emails"), headers=self.bearer(provider, answer)
-        )
-        primary = _primary(emails)
-        return ExternalUserInfo(
-            subject=subject(profile.get("id")),
-            issuer=provider.authority,
-            email=get_str(primary, "email"),
-            email_verified=primary.get("verified") is True,
-            name=get_str(profile, "name"),
-        )
-
-    def endpoint(self, provider: Provider, name: str) -> str:
-        base = provider.options.get("base_url", "").rstrip("/")
-        if not base:
-            return super().endpoint(provider, name)
-        return {
-            "authorize": f"{base}/login/oauth/authorize",
-            "token": f"{base}/login/oauth/access_token",
-            "profile": f"{base}/api/v3/user",
-            "emails": f"{base}/api/v3/user/emails",
-        }[name]
+    def extract_common_fields(self, data: dict[str, Any]) -> dict[str, Any]:
+        fields: dict[str, Any] = super().extract_common_fields(data)
+        return fields | {"name": data.get("global_name") or data.get("username")}
 
 
-def _primary(emails: Any) -> Mapping[str, Any]:
-    """The primary entry, or {}."""
-    entries = emails if isinstance(emails, list) else []
-    return next(
-        (each for each in entries if isinstance(each, dict) and each.get("primary") is True), {}
-    )
+def _is_id(uid: str, data: dict[str, Any]) -> bool:
+    """Is `uid` a string or whole number of the answer, or made of such (Slack: team and user)?
+
+    allauth makes text of what it finds: `null` would be the id "None" of everyone without an id.
+    """
+    if not uid.strip() or uid in NO_IDS:
+        return False
+    if uid in set(_ids_in(data)):
+        return True
+    is_number = re.fullmatch(r"-?\d+\.\d+(e[+-]?\d+)?", uid) is not None
+    return not is_number and uid[0] not in "{[" and not NO_IDS & set(SEPARATORS.split(uid))
 
 
-class DiscordFlow(SocialFlow):
-    """`verified` is about the address, and counts only if it is literally true."""
-
-    authorize_endpoint = DiscordOAuth2Adapter.authorize_url
-    token_endpoint = DiscordOAuth2Adapter.access_token_url
-    profile_endpoint = DiscordOAuth2Adapter.profile_url
-
-    def user_info(
-        self,
-        request: HttpRequest,
-        provider: Provider,
-        pending: AuthorizationRequest,
-        answer: Mapping[str, Any],
-    ) -> ExternalUserInfo:
-        profile = self.profile(provider, answer)
-        return ExternalUserInfo(
-            subject=subject(profile.get("id")),
-            email=get_str(profile, "email"),
-            email_verified=profile.get("verified") is True,
-            name=get_str(profile, "global_name") or get_str(profile, "username"),
-        )
-
-
-def register_social() -> None:
-    """Register the five kinds with federation.oidc.flow."""
-    register("google", GoogleFlow())
-    register("facebook", FacebookFlow())
-    register("github", GitHubFlow())
-    register("discord", DiscordFlow())
-    register("apple", AppleFlow())
+def _ids_in(value: Any) -> Iterator[str]:
+    """Every string and whole number of a JSON value, as text."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from _ids_in(each)
+    elif isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        yield str(value)

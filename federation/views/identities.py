@@ -16,15 +16,12 @@ from accounts.services.sign_in_methods import LastSignInMethod
 from accounts.views.common import current_user, get_or_post, redirect_with_notice, replayable
 from core.errors import NotFound
 from federation.buttons import method_of
+from federation.flow import begin
 from federation.oidc.authorization_request import CONNECT
 from federation.oidc.errors import SignInFailed
-from federation.oidc.flow import begin
 from federation.providers import find
 from federation.services.identities import disconnect, is_directory_managed
-from federation.social.providers import register_social
 from federation.views.oauth import failed
-
-register_social()
 
 
 @login_required

@@ -23,7 +23,7 @@ from audit import audit_log
 from core.client_ip import client_ip
 from core.errors import GatehouseError
 from core.redirects import is_safe_destination
-from federation.oidc.authorization_code import OpenIDConnect
+from federation.flow import begin, flow_of
 from federation.oidc.authorization_request import (
     CONNECT,
     SIGN_IN,
@@ -35,9 +35,8 @@ from federation.oidc.authorization_request import (
     remember_destination,
 )
 from federation.oidc.errors import SignInFailed
-from federation.oidc.flow import begin, flow_of, register
 from federation.oidc.signout import remember_logout
-from federation.providers import OIDC, Provider, configured, find
+from federation.providers import Provider, configured, find
 from federation.services import identities
 from federation.services.identities import (
     AccountExists,
@@ -47,8 +46,6 @@ from federation.services.identities import (
     IdentityTaken,
     RoleRequired,
 )
-
-register(OIDC, OpenIDConnect())
 
 # Parameters of a form_post response (Apple sends the name once, as `user`).
 RESPONSE_PARAMETERS = ("code", "state", "error", "iss", "user")

@@ -91,7 +91,7 @@ def begin(visitor: Visitor, provider: str) -> str:
     visitor.get("/sign-in")
     answer = visitor.post(f"/oauth/{provider}/login", {})
     assert answer.status == 200, answer.text
-    (url,) = set(re.findall(r'href="(http://127[^"]+)"', answer.text))
+    (url,) = set(re.findall(r'class="button wide" href="(http[^"]+)"', answer.text))
     return unescape(url)
 
 

@@ -223,7 +223,7 @@ def test_apples_key_is_read_from_its_file(load_env: Load, tmp_path: Path) -> Non
         APPLE_PRIVATE_KEY_PATH="key.p8",
     )
 
-    assert sign_in_providers(env.values)[0].options["private_key"] == pem.decode()
+    assert sign_in_providers(env.values)[0].options["certificate_key"] == pem.decode()
 
 
 def test_switched_off_login_takes_every_button_away(load_env: Load) -> None:

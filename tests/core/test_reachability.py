@@ -169,13 +169,11 @@ def test_a_certificate_that_is_not_trusted(tmp_path: Path, faults: Use) -> None:
 
 @pytest.mark.parametrize(("status", "count"), [(200, 0), (404, 0), (502, 1)])
 def test_a_social_provider_is_asked_whether_it_is_there(
-    double: Double, faults: Use, status: int, count: int
+    double: Double, faults: Use, status: int, count: int, settings: Settings
 ) -> None:
     double.documents["/login/oauth/access_token"] = (status, {})
-    options = {"base_url": double.url}
-    provider = Provider(
-        SignInSource("github", "GitHub"), "github", "gate", "secret", options=options
-    )
+    settings.PROVIDER_INTERNAL_URLS = {"https://github.com": double.url}
+    provider = Provider(SignInSource("github", "GitHub"), "github", "gate", "secret")
 
     assert len(faults(provider)) == count
 

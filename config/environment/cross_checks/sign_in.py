@@ -9,14 +9,15 @@ from config.environment.cross_checks.sso_providers import (
     BUILT_IN,
     MICROSOFT,
     check_listed_providers,
+    is_social,
     issuer_of,
     listed,
     prefix_of,
 )
 from config.environment.errors import Problem, Unreadable, echo
 from config.environment.parsing.callbacks import is_elsewhere, path_of
+from config.environment.registry.allauth_providers import provider_of
 from config.environment.registry.external_jwt import check_issuer
-from config.environment.registry.social import NAMES as SOCIAL
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 Values = Mapping[str, Any]
@@ -25,11 +26,11 @@ Values = Mapping[str, Any]
 class SettingNames(NamedTuple):
     """The names of a provider's settings. issuer: "" if it has none."""
 
-    id: str
     client_id: str
     secret: str
     issuer: str
     callback: str
+    trust: str
     others: tuple[str, ...] = ()
 
     @property
@@ -40,43 +41,36 @@ class SettingNames(NamedTuple):
         )
 
 
-def names_of(provider: str) -> SettingNames:
+def names_of(provider: str, values: Values) -> SettingNames:
     """The names of the settings of `provider`."""
     prefix = provider.upper()
-    callback = f"{prefix}_CALLBACK_URL"
-    match provider:
-        case "openid" | "authentik":
-            return SettingNames(provider, f"{prefix}_CLIENT_ID", f"{prefix}_CLIENT_SECRET",
-                         f"{prefix}_ISSUER", callback)  # fmt: skip
-        case "oidc":
-            return SettingNames(provider, "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET",
-                         "OIDC_DISCOVERY_URL", callback)  # fmt: skip
-        case "apple":
-            others = ("APPLE_TEAM_ID", "APPLE_KEY_ID", "APPLE_PRIVATE_KEY_PATH")
-            return SettingNames(provider, "APPLE_CLIENT_ID", "", "", callback, others)
-    if provider in SOCIAL:
-        return SettingNames(
-            provider, f"{prefix}_CLIENT_ID", f"{prefix}_CLIENT_SECRET", "", callback
-        )
-    prefix = prefix_of(provider)
-    return SettingNames(provider, f"{prefix}_ID", f"{prefix}_SECRET", f"{prefix}_ISSUER",
-                 f"{prefix}_CALLBACK_URL")  # fmt: skip
-
-
-def trust_name(provider: str) -> str:
-    """The setting that decides whether email addresses of `provider` count as verified."""
-    own = provider in SOCIAL or provider in BUILT_IN
-    return f"{provider.upper() if own else prefix_of(provider)}_TRUST_EMAIL"
+    client, secret, issuer = f"{prefix}_CLIENT_ID", f"{prefix}_CLIENT_SECRET", ""
+    others: tuple[str, ...] = ()
+    if provider in ("openid", "authentik"):
+        issuer = f"{prefix}_ISSUER"
+    elif provider == "oidc":
+        issuer = "OIDC_DISCOVERY_URL"
+    elif provider == "apple":
+        secret = ""
+        others = ("APPLE_TEAM_ID", "APPLE_KEY_ID", "APPLE_PRIVATE_KEY_PATH")
+    elif not is_social(provider, values):
+        prefix = prefix_of(provider)
+        client, secret, issuer = f"{prefix}_ID", f"{prefix}_SECRET", f"{prefix}_ISSUER"
+    return SettingNames(
+        client, secret, issuer, f"{prefix}_CALLBACK_URL", f"{prefix}_TRUST_EMAIL", others
+    )
 
 
 def configured_ids(values: Values) -> list[str]:
     """The providers with any of their settings, in the order of their buttons."""
     first = listed(values)
-    return [*first, *(name for name in BUILT_IN if name not in first and _is_started(name, values))]
+    others = sorted({provider_of(name) for name in values})
+    known = dict.fromkeys([*BUILT_IN, *(name for name in others if is_social(name, values))])
+    return [*first, *(name for name in known if name not in first and _is_started(name, values))]
 
 
 def _is_started(provider: str, values: Values) -> bool:
-    names = names_of(provider)
+    names = names_of(provider, values)
     begun = [name for name in names.all if values[name]]
     # Reflector's AUTHENTIK_ISSUER also stands alone, for tokens.
     return any(name != "AUTHENTIK_ISSUER" for name in begun)
@@ -102,7 +96,7 @@ def has_button(values: Values) -> bool:
 def check_provider_settings(values: Values) -> Iterator[Problem]:
     """Errors: settings that a provider lacks."""
     for provider in configured_ids(values):
-        names = names_of(provider)
+        names = names_of(provider, values)
         given = [name for name in names.all if values[name]]
         for name in names.all:
             if values[name] or (name == names.issuer and _has_tenant(provider, values)):
@@ -122,7 +116,7 @@ def _has_tenant(provider: str, values: Values) -> bool:
 def check_issuer_tls(values: Values) -> Iterator[Problem]:
     """Errors: issuers without TLS."""
     for provider in configured_ids(values):
-        name = names_of(provider).issuer
+        name = names_of(provider, values).issuer
         if not name:
             continue
         issuer = values[name] or ""
@@ -144,7 +138,7 @@ def check_tenants(values: Values) -> Iterator[Problem]:
 
 def callback_path(provider: str, values: Values) -> str:
     """The callback path of `provider`: as set, or the default of the system it comes from."""
-    written = values[names_of(provider).callback]
+    written = values[names_of(provider, values).callback]
     if written:
         return path_of(written)
     # LobeChat's own path, for social providers of its list.
@@ -156,7 +150,7 @@ def check_callbacks(values: Values) -> Iterator[Problem]:
     """Errors: callbacks of another site, and two providers with one path."""
     paths: dict[str, str] = {}
     for provider in configured_ids(values):
-        name = names_of(provider).callback
+        name = names_of(provider, values).callback
         other = paths.setdefault(callback_path(provider, values), provider)
         if other != provider:
             yield Problem(name, f"is the callback of {other}, too", "write another path")

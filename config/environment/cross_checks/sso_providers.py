@@ -7,13 +7,13 @@ from typing import Any
 from accounts.sign_in_methods import is_reserved
 from config.environment.errors import Problem, echo
 from config.environment.parsing.callbacks import check_callback
+from config.environment.registry.allauth_providers import is_usable as is_of_allauth
 from config.environment.registry.external_jwt import check_issuer
-from config.environment.registry.social import NAMES as SOCIAL
-from config.environment.registry.social import internal_url, trust_email
+from config.environment.registry.social import DOCUMENTED, internal_url, trust_email
 from config.environment.schema import Kind, Variable
 
 # These have settings of their own; the list only orders them.
-BUILT_IN = (*SOCIAL, "openid", "authentik", "oidc")
+BUILT_IN = (*DOCUMENTED, "openid", "authentik", "oidc")
 NOT_OIDC = ("wechat", "feishu")
 MICROSOFT = ("microsoft-entra-id", "azure-ad")
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,38}")
@@ -41,7 +41,13 @@ def listed(values: Mapping[str, Any]) -> list[str]:
 
 
 def _is_usable(name: str) -> bool:
-    return bool(_ID.fullmatch(name)) and name not in NOT_OIDC and not is_reserved(name)
+    is_id = bool(_ID.fullmatch(name)) or is_of_allauth(name)
+    return is_id and name not in NOT_OIDC and not is_reserved(name)
+
+
+def is_social(provider: str, values: Mapping[str, Any]) -> bool:
+    """Is it a provider of allauth that the settings mention?"""
+    return f"{provider.upper()}_CLIENT_ID" in values and is_of_allauth(provider)
 
 
 def check_listed_providers(values: Mapping[str, Any]) -> Iterator[Problem]:
@@ -61,15 +67,19 @@ def check_listed_providers(values: Mapping[str, Any]) -> Iterator[Problem]:
 
 def variables_of(values: Mapping[str, Any]) -> tuple[Variable, ...]:
     """The variables of the listed providers."""
-    return tuple(variable for name in listed(values) for variable in _variables(name))
+    return tuple(
+        variable
+        for name in listed(values)
+        for variable in _variables(name, has_own=name in BUILT_IN or is_social(name, values))
+    )
 
 
-def _variables(provider: str) -> Iterator[Variable]:
+def _variables(provider: str, *, has_own: bool) -> Iterator[Variable]:
     prefix = prefix_of(provider)
     yield Variable(
         name=f"{prefix}_LABEL", kind=Kind.TEXT, help="The provider's name on its button."
     )
-    if provider in BUILT_IN:
+    if has_own:
         return
     yield Variable(name=f"{prefix}_ID", kind=Kind.TEXT, help="The client id there.")
     yield Variable(name=f"{prefix}_SECRET", kind=Kind.SECRET, help="The client secret there.")

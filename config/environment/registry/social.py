@@ -1,16 +1,34 @@
-"""Settings of sign-in by Google, GitHub, Discord, Facebook and Apple, and of providers at large."""
+"""Settings of sign-in by social providers: those of allauth, and what all providers share."""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 from config.environment.errors import Unreadable, echo
 from config.environment.parsing.callbacks import check_callback
+from config.environment.registry.allauth_providers import (
+    is_usable,
+    label_of,
+    provider_of,
+    usable_ids,
+)
 from config.environment.schema import Alias, Kind, Section, Variable
 
-# id -> (name for people, systems that share the names)
-NAMES = {
-    "google": ("Google", "Khoj, LibreChat, Mage"),
-    "github": ("GitHub", "LibreChat"),
-    "discord": ("Discord", "LibreChat"),
-    "facebook": ("Facebook", "LibreChat"),
-    "apple": ("Apple", "LibreChat"),
+
+class Documented(NamedTuple):
+    """A provider with a section of its own in the reference. origin: systems with these names."""
+
+    label: str
+    origin: str
+
+
+# Every other provider of allauth works without an entry.
+DOCUMENTED = {
+    "google": Documented("Google", "Khoj, LibreChat, Mage"),
+    "github": Documented("GitHub", "LibreChat"),
+    "discord": Documented("Discord", "LibreChat"),
+    "facebook": Documented("Facebook", "LibreChat"),
+    "apple": Documented("Apple", "LibreChat"),
 }
 
 
@@ -31,40 +49,78 @@ def callback(prefix: str, path: str, name: str, origin: str = "", note: str = ""
     )
 
 
-def _provider(provider: str) -> tuple[Variable, ...]:
-    """Id, secret and callback of one social provider."""
-    name, origin = NAMES[provider]
+def social_variables(names: Iterable[str], listed: Iterable[str]) -> tuple[Variable, ...]:
+    """The variables of the providers that `names` mention, beyond those of DOCUMENTED.
+
+    A provider that `listed` has and whose settings begin with AUTH_ is one of OpenID Connect.
+    """
+    given = set(names)
+    as_openid = {name for name in listed if f"AUTH_{name.upper()}_ID" in given}
+    mentioned = {provider_of(name) for name in given} - DOCUMENTED.keys() - as_openid
+    found = sorted(filter(is_usable, mentioned))
+    return tuple(variable for provider in found for variable in _variables(provider))
+
+
+def possible_names(name: str) -> list[str]:
+    """Names of providers that `name` may have been meant to be: those with the same end."""
+    end = next((end for end in ("_CLIENT_ID", "_CLIENT_SECRET") if name.upper().endswith(end)), "")
+    return [f"{provider.upper()}{end}" for provider in usable_ids()] if end else []
+
+
+def _variables(provider: str) -> Iterator[Variable]:
+    """Id, secret, callback and so on of one social provider."""
+    label, origin = DOCUMENTED.get(provider) or (label_of(provider), "")
     prefix = provider.upper()
     others = f"`/api/auth/callback/{provider}` where AUTH_SSO_PROVIDERS names it, else "
-    return (
-        Variable(
-            name=f"{prefix}_CLIENT_ID",
-            kind=Kind.TEXT,
-            example="123456789",
-            origin=origin,
-            aliases=(Alias(f"AUTH_{prefix}_ID", "LobeChat"),),
-            help=f"The client id of Gatehouse at {name}. With it {name} has a button.",
-        ),
-        Variable(
-            name=f"{prefix}_CLIENT_SECRET",
-            kind=Kind.SECRET,
-            origin=origin,
-            aliases=(Alias(f"AUTH_{prefix}_SECRET", "LobeChat"),),
-            help=(
-                "Understood, without effect: Apple's secret is made from its key."
-                if provider == "apple"
-                else f"The client secret of Gatehouse at {name}."
-            ),
-        ),
-        callback(
-            prefix,
-            f"/oauth/{provider}/callback",
-            name,
-            origin,
-            f"{others}`/oauth/{provider}/callback`",
-        ),
-        trust_email(prefix, name),
+    yield Variable(
+        name=f"{prefix}_CLIENT_ID",
+        kind=Kind.TEXT,
+        example="123456789",
+        origin=origin,
+        aliases=(Alias(f"AUTH_{prefix}_ID", "LobeChat"),) if origin else (),
+        help=f"The client id of Gatehouse at {label}. With it {label} has a button.",
     )
+    yield Variable(
+        name=f"{prefix}_CLIENT_SECRET",
+        kind=Kind.SECRET,
+        origin=origin,
+        aliases=(Alias(f"AUTH_{prefix}_SECRET", "LobeChat"),) if origin else (),
+        help=(
+            "Understood, without effect: Apple's secret is made from its key."
+            if provider == "apple"
+            else f"The client secret of Gatehouse at {label}."
+        ),
+    )
+    yield callback(
+        prefix,
+        f"/oauth/{provider}/callback",
+        label,
+        origin,
+        f"{others}`/oauth/{provider}/callback`",
+    )
+    yield trust_email(prefix, label)
+    if provider not in DOCUMENTED:
+        yield Variable(
+            name=f"{prefix}_SETTINGS",
+            kind=Kind.SECRET,
+            check=check_settings,
+            help=f"JSON of the settings that django-allauth documents for {label}.",
+        )
+
+
+def check_settings(text: str) -> dict[str, Any]:
+    """The JSON object of a provider's settings; addresses lose their last slash."""
+    fix = """write JSON such as {"GITLAB_URL": "https://git.example.com"}"""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        raise Unreadable("is no JSON", fix) from None
+    if not isinstance(found, dict) or {"APP", "APPS", "provider_class"} & found.keys():
+        raise Unreadable("is no JSON object of a provider's settings", fix)
+    return {
+        name: value.rstrip("/") if isinstance(value, str) else value
+        for name, value in found.items()
+    }
 
 
 def trust_email(prefix: str, name: str) -> Variable:
@@ -105,8 +161,14 @@ def check_origin(url: str) -> str:
 
 SOCIAL = Section(
     "Sign-in through other providers",
-    "Each provider with an id and a secret has a button on the sign-in page. A new person gets an "
-    "account only where registration by providers is open.",
+    "Each provider with an id and a secret has a button on the sign-in page. A new user gets an "
+    "account only where registration by providers is open.\n\n"
+    "Besides the providers below, every other OAuth 2.0 provider of django-allauth works by "
+    "`<ID>_CLIENT_ID` and `<ID>_CLIENT_SECRET`, for example `GITLAB_CLIENT_ID`. "
+    "`<ID>_CALLBACK_URL` (`/oauth/<id>/callback`), `<ID>_TRUST_EMAIL` and `<ID>_SETTINGS` are "
+    "optional; the last is JSON of the settings that django-allauth documents for the provider, "
+    """for example `GITLAB_SETTINGS={"GITLAB_URL": "https://git.example.com"}`. The ids are: """
+    f"{', '.join(f'`{name}`' for name in usable_ids() if name not in DOCUMENTED)}.",
     *(
         Variable(
             name="ALLOW_SOCIAL_LOGIN",
@@ -126,10 +188,10 @@ SOCIAL = Section(
             example="true",
             origin="LibreChat",
             help=(
-                "Whether somebody who comes by Google, GitHub, Discord, Facebook or Apple for the "
-                "first time gets an account, with the role DEFAULT_ROLE. ALLOWED_EMAILS counts "
-                "here too. A written false closes OpenID Connect to newcomers as well, unless "
-                "OPENID_REGISTRATION is written."
+                "Whether somebody who signs in through a social provider (any but those of OpenID "
+                "Connect) for the first time gets an account, with the role DEFAULT_ROLE. "
+                "ALLOWED_EMAILS counts here too. A written false closes OpenID Connect to "
+                "newcomers as well, unless OPENID_REGISTRATION is written."
             ),
         ),
         Variable(
@@ -154,8 +216,8 @@ SOCIAL = Section(
                 "issuers; it counts beside those of the machine."
             ),
         ),
-        *_provider("google"),
-        *_provider("github"),
+        *_variables("google"),
+        *_variables("github"),
         Variable(
             name="GITHUB_ENTERPRISE_BASE_URL",
             kind=Kind.URL,
@@ -172,9 +234,9 @@ SOCIAL = Section(
             origin="LibreChat",
             help="The User-Agent of requests to GitHub.",
         ),
-        *_provider("discord"),
-        *_provider("facebook"),
-        *_provider("apple"),
+        *_variables("discord"),
+        *_variables("facebook"),
+        *_variables("apple"),
         Variable(
             name="APPLE_TEAM_ID",
             kind=Kind.TEXT,

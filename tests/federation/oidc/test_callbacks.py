@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from django.urls import resolve
 
-from federation.oidc.flow import redirect_uri
 from federation.views import oauth
 from tests.federation.oidc.conftest import UseProviders, use_openid
 from tests.federation.oidc.double import Double
@@ -22,7 +21,7 @@ def test_a_path_of_the_settings_is_answered(
     found = pattern.resolve("signed/in-here")
     assert found is not None
     assert (found.func, found.kwargs) == (oauth.callback, {"provider": "openid"})
-    assert redirect_uri(provider) == "http://localhost:8000/signed/in-here"
+    assert provider.redirect_uri == "http://localhost:8000/signed/in-here"
 
 
 def test_usual_paths_need_no_pattern_of_their_own(

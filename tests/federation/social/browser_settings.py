@@ -12,3 +12,4 @@ _double = SimpleNamespace(
 )
 _double.options = lambda kind: SocialDouble.options(_double, kind)
 SIGN_IN_PROVIDERS = tuple(provider_of(kind, _double) for kind in LABELS)
+PROVIDER_INTERNAL_URLS = SocialDouble.internal_urls.fget(_double)

@@ -1,7 +1,8 @@
 """The five social providers as one small server: consent page, token, profile, Apple's keys.
 
 It checks what the real ones check: client, redirect address, each code once, PKCE, Apple's signed
-client secret. What a person has there, and what goes wrong, a test sets.
+client secret. What a person has there, and what goes wrong, a test sets. The settings INTERNAL_URLS
+lead requests for the public addresses of the five here; the Host header says whom they are for.
 """
 
 import base64
@@ -17,10 +18,37 @@ from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import jwt
+from allauth.socialaccount.providers.facebook.constants import GRAPH_API_VERSION
 from cryptography.hazmat.primitives import serialization as form
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 APPLE = "https://appleid.apple.com"
+# (host, path, what it is): the public addresses of the five.
+ADDRESSES = {
+    ("accounts.google.com", "/o/oauth2/v2/auth"): "/google/authorize",
+    ("oauth2.googleapis.com", "/token"): "/google/token",
+    ("www.googleapis.com", "/oauth2/v2/userinfo"): "/google/profile",
+    ("github.com", "/login/oauth/authorize"): "/github/authorize",
+    ("github.com", "/login/oauth/access_token"): "/github/token",
+    ("api.github.com", "/user"): "/github/profile",
+    ("api.github.com", "/user/emails"): "/github/emails",
+    ("discord.com", "/api/oauth2/authorize"): "/discord/authorize",
+    ("discord.com", "/api/oauth2/token"): "/discord/token",
+    ("discord.com", "/api/users/@me"): "/discord/profile",
+    ("www.facebook.com", f"/{GRAPH_API_VERSION}/dialog/oauth"): "/facebook/authorize",
+    ("graph.facebook.com", f"/{GRAPH_API_VERSION}/oauth/access_token"): "/facebook/token",
+    ("graph.facebook.com", f"/{GRAPH_API_VERSION}/me"): "/facebook/profile",
+    ("appleid.apple.com", "/auth/authorize"): "/apple/authorize",
+    ("appleid.apple.com", "/auth/token"): "/apple/token",
+    ("appleid.apple.com", "/auth/keys"): "/apple/keys",
+}
+# Paths of a GitHub Enterprise server.
+ENTERPRISE = {
+    "/login/oauth/authorize": "/github/authorize",
+    "/login/oauth/access_token": "/github/token",
+    "/api/v3/user": "/github/profile",
+    "/api/v3/user/emails": "/github/emails",
+}
 PKCE_KINDS = ("google", "github", "discord")
 USERS = {
     "google": {"id": "g-1", "email": "anna@example.org", "verified_email": True, "name": "Anna G"},
@@ -79,11 +107,14 @@ class SocialDouble:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server.server_address[1]}"
 
+    @property
+    def internal_urls(self) -> dict[str, str]:
+        """PROVIDER_INTERNAL_URLS that lead to this server."""
+        return {f"https://{host}": self.url for host, _path in ADDRESSES}
+
     def options(self, kind: str) -> dict[str, str]:
-        """Provider.options that lead to this server."""
-        names = ("authorize", "token", "profile", "emails", "keys")
-        found = {f"{name}_url": f"{self.url}/{kind}/{name}" for name in names}
-        return found | {"team_id": "TEAM", "key_id": "KEY", "private_key": self.team_pem}
+        """Provider.options."""
+        return {"KEY": "TEAM", "certificate_key": self.team_pem} if kind == "apple" else {}
 
     @property
     def team_pem(self) -> str:
@@ -95,7 +126,7 @@ class SocialDouble:
     def agree(self, url: str) -> tuple[str, dict[str, str]]:
         """Say yes on the page at `url`: (callback address, its parameters)."""
         parts = urlsplit(url)
-        kind = parts.path.split("/")[1]
+        kind = usual_path(parts.netloc, parts.path).split("/")[1]
         query = dict(parse_qsl(parts.query))
         _check_request(kind, query)
         code = secrets.token_urlsafe(16)
@@ -177,13 +208,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self, form: dict[str, str]) -> None:
         double, parts = self.provider, urlsplit(self.path)
-        double.asked.append((parts.path, form))
+        path = usual_path(self.headers["Host"], parts.path)
+        form = form or dict(parse_qsl(parts.query))
+        double.asked.append((path, form))
         double.wait.wait(30)
-        if parts.path in double.answers:
-            self._send(*double.answers[parts.path])
+        if path in double.answers:
+            self._send(*double.answers[path])
             return
-        path = _usual_path(parts.path)
-        kind, _, what = path[1:].partition("/")
+        kind, _, what = ENTERPRISE.get(path, path)[1:].partition("/")
         if what == "authorize":
             self._consent(kind)
         elif what == "token":
@@ -198,7 +230,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _profile(self, kind: str, what: str, query: dict[str, list[str]]) -> None:
         double = self.provider
-        header = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        header = self.headers.get("Authorization", "").rpartition(" ")[2]
         token = query.get("access_token", [header])[0]
         if double.tokens.get(token) != kind or self.headers["User-Agent"] != "Gatehouse":
             self._send(401, b"{}")
@@ -240,14 +272,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
 
-def _usual_path(path: str) -> str:
-    """GitHub Enterprise's paths as ours."""
-    return {
-        "/login/oauth/authorize": "/github/authorize",
-        "/login/oauth/access_token": "/github/token",
-        "/api/v3/user": "/github/profile",
-        "/api/v3/user/emails": "/github/emails",
-    }.get(path, path)
+def usual_path(host: str, path: str) -> str:
+    """`/kind/what` of a public address; other paths stay."""
+    return ADDRESSES.get((host, path), path)
 
 
 def _proof(token: str) -> str:

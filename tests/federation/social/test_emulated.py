@@ -1,6 +1,5 @@
 """Google and GitHub as the npm package emulate plays them: somebody else's reading of both."""
 
-import dataclasses
 import re
 import shutil
 import tempfile
@@ -12,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
 from accounts.models import User
@@ -24,18 +24,14 @@ from tests.servers.processes import ServerProcess, accepts_connections, free_por
 
 pytestmark = pytest.mark.django_db
 HIDDEN = re.compile(r'<input type="hidden" name="([^"]*)" value="([^"]*)"')
-PATHS = {
+# kind -> public address, the issuer first -> where it is at the emulated one.
+ADDRESSES = {
     "google": {
-        "authorize": "/o/oauth2/v2/auth",
-        "token": "/oauth2/token",
-        "profile": "/oauth2/v2/userinfo",
+        "https://accounts.google.com": "",
+        "https://oauth2.googleapis.com": "/oauth2",
+        "https://www.googleapis.com": "",
     },
-    "github": {
-        "authorize": "/login/oauth/authorize",
-        "token": "/login/oauth/access_token",
-        "profile": "/user",
-        "emails": "/user/emails",
-    },
+    "github": {"https://github.com": "", "https://api.github.com": ""},
 }
 
 
@@ -43,7 +39,7 @@ PATHS = {
 def emulated() -> Iterator[dict[str, str]]:
     """The address of each."""
     folder = Path(tempfile.mkdtemp(prefix="gatehouse-emulate-"))
-    ports = {kind: free_port() for kind in PATHS}
+    ports = {kind: free_port() for kind in ADDRESSES}
     servers = [_start(kind, port, folder) for kind, port in ports.items()]
     yield {kind: f"http://127.0.0.1:{port}" for kind, port in ports.items()}
     for server in servers:
@@ -54,6 +50,7 @@ def emulated() -> Iterator[dict[str, str]]:
 def _start(kind: str, port: int, folder: Path) -> ServerProcess:
     script = NODE_FOLDER / "node_modules" / "emulate" / "dist" / "index.js"
     command = [program("node"), str(script), "start", "--service", kind, "--port", str(port),
+               "--base-url", next(iter(ADDRESSES[kind])),
                "--seed", str(NODE_FOLDER / "emulate.yaml")]  # fmt: skip
     server = ServerProcess(command, folder / f"{kind}.log")
     server.wait_until(lambda: accepts_connections(port))
@@ -65,8 +62,10 @@ def provider(
     request: pytest.FixtureRequest, emulated: dict[str, str], double: SocialDouble, settings: Any
 ) -> Provider:
     kind: str = request.param
-    options = {f"{name}_url": emulated[kind] + path for name, path in PATHS[kind].items()}
-    found = dataclasses.replace(provider_of(kind, double), options=options)
+    found = provider_of(kind, double)
+    settings.PROVIDER_INTERNAL_URLS = {
+        public: emulated[kind] + path for public, path in ADDRESSES[kind].items()
+    }
     settings.SIGN_IN_PROVIDERS = (found,)
     return found
 
@@ -74,12 +73,13 @@ def provider(
 def chosen(url: str, person: str) -> str:
     """Choose `person` on the consent page at `url`; where the browser is sent with the code."""
     parts = urlsplit(url)
-    page = _call(parts.netloc, "GET", f"{parts.path}?{parts.query}")[1]
+    host = urlsplit(settings.PROVIDER_INTERNAL_URLS[f"https://{parts.netloc}"]).netloc
+    page = _call(host, "GET", f"{parts.path}?{parts.query}")[1]
     (form,) = [each for each in page.split("<form")[1:] if f'value="{person}"' in each]
     action = re.search(r'action="([^"]+)"', form)
     assert action is not None
     fields = {name: unescape(value) for name, value in HIDDEN.findall(form)}
-    return _call(parts.netloc, "POST", unescape(action[1]), urlencode(fields))[0]
+    return _call(host, "POST", unescape(action[1]), urlencode(fields))[0]
 
 
 def _call(host: str, method: str, path: str, body: str | None = None) -> tuple[str, str]:

@@ -192,7 +192,7 @@ def test_a_provider_that_does_not_answer_is_given_up(
     double.wait.set()
     refused(shown, stranger, 503, "Google does not answer")
     reason = last_event().detail["reason"]
-    assert reason.startswith("provider_unreachable: 127.0.0.1")
+    assert reason.startswith("provider_unreachable: oauth2.googleapis.com")
     assert answer["code"] not in reason
 
 
@@ -237,7 +237,7 @@ def test_a_token_signed_by_somebody_else_is_refused(offer, double, stranger, own
 
 def test_an_unusable_key_of_apple_is_no_server_error(offer, double, stranger, owner) -> None:
     (provider,) = offer("apple")
-    object.__setattr__(provider, "options", {**provider.options, "private_key": "no key"})
+    object.__setattr__(provider, "options", {**provider.options, "certificate_key": "no key"})
     shown = sign_in(stranger, double, "apple")
     refused(shown, stranger, 502, "Apple reports an error")
 

@@ -1,13 +1,14 @@
 """Providers in a real Chromium: the click, the consent page on another site, and back."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, BrowserContext, Page, Route
 
 from tests.conftest import PASSWORD
-from tests.federation.social.double import SocialDouble
+from tests.federation.social.double import SocialDouble, usual_path
 from tests.pages.flaws import violations
 from tests.servers.databases import InstanceData
 from tests.servers.gatehouse import Gatehouse
@@ -25,7 +26,7 @@ DESKTOP = {"width": 1280, "height": 800}
 
 
 class LocalGatehouse(Gatehouse):
-    """By name: the double is at a number, and so another site."""
+    """By name, as the callbacks of the double expect it."""
 
     @property
     def urls(self) -> list[str]:
@@ -45,12 +46,29 @@ def house(sqlite_data: InstanceData, tmp_path: Path, double: SocialDouble) -> It
     gatehouse.stop()
 
 
+@pytest.fixture
+def lead_to_double(double: SocialDouble) -> Callable[[BrowserContext], None]:
+    """lead_to_double(context): the double plays the public addresses of the providers."""
+
+    def fulfill(route: Route) -> None:
+        parts = urlsplit(route.request.url)
+        url = f"{double.url}{usual_path(parts.netloc, parts.path)}?{parts.query}"
+        route.fulfill(response=route.fetch(url=url))
+
+    return lambda context: context.route("https://**/*", fulfill)
+
+
 @pytest.fixture(params=["light", "dark"])
-def visitor(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+def visitor(
+    browser: Browser,
+    request: pytest.FixtureRequest,
+    lead_to_double: Callable[[BrowserContext], None],
+) -> Iterator[Page]:
     """A page in either colour scheme, without scripts: every page works so."""
     context = browser.new_context(
         color_scheme=request.param, viewport=DESKTOP, java_script_enabled=request.param == "light"
     )
+    lead_to_double(context)
     yield context.new_page()
     context.close()
 
@@ -81,8 +99,12 @@ def test_a_person_who_says_no_comes_back_to_a_page_that_says_so(
 
 
 def test_no_page_of_providers_breaks_a_rule_of_access_or_the_policy(
-    house: Gatehouse, page: Page, double: SocialDouble
+    house: Gatehouse,
+    page: Page,
+    double: SocialDouble,
+    lead_to_double: Callable[[BrowserContext], None],
 ) -> None:
+    lead_to_double(page.context)
     said: list[str] = []
     page.on("console", lambda message: said.append(f"{page.url}: {message.text}"))
     found: list[str] = []

@@ -1,6 +1,10 @@
 """From click to signed in with each of the five, and what each of them is believed."""
 
+import importlib
+from collections.abc import Iterator
+
 import pytest
+from allauth.socialaccount.providers.github import views as github
 
 from accounts.models import User
 from audit.models import AuditEvent
@@ -103,18 +107,32 @@ def test_a_githuber_without_a_primary_address_has_none(offer, double, stranger, 
     assert "Your email address is missing" in answer.content.decode()
 
 
+@pytest.fixture
+def enterprise(settings, monkeypatch) -> Iterator[str]:
+    """GitHub's adapter as allauth makes it for the setting; its address."""
+    server = "https://github.example.com"
+    settings.SOCIALACCOUNT_PROVIDERS["github"]["GITHUB_URL"] = server
+    adapter = importlib.reload(github).GitHubOAuth2Adapter
+    monkeypatch.setattr("federation.social.providers.GitHubProvider.oauth2_adapter_class", adapter)
+    yield server
+    del settings.SOCIALACCOUNT_PROVIDERS["github"]["GITHUB_URL"]
+    importlib.reload(github)
+
+
 def test_a_github_enterprise_server_is_asked_by_its_own_address(
-    offer, double, stranger, owner, settings
+    offer, double, stranger, owner, settings, enterprise
 ) -> None:
     (provider,) = offer("github")
-    object.__setattr__(provider, "options", {"base_url": f"{double.url}/", "user_agent": ""})
+    object.__setattr__(provider, "issuer", enterprise)
+    settings.PROVIDER_INTERNAL_URLS = {enterprise: double.url}
     address = begin(stranger, "github")
-    assert address.startswith(f"{double.url}/login/oauth/authorize?")
-    query = address.replace("/login/oauth/authorize", "/github/authorize")
+    assert address.startswith(f"{enterprise}/login/oauth/authorize?")
+    query = address.replace(enterprise, "https://github.com")
     _to, answer = double.agree(query)
     stranger.get("/oauth/github/callback", answer)
 
     assert is_signed_in(stranger)
+    assert ExternalIdentity.objects.get().issuer == enterprise
     assert [path for path, _form in double.asked] == [
         "/login/oauth/access_token",
         "/api/v3/user",

@@ -1,6 +1,6 @@
 """Redirects to providers, and turns their responses into an ExternalUserInfo.
 
-Each kind of provider registers one Flow; nothing else here depends on kinds.
+Nothing but flow_of() depends on the kind of a provider.
 """
 
 from typing import Protocol
@@ -12,6 +12,7 @@ from django.shortcuts import render
 from accounts.link_binding import bind, browser_id
 from core.errors import NotFound
 from core.redirects import safe_destination
+from federation.oidc.authorization_code import OpenIDConnect
 from federation.oidc.authorization_request import (
     SIGN_IN,
     AuthorizationRequest,
@@ -19,14 +20,17 @@ from federation.oidc.authorization_request import (
     remember,
 )
 from federation.oidc.errors import SignInFailed
-from federation.providers import Provider, find
+from federation.providers import OIDC, Provider, find
 from federation.services.identities import ExternalUserInfo
+from federation.social.flow import SocialFlow
 
 
 class Flow(Protocol):
     """The flow of one kind of provider; both methods raise SignInFailed."""
 
-    def authorize_url(self, provider: Provider, pending: AuthorizationRequest) -> str:
+    def authorize_url(
+        self, request: HttpRequest, provider: Provider, pending: AuthorizationRequest
+    ) -> str:
         """The URL of the provider's page, with pending.state and so on."""
         ...
 
@@ -40,21 +44,11 @@ class Flow(Protocol):
         ...
 
 
-_FLOWS: dict[str, Flow] = {}
-
-
-def register(kind: str, flow: Flow) -> None:
-    """Use `flow` for providers of `kind`."""
-    _FLOWS[kind] = flow
+OPENID_CONNECT, SOCIAL = OpenIDConnect(), SocialFlow()
 
 
 def flow_of(provider: Provider) -> Flow:
-    return _FLOWS[provider.kind]
-
-
-def redirect_uri(provider: Provider) -> str:
-    """The redirect URI that is registered at the provider."""
-    return f"{settings.PUBLIC_URL}{provider.callback_path}"
+    return OPENID_CONNECT if provider.kind == OIDC else SOCIAL
 
 
 def begin(request: HttpRequest, provider: Provider, *, process: str, next_url: str) -> HttpResponse:
@@ -63,7 +57,7 @@ def begin(request: HttpRequest, provider: Provider, *, process: str, next_url: s
     process: SIGN_IN, or CONNECT for the signed-in user. Raises SignInFailed.
     """
     pending = make_authorization_request(request, provider, process=process, next_url=next_url)
-    url = flow_of(provider).authorize_url(provider, pending)
+    url = flow_of(provider).authorize_url(request, provider, pending)
     response = redirect_page(request, url, provider)
     remember(request, response, pending, provider)
     if signed_out_cookie() in request.COOKIES:
