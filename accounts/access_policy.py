@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from accounts.roles import Role
 from core.errors import AccessDenied, AccessEnded, UserDeleted
-from core.request_context import has_revoked
+from core.web.request_context import has_revoked
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from accounts import access_policy
 from accounts.models import User
 from accounts.services import second_factors
 from accounts.services.passwords import find_by_password
-from accounts.sign_in_methods import SignInMethod
+from accounts.sign_in.methods import SignInMethod
 from core import sql
 
 

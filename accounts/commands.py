@@ -7,7 +7,7 @@ from django.core.management import CommandError
 
 from accounts.models import User
 from core.commands import GatehouseCommand
-from core.plain_text import trim_line
+from core.text.plain_text import trim_line
 
 
 class AccountCommand(GatehouseCommand):

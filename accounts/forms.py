@@ -9,9 +9,9 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from accounts.passwords import MAX_PASSWORD_LENGTH, password_problems
-from core import email_addresses
 from core.errors import GatehouseError, RecordInvalid
-from core.plain_text import trim
+from core.text import email_addresses
+from core.text.plain_text import trim
 
 
 class EmailAddressField(forms.CharField):

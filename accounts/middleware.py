@@ -16,11 +16,11 @@ from django.utils import timezone
 from accounts.services.anonymous import visitor
 from accounts.services.users import gone_meanwhile
 from core.app_labels import OWN_APPS
-from core.client_ip import client_ip
 from core.errors import AccessDenied, GatehouseError, RateLimited, RepeatedParameter
-from core.problem_details import prefers_json, problem_of, refusal_templates
-from core.request_context import RequestContext, use_context
-from core.single_values import require_single, require_single_of
+from core.web.client_ip import client_ip
+from core.web.problem_details import prefers_json, problem_of, refusal_templates
+from core.web.request_context import RequestContext, use_context
+from core.web.single_values import require_single, require_single_of
 
 Handler = Callable[[HttpRequest], HttpResponse]
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -90,7 +90,7 @@ class AnonymousModeMiddleware(Middleware):
 
 
 class SingleValueMiddleware(Middleware):
-    """Refuses requests to our pages with a repeated parameter; see core.single_values.
+    """Refuses requests to our pages with a repeated parameter; see core.web.single_values.
 
     A view declares fields with several values through may_repeat(), a ModelAdmin through
     `repeatable`. Pages that a team adds are not checked. In a team's ModelAdmin, only the names

@@ -17,14 +17,16 @@ from django.core.cache import caches
 from django.http import HttpRequest
 from django_ratelimit.core import get_usage
 
-from accounts import access_policy, known_devices
+from accounts import access_policy
 from accounts.models import User
+from accounts.sessions import known_devices
 from accounts.signals import limit_exceeded
-from core import email_addresses, metrics
-from core.client_groups import Crowd, count_by, names_of
-from core.client_ip import client_ip, is_from_foreign_page, is_undeclared_proxy
+from core import metrics
 from core.errors import RateLimited
-from core.request_context import get_request_context
+from core.text import email_addresses
+from core.web.client_groups import Crowd, count_by, names_of
+from core.web.client_ip import client_ip, is_from_foreign_page, is_undeclared_proxy
+from core.web.request_context import get_request_context
 from mail import outbox
 
 

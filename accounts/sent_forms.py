@@ -18,9 +18,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import SentForm
-from core.encryption import DecryptionError, decrypt, encrypt
-from core.sensitive_headers import keep_secret
-from core.tokens import digest
+from core.crypto.encryption import DecryptionError, decrypt, encrypt
+from core.crypto.tokens import digest
+from core.web.sensitive_headers import keep_secret
 
 View = Callable[Concatenate[HttpRequest, ...], HttpResponse]
 TOKEN_FIELD = "csrfmiddlewaretoken"  # noqa: S105  # the name of a field

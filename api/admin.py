@@ -18,7 +18,7 @@ from accounts.admin.bulk_actions import MAX_ROWS, run_on_rows
 from accounts.admin.columns import NOTHING, moment
 from accounts.admin.read_only_columns import badge, user_link
 from accounts.admin.site import site
-from accounts.admin.user_filters import ChoiceFilter, Choices
+from accounts.admin.users.filters import ChoiceFilter, Choices
 from accounts.models import User
 from api.apikeys.key_format import ID, shown_id
 from api.apikeys.services import ended_condition, live_condition, revoke_key, state_of

@@ -18,18 +18,18 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
-from accounts.csrf import CsrfMiddleware
 from accounts.models import User
 from accounts.rate_limits import check_rate_limit
 from accounts.services.anonymous import visitor
-from accounts.session_store import DEVICE, SessionStore
+from accounts.sessions.store import DEVICE, SessionStore
 from api import external_jwt
 from api.apikeys.authenticate import ApiKeyMalformed, authenticate_key, context_for_key
 from api.authorization_header import Credentials, credentials_of
 from api.errors import ApiKeyInvalid, CsrfFailed, NotAuthenticated
 from api.permissions import AuthContext, Scope, combine, require_account_access
 from api.tokens.refresh_tokens import read_access
-from core.request_context import get_request_context
+from core.web.csrf import CsrfMiddleware
+from core.web.request_context import get_request_context
 
 # The id of a session that no sign-in of ours created. No row has it, so such a session never
 # counts as recently authenticated.

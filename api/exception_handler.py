@@ -11,7 +11,7 @@ from accounts.services.users import gone_meanwhile
 from api import errors
 from api.validation import flatten_errors
 from core.errors import Forbidden, GatehouseError, NotFound, RateLimited, RecordInvalid
-from core.problem_details import problem_document, problem_of
+from core.web.problem_details import problem_document, problem_of
 
 # Exceptions of DRF and Django, and our corresponding errors.
 TRANSLATIONS: tuple[tuple[type[Exception], type[GatehouseError]], ...] = (

@@ -16,7 +16,7 @@ from django.utils import translation
 from rest_framework.permissions import SAFE_METHODS
 
 from core.errors import GatehouseError, NotFound
-from core.problem_details import is_for_machines, problem_of
+from core.web.problem_details import is_for_machines, problem_of
 
 CSRF_HEADER = "X-CSRF-Token"
 CACHED_PATHS = 512

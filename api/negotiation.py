@@ -9,7 +9,7 @@ from rest_framework.request import Request
 
 from api.errors import MethodNotAllowed
 from api.permissions import served_methods
-from core.single_values import require_single
+from core.web.single_values import require_single
 
 PLAIN_ACCEPT = ("*/*", "application/json")
 

@@ -12,10 +12,10 @@ from rest_framework.request import Request
 
 from accounts import access_policy
 from accounts.models import BrowserSession, User
-from accounts.reauthentication import session_is_recently_authenticated
 from accounts.roles import ADMIN_ROLES, Role
 from accounts.services import second_factors
-from accounts.session_store import SessionStore
+from accounts.sessions.reauthentication import session_is_recently_authenticated
+from accounts.sessions.store import SessionStore
 from api.errors import AccessTokenInvalid, ApiKeyInvalid, NotAuthenticated, ScopeMissing
 from api.models import ApiKey
 from core.errors import AccessDenied, ConfirmationNeeded, Forbidden
@@ -79,7 +79,7 @@ class AuthContext:
 
     def require_recent_authentication(self) -> None:
         """Raise ConfirmationNeeded for a browser session, or a token created from one, that has not
-        authenticated recently; see accounts.reauthentication."""
+        authenticated recently; see accounts.sessions.reauthentication."""
         if self.browser_session is None:
             return
         row = BrowserSession.objects.filter(public_id=self.browser_session).first()

@@ -12,7 +12,7 @@ from drf_spectacular.openapi import AutoSchema as SpectacularSchema
 from accounts.roles import Role
 from api.permissions import Requirements, requirements_of
 from api.serializers import Problem
-from core.problem_details import PROBLEM_JSON
+from core.web.problem_details import PROBLEM_JSON
 
 Document = dict[str, Any]
 CREDENTIALS: list[dict[str, Any]] = [

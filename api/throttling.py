@@ -8,8 +8,8 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from api.permissions import AuthContext
-from core.client_ip import network_key
-from core.request_context import get_request_context
+from core.web.client_ip import network_key
+from core.web.request_context import get_request_context
 from moderation.services.actions import ActionSubject, count_action
 
 if TYPE_CHECKING:  # DRF imports this module while it defines its views

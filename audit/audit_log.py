@@ -23,7 +23,7 @@ from audit.models import AuditEvent
 from core import metrics, sql
 from core.locks import AUDIT
 from core.models import NamedLock
-from core.request_context import get_request_context
+from core.web.request_context import get_request_context
 
 GENESIS = "0" * 64
 SIGN_IN = "account:session:start"

@@ -37,9 +37,9 @@ from uuid import uuid4
 from django.test import Client
 from django.utils import timezone
 from accounts.models import BrowserSession, User
-from accounts.session_store import PURPOSE as SESSION
-from accounts.session_store import SessionStore
-from core.tokens import digest
+from accounts.sessions.store import PURPOSE as SESSION
+from accounts.sessions.store import SessionStore
+from core.crypto.tokens import digest
 from api.apikeys import key_format
 from api.models import ApiKey
 from api.apikeys.authenticate import digest_of

@@ -9,7 +9,7 @@ import django
 django.setup()
 
 from accounts.models import User  # noqa: E402
-from core.encryption import decrypt  # noqa: E402
+from core.crypto.encryption import decrypt  # noqa: E402
 from mail.models import OutboxMail  # noqa: E402
 
 TOKEN = re.compile(r"/magic-link/([\w-]{20,})")

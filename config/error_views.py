@@ -18,8 +18,8 @@ from accounts.models import ROLE_LABELS
 from accounts.views.common import is_stale, redirect_with_notice
 from accounts.views.stale import show_again
 from core.errors import GatehouseError
-from core.problem_details import prefers_json, problem_document
-from core.request_context import get_request_context
+from core.web.problem_details import prefers_json, problem_document
+from core.web.request_context import get_request_context
 
 logger = logging.getLogger("gatehouse.pages")
 SITE_NAME = "Gatehouse"

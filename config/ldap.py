@@ -6,7 +6,7 @@ from typing import Any
 from accounts.roles import BY_RANK, Role
 from config.environment.cross_checks.ldap import is_on
 from config.environment.registry.ldap import GroupRole, parse_roles_mapping
-from core.email_addresses import AddressError, parse_username
+from core.text.email_addresses import AddressError, parse_username
 from federation.ldap.conf import PROVIDER, LDAPConfig
 from federation.ldap.filters import USER_DN, USERNAME, FilterTemplate, parse_filter
 from federation.providers import SignInSource

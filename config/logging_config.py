@@ -5,7 +5,7 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from core.request_context import get_request_context
+from core.web.request_context import get_request_context
 
 FIELDS = (
     "event",

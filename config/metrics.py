@@ -14,7 +14,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from config.metrics_collectors import database_measures, server_measures
-from core.client_ip import client_ip, is_in, is_undeclared_proxy, parse_address
+from core.web.client_ip import client_ip, is_in, is_undeclared_proxy, parse_address
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

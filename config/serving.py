@@ -16,9 +16,9 @@ from io import BytesIO
 from queue import SimpleQueue
 from typing import Any
 
-from accounts.bareheaders import bare_headers
 from config.contenttype import readable
 from config.rawrequest import Environ, Unreadable, environ_of, has_body
+from core.web.response_headers import bare_headers
 from forward_auth.wsgi import CACHED_RESULT
 
 logger = logging.getLogger(__name__)

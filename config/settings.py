@@ -97,7 +97,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "accounts.csrf.CsrfMiddleware",
+    "core.web.csrf.CsrfMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.middleware.SessionTimeoutMiddleware",
     "forward_auth.middleware.ForwardAuthCookieMiddleware",
@@ -178,7 +178,7 @@ CLIENT_CHECKS: list[str] = ["moderation.access_checks.get_client_denial"]
 AUDIT_ACTOR_CHECK = "accounts.access_policy.require_unchanged"
 # The steps between a valid credential and a session.
 SIGN_IN_STAGES = [
-    "accounts.sign_in_stages.VerifiedEmailStage",
+    "accounts.sign_in.stages.VerifiedEmailStage",
     "mfa.stages.SecondFactorStage",
 ]
 # Where accounts come from besides our own tables (accounts.account_sources).
@@ -197,11 +197,11 @@ ALLOWED_EMAILS = tuple(ENV["ALLOWED_EMAILS"])
 DEFAULT_ROLE = ENV["DEFAULT_ROLE"]
 
 # allauth: its sign-in flow with its stages; pages, limits and mails are ours
-ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_ADAPTER = "accounts.sign_in.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email", "username"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = "username"
-ACCOUNT_EMAIL_VERIFICATION = "none"  # our own login stage does it, see accounts/sign_in_stages.py
+ACCOUNT_EMAIL_VERIFICATION = "none"  # our own login stage does it, see accounts/sign_in/stages.py
 ACCOUNT_RATE_LIMITS = False  # accounts/rate_limits.py counts atomically
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
@@ -230,7 +230,7 @@ if LDAP is not None and LDAP.is_exclusive:
     ALLOW_REGISTRATION = False  # a local password would not work
 
 # Sessions and cookies
-SESSION_ENGINE = "accounts.session_store"
+SESSION_ENGINE = "accounts.sessions.store"
 SESSION_IDLE_TIMEOUT: timedelta = ENV["SESSION_IDLE_TIMEOUT"]
 SESSION_ABSOLUTE_TIMEOUT: timedelta = ENV["SESSION_ABSOLUTE_TIMEOUT"]
 SESSION_COOKIE_AGE = int(SESSION_IDLE_TIMEOUT.total_seconds())
@@ -267,7 +267,7 @@ TRUST_PROXY = ENV["TRUST_PROXY"]
 METRICS_NETWORKS = tuple(ENV["METRICS_NETWORKS"])
 if IS_HTTPS and (TRUSTED_PROXIES or TRUST_PROXY):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-RATELIMIT_IP_META_KEY = "core.client_ip.client_ip"
+RATELIMIT_IP_META_KEY = "core.web.client_ip.client_ip"
 SILENCED_SYSTEM_CHECKS = [
     # django-ratelimit does not know our cache. Tests verify that it counts atomically.
     "django_ratelimit.W001",
@@ -430,7 +430,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = DATA_DIR / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "core.static_files.HashedStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "core.web.static_files.HashedStaticFilesStorage"},
 }
 WHITENOISE_ADD_HEADERS_FUNCTION = for_every_site
 

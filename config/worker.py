@@ -20,7 +20,7 @@ from django.utils import timezone
 from accounts.models import AccountToken, EmailRequest
 from accounts.sent_forms import purge_sent_forms
 from accounts.services import invitations, passwords, signup
-from accounts.session_store import SessionStore
+from accounts.sessions.store import SessionStore
 from accounts.signals import address_requested
 from api.apikeys import services
 from api.tokens import refresh_tokens, signing_keys

@@ -5,7 +5,7 @@ expiry to five minutes, and counts the whole table on each write. Here each oper
 statement. Values are JSON, so reading one never executes code.
 
 MAX_ENTRIES bounds the table. Live entries are never evicted, because a limit whose counter is gone
-is no limit. Expired entries are deleted first; core.client_groups then makes new clients share
+is no limit. Expired entries are deleted first; core.web.client_groups then makes new clients share
 counters while the table fills up. Shares of MAX_ENTRIES: a quarter for counters of single clients
 and names, an eighth for those of networks, three eighths for growing waits and single-use markers,
 a quarter for groups.
@@ -22,8 +22,8 @@ from django.conf import settings
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 from django.db import connections, models
 
-from core.client_groups import Crowd, NoRoom
 from core.models import CacheEntry
+from core.web.client_groups import Crowd, NoRoom
 
 TABLE = CacheEntry._meta.db_table
 LIVE = "(expires_at IS NULL OR expires_at > %s)"
@@ -127,7 +127,7 @@ class AtomicDatabaseCache(BaseCache):
 
     @property
     def wide_share(self) -> int:
-        """How many counters one /16 or /32 may create in an hour; see core.client_groups."""
+        """How many counters one /16 or /32 may create in an hour; see core.web.client_groups."""
         return max(1, self._max_entries // WIDE_SHARE)
 
     @property

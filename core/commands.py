@@ -5,9 +5,9 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError
 
-from core.encryption_key import require_same_key
+from core.crypto.encryption_key import require_same_key
 from core.errors import GatehouseError
-from core.request_context import RequestContext, use_context
+from core.web.request_context import RequestContext, use_context
 
 
 class GatehouseCommand(BaseCommand):

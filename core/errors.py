@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
 
-from core.time_spans import format_span
+from core.text.time_spans import format_span
 
 
 class GatehouseError(Exception):

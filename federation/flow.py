@@ -9,9 +9,9 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from accounts.link_binding import bind, browser_id
+from accounts.sessions.link_binding import bind, browser_id
 from core.errors import NotFound
-from core.redirects import safe_destination
+from core.web.redirects import safe_destination
 from federation.oidc.authorization_code import OpenIDConnect
 from federation.oidc.authorization_request import (
     SIGN_IN,

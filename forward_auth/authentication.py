@@ -12,11 +12,11 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from accounts.anonymous import ANONYMOUS_ID
+from accounts.actors import ANONYMOUS_ID
 from accounts.roles import Role
 from accounts.services.second_factors import SecondFactorSetUpRequired
-from accounts.session_store import PURPOSE as SESSION
-from accounts.session_store import TOUCH_EVERY
+from accounts.sessions.store import PURPOSE as SESSION
+from accounts.sessions.store import TOUCH_EVERY
 from api.apikeys import key_format
 from api.apikeys.authenticate import DUMMY_DIGEST
 from api.apikeys.authenticate import PURPOSE as KEY
@@ -25,7 +25,7 @@ from api.errors import AccessTokenExpired, AccessTokenInvalid
 from api.permissions import Scope, scopes_of
 from api.tokens.jwt import AccessToken, claims_our_issuer, looks_like_token
 from api.tokens.refresh_tokens import access_backend
-from core.tokens import digest
+from core.crypto.tokens import digest
 from forward_auth.conf import Options, options
 from forward_auth.decisions import AuthFailure, AuthResult, Principal
 from forward_auth.request import COOKIE_PURPOSE as FORWARD_AUTH_COOKIE
@@ -39,7 +39,7 @@ from forward_auth.sql import (
     texts,
 )
 
-# As PostgreSQL and SQLite return the id; see accounts.anonymous.
+# As PostgreSQL and SQLite return the id; see accounts.actors.
 ANONYMOUS = frozenset({ANONYMOUS_ID, ANONYMOUS_ID.hex})
 NOT_AUTHENTICATED = AuthFailure("", "not_authenticated")
 NO_KEY = AuthFailure("key", "api_key_invalid")

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from accounts.session_store import PURPOSE as SESSION
+from accounts.sessions.store import PURPOSE as SESSION
 from api.tokens.signing_keys import key_set_cache
-from core.tokens import digest
+from core.crypto.tokens import digest
 from forward_auth.decisions import AuthResult, Decision, Headers, Principal, identity_headers
 from forward_auth.invalidation.data_version import DataVersion
 from forward_auth.request import COOKIE_PURPOSE, Target

@@ -23,7 +23,7 @@ from typing import Any
 from django.core.signals import setting_changed
 
 from accounts.roles import Role
-from core.client_ip import is_in, parse_address, resolve
+from core.web.client_ip import is_in, parse_address, resolve
 from forward_auth.authentication import (
     NOT_AUTHENTICATED,
     FastPathUnsupported,

@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.signals import setting_changed
 
-from core.client_ip import Network
+from core.web.client_ip import Network
 
 # The checks that the fast path implements itself; see forward_auth.authentication.
 BUILT_IN_ACCESS_CHECKS = ["moderation.access_checks.get_user_denial"]

@@ -9,8 +9,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from core.problem_details import prefers_json, problem_document
-from core.redirects import safe_destination
+from core.web.problem_details import prefers_json, problem_document
+from core.web.redirects import safe_destination
 from forward_auth.cache import CheckResult
 from forward_auth.checker import CHECKER
 from forward_auth.decisions import Principal, as_wsgi, challenge

@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 
-from accounts.bareheaders import bare_headers
 from accounts.middleware import REQUEST_ID
 from core import metrics
+from core.web.response_headers import bare_headers
 from forward_auth.authentication import FastPathUnsupported
 from forward_auth.cache import FOREVER, CheckResult, EncodedDenial, Message, TTLCache
 from forward_auth.checker import Checker, HeaderTooLong

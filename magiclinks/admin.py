@@ -15,7 +15,7 @@ from accounts.admin.actions import MAX_SECRETS, render_with_secrets, user_action
 from accounts.admin.base import ReadOnlyAdmin, acting_admin
 from accounts.admin.columns import NOTHING
 from accounts.admin.site import site
-from accounts.admin.user_filters import SinceFilter
+from accounts.admin.users.filters import SinceFilter
 from accounts.models import User
 from core.errors import GatehouseError
 from magiclinks.models import LoginLink

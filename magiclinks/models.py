@@ -4,8 +4,8 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
-from core.redirects import MAX_LENGTH
 from core.single_use import SingleUseToken
+from core.web.redirects import MAX_LENGTH
 
 
 class LoginLink(SingleUseToken):

@@ -31,10 +31,10 @@ from accounts.services.verification import mark_email_verified
 from audit import audit_log
 from audit.models import AuditEvent
 from core import sql
+from core.crypto.tokens import digest, make_token
 from core.errors import RecordInvalid, TokenExpired, TokenInvalid, TokenReplaced, TokenUsed
 from core.locks import delete_free, lock_users
-from core.request_context import get_request_context, use_context
-from core.tokens import digest, make_token
+from core.web.request_context import get_request_context, use_context
 from magiclinks.models import LoginLink
 from mail.models import OutboxMail
 from mail.outbox import draft_mail, enqueue

@@ -16,13 +16,13 @@ from django.views.decorators.http import require_http_methods
 
 from accounts import access_policy
 from accounts.forms import LinkForm
-from accounts.link_binding import PURPOSE as BROWSER
-from accounts.link_binding import bind, binding_of, browser_id
 from accounts.models import EmailRequest
 from accounts.rate_limits import check_rate_limit
 from accounts.services.email_requests import enqueue_request
-from accounts.session_store import SIGNED_IN_AT
-from accounts.sign_in_methods import SignInMethod
+from accounts.sessions.link_binding import PURPOSE as BROWSER
+from accounts.sessions.link_binding import bind, binding_of, browser_id
+from accounts.sessions.store import SIGNED_IN_AT
+from accounts.sign_in.methods import SignInMethod
 from accounts.views.common import (
     bound_data,
     complete_login,
@@ -33,12 +33,12 @@ from accounts.views.common import (
     see_other,
     unusable_link,
 )
-from core.client_ip import client_ip
-from core.email_addresses import mask_email
+from core.crypto.tokens import digest
 from core.errors import FeatureClosed, TokenEnded, TokenInvalid
-from core.problem_details import refusal_templates
-from core.redirects import is_safe_destination
-from core.tokens import digest
+from core.text.email_addresses import mask_email
+from core.web.client_ip import client_ip
+from core.web.problem_details import refusal_templates
+from core.web.redirects import is_safe_destination
 from magiclinks import services
 from magiclinks.models import LoginLink
 

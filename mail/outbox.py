@@ -31,9 +31,9 @@ from django.utils.translation import gettext as _
 
 from audit import audit_log
 from core import sql
-from core.email_addresses import is_reserved
-from core.encryption import DecryptionError, decrypt, encrypt
+from core.crypto.encryption import DecryptionError, decrypt, encrypt
 from core.locks import delete_free, lock_users
+from core.text.email_addresses import is_reserved
 from core.uuid7 import uuid7
 from mail.models import OutboxMail
 from mail.signals import mail_queued

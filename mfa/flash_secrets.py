@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from django.contrib.sessions.backends.base import SessionBase
 
-from core.encryption import DecryptionError, decrypt, encrypt
+from core.crypto.encryption import DecryptionError, decrypt, encrypt
 
 KEY, ASSOCIATED_DATA = "_new_recovery_codes", "session._new_recovery_codes"
 

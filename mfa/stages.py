@@ -12,8 +12,8 @@ from django.utils import timezone
 from accounts import access_policy
 from accounts.models import User
 from accounts.services import second_factors
-from accounts.sign_in_methods import SignInMethod
-from accounts.sign_in_stages import last_method
+from accounts.sign_in.methods import SignInMethod
+from accounts.sign_in.stages import last_method
 from mfa import trusted_browsers
 
 # How long a sign-in may wait for the second factor.

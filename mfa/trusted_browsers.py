@@ -13,12 +13,12 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from accounts import known_devices
 from accounts.models import User
+from accounts.sessions import known_devices
 from audit import audit_log
+from core.crypto.tokens import digest, make_token
 from core.errors import NotFound
 from core.locks import lock_users
-from core.tokens import digest, make_token
 from mfa.models import TrustedBrowser
 
 PURPOSE = "remembered-browser"

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 
 from accounts.access_policy import DenialReason
 from accounts.models import User
-from core.client_ip import network_key
+from core.web.client_ip import network_key
 from moderation.models import Ban
 from moderation.reasons import BY_ADMIN, shown
 from moderation.services.bans import ban_at, ban_of

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol, cast
 
 from django.core.cache import caches
 
-from core.client_groups import Crowd, NoRoom, count_by, names_of
+from core.web.client_groups import Crowd, NoRoom, count_by, names_of
 
 _SLOT = re.compile(r"([a-z0-9_:-]{1,200}\.\d{1,3})\.([0-9a-f]{32})", re.ASCII)
 

@@ -31,7 +31,7 @@ class Ban(models.Model):
     user = models.ForeignKey(
         User, null=True, blank=True, on_delete=models.CASCADE, related_name="bans"
     )
-    # In the form of core.client_ip.network_key(): an IPv4 address, or an IPv6 /64. "" for none.
+    # In the form of core.web.client_ip.network_key(): an IPv4 address, or an IPv6 /64. "" for none.
     network = models.CharField(_("network"), max_length=49, blank=True)
     kind = models.CharField(_("kind"), max_length=9, choices=Kind.choices)
     # Shown to the banned user.

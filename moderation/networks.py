@@ -4,7 +4,7 @@ import ipaddress
 
 from django.conf import settings
 
-from core.client_ip import Network, network_key, parse_address
+from core.web.client_ip import Network, network_key, parse_address
 
 UNKNOWN = "unknown"
 # Loopback and unspecified addresses.

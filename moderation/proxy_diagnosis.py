@@ -7,7 +7,7 @@ from enum import StrEnum
 from ipaddress import IPv4Network
 from typing import NamedTuple
 
-from core.client_ip import (
+from core.web.client_ip import (
     OWN_NETWORKS,
     Address,
     Network,

@@ -4,8 +4,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from accounts.known_devices import users_of
-from core.client_ip import client_ip
+from accounts.sessions.known_devices import users_of
+from core.web.client_ip import client_ip
 from moderation.access_checks import get_client_denial, get_user_denial
 
 

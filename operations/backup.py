@@ -13,7 +13,7 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from core.cache import TABLE as COUNTERS
-from core.encryption_key import make_fingerprint
+from core.crypto.encryption_key import make_fingerprint
 from core.locks import AUDIT
 from core.models import NamedLock
 from core.version import VERSION

@@ -14,7 +14,7 @@ from django.utils.timesince import timesince
 from accounts.models import User
 from accounts.passwords.hashers import hashes_at_once
 from accounts.roles import ADMIN_ROLES
-from core.encryption_key import EncryptionKeyMismatch, require_same_key
+from core.crypto.encryption_key import EncryptionKeyMismatch, require_same_key
 from core.file_descriptors import shortage
 from core.health import counters_answer
 from federation.services.identity_moves import orphaned_identities

@@ -18,7 +18,7 @@ from api.models import ApiKey, SigningKey, TokenFamily
 from api.tokens import signing_keys
 from audit import audit_log
 from core import sql
-from core.encryption_key import FORGET_SQL, NOTE_SQL, make_fingerprint
+from core.crypto.encryption_key import FORGET_SQL, NOTE_SQL, make_fingerprint
 from core.models import NamedLock
 from core.single_use import SingleUseToken
 from mail.models import OutboxMail

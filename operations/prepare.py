@@ -10,9 +10,9 @@ from django.db.migrations.executor import MigrationExecutor
 from psycopg.errors import LockNotAvailable
 
 from core.cache import cache_alias
-from core.encryption_key import forget_key, note_key, require_same_key
-from core.request_context import RequestContext, use_context
-from core.static_files import collect_static
+from core.crypto.encryption_key import forget_key, note_key, require_same_key
+from core.web.request_context import RequestContext, use_context
+from core.web.static_files import collect_static
 from operations.errors import OperationError
 from operations.file_switch import finish_interrupted_restores
 from operations.locks import ignore_message, upgrade_lock

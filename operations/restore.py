@@ -19,7 +19,7 @@ from django.db.migrations.loader import MigrationLoader
 
 from config.environment.errors import Unreadable
 from config.environment.secrets import DIRECTORY, decode_key, read_secret
-from core.encryption_key import make_fingerprint
+from core.crypto.encryption_key import make_fingerprint
 from core.version import VERSION, numbers
 from operations.archive import FILES, Manifest, unpack
 from operations.backup import (

@@ -15,7 +15,7 @@ from django.utils import timezone, translation
 from accounts.models import User
 from accounts.roles import Role
 from api.tokens.signing_keys import key_set_cache
-from core.encryption import decrypt
+from core.crypto.encryption import decrypt
 from forward_auth.checker import CHECKER
 from forward_auth.services import denials, key_usage
 from mail.models import OutboxMail

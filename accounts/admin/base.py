@@ -14,7 +14,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from core.email_addresses import search_forms
+from core.text.email_addresses import search_forms
 
 COUNT_CAP = 10_000
 SEARCH_MAX_LENGTH = 254
@@ -64,7 +64,7 @@ class GatehouseModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not ge
     # Names of URLs and actions that need no recent authentication; see sensitive_actions.
     exempt_pages: ClassVar[frozenset[str]] = frozenset()
     exempt_actions: Any = frozenset()
-    # Fields of the form that may have several values; see core.single_values.
+    # Fields of the form that may have several values; see core.web.single_values.
     repeatable: ClassVar[frozenset[str]] = frozenset()
     change_list_template = "admin/change_list.html"
     title: Any = ""

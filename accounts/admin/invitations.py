@@ -22,15 +22,15 @@ from accounts.admin.bulk_actions import RowActionsAdmin, run_on_rows
 from accounts.admin.columns import NOTHING, moment
 from accounts.admin.read_only_columns import badge, user_link
 from accounts.admin.site import site
-from accounts.admin.user_filters import ChoiceFilter, Choices, RoleFilter, SinceFilter
-from accounts.admin.user_forms import role_choices
+from accounts.admin.users.filters import ChoiceFilter, Choices, RoleFilter, SinceFilter
+from accounts.admin.users.forms import role_choices
 from accounts.forms import GatehouseForm, is_valid_with
 from accounts.models import Invitation, User
 from accounts.roles import Role
 from accounts.sent_forms import show_once
 from accounts.services.invitations import LIFETIME, check_address, invite, withdraw
-from core import email_addresses
 from core.errors import GatehouseError
+from core.text import email_addresses
 
 # SingleUseToken.state() -> tone and text.
 STATES: dict[str, tuple[str, Any]] = {

@@ -41,10 +41,10 @@ from accounts.admin.read_only_filters import (
 )
 from accounts.admin.site import site
 from accounts.admin.testmail import test_mail_page
-from accounts.link_binding import device_name
 from accounts.models import BrowserSession, User
 from accounts.services.mail import retry_mail
 from accounts.services.sessions import end_session
+from accounts.sessions.link_binding import device_name
 from audit.models import AuditEvent
 from mail.models import OutboxMail
 

@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from accounts.admin.user_filters import ChoiceFilter, Choices, SinceFilter
+from accounts.admin.users.filters import ChoiceFilter, Choices, SinceFilter
 from mail.models import OutboxMail
 
 # Value in the URL -> label, and prefixes of action names.

@@ -11,13 +11,14 @@ from django.shortcuts import redirect, render
 from django.urls import reverse, reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
-from accounts import access_policy, reauthentication
+from accounts import access_policy
 from accounts.admin import dashboard
 from accounts.admin.base import redirect_after_duplicate
 from accounts.admin.sensitive_actions import is_sensitive
 from accounts.models import User
 from accounts.roles import Role
 from accounts.sent_forms import DOUBLE_CLICK, KEEP, do_once
+from accounts.sessions import reauthentication
 
 
 class GatehouseAdminSite(AdminSite):

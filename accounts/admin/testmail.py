@@ -15,8 +15,8 @@ from accounts.forms import GatehouseForm
 from accounts.models import User
 from accounts.sent_forms import show_once
 from accounts.services.mail import TestMailReport, send_test_mail
-from core.email_addresses import MAX_EMAIL_LENGTH
 from core.errors import RateLimited, RecordInvalid
+from core.text.email_addresses import MAX_EMAIL_LENGTH
 
 
 class TestMailForm(GatehouseForm):

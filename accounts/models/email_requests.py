@@ -4,8 +4,8 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from core.redirects import MAX_LENGTH
 from core.uuid7 import uuid7
+from core.web.redirects import MAX_LENGTH
 
 
 class EmailRequest(models.Model):

@@ -38,4 +38,4 @@ class BrowserSession(AbstractBaseSession):
     @classmethod
     def get_session_store_class(cls) -> Any:
         """Unused: the store names this model, and nothing needs the reverse."""
-        raise TypeError("use accounts.session_store.SessionStore")
+        raise TypeError("use accounts.sessions.store.SessionStore")

@@ -11,11 +11,11 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
-from accounts.anonymous import ANONYMOUS_ID, is_anonymous
+from accounts.actors import ANONYMOUS_ID, is_anonymous
 from accounts.passwords import normalise
 from accounts.roles import ADMIN_ROLES, Role, allows, can_manage
-from core import email_addresses
-from core.plain_text import trim
+from core.text import email_addresses
+from core.text.plain_text import trim
 from core.uuid7 import uuid7
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class UserQuerySet(models.QuerySet["User"]):
 
 
 class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type: ignore[misc]  # from_queryset makes the class at run time
-    """The default manager. It hides the built-in anonymous user (see accounts.anonymous).
+    """The default manager. It hides the built-in anonymous user (see accounts.actors).
 
     Create users through accounts.services.users, not here.
     """

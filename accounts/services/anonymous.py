@@ -7,8 +7,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
 from accounts import access_policy
-from accounts.actors import SYSTEM
-from accounts.anonymous import ANONYMOUS_EMAIL, ANONYMOUS_ID
+from accounts.actors import ANONYMOUS_EMAIL, ANONYMOUS_ID, SYSTEM
 from accounts.models import User
 from accounts.ownership import transfer_ownership
 from accounts.roles import Role

@@ -6,7 +6,7 @@ from django.contrib.auth import authenticate, load_backend
 from django.http import HttpRequest
 
 from accounts.models import User
-from accounts.sign_in_methods import SignInMethod
+from accounts.sign_in.methods import SignInMethod
 
 
 class Found(NamedTuple):

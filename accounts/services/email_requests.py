@@ -15,8 +15,8 @@ from django.utils.translation import get_language
 from accounts.models import EmailRequest
 from accounts.signals import address_requested
 from core import sql
-from core.encryption import decrypt, encrypt
-from core.request_context import RequestContext, get_request_context, use_context
+from core.crypto.encryption import decrypt, encrypt
+from core.web.request_context import RequestContext, get_request_context, use_context
 
 logger = logging.getLogger("gatehouse.requests")
 Kind = EmailRequest.Kind

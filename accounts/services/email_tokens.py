@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from accounts.models import AccountToken, User
 from accounts.rate_limits import may_mail
+from core.crypto.tokens import digest, make_token
 from core.errors import TokenEnded, TokenExpired, TokenInvalid, TokenReplaced, TokenUsed
 from core.locks import lock_users
-from core.tokens import digest, make_token
 
 Purpose = AccountToken.Purpose
 PAGES = {

@@ -9,8 +9,7 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts.actors import SYSTEM
-from accounts.anonymous import ANONYMOUS_ID
+from accounts.actors import ANONYMOUS_ID, SYSTEM
 from accounts.models import AccountToken, User
 from accounts.passwords import password_problems
 from accounts.roles import Role
@@ -21,11 +20,11 @@ from accounts.services.sessions import revoke_credentials
 from accounts.services.signup import SignUp, needs_first_admin
 from accounts.services.users import check_new
 from audit import audit_log
-from core import email_addresses
-from core.client_ip import is_localhost
 from core.errors import TokenInvalid, TokenUsed
 from core.locks import ROLES, acquire_lock, lock_users
-from core.plain_text import clean_name
+from core.text import email_addresses
+from core.text.plain_text import clean_name
+from core.web.client_ip import is_localhost
 
 # Published on purpose: it leads to the set-up page and signs no one in.
 WELL_KNOWN_PASSWORD = "admin"  # noqa: S105  # see above

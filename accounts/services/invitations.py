@@ -23,11 +23,11 @@ from accounts.services.accept_invitation import is_vouched_for, lock_account_of,
 from accounts.services.email_tokens import absolute_url
 from accounts.services.users import Profile, create_user, edit_profile
 from accounts.services.verification import mark_email_verified
-from core import email_addresses
+from core.crypto.tokens import digest, make_token
 from core.errors import Forbidden, RecordInvalid, TokenExpired, TokenInvalid
 from core.locks import ROLES, acquire_lock, delete_free, lock_users
-from core.plain_text import clean_name
-from core.tokens import digest, make_token
+from core.text import email_addresses
+from core.text.plain_text import clean_name
 from mail.outbox import enqueue_mail, find_transport
 
 PURPOSE = "invitation"

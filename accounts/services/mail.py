@@ -13,9 +13,9 @@ from django.utils.translation import gettext as _
 from accounts.actors import Actor
 from accounts.roles import ADMIN_ROLES
 from audit import audit_log
-from core.email_addresses import AddressError, parse_email
 from core.errors import Forbidden, RateLimited, RecordInvalid
 from core.locks import lock_users
+from core.text.email_addresses import AddressError, parse_email
 from mail import outbox
 from mail.models import OutboxMail
 from mail.signals import mail_queued

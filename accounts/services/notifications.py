@@ -1,7 +1,7 @@
 """Mails that notify users of changes to their account (ASVS 6.3.7)."""
 
 from accounts.models import User
-from core import email_addresses
+from core.text import email_addresses
 from mail.outbox import enqueue_mail
 
 

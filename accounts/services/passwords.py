@@ -26,7 +26,7 @@ from accounts.services.email_tokens import (
 from accounts.services.sessions import note_wrong_password, revoke_credentials
 from accounts.services.users import require_rank, require_rank_now
 from accounts.services.verification import mark_email_verified
-from accounts.sign_in_methods import DIRECTORY
+from accounts.sign_in.methods import DIRECTORY
 from audit import audit_log
 from core import sql
 from core.errors import OwnPasswordWrong, RecordInvalid, TokenEnded

@@ -7,11 +7,11 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from accounts.link_binding import device_name
 from accounts.models import Invitation, User
 from accounts.passwords import asks_password
 from accounts.services.sessions import note_wrong_password
 from accounts.services.users import delete_user
+from accounts.sessions.link_binding import device_name
 from audit import audit_log
 from audit.models import AuditEvent
 from core.errors import BadCredentials, Forbidden

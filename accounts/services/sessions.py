@@ -14,14 +14,14 @@ from django.utils import timezone
 from accounts.actors import Actor
 from accounts.models import BrowserSession, User
 from accounts.roles import Role, can_manage
-from accounts.session_store import DEVICE, SIGNED_IN_AT
-from accounts.sign_in_methods import audit_name
+from accounts.sessions.store import DEVICE, SIGNED_IN_AT
+from accounts.sign_in.methods import audit_name
 from accounts.signals import access_changed, access_ending
 from audit import audit_log
 from core import sql
 from core.errors import Forbidden, NotFound, UserDeleted
 from core.locks import lock_users
-from core.request_context import get_request_context, note_revocation
+from core.web.request_context import get_request_context, note_revocation
 
 BACKEND = "accounts.backends.PasswordBackend"
 # Session keys that a renewed session gets anew; all others are copied.

@@ -8,8 +8,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts.account_sources import account_sources
 from accounts.models import User
 from accounts.services.passwords import can_use_local_password
-from core import email_addresses
 from core.errors import Forbidden
+from core.text import email_addresses
 
 
 class LastSignInMethod(Forbidden):

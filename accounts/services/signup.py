@@ -14,8 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.actors import SYSTEM
-from accounts.anonymous import ANONYMOUS_ID
+from accounts.actors import ANONYMOUS_ID, SYSTEM
 from accounts.models import AccountToken, EmailRequest, User
 from accounts.passwords import check_password_rules, normalise
 from accounts.rate_limits import may_mail
@@ -27,10 +26,10 @@ from accounts.services.email_tokens import is_asked_twice, usable_token
 from accounts.services.users import save_new
 from accounts.services.verification import mail_verification
 from audit import audit_log
-from core import email_addresses
 from core.errors import Forbidden, GatehouseError, RecordInvalid
 from core.locks import ROLES, acquire_lock, lock_users
-from core.plain_text import clean_name
+from core.text import email_addresses
+from core.text.plain_text import clean_name
 from mail.outbox import enqueue_mail
 
 

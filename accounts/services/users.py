@@ -20,10 +20,10 @@ from accounts.passwords import password_problems
 from accounts.roles import Role, can_give, can_manage
 from accounts.services.sessions import revoke_credentials, revoke_sessions
 from audit import audit_log
-from core import email_addresses
 from core.errors import Forbidden, LastOwner, RecordInvalid, UserDeleted
 from core.locks import ROLES, acquire_lock, lock_users
-from core.plain_text import clean_name
+from core.text import email_addresses
+from core.text.plain_text import clean_name
 from mail.outbox import enqueue_mail
 
 

@@ -12,7 +12,6 @@ from django.utils.translation import gettext as _
 from accounts import access_policy
 from accounts.account_sources import may_get_links
 from accounts.actors import Actor
-from accounts.link_binding import binding_of
 from accounts.models import AccountToken, Invitation, User
 from accounts.passwords import asks_password
 from accounts.rate_limits import check_rate_limit, has_room, may_mail
@@ -21,8 +20,9 @@ from accounts.services.accept_invitation import accepted_by_address, live_invita
 from accounts.services.email_tokens import is_flooded, is_outlived, issue_token, usable_token
 from accounts.services.sessions import note_wrong_password, revoke_credentials
 from accounts.services.users import require_rank, require_rank_now, tell_email_changed
+from accounts.sessions.link_binding import binding_of
 from audit import audit_log
-from core import email_addresses
+from core.crypto.tokens import digest
 from core.errors import (
     BadCredentials,
     OwnPasswordWrong,
@@ -32,7 +32,7 @@ from core.errors import (
     TokenInvalid,
 )
 from core.locks import lock_users
-from core.tokens import digest
+from core.text import email_addresses
 from mail.outbox import enqueue_mail
 
 LIFETIME = timedelta(hours=24)

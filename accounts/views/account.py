@@ -13,19 +13,19 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.forms import DeleteAccountForm, ProfileForm, is_valid_with
-from accounts.link_binding import device_name
 from accounts.models import User
 from accounts.passwords import asks_password
 from accounts.rate_limits import check_rate_limit
-from accounts.reauthentication import (
-    require_recent_authentication_or_password,
-    require_recent_authentication_to_post,
-)
 from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services import sessions, signup
 from accounts.services.privacy import delete_own_account, export_own_data
 from accounts.services.users import Profile, check_profile, edit_profile
-from accounts.session_store import DEVICE
+from accounts.sessions.link_binding import device_name
+from accounts.sessions.reauthentication import (
+    require_recent_authentication_or_password,
+    require_recent_authentication_to_post,
+)
+from accounts.sessions.store import DEVICE
 from accounts.views.common import (
     bound_data,
     current_user,

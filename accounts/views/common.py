@@ -15,11 +15,11 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.forms import GatehouseForm
 from accounts.models import User
-from accounts.sign_in_methods import SignInMethod
-from core.email_addresses import mask_email
+from accounts.sign_in.methods import SignInMethod
 from core.errors import BadCredentials, NotFound, OwnPasswordWrong, RecordInvalid, TokenInvalid
-from core.redirects import safe_destination
-from core.sensitive_headers import keep_secret
+from core.text.email_addresses import mask_email
+from core.web.redirects import safe_destination
+from core.web.sensitive_headers import keep_secret
 
 # Session key: paths of forms that this session has sent with success -> where they redirected.
 DONE, MAX_DONE = "_done_forms", 5

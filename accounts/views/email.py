@@ -9,9 +9,9 @@ from accounts.forms import ChangeEmailForm, ConfirmAddressForm
 from accounts.models import User
 from accounts.passwords import asks_password
 from accounts.rate_limits import check_rate_limit
-from accounts.reauthentication import require_recent_authentication_or_password
 from accounts.sent_forms import once, show_once
 from accounts.services import verification
+from accounts.sessions.reauthentication import require_recent_authentication_or_password
 from accounts.views.common import (
     bound_data,
     current_user,

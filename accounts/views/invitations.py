@@ -13,7 +13,7 @@ from accounts.services.invitations import (
     find_invitation,
     inviter_name,
 )
-from accounts.sign_in_methods import SignInMethod
+from accounts.sign_in.methods import SignInMethod
 from accounts.views.common import (
     bound_data,
     complete_login,

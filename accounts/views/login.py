@@ -6,7 +6,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from accounts import access_policy, known_devices
+from accounts import access_policy
 from accounts.account_sources import account_sources
 from accounts.forms import LinkForm, SignInForm
 from accounts.models import User
@@ -14,7 +14,8 @@ from accounts.rate_limits import check_rate_limit, note_outage
 from accounts.services import first_run, signup
 from accounts.services.credentials import find_by_credentials
 from accounts.services.sessions import end_this_session, note_refused_sign_in
-from accounts.sign_in_stages import cancel
+from accounts.sessions import known_devices
+from accounts.sign_in.stages import cancel
 from accounts.views.common import (
     complete_login,
     get_or_post,

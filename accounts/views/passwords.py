@@ -7,15 +7,15 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from accounts.forms import ChangePasswordForm, ForgotForm, GatehouseForm, NewPasswordForm
-from accounts.link_binding import PURPOSE as BROWSER
-from accounts.link_binding import bind, browser_id
 from accounts.models import AccountToken, EmailRequest, User
 from accounts.rate_limits import check_rate_limit
-from accounts.reauthentication import require_recent_authentication_or_password
 from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services.email_requests import enqueue_request
 from accounts.services.email_tokens import usable_token
 from accounts.services.passwords import change_own_password, require_own_password, reset_password
+from accounts.sessions.link_binding import PURPOSE as BROWSER
+from accounts.sessions.link_binding import bind, browser_id
+from accounts.sessions.reauthentication import require_recent_authentication_or_password
 from accounts.views.common import (
     bound_data,
     current_user,
@@ -28,8 +28,8 @@ from accounts.views.common import (
     signed_in,
 )
 from accounts.views.sessions import renew_session
+from core.crypto.tokens import digest
 from core.errors import FeatureClosed
-from core.tokens import digest
 
 
 def require_password_login() -> None:

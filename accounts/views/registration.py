@@ -7,13 +7,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from accounts.forms import SetUpForm, SignUpForm, is_valid_with
-from accounts.link_binding import PURPOSE as BROWSER
-from accounts.link_binding import bind, browser_id
 from accounts.models import User
 from accounts.passwords import check_password_rules
 from accounts.rate_limits import check_rate_limit
 from accounts.services import first_run, signup
-from accounts.sign_in_methods import SignInMethod
+from accounts.sessions.link_binding import PURPOSE as BROWSER
+from accounts.sessions.link_binding import bind, browser_id
+from accounts.sign_in.methods import SignInMethod
 from accounts.views.common import (
     bound_data,
     complete_login,
@@ -24,8 +24,8 @@ from accounts.views.common import (
     safe_next,
     show_service_errors,
 )
-from core.client_ip import is_localhost
-from core.tokens import digest
+from core.crypto.tokens import digest
+from core.web.client_ip import is_localhost
 
 
 @get_or_post

@@ -6,10 +6,10 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_POST
 
-from accounts import known_devices
 from accounts.models import User
 from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services import sessions
+from accounts.sessions import known_devices
 from accounts.views.common import current_user, redirect_with_notice, replayable
 
 

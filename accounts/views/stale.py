@@ -10,10 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import ResolverMatch
 
-from accounts.reauthentication import NOT_KEPT, PendingForm
 from accounts.sent_forms import sent_before
+from accounts.sessions.reauthentication import NOT_KEPT, PendingForm
 from accounts.views.common import see_other
-from core.sensitive_headers import keep_secret
+from core.web.sensitive_headers import keep_secret
 
 # Characters; a longer form has to be filled in again.
 MAX_LENGTH = 100_000

@@ -18,8 +18,8 @@ from api.apikeys import key_format, quota, sql
 from api.errors import ApiKeyInvalid
 from api.models import ApiKey
 from api.permissions import AuthContext, Scope, require_account_access, scopes_of
-from core.client_ip import Network, parse_address
-from core.tokens import digest
+from core.crypto.tokens import digest
+from core.web.client_ip import Network, parse_address
 
 PURPOSE = "api-key"
 # Compared with when the id is unknown, so that unknown and known ids take the same time.

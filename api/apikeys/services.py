@@ -17,8 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.actors import Actor
-from accounts.anonymous import is_anonymous
+from accounts.actors import Actor, is_anonymous
 from accounts.models import User
 from accounts.roles import ADMIN_ROLES, Role
 from accounts.services.email_tokens import absolute_url
@@ -29,9 +28,9 @@ from api.models import ApiKey
 from api.permissions import ALL_SCOPES, AuthContext, Scope, scopes_of
 from audit import audit_log
 from core import sql
-from core.client_ip import Network
 from core.errors import Forbidden, NotFound, RecordInvalid
 from core.locks import delete_free, lock_users
+from core.web.client_ip import Network
 from mail.outbox import enqueue_mail
 
 NAME_MAX_LENGTH, NETWORKS_MAX, LIVE_MAX, ENDED_SHOWN = 80, 20, 100, 100

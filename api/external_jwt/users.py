@@ -17,8 +17,8 @@ from accounts.services.accept_invitation import live_invitation, take_up
 from accounts.services.users import save_new
 from api.external_jwt.verify import ExternalClaims
 from api.models import ForeignIdentity
-from core.email_addresses import is_allowed, placeholder
 from core.errors import Forbidden, RecordInvalid
+from core.text.email_addresses import is_allowed, placeholder
 from federation.models import ExternalIdentity
 
 SEEN_EVERY = timedelta(hours=1)

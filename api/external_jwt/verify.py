@@ -21,8 +21,8 @@ from django.utils.translation import gettext as _
 
 from api.errors import AccessTokenExpired, AccessTokenInvalid
 from api.external_jwt.policy import Policy
-from core.email_addresses import AddressError, parse_email
-from core.plain_text import clean_name
+from core.text.email_addresses import AddressError, parse_email
+from core.text.plain_text import clean_name
 from federation.oidc.issuers import normalize_issuer
 from federation.oidc.keys import FetchedKeys, FixedKey, KeySource
 

@@ -52,7 +52,7 @@ def sign_in_by_password(request: HttpRequest, login: str, password: str, otp: st
 
 
 def _require_verified_email(request: HttpRequest, user: User) -> None:
-    """See accounts.sign_in_stages for pages."""
+    """See accounts.sign_in.stages for pages."""
     if user.is_verified or settings.ALLOW_UNVERIFIED_EMAIL_LOGIN:
         return
     send_verification(request, user)

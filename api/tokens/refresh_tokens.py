@@ -34,7 +34,7 @@ from audit import audit_log
 from core import sql
 from core.errors import BadCredentials, Forbidden, NotFound
 from core.locks import delete_free, lock_users
-from core.request_context import get_request_context
+from core.web.request_context import get_request_context
 from mail.outbox import enqueue_mail
 
 SIGNED_OUT, REUSED = "signed-out", "reused"

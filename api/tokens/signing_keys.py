@@ -23,7 +23,7 @@ from api.tokens import keyset
 from api.tokens.jwt import CLOCK_SKEW, Signer
 from api.tokens.keyset import KeyPair, KeySet, KeySetEntry, PrivateKey
 from audit import audit_log
-from core.encryption import DecryptionError, decrypt, encrypt
+from core.crypto.encryption import DecryptionError, decrypt, encrypt
 from core.locks import AUDIT, acquire_lock
 
 logger = logging.getLogger("gatehouse.keys")

@@ -9,7 +9,7 @@ from django.utils.cache import get_conditional_response
 
 from api.errors import MethodNotAllowed
 from api.tokens.signing_keys import published_keys
-from core.problem_details import problem_of
+from core.web.problem_details import problem_of
 
 # Less than the minimum of JWT_KEY_PUBLISH_AHEAD, so that caches have a key before it signs.
 MAX_AGE_SECONDS = 300

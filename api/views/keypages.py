@@ -15,10 +15,10 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from accounts.forms import GatehouseForm, is_valid_with
-from accounts.link_binding import device_name
 from accounts.models import User
-from accounts.reauthentication import require_recent_authentication_to_post
 from accounts.sent_forms import once, show_once
+from accounts.sessions.link_binding import device_name
+from accounts.sessions.reauthentication import require_recent_authentication_to_post
 from accounts.views.common import (
     bound_data,
     current_user,
@@ -31,7 +31,7 @@ from api.models import ApiKey, TokenFamily
 from api.permissions import Scope
 from api.tokens import refresh_tokens
 from core.errors import GatehouseError, NotFound, RecordInvalid
-from core.single_values import may_repeat
+from core.web.single_values import may_repeat
 
 SCOPE_TEXTS = {
     Scope.READ: _("Read your account and your own lists"),

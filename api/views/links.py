@@ -16,9 +16,9 @@ from accounts.rate_limits import check_rate_limit
 from accounts.services.email_requests import enqueue_request
 from api.serializers import Message
 from api.validation import validate
-from core.email_addresses import AddressError, parse_email
 from core.errors import Forbidden
-from core.redirects import MAX_LENGTH, safe_destination
+from core.text.email_addresses import AddressError, parse_email
+from core.web.redirects import MAX_LENGTH, safe_destination
 
 
 class MagicLinkSerializer(serializers.Serializer[Any]):

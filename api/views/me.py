@@ -11,14 +11,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.link_binding import device_name
 from accounts.models import BrowserSession, User
 from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.rate_limits import check_rate_limit
-from accounts.reauthentication import password_is_enough
 from accounts.services import sessions
 from accounts.services.privacy import delete_own_account, export_own_data
 from accounts.services.users import Profile, check_profile, edit_profile
+from accounts.sessions.link_binding import device_name
+from accounts.sessions.reauthentication import password_is_enough
 from api.models import TokenFamily
 from api.pagination import single_page
 from api.permissions import HasScope, RecentlyAuthenticated, Scope, auth_of

@@ -24,8 +24,8 @@ from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, aut
 from api.serializers import BanRecord, ReportedRecord, ViolationRecord, page_of
 from api.validation import validate, validate_query
 from api.views.users import find_user
-from core.client_ip import network_key, parse_address
 from core.errors import NotFound, RecordInvalid
+from core.web.client_ip import network_key, parse_address
 from moderation.models import Ban, Violation
 from moderation.reasons import shown
 from moderation.services import bans, violations

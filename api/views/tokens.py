@@ -16,7 +16,7 @@ from accounts.models import User
 from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.services.passwords import MAX_LOGIN_LENGTH
 from accounts.services.sessions import end_sessions
-from accounts.session_store import SIGNED_IN_AT
+from accounts.sessions.store import SIGNED_IN_AT
 from api.authentication import authenticate, check_csrf, require_same_origin, session_of
 from api.authorization_header import parse_authorization
 from api.errors import NotAuthenticated, NotJson

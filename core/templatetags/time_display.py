@@ -5,7 +5,7 @@ from datetime import datetime
 from django import template
 from django.utils import timezone
 
-from core import time_display
+from core.text import time_display
 
 register = template.Library()
 

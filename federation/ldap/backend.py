@@ -22,7 +22,7 @@ from accounts.backends import AccountBackend
 from accounts.models import User, login_column
 from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.services.passwords import MAX_LOGIN_LENGTH, is_directory_managed_account
-from accounts.sign_in_methods import SignInMethod
+from accounts.sign_in.methods import SignInMethod
 from core import sql
 from federation.ldap.conf import LDAPConfig
 from federation.ldap.connection import (

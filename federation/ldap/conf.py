@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from accounts.sign_in_methods import DIRECTORY
+from accounts.sign_in.methods import DIRECTORY
 from federation.ldap.filters import FilterTemplate
 from federation.providers import SignInSource
 

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from accounts import access_policy
-from accounts.anonymous import ANONYMOUS_ID
+from accounts.actors import ANONYMOUS_ID
 from accounts.models import User
 from accounts.roles import Role
 from accounts.services.signup import RegistrationClosed

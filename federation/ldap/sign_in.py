@@ -7,8 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from accounts.actors import SYSTEM
-from accounts.anonymous import ANONYMOUS_ID
+from accounts.actors import ANONYMOUS_ID, SYSTEM
 from accounts.models import User
 from accounts.roles import ADMIN_ROLES, Role
 from accounts.services.accept_invitation import live_invitation

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from django.utils import timezone
 
-from core import email_addresses
+from core.text import email_addresses
 from federation.ldap.conf import LDAPConfig
 from federation.ldap.connection import Connection, Entry
 from federation.ldap.disabled import ATTRIBUTES, DisabledReason, disabled_reason

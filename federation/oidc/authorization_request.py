@@ -19,7 +19,7 @@ from django.core.cache import caches
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from core.encryption import DecryptionError, decrypt, encrypt
+from core.crypto.encryption import DecryptionError, decrypt, encrypt
 from federation.oidc.errors import SignInFailed
 from federation.providers import Provider
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from django.http import HttpRequest
 
-from core.encryption import DecryptionError, decrypt, encrypt
+from core.crypto.encryption import DecryptionError, decrypt, encrypt
 from core.errors import NotFound
 from federation.oidc.authorization_code import with_query
 from federation.oidc.discovery import DISCOVERED

@@ -25,10 +25,10 @@ from accounts.services.signup import RegistrationClosed
 from accounts.services.users import change_role, save_new
 from accounts.services.verification import mark_email_verified
 from audit import audit_log
-from core import email_addresses
 from core.errors import Forbidden, LastOwner, NotFound, RecordInvalid, UserDeleted
 from core.locks import lock_users
-from core.plain_text import clean_name
+from core.text import email_addresses
+from core.text.plain_text import clean_name
 from federation.ldap.conf import PROVIDER as DIRECTORY
 from federation.ldap.usernames import directory_problems
 from federation.models import ExternalIdentity

@@ -17,9 +17,9 @@ from accounts.roles import ADMIN_ROLES
 from accounts.services.accept_invitation import live_invitation, take_up
 from accounts.services.users import tell_email_changed
 from audit import audit_log
-from core import email_addresses
 from core.locks import lock_users
-from core.plain_text import clean_name
+from core.text import email_addresses
+from core.text.plain_text import clean_name
 from federation.ldap.conf import PROVIDER as DIRECTORY
 from federation.models import ExternalIdentity
 from mail.outbox import enqueue_mail

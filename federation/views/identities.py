@@ -8,11 +8,11 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from accounts import known_devices
-from accounts.reauthentication import require_recent_authentication
 from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services import sessions
 from accounts.services.sign_in_methods import LastSignInMethod
+from accounts.sessions import known_devices
+from accounts.sessions.reauthentication import require_recent_authentication
 from accounts.views.common import current_user, get_or_post, redirect_with_notice, replayable
 from core.errors import NotFound
 from federation.buttons import method_of

@@ -8,8 +8,8 @@ from django.views.decorators.csrf import csrf_exempt
 from accounts import access_policy
 from accounts.rate_limits import CALLBACK, PROVIDER, check_rate_limit, has_room
 from accounts.services.signup import RegistrationClosed
-from accounts.sign_in_methods import SignInMethod
-from accounts.sign_in_stages import waiting_page
+from accounts.sign_in.methods import SignInMethod
+from accounts.sign_in.stages import waiting_page
 from accounts.views.common import (
     complete_login,
     current_user,
@@ -20,9 +20,9 @@ from accounts.views.common import (
     see_other,
 )
 from audit import audit_log
-from core.client_ip import client_ip
 from core.errors import GatehouseError
-from core.redirects import is_safe_destination
+from core.web.client_ip import client_ip
+from core.web.redirects import is_safe_destination
 from federation.flow import begin, flow_of
 from federation.oidc.authorization_request import (
     CONNECT,

@@ -17,9 +17,9 @@ from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, as_uuid
 from accounts.admin.columns import NOTHING, exact_moment, moment
 from accounts.admin.read_only_columns import badge, user_link
 from accounts.admin.site import site
-from accounts.admin.user_filters import ChoiceFilter, Choices, SinceFilter
+from accounts.admin.users.filters import ChoiceFilter, Choices, SinceFilter
 from accounts.models import User
-from core.client_ip import parse_address
+from core.web.client_ip import parse_address
 from forward_auth.admin.labels import REASONS, audience_badge, reason_of, rule_link, target_cell
 from forward_auth.models import Denial
 from forward_auth.services.denials import reference_in

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.admin.read_only_columns import badge, user_link
 from accounts.roles import Role
-from core.client_ip import client_ip, parse_address
+from core.web.client_ip import client_ip, parse_address
 from forward_auth.admin.labels import audience_badge, conditions_cell, reason_of, rule_link
 from forward_auth.decisions import Decision, Question, Step
 from forward_auth.models import AccessRule

@@ -12,7 +12,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
 from accounts.roles import Role
-from core.client_ip import parse_address
+from core.web.client_ip import parse_address
 from forward_auth.request import Target
 
 Network = IPv4Network | IPv6Network

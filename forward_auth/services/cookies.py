@@ -9,10 +9,10 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.models import BrowserSession, User
-from accounts.session_store import PURPOSE as SESSION
-from accounts.session_store import SessionStore
+from accounts.sessions.store import PURPOSE as SESSION
+from accounts.sessions.store import SessionStore
 from core import sql
-from core.tokens import digest, make_token
+from core.crypto.tokens import digest, make_token
 from forward_auth.models import ForwardAuthCookie
 from forward_auth.request import COOKIE_PURPOSE
 

@@ -22,8 +22,8 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import User
-from core.client_ip import network_key
 from core.locks import ROLES, acquire_lock, delete_free, lock_users
+from core.web.client_ip import network_key
 from forward_auth.cache import CheckResult
 from forward_auth.models import AccessRule, Denial
 

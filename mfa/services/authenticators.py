@@ -16,10 +16,10 @@ from accounts.models import User
 from accounts.services import second_factors
 from accounts.services.notifications import tell
 from audit import audit_log
-from core import plain_text
-from core.encryption import DecryptionError, decrypt, encrypt
+from core.crypto.encryption import DecryptionError, decrypt, encrypt
 from core.errors import NotFound, RecordInvalid
 from core.locks import lock_users
+from core.text import plain_text
 from mfa import totp
 from mfa.models import Authenticator
 from mfa.services import recovery_codes

@@ -23,10 +23,10 @@ from accounts.services.notifications import tell
 from accounts.services.sessions import revoke_sessions
 from accounts.services.sign_in_methods import LastSignInMethod, has_other_sign_in_method
 from audit import audit_log
-from core import plain_text
+from core.crypto.tokens import digest
 from core.errors import Forbidden, NotFound, RecordInvalid
 from core.locks import lock_users
-from core.tokens import digest
+from core.text import plain_text
 from mfa import webauthn
 from mfa.models import Authenticator
 from mfa.services import recovery_codes

@@ -10,8 +10,8 @@ from accounts.models import User
 from accounts.services import second_factors
 from accounts.services.notifications import tell
 from audit import audit_log
+from core.crypto.tokens import digest
 from core.locks import lock_users
-from core.tokens import digest
 from mfa.models import RecoveryCode
 
 CODES = 10

@@ -6,8 +6,8 @@ from django import template
 from django.conf import settings
 from django.template import Context
 
-from accounts.link_binding import device_name
 from accounts.services.second_factors import has_factor, remaining_codes
+from accounts.sessions.link_binding import device_name
 from mfa import trusted_browsers
 from mfa.services import authenticators
 

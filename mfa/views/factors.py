@@ -12,13 +12,13 @@ from django.views.decorators.http import require_POST
 from accounts.forms import is_valid_with
 from accounts.models import User
 from accounts.rate_limits import check_mfa_rate_limit, refund_attempt
-from accounts.reauthentication import (
-    require_recent_authentication,
-    require_recent_authentication_to_post,
-)
 from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services import second_factors
 from accounts.services.second_factors import FactorNeeded
+from accounts.sessions.reauthentication import (
+    require_recent_authentication,
+    require_recent_authentication_to_post,
+)
 from accounts.views.common import (
     bound_data,
     current_user,

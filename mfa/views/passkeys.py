@@ -18,16 +18,17 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts import access_policy, known_devices
-from accounts.link_binding import device_name
+from accounts import access_policy
 from accounts.models import User
 from accounts.rate_limits import check_rate_limit
-from accounts.reauthentication import recently_authenticated, require_recent_authentication
 from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services import sessions
 from accounts.services.second_factors import FactorNeeded, lacks_required_factor
 from accounts.services.sign_in_methods import LastSignInMethod
-from accounts.sign_in_methods import SignInMethod
+from accounts.sessions import known_devices
+from accounts.sessions.link_binding import device_name
+from accounts.sessions.reauthentication import recently_authenticated, require_recent_authentication
+from accounts.sign_in.methods import SignInMethod
 from accounts.views.common import (
     bound_data,
     complete_login,
@@ -44,8 +45,8 @@ from core.errors import (
     GatehouseError,
     RecordInvalid,
 )
-from core.problem_details import problem_of
-from core.single_values import read_json
+from core.web.problem_details import problem_of
+from core.web.single_values import read_json
 from mfa import flash_secrets, webauthn
 from mfa.forms import PasskeyNameForm, PasskeyRemovalForm
 from mfa.services import passkeys as service

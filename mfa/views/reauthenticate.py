@@ -11,12 +11,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from accounts import reauthentication
 from accounts.models import User
 from accounts.rate_limits import check_rate_limit
 from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services import second_factors
 from accounts.services.passwords import find_by_password
+from accounts.sessions import reauthentication
 from accounts.views.common import bound_data, current_user, get_or_post, safe_next, see_other
 from audit import audit_log
 from core.errors import RateLimited

@@ -1,6 +1,6 @@
 """The second step of a sign-in: ask for the factor, or set up the first one.
 
-There is no authenticated session yet; see accounts.sign_in_stages.
+There is no authenticated session yet; see accounts.sign_in.stages.
 """
 
 from functools import partial
@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 from accounts.forms import is_valid_with
 from accounts.rate_limits import check_mfa_rate_limit, refund_attempt
 from accounts.services import second_factors
-from accounts.sign_in_stages import cancel
+from accounts.sign_in.stages import cancel
 from accounts.views.common import (
     bound_data,
     get_or_post,

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from accounts.models import User
 from accounts.rate_limits import check_mfa_rate_limit, refund_attempt
-from core.encryption import DecryptionError, decrypt, encrypt
+from core.crypto.encryption import DecryptionError, decrypt, encrypt
 from mfa import flash_secrets, totp
 from mfa.services import authenticators, recovery_codes
 

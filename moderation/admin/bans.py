@@ -22,7 +22,7 @@ from accounts.admin.bulk_actions import RowActionsAdmin, run_on_rows
 from accounts.admin.columns import NOTHING, exact_moment, moment
 from accounts.admin.read_only_columns import user_link
 from accounts.admin.site import site
-from accounts.admin.user_filters import ChoiceFilter, Choices, SinceFilter
+from accounts.admin.users.filters import ChoiceFilter, Choices, SinceFilter
 from accounts.forms import is_valid_with
 from accounts.models import User
 from core.errors import GatehouseError, NotFound, RecordInvalid

@@ -11,8 +11,8 @@ from accounts.actors import Actor
 from accounts.admin.actions import CONFIRMED, confirmation_page, user_action
 from accounts.admin.base import acting_admin
 from accounts.admin.bulk_actions import MAX_ROWS
-from accounts.admin.user_actions import chosen_users, report, run_on_users
-from accounts.admin.user_filters import user_badge
+from accounts.admin.users.actions import chosen_users, report, run_on_users
+from accounts.admin.users.filters import user_badge
 from accounts.models import User
 from accounts.services.users import is_last_owner
 from core.errors import RecordInvalid

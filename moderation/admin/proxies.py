@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from accounts.admin.columns import moment
 from accounts.admin.dashboard import DashboardWarning, Link
 from accounts.admin.read_only_columns import badge
-from core.client_ip import client_ip, is_undeclared_proxy
+from core.web.client_ip import client_ip, is_undeclared_proxy
 from moderation.networks import is_exempt, network_name
 from moderation.proxy_diagnosis import ProxyObservation, ProxyProblem, Trust, chain, client_of
 from moderation.proxy_messages import describe_problem, hop_state_text

@@ -13,7 +13,7 @@ from accounts.admin.base import ReadOnlyAdmin
 from accounts.admin.columns import NOTHING, exact_moment, moment
 from accounts.admin.read_only_columns import user_link
 from accounts.admin.site import site
-from accounts.admin.user_filters import ChoiceFilter, Choices, SinceFilter
+from accounts.admin.users.filters import ChoiceFilter, Choices, SinceFilter
 from moderation.admin.labels import ban_link, points, target_cell, type_label
 from moderation.admin.tables import SEARCH_HELP, search_condition, stored_types
 from moderation.models import Violation

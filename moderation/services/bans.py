@@ -16,7 +16,7 @@ from audit import audit_log
 from core import sql
 from core.errors import Forbidden, LastOwner, NotFound, RecordInvalid
 from core.locks import ROLES, acquire_lock, lock_users
-from core.request_context import get_request_context
+from core.web.request_context import get_request_context
 from moderation.models import Ban, BanQuerySet
 from moderation.networks import is_exempt, network_name
 

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from audit.models import AuditEvent
-from core.client_ip import FORWARDING_HEADERS, OWN_NETWORKS, is_in, parse_address
+from core.web.client_ip import FORWARDING_HEADERS, OWN_NETWORKS, is_in, parse_address
 from moderation.proxy_diagnosis import ProxyObservation, ProxyProblem, Traffic, Trust, problems
 
 KEY = "proxy-observations"

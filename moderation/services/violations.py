@@ -19,7 +19,7 @@ from accounts.services.sessions import revoke_sessions
 from accounts.services.users import is_last_owner
 from audit import audit_log
 from core.locks import ROLES, acquire_lock, delete_free, lock_users
-from core.request_context import get_request_context
+from core.web.request_context import get_request_context
 from moderation import scoring
 from moderation.models import Ban, Score, Violation
 from moderation.networks import UNKNOWN, is_exempt, network_name
@@ -49,8 +49,8 @@ def record_violation(
 ) -> RecordedViolation:
     """Record a violation of `user`, or else of `network`, add its score, and ban if it is due.
 
-    network: an address, or a name of core.client_ip.network_key(). score: None means the configured
-    score of `type`; 0 is recorded and never bans. A ban ends the user's sessions.
+    network: an address, or a name of core.web.client_ip.network_key(). score: None means the
+    configured score of `type`; 0 is recorded and never bans. A ban ends the user's sessions.
     """
     name = network_name(network)
     points = settings.VIOLATION_SCORES.get(type, DEFAULT_SCORE) if score is None else score

@@ -2,7 +2,7 @@
 
 from pytest_django.fixtures import Settings
 
-from accounts.anonymous import ANONYMOUS_ID
+from accounts.actors import ANONYMOUS_ID
 from accounts.models import User
 from accounts.roles import Role
 from accounts.services.anonymous import sync_anonymous_user

@@ -25,7 +25,7 @@ from accounts.services import (
     verification,
 )
 from accounts.services.email_requests import enqueue_request
-from accounts.session_store import SessionStore
+from accounts.sessions.store import SessionStore
 from api.apikeys import services
 from api.errors import AccessTokenInvalid
 from api.models import ApiKey

@@ -11,9 +11,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from accounts.actors import SYSTEM
-from accounts.admin import user_actions
-from accounts.anonymous import ANONYMOUS_ID
+from accounts.actors import ANONYMOUS_ID, SYSTEM
+from accounts.admin.users import actions as user_actions
 from accounts.models import Invitation, User
 from accounts.roles import Role
 from accounts.services import anonymous, first_run, signup, users

@@ -12,7 +12,6 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
-from accounts import known_devices
 from accounts.actors import SYSTEM
 from accounts.models import User
 from accounts.services import (
@@ -24,7 +23,8 @@ from accounts.services import (
     users,
     verification,
 )
-from accounts.session_store import SessionStore
+from accounts.sessions import known_devices
+from accounts.sessions.store import SessionStore
 from api.external_jwt import users as external_users
 from api.external_jwt.verify import ExternalClaims
 from api.tokens import password_grant, refresh_tokens

@@ -16,7 +16,7 @@ from typing import Any
 
 from django.db import connection
 
-from accounts.anonymous import ANONYMOUS_ID
+from accounts.actors import ANONYMOUS_ID
 
 PEOPLE, LOCKS, AUDIT_ROWS = "accounts_user", "core_namedlock", "audit_auditevent"
 # Rows of the chain itself; signing keys, which change under the lock of the chain alone; counters;

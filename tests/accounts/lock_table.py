@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from accounts.anonymous import ANONYMOUS_EMAIL, ANONYMOUS_ID
+from accounts.actors import ANONYMOUS_EMAIL, ANONYMOUS_ID
 from accounts.models import EmailRequest, User
 from accounts.roles import Role
 from federation.models import ExternalIdentity

@@ -6,17 +6,16 @@ from types import SimpleNamespace
 from django.conf import settings
 from django.db import transaction
 
-from accounts.actors import SYSTEM
-from accounts.anonymous import ANONYMOUS_EMAIL, ANONYMOUS_ID
+from accounts.actors import ANONYMOUS_EMAIL, ANONYMOUS_ID, SYSTEM
 from accounts.models import BrowserSession, Invitation, User
 from accounts.services import invitations, signup, users
 from accounts.services.sign_in_methods import LastSignInMethod
 from api.models import ApiKey
 from audit import audit_log
 from audit.models import AuditEvent
+from core.crypto.tokens import digest
 from core.errors import LastOwner, NotFound, TokenInvalid
 from core.models import NamedLock
-from core.tokens import digest
 from federation.models import ExternalIdentity
 from federation.services import identities
 

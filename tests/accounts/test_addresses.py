@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.email_addresses import (
+from core.text.email_addresses import (
     AddressError,
     is_allowed,
     limit_key,

@@ -13,8 +13,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from accounts import access_policy, ownership
-from accounts.actors import SYSTEM
-from accounts.anonymous import ANONYMOUS_EMAIL, ANONYMOUS_ID
+from accounts.actors import ANONYMOUS_EMAIL, ANONYMOUS_ID, SYSTEM
 from accounts.models import BrowserSession, User
 from accounts.roles import Role
 from accounts.services import passwords, sessions, signup, users, verification

@@ -6,7 +6,7 @@ import pytest
 from django.test import RequestFactory
 from pytest_django.fixtures import Settings
 
-from core.client_ip import client_ip, is_localhost, network_key, resolve
+from core.web.client_ip import client_ip, is_localhost, network_key, resolve
 
 PROXY = (ipaddress.ip_network("10.0.0.0/8"),)
 

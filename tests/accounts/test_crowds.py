@@ -14,7 +14,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.core.cache import caches
 from django.test import RequestFactory
-from core.client_groups import Crowd
+from core.web.client_groups import Crowd
 from core.errors import RateLimited
 from accounts.rate_limits import check_rate_limit, may_mail
 from core import cache
@@ -178,7 +178,7 @@ def test_counters_in_force_stay_and_known_people_are_counted_alone(
     """Also by the worker, whose minute comes in the middle of the flood."""
     found = any_data.shell(f"""{FLOOD}
 from django.http import HttpResponse
-from accounts import known_devices
+from accounts.sessions import known_devices
 from accounts.models import User
 from config.worker import Worker
 

@@ -18,7 +18,7 @@ from accounts.services.sessions import end_sessions
 from accounts.services.verification import mark_verified
 from audit.models import AuditEvent
 from core.errors import AccessDenied, Forbidden, GatehouseError
-from core.request_context import RequestContext, use_context
+from core.web.request_context import RequestContext, use_context
 from magiclinks.models import LoginLink
 from magiclinks.services import issue_link
 from mail.models import OutboxMail

@@ -12,7 +12,7 @@ from accounts.models import EmailRequest, Invitation, User
 from accounts.roles import Role
 from accounts.services.first_run import ensure_owner
 from config.environment import load
-from core.email_addresses import (
+from core.text.email_addresses import (
     AddressError,
     ascii_domain,
     is_allowed,

@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone, translation
 
 from accounts.models import User
-from core.time_display import spoken_end
+from core.text.time_display import spoken_end
 from mfa.models import TrustedBrowser
 from moderation.services.bans import ban
 from tests.api.keys import made

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.services.mail import retry_mail
 from audit.models import AuditEvent
-from core.encryption import encrypt
+from core.crypto.encryption import encrypt
 from core.errors import Forbidden, RecordInvalid
 from mail import outbox
 from mail.models import OutboxMail

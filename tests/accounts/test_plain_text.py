@@ -17,7 +17,7 @@ from accounts.services.signup import handle_sign_up_requests
 from accounts.services.users import Profile, create_user, edit_profile
 from api.external_jwt.verify import _name
 from audit.models import AuditEvent
-from core.plain_text import clean_name, trim, trim_line
+from core.text.plain_text import clean_name, trim, trim_line
 from federation.services.identities import resolve_user
 from mail.models import OutboxMail
 from tests.api.calls import call

@@ -13,8 +13,8 @@ from accounts.services.invitations import invite
 from accounts.services.passwords import set_password, start_reset
 from accounts.services.users import Profile
 from audit.models import AuditEvent
-from core import email_addresses
 from core.errors import Forbidden, LastOwner, RecordInvalid
+from core.text import email_addresses
 from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db

@@ -16,7 +16,7 @@ from accounts.services.sessions import end_session
 from audit import audit_log
 from audit.models import AuditEvent
 from core.errors import Forbidden, NotFound
-from core.request_context import RequestContext, use_context
+from core.web.request_context import RequestContext, use_context
 from magiclinks.services import issue_link
 from mail.models import OutboxMail
 from mail.outbox import enqueue_mail

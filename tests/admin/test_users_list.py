@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.admin import actions
 from accounts.admin.site import site
-from accounts.admin.user_filters import StateFilter, state_of
+from accounts.admin.users.filters import StateFilter, state_of
 from accounts.models import User
 from tests.admin.conftest import LIST, BrowserOf, MakeUser, bulk, notices, page_of
 
@@ -241,7 +241,7 @@ def test_a_search_that_finds_more_than_is_counted_shows_the_newest(
     browser: Client, make_user: MakeUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("accounts.admin.base.COUNT_CAP", 3)
-    monkeypatch.setattr("accounts.admin.users.COUNT_CAP", 3)
+    monkeypatch.setattr("accounts.admin.users.model_admin.COUNT_CAP", 3)
     made = [make_user("viewer", f"same{number}@example.com") for number in range(6)]
 
     shown = browser.get(LIST, {"q": "same"}).context["cl"]

@@ -231,8 +231,8 @@ def test_an_action_without_its_token_or_a_fresh_proof_does_nothing(site: Site) -
     # The sign-in is no longer fresh.
     cookie = browser.cookies["__Host-gatehouse_session"]
     site.drive(
-        "from accounts.session_store import SessionStore\n"
-        "from accounts.reauthentication import AUTHENTICATED_AT\n"
+        "from accounts.sessions.store import SessionStore\n"
+        "from accounts.sessions.reauthentication import AUTHENTICATED_AT\n"
         f"session = SessionStore({cookie!r})\n"
         "session[AUTHENTICATED_AT] = (now() - timedelta(days=1)).isoformat()\nsession.save()"
     )

@@ -2,8 +2,8 @@
 
 import pytest
 
-from core.encryption import DecryptionError, decrypt, encrypt
-from core.tokens import digest, make_token
+from core.crypto.encryption import DecryptionError, decrypt, encrypt
+from core.crypto.tokens import digest, make_token
 
 
 def test_an_encrypted_value_can_be_decrypted() -> None:

@@ -9,8 +9,8 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from core import local_peer
-from core.local_peer import is_own_client
+from core.web import local_peer
+from core.web.local_peer import is_own_client
 
 CALLER = """
 import socket, sys

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from core.static_files import collect_static
+from core.web.static_files import collect_static
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def source(tmp_path: Path, settings: Settings) -> Path:
     settings.STATICFILES_DIRS = [folder]
     settings.STATIC_ROOT = tmp_path / "collected"
     settings.STORAGES = settings.STORAGES | {
-        "staticfiles": {"BACKEND": "core.static_files.HashedStaticFilesStorage"}
+        "staticfiles": {"BACKEND": "core.web.static_files.HashedStaticFilesStorage"}
     }
     return folder / "gate.css"
 

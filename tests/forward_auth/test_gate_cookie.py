@@ -13,7 +13,7 @@ from accounts.models import BrowserSession, User
 from accounts.services.sessions import end_sessions
 from config.environment.errors import Unreadable
 from config.environment.registry.forward import check_apps_domain, check_forward_auth_domain
-from core.redirects import is_safe_destination
+from core.web.redirects import is_safe_destination
 from forward_auth.models import ForwardAuthCookie
 from moderation.models import Ban
 

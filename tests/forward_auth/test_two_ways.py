@@ -16,10 +16,10 @@ from accounts.access_policy import DenialReason
 from accounts.models import BrowserSession, User
 from accounts.roles import Role
 from accounts.services.anonymous import sync_anonymous_user
-from accounts.session_store import SIGNED_IN_AT, SessionStore
+from accounts.sessions.store import SIGNED_IN_AT, SessionStore
 from api.models import ApiKey, TokenFamily
 from api.tokens import refresh_tokens
-from core.request_context import RequestContext, use_context
+from core.web.request_context import RequestContext, use_context
 from forward_auth.authentication import FastPathUnsupported
 from forward_auth.cache import CheckResult
 from forward_auth.checker import Checker

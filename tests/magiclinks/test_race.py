@@ -18,9 +18,9 @@ BROWSER = "a-browser-that-asked-for-every-link-of-this-test"
 MINT = f"""
 from datetime import timedelta
 from django.db import transaction
-from accounts.link_binding import PURPOSE
+from accounts.sessions.link_binding import PURPOSE
 from accounts.models import User
-from core.tokens import digest
+from core.crypto.tokens import digest
 from magiclinks.services import _build_link, _url, _save_links
 result = []
 with transaction.atomic():

@@ -10,7 +10,7 @@ from django.urls import path
 from accounts.actors import SYSTEM
 from accounts.models import AccountToken, User
 from accounts.services.email_tokens import issue_token
-from accounts.sign_in_methods import SignInMethod
+from accounts.sign_in.methods import SignInMethod
 from accounts.views.common import complete_login
 from config.urls import urlpatterns as of_the_house
 from federation.models import ExternalIdentity

@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.services import second_factors
 from audit.models import AuditEvent
-from core.encryption import DecryptionError, decrypt
+from core.crypto.encryption import DecryptionError, decrypt
 from core.errors import Forbidden, NotFound, RecordInvalid
 from mail.models import OutboxMail
 from mfa import totp

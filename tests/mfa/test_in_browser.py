@@ -28,7 +28,7 @@ Authenticator.objects.update(last_step=0)
 """
 FORGET_PROOFS = """
 from accounts.models import BrowserSession
-from accounts.session_store import SessionStore
+from accounts.sessions.store import SessionStore
 for row in BrowserSession.objects.exclude(user=None):
     content = SessionStore().decode(row.session_data)
     content.pop("_proved_at", None)

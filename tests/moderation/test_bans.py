@@ -13,7 +13,7 @@ from accounts.models import User
 from accounts.services.users import disable_user
 from audit.models import AuditEvent
 from core.errors import Forbidden, LastOwner, NotFound, RecordInvalid
-from core.request_context import RequestContext, use_context
+from core.web.request_context import RequestContext, use_context
 from moderation.models import Ban
 from moderation.services import bans
 from tests.moderation.conftest import AWAY, ELSEWHERE

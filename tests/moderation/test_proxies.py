@@ -13,7 +13,7 @@ from django.test import Client
 from accounts.admin import dashboard
 from accounts.models import User
 from audit import audit_log
-from core.request_context import RequestContext, use_context
+from core.web.request_context import RequestContext, use_context
 from moderation.proxy_diagnosis import ProblemCode
 from moderation.proxy_messages import describe_problem
 from moderation.services import proxies

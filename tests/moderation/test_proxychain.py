@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.client_ip import resolve
+from core.web.client_ip import resolve
 from moderation.proxy_diagnosis import (
     HopState,
     ProxyObservation,

@@ -8,7 +8,7 @@ from django.utils import timezone
 from audit import audit_log
 from accounts.actors import SYSTEM
 from accounts.models import *
-from core.request_context import RequestContext, use_context
+from core.web.request_context import RequestContext, use_context
 from api.models import *
 from magiclinks.models import LoginLink
 from moderation.models import *

@@ -11,20 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from core.encryption_key import MISMATCH
+from core.crypto.encryption_key import MISMATCH
 from tests.operations.instance_data import fill
 from tests.servers.databases import InstanceData, PostgresServer, Templates
 
 PEOPLE = "from accounts.models import User; result = User.objects.count()"
 SEAL = """
-from core import encryption
+from core.crypto import encryption
 from mail.models import OutboxMail
 OutboxMail.objects.create(recipient="a@example.com", subject="s", kind="trial", status="sent",
     sealed_body=encryption.encrypt("text", "trial"))
 result = None
 """
 OPENS = """
-from core import encryption
+from core.crypto import encryption
 from mail.models import OutboxMail
 result = [encryption.decrypt(m.sealed_body, "trial") for m in OutboxMail.objects.all()]
 """
@@ -104,8 +104,8 @@ def _backup_of_another(source: InstanceData, folder: Path) -> Path:
     """A backup of 50 people under a key of its own."""
     for secret in (source.data_dir / "secrets").iterdir():
         secret.unlink()
-    source.shell("from core.encryption_key import forget_key; forget_key()")
-    source.shell("from core.encryption_key import note_key; note_key()")
+    source.shell("from core.crypto.encryption_key import forget_key; forget_key()")
+    source.shell("from core.crypto.encryption_key import note_key; note_key()")
     fill(source)
     source.shell(SEAL)
     done = source.manage("backup", str(folder / "gatehouse.tar"))

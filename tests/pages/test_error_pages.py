@@ -6,7 +6,7 @@ from django.test import Client, RequestFactory
 from django.urls import path
 
 from config import error_views, urls
-from core.request_context import RequestContext, use_context
+from core.web.request_context import RequestContext, use_context
 from tests.pages.pages import read
 
 JSON = {"accept": "application/json"}

@@ -206,7 +206,7 @@ def test_a_session_that_ends_meanwhile_leads_to_sign_in(
     session = browser.session
     session["x"] = 1
     session.save()
-    monkeypatch.setattr("accounts.session_store.SessionStore.is_stale", lambda *_args: True)
+    monkeypatch.setattr("accounts.sessions.store.SessionStore.is_stale", lambda *_args: True)
 
     answer = browser.post("/account/", {"name": "Vera"})
 

@@ -203,7 +203,7 @@ def test_pages_open_where_no_static_files_were_collected(stranger, settings, tmp
     settings.STATIC_ROOT = tmp_path
     settings.STORAGES = {
         **settings.STORAGES,
-        "staticfiles": {"BACKEND": "core.static_files.HashedStaticFilesStorage"},
+        "staticfiles": {"BACKEND": "core.web.static_files.HashedStaticFilesStorage"},
     }
     page = read(stranger.get("/sign-in").content)
     assert page.all("link")[1].attributes["href"] == "/static/gatehouse.css"

@@ -16,9 +16,9 @@ from django.utils import translation
 from accounts.models import User
 from accounts.services import users
 from accounts.services.verification import mail_verification
-from core import email_addresses
 from core.app_labels import OWN_APPS
 from core.errors import RecordInvalid
+from core.text import email_addresses
 from magiclinks.services import handle_link_requests
 from mail.models import OutboxMail
 from tests.conftest import text_of

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
-from accounts.session_store import SessionStore
+from accounts.sessions.store import SessionStore
 from audit.models import AuditEvent
 
 pytestmark = pytest.mark.django_db

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from accounts.sign_in_methods import is_reserved
+from accounts.sign_in.methods import is_reserved
 from config.environment.errors import Problem, echo
 from config.environment.parsing.callbacks import check_callback
 from config.environment.registry.allauth_providers import is_usable as is_of_allauth

@@ -16,7 +16,7 @@ from config.environment.parsing.durations import format_duration, parse_duration
 from config.environment.parsing.public_keys import KeySetting, parse_key_setting
 from config.environment.parsing.urls import parse_url
 from config.environment.schema import Kind, Variable
-from core.email_addresses import AddressError, parse_email
+from core.text.email_addresses import AddressError, parse_email
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -15,7 +15,7 @@ from config.environment.schema import (
     text,
     words,
 )
-from core.email_addresses import AddressError, parse_allowed
+from core.text.email_addresses import AddressError, parse_allowed
 
 
 def check_allowed_emails(entries: list[str]) -> list[str]:

@@ -14,8 +14,8 @@ from accounts.services.invitations import invite
 from accounts.services.signup import create_unverified_user
 from accounts.services.users import Profile
 from audit.models import AuditEvent
-from core.email_addresses import limit_key
 from core.errors import RecordInvalid
+from core.text.email_addresses import limit_key
 from federation.ldap.connection import opened
 from federation.ldap.failures import DirectoryError
 from federation.models import ExternalIdentity

@@ -9,7 +9,7 @@ from django.conf import LazySettings
 from django.test import Client
 
 from accounts.models import User
-from core.redirects import MAX_LENGTH, safe_destination
+from core.web.redirects import MAX_LENGTH, safe_destination
 from magiclinks.services import handle_link_requests
 from mail.models import OutboxMail
 from tests.conftest import PASSWORD, path_in

@@ -25,7 +25,7 @@ result = list(Authenticator.objects.order_by("id").values("name", "sign_count", 
 """
 FORGET_PROOFS = """
 from accounts.models import BrowserSession
-from accounts.session_store import SessionStore
+from accounts.sessions.store import SessionStore
 for row in BrowserSession.objects.exclude(user=None):
     content = SessionStore().decode(row.session_data)
     content.pop("_proved_at")

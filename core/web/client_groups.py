@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from django.core.cache import caches
 from django.utils.crypto import salted_hmac
 
-from core.client_ip import network_key, parse_address
+from core.web.client_ip import network_key, parse_address
 
 Counted = TypeVar("Counted")
 # No limit has a longer window.

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import idna
 
-from core.plain_text import normal_forms, trim
+from core.text.plain_text import normal_forms, trim
 
 MAX_EMAIL_LENGTH, MAX_DOMAIN_LENGTH = 254, 253
 # RFC 2606: no mail reaches these domains. For accounts without an address, and for the anonymous

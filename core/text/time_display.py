@@ -6,7 +6,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from core.time_spans import format_span
+from core.text.time_spans import format_span
 
 
 def spoken_end(end: datetime, now: datetime) -> str:

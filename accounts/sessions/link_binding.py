@@ -4,7 +4,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
-from core.tokens import digest, make_token
+from core.crypto.tokens import digest, make_token
 
 PURPOSE = "browser"
 MAX_AGE_SECONDS = 24 * 3600

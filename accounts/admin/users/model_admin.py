@@ -13,7 +13,6 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.admin import user_pages
 from accounts.admin.actions import Action, exempt_user_actions, user_actions
 from accounts.admin.base import (
     COUNT_CAP,
@@ -24,9 +23,10 @@ from accounts.admin.base import (
 )
 from accounts.admin.columns import moment
 from accounts.admin.site import site
-from accounts.admin.user_actions import sign_out_if_ended
-from accounts.admin.user_bulk import BULK_ACTIONS
-from accounts.admin.user_filters import (
+from accounts.admin.users import pages as user_pages
+from accounts.admin.users.actions import sign_out_if_ended
+from accounts.admin.users.bulk import BULK_ACTIONS
+from accounts.admin.users.filters import (
     STATE_LABELS,
     CreatedFilter,
     FactorFilter,
@@ -38,7 +38,7 @@ from accounts.admin.user_filters import (
     state_of,
     with_badges,
 )
-from accounts.admin.user_forms import AddUserForm, UserForm
+from accounts.admin.users.forms import AddUserForm, UserForm
 from accounts.models import User, UserQuerySet
 from accounts.services import users
 from accounts.services.users import Profile

@@ -17,8 +17,8 @@ from django.utils.crypto import get_random_string
 
 from accounts.models import BrowserSession
 from core import sql
+from core.crypto.tokens import digest
 from core.locks import delete_free
-from core.tokens import digest
 
 DEVICE = "_device"
 SIGNED_IN_AT = "_signed_in_at"

@@ -17,18 +17,18 @@ from django.views.decorators.http import require_POST
 from accounts.admin.actions import CONFIRMED, confirmation_page
 from accounts.admin.base import acting_admin
 from accounts.admin.read_only_columns import with_emails
-from accounts.admin.user_actions import (
+from accounts.admin.users.actions import (
     USER_ACTIONS,
     UserAction,
     reset_factors,
     sign_out_if_ended,
     start_reset,
 )
-from accounts.link_binding import device_name
 from accounts.models import User
 from accounts.sent_forms import show_once
 from accounts.services import second_factors
 from accounts.services.sessions import own_sessions
+from accounts.sessions.link_binding import device_name
 from audit.models import AuditEvent
 from core.errors import GatehouseError
 

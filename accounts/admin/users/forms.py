@@ -13,8 +13,8 @@ from accounts.forms import ServiceErrorsMixin
 from accounts.models import ROLE_LABELS, User
 from accounts.roles import Role, grantable
 from accounts.services.users import Profile, check_profile
-from core import email_addresses
 from core.errors import GatehouseError, RecordInvalid
+from core.text import email_addresses
 
 NAMES = ("email", "name", "username")
 

@@ -9,15 +9,16 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from accounts import access_policy, known_devices
+from accounts import access_policy
 from accounts.models import User
-from accounts.reauthentication import mark_authenticated
 from accounts.services.sessions import sign_in
-from accounts.sign_in_methods import SignInMethod
-from accounts.sign_in_stages import last_method
-from core.client_ip import client_ip
-from core.problem_details import refusal_templates
-from core.redirects import is_safe_destination
+from accounts.sessions import known_devices
+from accounts.sessions.reauthentication import mark_authenticated
+from accounts.sign_in.methods import SignInMethod
+from accounts.sign_in.stages import last_method
+from core.web.client_ip import client_ip
+from core.web.problem_details import refusal_templates
+from core.web.redirects import is_safe_destination
 
 
 class AccountAdapter(DefaultAccountAdapter):

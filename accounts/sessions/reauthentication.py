@@ -20,7 +20,7 @@ from django.utils.http import urlencode
 from accounts.models import User
 from accounts.passwords import asks_password
 from accounts.services import second_factors
-from core.encryption import DecryptionError, decrypt, encrypt
+from core.crypto.encryption import DecryptionError, decrypt, encrypt
 
 View = Callable[..., HttpResponse]
 LIFETIME = timedelta(minutes=15)

@@ -18,7 +18,7 @@ from accounts.admin.actions import (
 )
 from accounts.admin.base import acting_admin
 from accounts.admin.bulk_actions import MAX_ROWS
-from accounts.admin.user_actions import (
+from accounts.admin.users.actions import (
     USER_ACTIONS,
     chosen_users,
     delete,
@@ -27,7 +27,7 @@ from accounts.admin.user_actions import (
     run_on_users,
     start_reset,
 )
-from accounts.admin.user_forms import ChooseRoleForm
+from accounts.admin.users.forms import ChooseRoleForm
 from accounts.models import User
 from accounts.services.users import change_role
 

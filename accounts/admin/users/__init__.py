@@ -1,0 +1,1 @@
+"""The user list of the admin, and the page of one user."""

@@ -1,0 +1,1 @@
+"""Browser sessions, and what else a browser is remembered by."""

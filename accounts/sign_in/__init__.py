@@ -1,0 +1,1 @@
+"""The sign-in flow over allauth: its adapter, its stages, and the closed list of methods."""

@@ -1,0 +1,1 @@
+"""Secrets: encryption with ENCRYPTION_KEY, and single-use tokens with their digests."""

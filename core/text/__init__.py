@@ -1,0 +1,1 @@
+"""Texts: addresses and names from outside, times and spans in words."""

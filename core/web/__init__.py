@@ -1,0 +1,1 @@
+"""Requests and responses: client address, context, redirects, headers, problem documents."""
