@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from tests.accounts.race_processes import environment_of
 from tests.servers.warm import renew_settings
 
 TIMEOUT_SECONDS, RESULT_SECONDS = 60, 300
@@ -69,11 +70,7 @@ def run_crowds(database_url: str, data_dir: str, crowds: Sequence[Crowd]) -> Fou
     processes = min(size, PROCESSES)
     barrier = context.Barrier(size)
     results = context.Queue()
-    environment = {
-        "DATABASE_URL": database_url,
-        "DATA_DIR": data_dir,
-        "PUBLIC_URL": "http://localhost:8000",
-        "DJANGO_SETTINGS_MODULE": "tests.settings",
+    environment = environment_of(database_url, data_dir) | {
         "LOG_LEVEL": "error",
         "LOGIN_MAX": "100000",
         "RECIPIENT_MAIL_MAX": "100000",

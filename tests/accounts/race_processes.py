@@ -29,18 +29,23 @@ class Race:
     threads: int = THREADS
 
 
+def environment_of(database_url: str, data_dir: str) -> dict[str, str]:
+    """Of a process that runs acts over this data."""
+    return {
+        "DATABASE_URL": database_url,
+        "DATA_DIR": data_dir,
+        "PUBLIC_URL": "http://localhost:8000",
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+    }
+
+
 def run_race(database_url: str, data_dir: str, race: Race, rounds: int) -> list[Any]:
     """What count() answered after each round."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.servers.warm_project"])
     barrier = context.Barrier(PROCESSES * race.threads)
     results = context.Queue()
-    environment = {
-        "DATABASE_URL": database_url,
-        "DATA_DIR": data_dir,
-        "PUBLIC_URL": "http://localhost:8000",
-        "DJANGO_SETTINGS_MODULE": "tests.settings",
-    }
+    environment = environment_of(database_url, data_dir)
     children = [
         context.Process(target=_child, args=(environment, number, race, rounds, barrier, results))
         for number in range(PROCESSES)

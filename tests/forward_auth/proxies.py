@@ -1,60 +1,40 @@
 """The shipped examples of forward auth as real programs: with ports and files of the test."""
 
-import http.client
 import json
 import os
 import re
-import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.servers import proxy_parts
 from tests.servers.certificates import write_certificate
 from tests.servers.processes import ROOT, ServerProcess, free_port, program
+from tests.servers.proxy_parts import (
+    CADDY,
+    HERE,
+    caddy_authority,
+    caddy_command,
+    certificate_with_key,
+    changed,
+    connect_by_tls,
+    nginx_command,
+    speaks_tls,
+    without_ipv6,
+)
 
 APP = "app.example.com"
-HERE = "127.0.0.1"
 EXAMPLES = ROOT / "deploy" / "forward-auth"
-NGINX = """
-{user}
-daemon off;
-worker_processes 1;
-worker_rlimit_nofile 30000;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{ worker_connections 12000; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
+NGINX = """access_log off;
     upstream gatehouse {{ server {gatehouse}; keepalive 16; }}
-    include {folder}/app.conf;
-}}
-"""
-CADDY = """{{
-	admin off
-	default_bind 127.0.0.1
-	local_certs
-	skip_install_trust
-	http_port {plain_port}
-	https_port {port}
-	storage file_system {folder}/storage
-}}
-"""
+    include {folder}/app.conf;"""
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """headers: names in lower case."""
-
-    status: int
-    headers: dict[str, str]
-    text: str
+class Reply(proxy_parts.Reply):
+    """What a client gets, and what the app says that it was sent."""
 
     @property
     def echo(self) -> dict[str, Any]:
@@ -79,9 +59,7 @@ class Gate:
     process: ServerProcess
 
     def connect(self) -> ssl.SSLSocket:
-        context = ssl.create_default_context(cafile=str(self.authority))
-        plain = socket.create_connection((HERE, self.port), 20)
-        return context.wrap_socket(plain, server_hostname=APP)
+        return connect_by_tls(self.port, self.authority, APP)
 
     def ask(
         self,
@@ -91,21 +69,11 @@ class Gate:
         body: bytes | None = None,
     ) -> Reply:
         """One request of a client, with the certificate checked."""
-        connection = http.client.HTTPConnection(APP)
-        connection.sock = self.connect()
-        connection.request(method, path, body, dict(headers or {}))
-        response = connection.getresponse()
-        text = response.read().decode()
-        connection.close()
-        found = {name.lower(): value for name, value in response.headers.items()}
-        return Reply(response.status, found, text)
+        found = proxy_parts.ask(self.connect(), APP, method, path, body, headers)
+        return Reply(found.status, found.headers, found.text)
 
     def speaks(self) -> bool:
-        try:
-            self.connect().close()
-        except OSError:
-            return False
-        return True
+        return speaks_tls(self.port, self.authority, APP)
 
 
 Start = Callable[..., Gate]
@@ -123,13 +91,9 @@ def start_nginx(gatehouse: str, app: int, folder: Path, demand: str = "") -> Gat
         'map $server_name $gate_demand {\n    default "";': "map $server_name $gate_demand {\n"
         f'    default "{demand and f"?role={demand}"}";',
     })  # fmt: skip
-    # Where the tests run there may be no IPv6.
-    (folder / "app.conf").write_text(re.sub(r"(?m)^\s*listen \[::\].*$", "", text))
-    main = folder / "nginx.conf"
-    # Started as root, its workers would give root up and could not reach the folder.
-    user = "user root;" if os.getuid() == 0 else ""
-    main.write_text(NGINX.format(folder=folder, gatehouse=gatehouse, user=user))
-    command = [program("nginx"), "-c", str(main)]
+    (folder / "app.conf").write_text(without_ipv6(text))
+    http = NGINX.format(folder=folder, gatehouse=gatehouse)
+    command = nginx_command(folder, http, connections=12_000)
     return _started("nginx", command, folder, port, folder / "certificate.pem")
 
 
@@ -137,25 +101,23 @@ def start_caddy(gatehouse: str, app: int, folder: Path, demand: str = "") -> Gat
     port = free_port()
     own = CADDY.format(folder=folder, port=port, plain_port=free_port())
     file = folder / "Caddyfile"
-    file.write_text(own + _changed("Caddyfile", {
+    file.write_text(f"{own}}}\n" + _changed("Caddyfile", {
         "uri /auth/forward\n": f"uri /auth/forward{demand and f'?role={demand}'}\n",
     }))  # fmt: skip
-    command = [program("caddy"), "run", "--config", str(file), "--adapter", "caddyfile"]
-    authority = folder / "storage" / "pki" / "authorities" / "local" / "root.crt"
     environment = {"GATEHOUSE": gatehouse, "APP": f"{HERE}:{app}", "HOME": str(folder)}
-    return _started("caddy", command, folder, port, authority, environment)
+    return _started(
+        "caddy", caddy_command(file), folder, port, caddy_authority(folder), environment
+    )
 
 
 def start_haproxy(gatehouse: str, app: int, folder: Path, demand: str = "") -> Gate:
     write_certificate(folder, APP)
-    both = (folder / "certificate.pem").read_text() + (folder / "key.pem").read_text()
-    (folder / "both.pem").write_text(both)
     port = free_port()
     text = _changed("haproxy.cfg", {
         "http://127.0.0.1:8000": f"http://{gatehouse}",
         "/etc/haproxy/gatehouse.lua": str(EXAMPLES / "gatehouse.lua"),
         "bind :443 ssl crt /etc/haproxy/certificates/": f"bind {HERE}:{port} ssl crt "
-        f"{folder}/both.pem",
+        f"{certificate_with_key(folder)}",
         f"server app {HERE}:9000": f"server app {HERE}:{app}",
         "lua.gatehouse rules": f"lua.gatehouse {demand or 'rules'}",
     })  # fmt: skip
@@ -170,11 +132,7 @@ STARTS: dict[str, Start] = {"nginx": start_nginx, "caddy": start_caddy, "haproxy
 
 def _changed(name: str, changes: Mapping[str, str]) -> str:
     """A shipped file with these changes, each of which it holds exactly once outside comments."""
-    text = re.sub(r"(?m)^\s*#.*\n", "", (EXAMPLES / name).read_text())
-    for shipped, own in changes.items():
-        assert text.count(shipped) == 1, shipped
-        text = text.replace(shipped, own)
-    return text
+    return changed(re.sub(r"(?m)^\s*#.*\n", "", (EXAMPLES / name).read_text()), changes)
 
 
 def _started(

@@ -107,6 +107,15 @@ def _session(user: User) -> str:
     return str(session.session_key)
 
 
+def _offer(user: User, kind: str) -> dict[str, str]:
+    """A credential of this kind, as an environment has it."""
+    return {
+        "key": {"HTTP_X_API_KEY": made(user).text},
+        "session": {"HTTP_COOKIE": f"gatehouse_session={_session(user)}"},
+        "token": {"HTTP_AUTHORIZATION": f"Bearer {_token(user)}"},
+    }[kind]
+
+
 def _token(user: User) -> str:
     return refresh_tokens.start_by_password(user, timezone.now()).access
 
@@ -288,11 +297,7 @@ def strike(_user: User) -> DenialReason:
 def test_a_further_gate_closes_at_once_and_for_all(
     front: FastPath, viewer: User, settings: Any, kind: str, status: str, gates: list[str]
 ) -> None:
-    offer = {
-        "key": {"HTTP_X_API_KEY": made(viewer).text},
-        "session": {"HTTP_COOKIE": f"gatehouse_session={_session(viewer)}"},
-        "token": {"HTTP_AUTHORIZATION": f"Bearer {_token(viewer)}"},
-    }[kind]
+    offer = _offer(viewer, kind)
     asked = [_environ(path, **BOARD, HTTP_ACCEPT="application/json", **offer) for path in PATHS]
     before = [_ask(front, one)[0] for one in asked * 2]
     settings.ACCESS_CHECKS = gates
@@ -396,11 +401,7 @@ def test_without_the_database_nobody_passes(
     def gone(*_arguments: Any) -> None:
         raise OperationalError("database is locked")
 
-    offer = {
-        "key": {"HTTP_X_API_KEY": made(viewer).text},
-        "session": {"HTTP_COOKIE": f"gatehouse_session={_session(viewer)}"},
-        "token": {"HTTP_AUTHORIZATION": f"Bearer {_token(viewer)}"},
-    }[kind]
+    offer = _offer(viewer, kind)
     monkeypatch.setattr(authentication, "find_credential", gone)
     status, headers, _body = _ask(alone, _environ(path, **BOARD, **offer))
 
@@ -485,11 +486,7 @@ def _scope(environ: Environ, **more: Any) -> dict[str, Any]:
 def test_the_short_answer_is_the_whole_one(
     alone: FastPath, viewer: User, path: str, method: str, kind: str
 ) -> None:
-    offer = {
-        "key": {"HTTP_X_API_KEY": made(viewer).text},
-        "session": {"HTTP_COOKIE": f"gatehouse_session={_session(viewer)}"},
-        "token": {"HTTP_AUTHORIZATION": f"Bearer {_token(viewer)}"},
-    }[kind]
+    offer = _offer(viewer, kind)
     environ = _environ(path, **BOARD, **offer, REQUEST_METHOD=method)
     assert alone.cached_response(_scope(environ)) == (None, None)
     for _again in range(2):

@@ -6,7 +6,6 @@ import subprocess
 import tempfile
 import threading
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.servers.certificates import alternative
 from tests.servers.processes import ServerProcess, accepts_connections, free_port, program
 
 SUFFIX = "dc=example,dc=org"
@@ -236,7 +236,7 @@ def _certificate(name: str, issuer: Any, issuer_key: Any, *, is_authority: bool)
         .add_extension(_key_usage(is_authority=is_authority), critical=True)
     )
     if not is_authority:
-        builder = builder.add_extension(x509.SubjectAlternativeName([_alternative(name)]), False)
+        builder = builder.add_extension(x509.SubjectAlternativeName([alternative(name)]), False)
     return builder.sign(issuer_key or key, hashes.SHA256()), key
 
 
@@ -246,13 +246,6 @@ def _key_usage(*, is_authority: bool) -> x509.KeyUsage:
         content_commitment=False, key_encipherment=False, data_encipherment=False,
         key_agreement=False, encipher_only=False, decipher_only=False,
     )  # fmt: skip
-
-
-def _alternative(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
 
 
 class SilentServer:

@@ -12,20 +12,14 @@ import socketserver
 import ssl
 import threading
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from tests.servers.certificates import write_certificate
 
 HANG_UP = 0
 RESEND_NAMES = {422: "validation_error", 429: "rate_limit_exceeded"}
@@ -238,36 +232,10 @@ class MailCertificate:
     """A certificate of its own making for `names`; `path` holds it, for who is to trust it."""
 
     def __init__(self, folder: Path, *names: str) -> None:
-        self.path = folder / "mail.pem"
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-        now = datetime.now(UTC)
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(days=1))
-            .add_extension(x509.SubjectAlternativeName(list(_names(names))), critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        form = serialization.Encoding.PEM
-        private = key.private_bytes(
-            form, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        self.path.write_bytes(certificate.public_bytes(form))
-        (folder / "mail.key").write_bytes(private)
+        write_certificate(folder, *names)
+        self.path = folder / "certificate.pem"
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(self.path, folder / "mail.key")
-
-
-def _names(names: tuple[str, ...]) -> Iterator[x509.GeneralName]:
-    for name in names:
-        is_address = name.replace(".", "").isdigit()
-        yield x509.IPAddress(ip_address(name)) if is_address else x509.DNSName(name)
+        self.context.load_cert_chain(self.path, folder / "key.pem")
 
 
 @dataclass(frozen=True, slots=True)

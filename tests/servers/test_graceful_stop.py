@@ -20,9 +20,9 @@ from tests.servers.processes import (
     ServerProcess,
     accepts_connections,
     free_port,
-    program,
     wait_for,
 )
+from tests.servers.proxy_parts import nginx_command
 from tests.servers.quick import QuickServer
 
 IN_FLIGHT = 100
@@ -34,22 +34,6 @@ django.setup()
 from config import server
 server.STOP_SECONDS = 1
 server.run_server()
-"""
-NGINX = """
-{user}
-daemon off;
-worker_processes 1;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{ worker_connections 1024; }}
-http {{
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    include {folder}/site.conf;
-}}
 """
 StartGatehouse = Callable[..., Gatehouse]
 
@@ -73,10 +57,7 @@ def proxy(nodes: Gatehouse, tmp_path: Path) -> Iterator[int]:
     folder.mkdir()
     port = free_port()
     (folder / "site.conf").write_text(_site(nodes.ports, port))
-    # Started as root, its workers would give root up and could not reach the folder.
-    user = "user root;" if os.getuid() == 0 else ""
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, user=user))
-    command = [program("nginx"), "-c", str(folder / "nginx.conf")]
+    command = nginx_command(folder, f"include {folder}/site.conf;")
     process = ServerProcess(command, folder / "output")
     process.wait_until(lambda: accepts_connections(port))
     yield port

@@ -61,8 +61,8 @@ def _addresses(server: Gatehouse, route: str) -> list[str]:
 
 
 def test_nginx_finds_no_fault_in_the_shipped_file(tmp_path: Path) -> None:
-    main = render_nginx(8000, tmp_path, free_port(), free_port())
-    done = subprocess.run([program("nginx"), "-t", "-c", str(main)], capture_output=True, text=True)
+    command = render_nginx(8000, tmp_path, free_port(), free_port())
+    done = subprocess.run([*command, "-t"], capture_output=True, text=True)
 
     assert "syntax is ok" in done.stderr
     assert "[warn]" not in done.stderr
