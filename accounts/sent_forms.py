@@ -13,13 +13,15 @@ from functools import wraps
 from typing import Any, Concatenate
 
 from django.db import IntegrityError, transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import SentForm
 from core.crypto.encryption import DecryptionError, decrypt, encrypt
 from core.crypto.tokens import digest
+from core.locks import delete_free
+from core.web.redirects import see_other
 from core.web.sensitive_headers import keep_secret
 
 View = Callable[Concatenate[HttpRequest, ...], HttpResponse]
@@ -49,7 +51,7 @@ def once(back: str, *, lifetime: timedelta = KEEP) -> Callable[[View], View]:
         @wraps(view)
         def wrapped(request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
             def lead_back(url: str) -> HttpResponse:
-                return _see_other(url or f"{reverse(back)}?notice={ALREADY}")
+                return see_other(url or f"{reverse(back)}?notice={ALREADY}")
 
             def work() -> HttpResponse:
                 return view(request, *args, **options)
@@ -119,7 +121,7 @@ def purge_sent_forms(now: datetime) -> int:
     SentForm.objects.filter(created_at__lt=now - SHOWN_AGAIN).exclude(sealed_page="").update(
         sealed_page=""
     )
-    return SentForm.objects.filter(created_at__lt=now - KEEP).delete()[0]
+    return delete_free(SentForm.objects.filter(created_at__lt=now - KEEP))
 
 
 def _key_of(request: HttpRequest) -> str | None:
@@ -186,9 +188,3 @@ def _repeat(row: SentForm, lead_back: Callable[[str], HttpResponse]) -> HttpResp
 
 def _associated_data(key: str, part: str) -> str:
     return f"{SentForm._meta.db_table}.sealed_{part}:{key}"
-
-
-def _see_other(url: str) -> HttpResponse:
-    response = HttpResponseRedirect(url)
-    response.status_code = 303
-    return response

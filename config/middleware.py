@@ -8,6 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from core import metrics
+from core.web.response_headers import COMMON
 
 logger = logging.getLogger("gatehouse.request")
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -54,9 +55,8 @@ class SecurityHeadersMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         response.setdefault("Content-Security-Policy", self.policy)
-        response.setdefault("X-Frame-Options", "DENY")
-        response.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
-        response.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        for name, value in COMMON:
+            response.setdefault(name, value)
         response.setdefault("Cache-Control", "no-store")
         # No script of ours reads a cookie. Django omits the flag when it deletes one.
         for cookie in response.cookies.values():

@@ -30,7 +30,6 @@ from accounts.views.common import (
     prefilled,
     safe_next,
     secret_page,
-    see_other,
     unusable_link,
 )
 from core.crypto.tokens import digest
@@ -38,7 +37,7 @@ from core.errors import FeatureClosed, TokenEnded, TokenInvalid
 from core.text.email_addresses import mask_email
 from core.web.client_ip import client_ip
 from core.web.problem_details import refusal_templates
-from core.web.redirects import is_safe_destination
+from core.web.redirects import is_safe_destination, see_other
 from magiclinks import services
 from magiclinks.models import LoginLink
 

@@ -59,7 +59,7 @@ def hand_over(taker: User) -> None:
     Must run inside the transaction that creates `taker`, which has locked both users first. API
     keys stay valid: `taker` gets the `keys_valid_from` of the anonymous user.
     """
-    giver = User.all_objects.select_for_update(no_key=True).filter(pk=ANONYMOUS_ID).first()
+    giver = _row()
     if giver is None:
         return
     counts = transfer_ownership(giver=giver, taker=taker)

@@ -23,13 +23,13 @@ from accounts.services.email_tokens import (
     issue_token,
     usable_token,
 )
-from accounts.services.sessions import note_wrong_password, revoke_credentials
+from accounts.services.sessions import require_own_password, revoke_credentials
 from accounts.services.users import require_rank, require_rank_now
 from accounts.services.verification import mark_email_verified
 from accounts.sign_in.methods import DIRECTORY
 from audit import audit_log
 from core import sql
-from core.errors import OwnPasswordWrong, RecordInvalid, TokenEnded
+from core.errors import RecordInvalid, TokenEnded
 from core.locks import lock_users
 from mail.outbox import enqueue_mail
 
@@ -90,18 +90,6 @@ def change_own_password(*, user: User, current: str, new: str) -> None:
         _store(user, new, "password changed")
         _tell(user)
         audit_log.record("account:password:change", actor=user, target=user)
-
-
-def require_own_password(
-    user: User, password: str, action: str, *, beside: dict[str, list[str]] | None = None
-) -> None:
-    """Raise OwnPasswordWrong, and audit it as `action`, unless `password` is the user's.
-
-    beside: other errors of the form. The caller has counted the attempt.
-    """
-    if not user.check_password(password):
-        note_wrong_password(user, action, actor=user)
-        raise OwnPasswordWrong(beside)
 
 
 def set_password(*, actor: Actor, user: User, new: str) -> None:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Invitation, User
 from accounts.passwords import asks_password
-from accounts.services.sessions import note_wrong_password
+from accounts.services.sessions import require_own_password
 from accounts.services.users import delete_user
 from accounts.sessions.link_binding import device_name
 from audit import audit_log
@@ -109,9 +109,7 @@ def delete_own_account(*, user: User, proof: str) -> None:
     if not settings.ALLOW_ACCOUNT_DELETION or user.is_built_in:
         raise Forbidden(_("Accounts are deleted by operators here."))
     if asks_password(user):
-        if not user.check_password(proof):
-            note_wrong_password(user, "account:user:delete", actor=user)
-            raise BadCredentials(_("This is not your password."))
+        require_own_password(user, proof, "account:user:delete")
     elif proof.strip().lower() != user.email:
         raise BadCredentials(_("Type your address exactly as shown."))
     with transaction.atomic():

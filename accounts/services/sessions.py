@@ -19,7 +19,7 @@ from accounts.sign_in.methods import audit_name
 from accounts.signals import access_changed, access_ending
 from audit import audit_log
 from core import sql
-from core.errors import Forbidden, NotFound, UserDeleted
+from core.errors import Forbidden, NotFound, OwnPasswordWrong, UserDeleted
 from core.locks import lock_users
 from core.web.request_context import get_request_context, note_revocation
 
@@ -94,6 +94,18 @@ def note_refused_sign_in(login: str, methods: list[str]) -> None:
 def note_wrong_password(user: User, action: str, *, actor: User | None = None) -> None:
     """Audit that an action on `user` was refused for a wrong password."""
     audit_log.record(action, actor=actor, target=user, result="refused", methods=["password"])
+
+
+def require_own_password(
+    user: User, password: str, action: str, *, beside: dict[str, list[str]] | None = None
+) -> None:
+    """Raise OwnPasswordWrong, and audit it as `action`, unless `password` is the user's.
+
+    beside: other errors of the form. The caller has counted the attempt.
+    """
+    if not user.check_password(password):
+        note_wrong_password(user, action, actor=user)
+        raise OwnPasswordWrong(beside)
 
 
 def own_sessions(user: User) -> list[BrowserSession]:

@@ -18,14 +18,17 @@ from accounts.rate_limits import check_rate_limit, has_room, may_mail
 from accounts.roles import Role, can_give
 from accounts.services.accept_invitation import accepted_by_address, live_invitation, take_up
 from accounts.services.email_tokens import is_flooded, is_outlived, issue_token, usable_token
-from accounts.services.sessions import note_wrong_password, revoke_credentials
+from accounts.services.sessions import (
+    note_wrong_password,
+    require_own_password,
+    revoke_credentials,
+)
 from accounts.services.users import require_rank, require_rank_now, tell_email_changed
 from accounts.sessions.link_binding import binding_of
 from audit import audit_log
 from core.crypto.tokens import digest
 from core.errors import (
     BadCredentials,
-    OwnPasswordWrong,
     RateLimited,
     RecordInvalid,
     TokenEnded,
@@ -189,9 +192,7 @@ def request_email_change(request: HttpRequest, *, user: User, password: str, new
         errors["email"] = [_("This is your address already.")]
     if asks_password(user):
         check_rate_limit(request, "sign-in", user.email)
-        if not user.check_password(password):
-            note_wrong_password(user, "account:email:change-request", actor=user)
-            raise OwnPasswordWrong(errors)
+        require_own_password(user, password, "account:email:change-request", beside=errors)
     if errors:
         raise RecordInvalid(errors)
     check_rate_limit(request, "verify-email", user.email)

@@ -12,7 +12,7 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.sessions.backends.base import SessionBase
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
@@ -21,6 +21,7 @@ from accounts.models import User
 from accounts.passwords import asks_password
 from accounts.services import second_factors
 from core.crypto.encryption import DecryptionError, decrypt, encrypt
+from core.web.redirects import see_other
 
 View = Callable[..., HttpResponse]
 LIFETIME = timedelta(minutes=15)
@@ -102,9 +103,7 @@ def ask(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         _keep(request)
     query = urlencode({"next": request.get_full_path()})
-    response = HttpResponseRedirect(f"{reverse('mfa:confirm')}?{query}")
-    response.status_code = 303
-    return response
+    return see_other(f"{reverse('mfa:confirm')}?{query}")
 
 
 def where_next(request: HttpRequest, next_url: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Concatenate
 
 from allauth.account.internal.flows.login import perform_login, record_authentication
 from allauth.account.models import Login
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -18,7 +18,7 @@ from accounts.models import User
 from accounts.sign_in.methods import SignInMethod
 from core.errors import BadCredentials, NotFound, OwnPasswordWrong, RecordInvalid, TokenInvalid
 from core.text.email_addresses import mask_email
-from core.web.redirects import safe_destination
+from core.web.redirects import safe_destination, see_other
 from core.web.sensitive_headers import keep_secret
 
 # Session key: paths of forms that this session has sent with success -> where they redirected.
@@ -91,13 +91,6 @@ def signed_in(request: HttpRequest) -> User | None:
 def redirect_with_notice(name: str, notice: str) -> HttpResponse:
     """303 to the page `name`, which shows the message of `notice`."""
     return see_other(f"{reverse(name)}?{urlencode({'notice': notice})}")
-
-
-def see_other(url: str) -> HttpResponse:
-    """303, so that reloading the next page does not send the form again."""
-    response = HttpResponseRedirect(url)
-    response.status_code = 303
-    return response
 
 
 def complete_login(

@@ -20,9 +20,9 @@ from accounts.views.common import (
     current_user,
     link_page,
     prefilled,
-    see_other,
     show_service_errors,
 )
+from core.web.redirects import see_other
 
 
 @link_page

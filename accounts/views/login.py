@@ -23,10 +23,10 @@ from accounts.views.common import (
     prefilled,
     redirect_with_notice,
     safe_next,
-    see_other,
 )
 from accounts.views.passwords import require_password_login
 from core.errors import BadCredentials, Forbidden, RateLimited, SourceUnavailable, TokenInvalid
+from core.web.redirects import see_other
 
 
 def home(request: HttpRequest) -> HttpResponse:

@@ -12,7 +12,8 @@ from accounts.rate_limits import check_rate_limit
 from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services.email_requests import enqueue_request
 from accounts.services.email_tokens import usable_token
-from accounts.services.passwords import change_own_password, require_own_password, reset_password
+from accounts.services.passwords import change_own_password, reset_password
+from accounts.services.sessions import require_own_password
 from accounts.sessions.link_binding import PURPOSE as BROWSER
 from accounts.sessions.link_binding import bind, browser_id
 from accounts.sessions.reauthentication import require_recent_authentication_or_password

@@ -12,7 +12,7 @@ from django.urls import ResolverMatch
 
 from accounts.sent_forms import sent_before
 from accounts.sessions.reauthentication import NOT_KEPT, PendingForm
-from accounts.views.common import see_other
+from core.web.redirects import see_other
 from core.web.sensitive_headers import keep_secret
 
 # Characters; a longer form has to be filled in again.

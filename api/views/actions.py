@@ -14,7 +14,7 @@ from api.permissions import auth_of
 from api.serializers import LimitStatusRecord, StartedActionRecord
 from api.validation import validate
 from api.views.moderation import APP, SubjectFields, find_subject
-from core.errors import AccessDenied, NotFound
+from core.errors import NotFound
 from moderation.services import actions
 from moderation.services.actions import ActionSubject
 
@@ -62,7 +62,7 @@ class ActionView(APIView):
         # A ban of a network alone only stops clients without an account.
         refusal = access_policy.get_denial(user) if user else _refusal_at(network)
         if refusal:
-            raise AccessDenied(refusal.code, refusal.message, refusal.until)
+            raise refusal.as_error()
         return ActionSubject(
             user=user,
             network=network,

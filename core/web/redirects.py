@@ -4,6 +4,7 @@ import re
 from urllib.parse import quote
 
 from django.conf import settings
+from django.http import HttpResponse, HttpResponseRedirect
 
 # 8 kB of path and query, as much as servers accept, plus scheme and host.
 MAX_LENGTH = 8192 + 300
@@ -49,3 +50,10 @@ def is_safe_destination(url: str) -> bool:
 def _is_app_host(host: str) -> bool:
     domain = settings.FORWARD_AUTH_DOMAIN
     return bool(domain) and (host == domain or host.endswith(f".{domain}"))
+
+
+def see_other(url: str) -> HttpResponse:
+    """303, so that reloading the next page does not send the form again."""
+    response = HttpResponseRedirect(url)
+    response.status_code = 303
+    return response

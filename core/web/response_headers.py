@@ -1,18 +1,22 @@
-"""Security headers of responses that are sent before Django, and so pass no middleware."""
+"""Security headers: of every response, and of those sent before Django, without its middleware."""
 
 from functools import cache
 
 from django.conf import settings
 
-# Such a document loads nothing and may not be framed.
+# Of every response; Django does not set them by itself.
+COMMON = (
+    ("X-Frame-Options", "DENY"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
+# A document of the server itself: it loads nothing and may not be framed.
 BARE = (
     ("Content-Security-Policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
     ("X-Content-Type-Options", "nosniff"),
-    ("X-Frame-Options", "DENY"),
     ("Referrer-Policy", "same-origin"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
-    ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
+    *COMMON,
 )
 
 

@@ -17,12 +17,11 @@ from accounts.views.common import (
     redirect_with_notice,
     safe_next,
     secret_page,
-    see_other,
 )
 from audit import audit_log
 from core.errors import GatehouseError
 from core.web.client_ip import client_ip
-from core.web.redirects import is_safe_destination
+from core.web.redirects import is_safe_destination, see_other
 from federation.flow import begin, flow_of
 from federation.oidc.authorization_request import (
     CONNECT,

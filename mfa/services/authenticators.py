@@ -111,12 +111,11 @@ def remove_totp(user: User) -> None:
 
 
 def require_not_last(user: User) -> None:
-    """Raise FactorNeeded if the role needs a factor and this is the last. In a transaction."""
-    if user.role not in settings.MFA_REQUIRED_ROLES:
-        return
-    # Serializes removals: two at once must not remove the last factor.
-    User.objects.select_for_update(no_key=True).get(pk=user.pk)
-    if user.authenticators.count() <= 1:
+    """Raise FactorNeeded if the role needs a factor and this is the last.
+
+    Call after lock_users(user.pk), so that two removals at once do not remove the last factor.
+    """
+    if user.role in settings.MFA_REQUIRED_ROLES and user.authenticators.count() <= 1:
         raise second_factors.FactorNeeded
 
 

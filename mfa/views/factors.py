@@ -27,9 +27,9 @@ from accounts.views.common import (
     replayable,
     safe_next,
     secret_page,
-    see_other,
 )
 from core.errors import NotFound, RateLimited, RecordInvalid
+from core.web.redirects import see_other
 from mfa import flash_secrets, trusted_browsers
 from mfa.forms import TOTPNameForm, TOTPSetupForm
 from mfa.services import authenticators

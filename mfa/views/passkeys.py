@@ -166,7 +166,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     found = access_policy.get_denial(user)
     if found is not None:
         service.record_refusal(user, service.SIGN_IN, found.code)
-        raise AccessDenied(found.code, found.message, found.until, found.since)
+        raise found.as_error()
     response = complete_login(
         request, user, method=SignInMethod.PASSKEY, next_url=safe_next(request)
     )

@@ -17,9 +17,10 @@ from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services import second_factors
 from accounts.services.passwords import find_by_password
 from accounts.sessions import reauthentication
-from accounts.views.common import bound_data, current_user, get_or_post, safe_next, see_other
+from accounts.views.common import bound_data, current_user, get_or_post, safe_next
 from audit import audit_log
 from core.errors import RateLimited
+from core.web.redirects import see_other
 from mfa.forms import ReauthenticationForm, SecondFactorForm
 from mfa.services import passkeys
 from mfa.views.verification import verify_by_form

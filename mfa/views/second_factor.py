@@ -20,10 +20,10 @@ from accounts.views.common import (
     bound_data,
     get_or_post,
     redirect_with_notice,
-    see_other,
     signed_in,
 )
 from core.errors import RateLimited, RecordInvalid
+from core.web.redirects import see_other
 from mfa import trusted_browsers
 from mfa.forms import SecondFactorForm, TOTPSetupForm
 from mfa.services import passkeys

@@ -135,7 +135,7 @@ def test_the_password_of_a_link_opened_elsewhere_is_counted_and_written_down(
 
 JUDGES = ("check_password", "find_by_password", "find_by_credentials", "verify_second_factor",
           "verify_totp", "consume_code", "matching_step", "verify_password",
-          "authenticate_passkey")  # fmt: skip
+          "authenticate_passkey", "require_own_password")  # fmt: skip
 # Who judges a secret, and who has counted before: itself, or the page that calls it.
 KNOWN = {
     ("accounts/backends.py", "find_by_password"),  # by authenticate(), for those who count first
@@ -146,8 +146,12 @@ KNOWN = {
     ("federation/ldap/backend.py", "verify_password"),
     ("federation/ldap/rehearsal.py", "verify_password"),  # manage.py ldaptest
     ("accounts/services/passwords.py", "check_password"),
-    ("accounts/services/privacy.py", "check_password"),
+    ("accounts/services/passwords.py", "require_own_password"),
+    ("accounts/services/privacy.py", "require_own_password"),
+    ("accounts/services/sessions.py", "check_password"),
     ("accounts/services/verification.py", "check_password"),
+    ("accounts/services/verification.py", "require_own_password"),
+    ("accounts/views/passwords.py", "require_own_password"),
     ("mfa/views/reauthenticate.py", "find_by_password"),
     ("accounts/views/login.py", "find_by_credentials"),
     ("mfa/views/passkeys.py", "authenticate_passkey"),
