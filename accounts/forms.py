@@ -77,13 +77,18 @@ def is_valid_with(form: forms.Form, check: Callable[[dict[str, Any]], object]) -
     if form.is_valid():
         return True
     if form.is_bound:
-        readable = dict(form.cleaned_data)
-        try:
-            check(readable)
-        except RecordInvalid as error:
-            for name in error.errors.keys() & readable.keys():
-                form.add_error(name, [str(text) for text in error.errors[name]])
+        add_check_errors(form, check)
     return False
+
+
+def add_check_errors(form: forms.BaseForm, check: Callable[[dict[str, Any]], object]) -> None:
+    """Add what `check` refuses about the fields that are valid so far; see is_valid_with()."""
+    readable = dict(form.cleaned_data)
+    try:
+        check(readable)
+    except RecordInvalid as error:
+        for name in error.errors.keys() & readable.keys():
+            form.add_error(name, [str(text) for text in error.errors[name]])
 
 
 class ServiceErrorsMixin:
@@ -97,7 +102,19 @@ class ServiceErrorsMixin:
 
 
 class GatehouseForm(ServiceErrorsMixin, forms.Form):
-    """Base of the forms of pages."""
+    """Base of the forms of pages.
+
+    error_status: of the page that shows errors. retry_after_seconds: 0 unless a limit was exceeded.
+    """
+
+    error_status = 400
+    retry_after_seconds = 0
+
+    def refuse(self, error: GatehouseError, field: str | None = None) -> None:
+        """Show `error` beside `field`, or above the form; its status becomes that of the page."""
+        self.add_error(field if field in self.fields else None, error.message)
+        self.error_status = error.status
+        self.retry_after_seconds = getattr(error, "retry_after_seconds", 0)
 
 
 class OptionalPasswordForm(GatehouseForm):

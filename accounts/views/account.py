@@ -35,7 +35,7 @@ from accounts.views.common import (
     redirect_with_notice,
     show_service_errors,
 )
-from core.errors import FeatureClosed, Forbidden, LastOwner, RecordInvalid
+from core.errors import FeatureClosed, Forbidden, LastOwner
 
 
 @login_required
@@ -50,12 +50,10 @@ def profile(request: HttpRequest) -> HttpResponse:
     form = ProfileForm(bound_data(request), initial=prefilled(request, **initial))
     if is_valid_with(form, lambda typed: _check_profile(user, typed)):
         details = Profile(name=form.cleaned_data["name"], username=form.cleaned_data["username"])
-        try:
+        with show_service_errors(form):
             edit_profile(actor=user, user=user, profile=details)
             return redirect_with_notice("accounts:profile", "saved")
-        except RecordInvalid as error:
-            form.add_service_errors(error)
-            user.refresh_from_db()
+        user.refresh_from_db()
     context = {
         "sessions": _devices(request),
         "notice": request.GET.get("notice", ""),
@@ -120,15 +118,12 @@ def delete(request: HttpRequest) -> HttpResponse:
     if not settings.ALLOW_ACCOUNT_DELETION:
         raise FeatureClosed(_("Accounts are deleted by administrators here."))
     form = DeleteAccountForm(bound_data(request), needs_password=asks_password(user))
-    if request.method == "POST" and form.is_valid():
-        try:
-            with show_service_errors(form, credentials_field="proof"):
-                check_rate_limit(request, "sign-in", user.email)
-                delete_own_account(user=user, proof=form.cleaned_data["proof"])
-                logout(request)
-                return redirect_with_notice("account_login", "account-deleted")
-        except LastOwner as error:
-            form.add_error(None, error.message)
+    if form.is_valid():
+        with show_service_errors(form, credentials_field="proof", shown=LastOwner):
+            check_rate_limit(request, "sign-in", user.email)
+            delete_own_account(user=user, proof=form.cleaned_data["proof"])
+            logout(request)
+            return redirect_with_notice("account_login", "account-deleted")
     return form_page(request, "accounts/delete.html", form)
 
 

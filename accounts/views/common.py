@@ -16,7 +16,15 @@ from django.views.decorators.http import require_http_methods
 from accounts.forms import GatehouseForm
 from accounts.models import User
 from accounts.sign_in.methods import SignInMethod
-from core.errors import BadCredentials, NotFound, OwnPasswordWrong, RecordInvalid, TokenInvalid
+from core.errors import (
+    BadCredentials,
+    GatehouseError,
+    NotFound,
+    OwnPasswordWrong,
+    RateLimited,
+    RecordInvalid,
+    TokenInvalid,
+)
 from core.text.email_addresses import mask_email
 from core.web.redirects import safe_destination, see_other
 from core.web.sensitive_headers import keep_secret
@@ -43,15 +51,25 @@ def is_stale(request: HttpRequest) -> bool:
 
 
 @contextmanager
-def show_service_errors(form: GatehouseForm, credentials_field: str = "") -> Iterator[None]:
+def show_service_errors(
+    form: GatehouseForm,
+    credentials_field: str = "",
+    shown: type[GatehouseError] | tuple[type[GatehouseError], ...] = (),
+) -> Iterator[None]:
     """Show what a service refuses in the form, and go on after the block.
 
-    RecordInvalid goes to the form's fields; BadCredentials to `credentials_field`, if one is named.
+    RecordInvalid goes to the form's fields; BadCredentials to `credentials_field`, if one is named;
+    RateLimited, with its status, and other errors above the form if `shown` names their class.
     """
     try:
         yield
     except RecordInvalid as error:
         form.add_service_errors(error)
+    except shown as error:
+        if isinstance(error, RateLimited):
+            form.refuse(error)
+        else:
+            form.add_service_errors(error)
     except BadCredentials as error:
         if not credentials_field:
             raise
@@ -65,9 +83,12 @@ def show_service_errors(form: GatehouseForm, credentials_field: str = "") -> Ite
 def form_page(
     request: HttpRequest, template: str, form: GatehouseForm, **context: object
 ) -> HttpResponse:
-    """Render a page with a form; the status is 400 if the form has errors."""
-    status = 400 if form.errors else 200
-    return render(request, template, {"form": form, **context}, status=status)
+    """Render a page with a form; if the form has errors, the status is `form.error_status`."""
+    status = form.error_status if form.errors else 200
+    response = render(request, template, {"form": form, **context}, status=status)
+    if form.retry_after_seconds:
+        response["Retry-After"] = str(form.retry_after_seconds)
+    return response
 
 
 def safe_next(request: HttpRequest) -> str:

@@ -59,7 +59,7 @@ def verify_email(request: HttpRequest, token: str) -> HttpResponse:
     is_asking = verification.is_asking_browser(request, row)
     needs_password = not is_asking and asks_password(row.user)
     form = ConfirmAddressForm(bound_data(request), needs_password=needs_password)
-    if request.method == "POST" and form.is_valid():
+    if form.is_valid():
         with show_service_errors(form, credentials_field="password"):
             if needs_password:
                 check_rate_limit(request, "sign-in", row.user.email)

@@ -21,6 +21,7 @@ from accounts.views.common import (
     link_page,
     prefilled,
     show_service_errors,
+    signed_in,
 )
 from core.web.redirects import see_other
 
@@ -41,22 +42,18 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
         needs_password=settings.ALLOW_EMAIL_LOGIN,
         initial=prefilled(request, name=invitation.name),
     )
-    if request.method == "POST" and form.is_valid():
+    if form.is_valid():
         with show_service_errors(form):
-            return _accept(request, token, form)
+            user = accept_invitation(
+                token, name=form.cleaned_data["name"], password=form.cleaned_data.get("password")
+            )
+            return _sign_in(request, user)
     return _page(request, form, invitation)
 
 
 def _is_own(request: HttpRequest, invitation: Invitation) -> bool:
-    user = request.user
-    return isinstance(user, User) and not user.is_built_in and user.email == invitation.email
-
-
-def _accept(request: HttpRequest, token: str, form: InvitationForm) -> HttpResponse:
-    user = accept_invitation(
-        token, name=form.cleaned_data["name"], password=form.cleaned_data.get("password")
-    )
-    return _sign_in(request, user)
+    user = signed_in(request)
+    return user is not None and user.email == invitation.email
 
 
 def _accept_as(request: HttpRequest, token: str) -> HttpResponse:

@@ -18,11 +18,13 @@ from accounts.sessions import known_devices
 from accounts.sign_in.stages import cancel
 from accounts.views.common import (
     complete_login,
+    form_page,
     get_or_post,
     is_stale,
     prefilled,
     redirect_with_notice,
     safe_next,
+    show_service_errors,
 )
 from accounts.views.passwords import require_password_login
 from core.errors import BadCredentials, Forbidden, RateLimited, SourceUnavailable, TokenInvalid
@@ -45,21 +47,32 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return page if is_stale(request) else _source_redirect(request) or page
     require_password_login()
     form = SignInForm(request.POST, asks_code="setup_code" in request.POST)
-    if not form.is_valid():
-        return _sign_in_page(request, form, status=400)
+    if form.is_valid():
+        with show_service_errors(form, shown=RateLimited):
+            check_rate_limit(request, "sign-in", form.cleaned_data["login"])
+    return _sign_in_page(request, form) if form.errors else _sign_in(request, form)
+
+
+def _sign_in(request: HttpRequest, form: SignInForm) -> HttpResponse:
+    """Sign in with what was typed, or lead to the set-up of a new instance."""
     login, password = form.cleaned_data["login"], form.cleaned_data["password"]
-    try:
-        check_rate_limit(request, "sign-in", login)
-    except RateLimited as error:
-        form.add_error(None, error.message)
-        response = _sign_in_page(request, form, status=429)
-        response["Retry-After"] = str(error.retry_after_seconds)
-        return response
     if first_run.is_well_known_sign_in(request, login, password):
         return _to_set_up(login)
     if first_run.waits_for_code(login, password):
         return _ask_code(request, login, form.cleaned_data.get("setup_code", ""))
-    return _try_credentials(request, form, login, password)
+    try:
+        found = find_by_credentials(request, login, password)
+    except (SourceUnavailable, Forbidden) as error:
+        if isinstance(error, SourceUnavailable):
+            note_outage("sign-in")
+        # Forbidden: the directory has this user, but they may not have an account here.
+        form.refuse(error)
+        return _sign_in_page(request, form)
+    if found is None:
+        note_refused_sign_in(login, ["password"])
+        form.refuse(BadCredentials())
+        return _sign_in_page(request, form)
+    return complete_login(request, found.user, method=found.method, next_url=safe_next(request))
 
 
 def _ask_code(request: HttpRequest, login: str, code: str) -> HttpResponse:
@@ -69,8 +82,8 @@ def _ask_code(request: HttpRequest, login: str, code: str) -> HttpResponse:
     note_refused_sign_in(login, ["password"])
     form = SignInForm(request.POST, asks_code=True)
     text = _("This is not the set-up code that the server printed at its start.")
-    form.add_error("setup_code", text if code else _("Type the set-up code."))
-    return _sign_in_page(request, form, status=401)
+    form.refuse(BadCredentials(text if code else _("Type the set-up code.")), "setup_code")
+    return _sign_in_page(request, form)
 
 
 def _already_signed_in(request: HttpRequest) -> HttpResponse:
@@ -82,27 +95,8 @@ def _already_signed_in(request: HttpRequest) -> HttpResponse:
     return redirect(next_url or "accounts:profile")
 
 
-def _try_credentials(
-    request: HttpRequest, form: SignInForm, login: str, password: str
-) -> HttpResponse:
-    try:
-        found = find_by_credentials(request, login, password)
-    except (SourceUnavailable, Forbidden) as error:
-        if isinstance(error, SourceUnavailable):
-            note_outage("sign-in")
-        # Forbidden: the directory has this user, but they may not have an account here.
-        form.add_error(None, error.message)
-        return _sign_in_page(request, form, status=error.status)
-    if found is None:
-        note_refused_sign_in(login, ["password"])
-        form.add_error(None, BadCredentials().message)
-        return _sign_in_page(request, form, status=401)
-    return complete_login(request, found.user, method=found.method, next_url=safe_next(request))
-
-
-def _sign_in_page(request: HttpRequest, form: SignInForm, status: int = 200) -> HttpResponse:
+def _sign_in_page(request: HttpRequest, form: SignInForm) -> HttpResponse:
     context = {
-        "form": form,
         "link_form": LinkForm(initial={"next": safe_next(request)}, auto_id="link_%s"),
         "next": safe_next(request),
         "notice": request.GET.get("notice", ""),
@@ -113,7 +107,7 @@ def _sign_in_page(request: HttpRequest, form: SignInForm, status: int = 200) -> 
         "needs_first_admin": settings.ALLOW_REGISTRATION and signup.needs_first_admin(),
         "denial": _denial_of_known_user(request),
     }
-    return render(request, "accounts/sign_in.html", context, status=status)
+    return form_page(request, "accounts/sign_in.html", form, **context)
 
 
 def _denial_of_known_user(request: HttpRequest) -> access_policy.DenialReason | None:

@@ -81,7 +81,7 @@ def forgot_password(request: HttpRequest) -> HttpResponse:
         text = _("Password resets by mail are switched off here. Ask an administrator.")
         raise FeatureClosed(text)
     form = ForgotForm(bound_data(request), initial=prefilled(request))
-    if request.method != "POST" or not form.is_valid():
+    if not form.is_valid():
         return form_page(request, "accounts/password_forgot.html", form)
     email = form.cleaned_data["email"]
     check_rate_limit(request, "reset-password", email)
@@ -98,7 +98,7 @@ def reset(request: HttpRequest, token: str) -> HttpResponse:
     require_password_login()
     form = NewPasswordForm(bound_data(request))
     row = usable_token(AccountToken.Purpose.RESET_PASSWORD, token)
-    if request.method == "POST" and form.is_valid():
+    if form.is_valid():
         with show_service_errors(form):
             reset_password(token, form.cleaned_data["password"])
             return _after_reset(request, row.user)

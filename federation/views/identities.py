@@ -9,11 +9,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from accounts.sent_forms import DOUBLE_CLICK, once
-from accounts.services import sessions
 from accounts.services.sign_in_methods import LastSignInMethod
-from accounts.sessions import known_devices
 from accounts.sessions.reauthentication import require_recent_authentication
-from accounts.views.common import current_user, get_or_post, redirect_with_notice, replayable
+from accounts.views.common import current_user, get_or_post, replayable
+from accounts.views.sessions import renew_session
 from core.errors import NotFound
 from federation.buttons import method_of
 from federation.flow import begin
@@ -55,8 +54,5 @@ def disconnect_page(request: HttpRequest, identity_id: uuid.UUID) -> HttpRespons
         except LastSignInMethod as error:
             status = error.status
         else:
-            sessions.renew(request, user)
-            response = redirect_with_notice("accounts:profile", "disconnected")
-            known_devices.remember(request, response, user)
-            return response
+            return renew_session(request, user, "disconnected")
     return render(request, "accounts/identity_disconnect.html", {"method": method}, status=status)

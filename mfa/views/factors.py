@@ -1,7 +1,6 @@
 """Account pages of second factors: authenticator app, recovery codes, trusted browsers."""
 
 import uuid
-from functools import partial
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -9,9 +8,6 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from accounts.forms import is_valid_with
-from accounts.models import User
-from accounts.rate_limits import check_mfa_rate_limit, refund_attempt
 from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services import second_factors
 from accounts.services.second_factors import FactorNeeded
@@ -22,13 +18,14 @@ from accounts.sessions.reauthentication import (
 from accounts.views.common import (
     bound_data,
     current_user,
+    form_page,
     get_or_post,
     redirect_with_notice,
     replayable,
     safe_next,
     secret_page,
 )
-from core.errors import NotFound, RateLimited, RecordInvalid
+from core.errors import NotFound
 from core.web.redirects import see_other
 from mfa import flash_secrets, trusted_browsers
 from mfa.forms import TOTPNameForm, TOTPSetupForm
@@ -44,35 +41,13 @@ from mfa.views import totp_setup
 def set_up_totp(request: HttpRequest) -> HttpResponse:
     """Show a seed for an app, and store it after a first code; replaces an older app."""
     user = current_user(request)
-    form, status = TOTPSetupForm(bound_data(request)), 200
-    offered = totp_setup.offer(request, user)
-    if request.method == "POST":
-        status = 400
-        try:
-            if is_valid_with(form, partial(totp_setup.check, request, user, offered)):
-                return _keep_app(request, user, form, offered)
-        except RateLimited as error:
-            form.add_error(None, error.message)
-            status = error.status
-        except RecordInvalid as error:
-            form.add_service_errors(error)
-    context = {
-        "form": form,
-        "offered": offered,
-        "has_app": authenticators.totp_of(user) is not None,
-    }
-    return render(request, "accounts/app_set_up.html", context, status=status)
-
-
-def _keep_app(
-    request: HttpRequest, user: User, form: TOTPSetupForm, offered: totp_setup.Offer
-) -> HttpResponse:
-    check_mfa_rate_limit(request, user)
-    totp_setup.confirm(request, user, offered, **form.cleaned_data)
-    refund_attempt(request, user)
-    if flash_secrets.KEY in request.session:
-        return see_other(reverse("mfa:recovery-codes"))
-    return redirect_with_notice("accounts:profile", "factor-added")
+    form, offered = TOTPSetupForm(bound_data(request)), totp_setup.offer(request, user)
+    if totp_setup.confirm_by_form(request, user, form, offered):
+        if flash_secrets.KEY in request.session:
+            return see_other(reverse("mfa:recovery-codes"))
+        return redirect_with_notice("accounts:profile", "factor-added")
+    has_app = authenticators.totp_of(user) is not None
+    return form_page(request, "accounts/app_set_up.html", form, offered=offered, has_app=has_app)
 
 
 @login_required
@@ -86,11 +61,10 @@ def rename_totp(request: HttpRequest) -> HttpResponse:
     if app is None:
         raise NotFound
     form = TOTPNameForm(bound_data(request), initial={"name": app.name})
-    if request.method == "POST" and form.is_valid():
+    if form.is_valid():
         authenticators.rename_totp(user, form.cleaned_data["name"])
         return redirect_with_notice("accounts:profile", "saved")
-    status = 400 if form.errors else 200
-    return render(request, "accounts/app_rename.html", {"form": form}, status=status)
+    return form_page(request, "accounts/app_rename.html", form)
 
 
 @login_required

@@ -22,10 +22,8 @@ from accounts import access_policy
 from accounts.models import User
 from accounts.rate_limits import check_rate_limit
 from accounts.sent_forms import DOUBLE_CLICK, once
-from accounts.services import sessions
 from accounts.services.second_factors import FactorNeeded, lacks_required_factor
 from accounts.services.sign_in_methods import LastSignInMethod
-from accounts.sessions import known_devices
 from accounts.sessions.link_binding import device_name
 from accounts.sessions.reauthentication import recently_authenticated, require_recent_authentication
 from accounts.sign_in.methods import SignInMethod
@@ -33,17 +31,19 @@ from accounts.views.common import (
     bound_data,
     complete_login,
     current_user,
+    form_page,
     get_or_post,
     redirect_with_notice,
     replayable,
     safe_next,
+    show_service_errors,
 )
+from accounts.views.sessions import renew_session
 from core.errors import (
     AccessDenied,
     BadCredentials,
     ConfirmationNeeded,
     GatehouseError,
-    RecordInvalid,
 )
 from core.web.problem_details import problem_of
 from core.web.single_values import read_json
@@ -214,14 +214,11 @@ def rename(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
     user = current_user(request)
     row = service.find_own(user, passkey_id)
     form = PasskeyNameForm(bound_data(request), initial={"name": row.name})
-    if request.method == "POST" and form.is_valid():
-        try:
+    if form.is_valid():
+        with show_service_errors(form):
             service.rename(user=user, passkey_id=passkey_id, name=form.cleaned_data["name"])
             return redirect_with_notice("accounts:profile", "passkey-renamed")
-        except RecordInvalid as error:
-            form.add_service_errors(error)
-    context = {"form": form, "passkey": row}
-    return render(request, "accounts/passkey_rename.html", context, status=_status(form))
+    return form_page(request, "accounts/passkey_rename.html", form, passkey=row)
 
 
 @login_required
@@ -234,31 +231,14 @@ def remove(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
     user = current_user(request)
     row = service.find_own(user, passkey_id)
     form = PasskeyRemovalForm(bound_data(request), initial={"ends_sessions": True})
-    if request.method == "POST" and form.is_valid():
+    if form.is_valid():
         ends = form.cleaned_data["ends_sessions"]
-        try:
+        with show_service_errors(form, shown=(LastSignInMethod, FactorNeeded)):
             service.remove(user=user, passkey_id=passkey_id, ends_sessions=ends)
-            return _renew_session(request, user) if ends else _removed()
-        except (LastSignInMethod, FactorNeeded) as error:
-            form.add_error(None, error.message)
-    context = {"form": form, "passkey": row}
-    return render(request, "accounts/passkey_remove.html", context, status=_status(form))
-
-
-def _renew_session(request: HttpRequest, user: User) -> HttpResponse:
-    """Renew the current session after all sessions were ended."""
-    sessions.renew(request, user)
-    response = _removed()
-    known_devices.remember(request, response, user)
-    return response
-
-
-def _removed() -> HttpResponse:
-    return redirect_with_notice("accounts:profile", "passkey-removed")
-
-
-def _status(form: PasskeyNameForm | PasskeyRemovalForm) -> int:
-    return 400 if form.errors else 200
+            if ends:
+                return renew_session(request, user, "passkey-removed")
+            return redirect_with_notice("accounts:profile", "passkey-removed")
+    return form_page(request, "accounts/passkey_remove.html", form, passkey=row)
 
 
 def _signed_in_user(request: HttpRequest) -> User:

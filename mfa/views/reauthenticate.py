@@ -7,23 +7,30 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from accounts.forms import GatehouseForm
 from accounts.models import User
 from accounts.rate_limits import check_rate_limit
 from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services import second_factors
 from accounts.services.passwords import find_by_password
 from accounts.sessions import reauthentication
-from accounts.views.common import bound_data, current_user, get_or_post, safe_next
+from accounts.views.common import (
+    bound_data,
+    current_user,
+    form_page,
+    get_or_post,
+    safe_next,
+    show_service_errors,
+)
 from audit import audit_log
-from core.errors import RateLimited
+from core.errors import OwnPasswordWrong, RateLimited
 from core.web.redirects import see_other
 from mfa.forms import ReauthenticationForm, SecondFactorForm
 from mfa.services import passkeys
-from mfa.views.verification import verify_by_form
+from mfa.views.verification import kinds_of, verify_by_form
 
 AGAIN = "again"
 
@@ -43,7 +50,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
         next_url = safe_next(request)
         logout(request)
         return redirect_to_login(next_url or reverse("accounts:profile"))
-    return _page(request, "again", None, 200)
+    return _page(request, user, "again", GatehouseForm())
 
 
 @never_cache
@@ -63,35 +70,20 @@ def confirm_continue(request: HttpRequest) -> HttpResponse:
 
 def _by_factor(request: HttpRequest, user: User) -> HttpResponse:
     form = SecondFactorForm(bound_data(request), initial={"next": safe_next(request)})
-    status = 200
-    if request.method == "POST":
-        status = 400
-        if form.is_valid():
-            method, status = verify_by_form(request, user, form, purpose=passkeys.STEP_UP)
-            if method:
-                return _confirmed(request, user, method)
-    return _page(request, "factor", form, status)
+    method = verify_by_form(request, user, form, purpose=passkeys.STEP_UP)
+    return _confirmed(request, user, method) if method else _page(request, user, "factor", form)
 
 
 def _by_password(request: HttpRequest, user: User) -> HttpResponse:
     form = ReauthenticationForm(bound_data(request), initial={"next": safe_next(request)})
-    status = 200
-    if request.method == "POST":
-        status = 400
-        try:
-            if form.is_valid():
-                check_rate_limit(request, "sign-in", user.email)
-                if find_by_password(user.email, form.cleaned_data["password"]) == user:
-                    return _confirmed(request, user, "password")
-                audit_log.record(
-                    "account:confirm:password", actor=user, target=user, result="refused"
-                )  # fmt: skip
-                form.add_error("password", _("This is not your password."))
-                status = 401
-        except RateLimited as error:
-            form.add_error(None, error.message)
-            status = error.status
-    return _page(request, "password", form, status)
+    if form.is_valid():
+        with show_service_errors(form, shown=RateLimited):
+            check_rate_limit(request, "sign-in", user.email)
+            if find_by_password(user.email, form.cleaned_data["password"]) == user:
+                return _confirmed(request, user, "password")
+            audit_log.record("account:confirm:password", actor=user, target=user, result="refused")
+            form.refuse(OwnPasswordWrong(), "password")
+    return _page(request, user, "password", form)
 
 
 def _confirmed(request: HttpRequest, user: User, method: str) -> HttpResponse:
@@ -100,18 +92,6 @@ def _confirmed(request: HttpRequest, user: User, method: str) -> HttpResponse:
     return see_other(reauthentication.where_next(request, safe_next(request)))
 
 
-def _page(
-    request: HttpRequest,
-    way: str,
-    form: SecondFactorForm | ReauthenticationForm | None,
-    status: int,
-) -> HttpResponse:
-    kinds = set(current_user(request).authenticators.values_list("kind", flat=True))
-    context = {
-        "way": way,
-        "form": form,
-        "next": safe_next(request),
-        "has_app": "totp" in kinds,
-        "has_passkey": "passkey" in kinds,
-    }
-    return render(request, "accounts/confirm.html", context, status=status)
+def _page(request: HttpRequest, user: User, way: str, form: GatehouseForm) -> HttpResponse:
+    context = {"way": way, "next": safe_next(request), **kinds_of(user)}
+    return form_page(request, "accounts/confirm.html", form, **context)

@@ -3,33 +3,29 @@
 There is no authenticated session yet; see accounts.sign_in.stages.
 """
 
-from functools import partial
-
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
-from accounts.forms import is_valid_with
-from accounts.rate_limits import check_mfa_rate_limit, refund_attempt
 from accounts.services import second_factors
 from accounts.sign_in.stages import cancel
 from accounts.views.common import (
     bound_data,
+    form_page,
     get_or_post,
     redirect_with_notice,
     signed_in,
 )
-from core.errors import RateLimited, RecordInvalid
 from core.web.redirects import see_other
 from mfa import trusted_browsers
 from mfa.forms import SecondFactorForm, TOTPSetupForm
 from mfa.services import passkeys
 from mfa.stages import SecondFactorStage, pending_stage
 from mfa.views import totp_setup
-from mfa.views.verification import verify_by_form
+from mfa.views.verification import kinds_of, verify_by_form
 
 
 @never_cache
@@ -41,17 +37,11 @@ def verify(request: HttpRequest) -> HttpResponse:
         return _nothing_pending(request)
     if not second_factors.has_factor(stage.person):
         return redirect("mfa:second-factor-set-up")
-    form, status = SecondFactorForm(bound_data(request)), 200
-    if request.method == "POST":
-        status = 400
-        if form.is_valid():
-            method, status = verify_by_form(
-                request, stage.person, form, purpose=passkeys.SECOND_FACTOR
-            )
-            if method:
-                return _enter(request, stage, method, remember=form.cleaned_data["remember"])
-    context = {"form": form, **_factors(stage)}
-    return render(request, "accounts/second_factor.html", context, status=status)
+    form = SecondFactorForm(bound_data(request))
+    method = verify_by_form(request, stage.person, form, purpose=passkeys.SECOND_FACTOR)
+    if method:
+        return _enter(request, stage, method, remember=form.cleaned_data["remember"])
+    return form_page(request, "accounts/second_factor.html", form, **kinds_of(stage.person))
 
 
 @never_cache
@@ -64,23 +54,11 @@ def set_up(request: HttpRequest) -> HttpResponse:
     if second_factors.has_factor(stage.person):
         return redirect("mfa:second-factor")
     user = stage.person
-    form, status = TOTPSetupForm(bound_data(request)), 200
-    offered = totp_setup.offer(request, user)
-    if request.method == "POST":
-        status = 400
-        try:
-            if is_valid_with(form, partial(totp_setup.check, request, user, offered)):
-                check_mfa_rate_limit(request, user)
-                totp_setup.confirm(request, user, offered, **form.cleaned_data)
-                refund_attempt(request, user)
-                return set_up_done(stage, "totp")
-        except RateLimited as error:
-            form.add_error(None, error.message)
-            status = error.status
-        except RecordInvalid as error:
-            form.add_service_errors(error)
-    context = {"form": form, "offered": offered, "email": user.email}
-    return render(request, "accounts/second_factor_set_up.html", context, status=status)
+    form, offered = TOTPSetupForm(bound_data(request)), totp_setup.offer(request, user)
+    if totp_setup.confirm_by_form(request, user, form, offered):
+        return set_up_done(stage, "totp")
+    template = "accounts/second_factor_set_up.html"
+    return form_page(request, template, form, offered=offered, email=user.email)
 
 
 def set_up_done(stage: SecondFactorStage, method: str) -> HttpResponse:
@@ -106,11 +84,6 @@ def _enter(
     if remember:
         trusted_browsers.remember(request, response, stage.person)
     return response
-
-
-def _factors(stage: SecondFactorStage) -> dict[str, object]:
-    kinds = set(stage.person.authenticators.values_list("kind", flat=True))
-    return {"has_app": "totp" in kinds, "has_passkey": "passkey" in kinds}
 
 
 def _nothing_pending(request: HttpRequest) -> HttpResponse:

@@ -6,10 +6,14 @@ from typing import Any
 import segno
 from django.http import HttpRequest
 
+from accounts.forms import is_valid_with
 from accounts.models import User
 from accounts.rate_limits import check_mfa_rate_limit, refund_attempt
+from accounts.views.common import show_service_errors
 from core.crypto.encryption import DecryptionError, decrypt, encrypt
+from core.errors import RateLimited
 from mfa import flash_secrets, totp
+from mfa.forms import TOTPSetupForm
 from mfa.services import authenticators, recovery_codes
 
 KEY = "_new_app"
@@ -35,19 +39,28 @@ def offer(request: HttpRequest, user: User) -> Offer:
     return Offer(begun.secret, image, totp.grouped(begun.secret), begun.address)
 
 
-def confirm(request: HttpRequest, user: User, offered: Offer, *, code: str, name: str) -> None:
-    """Store the app; keep new recovery codes for their page. Raises RecordInvalid."""
-    codes = authenticators.confirm_totp_setup(user, offered.secret, code, name=name)
-    request.session.pop(KEY, None)
-    flash_secrets.put(request.session, codes)
+def confirm_by_form(request: HttpRequest, user: User, form: TOTPSetupForm, offered: Offer) -> bool:
+    """Store the app if the form is valid; otherwise add errors to the form.
 
+    Each code counts as an attempt. New recovery codes are kept for their page.
+    """
 
-def check(request: HttpRequest, user: User, offered: Offer, typed: dict[str, Any]) -> None:
-    """Check the code of a form with other errors; counts the attempt. Raises RecordInvalid."""
-    if "code" in typed:
-        check_mfa_rate_limit(request, user)
-        authenticators.check_first_code(user, offered.secret, typed["code"])
-        refund_attempt(request, user)
+    def check(typed: dict[str, Any]) -> None:
+        """Check the code of a form that has other errors."""
+        if "code" in typed:
+            check_mfa_rate_limit(request, user)
+            authenticators.check_first_code(user, offered.secret, typed["code"])
+            refund_attempt(request, user)
+
+    with show_service_errors(form, shown=RateLimited):
+        if is_valid_with(form, check):
+            check_mfa_rate_limit(request, user)
+            codes = authenticators.confirm_totp_setup(user, offered.secret, **form.cleaned_data)
+            refund_attempt(request, user)
+            request.session.pop(KEY, None)
+            flash_secrets.put(request.session, codes)
+            return True
+    return False
 
 
 def make_codes(request: HttpRequest, user: User) -> None:

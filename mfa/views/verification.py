@@ -16,22 +16,28 @@ from mfa.webauthn import PasskeyInvalid
 
 def verify_by_form(
     request: HttpRequest, user: User, form: SecondFactorForm, *, purpose: str
-) -> tuple[str, int]:
-    """(method, status): "totp", "recovery_code" or "passkey" and 200, or "" with an error shown.
+) -> str:
+    """The method of a valid form, "totp", "recovery_code" or "passkey"; else "", and errors in it.
 
-    form: valid. purpose: of the passkey challenge; also decides the audit action of a failure.
+    purpose: of the passkey challenge; also decides the audit action of a failure.
     """
+    if not form.is_valid():
+        return ""
     try:
         check_mfa_rate_limit(request, user)
         method = _verify(request, user, form.cleaned_data, purpose)
-    except RateLimited as error:
-        form.add_error(None, error.message)
-        return "", error.status
-    except BadCredentials as error:
-        form.add_error(None if form.cleaned_data["passkey"] else "code", error.message)
-        return "", 401
+    except (RateLimited, BadCredentials) as error:
+        is_code = isinstance(error, BadCredentials) and not form.cleaned_data["passkey"]
+        form.refuse(error, "code" if is_code else None)
+        return ""
     refund_attempt(request, user)
-    return method, 200
+    return method
+
+
+def kinds_of(user: User) -> dict[str, bool]:
+    """Which kinds of second factors `user` has, for templates."""
+    kinds = set(user.authenticators.values_list("kind", flat=True))
+    return {"has_app": "totp" in kinds, "has_passkey": "passkey" in kinds}
 
 
 def _verify(request: HttpRequest, user: User, given: dict[str, Any], purpose: str) -> str:
