@@ -1,9 +1,9 @@
 """API keys in the admin: owners, states and last use; never the key itself."""
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.contrib.admin import ModelAdmin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -18,7 +18,7 @@ from accounts.admin.bulk_actions import MAX_ROWS, run_on_rows
 from accounts.admin.columns import NOTHING, moment
 from accounts.admin.read_only_columns import badge, user_link
 from accounts.admin.site import site
-from accounts.admin.users.filters import ChoiceFilter, Choices
+from accounts.admin.users.filters import ChoiceFilter, Option
 from accounts.models import User
 from api.apikeys.key_format import ID, shown_id
 from api.apikeys.services import ended_condition, live_condition, revoke_key, state_of
@@ -39,19 +39,17 @@ class KeyStateFilter(ChoiceFilter):
     title = gettext_lazy("state")
     parameter_name = "state"
 
-    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> Choices:
-        return [(name, label) for name, (_tone, label) in STATES.items()]
-
-    def conditions(self) -> dict[str, Q]:
+    def options(self, request: HttpRequest) -> Iterable[Option]:
         now = timezone.now()
         is_open = Q(revoked_at=None)
         is_past = Q(expires_at__isnull=False, expires_at__lte=now)
-        return {
+        conditions = {
             "live": live_condition(now),
             "revoked": ~is_open,
             "expired": is_open & is_past,
             "ended": is_open & ~is_past & ended_condition(),
         }
+        return [(state, text, conditions[state]) for state, (_tone, text) in STATES.items()]
 
 
 @admin.register(ApiKey, site=site)

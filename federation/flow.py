@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from accounts.sessions.link_binding import bind, browser_id
+from accounts.sessions.link_binding import bind_browser
 from core.errors import NotFound
 from core.web.redirects import safe_destination
 from federation.oidc.authorization_code import OpenIDConnect
@@ -63,7 +63,7 @@ def begin(request: HttpRequest, provider: Provider, *, process: str, next_url: s
     if signed_out_cookie() in request.COOKIES:
         response.delete_cookie(signed_out_cookie(), samesite="Lax")
     # New users verify their address with a mailed link, which is bound to this browser.
-    bind(request, response, browser_id(request))
+    bind_browser(request).keep_in(response)
     return response
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from core.web.cookies import set_cookie
 from forward_auth.services.cookies import cookie_belongs_to_session, issue_forward_auth_cookie
 
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -49,12 +50,10 @@ def _sync_cookie(request: HttpRequest, response: HttpResponse) -> None:
 
 def set_forward_auth_cookie(response: HttpResponse, token: str) -> None:
     """Set it for the longest life of a session; the cookie is invalid once its session ends."""
-    response.set_cookie(
+    set_cookie(
+        response,
         settings.GATE_COOKIE_NAME,
         token,
-        max_age=int(settings.SESSION_ABSOLUTE_TIMEOUT.total_seconds()),
+        settings.SESSION_ABSOLUTE_TIMEOUT,
         domain=settings.FORWARD_AUTH_DOMAIN,
-        secure=settings.IS_HTTPS,
-        httponly=True,
-        samesite="Lax",
     )

@@ -19,8 +19,7 @@ from accounts.forms import LinkForm
 from accounts.models import EmailRequest
 from accounts.rate_limits import check_rate_limit
 from accounts.services.email_requests import enqueue_request
-from accounts.sessions.link_binding import PURPOSE as BROWSER
-from accounts.sessions.link_binding import bind, binding_of, browser_id
+from accounts.sessions.link_binding import bind_browser, binding_of
 from accounts.sessions.store import SIGNED_IN_AT
 from accounts.sign_in.methods import SignInMethod
 from accounts.views.common import (
@@ -32,7 +31,6 @@ from accounts.views.common import (
     secret_page,
     unusable_link,
 )
-from core.crypto.tokens import digest
 from core.errors import FeatureClosed, TokenEnded, TokenInvalid
 from core.text.email_addresses import mask_email
 from core.web.client_ip import client_ip
@@ -62,17 +60,15 @@ def request_link(request: HttpRequest) -> HttpResponse:
         return render(request, "magiclinks/request.html", context, status=status)
     email = form.cleaned_data["email"]
     check_rate_limit(request, "magic-link", email)
-    value = browser_id(request)
+    binding = bind_browser(request)
     enqueue_request(
         EmailRequest.Kind.MAGIC_LINK,
         email=email,
-        binding=digest(BROWSER, value),
+        binding=binding.digest,
         next_url=safe_next(request),
     )
     page = _sent_page(get_language() or "en", settings.MAIL.transport != "none")
-    response = HttpResponse(page.replace(EMAIL_PLACEHOLDER, escape(email)))
-    bind(request, response, value)
-    return response
+    return binding.keep_in(HttpResponse(page.replace(EMAIL_PLACEHOLDER, escape(email))))
 
 
 @cache

@@ -19,6 +19,7 @@ from audit import audit_log
 from core.crypto.tokens import digest, make_token
 from core.errors import NotFound
 from core.locks import lock_users
+from core.web.cookies import set_cookie
 from mfa.models import TrustedBrowser
 
 PURPOSE = "remembered-browser"
@@ -51,14 +52,7 @@ def remember(request: HttpRequest, response: HttpResponse, user: User) -> None:
             expires_at=now + LIFETIME,
         )
         audit_log.record("account:factor:remember-browser", actor=user, target=user)
-    response.set_cookie(
-        settings.REMEMBERED_COOKIE_NAME,
-        value,
-        max_age=int(LIFETIME.total_seconds()),
-        secure=settings.IS_HTTPS,
-        httponly=True,
-        samesite="Lax",
-    )
+    set_cookie(response, settings.REMEMBERED_COOKIE_NAME, value, LIFETIME)
 
 
 def is_trusted(request: HttpRequest, user: User) -> bool:

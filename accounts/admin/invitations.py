@@ -1,5 +1,6 @@
 """Invitations in the admin: the read-only table, "Withdraw", and the page "Invite"."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -22,7 +23,7 @@ from accounts.admin.bulk_actions import RowActionsAdmin, run_on_rows
 from accounts.admin.columns import NOTHING, moment
 from accounts.admin.read_only_columns import badge, user_link
 from accounts.admin.site import site
-from accounts.admin.users.filters import ChoiceFilter, Choices, RoleFilter, SinceFilter
+from accounts.admin.users.filters import ChoiceFilter, Option, RoleFilter, SinceFilter
 from accounts.admin.users.forms import role_choices
 from accounts.forms import GatehouseForm, is_valid_with
 from accounts.models import Invitation, User
@@ -72,17 +73,15 @@ class InvitationStateFilter(ChoiceFilter):
     title = gettext_lazy("state")
     parameter_name = "state"
 
-    def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> Choices:
-        return [(state, text) for state, (_tone, text) in STATES.items()]
-
-    def conditions(self) -> dict[str, Q]:
+    def options(self, request: HttpRequest) -> Iterable[Option]:
         now, untouched = timezone.now(), Q(used_at=None, replaced_at=None)
-        return {
+        conditions = {
             "live": untouched & Q(expires_at__gt=now),
             "used": Q(used_at__isnull=False),
             "replaced": Q(used_at=None, replaced_at__isnull=False),
             "expired": untouched & Q(expires_at__lte=now),
         }
+        return [(state, text, conditions[state]) for state, (_tone, text) in STATES.items()]
 
 
 class InvitedFilter(SinceFilter):

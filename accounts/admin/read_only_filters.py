@@ -1,13 +1,15 @@
 """The filters of the read-only tables."""
 
+from collections.abc import Iterable
+from functools import reduce
+from operator import or_
 from typing import Any
 
-from django.contrib.admin import ModelAdmin
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from accounts.admin.users.filters import ChoiceFilter, Choices, SinceFilter
+from accounts.admin.users.filters import ChoiceFilter, Choices, ColumnFilter, Option, SinceFilter
 from mail.models import OutboxMail
 
 # Value in the URL -> label, and prefixes of action names.
@@ -62,51 +64,27 @@ class ActionFilter(ChoiceFilter):
     title = _("kind of action")
     parameter_name = "about"
 
-    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> Choices:
-        return [(name, label) for name, (label, _prefixes) in ACTION_FAMILIES.items()]
-
-    def conditions(self) -> dict[str, Q]:
-        return {name: _starts_with(names) for name, (_label, names) in ACTION_FAMILIES.items()}
+    def options(self, request: HttpRequest) -> Iterable[Option]:
+        for name, (label, prefixes) in ACTION_FAMILIES.items():
+            yield name, label, reduce(or_, (Q(action__startswith=each) for each in prefixes))
 
 
-def _starts_with(prefixes: tuple[str, ...]) -> Q:
-    condition = Q()
-    for prefix in prefixes:
-        condition |= Q(action__startswith=prefix)
-    return condition
-
-
-class ResultFilter(ChoiceFilter):
+class ResultFilter(ColumnFilter):
     title = _("result")
     parameter_name = "result"
-
-    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> Choices:
-        return RESULTS
-
-    def conditions(self) -> dict[str, Q]:
-        return {name: Q(result=name) for name, _label in RESULTS}
+    choices = RESULTS
 
 
-class StatusFilter(ChoiceFilter):
+class StatusFilter(ColumnFilter):
     title = _("status")
     parameter_name = "status"
-
-    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> Choices:
-        return list(OutboxMail.Status.choices)
-
-    def conditions(self) -> dict[str, Q]:
-        return {status.value: Q(status=status.value) for status in OutboxMail.Status}
+    choices = OutboxMail.Status.choices
 
 
-class KindFilter(ChoiceFilter):
+class KindFilter(ColumnFilter):
     title = _("kind")
     parameter_name = "kind"
-
-    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> Choices:
-        return MAIL_KINDS
-
-    def conditions(self) -> dict[str, Q]:
-        return {name: Q(kind=name) for name, _label in MAIL_KINDS}
+    choices = MAIL_KINDS
 
 
 class AtFilter(SinceFilter):

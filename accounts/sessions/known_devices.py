@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse
 
 from accounts.models import User, login_column
 from core import sql
+from core.web.cookies import set_cookie
 
 SALT = "accounts.known_devices"
 MAX_AGE = timedelta(days=180)
@@ -29,14 +30,8 @@ def remember(request: HttpRequest, response: HttpResponse, user: User) -> None:
     versions.pop(str(user.pk), None)
     versions[str(user.pk)] = _version(user)
     newest = dict(list(versions.items())[-MAX_ACCOUNTS:])
-    response.set_cookie(
-        settings.DEVICE_COOKIE_NAME,
-        signing.dumps([name or secrets.token_urlsafe(12), newest], salt=SALT),
-        max_age=int(MAX_AGE.total_seconds()),
-        secure=settings.IS_HTTPS,
-        httponly=True,
-        samesite="Lax",
-    )
+    value = signing.dumps([name or secrets.token_urlsafe(12), newest], salt=SALT)
+    set_cookie(response, settings.DEVICE_COOKIE_NAME, value, MAX_AGE)
 
 
 def known_device(request: HttpRequest, login: str) -> str:

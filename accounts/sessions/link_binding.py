@@ -1,13 +1,17 @@
 """The cookie that binds a mailed link to the browser that asked for it, and names of browsers."""
 
+from datetime import timedelta
+from typing import NamedTuple
+
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
 from core.crypto.tokens import digest, make_token
+from core.web.cookies import set_cookie
 
 PURPOSE = "browser"
-MAX_AGE_SECONDS = 24 * 3600
+MAX_AGE = timedelta(days=1)
 
 BROWSERS = (
     ("Edg/", "Edge"), ("OPR/", "Opera"), ("SamsungBrowser", "Samsung Internet"),
@@ -35,21 +39,21 @@ def binding_of(request: HttpRequest) -> str:
     return digest(PURPOSE, value) if value else ""
 
 
-def bind(request: HttpRequest, response: HttpResponse, value: str) -> None:
-    """Set the cookie whose digest is stored with the request for mail.
+class BrowserBinding(NamedTuple):
+    """The cookie of a browser that asks for mail; its digest is stored with the request."""
 
-    SameSite=Lax, so that the browser sends it when the user follows the link in the mail.
-    """
-    response.set_cookie(
-        settings.BROWSER_COOKIE_NAME,
-        value,
-        max_age=MAX_AGE_SECONDS,
-        secure=settings.IS_HTTPS,
-        httponly=True,
-        samesite="Lax",
-    )
+    value: str
+
+    @property
+    def digest(self) -> str:
+        return digest(PURPOSE, self.value)
+
+    def keep_in(self, response: HttpResponse) -> HttpResponse:
+        """Set the cookie in `response`, and return it."""
+        set_cookie(response, settings.BROWSER_COOKIE_NAME, self.value, MAX_AGE)
+        return response
 
 
-def browser_id(request: HttpRequest) -> str:
-    """The value of this browser's cookie, or a new one to pass to bind()."""
-    return request.COOKIES.get(settings.BROWSER_COOKIE_NAME) or make_token()
+def bind_browser(request: HttpRequest) -> BrowserBinding:
+    """The binding of this browser, or a new one."""
+    return BrowserBinding(request.COOKIES.get(settings.BROWSER_COOKIE_NAME) or make_token())

@@ -14,8 +14,7 @@ from accounts.services.email_requests import enqueue_request
 from accounts.services.email_tokens import usable_token
 from accounts.services.passwords import change_own_password, reset_password
 from accounts.services.sessions import require_own_password
-from accounts.sessions.link_binding import PURPOSE as BROWSER
-from accounts.sessions.link_binding import bind, browser_id
+from accounts.sessions.link_binding import bind_browser
 from accounts.sessions.reauthentication import require_recent_authentication_or_password
 from accounts.views.common import (
     bound_data,
@@ -29,7 +28,6 @@ from accounts.views.common import (
     signed_in,
 )
 from accounts.views.sessions import renew_session
-from core.crypto.tokens import digest
 from core.errors import FeatureClosed
 
 
@@ -85,11 +83,10 @@ def forgot_password(request: HttpRequest) -> HttpResponse:
         return form_page(request, "accounts/password_forgot.html", form)
     email = form.cleaned_data["email"]
     check_rate_limit(request, "reset-password", email)
-    value = browser_id(request)
-    enqueue_request(EmailRequest.Kind.RESET_PASSWORD, email=email, binding=digest(BROWSER, value))
-    response = render(request, "accounts/password_forgot_sent.html", {"email": email})
-    bind(request, response, value)
-    return response
+    binding = bind_browser(request)
+    enqueue_request(EmailRequest.Kind.RESET_PASSWORD, email=email, binding=binding.digest)
+    sent = render(request, "accounts/password_forgot_sent.html", {"email": email})
+    return binding.keep_in(sent)
 
 
 @link_page

@@ -11,8 +11,7 @@ from accounts.models import User
 from accounts.passwords import check_password_rules
 from accounts.rate_limits import check_rate_limit
 from accounts.services import first_run, signup
-from accounts.sessions.link_binding import PURPOSE as BROWSER
-from accounts.sessions.link_binding import bind, browser_id
+from accounts.sessions.link_binding import bind_browser
 from accounts.sign_in.methods import SignInMethod
 from accounts.views.common import (
     bound_data,
@@ -24,7 +23,6 @@ from accounts.views.common import (
     safe_next,
     show_service_errors,
 )
-from core.crypto.tokens import digest
 from core.web.client_ip import is_localhost
 
 
@@ -79,11 +77,10 @@ def _sign_up(request: HttpRequest, details: signup.SignUp, *, code: str) -> Http
             return complete_login(
                 request, first, method=SignInMethod.PASSWORD, next_url=safe_next(request)
             )
-    value = browser_id(request)
-    signup.request_sign_up(details, binding=digest(BROWSER, value))
-    response = render(request, "accounts/sign_up_sent.html", {"email": details.email})
-    bind(request, response, value)
-    return response
+    binding = bind_browser(request)
+    signup.request_sign_up(details, binding=binding.digest)
+    sent = render(request, "accounts/sign_up_sent.html", {"email": details.email})
+    return binding.keep_in(sent)
 
 
 @link_page

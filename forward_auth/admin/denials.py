@@ -1,5 +1,6 @@
 """The table of denials: why a request was denied, by the reference that the user saw."""
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -17,7 +18,7 @@ from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, as_uuid
 from accounts.admin.columns import NOTHING, exact_moment, moment
 from accounts.admin.read_only_columns import badge, user_link
 from accounts.admin.site import site
-from accounts.admin.users.filters import ChoiceFilter, Choices, SinceFilter
+from accounts.admin.users.filters import ChoiceFilter, ColumnFilter, Option, SinceFilter
 from accounts.models import User
 from core.web.client_ip import parse_address
 from forward_auth.admin.labels import REASONS, audience_badge, reason_of, rule_link, target_cell
@@ -38,44 +39,33 @@ CREDENTIALS = {
 }
 
 
-class CodeFilter(ChoiceFilter):
+class CodeFilter(ColumnFilter):
     title = gettext_lazy("reason")
     parameter_name = "code"
-
-    def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> Choices:
-        return [(code, reason.short) for code, reason in REASONS.items()]
-
-    def conditions(self) -> dict[str, Q]:
-        return {code: Q(code=code) for code in REASONS}
+    choices = [(code, reason.short) for code, reason in REASONS.items()]
 
 
 class HostFilter(ChoiceFilter):
     title = gettext_lazy("host")
     parameter_name = "host"
 
-    def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> Choices:
+    def options(self, request: HttpRequest) -> Iterable[Option]:
         hosts = Denial.objects.exclude(host="").order_by("host").values_list("host", flat=True)
-        return [(host, host) for host in hosts.distinct()[:MAX_CHOICES]]
-
-    def conditions(self) -> dict[str, Q]:
-        return {str(host): Q(host=host) for host, _label in self.lookup_choices}
+        return [(host, host, Q(host=host)) for host in hosts.distinct()[:MAX_CHOICES]]
 
 
 class UserFilter(ChoiceFilter):
     title = gettext_lazy("person")
     parameter_name = "person"
 
-    def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> Choices:
+    def options(self, request: HttpRequest) -> Iterable[Option]:
         refused = Denial.objects.exclude(user=None).order_by().values("user_id")
         people = User.objects.filter(pk__in=refused).order_by("email")[:MAX_CHOICES]
         found = {str(person.pk): person.email for person in people}
         chosen = as_uuid(request.GET.get(self.parameter_name, ""))
         if chosen is not None and str(chosen) not in found:
             found[str(chosen)] = str(chosen)
-        return list(found.items())
-
-    def conditions(self) -> dict[str, Q]:
-        return {str(key): Q(user_id=key) for key, _label in self.lookup_choices}
+        return [(key, label, Q(user_id=key)) for key, label in found.items()]
 
 
 class RefusedFilter(SinceFilter):
@@ -83,8 +73,8 @@ class RefusedFilter(SinceFilter):
     parameter_name = "since"
     field = "at"
 
-    def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> Choices:
-        return [("today", gettext_lazy("Today"))]
+    def options(self, request: HttpRequest) -> Iterable[Option]:
+        return list(super().options(request))[:1]
 
 
 @admin.register(Denial, site=site)

@@ -1,5 +1,6 @@
 """The table of bans: add one, see what caused it, lift it, simulate other limits."""
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from accounts.admin.bulk_actions import RowActionsAdmin, run_on_rows
 from accounts.admin.columns import NOTHING, exact_moment, moment
 from accounts.admin.read_only_columns import user_link
 from accounts.admin.site import site
-from accounts.admin.users.filters import ChoiceFilter, Choices, SinceFilter
+from accounts.admin.users.filters import ChoiceFilter, ColumnFilter, Option, SinceFilter
 from accounts.forms import is_valid_with
 from accounts.models import User
 from core.errors import GatehouseError, NotFound, RecordInvalid
@@ -51,27 +52,20 @@ class BanStateFilter(ChoiceFilter):
     title = gettext_lazy("state")
     parameter_name = "state"
 
-    def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> Choices:
-        return [(state, label) for state, (_tone, label) in STATES.items()]
-
-    def conditions(self) -> dict[str, Q]:
+    def options(self, request: HttpRequest) -> Iterable[Option]:
         now = timezone.now()
-        return {
+        conditions = {
             "active": Q(lifted_at=None) & (Q(until=None) | Q(until__gt=now)),
             "lifted": Q(lifted_at__isnull=False),
             "over": Q(lifted_at=None, until__lte=now),
         }
+        return [(state, text, conditions[state]) for state, (_tone, text) in STATES.items()]
 
 
-class BanKindFilter(ChoiceFilter):
+class BanKindFilter(ColumnFilter):
     title = gettext_lazy("kind")
     parameter_name = "kind"
-
-    def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> Choices:
-        return list(Ban.Kind.choices)
-
-    def conditions(self) -> dict[str, Q]:
-        return {kind.value: Q(kind=kind.value) for kind in Ban.Kind}
+    choices = Ban.Kind.choices
 
 
 class BanSinceFilter(SinceFilter):

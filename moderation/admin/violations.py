@@ -1,6 +1,7 @@
 """The table of violations: which limit was exceeded, or what was reported, and its score."""
 
-from typing import Any, ClassVar
+from collections.abc import Iterable
+from typing import ClassVar
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
@@ -13,7 +14,7 @@ from accounts.admin.base import ReadOnlyAdmin
 from accounts.admin.columns import NOTHING, exact_moment, moment
 from accounts.admin.read_only_columns import user_link
 from accounts.admin.site import site
-from accounts.admin.users.filters import ChoiceFilter, Choices, SinceFilter
+from accounts.admin.users.filters import ChoiceFilter, Option, SinceFilter
 from moderation.admin.labels import ban_link, points, target_cell, type_label
 from moderation.admin.tables import SEARCH_HELP, search_condition, stored_types
 from moderation.models import Violation
@@ -23,22 +24,17 @@ class TypeFilter(ChoiceFilter):
     title = gettext_lazy("type")
     parameter_name = "type"
 
-    def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> Choices:
-        return [(name, type_label(name)) for name in stored_types()]
-
-    def conditions(self) -> dict[str, Q]:
-        return {str(name): Q(type=name) for name, _label in self.lookup_choices}
+    def options(self, request: HttpRequest) -> Iterable[Option]:
+        return [(name, type_label(name), Q(type=name)) for name in stored_types()]
 
 
 class CausedBanFilter(ChoiceFilter):
     title = gettext_lazy("caused a ban")
     parameter_name = "ban"
 
-    def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> Choices:
-        return [("yes", gettext_lazy("Yes")), ("no", gettext_lazy("No"))]
-
-    def conditions(self) -> dict[str, Q]:
-        return {"yes": Q(ban__isnull=False), "no": Q(ban=None)}
+    def options(self, request: HttpRequest) -> Iterable[Option]:
+        has_ban = Q(ban__isnull=False)
+        return [("yes", gettext_lazy("Yes"), has_ban), ("no", gettext_lazy("No"), Q(ban=None))]
 
 
 class ViolatedFilter(SinceFilter):

@@ -1,6 +1,6 @@
 """The state of an account, the badges beside it, and the filters of the user list."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple
@@ -15,6 +15,8 @@ from accounts.models import ROLE_LABELS, User
 from accounts.roles import Role
 
 Choices = list[tuple[str, Any]]
+# Value in the URL, label, and condition of the rows that are shown.
+Option = tuple[str, Any, Q]
 
 
 class State(StrEnum):
@@ -84,94 +86,81 @@ def _field(name: str) -> str:
 
 
 class ChoiceFilter(SimpleListFilter):
-    """A filter by a fixed list of conditions; an unknown value filters nothing."""
+    """A filter by a list of conditions; an unknown value filters nothing."""
 
-    def conditions(self) -> dict[str, Q]:
-        """Value in the URL -> condition."""
+    def options(self, request: HttpRequest) -> Iterable[Option]:
+        """The choices in their order. Called once for each page."""
         raise NotImplementedError
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
-        condition = self.conditions().get(self.value() or "")
+    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> Choices:
+        options = list(self.options(request))
+        self.conditions = {value: condition for value, _label, condition in options}
+        return [(value, label) for value, label, _condition in options]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+        condition = self.conditions.get(self.value() or "")
         return queryset if condition is None else queryset.filter(condition)
 
 
-class RoleFilter(ChoiceFilter):
+class ColumnFilter(ChoiceFilter):
+    """A filter by the value of one column, which is also its name in the URL."""
+
+    choices: ClassVar[Any] = ()
+
+    def options(self, request: HttpRequest) -> Iterable[Option]:
+        name = str(self.parameter_name)
+        return [(str(value), label, Q(**{name: value})) for value, label in self.choices]
+
+
+class RoleFilter(ColumnFilter):
     title = _("role")
     parameter_name = "role"
-
-    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[User]") -> Choices:
-        return list(ROLE_LABELS)
-
-    def conditions(self) -> dict[str, Q]:
-        return {role.value: Q(role=role.value) for role in Role}
+    choices = ROLE_LABELS
 
 
 class StateFilter(ChoiceFilter):
     title = _("state")
     parameter_name = "state"
 
-    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[User]") -> Choices:
-        states: Choices = [(state.value, label) for state, label in STATE_LABELS.items()]
-        return states + [(name, badge.label) for name, badge in _badges.items()]
-
-    def conditions(self) -> dict[str, Q]:
-        return _IN_STATE | {name: Q(badge.condition()) for name, badge in _badges.items()}
+    def options(self, request: HttpRequest) -> Iterable[Option]:
+        yield from ((state.value, label, _IN_STATE[state]) for state, label in STATE_LABELS.items())
+        yield from ((name, each.label, Q(each.condition())) for name, each in _badges.items())
 
 
 class VerifiedFilter(ChoiceFilter):
     title = _("address verified")
     parameter_name = "verified"
 
-    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[User]") -> Choices:
-        return [("yes", _("Yes")), ("no", _("No"))]
-
-    def conditions(self) -> dict[str, Q]:
-        return {"yes": ~Q(email_verified_at=None), "no": Q(email_verified_at=None)}
+    def options(self, request: HttpRequest) -> Iterable[Option]:
+        unverified = Q(email_verified_at=None)
+        return [("yes", _("Yes"), ~unverified), ("no", _("No"), unverified)]
 
 
 class FactorFilter(ChoiceFilter):
     title = _("second factor")
     parameter_name = "factor"
 
-    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[User]") -> Choices:
-        return [("yes", _("Set up")), ("no", _("None"))]
-
-    def conditions(self) -> dict[str, Q]:
+    def options(self, request: HttpRequest) -> Iterable[Option]:
         found = Exists(User.objects.filter(pk=OuterRef("pk"), authenticators__isnull=False))
-        return {"yes": Q(found), "no": ~Q(found)}
-
-
-def _start_of_today() -> datetime:
-    return timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _days_ago(days: int) -> Callable[[], datetime]:
-    return lambda: timezone.now() - timedelta(days=days)
+        return [("yes", _("Set up"), Q(found)), ("no", _("None"), ~Q(found))]
 
 
 class SinceFilter(ChoiceFilter):
     """Filter by how long ago a moment is. The spans overlap: 30 days include today."""
 
     field: ClassVar[str]
-    starts: ClassVar[dict[str, Callable[[], datetime]]] = {
-        "today": _start_of_today,
-        "7": _days_ago(7),
-        "30": _days_ago(30),
-        "90": _days_ago(90),
-    }
 
-    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[User]") -> Choices:
-        return [
-            ("today", _("Today")),
-            ("7", _("Last 7 days")),
-            ("30", _("Last 30 days")),
-            ("90", _("Last 90 days")),
-            ("longer", _("Longer ago")),
-        ]
+    def options(self, request: HttpRequest) -> Iterable[Option]:
+        now = timezone.now()
+        today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+        yield "today", _("Today"), self._since(today)
+        yield "7", _("Last 7 days"), self._since(now - timedelta(days=7))
+        yield "30", _("Last 30 days"), self._since(now - timedelta(days=30))
+        yield "90", _("Last 90 days"), self._since(now - timedelta(days=90))
+        yield "longer", _("Longer ago"), Q(**{f"{self.field}__lt": now - timedelta(days=90)})
 
-    def conditions(self) -> dict[str, Q]:
-        since = {key: Q(**{f"{self.field}__gte": start()}) for key, start in self.starts.items()}
-        return since | {"longer": Q(**{f"{self.field}__lt": self.starts["90"]()})}
+    def _since(self, start: datetime) -> Q:
+        return Q(**{f"{self.field}__gte": start})
 
 
 class LastSignInFilter(SinceFilter):
@@ -179,11 +168,8 @@ class LastSignInFilter(SinceFilter):
     parameter_name = "signed-in"
     field = "last_login"
 
-    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[User]") -> Choices:
-        return [*super().lookups(request, model_admin), ("never", _("Never"))]
-
-    def conditions(self) -> dict[str, Q]:
-        return super().conditions() | {"never": Q(last_login=None)}
+    def options(self, request: HttpRequest) -> Iterable[Option]:
+        return [*super().options(request), ("never", _("Never"), Q(last_login=None))]
 
 
 class CreatedFilter(SinceFilter):
