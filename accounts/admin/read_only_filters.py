@@ -72,19 +72,19 @@ class ActionFilter(ChoiceFilter):
 class ResultFilter(ColumnFilter):
     title = _("result")
     parameter_name = "result"
-    choices = RESULTS
+    values = RESULTS
 
 
 class StatusFilter(ColumnFilter):
     title = _("status")
     parameter_name = "status"
-    choices = OutboxMail.Status.choices
+    values = OutboxMail.Status.choices
 
 
 class KindFilter(ColumnFilter):
     title = _("kind")
     parameter_name = "kind"
-    choices = MAIL_KINDS
+    values = MAIL_KINDS
 
 
 class AtFilter(SinceFilter):

@@ -42,7 +42,7 @@ CREDENTIALS = {
 class CodeFilter(ColumnFilter):
     title = gettext_lazy("reason")
     parameter_name = "code"
-    choices = [(code, reason.short) for code, reason in REASONS.items()]
+    values = [(code, reason.short) for code, reason in REASONS.items()]
 
 
 class HostFilter(ChoiceFilter):

@@ -65,7 +65,7 @@ class BanStateFilter(ChoiceFilter):
 class BanKindFilter(ColumnFilter):
     title = gettext_lazy("kind")
     parameter_name = "kind"
-    choices = Ban.Kind.choices
+    values = Ban.Kind.choices
 
 
 class BanSinceFilter(SinceFilter):

@@ -117,9 +117,9 @@ def test_the_state_shown_is_the_state_filtered_by(make_user: MakeUser) -> None:
         for is_active in (True, False):
             for setup_completed in (True, False):
                 make_user(role, is_active=is_active, setup_completed=setup_completed)
-    state_filter = StateFilter.__new__(StateFilter)
+    options = StateFilter.__new__(StateFilter).options(RequestFactory().get("/"))
 
-    for state, condition in state_filter.conditions().items():
+    for state, _label, condition in options:
         by_filter = set(User.objects.filter(condition))
         assert by_filter == {user for user in User.objects.all() if state_of(user) == state}
 

@@ -105,17 +105,17 @@ class ChoiceFilter(SimpleListFilter):
 class ColumnFilter(ChoiceFilter):
     """A filter by the value of one column, which is also its name in the URL."""
 
-    choices: ClassVar[Any] = ()
+    values: ClassVar[Any] = ()
 
     def options(self, request: HttpRequest) -> Iterable[Option]:
         name = str(self.parameter_name)
-        return [(str(value), label, Q(**{name: value})) for value, label in self.choices]
+        return [(str(value), label, Q(**{name: value})) for value, label in self.values]
 
 
 class RoleFilter(ColumnFilter):
     title = _("role")
     parameter_name = "role"
-    choices = ROLE_LABELS
+    values = ROLE_LABELS
 
 
 class StateFilter(ChoiceFilter):
