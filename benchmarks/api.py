@@ -19,8 +19,8 @@ from benchmarks.rows import (
     loader,
 )
 from benchmarks.servers import PASSWORD, gatehouse, make_data
-from tests.servers.client import HTTPClient
-from tests.servers.databases import InstanceData
+from devtools.servers.client import HTTPClient
+from devtools.servers.databases import InstanceData
 
 # One person with a password, a key, and a link to sign in by.
 PREPARE = """

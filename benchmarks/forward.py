@@ -11,9 +11,9 @@ from benchmarks.plans import SignIn
 from benchmarks.rows import CONNECTIONS, PROCESSES, USUAL, Options, Row, folder, loader
 from benchmarks.servers import bare, gatehouse, make_checked
 from benchmarks.wrk import MISSING, Asked, Heard, best, is_there, load, settled
-from tests.forward_auth.driver import Driver
-from tests.servers.client import HTTPClient
-from tests.servers.databases import InstanceData
+from devtools.servers.client import HTTPClient
+from devtools.servers.databases import InstanceData
+from devtools.servers.driver import Driver
 
 PEOPLE = 1000
 MANY, MANY_P99 = 32, 5.0

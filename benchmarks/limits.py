@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from benchmarks.rows import Options, Row, folder
 from benchmarks.servers import LIMITS, PASSWORD, make_data, make_people
-from tests.servers.databases import InstanceData
+from devtools.servers.databases import InstanceData
 
 # All in one process, one after the other, without a network: medians in milliseconds.
 TIMES = """

@@ -9,8 +9,8 @@ from benchmarks.people_data import fill, owner_cookies
 from benchmarks.plans import browser_cookies
 from benchmarks.rows import Options, Row, folder
 from benchmarks.servers import PASSWORD, bare, email_of, gatehouse, make_data
-from tests.servers.client import HTTPClient
-from tests.servers.databases import InstanceData
+from devtools.servers.client import HTTPClient
+from devtools.servers.databases import InstanceData
 
 FEW = 1_000
 STORED = (100_000, 1_000_000)

@@ -3,7 +3,7 @@
 import sys
 
 from benchmarks.servers import PASSWORD
-from tests.servers.databases import InstanceData
+from devtools.servers.databases import InstanceData
 
 # People of one process; a million takes ten of them.
 PIECE = 100_000

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.load import Measured, Plan, measure
 from benchmarks.plans import Hello
 from benchmarks.servers import bare, processor_seconds_of
-from tests.servers.processes import ServerProcess
+from devtools.servers.processes import ServerProcess
 
 PROCESSES = 2
 # Browsers at once where times are measured too; and where only one count is.

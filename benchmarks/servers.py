@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.wsgi_baseline import BARE
-from tests.servers.databases import InstanceData
-from tests.servers.gatehouse import is_live
-from tests.servers.processes import ServerProcess, accepts_connections, free_port
+from devtools.servers.databases import InstanceData
+from devtools.servers.gatehouse import is_live
+from devtools.servers.processes import ServerProcess, accepts_connections, free_port
 
 PUBLIC_URL = "http://localhost:8000"
 # The counters work as always; they must only not end the measurement.

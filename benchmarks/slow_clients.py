@@ -8,8 +8,8 @@ from itertools import product
 from benchmarks.rows import Options, Row, folder
 from benchmarks.servers import gatehouse, make_data
 from core.file_descriptors import allow_all
-from tests.servers.fronts import FRONTS, SITE
-from tests.servers.slow import Connect, SlowClients, by_tls, direct
+from devtools.servers.fronts import FRONTS, SITE
+from devtools.servers.slow import Connect, SlowClients, by_tls, direct
 
 COUNTS = (8, 64, 1000)
 P99 = 50.0

@@ -35,8 +35,8 @@ from benchmarks.servers import (
     seconds_to_answer,
 )
 from benchmarks.slow_clients import measure_slow
-from tests.servers.databases import InstanceData
-from tests.servers.processes import ServerProcess, free_port, wait_for
+from devtools.servers.databases import InstanceData
+from devtools.servers.processes import ServerProcess, free_port, wait_for
 
 SETTLE_SECONDS = 2.0
 COUNT_LINKS = "from magiclinks.models import LoginLink; result = LoginLink.objects.count()"

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.servers import PASSWORD, email_of
-from tests.servers.databases import InstanceData
+from devtools.servers.databases import InstanceData
 
 PIECE = 100_000
 # Tables, and people whose user name is the address that the load types.

@@ -18,7 +18,7 @@ from benchmarks.plans import PlanBase, SignIn
 from benchmarks.rows import CONNECTIONS, PROCESSES, USUAL, Options, Row, folder, loader
 from benchmarks.servers import bare, gatehouse, make_checked, wsgi_server
 from benchmarks.wrk import MISSING, Asked, is_there, load, settled
-from tests.servers.databases import InstanceData
+from devtools.servers.databases import InstanceData
 
 PEOPLE = 1000
 STORED = 100_000

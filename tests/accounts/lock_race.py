@@ -7,8 +7,8 @@ import traceback
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from devtools.servers.warm import renew_settings
 from tests.accounts.race_processes import environment_of
-from tests.servers.warm import renew_settings
 
 TIMEOUT_SECONDS, RESULT_SECONDS = 60, 300
 PROCESSES, THREADS = 2, 10
@@ -65,7 +65,7 @@ def met_in(crowd: Sequence[str]) -> set[frozenset[str]]:
 def run_crowds(database_url: str, data_dir: str, crowds: Sequence[Crowd]) -> Found:
     """Run them one after the other, the acts of each at once."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.servers.warm_project"])
+    context.set_forkserver_preload(["devtools.servers.warm_project"])
     size = max(map(len, crowds))
     processes = min(size, PROCESSES)
     barrier = context.Barrier(size)

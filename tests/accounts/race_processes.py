@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.servers.warm import renew_settings
+from devtools.servers.warm import renew_settings
 
 PROCESSES, THREADS = 2, 6
 TIMEOUT_SECONDS = 60
@@ -42,7 +42,7 @@ def environment_of(database_url: str, data_dir: str) -> dict[str, str]:
 def run_race(database_url: str, data_dir: str, race: Race, rounds: int) -> list[Any]:
     """What count() answered after each round."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.servers.warm_project"])
+    context.set_forkserver_preload(["devtools.servers.warm_project"])
     barrier = context.Barrier(PROCESSES * race.threads)
     results = context.Queue()
     environment = environment_of(database_url, data_dir)

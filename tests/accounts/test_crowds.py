@@ -4,7 +4,7 @@ from unittest.mock import ANY
 
 import pytest
 
-from tests.servers.databases import InstanceData
+from devtools.servers.databases import InstanceData
 
 MOST = 1600
 FLOOD = f"""

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from accounts.passwords import hashers
+from devtools.servers.databases import InstanceData
+from devtools.servers.processes import wait_for
+from devtools.servers.quick import QuickServer, loaded
 from operations.doctor import examine
-from tests.servers.databases import InstanceData
-from tests.servers.processes import wait_for
-from tests.servers.quick import QuickServer, loaded
 
 CROWD = """
 import threading, time

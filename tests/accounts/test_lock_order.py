@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from devtools.servers.databases import InstanceData
 from tests.accounts.lock_everything import ACTS
 from tests.accounts.lock_race import crowds_of, met_in, run_crowds
 from tests.accounts.lock_services import EXCEPTIONS, all_that_lock, services_that_lock
-from tests.servers.databases import InstanceData
 
 pytestmark = pytest.mark.race
 

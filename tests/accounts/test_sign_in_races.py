@@ -2,10 +2,10 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+from devtools.servers.databases import InstanceData, PostgresServer
+from devtools.servers.processes import wait_for
 from tests.conftest import PASSWORD
 from tests.forward_auth.driver import Driver
-from tests.servers.databases import InstanceData, PostgresServer
-from tests.servers.processes import wait_for
 
 HERE = {"PUBLIC_URL": "http://testserver"}
 ERIN = f"""

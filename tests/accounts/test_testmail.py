@@ -12,12 +12,12 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import User
 from audit.models import AuditEvent
+from devtools.servers.processes import free_port
 from mail.conf import MailSettings
 from mail.models import OutboxMail
 from tests.api.keys import made
 from tests.conftest import PASSWORD as ACCOUNT_PASSWORD
 from tests.servers.mail import ResendServer, SMTPServer
-from tests.servers.processes import free_port
 
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]

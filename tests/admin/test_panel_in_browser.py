@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
+from devtools.servers.databases import InstanceData
+from devtools.servers.gatehouse import Gatehouse
 from tests.pages.flaws import COLOURS, SIZES, violations
-from tests.servers.databases import InstanceData
 from tests.servers.fixtures import StartGatehouse
-from tests.servers.gatehouse import Gatehouse
 
 pytestmark = pytest.mark.browser
 PASSWORD = "correct horse battery staple"

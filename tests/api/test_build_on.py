@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.servers.databases import PREPARE
-from tests.servers.processes import ROOT
+from devtools.servers.databases import PREPARE
+from devtools.servers.processes import ROOT
 
 PAGE = ROOT / "docs" / "build-on.md"
 FILE = re.compile(r"`([\w/]+\.\w+)`:\n\n```\w+\n(.*?)```", re.DOTALL)

@@ -23,9 +23,9 @@ from api.error_codes import all_codes
 from api.permissions import DeclaredPermissions, requirements_of, served_methods
 from api.schema import document, permission_text
 from core.errors import GatehouseError
+from devtools.servers.databases import InstanceData
+from devtools.servers.gatehouse import Gatehouse
 from tests.pages.flaws import flaws
-from tests.servers.databases import InstanceData
-from tests.servers.gatehouse import Gatehouse
 
 PAGE = "/api/v1/docs"
 # These need no credential of the request, or read their own.

@@ -6,9 +6,9 @@ from http.cookies import SimpleCookie
 
 import pytest
 
-from tests.servers.client import Answer
-from tests.servers.databases import InstanceData
-from tests.servers.gatehouse import Gatehouse
+from devtools.servers.client import Answer
+from devtools.servers.databases import InstanceData
+from devtools.servers.gatehouse import Gatehouse
 from tests.servers.race import RaceRequest, Racers
 
 pytestmark = pytest.mark.race

@@ -14,10 +14,10 @@ from accounts.models import User
 from api.models import SigningKey
 from api.tokens import signing_keys
 from audit.models import AuditEvent
+from devtools.servers.databases import InstanceData
+from devtools.servers.gatehouse import Gatehouse
+from devtools.servers.processes import wait_for
 from tests.api.tokens import me, outcome, sign_in
-from tests.servers.databases import InstanceData
-from tests.servers.gatehouse import Gatehouse
-from tests.servers.processes import wait_for
 
 
 def rotate(*options: str) -> list[str]:

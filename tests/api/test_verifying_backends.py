@@ -19,10 +19,10 @@ import pytest
 from authlib.deprecate import AuthlibDeprecationWarning
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.servers.databases import InstanceData, Templates
-from tests.servers.gatehouse import Gatehouse
+from devtools.servers.databases import InstanceData, Templates
+from devtools.servers.gatehouse import Gatehouse
+from devtools.servers.processes import ROOT, ServerProcess, free_port, program
 from tests.servers.node import NODE_FOLDER
-from tests.servers.processes import ROOT, ServerProcess, free_port, program
 
 EXAMPLES = ROOT / "docs" / "examples"
 PASSWORD = "seven quiet rivers under glass"

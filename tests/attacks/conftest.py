@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from devtools.servers.databases import PostgresServer, Templates
+from devtools.servers.fronts import FRONTS
 from tests.attacks.site import Site
-from tests.servers.databases import PostgresServer, Templates
-from tests.servers.fronts import FRONTS
 from tests.servers.mail import SMTPServer
 
 PAIRS = [("nginx", "sqlite"), ("caddy", "postgres"), ("haproxy", "sqlite")]

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from devtools.servers.client import Answer, HTTPClient
 from tests.attacks.site import URL, Visitor
-from tests.servers.client import Answer, HTTPClient
 
 TIMEOUT_SECONDS = 60.0
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from devtools.servers.client import Answer, HTTPClient
+from devtools.servers.databases import InstanceData
+from devtools.servers.fronts import FRONTS, PROXY, SITE, Proxy
+from devtools.servers.gatehouse import Gatehouse
 from tests.forward_auth.driver import Driver
 from tests.forward_auth.echo import EchoApp
 from tests.forward_auth.proxies import APP, STARTS, Gate, Reply
-from tests.servers.client import Answer, HTTPClient
-from tests.servers.databases import InstanceData
-from tests.servers.fronts import FRONTS, PROXY, SITE, Proxy
-from tests.servers.gatehouse import Gatehouse
 from tests.servers.mail import SMTPServer
 from tests.servers.race import RaceRequest
 

@@ -6,12 +6,12 @@ from itertools import cycle, islice
 
 import pytest
 
+from devtools.servers.processes import wait_for
 from mfa import totp
 from tests.attacks.conftest import CHOSEN, StartSite, is_full
 from tests.attacks.crowd import Act, at_once, outcomes
 from tests.attacks.site import PASSWORD, SITE, URL, Site, Visitor
 from tests.mfa.passkeys.device import Device
-from tests.servers.processes import wait_for
 
 CROWD = 20
 NODES = 2

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from devtools.servers.client import Answer
 from tests.attacks.site import PASSWORD, SITE, Site, Visitor
-from tests.servers.client import Answer
 
 HSTS = "max-age=31536000; includeSubDomains"
 # Of a page; documents and files say the same or more.

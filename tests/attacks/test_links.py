@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from devtools.servers.processes import wait_for
 from tests.attacks.site import PASSWORD, URL, Site, Visitor
-from tests.servers.processes import wait_for
 
 SCANNERS = ["Mozilla/5.0 (compatible; MSIE 9.0; Windows NT 6.1)", "Barracuda Sentinel (EE)", "",
             "Slackbot-LinkExpanding 1.0", "facebookexternalhit/1.1"]  # fmt: skip

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from devtools.servers.fronts import FRONTS, Proxy
+from devtools.servers.gatehouse import Gatehouse
 from tests.attacks.doors import BY_KEY_OR_TOKEN, SHUT, bearer, code_of, knock
 from tests.attacks.programs import TOKEN, Program
 from tests.attacks.site import URL, Site, Visitor, new_address
-from tests.servers.fronts import FRONTS, Proxy
-from tests.servers.gatehouse import Gatehouse
 
 REFRESH = f"{TOKEN}/refresh"
 INVALID = (401, "token_invalid")

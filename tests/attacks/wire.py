@@ -7,8 +7,8 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from devtools.servers.fronts import PROXY
 from tests.attacks.site import APP, Reply
-from tests.servers.fronts import PROXY
 
 Fields = Iterable[tuple[str, str]]
 # RFC 7541: a status that stands in the static table, and the digits in Huffman's code.

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from config.environment import Environment
-from tests.servers.client import HTTPClient
-from tests.servers.databases import InstanceData, Templates
-from tests.servers.gatehouse import Gatehouse
+from devtools.servers.client import HTTPClient
+from devtools.servers.databases import InstanceData, Templates
+from devtools.servers.gatehouse import Gatehouse
 
 Load = Callable[..., Environment]
 PASSWORD = "correct horse battery staple"

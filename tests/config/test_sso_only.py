@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.servers.processes import ROOT
+from devtools.servers.processes import ROOT
 
 SHOW = """
 from config import settings

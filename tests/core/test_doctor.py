@@ -9,12 +9,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
+from devtools.servers.processes import free_port
 from forward_auth.invalidation.sqlite import FileConnection
 from forward_auth.models import AccessRule
 from mail.conf import MailSettings
 from operations import doctor
 from tests.servers.mail import MailCertificate, ResendServer, SMTPServer
-from tests.servers.processes import free_port
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "pässwort€"

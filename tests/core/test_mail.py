@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from devtools.servers.processes import free_port
 from mail import smtp
 from mail.conf import MailSettings
 from mail.outbox import MailFailed, Message
 from mail.transports import ResendTransport, SMTPTransport, transport
 from tests.servers.mail import HANG_UP, MailCertificate, ResendServer, SMTPServer
-from tests.servers.processes import free_port
 
 MESSAGE = Message("018f-mail-id", "anna@example.com", "Grüße\u2028X", "Hello\n", "<p>Hello</p>")
 KEY = "key-of-the-test"

@@ -14,11 +14,11 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
+from devtools.servers.processes import free_port
 from federation.providers import OIDC, Provider, SignInSource
 from operations.reachability import provider_faults
 from tests.servers.mail import MailCertificate
 from tests.servers.node import OpenIDProvider
-from tests.servers.processes import free_port
 
 
 class Double(ThreadingHTTPServer):

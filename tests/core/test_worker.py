@@ -8,14 +8,14 @@ from django.test import Client
 
 from accounts.models import AccountToken, BrowserSession, User
 from config import worker
+from devtools.servers.databases import InstanceData
+from devtools.servers.gatehouse import Gatehouse
+from devtools.servers.processes import wait_for
 from magiclinks.models import LoginLink
 from mail import outbox
 from mail.models import OutboxMail
 from tests.magiclinks.conftest import Ask, ask_link  # noqa: F401  # a fixture
-from tests.servers.databases import InstanceData
-from tests.servers.gatehouse import Gatehouse
 from tests.servers.mail import ResendServer, SMTPServer
-from tests.servers.processes import wait_for
 
 PERSON = """
 from accounts.actors import SYSTEM

@@ -5,7 +5,7 @@ import sys
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from tests.servers.processes import ServerProcess, free_port, program
+from devtools.servers.processes import ServerProcess, free_port, program
 
 HERE = "127.0.0.1"
 WSGI = """

@@ -1,28 +1,8 @@
-"""A process of its own over an instance's data that does what it is told, at once."""
+"""A driver with the names that tests of checks and attacks need."""
 
-import json
-from typing import Any
+from devtools.servers.databases import InstanceData
+from devtools.servers.driver import Driver as PlainDriver
 
-from tests.servers.databases import InstanceData, starter
-from tests.servers.quick import QuickPipes
-
-LOOP = """
-import json, sys
-import django
-django.setup()
-from django.db import connection
-names = {}
-for line in sys.stdin:
-    names["result"] = None
-    if connection.connection is not None and not connection.is_usable():
-        connection.close()  # a test has restarted the database
-    try:
-        exec(json.loads(line), names)
-        said = {"result": names["result"]}
-    except Exception as error:
-        said = {"error": f"{type(error).__name__}: {error}"}
-    print("\\x1e" + json.dumps(said, default=str), flush=True)
-"""
 PREPARE = """
 from datetime import timedelta
 from django.db import connection, transaction
@@ -51,19 +31,9 @@ def offer(user, kind):
 """
 
 
-class Driver(QuickPipes):
-    """drive(code) runs it; what it leaves in `result` comes back. Names stay from call to call."""
+class Driver(PlainDriver):
+    """Knows person(name, role) and offer(user, "key" | "token" | "session")."""
 
     def __init__(self, data: InstanceData, **environment: str) -> None:
-        own = data.environment(**environment)
-        super().__init__(LOOP, environment=own, start=starter(own))
+        super().__init__(data, **environment)
         self(PREPARE)
-
-    def __call__(self, code: str) -> Any:
-        self.say(json.dumps(code))
-        for line in self.stdout:
-            if line.startswith("\x1e"):
-                said = json.loads(line[1:])
-                assert "error" not in said, said["error"]
-                return said["result"]
-        raise RuntimeError(f"the driver has ended:\n{self.errors()[-3000:]}")

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.servers import proxy_parts
-from tests.servers.certificates import write_certificate
-from tests.servers.processes import ROOT, ServerProcess, free_port, program
-from tests.servers.proxy_parts import (
+from devtools.servers.certificates import write_certificate
+from devtools.servers.processes import ROOT, ServerProcess, free_port, program
+from devtools.servers.proxy_parts import (
     CADDY,
     HERE,
     caddy_authority,
@@ -24,6 +23,7 @@ from tests.servers.proxy_parts import (
     speaks_tls,
     without_ipv6,
 )
+from tests.servers import proxy_parts
 
 APP = "app.example.com"
 EXAMPLES = ROOT / "deploy" / "forward-auth"

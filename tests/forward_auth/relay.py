@@ -4,7 +4,7 @@ import socket
 import threading
 from contextlib import suppress
 
-from tests.servers.processes import free_port
+from devtools.servers.processes import free_port
 
 
 class Relay:

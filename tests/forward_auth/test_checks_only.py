@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from devtools.servers.client import HTTPClient
+from devtools.servers.databases import InstanceData
+from devtools.servers.gatehouse import Gatehouse, is_live
+from devtools.servers.processes import ServerProcess, free_port, wait_for
 from tests.forward_auth.driver import Driver
-from tests.servers.client import HTTPClient
-from tests.servers.databases import InstanceData
 from tests.servers.fixtures import StartGatehouse
-from tests.servers.gatehouse import Gatehouse, is_live
-from tests.servers.processes import ServerProcess, free_port, wait_for
 
 CHECK_PATHS = {"X-Original-URL": "https://app.example.com/board", "X-Original-Method": "POST"}
 SERVE = [sys.executable, "manage.py", "serve", "--checks-only"]

@@ -7,13 +7,13 @@ from collections import Counter
 
 import pytest
 
+from devtools.servers.client import HTTPClient
+from devtools.servers.databases import InstanceData, PostgresServer
+from devtools.servers.gatehouse import Gatehouse
+from devtools.servers.processes import wait_for
 from tests.forward_auth.driver import Driver
 from tests.forward_auth.relay import Relay
-from tests.servers.client import HTTPClient
-from tests.servers.databases import InstanceData, PostgresServer
 from tests.servers.fixtures import StartGatehouse
-from tests.servers.gatehouse import Gatehouse
-from tests.servers.processes import wait_for
 
 CHECK_PATHS = {"X-Original-URL": "https://app.example.com/board", "X-Original-Method": "GET"}
 THREADS = 4

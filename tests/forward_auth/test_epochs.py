@@ -24,6 +24,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from accounts.models import User
+from devtools.servers.client import HTTPClient
+from devtools.servers.databases import InstanceData, PostgresServer
+from devtools.servers.gatehouse import Gatehouse
+from devtools.servers.processes import wait_for
 from forward_auth import sql as checks_sql
 from forward_auth.checker import Checker
 from forward_auth.invalidation import data_version, postgresql
@@ -31,11 +35,7 @@ from forward_auth.invalidation.data_version import current_data_version, opened
 from tests.api.keys import made
 from tests.forward_auth.driver import Driver
 from tests.forward_auth.test_fast import BOARD, _environ
-from tests.servers.client import HTTPClient
-from tests.servers.databases import InstanceData, PostgresServer
 from tests.servers.fixtures import StartGatehouse
-from tests.servers.gatehouse import Gatehouse
-from tests.servers.processes import wait_for
 
 ROUNDS = 50
 # Locked: the worker may just be writing refusals that name them.

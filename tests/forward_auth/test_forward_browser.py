@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from devtools.servers.certificates import write_certificate
+from devtools.servers.databases import InstanceData
+from devtools.servers.gatehouse import Gatehouse
+from devtools.servers.processes import free_port, program
 from tests.forward_auth.echo import EchoApp
 from tests.forward_auth.proxies import APP, STARTS, Gate
 from tests.forward_auth.test_forward_proxies import (
@@ -17,11 +21,7 @@ from tests.forward_auth.test_forward_proxies import (
     SITE,
     forward_auth_cookie,
 )
-from tests.servers.certificates import write_certificate
-from tests.servers.databases import InstanceData
 from tests.servers.fixtures import CHROMIUM_ARGUMENTS
-from tests.servers.gatehouse import Gatehouse
-from tests.servers.processes import free_port, program
 
 
 def test_a_sign_in_leads_back_to_the_app_with_a_cookie_for_it_alone(

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from devtools.servers.processes import program
 from forward_auth.decisions import IDENTITY
 from tests.forward_auth.echo import EchoApp
 from tests.forward_auth.proxies import EXAMPLES, STARTS
-from tests.servers.processes import program
 
 NAMES = {name.lower() for name in IDENTITY}
 

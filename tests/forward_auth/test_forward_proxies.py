@@ -13,11 +13,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from devtools.servers.databases import InstanceData, Templates
+from devtools.servers.gatehouse import Gatehouse
 from tests.forward_auth.echo import EchoApp
 from tests.forward_auth.proxies import APP, STARTS, Gate, Reply
 from tests.forward_auth.relay import Relay
-from tests.servers.databases import InstanceData, Templates
-from tests.servers.gatehouse import Gatehouse
 from tests.servers.http2 import ask_http2
 
 SITE = "https://gate.example.com"

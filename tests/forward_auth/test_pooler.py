@@ -6,10 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from devtools.servers.databases import InstanceData, PostgresServer
+from devtools.servers.processes import (
+    ServerProcess,
+    accepts_connections,
+    free_port,
+    program,
+    wait_for,
+)
 from tests.forward_auth.driver import Driver
-from tests.servers.databases import InstanceData, PostgresServer
 from tests.servers.fixtures import StartGatehouse
-from tests.servers.processes import ServerProcess, accepts_connections, free_port, program, wait_for
 
 CHECK_PATHS = {"X-Original-URL": "https://app.example.com/board", "X-Original-Method": "GET"}
 POOLER = """

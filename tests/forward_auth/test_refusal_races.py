@@ -3,9 +3,9 @@
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
+from devtools.servers.databases import InstanceData, PostgresServer
+from devtools.servers.processes import wait_for
 from tests.forward_auth.driver import Driver
-from tests.servers.databases import InstanceData, PostgresServer
-from tests.servers.processes import wait_for
 
 REFUSED = """
 from forward_auth.models import Denial

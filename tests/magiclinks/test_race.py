@@ -5,10 +5,10 @@ from threading import Thread
 
 import pytest
 
-from tests.servers.client import Answer
-from tests.servers.databases import InstanceData
-from tests.servers.gatehouse import Gatehouse
-from tests.servers.processes import wait_for
+from devtools.servers.client import Answer
+from devtools.servers.databases import InstanceData
+from devtools.servers.gatehouse import Gatehouse
+from devtools.servers.processes import wait_for
 from tests.servers.race import RaceRequest, Racers
 
 pytestmark = pytest.mark.race

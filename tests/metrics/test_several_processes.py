@@ -3,9 +3,9 @@
 import threading
 from collections.abc import Callable
 
+from devtools.servers.databases import InstanceData
+from devtools.servers.gatehouse import Gatehouse
 from tests.metrics.scraped import samples
-from tests.servers.databases import InstanceData
-from tests.servers.gatehouse import Gatehouse
 
 CHECKS = "gatehouse_checks_total"
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Browser, Page
 
+from devtools.servers.databases import InstanceData
+from devtools.servers.gatehouse import Gatehouse
 from mfa import totp
 from tests.conftest import PASSWORD
 from tests.mfa.apps import App
 from tests.pages.test_in_browser import DESKTOP, examine, press
-from tests.servers.databases import InstanceData
-from tests.servers.gatehouse import Gatehouse
 
 pytestmark = pytest.mark.browser
 Visit = Callable[[str], None]

@@ -5,8 +5,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.servers.databases import InstanceData
-from tests.servers.quick import QuickPipes, warmed
+from devtools.servers.databases import InstanceData
+from devtools.servers.quick import QuickPipes, warmed
 
 pytestmark = pytest.mark.race
 PROCESSES, THREADS = 4, 8

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from devtools.servers.client import Answer
+from devtools.servers.databases import InstanceData
 from tests.accounts.race_processes import PROCESSES, THREADS, Race, run_race
 from tests.moderation.race_acts import EACH
-from tests.servers.client import Answer
-from tests.servers.databases import InstanceData
 from tests.servers.fixtures import StartGatehouse
 from tests.servers.race import RaceRequest, Racers
 

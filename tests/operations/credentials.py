@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
-from tests.servers.client import HTTPClient
-from tests.servers.databases import InstanceData
-from tests.servers.gatehouse import Gatehouse
+from devtools.servers.client import HTTPClient
+from devtools.servers.databases import InstanceData
+from devtools.servers.gatehouse import Gatehouse
 
 PASSWORD = "seven green bottles on a wall"
 EMAIL = "anna@example.com"

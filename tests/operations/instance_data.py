@@ -1,6 +1,6 @@
 """A instance with something in every table that matters, and what can be seen of it."""
 
-from tests.servers.databases import InstanceData
+from devtools.servers.databases import InstanceData
 
 FILL = """
 from datetime import timedelta

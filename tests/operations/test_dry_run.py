@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
+from devtools.servers.databases import InstanceData, PostgresServer
+from devtools.servers.gatehouse import Gatehouse
 from operations.lock_analysis import effects
 from tests.operations.instance_data import fill, look
-from tests.servers.databases import InstanceData, PostgresServer
-from tests.servers.gatehouse import Gatehouse
 
 OLDER = (("magiclinks", "zero"),)
 CHECKS = [

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from core.crypto.encryption_key import MISMATCH
+from devtools.servers.databases import InstanceData, PostgresServer, Templates
 from tests.operations.instance_data import fill
-from tests.servers.databases import InstanceData, PostgresServer, Templates
 
 PEOPLE = "from accounts.models import User; result = User.objects.count()"
 SEAL = """

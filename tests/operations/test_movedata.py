@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from devtools.servers.databases import InstanceData, PostgresServer
+from devtools.servers.gatehouse import Gatehouse
+from devtools.servers.processes import ROOT
 from tests.operations.instance_data import GO_ON, VERIFY, fill, look
-from tests.servers.databases import InstanceData, PostgresServer
-from tests.servers.gatehouse import Gatehouse
-from tests.servers.processes import ROOT
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from core.version import VERSION, numbers
-from tests.servers.databases import InstanceData, PostgresServer
-from tests.servers.processes import ROOT
+from devtools.servers.databases import InstanceData, PostgresServer
+from devtools.servers.processes import ROOT
 
 NODES = 4
 # Everything is loaded; the referee's line on standard input is the barrier.

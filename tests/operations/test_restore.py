@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from devtools.servers.databases import InstanceData
+from devtools.servers.gatehouse import Gatehouse
 from tests.operations.credentials import DOORS, EMAIL, PERSON, REVOKE, can_sign_in, gather, opened
 from tests.operations.instance_data import VERIFY, fill
-from tests.servers.databases import InstanceData
-from tests.servers.gatehouse import Gatehouse
 
 PEOPLE = "from accounts.models import User; result = User.objects.count()"
 HEAD = (

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
+from devtools.servers.client import HTTPClient
+from devtools.servers.databases import InstanceData
+from devtools.servers.gatehouse import Gatehouse
 from tests.conftest import PASSWORD
 from tests.pages.test_in_browser import sign_in
-from tests.servers.client import HTTPClient
-from tests.servers.databases import InstanceData
-from tests.servers.gatehouse import Gatehouse
 from tests.servers.race import RaceRequest, Racers
 
 StartGatehouse = Callable[..., Gatehouse]

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
+from devtools.servers.databases import InstanceData
+from devtools.servers.gatehouse import Gatehouse
 from tests.conftest import PASSWORD
 from tests.pages.flaws import flaws
-from tests.servers.databases import InstanceData
-from tests.servers.gatehouse import Gatehouse
 
 pytestmark = pytest.mark.browser
 PEOPLE = f"""

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from devtools.servers.processes import ServerProcess, accepts_connections, free_port, program
 from tests.servers.node import NODE_FOLDER
-from tests.servers.processes import ServerProcess, accepts_connections, free_port, program
 
 SECRET = "a secret: of/the+tests"
 MOST_HOPS = 8

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.servers.databases import InstanceData, PostgresServer, Templates
-from tests.servers.gatehouse import Gatehouse
+from devtools.servers.databases import InstanceData, PostgresServer, Templates
+from devtools.servers.gatehouse import Gatehouse
+from devtools.servers.processes import program
 from tests.servers.mail import ResendServer, SMTPServer
 from tests.servers.node import OpenIDProvider
-from tests.servers.processes import program
 from tests.servers.race import Racers
 
 CHROMIUM_ARGUMENTS = [

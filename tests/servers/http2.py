@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.servers.processes import program
+from devtools.servers.processes import program
 
 SCRIPT = """
 const http2 = require("http2"), fs = require("fs");

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.servers.processes import ROOT, ServerProcess, program
+from devtools.servers.processes import ROOT, ServerProcess, program
 
 BASE = re.compile(r"python:(?P<python>3\.\d+)-slim-(?P<suite>[a-z]+)")
 # The base image has the headers too; Debian's Python has other paths.

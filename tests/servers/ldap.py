@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.servers.certificates import alternative
-from tests.servers.processes import ServerProcess, accepts_connections, free_port, program
+from devtools.servers.certificates import alternative
+from devtools.servers.processes import ServerProcess, accepts_connections, free_port, program
 
 SUFFIX = "dc=example,dc=org"
 PEOPLE, GROUPS = f"ou=people,{SUFFIX}", f"ou=groups,{SUFFIX}"

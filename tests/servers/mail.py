@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.servers.certificates import write_certificate
+from devtools.servers.certificates import write_certificate
 
 HANG_UP = 0
 RESEND_NAMES = {422: "validation_error", 429: "rate_limit_exceeded"}

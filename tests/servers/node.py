@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from tests.servers.processes import ROOT, ServerProcess, accepts_connections, free_port, program
+from devtools.servers.processes import ROOT, ServerProcess, accepts_connections, free_port, program
 
 NODE_FOLDER = ROOT / "tests" / "node"
 RESOURCE = "https://gatehouse.test"

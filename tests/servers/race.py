@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
-from tests.servers.client import Answer, HTTPClient
+from devtools.servers.client import Answer, HTTPClient
 
 TIMEOUT_SECONDS = 60.0
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.databases import InstanceData, PostgresServer
-from tests.servers.processes import free_port
+from devtools.servers.databases import InstanceData, PostgresServer
+from devtools.servers.processes import free_port
 
 COMMANDS = [
     ("createuser", "a@example.com"),

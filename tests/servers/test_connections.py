@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import gatehouse
-from tests.servers.databases import InstanceData
-from tests.servers.gatehouse import Gatehouse
+from devtools.servers import gatehouse
+from devtools.servers.databases import InstanceData
+from devtools.servers.gatehouse import Gatehouse
 
 IDLE = 40
 SILENT, SOFT = 1500, 1024

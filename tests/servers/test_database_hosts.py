@@ -8,10 +8,10 @@ import pytest
 from psycopg import sql
 
 from config.environment.parsing.databases import database_settings
+from devtools.servers.databases import InstanceData, PostgresServer
+from devtools.servers.gatehouse import Gatehouse
+from devtools.servers.processes import free_port
 from operations import postgres
-from tests.servers.databases import InstanceData, PostgresServer
-from tests.servers.gatehouse import Gatehouse
-from tests.servers.processes import free_port
 
 WHERE = """
 from django.db import connection

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.client import HTTPClient
-from tests.servers.databases import InstanceData
-from tests.servers.gatehouse import Gatehouse
-from tests.servers.processes import ServerProcess, accepts_connections, free_port, program
+from devtools.servers.client import HTTPClient
+from devtools.servers.databases import InstanceData
+from devtools.servers.gatehouse import Gatehouse
+from devtools.servers.processes import ServerProcess, accepts_connections, free_port, program
 
 # {host}: what the instance has as its own address.
 NGINX = """

@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.metrics.scraped import samples
-from tests.servers.client import HTTPClient
-from tests.servers.databases import InstanceData
-from tests.servers.gatehouse import Gatehouse, is_live
-from tests.servers.processes import (
+from devtools.servers.client import HTTPClient
+from devtools.servers.databases import InstanceData
+from devtools.servers.gatehouse import Gatehouse, is_live
+from devtools.servers.processes import (
     ROOT,
     ServerProcess,
     accepts_connections,
     free_port,
     wait_for,
 )
-from tests.servers.proxy_parts import nginx_command
-from tests.servers.quick import QuickServer
+from devtools.servers.proxy_parts import nginx_command
+from devtools.servers.quick import QuickServer
+from tests.metrics.scraped import samples
 
 IN_FLIGHT = 100
 # Less than the 30 seconds after which the server itself gives up a request that does not go on.

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from devtools.servers.processes import ROOT, ServerProcess, accepts_connections, free_port
 from tests.servers.image import Stage, build, copy, make_base
-from tests.servers.processes import ROOT, ServerProcess, accepts_connections, free_port
 
 POSTGRES = re.search(r"image: postgres:(\d+)-", (ROOT / "compose.yaml").read_text())
 EMAIL = "anna@example.com"

@@ -10,12 +10,12 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.servers.certificates import write_certificate
-from tests.servers.databases import InstanceData
-from tests.servers.fronts import CLIENT, FRONTS, PROXY, SITE, Proxy, render_nginx
-from tests.servers.gatehouse import Gatehouse
+from devtools.servers.certificates import write_certificate
+from devtools.servers.databases import InstanceData
+from devtools.servers.fronts import CLIENT, FRONTS, PROXY, SITE, Proxy, render_nginx
+from devtools.servers.gatehouse import Gatehouse
+from devtools.servers.processes import ROOT, free_port, program
 from tests.servers.http2 import ask_http2
-from tests.servers.processes import ROOT, free_port, program
 
 REDIRECTS = {"nginx": 301, "caddy": 308, "haproxy": 301}
 GONE = {"nginx": 502, "caddy": 502, "haproxy": 503}

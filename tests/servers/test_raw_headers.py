@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.servers.databases import InstanceData
-from tests.servers.gatehouse import Gatehouse
+from devtools.servers.databases import InstanceData
+from devtools.servers.gatehouse import Gatehouse
 from tests.servers.http2 import ask_http2
 
 StartGatehouse = Callable[..., Gatehouse]

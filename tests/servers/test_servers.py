@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Page
 from psycopg import sql
 
-from tests.servers.databases import InstanceData, PostgresServer
-from tests.servers.gatehouse import Gatehouse
+from devtools.servers.databases import InstanceData, PostgresServer
+from devtools.servers.gatehouse import Gatehouse
 from tests.servers.mail import HANG_UP, ResendServer, SMTPServer
 from tests.servers.race import RaceRequest, Racers
 

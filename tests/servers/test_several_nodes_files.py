@@ -12,7 +12,7 @@ from django.test import Client
 
 from config.environment.variables import BY_NAME
 from core.version import VERSION
-from tests.servers.processes import ROOT, free_port, program
+from devtools.servers.processes import ROOT, free_port, program
 
 DEPLOY = ROOT / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.three-nodes.yaml").read_text())

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from devtools.servers.databases import InstanceData
+from devtools.servers.fronts import FRONTS, SITE
+from devtools.servers.gatehouse import Gatehouse, is_live
+from devtools.servers.processes import free_port, wait_for
+from devtools.servers.quick import QuickServer
+from devtools.servers.slow import BODY, CHUNK, HEAD, Connect, SlowClients, by_tls, direct
 from tests.forward_auth.test_forward_proxies import raise_file_limit
-from tests.servers.databases import InstanceData
-from tests.servers.fronts import FRONTS, SITE
-from tests.servers.gatehouse import Gatehouse, is_live
-from tests.servers.processes import free_port, wait_for
-from tests.servers.quick import QuickServer
-from tests.servers.slow import BODY, CHUNK, HEAD, Connect, SlowClients, by_tls, direct
 
 StartGatehouse = Callable[..., Gatehouse]
 # A body is waited for so long.

@@ -11,18 +11,18 @@ import pytest
 from django.urls import get_resolver
 
 from config.environment.registry.core import OWN_PATHS
-from tests.operations.credentials import EMAIL, PASSWORD, PERSON
-from tests.servers.client import HTTPClient
-from tests.servers.databases import InstanceData
-from tests.servers.gatehouse import Gatehouse
-from tests.servers.mail import SMTPServer
-from tests.servers.processes import (
+from devtools.servers.client import HTTPClient
+from devtools.servers.databases import InstanceData
+from devtools.servers.gatehouse import Gatehouse
+from devtools.servers.processes import (
     ServerProcess,
     accepts_connections,
     free_port,
     program,
     wait_for,
 )
+from tests.operations.credentials import EMAIL, PASSWORD, PERSON
+from tests.servers.mail import SMTPServer
 
 PREFIX = "/team/gate"
 ADDRESS = re.compile(r"""\b(href|src|action|data-[a-z]+)=["'](/[^"']*)["']""")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.databases import InstanceData
-from tests.servers.fronts import CLIENT, SITE, Proxy, start_caddy, start_nginx
-from tests.servers.gatehouse import SERVE
-from tests.servers.processes import wait_for
-from tests.servers.quick import QuickServer, loaded
+from devtools.servers.databases import InstanceData
+from devtools.servers.fronts import CLIENT, SITE, Proxy, start_caddy, start_nginx
+from devtools.servers.gatehouse import SERVE
+from devtools.servers.processes import wait_for
+from devtools.servers.quick import QuickServer, loaded
 
 MANAGE = """
 import sys

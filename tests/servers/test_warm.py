@@ -4,9 +4,9 @@ import json
 import subprocess
 import sys
 
-from tests.servers.databases import InstanceData
-from tests.servers.processes import ROOT
-from tests.servers.quick import warmed
+from devtools.servers.databases import InstanceData
+from devtools.servers.processes import ROOT
+from devtools.servers.quick import warmed
 
 # Settings, and every plain value of a module or a class, which might have been made of a setting.
 SNAPSHOT = """

@@ -4,7 +4,7 @@ import secrets
 import threading
 import time
 
-from tests.servers.client import Answer
+from devtools.servers.client import Answer
 from tests.soak.calls import Caller, PlannedRequest, Unsure, has_session
 from tests.soak.clients import API, CHECKED, looks
 from tests.soak.journal import HOLDS_AFTER_SECONDS, Credential, Journal

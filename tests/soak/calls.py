@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.servers.client import Answer, HTTPClient
+from devtools.servers.client import Answer, HTTPClient
 from tests.soak.journal import DONE, REFUSED, UNKNOWN, Act, Journal
 
 CSRF = "c" * 32

@@ -12,11 +12,11 @@ from typing import TypeVar
 
 from psycopg import sql
 
-from tests.servers.databases import InstanceData, PostgresServer, Templates
-from tests.servers.gatehouse import SERVE, is_live
+from devtools.servers.databases import InstanceData, PostgresServer, Templates
+from devtools.servers.gatehouse import SERVE, is_live
+from devtools.servers.processes import ROOT, ServerProcess, free_port
 from tests.servers.ldap import PEOPLE, SERVICE_DN, SERVICE_PASSWORD, SUFFIX, DirectoryServer
 from tests.servers.mail import SMTPServer
-from tests.servers.processes import ROOT, ServerProcess, free_port
 
 Server = TypeVar("Server", PostgresServer, DirectoryServer, SMTPServer)
 WORKERS = 2

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from devtools.servers.processes import wait_for
 from tests.servers.ldap import PASSWORD
 from tests.servers.mail import HANG_UP, _Failing
-from tests.servers.processes import wait_for
 from tests.soak.attackers import opens
 from tests.soak.calls import Caller, PlannedRequest, Unsure
 from tests.soak.clients import API, looks

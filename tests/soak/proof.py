@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from tests.servers.processes import wait_for
+from devtools.servers.processes import wait_for
 from tests.soak.attackers import Attacker, opens, tries_of
 from tests.soak.calls import Caller, Unsure
 from tests.soak.clients import family_of

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tests.servers.databases import InstanceData
+from devtools.servers.databases import InstanceData
 
 READ = """
 from collections import Counter

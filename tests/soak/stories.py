@@ -7,8 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
+from devtools.servers.processes import wait_for
 from tests.servers.ldap import PASSWORD
-from tests.servers.processes import wait_for
 from tests.soak.calls import Caller, PlannedRequest, Unsure, has_session
 from tests.soak.clients import API, Client, bearer
 from tests.soak.journal import DONE, REFUSED, UNKNOWN, Credential, Person

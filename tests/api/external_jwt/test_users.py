@@ -16,8 +16,8 @@ from api.models import ForeignIdentity
 from api.permissions import require_account_access
 from audit.models import AuditEvent
 from core.errors import Forbidden, RecordInvalid
+from devtools.servers.databases import InstanceData
 from tests.api.external_jwt.providers import Provider, SigningKey
-from tests.servers.databases import InstanceData
 
 pytestmark = pytest.mark.django_db
 ISSUER = "https://id.example.com/o/team"

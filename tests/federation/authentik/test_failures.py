@@ -6,10 +6,10 @@ import socket
 import pytest
 from django.core.management import CommandError, call_command
 
+from devtools.servers.processes import free_port
 from tests.federation.authentik.conftest import APP, Run
 from tests.federation.authentik.double import PASSWORD, TOKEN, USERNAME, AuthentikDouble
 from tests.federation.authentik.records import key
-from tests.servers.processes import free_port
 
 KEYS = "/crypto/certificatekeypairs/"
 MAPPINGS = "/propertymappings/provider/scope/"

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from config.environment.dotenv import read_dotenv
+from devtools.servers.databases import InstanceData
 from tests.federation.authentik.conftest import Run
 from tests.federation.authentik.double import AuthentikDouble
 from tests.pages.pages import read
-from tests.servers.databases import InstanceData
 from tests.servers.dressed import SECRET, DressedProviders
 from tests.servers.fixtures import StartGatehouse
 

@@ -12,6 +12,7 @@ from django.test import override_settings
 
 from accounts.models import EmailRequest, User
 from audit.models import AuditEvent
+from devtools.servers.processes import free_port
 from federation.ldap import sync
 from federation.models import ExternalIdentity
 from magiclinks.models import LoginLink
@@ -21,7 +22,6 @@ from operations.reachability import directory_faults
 from tests.conftest import MakeUser
 from tests.federation.ldap.conftest import SignIn, UseDirectory
 from tests.servers.ldap import GROUPS, PASSWORD, PEOPLE, DirectoryServer
-from tests.servers.processes import free_port
 
 pytestmark = pytest.mark.django_db
 FILTER = "(&(cn=staff)(member={user_dn}))"

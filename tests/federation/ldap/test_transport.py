@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from accounts.models import User
+from devtools.servers.processes import free_port, wait_for
 from federation.ldap.connection import Connection, opened, opened_as_service
 from federation.ldap.failures import DirectoryError, Failures
 from tests.federation.ldap.conftest import SignIn, UseDirectory
 from tests.servers.ldap import DirectoryServer, SilentServer, StrippingServer, write_certificates
-from tests.servers.processes import free_port, wait_for
 
 pytestmark = pytest.mark.django_db
 

@@ -5,8 +5,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from devtools.servers.databases import InstanceData
 from tests.federation.oidc.conftest import dressed_env
-from tests.servers.databases import InstanceData
 from tests.servers.dressed import DressedProviders
 from tests.servers.fixtures import StartGatehouse
 

@@ -16,11 +16,11 @@ from django.test import Client
 
 from accounts.models import User
 from audit.models import AuditEvent
+from devtools.servers.processes import ServerProcess, accepts_connections, free_port, program
 from federation.providers import Provider
 from tests.federation.social.conftest import begin, is_signed_in, provider_of
 from tests.federation.social.double import SocialDouble
 from tests.servers.node import NODE_FOLDER
-from tests.servers.processes import ServerProcess, accepts_connections, free_port, program
 
 pytestmark = pytest.mark.django_db
 HIDDEN = re.compile(r'<input type="hidden" name="([^"]*)" value="([^"]*)"')

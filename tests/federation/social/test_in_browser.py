@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route
 
+from devtools.servers.databases import InstanceData
+from devtools.servers.gatehouse import Gatehouse
 from tests.conftest import PASSWORD
 from tests.federation.social.double import SocialDouble, usual_path
 from tests.pages.flaws import violations
-from tests.servers.databases import InstanceData
-from tests.servers.gatehouse import Gatehouse
 
 pytestmark = pytest.mark.browser
 PEOPLE = f"""

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers.certificates import write_certificate
-from tests.servers.processes import ROOT, ServerProcess, free_port, program
-from tests.servers.proxy_parts import (
+from devtools.servers.certificates import write_certificate
+from devtools.servers.processes import ROOT, ServerProcess, free_port, program
+from devtools.servers.proxy_parts import (
     CADDY,
     Reply,
     ask,

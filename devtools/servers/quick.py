@@ -2,7 +2,7 @@
 
 `loaded` has imported the libraries and nothing of the project: its forks are what `python -c` would
 be in their environment. `warmed` has imported the project too; its forks read their settings anew
-(see tests.servers.warm), which takes a tenth of the time.
+(see devtools.servers.warm), which takes a tenth of the time.
 """
 
 import atexit
@@ -20,7 +20,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple, Self
 
-from tests.servers.processes import ROOT, ServerProcess
+from devtools.servers.processes import ROOT, ServerProcess
 
 SECONDS = 120
 LOADED = """
@@ -161,7 +161,7 @@ class Forked:
 class Loaded:
     """The process that is forked; started when it is first needed.
 
-    warm: a module with import_project() and renew_settings(), see tests.servers.warm.
+    warm: a module with import_project() and renew_settings(), see devtools.servers.warm.
     """
 
     def __init__(self, warm: str = "") -> None:
@@ -235,7 +235,7 @@ class Loaded:
 
 
 loaded = Loaded()
-warmed = Loaded("tests.servers.warm")
+warmed = Loaded("devtools.servers.warm")
 
 
 class QuickServer(ServerProcess):

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from tests.servers.fronts import CLIENT, PROXY, SITE, Proxy
+from devtools.servers.fronts import CLIENT, PROXY, SITE, Proxy
 
 # Every kind of path that reads a body: the API, forms, and one that there is not.
 # As many as Django has threads send the first kind, so that they take all if they take any.

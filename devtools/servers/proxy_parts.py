@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers.processes import program
+from devtools.servers.processes import program
 
 HERE = "127.0.0.1"
 # The main file of nginx; everything that it writes is in the folder.

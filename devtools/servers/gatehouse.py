@@ -4,10 +4,10 @@ import http.client
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.servers.client import HTTPClient
-from tests.servers.databases import InstanceData
-from tests.servers.processes import ServerProcess, free_port
-from tests.servers.quick import QuickServer, warmed
+from devtools.servers.client import HTTPClient
+from devtools.servers.databases import InstanceData
+from devtools.servers.processes import ServerProcess, free_port
+from devtools.servers.quick import QuickServer, warmed
 
 # What `manage.py serve` runs after its preparations.
 SERVE = "import django; django.setup(); from config.server import run_server; run_server()"

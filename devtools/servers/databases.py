@@ -15,13 +15,13 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from tests.servers.processes import (
+from devtools.servers.processes import (
     ROOT,
     ServerProcess,
     free_port,
     program,
 )
-from tests.servers.quick import Ended, Loaded, loaded, warmed
+from devtools.servers.quick import Ended, Loaded, loaded, warmed
 
 PREPARE = """
 import django

@@ -1,0 +1,1 @@
+"""Tools for developers, shared by tests and benchmarks. The product imports nothing of it."""

@@ -1,0 +1,1 @@
+"""Starts real servers on free ports, over data of their own, and ends them."""

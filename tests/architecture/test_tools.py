@@ -1,0 +1,33 @@
+"""Tests, benchmarks and tools for developers depend on the product, and never the other way."""
+
+import ast
+
+import pytest
+
+from tests.architecture.sources import APPS, ROOT
+
+FORBIDDEN = {
+    **{app: {"tests", "benchmarks", "devtools"} for app in APPS},
+    "scripts": {"tests", "benchmarks", "devtools"},
+    "benchmarks": {"tests"},
+    "devtools": {"tests", "benchmarks"},
+}
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_nothing_is_imported_from_above(package: str) -> None:
+    found = [
+        f"{file.relative_to(ROOT)}: {name}"
+        for file in sorted((ROOT / package).rglob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text()))
+        for name in _imported(node)
+        if name.partition(".")[0] in FORBIDDEN[package]
+    ]
+
+    assert found == []
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
