@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-from moderation.services.proxies import note
+from moderation.proxies.observations import note
 
 Handler = Callable[[HttpRequest], HttpResponse]
 # Health checks and programs may bypass the proxy; browsers show the usual path.

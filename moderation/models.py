@@ -16,8 +16,7 @@ class BanQuerySet(models.QuerySet["Ban"]):
 
     def active(self, now: datetime) -> Self:
         """Neither lifted nor expired. It compares with the clock, so no clean-up has to run."""
-        live = models.Q(until=None) | models.Q(until__gt=now)
-        return self.filter(live, lifted_at=None)
+        return self.filter(Ban.states(now)["active"])
 
 
 class Ban(models.Model):
@@ -64,6 +63,15 @@ class Ban(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+    @staticmethod
+    def states(now: datetime) -> dict[str, models.Q]:
+        """The condition of each state()."""
+        return {
+            "active": models.Q(models.Q(until=None) | models.Q(until__gt=now), lifted_at=None),
+            "lifted": models.Q(lifted_at__isnull=False),
+            "over": models.Q(until__lte=now, lifted_at=None),
+        }
 
     def state(self, now: datetime) -> str:
         """active, lifted or over."""

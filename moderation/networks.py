@@ -35,7 +35,8 @@ def is_exempt(network: str) -> bool:
     if parsed is None:
         return True
     exempt = (*LOCAL_NETWORKS, *settings.MODERATION_ALLOWED_NETWORKS, *settings.TRUSTED_PROXIES)
-    return any(_overlap(parsed, other) for other in exempt)
+    # Networks of different IP versions never overlap.
+    return any(parsed.overlaps(other) for other in exempt)
 
 
 def _parse(network: str) -> Network | None:
@@ -43,11 +44,3 @@ def _parse(network: str) -> Network | None:
     if address is None:
         return None
     return ipaddress.ip_network((address, 32 if address.version == 4 else 64), strict=False)
-
-
-def _overlap(one: Network, other: Network) -> bool:
-    if isinstance(one, ipaddress.IPv4Network) and isinstance(other, ipaddress.IPv4Network):
-        return one.overlaps(other)
-    if isinstance(one, ipaddress.IPv6Network) and isinstance(other, ipaddress.IPv6Network):
-        return one.overlaps(other)
-    return False

@@ -5,20 +5,12 @@ has passed since. A ban is due when the total rises past a multiple of the inter
 """
 
 import math
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import NamedTuple
 
 NEVER = timedelta(0)
 # Share of an interval: 0.05 of the default 20.
 TOLERANCE = 1 / 400
-
-
-class Event(NamedTuple):
-    """A scored violation."""
-
-    at: datetime
-    score: float
 
 
 class Step(NamedTuple):
@@ -60,15 +52,3 @@ def add(
     before = decayed(total, age, half_life)
     after = before + score
     return Step(before, after, crosses(before, after, interval))
-
-
-def replay(events: Iterable[Event], *, half_life: timedelta, interval: float) -> list[Step]:
-    """The steps of events in order of time, from a total of 0."""
-    steps: list[Step] = []
-    total, last = 0.0, None
-    for event in sorted(events):
-        age = timedelta(0) if last is None else event.at - last
-        step = add(total, age, event.score, half_life=half_life, interval=interval)
-        steps.append(step)
-        total, last = step.after, event.at
-    return steps

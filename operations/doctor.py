@@ -22,9 +22,9 @@ from forward_auth.rules.display import self_registration_warning
 from forward_auth.services.rules import is_used, rules_beyond_ascii, rules_open_to_registration
 from mail.models import OutboxMail
 from mail.transports import transport as mail_transport
-from moderation.proxy_diagnosis import ProxyObservation, chain
-from moderation.proxy_messages import describe_problem
-from moderation.services.proxies import observations, proxy_problems, trust
+from moderation.proxies.diagnosis import ProxyObservation, hops_of
+from moderation.proxies.messages import describe_problem
+from moderation.proxies.observations import observations, proxy_problems, trust
 from operations.instance import missing_instance
 from operations.reachability import directory_faults, provider_faults
 
@@ -188,7 +188,7 @@ def _ago(at: datetime | None) -> str:
 
 
 def _way(seen: ProxyObservation) -> str:
-    hops = (f"{hop.text} ({hop.state})" for hop in chain(seen, trust()))
+    hops = (f"{hop.text} ({hop.state})" for hop in hops_of(seen, trust()))
     return f"{' <- '.join(hops)}, by {seen.scheme}"
 
 

@@ -35,13 +35,12 @@ from moderation.admin.labels import (
     end_of,
     points,
     state_badge,
-    target_cell,
     target_name,
     type_label,
 )
 from moderation.admin.proxies import proxies_page
 from moderation.admin.simulation import replay_page
-from moderation.admin.tables import SEARCH_HELP, search_condition
+from moderation.admin.tables import SubjectAdmin
 from moderation.models import Ban
 from moderation.reasons import shown
 from moderation.services.bans import ban, check_ban, lift
@@ -53,12 +52,7 @@ class BanStateFilter(ChoiceFilter):
     parameter_name = "state"
 
     def options(self, request: HttpRequest) -> Iterable[Option]:
-        now = timezone.now()
-        conditions = {
-            "active": Q(lifted_at=None) & (Q(until=None) | Q(until__gt=now)),
-            "lifted": Q(lifted_at__isnull=False),
-            "over": Q(lifted_at=None, until__lte=now),
-        }
+        conditions = Ban.states(timezone.now())
         return [(state, text, conditions[state]) for state, (_tone, text) in STATES.items()]
 
 
@@ -75,15 +69,12 @@ class BanSinceFilter(SinceFilter):
 
 
 @admin.register(Ban, site=site)
-class BanAdmin(RowActionsAdmin):
+class BanAdmin(SubjectAdmin, RowActionsAdmin):
     """Who is or was banned, why and until when. The page of one ban shows what led to it."""
 
     title = gettext_lazy("Bans")
     list_display = ("since", "who", "state_cell", "kind_name", "reason_text", "end")
     list_filter = (BanStateFilter, BanKindFilter, BanSinceFilter)
-    # Only makes Django show the search box: get_search_results() does the search.
-    search_fields = ("network",)
-    search_help_text = SEARCH_HELP
     actions = ("lift_chosen",)
     detail_fields: ClassVar[tuple[str, ...]] = (
         "person",
@@ -102,11 +93,6 @@ class BanAdmin(RowActionsAdmin):
         found: QuerySet[Ban] = super().get_queryset(request)
         return found.select_related("user")
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: "QuerySet[Ban]", search_term: str
-    ) -> "tuple[QuerySet[Ban], bool]":
-        return queryset.filter(search_condition(search_term)), False
-
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Adding one is banning; the service decides who may be banned."""
         return bool(self.has_view_permission(request))
@@ -121,18 +107,6 @@ class BanAdmin(RowActionsAdmin):
             ),
             *super().get_urls(),
         ]
-
-    @admin.display(description=gettext_lazy("who"))
-    def who(self, row: Ban) -> str:
-        return target_cell(row.user, row.network)
-
-    @admin.display(description=gettext_lazy("person"))
-    def person(self, row: Ban) -> str:
-        return NOTHING if row.user is None else user_link(row.user.pk, row.user.email)
-
-    @admin.display(description=gettext_lazy("network address"))
-    def place(self, row: Ban) -> str:
-        return row.network or NOTHING
 
     @admin.display(description=gettext_lazy("state"))
     def state_cell(self, row: Ban) -> SafeString:
@@ -184,13 +158,13 @@ class BanAdmin(RowActionsAdmin):
             try:
                 made = ban(
                     actor=acting_admin(request),
-                    user=typed["person"],
+                    user=typed["user"],
                     network=typed["network"],
                     duration=typed["duration"],
                     reason=typed["reason"],
                 )
             except GatehouseError as error:
-                form.add_service_errors(_to_form_fields(error))
+                form.add_service_errors(error)
             else:
                 messages.success(request, _("The ban is in force."))
                 return redirect("admin:moderation_ban_change", made.pk)
@@ -263,23 +237,16 @@ def _check(actor: User, data: dict[str, Any]) -> None:
     try:
         check_ban(
             actor,
-            user=data.get("person"),
+            user=data.get("user"),
             network=data.get("network", ""),
             duration=data.get("duration"),
         )
     except RecordInvalid as error:
         # A target that is invalid is not a missing target.
         errors = dict(error.errors)
-        if not {"person", "network"} <= data.keys():
+        if not {"user", "network"} <= data.keys():
             errors.pop("user", None)
-        raise _to_form_fields(RecordInvalid(errors)) from None
-
-
-def _to_form_fields(error: GatehouseError) -> GatehouseError:
-    """Rename `user`, the service's name, to the form's field `person`."""
-    if not isinstance(error, RecordInvalid) or "user" not in error.errors:
-        return error
-    return RecordInvalid({{"user": "person"}.get(k, k): texts for k, texts in error.errors.items()})
+        raise RecordInvalid(errors) from None
 
 
 def _admin_cell(key: UUID | None) -> str | SafeString:

@@ -43,7 +43,7 @@ class BanForm(GatehouseForm):
 class BanTargetForm(BanForm):
     """A ban of a user, a network, or both as one ban."""
 
-    person = forms.CharField(
+    user = forms.CharField(
         label=_("Person"),
         max_length=MAX_TARGET_LENGTH,
         required=False,
@@ -60,11 +60,11 @@ class BanTargetForm(BanForm):
             "sign up from there. Users who are signed in stay signed in."
         ),
     )
-    field_order = ("person", "network", "duration", "reason")
+    field_order = ("user", "network", "duration", "reason")
 
-    def clean_person(self) -> User | None:
+    def clean_user(self) -> User | None:
         """The account, or None for an empty field."""
-        typed: str = self.cleaned_data["person"].strip()
+        typed: str = self.cleaned_data["user"].strip()
         if not typed:
             return None
         found: User | None = User.objects.with_login(typed).first()

@@ -14,9 +14,9 @@ from accounts.admin.dashboard import DashboardWarning, Link
 from accounts.admin.read_only_columns import badge
 from core.web.client_ip import client_ip, is_undeclared_proxy
 from moderation.networks import is_exempt, network_name
-from moderation.proxy_diagnosis import ProxyObservation, ProxyProblem, Trust, chain, client_of
-from moderation.proxy_messages import describe_problem, hop_state_text
-from moderation.services.proxies import observations, observe, proxy_problems, trust
+from moderation.proxies.diagnosis import ProxyObservation, ProxyProblem, Trust, client_of, hops_of
+from moderation.proxies.messages import describe_problem, hop_state_text
+from moderation.proxies.observations import observations, observe, proxy_problems, trust
 
 
 class HopRow(NamedTuple):
@@ -67,7 +67,7 @@ def _warning(problem: ProxyProblem) -> DashboardWarning:
 
 def _hops(seen: ProxyObservation, trusted: Trust) -> list[HopRow]:
     rows = []
-    for hop in chain(seen, trusted):
+    for hop in hops_of(seen, trusted):
         tone, word, why = hop_state_text(hop.state, hop.network)
         rows.append(HopRow(hop.text or _("unknown"), badge(tone, word), why))
     return rows

@@ -8,7 +8,6 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -114,23 +113,19 @@ def _result(form: ReplayForm) -> dict[str, Any]:
     found = replay(form.policy(), days=form.cleaned_data["days"], now=timezone.now())
     return {
         "replay": found,
-        "rows": [_row(verdict) for verdict in found.results[:MAX_SHOWN]],
+        "rows": [_row(one) for one in found.results[:MAX_SHOWN]],
         "hidden": max(0, len(found.results) - MAX_SHOWN),
     }
 
 
-def _row(verdict: SubjectResult) -> dict[str, Any]:
-    user = verdict.user
+def _row(one: SubjectResult) -> dict[str, Any]:
+    user = one.user
     return {
-        "who": user_link(user.pk, user.email) if user else verdict.network or verdict.subject,
-        "change": badge(*CHANGES[verdict.change]),
-        "would": moments(verdict.would),
-        "was": moments(verdict.was),
-        "events": verdict.events,
-        "highest": points(verdict.highest),
-        "good": _good(verdict),
+        "who": user_link(user.pk, user.email) if user else one.network or one.subject,
+        "change": badge(*CHANGES[one.change]),
+        "would": moments(one.would),
+        "was": moments(one.was),
+        "events": one.events,
+        "highest": points(one.highest),
+        "good": moment(one.good_sign_in, empty=""),
     }
-
-
-def _good(verdict: SubjectResult) -> str | SafeString:
-    return moment(verdict.good_sign_in, empty="")

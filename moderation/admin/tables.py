@@ -1,23 +1,54 @@
-"""What both tables share: a search by user, network or id, and the stored types."""
+"""What both tables share: who a row is about, a search for it, and the stored types."""
 
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
-from accounts.admin.base import SEARCH_MAX_LENGTH, as_uuid
+from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, as_uuid
+from accounts.admin.columns import NOTHING
+from accounts.admin.read_only_columns import user_link
 from accounts.models import User
-from moderation.models import Violation
+from moderation.admin.labels import target_cell
+from moderation.models import Ban, Violation
 from moderation.networks import network_name
 
 MAX_USERS_FOUND = 50
 MAX_TYPES = 30
-SEARCH_HELP = gettext_lazy(
-    "A network address, part of a person's address or name, or the id of a person or a row"
-)
+Row = Ban | Violation
 
 
-def search_condition(search_term: str) -> Q:
+class SubjectAdmin(ReadOnlyAdmin):
+    """For admin pages of rows with a user and a network: columns and the search."""
+
+    # Only makes Django show the search box: get_search_results() does the search.
+    search_fields = ("network",)
+    search_help_text = gettext_lazy(
+        "A network address, part of a person's address or name, or the id of a person or a row"
+    )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
+    ) -> "tuple[QuerySet[Any], bool]":
+        return queryset.filter(_search_condition(search_term)), False
+
+    @admin.display(description=gettext_lazy("who"))
+    def who(self, row: Row) -> str:
+        return target_cell(row.user, row.network)
+
+    @admin.display(description=gettext_lazy("person"))
+    def person(self, row: Row) -> str:
+        return NOTHING if row.user is None else user_link(row.user.pk, row.user.email)
+
+    @admin.display(description=gettext_lazy("network address"))
+    def place(self, row: Row) -> str:
+        return row.network or NOTHING
+
+
+def _search_condition(search_term: str) -> Q:
     """Search networks and ids by index; users by a part of their name."""
     text = search_term.strip()[:SEARCH_MAX_LENGTH]
     if not text:

@@ -10,13 +10,12 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
-from accounts.admin.base import ReadOnlyAdmin
 from accounts.admin.columns import NOTHING, exact_moment, moment
 from accounts.admin.read_only_columns import user_link
 from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, Option, SinceFilter
-from moderation.admin.labels import ban_link, points, target_cell, type_label
-from moderation.admin.tables import SEARCH_HELP, search_condition, stored_types
+from moderation.admin.labels import ban_link, points, type_label
+from moderation.admin.tables import SubjectAdmin, stored_types
 from moderation.models import Violation
 
 
@@ -44,15 +43,12 @@ class ViolatedFilter(SinceFilter):
 
 
 @admin.register(Violation, site=site)
-class ViolationAdmin(ReadOnlyAdmin):
+class ViolationAdmin(SubjectAdmin):
     """Newest first. The total is that of the user, or else of the network."""
 
     title = gettext_lazy("Violations")
     list_display = ("when", "kind", "who", "worth", "total", "ban_cell")
     list_filter = (TypeFilter, CausedBanFilter, ViolatedFilter)
-    # Only makes Django show the search box: get_search_results() does the search.
-    search_fields = ("network",)
-    search_help_text = SEARCH_HELP
     detail_fields: ClassVar[tuple[str, ...]] = (
         "exactly",
         "kind",
@@ -73,11 +69,6 @@ class ViolationAdmin(ReadOnlyAdmin):
         found: QuerySet[Violation] = super().get_queryset(request)
         return found.select_related("user", "ban")
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: "QuerySet[Violation]", search_term: str
-    ) -> "tuple[QuerySet[Violation], bool]":
-        return queryset.filter(search_condition(search_term)), False
-
     @admin.display(description=gettext_lazy("when"))
     def when(self, violation: Violation) -> str:
         return moment(violation.at)
@@ -91,19 +82,6 @@ class ViolationAdmin(ReadOnlyAdmin):
         beside = violation.limit
         label = type_label(violation.type)
         return format_html('{} <span class="quiet">{}</span>', label, beside)
-
-    @admin.display(description=gettext_lazy("who"))
-    def who(self, violation: Violation) -> str:
-        return target_cell(violation.user, violation.network)
-
-    @admin.display(description=gettext_lazy("person"))
-    def person(self, violation: Violation) -> str:
-        user = violation.user
-        return NOTHING if user is None else user_link(user.pk, user.email)
-
-    @admin.display(description=gettext_lazy("network address"))
-    def place(self, violation: Violation) -> str:
-        return violation.network or NOTHING
 
     @admin.display(description=gettext_lazy("score"))
     def worth(self, violation: Violation) -> str:

@@ -1,5 +1,6 @@
 """Limits on actions of other apps: may this user at this address do it once more?"""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -25,10 +26,16 @@ from moderation.counters import (
 from moderation.durations import time_text
 from moderation.models import Ban
 from moderation.services.violations import record_violation
-from moderation.user_agents import is_browser
 
 USER, IP, CONCURRENT = "user", "ip", "concurrent"
 NON_BROWSER = "non_browser"
+# Each name is followed by a version. Programs that pretend to be a browser pass: this is a scored
+# hint, not access control.
+_BROWSER = re.compile(
+    r"(?:Firefox|FxiOS|Chrome|Chromium|CriOS|Safari|AppleWebKit|Edge?|EdgA|EdgiOS|OPR|Opera|OPiOS"
+    r"|SamsungBrowser|Vivaldi|Trident|Konqueror|SeaMonkey|Lynx|w3m)[/ ]\d|MSIE \d"
+)
+MAX_USER_AGENT_LENGTH = 512
 
 
 class LimitExceeded(RateLimited):
@@ -151,6 +158,11 @@ def _require_browser(action: str, subject: ActionSubject) -> None:
     if not is_browser(subject.user_agent):
         _record(NON_BROWSER, subject, detail={"action": action})
         raise NotABrowser
+
+
+def is_browser(user_agent: str) -> bool:
+    """Does the header name a browser? False for "", curl, Python and crawlers."""
+    return _BROWSER.search(user_agent[:MAX_USER_AGENT_LENGTH]) is not None
 
 
 def _take_slot(action: str, limits: dict[str, Rate], subject: ActionSubject) -> Slot | None:

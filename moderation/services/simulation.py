@@ -13,12 +13,12 @@ from accounts.services.users import is_last_owner
 from moderation import scoring
 from moderation.models import Violation
 from moderation.networks import is_exempt
+from moderation.services.violations import NETWORK, USER, subject_of
 
 MAX_EVENTS = 200_000
 MAX_DAYS = 90
 BATCH = 2_000
 PEOPLE_BATCH = 500
-USER, NETWORK = "user:", "network:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +181,11 @@ def _people(subjects: Iterable[str]) -> dict[str, User]:
     found: dict[str, User] = {}
     for start in range(0, len(keys), PEOPLE_BATCH):
         for user in User.objects.filter(pk__in=keys[start : start + PEOPLE_BATCH]):
-            found[f"{USER}{user.pk}"] = user
+            found[subject_of(user, "")] = user
     return found
 
 
-def _importance(verdict: SubjectResult) -> tuple[bool, bool, datetime, str]:
-    first = min((*verdict.would[:1], *verdict.was[:1]))
-    is_harmless = not (verdict.would and verdict.good_sign_in)
-    return is_harmless, verdict.change == "same", first, verdict.subject
+def _importance(result: SubjectResult) -> tuple[bool, bool, datetime, str]:
+    first = min((*result.would[:1], *result.was[:1]))
+    is_harmless = not (result.would and result.good_sign_in)
+    return is_harmless, result.change == "same", first, result.subject

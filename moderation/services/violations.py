@@ -27,6 +27,8 @@ from moderation.reasons import reason_for
 
 logger = logging.getLogger("gatehouse.moderation")
 DEFAULT_SCORE = 1.0
+# The beginnings of subjects.
+USER, NETWORK = "user:", "network:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def record_violation(
 
 def subject_of(user: User | None, network: str) -> str:
     """The subject that a violation counts against; `network` is a name of network_name()."""
-    return f"user:{user.pk}" if user is not None else f"network:{network or UNKNOWN}"
+    return f"{USER}{user.pk}" if user is not None else f"{NETWORK}{network or UNKNOWN}"
 
 
 def purge_moderation(now: datetime, *, batches: int = 20) -> int:

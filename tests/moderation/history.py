@@ -1,13 +1,21 @@
 """Violations and bans as the services write them, at moments that a test chooses."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from accounts.models import User
 from moderation import scoring
 from moderation.models import Ban, Violation
 
 HALF_LIFE = timedelta(hours=24)
+
+
+class Event(NamedTuple):
+    """A scored violation."""
+
+    at: datetime
+    score: float
 
 
 def violated(
@@ -54,3 +62,15 @@ def banned(
     return Ban.objects.create(
         user=user, network=network, kind=kind, created_at=since, until=until, **values
     )
+
+
+def replay(events: Iterable[Event], *, half_life: timedelta, interval: float) -> list[scoring.Step]:
+    """The steps of events in order of time, from a total of 0."""
+    steps: list[scoring.Step] = []
+    total, last = 0.0, None
+    for event in sorted(events):
+        age = timedelta(0) if last is None else event.at - last
+        step = scoring.add(total, age, event.score, half_life=half_life, interval=interval)
+        steps.append(step)
+        total, last = step.after, event.at
+    return steps

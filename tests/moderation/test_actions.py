@@ -20,10 +20,10 @@ from moderation.services.actions import (
     LimitState,
     NotABrowser,
     count_action,
+    is_browser,
     release_action,
     start_action,
 )
-from moderation.user_agents import is_browser
 from tests.conftest import MakeUser
 
 pytestmark = pytest.mark.django_db

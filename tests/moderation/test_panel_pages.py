@@ -327,7 +327,7 @@ def test_chosen_bans_are_lifted_and_the_others_told(
 
 
 def test_a_network_is_banned_from_its_page(panel: Client, owner: User) -> None:
-    typed = {"person": "", "network": "2001:db8::7", "duration": "24h", "reason": "A flood."}
+    typed = {"user": "", "network": "2001:db8::7", "duration": "24h", "reason": "A flood."}
 
     answer = panel.post(f"{BANS}add/", typed)
 
@@ -339,7 +339,7 @@ def test_a_network_is_banned_from_its_page(panel: Client, owner: User) -> None:
 
 
 def test_a_person_and_a_network_are_one_ban(panel: Client, viewer: User) -> None:
-    typed = {"person": "vera", "network": "203.0.113.7", "duration": "lifted", "reason": "Rude."}
+    typed = {"user": "vera", "network": "203.0.113.7", "duration": "lifted", "reason": "Rude."}
 
     panel.post(f"{BANS}add/", typed)
 
@@ -350,9 +350,9 @@ def test_a_person_and_a_network_are_one_ban(panel: Client, viewer: User) -> None
 @pytest.mark.parametrize(
     ("typed", "field", "sentence"),
     [
-        ({}, "person", "Choose what to ban: a person, a network, or both."),
-        ({"person": "nobody"}, "person", "No account has this address or user name."),
-        ({"person": "owner@example.com"}, "person", "You cannot ban yourself."),
+        ({}, "user", "Choose what to ban: a person, a network, or both."),
+        ({"user": "nobody"}, "user", "No account has this address or user name."),
+        ({"user": "owner@example.com"}, "user", "You cannot ban yourself."),
         (
             {"network": "everywhere"},
             "network",
@@ -380,7 +380,7 @@ def test_what_is_refused_stands_beside_its_field(
 def test_an_admin_cannot_ban_an_owner_from_the_page(
     owner: User, admin: User, browser_of: BrowserOf
 ) -> None:
-    typed = {"person": owner.email, "network": "", "duration": "1h", "reason": "Rude."}
+    typed = {"user": owner.email, "network": "", "duration": "1h", "reason": "Rude."}
 
     answer = browser_of(admin).post(f"{BANS}add/", typed)
 

@@ -14,9 +14,9 @@ from accounts.admin import dashboard
 from accounts.models import User
 from audit import audit_log
 from core.web.request_context import RequestContext, use_context
-from moderation.proxy_diagnosis import ProblemCode
-from moderation.proxy_messages import describe_problem
-from moderation.services import proxies
+from moderation.proxies import observations as proxies
+from moderation.proxies.diagnosis import ProblemCode
+from moderation.proxies.messages import describe_problem
 from operations.doctor import examine
 
 pytestmark = pytest.mark.django_db
@@ -48,7 +48,7 @@ def trusting(settings: Any, network: str) -> None:
 
 
 def found() -> list[str]:
-    return [str(warned.problem) for warned in proxies.proxy_problems()]
+    return [str(warned.code) for warned in proxies.proxy_problems()]
 
 
 # What is noted

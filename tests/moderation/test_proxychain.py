@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core.web.client_ip import resolve
-from moderation.proxy_diagnosis import (
+from moderation.proxies.diagnosis import (
     HopState,
     ProxyObservation,
     Traffic,
     Trust,
-    chain,
     client_of,
+    hops_of,
     problems,
 )
 
@@ -37,14 +37,14 @@ def codes(
     *requests: ProxyObservation, trust: Trust, traffic: Traffic = NO_TRAFFIC
 ) -> dict[str, str]:
     """{problem: address}"""
-    return {str(one.problem): one.address for one in problems(requests, trust, traffic)}
+    return {str(one.code): one.address for one in problems(requests, trust, traffic)}
 
 
 def test_every_hop_is_named_with_what_becomes_of_it() -> None:
     trust = Trust(networks("172.16.0.0/12", "10.0.0.0/8"))
     request = seen(DOCKER, f"nonsense, {FORGED}, {CLIENT}, 10.0.0.5")
 
-    assert [tuple(hop) for hop in chain(request, trust)] == [
+    assert [tuple(hop) for hop in hops_of(request, trust)] == [
         (DOCKER, HopState.TRUSTED, "172.16.0.0/12"),
         ("10.0.0.5", HopState.TRUSTED, "10.0.0.0/8"),
         (CLIENT, HopState.CLIENT, ""),
@@ -56,7 +56,7 @@ def test_every_hop_is_named_with_what_becomes_of_it() -> None:
 def test_counted_hops_are_believed_and_no_more() -> None:
     request = seen(DOCKER, f"{FORGED}, {CLIENT}, 10.0.0.5")
 
-    assert [hop.state for hop in chain(request, Trust(hops=2))] == [
+    assert [hop.state for hop in hops_of(request, Trust(hops=2))] == [
         HopState.COUNTED,
         HopState.COUNTED,
         HopState.CLIENT,
@@ -65,7 +65,7 @@ def test_counted_hops_are_believed_and_no_more() -> None:
 
 
 def test_an_unknown_peer_is_all_there_is() -> None:
-    assert [tuple(hop) for hop in chain(seen("", CLIENT), Trust())] == [
+    assert [tuple(hop) for hop in hops_of(seen("", CLIENT), Trust())] == [
         ("", HopState.UNREADABLE, "")
     ]
 
@@ -83,7 +83,7 @@ def test_the_chain_ends_at_the_client_that_limits_and_bans_see() -> None:
         expected = resolve(peer, header, trust.networks, trust.hops)
 
         request = seen(peer, header)
-        clients = [hop.text for hop in chain(request, trust) if hop.state == HopState.CLIENT]
+        clients = [hop.text for hop in hops_of(request, trust) if hop.state == HopState.CLIENT]
 
         assert client_of(request, trust) == expected
         assert clients == ([expected] if expected else [])

@@ -10,10 +10,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
-from moderation import scoring
 from moderation.models import Ban, Score, Violation
 from moderation.services.simulation import Policy, Replay, replay
-from tests.moderation.history import banned, violated
+from tests.moderation.history import Event, banned, violated
+from tests.moderation.history import replay as steps_of
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -171,8 +171,8 @@ def test_it_agrees_with_the_arithmetic_of_scores(viewer: User, editor: User) -> 
 
     for user in (viewer, editor):
         rows = Violation.objects.filter(user=user)
-        events = [scoring.Event(row.at, row.score) for row in rows]
-        steps = scoring.replay(events, half_life=policy.half_life, interval=policy.interval)
+        events = [Event(row.at, row.score) for row in rows]
+        steps = steps_of(events, half_life=policy.half_life, interval=policy.interval)
         pairs = zip(sorted(events), steps, strict=True)
         verdict = found[f"user:{user.pk}"]
         assert verdict.would == tuple(event.at for event, step in pairs if step.is_ban)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from moderation import scoring
-from moderation.scoring import NEVER, Event
+from moderation.scoring import NEVER
+from tests.moderation.history import Event, replay
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HALF_LIFE = timedelta(hours=24)
@@ -21,7 +22,7 @@ events = some.lists(some.builds(Event, moments, scores), max_size=40)
 
 @given(events, intervals)
 def test_without_decay_the_total_is_the_sum(found: list[Event], interval: float) -> None:
-    steps = scoring.replay(found, half_life=NEVER, interval=interval)
+    steps = replay(found, half_life=NEVER, interval=interval)
 
     assert (steps[-1].after if steps else 0) == sum(event.score for event in found)
 
@@ -35,8 +36,7 @@ def test_any_order_of_the_same_moment_gives_the_same_total(
     random.shuffle(shuffled)
 
     totals = [
-        scoring.replay(order, half_life=HALF_LIFE, interval=interval)[-1:]
-        for order in (at_once, shuffled)
+        replay(order, half_life=HALF_LIFE, interval=interval)[-1:] for order in (at_once, shuffled)
     ]
 
     assert [step.after for step in totals[0]] == [step.after for step in totals[1]]
@@ -44,7 +44,7 @@ def test_any_order_of_the_same_moment_gives_the_same_total(
 
 @given(events, intervals)
 def test_a_ban_falls_exactly_when_the_level_rises(found: list[Event], interval: float) -> None:
-    for step in scoring.replay(found, half_life=HALF_LIFE, interval=interval):
+    for step in replay(found, half_life=HALF_LIFE, interval=interval):
         rises = scoring.level(step.after, interval) > scoring.level(step.before, interval)
         assert step.is_ban is rises
 
@@ -55,7 +55,7 @@ def test_without_decay_no_multiple_is_banned_twice_and_none_is_passed_over(
 ) -> None:
     found = [Event(START + timedelta(seconds=n), score) for n, score in enumerate(points)]
 
-    steps = scoring.replay(found, half_life=NEVER, interval=interval)
+    steps = replay(found, half_life=NEVER, interval=interval)
 
     levels = [scoring.level(step.after, interval) for step in steps]
     reached = {level for level in levels if level > 0}
@@ -66,7 +66,7 @@ def test_without_decay_no_multiple_is_banned_twice_and_none_is_passed_over(
 def test_a_score_of_one_bans_at_each_multiple_of_the_interval(interval: int, number: int) -> None:
     found = [Event(START, 1.0)] * number
 
-    steps = scoring.replay(found, half_life=NEVER, interval=interval)
+    steps = replay(found, half_life=NEVER, interval=interval)
 
     banned = [place for place, step in enumerate(steps, 1) if step.is_ban]
     assert banned == list(range(interval, number + 1, interval))
@@ -74,7 +74,7 @@ def test_a_score_of_one_bans_at_each_multiple_of_the_interval(interval: int, num
 
 @given(events, intervals)
 def test_a_score_of_zero_never_bans(found: list[Event], interval: float) -> None:
-    for step in scoring.replay(found, half_life=HALF_LIFE, interval=interval):
+    for step in replay(found, half_life=HALF_LIFE, interval=interval):
         if step.before == step.after:
             assert step.is_ban is False
 
@@ -99,7 +99,7 @@ def test_decay_in_two_steps_is_decay_in_one(total: float, one: timedelta, two: t
 
 @given(events)
 def test_the_total_is_what_each_event_is_worth_at_the_end(found: list[Event]) -> None:
-    steps = scoring.replay(found, half_life=HALF_LIFE, interval=20)
+    steps = replay(found, half_life=HALF_LIFE, interval=20)
     if not steps:
         return
     end = max(event.at for event in found)
@@ -146,7 +146,7 @@ def test_crossing_a_multiple_of_twenty(before: float, after: float, is_ban: bool
 def test_the_seconds_between_violations_do_not_put_a_ban_off() -> None:
     found = [Event(START + timedelta(seconds=10 * number), 1.0) for number in range(20)]
 
-    steps = scoring.replay(found, half_life=timedelta(days=1), interval=20)
+    steps = replay(found, half_life=timedelta(days=1), interval=20)
 
     assert steps[-1].after < 20
     assert [place for place, step in enumerate(steps, 1) if step.is_ban] == [20]

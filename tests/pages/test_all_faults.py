@@ -213,11 +213,11 @@ def test_a_ban_of_the_panel_tells_the_own_network_beside_a_missing_reason(
     owner: User, browser_of: BrowserOf
 ) -> None:
     browser = browser_of(owner)
-    form = {"person": "nobody", "network": "203.0.113.9", "duration": "1h", "reason": ""}
+    form = {"user": "nobody", "network": "203.0.113.9", "duration": "1h", "reason": ""}
 
     answer = browser.post("/admin/moderation/ban/add/", form, REMOTE_ADDR="203.0.113.9")
 
-    assert set(faults(answer)) == {"person", "network", "reason"}
+    assert set(faults(answer)) == {"user", "network", "reason"}
     assert not Ban.objects.exists()
 
 

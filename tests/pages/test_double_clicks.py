@@ -58,7 +58,7 @@ FORMS = {
     ),
     "ban": (
         "/admin/moderation/ban/add/",
-        {"person": "", "network": "198.51.100.9", "duration": "1h", "reason": "Spam"},
+        {"user": "", "network": "198.51.100.9", "duration": "1h", "reason": "Spam"},
         {"Ban": 1}, 302,
     ),
     "rule": (

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from audit.models import AuditEvent
 from core.web.client_ip import FORWARDING_HEADERS, OWN_NETWORKS, is_in, parse_address
-from moderation.proxy_diagnosis import ProxyObservation, ProxyProblem, Traffic, Trust, problems
+from moderation.proxies.diagnosis import ProxyObservation, ProxyProblem, Traffic, Trust, problems
 
 KEY = "proxy-observations"
 MEMORY = timedelta(hours=6)

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from django.utils.translation import gettext_lazy as _
 
-from moderation.proxy_diagnosis import HopState, ProblemCode, ProxyProblem
+from moderation.proxies.diagnosis import HopState, ProblemCode, ProxyProblem
 
 
 class ProxyMessage(NamedTuple):
@@ -89,7 +89,7 @@ _STATES: dict[HopState, tuple[str, Any, Any]] = {
 
 def describe_problem(problem: ProxyProblem) -> ProxyMessage:
     """A problem in words, in the current language."""
-    tone, title, text = _TEXTS[problem.problem]
+    tone, title, text = _TEXTS[problem.code]
     values = {"address": problem.address or "?"}
     return ProxyMessage(tone, str(title) % values, str(text) % values)
 

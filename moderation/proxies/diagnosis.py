@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from ipaddress import IPv4Network
+from itertools import chain
 from typing import NamedTuple
 
 from core.web.client_ip import (
@@ -34,7 +34,7 @@ class HopState(StrEnum):
 
 
 class ProblemCode(StrEnum):
-    """What can be wrong; moderation.proxy_messages has the texts."""
+    """What can be wrong; moderation.proxies.messages has the texts."""
 
     ONE_ADDRESS = "one_address"
     UNDECLARED_PROXY = "undeclared_proxy"
@@ -89,7 +89,7 @@ class Hop(NamedTuple):
 class ProxyProblem(NamedTuple):
     """One problem. address: what it is about; at: when a request showed it, None for none."""
 
-    problem: ProblemCode
+    code: ProblemCode
     address: str = ""
     at: datetime | None = None
 
@@ -107,7 +107,7 @@ def client_of(seen: ProxyObservation, trust: Trust) -> str:
     return str(trusted[-1]) if trusted else ""
 
 
-def chain(seen: ProxyObservation, trust: Trust) -> list[Hop]:
+def hops_of(seen: ProxyObservation, trust: Trust) -> list[Hop]:
     """Every hop from the peer to the left end of X-Forwarded-For."""
     trusted = _trusted_chain(seen, trust)
     if not trusted:
@@ -143,28 +143,25 @@ def problems(
 ) -> list[ProxyProblem]:
     """All problems, each once, as shown by the newest request."""
     newest_first = sorted(seen, key=lambda one: one.at, reverse=True)
+    all_of_them = chain.from_iterable((
+        _wide(trust.networks),
+        *(_of_request(one, trust) for one in newest_first),
+        _one_address(newest_first, trust, traffic),
+    ))  # fmt: skip
     found: dict[ProblemCode, ProxyProblem] = {}
-    for warned in _wide(trust.networks):
-        found.setdefault(warned.problem, warned)
-    for one in newest_first:
-        for warned in _of_request(one, trust):
-            found.setdefault(warned.problem, warned)
-    for warned in _one_address(newest_first, trust, traffic):
-        found.setdefault(warned.problem, warned)
-    return [found[problem] for problem in ProblemCode if problem in found]
+    for one in all_of_them:
+        found.setdefault(one.code, one)
+    return [found[code] for code in ProblemCode if code in found]
 
 
 def _wide(networks: Sequence[Network]) -> Iterator[ProxyProblem]:
     for network in networks:
-        own = any(_contains(one, network) for one in OWN_NETWORKS)
+        own = any(
+            network.version == one.version and network.subnet_of(one)  # type: ignore[arg-type]  # same version
+            for one in OWN_NETWORKS
+        )
         if network.prefixlen < SMALLEST_PREFIX[network.version] and not own:
             yield ProxyProblem(ProblemCode.WIDE_TRUST, str(network))
-
-
-def _contains(outer: Network, inner: Network) -> bool:
-    if isinstance(outer, IPv4Network) != isinstance(inner, IPv4Network):
-        return False
-    return inner.subnet_of(outer)  # type: ignore[arg-type]  # both of one IP version, see above
 
 
 def _of_request(seen: ProxyObservation, trust: Trust) -> Iterator[ProxyProblem]:
@@ -189,7 +186,7 @@ def _one_address(
         return
     (only,) = traffic.addresses
     for one in seen:
-        beyond = [hop for hop in chain(one, trust) if hop.state == HopState.IGNORED]
+        beyond = [hop for hop in hops_of(one, trust) if hop.state == HopState.IGNORED]
         if one.is_forwarded and client_of(one, trust) == only:
             if beyond or _is_proxy(only, trust):
                 yield ProxyProblem(ProblemCode.ONE_ADDRESS, only, one.at)
