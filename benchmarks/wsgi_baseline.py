@@ -26,7 +26,7 @@ def application(
 
 
 def main() -> None:
-    """Serve with the options that config.server uses."""
+    """Serve with the options that config.server.processes uses."""
     port, processes, threads = (int(argument) for argument in sys.argv[1:4])
     Granian(
         sys.argv[4] if len(sys.argv) > 4 else BARE,

@@ -3,7 +3,7 @@
 from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules
 
-from config.contenttype import forget_unknown_encodings
+from config.server.content_type import forget_unknown_encodings
 
 
 class ConfigApp(AppConfig):

@@ -17,8 +17,8 @@ django = get_wsgi_application()
 # These need the apps to be loaded.
 from django.db import close_old_connections  # noqa: E402
 
-from config.serving import fast_path_only  # noqa: E402
-from config.subpath import mount  # noqa: E402
+from config.server.dispatch import fast_path_only  # noqa: E402
+from config.server.subpath import mount  # noqa: E402
 from config.worker import NOTE_JOBS, POLL_SECONDS, run_jobs_once  # noqa: E402
 from forward_auth.checker import CHECKER  # noqa: E402
 from forward_auth.invalidation.postgresql import start_listener  # noqa: E402

@@ -1,8 +1,9 @@
-"""The log line and the security headers of every response."""
+"""The log line and the security headers of every response, and of static files."""
 
 import logging
 import time
 from collections.abc import Callable
+from wsgiref.headers import Headers
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -62,3 +63,8 @@ class SecurityHeadersMiddleware:
         for cookie in response.cookies.values():
             cookie["httponly"] = True
         return response
+
+
+def add_static_headers(headers: Headers, _path: str, _url: str) -> None:
+    """Let other sites load static files: an app's address shows the page for a denied user."""
+    headers["Cross-Origin-Resource-Policy"] = "cross-origin"

@@ -21,6 +21,7 @@ from config.environment import (
 )
 from config.ldap import directory_settings, owner_username
 from config.logging_config import logging_settings
+from config.middleware import add_static_headers
 from config.openapi import SPECTACULAR
 from config.providers import (
     allauth_settings,
@@ -29,7 +30,6 @@ from config.providers import (
     internal_urls,
     sign_in_providers,
 )
-from config.staticheaders import for_every_site
 from federation.providers import Provider
 from forward_auth.invalidation.sqlite import FileConnection
 
@@ -432,7 +432,7 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "core.web.static_files.HashedStaticFilesStorage"},
 }
-WHITENOISE_ADD_HEADERS_FUNCTION = for_every_site
+WHITENOISE_ADD_HEADERS_FUNCTION = add_static_headers
 
 # Logs
 LOGGING = logging_settings(ENV["LOG_LEVEL"], ENV["LOG_FORMAT"])

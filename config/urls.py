@@ -1,4 +1,4 @@
-"""Every path of the house. Handlers for errors are in config.error_views."""
+"""Every path of the site. Handlers for errors are in config.error_views."""
 
 from django.http import HttpResponse
 from django.urls import include, path
@@ -7,8 +7,7 @@ from django.views.i18n import set_language
 
 from accounts.admin.site import site
 from api.views import jwks
-from config import health
-from config.metrics import metrics
+from config import monitoring
 
 handler400 = "config.error_views.bad_request"
 handler403 = "config.error_views.forbidden"
@@ -18,14 +17,14 @@ handler500 = "config.error_views.server_error"
 
 @require_safe
 def robots(_request: object) -> HttpResponse:
-    """No page of a gate belongs into a search engine."""
+    """Search engines index no page."""
     return HttpResponse("User-agent: *\nDisallow: /\n", content_type="text/plain")
 
 
 urlpatterns = [
-    path("health/live", health.live, name="health-live"),
-    path("health/ready", health.ready, name="health-ready"),
-    path("metrics", metrics, name="metrics"),
+    path("health/live", monitoring.live, name="health-live"),
+    path("health/ready", monitoring.ready, name="health-ready"),
+    path("metrics", monitoring.metrics, name="metrics"),
     path("robots.txt", robots),
     path("language", set_language, name="set_language"),
     path("admin/", site.urls),

@@ -24,7 +24,7 @@ from accounts.sessions.store import SessionStore
 from accounts.signals import address_requested
 from api.apikeys import services
 from api.tokens import refresh_tokens, signing_keys
-from config.subpath import use_in_this_thread
+from config.server.subpath import use_in_this_thread
 from core import cache
 from core.locks import delete_free
 from federation.ldap import sync

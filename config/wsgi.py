@@ -9,8 +9,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django = get_wsgi_application()
 
 # These need the apps to be loaded.
-from config.serving import fast_path_only  # noqa: E402
-from config.subpath import mount  # noqa: E402
+from config.server.dispatch import fast_path_only  # noqa: E402
+from config.server.subpath import mount  # noqa: E402
 from config.worker import start_worker  # noqa: E402
 from forward_auth.checker import CHECKER  # noqa: E402
 from forward_auth.invalidation.postgresql import start_listener  # noqa: E402

@@ -1,4 +1,4 @@
-"""The version of this code; a test compares it with pyproject.toml."""
+"""The version of this code. pyproject.toml reads it from here."""
 
 VERSION = "0.1.0"
 

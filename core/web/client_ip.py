@@ -146,7 +146,7 @@ def is_localhost(request: HttpRequest) -> bool:
 def _says_proxy(request: HttpRequest) -> bool:
     """Does anything in the request come from a proxy and not from a client?"""
     meta = request.META
-    # Browsers do not connect to a Unix socket. config.rawrequest sets this key.
+    # Browsers do not connect to a Unix socket. config.server.raw_request sets this key.
     if "gatehouse.by_unix_socket" in meta:
         return True
     if meta.get("SERVER_PROTOCOL", "") in ("", "HTTP/1.0", "HTTP/0.9"):

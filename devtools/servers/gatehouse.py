@@ -10,7 +10,9 @@ from devtools.servers.processes import ServerProcess, free_port
 from devtools.servers.quick import QuickServer, warmed
 
 # What `manage.py serve` runs after its preparations.
-SERVE = "import django; django.setup(); from config.server import run_server; run_server()"
+SERVE = (
+    "import django; django.setup(); from config.server.processes import run_server; run_server()"
+)
 
 
 class Gatehouse:

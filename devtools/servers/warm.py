@@ -14,7 +14,7 @@ from typing import Any
 SETTINGS_MODULES = ("tests.settings", "config.settings")
 # What a server or a command imports besides apps and views.
 FURTHER = (
-    "config.server",
+    "config.server.processes",
     "config.management.commands.serve",
     "django.test.client",
     "django.test.signals",

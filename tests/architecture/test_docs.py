@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from config.environment.variables import VARIABLES
 from core.errors import GatehouseError
+from core.version import VERSION
 from tests.architecture.sources import APPS, ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -86,10 +86,9 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
 
 
 def test_change_log_begins_with_the_version_of_the_project() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     versions = re.findall(r"^## \[?v?(\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
 
-    assert versions[0] == project["version"]
+    assert versions[0] == VERSION
 
 
 def test_command_reference_is_what_the_commands_say() -> None:

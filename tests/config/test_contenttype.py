@@ -7,7 +7,7 @@ import json
 import pytest
 from django.test import Client
 
-from config.contenttype import UNREAD, forget_unknown_encodings, readable
+from config.server.content_type import UNREAD, forget_unknown_encodings, readable
 
 FORM = "multipart/form-data"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from config.shutdown import drop_new_connections, listeners
+from config.server.shutdown import drop_new_connections, listeners
 
 SYN_SENT = 2  # the first byte of TCP_INFO: linux/tcp.h, net/tcp_states.h
 

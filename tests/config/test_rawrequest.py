@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from config import rawrequest
-from config.rawrequest import BY_UNIX_SOCKET, Unreadable, environ_of, has_body
+from config.server import raw_request as rawrequest
+from config.server.raw_request import BY_UNIX_SOCKET, Unreadable, environ_of, has_body
 
 ONCE = [
     "host", "authorization", "x-api-key", "x-forwarded-for", "x-forwarded-proto",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from devtools.servers import proxy_parts
 from devtools.servers.certificates import write_certificate
 from devtools.servers.processes import ROOT, ServerProcess, free_port, program
 from devtools.servers.proxy_parts import (
@@ -23,7 +24,6 @@ from devtools.servers.proxy_parts import (
     speaks_tls,
     without_ipv6,
 )
-from tests.servers import proxy_parts
 
 APP = "app.example.com"
 EXAMPLES = ROOT / "deploy" / "forward-auth"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from config.rawrequest import Unreadable, environ_of
+from config.server.raw_request import Unreadable, environ_of
 from forward_auth.request import SEPARATOR, cache_key_of_scope, cache_key_parts
 
 NAMES = [

@@ -3,7 +3,7 @@
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
-from config.metrics import registry
+from config.monitoring import registry
 
 Values = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 

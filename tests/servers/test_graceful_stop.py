@@ -31,7 +31,7 @@ WITHOUT_END = 15
 IMPATIENT = """
 import django
 django.setup()
-from config import server
+from config.server import processes as server
 server.STOP_SECONDS = 1
 server.run_server()
 """

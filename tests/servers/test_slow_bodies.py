@@ -26,9 +26,9 @@ StartGatehouse = Callable[..., Gatehouse]
 WAITING = """
 import django
 django.setup()
-from config import serving
+from config.server import dispatch as serving
 serving.BODY_SECONDS = {seconds}
-from config.server import run_server
+from config.server.processes import run_server
 run_server()
 """
 NOTED = """

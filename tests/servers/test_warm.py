@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import connections
 from django.urls import get_resolver
 get_resolver().url_patterns
-import config.server, config.management.commands.serve, django.test.client
+import config.server.processes, config.management.commands.serve, django.test.client
 PLAIN = (bool, int, float, str, bytes, tuple, list, dict, set, frozenset, type(None),
          datetime.timedelta, datetime.date, pathlib.Path, re.Pattern)
 def is_plain(value):

@@ -11,7 +11,7 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 
 from accounts.services.anonymous import sync_anonymous_user
 from accounts.services.first_run import ensure_owner, issue_setup_link
-from config.server import CHECKS, run_server
+from config.server.processes import CHECKS, run_server
 from core.crypto.encryption_key import require_same_key
 from core.errors import GatehouseError
 from core.web.request_context import RequestContext, use_context

@@ -16,8 +16,8 @@ from io import BytesIO
 from queue import SimpleQueue
 from typing import Any
 
-from config.contenttype import readable
-from config.rawrequest import Environ, Unreadable, environ_of, has_body
+from config.server.content_type import readable
+from config.server.raw_request import Environ, Unreadable, environ_of, has_body
 from core.web.response_headers import bare_headers
 from forward_auth.wsgi import CACHED_RESULT
 
@@ -46,7 +46,7 @@ class Elsewhere(BaseException):
 def fast_path_only(django: Application) -> Application:
     """Wrap `django` for the fast path: raises Elsewhere in a thread for checks.
 
-    Normalizes the Content-Type of other requests; see config.contenttype.
+    Normalizes the Content-Type of other requests; see config.server.content_type.
     """
 
     def ask(environ: Environ, start: Start) -> Iterable[bytes]:

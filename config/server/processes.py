@@ -1,4 +1,4 @@
-"""Runs the server processes with granian, which passes each raw request to config.serving.
+"""Runs the server processes with granian, which passes each raw request to config.server.dispatch.
 
 Django runs by WSGI, which was ten times faster than ASGI here. granian's own WSGI mode is not used:
 it loses the spelling of header names, and it reads bodies in the threads that answer.
@@ -28,8 +28,8 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.mp import WORKERS_METHODS, WorkerProcess
 
-from config.serving import Serving
-from config.shutdown import SETTLE_SECONDS, stop_accepting
+from config.server.dispatch import Serving
+from config.server.shutdown import SETTLE_SECONDS, stop_accepting
 from core.file_descriptors import CONNECTIONS, allow_all
 from core.metrics import COUNTERS
 from operations.locks import serving

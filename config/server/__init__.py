@@ -1,0 +1,1 @@
+"""The server processes: how a raw request reaches the fast path or Django."""
