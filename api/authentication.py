@@ -8,6 +8,7 @@ read from headers and the session cookie only, never from the URL or the body, w
 import uuid
 from contextlib import suppress
 from functools import reduce
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user
@@ -17,6 +18,8 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
+from rest_framework_simplejwt.authentication import JWTAuthentication as SimpleJWTAuthentication
+from rest_framework_simplejwt.tokens import Token
 
 from accounts.models import User
 from accounts.rate_limits import check_rate_limit
@@ -25,9 +28,11 @@ from accounts.sessions.store import DEVICE, SessionStore
 from api import external_jwt
 from api.apikeys.authenticate import ApiKeyMalformed, authenticate_key, context_for_key
 from api.authorization_header import Credentials, credentials_of
-from api.errors import ApiKeyInvalid, CsrfFailed, NotAuthenticated
+from api.errors import AccessTokenInvalid, ApiKeyInvalid, CsrfFailed, NotAuthenticated
+from api.external_jwt.verify import ExternalToken
 from api.permissions import AuthContext, Scope, combine, require_account_access
-from api.tokens.refresh_tokens import read_access
+from api.tokens.jwt import AccessToken
+from api.tokens.refresh_tokens import family_of_access
 from core.web.csrf import CsrfMiddleware
 from core.web.request_context import get_request_context
 
@@ -65,11 +70,23 @@ class APIKeyAuthentication(CredentialAuthentication):
         return bool(credentials_of(request.META).keys)
 
 
-class JWTAuthentication(CredentialAuthentication):
-    """An access token of ours, or of a configured issuer."""
+class JWTAuthentication(  # type: ignore[misc]  # `request.auth` is the context, not the token
+    CredentialAuthentication, SimpleJWTAuthentication
+):
+    """An access token of ours, or of a configured issuer: simplejwt's class for both."""
 
     def is_sent(self, request: HttpRequest) -> bool:
         return credentials_of(request.META).token is not None
+
+    def get_validated_token(self, raw_token: Any) -> Token:
+        """Raises AccessTokenInvalid, AccessTokenExpired."""
+        if external_jwt.is_external(raw_token):
+            return ExternalToken.read(raw_token)
+        return super().get_validated_token(raw_token)
+
+    def get_user(self, validated_token: Token) -> Any:
+        """Return the user of a live sign-in. Raises what context_for_token() does."""
+        return context_for_token(validated_token).user
 
 
 class SessionAuthentication(CredentialAuthentication):
@@ -99,7 +116,7 @@ def find_auth(request: HttpRequest, credentials: Credentials | None = None) -> A
     given = credentials_of(request.META) if credentials is None else credentials
     contexts = [_by_key(request, key) for key in given.keys]
     if given.token is not None:
-        contexts.append(_by_token(given.token))
+        contexts.append(context_for_token(JWTAuthentication().get_validated_token(given.token)))
     if settings.REQUIRE_API_KEY_AND_TOKEN and (not given.keys or given.token is None):
         raise NotAuthenticated
     session = session_of(request)
@@ -127,19 +144,24 @@ def _anonymous(request: HttpRequest) -> AuthContext | None:
     return AuthContext(user=user, scopes=VISITOR_SCOPES)
 
 
-def _by_token(token: str) -> AuthContext:
-    """Authenticate an access token of ours or of a configured issuer."""
-    if external_jwt.is_external(token):
-        user, theirs = external_jwt.authenticate(token)
-        require_account_access(user, theirs.issued_at)
-        return AuthContext(user=user, has_token=True, claims=theirs.claims)
-    family, claims = read_access(token)
+def context_for_token(token: Token) -> AuthContext:
+    """The context of a validated token.
+
+    May create the account of an external token. Raises AccessTokenInvalid, AccessDenied, Forbidden.
+    """
+    if isinstance(token, ExternalToken):
+        user = external_jwt.find_or_create_user(token.claims)
+        require_account_access(user, token.claims.issued_at)
+        return AuthContext(user=user, has_token=True, claims=token.payload)
+    if not isinstance(token, AccessToken):
+        raise AccessTokenInvalid
+    family = family_of_access(token)
     return AuthContext(
         user=family.user,
         session_id=family.pk,
         browser_session=family.session_id,
         has_token=True,
-        claims=claims,
+        claims=token.payload,
     )
 
 

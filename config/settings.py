@@ -356,6 +356,7 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_TOKEN": None,
     "URL_FORMAT_OVERRIDE": None,  # no ?format=
 }
+SIMPLE_JWT = {"AUTH_TOKEN_CLASSES": ["api.tokens.jwt.AccessToken"], "USER_ID_CLAIM": "sub"}
 SPECTACULAR_SETTINGS = SPECTACULAR
 
 # Pages on other hosts

@@ -7,7 +7,7 @@ credential in every state, and requires equal answers.
 import hmac
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,6 @@ from api.authorization_header import own_credentials_of
 from api.errors import AccessTokenExpired, AccessTokenInvalid
 from api.permissions import Scope, scopes_of
 from api.tokens.jwt import AccessToken, claims_our_issuer, looks_like_token
-from api.tokens.refresh_tokens import access_backend
 from core.crypto.tokens import digest
 from forward_auth.conf import Options, options
 from forward_auth.decisions import AuthFailure, AuthResult, Principal
@@ -168,7 +167,7 @@ def _authenticate_key(text: str, now: float) -> AuthResult:
 def _authenticate_token(text: str, now: float) -> AuthResult:
     """Authenticate an access token of our own."""
     try:
-        token = AccessToken.read(access_backend, text, datetime.fromtimestamp(now, UTC))
+        token = AccessToken.read(text)
         family_id, user_id = token.identifier("sid"), token.identifier("sub")
     except AccessTokenExpired:
         return AuthFailure("token", "token_expired")

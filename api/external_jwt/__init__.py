@@ -6,9 +6,9 @@ The caller checks the account: require_account_access(user, claims.issued_at).
 from accounts.models import User
 from api.external_jwt.policy import current_policy
 from api.external_jwt.users import find_or_create_user
-from api.external_jwt.verify import ExternalClaims, issuer_named_by, verifier_of
+from api.external_jwt.verify import ExternalClaims, ExternalToken, issuer_named_by
 
-__all__ = ["ExternalClaims", "authenticate", "is_enabled", "is_external"]
+__all__ = ["ExternalClaims", "authenticate", "find_or_create_user", "is_enabled", "is_external"]
 
 
 def is_enabled() -> bool:
@@ -28,6 +28,5 @@ def authenticate(token: str) -> tuple[User, ExternalClaims]:
     May fetch the issuer's keys, and creates an account if AUTH_JWT_REGISTRATION allows it. Raises
     AccessTokenInvalid, AccessTokenExpired, Forbidden.
     """
-    policy = current_policy()
-    claims = verifier_of(policy).verify(token)
+    claims = ExternalToken.read(token).claims
     return find_or_create_user(claims), claims

@@ -3,24 +3,22 @@
 A token never determines the source of its key: `jku`, `jwk`, `x5u` and `x5c` are not read.
 """
 
-import base64
-import binascii
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
-import jwt
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from rest_framework_simplejwt.backends import TokenBackend
+from rest_framework_simplejwt.tokens import Token
 
 from api.errors import AccessTokenExpired, AccessTokenInvalid
-from api.external_jwt.policy import Policy
+from api.external_jwt.policy import Policy, current_policy
+from api.tokens.jws import ParsedToken, parse, unverified_claims
 from core.text.email_addresses import AddressError, parse_email
 from core.text.plain_text import clean_name
 from federation.oidc.issuers import normalize_issuer
@@ -31,11 +29,9 @@ MAX_NAME_LENGTH = 255
 MAX_LIFETIME_SECONDS = 366 * 86_400
 # The end of the year 2999. Larger values could overflow datetime arithmetic.
 MAX_TIMESTAMP = 32_503_680_000
-_SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 _TYPES = ("", "jwt", "at+jwt", "application/at+jwt")
 # Headers that change how a token is read. None is supported, so a token with one is refused.
 _REFUSED_HEADERS = ("crit", "enc", "zip", "b64", "cty")
-_JWS = jwt.PyJWS()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +50,28 @@ class ExternalClaims:
     expires_at: datetime
     claims: dict[str, Any] = field(repr=False)
 
+    @classmethod
+    def read(cls, claims: dict[str, Any]) -> Self:
+        """Return what verified claims say. Raises AccessTokenInvalid without a usable subject."""
+        subject = claims.get("sub")
+        is_text = isinstance(subject, str) and "\0" not in subject
+        if not is_text or not 0 < len(str(subject)) <= MAX_NAME_LENGTH:
+            _refuse()
+        return cls(
+            issuer=_issuer(claims),
+            subject=str(subject),
+            email=_email(claims),
+            email_verified=_is_true(claims.get("email_verified")),
+            name=_name(claims),
+            issued_at=datetime.fromtimestamp(claims["iat"], UTC),
+            expires_at=datetime.fromtimestamp(claims["exp"], UTC),
+            claims=claims,
+        )
+
 
 def issuer_named_by(token: str) -> str:
     """Return the issuer that `token` names, "" if there is none. Verifies nothing."""
-    try:
-        return _issuer(_parts(token)[1])
-    except AccessTokenInvalid:
-        return ""
+    return _issuer(unverified_claims(token, MAX_TOKEN_LENGTH))
 
 
 @lru_cache(maxsize=8)
@@ -93,27 +104,51 @@ def _key_in(pem: str) -> Any:
     return load_pem_public_key(pem.encode())
 
 
-class Verifier:
-    """Verifies tokens against a policy and the keys of its issuers."""
+class ExternalToken(Token):
+    """A verified access token of a configured issuer, as a token of simplejwt."""
+
+    token_type, lifetime = "external", timedelta(0)  # required by the parent
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Return the verified token. Raises AccessTokenInvalid, AccessTokenExpired."""
+        return cls(text)  # type: ignore[arg-type]  # simplejwt takes a text here
+
+    def get_token_backend(self) -> "Verifier":
+        return verifier_of(current_policy())
+
+    def verify(self) -> None:
+        """Set `claims`; the backend has checked them. Raises AccessTokenInvalid."""
+        self.claims = ExternalClaims.read(self.payload)
+
+
+class Verifier(TokenBackend):
+    """A token backend of simplejwt over a policy and the keys of its issuers."""
 
     def __init__(self, policy: Policy, sources: Mapping[str, KeySource]) -> None:
+        super().__init__(policy.algorithms[0])  # not used: the policy may name several
         self.policy, self.sources = policy, sources
 
-    def verify(self, token: str) -> ExternalClaims:
-        """Return the claims of `token`. Raises AccessTokenInvalid, AccessTokenExpired."""
-        header, unverified = _parts(token)
-        issuer = _issuer(unverified)
-        source = self.sources.get(issuer)
+    def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
+        """Return the claims of a token that meets the policy.
+
+        `verify` is ignored: unverified claims are never returned. Raises AccessTokenInvalid,
+        AccessTokenExpired.
+        """
+        parsed = parse(token, MAX_TOKEN_LENGTH)
+        claims = parsed.read_claims()
+        source = self.sources.get(_issuer(claims))
         if source is None:
             _refuse()
-        algorithm = self._check_header(header)
-        claims = _signed_claims(token, header, algorithm, source)
-        if _issuer(claims) != issuer:
-            _refuse()
+        _require_signature(parsed, self._check_header(parsed.header), source)
         _check_kind(claims)
         self._check_audience(claims)
-        issued_at, expires_at = self._check_times(claims)
-        return _external_claims(claims, issuer, issued_at, expires_at)
+        self._check_times(claims)
+        return claims
+
+    def verify(self, token: str) -> ExternalClaims:
+        """Return what a token says that meets the policy. Raises what decode() does."""
+        return ExternalClaims.read(self.decode(token))
 
     def _check_header(self, header: dict[str, Any]) -> str:
         """Check the header; returns the algorithm."""
@@ -130,8 +165,7 @@ class Verifier:
         if not self.policy.audience_of(claims) & set(self.policy.audiences):
             _refuse(_("This token was issued for another service."))
 
-    def _check_times(self, claims: dict[str, Any]) -> tuple[datetime, datetime]:
-        """Check the times; returns `iat` and `exp`."""
+    def _check_times(self, claims: dict[str, Any]) -> None:
         now, leeway = timezone.now().timestamp(), self.policy.leeway
         expires, issued = _time(claims.get("exp")), _time(claims.get("iat"))
         begins = _time(claims["nbf"]) if "nbf" in claims else issued
@@ -141,50 +175,10 @@ class Verifier:
             _refuse(_("This token is not valid yet."))
         if expires - issued > MAX_LIFETIME_SECONDS:
             _refuse()
-        return datetime.fromtimestamp(issued, UTC), datetime.fromtimestamp(expires, UTC)
 
 
 def _refuse(message: str | None = None) -> NoReturn:
     raise AccessTokenInvalid(message)
-
-
-def _parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return header and claims, unverified. Raises AccessTokenInvalid."""
-    if len(token) > MAX_TOKEN_LENGTH or _SHAPE.fullmatch(token) is None:
-        _refuse()
-    header, payload, _signature = token.split(".")
-    return _object(_decoded(header)), _object(_decoded(payload))
-
-
-def _decoded(part: str) -> bytes:
-    try:
-        return base64.b64decode(part + "=" * (-len(part) % 4), b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        _refuse()
-
-
-def _object(raw: bytes) -> dict[str, Any]:
-    """Parse a JSON object; rejects NaN, Infinity and repeated names."""
-    try:
-        found = json.loads(
-            raw.decode(), parse_constant=_reject_constant, object_pairs_hook=_reject_duplicates
-        )
-    except (ValueError, RecursionError):
-        _refuse()
-    if not isinstance(found, dict):
-        _refuse()
-    return found
-
-
-def _reject_constant(text: str) -> NoReturn:
-    raise ValueError(text)
-
-
-def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError
-    return found
 
 
 def _issuer(claims: dict[str, Any]) -> str:
@@ -192,19 +186,13 @@ def _issuer(claims: dict[str, Any]) -> str:
     return normalize_issuer(named) if isinstance(named, str) else ""
 
 
-def _signed_claims(
-    token: str, header: dict[str, Any], algorithm: str, source: KeySource
-) -> dict[str, Any]:
-    """Verify the signature with the issuer's keys; returns the claims."""
-    kid = header.get("kid", "")
+def _require_signature(parsed: ParsedToken, algorithm: str, source: KeySource) -> None:
+    """Raise AccessTokenInvalid unless one of the issuer's keys verifies the signature."""
+    kid = parsed.header.get("kid", "")
     if not isinstance(kid, str) or len(kid) > MAX_NAME_LENGTH:
         _refuse()
-    for key in source.find(kid, algorithm):
-        try:
-            return _object(_JWS.decode(token, key.key, algorithms=[algorithm]))
-        except jwt.PyJWTError:
-            continue
-    _refuse()
+    if not any(parsed.is_signed_by(found.key, algorithm) for found in source.find(kid, algorithm)):
+        _refuse()
 
 
 def _check_kind(claims: dict[str, Any]) -> None:
@@ -231,24 +219,6 @@ def _time(value: object) -> float:
     ):
         _refuse()
     return value
-
-
-def _external_claims(
-    claims: dict[str, Any], issuer: str, issued_at: datetime, expires_at: datetime
-) -> ExternalClaims:
-    subject = claims.get("sub")
-    if not isinstance(subject, str) or not 0 < len(subject) <= MAX_NAME_LENGTH or "\0" in subject:
-        _refuse()
-    return ExternalClaims(
-        issuer=issuer,
-        subject=subject,
-        email=_email(claims),
-        email_verified=_is_true(claims.get("email_verified")),
-        name=_name(claims),
-        issued_at=issued_at,
-        expires_at=expires_at,
-        claims=claims,
-    )
 
 
 def _is_true(value: object) -> bool:

@@ -9,7 +9,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -28,7 +28,28 @@ MEMBERS = {
     "RS256": ("e", "kty", "n"),
     "EdDSA": ("crv", "kty", "x"),
 }
+HS256 = "HS256"
 RSA_BITS, RSA_EXPONENT = 3072, 65537
+# Allowed difference between the clocks of several nodes.
+CLOCK_SKEW = timedelta(seconds=30)
+
+
+class Signer(NamedTuple):
+    """The key that signs. kid is "" for a shared secret."""
+
+    kid: str
+    algorithm: str
+    key: Any
+
+
+class Keys(Protocol):
+    """The source of the keys of one kind of token."""
+
+    def signer(self) -> Signer: ...
+
+    def verifier(self, algorithm: str, kid: str) -> Any | None:
+        """Return the trusted key for this header, or None."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

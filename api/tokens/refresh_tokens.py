@@ -10,12 +10,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from secrets import token_urlsafe
 from typing import Any
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
@@ -27,8 +24,8 @@ from accounts.roles import Role, can_manage
 from api.errors import AccessTokenInvalid
 from api.models import TokenFamily
 from api.permissions import require_account_access
-from api.tokens.jwt import CLIENT_ID, AccessToken, Backend, RefreshToken, Signer
-from api.tokens.signing_keys import HS256, AccessKeys
+from api.tokens.jwt import CLIENT_ID, AccessToken, RefreshToken
+from api.tokens.signing_keys import refresh_secret
 from api.tokens.sql import advance, find_family, note_sign_in
 from audit import audit_log
 from core import sql
@@ -38,7 +35,6 @@ from core.web.request_context import get_request_context
 from mail.outbox import enqueue_mail
 
 SIGNED_OUT, REUSED = "signed-out", "reused"
-KEY_PURPOSE = b"gatehouse refresh tokens v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,30 +46,6 @@ class TokenPair:
     expires_in: int
     refresh: str
     refresh_expires_in: int
-
-
-class RefreshKeys:
-    """The key of refresh tokens; see refresh_secret()."""
-
-    def signer(self) -> Signer:
-        return Signer("", HS256, refresh_secret())
-
-    def verifier(self, algorithm: str, _kid: str) -> bytes | None:
-        return refresh_secret() if algorithm == HS256 else None
-
-
-access_backend = Backend(AccessToken.typ, AccessKeys())
-refresh_backend = Backend(RefreshToken.typ, RefreshKeys())
-
-
-def refresh_secret() -> bytes:
-    """Return JWT_REFRESH_SECRET, or a key derived from ENCRYPTION_KEY.
-
-    Never from SECRET_KEY, which signs values that browsers can read.
-    """
-    if settings.JWT_REFRESH_SECRET:
-        return bytes(settings.JWT_REFRESH_SECRET.encode())
-    return _derived(settings.ENCRYPTION_KEY)
 
 
 def start_by_password(
@@ -118,7 +90,7 @@ def refresh(text: str) -> TokenPair:
     AccessTokenExpired, AccessDenied.
     """
     now = timezone.now()
-    token = RefreshToken.read(refresh_backend, text, now)
+    token = RefreshToken.read(text)
     family = _live_family(token.identifier("sid"), token.identifier("sub"), now)
     if not _is_genuine(token, family):
         raise AccessTokenInvalid
@@ -128,15 +100,12 @@ def refresh(text: str) -> TokenPair:
     return _handle_reuse(token, now)
 
 
-def read_access(text: str) -> tuple[TokenFamily, dict[str, Any]]:
-    """Return the live family of an access token, with its `user` loaded, and the claims.
+def family_of_access(token: AccessToken) -> TokenFamily:
+    """Return the live family of a verified access token, with its `user` loaded.
 
-    Raises AccessTokenInvalid, AccessTokenExpired, AccessDenied.
+    Raises AccessTokenInvalid, AccessDenied.
     """
-    now = timezone.now()
-    token = AccessToken.read(access_backend, text, now)
-    family = _live_family(token.identifier("sid"), token.identifier("sub"), now)
-    return family, token.payload
+    return _live_family(token.identifier("sid"), token.identifier("sub"), timezone.now())
 
 
 def user_of(text: str) -> User:
@@ -145,7 +114,7 @@ def user_of(text: str) -> User:
     Raises AccessTokenInvalid, AccessTokenExpired, AccessDenied.
     """
     now = timezone.now()
-    token = RefreshToken.read(refresh_backend, text, now)
+    token = RefreshToken.read(text)
     family = _live_family(token.identifier("sid"), token.identifier("sub"), now)
     if not _is_genuine(token, family) or token.generation != family.generation:
         raise AccessTokenInvalid
@@ -157,10 +126,9 @@ def family_of(text: str) -> TokenFamily | None:
 
     None for expired tokens and for tokens that we did not sign.
     """
-    now = timezone.now()
-    for kind, backend in ((RefreshToken, refresh_backend), (AccessToken, access_backend)):
+    for kind in (RefreshToken, AccessToken):
         try:
-            token = kind.read(backend, text, now)
+            token = kind.read(text)
             found = find_family(token.identifier("sid"))
         except AccessTokenInvalid:
             continue
@@ -307,10 +275,9 @@ def _pair(family: TokenFamily, user: User, now: datetime) -> TokenPair:
         "role": user.role,
         "email": user.email,
     }
-    refresh_token = RefreshToken(refresh_backend, who)
-    refresh_token.payload = {
+    refresh = {
         **who,
-        "aud": refresh_token.audience,
+        "aud": RefreshToken.audience(),
         "iat": int(family.rotated_at.timestamp()),
         "exp": family_end,
         "gen": family.generation,
@@ -318,9 +285,9 @@ def _pair(family: TokenFamily, user: User, now: datetime) -> TokenPair:
     }
     return TokenPair(
         family=family,
-        access=str(AccessToken(access_backend, access)),
+        access=str(AccessToken.issue(access)),
         expires_in=access_end - issued_at,
-        refresh=str(refresh_token),
+        refresh=str(RefreshToken.issue(refresh)),
         refresh_expires_in=family_end - issued_at,
     )
 
@@ -336,8 +303,3 @@ def _token_id(seed: str, generation: int) -> str:
     """Return the `jti` of a refresh token, which takes the secret and the row to compute."""
     content = f"{seed}|{generation}".encode()
     return hmac.new(refresh_secret(), content, hashlib.sha256).hexdigest()
-
-
-@lru_cache(maxsize=4)
-def _derived(key: bytes) -> bytes:
-    return HKDF(algorithm=SHA256(), length=32, salt=None, info=KEY_PURPOSE).derive(key)

@@ -1,4 +1,4 @@
-"""Create, rotate and retire the keys that sign access tokens.
+"""Create, rotate and retire the keys that sign access tokens; the key of refresh tokens.
 
 Each process caches the key set for at most MAX_AGE_SECONDS. So a key that is revoked in an
 emergency is invalid in every process a second later, for one small query a second. An unknown
@@ -13,6 +13,8 @@ from functools import lru_cache
 from threading import Lock
 from typing import Any
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
@@ -20,15 +22,22 @@ from django.utils import timezone
 from accounts.actors import SYSTEM, Actor
 from api.models import SigningKey
 from api.tokens import keyset
-from api.tokens.jwt import CLOCK_SKEW, Signer
-from api.tokens.keyset import KeyPair, KeySet, KeySetEntry, PrivateKey
+from api.tokens.keyset import (
+    CLOCK_SKEW,
+    HS256,
+    KeyPair,
+    KeySet,
+    KeySetEntry,
+    PrivateKey,
+    Signer,
+)
 from audit import audit_log
 from core.crypto.encryption import DecryptionError, decrypt, encrypt
 from core.locks import AUDIT, acquire_lock
 
 logger = logging.getLogger("gatehouse.keys")
 MAX_AGE_SECONDS = 1.0
-HS256 = "HS256"
+KEY_PURPOSE = b"gatehouse refresh tokens v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +118,31 @@ class AccessKeys:
             return None
         found = key_set_cache.get_with(kid).verifier(kid, algorithm, timezone.now())
         return found.public if found else None
+
+
+class RefreshKeys:
+    """The key of refresh tokens; see refresh_secret()."""
+
+    def signer(self) -> Signer:
+        return Signer("", HS256, refresh_secret())
+
+    def verifier(self, algorithm: str, _kid: str) -> bytes | None:
+        return refresh_secret() if algorithm == HS256 else None
+
+
+def refresh_secret() -> bytes:
+    """Return JWT_REFRESH_SECRET, or a key derived from ENCRYPTION_KEY.
+
+    Never from SECRET_KEY, which signs values that browsers can read.
+    """
+    if settings.JWT_REFRESH_SECRET:
+        return bytes(settings.JWT_REFRESH_SECRET.encode())
+    return _derived(settings.ENCRYPTION_KEY)
+
+
+@lru_cache(maxsize=4)
+def _derived(key: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=KEY_PURPOSE).derive(key)
 
 
 def read_key_set() -> KeySet:

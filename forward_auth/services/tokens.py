@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from api.tokens.jwt import Backend
+from api.tokens.jwt import KeySetBackend
 from api.tokens.signing_keys import AccessKeys
 from forward_auth.cache import CheckResult, TTLCache
 from forward_auth.decisions import Principal
@@ -20,7 +20,7 @@ TYPE = "fa+jwt"
 # A token is reused for generation.TOKEN_SECONDS, so at least forty seconds remain.
 TTL_SECONDS = 60
 PORTS = {"http": ":80", "https": ":443"}
-_backend = Backend(TYPE, AccessKeys())
+_backend = KeySetBackend(TYPE, AccessKeys())
 
 
 def wants_token(query: str) -> bool:

@@ -15,7 +15,7 @@ from accounts.actors import SYSTEM
 from accounts.models import BrowserSession, User
 from accounts.services import passwords, sessions, users
 from api.models import TokenFamily
-from api.tokens import refresh_tokens
+from api.tokens import refresh_tokens, signing_keys
 from api.tokens.jwt import REFRESH_PATH
 from audit.models import AuditEvent
 from core.errors import Forbidden, NotFound
@@ -48,7 +48,7 @@ def resigned(token: str, secret: bytes | None = None, **claims: Any) -> str:
     body = {**decoded(token.split(".")[1]), **claims}
     return jwt.encode(
         {name: value for name, value in body.items() if value is not None},
-        secret or refresh_tokens.refresh_secret(),
+        secret or signing_keys.refresh_secret(),
         "HS256",
         headers={"typ": "rt+jwt"},
     )

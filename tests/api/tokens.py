@@ -7,8 +7,10 @@ from typing import Any
 from django.test import Client
 
 from accounts.models import User
-from api.tokens.jwt import ALGORITHMS
-from api.tokens.refresh_tokens import access_backend
+from api.models import TokenFamily
+from api.tokens import refresh_tokens
+from api.tokens.jws import ALGORITHMS
+from api.tokens.jwt import AccessToken
 from tests.conftest import PASSWORD
 
 API = "/api/v1"
@@ -47,6 +49,11 @@ def bearer(header: str) -> Any:
     return Client().get(f"{API}/me", headers={"authorization": header})
 
 
+def family_of_access(access: str) -> TokenFamily:
+    """The sign-in of an access token, as the API finds it."""
+    return refresh_tokens.family_of_access(AccessToken.read(access))
+
+
 def outcome(answer: Any) -> tuple[int, str]:
     """Status and code; "" when there is no code."""
     content = answer.json() if answer.content else {}
@@ -72,7 +79,7 @@ def resigned(access: str, header: dict[str, Any] | None = None, **claims: Any) -
     first, second, _ = access.split(".")
     head = _changed(decoded(first), header or {})
     body = _changed(decoded(second), claims)
-    signer = access_backend.keys.signer()
+    signer = AccessToken.backend.keys.signer()
     signed = f"{encoded(head)}.{encoded(body)}"
     algorithm = ALGORITHMS[signer.algorithm]
     key = algorithm.prepare_key(signer.key)

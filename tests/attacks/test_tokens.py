@@ -148,7 +148,6 @@ def at_app(site: Site) -> Callable[[bytes], bytes]:
 RESIGNED = """
 from datetime import UTC, datetime
 from tests.api.tokens import resigned
-from api.tokens.refresh_tokens import refresh_backend
 from api.tokens.jwt import RefreshToken
 now_ = int(datetime.now(UTC).timestamp())
 result = {{name: resigned({access!r}, header, **claims) for name, header, claims in [
