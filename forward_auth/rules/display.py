@@ -58,7 +58,7 @@ def self_registration_warning(
         who = _("Anyone can register")
     text = _("%(who)s and gets the role “%(role)s”. That is enough for: %(places)s. If you do not "
              "want this, set ALLOW_REGISTRATION=false or DEFAULT_ROLE=none and restart, or let "
-             "these rules take a higher role.")  # fmt: skip
+             "these rules require a higher role.")  # fmt: skip
     values = {"who": who, "role": role_label, "places": _places(found)}
     return _("Anyone can give themselves access to your sites."), text % values
 

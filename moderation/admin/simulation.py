@@ -118,14 +118,14 @@ def _result(form: ReplayForm) -> dict[str, Any]:
     }
 
 
-def _row(one: SubjectResult) -> dict[str, Any]:
-    user = one.user
+def _row(result: SubjectResult) -> dict[str, Any]:
+    user = result.user
     return {
-        "who": user_link(user.pk, user.email) if user else one.network or one.subject,
-        "change": badge(*CHANGES[one.change]),
-        "would": moments(one.would),
-        "was": moments(one.was),
-        "events": one.events,
-        "highest": points(one.highest),
-        "good": moment(one.good_sign_in, empty=""),
+        "who": user_link(user.pk, user.email) if user else result.network or result.subject,
+        "change": badge(*CHANGES[result.change]),
+        "would": moments(result.would),
+        "was": moments(result.was),
+        "events": result.events,
+        "highest": points(result.highest),
+        "good": moment(result.good_sign_in, empty=""),
     }

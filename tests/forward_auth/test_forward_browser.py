@@ -150,5 +150,5 @@ def assert_refused(page: Page, path: str) -> None:
     answer = page.goto(f"https://{APP}{path}")
     assert answer is not None
     assert answer.status == 403
-    assert "You may not go there" in page.inner_text("body")
+    assert "You don't have access to this page" in page.inner_text("body")
     assert re.search(r"\b[2-9A-Z]{8}\b", page.inner_text("body"))

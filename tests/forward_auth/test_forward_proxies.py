@@ -172,7 +172,7 @@ def test_a_refused_person_gets_the_page_with_its_reference(
     reply = gate.ask("/board", {**PAGE, **cookies("none")})
 
     assert reply.status == 403
-    assert "You may not go there" in reply.text
+    assert "You don't have access to this page" in reply.text
     assert re.search(r"<strong>[2-9A-Z]{8}</strong>", reply.text)
     assert app.seen == before
 
