@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.conf import settings
 from django.core.cache import caches
@@ -21,7 +21,7 @@ from accounts import access_policy
 from accounts.models import User
 from accounts.sessions import known_devices
 from accounts.signals import limit_exceeded
-from core import metrics
+from core import counters, metrics
 from core.errors import RateLimited
 from core.text import email_addresses
 from core.web.client_groups import Crowd, count_by, names_of
@@ -118,14 +118,9 @@ def may_mail(kind: str, recipient: str) -> bool:
     """
     limit = limit_for(RECIPIENT)
     name = hashlib.sha256(email_addresses.limit_key(recipient).encode()).hexdigest()
-    cache: Any = caches["counters"]
-    seconds = limit.window.total_seconds()
-    _name, (count, _end) = count_by(
-        names_of(f"mail:{kind}", name=name),
-        lambda each: cache.hit(each, seconds),
-        origin=get_request_context().ip,
-    )
-    if count <= limit.maximum:
+    names = names_of(f"mail:{kind}", name=name)
+    count = counters.hit_first(names, limit.window, origin=get_request_context().ip)
+    if count.number <= limit.maximum:
         return True
     metrics.add("limits", limit.scope)
     return False
@@ -157,22 +152,18 @@ def check_mfa_rate_limit(request: HttpRequest, user: User) -> None:
     blocked = _blocked_seconds(key)
     if blocked > 0:
         raise _exceeded(request, limit, Usage(key, limit.maximum + 1, blocked))
-    cache: Any = caches["counters"]
-    count, end = cache.hit(f"guesses:{key}", limit.window.total_seconds())
-    if count <= limit.maximum:
+    count = counters.hit(f"guesses:{key}", limit.window)
+    if count.number <= limit.maximum:
         return
-    wait = int(end - time.time()) + 1
-    if count == limit.maximum + 1:
+    wait = count.wait_seconds
+    if count.number == limit.maximum + 1:
         wait = _block(key, limit, wait)
-    raise _exceeded(request, limit, Usage(key, count, wait))
+    raise _exceeded(request, limit, Usage(key, count.number, wait))
 
 
 def refund_attempt(request: HttpRequest, user: User) -> None:
     """Stop counting the last attempt, whose code was valid; earlier ones still count."""
-    try:
-        caches["counters"].incr(f"guesses:{_mfa_key(request, user)}", -1)
-    except ValueError:
-        return  # the window has ended meanwhile
+    counters.refund(f"guesses:{_mfa_key(request, user)}")
 
 
 def _mfa_key(request: HttpRequest, user: User) -> str:

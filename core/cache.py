@@ -37,17 +37,17 @@ SET = f"""INSERT INTO {TABLE} (cache_key, value, expires_at) VALUES (%s, %s, %s)
 GET = f"SELECT value FROM {TABLE} WHERE cache_key = %s AND {LIVE}"  # noqa: S608
 INCREMENT = f"""UPDATE {TABLE} SET value = CAST(CAST(value AS BIGINT) + %s AS TEXT)
     WHERE cache_key = %s AND {LIVE} RETURNING value"""  # noqa: S608
-# Count one more in a window that starts with the first count and keeps its end.
-HIT = f"""INSERT INTO {TABLE} (cache_key, value, expires_at) VALUES (%s, '1', %s)
+# Count in a window that starts with the first count and keeps its end.
+HIT = f"""INSERT INTO {TABLE} (cache_key, value, expires_at) VALUES (%s, %s, %s)
     ON CONFLICT (cache_key) DO UPDATE SET
-    value = CASE WHEN {TABLE}.expires_at <= %s THEN '1'
-        ELSE CAST(CAST({TABLE}.value AS BIGINT) + 1 AS TEXT) END,
+    value = CASE WHEN {TABLE}.expires_at <= %s THEN excluded.value
+        ELSE CAST(CAST({TABLE}.value AS BIGINT) + %s AS TEXT) END,
     expires_at = CASE WHEN {TABLE}.expires_at <= %s THEN excluded.expires_at
         ELSE {TABLE}.expires_at END
     RETURNING value, expires_at"""  # noqa: S608
 TOUCH = f"UPDATE {TABLE} SET expires_at = %s WHERE cache_key = %s AND {LIVE} RETURNING 1"  # noqa: S608
 DELETE = f"DELETE FROM {TABLE} WHERE cache_key = %s RETURNING 1"  # noqa: S608
-HIT_KNOWN = f"""UPDATE {TABLE} SET value = CAST(CAST(value AS BIGINT) + 1 AS TEXT)
+HIT_KNOWN = f"""UPDATE {TABLE} SET value = CAST(CAST(value AS BIGINT) + %s AS TEXT)
     WHERE cache_key = %s AND {LIVE} RETURNING value, expires_at"""  # noqa: S608
 # Counts up to a maximum, so that a table far beyond its bound is no slower.
 COUNT = f"SELECT COUNT(*) FROM (SELECT 1 FROM {TABLE} LIMIT %s) AS counted"  # noqa: S608
@@ -216,20 +216,20 @@ class AtomicDatabaseCache(BaseCache):
             raise ValueError(f"Key {key!r} not found")
         return int(row[0])
 
-    def hit(self, key: str, seconds: float) -> tuple[int, float]:
-        """Count one more in the window of `key`; returns the count and the end (Unix time)."""
+    def hit(self, key: str, seconds: float, amount: int = 1) -> tuple[int, float]:
+        """Add `amount` in the window of `key`; returns the count and the end (Unix time)."""
         name = self.make_and_validate_key(key)
         now = time.time()
         if not self._may_create:
-            row = self._one(HIT_KNOWN, [name, now])
+            row = self._one(HIT_KNOWN, [amount, name, now])
             if row is None:
                 raise NoRoom
             return int(row[0]), float(row[1])
-        row = self._one(HIT, [name, now + seconds, now, now])
+        row = self._one(HIT, [name, str(amount), now + seconds, now, amount, now])
         if row is None:
             raise RuntimeError("the database did not count")
         count = int(row[0])
-        _table_size.new += count == 1
+        _table_size.new += count == amount
         return count, float(row[1])
 
     def delete_value(self, key: str, value: Any) -> bool:

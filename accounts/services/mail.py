@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
-from django.core.cache import caches
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import get_language
@@ -13,6 +11,7 @@ from django.utils.translation import gettext as _
 from accounts.actors import Actor
 from accounts.roles import ADMIN_ROLES
 from audit import audit_log
+from core import counters
 from core.errors import Forbidden, RateLimited, RecordInvalid
 from core.locks import lock_users
 from core.text.email_addresses import AddressError, parse_email
@@ -68,10 +67,9 @@ def _check_rate_limit(actor: Actor) -> None:
     """Raise RateLimited after too many test mails. The command line has no limit."""
     if actor.pk is None:
         return
-    cache: Any = caches["counters"]
-    count, end = cache.hit(f"test-mail:{actor.pk}", WINDOW.total_seconds())
-    if count > MAX_TEST_MAILS:
-        raise RateLimited(int(end - timezone.now().timestamp()) + 1)
+    count = counters.hit(f"test-mail:{actor.pk}", WINDOW)
+    if count.number > MAX_TEST_MAILS:
+        raise RateLimited(count.wait_seconds)
 
 
 def _send(recipient: str) -> TestMailReport:

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from django.conf import settings
-from django.core.cache import caches
 
+from core import counters
 from core.errors import RateLimited
 
 SHARES = 20
@@ -44,9 +44,8 @@ def consume(key_id: str, now: datetime) -> None:
         if state.window != int(window):
             state.window, state.left, state.is_exhausted = int(window), 0, False
         if not state.left and not state.is_exhausted:
-            state.left = _reserve_share(
-                f"api-key:{key_id}:{int(window)}", settings.API_KEY_MAX, seconds
-            )
+            name = f"api-key:{key_id}:{int(window)}"
+            state.left = _reserve_share(name, settings.API_KEY_MAX, timedelta(seconds=seconds))
             state.is_exhausted = not state.left
         if not state.left:
             raise RateLimited(ceil(seconds - passed))
@@ -77,15 +76,8 @@ def _quota_of(key_id: str) -> KeyQuota:
     return state
 
 
-def _reserve_share(name: str, maximum: int, seconds: int) -> int:
+def _reserve_share(name: str, maximum: int, window: timedelta) -> int:
     """Reserve a share of the shared counter; returns the uses it allows, 0 if none are left."""
     share = max(1, maximum // SHARES)
-    counters = caches[settings.RATELIMIT_USE_CACHE]
-    if counters.add(name, share, timeout=2 * seconds):
-        total = share
-    else:
-        try:
-            total = counters.incr(name, share)
-        except ValueError:  # the counter expired in between, so counting starts again
-            total = share
+    total = counters.hit(name, window, amount=share).number
     return max(0, min(share, maximum - (total - share)))

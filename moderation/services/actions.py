@@ -12,10 +12,9 @@ from django.utils.translation import gettext_lazy as _
 from accounts.actors import Actor
 from accounts.models import User
 from accounts.roles import Role, can_manage
-from core.errors import Forbidden, NotFound, RateLimited
-from moderation.counters import (
+from core.counters import (
+    Count,
     Slot,
-    WindowCount,
     count_of,
     free_slot,
     hit,
@@ -23,6 +22,7 @@ from moderation.counters import (
     hit_network,
     take_slot,
 )
+from core.errors import Forbidden, NotFound, RateLimited
 from moderation.durations import time_text
 from moderation.models import Ban
 from moderation.services.violations import record_violation
@@ -96,12 +96,12 @@ class Started(NamedTuple):
     slot: Slot | None
 
 
-class _Count(NamedTuple):
+class _LimitCount(NamedTuple):
     """One limit and its current count."""
 
     by: str
     rate: Rate
-    counted: WindowCount
+    counted: Count
 
     @property
     def is_exceeded(self) -> bool:
@@ -180,16 +180,16 @@ def _take_slot(action: str, limits: dict[str, Rate], subject: ActionSubject) -> 
 
 def _count(action: str, limits: dict[str, Rate], subject: ActionSubject) -> LimitState:
     """Count for every limit, then compare: an attempt that one limit refuses counts for all."""
-    counts: list[_Count] = []
+    counts: list[_LimitCount] = []
     if USER in limits and subject.user:
         counted = hit(f"{action}:user:{subject.user.pk.hex}", limits[USER].window)
-        counts.append(_Count(USER, limits[USER], counted))
+        counts.append(_LimitCount(USER, limits[USER], counted))
     if IP in limits and subject.network:
         if subject.user:
             # First, so that the share of a refused user holds all their earlier attempts.
             hit_if_room(_share_name(action, subject), limits[IP].window)
         counted = hit_network(f"{action}:ip", subject.network, limits[IP].window)
-        counts.append(_Count(IP, limits[IP], counted))
+        counts.append(_LimitCount(IP, limits[IP], counted))
     exceeded = [count for count in counts if count.is_exceeded]
     if exceeded:
         raise _refused(action, exceeded, subject)
@@ -199,7 +199,7 @@ def _count(action: str, limits: dict[str, Rate], subject: ActionSubject) -> Limi
     return LimitState(tightest.rate.maximum, tightest.remaining, tightest.counted.ends_at)
 
 
-def _refused(action: str, exceeded: list[_Count], subject: ActionSubject) -> LimitExceeded:
+def _refused(action: str, exceeded: list[_LimitCount], subject: ActionSubject) -> LimitExceeded:
     """Record the violation, and return the error to raise."""
     first = exceeded[0]
     ban = _record(
@@ -213,7 +213,7 @@ def _refused(action: str, exceeded: list[_Count], subject: ActionSubject) -> Lim
     return LimitExceeded(int((end - timezone.now()).total_seconds()) + 1, ban)
 
 
-def _should_score(action: str, exceeded: _Count, subject: ActionSubject) -> bool:
+def _should_score(action: str, exceeded: _LimitCount, subject: ActionSubject) -> bool:
     """Does this violation score?
 
     Many users may share an address, and the last of them must not be banned for all. So beyond the

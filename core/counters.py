@@ -1,38 +1,26 @@
-"""Counters for rate limits and concurrency limits; exact across any number of processes.
+"""Counters of rate limits, quotas and concurrency limits; exact across any number of processes.
 
-Each count is one atomic statement of the database (the cache `counters`).
+Each call is one atomic statement of the database (the cache `counters`). Pages are counted by
+django-ratelimit in the same cache; see accounts.rate_limits.
 """
 
 import re
 import secrets
-from contextlib import AbstractContextManager, suppress
+import time
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, Protocol, cast
+from typing import NamedTuple, cast
 
 from django.core.cache import caches
 
+from core.cache import AtomicDatabaseCache
 from core.web.client_groups import Crowd, NoRoom, count_by, names_of
 
 _SLOT = re.compile(r"([a-z0-9_:-]{1,200}\.\d{1,3})\.([0-9a-f]{32})", re.ASCII)
 
 
-class Store(Protocol):
-    """The methods of the cache `counters` that are used here; each is atomic."""
-
-    def hit(self, key: str, seconds: float) -> tuple[int, float]: ...
-
-    def crowd(self) -> int: ...
-
-    def only_known(self) -> AbstractContextManager[None]: ...
-
-    def get(self, key: str, default: int) -> int: ...
-
-    def add(self, key: str, value: str, timeout: float) -> bool: ...
-
-    def delete_value(self, key: str, value: str) -> bool: ...
-
-
-class WindowCount(NamedTuple):
+class Count(NamedTuple):
     """The count in the current window, this call included, and when the window ends.
 
     is_shared: other networks share the counter, because there are too many at once.
@@ -41,6 +29,11 @@ class WindowCount(NamedTuple):
     number: int
     ends_at: datetime
     is_shared: bool = False
+
+    @property
+    def wait_seconds(self) -> int:
+        """How long until the window has ended, in whole seconds."""
+        return int(self.ends_at.timestamp() - time.time()) + 1
 
 
 class Slot(NamedTuple):
@@ -53,24 +46,32 @@ class Slot(NamedTuple):
     until: datetime
 
 
-def _store() -> Store:
-    return cast("Store", caches["counters"])
+def hit(name: str, window: timedelta, *, amount: int = 1) -> Count:
+    """Add `amount` to the counter of `name`. Its window begins with the first hit."""
+    number, end = _store().hit(f"count:{name}", window.total_seconds(), amount)
+    return Count(number, datetime.fromtimestamp(end, UTC))
 
 
-def hit(name: str, window: timedelta) -> WindowCount:
-    """Count `name` once. A window begins with the first hit and does not slide."""
-    count, end = _store().hit(f"count:{name}", window.total_seconds())
-    return WindowCount(count, datetime.fromtimestamp(end, UTC))
+def refund(name: str) -> None:
+    """Take one hit() of `name` back, unless its window has ended."""
+    with suppress(ValueError):
+        _store().incr(f"count:{name}", -1)
 
 
-def hit_network(name: str, address: str, window: timedelta) -> WindowCount:
+def hit_first(names: Sequence[str], window: timedelta, *, origin: str) -> Count:
+    """Count under the first of names_of(); while there are too many clients, under a shared one.
+
+    origin: the client's address, "" for none.
+    """
+    used, count = count_by(names, lambda name: hit(name, window), origin=origin)
+    return count._replace(is_shared=used != names[0])
+
+
+def hit_network(name: str, address: str, window: timedelta) -> Count:
     """Like hit(), by address. Networks share a counter while there are too many at once."""
     # An IPv6 network is represented by its first address.
     first = address.partition("/")[0]
-    names = [f"count:{each}" for each in names_of(name, first)]
-    seconds = window.total_seconds()
-    used, (count, end) = count_by(names, lambda each: _store().hit(each, seconds), origin=first)
-    return WindowCount(count, datetime.fromtimestamp(end, UTC), used != names[0])
+    return hit_first(names_of(name, first), window, origin=first)
 
 
 def hit_if_room(name: str, window: timedelta) -> None:
@@ -85,7 +86,8 @@ def hit_if_room(name: str, window: timedelta) -> None:
 
 def count_of(name: str) -> int:
     """The count of hit() for `name` in its current window."""
-    return _store().get(f"count:{name}", 0)
+    number: int = _store().get(f"count:{name}", 0)
+    return number
 
 
 def take_slot(name: str, count: int, life: timedelta) -> Slot | None:
@@ -103,3 +105,7 @@ def free_slot(name: str) -> bool:
     """Release a slot; False if it was no longer held under this name."""
     match = _SLOT.fullmatch(name)
     return match is not None and _store().delete_value(f"slot:{match[1]}", match[2])
+
+
+def _store() -> AtomicDatabaseCache:
+    return cast("AtomicDatabaseCache", caches["counters"])
