@@ -58,7 +58,9 @@ def get_denial(
     if user is None:
         return DenialReason("not_authenticated", _("Please sign in."))
     if not user.is_active:
-        return DenialReason("account_disabled", _("This account is disabled. Ask an operator."))
+        return DenialReason(
+            "account_disabled", _("This account is disabled. Ask an administrator.")
+        )
     if user.is_built_in:
         return _anonymous_denial(user, floor)
     if not user.setup_completed:

@@ -11,12 +11,11 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, acting_admin
 from accounts.admin.bulk_actions import MAX_ROWS, run_on_rows
-from accounts.admin.columns import NOTHING, moment
-from accounts.admin.read_only_columns import badge, user_link
+from accounts.admin.columns import NOTHING, badge, moment, user_link
 from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, Option
 from accounts.models import User
@@ -158,10 +157,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
             request,
             queryset,
             lambda key: revoke_key(actor=actor, key=key),
-            lambda count: (
-                ngettext("%(count)d key is revoked.", "%(count)d keys are revoked.", count)
-                % {"count": count}
-            ),
+            ngettext_lazy("%(count)d key is revoked.", "%(count)d keys are revoked.", "count"),
         )
 
 

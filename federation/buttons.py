@@ -8,7 +8,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from accounts.services.sign_in_methods import has_other_sign_in_method
+from accounts.services.credentials import has_other_sign_in_method
 from federation.models import ExternalIdentity
 from federation.providers import Provider, configured
 from federation.services.identities import is_directory_managed, is_usable

@@ -10,8 +10,9 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from accounts.admin.base import ReadOnlyAdmin, as_uuid
+from accounts.admin.base import GatehouseModelAdmin, ReadOnlyAdmin, as_uuid
 from core.errors import GatehouseError
 
 MAX_ROWS = 500
@@ -59,38 +60,46 @@ def run_on_rows(
     request: HttpRequest,
     rows: "QuerySet[Any]",
     run: Callable[[Any], object],
-    done: Callable[[int], str],
+    done: Any,
 ) -> None:
     """Call `run` for at most MAX_ROWS rows, and add messages that tell the outcome.
 
-    done: count -> the sentence for it.
+    done: the sentence for the rows that it was done for, made by ngettext_lazy() with %(count)d.
     """
     result = run_on_each(list(rows[:MAX_ROWS]), run)
     if result.done:
-        messages.success(request, done(result.done))
+        messages.success(request, done % {"count": result.done})
     for reason, number in result.skipped.items():
         text = _("Skipped %(number)d: %(reason)s")
         messages.warning(request, text % {"number": number, "reason": reason})
 
 
-class RowActionsAdmin(ReadOnlyAdmin):
-    """A read-only table with actions. Its checkboxes hold `tick_field` instead of the key."""
+class TickedRowsAdmin(GatehouseModelAdmin):
+    """A table whose actions refuse values that are no ids; Django would pass them to the database.
+
+    tick_field: what the checkboxes hold. tick_warning: the message; it may name %(maximum)d.
+    """
 
     tick_field: ClassVar[str] = "pk"
+    tick_warning: Any = gettext_lazy(
+        "Nothing was changed: please tick at most %(maximum)d rows of the list."
+    )
 
     def response_action(  # type: ignore[override]  # the stubs follow a later Django
         self, request: HttpRequest, queryset: QuerySet[Any]
     ) -> HttpResponse | None:
-        """Refuses values that are not ids, which Django would hand to the database."""
         ticks = [as_uuid(text) for text in request.POST.getlist(ACTION_CHECKBOX_NAME)]
         if None in ticks or len(ticks) > MAX_ROWS:
-            text = _("Nothing was changed: please tick at most %(maximum)d rows of the list.")
-            messages.warning(request, text % {"maximum": MAX_ROWS})
+            messages.warning(request, self.tick_warning % {"maximum": MAX_ROWS})
             return None
         if self.tick_field != "pk":
             found = queryset.filter(**{f"{self.tick_field}__in": ticks})
             _set_ticks(request, [str(key) for key in found.values_list("pk", flat=True)])
         return super().response_action(request, queryset)
+
+
+class RowActionsAdmin(TickedRowsAdmin, ReadOnlyAdmin):
+    """A read-only table with actions."""
 
 
 def _set_ticks(request: HttpRequest, keys: list[str]) -> None:

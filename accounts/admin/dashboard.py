@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 
 from accounts.admin.base import COUNT_CAP, capped_count
 from accounts.admin.charts import Chart, Series, by_day
-from accounts.admin.read_only_columns import actor_cell, result_badge, target_cell, with_emails
+from accounts.admin.columns import actor_cell, result_badge, target_cell, with_emails
 from accounts.models import BrowserSession, User
 from accounts.roles import Role
 from audit.models import AuditEvent

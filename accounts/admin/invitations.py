@@ -15,18 +15,17 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 
 from accounts.actors import Actor
 from accounts.admin.base import acting_admin
 from accounts.admin.bulk_actions import RowActionsAdmin, run_on_rows
-from accounts.admin.columns import NOTHING, moment
-from accounts.admin.read_only_columns import badge, user_link
+from accounts.admin.columns import NOTHING, badge, moment_column, user_column, user_link
 from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, Option, RoleFilter, SinceFilter
 from accounts.admin.users.forms import role_choices
 from accounts.forms import GatehouseForm, is_valid_with
-from accounts.models import Invitation, User
+from accounts.models import Invitation
 from accounts.roles import Role
 from accounts.sent_forms import show_once
 from accounts.services.invitations import LIFETIME, check_address, invite, withdraw
@@ -168,19 +167,12 @@ class InvitationAdmin(RowActionsAdmin):
     def inviter(self, invitation: Invitation) -> str:
         if invitation.by_system:
             return _("system")
-        return _user_cell(invitation.invited_by)
+        user = invitation.invited_by
+        return NOTHING if user is None else user_link(user.pk, user.email)
 
-    @admin.display(description=gettext_lazy("account"))
-    def account(self, invitation: Invitation) -> str:
-        return _user_cell(invitation.user)
-
-    @admin.display(description=gettext_lazy("expires"))
-    def ends(self, invitation: Invitation) -> str:
-        return moment(invitation.expires_at)
-
-    @admin.display(description=gettext_lazy("created"))
-    def made(self, invitation: Invitation) -> str:
-        return moment(invitation.created_at)
+    account = user_column("user", gettext_lazy("account"))
+    ends = moment_column("expires_at", gettext_lazy("expires"))
+    made = moment_column("created_at", gettext_lazy("created"))
 
     @admin.action(description=gettext_lazy("Withdraw"), permissions=["action"])
     def withdraw_chosen(self, request: HttpRequest, queryset: "QuerySet[Invitation]") -> None:
@@ -190,13 +182,10 @@ class InvitationAdmin(RowActionsAdmin):
             request,
             queryset,
             lambda invitation: withdraw(actor=actor, invitation=invitation),
-            lambda count: (
-                ngettext(
-                    "%(count)d invitation is withdrawn.",
-                    "%(count)d invitations are withdrawn.",
-                    count,
-                )
-                % {"count": count}
+            ngettext_lazy(
+                "%(count)d invitation is withdrawn.",
+                "%(count)d invitations are withdrawn.",
+                "count",
             ),
         )
 
@@ -205,10 +194,6 @@ def _check(data: dict[str, Any]) -> None:
     """Raise RecordInvalid for an address that the service would refuse."""
     if "email" in data:
         check_address(data["email"])
-
-
-def _user_cell(user: User | None) -> str:
-    return NOTHING if user is None else user_link(user.pk, user.email)
 
 
 def _lifetimes() -> list[tuple[int, str]]:

@@ -15,18 +15,21 @@ from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, acting_admin, as_uuid
 from accounts.admin.bulk_actions import RowActionsAdmin, run_on_rows
-from accounts.admin.columns import NOTHING, moment
-from accounts.admin.read_only_columns import (
+from accounts.admin.columns import (
+    NOTHING,
     actor_cell,
     badge,
+    moment,
+    moment_column,
     result_badge,
     target_cell,
-    user_link,
+    text_column,
+    user_column,
     with_emails,
 )
 from accounts.admin.read_only_filters import (
@@ -88,17 +91,9 @@ class AuditEventAdmin(ReadOnlyAdmin):
         text = search_term.strip()[:SEARCH_MAX_LENGTH]
         return (queryset.filter(_audit_condition(text)) if text else queryset), False
 
-    @admin.display(description=gettext_lazy("when"))
-    def when(self, event: AuditEvent) -> str:
-        return moment(event.at)
-
-    @admin.display(description=gettext_lazy("number"))
-    def number(self, event: AuditEvent) -> str:
-        return str(event.seq)
-
-    @admin.display(description=gettext_lazy("network address"))
-    def network(self, event: AuditEvent) -> str:
-        return event.ip or NOTHING
+    when = moment_column("at", gettext_lazy("when"))
+    number = text_column("seq", gettext_lazy("number"))
+    network = text_column("ip", gettext_lazy("network address"))
 
     @admin.display(description=gettext_lazy("when"))
     def exactly(self, event: AuditEvent) -> str:
@@ -113,17 +108,13 @@ class AuditEventAdmin(ReadOnlyAdmin):
     def actor(self, event: AuditEvent) -> str:
         return actor_cell(event)
 
-    @admin.display(description=gettext_lazy("id of the actor"))
-    def actor_key(self, event: AuditEvent) -> str:
-        return str(event.actor_id or NOTHING)
+    actor_key = text_column("actor_id", gettext_lazy("id of the actor"))
 
     @admin.display(description=gettext_lazy("on"))
     def target(self, event: AuditEvent) -> str:
         return target_cell(event)
 
-    @admin.display(description=gettext_lazy("id of the target"))
-    def target_key(self, event: AuditEvent) -> str:
-        return str(event.target_id or NOTHING)
+    target_key = text_column("target_id", gettext_lazy("id of the target"))
 
     @admin.display(description=gettext_lazy("from"))
     def where(self, event: AuditEvent) -> SafeString:
@@ -224,9 +215,7 @@ class OutboxMailAdmin(RowActionsAdmin):
         tone = _TONES.get(OutboxMail.Status(mail.status), "plain")
         return badge(tone, mail.get_status_display())
 
-    @admin.display(description=gettext_lazy("person"))
-    def person(self, mail: OutboxMail) -> str:
-        return user_link(mail.user_id, mail.user.email if mail.user else None)
+    person = user_column("user", gettext_lazy("person"))
 
     @admin.display(description=gettext_lazy("kind"))
     def kind_name(self, mail: OutboxMail) -> str:
@@ -247,9 +236,7 @@ class OutboxMailAdmin(RowActionsAdmin):
         is_due = mail.status in (OutboxMail.Status.QUEUED, OutboxMail.Status.SENDING)
         return moment(mail.next_attempt_at if is_due else None)
 
-    @admin.display(description=gettext_lazy("created"))
-    def made(self, mail: OutboxMail) -> str:
-        return moment(mail.created_at)
+    made = moment_column("created_at", gettext_lazy("created"))
 
     @admin.action(description=gettext_lazy("Send again"), permissions=["action"])
     def send_again(self, request: HttpRequest, queryset: "QuerySet[OutboxMail]") -> None:
@@ -259,13 +246,8 @@ class OutboxMailAdmin(RowActionsAdmin):
             request,
             queryset,
             lambda mail: retry_mail(mail, actor=actor),
-            lambda count: (
-                ngettext(
-                    "%(count)d mail will be sent again.",
-                    "%(count)d mails will be sent again.",
-                    count,
-                )
-                % {"count": count}
+            ngettext_lazy(
+                "%(count)d mail will be sent again.", "%(count)d mails will be sent again.", "count"
             ),
         )
 
@@ -337,21 +319,10 @@ class BrowserSessionAdmin(RowActionsAdmin):
     def device(self, session: BrowserSession) -> str:
         return device_name(session.user_agent)
 
-    @admin.display(description=gettext_lazy("person"))
-    def person(self, session: BrowserSession) -> str:
-        return user_link(session.user_id, session.user.email if session.user else None)
-
-    @admin.display(description=gettext_lazy("network address"))
-    def network(self, session: BrowserSession) -> str:
-        return session.ip or NOTHING
-
-    @admin.display(description=gettext_lazy("signed in"))
-    def begun(self, session: BrowserSession) -> str:
-        return moment(session.created_at)
-
-    @admin.display(description=gettext_lazy("last seen"))
-    def seen(self, session: BrowserSession) -> str:
-        return moment(session.last_seen_at)
+    person = user_column("user", gettext_lazy("person"))
+    network = text_column("ip", gettext_lazy("network address"))
+    begun = moment_column("created_at", gettext_lazy("signed in"))
+    seen = moment_column("last_seen_at", gettext_lazy("last seen"))
 
     @admin.action(description=gettext_lazy("End session"), permissions=["action"])
     def end_chosen(self, request: HttpRequest, queryset: "QuerySet[BrowserSession]") -> None:
@@ -361,8 +332,7 @@ class BrowserSessionAdmin(RowActionsAdmin):
             request,
             queryset,
             lambda session: end_session(actor=actor, session=session),
-            lambda count: (
-                ngettext("%(count)d session has ended.", "%(count)d sessions have ended.", count)
-                % {"count": count}
+            ngettext_lazy(
+                "%(count)d session has ended.", "%(count)d sessions have ended.", "count"
             ),
         )

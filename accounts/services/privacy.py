@@ -107,7 +107,7 @@ def delete_own_account(*, user: User, proof: str) -> None:
     counted the attempt.
     """
     if not settings.ALLOW_ACCOUNT_DELETION or user.is_built_in:
-        raise Forbidden(_("Accounts are deleted by operators here."))
+        raise Forbidden(_("Accounts are deleted by administrators here."))
     if asks_password(user):
         require_own_password(user, proof, "account:user:delete")
     elif proof.strip().lower() != user.email:

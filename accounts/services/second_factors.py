@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.actors import Actor
 from accounts.models import User
-from accounts.services.notifications import tell
+from accounts.services.mail import tell
 from accounts.services.sessions import revoke_sessions
 from accounts.services.users import require_rank, require_rank_now
 from audit import audit_log

@@ -54,7 +54,7 @@ class RegistrationClosed(Forbidden):
     """ALLOW_REGISTRATION is off, or ALLOWED_EMAILS does not contain the address."""
 
     code = "registration_closed"
-    default_message = gettext_lazy("Registration is closed. Ask an operator for an account.")
+    default_message = gettext_lazy("Registration is closed. Ask an administrator for an account.")
 
 
 def needs_first_admin() -> bool:

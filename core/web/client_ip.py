@@ -17,7 +17,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MAX_FORWARDED_ENTRIES = 32
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
-# Where the operator's own proxy runs: this machine, containers, the local network.
+# Where the administrator's own proxy runs: this machine, containers, the local network.
 OWN_NETWORKS = tuple(
     ipaddress.ip_network(text)
     for text in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16",

@@ -19,8 +19,8 @@ from accounts.actors import SYSTEM
 from accounts.models import Invitation, User
 from accounts.roles import ADMIN_ROLES, Role
 from accounts.services.accept_invitation import live_invitation, take_up
+from accounts.services.credentials import LastSignInMethod, gets_mail, has_other_sign_in_method
 from accounts.services.sessions import revoke_sessions
-from accounts.services.sign_in_methods import LastSignInMethod, gets_mail, has_other_sign_in_method
 from accounts.services.signup import RegistrationClosed
 from accounts.services.users import change_role, save_new
 from accounts.services.verification import mark_email_verified

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from accounts.sent_forms import DOUBLE_CLICK, once
-from accounts.services.sign_in_methods import LastSignInMethod
+from accounts.services.credentials import LastSignInMethod
 from accounts.sessions.reauthentication import require_recent_authentication
 from accounts.views.common import current_user, get_or_post, replayable
 from accounts.views.sessions import renew_session

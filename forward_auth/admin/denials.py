@@ -15,8 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts import access_policy
 from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, as_uuid
-from accounts.admin.columns import NOTHING, exact_moment, moment
-from accounts.admin.read_only_columns import badge, user_link
+from accounts.admin.columns import NOTHING, badge, exact_moment, moment, user_link
 from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, ColumnFilter, Option, SinceFilter
 from accounts.models import User

@@ -8,8 +8,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.admin.columns import NOTHING
-from accounts.admin.read_only_columns import badge
+from accounts.admin.columns import NOTHING, badge
 from forward_auth.models import AccessRule
 from forward_auth.rules.display import audience, condition_name, conditions
 from forward_auth.rules.matching import Effect, Rule

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.admin.base import GatehouseModelAdmin, acting_admin
-from accounts.admin.read_only_columns import badge
+from accounts.admin.columns import badge
 from accounts.admin.site import site
 from accounts.models import User
 from accounts.roles import Role

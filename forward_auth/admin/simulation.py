@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.admin.read_only_columns import badge, user_link
+from accounts.admin.columns import badge, user_link
 from accounts.roles import Role
 from core.web.client_ip import client_ip, parse_address
 from forward_auth.admin.labels import audience_badge, conditions_cell, reason_of, rule_link

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from accounts.services import second_factors
-from accounts.services.notifications import tell
+from accounts.services.mail import tell
 from audit import audit_log
 from core.crypto.encryption import DecryptionError, decrypt, encrypt
 from core.errors import NotFound, RecordInvalid

@@ -19,9 +19,9 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from accounts.services import second_factors
-from accounts.services.notifications import tell
+from accounts.services.credentials import LastSignInMethod, has_other_sign_in_method
+from accounts.services.mail import tell
 from accounts.services.sessions import revoke_sessions
-from accounts.services.sign_in_methods import LastSignInMethod, has_other_sign_in_method
 from audit import audit_log
 from core.crypto.tokens import digest
 from core.errors import Forbidden, NotFound, RecordInvalid

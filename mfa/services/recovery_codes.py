@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts.actors import Actor
 from accounts.models import User
 from accounts.services import second_factors
-from accounts.services.notifications import tell
+from accounts.services.mail import tell
 from audit import audit_log
 from core.crypto.tokens import digest
 from core.locks import lock_users

@@ -22,8 +22,8 @@ from accounts import access_policy
 from accounts.models import User
 from accounts.rate_limits import check_rate_limit
 from accounts.sent_forms import DOUBLE_CLICK, once
+from accounts.services.credentials import LastSignInMethod
 from accounts.services.second_factors import FactorNeeded, lacks_required_factor
-from accounts.services.sign_in_methods import LastSignInMethod
 from accounts.sessions.link_binding import device_name
 from accounts.sessions.reauthentication import recently_authenticated, require_recent_authentication
 from accounts.sign_in.methods import SignInMethod

@@ -15,13 +15,12 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.admin.base import acting_admin
 from accounts.admin.bulk_actions import RowActionsAdmin, run_on_rows
-from accounts.admin.columns import NOTHING, exact_moment, moment
-from accounts.admin.read_only_columns import user_link
+from accounts.admin.columns import NOTHING, exact_moment, moment, user_link
 from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, ColumnFilter, Option, SinceFilter
 from accounts.forms import is_valid_with
@@ -204,10 +203,7 @@ class BanAdmin(SubjectAdmin, RowActionsAdmin):
             request,
             queryset,
             lift_one,
-            lambda count: (
-                ngettext("%(count)d ban is lifted.", "%(count)d bans are lifted.", count)
-                % {"count": count}
-            ),
+            ngettext_lazy("%(count)d ban is lifted.", "%(count)d bans are lifted.", "count"),
         )
 
     def change_view(

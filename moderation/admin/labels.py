@@ -11,8 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.admin.columns import NOTHING, moment
-from accounts.admin.read_only_columns import badge, user_link
+from accounts.admin.columns import NOTHING, badge, moment, user_link
 from accounts.models import User
 from moderation.models import Ban
 

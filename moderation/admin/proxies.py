@@ -9,9 +9,8 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from accounts.admin.columns import moment
+from accounts.admin.columns import badge, moment
 from accounts.admin.dashboard import DashboardWarning, Link
-from accounts.admin.read_only_columns import badge
 from core.web.client_ip import client_ip, is_undeclared_proxy
 from moderation.networks import is_exempt, network_name
 from moderation.proxies.diagnosis import ProxyObservation, ProxyProblem, Trust, client_of, hops_of

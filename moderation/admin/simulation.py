@@ -11,8 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.admin.columns import moment
-from accounts.admin.read_only_columns import badge, user_link
+from accounts.admin.columns import badge, moment, user_link
 from moderation.admin.labels import moments, points, type_label
 from moderation.admin.tables import stored_types
 from moderation.services.simulation import MAX_DAYS, MAX_EVENTS, Policy, SubjectResult, replay

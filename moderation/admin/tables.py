@@ -9,8 +9,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
 from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, as_uuid
-from accounts.admin.columns import NOTHING
-from accounts.admin.read_only_columns import user_link
+from accounts.admin.columns import NOTHING, user_link
 from accounts.models import User
 from moderation.admin.labels import target_cell
 from moderation.models import Ban, Violation

@@ -10,8 +10,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
-from accounts.admin.columns import NOTHING, exact_moment, moment
-from accounts.admin.read_only_columns import user_link
+from accounts.admin.columns import NOTHING, exact_moment, moment, user_link
 from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, Option, SinceFilter
 from moderation.admin.labels import ban_link, points, type_label

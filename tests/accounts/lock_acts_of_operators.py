@@ -15,7 +15,7 @@ from accounts.actors import ANONYMOUS_ID, SYSTEM
 from accounts.admin.users import actions as user_actions
 from accounts.models import Invitation, User
 from accounts.roles import Role
-from accounts.services import anonymous, first_run, signup, users
+from accounts.services import anonymous, first_run, sessions, signup, users
 from accounts.services import mail as mail_services
 from api.apikeys import services
 from api.models import ApiKey
@@ -371,9 +371,9 @@ def ban_somebody_and_a_network_at_once() -> None:
 def act_from_the_panel() -> None:
     people = [person("bert"), person("anna")]
     for run in (
-        user_actions.disable,
-        user_actions.enable,
-        user_actions.sign_out,
+        users.disable_user,
+        users.enable_user,
+        sessions.end_sessions,
         user_actions.start_reset,
     ):
         user_actions.run_on_users(person("owner"), people, run)

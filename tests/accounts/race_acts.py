@@ -9,7 +9,7 @@ from django.db import transaction
 from accounts.actors import ANONYMOUS_EMAIL, ANONYMOUS_ID, SYSTEM
 from accounts.models import BrowserSession, Invitation, User
 from accounts.services import invitations, signup, users
-from accounts.services.sign_in_methods import LastSignInMethod
+from accounts.services.credentials import LastSignInMethod
 from api.models import ApiKey
 from audit import audit_log
 from audit.models import AuditEvent

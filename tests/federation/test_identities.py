@@ -13,9 +13,9 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import AccountToken, EmailRequest, User
 from accounts.roles import Role
+from accounts.services.credentials import LastSignInMethod
 from accounts.services.email_tokens import issue_token
 from accounts.services.passwords import handle_reset_requests
-from accounts.services.sign_in_methods import LastSignInMethod
 from accounts.services.signup import RegistrationClosed
 from accounts.services.users import change_role, create_user
 from accounts.services.verification import confirm_address, mail_verification

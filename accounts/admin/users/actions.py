@@ -5,6 +5,7 @@ Each action is one call of a service.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -17,18 +18,19 @@ from django.utils.translation import gettext_lazy
 
 from accounts.admin.bulk_actions import BulkResult, run_on_each
 from accounts.models import User
-from accounts.services import passwords, second_factors, users
+from accounts.services import passwords, users
 from accounts.services.email_tokens import IssuedToken
 from accounts.services.sessions import end_sessions
 from accounts.services.verification import mark_verified
 from core.errors import Forbidden, GatehouseError, LastOwner, RecordInvalid
 
-Run = Callable[[User, User], Any]
+# Called with the keywords `actor` and `user`.
+Run = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
 class UserAction:
-    """An action on one user: `run` takes the actor and the user.
+    """An action on one user.
 
     label: of the button; bulk_label: in the list of actions; done: the message afterwards.
     """
@@ -39,60 +41,35 @@ class UserAction:
     done: Any
 
 
-def disable(actor: User, user: User) -> None:
-    users.disable_user(actor=actor, user=user, reason="admin panel")
-
-
-def enable(actor: User, user: User) -> None:
-    users.enable_user(actor=actor, user=user)
-
-
-def sign_out(actor: User, user: User) -> None:
-    end_sessions(actor=actor, user=user)
-
-
-def verify(actor: User, user: User) -> None:
-    mark_verified(actor=actor, user=user)
-
-
-def delete(actor: User, user: User) -> None:
-    users.delete_user(actor=actor, user=user)
-
-
-def start_reset(actor: User, user: User) -> IssuedToken:
+def start_reset(*, actor: User, user: User) -> IssuedToken:
     """A reset link. Not for the actor: it would sign them out before they could read it."""
     if actor.pk == user.pk:
         raise RecordInvalid({"user": [_("change your own password on your account page")]})
     return passwords.begin_reset(actor=actor, user=user)
 
 
-def reset_factors(actor: User, user: User) -> int:
-    """Remove all second factors; returns how many."""
-    return second_factors.reset_factors(actor=actor, user=user)
-
-
 # Name in the URL of the button -> action; each is a bulk action too.
 USER_ACTIONS: dict[str, UserAction] = {
     "disable": UserAction(
-        disable,
+        partial(users.disable_user, reason="admin panel"),
         gettext_lazy("Disable"),
         gettext_lazy("Disable"),
         gettext_lazy("Disabled: the person is signed out everywhere and cannot sign in."),
     ),
     "enable": UserAction(
-        enable,
+        users.enable_user,
         gettext_lazy("Enable"),
         gettext_lazy("Enable"),
         gettext_lazy("Enabled: the person may sign in again."),
     ),
     "end-sessions": UserAction(
-        sign_out,
+        end_sessions,
         gettext_lazy("Sign out everywhere"),
         gettext_lazy("End sessions (sign out everywhere)"),
         gettext_lazy("Signed out everywhere."),
     ),
     "verify": UserAction(
-        verify,
+        mark_verified,
         gettext_lazy("Mark address as verified"),
         gettext_lazy("Mark address as verified"),
         gettext_lazy("The address counts as verified."),
@@ -118,7 +95,7 @@ def run_on_users(actor: User, users: Iterable[User], run: Run) -> BulkResult:
 
     def run_on_user(user: User) -> Any:
         with transaction.atomic():
-            return run(actor, user)
+            return run(actor=actor, user=user)
 
     return run_on_each(sorted(users, key=lambda user: user.pk == actor.pk), run_on_user, _reason)
 

@@ -1,6 +1,7 @@
 """Bulk actions of the user list. Users whom the administrator may not manage are skipped."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib.admin import ModelAdmin
@@ -21,15 +22,14 @@ from accounts.admin.bulk_actions import MAX_ROWS
 from accounts.admin.users.actions import (
     USER_ACTIONS,
     chosen_users,
-    delete,
     report,
-    reset_factors,
     run_on_users,
     start_reset,
 )
 from accounts.admin.users.forms import ChooseRoleForm
 from accounts.models import User
-from accounts.services.users import change_role
+from accounts.services.second_factors import reset_factors
+from accounts.services.users import change_role, delete_user
 
 Body = Callable[["ModelAdmin[User]", HttpRequest, list[User]], HttpResponse | None]
 
@@ -70,11 +70,7 @@ def _change_role(
         template = "admin/accounts/user/choose_role.html"
         return confirmation_page(modeladmin, request, template, context)
     role = form.cleaned_data["role"]
-
-    def change(actor: User, user: User) -> User:
-        return change_role(actor=actor, user=user, role=role)
-
-    report(request, run_on_users(actor, users, change))
+    report(request, run_on_users(actor, users, partial(change_role, role=role)))
     return None
 
 
@@ -110,7 +106,7 @@ def _delete(
         context = {"title": _("Delete people"), "people": users, "counts": counts.items()}
         template = "admin/accounts/user/delete_people.html"
         return confirmation_page(modeladmin, request, template, context)
-    report(request, run_on_users(acting_admin(request), users, delete))
+    report(request, run_on_users(acting_admin(request), users, delete_user))
     return None
 
 

@@ -9,11 +9,11 @@ from django.contrib.admin.widgets import AdminEmailInputWidget, AdminTextInputWi
 from django.utils.translation import gettext_lazy as _
 
 from accounts.actors import SYSTEM, Actor
-from accounts.forms import ServiceErrorsMixin
+from accounts.forms import ServiceErrorsMixin, add_check_errors
 from accounts.models import ROLE_LABELS, User
 from accounts.roles import Role, grantable
 from accounts.services.users import Profile, check_profile
-from core.errors import GatehouseError, RecordInvalid
+from core.errors import GatehouseError
 from core.text import email_addresses
 
 NAMES = ("email", "name", "username")
@@ -82,13 +82,13 @@ class UserForm(ServiceErrorsMixin, forms.ModelForm):  # type: ignore[type-arg]  
             self.add_service_errors(self.service_error)
         elif self.errors:
             # Show what the services will refuse together with the form's own errors.
-            readable = {name: text for name, text in self.cleaned_data.items() if name in NAMES}
-            try:
-                check_profile(copy(self.instance), Profile(**readable))
-            except RecordInvalid as error:
-                found = {name: error.errors[name] for name in error.errors.keys() & readable.keys()}
-                self.add_service_errors(RecordInvalid(found))
+            add_check_errors(self, self._check)
         return self.cleaned_data
+
+    def _check(self, typed: dict[str, Any]) -> None:
+        """Raise RecordInvalid for names that the service would refuse."""
+        names = {name: text for name, text in typed.items() if name in NAMES}
+        check_profile(copy(self.instance), Profile(**names))
 
     def _post_clean(self) -> None:
         """Skip Django's, which would write the input into the instance: services do that."""

@@ -3,7 +3,6 @@
 from typing import Any, ClassVar, cast
 
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -17,11 +16,11 @@ from accounts.admin.actions import Action, exempt_user_actions, user_actions
 from accounts.admin.base import (
     COUNT_CAP,
     SEARCH_MAX_LENGTH,
-    GatehouseModelAdmin,
     acting_admin,
     as_uuid,
 )
-from accounts.admin.columns import moment
+from accounts.admin.bulk_actions import TickedRowsAdmin
+from accounts.admin.columns import moment_column
 from accounts.admin.site import site
 from accounts.admin.users import pages as user_pages
 from accounts.admin.users.actions import sign_out_if_ended
@@ -49,7 +48,7 @@ READ_ONLY = ("state", "verified_at", "last_sign_in", "created", "id")
 
 
 @admin.register(User, site=site)
-class UserAdmin(GatehouseModelAdmin):
+class UserAdmin(TickedRowsAdmin):
     """All users. Only those whose role is below the administrator's can be changed or deleted."""
 
     form = UserForm
@@ -68,6 +67,7 @@ class UserAdmin(GatehouseModelAdmin):
     ordering = ("-id",)
     sortable_by = ()
     title = gettext_lazy("People")
+    tick_warning = gettext_lazy("Nothing was changed: please tick people of the list.")
 
     # What needs no recent authentication; see accounts.admin.sensitive_actions
 
@@ -100,15 +100,6 @@ class UserAdmin(GatehouseModelAdmin):
             return queryset.filter(pk=key), False
         return _search_once(cast("UserQuerySet", queryset), text), False
 
-    def response_action(  # type: ignore[override]  # the stubs follow a later Django
-        self, request: HttpRequest, queryset: QuerySet[User]
-    ) -> HttpResponse | None:
-        """Refuses values that are not ids, which Django would hand to the database."""
-        if not all(as_uuid(key) for key in request.POST.getlist(ACTION_CHECKBOX_NAME)):
-            messages.warning(request, _("Nothing was changed: please tick people of the list."))
-            return None
-        return super().response_action(request, queryset)
-
     @admin.display(description=gettext_lazy("person"))
     def person(self, user: User) -> SafeString:
         return format_html(
@@ -132,17 +123,12 @@ class UserAdmin(GatehouseModelAdmin):
     def verified(self, user: User) -> bool:
         return user.is_verified
 
-    @admin.display(description=gettext_lazy("address verified"))
-    def verified_at(self, user: User) -> str:
-        return moment(user.email_verified_at, empty=_("No"))
+    verified_at = moment_column(
+        "email_verified_at", gettext_lazy("address verified"), gettext_lazy("No")
+    )
 
-    @admin.display(description=gettext_lazy("last sign-in"))
-    def last_sign_in(self, user: User) -> str:
-        return moment(user.last_login, empty=_("Never"))
-
-    @admin.display(description=gettext_lazy("created"))
-    def created(self, user: User) -> str:
-        return moment(user.created_at)
+    last_sign_in = moment_column("last_login", gettext_lazy("last sign-in"), gettext_lazy("Never"))
+    created = moment_column("created_at", gettext_lazy("created"))
 
     # Permissions
 

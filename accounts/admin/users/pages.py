@@ -16,11 +16,10 @@ from django.views.decorators.http import require_POST
 
 from accounts.admin.actions import CONFIRMED, confirmation_page
 from accounts.admin.base import acting_admin
-from accounts.admin.read_only_columns import with_emails
+from accounts.admin.columns import with_emails
 from accounts.admin.users.actions import (
     USER_ACTIONS,
     UserAction,
-    reset_factors,
     sign_out_if_ended,
     start_reset,
 )
@@ -69,7 +68,7 @@ def _action_view(modeladmin: "ModelAdmin[User]", action: UserAction) -> Callable
     def view(request: HttpRequest, key: UUID) -> HttpResponse:
         user = _user_for_change(modeladmin, request, key)
         try:
-            action.run(acting_admin(request), user)
+            action.run(actor=acting_admin(request), user=user)
         except GatehouseError as error:
             messages.error(request, error.sentences)
         else:
@@ -85,7 +84,7 @@ def _reset_view(modeladmin: "ModelAdmin[User]") -> Callable[..., HttpResponse]:
         """Start a password reset; the link is shown in this response only."""
         user = _user_for_change(modeladmin, request, key)
         try:
-            link = start_reset(acting_admin(request), user)
+            link = start_reset(actor=acting_admin(request), user=user)
         except GatehouseError as error:
             messages.error(request, error.sentences)
             return _user_page(user)
@@ -114,7 +113,7 @@ def _reset_factors_view(modeladmin: "ModelAdmin[User]") -> Callable[..., HttpRes
             template = "admin/accounts/user/reset_factors.html"
             return confirmation_page(modeladmin, request, template, context)
         try:
-            reset_factors(acting_admin(request), user)
+            second_factors.reset_factors(actor=acting_admin(request), user=user)
         except GatehouseError as error:
             messages.error(request, error.sentences)
         else:
