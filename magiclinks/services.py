@@ -25,8 +25,8 @@ from accounts.rate_limits import may_mail
 from accounts.services.accept_invitation import live_invitation
 from accounts.services.email_requests import context_of, handle_all
 from accounts.services.email_tokens import absolute_url
+from accounts.services.ranks import require_rank, require_rank_now
 from accounts.services.signup import create_unverified_user
-from accounts.services.users import require_rank, require_rank_now
 from accounts.services.verification import mark_email_verified
 from audit import audit_log
 from audit.models import AuditEvent

@@ -23,8 +23,8 @@ from accounts.services.email_tokens import (
     issue_token,
     usable_token,
 )
+from accounts.services.ranks import require_rank, require_rank_now
 from accounts.services.sessions import require_own_password, revoke_credentials
-from accounts.services.users import require_rank, require_rank_now
 from accounts.services.verification import mark_email_verified
 from accounts.sign_in.methods import DIRECTORY
 from audit import audit_log

@@ -13,13 +13,13 @@ from django.utils import timezone
 
 from accounts.actors import Actor
 from accounts.models import BrowserSession, User
-from accounts.roles import Role, can_manage
+from accounts.services.ranks import require_rank_or_self
 from accounts.sessions.store import DEVICE, SIGNED_IN_AT
 from accounts.sign_in.methods import audit_name
 from accounts.signals import access_changed, access_ending
 from audit import audit_log
 from core import sql
-from core.errors import Forbidden, NotFound, OwnPasswordWrong, UserDeleted
+from core.errors import NotFound, OwnPasswordWrong, UserDeleted
 from core.locks import lock_users
 from core.web.request_context import get_request_context, note_revocation
 
@@ -127,7 +127,7 @@ def end_session(*, actor: Actor, session: BrowserSession) -> None:
     user = session.user
     if user is None:
         raise NotFound
-    _require_rank_or_self(actor, user)
+    require_rank_or_self(actor, user)
     _end_one(actor=actor, user=user, public_id=session.public_id)
 
 
@@ -136,7 +136,7 @@ def end_sessions(*, actor: Actor, user: User) -> int:
 
     `user` may be the actor. Raises Forbidden when the actor's role is too low.
     """
-    _require_rank_or_self(actor, user)
+    require_rank_or_self(actor, user)
     with transaction.atomic():
         count = revoke_sessions(user, "sessions ended")
         audit_log.record("account:session:end-all", actor=actor, target=user, count=count)
@@ -185,10 +185,3 @@ def _end_one(*, actor: Actor, user: User, public_id: uuid.UUID) -> None:
         if not user.sessions.filter(public_id=public_id).delete()[0]:
             raise NotFound
         audit_log.record("account:session:end", actor=actor, target=user)
-
-
-def _require_rank_or_self(actor: Actor, user: User) -> None:
-    """See services.users.require_rank(), which imports this module; own sessions are allowed."""
-    is_own = actor.pk == user.pk and not user.is_built_in
-    if not is_own and (user.is_built_in or not can_manage(Role(actor.role), Role(user.role))):
-        raise Forbidden

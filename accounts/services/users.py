@@ -17,7 +17,8 @@ from accounts.account_sources import username_problems
 from accounts.actors import Actor
 from accounts.models import User
 from accounts.passwords import password_problems
-from accounts.roles import Role, can_give, can_manage
+from accounts.roles import Role, can_give
+from accounts.services.ranks import require_rank, require_rank_now, require_rank_or_self
 from accounts.services.sessions import revoke_credentials, revoke_sessions
 from audit import audit_log
 from core.errors import Forbidden, LastOwner, RecordInvalid, UserDeleted
@@ -34,28 +35,6 @@ class Profile:
     email: str | None = None
     username: str | None = None
     name: str | None = None
-
-
-def require_rank(actor: Actor, user: User) -> None:
-    """Raise Forbidden unless `actor` may manage `user`. No one may manage the anonymous user."""
-    if user.is_built_in:
-        raise Forbidden(_("The anonymous user belongs to the settings and cannot be changed."))
-    if not can_manage(Role(actor.role), Role(user.role)):
-        raise Forbidden(_("You may only manage people whose role is below your own."))
-
-
-def require_rank_now(actor: Actor, user: User) -> None:
-    """Lock the account and check require_rank() against its current role, in a transaction.
-
-    For actions that hand out credentials, such as links: the role may have been raised since the
-    request began.
-    """
-    lock_users(user.pk)
-    role = User.all_objects.filter(pk=user.pk).values_list("role", flat=True).first()
-    if role is None:
-        raise RecordInvalid({"user": [_("This account does not exist any more.")]})
-    user.role = role
-    require_rank(actor, user)
 
 
 def create_user(
@@ -130,9 +109,8 @@ def edit_profile(*, actor: Actor, user: User, profile: Profile) -> User:
 
     A new address counts as unverified, and both addresses are notified.
     """
-    if actor.pk != user.pk or user.is_built_in:
-        require_rank(actor, user)
-    elif profile.email is not None and profile.email != user.email:
+    require_rank_or_self(actor, user)
+    if actor.pk == user.pk and profile.email is not None and profile.email != user.email:
         raise Forbidden(_("Change your own address on your account page."))
     old_email = user.email
     fields = check_profile(user, profile)
@@ -221,8 +199,7 @@ def delete_user(*, actor: Actor, user: User) -> None:
     """
     with transaction.atomic():
         current = _locked(user)
-        if actor.pk != current.pk or current.is_built_in:
-            require_rank(actor, current)
+        require_rank_or_self(actor, current)
         _keep_last_owner(current)
         key = current.pk
         revoke_credentials(current, "deleted")

@@ -18,12 +18,13 @@ from accounts.rate_limits import check_rate_limit, has_room, may_mail
 from accounts.roles import Role, can_give
 from accounts.services.accept_invitation import accepted_by_address, live_invitation, take_up
 from accounts.services.email_tokens import is_flooded, is_outlived, issue_token, usable_token
+from accounts.services.ranks import require_rank, require_rank_now
 from accounts.services.sessions import (
     note_wrong_password,
     require_own_password,
     revoke_credentials,
 )
-from accounts.services.users import require_rank, require_rank_now, tell_email_changed
+from accounts.services.users import tell_email_changed
 from accounts.sessions.link_binding import binding_of
 from audit import audit_log
 from core.crypto.tokens import digest

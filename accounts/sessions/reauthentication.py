@@ -20,16 +20,14 @@ from django.utils.http import urlencode
 from accounts.models import User
 from accounts.passwords import asks_password
 from accounts.services import second_factors
-from core.crypto.encryption import DecryptionError, decrypt, encrypt
+from core.crypto import session_values
 from core.web.redirects import see_other
 
 View = Callable[..., HttpResponse]
 LIFETIME = timedelta(minutes=15)
 AUTHENTICATED_AT, KEPT = "_proved_at", "_kept_form"
-KEPT_ASSOCIATED_DATA = "session._kept_form"
-# Characters of a form as JSON; a longer one has to be filled in again.
+# See PendingForm.length; a longer form has to be filled in again.
 KEPT_MAX_LENGTH = 100_000
-NOT_KEPT = ("csrfmiddlewaretoken",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +36,21 @@ class PendingForm:
 
     path: str
     fields: list[tuple[str, str]]
+
+    @property
+    def length(self) -> int:
+        """In characters, as JSON."""
+        return len(json.dumps([self.path, self.fields]))
+
+
+def posted_fields(request: HttpRequest) -> list[tuple[str, str]]:
+    """The fields of a form to send again; without the CSRF token, which is out of date by then."""
+    return [
+        (name, value)
+        for name, values in request.POST.lists()
+        for value in values
+        if name != "csrfmiddlewaretoken"
+    ]
 
 
 def mark_authenticated(request: HttpRequest) -> None:
@@ -115,23 +128,14 @@ def where_next(request: HttpRequest, next_url: str) -> str:
 
 def take_kept(request: HttpRequest) -> PendingForm | None:
     """Return the stored form, if any, and remove it from the session."""
-    encrypted = request.session.pop(KEPT, None)
-    if not isinstance(encrypted, str):
+    kept = session_values.take(request.session, KEPT)
+    if kept is None:
         return None
-    try:
-        path, fields = json.loads(decrypt(encrypted, KEPT_ASSOCIATED_DATA))
-    except DecryptionError:
-        return None
+    path, fields = kept
     return PendingForm(path, [(name, value) for name, value in fields])
 
 
 def _keep(request: HttpRequest) -> None:
-    fields = [
-        (name, value)
-        for name, values in request.POST.lists()
-        for value in values
-        if name not in NOT_KEPT
-    ]
-    text = json.dumps([request.get_full_path(), fields])
-    if len(text) <= KEPT_MAX_LENGTH and not request.FILES:
-        request.session[KEPT] = encrypt(text, KEPT_ASSOCIATED_DATA)
+    form = PendingForm(request.get_full_path(), posted_fields(request))
+    if form.length <= KEPT_MAX_LENGTH and not request.FILES:
+        session_values.put(request.session, KEPT, [form.path, form.fields])

@@ -11,12 +11,9 @@ from django.shortcuts import render
 from django.urls import ResolverMatch
 
 from accounts.sent_forms import sent_before
-from accounts.sessions.reauthentication import NOT_KEPT, PendingForm
+from accounts.sessions.reauthentication import KEPT_MAX_LENGTH, PendingForm, posted_fields
 from core.web.redirects import see_other
 from core.web.sensitive_headers import keep_secret
-
-# Characters; a longer form has to be filled in again.
-MAX_LENGTH = 100_000
 
 
 def show_again(request: HttpRequest, match: ResolverMatch | None) -> HttpResponse | None:
@@ -29,7 +26,7 @@ def show_again(request: HttpRequest, match: ResolverMatch | None) -> HttpRespons
     location = sent_before(request)
     if location:
         return see_other(location)
-    fields = _fields(request)  # before the method changes
+    form = PendingForm(request.get_full_path(), posted_fields(request))  # before GET
     if "admin" not in match.app_names:
         request.method = "GET"
         request.is_stale = True  # type: ignore[attr-defined]  # read by common.prefilled()
@@ -38,16 +35,7 @@ def show_again(request: HttpRequest, match: ResolverMatch | None) -> HttpRespons
             response.status_code = 403
         if response.status_code != 405:
             return response
-    return _resend_page(request, fields) if request.user.is_authenticated else None
-
-
-def _fields(request: HttpRequest) -> list[tuple[str, str]]:
-    return [
-        (name, value)
-        for name, values in request.POST.lists()
-        for value in values
-        if name not in NOT_KEPT
-    ]
+    return _resend_page(request, form) if request.user.is_authenticated else None
 
 
 def _is_same_origin(request: HttpRequest) -> bool:
@@ -59,10 +47,9 @@ def _is_same_origin(request: HttpRequest) -> bool:
     return request.headers.get("Sec-Fetch-Site", "same-origin") == "same-origin"
 
 
-def _resend_page(request: HttpRequest, fields: list[tuple[str, str]]) -> HttpResponse | None:
+def _resend_page(request: HttpRequest, form: PendingForm) -> HttpResponse | None:
     """A page that sends the same fields again by a button; None if they hold a password."""
-    length = sum(len(name) + len(value) for name, value in fields)
-    if length > MAX_LENGTH or request.FILES or any("password" in name for name, _value in fields):
+    has_password = any("password" in name for name, _value in form.fields)
+    if form.length > KEPT_MAX_LENGTH or request.FILES or has_password:
         return None
-    kept = PendingForm(request.get_full_path(), fields)
-    return keep_secret(render(request, "accounts/send_again.html", {"kept": kept}, status=403))
+    return keep_secret(render(request, "accounts/send_again.html", {"kept": form}, status=403))

@@ -21,7 +21,7 @@ from accounts.actors import Actor, is_anonymous
 from accounts.models import User
 from accounts.roles import ADMIN_ROLES, Role
 from accounts.services.email_tokens import absolute_url
-from accounts.services.users import require_rank
+from accounts.services.ranks import require_rank
 from api.apikeys import key_format
 from api.apikeys.authenticate import digest_of
 from api.models import ApiKey

@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 
 from accounts.models import User
 from accounts.roles import Role
-from accounts.services.users import require_rank
+from accounts.services.ranks import require_rank
 from api.pagination import PageQuery, paginate
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
 from api.serializers import BanRecord, ReportedRecord, ViolationRecord, page_of

@@ -20,7 +20,8 @@ from accounts.models import ROLE_LABELS, User, UserQuerySet
 from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.roles import Role
 from accounts.services import passwords, sessions, users
-from accounts.services.users import Profile, require_rank
+from accounts.services.ranks import require_rank
+from accounts.services.users import Profile
 from accounts.services.verification import mark_verified
 from api.pagination import PageQuery, paginate
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of

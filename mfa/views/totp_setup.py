@@ -10,7 +10,7 @@ from accounts.forms import is_valid_with
 from accounts.models import User
 from accounts.rate_limits import check_mfa_rate_limit, refund_attempt
 from accounts.views.common import show_service_errors
-from core.crypto.encryption import DecryptionError, decrypt, encrypt
+from core.crypto import session_values
 from core.errors import RateLimited
 from mfa import flash_secrets, totp
 from mfa.forms import TOTPSetupForm
@@ -31,8 +31,9 @@ class Offer:
 
 def offer(request: HttpRequest, user: User) -> Offer:
     """A seed for `user`, kept encrypted in the session, so that it survives a wrong code."""
-    begun = authenticators.begin_totp_setup(user, _kept(request, user))
-    request.session[KEY] = encrypt(begun.secret, _associated_data(user))
+    kept = session_values.get(request.session, KEY, owner=user.pk)
+    begun = authenticators.begin_totp_setup(user, kept or "")
+    session_values.put(request.session, KEY, begun.secret, owner=user.pk)
     picture = segno.make(begun.address, error="m", micro=False)
     # Fixed colours: readers need dark on light, on dark pages too.
     image = picture.svg_data_uri(scale=5, border=3, light="#fff", dark="#000")
@@ -66,15 +67,3 @@ def confirm_by_form(request: HttpRequest, user: User, form: TOTPSetupForm, offer
 def make_codes(request: HttpRequest, user: User) -> None:
     """Create a set of recovery codes; keep it for the page that shows it."""
     flash_secrets.put(request.session, recovery_codes.make_codes(user))
-
-
-def _kept(request: HttpRequest, user: User) -> str:
-    encrypted = request.session.get(KEY)
-    try:
-        return decrypt(encrypted, _associated_data(user)) if isinstance(encrypted, str) else ""
-    except DecryptionError:
-        return ""
-
-
-def _associated_data(user: User) -> str:
-    return f"session._new_app:{user.pk}"

@@ -10,8 +10,9 @@ from django.utils.translation import gettext as _
 from accounts.actors import Actor
 from accounts.models import User
 from accounts.roles import ADMIN_ROLES, Role
+from accounts.services.ranks import require_rank
 from accounts.services.sessions import revoke_sessions
-from accounts.services.users import is_last_owner, require_rank
+from accounts.services.users import is_last_owner
 from audit import audit_log
 from core import sql
 from core.errors import Forbidden, LastOwner, NotFound, RecordInvalid

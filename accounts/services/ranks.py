@@ -1,0 +1,37 @@
+"""Whether an actor may manage a user; the services for changes of accounts ask here."""
+
+from django.utils.translation import gettext as _
+
+from accounts.actors import Actor
+from accounts.models import User
+from accounts.roles import Role, can_manage
+from core.errors import Forbidden, RecordInvalid
+from core.locks import lock_users
+
+
+def require_rank(actor: Actor, user: User) -> None:
+    """Raise Forbidden unless `actor` may manage `user`. No one may manage the anonymous user."""
+    if user.is_built_in:
+        raise Forbidden(_("The anonymous user belongs to the settings and cannot be changed."))
+    if not can_manage(Role(actor.role), Role(user.role)):
+        raise Forbidden(_("You may only manage people whose role is below your own."))
+
+
+def require_rank_or_self(actor: Actor, user: User) -> None:
+    """See require_rank(); everyone may also act on their own account."""
+    if actor.pk != user.pk or user.is_built_in:
+        require_rank(actor, user)
+
+
+def require_rank_now(actor: Actor, user: User) -> None:
+    """Lock the account and check require_rank() against its current role, in a transaction.
+
+    For actions that hand out credentials, such as links: the role may have been raised since the
+    request began.
+    """
+    lock_users(user.pk)
+    role = User.all_objects.filter(pk=user.pk).values_list("role", flat=True).first()
+    if role is None:
+        raise RecordInvalid({"user": [_("This account does not exist any more.")]})
+    user.role = role
+    require_rank(actor, user)
