@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db.models import Count, Q
+from django.db.models import Count, QuerySet
 from django.db.models.functions import TruncDate
 from django.urls import reverse
 from django.utils import timezone
@@ -29,7 +29,7 @@ DAYS = 30
 RECENT_EVENTS = 10
 Status = OutboxMail.Status
 SIGN_IN, LINK_ISSUED, LINK_USED = "account:session:start", "link:login:issue", "link:login:redeem"
-Counts = dict[Any, dict[date, int]]
+Counts = dict[tuple[Any, ...], dict[date, int]]
 
 
 class Card(NamedTuple):
@@ -149,7 +149,11 @@ def _days() -> tuple[date, ...]:
 
 def _charts(days: tuple[date, ...]) -> list[Chart]:
     since = datetime.combine(days[0], time.min, tzinfo=UTC)
-    events, people, mails = _event_counts(since), _people_counts(since), _mail_counts(since)
+    acts = AuditEvent.objects.filter(action__in=[SIGN_IN, LINK_ISSUED, LINK_USED])
+    events = _daily(acts, "at", since, "action", "result")
+    people = _daily(User.objects.people(), "created_at", since)
+    done = OutboxMail.objects.filter(status__in=[Status.SENT, Status.DEAD])
+    mails = _daily(done, "created_at", since, "status")
 
     def series(label: str, tone: str, counts: dict[date, int]) -> Series:
         return Series(label, tone, by_day(days, counts))
@@ -164,7 +168,7 @@ def _charts(days: tuple[date, ...]) -> list[Chart]:
                 series(_("refused"), "bad", events[SIGN_IN, "refused"]),
             ),
         ),
-        Chart("new-users", _("New people"), days, (series(_("new accounts"), "good", people),)),
+        Chart("new-users", _("New people"), days, (series(_("new accounts"), "good", people[()]),)),
         Chart(
             "links",
             _("Sign-in links"),
@@ -179,92 +183,53 @@ def _charts(days: tuple[date, ...]) -> list[Chart]:
             _("Mail"),
             days,
             (
-                series(_("sent"), "good", mails[Status.SENT.value]),
-                series(_("failed"), "bad", mails[Status.DEAD.value]),
+                series(_("sent"), "good", mails[Status.SENT.value,]),
+                series(_("failed"), "bad", mails[Status.DEAD.value,]),
             ),
         ),
     ]
 
 
-def _event_counts(since: datetime) -> Counts:
-    """(action, result) -> day -> count."""
-    rows = AuditEvent.objects.filter(at__gte=since, action__in=[SIGN_IN, LINK_ISSUED, LINK_USED])
-    grouped = rows.annotate(day=TruncDate("at", tzinfo=UTC)).values("day", "action", "result")
+def _daily(rows: "QuerySet[Any]", field: str, since: datetime, *names: str) -> Counts:
+    """Values of the columns `names` -> day of `field`, from `since` on -> number of rows."""
+    found = rows.filter(**{f"{field}__gte": since}).annotate(day=TruncDate(field, tzinfo=UTC))
     counts: Counts = defaultdict(dict)
-    for row in grouped.annotate(number=Count("pk")).order_by():
-        counts[row["action"], row["result"]][row["day"]] = row["number"]
-    return counts
-
-
-def _people_counts(since: datetime) -> dict[date, int]:
-    rows = User.objects.people().filter(created_at__gte=since)
-    grouped = rows.annotate(day=TruncDate("created_at", tzinfo=UTC)).values("day")
-    return {row["day"]: row["number"] for row in grouped.annotate(number=Count("pk")).order_by()}
-
-
-def _mail_counts(since: datetime) -> Counts:
-    """Status -> day on which the mail was created -> count."""
-    rows = OutboxMail.objects.filter(
-        Q(status=Status.SENT) | Q(status=Status.DEAD), created_at__gte=since
-    )
-    grouped = rows.annotate(day=TruncDate("created_at", tzinfo=UTC)).values("day", "status")
-    counts: Counts = defaultdict(dict)
-    for row in grouped.annotate(number=Count("pk")).order_by():
-        counts[row["status"]][row["day"]] = row["number"]
+    for row in found.values("day", *names).annotate(number=Count("pk")).order_by():
+        counts[tuple(row[name] for name in names)][row["day"]] = row["number"]
     return counts
 
 
 def _warnings() -> list[DashboardWarning]:
     found: list[DashboardWarning] = []
     if User.objects.filter(setup_completed=False).exists():
-        found.append(_owner_not_set_up())
-    if not settings.IS_HTTPS and not settings.PUBLIC_URL_IS_LOCAL:
-        found.append(_no_https())
-    if settings.MAIL.transport == "none":
-        found.append(_no_mail())
-    if settings.ALLOW_REGISTRATION:
-        found.append(_open_registration())
-    return found
-
-
-def _owner_not_set_up() -> DashboardWarning:
-    return DashboardWarning(
-        "bad",
-        _("The first owner account has not been set up."),
-        _(
+        text = _(
             "Anyone who has its set-up link becomes owner. Open the link that the server printed "
             "at its start, or delete the account if you do not need it."
-        ),
-        f"{reverse('admin:accounts_user_changelist')}?state=not-set-up",
-        _("Show the account"),
-    )
-
-
-def _no_https() -> DashboardWarning:
-    text = _(
-        "PUBLIC_URL is %(url)s: passwords and sessions cross the network unencrypted. Put a proxy "
-        "with a certificate in front, set PUBLIC_URL to its https:// address and restart."
-    )
-    return DashboardWarning(
-        "bad", _("This server is used without HTTPS."), text % {"url": settings.PUBLIC_URL}
-    )
-
-
-def _no_mail() -> DashboardWarning:
-    return DashboardWarning(
-        "warn",
-        _("No mail service is set."),
-        _(
+        )
+        url = f"{reverse('admin:accounts_user_changelist')}?state=not-set-up"
+        title = _("The first owner account has not been set up.")
+        found.append(DashboardWarning("bad", title, text, url, _("Show the account")))
+    if not settings.IS_HTTPS and not settings.PUBLIC_URL_IS_LOCAL:
+        text = _(
+            "PUBLIC_URL is %(url)s: passwords and sessions cross the network unencrypted. Put a "
+            "proxy with a certificate in front, set PUBLIC_URL to its https:// address and restart."
+        ) % {"url": settings.PUBLIC_URL}
+        found.append(DashboardWarning("bad", _("This server is used without HTTPS."), text))
+    if settings.MAIL.transport == "none":
+        text = _(
             "Mail waits here until there is one. Set RESEND_API_KEY and RESEND_EMAIL, or "
             "EMAIL_HOST, and restart. Until then, pass links on yourself: tick people in the list "
             "and choose “Get email login URL”."
-        ),
-        f"{_mails_url()}?status={Status.WAITING.value}",
-        _("Show waiting mail"),
-    )
+        )
+        url = f"{_mails_url()}?status={Status.WAITING.value}"
+        title = _("No mail service is set.")
+        found.append(DashboardWarning("warn", title, text, url, _("Show waiting mail")))
+    if settings.ALLOW_REGISTRATION:
+        found.append(DashboardWarning("warn", _("Registration is open."), _who_may_register()))
+    return found
 
 
-def _open_registration() -> DashboardWarning:
+def _who_may_register() -> str:
     if settings.ALLOWED_EMAILS:
         who = _(
             "Anyone whose address matches ALLOWED_EMAILS may create an account with the role "
@@ -274,7 +239,7 @@ def _open_registration() -> DashboardWarning:
         who = _("Anyone may create an account with the role “%(role)s”.")
     hint = _("If you do not want this, set ALLOW_REGISTRATION=false and restart.")
     role = User(role=settings.DEFAULT_ROLE).get_role_display()
-    return DashboardWarning("warn", _("Registration is open."), f"{who % {'role': role}} {hint}")
+    return f"{who % {'role': role}} {hint}"
 
 
 def _events() -> list[Event]:

@@ -1,12 +1,18 @@
-"""Finding an account by its password, through AUTHENTICATION_BACKENDS."""
+"""Finding an account by its password, and whether an account has another way to sign in."""
 
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.contrib.auth import authenticate, load_backend
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
+from accounts.account_sources import account_sources
 from accounts.models import User
+from accounts.services.passwords import can_use_local_password
 from accounts.sign_in.methods import SignInMethod
+from core.errors import Forbidden
+from core.text import email_addresses
 
 
 class Found(NamedTuple):
@@ -14,6 +20,13 @@ class Found(NamedTuple):
 
     user: User
     method: SignInMethod
+
+
+class LastSignInMethod(Forbidden):
+    """Without this method the user could not sign in any more (A103)."""
+
+    code = "last_way_in"
+    default_message = _("This is your only way to sign in. Set up another one first.")
 
 
 def find_by_credentials(request: HttpRequest, login: str, password: str) -> Found | None:
@@ -28,3 +41,18 @@ def find_by_credentials(request: HttpRequest, login: str, password: str) -> Foun
         return None
     backend: Any = load_backend(user.backend)
     return Found(user, backend.method)
+
+
+def has_other_sign_in_method(user: User, besides: Any) -> bool:
+    """Whether `user` can still sign in without `besides`, one of their identities or passkeys."""
+    return (
+        (settings.ALLOW_EMAIL_LOGIN and user.has_usable_password() and can_use_local_password(user))
+        or (settings.ALLOW_MAGIC_LINK_LOGIN and user.is_verified and gets_mail(user))
+        or any(source.can_sign_in(user, besides=besides.pk) for source in account_sources())
+        or user.authenticators.filter(kind="passkey").exclude(pk=besides.pk).exists()
+    )
+
+
+def gets_mail(user: User) -> bool:
+    """Whether mail can reach `user`."""
+    return settings.MAIL.transport != "none" and not email_addresses.is_placeholder(user.email)

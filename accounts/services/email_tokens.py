@@ -13,6 +13,7 @@ from accounts.rate_limits import may_mail
 from core.crypto.tokens import digest, make_token
 from core.errors import TokenEnded, TokenExpired, TokenInvalid, TokenReplaced, TokenUsed
 from core.locks import lock_users
+from mail.outbox import enqueue_mail
 
 Purpose = AccountToken.Purpose
 PAGES = {
@@ -67,6 +68,20 @@ def issue_token(
         )
     url = absolute_url(reverse(PAGES[purpose], args=[token]))
     return IssuedToken(token, url, now + lifetime)
+
+
+def mail_link(
+    kind: str, token: IssuedToken, user: User, *, recipient: str, language: str, **context: str
+) -> None:
+    """Enqueue the mail of `kind` that brings the link of `token`."""
+    enqueue_mail(
+        kind=kind,
+        recipient=recipient,
+        user=user,
+        language=language,
+        context={"url": token.url, "expires_at": token.expires_at, **context},
+        expires_at=token.expires_at,
+    )
 
 
 def is_asked_twice(user: User, purpose: Purpose, binding: str) -> bool:

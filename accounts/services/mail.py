@@ -1,4 +1,4 @@
-"""Administration of mail: retrying a mail, and sending a test mail."""
+"""Mail to users about their account, and its administration: retries, test mails."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,12 +9,13 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from accounts.actors import Actor
+from accounts.models import User
 from accounts.roles import ADMIN_ROLES
 from audit import audit_log
 from core import counters
 from core.errors import Forbidden, RateLimited, RecordInvalid
 from core.locks import lock_users
-from core.text.email_addresses import AddressError, parse_email
+from core.text.email_addresses import AddressError, is_placeholder, parse_email
 from mail import outbox
 from mail.models import OutboxMail
 from mail.signals import mail_queued
@@ -38,6 +39,15 @@ class TestMailReport:
     @property
     def is_sent(self) -> bool:
         return not self.reason
+
+
+def tell(user: User, kind: str, **context: str | int) -> None:
+    """Notify a user of a change to their account (ASVS 6.3.7), in the caller's transaction.
+
+    Does nothing if the address is a placeholder.
+    """
+    if not is_placeholder(user.email):
+        outbox.enqueue_mail(kind=kind, recipient=user.email, user=user, context=context)
 
 
 def send_test_mail(*, actor: Actor, email: str) -> TestMailReport:

@@ -21,8 +21,10 @@ from accounts.services.email_tokens import (
     is_asked_twice,
     is_flooded,
     issue_token,
+    mail_link,
     usable_token,
 )
+from accounts.services.mail import tell
 from accounts.services.ranks import require_rank, require_rank_now
 from accounts.services.sessions import require_own_password, revoke_credentials
 from accounts.services.verification import mark_email_verified
@@ -31,7 +33,6 @@ from audit import audit_log
 from core import sql
 from core.errors import RecordInvalid, TokenEnded
 from core.locks import lock_users
-from mail.outbox import enqueue_mail
 
 RESET_LIFETIME = timedelta(minutes=10)  # ASVS 6.5.5
 MAX_LOGIN_LENGTH = 254
@@ -88,7 +89,7 @@ def change_own_password(*, user: User, current: str, new: str) -> None:
         raise RecordInvalid(errors)
     with transaction.atomic():
         _store(user, new, "password changed")
-        _tell(user)
+        tell(user, "password-changed")
         audit_log.record("account:password:change", actor=user, target=user)
 
 
@@ -100,7 +101,7 @@ def set_password(*, actor: Actor, user: User, new: str) -> None:
     with transaction.atomic():
         require_rank_now(actor, user)
         _store(user, new, "password set")
-        _tell(user)
+        tell(user, "password-changed")
         audit_log.record("account:password:set", actor=actor, target=user)
 
 
@@ -126,7 +127,7 @@ def begin_reset(*, actor: Actor, user: User) -> IssuedToken:
             user, Purpose.RESET_PASSWORD, lifetime=settings.MAGIC_LINK_OPERATOR_EXPIRY
         )
         if may_get_links(user):
-            _mail_reset(user, token.url, token.expires_at, language=settings.LANGUAGE_CODE)
+            _mail_reset(user, token, language=settings.LANGUAGE_CODE)
         audit_log.record("account:password:reset-start", actor=actor, target=user)
     return token
 
@@ -156,7 +157,7 @@ def reset_password(token: str, new: str) -> User:
         check_password_rules(new, user)
         mark_email_verified(user)
         _store(user, new, "password reset")
-        _tell(user)
+        tell(user, "password-changed")
         audit_log.record("account:password:reset", actor=user, target=user)
     return user
 
@@ -175,7 +176,7 @@ def _handle_reset(row: EmailRequest, _details: dict[str, Any]) -> None:
         )
         return
     token = issue_token(user, Purpose.RESET_PASSWORD, lifetime=RESET_LIFETIME, binding=row.binding)
-    _mail_reset(user, token.url, token.expires_at, language=row.language)
+    _mail_reset(user, token, language=row.language)
     audit_log.record("account:password:reset-request", actor=SYSTEM, target=user)
 
 
@@ -194,16 +195,6 @@ def _store(user: User, new: str | None, reason: str) -> None:
     revoke_credentials(user, reason)
 
 
-def _tell(user: User) -> None:
-    enqueue_mail(kind="password-changed", recipient=user.email, user=user, context={})
-
-
-def _mail_reset(user: User, url: str, expires_at: Any, *, language: str) -> None:
-    enqueue_mail(
-        kind="reset-password",
-        recipient=user.email,
-        user=user,
-        language=language,
-        context={"url": url, "expires_at": expires_at, "name": user.get_short_name()},
-        expires_at=expires_at,
-    )
+def _mail_reset(user: User, token: IssuedToken, *, language: str) -> None:
+    name = user.get_short_name()
+    mail_link("reset-password", token, user, recipient=user.email, language=language, name=name)

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.actors import Actor
 from accounts.models import User
-from accounts.services.notifications import tell
+from accounts.services.mail import tell
 from accounts.services.ranks import require_rank, require_rank_now
 from accounts.services.sessions import revoke_sessions
 from audit import audit_log

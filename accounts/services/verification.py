@@ -17,7 +17,13 @@ from accounts.passwords import asks_password
 from accounts.rate_limits import check_rate_limit, has_room, may_mail
 from accounts.roles import Role, can_give
 from accounts.services.accept_invitation import accepted_by_address, live_invitation, take_up
-from accounts.services.email_tokens import is_flooded, is_outlived, issue_token, usable_token
+from accounts.services.email_tokens import (
+    is_flooded,
+    is_outlived,
+    issue_token,
+    mail_link,
+    usable_token,
+)
 from accounts.services.ranks import require_rank, require_rank_now
 from accounts.services.sessions import (
     note_wrong_password,
@@ -100,14 +106,7 @@ def mail_verification(user: User, *, binding: str, language: str) -> None:
         return
     with transaction.atomic():
         token = issue_token(user, Purpose.VERIFY_EMAIL, lifetime=LIFETIME, binding=binding)
-        enqueue_mail(
-            kind="verify-email",
-            recipient=user.email,
-            user=user,
-            language=language,
-            context={"url": token.url, "expires_at": token.expires_at},
-            expires_at=token.expires_at,
-        )
+        mail_link("verify-email", token, user, recipient=user.email, language=language)
 
 
 def find_verification(token: str) -> AccountToken:
@@ -207,14 +206,7 @@ def request_email_change(request: HttpRequest, *, user: User, password: str, new
             enqueue_mail(kind="account-exists", recipient=email, language=language, context={})
         else:
             token = issue_token(user, Purpose.CHANGE_EMAIL, lifetime=LIFETIME, email=email)
-            enqueue_mail(
-                kind="change-email",
-                recipient=email,
-                user=user,
-                language=language,
-                context={"url": token.url, "expires_at": token.expires_at},
-                expires_at=token.expires_at,
-            )
+            mail_link("change-email", token, user, recipient=email, language=language)
         audit_log.record("account:email:change-request", actor=user, target=user)
 
 
