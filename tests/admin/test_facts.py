@@ -432,7 +432,10 @@ def test_an_operator_ends_sessions_of_lower_rank_and_leaves_others(
     assert high.public_id in left
     event = AuditEvent.objects.get(action="account:session:end")
     assert (event.actor_id, event.target_id) == (operator.pk, viewer.pk)
-    assert said(browser) == ["1 session has ended.", "Skipped 1: Your role does not allow this."]
+    assert said(browser) == [
+        "1 session has ended.",
+        "Skipped 1: You may only manage people whose role is below your own.",
+    ]
 
 
 @pytest.mark.parametrize("role", ["viewer", "editor"])

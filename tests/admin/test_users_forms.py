@@ -283,7 +283,7 @@ def test_a_disabled_person_gets_no_reset_link(as_role: AsRole, make_user: MakeUs
     answer = browser.post(page_of(person, "reset"))
 
     assert (answer.status_code, answer["Location"]) == (302, page_of(person))
-    assert notices(browser) == ["This account is disabled. Ask an operator."]
+    assert notices(browser) == ["This account is disabled. Ask an administrator."]
 
 
 def test_the_delete_page_names_what_goes_and_get_deletes_nothing(

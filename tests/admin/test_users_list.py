@@ -354,7 +354,7 @@ def test_reset_links_of_several_stand_on_top_of_the_list_once(
     assert [row["person"].email for row in rows] == [viewer.email]
     assert rows[0]["link"].url in content
     shown = [str(message) for message in answer.context["messages"]]
-    assert shown[0].startswith("1 done, 1 skipped: This account is disabled. Ask an operator")
+    assert shown[0].startswith("1 done, 1 skipped: This account is disabled. Ask an administrator")
     assert shown[0].endswith("1 skipped: rank")
     token = rows[0]["link"].url.rstrip("/").rpartition("/")[2]
     assert token not in browser.get(LIST).content.decode()

@@ -104,7 +104,7 @@ def test_a019_an_admin_gets_links_for_lower_ranks_only(
     assert list(LoginLink.objects.values_list("user_id", flat=True)) == [viewer.pk]
     page = answer.content.decode()
     assert "owner@example.com: You may only manage people whose role is below your own." in page
-    assert "disabled@example.com: This account is disabled. Ask an operator." in page
+    assert "disabled@example.com: This account is disabled. Ask an administrator." in page
 
 
 def test_a019_a_list_of_hundreds_is_bounded(
