@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help run test attacks bench soak docs messages lint setup setup-ldap
+.PHONY: help run test mutants attacks bench soak docs messages lint setup setup-ldap
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 | /p' Makefile | column -t -s '|' 2>/dev/null \
@@ -32,12 +32,12 @@ lint: setup ## ruff and mypy.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: ## From a bare Debian or Ubuntu: what the tests need, lint, then the whole suite.
-	@sh scripts/test-packages.sh
-	@sh scripts/node-modules.sh
+test: ## Lint and the whole suite, from a bare Debian or Ubuntu; ARGS=tests/accounts: those tests alone.
+	@sh scripts/test.sh $(ARGS)
+
+mutants: ## Change the code in random places and print what no test notices: ARGS="--count 50 --seed 7 magiclinks".
 	@sh scripts/environment.sh base dev ldap?
-	@$(MAKE) --no-print-directory lint
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m devtools.mutants $(ARGS)
 
 attacks: ## The whole list of attacks through each proxy on each database.
 	@sh scripts/test-packages.sh

@@ -24,6 +24,8 @@ pytest_plugins = ["tests.servers.fixtures"]
 
 PASSWORD = "correct horse battery staple"
 MakeUser = Callable[..., User]
+# A test with one of these starts other processes.
+SERVERS = {"data_templates", "postgres_server", "browser", "racers", "openid_provider"}
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -32,10 +34,13 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test that may use the database may use the cache's own file too.
+    """Start with the files that wait for servers, so that no worker waits for them at the end.
 
-    Emptying the tables after a test would take the rows that migrations made: the house locks.
+    A test that may use the database may use the cache's own file too. Emptying the tables after a
+    test would take the rows that migrations made: the named locks.
     """
+    waiting = {item.path for item in items if SERVERS & set(getattr(item, "fixturenames", ()))}
+    items.sort(key=lambda item: item.path not in waiting)
     for item in items:
         for mark in item.iter_markers("django_db"):
             mark.kwargs.setdefault("databases", "__all__")
