@@ -1,4 +1,5 @@
 """Backup, restore, upgrade, transfer to another database, and the doctor.
 
-One upgrade runs at a time, and no restore or transfer while a server runs.
+The upgrade lock allows one upgrade, restore or transfer at a time (locks.py). A restore and a
+transfer refuse to run while a server runs.
 """

@@ -52,6 +52,8 @@ def _findings(examination: Callable[[], Iterator[Finding]]) -> list[Finding]:
     try:
         return list(examination())
     except Exception as error:
+        if isinstance(error, DatabaseError) and missing_instance():
+            return []  # _database reports it
         logger.exception("an examination failed")
         name = examination.__name__.strip("_").replace("_", " ")
         text = f"The examination of the {name} failed: {type(error).__name__}."
@@ -88,8 +90,6 @@ def _encryption_key() -> Iterator[Finding]:
         require_same_key()
     except EncryptionKeyMismatch as error:
         yield Finding("error", error.message)
-    except DatabaseError:
-        return  # _database reports it
 
 
 def _counters() -> Iterator[Finding]:
@@ -171,10 +171,7 @@ def _network() -> Iterator[Finding]:
 
 def _proxies() -> Iterator[Finding]:
     """Uses the requests that the running server has recorded in the last hours."""
-    try:
-        found, seen = proxy_problems(), observations()
-    except DatabaseError:
-        return  # _database reports it
+    found, seen = proxy_problems(), observations()
     for warned in found:
         text = describe_problem(warned)
         yield Finding("warning", f"{text.title}{_ago(warned.at)}", text.text)
@@ -193,20 +190,17 @@ def _way(seen: ProxyObservation) -> str:
 
 
 def _users() -> Iterator[Finding]:
-    try:
-        if User.objects.filter(setup_completed=False).exists():
-            yield Finding(
-                "warning",
-                "This instance has no owner yet.",
-                "Open the set-up link that `manage.py serve` prints at its start.",
-            )
-        elif not User.objects.active_owners().exists():
-            yield Finding(
-                "error", "There is no active owner.", "Run `manage.py setrole ADDRESS owner`."
-            )
-        dead = OutboxMail.objects.filter(status=OutboxMail.Status.DEAD).count()
-    except DatabaseError:
-        return  # _database reports it
+    if User.objects.filter(setup_completed=False).exists():
+        yield Finding(
+            "warning",
+            "This instance has no owner yet.",
+            "Open the set-up link that `manage.py serve` prints at its start.",
+        )
+    elif not User.objects.active_owners().exists():
+        yield Finding(
+            "error", "There is no active owner.", "Run `manage.py setrole ADDRESS owner`."
+        )
+    dead = OutboxMail.objects.filter(status=OutboxMail.Status.DEAD).count()
     if dead:
         yield Finding(
             "warning",
@@ -222,11 +216,8 @@ def _users() -> Iterator[Finding]:
 
 
 def _forward_auth() -> Iterator[Finding]:
-    try:
-        found = rules_open_to_registration() if is_used() else ()
-        names = rules_beyond_ascii()
-    except DatabaseError:
-        return  # _database reports it
+    found = rules_open_to_registration() if is_used() else ()
+    names = rules_beyond_ascii()
     if found:
         is_limited = bool(settings.ALLOWED_EMAILS)
         words = self_registration_warning(found, settings.DEFAULT_ROLE, is_limited=is_limited)
@@ -253,10 +244,7 @@ def _factors() -> Iterator[Finding]:
 
 def _identities() -> Iterator[Finding]:
     """Users of an issuer that is no longer configured cannot sign in through it."""
-    try:
-        found = orphaned_identities()
-    except DatabaseError:
-        return  # _database reports it
+    found = orphaned_identities()
     for orphaned in found:
         name = orphaned.namespace.provider
         issuer = orphaned.namespace.issuer or "no issuer"

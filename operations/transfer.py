@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 from django.conf import settings
+from django.core.management.base import OutputWrapper
 from django.db import connection
 
 from config.environment.errors import Unreadable
@@ -22,15 +23,15 @@ from config.environment.parsing.databases import database_settings
 from core.locks import AUDIT
 from core.models import NamedLock
 from operations.adapters import Row, Store, open_store, quoted
+from operations.backup.post_restore import MARKER
 from operations.errors import OperationError
 from operations.locks import require_stopped, upgrade_lock
-from operations.post_restore import MARKER
-from operations.prepare import TRANSFER_TABLE, pending_migrations
-from operations.progress import Bar, Writer
 from operations.subprocesses import environment_for, manage, sqlite_url
 from operations.tables import Table, all_tables
+from operations.upgrade.prepare import TRANSFER_TABLE, pending_migrations
 
 MODULUS = 1 << 256
+BAR_WIDTH = 24
 # The progress row of the whole transfer.
 WHOLE = ""
 CREATE_TABLE = (
@@ -43,32 +44,56 @@ CHANGED = (
 )
 
 
+class ProgressBar:
+    """Shows how many of `total` rows are done: a bar on a terminal, else one line for each step."""
+
+    def __init__(self, out: OutputWrapper, total: int) -> None:
+        self.out, self.total, self.done = out, total, 0
+        self._label = ""
+
+    def step(self, label: str, count: int) -> None:
+        """Add `count` done rows of the step `label`."""
+        self.done += count
+        part = min(1.0, self.done / self.total) if self.total else 1.0
+        if self.out.isatty():
+            filled = "#" * int(part * BAR_WIDTH)
+            bar = f"[{filled:<{BAR_WIDTH}}] {part:4.0%} {self.done} of {self.total}"
+            self.out.write(f"\r{bar} {label:<32.32}", ending="")
+        elif label != self._label:
+            self.out.write(f"{part:4.0%} {label}")
+        self._label = label
+
+    def end(self) -> None:
+        """End the line of the bar."""
+        if self.out.isatty():
+            self.out.write("")
+
+
 @dataclass(slots=True)
 class TableProgress:
-    """The progress of one table: rows copied, their checksum, the last key."""
+    """The progress of one table: rows copied, the sum of their digests, the last key."""
 
     copied: int = 0
     total: int = 0
     last_key: str | None = None
     done: bool = False
 
+    def add(self, rows: Sequence[Row]) -> None:
+        """Count rows, and add their digests to the checksum."""
+        self.copied += len(rows)
+        added = sum(int.from_bytes(sha256(repr(row).encode()).digest()) for row in rows)
+        self.total = (self.total + added) % MODULUS
 
-@dataclass(frozen=True, slots=True)
-class TableSum:
-    """The number of rows of a table and the sum of their digests."""
-
-    count: int
-    total: int
+    def has_rows_of(self, other: "TableProgress") -> bool:
+        """Do the counts and checksums of both agree?"""
+        return (self.copied, self.total) == (other.copied, other.total)
 
 
 class Transfer:
     """One transfer. stamp: identifies the state of the old database."""
 
-    def __init__(
-        self, source: Store, target: Store, tables: Sequence[Table], stamp: dict[str, str]
-    ) -> None:
-        self.source, self.target, self.tables = source, target, tables
-        self.stamp = json.dumps(stamp, sort_keys=True)
+    def __init__(self, source: Store, target: Store, tables: Sequence[Table], stamp: str) -> None:
+        self.source, self.target, self.tables, self.stamp = source, target, tables, stamp
         self.is_resumed = False
 
     def begin(self, migrate: Callable[[], None]) -> None:
@@ -96,7 +121,7 @@ class Transfer:
             self._save(WHOLE, whole)
             self.target.commit()
 
-    def copy(self, bar: Bar) -> None:
+    def copy(self, bar: ProgressBar) -> None:
         """Copy the missing rows of every table."""
         for table in self.tables:
             progress = self._progress(table.name)
@@ -105,7 +130,7 @@ class Transfer:
                 continue
             for batch in self.source.read(table, progress.last_key):
                 self.target.write(table, batch)
-                _add_rows(progress, batch)
+                progress.add(batch)
                 progress.last_key = str(batch[-1][table.key])
                 self._save(table.name, progress)
                 self.target.commit()
@@ -114,7 +139,7 @@ class Transfer:
             self._save(table.name, progress)
             self.target.commit()
 
-    def check(self, bar: Bar) -> dict[str, int]:
+    def check(self, bar: ProgressBar) -> dict[str, int]:
         """Compare counts and checksums; returns the rows of each table. Raises OperationError.
 
         After an interruption the source is read again, because it may have changed meanwhile.
@@ -122,15 +147,14 @@ class Transfer:
         counts = {}
         for table in self.tables:
             progress = self._progress(table.name)
-            there = sum_table(self.target, table, bar)
-            if there != TableSum(progress.copied, progress.total):
+            if not progress.has_rows_of(read_table(self.target, table, bar)):
                 raise OperationError(
-                    f"The table {table.name} arrived with other rows. Empty the new database "
-                    "and start again."
+                    f"The new database has other rows in {table.name} than the old one. Empty the "
+                    "new database and start again."
                 )
-            if self.is_resumed and sum_table(self.source, table, bar) != there:
+            if self.is_resumed and not progress.has_rows_of(read_table(self.source, table, bar)):
                 raise OperationError(CHANGED.format(where=table.name))
-            counts[table.name] = there.count
+            counts[table.name] = progress.copied
         return counts
 
     def end(self) -> None:
@@ -172,24 +196,18 @@ class Transfer:
         )
 
 
-def sum_table(store: Store, table: Table, bar: Bar) -> TableSum:
-    """Read a whole table and compute its checksum."""
-    progress = TableProgress()
+def read_table(store: Store, table: Table, bar: ProgressBar) -> TableProgress:
+    """Read a whole table: the count and the checksum of its rows."""
+    found = TableProgress()
     for batch in store.read(table, None):
-        _add_rows(progress, batch)
+        found.add(batch)
         bar.step(f"check {table.name}", len(batch))
-    return TableSum(progress.copied, progress.total)
+    return found
 
 
 def count_of(store: Store, table: Table) -> int:
     """The number of rows of a table."""
     return int(store.run(f"SELECT count(*) FROM {quoted(table.name)}")[0][0])  # noqa: S608
-
-
-def _add_rows(progress: TableProgress, rows: Sequence[Row]) -> None:
-    progress.copied += len(rows)
-    added = sum(int.from_bytes(sha256(repr(row).encode()).digest()) for row in rows)
-    progress.total = (progress.total + added) % MODULUS
 
 
 class TransferResult(NamedTuple):
@@ -200,7 +218,7 @@ class TransferResult(NamedTuple):
     audit: str
 
 
-def transfer_to(url: str, out: Writer, say: Callable[[str], None]) -> TransferResult:
+def transfer_to(url: str, out: OutputWrapper, say: Callable[[str], None]) -> TransferResult:
     """Copy everything to the empty database at `url`. The old one is locked but not changed.
 
     Raises OperationError.
@@ -221,17 +239,17 @@ def transfer_to(url: str, out: Writer, say: Callable[[str], None]) -> TransferRe
             source.close()
 
 
-def _transfer(source: Store, target: Store, url: str, out: Writer) -> TransferResult:
+def _transfer(source: Store, target: Store, url: str, out: OutputWrapper) -> TransferResult:
     tables = all_tables()
     source.hold(tables)
     total = sum(count_of(source, table) for table in tables)
     transfer = Transfer(source, target, tables, _stamp(source))
     environment = environment_for(url)
     transfer.begin(lambda: _migrate(target, environment))
-    bar = Bar(out, total)
+    bar = ProgressBar(out, total)
     transfer.copy(bar)
     bar.end()
-    bar = Bar(out, 2 * total if transfer.is_resumed else total)
+    bar = ProgressBar(out, 2 * total if transfer.is_resumed else total)
     counts = transfer.check(bar)
     bar.end()
     # Check the log before the progress table is dropped, so that no server uses a broken copy.
@@ -275,10 +293,10 @@ def _require_ready() -> None:
         raise OperationError("A restore has not been finished. Run `manage.py upgrade` first.")
 
 
-def _stamp(source: Store) -> dict[str, str]:
+def _stamp(source: Store) -> str:
     """The head of the audit log, which changes with nearly every action."""
     rows = source.run(
         f"SELECT seq, hash FROM {NamedLock._meta.db_table} WHERE name = {source.placeholder}",  # noqa: S608
         [AUDIT],
     )
-    return {"audit": json.dumps(rows[0])}
+    return json.dumps(rows[0])

@@ -1,4 +1,4 @@
-"""A certificate of the tests' own making."""
+"""A self-signed certificate for tests."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address

@@ -1,4 +1,4 @@
-"""A small browser without a screen: keep-alive, cookies, forms with their CSRF token."""
+"""A small HTTP client with the behaviour of a browser: keep-alive, cookies, CSRF tokens."""
 
 import http.client
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ FORM = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """headers: names in lower case, the last one wins; set_cookies: every Set-Cookie line."""
+    """headers: lower-case names; of several, the last one. set_cookies: every Set-Cookie line."""
 
     status: int
     headers: dict[str, str]
@@ -23,7 +23,7 @@ class Answer:
 
 
 class HTTPClient:
-    """Follows no redirect. `cookies` may be read and changed."""
+    """Follows no redirects. Tests may read and change `cookies`."""
 
     def __init__(self, base_url: str, cookies: dict[str, str] | None = None) -> None:
         self.base_url = base_url
@@ -32,7 +32,7 @@ class HTTPClient:
         self.connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
 
     def connect(self) -> None:
-        """Open the connection now, so that a race does not measure it."""
+        """Open the connection now, so that it does not delay the request of a race."""
         if self.connection.sock is None:
             self.connection.connect()
 
@@ -42,7 +42,7 @@ class HTTPClient:
     def post(
         self, path: str, fields: dict[str, str], headers: dict[str, str] | None = None
     ) -> Answer:
-        """Post a form; the CSRF token is added from the cookie when there is one."""
+        """Post a form, with the CSRF token of the cookie if there is one."""
         return self.request("POST", path, fields, headers)
 
     def request(

@@ -1,4 +1,4 @@
-"""A real PostgreSQL in a folder of its own, and fresh migrated databases for each test."""
+"""A PostgreSQL server in a temporary folder, and a migrated database for each test."""
 
 import json
 import os
@@ -47,7 +47,7 @@ _numbers = count(1)
 
 @dataclass(frozen=True, slots=True)
 class InstanceData:
-    """What one Gatehouse stands on; kind is "sqlite" or "postgres", url its DATABASE_URL."""
+    """The data of one instance. kind: "sqlite" or "postgres". url: its DATABASE_URL."""
 
     kind: str
     url: str
@@ -55,7 +55,7 @@ class InstanceData:
     extra: dict[str, str] = field(default_factory=dict)
 
     def environment(self, **more: str) -> dict[str, str]:
-        """Environment of a process over this data; nothing of the tests' own settings leaks in."""
+        """The environment of a process that uses this data, without the settings of the tests."""
         inherited = {
             name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ
         }
@@ -66,13 +66,13 @@ class InstanceData:
             "DATA_DIR": str(self.data_dir),
             "DATABASE_URL": self.url,
             "LOG_FORMAT": "json",
-            # Ports differ from run to run; tests name cookies.
+            # Ports differ between runs, but tests expect fixed names of cookies.
             "COOKIE_SUFFIX": "none",
         }
         return inherited | own | self.extra | more
 
     def python(self, code: str, *arguments: str, **more: str) -> str:
-        """Run code in a process over this data; its output. Raises with its error text."""
+        """Run code in a process with this data; returns the output. Raises with the error text."""
         environment = self.environment(**more)
         done = starter(environment).run(code, *arguments, environment=environment)
         if done.returncode != 0:
@@ -80,22 +80,22 @@ class InstanceData:
         return done.stdout
 
     def shell(self, code: str, **more: str) -> Any:
-        """Run code with Django set up; what it leaves in `result` comes back through JSON."""
+        """Run code with Django set up; returns its variable `result`, which must be JSON."""
         return json.loads(self.python(SHELL, code, **more).splitlines()[-1])
 
     def manage(self, *arguments: str, **more: str) -> Ended:
-        """Run `manage.py arguments` over this data."""
+        """Run `manage.py arguments` with this data."""
         environment = self.environment(**more)
         return starter(environment).run(MANAGE, *arguments, environment=environment)
 
 
 def starter(environment: Mapping[str, str]) -> Loaded:
-    """What to fork a process with these variables from; `warmed` has imported this project only."""
+    """The parent for a process with this environment; `warmed` has imported this project only."""
     return warmed if environment["DJANGO_SETTINGS_MODULE"] == "config.settings" else loaded
 
 
 class PostgresServer:
-    """A cluster in a temporary folder, on a Unix socket there and on a port of 127.0.0.1."""
+    """A PostgreSQL cluster in a temporary folder, on a Unix socket and a port of 127.0.0.1."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -107,7 +107,7 @@ class PostgresServer:
         self.start()
 
     def start(self) -> None:
-        """Run the server, again after it was stopped by halt(), on the same port and data."""
+        """Start the server, also after halt(), on the same port and data."""
         self.process = ServerProcess(
             [_postgres_program("postgres"), "-D", str(self.folder / "data"), *self._options()],
             self.folder / "log",
@@ -116,7 +116,7 @@ class PostgresServer:
         self.process.wait_until(self._answers)
 
     def halt(self) -> None:
-        """Stop it; whoever is connected is cut off."""
+        """Stop the server and close its connections."""
         self.process.stop(signal.SIGINT)
 
     def _run_initdb(self) -> None:
@@ -132,7 +132,7 @@ class PostgresServer:
             "port": self.port,
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": self.folder,
-            # The data lives as long as the tests: nothing has to survive a power cut.
+            # The data need not survive a power failure.
             "fsync": "off",
             "synchronous_commit": "off",
             "full_page_writes": "off",
@@ -148,28 +148,28 @@ class PostgresServer:
         return True
 
     def url(self, database: str = "postgres") -> str:
-        """DATABASE_URL of one of its databases."""
+        """The DATABASE_URL of one of its databases."""
         return f"postgresql://gatehouse@127.0.0.1:{self.port}/{database}"
 
     def execute(self, statement: sql.Composable, database: str = "postgres") -> list[tuple[Any]]:
-        """Run one statement outside of a transaction; its rows, if it has any."""
+        """Run one statement outside of a transaction; returns its rows, if any."""
         with psycopg.connect(self.url(database), autocommit=True, connect_timeout=5) as connection:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
     def is_waited(self) -> bool:
-        """Does anybody wait for what somebody else has locked?"""
+        """Does any transaction wait for a lock?"""
         return bool(self.execute(sql.SQL("SELECT 1 FROM pg_locks WHERE NOT granted")))
 
     def create_database(self, template: str = "template1") -> str:
-        """A new database, copied from `template`; its name."""
+        """Copy the database `template`; returns the name of the copy."""
         name = f"test_{os.getpid()}_{next(_numbers)}"
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         self.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
         return name
 
     def drop_database(self, name: str) -> None:
-        """Drop it, with whoever is still connected."""
+        """Drop a database, and close its connections."""
         self.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def stop(self) -> None:
@@ -178,7 +178,7 @@ class PostgresServer:
 
 
 def _postgres_program(name: str) -> str:
-    """Debian keeps the server's programs out of PATH, one folder for each version."""
+    """The folder of the server's programs, which Debian does not put into PATH."""
     folders = sorted(
         Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name)
     )
@@ -189,14 +189,14 @@ def _postgres_program(name: str) -> str:
 
 
 class Templates:
-    """Migrated once, copied for each test: a folder for SQLite, a database for PostgreSQL."""
+    """Migrated data that each test copies: a folder for SQLite, a database for PostgreSQL."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._made: dict[str, InstanceData] = {}
 
     def fresh(self, kind: str, target: Path, server: PostgresServer | None = None) -> InstanceData:
-        """New data of this kind ("sqlite", "postgres"), migrated, with secrets and static files."""
+        """New migrated data of a kind ("sqlite", "postgres"), with secrets and static files."""
         template = self._made.get(kind) or self._make(kind, server)
         shutil.copytree(template.data_dir, target, dirs_exist_ok=True)
         if server is None:

@@ -1,4 +1,4 @@
-"""The shipped reverse proxies for Gatehouse itself, as real programs with ports of the test."""
+"""Starts real reverse proxies with the shipped configuration, on ports of the test."""
 
 import os
 import socket
@@ -23,13 +23,13 @@ from devtools.servers.proxy_parts import (
 )
 
 SITE = "gate.example.com"
-# A client that is not the proxy: every address of 127.0.0.0/8 is this machine.
+# The address of a client that is not the proxy; all of 127.0.0.0/8 is this machine.
 PROXY, CLIENT = "127.0.0.1", "127.0.0.2"
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A running proxy: TLS on `port`, plain HTTP on `plain_port`, its files in `folder`."""
+    """A running proxy: TLS on `port`, plain HTTP on `plain_port`, files in `folder`."""
 
     name: str
     port: int
@@ -39,7 +39,7 @@ class Proxy:
     process: ServerProcess
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> Reply:
-        """From CLIENT, with the certificate checked."""
+        """Send a request from CLIENT, and verify the certificate."""
         return self.request("GET", path, headers=headers)
 
     def request(
@@ -56,7 +56,7 @@ class Proxy:
         return ask(socket.create_connection((PROXY, self.plain_port), 10), SITE, "GET", path)
 
     def written(self) -> str:
-        """All that the proxy has written to its logs."""
+        """The logs of the proxy."""
         logs = self.folder.rglob("*.log")
         return self.process.output() + "".join(log.read_text() for log in logs)
 

@@ -1,4 +1,4 @@
-"""Gatehouse itself as real server processes, several over one database when asked."""
+"""Gatehouse as real server processes, one or several with the same database."""
 
 import http.client
 from collections.abc import Sequence
@@ -9,17 +9,16 @@ from devtools.servers.databases import InstanceData
 from devtools.servers.processes import ServerProcess, free_port
 from devtools.servers.quick import QuickServer, warmed
 
-# What `manage.py serve` runs after its preparations.
+# The part of `manage.py serve` after the preparation.
 SERVE = (
     "import django; django.setup(); from config.server.processes import run_server; run_server()"
 )
 
 
 class Gatehouse:
-    """One running instance: `url` is its public address, `urls` one address for each process.
+    """A running instance. url: its public address. urls: the address of each process.
 
-    hosts: a DATA_DIR of its own for each process, as if each ran on another machine; none: all on
-    one.
+    hosts: a DATA_DIR for each process, as if each ran on another machine; empty: all share one.
     """
 
     def __init__(
@@ -58,11 +57,11 @@ class Gatehouse:
         return self.urls[0]
 
     def client(self, process: int = 0) -> HTTPClient:
-        """A new browser at one of the processes; get a page first for its CSRF cookie."""
+        """A new client of one process. Get a page first, which sets the CSRF cookie."""
         return HTTPClient(self.urls[process])
 
     def output(self) -> str:
-        """Everything that the processes have logged."""
+        """The logs of all processes."""
         return "".join(process.output() for process in self.processes)
 
     def stop(self) -> None:
@@ -71,7 +70,7 @@ class Gatehouse:
 
 
 def is_live(port: int) -> bool:
-    """/health/live answers 200."""
+    """Does /health/live respond with 200?"""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
         connection.request("GET", "/health/live")

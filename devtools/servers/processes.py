@@ -1,4 +1,4 @@
-"""Start a real program on a free port, wait until it answers, and end exactly that process."""
+"""Starts programs on free ports, waits until they respond, and stops exactly those processes."""
 
 import os
 import secrets
@@ -14,15 +14,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 POLL_SECONDS = 0.02
 STOP_SECONDS = 10.0
-# Linux's own choice for outgoing connections begins there (net.ipv4.ip_local_port_range).
+# Linux uses ports from LOWEST_OUTGOING on for connections (net.ipv4.ip_local_port_range).
 LOWEST_PORT, LOWEST_OUTGOING = 10_000, 32_768
 
 
 def free_port() -> int:
-    """A TCP port that nobody has at this moment.
+    """A TCP port that no program uses at this moment.
 
-    Below those that the system gives to outgoing connections, of which tests make thousands: one of
-    them could take it before its server has started.
+    It is below the ports of outgoing connections. Tests open thousands of those, and one of them
+    could otherwise take the port before the server has started.
     """
     while True:
         port = LOWEST_PORT + secrets.randbelow(LOWEST_OUTGOING - LOWEST_PORT)
@@ -32,7 +32,7 @@ def free_port() -> int:
 
 
 def program(*names: str) -> str:
-    """Path of the first of these programs that is installed; fails the test when none is."""
+    """The path of the first installed program of these; fails the test if there is none."""
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
     for name in names:
         found = shutil.which(name, path=path)
@@ -43,7 +43,7 @@ def program(*names: str) -> str:
 
 
 class ServerProcess:
-    """A child in a process group of its own, its output in a file."""
+    """A child process in a new process group, whose output goes to a file."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class ServerProcess:
     ) -> None:
         self.log = log
         self.command = list(command)
-        # A program that refuses to run as root gives up every group of root as well.
+        # A program that refuses to run as root must not keep the groups of root either.
         identity = {"user": user, "group": user, "extra_groups": []} if user else {}
         with log.open("ab") as output:
             self.process = subprocess.Popen(
@@ -74,16 +74,16 @@ class ServerProcess:
         return self.process.pid
 
     def children(self) -> list[int]:
-        """Process ids of what it has started itself: of Gatehouse, its workers."""
+        """The process ids of its children, such as the workers of Gatehouse."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
         return [int(child) for child in children.read_text().split()]
 
     def output(self) -> str:
-        """All that the program has printed."""
+        """The output of the program."""
         return self.log.read_text(errors="replace")
 
     def wait_until(self, is_ready: Callable[[], bool], seconds: float = 20.0) -> None:
-        """Poll; raises RuntimeError with the end of the output when it dies or takes too long."""
+        """Wait. Raises RuntimeError with the end of the output if it exits or takes too long."""
         if not wait_for(lambda: self.process.poll() is not None or is_ready(), seconds):
             self.stop()
             raise RuntimeError(f"{self.log.name}: did not answer in time:\n{self.output()[-2000:]}")
@@ -91,7 +91,7 @@ class ServerProcess:
             raise RuntimeError(f"{self.log.name}: ended at once:\n{self.output()[-2000:]}")
 
     def stop(self, first: signal.Signals = signal.SIGTERM) -> None:
-        """Ask, then end the whole group; the group is ours, made by start_new_session."""
+        """Stop the program, then kill its process group, which start_new_session made."""
         if self.process.poll() is None:
             self.process.send_signal(first)
             with suppress(subprocess.TimeoutExpired):
@@ -99,14 +99,14 @@ class ServerProcess:
         self.kill()
 
     def kill(self) -> None:
-        """End program and children as a power cut would: `kill -9`, no clean-up."""
+        """Kill the program and its children without clean-up (`kill -9`)."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(STOP_SECONDS)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
-    """True as soon as `condition` holds, False when it never does within `seconds`."""
+    """Wait until the condition holds; False if it does not within `seconds`."""
     pause = threading.Event()
     for _ in range(max(1, int(seconds / POLL_SECONDS))):
         if condition():
@@ -116,7 +116,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
 
 
 def accepts_connections(port: int) -> bool:
-    """Somebody listens on 127.0.0.1:port."""
+    """Does a program listen on 127.0.0.1:port?"""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=0.5).close()
     except OSError:

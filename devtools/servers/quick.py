@@ -1,8 +1,8 @@
-"""Python processes that start fast, because they are forked from one that has imported a lot.
+"""Python processes that start fast, as forks of one that has imported modules already.
 
-`loaded` has imported the libraries and nothing of the project: its forks are what `python -c` would
-be in their environment. `warmed` has imported the project too; its forks read their settings anew
-(see devtools.servers.warm), which takes a tenth of the time.
+`loaded` has imported the libraries and nothing of the project, so its forks behave like `python -c`
+in their environment. `warmed` has imported the project, too; its forks read their settings again
+(see devtools.servers.warm), and start in a tenth of the time.
 """
 
 import atexit
@@ -83,9 +83,9 @@ for end in (woken, wakes):
     os.set_blocking(end, False)
 signal.set_wakeup_fd(wakes)
 signal.signal(signal.SIGCHLD, lambda *of_signal: None)
-# Who comes later need not compile the project again, whatever whoever runs the tests has set.
+# Write compiled files, whatever the environment of the tests says, for the next processes.
 sys.dont_write_bytecode = False
-# Loading makes very many objects, none of which is ever garbage.
+# Loading creates many objects, none of which is garbage.
 gc.set_threshold(50_000, 20, 20)
 for name in sys.argv[1].split():
     importlib.import_module(name)
@@ -118,7 +118,7 @@ while True:
 
 
 class Ended(NamedTuple):
-    """returncode: negative when a signal ended it."""
+    """returncode: negative if a signal ended the process."""
 
     returncode: int
     stdout: str
@@ -126,7 +126,7 @@ class Ended(NamedTuple):
 
 
 class Forked:
-    """One fork: as much of subprocess.Popen as the tests use. It leads a process group."""
+    """A forked process that leads a process group; has the methods of Popen that tests use."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -153,13 +153,13 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
     def end(self, returncode: int) -> None:
-        """It has ended: told by who has heard of it."""
+        """Record that the process has ended."""
         self.returncode = returncode
         self._over.set()
 
 
 class Loaded:
-    """The process that is forked; started when it is first needed.
+    """The parent of the forks, started on first use.
 
     warm: a module with import_project() and renew_settings(), see devtools.servers.warm.
     """
@@ -172,7 +172,7 @@ class Loaded:
         self._begun: SimpleQueue[Forked | None] = SimpleQueue()
 
     def run(self, code: str, *arguments: str, environment: Mapping[str, str]) -> Ended:
-        """`python -c code arguments` in ROOT; killed after SECONDS."""
+        """Run `python -c code arguments` in ROOT; kills it after SECONDS."""
         with tempfile.TemporaryDirectory(prefix="gatehouse-quick-") as folder:
             out, err = Path(folder, "out"), Path(folder, "err")
             forked = self.start(code, *arguments, environment=environment, out=out, err=err)
@@ -192,7 +192,7 @@ class Loaded:
         err: Path,
         stdin: str | Path = os.devnull,
     ) -> Forked:
-        """The same without waiting for its end; what it prints is appended to `out` and `err`."""
+        """Start the same in the background; appends its output to `out` and `err`."""
         asked = {
             "code": code,
             "arguments": arguments,
@@ -239,7 +239,7 @@ warmed = Loaded("devtools.servers.warm")
 
 
 class QuickServer(ServerProcess):
-    """A server that is Python code, in a process group of its own."""
+    """A server given as Python code, in a new process group."""
 
     def __init__(
         self, code: str, log: Path, environment: Mapping[str, str], start: Loaded = loaded
@@ -249,7 +249,7 @@ class QuickServer(ServerProcess):
 
 
 class QuickPipes:
-    """A process to talk to: `stdin` and `stdout` are text files, its errors go to a file."""
+    """A process with `stdin` and `stdout` as text files; its errors go to a file."""
 
     def __init__(
         self, code: str, *arguments: str, environment: Mapping[str, str], start: Loaded = loaded

@@ -1,4 +1,4 @@
-"""Clients that begin to say something and never end: silent ones, and a byte now and then."""
+"""Clients that begin a request and never finish it, silent or with a byte each second."""
 
 import select
 import socket
@@ -9,9 +9,9 @@ from contextlib import suppress
 
 from devtools.servers.fronts import CLIENT, PROXY, SITE, Proxy
 
-# Every kind of path that reads a body: the API, forms, and one that there is not.
-# As many as Django has threads send the first kind, so that they take all if they take any.
+# As many clients as Django has threads, which block them all if they block any.
 THREADS = 8
+# A path of each kind that reads a body: the API, forms, and a path that does not exist.
 PATHS = ["/api/v1/auth/token", "/sign-in", "/magic-link", "/admin/login/", "/no/such/path"]
 BODY = (
     "POST {path} HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-Proto: https\r\n"
@@ -28,7 +28,7 @@ Connect = Callable[[], socket.socket]
 
 
 class SlowClients:
-    """Connections that have sent a beginning; with `drips` each sends one more byte a second."""
+    """Connections that have sent a part of a request. drips: each sends one byte a second."""
 
     def __init__(
         self,
@@ -54,12 +54,12 @@ class SlowClients:
     def _drip(self) -> None:
         while not self._over.wait(1):
             for connection in list(self.connections):
-                # Who was hung up on says no more.
+                # The server has closed this connection.
                 with suppress(OSError):
                     connection.sendall(b"a")
 
     def answered(self) -> int:
-        """How many were answered or hung up on."""
+        """The number of connections with a response, or closed by the server."""
         watched = select.poll()
         for connection in self.connections:
             watched.register(connection, select.POLLIN)
@@ -74,14 +74,14 @@ class SlowClients:
 
 
 def direct(port: int) -> Connect:
-    """Connects to the server itself."""
+    """A function that connects to the server."""
     return lambda: socket.create_connection((PROXY, port), 30)
 
 
 def by_tls(proxy: Proxy) -> Connect:
-    """Connects to a proxy; many take up the first one's TLS session, as one browser's do."""
+    """A function that connects to a proxy; connections share a TLS session, as in browsers."""
     context = ssl.create_default_context(cafile=str(proxy.authority))
-    # TLS 1.3 would send tickets, which look like answers.
+    # TLS 1.3 sends tickets, which would look like responses.
     context.maximum_version = ssl.TLSVersion.TLSv1_2
 
     def connect() -> socket.socket:

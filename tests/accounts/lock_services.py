@@ -29,8 +29,8 @@ EXCEPTIONS = {
     "federation.ldap.backend.LDAPBackend.get_or_build_user": "only sign_in(), which has acts",
     "federation.ldap.rehearsal.RehearsalBackend.account_of": "has an act if python-ldap is there",
     "federation.views.oauth.callback": "one audit row of a refusal; its services have acts",
-    "operations.post_restore.finish_restore": "before the server starts; nobody else is there",
-    "operations.smoke.main": "on a copy of the database",
+    "operations.backup.post_restore.finish_restore": "runs before the server starts",
+    "operations.upgrade.smoke.main": "on a copy of the database",
 }
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from devtools.servers.databases import InstanceData, PostgresServer
 from devtools.servers.gatehouse import Gatehouse
-from operations.lock_analysis import effects
+from operations.upgrade.lock_analysis import effects
 from tests.operations.instance_data import fill, look
 
 OLDER = (("magiclinks", "zero"),)

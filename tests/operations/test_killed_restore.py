@@ -36,8 +36,8 @@ import django
 django.setup()
 from django.conf import settings
 from django.db import connections
-from operations.archive import read_manifest
-from operations.restore import RestoreOptions, restore
+from operations.backup.archive import read_manifest
+from operations.backup.restore import RestoreOptions, restore
 file, pristine, states, reset = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), sys.argv[4]
 STEPS = {"os.rename", "os.link", "os.remove", "os.rmdir", "os.mkdir", "shutil.copyfile",
     "shutil.rmtree", "subprocess.Popen", "sqlite3.connect"}

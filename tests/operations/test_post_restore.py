@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from mfa.models import TrustedBrowser
-from operations.post_restore import finish_restore, marker_statements
+from operations.backup.post_restore import finish_restore, marker_statements
 from tests.api.keys import call_with, made
 
 pytestmark = pytest.mark.django_db

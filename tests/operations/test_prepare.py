@@ -20,7 +20,7 @@ NODE = """
 import json, sys
 import django
 django.setup()
-from operations.prepare import prepare
+from operations.upgrade.prepare import prepare
 print("ready", flush=True)
 sys.stdin.readline()
 print(json.dumps(prepare().migrations))
@@ -141,7 +141,7 @@ def test_a_migration_never_waits_long_for_a_table(postgres_data: InstanceData) -
 
 
 IMPATIENT = """
-from operations import prepare
+from operations.upgrade import prepare
 from operations.errors import OperationError
 prepare.LOCK_WAIT, prepare.LOCK_TRIES = "200ms", 2
 said, error = [], None

@@ -237,8 +237,8 @@ def test_a_restore_that_was_cut_off_is_finished_by_the_next_start(
     file = _backup(sqlite_data, outside)
     # As far as `restore` gets before it starts the last step.
     sqlite_data.shell(
-        "from pathlib import Path; from operations.archive import read_manifest;"
-        f"from operations.restore import *; file = Path({str(file)!r});"
+        "from pathlib import Path; from operations.backup.archive import read_manifest;"
+        f"from operations.backup.restore import *; file = Path({str(file)!r});"
         "restore(RestoreOptions(file), read_manifest(file), print); result = None"
     )
 

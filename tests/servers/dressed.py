@@ -16,7 +16,7 @@ MOST_HOPS = 8
 
 
 class DressedProviders:
-    """See tests/node/signin.mjs. dress: "authentik", "azure" or "cognito"."""
+    """A provider of tests/node/signin.mjs. dress: "authentik", "azure" or "cognito"."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -30,19 +30,19 @@ class DressedProviders:
         return f"http://127.0.0.1:{self.port}"
 
     def person(self, dress: str, **claims: Any) -> None:
-        """Who signs in there from now on; without claims somebody who says no."""
+        """Set who signs in from now on; without claims, the user cancels."""
         self._control("person", {"dress": dress, "claims": claims or None})
 
     def rotate(self) -> None:
-        """New keys; what the old ones signed is worth nothing any more."""
+        """Replace the signing keys; tokens of the old ones become invalid."""
         self._control("rotate", {})
 
     def use_site(self, site: str) -> None:
-        """Where Gatehouse is."""
+        """Set the address of Gatehouse."""
         self._control("site", {"site": site})
 
     def visit(self, url: str) -> str:
-        """Do at the provider what a browser does; the address to which it sends people back."""
+        """Sign in at the provider as a browser does; returns the URL of the redirect back."""
         cookies: dict[str, str] = {}
         for _hop in range(MOST_HOPS):
             to = urlsplit(url)

@@ -1,4 +1,4 @@
-"""Fixtures of real servers; tests/conftest.py names this module as a plug-in.
+"""Fixtures of real servers. tests/conftest.py loads this module as a plug-in.
 
 Everything runs on free ports of 127.0.0.1 in temporary folders, starts when first asked for, and
 is ended by its own process id, whatever became of the test.
@@ -76,7 +76,7 @@ def openid_provider() -> Iterator[OpenIDProvider]:
 
 @pytest.fixture(scope="session")
 def data_templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
-    """Migrated data to copy from; the copies are what tests want."""
+    """Migrated data, which the fixtures below copy."""
     return Templates(tmp_path_factory.mktemp("templates"))
 
 
@@ -110,7 +110,7 @@ def any_database(any_data: InstanceData) -> str:
 
 @pytest.fixture
 def gatehouse_server(tmp_path: Path) -> Iterator[StartGatehouse]:
-    """gatehouse_server(data, processes=2, LOGIN_MAX="1000") -> a running Gatehouse over `data`."""
+    """gatehouse_server(data, processes=2, LOGIN_MAX="1000") -> a running Gatehouse with `data`."""
     running: list[Gatehouse] = []
 
     def start(data: InstanceData, processes: int = 1, **environment: str) -> Gatehouse:
@@ -126,7 +126,7 @@ def gatehouse_server(tmp_path: Path) -> Iterator[StartGatehouse]:
 def racing_house(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[StartGatehouse]:
-    """racing_house(any_data, LOGIN_MAX="1000") -> what a race is run against.
+    """racing_house(any_data, LOGIN_MAX="1000") -> a running Gatehouse for tests of races.
 
     On SQLite two processes; on PostgreSQL three nodes, each with a DATA_DIR of its own.
     """
@@ -159,7 +159,7 @@ def racers() -> Iterator[Racers]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """A real Chromium."""
-    # Playwright's event loop stays in this thread; Django would refuse database work beside it.
+    # Playwright's event loop stays in this thread, where Django would refuse database queries.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     chromium = program("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     with sync_playwright() as playwright:
@@ -170,7 +170,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page in a browser profile of its own."""
+    """A page in a new browser profile."""
     context = browser.new_context()
     yield context.new_page()
     context.close()

@@ -1,4 +1,4 @@
-"""One request by HTTP/2, with TLS or without (prior knowledge); Node speaks it."""
+"""One HTTP/2 request by Node, with TLS or without (prior knowledge)."""
 
 import json
 import subprocess
@@ -27,7 +27,7 @@ request.end(asked.body || undefined);
 
 
 class Heard(NamedTuple):
-    """headers: names in lower case."""
+    """headers: lower-case names."""
 
     status: int
     headers: dict[str, Any]
@@ -44,7 +44,7 @@ def ask_http2(
     authority: Path | None = None,
     body: str = "",
 ) -> Heard:
-    """connect: scheme://address:port; authority: the certificate to believe."""
+    """connect: scheme://address:port. authority: the certificate to trust."""
     asked = {
         "connect": connect,
         "authority": str(authority) if authority else "",

@@ -1,8 +1,7 @@
-"""The image without a container engine: the Dockerfile's own steps in folders made by debootstrap.
+"""Builds and runs the image without a container engine, in folders made by debootstrap.
 
-A stage is a copy of a bare Debian with the Python that the base image names; RUN, COPY, ENV, USER
-and HEALTHCHECK mean what they mean to Docker. Processes see their folder as /, and the network of
-this machine.
+A stage is a copy of a minimal Debian with Python, as the base image has it. RUN, COPY, ENV, USER
+and HEALTHCHECK work as in Docker. Processes see their folder as /, and use this machine's network.
 """
 
 import json
@@ -21,7 +20,7 @@ BASE = re.compile(r"python:(?P<python>3\.\d+)-slim-(?P<suite>[a-z]+)")
 # The base image has the headers too; Debian's Python has other paths.
 PACKAGES = ("python3", "python3-venv", "python3-dev", "ca-certificates")
 PYTHON = "ln -s /usr/bin/python3 /usr/local/bin/python"
-# How this machine reaches its package indexes, if it has been told.
+# How this machine reaches its package indexes, if that is configured.
 CARRIED = (
     "/etc/resolv.conf",
     "/etc/ssl/certs/ca-certificates.crt",
@@ -33,7 +32,7 @@ INSTRUCTION = re.compile(r"([A-Z]+)\s+(.*)", re.DOTALL)
 
 @dataclass(slots=True)
 class Stage:
-    """One folder that processes see as /, and what the Dockerfile has said so far."""
+    """A folder that processes see as /, and the instructions of the Dockerfile so far."""
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
@@ -45,21 +44,21 @@ class Stage:
     def run(
         self, *command: str, user: str | None = None, **more: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a program inside; its output and exit code."""
+        """Run a program in the folder; returns its output and exit code."""
         return subprocess.run(
             self.inside(command, user), env=self._own(more), capture_output=True, text=True
         )
 
     def start(self, command: Sequence[str], log: Path, **more: str) -> ServerProcess:
-        """Start a program inside that goes on."""
+        """Start a program in the folder, in the background."""
         return ServerProcess(self.inside(command), log, environment=self._own(more))
 
     def inside(self, command: Sequence[str], user: str | None = None) -> list[str]:
-        """The command line that runs `command` in the folder, by its own PATH."""
+        """The command line that runs `command` in the folder, with its PATH."""
         entered = f"cd {shlex.quote(self.workdir)} && exec {shlex.join(command)}"
         chroot = ["chroot", f"--userspec={user or self.user}", str(self.folder)]
         outer = f"mount -t proc proc {self.folder}/proc && exec {shlex.join(chroot)} /bin/sh -c "
-        # What is mounted is seen, and lives, in there alone.
+        # The mount is visible in this namespace only, and ends with it.
         return [program("unshare"), "--mount", "/bin/sh", "-c", outer + shlex.quote(entered)]
 
     def _own(self, more: Mapping[str, str]) -> dict[str, str]:
@@ -68,7 +67,7 @@ class Stage:
         return {"PATH": usual, "HOME": str(Path.home()), **pip, **self.environment, **more}
 
     def note(self, name: str, rest: str) -> None:
-        """Take in an instruction that says how processes are run."""
+        """Apply an instruction that affects how processes run."""
         match name:
             case "ENV":
                 pairs = (pair.partition("=") for pair in shlex.split(rest))
@@ -146,7 +145,7 @@ def _instructions() -> list[tuple[str, str]]:
 
 
 def copy(source: Path, target: Path) -> Path:
-    """The same folder again, with owners and rights; returns `target`."""
+    """Copy a folder with owners and permissions; returns `target`."""
     target.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(["cp", "-a", "--reflink=auto", str(source), str(target)], check=True)
     return target
@@ -177,7 +176,7 @@ def _copy_in(stage: Stage, stages: dict[str, Stage], words: list[str]) -> None:
 
 
 def _mirror() -> list[str]:
-    """Where this machine's own packages come from, if it says so."""
+    """The package sources of this machine, if it names them."""
     asked = ["apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages"]
     found = subprocess.run(asked, capture_output=True, text=True)
     return found.stdout.split()[:1]

@@ -1,4 +1,4 @@
-"""A real OpenLDAP in a folder of its own, with TLS and memberOf."""
+"""OpenLDAP servers in temporary folders, with TLS and memberOf."""
 
 import shutil
 import socket
@@ -55,7 +55,7 @@ memberof-group-oc groupOfNames
 access to attrs=userPassword by anonymous auth by * none
 access to * by dn.exact="{service_dn}" read by anonymous auth by * none
 """
-# What other servers have of their own, for entries of the class gateState.
+# Attributes of other servers, for entries of the class gateState.
 TEXT = "1.3.6.1.4.1.1466.115.121.1.15"
 STATE_NAMES = ("userAccountControl", "accountExpires", "lockoutTime", "nsAccountLock",
                "msDS-User-Account-Control-Computed", "krbPrincipalExpiration", "loginDisabled",
@@ -92,7 +92,7 @@ userPassword: {SERVICE_PASSWORD}
 
 
 class DirectoryServer:
-    """slapd on ldap:// and ldaps:// of 127.0.0.1, the certificate being for that address.
+    """slapd on ldap:// and ldaps:// of 127.0.0.1, with a certificate for that address.
 
     Written to as its root, read by the service account; asked by nobody anonymously.
     """
@@ -134,7 +134,7 @@ class DirectoryServer:
         return handle
 
     def clear(self) -> None:
-        """Nobody in it, no group."""
+        """Delete all users and groups."""
         handle = self.as_root()
         for base in (GROUPS, PEOPLE):
             for dn, _values in handle.search_s(base, ldap.SCOPE_SUBTREE, attrlist=["1.1"])[::-1]:
@@ -143,7 +143,7 @@ class DirectoryServer:
         handle.unbind_s()
 
     def add_person(self, uid: str, password: str = PASSWORD, **values: Any) -> str:
-        """A person `uid` with mail `uid`@example.org; returns the DN. mail=None leaves it out."""
+        """Add a user with the mail `uid`@example.org (None: without); returns the DN."""
         attributes: dict[str, Any] = {
             "objectClass": ["inetOrgPerson"], "uid": uid, "cn": uid, "sn": uid,
             "mail": f"{uid}@example.org", "userPassword": password, **values,
@@ -153,7 +153,7 @@ class DirectoryServer:
         return dn
 
     def add_group(self, cn: str, *members: str, base: str = GROUPS) -> str:
-        """A group of these DNs; one that has nobody has itself."""
+        """Add a group of these DNs; an empty group contains itself."""
         dn = f"cn={ldap.dn.escape_dn_chars(cn)},{base}"
         self.add(dn, {"objectClass": ["groupOfNames"], "cn": cn, "member": list(members) or [dn]})
         return dn
@@ -170,14 +170,14 @@ class DirectoryServer:
         handle.unbind_s()
 
     def set_state(self, dn: str, name: str, value: str) -> None:
-        """Write an attribute by which a server says that somebody is disabled."""
+        """Set an attribute by which a server marks a user as disabled."""
         own = {"pwdAccountLockedTime": [], "pwdEndTime": []}
         classes = {"shadowExpire": ["shadowAccount"], **own}
         auxiliary = classes.get(name, ["gateState"])
         self.replace(dn, objectClass=["inetOrgPerson", *auxiliary], **{name: value})
 
     def lock_once(self, dn: str, *, since: datetime, seconds: int) -> None:
-        """Lock somebody by a policy whose locks end after `seconds`."""
+        """Lock a user by a password policy whose locks end after `seconds`."""
         policy = f"cn=short,{GROUPS}"
         self.add(policy, {
             "objectClass": ["organizationalRole", "pwdPolicy"], "cn": "short",
@@ -205,7 +205,7 @@ def _octets(values: dict[str, Any]) -> dict[str, list[bytes]]:
 
 
 def write_certificates(folder: Path, host: str) -> None:
-    """ca.pem, and server.pem with server.key for `host`, signed by it."""
+    """Write ca.pem, and server.pem with server.key for `host`, which it signs."""
     authority, authority_key = _certificate("Test authority", None, None, is_authority=True)
     server, server_key = _certificate(host, authority, authority_key, is_authority=False)
     (folder / "ca.pem").write_bytes(authority.public_bytes(serialization.Encoding.PEM))
@@ -249,7 +249,7 @@ def _key_usage(*, is_authority: bool) -> x509.KeyUsage:
 
 
 class SilentServer:
-    """Accepts connections, reads what comes, and never answers."""
+    """A server that accepts connections, reads requests, and never responds."""
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -280,13 +280,13 @@ class SilentServer:
 
 
 class StrippingServer(SilentServer):
-    """Answers StartTLS with "not supported", as somebody on the way would."""
+    """A server that refuses StartTLS as unsupported, as an attacker on the network could."""
 
     def _read(self, held: socket.socket) -> None:
         try:
             while octets := held.recv(4096):
                 self.received.append(octets)
-                # ExtendedResponse, protocolError, to the message's own number.
+                # ExtendedResponse, protocolError, with the id of the message.
                 held.sendall(
                     bytes.fromhex("300c0201") + octets[4:5] + bytes.fromhex("78070a010204000400")
                 )

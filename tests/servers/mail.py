@@ -1,4 +1,4 @@
-"""Two small doubles that speak for real: an SMTP server and Resend's HTTP API.
+"""Two test doubles: an SMTP server, and Resend's HTTP API.
 
 The SMTP server is as hostile as it is told: it refuses any command in any words, repeats secrets,
 answers without end or never, and slips answers in before TLS.
@@ -27,7 +27,7 @@ RESEND_NAMES = {422: "validation_error", 429: "rate_limit_exceeded"}
 
 @dataclass(frozen=True, slots=True)
 class ReceivedMail:
-    """One mail as it came over the wire."""
+    """A mail as the server received it."""
 
     sender: str
     recipients: tuple[str, ...]
@@ -36,8 +36,10 @@ class ReceivedMail:
 
 @dataclass
 class Conduct:
-    """How the SMTP server behaves. replies: what it answers a verb, instead of what it would;
-    HELLO is its greeting, CONTENT its answer to a whole mail, and `None` ends the connection."""
+    """How the SMTP server behaves. replies: replies by verb that replace the usual ones.
+
+    HELLO is the greeting, CONTENT the reply to a complete mail; None closes the connection.
+    """
 
     replies: dict[str, str | None] = field(default_factory=dict)
     tls: ssl.SSLContext | None = None
@@ -78,7 +80,7 @@ class _SMTPHandler(socketserver.BaseRequestHandler):
         return bytes(self.file.readline())
 
     def told(self, verb: str) -> bool:
-        """Say what the test wants said; True when it wanted something."""
+        """Send the reply that the test has set, if any; returns whether it did."""
         if verb not in self.conduct.replies:
             return False
         text = self.conduct.replies[verb]
@@ -96,7 +98,7 @@ class _SMTPHandler(socketserver.BaseRequestHandler):
         self.encrypted = True
 
     def answer(self, verb: str, rest: str) -> bool:
-        """Answer one command; False ends the connection."""
+        """Handle one command; False closes the connection."""
         match verb:
             case "EHLO":
                 self.server.names.append(rest)
@@ -127,7 +129,7 @@ class _SMTPHandler(socketserver.BaseRequestHandler):
         return self.reply("250 ok")
 
     def sign_in(self, rest: str) -> bool:
-        """Check user name and password, where there are any to check by."""
+        """Check user name and password, if the test has set them."""
         mechanism, _, initial = rest.partition(" ")
         self.server.credentials.append(initial)
         self.server.encrypted.append(self.encrypted)
@@ -172,7 +174,7 @@ def _address(rest: str) -> str:
 
 
 class _Failing:
-    """Answers in turn what it was told to fail with; then works again."""
+    """Fails as often as it was told to, then works again."""
 
     def __init__(self) -> None:
         self._failures: deque[int] = deque()
@@ -185,12 +187,12 @@ class _Failing:
         return self._failures.popleft() if self._failures else None
 
     def clear(self) -> None:
-        """Forget what came and what was to fail."""
+        """Forget received mails and pending failures."""
         self._failures.clear()
 
 
 class SMTPServer(_Failing, socketserver.ThreadingTCPServer):
-    """A mail server that keeps what it gets in `mails`, oldest first, and does as `conduct` says.
+    """A mail server that stores what it receives in `mails`, oldest first; see Conduct.
 
     names: what it was greeted with; commands: everything that was said; credentials and encrypted:
     of each try to sign in, as sent and whether by TLS; signed_in: the same as it was understood.
@@ -229,7 +231,7 @@ class SMTPServer(_Failing, socketserver.ThreadingTCPServer):
 
 
 class MailCertificate:
-    """A certificate of its own making for `names`; `path` holds it, for who is to trust it."""
+    """A self-signed certificate for `names`; clients that should trust it load `path`."""
 
     def __init__(self, folder: Path, *names: str) -> None:
         write_certificate(folder, *names)
@@ -240,7 +242,7 @@ class MailCertificate:
 
 @dataclass(frozen=True, slots=True)
 class ResendRequest:
-    """One `POST /emails`: header names in lower case, body as sent."""
+    """One `POST /emails`: lower-case header names, the body as sent."""
 
     path: str
     headers: dict[str, str]
@@ -266,7 +268,7 @@ class _ResendHandler(BaseHTTPRequestHandler):
             self.reply(200, {"id": self.server.identity_of(headers.get("idempotency-key"))})
 
     def do_GET(self) -> None:
-        """The list of domains: 401 for a wrong key, and for one that may only send."""
+        """The list of domains; 401 for a wrong key, and for a key that may only send."""
         key = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if key in self.server.sending_keys:
             self.reply(401, {"statusCode": 401, "name": "restricted_api_key", "message": "no"})
@@ -284,11 +286,11 @@ class _ResendHandler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_arguments: object) -> None:
-        """Say nothing on the terminal of the tests."""
+        """Log nothing to the terminal of the tests."""
 
 
 class ResendServer(_Failing, ThreadingHTTPServer):
-    """Resend's `POST /emails`; every request, refused ones too, is kept in `requests`."""
+    """Resend's `POST /emails`; stores every request in `requests`, refused ones included."""
 
     daemon_threads = True
 
@@ -303,16 +305,16 @@ class ResendServer(_Failing, ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """What RESEND_API_URL has to be."""
+        """The value for RESEND_API_URL."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     @property
     def delivered(self) -> int:
-        """How many different mails went out: a repeated idempotency key sends nothing more."""
+        """The number of different mails; a repeated idempotency key sends none."""
         return len(self._identities)
 
     def identity_of(self, key: str | None) -> str:
-        """The same key gets the same mail id, as Resend does for 24 hours."""
+        """The mail id for a key; the same for the same key, as Resend does for 24 hours."""
         number = len(self._identities) + 1
         return self._identities.setdefault(key or f"no-key-{number}", f"mail-{number}")
 

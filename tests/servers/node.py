@@ -1,4 +1,4 @@
-"""What runs in Node: a certified OpenID provider on a free port."""
+"""A certified OpenID provider that runs in Node."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ REDIRECTS = (302, 303)
 
 
 class OpenIDProvider:
-    """npm's oidc-provider; its access tokens are JWTs for RESOURCE. Keys rotate on command."""
+    """npm's oidc-provider. Its access tokens are JWTs for RESOURCE; rotate() replaces its keys."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -30,16 +30,16 @@ class OpenIDProvider:
 
     @property
     def issuer(self) -> str:
-        """What AUTH_JWT_ISSUER has to be."""
+        """The value for AUTH_JWT_ISSUER."""
         return f"http://127.0.0.1:{self.port}"
 
     def rotate(self, *, keep: bool) -> list[str]:
-        """Sign with a new key; `keep` the old ones published. All kids, newest first."""
+        """Sign with a new key. keep: publish the old ones, too. Returns all kids, newest first."""
         body = json.dumps({"keep": keep})
         return self._ask("POST", "/control/rotate", body)["kids"]
 
     def fetched(self, path: str = "/jwks") -> int:
-        """How often this path has been asked for."""
+        """The number of requests for this path."""
         return int(self._ask("GET", "/control/fetched")["fetched"].get(path, 0))
 
     def robot_token(self) -> str:
@@ -76,7 +76,7 @@ class OpenIDProvider:
         )
 
     def _follow(self, path: str) -> str:
-        """Go where the provider sends the browser, with its cookies, until it hands out a code."""
+        """Follow the provider's redirects with its cookies until it returns a code."""
         cookies: dict[str, str] = {}
         for _ in range(6):
             status, headers, body = self._call("GET", path, headers=_cookie_header(cookies))

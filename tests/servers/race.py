@@ -1,4 +1,4 @@
-"""Many real clients let go at the same moment: processes of threads behind one barrier."""
+"""Many clients that send a request at the same moment: threads in processes, and a barrier."""
 
 import multiprocessing
 import threading
@@ -14,7 +14,7 @@ TIMEOUT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class RaceRequest:
-    """What one client does when the barrier opens; fields=None sends no body."""
+    """The request of one client when the barrier opens. fields: None for no body."""
 
     base_url: str
     method: str
@@ -25,7 +25,7 @@ class RaceRequest:
 
 
 class Racers:
-    """A standing crowd of clients, so that fifty rounds do not start fifty crowds.
+    """Processes of clients that run many rounds, so that not every round starts new ones.
 
     run() takes at most `clients` requests and returns their answers in the same order.
     """
@@ -33,7 +33,7 @@ class Racers:
     def __init__(self, clients: int = 32, processes: int = 4) -> None:
         self.clients = clients
         context = multiprocessing.get_context("spawn")
-        # Kept: the children find its semaphores by name for as long as it lives here.
+        # Keep a reference: the children find its semaphores by name while it exists.
         self._barrier = context.Barrier(clients)
         share = clients // processes
         self._crowds: list[tuple[Any, Connection]] = []
@@ -47,7 +47,7 @@ class Racers:
         self._share = share
 
     def run(self, requests: Sequence[RaceRequest]) -> list[Answer]:
-        """One round; clients without a request only wait at the barrier."""
+        """Run one round. Clients without a request only wait at the barrier."""
         padded: list[RaceRequest | None] = [*requests]
         padded += [None] * (self.clients - len(requests))
         for number, (_, pipe) in enumerate(self._crowds):
@@ -68,7 +68,7 @@ class Racers:
 
 
 def _serve(pipe: Connection, barrier: Any, share: int) -> None:
-    """One process of the crowd: runs rounds until its pipe is closed."""
+    """Run rounds in one process until its pipe is closed."""
     while True:
         try:
             requests = pipe.recv()
@@ -100,7 +100,7 @@ def _run_one(
             request.method, request.path, request.fields, request.headers
         )
     except OSError as error:
-        # A server that went away is an answer too: kill -9 is part of some races.
+        # A closed connection is a result, too: some races kill the server.
         answers[number] = Answer(0, {}, str(error).encode())
     finally:
         client.close()

@@ -1,4 +1,4 @@
-"""Commands on a folder or a database without an instance: one sentence, no trace, nothing made."""
+"""Commands without an instance print one sentence and no traceback, and create nothing."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +31,7 @@ COMMANDS = [
 def nothing(
     request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer
 ) -> Iterator[InstanceData]:
-    """A folder, and a database, in which nobody has started Gatehouse."""
+    """A folder and a database in which Gatehouse has never been started."""
     if request.param == "sqlite":
         yield InstanceData("sqlite", f"sqlite:///{tmp_path}/gatehouse.sqlite3", tmp_path)
         return
@@ -68,7 +68,7 @@ def test_a_database_that_is_not_there_is_one_sentence_too(tmp_path: Path) -> Non
     )
 
 
-# As a database is that a version before this one made.
+# Makes the database look like one of an earlier version.
 OLDER = """
 from django.db import connection
 with connection.cursor() as cursor:

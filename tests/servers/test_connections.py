@@ -1,4 +1,4 @@
-"""Browsers that keep their connection open take nobody's place."""
+"""Idle keep-alive connections do not block other clients."""
 
 import http.client
 import resource
@@ -15,7 +15,7 @@ from devtools.servers.gatehouse import Gatehouse
 
 IDLE = 40
 SILENT, SOFT = 1500, 1024
-# As a shell's `ulimit -Sn 1024` before the start; ours is for the clients below.
+# The limit of a usual shell for the server; the clients below need more.
 SERVE_WITH_FEW = f"""
 import resource
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -46,7 +46,7 @@ def test_idle_connections_keep_nobody_out(
 
 @pytest.fixture
 def many_descriptors() -> Iterator[None]:
-    """This process, which plays the clients, may hold as many as the system lets it."""
+    """Raise the limit of this process, which holds the clients, to the hard limit."""
     bound = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (bound[1], bound[1]))
     yield

@@ -1,4 +1,4 @@
-"""Several PostgreSQL servers in one DATABASE_URL, of which one is dead or takes no writes."""
+"""Several PostgreSQL servers in one DATABASE_URL, of which one is down or read-only."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ result = connection.connection.info.port
 
 @pytest.fixture(scope="module")
 def standby() -> Iterator[PostgresServer]:
-    """A second server, whose databases take no writes."""
+    """A second server with read-only databases."""
     server = PostgresServer()
     yield server
     server.stop()
@@ -32,7 +32,7 @@ def standby() -> Iterator[PostgresServer]:
 def both(
     postgres_data: InstanceData, postgres_server: PostgresServer, standby: PostgresServer
 ) -> Iterator[InstanceData]:
-    """One URL for a dead port, a server that takes no writes, and the one that does."""
+    """One URL with a closed port, a read-only server, and a writable server."""
     name = postgres_data.url.rpartition("/")[2]
     database = sql.Identifier(name)
     standby.execute(sql.SQL("CREATE DATABASE {}").format(database))
@@ -83,7 +83,7 @@ def test_a_server_goes_on_with_the_next_after_a_failover(
     standby: PostgresServer,
     gatehouse_server: Callable[..., Gatehouse],
 ) -> None:
-    """The writable server is named first, and its place is taken by the other when it is gone."""
+    """The writable server is named first; the other one takes over when it is down."""
     name = both.url.rpartition("/")[2]
     first = PostgresServer()
     try:

@@ -1,4 +1,4 @@
-"""The well-known password, typed from afar through proxies and tunnels that add nothing."""
+"""The well-known password through proxies and tunnels that add no header."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from devtools.servers.databases import InstanceData
 from devtools.servers.gatehouse import Gatehouse
 from devtools.servers.processes import ServerProcess, accepts_connections, free_port, program
 
-# {host}: what the instance has as its own address.
+# {host}: the host of PUBLIC_URL.
 NGINX = """
 daemon off; pid {folder}/pid; error_log {folder}/error.log;
 {user}
@@ -52,7 +52,7 @@ listen web
     bind 127.0.0.1:{port}
     server gatehouse 127.0.0.1:{upstream}
 """
-# One process for all connections, and one for each as socat and sshd have them.
+# One process for all connections, or one for each, like socat and sshd.
 TUNNEL = """
 import os, select, socket, sys
 port, upstream, forks = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "forks"
@@ -78,7 +78,7 @@ EVERYBODY = """
 from accounts.models import User
 result = [[user.email, user.role] for user in User.objects.all()]
 """
-# A person at this machine, as the user whose number is given.
+# A client on this machine that runs as the user with the given id.
 CLIENT = """
 import http.client, os, sys, urllib.parse
 port, user = int(sys.argv[1]), int(sys.argv[2])
@@ -106,7 +106,7 @@ def _nginx(port: int, upstream: int, host: str, folder: Path) -> ServerProcess:
 def _start_nginx(
     port: int, upstream: int, folder: Path, more: str, target: str = ""
 ) -> ServerProcess:
-    # Its workers run as the user of the server, who is root where tests are run by root.
+    # The workers run as the user of the server, which is root if root runs the tests.
     user = "user root;" if os.getuid() == 0 else ""
     target = target or f"127.0.0.1:{upstream}"
     text = NGINX.format(
@@ -155,7 +155,7 @@ TUNNELS: dict[str, StartTunnel] = {
 
 @pytest.fixture
 def server(sqlite_data: InstanceData, gatehouse_server: StartGatehouse) -> Gatehouse:
-    """An instance whose owner is not set up yet."""
+    """An instance without an owner."""
     sqlite_data.shell("from accounts.services.first_run import ensure_owner; ensure_owner()")
     return gatehouse_server(sqlite_data)
 
@@ -169,7 +169,7 @@ def test_a_bare_nginx_is_not_this_machine(server: Gatehouse, tmp_path: Path, mor
         afar = HTTPClient(f"http://127.0.0.1:{port}")
         afar.get("/sign-in")
         asked = afar.post("/sign-in", WELL_KNOWN)
-        # A process of its own: this one may be the server of other tests.
+        # A new process, because this one may be the server of other tests.
         led = _ask(server, tmp_path, os.getuid())
     finally:
         proxy.stop()
@@ -182,7 +182,7 @@ def test_a_bare_nginx_is_not_this_machine(server: Gatehouse, tmp_path: Path, mor
 def test_a_proxy_that_adds_nothing_is_not_this_machine(
     server: Gatehouse, tmp_path: Path, kind: str
 ) -> None:
-    """HTTP/1.1, connections kept open, the instance's own Host, no header of a proxy."""
+    """A proxy with HTTP/1.1, keep-alive, the host of PUBLIC_URL, and no header of its own."""
     port = free_port()
     host = f"127.0.0.1:{server.ports[0]}"
     proxy = TUNNELS[kind](port, server.ports[0], host, tmp_path)
@@ -211,7 +211,7 @@ def test_the_user_who_runs_the_server_is_this_machine_and_nobody_else(
 
 
 def _ask(server: Gatehouse, folder: Path, user: int) -> str:
-    """The status that a process of this user gets for the well-known password."""
+    """The status of a sign-in with the well-known password by a process of this user."""
     command = [sys.executable, "-c", CLIENT, str(server.ports[0]), str(user)]
     client = ServerProcess(command, folder / f"client-{user}")
     client.process.wait(30)

@@ -1,4 +1,4 @@
-"""One of two nodes is replaced under load, and nobody behind the proxy notices."""
+"""A node behind a proxy is replaced under load without a failed request."""
 
 import http.client
 import os
@@ -26,7 +26,7 @@ from devtools.servers.quick import QuickServer
 from tests.metrics.scraped import samples
 
 IN_FLIGHT = 100
-# Less than the 30 seconds after which the server itself gives up a request that does not go on.
+# Less than the 30 seconds after which the server drops an incomplete request.
 WITHOUT_END = 15
 IMPATIENT = """
 import django
@@ -40,7 +40,7 @@ StartGatehouse = Callable[..., Gatehouse]
 
 @pytest.fixture
 def nodes(gatehouse_server: StartGatehouse, postgres_data: InstanceData) -> Gatehouse:
-    """Two nodes over one PostgreSQL, behind a declared proxy, with room for a crowd."""
+    """Two nodes with one PostgreSQL database, behind a trusted proxy, with high limits."""
     more = {
         "LOGIN_MAX": "1000",
         "MAGIC_LINK_MAX": "100000",
@@ -52,7 +52,7 @@ def nodes(gatehouse_server: StartGatehouse, postgres_data: InstanceData) -> Gate
 
 @pytest.fixture
 def proxy(nodes: Gatehouse, tmp_path: Path) -> Iterator[int]:
-    """The port of nginx with the shipped rules for several nodes, without its TLS."""
+    """The port of nginx with the shipped configuration for several nodes, without TLS."""
     folder = tmp_path / "nginx"
     folder.mkdir()
     port = free_port()
@@ -78,7 +78,7 @@ def _site(ports: list[int], port: int) -> str:
 
 
 class Crowd:
-    """Keeps IN_FLIGHT requests under way until told to stop; collects every status."""
+    """Keeps IN_FLIGHT requests running until end(); collects every status."""
 
     def __init__(self, url: str, ask: Callable[[HTTPClient], int]) -> None:
         self.url, self.ask = url, ask
@@ -101,7 +101,7 @@ class Crowd:
 
     def _ask_once(self) -> int | str:
         client = HTTPClient(self.url)
-        # Slow is no failure here: a busy machine may take long for a hundred at once.
+        # A busy machine may take long for a hundred requests at once.
         client.connection.timeout = 120
         try:
             return self.ask(client)
@@ -111,7 +111,7 @@ class Crowd:
             client.connection.close()
 
     def wait_for_more(self, count: int) -> None:
-        """Until so many more requests have been answered."""
+        """Wait until `count` more requests have finished."""
         goal = len(self.statuses) + count
         pause = threading.Event()
         for _turn in range(12_000):
@@ -121,7 +121,7 @@ class Crowd:
         raise AssertionError(f"only {len(self.statuses)} answers")
 
     def end(self) -> set[int | str]:
-        """Every status that anybody got."""
+        """Stop; returns all statuses."""
         self._over.set()
         for thread in self._threads:
             thread.join(60)
@@ -133,14 +133,14 @@ def _read_page(client: HTTPClient) -> int:
 
 
 def _ask_for_link(client: HTTPClient) -> int:
-    """A form, which a proxy may hand over only once."""
+    """Submit a form, which a proxy must not repeat."""
     client.cookies["gatehouse_csrf"] = "c" * 32
     email = f"nobody-{os.urandom(4).hex()}@example.com"
     return client.post("/magic-link", {"email": email}).status
 
 
 def _sign_in(client: HTTPClient) -> int:
-    """A form with a password to hash: a slow request."""
+    """Submit a form with a password, which takes long because of the hash."""
     client.cookies["gatehouse_csrf"] = "c" * 32
     fields = {"login": f"nobody-{os.urandom(4).hex()}@example.com", "password": "no such word"}
     return client.post("/sign-in", fields).status
@@ -173,7 +173,7 @@ def test_what_a_node_has_begun_it_ends_without_any_proxy(nodes: Gatehouse) -> No
     clients = [nodes.client() for _one in range(12)]
     with ThreadPoolExecutor(len(clients)) as pool:
         answers = [pool.submit(_sign_in, client) for client in clients]
-        # Each has come as far as its password.
+        # The server hashes or has hashed the password of each.
         assert wait_for(lambda: _hashes(nodes) >= len(clients))
         nodes.processes[0].process.terminate()
         statuses = [answer.result(60) for answer in answers]
@@ -188,7 +188,7 @@ def test_a_node_can_be_stopped_while_a_worker_starts(
     node = gatehouse_server(sqlite_data, WEB_WORKERS="2").processes[0]
     before = set(node.children())
     os.kill(min(before), signal.SIGKILL)
-    # At once: it loads for some hundredths of a second.
+    # Terminate at once, while the new worker is loading.
     while not set(node.children()) - before:
         assert node.process.poll() is None
     node.process.terminate()
@@ -206,7 +206,7 @@ def test_a_request_that_never_ends_holds_up_no_stop(
         node.wait_until(lambda: is_live(port))
         with socket.create_connection(("127.0.0.1", port)) as slow:
             slow.sendall(b"GET /sign-in HTTP/1.1\r\nHost: ")
-            # One that came after it has been answered.
+            # A later request has been answered.
             assert is_live(port)
             node.process.terminate()
 

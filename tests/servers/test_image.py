@@ -1,4 +1,4 @@
-"""The shipped image, built from its Dockerfile, runs over PostgreSQL of the shipped version."""
+"""The image, built from the Dockerfile, runs with PostgreSQL of the version in compose.yaml."""
 
 import os
 import re
@@ -33,7 +33,7 @@ def image(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Stage:
 
 @pytest.fixture(scope="module")
 def postgres(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """DATABASE_URL at a server of the version that compose.yaml names."""
+    """The DATABASE_URL of a server of the version in compose.yaml."""
     assert POSTGRES is not None
     folder = tmp_path_factory.mktemp("postgres")
     server = Stage(copy(base, folder / "server"))
@@ -57,7 +57,7 @@ def postgres(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
 
 @pytest.fixture
 def served(image: Stage, postgres: str, tmp_path: Path) -> Iterator[ServerProcess]:
-    """The image's own command, over PostgreSQL."""
+    """The command of the image, with PostgreSQL."""
     image.environment |= {"DATABASE_URL": postgres, "PORT": str(free_port()), "PUBLIC_URL": PUBLIC}
     process = image.start(image.command, tmp_path / "log")
     process.wait_until(lambda: image.run(*image.health).returncode == 0, 60)
@@ -67,7 +67,7 @@ def served(image: Stage, postgres: str, tmp_path: Path) -> Iterator[ServerProces
 
 @pytest.fixture
 def without_python(base: Path, tmp_path: Path) -> Stage:
-    """The base image without any Python, and the project's own scripts in it."""
+    """The base image without Python, with the scripts of the project."""
     stage = Stage(copy(base, tmp_path / "bare"))
     stage.do("apt-get purge -y --autoremove 'python3*' 'libpython3*' && rm /usr/local/bin/python")
     shutil.copytree(ROOT / "scripts", stage.folder / "work" / "scripts")
@@ -128,7 +128,7 @@ def test_who_is_not_root_learns_in_one_sentence_how_to_get_python(without_python
 
 
 def test_root_gets_python_without_a_question(without_python: Stage) -> None:
-    """To the environment's making; the packages in it are what every other test runs on."""
+    """Only the virtual environment is created; other tests cover its packages."""
     for lock in (without_python.folder / "work" / "requirements").glob("*.txt"):
         lock.write_text("")
 

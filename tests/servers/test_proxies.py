@@ -1,4 +1,4 @@
-"""The shipped reverse proxies, as real programs in front of a real server."""
+"""The shipped configurations of reverse proxies, in front of a real server."""
 
 import json
 import os
@@ -25,7 +25,7 @@ StartProxy = Callable[[Gatehouse], Proxy]
 
 @pytest.fixture(params=list(FRONTS))
 def start_proxy(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StartProxy]:
-    """start_proxy(server) -> the shipped configuration of one program, running in front of it."""
+    """start_proxy(server) -> a proxy with the shipped configuration in front of the server."""
     running: list[Proxy] = []
 
     def start(server: Gatehouse) -> Proxy:
@@ -44,7 +44,7 @@ StartGatehouse = Callable[..., Gatehouse]
 
 @pytest.fixture
 def server(gatehouse_server: StartGatehouse, sqlite_data: InstanceData) -> Gatehouse:
-    """As docs/deployment.md says: a public address and a trusted proxy."""
+    """A server as in docs/deployment.md: a public address and a trusted proxy."""
     return gatehouse_server(sqlite_data, PUBLIC_URL=f"https://{SITE}", TRUSTED_PROXIES="127.0.0.1")
 
 
@@ -96,7 +96,7 @@ def test_the_site_answers_through_the_proxy(proxy: Proxy) -> None:
     answer = proxy.get("/health/live")
 
     assert (answer.status, json.loads(answer.text)) == (200, {"status": "ok"})
-    # Only a request that came by TLS gets it: the proxy says so and is believed.
+    # Only a request over TLS gets it, as the trusted proxy reports.
     assert "max-age=31536000" in answer.headers["strict-transport-security"]
 
 

@@ -1,4 +1,4 @@
-"""Header lines as a client writes them, straight to the server: each spelling, once and twice."""
+"""Header lines in every spelling, once and twice, sent directly to the server."""
 
 import json
 import socket
@@ -39,7 +39,7 @@ def server(gatehouse_server: StartGatehouse, sqlite_data: InstanceData) -> Gateh
 
 
 def ask(server: Gatehouse, path: str, lines: list[tuple[str, str]], method: str = "GET") -> str:
-    """The whole answer to a request of these lines and no others."""
+    """The complete response to a request with exactly these lines."""
     text = "".join(f"{name}: {value}\r\n" for name, value in [*lines, ("Connection", "close")])
     with socket.create_connection(("127.0.0.1", server.ports[0]), 10) as connection:
         connection.sendall(f"{method} {path} HTTP/1.1\r\n{text}\r\n".encode())
@@ -104,7 +104,7 @@ def test_a_host_that_differs_from_the_authority_is_not_taken(server: Gatehouse) 
 
 
 def test_cookies_may_come_in_several_lines(server: Gatehouse) -> None:
-    """As HTTP/2 has it (RFC 9113, 8.2.3)."""
+    """Several Cookie lines are one list (RFC 9113, 8.2.3)."""
     lines = [("Host", HOST), ("Cookie", "a=1"), ("Cookie", "b=2")]
 
     assert status_of(ask(server, "/sign-in", lines)) == 200
@@ -121,7 +121,7 @@ def test_the_server_itself_changes_no_protocol(server: Gatehouse, word: str) -> 
 
 
 def test_bytes_beyond_ascii_in_what_is_asked_are_read(server: Gatehouse) -> None:
-    """They came as nothing before, and nothing fits no rule of a path."""
+    """A path with such bytes matches rules, instead of being empty."""
     lines = [("Host", HOST), *({**ABOUT, "X-Forwarded-Uri": "/open/\xfc"}).items()]
 
     assert status_of(ask(server, "/auth/check", lines)) == 204
@@ -144,7 +144,7 @@ result = apikeys.create_key(actor=person, user=person, key_request=wish).text
 def test_what_is_remembered_is_no_way_around(
     server: Gatehouse, sqlite_data: InstanceData, path: str
 ) -> None:
-    """The same request passes again and again; each of these is another one."""
+    """A request that passes does not let a different one pass."""
     lines = [("Host", HOST), ("X-Api-Key", sqlite_data.shell(KEYED)), *ABOUT.items()]
     before = [status_of(ask(server, path, lines)) for _again in range(4)]
     others = {

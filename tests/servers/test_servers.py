@@ -1,4 +1,4 @@
-"""The servers that other tests lean on do what they say."""
+"""The test servers work as documented."""
 
 import json
 import smtplib

@@ -1,4 +1,4 @@
-"""The shipped files for several nodes name what exists, pin what they run, and hold no secret."""
+"""The shipped files for several nodes refer to existing things, pin images, hold no secret."""
 
 import re
 import subprocess
@@ -23,7 +23,7 @@ KUBERNETES = {
 PAGE = (ROOT / "docs" / "several-nodes.md").read_text()
 NODES = ("app1", "app2", "app3")
 PODS = ("deployment", "migration")
-# Of the pod's own fields, to put into ALLOWED_HOSTS.
+# Fields of the pod, for ALLOWED_HOSTS.
 NOT_OURS = {"POD_IP"}
 SECRETS = {"DATABASE_URL", "SECRET_KEY", "ENCRYPTION_KEY"}
 
@@ -39,7 +39,7 @@ def _container(name: str) -> dict[str, Any]:
 
 
 def _environment(name: str) -> dict[str, Any]:
-    """Settings of a pod by name: those of the map, and those of its own."""
+    """The settings of a pod: those of the config map, and its own."""
     own = {entry["name"]: entry for entry in _container(name)["env"]}
     return {**KUBERNETES["settings"]["data"], **own}
 
@@ -90,7 +90,7 @@ def test_kubernetes_trusts_named_proxies_and_lets_nobody_else_reach_the_nodes() 
     assert policy["policyTypes"] == ["Ingress"]
     (rule,) = policy["ingress"]
     assert rule["ports"] == [{"port": "http"}]
-    # Both in one entry: pods of that name in that namespace. Two entries would mean either.
+    # One entry with both means pods of that name in that namespace; two entries mean either.
     assert all(peer.keys() == {"namespaceSelector", "podSelector"} for peer in rule["from"])
     assert [peer["podSelector"]["matchLabels"] for peer in rule["from"]] == [
         {"app.kubernetes.io/name": name} for name in ("ingress-nginx", "prometheus")
@@ -161,7 +161,7 @@ def test_the_objects_find_each_other() -> None:
     assert service["selector"] == labels
     assert KUBERNETES["disruption"]["spec"]["selector"]["matchLabels"] == labels
     assert KUBERNETES["disruption"]["spec"]["minAvailable"] == deployment["replicas"] - 1
-    # Nobody is sent to the pod that brings the database up to date.
+    # The service sends no requests to the pod that migrates the database.
     assert KUBERNETES["migration"]["spec"]["template"]["metadata"]["labels"] != labels
     names = [port["name"] for port in _container("deployment")["ports"]]
     assert [port["targetPort"] for port in service["ports"]] == names
@@ -215,7 +215,7 @@ def test_mounted_files_exist_or_are_explained() -> None:
 
 def test_nginx_finds_no_fault_in_the_shipped_file(tmp_path: Path) -> None:
     text = (DEPLOY / "nginx.three-nodes.conf").read_text()
-    # Names of containers, and certificates, are not there on this machine.
+    # This machine has neither the host names of the containers nor the certificates.
     text = re.sub(r"app\d:8000", "127.0.0.1:8000", text)
     text = re.sub(r"(?m)^\s*ssl_\w+ .*$|^\s*error_log.*$", "", text)
     text = text.replace("listen 443 ssl", f"listen {free_port()}").replace("listen 80", "listen 1")

@@ -1,7 +1,7 @@
-"""Clients that begin a request and then send nothing, or a byte now and then; and others that lie.
+"""Clients that begin a request and stop, or send a byte now and then; and malformed bodies.
 
-That nobody waits behind them is proved by order, not by time: answers come while every one of them
-is still open and unanswered. `make bench ARGS=slow` measures how long answers take beside them.
+The tests check by order and not by time that nobody waits for slow clients: responses arrive while
+every slow request is still open. `make bench ARGS=slow` measures response times beside them.
 """
 
 import http.client
@@ -22,7 +22,7 @@ from devtools.servers.slow import BODY, CHUNK, HEAD, Connect, SlowClients, by_tl
 from tests.forward_auth.test_forward_proxies import raise_file_limit
 
 StartGatehouse = Callable[..., Gatehouse]
-# A body is waited for so long.
+# How long the server waits for a body.
 WAITING = """
 import django
 django.setup()
@@ -49,7 +49,7 @@ def server(gatehouse_server: StartGatehouse, sqlite_data: InstanceData) -> Gateh
 
 @pytest.fixture
 def patient(sqlite_data: InstanceData, tmp_path: Path) -> Iterator[int]:
-    """The port of a server that waits for bodies for longer than any test takes."""
+    """The port of a server that waits longer for bodies than any test takes."""
     raise_file_limit(4000)
     more = {"PUBLIC_URL": f"https://{SITE}", "TRUSTED_PROXIES": "127.0.0.1", "LOGIN_MAX": "1000"}
     yield from _started(sqlite_data, tmp_path, 3600, more)
@@ -67,7 +67,7 @@ def _started(
 
 
 def _ask_all(connect: Connect, times: int = 4) -> list[int]:
-    """The statuses of everything that answers while others are slow."""
+    """The statuses of requests to BESIDES."""
     statuses = []
     for path in BESIDES * times:
         connection = http.client.HTTPConnection(SITE)
@@ -83,7 +83,7 @@ def _ask_all(connect: Connect, times: int = 4) -> list[int]:
 @pytest.mark.parametrize("drips", [False, True], ids=["silent", "dripping"])
 @pytest.mark.parametrize("count", [8, 64, 1000])
 def test_slow_clients_take_no_thread(patient: int, count: int, drips: bool) -> None:
-    """All are begun and none is answered, while everything else is: also what Django answers."""
+    """All slow requests stay open while the server responds to others, in Django too."""
     slow = SlowClients(count, direct(patient), drips=drips, beginnings=[BODY, CHUNK])
     try:
         statuses = _ask_all(direct(patient))
@@ -96,7 +96,7 @@ def test_slow_clients_take_no_thread(patient: int, count: int, drips: bool) -> N
 
 
 def test_slow_heads_take_no_thread(patient: int) -> None:
-    """A head that does not end is the library's to give up, after half a minute."""
+    """The server library drops an incomplete head after half a minute."""
     slow = SlowClients(200, direct(patient), drips=True, beginnings=[HEAD])
     try:
         statuses = _ask_all(direct(patient), 1)
@@ -107,7 +107,7 @@ def test_slow_heads_take_no_thread(patient: int) -> None:
 
 
 def test_slow_readers_hold_up_nobody(patient: int) -> None:
-    """They ask again and again, and read none of the answers."""
+    """They send many requests, and read no response."""
     request = f"GET /sign-in HTTP/1.1\r\nHost: {SITE}\r\nX-Forwarded-Proto: https\r\n\r\n"
     readers = [direct(patient)() for _one in range(64)]
     try:
@@ -131,7 +131,7 @@ def test_slow_clients_behind_a_proxy_take_no_thread(
     folder.mkdir()
     proxy = FRONTS[front](patient, folder)
     connect = by_tls(proxy)
-    # Proxies give up who says nothing for a while, as they should.
+    # Proxies close silent connections after a while.
     slow = SlowClients(count, connect, drips=count > 8)
     try:
         statuses = _ask_all(connect, 1)
@@ -207,7 +207,7 @@ def test_a_body_in_chunks_of_one_byte_is_read_whole(server: Gatehouse) -> None:
 def test_what_is_sent_beyond_the_announced_length_is_a_request_of_its_own(
     server: Gatehouse,
 ) -> None:
-    """And no valid one: nothing of it reaches the first, whose answer stands."""
+    """A second, invalid response has no effect on the first one."""
     head = TOKEN + f"Content-Length: {len(WRONG)}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", server.ports[0]), 10) as liar:
         liar.sendall(head.encode() + WRONG + b'{"role": "owner"}\r\n\r\n')
@@ -219,7 +219,7 @@ def test_what_is_sent_beyond_the_announced_length_is_a_request_of_its_own(
 
 
 def test_a_body_shorter_than_announced_reaches_nobody(server: Gatehouse) -> None:
-    """Half a request is none, however whole it reads."""
+    """An incomplete body is refused, even if it parses."""
     head = TOKEN + f"Content-Length: {len(WRONG) + 1}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", server.ports[0]), 10) as liar:
         liar.sendall(head.encode() + WRONG)
@@ -255,7 +255,7 @@ BROKEN = [
 def test_chunks_that_are_none_are_told_to_the_client_and_close_the_connection(
     server: Gatehouse,
 ) -> None:
-    """No fault of the server, and nothing behind them is read as a request."""
+    """They cause no server error, and nothing after them is read as a request."""
     for path in ("/api/v1/auth/token", "/sign-in", "/auth/check", "/no/such/path"):
         for body in BROKEN:
             head = f"POST {path} HTTP/1.1\r\nHost: {SITE}\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -283,7 +283,7 @@ def test_who_hangs_up_in_the_middle_leaves_nothing_behind(server: Gatehouse) -> 
 
 
 def test_many_long_bodies_at_once_fill_no_memory(server: Gatehouse) -> None:
-    """All that a process holds of bodies has a bound; whoever is beyond it is told so."""
+    """The memory for bodies is bounded; requests beyond the bound get an error."""
     head = f"POST /sign-in HTTP/1.1\r\nHost: {SITE}\r\nContent-Length: 1000000\r\n\r\n".encode()
     crowd = [socket.create_connection(("127.0.0.1", server.ports[0]), 10) for _one in range(80)]
     try:

@@ -1,4 +1,4 @@
-"""The whole site below a path of its host, behind proxies that hand the path on or cut it."""
+"""The site below a path of its host, behind proxies that keep the path or remove it."""
 
 import json
 import re
@@ -65,7 +65,7 @@ http {{
 
 
 class Site:
-    """Gatehouse below PREFIX of a proxy's port. `server`: its own port."""
+    """Gatehouse below PREFIX on the port of a proxy. server: the port of Gatehouse itself."""
 
     def __init__(self, port: int, server: Gatehouse) -> None:
         self.origin, self.server = f"http://127.0.0.1:{port}", server
@@ -127,7 +127,7 @@ def test_every_link_of_every_page_stays_below_the_path(site: Site) -> None:
         for kind, found in ADDRESS.findall(answer.text):
             link = urlsplit(unescape(found)).path
             assert link.startswith(f"{PREFIX}/"), (path, found)
-            # Pages of one kind differ in their number alone.
+            # Pages of one kind differ only in their number.
             if kind == "href" and not re.search(r"[0-9a-f]{8}-|\.[0-9a-f]{12}\.", link):
                 waiting += {link} - seen - {*waiting}
 

@@ -1,4 +1,4 @@
-"""HOST=unix:…: a socket file instead of a port, behind the shipped files of real proxies."""
+"""HOST=unix:…: a socket file instead of a port, behind proxies with the shipped files."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""Attackers: try what has ended, again and again, at every node; and what never was."""
+"""Attackers, who try revoked and forged credentials on every node."""
 
 import secrets
 import threading
@@ -25,7 +25,7 @@ PAUSE_SECONDS = 0.03
 
 
 class Attacker(threading.Thread):
-    """Whatever opens goes into the journal as a broken promise."""
+    """Reports each credential that grants access to the journal, as a broken promise."""
 
     def __init__(self, urls: list[str], journal: Journal, seed: int) -> None:
         super().__init__(daemon=True)
@@ -46,7 +46,7 @@ class Attacker(threading.Thread):
         self.caller.close()
 
     def _try_ended(self) -> None:
-        """One credential whose end was acknowledged long enough ago, mostly a recent one."""
+        """Try one credential whose revocation has taken effect, mostly a recent one."""
         ended = self.journal.ended
         recent = self.random.random() < 0.7
         choice = ended[-NEWEST:] if recent else ended[:]
@@ -57,7 +57,7 @@ class Attacker(threading.Thread):
             self.try_once(found.credential)
 
     def try_once(self, credential: Credential, node: int | None = None) -> None:
-        """At one node, every way; nothing may open."""
+        """Use a credential on one node in every way; none may grant access."""
         node = self.caller.pick() if node is None else node
         for planned in tries_of(credential):
             answer = self._ask(planned, node)
@@ -74,7 +74,7 @@ class Attacker(threading.Thread):
                 self.journal.break_promise(f"forged headers opened {path}: {answer.status}")
 
     def _guess(self) -> None:
-        """A wrong password for somebody who is there, and a key that never was."""
+        """Try a wrong password of an existing user, and a key that was never issued."""
         if not self.journal.people:
             return
         person = self.random.choice(self.journal.people[-NEWEST:])
@@ -85,7 +85,7 @@ class Attacker(threading.Thread):
             self.try_once(Credential(kind, person.email, secret))
 
     def _ask(self, planned: PlannedRequest, node: int) -> Answer | None:
-        """None when no whole answer came."""
+        """The response, or None if it did not arrive completely."""
         self.tries += 1
         try:
             return self.caller.ask(planned, node)[0]
@@ -94,7 +94,7 @@ class Attacker(threading.Thread):
 
 
 def tries_of(credential: Credential) -> list[PlannedRequest]:
-    """Every way to use it."""
+    """Every request that uses this credential."""
     secret = credential.secret
     match credential.kind:
         case "refresh":
@@ -110,5 +110,5 @@ def tries_of(credential: Credential) -> list[PlannedRequest]:
 
 
 def opens(kind: str, answer: Answer) -> bool:
-    """Did it let somebody in?"""
+    """Did this response grant access?"""
     return has_session(answer) if kind == "link" else 200 <= answer.status < 300

@@ -1,4 +1,4 @@
-"""Asking the nodes as browsers and programs do, and telling what became of it."""
+"""Requests to the nodes, as browsers and programs send them, and their outcomes."""
 
 import http.client
 import json
@@ -16,11 +16,11 @@ TIMEOUT_SECONDS = 20.0
 
 
 class Unsure(Exception):
-    """The connection broke or the server failed: the act may have happened."""
+    """The connection broke or the server failed, so the action may have happened."""
 
 
 class AccessDenied(Exception):
-    """The server said no."""
+    """The server refused the request."""
 
     def __init__(self, status: int, text: str) -> None:
         self.status = status
@@ -29,7 +29,7 @@ class AccessDenied(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PlannedRequest:
-    """A request. fields: a form; body: JSON; neither: nothing is sent."""
+    """A request. fields: sent as a form. body: sent as JSON. Neither: a request without body."""
 
     method: str
     path: str
@@ -40,23 +40,23 @@ class PlannedRequest:
 
 
 class Caller:
-    """One thread's connections, one to each node."""
+    """The connections of one thread, one to each node."""
 
     def __init__(self, urls: Sequence[str], journal: Journal, seed: int) -> None:
         self.journal = journal
         self.random = random.Random(seed)
-        # When the present story began; what is refused in it counts if all was calm since then.
+        # When the current story began. Refusals are failures if no fault has happened since then.
         self.story_began = time.monotonic()
         self._clients = [HTTPClient(url) for url in urls]
         for client in self._clients:
             client.connection.timeout = TIMEOUT_SECONDS
 
     def pick(self) -> int:
-        """One of the nodes."""
+        """Choose a node."""
         return self.random.randrange(len(self._clients))
 
     def ask(self, planned: PlannedRequest, node: int) -> tuple[Answer, dict[str, str]]:
-        """The answer and the cookies after it. Raises Unsure when no whole answer arrived."""
+        """The response and the cookies after it. Raises Unsure if it did not arrive completely."""
         client = self._clients[node]
         client.cookies = dict(planned.cookies or {})
         try:
@@ -74,7 +74,7 @@ class Caller:
         audit: str = "",
         is_done: Callable[[Answer], bool] = lambda answer: answer.status < 400,
     ) -> tuple[Answer, dict[str, str]]:
-        """Ask a node for a change and note what became of it. Raises Unsure, AccessDenied."""
+        """Ask a node for a change and record the outcome. Raises Unsure, AccessDenied."""
         node = self.pick()
         try:
             answer, cookies = self.ask(planned, node)
@@ -92,11 +92,11 @@ class Caller:
     def note(
         self, kind: str, outcome: str, status: int, *, person: str, audit: str = "", node: int = 0
     ) -> None:
-        """Write an act down; in calm weather nothing that is right may fail."""
+        """Record an action. Without a fault, a failed one is a broken promise."""
         act = Act(kind, outcome, status, person, audit, node, time.monotonic())
         self.journal.note(act)
         if outcome != DONE and self.journal.was_calm_since(self.story_began):
-            self.journal.break_promise(f"in calm weather: {kind} was {outcome} with {status}")
+            self.journal.break_promise(f"without a fault: {kind} was {outcome} with {status}")
 
     def close(self) -> None:
         for client in self._clients:
@@ -116,7 +116,7 @@ class Caller:
 
 
 def has_session(answer: Answer) -> bool:
-    """Did this answer sign somebody in?"""
+    """Did this response start a session?"""
     begin = "gatehouse_session="
     given = [line for line in answer.set_cookies if line.startswith(begin)]
     return any(not line.startswith((f'{begin}""', f"{begin};")) for line in given)

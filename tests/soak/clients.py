@@ -1,4 +1,4 @@
-"""Clients: each lives one small story after the other, on fresh people, at either node."""
+"""Clients, each of which runs short stories with new users on both nodes."""
 
 import base64
 import json
@@ -18,14 +18,14 @@ CHECKED = {"X-Original-URL": "https://app.example.com/board", "X-Original-Method
 
 
 class Client:
-    """What one person or operator does; every method is one act or one look."""
+    """Actions of users and administrators. Each method sends one request, or a few."""
 
     def __init__(self, deployment: Deployment, journal: Journal, seed: int) -> None:
         self.deployment, self.journal = deployment, journal
         self.caller = Caller(deployment.urls, journal, seed)
         self.random = self.caller.random
         self.over = threading.Event()
-        # Whom the present story is about.
+        # The users of the current story.
         self.made: list[Person] = []
 
     def owner(self, method: str, path: str, body: Any = None) -> PlannedRequest:
@@ -45,7 +45,7 @@ class Client:
         return person
 
     def had_the_time(self) -> bool:
-        """No clock was wrong since the story began."""
+        """Were all clocks right since the story began?"""
         return self.journal.was_clock_right_since(self.caller.story_began)
 
     def add(self, person: Person) -> None:
@@ -53,19 +53,19 @@ class Client:
         self.journal.people.append(person)
 
     def act(self, person: Person, kind: str, planned: PlannedRequest, audit: str = "") -> str:
-        """The body of the answer. Raises Unsure, AccessDenied."""
+        """Send a request; returns the body of the response. Raises Unsure, AccessDenied."""
         answer, _cookies = self.caller.act(kind, planned, person=person.email, audit=audit)
         return answer.text
 
     def sign_in_by_tokens(self, person: Person, login: str = "") -> tuple[Credential, Credential]:
-        """Access and refresh token."""
+        """Sign in; returns the access and the refresh token."""
         body = {"login": login or person.email, "password": person.password}
         planned = PlannedRequest("POST", f"{API}/auth/token", body=body)
         text = self.act(person, "sign in by tokens", planned, "account:session:start")
         return self.pair(person, text)
 
     def pair(self, person: Person, text: str) -> tuple[Credential, Credential]:
-        """The tokens of an answer, which live from now on."""
+        """The tokens of a response, which are valid from now on."""
         given = json.loads(text)
         access = Credential("access", person.email, given["access"])
         refresh = Credential("refresh", person.email, given["refresh"])
@@ -86,7 +86,7 @@ class Client:
         return session
 
     def make_key(self, person: Person, access: Credential) -> tuple[str, Credential]:
-        """Id and key, made with an access token."""
+        """Create a key with an access token; returns its id and the key."""
         planned = PlannedRequest("POST", f"{API}/api-keys", bearer(access), {"name": "soak"})
         given = json.loads(self.act(person, "make key", planned, "api:key:create"))
         key = Credential("key", person.email, given["key"])
@@ -94,12 +94,12 @@ class Client:
         return given["id"], key
 
     def use(self, person: Person, credential: Credential) -> None:
-        """It opens both doors at some node. Raises Unsure, AccessDenied."""
+        """Use it for forward auth and the API on some node. Raises Unsure, AccessDenied."""
         for planned in looks(credential):
             self.act(person, f"use {credential.kind}", planned)
 
     def end(self, person: Person, *kinds: str) -> None:
-        """The credentials of these kinds, or all, open nothing from now on."""
+        """Record that the credentials of these kinds, or all, are invalid from now on."""
         ended = [one for one in person.live if not kinds or one.kind in kinds]
         person.live = [one for one in person.live if one not in ended]
         self.journal.end(ended, time.monotonic())
@@ -110,7 +110,7 @@ def bearer(access: Credential) -> dict[str, str]:
 
 
 def looks(credential: Credential) -> list[PlannedRequest]:
-    """What this credential opens without changing anything."""
+    """Requests that use this credential and change nothing."""
     headers, cookies = {}, {}
     if credential.kind == "key":
         headers = {"X-API-Key": credential.secret}
@@ -132,7 +132,7 @@ def family_of(access: Credential) -> str:
 
 
 class ClientThread(threading.Thread):
-    """Lives one of its stories after the other until told to stop."""
+    """Runs random stories until `over` is set."""
 
     def __init__(self, client: Client, stories: list[Callable[[], None]]) -> None:
         super().__init__(daemon=True)
@@ -147,14 +147,14 @@ class ClientThread(threading.Thread):
     def _live(self, story: Callable[[], None]) -> None:
         client, journal = self.client, self.client.journal
         client.caller.story_began, client.made = time.monotonic(), []
-        # A connection that a fault has cut would break in the calm after it.
+        # A connection that a fault has closed would fail only later, without a fault.
         client.caller.close()
         is_sure = True
         try:
             story()
         except (Unsure, AccessDenied):
             is_sure = False
-        except (ValueError, KeyError) as error:  # an answer that cannot be read is a finding
+        except (ValueError, KeyError) as error:  # an unreadable response is a finding
             is_sure = False
             journal.break_promise(f"{story.__name__}: {type(error).__name__}: {error}")
         for person in client.made:

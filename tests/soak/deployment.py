@@ -43,18 +43,18 @@ LIMITS = (
 
 
 class DurablePostgres(PostgresServer):
-    """One that keeps what it has acknowledged when it is stopped at once, and can be restarted."""
+    """A server that loses no acknowledged commit at an immediate stop, and can be restarted."""
 
     def _options(self) -> list[str]:
-        # Only the machine stays up, so that what is written to the kernel is kept without fsync.
+        # No fsync is needed, because only the server is killed and not the machine.
         return [*super()._options(), "-c", "synchronous_commit=on"]
 
     def end(self, how: signal.Signals) -> None:
-        """SIGINT: fast, SIGQUIT: immediate, which recovers from the log at the next start."""
+        """Stop by SIGINT (fast) or SIGQUIT (immediate; the next start recovers from the log)."""
         self.process.stop(how)
 
     def cut(self) -> None:
-        """End every connection of others; the server stays."""
+        """Close all other connections; the server keeps running."""
         self.execute(
             sql.SQL(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -64,7 +64,7 @@ class DurablePostgres(PostgresServer):
 
 
 class Node:
-    """One host: a DATA_DIR, a port and a clock of its own, and two worker processes."""
+    """A node with its own DATA_DIR, port and clock, and two worker processes."""
 
     def __init__(self, data: InstanceData, folder: Path, name: str) -> None:
         self.data, self.name, self.port = data, name, free_port()
@@ -78,7 +78,7 @@ class Node:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start and wait until it answers."""
+        """Start, and wait until it responds."""
         environment = self.data.environment(
             HOST="127.0.0.1",
             PORT=str(self.port),
@@ -95,29 +95,29 @@ class Node:
             self.process.stop()
 
     def move_clock(self, seconds: float) -> None:
-        """So far from the true time, at once, for all its processes."""
+        """Set the difference to the true time, for all processes of the node."""
         mode = "r+b" if self._clock.exists() else "w+b"
         with self._clock.open(mode) as file:
             file.write(struct.pack("d", seconds))
 
     def workers(self) -> list[int]:
-        """Process ids of the workers."""
+        """The process ids of the workers."""
         assert self.process is not None
         return self.process.children()
 
     def kill_worker(self, number: int) -> int:
-        """`kill -9` one worker; its process id."""
+        """`kill -9` one worker; returns its process id."""
         pid = self.workers()[number % WORKERS]
         os.kill(pid, signal.SIGKILL)
         return pid
 
     def is_whole(self) -> bool:
-        """All its workers are there and it answers."""
+        """Do all workers run, and does the node respond?"""
         return len(self.workers()) == WORKERS and is_live(self.port)
 
 
 class Deployment:
-    """Everything, started; stop() ends it all. `owner_key` may do anything by API."""
+    """All servers, started; stop() stops them. owner_key: an API key of the owner, all scopes."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
@@ -129,7 +129,7 @@ class Deployment:
 
     def _start(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="gatehouse-soak-"))
-        # Kept, with the journal and the logs of the nodes, when a promise was broken.
+        # The folder is kept, with the journal and the logs, if a promise was broken.
         self.is_kept = False
         self._stack.callback(self._clear)
         self.postgres = DurablePostgres()
@@ -192,7 +192,7 @@ class Deployment:
         }
 
     def is_whole(self) -> bool:
-        """Every worker of every node is there, and the nodes answer."""
+        """Do all workers of all nodes run, and do the nodes respond?"""
         return all(node.is_whole() for node in self.nodes)
 
     def stop(self) -> None:

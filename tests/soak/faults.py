@@ -1,4 +1,4 @@
-"""What goes wrong. A fault begins, looks that nobody gets in by it, and ends."""
+"""The faults. Each one begins, checks that no credential works meanwhile, and ends."""
 
 import random
 import signal
@@ -17,7 +17,7 @@ from tests.soak.journal import Credential, Journal
 
 STOP_SECONDS = 40.0
 BACK_SECONDS = 40.0
-# A check may be answered from memory for one second after the database was lost.
+# For one second after the database is lost, a node may answer a check from memory.
 DEAF_SECONDS = 1.3
 CLOCK_SECONDS = 4.0
 MANY = 10_000
@@ -25,7 +25,7 @@ MANY = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What is right and must open nothing while what decides about it is away."""
+    """Valid credentials, which must grant no access while a node cannot verify them."""
 
     access: Credential
     key: Credential
@@ -33,7 +33,7 @@ class Probe:
 
 
 class Faults:
-    """All faults, by name; each returns when what it took away is there again."""
+    """All faults, by name; each returns when everything runs again."""
 
     def __init__(
         self, deployment: Deployment, journal: Journal, probe: Probe, chance: random.Random
@@ -58,7 +58,7 @@ class Faults:
         }
 
     def run(self, name: str) -> None:
-        """The fault, and the way back; whatever does not come back is a broken promise."""
+        """Run a fault. A part that does not recover is a broken promise."""
         self.journal.trouble()
         self.all()[name]()
         if not wait_for(self._is_well, BACK_SECONDS):
@@ -108,7 +108,7 @@ class Faults:
         self._must_not_open("the directory", PlannedRequest("POST", f"{API}/auth/token", body=body))
         self.wait(1.0)
         self.deployment.directory.process = self.deployment.directory._start()
-        # A server that did not answer is left alone for five seconds.
+        # Gatehouse does not ask a directory server that failed again for five seconds.
         self.wait(5.0)
 
     def jump(self, seconds: float) -> None:
@@ -117,7 +117,7 @@ class Faults:
         node.move_clock(seconds)
         self.wait(CLOCK_SECONDS)
         node.move_clock(0.0)
-        # Requests that began before have read the wrong clock.
+        # Requests that began earlier may have read the wrong clock.
         self.wait(1.0)
         self.journal.clock_is_right()
 

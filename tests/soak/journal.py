@@ -1,7 +1,7 @@
-"""What clients were told. The end of a soak is measured by this and by nothing else.
+"""The journal: what the nodes have told the clients. The final checks compare with nothing else.
 
-An act is acknowledged when its whole answer has arrived, refused when the answer says so, and
-unknown when the connection broke or the server failed: then it may have happened or not.
+An action is acknowledged if its complete response arrived, refused if the response says so, and
+unknown if the connection broke or the server failed, because then it may have happened.
 """
 
 import json
@@ -13,14 +13,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 DONE, REFUSED, UNKNOWN = "acknowledged", "refused", "unknown"
-# An end holds on every node so many seconds after it was acknowledged.
+# A revocation takes effect on every node within this time after it was acknowledged.
 HOLDS_AFTER_SECONDS = 1.0
 CALM_AFTER_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One act. audit: the name of the row that it writes, "" for none; at: monotonic seconds."""
+    """One action. audit: the audit action it records, or "". at: monotonic seconds."""
 
     kind: str
     outcome: str
@@ -33,9 +33,9 @@ class Act:
 
 @dataclass(slots=True)
 class Person:
-    """Somebody that a client made. live: what must open doors as long as is_sure.
+    """A user whom a client created. live: credentials that must work if is_sure.
 
-    is_sure: every act on the person was acknowledged, and no clock was wrong meanwhile.
+    is_sure: every action on the user was acknowledged, and no clock was wrong meanwhile.
     """
 
     email: str
@@ -47,7 +47,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What opens a door. kind: key, session, access, refresh, link, password or invitation."""
+    """kind: key, session, access, refresh, link, password or invitation."""
 
     kind: str
     person: str
@@ -56,14 +56,14 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A credential that must open nothing; at: when its end was acknowledged."""
+    """A revoked credential. at: when the revocation was acknowledged, in monotonic seconds."""
 
     credential: Credential
     at: float
 
 
 class Journal:
-    """All acts, all ended credentials and all broken promises; written line by line to a file."""
+    """All actions, revoked credentials and broken promises; also written to a file."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a", buffering=1)
@@ -72,7 +72,7 @@ class Journal:
         self.ended: list[Ended] = []
         self.broken: list[str] = []
         self.people: list[Person] = []
-        # Refusals and failures count against the deployment when they come in calm weather.
+        # Since when no fault is active; refusals and failures after that are broken promises.
         self._calm_since = time.monotonic()
         self._clock_right_since = float("-inf")
 
@@ -82,7 +82,7 @@ class Journal:
             self._file.write(json.dumps(asdict(act)) + "\n")
 
     def end(self, credentials: Iterable[Credential], at: float) -> None:
-        """From now on attackers have these."""
+        """Record revoked credentials, which attackers try from now on."""
         with self._lock:
             for credential in credentials:
                 self.ended.append(Ended(credential, at))
@@ -90,7 +90,7 @@ class Journal:
                 self._file.write(json.dumps(line) + "\n")
 
     def break_promise(self, text: str) -> None:
-        """Note a broken promise, each text once."""
+        """Record a broken promise; each text once."""
         with self._lock:
             if text not in self.broken:
                 self.broken.append(text)
@@ -101,15 +101,15 @@ class Journal:
         self._calm_since = float("inf")
 
     def calm(self) -> None:
-        """All faults are over, and their after-effects soon."""
+        """All faults have ended; their effects end within CALM_AFTER_SECONDS."""
         self._calm_since = time.monotonic() + CALM_AFTER_SECONDS
 
     def clock_is_wrong(self) -> None:
-        """A node's clock jumps."""
+        """The clock of a node jumps."""
         self._clock_right_since = float("inf")
 
     def clock_is_right(self) -> None:
-        """All nodes have the true time again, and no request under way has read another."""
+        """All clocks are right again, and no running request has read a wrong one."""
         self._clock_right_since = time.monotonic()
 
     def was_clock_right_since(self, moment: float) -> bool:
@@ -122,7 +122,7 @@ class Journal:
         return sum(act.kind == kind and act.outcome == outcome for act in self.acts)
 
     def tally(self, outcome: str) -> Counter[tuple[str, str]]:
-        """(audit name, person) -> how many acts had this outcome."""
+        """The number of actions with this outcome by (audit action, email address)."""
         return Counter(
             (act.audit, act.person) for act in self.acts if act.outcome == outcome and act.audit
         )
@@ -130,7 +130,9 @@ class Journal:
     def summary(self) -> str:
         outcomes = Counter(act.outcome for act in self.acts)
         parts = [f"{outcomes[name]} {name}" for name in (DONE, REFUSED, UNKNOWN)]
-        return f"{len(self.acts)} acts ({', '.join(parts)}), {len(self.ended)} ended credentials"
+        return (
+            f"{len(self.acts)} actions ({', '.join(parts)}), {len(self.ended)} revoked credentials"
+        )
 
     def close(self) -> None:
         self._file.close()

@@ -1,4 +1,4 @@
-"""The proof: nothing acknowledged is lost, nothing is half done, nobody is in."""
+"""The final checks: no acknowledged action is lost or half done, no revoked credential works."""
 
 from collections import Counter
 
@@ -10,7 +10,7 @@ from tests.soak.deployment import Deployment
 from tests.soak.journal import DONE, UNKNOWN, Journal, Person
 from tests.soak.state import State, read_state
 
-# What no time ends or revives.
+# Not checked again with the later clock, because time makes none of them valid.
 TIMELESS = ("password", "link", "invitation")
 LATER_SECONDS = 2 * 3600.0
 IDLE = """
@@ -21,14 +21,14 @@ SENT = ("sent", "queued", "sending")
 
 
 class Proof:
-    """All comparisons; run() puts every broken promise into the journal."""
+    """All checks; run() records every broken promise in the journal."""
 
     def __init__(self, deployment: Deployment, journal: Journal) -> None:
         self.deployment, self.journal = deployment, journal
         self.promise = journal.break_promise
 
     def run(self, lease_seconds: float) -> None:
-        """Wait up to lease_seconds for mail whose sender died, then compare and ask the nodes."""
+        """Wait up to lease_seconds for mail whose sender was killed, then run all checks."""
         wait_for(lambda: self.deployment.data.shell(IDLE) == 0, lease_seconds)
         state = read_state(self.deployment.data)
         self._whole(state)
@@ -38,13 +38,13 @@ class Proof:
         self._generations(state)
         self._verify_audit()
         self._ask_nodes(())
-        # What was issued or ended by a wrong clock must not come alive when the time has come.
+        # A credential that a wrong clock issued or revoked must not become valid later.
         for node in self.deployment.nodes:
             node.move_clock(LATER_SECONDS)
         self._ask_nodes(TIMELESS)
 
     def _whole(self, state: State) -> None:
-        """What is written together is there together, whatever was acknowledged."""
+        """Rows that are written in one transaction agree in number."""
         for name, (rows, events) in state["pairs"].items():
             if rows != events:
                 self.promise(f"half done: {rows} {name}, but {events} events")
@@ -56,7 +56,7 @@ class Proof:
             self.promise("there is no owner")
 
     def _creations(self, state: State) -> None:
-        """Acknowledged people are there, unless they were deleted, and shut if they were shut."""
+        """Users exist, are deleted or disabled as acknowledged."""
         done = self.journal.tally(DONE)
         unknown = self.journal.tally(UNKNOWN)
         for person in self.journal.people:
@@ -76,7 +76,7 @@ class Proof:
                 self.promise(f"an acknowledged disabling is lost: {name}")
 
     def _events(self, state: State) -> None:
-        """One event for each acknowledged act; for each unknown one, one or none."""
+        """Each acknowledged action has one audit event, each unknown one has one or none."""
         names = {row[0]: email for email, row in state["people"].items()}
         names |= {person.id: person.email for person in self.journal.people if person.id}
         found = Counter(
@@ -92,28 +92,28 @@ class Proof:
                 )
 
     def _mails(self, state: State) -> None:
-        """Each acknowledged request for a link has led to a mail that is sent or on its way."""
+        """Each acknowledged request for a link has one mail, which is sent or queued."""
         mails = Counter(to for to, status in state["mails"] if status in SENT)
         sent = {to for to, status in state["mails"] if status == "sent"}
         received = {to for mail in list(self.deployment.mail.mails) for to in mail.recipients}
         requests = [act for act in self.journal.acts if act.kind == "ask for link"]
         expired = {to for to, status in state["mails"] if status == "expired"}
         for act in requests:
-            # A node whose clock is ahead takes a link for over, and its mail with it.
+            # A node whose clock is ahead treats a link as expired and drops its mail.
             is_over = act.person in expired and not self.journal.was_clock_right_since(act.at)
             if act.outcome == DONE and not mails[act.person] and not is_over:
-                self.promise(f"an acknowledged planned for a link is lost: {act.person}")
+                self.promise(f"an acknowledged request for a link is lost: {act.person}")
             if mails[act.person] > 1:
-                self.promise(f"one planned made {mails[act.person]} mails: {act.person}")
+                self.promise(f"one request made {mails[act.person]} mails: {act.person}")
         for name in sent - received:
             self.promise(f"a mail counts as sent and was not: {name}")
         if state["stuck"] or state["requests"]:
             self.promise(f"stuck: {state['stuck']} mails, {state['requests']} requests")
         if state["dead"]:
-            self.promise(f"{state['dead']} mails were given up")
+            self.promise(f"{state['dead']} mails have failed")
 
     def _generations(self, state: State) -> None:
-        """As many generations as refreshes were acknowledged; an unknown one may be one more."""
+        """Generations of tokens equal acknowledged refreshes, plus at most the unknown ones."""
         counts = {
             outcome: Counter(
                 act.person
@@ -137,9 +137,9 @@ class Proof:
             self.promise(f"verifyaudit: {done.stdout[-300:]}")
 
     def _ask_nodes(self, but: tuple[str, ...]) -> None:
-        """Every ended credential is refused and every living one opens, at each node.
+        """Each node refuses every revoked credential and accepts every valid one.
 
-        but: kinds that are left out. A password costs a hash, so one node is asked about each.
+        but: kinds that are left out. Passwords are expensive, so each is tried on one node only.
         """
         attacker = Attacker(self.deployment.urls, self.journal, 0)
         caller = Caller(self.deployment.urls, self.journal, 0)
@@ -149,7 +149,7 @@ class Proof:
                 if kind not in but and (kind != "password" or number % 2 == node):
                     attacker.try_once(ended.credential, node)
             for number, person in enumerate(self.journal.people):
-                # Looking would spend a refresh token.
+                # Trying a refresh token would use it up.
                 left_out = {"refresh", *but, *(("password",) if number % 2 == node else ())}
                 if person.is_sure:
                     self._ask_living(caller, person, node, left_out)
@@ -166,6 +166,6 @@ class Proof:
                     continue
                 if not opens(credential.kind, answer):
                     self.promise(
-                        f"acknowledged and lost: {credential.kind} of {person.email} does not "
-                        f"open {planned.path[:30]} at node {node}: {answer.status}"
+                        f"acknowledged and lost: {credential.kind} of {person.email} is refused "
+                        f"for {planned.path[:30]} at node {node}: {answer.status}"
                     )

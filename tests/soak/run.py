@@ -1,4 +1,4 @@
-"""One soak: start everything, let it run under faults, end it, prove."""
+"""One soak test: start everything, run it under faults, stop it, check the promises."""
 
 import random
 import secrets
@@ -23,19 +23,19 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """seconds: how long faults go on, each at least once. faults: names; () for all."""
+    """seconds: how long faults go on; each happens at least once. faults: names; () for all."""
 
     seed: int
     seconds: float
     faults: Sequence[str] = ()
     between_seconds: float = 2.5
     clients: int = 5
-    # Mail whose sender died is taken up by another one after a minute.
+    # A mail whose sender was killed is sent by another process after a minute.
     lease_seconds: float = 75.0
 
 
 def soak(plan: Plan, say: Say) -> Journal:
-    """Run it all; what it found is in the journal."""
+    """Run the test; the returned journal contains the broken promises."""
     began = time.monotonic()
     deployment = Deployment()
     journal = Journal(deployment.folder / "journal.jsonl")
@@ -73,7 +73,7 @@ def _under_faults(deployment: Deployment, journal: Journal, plan: Plan, say: Say
 def _go_wrong(
     faults: Faults, plan: Plan, chance: random.Random, say: Say, journal: Journal
 ) -> None:
-    """Each fault once in an order given by the seed, then any until the time is over."""
+    """Run each fault once in random order, then again until the time is up."""
     end = time.monotonic() + plan.seconds
     names = list(plan.faults or faults.all())
     rounds = chain.from_iterable(chance.sample(names, len(names)) for _round in repeat(None))
@@ -91,7 +91,7 @@ def _go_wrong(
 def _end(
     clients: Sequence[Client], threads: Sequence[ClientThread], attackers: Sequence[Attacker]
 ) -> None:
-    """Stories come to their ends, attackers stop."""
+    """Let the running stories finish, and stop the attackers."""
     for each in (*clients, *attackers):
         each.over.set()
     running: list[threading.Thread] = [*threads, *attackers]
@@ -100,7 +100,7 @@ def _end(
 
 
 def make_probe(deployment: Deployment, journal: Journal) -> Probe:
-    """Somebody who may come in, and must not while the deployment cannot decide."""
+    """Create a user with valid credentials for the checks during faults."""
     client = Client(deployment, journal, 0)
     person = client.new_person()
     access, _refresh = client.sign_in_by_tokens(person)

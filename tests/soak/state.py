@@ -1,4 +1,4 @@
-"""What the database says at the end, read through the program in one transaction."""
+"""The final state of the database, read in one transaction."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +38,7 @@ with transaction.atomic():
         "dead": OutboxMail.objects.filter(status="dead").count(),
         "requests": EmailRequest.objects.count(),
         "owners": User.objects.active_owners().count(),
-        # Whatever writes a row writes its event in the same transaction.
+        # A row and its audit event are written in the same transaction.
         "pairs": {
             "people": [User.objects.count(),
                        good["account:user:create"] - good["account:user:delete"]
@@ -66,7 +66,7 @@ with transaction.atomic():
             "revoked keys": [ApiKey.objects.exclude(revoked_at=None).count(),
                              good["api:key:revoke"]],
         },
-        # Each sign-in leaves one event, and a session or a family unless that has ended.
+        # Each sign-in has one event, and a session or a token family unless that has ended.
         "more sign-ins than events": [
             str(user.pk) for user in User.objects.annotate(
                 sessions_now=Count("sessions", distinct=True),
@@ -81,7 +81,7 @@ with transaction.atomic():
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """found: as READ leaves it."""
+    """found: the result of READ."""
 
     found: dict[str, Any]
 
@@ -90,5 +90,5 @@ class State:
 
 
 def read_state(data: InstanceData) -> State:
-    """Everything that the proof compares."""
+    """Everything that the final checks need."""
     return State(data.shell(READ))

@@ -1,4 +1,4 @@
-"""What clients live through. Each story ends with people whose state the proof can look up."""
+"""The stories of clients. Each ends with users whose state the final checks can verify."""
 
 import re
 import secrets
@@ -15,7 +15,7 @@ from tests.soak.journal import DONE, REFUSED, UNKNOWN, Credential, Person
 
 LINK = re.compile(r"https?://\S+/magic-link/\S+")
 MAIL_SECONDS = 3.0
-# Longer than the grace in which two tabs may refresh with the same token.
+# Longer than the grace period in which two tabs may use the same refresh token.
 
 
 class Stories:
@@ -33,7 +33,7 @@ class Stories:
         ]  # fmt: skip
 
     def _settled(self, role: str = "editor") -> Person:
-        """A person with a browser, a program and a key."""
+        """Sign a new user in by browser and tokens, and create a key."""
         client = self.client
         person = client.new_person(role)
         client.sign_in_by_form(person)
@@ -101,7 +101,7 @@ class Stories:
             self._redeem_twice(person, path)
 
     def _link_path(self, person: Person) -> str:
-        """Path of the link in the newest mail to the person; "" before one has come."""
+        """The path of the link in the newest mail to the user; "" if there is none yet."""
         for mail in reversed(list(self.client.deployment.mail.mails)):
             if person.email in mail.recipients:
                 body = mail.message.get_body(("plain",))
@@ -111,7 +111,7 @@ class Stories:
         return ""
 
     def _redeem_twice(self, person: Person, path: str) -> None:
-        """At both nodes at once: at most one may sign in."""
+        """Redeem a link on both nodes at once; at most one may sign in."""
         planned = PlannedRequest("POST", path, fields={})
         self.other.close()
 
@@ -193,7 +193,7 @@ class Stories:
         answer, _cookies = client.caller.ask(planned, client.caller.pick())
         if answer.status == 200:
             client.journal.break_promise(f"a spent refresh token was taken: {person.email}")
-        # A clock behind the issuer's refuses the token as one of the future, and looks no further.
+        # A node whose clock is behind refuses the token as issued in the future, without more.
         if answer.status != 401 or not client.had_the_time():
             raise Unsure("reuse")
         client.end(person, "access", "refresh")

@@ -1,4 +1,4 @@
-"""What is ended stays ended, and what is issued lives, whatever the clocks of the nodes say."""
+"""Revoked credentials stay invalid and issued ones stay valid if the clocks of nodes differ."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""A request for mail that was acknowledged survives a database that fails while it is handled."""
+"""An acknowledged request for mail is kept if the database fails while it is handled."""
 
 import pytest
 from django.db import OperationalError

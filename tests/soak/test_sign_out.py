@@ -1,4 +1,4 @@
-"""A sign-out is one act: the session is gone and the log says so, or neither."""
+"""A sign-out is atomic: it ends the session and writes its audit row, or neither."""
 
 from collections.abc import Callable
 

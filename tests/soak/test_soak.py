@@ -1,4 +1,4 @@
-"""Every fault once, under clients and attackers, and the proof afterwards."""
+"""Runs every fault once, with clients and attackers, and then the final checks."""
 
 from tests.soak.run import Plan, soak
 
@@ -13,6 +13,6 @@ def test_nothing_acknowledged_is_lost_and_nobody_gets_in_under_any_fault() -> No
     )
 
     assert journal.broken == [], "\n".join(said)
-    # It was no empty run: there was something to lose, and something to break into.
+    # The run had enough actions and revoked credentials to find something.
     assert journal.count("make person", "acknowledged") > 20
     assert len(journal.ended) > 50

@@ -16,17 +16,16 @@ from core.crypto.encryption_key import require_same_key
 from core.errors import GatehouseError
 from core.web.request_context import RequestContext, use_context
 from operations.errors import SecretsReplaced
-from operations.messages import describe_revoked
-from operations.prepare import pending_migrations, prepare
 from operations.subprocesses import start_again
+from operations.upgrade.prepare import pending_migrations, prepare
 
 
 class Command(BaseCommand):
-    """Prepare the data, make sure that there is an owner, print his set-up link, serve."""
+    """Prepare the data, make sure that there is an owner, print the set-up link, serve."""
 
     help = (
-        "Bring the database up to date, make the first owner if there is none, print the one-time "
-        "set-up link, and serve on HOST:PORT. Safe to repeat: a second start keeps everything."
+        "Bring the database up to date, create the first owner if there is none, print the "
+        "one-time set-up link, and serve on HOST:PORT. Safe to repeat."
     )
     requires_system_checks = ()
 
@@ -38,7 +37,7 @@ class Command(BaseCommand):
         either.add_argument(
             "--checks-only",
             action="store_true",
-            help="answer checks of proxies alone, beside another server that prepares the data",
+            help="only respond to checks of proxies; another server must have prepared the data",
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -84,7 +83,7 @@ class Command(BaseCommand):
         except GatehouseError as error:
             raise CommandError(error.message) from error
         if prepared.revoked is not None:
-            self.stdout.write(describe_revoked(prepared.revoked))
+            self.stdout.write(prepared.revoked.describe())
 
     def print_welcome(self) -> None:
         """Where it listens and, while nobody owns it, the link that makes the reader its owner."""

@@ -5,10 +5,9 @@ from typing import Any
 
 from django.core.management import CommandParser
 
-from operations.archive import Manifest
-from operations.backup import back_up
+from operations.backup.archive import Manifest
+from operations.backup.create import back_up
 from operations.command import OperationCommand
-from operations.messages import size
 
 
 class Command(OperationCommand):
@@ -33,7 +32,8 @@ class Command(OperationCommand):
     def work(self, **options: Any) -> None:
         file = Path(options["file"]).absolute()
         manifest = back_up(file, with_secrets=not options["without_secrets"])
-        self.say(f"Wrote {file}: {size(file.stat().st_size)}, {describe(manifest)}.")
+        megabytes = file.stat().st_size / 1_000_000
+        self.say(f"Wrote {file}: {megabytes:.1f} MB, {describe(manifest)}.")
         if manifest.has_secrets:
             self.say("It contains secrets. Store it where only you can read it.")
         else:

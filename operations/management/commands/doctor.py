@@ -12,14 +12,16 @@ class Command(BaseCommand):
     """Print every effective setting, its source, and all problems."""
 
     help = (
-        "Print every effective setting with its source, then the problems of this instance: "
-        "misspelt names, servers that do not answer, a wrong proxy chain, insecure cookies. "
-        "Reads only. Exits with 1 if something does not work."
+        "Print the settings with their sources, then the problems of this instance: misspelt "
+        "names, servers that do not respond, wrong proxy settings, insecure cookies. Changes "
+        "nothing. Exits with 1 if something does not work."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--all", action="store_true", help="also settings at their default")
+        parser.add_argument(
+            "--all", action="store_true", help="include settings with their default value"
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         rows = settings.ENV.describe()

@@ -16,9 +16,9 @@ class Command(OperationCommand):
 
     help = (
         "Copy everything from the configured database to another, empty one: SQLite to PostgreSQL "
-        "or back. Stop the server first. The old database is locked meanwhile, but not changed. "
-        "Counts and checksums of every table and the audit log are verified. Repeat the command to "
-        "continue after an interruption. Counters of limits start at zero."
+        "or back. Stop the server first. The old database is locked but not changed. The command "
+        "verifies counts and checksums of every table, and the audit log. After an interruption, "
+        "repeat it to continue. The counters of rate limits start at zero."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -7,11 +7,11 @@ from django.core.management import CommandParser
 from django.utils.dateparse import parse_datetime
 from django.utils.timesince import timesince
 
-from operations.archive import read_manifest
+from operations.backup.archive import read_manifest
+from operations.backup.restore import RestoreOptions, check_manifest, restore
 from operations.command import OperationCommand
 from operations.locks import require_stopped
 from operations.management.commands.backup import describe
-from operations.restore import RestoreOptions, check_manifest, restore
 from operations.subprocesses import manage
 
 QUESTION = "Replace the current data by this backup, and sign out all users?"

@@ -7,11 +7,10 @@ from django.conf import settings
 from django.core.management import CommandError, CommandParser
 from django.db import connection
 
-from operations.backup import back_up, stamp
+from operations.backup.create import back_up, stamp
 from operations.command import OperationCommand
-from operations.dry_run import DryRunResult, dry_run
-from operations.messages import describe_revoked
-from operations.prepare import pending_migrations, prepare
+from operations.upgrade.dry_run import DryRunResult, dry_run
+from operations.upgrade.prepare import pending_migrations, prepare
 
 OTHER_KEY = (
     "Use this ENCRYPTION_KEY from now on? Second factors, waiting mail and signing keys that the "
@@ -23,24 +22,23 @@ class Command(OperationCommand):
     """Bring the data up to date with the code."""
 
     help = (
-        "Bring the database up to date with this version: a backup into DATA_DIR/backups, the "
-        "migrations (one process at a time, however many ask), static files. Repeating it does "
-        "nothing more. A start with `serve` does the same without the backup."
+        "Bring the database up to date with this version: write a backup to DATA_DIR/backups, "
+        "apply the migrations, collect the static files. Only one process does this at a time; "
+        "others wait. Safe to repeat. `serve` does the same at each start, without the backup."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--no-backup", action="store_true", help="make no backup before")
+        parser.add_argument("--no-backup", action="store_true", help="make no backup")
         parser.add_argument(
             "--other-key",
             action="store_true",
-            help="go on although another ENCRYPTION_KEY encrypted the database: what it encrypted "
-            "is lost",
+            help="continue although ENCRYPTION_KEY differs: what the other key encrypted is lost",
         )
         parser.add_argument("--yes", action="store_true", help="do not ask before --other-key")
         parser.add_argument(
             "--rehearse",
             action="store_true",
-            help="only try it on a copy, also while the server runs; exits with 1 when it fails",
+            help="dry run on a copy, also while the server runs; exits with 1 if it fails",
         )
 
     def work(self, **options: Any) -> None:
@@ -53,7 +51,7 @@ class Command(OperationCommand):
             self.back_up()
         prepared = prepare(self.say, other_key=options["other_key"])
         if prepared.revoked is not None:
-            self.say(describe_revoked(prepared.revoked))
+            self.say(prepared.revoked.describe())
         for name in prepared.migrations:
             self.say(f"applied {name}")
         if not prepared.migrations:

@@ -1,8 +1,8 @@
-"""Moves the clock of a process: by as many seconds as the file SOAK_CLOCK holds, at every look.
+"""Moves the clock of a process by the number of seconds in the file SOAK_CLOCK.
 
-On PYTHONPATH of a node, so that Python loads it before anything else. The file is one number of
-eight bytes in shared memory: whoever writes it moves the clock of the running processes. Monotonic
-time goes on as it does on a machine whose clock is set.
+This folder is on PYTHONPATH of a node, so that Python loads this module before anything else. The
+file contains one number of eight bytes and is mapped into memory, so writing it moves the clock of
+running processes. Monotonic time is not changed, as on a machine whose clock is set.
 """
 
 import datetime
@@ -19,14 +19,14 @@ _real_datetime = datetime.datetime
 
 
 class _OfAny(type):
-    """Every datetime counts as one of the class below, whoever made it."""
+    """Lets isinstance() accept datetimes of the original class."""
 
     def __instancecheck__(cls, value: Any) -> bool:
         return isinstance(value, _real_datetime)
 
 
 class _Moved(_real_datetime, metaclass=_OfAny):
-    """datetime.datetime, with another now()."""
+    """datetime.datetime with a moved now()."""
 
     @classmethod
     def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:
@@ -34,7 +34,7 @@ class _Moved(_real_datetime, metaclass=_OfAny):
 
 
 def _install(path: Path) -> None:
-    global _offset  # made here, because the file is known here
+    global _offset  # defined here, because it needs the file
     with path.open("r+b") as file:
         memory = mmap.mmap(file.fileno(), _DOUBLE.size)
 

@@ -13,10 +13,10 @@ from core.cache import cache_alias
 from core.crypto.encryption_key import forget_key, note_key, require_same_key
 from core.web.request_context import RequestContext, use_context
 from core.web.static_files import collect_static
+from operations.backup.file_switch import finish_interrupted_restores
+from operations.backup.post_restore import Revoked, finish_restore
 from operations.errors import OperationError
-from operations.file_switch import finish_interrupted_restores
 from operations.locks import ignore_message, upgrade_lock
-from operations.post_restore import Revoked, finish_restore
 
 # The table of a database that `movedata` has not filled yet, with the progress.
 TRANSFER_TABLE = "gatehouse_move"

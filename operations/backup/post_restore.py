@@ -32,6 +32,12 @@ MARKER_SQL = f"INSERT INTO core_namedlock (name, seq, hash) VALUES ('{MARKER}', 
 DELETE_MARKER_SQL = f"DELETE FROM core_namedlock WHERE name = '{MARKER}'"  # noqa: S608
 
 
+REVIEW = (
+    "Roles, passwords, bans, disabled and deleted accounts are as they were when the backup was "
+    "made. Review what has changed since, above all accounts that were disabled."
+)
+
+
 class Revoked(NamedTuple):
     """How many of each were revoked. api_keys: 0 if they were kept."""
 
@@ -43,11 +49,31 @@ class Revoked(NamedTuple):
     api_keys: int
     kept_keys: bool
 
+    def describe(self) -> str:
+        """The message for whoever restores: what is invalid now, and what is not."""
+        keys = (
+            "API keys were kept. A key that was revoked since the backup works again."
+            if self.kept_keys
+            else f"{self.api_keys} API keys are invalid; create new ones."
+        )
+        return "\n".join(
+            (
+                "The data is from a backup. Everything that was issued before is invalid:",
+                f"  {self.users} users must sign in again. {self.sessions} sessions have ended.",
+                f"  {self.sign_ins} token sign-ins of programs have ended.",
+                f"  {self.links} links are invalid. {self.mails} mails will not be sent.",
+                f"  {keys}",
+                "  Signing keys were replaced. Backends load the new key set by themselves.",
+                REVIEW,
+                "",
+            )
+        )
+
 
 def marker_statements(number: int, *, keep_keys: bool, key: bytes) -> list[str]:
     """SQL that marks a database as restored by restore `number`, for use with ENCRYPTION_KEY `key`.
 
-    The number names the staging folder of its files; see file_switch.py.
+    The number names the staging folder of its files; see backup/file_switch.py.
     """
     how = KEEP_KEYS if keep_keys else ""
     return [

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from django.conf import settings
 
-from operations.archive import FILES
+from operations.backup.archive import FILES
+from operations.backup.post_restore import unfinished_restore
 from operations.errors import SecretsReplaced
-from operations.post_restore import unfinished_restore
 
 PREFIX = ".restore-"
 NUMBER_BITS = 62

@@ -18,7 +18,14 @@ from core.locks import AUDIT
 from core.models import NamedLock
 from core.version import VERSION
 from operations.adapters import PostgresStore, SqliteStore, Store, quoted
-from operations.archive import DATABASES, FILES, Manifest, digest_of, require_new, write_archive
+from operations.backup.archive import (
+    DATABASES,
+    FILES,
+    Manifest,
+    digest_of,
+    require_new,
+    write_archive,
+)
 from operations.errors import OperationError
 from operations.postgres import run_tool
 

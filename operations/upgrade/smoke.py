@@ -26,7 +26,7 @@ from audit.models import AuditEvent
 from core.cache import cache_alias
 from core.locks import AUDIT
 from core.models import NamedLock
-from operations.lock_analysis import effects
+from operations.upgrade.lock_analysis import effects
 
 LAST_ROWS = 1000
 

@@ -21,8 +21,8 @@ from config.environment.errors import Unreadable
 from config.environment.secrets import DIRECTORY, decode_key, read_secret
 from core.crypto.encryption_key import make_fingerprint
 from core.version import VERSION, numbers
-from operations.archive import FILES, Manifest, unpack
-from operations.backup import (
+from operations.backup.archive import FILES, Manifest, unpack
+from operations.backup.create import (
     check_sqlite,
     database_kind,
     dump_postgres,
@@ -30,16 +30,16 @@ from operations.backup import (
     secret_files,
     stamp,
 )
-from operations.errors import OperationError
-from operations.file_switch import (
+from operations.backup.file_switch import (
     finish_interrupted_restores,
     install_files,
     make_staging_folder,
     sync,
     sync_tree,
 )
+from operations.backup.post_restore import marker_statements
+from operations.errors import OperationError
 from operations.locks import STOP_FIRST, require_stopped, upgrade_lock
-from operations.post_restore import marker_statements
 from operations.postgres import connect, run_in_one_transaction, run_tool
 
 KEY_FILE = f"{DIRECTORY}/encryption_key"

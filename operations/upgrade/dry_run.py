@@ -16,13 +16,13 @@ from django.conf import settings
 from django.db import connection
 from psycopg import sql
 
-from operations.backup import copy_sqlite, dump_postgres, secret_files
+from operations.backup.create import copy_sqlite, dump_postgres, secret_files
 from operations.errors import OperationError
 from operations.locks import others_connected
 from operations.postgres import connect, first_line, has_tools, run_tool
 from operations.subprocesses import environment_for, python, sqlite_url
 
-SMOKE = "import django; django.setup(); from operations.smoke import main; main()"
+SMOKE = "import django; django.setup(); from operations.upgrade.smoke import main; main()"
 SETTINGS = "config.rehearsal_settings"
 NO_COPY = (
     "The database is in use, and pg_dump and pg_restore are not installed here to copy it. "

@@ -1,0 +1,1 @@
+"""Preparation of the data at each start and upgrade, and the dry run of an upgrade."""
