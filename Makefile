@@ -3,65 +3,72 @@
 
 # The interpreter of the virtual environment. Empty: the first one that is new enough.
 PYTHON ?=
-# What pytest gets: make test ARGS="tests/accounts -k roles"
+# Arguments for the program of a target: make test ARGS="tests/accounts -k roles"
 ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help run test mutants attacks bench soak docs messages lint setup setup-ldap
+.PHONY: help run setup test lint docs messages setup-ldap attacks mutants soak bench
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 | /p' Makefile | column -t -s '|' 2>/dev/null \
 		|| sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' Makefile
 
-run: ## From a bare machine to a running server; prints the owner's set-up link.
+# Every day
+
+run: ## Install what the server needs, start it, and print the set-up link of the owner.
 	@sh scripts/environment.sh base
 	@exec $(BIN)/python manage.py serve
 
-setup: ## The virtual environment with everything a developer needs.
+setup: ## Install what a developer needs into .venv.
 	@sh scripts/environment.sh base dev
 
-setup-ldap: ## python-ldap too; needs the LDAP headers (Debian: libldap-dev libsasl2-dev).
-	@sh scripts/environment.sh base ldap
+test: ## Install what the tests need, lint, and run all tests; ARGS=tests/accounts: those only.
+	@sh scripts/test.sh $(ARGS)
 
-lint: setup ## ruff and mypy.
+lint: setup ## Check style and types with ruff and mypy.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: ## Lint and the whole suite, from a bare Debian or Ubuntu; ARGS=tests/accounts: those tests alone.
-	@sh scripts/test.sh $(ARGS)
+# After changes
 
-mutants: ## Change the code in random places and print what no test notices: ARGS="--count 50 --seed 7 magiclinks".
-	@sh scripts/environment.sh base dev ldap?
-	@$(BIN)/python -m devtools.mutants $(ARGS)
-
-attacks: ## The whole list of attacks through each proxy on each database.
-	@sh scripts/test-packages.sh
-	@sh scripts/node-modules.sh
-	@sh scripts/environment.sh base dev ldap?
-	ATTACKS=all $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder tests/attacks $(ARGS)
-
-bench: ## The benchmarks, one table.
-	@sh scripts/environment.sh base
-	@$(BIN)/python -m benchmarks $(ARGS)
-
-soak: ## Clients and attackers while everything is killed and restarted: ARGS="--minutes 3 --seed 7".
-	@sh scripts/test-packages.sh
-	@sh scripts/environment.sh base dev ldap?
-	@$(BIN)/python -m tests.soak $(ARGS)
-
-docs: ## Regenerate the reference pages that are made from code.
+docs: ## Generate the reference pages of settings, commands and the API.
 	@sh scripts/environment.sh base
 	$(BIN)/python -m config.environment --write
 	$(BIN)/python -m scripts.reference
 	$(BIN)/python -m scripts.openapi
 
-messages: ## Collect and compile the German texts; needs gettext. Translate what is empty in between.
+messages: ## Collect and compile the German texts; needs gettext. Translate empty ones in between.
 	@sh scripts/environment.sh base
 	$(BIN)/python manage.py makemessages -l de --no-location --no-obsolete -e html,txt,py \
 		-i .venv -i node_modules -i tests
 	$(BIN)/python manage.py compilemessages -l de -i .venv
+
+# Now and then
+
+setup-ldap: ## Install python-ldap, too; needs the LDAP headers (Debian: libldap-dev libsasl2-dev).
+	@sh scripts/environment.sh base ldap
+
+attacks: ## Run every attack through each proxy with each database.
+	@sh scripts/test-packages.sh
+	@sh scripts/node-modules.sh
+	@sh scripts/environment.sh base dev ldap?
+	ATTACKS=all $(PYTEST) tests/attacks $(ARGS)
+
+mutants: ## Change code at random, print what no test notices: ARGS="--count 50 --seed 7 magiclinks".
+	@sh scripts/environment.sh base dev ldap?
+	@$(BIN)/python -m devtools.mutants $(ARGS)
+
+soak: ## Run clients and attackers while servers fail: ARGS="--minutes 3 --seed 7".
+	@sh scripts/test-packages.sh
+	@sh scripts/environment.sh base dev ldap?
+	@$(BIN)/python -m tests.soak $(ARGS)
+
+bench: ## Measure the speed as ratios to a bare server: ARGS="forward --seconds 20".
+	@sh scripts/environment.sh base
+	@$(BIN)/python -m benchmarks $(ARGS)

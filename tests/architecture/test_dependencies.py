@@ -1,15 +1,26 @@
-"""The locks are complete, hashed, and name no address; python-ldap stays out of the base."""
+"""The locks are complete, hashed, and name no address; every dependency is used."""
 
+import ast
 import re
 import tomllib
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
+from itertools import chain
+from typing import Any
 
 import pytest
 
-from tests.architecture.sources import ROOT, imports
+from tests.architecture.sources import ROOT, imports, modules
 
 LOCKS = ("base", "dev", "ldap", "bench")
 OPTIONAL = ("ldap", "django_auth_ldap")
 NEEDS_LDAP = ("federation.ldap.backend", "federation.ldap.rehearsal")
+DOTTED = re.compile(r"[a-z_]\w*(?:\.\w+)*")
+# Packages that Django imports when a setting names one of its classes.
+IMPORTED_BY_DJANGO = {
+    "django.contrib.auth.hashers.Argon2PasswordHasher": "argon2",
+}
 
 
 def _lock(name: str) -> str:
@@ -25,11 +36,58 @@ def test_every_pin_of_a_lock_carries_hashes(name: str) -> None:
 
 
 def test_base_lock_holds_what_the_project_declares() -> None:
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    names = [re.split(r"[\[<>=~ ]", requirement)[0].lower() for requirement in declared]
+    declared = _declared()
 
-    assert [name for name in names if not re.search(rf"(?m)^{name}==", _lock("base"))] == []
+    assert [
+        name for name in map(_name, declared) if not re.search(rf"(?m)^{name}==", _lock("base"))
+    ] == []
     assert (ROOT / "requirements" / "base.in").read_text().split() == declared
+
+
+def _declared() -> list[str]:
+    return list(_project()["dependencies"])
+
+
+def _project() -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return project
+
+
+def _name(requirement: str) -> str:
+    return re.split(r"[\[<>=~ ]", requirement)[0].lower()
+
+
+def test_the_product_uses_every_dependency() -> None:
+    """By an import, or by a dotted name in a string, as settings have them."""
+    used = {name.partition(".")[0] for name in _imported_names()}
+    extras = _project()["optional-dependencies"].values()
+    optional = [name for name in map(_name, chain(*extras)) if _is_installed(name)]
+
+    assert [
+        name for name in (*map(_name, _declared()), *optional) if not used & _packages(name)
+    ] == []
+
+
+def _is_installed(name: str) -> bool:
+    with suppress(PackageNotFoundError):
+        return bool(distribution(name))
+    return False
+
+
+def _imported_names() -> Iterator[str]:
+    yield from (entry.imported for entry in imports())
+    for _module, file in modules():
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                if DOTTED.fullmatch(node.value) and "." in node.value:
+                    yield node.value
+                yield IMPORTED_BY_DJANGO.get(node.value, "")
+
+
+def _packages(name: str) -> set[str]:
+    """The top-level packages that a distribution installs."""
+    wanted = distribution(name).metadata["Name"]
+    return {package for package, names in packages_distributions().items() if wanted in names}
 
 
 def test_the_same_package_has_one_version_in_every_lock() -> None:
@@ -50,3 +108,12 @@ def test_ldap_libraries_are_imported_by_the_backend_alone() -> None:
 
     assert found == {"federation.ldap.backend"}
     assert loaders == set()
+
+
+def test_git_hooks_download_nothing() -> None:
+    text = (ROOT / ".pre-commit-config.yaml").read_text()
+    entries = re.findall(r"(?m)^ +entry: (\S+)", text)
+
+    assert set(re.findall(r"repo: (\S+)", text)) == {"local"}
+    assert re.findall(r"language: (\S+)", text) == ["system"] * len(entries)
+    assert all(entry.startswith(".venv/bin/") for entry in entries)
