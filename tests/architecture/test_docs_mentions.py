@@ -68,7 +68,9 @@ def _is_name(dotted: str) -> bool:
     for count in range(len(parts), 0, -1):
         try:
             found = importlib.import_module(".".join(parts[:count]))
-        except ModuleNotFoundError:
+        except ModuleNotFoundError as error:
+            if error.name and not dotted.startswith(error.name):
+                return True  # the module exists; an optional package that it needs does not
             continue
         for name in parts[count:]:
             if not hasattr(found, name):
