@@ -22,7 +22,8 @@ FENCED = re.compile(r"(?ms)^ *```\w*\n(.*?)^ *```")
 FOLDERS = sorted(
     {file.relative_to(ROOT).parts[0] for file in tracked_files() if file.parent != ROOT}
 )
-PATH = re.compile(rf"(?<![\w./<-])(?:{'|'.join(map(re.escape, FOLDERS))})/[\w./*<>-]*")
+# A path of the repository, and not api/v1/, which is a URL.
+PATH = re.compile(rf"(?<![\w./<-])(?!api/v1)(?:{'|'.join(map(re.escape, FOLDERS))})/[\w./*<>-]*")
 # The operator of an instance creates these.
 CREATED = {"deploy/certificates"}
 COMMAND = re.compile(r"manage\.py ([a-z_]+)((?: [^\s|;]+)*)")
@@ -36,6 +37,7 @@ OF_PROVIDERS = re.compile(
 OTHERS = {
     "POSTGRES_PASSWORD", "APP_URL", "GATEHOUSE_URL", "GATEHOUSE_AUDIENCE",
     "OWN_ADDRESS", "DEFAULT_RENDERER_CLASSES", "UNAUTHENTICATED_USER", "NAME_FILE",
+    "DJANGO_SETTINGS_MODULE",
 }  # fmt: skip
 
 
