@@ -84,15 +84,15 @@ class SocialFlow:
     def token_url(self, provider: Provider) -> str:
         """The URL of the token endpoint. Raises SignInFailed if `provider` lacks a setting."""
         with library_failures(provider):
-            return str(exchange_of(None, provider).adapter.access_token_url)
+            return str(exchange_of(HttpRequest(), provider).adapter.access_token_url)
 
 
 def exchange_of(
-    request: HttpRequest | None, provider: Provider, pending: AuthorizationRequest | None = None
+    request: HttpRequest, provider: Provider, pending: AuthorizationRequest | None = None
 ) -> Exchange:
     """allauth's provider, adapter and client for `provider`."""
     user_agent = provider.options.get("user_agent")
-    if request is not None and user_agent:
+    if user_agent:
         request.provider_user_agent = user_agent  # type: ignore[attr-defined]
     found = get_adapter(request).get_provider(request, provider.kind)
     adapter = found.get_oauth2_adapter(request)

@@ -8,11 +8,13 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from allauth.socialaccount import app_settings
 from allauth.socialaccount.providers.discord.provider import DiscordProvider as AllauthDiscord
 from allauth.socialaccount.providers.github.provider import GitHubProvider as AllauthGitHub
+from allauth.socialaccount.providers.oauth2.provider import OAuth2Provider
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
@@ -22,8 +24,10 @@ from federation.oidc.idtokens import reject
 # Of allauth's uid column, which we do not write, but allauth checks.
 MAX_SUBJECT_LENGTH = 191
 # What a missing or malformed id becomes by str().
-NO_IDS = frozenset({"None", "True", "False", ""})
+NO_IDS = frozenset({"None", "True", "False", "inf", "nan", ""})
 SEPARATORS = re.compile(r"[^0-9A-Za-z]+")
+# Parts of numbers with a fraction, lists and objects.
+NO_PARTS = re.compile(r"""[0-9](?:\.|e[+-])[0-9]|[\[\]{}'"]""")
 
 
 def provider_class(provider_id: str) -> type[Any]:
@@ -38,8 +42,13 @@ def _strict(provider_id: str, path: str) -> type[Any]:
         found = import_string(path)
     else:
         module = import_module(f"allauth.socialaccount.providers.{provider_id}.provider")
-        found = module.provider_classes[0]
+        (found,) = (each for each in vars(module).values() if _is_provider_of(each, module))
     return type(found.__name__, (StrictProvider, found), {})
+
+
+def _is_provider_of(value: Any, module: ModuleType) -> bool:
+    is_own = isinstance(value, type) and value.__module__ == module.__name__
+    return is_own and issubclass(value, OAuth2Provider)
 
 
 class StrictProvider:
@@ -111,8 +120,7 @@ def _is_id(uid: str, data: dict[str, Any]) -> bool:
         return False
     if uid in set(_ids_in(data)):
         return True
-    is_number = re.fullmatch(r"-?\d+\.\d+(e[+-]?\d+)?", uid) is not None
-    return not is_number and uid[0] not in "{[" and not NO_IDS & set(SEPARATORS.split(uid))
+    return not NO_PARTS.search(uid) and not NO_IDS & set(SEPARATORS.split(uid))
 
 
 def _ids_in(value: Any) -> Iterator[str]:

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from accounts.roles import Role
-from config.providers import auto_redirect, internal_urls, sign_in_providers
+from config.providers import allauth_settings, auto_redirect, internal_urls, sign_in_providers
 from tests.config.conftest import Load
 
 Lines = Callable[..., list[str]]
@@ -437,3 +437,126 @@ def test_an_authority_that_cannot_be_read_stops_the_start(faults: Lines) -> None
     (line,) = faults(PROVIDER_CA_CERT_PATH="/nowhere/ca.pem")
 
     assert line.startswith("PROVIDER_CA_CERT_PATH: names /nowhere/ca.pem, which is no PEM file")
+
+
+GITLAB = {"GITLAB_CLIENT_ID": "a", "GITLAB_CLIENT_SECRET": "very-secret"}
+
+
+def test_a_provider_of_allauth_needs_two_variables(load_env: Load) -> None:
+    (provider,) = sign_in_providers(load_env(**GITLAB).values)
+
+    assert (provider.id, provider.kind, provider.label) == ("gitlab", "gitlab", "GitLab")
+    assert (provider.client_id, provider.client_secret) == ("a", "very-secret")
+    assert (provider.callback_path, provider.issuer) == ("/oauth/gitlab/callback", "")
+    assert provider.assumes_email_verified is provider.source.allows_registration is False
+
+
+def test_further_settings_of_a_provider_of_allauth_are_taken(load_env: Load) -> None:
+    env = load_env(
+        **GITLAB,
+        GITLAB_SETTINGS='{"GITLAB_URL": "https://git.example.com/", "SCOPE": ["read_user"]}',
+        GITLAB_CALLBACK_URL="http://localhost:8000/signed/in",
+        GITLAB_TRUST_EMAIL="true",
+        TRUSTED_EMAIL_PROVIDERS="gitlab",
+        ALLOW_SOCIAL_REGISTRATION="true",
+    )
+    (provider,) = sign_in_providers(env.values)
+
+    settings = {"GITLAB_URL": "https://git.example.com", "SCOPE": ["read_user"]}
+    assert provider.options == settings
+    assert allauth_settings(env.values)["gitlab"] == settings
+    assert provider.issuer == "https://git.example.com"
+    assert (provider.callback_path, provider.assumes_email_verified) == ("/signed/in", True)
+    assert (provider.source.trusts_email, provider.source.allows_registration) == (True, True)
+
+
+def test_every_setting_of_a_provider_of_allauth_is_shown(load_env: Load) -> None:
+    env = load_env(dotenv="SPOTIFY_CLIENT_ID=abc", SPOTIFY_CLIENT_SECRET="very-secret")
+    rows = {row.name: row for row in env.describe()}
+
+    assert rows["SPOTIFY_CLIENT_ID"].value == "abc"
+    assert rows["SPOTIFY_CLIENT_ID"].source.startswith(".env line 1")
+    assert "very-secret" not in rows["SPOTIFY_CLIENT_SECRET"].value
+    assert rows["SPOTIFY_CALLBACK_URL"].source == "default"
+
+
+def test_the_secret_of_a_provider_of_allauth_may_be_in_a_file(
+    load_env: Load, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("from-a-file\n")
+    env = load_env(GITLAB_CLIENT_ID="a", GITLAB_CLIENT_SECRET_FILE=str(tmp_path / "secret"))
+    assert sign_in_providers(env.values)[0].client_secret == "from-a-file"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "7", '{"APP": {"client_id": "x"}}', "[" * 100_000])
+def test_settings_that_are_no_object_stop_the_start(faults: Lines, text: str) -> None:
+    (line,) = faults(**GITLAB, GITLAB_SETTINGS=text)
+    assert line.startswith("GITLAB_SETTINGS: is no JSON")
+
+
+def test_half_a_provider_of_allauth_stops_the_start(faults: Lines) -> None:
+    (line,) = faults(GITLAB_CLIENT_ID="x")
+    assert line == (
+        "GITLAB_CLIENT_SECRET: is missing while GITLAB_CLIENT_ID is set. Fix: set it, or remove "
+        "GITLAB_CLIENT_ID."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("GITLABB_CLIENT_ID", "is unknown. Fix: did you mean GITLAB_CLIENT_ID?"),
+        ("SPOTFY_CLIENT_SECRET", "is unknown. Fix: did you mean SPOTIFY_CLIENT_SECRET?"),
+        ("TRELLO_CLIENT_ID", "has no effect: it does not use OAuth 2.0. Fix: remove it."),
+        ("OPENID_CONNECT_CLIENT_ID", "has no effect: Gatehouse has a client of its own"),
+        ("DRIP_CLIENT_SECRET", "has no effect: it names people by their addresses alone"),
+    ],
+)
+def test_what_looks_like_a_provider_but_is_none_is_reported(
+    warnings: Lines, name: str, said: str
+) -> None:
+    (line,) = warnings(**{name: "x"})
+    assert line.startswith(f"{name}: {said}")
+
+
+@pytest.mark.parametrize("name", ["WAREHOUSE_CLIENT_ID", "X_CLIENT_ID", "CLIENT_ID"])
+def test_a_client_of_something_else_is_nobodys_business(warnings: Lines, name: str) -> None:
+    assert warnings(**{name: "x"}) == []
+
+
+def test_a_provider_of_allauth_may_stand_in_the_list(load_env: Load) -> None:
+    env = load_env(
+        **GITLAB, **GOOGLE, BITBUCKET_OAUTH2_CLIENT_ID="b", BITBUCKET_OAUTH2_CLIENT_SECRET="s",
+        AUTH_SSO_PROVIDERS="gitlab,bitbucket_oauth2", AUTH_GITLAB_LABEL="Our GitLab",
+    )  # fmt: skip
+    providers = sign_in_providers(env.values)
+
+    assert [provider.label for provider in providers] == ["Our GitLab", "Bitbucket", "Google"]
+    assert providers[0].callback_path == "/api/auth/callback/gitlab"
+
+
+def test_a_listed_provider_of_openid_connect_stays_one(load_env: Load) -> None:
+    env = load_env(
+        AUTH_SSO_PROVIDERS="okta",
+        AUTH_OKTA_ID="x",
+        AUTH_OKTA_SECRET="s",
+        AUTH_OKTA_ISSUER=ISSUER,
+        OKTA_CLIENT_ID="of something else",
+        OKTA_CLIENT_SECRET="s",
+    )
+    (provider,) = sign_in_providers(env.values)
+    assert (provider.kind, provider.issuer) == ("oidc", ISSUER.rstrip("/"))
+
+
+def test_github_enterprise_is_the_server_of_allauths_provider(load_env: Load) -> None:
+    env = load_env(
+        GITHUB_CLIENT_ID="a",
+        GITHUB_CLIENT_SECRET="s",
+        GITHUB_ENTERPRISE_BASE_URL="https://github.example.com/",
+        GITHUB_ENTERPRISE_USER_AGENT="Example",
+    )
+    (provider,) = sign_in_providers(env.values)
+
+    assert provider.issuer == "https://github.example.com"
+    assert provider.options == {"user_agent": "Example"}
+    assert allauth_settings(env.values)["github"]["GITHUB_URL"].startswith(provider.issuer)

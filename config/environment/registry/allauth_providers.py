@@ -12,6 +12,9 @@ from pathlib import Path
 UNUSABLE = {
     "agave": "it gives people no id",
     "dingtalk": "its answers have no code under the usual name",
+    "drip": "it names people by their addresses alone",
+    "feishu": "it asks for a callback address of its own",
+    "hubic": "it names people by their addresses alone",
     "openid_connect": "Gatehouse has a client of its own; write OPENID_ISSUER and so on",
     "shopify": "it signs people in to shops, not to sites",
 }

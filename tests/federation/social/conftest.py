@@ -12,6 +12,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from accounts.roles import Role
+from config.environment.registry.allauth_providers import label_of
 from federation.providers import Provider, SignInSource
 from tests.federation.social.double import SocialDouble
 
@@ -51,7 +52,7 @@ def offer(settings: Any, double: SocialDouble) -> Callable[..., tuple[Provider, 
 
 
 def provider_of(kind: str, double: SocialDouble, **changes: Any) -> Provider:
-    source = SignInSource(kind, LABELS[kind], allows_registration=True, default_role=Role.VIEWER)
+    source = SignInSource(kind, label_of(kind), allows_registration=True, default_role=Role.VIEWER)
     return Provider(
         dataclasses.replace(source, **changes),
         kind=kind,

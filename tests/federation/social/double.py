@@ -1,11 +1,12 @@
-"""The five social providers as one small server: consent page, token, profile, Apple's keys.
+"""Social providers as one small server: consent page, token, profile, Apple's keys.
 
 It checks what the real ones check: client, redirect address, each code once, PKCE, Apple's signed
 client secret. What a person has there, and what goes wrong, a test sets. The settings INTERNAL_URLS
-lead requests for the public addresses of the five here; the Host header says whom they are for.
+lead requests for their public addresses here; the Host header says whom they are for.
 """
 
 import base64
+import copy
 import hashlib
 import hmac
 import html
@@ -22,8 +23,10 @@ from allauth.socialaccount.providers.facebook.constants import GRAPH_API_VERSION
 from cryptography.hazmat.primitives import serialization as form
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from tests.federation.social.vendors import VENDORS
+
 APPLE = "https://appleid.apple.com"
-# (host, path, what it is): the public addresses of the five.
+# (host, path) -> what it is.
 ADDRESSES = {
     ("accounts.google.com", "/o/oauth2/v2/auth"): "/google/authorize",
     ("oauth2.googleapis.com", "/token"): "/google/token",
@@ -41,6 +44,11 @@ ADDRESSES = {
     ("appleid.apple.com", "/auth/authorize"): "/apple/authorize",
     ("appleid.apple.com", "/auth/token"): "/apple/token",
     ("appleid.apple.com", "/auth/keys"): "/apple/keys",
+    **{
+        address: f"/{kind}/{what}"
+        for kind, vendor in VENDORS.items()
+        for what, address in vendor.addresses.items()
+    },
 }
 # Paths of a GitHub Enterprise server.
 ENTERPRISE = {
@@ -49,7 +57,9 @@ ENTERPRISE = {
     "/api/v3/user": "/github/profile",
     "/api/v3/user/emails": "/github/emails",
 }
-PKCE_KINDS = ("google", "github", "discord")
+# Reddit wants one that names the library.
+AGENTS = ("Gatehouse", "django-allauth-header")
+WITHOUT_PKCE = ("facebook", "apple", "linkedin_oauth2", "notion")
 USERS = {
     "google": {"id": "g-1", "email": "anna@example.org", "verified_email": True, "name": "Anna G"},
     "facebook": {"id": "f-1", "email": "anna@example.org", "name": "Anna F"},
@@ -89,10 +99,16 @@ class SocialDouble:
     def reset(self) -> None:
         """users: kind -> profile. answers: path -> (status, body) instead of the right answer.
 
-        claims: more of Apple's ID token. apple_user: the form's `user`, told once.
+        documents: path -> answer of other vendors. claims: more of Apple's ID token.
+        apple_user: the form's `user`, told once.
         """
         self.users: dict[str, dict[str, Any]] = {kind: dict(user) for kind, user in USERS.items()}
         self.emails: Any = [dict(email) for email in EMAILS]
+        self.documents = {
+            f"/{kind}/{what}": copy.deepcopy(document)
+            for kind, vendor in VENDORS.items()
+            for what, document in vendor.documents.items()
+        }
         self.answers: dict[str, tuple[int, bytes]] = {}
         self.claims: dict[str, Any] = {}
         self.signing_key: Any = self.apple_key
@@ -134,7 +150,8 @@ class SocialDouble:
         answer = {"code": code, "state": query["state"]}
         if kind == "apple":
             answer["user"] = json.dumps(self.apple_user)
-        return query["redirect_uri"], answer
+        # Notion takes the registered one.
+        return query.get("redirect_uri", f"http://localhost:8000/oauth/{kind}/callback"), answer
 
     def trade(self, kind: str, form: dict[str, str]) -> dict[str, Any]:
         """The token endpoint. A refusal is an OAuth error."""
@@ -154,7 +171,7 @@ class SocialDouble:
         answer: dict[str, Any] = {"access_token": token, "token_type": "bearer"}
         if kind == "apple":
             answer["id_token"] = self.id_token(query["nonce"], token)
-        return answer
+        return answer | self.documents.get(f"/{kind}/token", {})
 
     def id_token(self, nonce: str, access_token: str) -> str:
         now = int(time.time())
@@ -181,10 +198,10 @@ def _check_request(kind: str, query: dict[str, str]) -> None:
     assert query["response_type"] == "code"
     assert query["client_id"] == f"client-{kind}"
     assert len(query["state"]) >= 43
-    if kind in PKCE_KINDS:
-        assert query["code_challenge_method"] == "S256"
-    else:
+    if kind in WITHOUT_PKCE:
         assert "code_challenge" not in query
+    else:
+        assert query["code_challenge_method"] == "S256"
     if kind == "apple":
         assert query["response_mode"] == "form_post"
 
@@ -203,13 +220,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve({})
 
     def do_POST(self) -> None:
-        length = int(self.headers.get("Content-Length", 0))
-        self._serve(dict(parse_qsl(self.rfile.read(length).decode())))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        is_json = self.headers.get("Content-Type") == "application/json"
+        self._serve(json.loads(body) if is_json else dict(parse_qsl(body)))
 
     def _serve(self, form: dict[str, str]) -> None:
         double, parts = self.provider, urlsplit(self.path)
         path = usual_path(self.headers["Host"], parts.path)
-        form = form or dict(parse_qsl(parts.query))
+        form = {**(form or dict(parse_qsl(parts.query))), **self._basic()}
         double.asked.append((path, form))
         double.wait.wait(30)
         if path in double.answers:
@@ -228,16 +246,25 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._profile(kind, what, parse_qs(parts.query))
 
+    def _basic(self) -> dict[str, str]:
+        """The client's id and secret, of those who send them in the header."""
+        method, _, value = self.headers.get("Authorization", "").partition(" ")
+        if method != "Basic":
+            return {}
+        client, _, secret = base64.b64decode(value).decode().partition(":")
+        return {"client_id": client, "client_secret": secret}
+
     def _profile(self, kind: str, what: str, query: dict[str, list[str]]) -> None:
         double = self.provider
         header = self.headers.get("Authorization", "").rpartition(" ")[2]
         token = query.get("access_token", [header])[0]
-        if double.tokens.get(token) != kind or self.headers["User-Agent"] != "Gatehouse":
+        if double.tokens.get(token) != kind or self.headers["User-Agent"] not in AGENTS:
             self._send(401, b"{}")
         elif kind == "facebook" and query["appsecret_proof"] != [_proof(token)]:
             self._send(400, b"{}")
         else:
-            found = double.emails if what == "emails" else double.users[kind]
+            usual = double.emails if what == "emails" else double.users.get(kind)
+            found = double.documents.get(f"/{kind}/{what}", usual)
             self._send(200, json.dumps(found).encode())
 
     def _consent(self, kind: str) -> None:

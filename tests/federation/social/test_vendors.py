@@ -1,0 +1,260 @@
+"""Providers of allauth that have no entry here, against a double that speaks as they do."""
+
+import copy
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+import pytest
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
+from django.test import RequestFactory
+
+from accounts.models import User
+from audit.models import AuditEvent
+from config.environment.registry.allauth_providers import usable_ids
+from federation.checks import check_social_providers
+from federation.flow import SOCIAL
+from federation.models import ExternalIdentity
+from federation.oidc.authorization_request import AuthorizationRequest
+from federation.oidc.errors import SignInFailed
+from tests.federation.social.conftest import (
+    begin,
+    come_back,
+    is_signed_in,
+    provider_of,
+    sign_in,
+    way_to,
+)
+from tests.federation.social.vendors import EMAIL, VENDORS
+
+pytestmark = pytest.mark.django_db
+WITH_ADDRESS = [kind for kind, vendor in VENDORS.items() if vendor.email]
+WITH_PROFILE = [kind for kind in VENDORS if kind != "notion"]
+# What allauth documents for these: a server or tenant that it cannot know.
+NEED_SETTINGS = {
+    "amazon_cognito", "auth0", "gumroad", "jupyterhub", "lemonldap", "netiq", "nextcloud", "okta",
+    "salesforce",
+}  # fmt: skip
+REPLACEMENTS = (None, True, 1.5, 1e20, [], {}, "", "x" * 300, -1, [{"id": None}])
+
+
+@pytest.fixture(autouse=True)
+def _no_mail_needed(settings: Any) -> None:
+    settings.ALLOW_UNVERIFIED_EMAIL_LOGIN = True
+
+
+@pytest.mark.parametrize("kind", WITH_ADDRESS)
+def test_a_new_user_signs_in_and_gets_an_account(kind, offer, double, stranger, owner) -> None:
+    (provider,) = offer(kind)
+    answer = sign_in(stranger, double, kind, next="/account/email")
+
+    assert (answer.status_code, answer["Location"]) == (302, "/account/email")
+    identity, vendor = ExternalIdentity.objects.get(), VENDORS[kind]
+    user = identity.user
+    assert (identity.provider, identity.subject) == (kind, vendor.subject)
+    assert (user.email, user.is_verified) == (EMAIL, vendor.is_verified)
+    assert (user.name, user.username, user.role) == (vendor.name, None, "viewer")
+    assert is_signed_in(stranger)
+    event = AuditEvent.objects.filter(action="account:session:start").latest("seq")
+    assert (event.result, event.detail["methods"]) == ("success", [kind])
+    assert provider.label.encode() in stranger.get("/account/").content
+
+
+@pytest.mark.parametrize("kind", WITH_ADDRESS)
+def test_the_same_user_comes_back_to_the_same_account(kind, offer, double, stranger, owner) -> None:
+    offer(kind)
+    for _time in range(2):
+        sign_in(stranger, double, kind)
+        assert is_signed_in(stranger)
+        stranger.post("/sign-out")
+    assert ExternalIdentity.objects.count() == 1
+
+
+def test_nothing_is_written_to_the_tables_of_allauth(offer, double, stranger, owner) -> None:
+    for kind in WITH_ADDRESS[:3]:
+        offer(kind)
+        sign_in(stranger, double, kind)
+        stranger.post("/sign-out")
+    rows = [model.objects.count() for model in (SocialAccount, SocialApp, SocialToken)]
+    assert rows == [0, 0, 0]
+
+
+def test_an_app_in_the_tables_of_allauth_is_not_used(offer, double, stranger, owner) -> None:
+    SocialApp.objects.create(provider="gitlab", name="other", client_id="theirs", secret="theirs")
+    offer("gitlab")
+    assert "client_id=client-gitlab&" in begin(stranger, "gitlab")
+
+
+def test_a_provider_without_addresses_registers_nobody_but_can_be_connected(
+    offer, double, browser_of, viewer, stranger
+) -> None:
+    offer("reddit")
+    assert sign_in(stranger, double, "reddit").status_code == 403
+
+    browser = browser_of(viewer)
+    to, answer = double.agree(way_to(browser.post("/account/identities/reddit/connect")))
+    come_back(browser, to, answer)
+    sign_in(stranger, double, "reddit")
+    assert ExternalIdentity.objects.get().subject == "None_shall_pass"
+    assert b"viewer@example.com" in stranger.get("/account/").content
+
+
+@pytest.mark.parametrize("said", [False, "true", "false", 1, None, "yes"])
+@pytest.mark.parametrize(("kind", "path"), [("slack", ()), ("kakao", ("kakao_account",))])
+def test_nothing_like_true_is_a_verified_address(
+    kind, path, said, offer, double, stranger, owner
+) -> None:
+    offer(kind)
+    place = double.documents[f"/{kind}/profile"]
+    for name in path:
+        place = place[name]
+    place["is_email_verified" if kind == "kakao" else "email_verified"] = said
+    sign_in(stranger, double, kind)
+    assert User.objects.filter(email=EMAIL, email_verified_at__isnull=False).count() == 0
+
+
+@pytest.mark.parametrize("kind", ["zoom", "dropbox", "microsoft"])
+def test_an_address_is_verified_where_the_administrator_vouches_for_it(
+    kind, offer, double, stranger, owner
+) -> None:
+    (provider,) = offer(kind)
+    object.__setattr__(provider, "assumes_email_verified", True)
+    sign_in(stranger, double, kind)
+    assert User.objects.get(email=EMAIL).is_verified
+
+
+@pytest.mark.parametrize("kind", VENDORS)
+def test_an_answer_of_another_browser_is_refused(kind, offer, double, client, owner) -> None:
+    offer(kind)
+    to, answer = double.agree(begin(client, kind))
+    client.cookies.clear()
+    assert come_back(client, to, answer).status_code == 400
+    assert [path for path, _form in double.asked if path.endswith("/token")] == []
+
+
+@pytest.mark.parametrize("kind", VENDORS)
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (500, b"{}"),
+        (401, b'{"error": "invalid_client"}'),
+        (200, b"<html>"),
+        (200, b"[]"),
+        (200, b""),
+        (200, b"[" * 100_000),
+        (200, b'{"access_token": null}'),
+        (200, b'{"access_token": ["a"]}'),
+        (200, b'{"access_token": "a\\r\\nX-A: b"}'),
+        (200, b'{"access_token": "x", "expires_in": "soon"}'),
+        (200, b'{"access_token": "x", "expires_in": 1e400}'),
+        (200, b'{"x": "' + b"x" * 600_000 + b'"}'),
+        (302, b"http://169.254.169.254/latest"),
+    ],
+    ids=range(13),
+)
+def test_a_token_endpoint_that_gives_no_token(
+    kind, status, body, offer, double, stranger, owner
+) -> None:
+    offer(kind)
+    double.answers[f"/{kind}/token"] = (status, body)
+    assert sign_in(stranger, double, kind).status_code == 502
+    assert not is_signed_in(stranger)
+    assert User.objects.count() == 1
+
+
+@pytest.mark.parametrize("kind", WITH_PROFILE)
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (403, b"{}"),
+        (404, b'{"id": 7, "account_id": "7"}'),
+        (302, b"http://127.0.0.1:1/"),
+        (200, b"null"),
+        (200, b"[]"),
+        (200, b'"x"'),
+        (200, b"{}"),
+        (200, b"[" * 100_000),
+        (200, b'{"id": 1, "x": "' + b"x" * 600_000 + b'"}'),
+        (200, b"\xff\xfe{"),
+    ],
+    ids=range(10),
+)
+def test_a_profile_that_names_nobody(kind, status, body, offer, double, stranger, owner) -> None:
+    offer(kind)
+    double.answers[f"/{kind}/profile"] = (status, body)
+    assert sign_in(stranger, double, kind).status_code in {403, 502}
+    assert not is_signed_in(stranger)
+    assert (User.objects.count(), ExternalIdentity.objects.count()) == (1, 0)
+
+
+def _changed(value: Any) -> Iterator[Any]:
+    """`value` with each of its parts, one at a time, replaced by each of REPLACEMENTS."""
+    places = value.items() if isinstance(value, dict) else enumerate(value)
+    for place, part in list(places):
+        for new in REPLACEMENTS:
+            changed = copy.deepcopy(value)
+            changed[place] = new
+            yield changed
+        for inner in _changed(part) if isinstance(part, (dict, list)) else ():
+            changed = copy.deepcopy(value)
+            changed[place] = inner
+            yield changed
+
+
+def _ids_in(value: Any) -> Iterator[str]:
+    """The strings and whole numbers of a JSON value, as text."""
+    if isinstance(value, (dict, list)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _ids_in(part)
+    elif isinstance(value, str) or type(value) is int:
+        yield str(value)
+
+
+def _subjects_in(kind: str, value: Any) -> set[str]:
+    """What may be the id of a user: a part of the answer, or made of two of them."""
+    pattern = {"slack": "{}_{}", "notion": "user-{}_workspace-{}"}.get(kind, "{}")
+    ids = set(_ids_in(value))
+    return {pattern.format(*each) for each in product(ids, repeat=pattern.count("{}"))}
+
+
+@pytest.mark.parametrize("kind", VENDORS)
+def test_no_malformed_answer_is_an_error_of_ours_or_the_id_of_many(
+    kind, offer, double, rf: RequestFactory
+) -> None:
+    (provider,) = offer(kind)
+    vendor = VENDORS[kind]
+    pending = AuthorizationRequest("s" * 43, kind, "login", "", "", 2**40)
+    url = SOCIAL.authorize_url(rf.get("/"), provider, pending)
+    for what, document in vendor.documents.items():
+        for changed in _changed(document):
+            double.documents[f"/{kind}/{what}"] = changed
+            _to, answer = double.agree(url)
+            try:
+                info = SOCIAL.finish(rf.get("/", answer), provider, pending)
+            except SignInFailed:
+                continue
+            assert info.subject in {vendor.subject, *_subjects_in(kind, changed)}
+            assert info.email in {vendor.email, *_ids_in(changed), ""}
+            assert isinstance(info.name, str)
+        double.documents[f"/{kind}/{what}"] = copy.deepcopy(document)
+
+
+@pytest.mark.parametrize("kind", sorted(set(usable_ids()) - NEED_SETTINGS))
+def test_every_provider_of_allauth_starts_by_two_variables(kind, settings, rf, double) -> None:
+    provider = provider_of(kind, double)
+    settings.SIGN_IN_PROVIDERS = (provider,)
+    pending = AuthorizationRequest("s" * 43, kind, "login", "", "", 2**40)
+
+    assert check_social_providers(None) == []
+    url = SOCIAL.authorize_url(rf.get("/"), provider, pending)
+    assert url.startswith("https://")
+    assert f"state={pending.state}" in url
+    assert "secret-" not in url
+
+
+@pytest.mark.parametrize("kind", sorted(NEED_SETTINGS))
+def test_a_provider_that_does_not_know_its_server_stops_the_start(kind, settings, double) -> None:
+    settings.SIGN_IN_PROVIDERS = (provider_of(kind, double),)
+    (error,) = check_social_providers(None)
+    assert error.id == "federation.E001"
+    assert f"Set {kind.upper()}_SETTINGS to JSON" in error.hint
