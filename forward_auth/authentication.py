@@ -28,7 +28,7 @@ from core.crypto.tokens import digest
 from forward_auth.conf import Options, options
 from forward_auth.decisions import AuthFailure, AuthResult, Principal
 from forward_auth.request import COOKIE_PURPOSE as FORWARD_AUTH_COOKIE
-from forward_auth.request import ROLES, Environ, cookie_value, forward_auth_cookie
+from forward_auth.request import ROLES, Environ, cookie_value
 from forward_auth.sql import (
     NEVER,
     UserRow,
@@ -71,8 +71,9 @@ def extract_credentials(
         keys, token = own_credentials_of(environ, is_ours)
         found = (*(("key", key) for key in keys), *((("token", token),) if token else ()))
     if "HTTP_COOKIE" in environ:
-        session = cookie_value(environ["HTTP_COOKIE"], config.session_cookie)
-        cookie = forward_auth_cookie(environ) if config.forward_auth_cookie else ""
+        header, name = environ["HTTP_COOKIE"], config.forward_auth_cookie
+        session = cookie_value(header, config.session_cookie)
+        cookie = cookie_value(header, name) if name else ""
         if found and (session or cookie):
             raise FastPathUnsupported
         found += ((SESSION, session),) if session else ()

@@ -23,8 +23,9 @@ from api.errors import (
 from api.permissions import AuthContext, Scope, combine
 from api.tokens.jwt import claims_our_issuer
 from core.errors import AccessDenied, Forbidden, RateLimited
+from forward_auth.conf import options
 from forward_auth.decisions import AuthFailure, AuthResult, Principal
-from forward_auth.request import forward_auth_cookie
+from forward_auth.request import cookie_value
 from forward_auth.services.cookies import user_by_forward_auth_cookie
 
 # The result is not cached, so it needs no end.
@@ -77,14 +78,20 @@ def is_signed_in(request: HttpRequest) -> bool:
     """Whether the request has a live session, whatever else it carries."""
     if session_of(request) is not None:
         return True
-    cookie = forward_auth_cookie(request.META)
+    cookie = _forward_auth_cookie(request)
     return bool(cookie) and user_by_forward_auth_cookie(cookie, timezone.now()) is not None
 
 
 def _cookie_without_session(request: HttpRequest) -> str:
     """The cookie for apps on other hosts; "" beside a session, which takes precedence."""
-    cookie = forward_auth_cookie(request.META)
+    cookie = _forward_auth_cookie(request)
     return cookie if cookie and session_of(request) is None else ""
+
+
+def _forward_auth_cookie(request: HttpRequest) -> str:
+    """The cookie for apps on other hosts; "" when it is missing or not in use."""
+    name = options().forward_auth_cookie
+    return cookie_value(request.META.get("HTTP_COOKIE", ""), name) if name else ""
 
 
 def _require_same_user(access: AuthContext, cookie: str) -> None:

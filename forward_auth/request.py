@@ -1,4 +1,4 @@
-"""Step 1 of a check: what the proxy asks, read from the headers of its request.
+"""Step 1 of a check: what the proxy asks, read from the headers of its request. Pure.
 
 nginx sends X-Original-URL and X-Original-Method; Caddy, Traefik and HAProxy X-Forwarded-Method,
 -Proto, -Host and -Uri. Nothing is gained by omission: without a method the request counts as
@@ -17,7 +17,6 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from django.http import parse_cookie
 
 from accounts.roles import Role
-from forward_auth.conf import options
 from forward_auth.rules.path_readings import MAX_LENGTH, bytes_of, readings_of
 
 Environ = Mapping[str, Any]
@@ -229,12 +228,3 @@ def cookie_value(header: str, name: str) -> str:
         if equals and found.strip() == name:
             value = text.strip()
     return value
-
-
-def forward_auth_cookie(environ: Environ) -> str:
-    """The cookie for apps on other hosts; "" when it is missing or not in use.
-
-    It counts only without a session cookie. Beside a key or token it must belong to the same user.
-    """
-    name = options().forward_auth_cookie
-    return cookie_value(environ.get("HTTP_COOKIE", ""), name) if name else ""

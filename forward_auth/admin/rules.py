@@ -39,8 +39,17 @@ from forward_auth.services.rules import (
     set_rule_enabled,
 )
 
-DIRECTIONS = {"up": -1, "down": 1}
-RuleAction = Callable[[User, AccessRule], Any]
+ACTS: dict[str, Callable[..., object]] = {
+    "up": partial(move_rule, places=-1),
+    "down": partial(move_rule, places=1),
+    "on": partial(set_rule_enabled, is_enabled=True),
+    "off": partial(set_rule_enabled, is_enabled=False),
+}
+# What is said afterwards.
+DONE = {
+    "on": gettext_lazy("“%(name)s” is in use."),
+    "off": gettext_lazy("“%(name)s” is not in use any more."),
+}
 
 
 @admin.register(AccessRule, site=site)
@@ -85,19 +94,14 @@ class AccessRuleAdmin(GatehouseModelAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         guard = self.admin_site.admin_view
-        post = partial(self._post_address, guard)
-        ask = require_http_methods(["GET", "HEAD", "POST"])(self.try_view)
+        ask = guard(require_http_methods(["GET", "HEAD", "POST"])(self.try_view))
+        act = guard(require_POST(self.act_view))
         return [
-            path("try/", guard(ask), name="forward_auth_try"),
-            post("move", self.move_view),
-            post("switch", self.switch_view),
+            path("try/", ask, name="forward_auth_try"),
+            path("<uuid:key>/move/<slug:way>/", act, {"ways": ("up", "down")}, "sso_move"),
+            path("<uuid:key>/switch/<slug:way>/", act, {"ways": ("on", "off")}, "sso_switch"),
             *super().get_urls(),
         ]
-
-    @staticmethod
-    def _post_address(guard: Any, name: str, view: Any) -> URLPattern:
-        guarded: Callable[..., HttpResponse] = guard(require_POST(view))
-        return path(f"<uuid:key>/{name}/<slug:way>/", guarded, name=f"sso_{name}")
 
     @admin.display(description=gettext_lazy("name"))
     def label(self, row: AccessRule) -> str:
@@ -167,47 +171,26 @@ class AccessRuleAdmin(GatehouseModelAdmin):
         common = self.admin_site.each_context(request) | {"opts": self.opts}
         return simulation_page(request, common)
 
-    def move_view(self, request: HttpRequest, key: UUID, way: str) -> HttpResponse:
-        """Move a rule one place up or down."""
-        if way not in DIRECTIONS:
+    def act_view(
+        self, request: HttpRequest, key: UUID, way: str, ways: tuple[str, ...]
+    ) -> HttpResponse:
+        """Move a rule one place, or enable or disable it: one of ACTS."""
+        row = AccessRule.objects.filter(pk=key).first()
+        if row is None or way not in ways:
             raise Http404
-
-        def move(actor: User, row: AccessRule) -> None:
-            move_rule(actor=actor, rule=row, places=DIRECTIONS[way])
-
-        return _act(request, key, move, "")
-
-    def switch_view(self, request: HttpRequest, key: UUID, way: str) -> HttpResponse:
-        """Enable or disable a rule."""
-        if way not in ("on", "off"):
-            raise Http404
-
-        def switch(actor: User, row: AccessRule) -> None:
-            set_rule_enabled(actor=actor, rule=row, is_enabled=way == "on")
-
-        text = (
-            _("“%(name)s” is in use.") if way == "on" else _("“%(name)s” is not in use any more.")
-        )
-        return _act(request, key, switch, text)
+        try:
+            ACTS[way](actor=acting_admin(request), rule=row)
+        except GatehouseError as error:
+            messages.error(request, error.sentences)
+        else:
+            if way in DONE:
+                messages.success(request, str(DONE[way]) % {"name": row.name})
+        return redirect("admin:forward_auth_accessrule_changelist")
 
 
 def _is_owner(request: HttpRequest) -> bool:
     user = request.user
     return isinstance(user, User) and user.role == Role.OWNER
-
-
-def _act(request: HttpRequest, key: UUID, act: RuleAction, done: str) -> HttpResponse:
-    row = AccessRule.objects.filter(pk=key).first()
-    if row is None:
-        raise Http404
-    try:
-        act(acting_admin(request), row)
-    except GatehouseError as error:
-        messages.error(request, error.sentences)
-    else:
-        if done:
-            messages.success(request, done % {"name": row.name})
-    return redirect("admin:forward_auth_accessrule_changelist")
 
 
 def _button(act: str, row: AccessRule, way: str, text: str, label: str = "") -> SafeString:

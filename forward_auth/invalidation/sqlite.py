@@ -7,7 +7,6 @@ import mmap
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -65,15 +64,11 @@ def is_shared_here(path: str) -> bool:
     read-only. Raises OSError on systems without such a list.
     """
     with open(MAPPINGS, encoding="utf-8", errors="surrogateescape") as lines:
-        return _has_shared_mapping(path, lines)
-
-
-def _has_shared_mapping(path: str, lines: Iterable[str]) -> bool:
-    """proc_pid_maps(5): address, permissions, offset, device, inode, path."""
-    for line in lines:
-        parts = line.rstrip("\n").split(None, 5)
-        if len(parts) == 6 and parts[1] == "rw-s" and parts[5] == path:
-            return True
+        for line in lines:
+            # proc_pid_maps(5): address, permissions, offset, device, inode, path.
+            parts = line.rstrip("\n").split(None, 5)
+            if len(parts) == 6 and parts[1] == "rw-s" and parts[5] == path:
+                return True
     return False
 
 

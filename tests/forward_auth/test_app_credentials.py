@@ -136,7 +136,7 @@ def test_where_both_credentials_are_asked_for_a_session_is_told_so(
     status, headers, body = ask("/auth/forward", HTTP_COOKIE=cookie, **PAGE)
 
     assert (status, "Location" in headers) == (401, False)
-    assert "takes an API key and an access token" in body
+    assert "requires an API key and an access token" in body
 
 
 def test_a_stale_session_cookie_does_not_hide_the_cookie_of_apps(
