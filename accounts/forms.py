@@ -1,6 +1,6 @@
 """Forms of the sign-in and account pages. They parse input; services validate and write."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django import forms
@@ -110,22 +110,18 @@ class GatehouseForm(ServiceErrorsMixin, forms.Form):
     error_status = 400
     retry_after_seconds = 0
 
+    def __init__(self, *args: Any, asks: Mapping[str, bool] | None = None, **options: Any) -> None:
+        """asks: whether a field is asked for; one that is not is dropped. The default is yes."""
+        super().__init__(*args, **options)
+        for name, is_asked in (asks or {}).items():
+            if not is_asked:
+                del self.fields[name]
+
     def refuse(self, error: GatehouseError, field: str | None = None) -> None:
         """Show `error` beside `field`, or above the form; its status becomes that of the page."""
         self.add_error(field if field in self.fields else None, error.message)
         self.error_status = error.status
         self.retry_after_seconds = getattr(error, "retry_after_seconds", 0)
-
-
-class OptionalPasswordForm(GatehouseForm):
-    """A form whose field `credentials_field` is dropped for accounts that have no password."""
-
-    credentials_field = "password"
-
-    def __init__(self, *args: Any, needs_password: bool = True, **options: Any) -> None:
-        super().__init__(*args, **options)
-        if not needs_password:
-            del self.fields[self.credentials_field]
 
 
 def _name_field() -> forms.CharField:
@@ -154,8 +150,8 @@ def _next_field() -> forms.CharField:
 class SignInForm(GatehouseForm):
     """Email address or user name, and password.
 
-    asks_code: keep `setup_code`, which is asked for after the published default password was typed
-    on an instance that is not set up.
+    `setup_code` is only asked for after the published default password was typed on an instance
+    that is not set up.
     """
 
     login = LoginField(
@@ -173,11 +169,6 @@ class SignInForm(GatehouseForm):
     setup_code = _setup_code_field(200, required=False)
     next = _next_field()
 
-    def __init__(self, *args: Any, asks_code: bool = False, **options: Any) -> None:
-        super().__init__(*args, **options)
-        if not asks_code:
-            del self.fields["setup_code"]
-
 
 class LinkForm(GatehouseForm):
     """Ask for a sign-in link."""
@@ -186,8 +177,8 @@ class LinkForm(GatehouseForm):
     next = _next_field()
 
 
-class SignUpForm(OptionalPasswordForm):
-    """A new local account. needs_code: on a new instance that is used from another machine."""
+class SignUpForm(GatehouseForm):
+    """A new local account. `setup_code` is for a new instance that is used from another machine."""
 
     email = EmailAddressField()
     name = _name_field()
@@ -195,13 +186,8 @@ class SignUpForm(OptionalPasswordForm):
     setup_code = _setup_code_field(100, required=True)
     next = _next_field()
 
-    def __init__(self, *args: Any, needs_code: bool = False, **options: Any) -> None:
-        super().__init__(*args, **options)
-        if not needs_code:
-            del self.fields["setup_code"]
 
-
-class SetUpForm(OptionalPasswordForm):
+class SetUpForm(GatehouseForm):
     """The first owner's own address and password."""
 
     email = EmailAddressField()
@@ -209,7 +195,7 @@ class SetUpForm(OptionalPasswordForm):
     password = PasswordField(new=True, label=_("Password"))
 
 
-class InvitationForm(OptionalPasswordForm):
+class InvitationForm(GatehouseForm):
     """The invited user's own name and password."""
 
     name = _name_field()
@@ -228,16 +214,14 @@ class NewPasswordForm(GatehouseForm):
     password = PasswordField(new=True)
 
 
-class ChangePasswordForm(OptionalPasswordForm):
+class ChangePasswordForm(GatehouseForm):
     """Replace your own password."""
-
-    credentials_field = "current_password"
 
     current_password = PasswordField(label=_("Current password"))
     password = PasswordField(new=True)
 
 
-class ConfirmAddressForm(OptionalPasswordForm):
+class ConfirmAddressForm(GatehouseForm):
     """Verify an address; in another browser than the one that asked, with the password."""
 
     password = PasswordField(label=_("Password of this account"))
@@ -256,7 +240,7 @@ class ProfileForm(GatehouseForm):
     )
 
 
-class ChangeEmailForm(OptionalPasswordForm):
+class ChangeEmailForm(GatehouseForm):
     """Move the account to another address."""
 
     email = EmailAddressField(label=_("New email address"))

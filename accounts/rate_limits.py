@@ -24,6 +24,7 @@ from accounts.signals import limit_exceeded
 from core import counters, metrics
 from core.errors import RateLimited
 from core.text import email_addresses
+from core.text.time_spans import doubled
 from core.web.client_groups import Crowd, count_by, names_of
 from core.web.client_ip import client_ip, is_from_foreign_page, is_undeclared_proxy
 from core.web.request_context import get_request_context
@@ -75,7 +76,6 @@ RECIPIENT = "recipient"
 # so a wrong one is an old key that a program or browser keeps sending, not a guess.
 SCORED = frozenset({SIGN_IN, SIGN_IN_CLIENT, "passkey", "second-factor", *MAIL})
 OUTAGE = "outage:{}"
-MAX_STRIKES = 30
 
 
 def check_rate_limit(request: HttpRequest, scope: str, login: str = "") -> None:
@@ -246,16 +246,15 @@ def _block(key: str, limit: Limit, seconds: int) -> int:
 
     The first strike blocks for `seconds`, the n-th for 2^(n-1) windows, at most LOGIN_DELAY_MAX.
     """
-    longest = int(settings.LOGIN_DELAY_MAX.total_seconds())
-    window = int(limit.window.total_seconds())
+    longest: timedelta = settings.LOGIN_DELAY_MAX
     cache = caches["counters"]
-    counter, lifetime = f"strikes:{key}", 2 * longest + window
+    counter, lifetime = f"strikes:{key}", int((2 * longest + limit.window).total_seconds())
     cache.add(counter, 0, timeout=lifetime)
-    strikes = min(int(cache.incr(counter)), MAX_STRIKES)
+    strikes = int(cache.incr(counter))
     cache.touch(counter, timeout=lifetime)
     wait = seconds
     if strikes > 1:
-        wait = max(seconds, min(window * 2 ** (strikes - 1), longest))
+        wait = max(wait, int(doubled(limit.window, strikes - 1, longest).total_seconds()))
     cache.set(f"wait:{key}", int(time.time()) + wait, timeout=wait)
     return wait
 

@@ -34,6 +34,7 @@ from core import sql
 from core.crypto.encryption import DecryptionError, decrypt, encrypt
 from core.locks import delete_free, lock_users
 from core.text.email_addresses import is_reserved
+from core.text.time_spans import doubled
 from core.uuid7 import uuid7
 from mail.models import OutboxMail
 from mail.signals import mail_queued
@@ -340,8 +341,7 @@ def _finish(mail: OutboxMail, **changes: Any) -> None:
 
 def _retry_delay(attempts: int) -> timedelta:
     """Doubles from 30 seconds to an hour, plus up to a fifth of jitter."""
-    doublings = min(attempts - 1, 10)  # mail that waits for a fix is tried hundreds of times
-    base: timedelta = min(FIRST_DELAY * 2**doublings, MAX_DELAY)
+    base = doubled(FIRST_DELAY, attempts - 1, MAX_DELAY)
     return base + base * secrets.randbelow(200) / 1000
 
 

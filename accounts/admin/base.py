@@ -5,10 +5,12 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import AdminForm
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
+from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
@@ -117,6 +119,15 @@ class GatehouseModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not ge
     ) -> Any:
         """No object for an id with a NUL, which PostgreSQL does not accept."""
         return None if "\0" in object_id else super().get_object(request, object_id, from_field)
+
+    def own_form_page(
+        self, request: HttpRequest, template: str, form: BaseForm, title: str
+    ) -> HttpResponse:
+        """A page of this table with a form that is not a ModelForm."""
+        fields: Any = [(None, {"fields": list(form.fields)})]
+        framed = AdminForm(form, fields, {}, model_admin=self)  # type: ignore[arg-type]  # any form
+        context = {"title": title, "opts": self.opts, "form": form, "adminform": framed}
+        return render(request, template, self.admin_site.each_context(request) | context)
 
     def log_addition(self, *_args: Any) -> None: ...  # type: ignore[override]  # no entry
 

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.helpers import AdminForm
 from django.contrib.admin.widgets import AdminEmailInputWidget, AdminTextInputWidget
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -25,7 +24,7 @@ from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, Option, RoleFilter, SinceFilter
 from accounts.admin.users.forms import role_choices
 from accounts.forms import GatehouseForm, is_valid_with
-from accounts.models import Invitation
+from accounts.models import Invitation, User
 from accounts.roles import Role
 from accounts.sent_forms import show_once
 from accounts.services.invitations import LIFETIME, check_address, invite, withdraw
@@ -39,6 +38,7 @@ STATES: dict[str, tuple[str, Any]] = {
     "replaced": ("warn", gettext_lazy("Withdrawn or replaced")),
     "expired": ("plain", gettext_lazy("Expired")),
 }
+TEMPLATES = "admin/accounts/invitation"
 LIFETIMES_IN_DAYS = (1, 3, LIFETIME.days, 14, 30)
 
 
@@ -129,31 +129,25 @@ class InvitationAdmin(RowActionsAdmin):
         """The form; after it the link, which is shown in that response only."""
         actor = acting_admin(request)
         form = InviteForm(request.POST if request.method == "POST" else None, actor=actor)
-        if not is_valid_with(form, _check):
-            return self._form_page(request, form)
-        data = form.cleaned_data
-        try:
-            issued = invite(
-                actor=actor,
-                email=data["email"],
-                role=data["role"],
-                lifetime=timedelta(days=data["days"]),
-                name=data["name"],
-            )
-        except GatehouseError as error:
-            form.add_service_errors(error)
-            return self._form_page(request, form)
-        page = self._page(request, "invited", {"issued": issued})
+        if is_valid_with(form, _check):
+            try:
+                return self._invite(request, actor, form.cleaned_data)
+            except GatehouseError as error:
+                form.add_service_errors(error)
+        return self.own_form_page(request, f"{TEMPLATES}/invite.html", form, _("Invite"))
+
+    def _invite(self, request: HttpRequest, actor: User, typed: dict[str, Any]) -> HttpResponse:
+        issued = invite(
+            actor=actor,
+            email=typed["email"],
+            role=typed["role"],
+            lifetime=timedelta(days=typed["days"]),
+            name=typed["name"],
+        )
+        context = {"title": _("Invite"), "opts": self.opts, "issued": issued}
+        common = self.admin_site.each_context(request)
+        page = render(request, f"{TEMPLATES}/invited.html", common | context)
         return show_once(page, reverse("admin:accounts_invitation_changelist"))
-
-    def _form_page(self, request: HttpRequest, form: InviteForm) -> HttpResponse:
-        fields: Any = [(None, {"fields": list(form.fields)})]
-        framed = AdminForm(form, fields, {}, model_admin=self)  # type: ignore[arg-type]  # any form
-        return self._page(request, "invite", {"form": form, "adminform": framed})
-
-    def _page(self, request: HttpRequest, name: str, context: dict[str, Any]) -> HttpResponse:
-        common = self.admin_site.each_context(request) | {"title": _("Invite"), "opts": self.opts}
-        return render(request, f"admin/accounts/invitation/{name}.html", common | context)
 
     @admin.display(description=gettext_lazy("state"))
     def state(self, invitation: Invitation) -> SafeString:

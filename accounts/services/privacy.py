@@ -33,71 +33,53 @@ def export_own_data(user: User) -> dict[str, Any]:
     return {
         "account": {
             "id": str(user.pk),
-            "email": user.email,
-            "username": user.username,
-            "name": user.name,
-            "role": user.role,
-            "is_verified": user.is_verified,
-            "created_at": user.created_at.isoformat(),
-            "last_login": _moment(user.last_login),
+            **_values(user, "email", "username", "name", "role", "is_verified", "created_at"),
+            "last_login": _json(user.last_login),
         },
         "sessions": [
             {
                 "id": str(session.public_id),
                 "device": device_name(session.user_agent),
-                "ip": session.ip,
-                "created_at": session.created_at.isoformat(),
-                "last_seen_at": session.last_seen_at.isoformat(),
+                **_values(session, "ip", "created_at", "last_seen_at"),
             }
             for session in user.sessions.order_by("-last_seen_at")
         ],
         "identities": [
             {
-                "provider": identity.provider,
-                "subject": identity.subject,
-                "email": identity.email,
-                "connected_at": identity.created_at.isoformat(),
-                "last_used_at": _moment(identity.last_used_at),
-                "role_reason": identity.role_reason,
+                **_values(identity, "provider", "subject", "email"),
+                "connected_at": _json(identity.created_at),
+                **_values(identity, "last_used_at", "role_reason"),
             }
             for identity in user.identities.order_by("created_at")
         ],
         "invitations": [
             {
                 "role": invitation.role,
-                "invited_at": invitation.created_at.isoformat(),
-                "accepted_at": invitation.used_at.isoformat(),
+                "invited_at": _json(invitation.created_at),
+                "accepted_at": _json(invitation.used_at),
             }
             for invitation in Invitation.objects.filter(user=user, used_at__isnull=False)
         ],
         "second_factors": [
-            {
-                "kind": factor.kind,
-                "name": factor.name,
-                "created_at": factor.created_at.isoformat(),
-                "last_used_at": factor.last_used_at.isoformat() if factor.last_used_at else None,
-            }
+            _values(factor, "kind", "name", "created_at", "last_used_at")
             for factor in user.authenticators.order_by("id")
         ],
         "mails": [
-            {"kind": mail.kind, "subject": mail.subject, "created_at": mail.created_at.isoformat()}
-            for mail in user.mails.order_by("-id")
+            _values(mail, "kind", "subject", "created_at") for mail in user.mails.order_by("-id")
         ],
         "events": [
-            {
-                "at": event.at.isoformat(),
-                "action": event.action,
-                "result": event.result,
-                "ip": event.ip,
-                "by_you": event.actor_id == user.pk,
-            }
+            _values(event, "at", "action", "result", "ip") | {"by_you": event.actor_id == user.pk}
             for event in events
         ],
     }
 
 
-def _moment(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None
+def _values(row: Any, *names: str) -> dict[str, Any]:
+    return {name: _json(getattr(row, name)) for name in names}
+
+
+def _json(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def delete_own_account(*, user: User, proof: str) -> None:

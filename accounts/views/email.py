@@ -34,7 +34,9 @@ def change_email(request: HttpRequest) -> HttpResponse:
     """Ask for a link to a new address; the account keeps the old one until it is opened."""
     user = current_user(request)
     form = ChangeEmailForm(
-        bound_data(request), needs_password=asks_password(user), initial=prefilled(request)
+        bound_data(request),
+        asks={"password": asks_password(user)},
+        initial=prefilled(request),
     )
     if request.method == "POST":
         with show_service_errors(form, credentials_field="password"):
@@ -58,7 +60,7 @@ def verify_email(request: HttpRequest, token: str) -> HttpResponse:
     row = verification.find_verification(token)
     is_asking = verification.is_asking_browser(request, row)
     needs_password = not is_asking and asks_password(row.user)
-    form = ConfirmAddressForm(bound_data(request), needs_password=needs_password)
+    form = ConfirmAddressForm(bound_data(request), asks={"password": needs_password})
     if form.is_valid():
         with show_service_errors(form, credentials_field="password"):
             if needs_password:

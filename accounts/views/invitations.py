@@ -39,7 +39,7 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
         return _page(request, None, invitation)
     form = InvitationForm(
         bound_data(request),
-        needs_password=settings.ALLOW_EMAIL_LOGIN,
+        asks={"password": settings.ALLOW_EMAIL_LOGIN},
         initial=prefilled(request, name=invitation.name),
     )
     if form.is_valid():

@@ -42,11 +42,12 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         if request.user.is_authenticated:
             return _already_signed_in(request)
-        form = SignInForm(initial=prefilled(request, next=safe_next(request)))
+        initial = prefilled(request, next=safe_next(request))
+        form = SignInForm(initial=initial, asks={"setup_code": False})
         page = _sign_in_page(request, form)
         return page if is_stale(request) else _source_redirect(request) or page
     require_password_login()
-    form = SignInForm(request.POST, asks_code="setup_code" in request.POST)
+    form = SignInForm(request.POST, asks={"setup_code": "setup_code" in request.POST})
     if form.is_valid():
         with show_service_errors(form, shown=RateLimited):
             check_rate_limit(request, "sign-in", form.cleaned_data["login"])
@@ -80,7 +81,7 @@ def _ask_code(request: HttpRequest, login: str, code: str) -> HttpResponse:
     if code and first_run.is_setup_code(code):
         return see_other(reverse("accounts:set-up", args=[code.strip()]))
     note_refused_sign_in(login, ["password"])
-    form = SignInForm(request.POST, asks_code=True)
+    form = SignInForm(request.POST)
     text = _("This is not the set-up code that the server printed at its start.")
     form.refuse(BadCredentials(text if code else _("Type the set-up code.")), "setup_code")
     return _sign_in_page(request, form)

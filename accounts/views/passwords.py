@@ -45,7 +45,8 @@ def change_password(request: HttpRequest) -> HttpResponse:
     """Replace your own password; every other device is signed out."""
     require_password_login()
     user = current_user(request)
-    form = ChangePasswordForm(bound_data(request), needs_password=user.has_usable_password())
+    asks = {"current_password": user.has_usable_password()}
+    form = ChangePasswordForm(bound_data(request), asks=asks)
     if request.method == "POST":
         with show_service_errors(form, credentials_field="current_password"):
             if form.is_valid():

@@ -37,8 +37,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
     needs_code = needs_first_admin and not settings.FIRST_ACCOUNT_OPEN and not is_localhost(request)
     form = SignUpForm(
         bound_data(request),
-        needs_code=needs_code,
-        needs_password=settings.ALLOW_EMAIL_LOGIN,
+        asks={"setup_code": needs_code, "password": settings.ALLOW_EMAIL_LOGIN},
         initial=prefilled(request, next=safe_next(request)),
     )
     if is_valid_with(form, lambda typed: _check_sign_up(request, typed)):
@@ -89,7 +88,7 @@ def set_up(request: HttpRequest, token: str) -> HttpResponse:
     owner = first_run.find_setup(token)
     form = SetUpForm(
         bound_data(request),
-        needs_password=settings.ALLOW_EMAIL_LOGIN,
+        asks={"password": settings.ALLOW_EMAIL_LOGIN},
         initial=prefilled(request),
     )
     if is_valid_with(form, lambda typed: first_run.check_owner(owner, typed)):

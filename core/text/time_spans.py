@@ -1,4 +1,4 @@
-"""Spans of time in words. Pure."""
+"""Spans of time: in words, and growing with each failure. Pure."""
 
 from datetime import timedelta
 from math import ceil
@@ -20,3 +20,9 @@ def format_span(left: timedelta) -> str:
         return ngettext("in %(number)d hour", "in %(number)d hours", number) % {"number": number}
     number = ceil(left / DAY)
     return ngettext("in %(number)d day", "in %(number)d days", number) % {"number": number}
+
+
+def doubled(first: timedelta, times: int, longest: timedelta) -> timedelta:
+    """How long to wait after repeated failures: `first`, doubled `times` times, up to `longest`."""
+    seconds = first.total_seconds() * 2.0 ** min(times, 60)
+    return timedelta(seconds=min(seconds, longest.total_seconds()))

@@ -6,10 +6,9 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import AdminForm
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
@@ -167,11 +166,7 @@ class BanAdmin(SubjectAdmin, RowActionsAdmin):
             else:
                 messages.success(request, _("The ban is in force."))
                 return redirect("admin:moderation_ban_change", made.pk)
-        fields: Any = [(None, {"fields": list(form.fields)})]
-        framed = AdminForm(form, fields, {}, model_admin=self)  # type: ignore[arg-type]  # any form
-        context = {"title": _("Ban"), "opts": self.opts, "form": form, "adminform": framed}
-        common = self.admin_site.each_context(request)
-        return render(request, "admin/moderation/ban/add.html", common | context)
+        return self.own_form_page(request, "admin/moderation/ban/add.html", form, _("Ban"))
 
     def lift_view(self, request: HttpRequest, key: UUID) -> HttpResponse:
         """The button on the page of one ban."""
