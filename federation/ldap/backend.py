@@ -74,10 +74,12 @@ class LDAPBackend(AccountBackend, django_auth_ldap.LDAPBackend):
     # django-auth-ldap must open no connection of its own: it would have no time limit.
     ldap = None
 
-    def __init__(self) -> None:
+    @property
+    def config(self) -> LDAPConfig:
+        """The directory. No attribute, because django-auth-ldap lets backends be pickled."""
         if settings.LDAP is None:
             raise ImproperlyConfigured("LDAPBackend is listed, but LDAP_URL is not set.")
-        self.config: LDAPConfig = settings.LDAP
+        return settings.LDAP
 
     @property
     def default_settings(self) -> dict[str, Any]:

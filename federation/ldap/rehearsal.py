@@ -51,7 +51,6 @@ class RehearsalBackend(LDAPBackend):
     """The backend of real sign-ins, which notes its steps and undoes what it writes."""
 
     def __init__(self, *, verifies_password: bool) -> None:
-        super().__init__()
         self.verifies_password = verifies_password
         self.steps: list[Step] = []
 

@@ -156,12 +156,12 @@ if find_spec("ldap") is not None:
         rehearsal = import_module("federation.ldap.rehearsal")
         with LOCAL.using(LDAP=DIRECTORY):
             backend = rehearsal.RehearsalBackend(verifies_password=False)
-        for changes in (
-            {"groups": Groups(("cn=editors",), ("editors",))},
-            {"email": invited("dora.other@example.com"), "name": "Dora Other"},
-            {"subject": uuid.uuid4().hex, "email": "new@example.com", "username": "new"},
-        ):
-            backend.account_of(TOLD.dora(**changes))
+            for changes in (
+                {"groups": Groups(("cn=editors",), ("editors",))},
+                {"email": invited("dora.other@example.com"), "name": "Dora Other"},
+                {"subject": uuid.uuid4().hex, "email": "new@example.com", "username": "new"},
+            ):
+                backend.account_of(TOLD.dora(**changes))
 
 
 @act

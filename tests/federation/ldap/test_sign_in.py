@@ -16,7 +16,7 @@ from accounts.services.users import Profile
 from audit.models import AuditEvent
 from core.errors import RecordInvalid
 from core.text.email_addresses import limit_key
-from federation.ldap.connection import opened
+from federation.ldap.connection import Connection, opened
 from federation.ldap.failures import DirectoryError
 from federation.models import ExternalIdentity
 from tests.conftest import MakeUser
@@ -678,3 +678,38 @@ def test_an_error_after_the_right_password_is_no_wrong_password(
 
     assert sign_in("anna").status_code == 503
     assert sign_in("anna", "wrong").status_code == 401
+
+
+def test_unknown_local_and_known_names_cost_the_same_work(
+    server: DirectoryServer,
+    use_directory: UseDirectory,
+    sign_in: SignIn,
+    viewer: User,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So that time tells nobody which names exist, and where."""
+    server.add_person("anna")
+    use_directory()
+    work: list[str] = []
+
+    def counted(name: str) -> Callable[..., object]:
+        real = getattr(Connection, name)
+        return lambda self, *given, **more: (work.append(name), real(self, *given, **more))[1]
+
+    for name in ("__init__", "bind", "search"):
+        monkeypatch.setattr(Connection, name, counted(name))
+    hashes = User.set_password, User.check_password
+    monkeypatch.setattr(User, "set_password", lambda *one: (work.append("hash"), hashes[0](*one)))
+    monkeypatch.setattr(
+        User, "check_password", lambda *one: (work.append("hash"), hashes[1](*one))[1]
+    )
+
+    done = {}
+    for login in ("anna", "nobody", viewer.username):
+        work.clear()
+        assert sign_in(login, "wrong").status_code == 401
+        done[login] = list(work)
+
+    expected = ["hash", "__init__", "bind", "search", "bind"]
+    assert done == dict.fromkeys(done, expected)
+    assert len(done) == 3
