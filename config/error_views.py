@@ -29,7 +29,7 @@ RETRY_SECONDS = "5"
 class Problem(NamedTuple):
     """A failed request: HTTP status, code for a program, texts for people.
 
-    hint: what the operator may have to set; "" when there is nothing to say. It is on the page
+    hint: what the administrator may have to set; "" when there is nothing to say. It is on the page
     and at the end of a document's `detail`.
     """
 

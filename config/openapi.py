@@ -1,7 +1,7 @@
 """How the description of the API introduces itself; for settings.SPECTACULAR_SETTINGS."""
 
 INTRODUCTION = """\
-Everything that people and operators can do in Gatehouse, for programs. Send and expect JSON.
+Everything that users and administrators can do in Gatehouse, for programs. Send and expect JSON.
 
 **Credentials.** An access token (`Authorization: Bearer …`), an API key (`X-API-Key: gth_…`,
 `Authorization: Bearer gth_…`, or the password of `Authorization: Basic …` with any user name), or
@@ -19,7 +19,7 @@ TAGS = [
     {"name": "auth", "description": "Sign in and out, tokens, sign-in links."},
     {"name": "me", "description": "Your own account, sign-ins and data."},
     {"name": "api-keys", "description": "Your own keys for scripts."},
-    {"name": "users", "description": "People, for operators."},
+    {"name": "users", "description": "Users, for administrators."},
     {"name": "invitations", "description": "Links by which people make their own accounts."},
     {"name": "moderation", "description": "Limits, violations and bans."},
     {"name": "audit-events", "description": "Who did what, when, from where."},

@@ -204,7 +204,7 @@ def _image(values: Values) -> str:
 
 
 def _claims(values: Values) -> dict[str, tuple[str, ...]]:
-    """Our name -> its claims there, the operator's alone where he named one."""
+    """Our name -> its claims there; only the configured one if there is one."""
     written = {name: values[f"OPENID_{name.upper()}_CLAIM"] for name in USUAL_CLAIMS}
     return {name: (claim,) if (claim := written[name]) else usual
             for name, usual in USUAL_CLAIMS.items()}  # fmt: skip

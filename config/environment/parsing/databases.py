@@ -12,7 +12,7 @@ from config.environment.parsing.urls import SECRETIVE_FIX, check_printable, spli
 SQLITE_FILE = "gatehouse.sqlite3"
 _PLACE = re.compile(r"(?P<host>\[[0-9a-fA-F:.%]+\]|[^\[\]:@]*)(?::(?P<port>[0-9]{0,5}))?")
 DATABASE_FIX = "write postgres://user:password@host:5432/name or sqlite:///file.sqlite3"
-# What libpq takes in a URL and an operator needs; anything else would be a silent typing error.
+# What libpq takes in a URL and administrators need; anything else would be a silent typing error.
 POSTGRES_OPTIONS = frozenset(
     {
         "application_name",

@@ -1,4 +1,4 @@
-"""Names of roles and mappings to them, as operators and other systems write them. Pure."""
+"""Names of roles and mappings to them, as administrators and other systems write them. Pure."""
 
 import json
 from typing import NamedTuple
