@@ -29,15 +29,16 @@ CREATED = {"deploy/certificates"}
 COMMAND = re.compile(r"manage\.py ([a-z_]+)((?: [^\s|;]+)*)")
 NAME = re.compile(rf"(?<![\w./:@-])(?:{'|'.join(APPS)})(?:\.[A-Za-z_]\w*)+")
 VARIABLE = re.compile(r"(?<![\w/.$-])[A-Z][A-Z0-9]*_[A-Z0-9_]+(?![\w/…*<(-])")
-# Providers that the instance names: AUTH_SSO_PROVIDERS=okta reads AUTH_OKTA_ID.
+# Of any provider: AUTH_SSO_PROVIDERS=okta reads AUTH_OKTA_ID, and allauth's GitLab GITLAB_CLIENT_ID.
 OF_PROVIDERS = re.compile(
-    r"AUTH_[A-Z0-9_]+_(?:ID|SECRET|ISSUER|LABEL|TENANT_ID|TRUST_EMAIL)|[A-Z0-9_]+_CLIENT_(?:ID|SECRET)"
+    r"AUTH_[A-Z0-9_]+_(?:ID|SECRET|ISSUER|LABEL|TENANT_ID|TRUST_EMAIL)"
+    r"|[A-Z0-9_]+_(?:CLIENT_ID|CLIENT_SECRET|SETTINGS)"
 )
 # Names of Compose, of example programs and of libraries, and placeholders.
 OTHERS = {
     "POSTGRES_PASSWORD", "APP_URL", "GATEHOUSE_URL", "GATEHOUSE_AUDIENCE",
     "OWN_ADDRESS", "DEFAULT_RENDERER_CLASSES", "UNAUTHENTICATED_USER", "NAME_FILE",
-    "DJANGO_SETTINGS_MODULE",
+    "DJANGO_SETTINGS_MODULE", "GITLAB_URL",
 }  # fmt: skip
 
 
