@@ -29,7 +29,7 @@ CREATED = {"deploy/certificates"}
 COMMAND = re.compile(r"manage\.py ([a-z_]+)((?: [^\s|;]+)*)")
 NAME = re.compile(rf"(?<![\w./:@-])(?:{'|'.join(APPS)})(?:\.[A-Za-z_]\w*)+")
 VARIABLE = re.compile(r"(?<![\w/.$-])[A-Z][A-Z0-9]*_[A-Z0-9_]+(?![\w/…*<(-])")
-# Of any provider: AUTH_SSO_PROVIDERS=okta reads AUTH_OKTA_ID, and allauth's GitLab GITLAB_CLIENT_ID.
+# Of any provider: AUTH_SSO_PROVIDERS=okta reads AUTH_OKTA_ID, allauth's GitLab GITLAB_CLIENT_ID.
 OF_PROVIDERS = re.compile(
     r"AUTH_[A-Z0-9_]+_(?:ID|SECRET|ISSUER|LABEL|TENANT_ID|TRUST_EMAIL)"
     r"|[A-Z0-9_]+_(?:CLIENT_ID|CLIENT_SECRET|SETTINGS)"
