@@ -6,7 +6,9 @@ import pytest
 from django.contrib.auth import authenticate
 from django.contrib.auth.signals import user_login_failed
 from django.core.checks import run_checks
+from django.test import Client
 
+from accounts.backends import AccountBackend
 from accounts.models import User
 from accounts.services.credentials import find_by_credentials
 from tests.conftest import PASSWORD, MakeUser
@@ -66,3 +68,31 @@ def test_a_backend_that_does_not_ask_the_access_policy_stops_the_start(
     found = run_checks(tags=["security"])
 
     assert [fault.id for fault in found if fault.id == "accounts.E001"] == faults
+
+
+class OldAppBackend(AccountBackend):
+    """As in docs/build-on.md."""
+
+    def find_user(self, request: Any, login: str, password: str) -> User | None:
+        user = User.objects.filter(email=login).first()
+        return user if user and password == "of the old app" else None
+
+
+def test_a_backend_of_a_team_signs_users_in_whom_the_access_policy_allows(
+    settings: Any, viewer: User, client: Client
+) -> None:
+    settings.AUTHENTICATION_BACKENDS = [
+        "accounts.backends.PasswordBackend",
+        f"{__name__}.OldAppBackend",
+    ]
+    form = {"login": viewer.email, "password": "of the old app"}
+
+    assert client.post("/sign-in", form).status_code == 302
+    assert client.get("/account/").status_code == 200
+    assert [fault.id for fault in run_checks(tags=["security"])].count("accounts.E001") == 0
+    User.objects.filter(pk=viewer.pk).update(is_active=False)
+    assert client.get("/account/").status_code == 302
+    assert Client().post("/sign-in", form | {"password": "x"}).status_code == 401
+    browser = Client()
+    browser.post("/sign-in", form)
+    assert browser.get("/account/").status_code == 302
