@@ -7,7 +7,7 @@ from django.db import DatabaseError
 
 from accounts.models import User
 from accounts.rate_limits import Limit
-from moderation.durations import time_text
+from core.text.durations import format_duration
 from moderation.services.violations import record_violation
 
 logger = logging.getLogger("gatehouse.moderation")
@@ -37,7 +37,7 @@ def score_exceeded_limit(
             type=kind,
             user=user,
             network=ip,
-            limit=f"{limit.maximum} in {time_text(limit.window)}",
+            limit=f"{limit.maximum} in {format_duration(limit.window)}",
             detail={"count": count},
         )
     except DatabaseError:

@@ -4,8 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-MAX_ECHO_LENGTH = 60
-
 
 class Unreadable(ValueError):
     """A value that a parser refuses: `what` is wrong with it and the `fix`, without full stops.
@@ -54,10 +52,3 @@ def incomplete_pair(values: Mapping[str, Any], first: str, second: str) -> Itera
 def without_effect(name: str, needed: str, fix: str = "set that, or remove it") -> Problem:
     """`name` is set, but does nothing without `needed`."""
     return Problem(name, f"has no effect without {needed}", fix)
-
-
-def echo(text: str) -> str:
-    """`text` in quotes for a message: one line, and cut when it is long."""
-    if len(text) > MAX_ECHO_LENGTH:
-        text = text[: MAX_ECHO_LENGTH - 1] + "…"
-    return repr(text)

@@ -11,7 +11,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, TypedDict, Unpack
 
-from config.environment.parsing.durations import BareUnit, parse_duration
+from core.text.durations import BareUnit, parse_duration
 
 # The largest number of most limits.
 MAX_LIMIT = 100_000

@@ -1,8 +1,9 @@
-"""Names and logins from users and providers, without invisible characters. Pure."""
+"""Names and logins from outside, without invisible characters; and texts in messages. Pure."""
 
 import unicodedata
 
 MAX_NAME_LENGTH = 150
+MAX_ECHO_LENGTH = 60
 # They join letters of Persian and Indic scripts and parts of emoji, so they stay inside a name.
 _JOINERS = "\u200c\u200d"
 # Letters and symbols by category that have no visible glyph.
@@ -57,3 +58,10 @@ def _is_seen(char: str) -> bool:
 def _is_strippable(char: str) -> bool:
     # Typing or copying never adds a NUL, so keep it for the field to refuse.
     return char.isspace() or (char != "\0" and unicodedata.category(char) in ("Cc", "Cf"))
+
+
+def echo(text: str) -> str:
+    """`text` in quotes for a message: one line, and cut when it is long."""
+    if len(text) > MAX_ECHO_LENGTH:
+        text = text[: MAX_ECHO_LENGTH - 1] + "…"
+    return repr(text)

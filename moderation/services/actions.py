@@ -23,7 +23,7 @@ from core.counters import (
     take_slot,
 )
 from core.errors import Forbidden, NotFound, RateLimited
-from moderation.durations import time_text
+from core.text.durations import format_duration
 from moderation.models import Ban
 from moderation.services.violations import record_violation
 
@@ -61,7 +61,7 @@ class Rate(NamedTuple):
     window: timedelta
 
     def __str__(self) -> str:
-        return f"{self.maximum} in {time_text(self.window)}"
+        return f"{self.maximum} in {format_duration(self.window)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,7 @@ PURE = {
     "accounts.sign_in.methods",
     "core.text.plain_text",
     "accounts.roles",
+    "core.text.durations",
     "core.text.time_spans",
     "core.crypto.tokens",
     "core.uuid7",

@@ -271,22 +271,22 @@ def test_librechats_example_file_is_quiet(warnings: Lines) -> None:
         (
             {**OPENID, "OPENID_ISSUER": "http://id.example.com"},
             (
-                "OPENID_ISSUER: 'http://id.example.com' is not https, so anybody on the way could "
-                "sign in as anybody. Fix: write the https:// address of the provider."
+                "OPENID_ISSUER: 'http://id.example.com' is not https, so an attacker could sign "
+                "in as any user. Fix: write the https:// address of the provider."
             ),
         ),
         (
             {**OPENID, "OPENID_CALLBACK_URL": "https://other.example.com/oauth/openid/callback"},
             (
                 "OPENID_CALLBACK_URL: 'https://other.example.com/oauth/openid/callback' is not an "
-                "address of http://localhost:8000. Fix: write the path alone, or correct "
+                "address of http://localhost:8000. Fix: write only the path, or correct "
                 "PUBLIC_URL."
             ),
         ),
         (
             {**OPENID, "TRUSTED_EMAIL_PROVIDERS": "google"},
             (
-                "TRUSTED_EMAIL_PROVIDERS: names 'google', which is no configured provider. Fix: "
+                "TRUSTED_EMAIL_PROVIDERS: names 'google', which is not a configured provider. Fix: "
                 "write one of openid, ldap."
             ),
         ),
@@ -300,8 +300,8 @@ def test_librechats_example_file_is_quiet(warnings: Lines) -> None:
         (
             {"AUTH_SSO_PROVIDERS": "wechat"},
             (
-                "AUTH_SSO_PROVIDERS: names 'wechat', which speaks no OpenID Connect. Fix: remove "
-                "it from the list."
+                "AUTH_SSO_PROVIDERS: names 'wechat', which does not support OpenID Connect. Fix: "
+                "remove it from the list."
             ),
         ),
         (
@@ -353,7 +353,7 @@ def test_no_provider_is_called_as_a_sign_in_method_is(faults: Lines, name: str) 
     assert faults(AUTH_SSO_PROVIDERS=name, **given) == [
         (
             f"AUTH_SSO_PROVIDERS: names {name!r}, which is a sign-in method of Gatehouse itself. "
-            "Fix: call the provider something else, and rename its AUTH_… settings alike."
+            "Fix: call the provider something else, and rename its AUTH_… settings too."
         )
     ]
 
@@ -387,7 +387,7 @@ def test_a_provider_outside_of_the_list_is_reported(warnings: Lines) -> None:
 
 def test_a_listed_provider_needs_its_settings(faults: Lines) -> None:
     assert faults(AUTH_SSO_PROVIDERS="okta")[0] == (
-        "AUTH_OKTA_ID: is missing while AUTH_SSO_PROVIDERS names okta. Fix: set it, or take okta "
+        "AUTH_OKTA_ID: is missing while AUTH_SSO_PROVIDERS names okta. Fix: set it, or remove okta "
         "from the list."
     )
 
@@ -436,7 +436,9 @@ def test_an_inner_address_is_of_the_issuers_origin(load_env: Load) -> None:
 def test_an_authority_that_cannot_be_read_stops_the_start(faults: Lines) -> None:
     (line,) = faults(PROVIDER_CA_CERT_PATH="/nowhere/ca.pem")
 
-    assert line.startswith("PROVIDER_CA_CERT_PATH: names /nowhere/ca.pem, which is no PEM file")
+    assert line.startswith(
+        "PROVIDER_CA_CERT_PATH: names /nowhere/ca.pem, which is not a readable PEM file"
+    )
 
 
 GITLAB = {"GITLAB_CLIENT_ID": "a", "GITLAB_CLIENT_SECRET": "very-secret"}
@@ -491,7 +493,9 @@ def test_the_secret_of_a_provider_of_allauth_may_be_in_a_file(
 @pytest.mark.parametrize("text", ["{", "[]", "7", '{"APP": {"client_id": "x"}}', "[" * 100_000])
 def test_settings_that_are_no_object_stop_the_start(faults: Lines, text: str) -> None:
     (line,) = faults(**GITLAB, GITLAB_SETTINGS=text)
-    assert line.startswith("GITLAB_SETTINGS: is no JSON")
+    assert line.startswith(
+        ("GITLAB_SETTINGS: is not JSON", "GITLAB_SETTINGS: is not a JSON object")
+    )
 
 
 def test_half_a_provider_of_allauth_stops_the_start(faults: Lines) -> None:

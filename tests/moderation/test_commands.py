@@ -11,7 +11,6 @@ from django.utils import timezone
 
 from accounts.models import User
 from audit.models import AuditEvent
-from moderation.durations import parse_time, time_text
 from moderation.models import Ban
 from moderation.services import bans
 from tests.moderation.conftest import AWAY, ELSEWHERE
@@ -74,9 +73,9 @@ def test_banning_a_network_and_a_person_as_one_ban(viewer: User) -> None:
         ([], "Name a user"),
         (["nobody@example.com"], "No account has the address"),
         (["viewer@example.com", "--duration", "5"], "write 30m, 2h, 7d"),
-        (["viewer@example.com", "--duration", "0s"], "Choose a time"),
-        (["viewer@example.com", "--duration", "99999w"], "Choose a time"),
-        (["viewer@example.com", "--duration", "999999999w999999999w"], "too long"),
+        (["viewer@example.com", "--duration", "0s"], "is zero"),
+        (["viewer@example.com", "--duration", "99999w"], "longer than ten years"),
+        (["viewer@example.com", "--duration", "999999999w999999999w"], "longer than ten"),
         (["viewer@example.com", "--duration", "1h", "--permanent"], "not allowed with"),
         (["--network", "127.0.0.1"], "This network cannot be banned"),
         (["--network", "nonsense"], "Enter one address"),
@@ -157,25 +156,3 @@ def test_listing_shows_what_is_in_force(viewer: User, make_ban: MakeBan) -> None
 def test_listing_nothing_exits_with_an_error() -> None:
     with pytest.raises(CommandError, match="There is no ban"):
         run("listbans")
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("90s", 90), ("2h", 7200), ("1d12h", 129_600), (" 1W ", 604_800), ("1m30s", 90)],
-)
-def test_times_are_read(text: str, seconds: int) -> None:
-    assert parse_time(text) == timedelta(seconds=seconds)
-
-
-@pytest.mark.parametrize("text", ["", "5", "2 h", "h", "-1h", "1.5h", "2h;", "1y"])
-def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a time"):
-        parse_time(text)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0s"), (300, "5m"), (90, "1m30s"), (604_800, "7d"), (129_600, "1d12h")],
-)
-def test_times_are_written(seconds: int, text: str) -> None:
-    assert time_text(timedelta(seconds=seconds)) == text

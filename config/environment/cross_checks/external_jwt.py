@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from config.environment.errors import Problem, echo, without_effect
+from config.environment.errors import Problem, without_effect
 from config.environment.parsing.public_keys import key_problems
 from config.environment.parsing.urls import is_unencrypted
 from config.environment.registry.external_jwt import key_urls
+from core.text.plain_text import echo
 
 ISSUER_FIX = (
     "set it to the provider's issuer, for example "

@@ -3,7 +3,6 @@
 import ssl
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from config.environment.cross_checks.sso_providers import (
     BUILT_IN,
@@ -14,12 +13,13 @@ from config.environment.cross_checks.sso_providers import (
     listed,
     prefix_of,
 )
-from config.environment.errors import Problem, Unreadable, echo
+from config.environment.errors import Problem, Unreadable, missing, without_effect
 from config.environment.parsing.callbacks import is_elsewhere, path_of
+from config.environment.parsing.urls import is_unencrypted
 from config.environment.registry.allauth_providers import provider_of
 from config.environment.registry.external_jwt import check_issuer
+from core.text.plain_text import echo
 
-LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 Values = Mapping[str, Any]
 
 
@@ -102,11 +102,10 @@ def check_provider_settings(values: Values) -> Iterator[Problem]:
             if values[name] or (name == names.issuer and _has_tenant(provider, values)):
                 continue
             if given:
-                what = f"is missing while {given[0]} is set"
-                yield Problem(name, what, f"set it, or remove {given[0]}")
+                yield missing(name, given[0])
             else:
                 what = f"is missing while AUTH_SSO_PROVIDERS names {provider}"
-                yield Problem(name, what, f"set it, or take {provider} from the list")
+                yield Problem(name, what, f"set it, or remove {provider} from the list")
 
 
 def _has_tenant(provider: str, values: Values) -> bool:
@@ -120,9 +119,8 @@ def check_issuer_tls(values: Values) -> Iterator[Problem]:
         if not name:
             continue
         issuer = values[name] or ""
-        parts = urlsplit(issuer)
-        if issuer and parts.scheme != "https" and parts.hostname not in LOCAL_HOSTS:
-            what = f"{echo(issuer)} is not https, so anybody on the way could sign in as anybody"
+        if issuer and is_unencrypted(issuer):
+            what = f"{echo(issuer)} is not https, so an attacker could sign in as any user"
             yield Problem(name, what, "write the https:// address of the provider")
 
 
@@ -156,7 +154,7 @@ def check_callbacks(values: Values) -> Iterator[Problem]:
             yield Problem(name, f"is the callback of {other}, too", "write another path")
         if values[name] and is_elsewhere(values[name], values):
             what = f"{echo(values[name])} is not an address of {values['PUBLIC_URL']}"
-            yield Problem(name, what, "write the path alone, or correct PUBLIC_URL")
+            yield Problem(name, what, "write only the path, or correct PUBLIC_URL")
 
 
 def check_ca_certificate(values: Values) -> Iterator[Problem]:
@@ -167,7 +165,7 @@ def check_ca_certificate(values: Values) -> Iterator[Problem]:
     try:
         ssl.create_default_context(cafile=str(path))
     except (OSError, ssl.SSLError):
-        what = f"names {path}, which is no PEM file that can be read"
+        what = f"names {path}, which is not a readable PEM file"
         yield Problem("PROVIDER_CA_CERT_PATH", what, "write the path of the authority's PEM file")
 
 
@@ -176,7 +174,7 @@ def check_trusted_providers(values: Values) -> Iterator[Problem]:
     known = [*configured_ids(values), "ldap"]
     for name in values["TRUSTED_EMAIL_PROVIDERS"]:
         if name.lower() not in known:
-            what = f"names {echo(name)}, which is no configured provider"
+            what = f"names {echo(name)}, which is not a configured provider"
             yield Problem("TRUSTED_EMAIL_PROVIDERS", what, f"write one of {', '.join(known)}")
 
 
@@ -193,7 +191,7 @@ def check_apple_key(values: Values) -> Iterator[Problem]:
         yield Problem("APPLE_PRIVATE_KEY_PATH", f"names {file}, which cannot be read", fix)
         return
     if "PRIVATE KEY" not in text:
-        yield Problem("APPLE_PRIVATE_KEY_PATH", f"names {file}, which holds no private key", fix)
+        yield Problem("APPLE_PRIVATE_KEY_PATH", f"names {file}, which contains no private key", fix)
 
 
 def check_role_sync_claim(values: Values) -> Iterator[Problem]:
@@ -209,11 +207,11 @@ def check_unused_providers(values: Values) -> Iterator[Problem]:
         what = f"is false, so {', '.join(found)} cannot be used"
         yield Problem("ALLOW_SOCIAL_LOGIN", what, "remove it, or remove the providers' settings")
     if values["OPENID_AUTO_REDIRECT"] and "openid" not in found:
-        what = "has no effect without OPENID_CLIENT_ID and OPENID_ISSUER"
-        yield Problem("OPENID_AUTO_REDIRECT", what, "set them, or remove it")
+        needed = "OPENID_CLIENT_ID and OPENID_ISSUER"
+        yield without_effect("OPENID_AUTO_REDIRECT", needed, "set them, or remove it")
     image = values["OPENID_IMAGE_URL"] or ""
     if image and not (image.startswith("/") and not image.startswith("//")):
-        what = "is an image of another site, which the pages here do not load"
+        what = "is an image of another site, which pages do not load"
         yield Problem("OPENID_IMAGE_URL", what, "write the path of an image on this site")
 
 

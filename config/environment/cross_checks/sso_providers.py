@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from accounts.sign_in.methods import is_reserved
-from config.environment.errors import Problem, echo
+from config.environment.errors import Problem
 from config.environment.parsing.callbacks import check_callback
 from config.environment.registry.allauth_providers import is_usable as is_of_allauth
 from config.environment.registry.external_jwt import check_issuer
 from config.environment.registry.social import DOCUMENTED, internal_url, trust_email
-from config.environment.schema import Kind, Variable
+from config.environment.schema import Variable, secret, text
+from core.text.plain_text import echo
 
 # These have settings of their own; the list only orders them.
 BUILT_IN = (*DOCUMENTED, "openid", "authentik", "oidc")
@@ -54,11 +55,11 @@ def check_listed_providers(values: Mapping[str, Any]) -> Iterator[Problem]:
     """Errors: entries of the list that cannot be used."""
     for name in values["AUTH_SSO_PROVIDERS"]:
         if name.lower() in NOT_OIDC:
-            what = f"names {echo(name)}, which speaks no OpenID Connect"
+            what = f"names {echo(name)}, which does not support OpenID Connect"
             yield Problem("AUTH_SSO_PROVIDERS", what, "remove it from the list")
         elif is_reserved(name):
             what = f"names {echo(name)}, which is a sign-in method of Gatehouse itself"
-            fix = "call the provider something else, and rename its AUTH_… settings alike"
+            fix = "call the provider something else, and rename its AUTH_… settings too"
             yield Problem("AUTH_SSO_PROVIDERS", what, fix)
         elif not _is_usable(name.lower()):
             what = f"names {echo(name)}, which cannot be part of an address"
@@ -76,27 +77,19 @@ def variables_of(values: Mapping[str, Any]) -> tuple[Variable, ...]:
 
 def _variables(provider: str, *, has_own: bool) -> Iterator[Variable]:
     prefix = prefix_of(provider)
-    yield Variable(
-        name=f"{prefix}_LABEL", kind=Kind.TEXT, help="The provider's name on its button."
-    )
+    yield text(f"{prefix}_LABEL").with_help("The provider's name on its button.")
     if has_own:
         return
-    yield Variable(name=f"{prefix}_ID", kind=Kind.TEXT, help="The client id there.")
-    yield Variable(name=f"{prefix}_SECRET", kind=Kind.SECRET, help="The client secret there.")
-    yield Variable(
-        name=f"{prefix}_ISSUER", kind=Kind.TEXT, check=check_issuer, help="The provider's issuer."
-    )
-    yield Variable(
-        name=f"{prefix}_CALLBACK_URL",
-        kind=Kind.TEXT,
-        default=f"/api/auth/callback/{provider}",
-        check=check_callback,
-        help="Where the provider sends people back.",
-    )
+    yield text(f"{prefix}_ID").with_help("The client id there.")
+    yield secret(f"{prefix}_SECRET").with_help("The client secret there.")
+    yield text(f"{prefix}_ISSUER", check=check_issuer).with_help("The provider's issuer.")
+    yield text(
+        f"{prefix}_CALLBACK_URL", default=f"/api/auth/callback/{provider}", check=check_callback
+    ).with_help("Where the provider sends people back.")
     yield trust_email(prefix, "the provider")
     yield internal_url(prefix)
     if provider in MICROSOFT:
-        yield Variable(name=f"{prefix}_TENANT_ID", kind=Kind.TEXT, help="The id of the tenant.")
+        yield text(f"{prefix}_TENANT_ID").with_help("The id of the tenant.")
 
 
 def unlisted_provider(name: str) -> str:

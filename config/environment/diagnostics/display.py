@@ -3,9 +3,9 @@
 from datetime import timedelta
 from typing import Any
 
-from config.environment.parsing.durations import format_duration
 from config.environment.parsing.urls import hide_password
 from config.environment.schema import Kind, Variable
+from core.text.durations import format_duration
 
 SET = "(set)"
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from config.environment.errors import Unreadable, echo
+from config.environment.errors import Unreadable
+from core.text.plain_text import echo
 
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+){1,12}")
 # What has pages of its own here.

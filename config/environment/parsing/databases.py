@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from config.environment.errors import Unreadable, echo
+from config.environment.errors import Unreadable
 from config.environment.parsing.urls import SECRETIVE_FIX, check_printable, split_url
+from core.text.plain_text import echo
 
 SQLITE_FILE = "gatehouse.sqlite3"
 _PLACE = re.compile(r"(?P<host>\[[0-9a-fA-F:.%]+\]|[^\[\]:@]*)(?::(?P<port>[0-9]{0,5}))?")

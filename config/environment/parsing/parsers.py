@@ -10,13 +10,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from config.environment.errors import Unreadable, echo
+from config.environment.errors import Unreadable
 from config.environment.parsing.databases import parse_database_url
-from config.environment.parsing.durations import format_duration, parse_duration
 from config.environment.parsing.public_keys import KeySetting, parse_key_setting
 from config.environment.parsing.urls import parse_url
 from config.environment.schema import Kind, Variable
+from core.text.durations import BareUnit, DurationError, format_duration, parse_duration
 from core.text.email_addresses import AddressError, parse_email
+from core.text.plain_text import echo
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -70,10 +71,16 @@ def _integer(variable: Variable, text: str) -> int:
     return number
 
 
+def read_duration(text: str, bare_unit: BareUnit, *, allow_zero: bool = False) -> timedelta:
+    """parse_duration() that raises Unreadable."""
+    try:
+        return parse_duration(text, bare_unit=bare_unit, allow_zero=allow_zero)
+    except DurationError as error:
+        raise Unreadable(error.what, error.fix) from None
+
+
 def _duration(variable: Variable, text: str) -> timedelta:
-    duration = parse_duration(
-        text, bare_unit=variable.bare_unit, allow_zero=variable.minimum == timedelta(0)
-    )
+    duration = read_duration(text, variable.bare_unit, allow_zero=variable.minimum == timedelta(0))
     _check_bounds(variable, duration, text)
     return duration
 

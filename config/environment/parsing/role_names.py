@@ -4,7 +4,8 @@ import json
 from typing import NamedTuple
 
 from accounts.roles import BY_RANK, Role
-from config.environment.errors import Unreadable, echo
+from config.environment.errors import Unreadable
+from core.text.plain_text import echo
 
 # LibreChat calls everybody who is no admin USER.
 OTHER_NAMES = {"user": Role.VIEWER}

@@ -1,6 +1,6 @@
 """Settings of how people come in: sign-in, sign-up, limits, magic links, first run."""
 
-from config.environment.errors import Unreadable, echo
+from config.environment.errors import Unreadable
 from config.environment.schema import (
     MAX_LIMIT,
     Alias,
@@ -16,6 +16,7 @@ from config.environment.schema import (
     words,
 )
 from core.text.email_addresses import AddressError, parse_allowed
+from core.text.plain_text import echo
 
 
 def check_allowed_emails(entries: list[str]) -> list[str]:

@@ -4,9 +4,10 @@ import re
 from datetime import timedelta
 from typing import NamedTuple
 
-from config.environment.errors import Unreadable, echo
-from config.environment.parsing.durations import parse_duration
+from config.environment.errors import Unreadable
+from config.environment.parsing.parsers import read_duration
 from config.environment.schema import Section, words
+from core.text.plain_text import echo
 
 FIX = (
     "write name:user=number/time, name:ip=number/time or name:concurrent=number, separated by "
@@ -71,7 +72,7 @@ def _action_limit(entry: str) -> ActionLimit:
 def _window(text: str | None) -> timedelta | None:
     if text is None:
         return None
-    window = parse_duration(text, bare_unit="minutes")
+    window = read_duration(text, "minutes")
     if not timedelta(seconds=1) <= window <= MAX_DURATION:
         raise Unreadable(f"{echo(text)} is not a valid time window", "write a time from 1s to 31d")
     return window

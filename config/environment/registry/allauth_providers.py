@@ -10,13 +10,13 @@ from pathlib import Path
 
 # Ids of allauth that cannot work with a button, and why.
 UNUSABLE = {
-    "agave": "it gives people no id",
+    "agave": "it gives users no id",
     "dingtalk": "its answers have no code under the usual name",
     "drip": "it names people by their addresses alone",
     "feishu": "it asks for a callback address of its own",
     "hubic": "it names people by their addresses alone",
     "openid_connect": "Gatehouse has a client of its own; write OPENID_ISSUER and so on",
-    "shopify": "it signs people in to shops, not to sites",
+    "shopify": "it signs users in to shops, not to sites",
 }
 _NAME = re.compile(r"""^    name = (?:_\()?["']([^"']+)""", re.MULTILINE)
 _VARIABLE = re.compile(r"([A-Z0-9]+(?:_[A-Z0-9]+)*)_CLIENT_(?:ID|SECRET)(?:_FILE)?")

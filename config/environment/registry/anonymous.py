@@ -1,8 +1,9 @@
 """Settings of the mode without sign-in: who has no account is the built-in anonymous user."""
 
-from config.environment.errors import Unreadable, echo
+from config.environment.errors import Unreadable
 from config.environment.parsing.parsers import FALSE, TRUE
 from config.environment.schema import Section, choice, text
+from core.text.plain_text import echo
 
 
 def check_anonymous_mode(text: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from config.environment.errors import Unreadable, echo
+from config.environment.errors import Unreadable
 from config.environment.parsing.parsers import TRUE
 from config.environment.parsing.urls import DEFAULT_PORTS, LOCAL_HOSTS, origin_of
 from config.environment.schema import (
@@ -23,6 +23,7 @@ from config.environment.schema import (
     url,
     words,
 )
+from core.text.plain_text import echo
 
 _SITE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]*[A-Za-z0-9_~-]){1,8}")
 USUAL_PORT = 8000

@@ -1,8 +1,9 @@
 """Settings of pages elsewhere whose scripts may call the API."""
 
-from config.environment.errors import Unreadable, echo
+from config.environment.errors import Unreadable
 from config.environment.parsing.urls import origin_of, parse_url
 from config.environment.schema import Section, switch, words
+from core.text.plain_text import echo
 
 EVERYBODY = "*"
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from config.environment.errors import Unreadable, echo
+from config.environment.errors import Unreadable
 from config.environment.parsing.urls import parse_url
 from config.environment.schema import (
     Alias,
@@ -15,6 +15,7 @@ from config.environment.schema import (
     text,
     words,
 )
+from core.text.plain_text import echo
 
 DISCOVERY = "/.well-known/openid-configuration"
 # Asymmetric alone: who can check such a signature cannot make one.

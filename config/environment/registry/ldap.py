@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from accounts.roles import Role
-from config.environment.errors import Unreadable, echo
+from config.environment.errors import Unreadable
 from config.environment.schema import Alias, Section, choice, path, secret, switch, text, words
+from core.text.plain_text import echo
 from federation.ldap.dn import DNError, fold, normal_dn
 from federation.ldap.filters import USER_DN, USERNAME, FilterError, parse_filter
 

@@ -5,9 +5,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple, Protocol, cast
 
-from config.environment.errors import Problem, Unreadable, echo
+from config.environment.errors import Problem, Unreadable
 from config.environment.schema import Section, choice, integer, secret, switch, text, url
 from core.text.email_addresses import AddressError, ascii_domain, parse_email
+from core.text.plain_text import echo
 
 Encryption = Literal["auto", "starttls", "tls", "none"]
 _SENDER = re.compile(r'(?:"(?P<quoted>[^"<>]*)"|(?P<name>[^"<>]*?))\s*<(?P<address>[^<>]+)>')

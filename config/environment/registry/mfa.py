@@ -1,8 +1,9 @@
 """Settings of second factors."""
 
 from accounts.roles import Role
-from config.environment.errors import Unreadable, echo
+from config.environment.errors import Unreadable
 from config.environment.schema import Section, words
+from core.text.plain_text import echo
 
 
 def check_roles(names: list[str]) -> list[str]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from config.environment.errors import Unreadable, echo
+from config.environment.errors import Unreadable
 from config.environment.parsing.callbacks import check_callback
 from config.environment.registry.allauth_providers import (
     is_usable,
@@ -12,7 +12,18 @@ from config.environment.registry.allauth_providers import (
     provider_of,
     usable_ids,
 )
-from config.environment.schema import Alias, Kind, Section, Variable
+from config.environment.schema import (
+    Alias,
+    Section,
+    Variable,
+    path,
+    secret,
+    switch,
+    text,
+    url,
+    words,
+)
+from core.text.plain_text import echo
 
 
 class Documented(NamedTuple):
@@ -34,18 +45,16 @@ DOCUMENTED = {
 
 def callback(prefix: str, path: str, name: str, origin: str = "", note: str = "") -> Variable:
     """`<prefix>_CALLBACK_URL`."""
-    return Variable(
-        name=f"{prefix}_CALLBACK_URL",
-        kind=Kind.TEXT,
+    return text(
+        f"{prefix}_CALLBACK_URL",
         default=None if note else path,
         default_note=note,
         example=path,
         check=check_callback,
         origin=origin,
-        help=(
-            f"The path here, or the whole address, to which {name} sends people back. It has to "
-            "be registered there, with PUBLIC_URL in front."
-        ),
+    ).with_help(
+        f"The path or URL on this site to which {name} redirects users. Register it there, with "
+        "PUBLIC_URL in front."
     )
 
 
@@ -71,40 +80,28 @@ def _variables(provider: str) -> Iterator[Variable]:
     """Id, secret, callback and so on of one social provider."""
     label, origin = DOCUMENTED.get(provider) or (label_of(provider), "")
     prefix = provider.upper()
-    others = f"`/api/auth/callback/{provider}` where AUTH_SSO_PROVIDERS names it, else "
-    yield Variable(
-        name=f"{prefix}_CLIENT_ID",
-        kind=Kind.TEXT,
+    others = f"`/api/auth/callback/{provider}` if AUTH_SSO_PROVIDERS names it, else "
+    yield text(
+        f"{prefix}_CLIENT_ID",
         example="123456789",
         origin=origin,
         aliases=(Alias(f"AUTH_{prefix}_ID", "LobeChat"),) if origin else (),
-        help=f"The client id of Gatehouse at {label}. With it {label} has a button.",
-    )
-    yield Variable(
-        name=f"{prefix}_CLIENT_SECRET",
-        kind=Kind.SECRET,
+    ).with_help(f"The client id of Gatehouse at {label}. With it {label} has a button.")
+    yield secret(
+        f"{prefix}_CLIENT_SECRET",
         origin=origin,
         aliases=(Alias(f"AUTH_{prefix}_SECRET", "LobeChat"),) if origin else (),
-        help=(
-            "Understood, without effect: Apple's secret is made from its key."
-            if provider == "apple"
-            else f"The client secret of Gatehouse at {label}."
-        ),
+    ).with_help(
+        "Accepted without effect: Apple's secret is created from its key."
+        if provider == "apple"
+        else f"The client secret of Gatehouse at {label}."
     )
-    yield callback(
-        prefix,
-        f"/oauth/{provider}/callback",
-        label,
-        origin,
-        f"{others}`/oauth/{provider}/callback`",
-    )
+    path = f"/oauth/{provider}/callback"
+    yield callback(prefix, path, label, origin, f"{others}`{path}`")
     yield trust_email(prefix, label)
     if provider not in DOCUMENTED:
-        yield Variable(
-            name=f"{prefix}_SETTINGS",
-            kind=Kind.SECRET,
-            check=check_settings,
-            help=f"JSON of the settings that django-allauth documents for {label}.",
+        yield secret(f"{prefix}_SETTINGS", check=check_settings).with_help(
+            f"JSON of the settings that django-allauth documents for {label}."
         )
 
 
@@ -114,9 +111,9 @@ def check_settings(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
-        raise Unreadable("is no JSON", fix) from None
+        raise Unreadable("is not JSON", fix) from None
     if not isinstance(found, dict) or {"APP", "APPS", "provider_class"} & found.keys():
-        raise Unreadable("is no JSON object of a provider's settings", fix)
+        raise Unreadable("is not a JSON object of a provider's settings", fix)
     return {
         name: value.rstrip("/") if isinstance(value, str) else value
         for name, value in found.items()
@@ -125,30 +122,20 @@ def check_settings(text: str) -> dict[str, Any]:
 
 def trust_email(prefix: str, name: str) -> Variable:
     """`<prefix>_TRUST_EMAIL`."""
-    return Variable(
-        name=f"{prefix}_TRUST_EMAIL",
-        kind=Kind.BOOL,
-        default="false",
-        example="true",
-        help=(
-            f"Whether every address that {name} tells counts as verified, also where it does not "
-            "say so. Only where nobody can enter somebody else's address there."
-        ),
+    return switch(f"{prefix}_TRUST_EMAIL", default=False).with_help(
+        f"Whether every email address from {name} counts as verified, even if it does not say so. "
+        "Set it only if users cannot enter another person's address there."
     )
 
 
 def internal_url(prefix: str) -> Variable:
     """`<prefix>_INTERNAL_URL`."""
-    return Variable(
-        name=f"{prefix}_INTERNAL_URL",
-        kind=Kind.URL,
-        example="http://authentik-server:9000",
-        check=check_origin,
-        help=(
-            "Where this server itself reaches the provider, if its public name leads nowhere from "
-            "here, as between containers: scheme, host and port alone. Browsers and tokens keep "
-            "the public name of the issuer, which is sent along as Host."
-        ),
+    return url(
+        f"{prefix}_INTERNAL_URL", example="http://authentik-server:9000", check=check_origin
+    ).with_help(
+        "Where this server reaches the provider if it cannot use the public URL, as between "
+        "containers: scheme, host and port only. Browsers and tokens keep the public name of the "
+        "issuer, which is sent as Host."
     )
 
 
@@ -162,101 +149,62 @@ def check_origin(url: str) -> str:
 SOCIAL = Section(
     "Sign-in through other providers",
     "Each provider with an id and a secret has a button on the sign-in page. A new user gets an "
-    "account only where registration by providers is open.\n\n"
+    "account only if registration by providers is open.\n\n"
     "Besides the providers below, every other OAuth 2.0 provider of django-allauth works by "
     "`<ID>_CLIENT_ID` and `<ID>_CLIENT_SECRET`, for example `GITLAB_CLIENT_ID`. "
     "`<ID>_CALLBACK_URL` (`/oauth/<id>/callback`), `<ID>_TRUST_EMAIL` and `<ID>_SETTINGS` are "
     "optional; the last is JSON of the settings that django-allauth documents for the provider, "
     """for example `GITLAB_SETTINGS={"GITLAB_URL": "https://git.example.com"}`. The ids are: """
     f"{', '.join(f'`{name}`' for name in usable_ids() if name not in DOCUMENTED)}.",
-    *(
-        Variable(
-            name="ALLOW_SOCIAL_LOGIN",
-            kind=Kind.BOOL,
-            default="true",
-            example="false",
-            origin="LibreChat",
-            help=(
-                "Whether configured providers have their buttons: the social ones and those of "
-                "OpenID Connect. Unlike in LibreChat it need not be written."
-            ),
-        ),
-        Variable(
-            name="ALLOW_SOCIAL_REGISTRATION",
-            kind=Kind.BOOL,
-            default="false",
-            example="true",
-            origin="LibreChat",
-            help=(
-                "Whether somebody who signs in through a social provider (any but those of OpenID "
-                "Connect) for the first time gets an account, with the role DEFAULT_ROLE. "
-                "ALLOWED_EMAILS counts here too. A written false closes OpenID Connect to "
-                "newcomers as well, unless OPENID_REGISTRATION is written."
-            ),
-        ),
-        Variable(
-            name="TRUSTED_EMAIL_PROVIDERS",
-            kind=Kind.LIST,
-            default="",
-            default_note="none",
-            example="google,authentik",
-            help=(
-                "Providers, by the names in their addresses here, whose verified email addresses "
-                "may connect to an account that is in use already. Others do so only after a "
-                "sign-in, on the account page."
-            ),
-        ),
-        Variable(
-            name="PROVIDER_CA_CERT_PATH",
-            kind=Kind.PATH,
-            example="/etc/ssl/certs/company-ca.pem",
-            default_note="none beside the machine's own",
-            help=(
-                "PEM of an authority of your own that signed the certificates of providers and "
-                "issuers; it counts beside those of the machine."
-            ),
-        ),
-        *_variables("google"),
-        *_variables("github"),
-        Variable(
-            name="GITHUB_ENTERPRISE_BASE_URL",
-            kind=Kind.URL,
-            example="https://github.example.com",
-            default_note="github.com",
-            origin="LibreChat",
-            help="The address of a GitHub Enterprise server of your own.",
-        ),
-        Variable(
-            name="GITHUB_ENTERPRISE_USER_AGENT",
-            kind=Kind.TEXT,
-            example="Gatehouse",
-            default_note="Gatehouse",
-            origin="LibreChat",
-            help="The User-Agent of requests to GitHub.",
-        ),
-        *_variables("discord"),
-        *_variables("facebook"),
-        *_variables("apple"),
-        Variable(
-            name="APPLE_TEAM_ID",
-            kind=Kind.TEXT,
-            example="ABCDE12345",
-            origin="LibreChat",
-            help="The team id of your Apple developer account.",
-        ),
-        Variable(
-            name="APPLE_KEY_ID",
-            kind=Kind.TEXT,
-            example="ABC123DEFG",
-            origin="LibreChat",
-            help="The id of the key with which Apple's client secret is made.",
-        ),
-        Variable(
-            name="APPLE_PRIVATE_KEY_PATH",
-            kind=Kind.PATH,
-            example="keys/AuthKey_ABC123DEFG.p8",
-            origin="LibreChat",
-            help="The file with that key, as Apple gave it. A relative path begins at DATA_DIR.",
-        ),
+    switch("ALLOW_SOCIAL_LOGIN", default=True, origin="LibreChat").with_help(
+        "Whether users can sign in by the configured providers, social ones and those of OpenID "
+        "Connect. Unlike in LibreChat it is on by default."
+    ),
+    switch("ALLOW_SOCIAL_REGISTRATION", default=False, origin="LibreChat").with_help(
+        "Whether a new user who signs in by a social provider (not one of OpenID Connect) gets an "
+        "account, with the role DEFAULT_ROLE. ALLOWED_EMAILS applies. An explicit false also "
+        "applies to OpenID Connect, unless OPENID_REGISTRATION is set."
+    ),
+    words(
+        "TRUSTED_EMAIL_PROVIDERS", default="", default_note="none", example="google,authentik"
+    ).with_help(
+        "The ids of providers whose verified email addresses may connect to an existing account. "
+        "With other providers, users connect on the account page, after signing in."
+    ),
+    path(
+        "PROVIDER_CA_CERT_PATH",
+        default_note="only the authorities of this machine",
+        example="/etc/ssl/certs/company-ca.pem",
+    ).with_help(
+        "A PEM file with an authority of your own that signed the certificates of providers and "
+        "issuers, besides the authorities of this machine."
+    ),
+    *_variables("google"),
+    *_variables("github"),
+    url(
+        "GITHUB_ENTERPRISE_BASE_URL",
+        default_note="github.com",
+        example="https://github.example.com",
+        origin="LibreChat",
+    ).with_help("The URL of your GitHub Enterprise server."),
+    text(
+        "GITHUB_ENTERPRISE_USER_AGENT",
+        default_note="Gatehouse",
+        example="Gatehouse",
+        origin="LibreChat",
+    ).with_help("The User-Agent of requests to GitHub."),
+    *_variables("discord"),
+    *_variables("facebook"),
+    *_variables("apple"),
+    text("APPLE_TEAM_ID", example="ABCDE12345", origin="LibreChat").with_help(
+        "The team id of your Apple developer account."
+    ),
+    text("APPLE_KEY_ID", example="ABC123DEFG", origin="LibreChat").with_help(
+        "The id of the key that creates Apple's client secret."
+    ),
+    path(
+        "APPLE_PRIVATE_KEY_PATH", example="keys/AuthKey_ABC123DEFG.p8", origin="LibreChat"
+    ).with_help(
+        "The file with this key, as downloaded from Apple. A relative path starts at DATA_DIR."
     ),
 )

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from config.environment.errors import Problem, Unreadable, echo, incomplete_pair
+from config.environment.errors import Problem, Unreadable, incomplete_pair
 from config.environment.schema import Section, duration, secret, text
+from core.text.plain_text import echo
 
 ALGORITHMS = ("ES256", "RS256", "EdDSA")
 MAX_ADVISED_TOKEN = timedelta(hours=24)

@@ -8,8 +8,8 @@ from django.core.management import CommandError, CommandParser
 
 from accounts.actors import SYSTEM
 from accounts.commands import AccountCommand
+from core.text.durations import DurationError, parse_duration
 from moderation.commands import require_target, target_text, until_text
-from moderation.durations import parse_time
 from moderation.services.bans import ban
 
 
@@ -55,6 +55,6 @@ def _duration(options: dict[str, Any]) -> timedelta | None:
         default: timedelta = settings.BAN_DURATION
         return default
     try:
-        return parse_time(options["duration"])
-    except ValueError as error:
-        raise CommandError(f"--duration: {error}.") from None
+        return parse_duration(options["duration"].lower(), bare_unit=None)
+    except DurationError as error:
+        raise CommandError(f"--duration: {error.what}. Fix: write 30m, 2h, 7d or 1d12h.") from None

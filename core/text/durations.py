@@ -1,11 +1,11 @@
-"""Durations as people write them, read by a small grammar and never evaluated (TRAPS 9).
+"""Durations such as 1h30m or 1000 * 60 * 15: parsed by a small grammar, never evaluated. Pure.
 
     sum      = product  (("+" | "-") product)*
     product  = factor   (("*" | "/" | "%") factor)*
     factor   = ("+" | "-") factor | "(" sum ")" | number | quantity+
     quantity = number unit          1h30m is two quantities, added
 
-A sum without any unit is in the variable's bare unit: milliseconds where LibreChat's are.
+A sum without any unit is in the bare unit; in settings that is milliseconds, as in LibreChat.
 `%` follows JavaScript (the sign of the left side), so that a sum means what it meant there.
 """
 
@@ -14,7 +14,7 @@ from datetime import timedelta
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
-from config.environment.errors import Unreadable, echo
+from core.text.plain_text import echo
 
 BareUnit = Literal["ms", "seconds", "minutes"]
 
@@ -41,11 +41,12 @@ _TOKEN = re.compile(
 )
 
 
-class DurationError(Unreadable):
-    """The text is no duration that we take."""
+class DurationError(ValueError):
+    """The text is not a duration: `what` is wrong, and the `fix`, both without full stops."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(what, FIX)
+        super().__init__(what)
+        self.what, self.fix = what, FIX
 
 
 class Amount(NamedTuple):
@@ -62,13 +63,22 @@ class Token(NamedTuple):
     amount: Amount | None = None
 
 
-def parse_duration(text: str, *, bare_unit: BareUnit = "ms", allow_zero: bool = False) -> timedelta:
-    """The duration that `text` means, to the microsecond. Raises DurationError."""
+def parse_duration(
+    text: str, *, bare_unit: BareUnit | None = "ms", allow_zero: bool = False
+) -> timedelta:
+    """The duration that `text` means, to the microsecond. Raises DurationError.
+
+    bare_unit: the unit of a number without one; None: every number needs a unit.
+    """
     body = _without_quotes_and_comment(text)
     if not body:
         raise DurationError("is empty")
     amount = _Reader(_tokens(body)).read()
-    size = amount.size if amount.is_time else amount.size * MILLISECONDS_OF_BARE_UNIT[bare_unit]
+    size = amount.size
+    if not amount.is_time:
+        if bare_unit is None:
+            raise DurationError(f"{echo(body)} has no unit")
+        size *= MILLISECONDS_OF_BARE_UNIT[bare_unit]
     if size < 0:
         raise DurationError(f"{echo(body)} is negative")
     if size > MAX_DURATION / timedelta(milliseconds=1):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config.environment.parsing.durations import FIX, DurationError, format_duration, parse_duration
+from core.text.durations import FIX, DurationError, format_duration, parse_duration
 
 MILLISECOND = timedelta(milliseconds=1)
 
@@ -154,6 +154,14 @@ def test_ten_years_are_the_most_there_is() -> None:
 )
 def test_a_duration_is_shown_as_it_would_be_written(duration: timedelta, text: str) -> None:
     assert format_duration(duration) == text
+
+
+@pytest.mark.parametrize("text", ["5", "1000 * 60", "(5)"])
+def test_a_number_without_a_unit_is_refused_where_it_would_be_ambiguous(text: str) -> None:
+    with pytest.raises(DurationError, match="has no unit"):
+        parse_duration(text, bare_unit=None)
+
+    assert parse_duration("1d12h", bare_unit=None) == timedelta(hours=36)
 
 
 @dataclass(frozen=True)
