@@ -25,10 +25,11 @@ from accounts.models import User
 from accounts.rate_limits import check_rate_limit
 from accounts.services.anonymous import visitor
 from accounts.sessions.store import DEVICE, SessionStore
-from api import external_jwt
 from api.apikeys.authenticate import ApiKeyMalformed, authenticate_key, context_for_key
 from api.authorization_header import Credentials, credentials_of
 from api.errors import AccessTokenInvalid, ApiKeyInvalid, CsrfFailed, NotAuthenticated
+from api.external_jwt import is_external
+from api.external_jwt.users import find_or_create_user
 from api.external_jwt.verify import ExternalToken
 from api.permissions import AuthContext, Scope, combine, require_account_access
 from api.tokens.jwt import AccessToken
@@ -80,7 +81,7 @@ class JWTAuthentication(  # type: ignore[misc]  # `request.auth` is the context,
 
     def get_validated_token(self, raw_token: Any) -> Token:
         """Raises AccessTokenInvalid, AccessTokenExpired."""
-        if external_jwt.is_external(raw_token):
+        if is_external(raw_token):
             return ExternalToken.read(raw_token)
         return super().get_validated_token(raw_token)
 
@@ -150,7 +151,7 @@ def context_for_token(token: Token) -> AuthContext:
     May create the account of an external token. Raises AccessTokenInvalid, AccessDenied, Forbidden.
     """
     if isinstance(token, ExternalToken):
-        user = external_jwt.find_or_create_user(token.claims)
+        user = find_or_create_user(token.claims)
         require_account_access(user, token.claims.issued_at)
         return AuthContext(user=user, has_token=True, claims=token.payload)
     if not isinstance(token, AccessToken):

@@ -7,6 +7,7 @@ deleted, and all pages cost the same.
 import base64
 import binascii
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.conf import settings
@@ -18,6 +19,7 @@ from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from api.serializers import Shape, record
 from api.validation import validate_query
 from core.errors import RecordInvalid
 
@@ -124,11 +126,24 @@ class KeysetPagination(BasePagination):
         ]
 
 
-def paginate(request: Request, rows: QuerySet[Any], record: Record) -> Response:
-    """Respond with one page of `rows`, each converted by `record`. Raises RecordInvalid."""
+def filters_of(kind: type[PageQuery], request: Request) -> dict[str, Any]:
+    """Return the filters of the query string for QuerySet.filter(): its fields by `source`.
+
+    Raises RecordInvalid.
+    """
+    found = validate_query(kind, request)
+    return {name: value for name, value in found.items() if name not in ("cursor", "limit")}
+
+
+def paginate(request: Request, rows: QuerySet[Any], kind: type[Shape] | Record) -> Response:
+    """Respond with one page of `rows`. Raises RecordInvalid.
+
+    kind: the serializer whose fields are shown, or a function that converts a row.
+    """
     page = KeysetPagination()
     found = page.paginate_queryset(rows, request)
-    return page.get_paginated_response([record(row) for row in found])
+    convert = partial(record, kind) if isinstance(kind, type) else kind
+    return page.get_paginated_response([convert(row) for row in found])
 
 
 def single_page(records: Iterable[dict[str, Any]]) -> Response:

@@ -1,5 +1,6 @@
 """Serializers that describe responses."""
 
+from functools import cache
 from typing import Any
 
 from rest_framework import serializers
@@ -8,6 +9,23 @@ from accounts.models import ROLE_LABELS
 
 Shape = serializers.Serializer[Any]
 SESSION_KINDS = [("browser", "Browser"), ("tokens", "Tokens")]
+
+
+def record(kind: type[Shape], row: object, /, **values: Any) -> dict[str, Any]:
+    """Return the fields of `kind`, from `values` or else from the attributes of `row`.
+
+    The values go to the JSON renderer as they are, unlike `kind(row).data`, which converts each.
+    """
+    return {
+        name: values[name] if name in values else getattr(row, source)
+        for name, source in _sources(kind)
+    }
+
+
+@cache
+def _sources(kind: type[Shape]) -> tuple[tuple[str, str], ...]:
+    """Return each field with the attribute that it shows."""
+    return tuple((name, field.source or name) for name, field in kind().fields.items())
 
 
 class Problem(Shape):
@@ -42,7 +60,7 @@ class UserRecord(Shape):
     is_active = serializers.BooleanField(help_text="False: the account is disabled.")
     is_verified = serializers.BooleanField(help_text="Whether the email address is verified.")
     created_at = serializers.DateTimeField()
-    last_sign_in_at = serializers.DateTimeField(allow_null=True)
+    last_sign_in_at = serializers.DateTimeField(source="last_login", allow_null=True)
 
 
 class SessionRecord(Shape):
@@ -100,7 +118,9 @@ class InvitationRecord(Shape):
     email = serializers.CharField()
     name = serializers.CharField(allow_blank=True)
     role = serializers.ChoiceField(ROLE_LABELS)
-    invited_by = serializers.UUIDField(allow_null=True, help_text="Null: the command line.")
+    invited_by = serializers.UUIDField(
+        source="invited_by_id", allow_null=True, help_text="Null: the command line."
+    )
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField()
 
@@ -120,7 +140,9 @@ class ViolationRecord(Shape):
         help_text="For example `login`, `message`, or a name chosen by an app."
     )
     score = serializers.FloatField()
-    total = serializers.FloatField(help_text="Score of the user or address after this violation.")
+    total = serializers.FloatField(
+        source="total_after", help_text="Score of the user or address after this violation."
+    )
     user_id = serializers.UUIDField(allow_null=True)
     network = serializers.CharField(allow_blank=True, help_text="An IPv4 address or an IPv6 /64.")
     at = serializers.DateTimeField()

@@ -146,10 +146,6 @@ class Verifier(TokenBackend):
         self._check_times(claims)
         return claims
 
-    def verify(self, token: str) -> ExternalClaims:
-        """Return what a token says that meets the policy. Raises what decode() does."""
-        return ExternalClaims.read(self.decode(token))
-
     def _check_header(self, header: dict[str, Any]) -> str:
         """Check the header; returns the algorithm."""
         algorithm, kind = header.get("alg"), header.get("typ", "")

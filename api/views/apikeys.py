@@ -15,7 +15,7 @@ from api.apikeys import services
 from api.models import ApiKey
 from api.pagination import single_page
 from api.permissions import HasScope, RecentlyAuthenticated, Scope, auth_of
-from api.serializers import page_of
+from api.serializers import page_of, record
 from api.validation import validate
 
 STATES = ("live", "revoked", "expired", "ended")
@@ -191,21 +191,9 @@ class KeyRotationView(APIView):
 
 
 def _issued(issued: services.IssuedKey) -> Response:
-    return Response({**_record(issued.key), "key": issued.text}, status=201)
+    return Response(_record(issued.key, IssuedKeyRecord, key=issued.text), status=201)
 
 
-def _record(key: ApiKey) -> dict[str, Any]:
-    return {
-        "id": key.pk,
-        "name": key.name,
-        "shown": str(key),
-        "scopes": key.scopes,
-        "networks": key.networks,
-        "state": services.state_of(key, timezone.now()),
-        "created_at": key.created_at,
-        "expires_at": key.expires_at,
-        "revoked_at": key.revoked_at,
-        "rotated_at": key.rotated_at,
-        "last_used_at": key.last_used_at,
-        "last_used_ip": key.last_used_ip,
-    }
+def _record(key: ApiKey, kind: type[KeyRecord] = KeyRecord, /, **more: str) -> dict[str, Any]:
+    state = services.state_of(key, timezone.now())
+    return record(kind, key, shown=str(key), state=state, **more)

@@ -15,7 +15,7 @@ from accounts.roles import Role
 from accounts.services import invitations
 from api.pagination import paginate
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
-from api.serializers import InvitationRecord, IssuedInvitationRecord, page_of
+from api.serializers import InvitationRecord, IssuedInvitationRecord, page_of, record
 from api.validation import validate
 from core.errors import NotFound
 
@@ -58,7 +58,9 @@ class InvitationsView(APIView):
     )
     def get(self, request: Request) -> Response:
         """Open invitations of roles that the caller may manage, newest first."""
-        return paginate(request, invitations.open_invitations(auth_of(request).user), _record)
+        return paginate(
+            request, invitations.open_invitations(auth_of(request).user), InvitationRecord
+        )
 
     @extend_schema(
         operation_id="create_invitation",
@@ -80,8 +82,10 @@ class InvitationsView(APIView):
             name=given["name"],
             lifetime=None if seconds is None else timedelta(seconds=seconds),
         )
-        record = {**_record(issued.invitation), "link": issued.url, "mailed": issued.mailed}
-        return Response(record, status=201)
+        created = record(
+            IssuedInvitationRecord, issued.invitation, link=issued.url, mailed=issued.mailed
+        )
+        return Response(created, status=201)
 
 
 def _check(given: dict[str, Any]) -> None:
@@ -109,15 +113,3 @@ class InvitationView(APIView):
             raise NotFound
         invitations.withdraw(actor=actor, invitation=found)
         return Response(status=204)
-
-
-def _record(invitation: Invitation) -> dict[str, Any]:
-    return {
-        "id": invitation.pk,
-        "email": invitation.email,
-        "name": invitation.name,
-        "role": invitation.role,
-        "invited_by": invitation.invited_by_id,
-        "created_at": invitation.created_at,
-        "expires_at": invitation.expires_at,
-    }

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.models import BrowserSession, User
+from accounts.models import BrowserSession
 from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.rate_limits import check_rate_limit
 from accounts.services import sessions
@@ -22,25 +22,10 @@ from accounts.sessions.reauthentication import password_is_enough
 from api.models import TokenFamily
 from api.pagination import single_page
 from api.permissions import HasScope, RecentlyAuthenticated, Scope, auth_of
-from api.serializers import Export, SessionRecord, UserRecord, page_of
+from api.serializers import Export, SessionRecord, UserRecord, page_of, record
 from api.tokens import refresh_tokens
 from api.validation import validate
 from core.errors import Forbidden, NotFound, RecordInvalid
-
-
-def user_record(user: User) -> dict[str, Any]:
-    """Return an account as the API shows it; also used in token responses."""
-    return {
-        "id": str(user.pk),
-        "email": user.email,
-        "username": user.username,
-        "name": user.name,
-        "role": user.role,
-        "is_active": user.is_active,
-        "is_verified": user.is_verified,
-        "created_at": user.created_at,
-        "last_sign_in_at": user.last_login,
-    }
 
 
 class OwnProfileChange(serializers.Serializer[Any]):
@@ -89,7 +74,7 @@ class MeView(APIView):
     @extend_schema(operation_id="get_me", summary="Read your account", responses=UserRecord)
     def get(self, request: Request) -> Response:
         """Return your account and its role."""
-        return Response(user_record(auth_of(request).user))
+        return Response(record(UserRecord, auth_of(request).user))
 
     @extend_schema(
         operation_id="change_me",
@@ -114,7 +99,7 @@ class MeView(APIView):
         if given:
             profile = Profile(**{name: value or "" for name, value in given.items()})
             user = edit_profile(actor=user, user=user, profile=profile)
-        return Response(user_record(user))
+        return Response(record(UserRecord, user))
 
     @extend_schema(
         operation_id="delete_me",
@@ -191,27 +176,23 @@ class OwnExportView(APIView):
 
 
 def _browser_record(row: BrowserSession, current: str) -> dict[str, Any]:
-    last_end = row.created_at + settings.SESSION_ABSOLUTE_TIMEOUT
-    return {
-        "id": str(row.public_id),
-        "kind": "browser",
-        "device": device_name(row.user_agent),
-        "ip": row.ip,
-        "created_at": row.created_at,
-        "last_seen_at": row.last_seen_at,
-        "expires_at": min(row.expire_date, last_end),
-        "is_current": str(row.public_id) == current,
-    }
+    return record(
+        SessionRecord,
+        row,
+        id=row.public_id,
+        kind="browser",
+        device=device_name(row.user_agent),
+        expires_at=min(row.expire_date, row.created_at + settings.SESSION_ABSOLUTE_TIMEOUT),
+        is_current=str(row.public_id) == current,
+    )
 
 
 def _program_record(row: TokenFamily, current: str) -> dict[str, Any]:
-    return {
-        "id": str(row.pk),
-        "kind": "tokens",
-        "device": device_name(row.user_agent),
-        "ip": row.ip,
-        "created_at": row.created_at,
-        "last_seen_at": row.rotated_at,
-        "expires_at": row.expires_at,
-        "is_current": str(row.pk) == current,
-    }
+    return record(
+        SessionRecord,
+        row,
+        kind="tokens",
+        device=device_name(row.user_agent),
+        last_seen_at=row.rotated_at,
+        is_current=str(row.pk) == current,
+    )

@@ -19,10 +19,10 @@ from rest_framework.views import APIView
 from accounts.models import User
 from accounts.roles import Role
 from accounts.services.ranks import require_rank
-from api.pagination import PageQuery, paginate
+from api.pagination import PageQuery, filters_of, paginate
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
-from api.serializers import BanRecord, ReportedRecord, ViolationRecord, page_of
-from api.validation import validate, validate_query
+from api.serializers import BanRecord, ReportedRecord, ViolationRecord, page_of, record
+from api.validation import validate
 from api.views.users import find_user
 from core.errors import NotFound, RecordInvalid
 from core.web.client_ip import network_key, parse_address
@@ -37,14 +37,6 @@ APP = (HasScope(Scope.SERVICE), HasRole(Role.ADMIN), RecentlyAuthenticated())
 DETAIL_MAX_LENGTH = 2000
 SCORE_MAX = 1_000_000.0
 MAX_BAN_SECONDS = 3653 * 24 * 3600
-VIOLATION_COLUMNS = {
-    "type": "type",
-    "user": "user_id",
-    "network": "network",
-    "after": "at__gte",
-    "before": "at__lt",
-}
-BAN_COLUMNS = {"user": "user_id", "network": "network", "kind": "kind"}
 
 
 class NetworkField(serializers.CharField):
@@ -64,16 +56,20 @@ class ViolationQuery(PageQuery):
     """Filters of the list of violations."""
 
     type = serializers.CharField(required=False, max_length=40)
-    user = serializers.UUIDField(required=False, help_text="Id of the user.")
+    user = serializers.UUIDField(source="user_id", required=False, help_text="Id of the user.")
     network = NetworkField(required=False, help_text="An IP address; IPv6 is reduced to its /64.")
-    after = serializers.DateTimeField(required=False, help_text="At or after this time.")
-    before = serializers.DateTimeField(required=False, help_text="Before this time.")
+    after = serializers.DateTimeField(
+        source="at__gte", required=False, help_text="At or after this time."
+    )
+    before = serializers.DateTimeField(
+        source="at__lt", required=False, help_text="Before this time."
+    )
 
 
 class BanQuery(PageQuery):
     """Filters of the list of bans."""
 
-    user = serializers.UUIDField(required=False, help_text="Id of the user.")
+    user = serializers.UUIDField(source="user_id", required=False, help_text="Id of the user.")
     network = NetworkField(required=False, help_text="An IP address; IPv6 is reduced to its /64.")
     kind = serializers.ChoiceField(Ban.Kind.choices, required=False)
     active = serializers.BooleanField(
@@ -161,15 +157,8 @@ class ViolationsView(APIView):
     )
     def get(self, request: Request) -> Response:
         """Exceeded limits and reported violations, newest first."""
-        filters = validate_query(ViolationQuery, request)
-        found = Violation.objects.filter(
-            **{
-                column: filters[name]
-                for name, column in VIOLATION_COLUMNS.items()
-                if name in filters
-            }
-        )
-        return paginate(request, found, _violation_record)
+        found = Violation.objects.filter(**filters_of(ViolationQuery, request))
+        return paginate(request, found, ViolationRecord)
 
     @extend_schema(
         summary="Report a violation", request=ViolationReport, responses={201: ReportedRecord}
@@ -192,8 +181,9 @@ class ViolationsView(APIView):
             reported_by=auth_of(request).user,
         )
         ban = _ban_record(recorded.ban) if recorded.ban else None
-        record = _violation_record(recorded.violation)
-        return Response({"violation": record, "total": record["total"], "ban": ban}, status=201)
+        violation = record(ViolationRecord, recorded.violation)
+        answer = {"violation": violation, "total": violation["total"], "ban": ban}
+        return Response(answer, status=201)
 
 
 class BansView(APIView):
@@ -204,7 +194,7 @@ class BansView(APIView):
     @extend_schema(summary="List bans", parameters=[BanQuery], responses=page_of(BanRecord))
     def get(self, request: Request) -> Response:
         """All bans, newest first, including expired ones."""
-        return paginate(request, _found_bans(validate_query(BanQuery, request)), _ban_record)
+        return paginate(request, _found_bans(filters_of(BanQuery, request)), _ban_record)
 
     @extend_schema(summary="Ban a user or an address", request=NewBan, responses={201: BanRecord})
     def post(self, request: Request) -> Response:
@@ -313,15 +303,12 @@ def _duration(given: dict[str, Any]) -> timedelta | None:
 
 
 def _found_bans(filters: dict[str, Any]) -> QuerySet[Ban]:
-    found = Ban.objects.filter(
-        **{column: filters[name] for name, column in BAN_COLUMNS.items() if name in filters}
-    )
-    if "active" not in filters:
+    is_active = filters.pop("active", None)
+    found = Ban.objects.filter(**filters)
+    if is_active is None:
         return found
     active = Ban.objects.active(timezone.now())
-    if filters["active"]:
-        return found & active
-    return found.exclude(pk__in=active.values("pk"))
+    return found & active if is_active else found.exclude(pk__in=active.values("pk"))
 
 
 def _find_ban(ban_id: uuid.UUID) -> Ban:
@@ -337,33 +324,5 @@ def _created(ban: Ban) -> Response:
     return Response(_ban_record(ban), status=201, headers={"Location": location})
 
 
-def _violation_record(violation: Violation) -> dict[str, Any]:
-    return {
-        "id": violation.pk,
-        "type": violation.type,
-        "score": violation.score,
-        "total": violation.total_after,
-        "user_id": violation.user_id,
-        "network": violation.network,
-        "at": violation.at,
-        "limit": violation.limit,
-        "detail": violation.detail,
-        "ban_id": violation.ban_id,
-        "reported_by": violation.reported_by,
-    }
-
-
 def _ban_record(ban: Ban) -> dict[str, Any]:
-    return {
-        "id": ban.pk,
-        "user_id": ban.user_id,
-        "network": ban.network,
-        "kind": ban.kind,
-        "state": ban.state(timezone.now()),
-        "reason": shown(ban.reason),
-        "created_at": ban.created_at,
-        "until": ban.until,
-        "created_by": ban.created_by,
-        "lifted_at": ban.lifted_at,
-        "lifted_by": ban.lifted_by,
-    }
+    return record(BanRecord, ban, state=ban.state(timezone.now()), reason=shown(ban.reason))

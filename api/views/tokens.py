@@ -21,16 +21,14 @@ from api.authentication import authenticate, check_csrf, require_same_origin, se
 from api.authorization_header import parse_authorization
 from api.errors import NotAuthenticated, NotJson
 from api.permissions import Scope
-from api.serializers import UserRecord
+from api.serializers import UserRecord, record
 from api.tokens import refresh_tokens
 from api.tokens.jwt import MAX_BYTES, looks_like_token
 from api.tokens.password_grant import sign_in_by_password
 from api.tokens.refresh_tokens import TokenPair
 from api.validation import validate
-from api.views.me import user_record
 
 JSON = "application/json"
-REFRESH_HELP = "Without it the cookie is used."
 
 
 class TokenText(serializers.CharField):
@@ -80,13 +78,14 @@ class SessionGrant(serializers.Serializer[Any]):
 class RefreshGrant(serializers.Serializer[Any]):
     """The newest refresh token."""
 
-    refresh = TokenText(required=False, max_length=MAX_BYTES, help_text=REFRESH_HELP)
+    refresh = TokenText(
+        required=False, max_length=MAX_BYTES, help_text="Without it the cookie is used."
+    )
 
 
-class Revocation(serializers.Serializer[Any]):
+class Revocation(RefreshGrant):
     """The sign-ins to end."""
 
-    refresh = TokenText(required=False, max_length=MAX_BYTES, help_text=REFRESH_HELP)
     everywhere = serializers.BooleanField(
         default=False, help_text="True: sign out all browsers and programs of the user."
     )
@@ -242,7 +241,7 @@ def _answer(pair: TokenPair, *, in_cookie: bool) -> Response:
         "token_type": "Bearer",
         "expires_in": pair.expires_in,
         "refresh_expires_in": pair.refresh_expires_in,
-        "user": user_record(pair.family.user),
+        "user": record(UserRecord, pair.family.user),
     }
     answer = Response(content)
     if in_cookie:

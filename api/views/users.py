@@ -23,11 +23,10 @@ from accounts.services import passwords, sessions, users
 from accounts.services.ranks import require_rank
 from accounts.services.users import Profile
 from accounts.services.verification import mark_verified
-from api.pagination import PageQuery, paginate
+from api.pagination import PageQuery, filters_of, paginate
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
-from api.serializers import IssuedLinkRecord, ResetLinkRecord, UserRecord, page_of
-from api.validation import validate, validate_query
-from api.views.me import user_record
+from api.serializers import IssuedLinkRecord, ResetLinkRecord, UserRecord, page_of, record
+from api.validation import validate
 from core.errors import Forbidden, NotFound, RecordInvalid
 from core.locks import ROLES, acquire_lock, lock_users
 from magiclinks.models import LoginLink
@@ -59,8 +58,12 @@ class UserQuery(PageQuery):
     role = serializers.ChoiceField(ROLE_LABELS, required=False)
     is_active = serializers.BooleanField(required=False)
     is_verified = serializers.BooleanField(required=False)
-    created_after = serializers.DateTimeField(required=False, help_text="At or after this time.")
-    created_before = serializers.DateTimeField(required=False, help_text="Before this time.")
+    created_after = serializers.DateTimeField(
+        source="created_at__gte", required=False, help_text="At or after this time."
+    )
+    created_before = serializers.DateTimeField(
+        source="created_at__lt", required=False, help_text="Before this time."
+    )
 
 
 class NewUser(serializers.Serializer[Any]):
@@ -143,7 +146,7 @@ class UsersView(APIView):
     )
     def get(self, request: Request) -> Response:
         """All accounts that match every filter, newest first."""
-        return paginate(request, _found(validate_query(UserQuery, request)), user_record)
+        return paginate(request, _found(filters_of(UserQuery, request)), UserRecord)
 
     @extend_schema(
         operation_id="create_user",
@@ -165,7 +168,7 @@ class UsersView(APIView):
             source="api",
         )
         location = f"{settings.PUBLIC_URL}/api/v1/users/{user.pk}"
-        return Response(user_record(user), status=201, headers={"Location": location})
+        return Response(record(UserRecord, user), status=201, headers={"Location": location})
 
 
 class UserView(APIView):
@@ -176,7 +179,7 @@ class UserView(APIView):
     @extend_schema(operation_id="get_user", summary="Read an account", responses=UserRecord)
     def get(self, request: Request, user_id: uuid.UUID) -> Response:
         """Return one account."""
-        return Response(user_record(find_user(user_id)))
+        return Response(record(UserRecord, find_user(user_id)))
 
     @extend_schema(
         operation_id="change_user",
@@ -198,7 +201,7 @@ class UserView(APIView):
             UserChange, request.data, partial=True, extra_check=partial(_check_changes, user)
         )
         change_user(actor, user_id, changes)
-        return Response(user_record(find_user(user_id)))
+        return Response(record(UserRecord, find_user(user_id)))
 
     @extend_schema(
         operation_id="delete_user", summary="Delete an account", request=None, responses={204: None}
@@ -357,17 +360,11 @@ def _refuse_unverifying(actor: Actor, user: User, profile: dict[str, str]) -> No
 
 def _found(filters: dict[str, Any]) -> UserQuerySet:
     """Return the users that match all filters."""
-    found: UserQuerySet = User.objects.all()
-    for name in ("role", "is_active"):
-        if name in filters:
-            found = found.filter(**{name: filters[name]})
+    texts = [filters.pop(name, "") for name in ("q", "search")]
     if "is_verified" in filters:
-        found = found.filter(email_verified_at__isnull=not filters["is_verified"])
-    if "created_after" in filters:
-        found = found.filter(created_at__gte=filters["created_after"])
-    if "created_before" in filters:
-        found = found.filter(created_at__lt=filters["created_before"])
-    for text in filter(None, (filters.get("q"), filters.get("search"))):
+        filters["email_verified_at__isnull"] = not filters.pop("is_verified")
+    found: UserQuerySet = User.objects.filter(**filters)
+    for text in filter(None, texts):
         found = _searched(found, text)
     return found
 

@@ -14,8 +14,10 @@ from uuid import uuid4
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from accounts.models import User
 from api.external_jwt.policy import Policy
-from api.external_jwt.verify import Verifier
+from api.external_jwt.users import find_or_create_user
+from api.external_jwt.verify import ExternalClaims, ExternalToken, Verifier
 from federation.oidc.keys import FetchedKeys
 
 AUDIENCE = "gate"
@@ -141,11 +143,11 @@ class Provider(ThreadingHTTPServer):
         clock: Callable[[], float] = time.monotonic,
         algorithms: Iterable[str] = ("RS256",),
         **fields: Any,
-    ) -> Verifier:
+    ) -> "ReadingVerifier":
         """A verifier of this provider's tokens."""
         policy = Policy((self.issuer,), (AUDIENCE, "other"), tuple(algorithms), **fields)
         keys = FetchedKeys(self.issuer, policy.jwks_url, clock=clock)
-        return Verifier(policy, {self.issuer: keys})
+        return ReadingVerifier(policy, {self.issuer: keys})
 
     def stop(self) -> None:
         self.shutdown()
@@ -160,3 +162,17 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+class ReadingVerifier(Verifier):
+    """A verifier with what a token class does after it."""
+
+    def verify(self, token: str) -> ExternalClaims:
+        """What a token says that meets the policy."""
+        return ExternalClaims.read(self.decode(token))
+
+
+def authenticate(token: str) -> tuple[User, ExternalClaims]:
+    """The user of a token, by the policy of the settings, and what the token says."""
+    claims = ExternalToken.read(token).claims
+    return find_or_create_user(claims), claims

@@ -8,14 +8,20 @@ from typing import Any
 import pytest
 
 from api.errors import AccessTokenInvalid
-from api.external_jwt.verify import Verifier
 from core import http
 from core.http import FetchError, fetch_json
 from federation.oidc.keys import FetchedKeys
-from tests.api.external_jwt.providers import DISCOVERY, Clock, Provider, SigningKey, send_json
+from tests.api.external_jwt.providers import (
+    DISCOVERY,
+    Clock,
+    Provider,
+    ReadingVerifier,
+    SigningKey,
+    send_json,
+)
 
 
-def _is_taken(verifier: Verifier, token: str) -> bool:
+def _is_taken(verifier: ReadingVerifier, token: str) -> bool:
     try:
         verifier.verify(token)
     except AccessTokenInvalid:

@@ -5,25 +5,25 @@ from collections.abc import Callable
 import pytest
 
 from api.errors import AccessTokenInvalid
-from api.external_jwt import authenticate
 from api.external_jwt.policy import Policy
-from api.external_jwt.verify import Verifier
 from federation.oidc.keys import FetchedKeys
-from tests.api.external_jwt.providers import DISCOVERY, Clock
+from tests.api.external_jwt.providers import DISCOVERY, Clock, ReadingVerifier, authenticate
 from tests.servers.node import RESOURCE, OpenIDProvider
 
 Trust = Callable[..., None]
 
 
 @pytest.fixture
-def verifier(openid_provider: OpenIDProvider, clock: Clock) -> Verifier:
+def verifier(openid_provider: OpenIDProvider, clock: Clock) -> ReadingVerifier:
     issuer = openid_provider.issuer
-    return Verifier(
+    return ReadingVerifier(
         Policy((issuer,), (RESOURCE, "page")), {issuer: FetchedKeys(issuer, clock=clock)}
     )
 
 
-def test_its_access_token_is_taken(openid_provider: OpenIDProvider, verifier: Verifier) -> None:
+def test_its_access_token_is_taken(
+    openid_provider: OpenIDProvider, verifier: ReadingVerifier
+) -> None:
     claims = verifier.verify(openid_provider.sign_in("paula")["access_token"])
 
     assert (claims.issuer, claims.subject) == (openid_provider.issuer, "paula")
@@ -32,21 +32,23 @@ def test_its_access_token_is_taken(openid_provider: OpenIDProvider, verifier: Ve
 
 
 def test_the_token_of_a_program_is_taken(
-    openid_provider: OpenIDProvider, verifier: Verifier
+    openid_provider: OpenIDProvider, verifier: ReadingVerifier
 ) -> None:
     claims = verifier.verify(openid_provider.robot_token())
 
     assert (claims.subject, claims.email) == ("robot", None)
 
 
-def test_its_id_token_is_refused(openid_provider: OpenIDProvider, verifier: Verifier) -> None:
+def test_its_id_token_is_refused(
+    openid_provider: OpenIDProvider, verifier: ReadingVerifier
+) -> None:
     """Though its audience is on the list, too."""
     with pytest.raises(AccessTokenInvalid, match="not an access token"):
         verifier.verify(openid_provider.sign_in("paula")["id_token"])
 
 
 def test_its_new_key_is_found_and_its_old_one_ends(
-    openid_provider: OpenIDProvider, verifier: Verifier, clock: Clock
+    openid_provider: OpenIDProvider, verifier: ReadingVerifier, clock: Clock
 ) -> None:
     old = openid_provider.robot_token()
     assert verifier.verify(old).subject == "robot"
@@ -67,7 +69,7 @@ def test_its_new_key_is_found_and_its_old_one_ends(
 
 
 def test_forgeries_do_not_make_us_flood_it(
-    openid_provider: OpenIDProvider, verifier: Verifier
+    openid_provider: OpenIDProvider, verifier: ReadingVerifier
 ) -> None:
     before = openid_provider.fetched("/jwks"), openid_provider.fetched(DISCOVERY)
     token = openid_provider.robot_token()

@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from api.errors import AccessTokenInvalid
-from api.external_jwt import authenticate, is_enabled, is_external
+from api.external_jwt import is_external
+from api.external_jwt.policy import current_policy
 from api.external_jwt.users import find_or_create_user
 from api.external_jwt.verify import ExternalClaims
 from api.models import ForeignIdentity
@@ -17,7 +18,7 @@ from api.permissions import require_account_access
 from audit.models import AuditEvent
 from core.errors import Forbidden, RecordInvalid
 from devtools.servers.databases import InstanceData
-from tests.api.external_jwt.providers import Provider, SigningKey
+from tests.api.external_jwt.providers import Provider, SigningKey, authenticate
 
 pytestmark = pytest.mark.django_db
 ISSUER = "https://id.example.com/o/team"
@@ -255,14 +256,14 @@ def test_first_visits_at_once_make_one_account(any_data: InstanceData) -> None:
 
 
 def test_the_way_of_a_token_is_seen_without_belief(provider: Provider, trust: Trust) -> None:
-    assert is_enabled() is False
+    assert current_policy() is None
     assert is_external(provider.token()) is False
     with pytest.raises(AccessTokenInvalid):
         authenticate(provider.token())
 
     trust(provider.issuer)
 
-    assert is_enabled() is True
+    assert current_policy() is not None
     assert is_external(provider.token(key=SigningKey())) is True
     assert is_external(provider.token(iss="http://localhost:8000")) is False
     assert is_external("not a token") is False

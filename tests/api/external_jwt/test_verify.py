@@ -17,9 +17,9 @@ from jwt.utils import der_to_raw_signature
 
 from api.errors import AccessTokenExpired, AccessTokenInvalid
 from api.external_jwt.policy import Policy
-from api.external_jwt.verify import Verifier, issuer_named_by, verifier_of
+from api.external_jwt.verify import ExternalClaims, issuer_named_by, verifier_of
 from federation.oidc.keys import FixedKey
-from tests.api.external_jwt.providers import AUDIENCE, Provider, SigningKey, b64
+from tests.api.external_jwt.providers import AUDIENCE, Provider, ReadingVerifier, SigningKey, b64
 
 NOT_VALID = "This token is not valid."
 OTHER_KIND = "This is not an access token. Send an access token."
@@ -372,7 +372,7 @@ def test_a_fixed_key_needs_no_provider() -> None:
     key, other = SigningKey(), SigningKey()
     issuer = "https://id.example.com/o/team"
     policy = Policy((issuer,), (AUDIENCE,), pem="given elsewhere")
-    verifier = Verifier(policy, {issuer: FixedKey(key.private.public_key())})
+    verifier = ReadingVerifier(policy, {issuer: FixedKey(key.private.public_key())})
     now = int(time.time())
     claims = {"iss": issuer, "sub": "anna", "aud": AUDIENCE, "iat": now, "exp": now + 60}
 
@@ -403,11 +403,11 @@ def test_no_issuer_signs_for_another(provider: Provider) -> None:
         Policy(issuers, (AUDIENCE,), jwks_urls=((provider.issuer, jwks),)),
     ):
         with pytest.raises(AccessTokenInvalid):
-            verifier_of(policy).verify(forged)
+            verifier_of(policy).decode(forged)
 
 
 def test_keys_at_an_address_of_their_own_open_for_their_issuer(provider: Provider) -> None:
     issuers = (provider.issuer, "https://other.example")
     bound = Policy(issuers, (AUDIENCE,), jwks_urls=((provider.issuer, f"{provider.issuer}/jwks"),))
 
-    assert verifier_of(bound).verify(provider.token()).subject == "anna"
+    assert ExternalClaims.read(verifier_of(bound).decode(provider.token())).subject == "anna"
