@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from allauth.socialaccount.adapter import get_adapter
 from allauth.socialaccount.providers.oauth2.client import OAuth2Client
@@ -56,7 +57,7 @@ class SocialFlow:
                 params |= {"code_challenge": pending.challenge, "code_challenge_method": "S256"}
             exchange.client.state = pending.state
             url: str = exchange.client.get_redirect_url(
-                exchange.adapter.authorize_url, exchange.provider.get_scope(), params
+                _known(exchange.adapter.authorize_url), exchange.provider.get_scope(), params
             )
         return url
 
@@ -84,7 +85,7 @@ class SocialFlow:
     def token_url(self, provider: Provider) -> str:
         """The URL of the token endpoint. Raises SignInFailed if `provider` lacks a setting."""
         with library_failures(provider):
-            return str(exchange_of(HttpRequest(), provider).adapter.access_token_url)
+            return _known(exchange_of(HttpRequest(), provider).adapter.access_token_url)
 
 
 def exchange_of(
@@ -116,6 +117,16 @@ def library_failures(provider: Provider) -> Iterator[None]:
     except Exception as error:
         logger.warning("%s: allauth cannot use the answer: %s", provider.id, type(error).__name__)
         raise SignInFailed("provider_error", type(error).__name__) from None
+
+
+def _known(url: str) -> str:
+    """`url`, if its host is one. allauth makes `https://None/` of a missing setting."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    is_example = host.rpartition(".")[0].endswith("example")
+    if parts.scheme not in ("http", "https") or host in ("", "none") or is_example:
+        raise SignInFailed("provider_error", "a setting of the provider's server is missing")
+    return url
 
 
 def _check_access_token(answer: Any) -> None:

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
@@ -253,8 +254,41 @@ def test_every_provider_of_allauth_starts_by_two_variables(kind, settings, rf, d
 
 
 @pytest.mark.parametrize("kind", sorted(NEED_SETTINGS))
-def test_a_provider_that_does_not_know_its_server_stops_the_start(kind, settings, double) -> None:
+def test_a_provider_that_does_not_know_its_server_is_reported_and_leads_nowhere(
+    kind, settings, double, stranger, owner
+) -> None:
     settings.SIGN_IN_PROVIDERS = (provider_of(kind, double),)
-    (error,) = check_social_providers(None)
-    assert error.id == "federation.E001"
-    assert f"Set {kind.upper()}_SETTINGS to JSON" in error.hint
+    (warning,) = check_social_providers(None)
+    assert warning.id == "federation.W001"
+    assert f"Set {kind.upper()}_SETTINGS to JSON" in warning.hint
+    assert stranger.post(f"/oauth/{kind}/login").status_code == 502
+
+
+def test_settings_of_a_provider_reach_allauth(settings, double, rf: RequestFactory) -> None:
+    options = {
+        "GITLAB_URL": "https://git.acme.test",
+        "SCOPE": ["openid"],
+        "AUTH_PARAMS": {"a": "b"},
+    }
+    provider = provider_of("gitlab", double)
+    object.__setattr__(provider, "options", options)
+    settings.SIGN_IN_PROVIDERS = (provider,)
+    settings.SOCIALACCOUNT_PROVIDERS = {"gitlab": options | {"OAUTH_PKCE_ENABLED": False}}
+    pending = AuthorizationRequest("s" * 43, "gitlab", "login", "", "", 2**40)
+
+    parts = urlsplit(SOCIAL.authorize_url(rf.get("/"), provider, pending))
+    query = dict(parse_qsl(parts.query))
+    assert parts.netloc == "git.acme.test"
+    assert (query["scope"], query["a"], "code_challenge" in query) == ("openid", "b", False)
+    assert SOCIAL.token_url(provider) == "https://git.acme.test/oauth/token"
+
+
+def test_the_same_id_at_another_server_is_somebody_else(
+    offer, double, stranger, owner, settings
+) -> None:
+    (provider,) = offer("gitlab")
+    sign_in(stranger, double, "gitlab")
+    stranger.post("/sign-out")
+    object.__setattr__(provider, "issuer", "https://git.acme.test")
+    assert sign_in(stranger, double, "gitlab").status_code == 403
+    assert ExternalIdentity.objects.get().issuer == ""
