@@ -7,6 +7,7 @@ authorization requests, identities and the sign-in itself are ours (docs/decisio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from traceback import extract_tb
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -108,23 +109,33 @@ def library_failures(provider: Provider) -> Iterator[None]:
     """Turn every failure of allauth's code into SignInFailed.
 
     It reads the answers of providers without checks, so they can raise anything. The text of an
-    exception may hold the answer, so only its type is logged.
+    exception may hold the answer, so only its type and place are logged.
     """
     try:
         yield
     except SignInFailed:
         raise
     except Exception as error:
-        logger.warning("%s: allauth cannot use the answer: %s", provider.id, type(error).__name__)
-        raise SignInFailed("provider_error", type(error).__name__) from None
+        kind, place = type(error).__name__, extract_tb(error.__traceback__)[-1]
+        logger.warning(
+            "%s: %s in %s, line %s, because of its settings or its answer",
+            provider.id,
+            kind,
+            place.filename,
+            place.lineno,
+        )
+        raise SignInFailed("provider_error", kind) from None
 
 
 def _known(url: str) -> str:
-    """`url`, if its host is one. allauth makes `https://None/` of a missing setting."""
+    """`url`, if its host is one: allauth makes `https://None/` of a missing setting.
+
+    Of Nextcloud it makes `https://nextcloud.example.org/`.
+    """
     parts = urlsplit(url)
     host = parts.hostname or ""
-    is_example = host.rpartition(".")[0].endswith("example")
-    if parts.scheme not in ("http", "https") or host in ("", "none") or is_example:
+    is_unset = host in ("", "none") or host.endswith(".example.org")
+    if parts.scheme not in ("http", "https") or is_unset:
         raise SignInFailed("provider_error", "a setting of the provider's server is missing")
     return url
 

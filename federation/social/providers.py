@@ -104,7 +104,7 @@ class GitHubProvider(AllauthGitHub):
 
 
 class DiscordProvider(AllauthDiscord):
-    """The name that is shown, which allauth does not read; also unverified addresses."""
+    """The name that Discord shows, which allauth does not read."""
 
     def extract_common_fields(self, data: dict[str, Any]) -> dict[str, Any]:
         fields: dict[str, Any] = super().extract_common_fields(data)

@@ -140,6 +140,16 @@ def test_a_github_enterprise_server_is_asked_by_its_own_address(
     ]
 
 
+def test_the_user_agent_for_github_may_be_set(offer, double, stranger, owner, monkeypatch) -> None:
+    (provider,) = offer("github")
+    object.__setattr__(provider, "options", {"user_agent": "Example"})
+    sign_in(stranger, double, "github")
+    assert not is_signed_in(stranger)  # the double answers the usual one alone
+    monkeypatch.setattr("tests.federation.social.double.AGENTS", ("Example",))
+    sign_in(stranger, double, "github")
+    assert is_signed_in(stranger)
+
+
 @pytest.mark.parametrize("user", ["", "[]", "{", '{"name": "x"}', '{"name": {"firstName": 3}}'])
 def test_apples_name_may_be_anything_or_missing(user, offer, double, stranger, owner) -> None:
     offer("apple")

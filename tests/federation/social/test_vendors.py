@@ -264,6 +264,21 @@ def test_a_provider_that_does_not_know_its_server_is_reported_and_leads_nowhere(
     assert stranger.post(f"/oauth/{kind}/login").status_code == 502
 
 
+def test_the_log_says_where_an_answer_failed_and_nothing_of_it(
+    offer, double, stranger, owner, caplog
+) -> None:
+    offer("gitlab")
+    double.answers["/gitlab/token"] = (200, b'{"access_token": "t", "expires_in": "very-secret"}')
+    sign_in(stranger, double, "gitlab")
+    assert "gitlab: ValueError in " in caplog.text
+    assert "oauth2/views.py" in caplog.text
+    assert "very-secret" not in caplog.text
+    reason = (
+        AuditEvent.objects.filter(action="account:session:start").latest("seq").detail["reason"]
+    )
+    assert reason == "provider_error: ValueError"
+
+
 def test_settings_of_a_provider_reach_allauth(settings, double, rf: RequestFactory) -> None:
     options = {
         "GITLAB_URL": "https://git.acme.test",
