@@ -10,6 +10,8 @@ import pytest
 from django.conf import settings
 from django.core.management import get_commands, load_command_class
 
+from config.environment.registry.allauth_providers import usable_ids
+from config.environment.registry.social import social_variables
 from config.environment.resolve import FILE_ENDING
 from config.environment.variables import VARIABLES
 from tests.architecture.sources import APPS, ROOT, tracked_files
@@ -36,6 +38,7 @@ OF_PROVIDERS = re.compile(
 )
 # Names of Compose, of example programs and of libraries, and placeholders.
 OTHERS = {
+    "GITLAB_URL",
     "POSTGRES_PASSWORD", "APP_URL", "GATEHOUSE_URL", "GATEHOUSE_AUDIENCE",
     "OWN_ADDRESS", "DEFAULT_RENDERER_CLASSES", "UNAUTHENTICATED_USER", "NAME_FILE",
     "DJANGO_SETTINGS_MODULE", "GITLAB_URL",
@@ -130,7 +133,8 @@ def test_commands_and_their_options_exist(page: Path) -> None:
 def test_settings_exist(page: Path) -> None:
     if page.parent.name in {"moving-from", "decisions", "reference"}:
         pytest.skip("it names the settings of other systems and libraries, or comes from code")
-    declared = {name for variable in VARIABLES for name in variable.names}
+    of_allauth = social_variables([f"{id_.upper()}_CLIENT_ID" for id_ in usable_ids()], ())
+    declared = {name for variable in (*VARIABLES, *of_allauth) for name in variable.names}
     unknown = [
         name
         for name in sorted(_mentions(VARIABLE, page) - OTHERS)
