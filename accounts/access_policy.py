@@ -64,7 +64,7 @@ def get_denial(
     if user.is_built_in:
         return _anonymous_denial(user, floor)
     if not user.setup_completed:
-        return DenialReason("setup_pending", _("This account waits for its first set-up."))
+        return DenialReason("setup_pending", _("This account has not been set up yet."))
     valid_from = user.keys_valid_from if is_key else user.credentials_valid_from
     if credential_at is not None and credential_at < valid_from:
         return DenialReason("token_invalid", _("Please sign in again."))
@@ -119,7 +119,7 @@ def _anonymous_denial(user: User, floor: Role) -> DenialReason | None:
     It has no sessions to end and cannot be banned: a ban would apply to every visitor.
     """
     if user.role != settings.ANONYMOUS_ROLE:
-        return DenialReason("account_disabled", _("Use without an account is off. Please sign in."))
+        return DenialReason("account_disabled", _("You need an account here. Please sign in."))
     return _role_denial(user, floor)
 
 

@@ -96,7 +96,7 @@ class RepeatedParameter(GatehouseError):
     title = _("Sent twice")
 
     def __init__(self, name: str) -> None:
-        text = _("“%(name)s” came more than once. Send it once.")
+        text = _("“%(name)s” was sent more than once. Send it once.")
         super().__init__(text % {"name": name[:80]})
 
 
@@ -106,7 +106,7 @@ class BadCredentials(GatehouseError):
     code = "bad_credentials"
     status = 401
     title = _("Wrong credentials")
-    default_message = _("The email address or password is not right.")
+    default_message = _("The email address or password is incorrect.")
 
 
 class OwnPasswordWrong(BadCredentials):

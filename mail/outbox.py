@@ -251,7 +251,7 @@ def _claim_next() -> OutboxMail | None:
             continue
         mail.attempts += 1
         if mail.status == Status.SENDING and mail.attempts > settings.MAIL_MAX_ATTEMPTS:
-            _fail(mail, _("The process that was sending it ended each time."))
+            _fail(mail, _("The process that sent it ended each time."))
             continue
         return mail
 

@@ -48,7 +48,7 @@ class TOTPSetupForm(GatehouseForm):
         label=_("Name"),
         max_length=80,
         required=False,
-        help_text=_("To tell it apart, for example “my phone”."),
+        help_text=_("A name that you will recognize, for example “my phone”."),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
 
@@ -74,7 +74,7 @@ class PasskeyNameForm(GatehouseForm):
     name = forms.CharField(
         label=_("Name"),
         max_length=80,
-        help_text=_("So that you know it again, like “Work laptop”."),
+        help_text=_("A name that you will recognize, like “Work laptop”."),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
 

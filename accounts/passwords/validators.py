@@ -64,7 +64,7 @@ class ContextValidator:
             rest = rest.replace(word, "")
         if len(rest) * 2 < len(password):
             raise ValidationError(
-                _("This is mostly your name, your address or a word of this site. Add more."),
+                _("This password is too similar to your name, address or this site. Add more."),
                 code="context_words",
             )
 
@@ -84,7 +84,7 @@ class GuessableValidator:
             return  # LengthValidator refuses it; zxcvbn would raise
         if int(zxcvbn(examined, user_inputs=sorted(_words(user)))["guesses"]) < MINIMUM_GUESSES:
             raise ValidationError(
-                _("This is on lists of common passwords or easy to guess. Choose other words."),
+                _("This password is common or easy to guess. Choose other words."),
                 code="guessable",
             )
 

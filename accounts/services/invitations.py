@@ -130,7 +130,7 @@ def withdraw(*, actor: Actor, invitation: Invitation) -> None:
         # A request that accepts it right now holds the lock of roles.
         acquire_lock(ROLES)
         if not Invitation.objects.filter(pk=invitation.pk).replace(timezone.now()):
-            raise RecordInvalid({"invitation": [_("This invitation is over already.")]})
+            raise RecordInvalid({"invitation": [_("This invitation has already ended.")]})
         record_act("withdraw", invitation, actor)
 
 
@@ -238,7 +238,7 @@ def _parse(email: str, role: str, lifetime: timedelta) -> tuple[str, Role]:
     except RecordInvalid as error:
         errors |= error.errors
     if role not in list(Role):
-        errors["role"] = [_("This is no role.")]
+        errors["role"] = [_("This is not a role.")]
     if not MIN_LIFETIME <= lifetime <= MAX_LIFETIME:
         errors["lifetime"] = [_("Choose between 1 minute and 30 days.")]
     if errors:
@@ -255,7 +255,7 @@ def _write(invitation: Invitation, actor: Actor) -> None:
     now = timezone.now()
     older = Invitation.objects.filter(email=invitation.email)
     if older.usable(now).exclude(role__in=grantable(Role(actor.role))).exists():
-        raise Forbidden(_("Somebody above you has invited this address already."))
+        raise Forbidden(_("Someone with a higher role has already invited this address."))
     older.replace(now)
     invitation.save(force_insert=True)
 

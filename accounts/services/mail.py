@@ -113,13 +113,13 @@ def retry_mail(mail: OutboxMail, *, actor: Actor) -> None:
         raise Forbidden
     now = timezone.now()
     if mail.expires_at is not None and mail.expires_at <= now:
-        raise RecordInvalid({"mail": [_("The link in this mail has ended. Issue a new one.")]})
+        raise RecordInvalid({"mail": [_("The link in this mail has expired. Issue a new one.")]})
     rows = OutboxMail.objects.filter(
         pk=mail.pk, status__in=[Status.DEAD, Status.QUEUED, Status.WAITING]
     ).exclude(sealed_body="")
     with transaction.atomic():
         lock_users(mail.user_id)
         if not rows.update(status=Status.QUEUED, attempts=0, next_attempt_at=now, last_error=""):
-            raise RecordInvalid({"mail": [_("This mail has been sent; its text is gone.")]})
+            raise RecordInvalid({"mail": [_("This mail has been sent, and its text was deleted.")]})
         audit_log.record("mail:outbox:retry", actor=actor, target=mail.user, kind=mail.kind)
         transaction.on_commit(lambda: mail_queued.send(sender=OutboxMail))

@@ -12,7 +12,7 @@ from core.locks import lock_users
 def require_rank(actor: Actor, user: User) -> None:
     """Raise Forbidden unless `actor` may manage `user`. No one may manage the anonymous user."""
     if user.is_built_in:
-        raise Forbidden(_("The anonymous user belongs to the settings and cannot be changed."))
+        raise Forbidden(_("The settings control the anonymous user, so it cannot be changed here."))
     if not can_manage(Role(actor.role), Role(user.role)):
         raise Forbidden(_("You may only manage people whose role is below your own."))
 

@@ -23,7 +23,9 @@ class FactorNeeded(Forbidden):
     """The role requires a second factor, and this is the last one."""
 
     code = "second_factor_needed"
-    default_message = _("Your role needs a second factor. Set up another one before this goes.")
+    default_message = _(
+        "Your role requires a second factor. Set up another one before you remove this one."
+    )
 
 
 class SecondFactorSetUpRequired(Forbidden):
@@ -31,7 +33,7 @@ class SecondFactorSetUpRequired(Forbidden):
 
     code = "second_factor_setup_required"
     default_message = _(
-        "Your role needs a second factor. Sign in with a browser once, and set it up there."
+        "Your role requires a second factor. Sign in with a browser once and set one up there."
     )
 
 

@@ -135,7 +135,7 @@ def edit_profile(*, actor: Actor, user: User, profile: Profile) -> User:
 def change_role(*, actor: Actor, user: User, role: str) -> User:
     """Give `user` another role and revoke their sessions. Raises Forbidden, LastOwner."""
     with transaction.atomic():
-        current = _locked(user)
+        current = lock_account(user)
         require_rank(actor, current)
         if not can_give(Role(actor.role), Role(role)):
             raise Forbidden(_("You may only give roles below your own."))
@@ -155,7 +155,7 @@ def change_role(*, actor: Actor, user: User, role: str) -> User:
 def set_role_locked(*, actor: Actor, user: User, locked: bool) -> User:
     """Set whether sign-ins through providers leave the role of `user` alone. Raises Forbidden."""
     with transaction.atomic():
-        current = _locked(user)
+        current = lock_account(user)
         require_rank(actor, current)
         if current.role_locked != locked:
             current.role_locked = locked
@@ -167,7 +167,7 @@ def set_role_locked(*, actor: Actor, user: User, locked: bool) -> User:
 def disable_user(*, actor: Actor, user: User, reason: str = "") -> User:
     """Disable an account and revoke its credentials. Raises Forbidden, LastOwner."""
     with transaction.atomic():
-        current = _locked(user)
+        current = lock_account(user)
         require_rank(actor, current)
         if not current.is_active:
             return current
@@ -182,7 +182,7 @@ def disable_user(*, actor: Actor, user: User, reason: str = "") -> User:
 def enable_user(*, actor: Actor, user: User) -> User:
     """Enable a disabled account. Its old sessions and tokens stay invalid."""
     with transaction.atomic():
-        current = _locked(user)
+        current = lock_account(user)
         require_rank(actor, current)
         if current.is_active:
             return current
@@ -198,7 +198,7 @@ def delete_user(*, actor: Actor, user: User) -> None:
     `user` may be the actor. Raises Forbidden, LastOwner.
     """
     with transaction.atomic():
-        current = _locked(user)
+        current = lock_account(user)
         require_rank_or_self(actor, current)
         _keep_last_owner(current)
         key = current.pk
@@ -219,8 +219,11 @@ def tell_email_changed(user: User, old_email: str) -> None:
         )
 
 
-def _locked(user: User) -> User:
-    """The current row, with the account and the roles locked (for the last-owner rule)."""
+def lock_account(user: User) -> User:
+    """The current row, with the account and the roles locked (for the last-owner rule).
+
+    Raises RecordInvalid for a deleted account.
+    """
     lock_users(user.pk)
     acquire_lock(ROLES)
     current: User | None = User.objects.filter(pk=user.pk).first()
@@ -269,7 +272,7 @@ def _name_errors(user: User, previous: tuple[str, str | None] = ("", None)) -> d
 
 def _constraint_errors(user: User) -> dict[str, list[str]]:
     """Which field of `user` violated a constraint of the database."""
-    return _taken_names(user) or {"role": [_("This is no role.")]}
+    return _taken_names(user) or {"role": [_("This is not a role.")]}
 
 
 def _taken_names(user: User) -> dict[str, list[str]]:

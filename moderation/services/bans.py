@@ -12,11 +12,11 @@ from accounts.models import User
 from accounts.roles import ADMIN_ROLES, Role
 from accounts.services.ranks import require_rank
 from accounts.services.sessions import revoke_sessions
-from accounts.services.users import is_last_owner
+from accounts.services.users import is_last_owner, lock_account
 from audit import audit_log
 from core import sql
 from core.errors import Forbidden, LastOwner, NotFound, RecordInvalid
-from core.locks import ROLES, acquire_lock, lock_users
+from core.locks import lock_users
 from core.web.request_context import get_request_context
 from moderation.models import Ban, BanQuerySet
 from moderation.networks import is_exempt, network_name
@@ -168,11 +168,7 @@ def check_ban(actor: Actor, *, user: User | None, network: str, duration: timede
 
 def _bannable(actor: Actor, user: User) -> User:
     """The current row, under the roles lock. Raises Forbidden, LastOwner, RecordInvalid."""
-    lock_users(user.pk)
-    acquire_lock(ROLES)
-    current: User | None = User.objects.filter(pk=user.pk).first()
-    if current is None:
-        raise RecordInvalid({"user": [_("This account does not exist any more.")]})
+    current = lock_account(user)
     require_rank(actor, current)
     if is_last_owner(current):
         raise LastOwner

@@ -273,4 +273,4 @@ def test_no_code_is_asked_of_anybody_else(viewer: User, stranger: Client) -> Non
             "/sign-in", {"login": login, "password": "admin", "setup_code": "x"}, **ELSEWHERE
         )
         assert answer.status_code == 401
-        assert b"The email address or password is not right." in answer.content
+        assert b"The email address or password is incorrect." in answer.content

@@ -228,7 +228,7 @@ def test_a_mail_that_kills_its_sender_is_given_up_after_the_last_try(
 
     mail.refresh_from_db()
     assert (mail.status, postman.tries) == ("dead", 0)
-    assert mail.last_error == "The process that was sending it ended each time."
+    assert mail.last_error == "The process that sent it ended each time."
 
 
 def test_what_an_administrator_mends_is_waited_for(settings, at_time: Callable[..., Any]) -> None:
@@ -284,7 +284,7 @@ def test_a_sent_mail_cannot_be_sent_again(admin: User) -> None:
     mail = link_mail()
     deliver_due()
 
-    with pytest.raises(RecordInvalid, match="its text is gone"):
+    with pytest.raises(RecordInvalid, match="its text was deleted"):
         retry_mail(mail, actor=admin)
 
     assert deliver_due() == 0
@@ -298,7 +298,7 @@ def test_a_mail_whose_link_has_ended_is_not_sent(admin: User, at_time: Callable[
 
     mail.refresh_from_db()
     assert (mail.status, mail.sealed_body, postman.tries) == ("expired", "", 0)
-    with pytest.raises(RecordInvalid, match="The link in this mail has ended"):
+    with pytest.raises(RecordInvalid, match="The link in this mail has expired"):
         retry_mail(mail, actor=admin)
 
 

@@ -55,7 +55,7 @@ def test_pages_refuse_it(stranger: Client, viewer: User, path: str, form: dict[s
     answer = stranger.post(path, form)
 
     assert answer.status_code == 400
-    assert "came more than once" in answer.content.decode()
+    assert "was sent more than once" in answer.content.decode()
     assert "_auth_user_id" not in stranger.session
     assert User.objects.count() == 1
 

@@ -374,8 +374,8 @@ def test_mails_that_cannot_be_sent_again_are_counted(as_role: Enter, viewer: Use
 
     assert sorted(said(browser)) == [
         "2 mails will be sent again.",
-        "Skipped 1: The link in this mail has ended. Issue a new one.",
-        "Skipped 2: This mail has been sent; its text is gone.",
+        "Skipped 1: The link in this mail has expired. Issue a new one.",
+        "Skipped 2: This mail has been sent, and its text was deleted.",
     ]
 
 

@@ -235,7 +235,7 @@ def test_what_is_over_is_skipped_and_the_report_says_so(as_role: AsRole, owner: 
 
     assert said(browser) == [
         "1 invitation is withdrawn.",
-        "Skipped 3: This invitation is over already.",
+        "Skipped 3: This invitation has already ended.",
     ]
     assert shown(browser, "?state=live") == []
 

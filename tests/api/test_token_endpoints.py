@@ -98,7 +98,7 @@ def test_a_wrong_sign_in_does_not_tell_what_was_wrong(
 
     assert outcome(answer) == (401, "bad_credentials")
     assert answer["WWW-Authenticate"] == "Bearer"
-    assert answer.json()["detail"] == "The email address or password is not right."
+    assert answer.json()["detail"] == "The email address or password is incorrect."
     assert TokenFamily.objects.count() == 0
     (event,) = AuditEvent.objects.filter(action="account:session:start")
     assert (event.result, event.detail) == ("refused", {"methods": ["password"]})

@@ -114,7 +114,7 @@ def walk_of_an_owner(page: Page, house: Gatehouse, data: InstanceData, visit: Vi
     press(page, "text=Reset second factors")
     visit("reset in the panel")
     press(page, "main input[type=submit], #content input[type=submit]")
-    assert "All second factors are gone" in page.content()
+    assert "All second factors were removed" in page.content()
 
 
 def test_no_page_of_second_factors_breaks_a_rule(

@@ -103,7 +103,7 @@ def test_the_last_factor_of_an_admin_stays(admin: User, stranger: Client) -> Non
     answer = stranger.post("/account/authenticator/remove")
 
     assert answer.status_code == 403
-    assert "Your role needs a second factor" in answer.content.decode()
+    assert "Your role requires a second factor" in answer.content.decode()
     assert Authenticator.objects.count() == 1
 
 

@@ -22,7 +22,7 @@ BrowserOf = Callable[[User], Client]
 NOT_YOURS = "This is not your password."
 SHORT = "Use at least 15 characters."
 GUESSED = "This password is easy to guess"
-OWN_NAME = "This is mostly your name"
+OWN_NAME = "This password is too similar to your name"
 STRONG = "seven quiet rivers under glass"
 AWAY = {"REMOTE_ADDR": "203.0.113.9", "headers": {"host": "gate.example.com"}}
 

@@ -76,7 +76,7 @@ def test_help_and_error_are_both_told_of_a_field(browser_of, viewer, editor) -> 
 def test_an_error_of_the_whole_form_is_an_alert(stranger) -> None:
     content = stranger.post("/sign-in", {"login": "x", "password": "y"}).content.decode()
     assert content.count('role="alert"') == 1
-    assert "The email address or password is not right." in content
+    assert "The email address or password is incorrect." in content
     assert "<title>Error: Sign in" in content
 
 

@@ -117,7 +117,7 @@ def _reset_factors_view(modeladmin: "ModelAdmin[User]") -> Callable[..., HttpRes
         except GatehouseError as error:
             messages.error(request, error.sentences)
         else:
-            done = _("All second factors are gone, and the person is signed out everywhere.")
+            done = _("All second factors were removed, and the person is signed out everywhere.")
             messages.success(request, f"{user.email}: {done}")
         return _user_page(user)
 

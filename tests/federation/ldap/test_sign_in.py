@@ -31,7 +31,7 @@ from tests.servers.ldap import (
 )
 
 pytestmark = pytest.mark.django_db
-SORRY = "The email address or password is not right."
+SORRY = "The email address or password is incorrect."
 FILTER = "(&(objectClass=groupOfNames)(cn=staff)(member={user_dn}))"
 
 

@@ -82,7 +82,7 @@ def test_a_role_that_needs_a_factor_keeps_the_last(home, row, settings) -> None:
     answer = client.post(f"/account/passkeys/{row.pk}/remove", {})
 
     assert answer.status_code == 400
-    assert b"Your role needs a second factor." in answer.content
+    assert b"Your role requires a second factor." in answer.content
     assert Authenticator.objects.count() == 1
 
 
