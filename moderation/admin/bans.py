@@ -152,15 +152,8 @@ class BanAdmin(SubjectAdmin, RowActionsAdmin):
         """The form to ban a user, a network, or both."""
         form = BanTargetForm(request.POST if request.method == "POST" else None)
         if is_valid_with(form, lambda typed: _check(acting_admin(request), typed)):
-            typed = form.cleaned_data
             try:
-                made = ban(
-                    actor=acting_admin(request),
-                    user=typed["user"],
-                    network=typed["network"],
-                    duration=typed["duration"],
-                    reason=typed["reason"],
-                )
+                made = ban(actor=acting_admin(request), **form.cleaned_data)
             except GatehouseError as error:
                 form.add_service_errors(error)
             else:
@@ -214,13 +207,15 @@ class BanAdmin(SubjectAdmin, RowActionsAdmin):
 
     def replay_view(self, request: HttpRequest) -> HttpResponse:
         """Simulate other limits."""
-        common = self.admin_site.each_context(request) | {"opts": self.opts}
-        return replay_page(request, common)
+        return replay_page(request, self._common(request))
 
     def proxies_view(self, request: HttpRequest) -> HttpResponse:
         """How this request reached the server, and what is wrong with the proxies."""
-        common = self.admin_site.each_context(request) | {"opts": self.opts}
-        return proxies_page(request, common)
+        return proxies_page(request, self._common(request))
+
+    def _common(self, request: HttpRequest) -> dict[str, Any]:
+        """What every page of the admin shows."""
+        return self.admin_site.each_context(request) | {"opts": self.opts}
 
 
 def _check(actor: User, data: dict[str, Any]) -> None:

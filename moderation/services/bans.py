@@ -134,31 +134,20 @@ def _require_admin(actor: Actor) -> None:
         raise Forbidden
 
 
-def _checked_network(text: str) -> str:
-    name = network_name(text)
-    if not name:
-        raise RecordInvalid(
-            {"network": [_("Enter one address, such as 203.0.113.7 or 2001:db8::1.")]}
-        )
-    if is_exempt(name):
-        raise RecordInvalid({"network": [_("This network cannot be banned.")]})
-    return name
-
-
 def check_ban(actor: Actor, *, user: User | None, network: str, duration: timedelta | None) -> str:
     """The network in its stored form. Raises RecordInvalid with all reasons against the ban."""
     errors: dict[str, list[str]] = {}
-    name = ""
-    try:
-        name = _checked_network(network) if network else ""
-    except RecordInvalid as error:
-        errors |= error.errors
+    name = network_name(network)
+    if network and not name:
+        errors["network"] = [_("Enter one address, such as 203.0.113.7 or 2001:db8::1.")]
+    elif name and is_exempt(name):
+        errors["network"] = [_("This network cannot be banned.")]
+    elif name and name == network_name(get_request_context().ip):
+        errors["network"] = [_("This is the network that you are using yourself.")]
     if user is None and not network:
         errors["user"] = [_("Choose what to ban: a person, a network, or both.")]
     if user is not None and actor.pk == user.pk:
         errors["user"] = [_("You cannot ban yourself.")]
-    if name and name == network_name(get_request_context().ip):
-        errors["network"] = [_("This is the network that you are using yourself.")]
     if duration is not None and not timedelta(0) < duration <= MAX_DURATION:
         errors["duration"] = [_("Choose a time of up to ten years.")]
     if errors:
