@@ -265,7 +265,7 @@ def _pair(family: TokenFamily, user: User, now: datetime) -> TokenPair:
     family_end = int(family.expires_at.timestamp())
     access_end = min(issued_at + int(settings.SESSION_EXPIRY.total_seconds()), family_end)
     who = {"iss": settings.PUBLIC_URL, "sub": str(user.pk), "sid": str(family.pk)}
-    access = {
+    access_claims = {
         **who,
         "aud": settings.JWT_AUDIENCE,
         "client_id": CLIENT_ID,
@@ -275,7 +275,7 @@ def _pair(family: TokenFamily, user: User, now: datetime) -> TokenPair:
         "role": user.role,
         "email": user.email,
     }
-    refresh = {
+    refresh_claims = {
         **who,
         "aud": RefreshToken.audience(),
         "iat": int(family.rotated_at.timestamp()),
@@ -285,9 +285,9 @@ def _pair(family: TokenFamily, user: User, now: datetime) -> TokenPair:
     }
     return TokenPair(
         family=family,
-        access=str(AccessToken.issue(access)),
+        access=str(AccessToken.issue(access_claims)),
         expires_in=access_end - issued_at,
-        refresh=str(RefreshToken.issue(refresh)),
+        refresh=str(RefreshToken.issue(refresh_claims)),
         refresh_expires_in=family_end - issued_at,
     )
 
