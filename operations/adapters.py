@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -21,6 +21,8 @@ from operations.postgres import connect
 from operations.tables import Column, Table
 
 Row = tuple[Any, ...]
+Conversion = Callable[[Any], Any]
+Conversions = Mapping[str, Conversion]
 BATCH = 5000
 WAIT_SECONDS = 5
 DATETIME_LENGTH = len("2026-01-31 08:00:00.000000")
@@ -38,36 +40,11 @@ SHOWN = {
 COMPARED = {"uuid": "{}::uuid", "integer": "{}::bigint", "text": '{} COLLATE "C"'}
 
 
-class Store(Protocol):
-    """One database of a transfer. placeholder: how its SQL marks a parameter."""
-
-    placeholder: str
-
-    def names(self) -> set[str]:
-        """The names of the existing tables."""
-
-    def run(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
-        """Run one statement; returns its rows, if any."""
-
-    def commit(self) -> None: ...
-
-    def hold(self, tables: Sequence[Table]) -> None:
-        """Block other writers until close(). Raises OperationError."""
-
-    def read(self, table: Table, after: str | None) -> Iterator[list[Row]]:
-        """Yield rows in batches, in the order of their keys, after the key `after`."""
-
-    def write(self, table: Table, rows: Sequence[Row]) -> None:
-        """Insert rows; visible to others after commit()."""
-
-    def finish(self, tables: Sequence[Table]) -> None:
-        """Set sequences to the last key, and update the planner's statistics."""
-
-    def close(self) -> None: ...
-
-
 class SqliteStore:
-    """A SQLite file. Raises OperationError if it cannot be opened."""
+    """A SQLite file. Raises OperationError if it cannot be opened.
+
+    PostgresStore has the same methods. placeholder: marks a parameter in SQL.
+    """
 
     placeholder = "?"
 
@@ -82,10 +59,12 @@ class SqliteStore:
             raise OperationError(f"{path} cannot be opened: {error}.") from None
 
     def names(self) -> set[str]:
+        """The names of the existing tables."""
         found = self.run("SELECT name FROM sqlite_master WHERE type = 'table'")
         return {name for (name,) in found if not name.startswith("sqlite_")}
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
+        """Run one statement; returns its rows, if any."""
         return self.raw.execute(statement, values).fetchall()
 
     def commit(self) -> None:
@@ -93,6 +72,7 @@ class SqliteStore:
             self.raw.execute("COMMIT")
 
     def hold(self, tables: Sequence[Table]) -> None:  # locks the whole file
+        """Block other writers until close(). Raises OperationError."""
         try:
             self.raw.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError:
@@ -101,6 +81,7 @@ class SqliteStore:
             ) from None
 
     def read(self, table: Table, after: str | None) -> Iterator[list[Row]]:
+        """Yield rows in batches, in the order of their keys, after the key `after`."""
         columns = ", ".join(quoted(column.name) for column in table.columns)
         key = quoted(table.key_column.name)
         statement = f"SELECT {columns} FROM {quoted(table.name)}"  # noqa: S608  # our own names
@@ -109,22 +90,24 @@ class SqliteStore:
             statement += f" WHERE {key} > ?"
             values.append(int(after) if table.key_column.kind == "integer" else after)
         cursor = self.raw.execute(f"{statement} ORDER BY {key}", values)
-        readers = _conversions(table, READERS)
+        readers = _conversions(table, SQLITE_READERS)
         while batch := cursor.fetchmany(BATCH):
             yield [_converted(row, readers) for row in batch]
 
     def write(self, table: Table, rows: Sequence[Row]) -> None:
+        """Insert rows; visible to others after commit()."""
         if not self.raw.in_transaction:
             self.raw.execute("BEGIN IMMEDIATE")
         columns = ", ".join(quoted(column.name) for column in table.columns)
         placeholders = ", ".join("?" * len(table.columns))
-        writers = _conversions(table, WRITERS)
+        writers = _conversions(table, SQLITE_WRITERS)
         self.raw.executemany(
             f"INSERT INTO {quoted(table.name)} ({columns}) VALUES ({placeholders})",  # noqa: S608
             (_converted(row, writers) for row in rows),
         )
 
     def finish(self, tables: Sequence[Table]) -> None:  # SQLite needs no sequences
+        """Set sequences to the last key, and update the planner's statistics."""
         self.raw.execute("ANALYZE")
 
     def close(self) -> None:
@@ -172,11 +155,7 @@ class PostgresStore:
         if after is not None:
             statement += f" WHERE {key} > {_comparable('%s', table)}"
             values.append(after)
-        readers = {
-            index: normal_json
-            for index, column in enumerate(table.columns)
-            if column.kind == "json"
-        }
+        readers = _conversions(table, POSTGRES_READERS)
         with self.raw.cursor(name="gatehouse_transfer") as cursor:
             cursor.itersize = BATCH
             cursor.execute(f"{statement} ORDER BY {key}", values)
@@ -185,9 +164,7 @@ class PostgresStore:
 
     def write(self, table: Table, rows: Sequence[Row]) -> None:
         columns = ", ".join(quoted(column.name) for column in table.columns)
-        writers = {
-            index: _interval for index, column in enumerate(table.columns) if column.kind == "span"
-        }
+        writers = _conversions(table, POSTGRES_WRITERS)
         statement = f"COPY {quoted(table.name)} ({columns}) FROM STDIN"
         with self.raw.cursor() as cursor, cursor.copy(statement) as copy:
             for row in rows:
@@ -211,9 +188,10 @@ class PostgresStore:
         self.raw.close()
 
 
-def open_store(
-    settings_dict: dict[str, Any], *, is_new: bool = False
-) -> SqliteStore | PostgresStore:
+Store = SqliteStore | PostgresStore
+
+
+def open_store(settings_dict: dict[str, Any], *, is_new: bool = False) -> Store:
     """Open the database of these Django settings. Raises OperationError."""
     if settings_dict["ENGINE"].endswith("sqlite3"):
         return SqliteStore(Path(settings_dict["NAME"]), is_new=is_new)
@@ -245,12 +223,7 @@ def stored_moment(text: str) -> str:
     return text.removesuffix(WHOLE_SECOND)
 
 
-Conversion = Callable[[Any], Any]
-READERS: dict[str, Conversion] = {"moment": normal_moment, "json": normal_json, "uuid": str.lower}
-WRITERS: dict[str, Conversion] = {"moment": stored_moment}
-
-
-def _conversions(table: Table, by_kind: dict[str, Conversion]) -> dict[int, Conversion]:
+def _conversions(table: Table, by_kind: Conversions) -> dict[int, Conversion]:
     """By index, the conversion of each column that needs one."""
     return {
         index: by_kind[column.kind]
@@ -281,3 +254,10 @@ def _comparable(text: str, table: Table, *, is_column: bool = False) -> str:
 
 def _interval(microseconds: int) -> str:
     return f"{microseconds} microseconds"
+
+
+# The conversions between each database and the common format, by the kind of the column.
+SQLITE_READERS: Conversions = {"moment": normal_moment, "json": normal_json, "uuid": str.lower}
+SQLITE_WRITERS: Conversions = {"moment": stored_moment}
+POSTGRES_READERS: Conversions = {"json": normal_json}
+POSTGRES_WRITERS: Conversions = {"span": _interval}

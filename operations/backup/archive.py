@@ -59,6 +59,14 @@ class Manifest:
     def database_part(self) -> str:
         return DATABASES[self.database]
 
+    def describe(self) -> str:
+        """A short description for messages."""
+        users = self.counts.get("accounts_user", 0)
+        return (
+            f"{users} accounts, {self.audit_rows} rows of the audit log, version {self.version}, "
+            f"{self.database}"
+        )
+
 
 def write_archive(file: Path, manifest: Manifest, parts: dict[str, Path]) -> None:
     """Write `file` with mode 600. It appears complete or not at all.

@@ -5,7 +5,6 @@ from typing import Any
 
 from django.core.management import CommandParser
 
-from operations.backup.archive import Manifest
 from operations.backup.create import back_up
 from operations.command import OperationCommand
 
@@ -33,7 +32,7 @@ class Command(OperationCommand):
         file = Path(options["file"]).absolute()
         manifest = back_up(file, with_secrets=not options["without_secrets"])
         megabytes = file.stat().st_size / 1_000_000
-        self.say(f"Wrote {file}: {megabytes:.1f} MB, {describe(manifest)}.")
+        self.say(f"Wrote {file}: {megabytes:.1f} MB, {manifest.describe()}.")
         if manifest.has_secrets:
             self.say("It contains secrets. Store it where only you can read it.")
         else:
@@ -43,12 +42,3 @@ class Command(OperationCommand):
             self.say(
                 f"Not included, because they come from the environment: {names}. Keep them too."
             )
-
-
-def describe(manifest: Manifest) -> str:
-    """A short description of a manifest."""
-    users = manifest.counts.get("accounts_user", 0)
-    return (
-        f"{users} accounts, {manifest.audit_rows} rows of the audit log, "
-        f"version {manifest.version}, {manifest.database}"
-    )

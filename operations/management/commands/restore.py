@@ -11,7 +11,6 @@ from operations.backup.archive import read_manifest
 from operations.backup.restore import RestoreOptions, check_manifest, restore
 from operations.command import OperationCommand
 from operations.locks import require_stopped
-from operations.management.commands.backup import describe
 from operations.subprocesses import manage
 
 QUESTION = "Replace the current data by this backup, and sign out all users?"
@@ -47,7 +46,7 @@ class Command(OperationCommand):
         manifest = read_manifest(wanted.file)
         check_manifest(manifest)
         require_stopped()
-        self.say(f"Backup of {manifest.made_at}{_ago(manifest.made_at)}: {describe(manifest)}.")
+        self.say(f"Backup of {manifest.made_at}{_ago(manifest.made_at)}: {manifest.describe()}.")
         self.ask_yes(QUESTION, assume_yes=options["yes"])
         aside = restore(wanted, manifest, self.say)
         self.say(f"The old data is kept in {aside}")
