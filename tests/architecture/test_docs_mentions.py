@@ -1,9 +1,10 @@
-"""What the documentation mentions exists: files, make targets, commands, settings, Python names."""
+"""What the documentation mentions exists: files, commands, settings, names, quoted texts."""
 
 import argparse
 import importlib
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from config.environment.registry.allauth_providers import usable_ids
 from config.environment.registry.social import social_variables
 from config.environment.resolve import FILE_ENDING
 from config.environment.variables import VARIABLES
-from tests.architecture.sources import APPS, ROOT, tracked_files
+from tests.architecture.sources import APPS, ROOT, modules, tracked_files
 
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
@@ -151,3 +152,22 @@ def test_python_names_exist(page: Path) -> None:
     names = {name for name in _mentions(NAME, page) if ".example." not in f"{name}."}
 
     assert [name for name in sorted(names) if not _is_name(name)] == []
+
+
+@cache
+def _shown_texts() -> str:
+    """Templates and code in one string, without line breaks and joints of literals."""
+    files = [file for _module, file in modules()] + sorted((ROOT / "templates").rglob("*.*"))
+    text = re.sub(r'"\s*\n\s*"', "", "\n".join(file.read_text() for file in files))
+    return " ".join(text.split())
+
+
+@by_page
+def test_quoted_texts_are_shown_somewhere(page: Path) -> None:
+    """An ellipsis in a quoted text stands for a value."""
+    if page.parent.name in {"decisions", "providers"}:
+        pytest.skip("decisions tell the past; tests/federation checks the pages of providers")
+    quoted = {" ".join(text.split()) for text in re.findall("“([^”]+)”", page.read_text())}
+    parts = {part.strip(" .") for text in quoted for part in text.split("…")}
+
+    assert [part for part in sorted(parts) if part not in _shown_texts()] == []
