@@ -12,7 +12,6 @@ from django.template.loader import render_to_string
 from django.utils.html import escape
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
 
 from accounts import access_policy
 from accounts.forms import LinkForm
@@ -25,6 +24,8 @@ from accounts.sign_in.methods import SignInMethod
 from accounts.views.common import (
     bound_data,
     complete_login,
+    form_page,
+    get_or_post,
     is_stale,
     prefilled,
     safe_next,
@@ -39,7 +40,6 @@ from core.web.redirects import is_safe_destination, see_other
 from magiclinks import services
 from magiclinks.models import LoginLink
 
-get_or_post = require_http_methods(["GET", "HEAD", "POST"])
 # The longest time between the use of a link and the start of its session.
 REPLAY_WINDOW = timedelta(minutes=1)
 EMAIL_PLACEHOLDER = "address@place.invalid"
@@ -54,10 +54,8 @@ def request_link(request: HttpRequest) -> HttpResponse:
     if not settings.ALLOW_MAGIC_LINK_LOGIN:
         raise FeatureClosed(_("Sign-in by link is switched off here."))
     form = LinkForm(bound_data(request), initial=prefilled(request, next=safe_next(request)))
-    if request.method != "POST" or not form.is_valid():
-        status = 400 if request.method == "POST" else 200
-        context = {"form": form, "next": safe_next(request)}
-        return render(request, "magiclinks/request.html", context, status=status)
+    if not form.is_valid():
+        return form_page(request, "magiclinks/request.html", form, next=safe_next(request))
     email = form.cleaned_data["email"]
     check_rate_limit(request, "magic-link", email)
     binding = bind_browser(request)

@@ -22,9 +22,11 @@ from accounts.sessions.reauthentication import require_recent_authentication_to_
 from accounts.views.common import (
     bound_data,
     current_user,
+    form_page,
     get_or_post,
     redirect_with_notice,
     replayable,
+    show_service_errors,
 )
 from api.apikeys import services
 from api.models import ApiKey, TokenFamily
@@ -142,21 +144,18 @@ def own_keys(request: HttpRequest) -> HttpResponse:
     user = current_user(request)
     form = NewKeyForm(bound_data(request), user=user)
     if is_valid_with(form, lambda typed: _check(user, form, typed)):
-        try:
+        with show_service_errors(form):
             return _render_new_key(
                 request, services.create_key(actor=user, user=user, key_request=form.key_request())
             )
-        except RecordInvalid as error:
-            form.add_service_errors(error)
     now = timezone.now()
     context = {
-        "form": form,
         "keys": [_row(key, now) for key in services.own_keys(user)],
         "programs": [_program(family) for family in refresh_tokens.own_families(user)],
         "notice": request.GET.get("notice", ""),
         "now": now,
     }
-    return render(request, "api/keys.html", context, status=400 if form.errors else 200)
+    return form_page(request, "api/keys.html", form, **context)
 
 
 @login_required
@@ -168,16 +167,13 @@ def rotate(request: HttpRequest, key_id: str) -> HttpResponse:
     user = current_user(request)
     key = _live_key(user, key_id)
     form = RotateForm(bound_data(request))
-    if request.method == "POST" and form.is_valid():
+    if form.is_valid():
         overlap = timedelta(hours=form.cleaned_data["overlap"])
-        try:
+        with show_service_errors(form):
             return _render_new_key(
                 request, services.rotate_key(actor=user, key=key, overlap=overlap), key
             )
-        except RecordInvalid as error:
-            form.add_service_errors(error)
-    status = 400 if form.errors else 200
-    return render(request, "api/key_rotate.html", {"form": form, "key": key}, status=status)
+    return form_page(request, "api/key_rotate.html", form, key=key)
 
 
 @login_required
