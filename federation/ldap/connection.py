@@ -86,13 +86,8 @@ class Connection:
         """
         if not dn or not password or "\x00" in password:
             return False
-        with _translated():
-            try:
-                self._handle.result3(self._handle.simple_bind(dn, password), timeout=self._seconds)
-            except tuple(getattr(library(), name) for name in REFUSED):
-                return False
-        self._is_bound = True
-        return True
+        self._is_bound = self._bind(dn, password)
+        return self._is_bound
 
     def simple_bind_s(self, dn: str, password: str) -> None:
         """Sign in as django-auth-ldap does; "" and "" make the connection anonymous again.
@@ -103,9 +98,17 @@ class Connection:
             if not self.bind(dn, password):
                 raise library().INVALID_CREDENTIALS
         elif self._is_bound:
-            with _translated():
-                self._handle.result3(self._handle.simple_bind("", ""), timeout=self._seconds)
+            # Also if the server refuses it: any failed bind does so (RFC 4511, section 4.2.1).
+            self._bind("", "")
             self._is_bound = False
+
+    def _bind(self, dn: str, password: str) -> bool:
+        with _translated():
+            try:
+                self._handle.result3(self._handle.simple_bind(dn, password), timeout=self._seconds)
+            except tuple(getattr(library(), name) for name in REFUSED):
+                return False
+        return True
 
     def search(
         self, base: str, text: str, attributes: Sequence[str], *, at_most: int = 0

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
+import ldap
 import pytest
 from django.contrib.auth import authenticate
 from django.test import Client
@@ -668,6 +670,34 @@ def test_a_connection_without_service_account_is_anonymous_again_after_a_bind(
             connection.search(PEOPLE, "(uid=anna)", ["uid"])
 
     assert len(seen) == 1
+
+
+def test_a_server_that_refuses_anonymous_binds_may_still_be_searched_anonymously(
+    server: DirectoryServer, use_directory: UseDirectory
+) -> None:
+    config = use_directory()
+
+    with opened(config) as connection:
+        connection.simple_bind_s(SERVICE_DN, SERVICE_PASSWORD)
+        connection._handle = RefusingAnonymous(connection._handle)
+        connection.simple_bind_s("", "")
+
+        assert connection.bind(SERVICE_DN, SERVICE_PASSWORD) is True
+
+
+class RefusingAnonymous:
+    """A handle of a server with `disallow bind_anon`."""
+
+    def __init__(self, handle: Any) -> None:
+        self.handle = handle
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.handle, name)
+
+    def simple_bind(self, dn: str, password: str) -> Any:
+        if not dn:
+            raise ldap.INAPPROPRIATE_AUTH
+        return self.handle.simple_bind(dn, password)
 
 
 def test_an_error_after_the_right_password_is_no_wrong_password(
