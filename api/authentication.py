@@ -8,7 +8,7 @@ read from headers and the session cookie only, never from the URL or the body, w
 import uuid
 from contextlib import suppress
 from functools import reduce
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib.auth import get_user
@@ -48,7 +48,10 @@ class CredentialAuthentication(BaseAuthentication):
     """Base of the classes below: DRF asks each for its kind of credential.
 
     The first one that finds its kind authenticates all credentials of the request together.
+    openapi_schemes: their names in the description of the API.
     """
+
+    openapi_schemes: ClassVar[tuple[str, ...]] = ()
 
     def is_sent(self, request: HttpRequest) -> bool:
         """Whether the request has this kind of credential. Verifies nothing."""
@@ -67,6 +70,8 @@ class CredentialAuthentication(BaseAuthentication):
 class APIKeyAuthentication(CredentialAuthentication):
     """An API key: `X-API-Key`, `Authorization: Bearer`, or the password of `Basic`."""
 
+    openapi_schemes = ("apiKey", "basic")
+
     def is_sent(self, request: HttpRequest) -> bool:
         return bool(credentials_of(request.META).keys)
 
@@ -75,6 +80,8 @@ class JWTAuthentication(  # type: ignore[misc]  # `request.auth` is the context,
     CredentialAuthentication, SimpleJWTAuthentication
 ):
     """An access token of ours, or of a configured issuer: simplejwt's class for both."""
+
+    openapi_schemes = ("bearer",)
 
     def is_sent(self, request: HttpRequest) -> bool:
         return credentials_of(request.META).token is not None
@@ -92,6 +99,8 @@ class JWTAuthentication(  # type: ignore[misc]  # `request.auth` is the context,
 
 class SessionAuthentication(CredentialAuthentication):
     """The browser session; without one the anonymous user, in no-login mode."""
+
+    openapi_schemes = ("session",)
 
     def is_sent(self, request: HttpRequest) -> bool:
         is_excluded = settings.REQUIRE_API_KEY_AND_TOKEN

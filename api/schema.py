@@ -15,12 +15,6 @@ from api.serializers import Problem
 from core.web.problem_details import PROBLEM_JSON
 
 Document = dict[str, Any]
-CREDENTIALS: list[dict[str, Any]] = [
-    {"bearer": []},
-    {"apiKey": []},
-    {"basic": []},
-    {"session": []},
-]
 SAFE = ("GET", "HEAD")
 DEFAULT_DESCRIPTIONS = {"200": "OK.", "201": "Created.", "202": "Accepted.", "204": "Done."}
 # Status -> name and description of the response component.
@@ -78,7 +72,11 @@ class AutoSchema(SpectacularSchema):
         return f"{super().get_description()}\n\n{permission_text(self.permission)}"
 
     def get_auth(self) -> list[dict[str, Any]]:
-        return [] if self.permission is None else CREDENTIALS
+        """The security schemes of SPECTACULAR_SETTINGS that the view accepts."""
+        if self.permission is None:
+            return []
+        kinds = self.view.get_authenticators()
+        return [{name: []} for kind in kinds for name in getattr(kind, "openapi_schemes", ())]
 
     def get_extensions(self) -> dict[str, Any]:
         """The permission in machine-readable form."""

@@ -339,8 +339,8 @@ API_KEY_WINDOW: timedelta = ENV["API_KEY_WINDOW"]
 # Every view gets these, also those of other apps: see docs/build-on.md.
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "api.authentication.APIKeyAuthentication",
         "api.authentication.JWTAuthentication",
+        "api.authentication.APIKeyAuthentication",
         "api.authentication.SessionAuthentication",
     ],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "api.negotiation.Negotiation",

@@ -9,6 +9,8 @@ from django.core.exceptions import PermissionDenied
 from django.test import Client
 from django.urls import path
 from django.utils import timezone
+from drf_spectacular.drainage import GENERATOR_STATS
+from drf_spectacular.generators import SchemaGenerator
 from pytest_django import Settings
 from rest_framework import exceptions, serializers
 from rest_framework.permissions import AllowAny
@@ -236,6 +238,20 @@ def test_a_view_for_keys_takes_keys_alone(viewer: User, browser_of: Any) -> None
     assert problem(get("keys-only", bearer(viewer))) == (401, "not_authenticated")
     assert problem(get("keys-only", client=browser_of(viewer))) == (401, "not_authenticated")
     assert get("keys-only", key(viewer)).status_code == 200
+
+
+def test_the_description_names_the_credentials_that_a_view_takes() -> None:
+    with GENERATOR_STATS.silence():
+        paths = SchemaGenerator(urlconf=__name__).get_schema(request=None, public=True)["paths"]
+
+    def schemes(name: str) -> list[str]:
+        return [scheme for each in paths[f"/api/v1/{name}"]["get"]["security"] for scheme in each]
+
+    assert schemes("declared") == ["bearer", "apiKey", "basic", "session"]
+    assert schemes("keys-only") == ["apiKey", "basic"]
+    assert "put" not in paths["/api/v1/declared"]
+    assert paths["/api/v1/by-classes"]["get"]["x-role"] == "admin"
+    assert "security" not in paths["/api/v1/open"]["get"]
 
 
 def test_permission_classes_with_arguments(
