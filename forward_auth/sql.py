@@ -1,4 +1,4 @@
-"""Reads a credential, its user and the end of the user's ban in one joined row.
+"""The statements of step 3: a credential, its user and the end of the user's ban in one joined row.
 
 Plain SQL on the connection that Django keeps open, because Django's cursor alone costs twice what
 the database does. Table and column names are our own; values are passed as parameters.

@@ -17,7 +17,7 @@ from forward_auth.decisions import Principal
 
 HEADER = "Remote-Token"
 TYPE = "fa+jwt"
-# A token is reused for generation.TOKEN_SECONDS, so at least forty seconds remain.
+# A token is reused for cache.TOKEN_SECONDS, so at least forty seconds remain.
 TTL_SECONDS = 60
 PORTS = {"http": ":80", "https": ":443"}
 _backend = KeySetBackend(TYPE, AccessKeys())
