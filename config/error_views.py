@@ -43,7 +43,7 @@ class Problem(NamedTuple):
 def site(request: HttpRequest) -> dict[str, Any]:
     """Context of every page; asks no database.
 
-    anonymous_role: of everybody, while nobody has to sign in, and the settings that say so.
+    anonymous_role: the role of users without an account, and the settings that allow it.
     has_mail: can mail leave this server? language_page: where the language switch leads back to.
     """
     return {
@@ -57,7 +57,7 @@ def site(request: HttpRequest) -> dict[str, Any]:
 
 
 def _anonymous_role() -> Any:
-    """The name of everybody's role; "" while people have to sign in."""
+    """The name of the role of anonymous users; "" if sign-in is required."""
     role = settings.ANONYMOUS_ROLE
     return "" if role is None else dict(ROLE_LABELS)[role.value]
 

@@ -113,7 +113,7 @@ def _rows_of(now: datetime) -> Iterator[Metric]:
     oldest = OutboxMail.objects.filter(status__in=WAY_OUT).aggregate(at=Min("created_at"))["at"]
     age = max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
     yield _gauge("gatehouse_mail_queue_age_seconds", "Age of the oldest mail on its way.", age)
-    waiting = "Requests for mail that nobody has looked at."
+    waiting = "Requests for mail that wait for the worker."
     yield _gauge("gatehouse_address_requests", waiting, EmailRequest.objects.count())
 
 

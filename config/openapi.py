@@ -20,7 +20,7 @@ TAGS = [
     {"name": "me", "description": "Your own account, sign-ins and data."},
     {"name": "api-keys", "description": "Your own keys for scripts."},
     {"name": "users", "description": "Users, for administrators."},
-    {"name": "invitations", "description": "Links by which people make their own accounts."},
+    {"name": "invitations", "description": "Links with which users create their own accounts."},
     {"name": "moderation", "description": "Limits, violations and bans."},
     {"name": "audit-events", "description": "Who did what, when, from where."},
     {"name": "schema", "description": "This description for programs."},

@@ -1,4 +1,4 @@
-"""From settings to the providers that people sign in through, in the order of their buttons."""
+"""Makes the sign-in providers from the settings, in the order of their buttons."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -258,6 +258,6 @@ def _values_at(prefix: str, values: Values) -> list[tuple[ClaimPath, frozenset[s
 
 
 def auto_redirect(values: Values) -> str:
-    """The id of the provider that strangers are sent to from the sign-in page, or nothing."""
+    """The id of the provider to which the sign-in page redirects, or ""."""
     is_on = values["OPENID_AUTO_REDIRECT"] and values["OPENID_CLIENT_ID"]
     return "openid" if is_on and values["ALLOW_SOCIAL_LOGIN"] else ""

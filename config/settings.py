@@ -147,8 +147,8 @@ IN_DATABASE = {
     # About 100 MB at the most; core.cache says how it is kept.
     "OPTIONS": {"MAX_ENTRIES": 400_000},
 }
-# Limits use "counters". Whoever sets another "default" cache keeps them in the database, because
-# a lost counter would lift a limit.
+# Limits use "counters". If you set another "default" cache, they stay in the database, because a
+# lost counter would lift a limit.
 CACHES = {"default": IN_DATABASE, "counters": IN_DATABASE}
 RATELIMIT_USE_CACHE = "counters"
 

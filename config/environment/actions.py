@@ -1,24 +1,18 @@
-"""What apps may do how often, made from the settings: one table by the name of the action. Pure."""
+"""Makes the limits of actions in apps from the environment, by the name of the action. Pure."""
 
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Protocol
+
+from config.environment.schema import Values
 
 Limit = tuple[int, timedelta]
-# A crashed app gives nothing back: what goes on at once is forgotten after this.
+# A crashed app does not report the end of an action: it is forgotten after this time.
 SLOT_LIFE = timedelta(seconds=60)
 
 
-class Settings(Protocol):
-    """What action_limits() reads: an Environment, or a plain mapping in a test."""
-
-    def __getitem__(self, name: str, /) -> Any: ...
-
-
-def action_limits(env: Settings | Mapping[str, Any]) -> dict[str, dict[str, Limit]]:
+def action_limits(env: Values) -> dict[str, dict[str, Limit]]:
     """Action -> by "user", "ip" or "concurrent" -> how many, in which time.
 
-    "concurrent" counts what goes on at once; its time is how long one may go on unheard of.
+    "concurrent" counts actions in progress; its time is how long one may last without a report.
     """
     table: dict[str, dict[str, Limit]] = {"message": _of_messages(env)}
     for entry in env["ACTION_LIMITS"]:
@@ -27,7 +21,7 @@ def action_limits(env: Settings | Mapping[str, Any]) -> dict[str, dict[str, Limi
     return table
 
 
-def _of_messages(env: Settings | Mapping[str, Any]) -> dict[str, Limit]:
+def _of_messages(env: Values) -> dict[str, Limit]:
     limits: dict[str, Limit] = {}
     if env["LIMIT_MESSAGE_USER"]:
         limits["user"] = (env["MESSAGE_USER_MAX"], env["MESSAGE_USER_WINDOW"])

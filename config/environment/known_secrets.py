@@ -1,6 +1,6 @@
-"""Secrets that everybody can read in some public place: refused at every start.
+"""Secrets that are published somewhere: refused at every start.
 
-The long ones were shipped as samples or defaults by the systems that people come from. This is
+The long ones were samples or defaults of systems from which instances are moved. This is
 the one file that may hold them; the test that searches the repository for secrets skips it.
 """
 

@@ -66,7 +66,7 @@ class Environment:
         return MappingProxyType(self._values)
 
     def source(self, name: str) -> str:
-        """Where the value is from, for people: `.env line 3: KHOJ_DOMAIN`, `default`, …"""
+        """Where the value comes from, as text: `.env line 3: KHOJ_DOMAIN`, `default`, …"""
         return self._sources[name]
 
     def describe(self) -> list[Row]:
@@ -88,7 +88,7 @@ def load(
 ) -> Environment:
     """All settings, from `environ`, then the file at `dotenv_path`, then defaults.
 
-    Makes secrets that nobody gave in `data_dir` (default: DATA_DIR, relative to the folder of
+    Generates missing secrets in `data_dir` (default: DATA_DIR, relative to the folder of
     .env). Raises SettingsError with every fault at once.
     """
     lines, faults = read_dotenv(dotenv_path)

@@ -1,28 +1,20 @@
-"""How mail leaves, made from the settings: one value for the transport to be built from. Pure."""
+"""Makes the settings of the mail transport from the environment. Pure."""
 
 import ipaddress
-from collections.abc import Mapping
-from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from config.environment.cross_checks.general import has_smtp
 from config.environment.registry.mail import effective_encryption, make_sender, split_sender
+from config.environment.schema import Values
 from mail.conf import FALLBACK_SENDER, MailSettings
 
 
-class Settings(Protocol):
-    """What mail_settings() reads: an Environment, or a plain mapping in a test."""
-
-    def __getitem__(self, name: str, /) -> Any: ...
-
-
-def mail_settings(env: Settings | Mapping[str, Any]) -> MailSettings:
+def mail_settings(env: Values) -> MailSettings:
     """Resend when its key is set, else SMTP when a server is named, else nothing is sent."""
     if env["RESEND_API_KEY"]:
         return MailSettings(
             "resend", env["RESEND_EMAIL"], env["RESEND_API_KEY"], env["RESEND_API_URL"]
         )
-    if has_smtp(env):  # type: ignore[arg-type] # it only looks names up
+    if env["EMAIL_HOST"]:
         return MailSettings(
             "smtp",
             _smtp_sender(env),
@@ -38,7 +30,7 @@ def mail_settings(env: Settings | Mapping[str, Any]) -> MailSettings:
     return MailSettings(sender=env["RESEND_EMAIL"] or env["EMAIL_FROM"] or FALLBACK_SENDER)
 
 
-def _smtp_sender(env: Settings | Mapping[str, Any]) -> str:
+def _smtp_sender(env: Values) -> str:
     name, address = split_sender(env["EMAIL_FROM"])
     return make_sender(env["EMAIL_FROM_NAME"] or name, address)
 

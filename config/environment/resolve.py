@@ -15,7 +15,7 @@ FILE_ENDING = "_FILE"
 
 @dataclass(frozen=True, slots=True)
 class RawValue:
-    """One given text; `source` says where, for people. number: its line in .env, else 0."""
+    """One given text; `source` says where it comes from. number: its line in .env, else 0."""
 
     text: str = field(repr=False)
     source: str
@@ -106,7 +106,7 @@ def _choose(variable: Variable, candidates: list[Resolved], found: Findings) -> 
 
 
 def default_of(variable: Variable, values: Mapping[str, Any]) -> Any:
-    """The value of a variable that nobody gave: derived from `values`, declared, or None."""
+    """The default of a variable: derived from `values`, declared, or None."""
     if variable.default_from:
         return variable.default_from(values)
     return None if variable.default is None else parse(variable, variable.default)

@@ -9,12 +9,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any, TypedDict, Unpack
+from typing import Any, Protocol, TypedDict, Unpack
 
 from core.text.durations import BareUnit, parse_duration
 
 # The largest number of most limits.
 MAX_LIMIT = 100_000
+
+
+class Values(Protocol):
+    """Resolved settings by name: an Environment, or a plain mapping."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
 
 
 class Kind(StrEnum):

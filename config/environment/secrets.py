@@ -1,4 +1,4 @@
-"""Secrets: which are too weak, and how those that nobody gave are made once and kept.
+"""Secrets: which ones are too weak, and how missing ones are generated once and kept.
 
 Nothing here puts a secret into a message.
 """
@@ -26,7 +26,7 @@ KEY_FIX = "remove it to generate one, or use the output of `openssl rand -base64
 
 
 def is_published(secret: str) -> bool:
-    """Is `secret` a value that everybody can read somewhere, or a placeholder, or empty?"""
+    """Is `secret` published somewhere, a placeholder, or empty?"""
     folded = secret.strip().strip("\"'").lower()
     return folded in PUBLISHED or any(part in folded for part in PLACEHOLDERS)
 
@@ -92,7 +92,7 @@ def stored_secret(data_dir: Path, name: str, make: Callable[[], str]) -> str:
 
 
 def is_readable_by_others(path: Path) -> bool:
-    """May the group or anybody on this machine read the file?"""
+    """Can the group or other users of this machine read the file?"""
     return bool(path.stat().st_mode & 0o077)
 
 

@@ -12,7 +12,7 @@ import pkgutil
 import re
 from encodings.aliases import aliases
 
-# What nobody here reads: the API answers 415, and a form that says it is empty.
+# No view reads it: the API responds with 415, and a form is empty.
 UNREAD = "application/octet-stream"
 MULTIPART = "multipart/form-data"
 # No range such as `*/*`, which is for Accept.

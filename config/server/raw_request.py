@@ -1,8 +1,8 @@
 """A request by the names that really came, as the WSGI environment that Django and checks read.
 
-WSGI gives `X_Forwarded_Uri` and `X-Forwarded-Uri` one key, so whoever reads only that cannot tell a
-client's line from the proxy's. Here names are compared as they were sent: one with an underscore
-reaches nobody, and what decides is said once. Pure.
+WSGI gives `X_Forwarded_Uri` and `X-Forwarded-Uri` one key, so code that reads only that cannot tell
+a client's line from the proxy's. Here names are compared as they were sent: one with an underscore
+is dropped, and a header that decides may come only once. Pure.
 """
 
 import sys
@@ -17,8 +17,8 @@ Headers = list[tuple[str, str]]
 # The key of a peer that came by a Unix socket. No header gets a key in lower case.
 BY_UNIX_SOCKET = "gatehouse.by_unix_socket"
 VERSIONS = {"1": "HTTP/1.0", "1.1": "HTTP/1.1", "2": "HTTP/2"}
-# Names of which there is one meaning only: two lines would be read differently by whoever takes the
-# first and whoever takes the last (RFC 9110, 5.3: only lists may be said in several lines).
+# Headers that may come only once: some software would read the first of two lines, some the last
+# (RFC 9110, 5.3: only lists may have several lines).
 # X-Forwarded-For is a list, but a second line is one that a proxy did not replace.
 SAID_ONCE = frozenset({
     "HTTP_HOST", "HTTP_AUTHORIZATION", "HTTP_X_API_KEY", "HTTP_FORWARDED", "HTTP_X_REAL_IP",
@@ -30,7 +30,7 @@ FAMILIES_SAID_ONCE = (
     "HTTP_X_AUTH_", "HTTP_X_WEBAUTH_",
 )  # fmt: skip
 WITHOUT_PREFIX = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"}
-# Names are few. Strangers, who can make up any number, make this no longer.
+# A limit, because clients can invent names.
 MOST_NAMES = 512
 LEFT_OUT = ""
 SERVER: Environ = {
@@ -100,7 +100,7 @@ def has_body(environ: Environ) -> bool:
 
 
 def _key(name: bytes) -> str:
-    """The key of a header; LEFT_OUT for one that nobody may read."""
+    """The key of a header; LEFT_OUT for one that is dropped."""
     text = name.decode("latin-1")
     key = WITHOUT_PREFIX.get(name) or f"HTTP_{text.upper().replace('-', '_')}"
     if "_" in text:

@@ -217,7 +217,7 @@ def test_the_start_says_it_loudly(
     call_command("serve", "--prepare-only")
 
     printed = capsys.readouterr().out
-    assert "SIGN-IN IS OFF. Everybody who can open http://localhost:8000" in printed
+    assert "SIGN-IN IS OFF. Everyone who can open http://localhost:8000" in printed
     assert "remove ANONYMOUS_MODE=true and restart" in printed
     assert "sign-in is off" in caplog.text
 

@@ -35,11 +35,6 @@ def _is_production(values: Values) -> bool:
     return bool(values["ENVIRONMENT"] == "production")
 
 
-def has_smtp(values: Values) -> bool:
-    """Whether an SMTP server is set, directly or as a service."""
-    return bool(values["EMAIL_HOST"])
-
-
 def check_cors_wildcard(values: Values) -> Iterator[Problem]:
     if values["CORS_ALLOW_CREDENTIALS"] and "*" in values["CORS_ALLOWED_ORIGINS"]:
         what = "is * while CORS_ALLOW_CREDENTIALS is on, so any page could act as its visitor"
@@ -71,14 +66,14 @@ def check_resend_sender(values: Values) -> Iterator[Problem]:
 
 
 def check_smtp_sender(values: Values) -> Iterator[Problem]:
-    if has_smtp(values) and not values["EMAIL_FROM"]:
+    if values["EMAIL_HOST"] and not values["EMAIL_FROM"]:
         which = "EMAIL_SERVICE" if values["EMAIL_SERVICE"] else "EMAIL_HOST"
         fix = "set it to the sender, for example EMAIL_FROM=gate@example.com"
         yield missing("EMAIL_FROM", which, fix)
 
 
 def check_smtp_credentials(values: Values) -> Iterator[Problem]:
-    if not has_smtp(values):
+    if not values["EMAIL_HOST"]:
         return
     yield from incomplete_pair(values, "EMAIL_USERNAME", "EMAIL_PASSWORD")
     if values["EMAIL_SERVICE"] and not (values["EMAIL_USERNAME"] or values["EMAIL_PASSWORD"]):
@@ -138,7 +133,7 @@ def check_first_password(values: Values) -> Iterator[Problem]:
 
 
 def check_mail_encryption(values: Values) -> Iterator[Problem]:
-    if has_smtp(values) and effective_encryption(values) == "none":
+    if values["EMAIL_HOST"] and effective_encryption(values) == "none":
         what = "is none, so links and the password of the mail server are sent unencrypted"
         yield Problem("EMAIL_ENCRYPTION", what, "write starttls or tls")
 
@@ -146,7 +141,7 @@ def check_mail_encryption(values: Values) -> Iterator[Problem]:
 def check_unused_mail_settings(values: Values) -> Iterator[Problem]:
     if values["RESEND_EMAIL"] and not values["RESEND_API_KEY"]:
         yield without_effect("RESEND_EMAIL", "RESEND_API_KEY", "set the key")
-    if has_smtp(values):
+    if values["EMAIL_HOST"]:
         return
     for name in ("EMAIL_USERNAME", "EMAIL_PASSWORD", "EMAIL_FROM"):
         if values[name]:

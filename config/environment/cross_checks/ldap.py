@@ -28,7 +28,7 @@ def check_ldap(values: Mapping[str, Any]) -> Iterator[Problem]:
     if not is_on(values):
         return
     if not values["LDAP_BASE_DN"]:
-        fix = "set it to where your people are, such as LDAP_BASE_DN=ou=people,dc=example,dc=org"
+        fix = "set it to the DN of your users, such as LDAP_BASE_DN=ou=people,dc=example,dc=org"
         yield missing("LDAP_BASE_DN", "LDAP_URL", fix)
     absent = [package for package, module in PACKAGES if find_spec(module) is None]
     if absent:

@@ -85,7 +85,7 @@ def _variables(provider: str, *, has_own: bool) -> Iterator[Variable]:
     yield text(f"{prefix}_ISSUER", check=check_issuer).with_help("The provider's issuer.")
     yield text(
         f"{prefix}_CALLBACK_URL", default=f"/api/auth/callback/{provider}", check=check_callback
-    ).with_help("Where the provider sends people back.")
+    ).with_help("The path or URL on this site to which the provider redirects users.")
     yield trust_email(prefix, "the provider")
     yield internal_url(prefix)
     if provider in MICROSOFT:

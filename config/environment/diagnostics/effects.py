@@ -37,7 +37,7 @@ def effects(given: Mapping[str, RawValue], result: LoadResult) -> tuple[Effect, 
 
 
 def settings_among(given: Mapping[str, RawValue], result: LoadResult) -> dict[str, RawValue]:
-    """The names, sorted, that are settings of Gatehouse or of a system that people come from."""
+    """The names, sorted, that are settings of Gatehouse or of another system."""
     known = {name for name, _variable in _names(result.variables)}
     return {name: given[name] for name in sorted(given) if name in known or ignored_reason(name)}
 

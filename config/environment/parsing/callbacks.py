@@ -1,4 +1,4 @@
-"""Paths at which providers send people back: `/oauth/google/callback`, or a whole address. Pure."""
+"""Callbacks of providers: `/oauth/google/callback`, or a URL with such a path. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from config.environment.errors import Unreadable
 from core.text.plain_text import echo
 
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+){1,12}")
-# What has pages of its own here.
+# Paths of our own pages.
 TAKEN = ("account", "admin", "api/v1", "health", "magic-link", "password", "settings", "sign-in",
          "sign-out", "sign-up", "static", "verify-email", ".well-known")  # fmt: skip
 FIX = "write a path such as /oauth/openid/callback, or the address that the provider has"

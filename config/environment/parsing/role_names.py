@@ -7,14 +7,14 @@ from accounts.roles import BY_RANK, Role
 from config.environment.errors import Unreadable
 from core.text.plain_text import echo
 
-# LibreChat calls everybody who is no admin USER.
+# LibreChat calls all users who are not admins USER.
 OTHER_NAMES = {"user": Role.VIEWER}
 MAPPING_FIX = 'write JSON such as {"Team leads": "admin", "Everybody": "viewer"}'
 SYNC_ROLES = (Role.EDITOR, Role.VIEWER, Role.NONE)
 
 
 class GroupRole(NamedTuple):
-    """Whoever is in `group` gets `role`."""
+    """Users in `group` get `role`."""
 
     group: str
     role: Role
@@ -35,7 +35,7 @@ def parse_role(text: str) -> Role:
 def parse_mapping(text: str) -> tuple[GroupRole, ...]:
     """A JSON object from group to role, or to a list of roles of which the highest counts.
 
-    Highest role first, so that it wins where somebody is in several groups. Raises Unreadable.
+    Highest role first, so that it wins for users in several groups. Raises Unreadable.
     """
     try:
         found = json.loads(text) if text else {}

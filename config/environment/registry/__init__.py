@@ -1,1 +1,1 @@
-"""The declarations themselves, a file for each part of the house. Nothing but values."""
+"""The declarations of all settings, one module for each topic."""

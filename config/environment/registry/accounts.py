@@ -1,4 +1,4 @@
-"""Settings of how people come in: sign-in, sign-up, limits, magic links, first run."""
+"""Settings of accounts: sign-in, sign-up, limits, magic links, first run."""
 
 from config.environment.errors import Unreadable
 from config.environment.schema import (

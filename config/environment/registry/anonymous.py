@@ -1,4 +1,4 @@
-"""Settings of the mode without sign-in: who has no account is the built-in anonymous user."""
+"""Settings that turn sign-in off: users without an account are the built-in anonymous user."""
 
 from config.environment.errors import Unreadable
 from config.environment.parsing.parsers import FALSE, TRUE
@@ -7,7 +7,7 @@ from core.text.plain_text import echo
 
 
 def check_anonymous_mode(text: str) -> bool:
-    """Only `true`, exactly so, opens the house; what plainly says no keeps it closed."""
+    """Only the exact word `true` turns sign-in off; unclear words are refused."""
     if text == "true":
         return True
     if text.lower() in FALSE:
@@ -17,12 +17,12 @@ def check_anonymous_mode(text: str) -> bool:
 
 
 def check_authentication(text: str) -> bool:
-    """Is sign-in needed? `0` or `false`, exactly so, opens the house."""
+    """Is sign-in required? Only the exact words `0` and `false` turn it off."""
     return _is_required(text, ("0", "false"))
 
 
 def check_login(text: str) -> bool:
-    """Is sign-in needed? Only `false`, exactly so, opens the house."""
+    """Is sign-in required? Only the exact word `false` turns it off."""
     return _is_required(text, ("false",))
 
 

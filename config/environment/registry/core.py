@@ -110,17 +110,17 @@ def check_time_zone(name: str) -> str:
 
 
 def environment_of(values: Mapping[str, Any]) -> str:
-    """A site under https is a production site unless somebody says otherwise."""
+    """A site with https is a production site, unless ENVIRONMENT is set."""
     return "production" if values["PUBLIC_URL"].startswith("https://") else "development"
 
 
 def public_url_of(values: Mapping[str, Any]) -> str:
-    """Where `make run` answers."""
+    """The URL of `make run`."""
     return f"http://localhost:{values['PORT']}"
 
 
 def log_format_of(values: Mapping[str, Any]) -> str:
-    """Machines read the logs in production, people elsewhere."""
+    """JSON for log collectors in production, text in development."""
     return "json" if values["ENVIRONMENT"] == "production" else "text"
 
 

@@ -1,22 +1,22 @@
-"""Settings of pages elsewhere whose scripts may call the API."""
+"""Settings of other sites whose pages may call the API (CORS)."""
 
 from config.environment.errors import Unreadable
 from config.environment.parsing.urls import origin_of, parse_url
 from config.environment.schema import Section, switch, words
 from core.text.plain_text import echo
 
-EVERYBODY = "*"
+ANY_ORIGIN = "*"
 
 
 def check_origins(origins: list[str]) -> list[str]:
     """Exact origins as browsers write them, each once; or `*` alone."""
-    if EVERYBODY in origins and len(origins) > 1:
+    if ANY_ORIGIN in origins and len(origins) > 1:
         raise Unreadable("contains * and other origins", "write only *, or only the origins")
     return list(dict.fromkeys(_origin(text) for text in origins))
 
 
 def _origin(text: str) -> str:
-    if text == EVERYBODY:
+    if text == ANY_ORIGIN:
         return text
     if "*" in text:
         raise Unreadable(f"{echo(text)} is a pattern", "name each origin exactly")

@@ -18,14 +18,14 @@ from config.environment.schema import (
 from core.text.plain_text import echo
 
 DISCOVERY = "/.well-known/openid-configuration"
-# Asymmetric alone: who can check such a signature cannot make one.
+# Only asymmetric ones, because a key that verifies a symmetric signature also creates one.
 ALGORITHMS = (
     *("RS256", "RS384", "RS512"),
     *("PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512"),
     "EdDSA",
 )
-# Microsoft's addresses for everybody's tenant: their tokens name another issuer each.
+# Microsoft's issuers for any tenant: each token names the issuer of its own tenant.
 EVERY_TENANT = ("common", "organizations", "consumers")
 TENANT_FIX = (
     "write one issuer for each tenant, such as "

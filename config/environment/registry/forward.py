@@ -11,7 +11,7 @@ from core.text.plain_text import echo
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.(?!\d+$){_LABEL}", re.ASCII)
-# Second levels under which strangers register names of their own: co.uk, com.au, ac.jp.
+# Second levels under which anyone can register a name: co.uk, com.au, ac.jp.
 REGISTRIES = frozenset({
     "ac", "co", "com", "edu", "gob", "gouv", "gov", "govt", "gv", "ltd", "mil", "ne", "net", "nom",
     "or", "org", "plc", "sch",
@@ -40,7 +40,7 @@ def check_apps_domain(text: str) -> str:
 
 
 def is_public_suffix(domain: str) -> bool:
-    """Do strangers have names right below it? Known for the usual ones, not for all."""
+    """Can other people register names under it? Knows the usual ones, not all."""
     first, _dot, last = domain.partition(".")
     return domain in SHARED or (first in REGISTRIES and len(last) == 2)
 

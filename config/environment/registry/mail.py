@@ -3,22 +3,16 @@
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, NamedTuple, Protocol, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from config.environment.errors import Problem, Unreadable
-from config.environment.schema import Section, choice, integer, secret, switch, text, url
+from config.environment.schema import Section, Values, choice, integer, secret, switch, text, url
 from core.text.email_addresses import AddressError, ascii_domain, parse_email
 from core.text.plain_text import echo
 
 Encryption = Literal["auto", "starttls", "tls", "none"]
 _SENDER = re.compile(r'(?:"(?P<quoted>[^"<>]*)"|(?P<name>[^"<>]*?))\s*<(?P<address>[^<>]+)>')
 _SPECIAL = re.compile(r'[][()<>@,;:\\".]')
-
-
-class Values(Protocol):
-    """Resolved settings by name: an Environment, or a plain mapping."""
-
-    def __getitem__(self, name: str, /) -> Any: ...
 
 
 class Preset(NamedTuple):

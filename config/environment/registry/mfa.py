@@ -1,22 +1,12 @@
 """Settings of second factors."""
 
-from accounts.roles import Role
-from config.environment.errors import Unreadable
+from config.environment.parsing.role_names import parse_role
 from config.environment.schema import Section, words
-from core.text.plain_text import echo
 
 
 def check_roles(names: list[str]) -> list[str]:
     """Names of roles, in lower case."""
-    return [_role(name) for name in names]
-
-
-def _role(name: str) -> str:
-    try:
-        return Role(name.lower()).value
-    except ValueError:
-        fix = "write some of owner, admin, editor, viewer, separated by commas"
-        raise Unreadable(f"{echo(name)} is not a role", fix) from None
+    return [parse_role(name).value for name in names]
 
 
 FACTORS = Section(

@@ -45,7 +45,7 @@ def check_jwt_secrets_differ(values: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def check_token_lifetime(values: Mapping[str, Any]) -> Iterator[Problem]:
-    """A warning: nobody can take such a token back from a backend that verifies by itself."""
+    """A warning: backends that verify tokens themselves accept them until they expire."""
     if values["SESSION_EXPIRY"] > MAX_ADVISED_TOKEN:
         what = (
             "is longer than 24 hours: a backend that verifies tokens itself accepts them for so "

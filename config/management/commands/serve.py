@@ -86,7 +86,7 @@ class Command(BaseCommand):
             self.stdout.write(prepared.revoked.describe())
 
     def print_welcome(self) -> None:
-        """Where it listens and, while nobody owns it, the link that makes the reader its owner."""
+        """Print the address and, if the instance has no owner, the set-up link."""
         setup = issue_setup_link(ensure_owner())
         sync_anonymous_user()
         lines = [f"Gatehouse serves {settings.PUBLIC_URL} (listening on {_address()})"]
@@ -112,14 +112,14 @@ class Command(BaseCommand):
 
 
 def _warning_of_anonymous_mode() -> list[str]:
-    """Lines that nobody overlooks while sign-in is off."""
+    """A conspicuous warning while sign-in is off."""
     role = settings.ANONYMOUS_ROLE
     if role is None:
         return []
     return [
         "",
         "!" * 72,
-        f"SIGN-IN IS OFF. Everybody who can open {settings.PUBLIC_URL}",
+        f"SIGN-IN IS OFF. Everyone who can open {settings.PUBLIC_URL}",
         f"may use it as {role}, without an account.",
         f"To ask for sign-in, remove {', '.join(settings.ANONYMOUS_SETTINGS)} and restart.",
         "!" * 72,
