@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from accounts.roles import Role
+from accounts.sign_in.methods import is_reserved
+from config.environment.registry.allauth_providers import usable_ids
 from config.providers import allauth_settings, auto_redirect, internal_urls, sign_in_providers
 from tests.config.conftest import Load
 
@@ -564,3 +566,8 @@ def test_github_enterprise_is_the_server_of_allauths_provider(load_env: Load) ->
     assert provider.issuer == "https://github.example.com"
     assert provider.options == {"user_agent": "Example"}
     assert allauth_settings(env.values)["github"]["GITHUB_URL"].startswith(provider.issuer)
+
+
+def test_no_provider_of_allauth_is_called_as_a_sign_in_method_is() -> None:
+    """The audit log tells methods by these names."""
+    assert [name for name in usable_ids() if is_reserved(name)] == []
