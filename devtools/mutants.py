@@ -26,8 +26,8 @@ from devtools.mutations import ROOT, Mutant, mutants_in, name_of
 # Code that decides who may do what, and the tests of each part.
 TARGETS = {
     "accounts/access_policy.py": ["accounts", "admin"],
-    "accounts/services": ["accounts", "admin", "mfa"],
-    "magiclinks": ["magiclinks"],
+    "accounts/services": ["accounts", "admin", "mfa", "pages/test_stale_forms.py"],
+    "magiclinks": ["magiclinks", "pages/test_stale_forms.py"],
     "api/tokens": ["api"],
     "api/apikeys": ["api"],
     "forward_auth": ["forward_auth", "accounts/test_anonymous.py"],
@@ -95,7 +95,7 @@ class MutationRun:
             sys.setprofile(None)
             for function in seen:
                 self._calling.setdefault(function, []).append(item)
-        threading.setprofile(None)  # type: ignore[arg-type]  # ends it, as in sys.setprofile
+        threading.setprofile(None)
 
     def _try(self, session: pytest.Session, mutant: Mutant) -> None:
         """In the fork. The alarm ends a mutant that runs in circles, which counts as killed."""
@@ -149,12 +149,14 @@ def install(mutant: Mutant) -> bool:
         for each in objects
         if isinstance(each, FunctionType) and name_of(each.__code__) == mutant.function
     ]
-    for function in functions if code else []:
+    if code is None:
+        return False
+    for function in functions:
         try:
             function.__code__ = code
         except ValueError:  # the change removed the last use of an outer variable
             return False
-    return bool(functions and code)
+    return bool(functions)
 
 
 def main() -> int:
@@ -163,11 +165,12 @@ def main() -> int:
     parser.add_argument("paths", nargs="*", default=list(TARGETS), help="files or folders")
     parser.add_argument("--seed", type=int, default=1, help="of the random sample")
     parser.add_argument("--count", type=int, default=100, help="how many of all mutants")
+    parser.add_argument("--tests", nargs="*", help="instead of all tests of the apps")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     found = [mutant for path in options.paths for mutant in mutants_in(ROOT / path)]
     sample = random.Random(options.seed).sample(found, min(options.count, len(found)))
-    tests = {
+    tests = options.tests or {
         f"tests/{test}"
         for target, folders in TARGETS.items()
         for test in folders

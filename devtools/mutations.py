@@ -7,12 +7,16 @@ from pathlib import Path
 from types import CodeType
 
 ROOT = Path(__file__).resolve().parents[1]
-OPPOSITES: dict[type[ast.AST], type[ast.AST]] = {
+COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
     ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Lt: ast.LtE, ast.LtE: ast.Lt,
-    ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.And: ast.Or, ast.Or: ast.And,
+    ast.Gt: ast.GtE, ast.GtE: ast.Gt,
+}  # fmt: skip
+BOOLEANS: dict[type[ast.boolop], type[ast.boolop]] = {ast.And: ast.Or, ast.Or: ast.And}
+ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
 }  # fmt: skip
+Node = ast.stmt | ast.expr
 FOR_READERS = {"__str__", "__repr__"}
 
 
@@ -65,11 +69,11 @@ def _code_of(code: CodeType, function: str) -> CodeType | None:
     return next(filter(None, inner), None)
 
 
-def _first_line(node: ast.AST) -> str:
+def _first_line(node: Node) -> str:
     return ast.unparse(node).partition("\n")[0][:120]
 
 
-def _variants(tree: ast.Module) -> Iterator[tuple[int, str, ast.AST, ast.AST]]:
+def _variants(tree: ast.Module) -> Iterator[tuple[int, str, Node, Node]]:
     """(number, `qualified name:first line`, node, change); meanwhile the tree has the change."""
     number = 0
     for name, function in _functions(tree, ""):
@@ -91,7 +95,7 @@ def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.FunctionDe
             yield from _functions(child, f"{prefix}{child.name}.")
 
 
-def _places(function: ast.FunctionDef) -> Iterator[tuple[ast.AST, str, int | None, ast.AST]]:
+def _places(function: ast.FunctionDef) -> Iterator[tuple[ast.AST, str, int | None, Node]]:
     """Every node of the body, and where it stands. What only readers see is left out: the log,
     the words of errors, annotations."""
     waiting: list[tuple[ast.AST, str]] = [(function, "body")]
@@ -105,29 +109,29 @@ def _places(function: ast.FunctionDef) -> Iterator[tuple[ast.AST, str, int | Non
                     waiting += [(node, each) for each in node._fields if each != "annotation"]
 
 
-def _is_logging(node: ast.AST) -> bool:
+def _is_logging(node: Node) -> bool:
     return isinstance(node, ast.Expr) and ast.unparse(node).startswith("logger.")
 
 
-def _put(holder: ast.AST, key: str, position: int | None, node: ast.AST) -> None:
+def _put(holder: ast.AST, key: str, position: int | None, node: Node) -> None:
     if position is None:
         setattr(holder, key, node)
     else:
         getattr(holder, key)[position] = node
 
 
-def _changes(node: ast.AST) -> Iterator[ast.AST]:  # noqa: C901  # a list of cases
+def _changes(node: Node) -> Iterator[Node]:  # noqa: C901  # a list of cases
     """What may stand in its place."""
     match node:
         case ast.Compare(left=left, ops=[operator], comparators=right):
-            yield ast.Compare(left, [OPPOSITES[type(operator)]()], right)
+            yield ast.Compare(left, [COMPARISONS[type(operator)]()], right)
         case ast.BoolOp(op=operator, values=values):
-            yield ast.BoolOp(OPPOSITES[type(operator)](), values)
+            yield ast.BoolOp(BOOLEANS[type(operator)](), values)
             for place in range(len(values)):
                 rest = values[:place] + values[place + 1 :]
                 yield rest[0] if len(rest) == 1 else ast.BoolOp(operator, rest)
-        case ast.BinOp(left=left, op=operator, right=right) if type(operator) in OPPOSITES:
-            yield ast.BinOp(left, OPPOSITES[type(operator)](), right)
+        case ast.BinOp(left=left, op=operator, right=right) if type(operator) in ARITHMETIC:
+            yield ast.BinOp(left, ARITHMETIC[type(operator)](), right)
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             yield operand
         case ast.Constant(value=bool(value)):

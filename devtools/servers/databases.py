@@ -151,7 +151,9 @@ class PostgresServer:
         """The DATABASE_URL of one of its databases."""
         return f"postgresql://gatehouse@127.0.0.1:{self.port}/{database}"
 
-    def execute(self, statement: sql.Composable, database: str = "postgres") -> list[tuple[Any]]:
+    def execute(
+        self, statement: sql.SQL | sql.Composed, database: str = "postgres"
+    ) -> list[tuple[Any, ...]]:
         """Run one statement outside of a transaction; returns its rows, if any."""
         with psycopg.connect(self.url(database), autocommit=True, connect_timeout=5) as connection:
             cursor = connection.execute(statement)

@@ -2,6 +2,7 @@
 
 import http.client
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from devtools.servers.client import HTTPClient
@@ -38,7 +39,7 @@ class Gatehouse:
             for port, host in zip(self.ports, self.hosts, strict=True):
                 self.processes.append(self._start(port, folder, host))
             for port, process in zip(self.ports, self.processes, strict=True):
-                process.wait_until(lambda port=port: is_live(port))
+                process.wait_until(partial(is_live, port))
         except BaseException:
             self.stop()
             raise

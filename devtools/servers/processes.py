@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 POLL_SECONDS = 0.02
@@ -56,9 +57,10 @@ class ServerProcess:
         self.log = log
         self.command = list(command)
         # A program that refuses to run as root must not keep the groups of root either.
-        identity = {"user": user, "group": user, "extra_groups": []} if user else {}
+        identity: dict[str, Any] = {"user": user, "group": user, "extra_groups": []} if user else {}
         with log.open("ab") as output:
-            self.process = subprocess.Popen(
+            # Any: a Forked of devtools.servers.quick has the same methods.
+            self.process: Any = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -71,7 +73,7 @@ class ServerProcess:
 
     @property
     def pid(self) -> int:
-        return self.process.pid
+        return int(self.process.pid)
 
     def children(self) -> list[int]:
         """The process ids of its children, such as the workers of Gatehouse."""

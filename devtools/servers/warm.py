@@ -57,7 +57,7 @@ def renew_settings() -> bool:
         setting_changed.send(sender=None, setting=name, value=value, enter=True)
     DEFAULTS["SIGNING_KEY"] = settings.SECRET_KEY
     # Forgets the values that were just read: some depend on what django.setup() sets.
-    settings._wrapped = settings._wrapped
+    settings._wrapped = settings._wrapped  # type: ignore[misc]  # of LazyObject
     return "INSTALLED_APPS" not in changed
 
 
@@ -68,12 +68,14 @@ def _values() -> dict[str, Any]:
 
 
 def _forget_settings() -> None:
-    from django.conf import empty, settings
+    from django.conf import settings
     from django.db import connections
+    from django.db.utils import ConnectionHandler
+    from django.utils.functional import empty
 
     settings._wrapped = empty
     # Model classes ask the database how long a name may be, so there are connection objects.
     vars(connections).clear()
-    connections.__init__()
+    vars(connections).update(vars(ConnectionHandler()))
     for name in SETTINGS_MODULES:
         sys.modules.pop(name, None)

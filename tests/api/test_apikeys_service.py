@@ -11,7 +11,7 @@ from accounts.models import User
 from accounts.services.sessions import end_sessions
 from api.apikeys import key_format, services
 from api.apikeys.authenticate import authenticate_key, context_for_key
-from api.apikeys.services import KeyRequest, create_key, revoke_key, rotate_key, state_of
+from api.apikeys.services import KeyRequest, create_key, own_keys, revoke_key, rotate_key, state_of
 from api.errors import ApiKeyInvalid
 from api.models import ApiKey
 from api.permissions import AuthContext, Scope
@@ -347,3 +347,17 @@ def test_long_ended_keys_are_cleared_away(viewer: User, at_time: AtTime) -> None
 
     assert services.purge_keys(now - 90 * DAY) == 2
     assert [key.name for key in ApiKey.objects.all()] == ["live"]
+
+
+def test_a_key_made_at_the_moment_from_which_keys_are_valid_is_live(viewer: User) -> None:
+    key = made(viewer).key
+    viewer.keys_valid_from = key.created_at
+    viewer.save(update_fields=["keys_valid_from"])
+    key.user = viewer
+
+    assert state_of(key, timezone.now()) == "live"
+    assert [each.pk for each in own_keys(viewer)] == [key.pk]
+
+    viewer.keys_valid_from += timedelta(microseconds=1)
+
+    assert state_of(key, timezone.now()) == "ended"

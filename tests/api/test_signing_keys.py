@@ -109,6 +109,8 @@ def test_a_rotated_key_is_published_before_it_signs_and_the_old_one_until_its_to
     new = rotation.kid
 
     assert rotation.replaced == (old,)
+    (event,) = AuditEvent.objects.filter(action="api:signing-key:rotate")
+    assert (event.detail["kid"], event.detail["replaced"]) == (new, [old])
     assert (signer(), kids()) == (old, [old, new])
     at_time(settings.JWT_KEY_PUBLISH_AHEAD - MINUTE)
     assert (signer(), kids()) == (old, [old, new])

@@ -119,9 +119,18 @@ def test_a019_a_list_of_hundreds_is_bounded(
 
 
 @pytest.mark.parametrize(
-    ("minutes", "lifetime"), [("", timedelta(hours=1)), ("1440", timedelta(hours=24))]
+    ("minutes", "lifetime"),
+    [
+        ("", timedelta(hours=1)),
+        ("1440", timedelta(hours=24)),
+        # Not numbers of minutes: the default.
+        ("-1", timedelta(hours=1)),
+        ("\N{SUPERSCRIPT TWO}", timedelta(hours=1)),
+        ("\N{ARABIC-INDIC DIGIT THREE}", timedelta(hours=1)),
+        ("100000", timedelta(hours=1)),
+    ],
 )
-def test_the_operator_chooses_how_long_it_works(
+def test_the_administrator_chooses_how_long_it_works(
     owner: User,
     viewer: User,
     browser_of: Callable[[User], Client],
