@@ -167,3 +167,16 @@ def test_a_newer_link_replaces_the_older_one(stranger: Client, viewer: User, ask
 
     assert (answer.status_code, answer["Location"]) == (303, "/sign-in?notice=link-replaced")
     assert stranger.get(second).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("query", "location"),
+    [("", "/account/"), ("?next=/account/email", "/account/email"),
+     ("?next=https://evil.example.com/", "/account/")],
+)  # fmt: skip
+def test_whoever_is_signed_in_needs_no_link(
+    viewer: User, browser_of: Callable[[User], Client], query: str, location: str
+) -> None:
+    answer = browser_of(viewer).get(f"/magic-link{query}")
+
+    assert (answer.status_code, answer["Location"]) == (302, location)

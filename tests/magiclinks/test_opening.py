@@ -11,6 +11,7 @@ from accounts.actors import SYSTEM
 from accounts.models import BrowserSession, User
 from accounts.services import users
 from accounts.services.passwords import set_password
+from accounts.services.sessions import revoke_credentials
 from audit.models import AuditEvent
 from core.errors import TokenExpired, TokenInvalid
 from magiclinks.models import LoginLink
@@ -339,3 +340,37 @@ def test_what_happens_between_looking_and_using_is_seen(
 
     assert type(refusal.value) is error
     assert not AuditEvent.objects.filter(action="link:login:redeem").exists()
+
+
+def test_the_requester_who_has_signed_in_meanwhile_is_in_at_once(
+    stranger: Client, viewer: User, ask_link: Ask
+) -> None:
+    path = ask_link(stranger, viewer.email, next="/account/email")
+    stranger.post("/sign-in", {"login": viewer.email, "password": PASSWORD})
+
+    assert stranger.get(path)["Location"] == "/account/email"
+    assert LoginLink.objects.get().used_at is not None
+
+
+def test_a_link_opened_again_leads_to_no_other_site(
+    stranger: Client, viewer: User, ask_link: Ask
+) -> None:
+    path = ask_link(stranger, viewer.email, next="/account/email")
+    assert stranger.get(path).status_code == 302
+    LoginLink.objects.update(next_url="https://evil.example.com/")
+
+    assert stranger.get(path).headers.get("Location", "/").startswith("/")
+
+
+def test_a_link_that_was_made_a_moment_ahead_ends_with_the_access(
+    stranger: Client, viewer: User, issued_path: Issue, at_time: Callable[[timedelta], object]
+) -> None:
+    # Another node may have issued it, whose clock is ahead of ours.
+    at_time(timedelta(seconds=30))
+    path = issued_path(viewer)
+    at_time(timedelta(0))
+    revoke_credentials(viewer, "password changed")
+
+    stranger.post(path)
+
+    assert not is_in(stranger)

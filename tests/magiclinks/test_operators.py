@@ -230,3 +230,10 @@ def test_the_command_says_what_is_wrong(viewer: User, arguments: list[str], mess
 
     assert str(refusal.value) == message
     assert LoginLink.objects.count() == 0
+
+
+def test_rank_is_checked_before_anything_is_said_about_the_account(
+    admin: User, owner: User
+) -> None:
+    with pytest.raises(Forbidden):
+        issue_link(owner, actor=admin, lifetime=timedelta(0), source="panel")
