@@ -150,7 +150,7 @@ class AtomicDatabaseCache(BaseCache):
         return self._crowd_of((_table_size.rows if rows is None else rows) or 0)
 
     def was_crowded(self) -> bool:
-        """Was an eighth of the table used within the last hour, so that counters may be shared?"""
+        """Whether an eighth of the table was used in the last hour, so counters may be shared."""
         at = _table_size.crowded_at
         return at is not None and time.time() - at < MEMORY_SECONDS
 

@@ -6,7 +6,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 
 def database_answers() -> bool:
-    """Does the database answer?"""
+    """Whether the database responds."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -16,7 +16,7 @@ def database_answers() -> bool:
 
 
 def counters_answer() -> bool:
-    """Can the counters of the rate limits be written and read?"""
+    """Whether the counters of the rate limits can be written and read."""
     store = caches["counters"]
     try:
         store.set("health", 1, 10)
@@ -26,7 +26,7 @@ def counters_answer() -> bool:
 
 
 def is_migrated() -> bool:
-    """Have all migrations been applied?"""
+    """Whether all migrations have been applied."""
     try:
         executor = MigrationExecutor(connection)
         return not executor.migration_plan(executor.loader.graph.leaf_nodes())

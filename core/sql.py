@@ -93,7 +93,7 @@ def change(statement: str, model: type[models.Model], **values: Any) -> bool:
 
 
 def exists(statement: str, model: type[models.Model], **values: Any) -> bool:
-    """Does a SELECT whose parameters are these columns, in order, find a row?"""
+    """Whether a SELECT whose parameters are these columns, in order, finds a row."""
     connection = connections[router.db_for_read(model)]
     with connection.cursor() as cursor:
         cursor.execute(statement, _parameters(model, values, connection))

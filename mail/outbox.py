@@ -215,7 +215,7 @@ def deliver_due(limit: int = 100) -> int:
 
 
 def is_held_up() -> bool:
-    """Is the mail service down, so that users would request mail again and again?
+    """Whether the mail service is down, so that users would request mail again and again.
 
     A single mailbox that refuses mail does not count, because other mail is sent.
     """

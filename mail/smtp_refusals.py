@@ -44,7 +44,7 @@ _SENDER_DETAILS = frozenset({7, 8})
 
 
 def is_refused_recipient(refusal: Refusal) -> bool:
-    """Is the recipient refused permanently, so that another attempt is useless?"""
+    """Whether the recipient is refused permanently, so that another attempt is useless."""
     if refusal.code // 100 != 5 or refusal.stage not in _OF_MAILBOX:
         return False
     words = _words(refusal.text)

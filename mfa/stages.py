@@ -66,7 +66,7 @@ class SecondFactorStage(LoginStage):
         return response
 
     def is_alive(self) -> bool:
-        """Is it younger than PENDING_LIFETIME, and does the access policy still allow the sign-in?
+        """Whether it is younger than PENDING_LIFETIME and the access policy still allows it.
 
         A change of password or role, a sign-out everywhere, a ban or a reset ends it.
         """
@@ -78,8 +78,8 @@ class SecondFactorStage(LoginStage):
         return not is_late and access_policy.get_denial(user, credential_at=issued_at) is None
 
     def _begin_waiting(self) -> tuple[HttpResponse, bool]:
-        """since: for its own end. issued_at: for the marks of the account, which a node whose clock
-        is ahead may have set (decision 10)."""
+        """since: for its own lifetime. issued_at: to compare with `credentials_valid_from`, which a
+        node whose clock is ahead may have set (decision 10)."""
         now = timezone.now()
         self.state["since"] = now.isoformat()
         self.state["issued_at"] = self.person.issue_time(now).isoformat()

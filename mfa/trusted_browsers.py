@@ -56,7 +56,7 @@ def remember(request: HttpRequest, response: HttpResponse, user: User) -> None:
 
 
 def is_trusted(request: HttpRequest, user: User) -> bool:
-    """Has `user` asked this browser to be trusted, after verifying their second factor?"""
+    """Whether `user` asked to trust this browser after verifying their second factor."""
     value = request.COOKIES.get(settings.REMEMBERED_COOKIE_NAME, "")
     return bool(value) and browsers_of(user).filter(digest=_digest(user, value)).exists()
 

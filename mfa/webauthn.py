@@ -160,7 +160,7 @@ def relying_party_id() -> str:
 
 
 def are_available() -> bool:
-    """Can browsers use passkeys at PUBLIC_URL?"""
+    """Whether browsers can use passkeys at PUBLIC_URL."""
     name = relying_party_id()
     return not _is_number(name) and (settings.IS_HTTPS or name.endswith("localhost"))
 

@@ -23,7 +23,7 @@ SITE_PAGES = frozenset(
 
 
 def is_sensitive(request: HttpRequest, tables: Iterable["ModelAdmin[Any]"]) -> bool:
-    """Does this request of the admin require recent authentication?"""
+    """Whether this request of the admin requires recent authentication."""
     if request.method in READING:
         return False
     name = request.resolver_match.url_name if request.resolver_match else None

@@ -46,7 +46,7 @@ def prefilled(request: HttpRequest, **initial: Any) -> dict[str, Any]:
 
 
 def is_stale(request: HttpRequest) -> bool:
-    """Is the page shown again because its form was out of date? See accounts.views.stale."""
+    """Whether the page is shown again because its form was out of date; see views.stale."""
     return getattr(request, "is_stale", False)
 
 

@@ -59,7 +59,7 @@ def ascii_domain(raw: str) -> str:
 
 
 def _mixes_alphabets(label: str) -> bool:
-    """Does a label mix alphabets that look alike? East Asian scripts may be mixed."""
+    """Whether a label mixes alphabets that look alike. East Asian scripts may be mixed."""
     alphabets = {unicodedata.name(sign, "?").partition(" ")[0] for sign in label if sign.isalpha()}
     return len({alphabet for alphabet in alphabets if not alphabet.startswith(_EAST_ASIAN)}) > 1
 
@@ -143,7 +143,7 @@ def placeholder(authority: str, subject: str) -> str:
 
 
 def is_placeholder(email: str) -> bool:
-    """Is this stored address one of placeholder(), to which no mail can be delivered?"""
+    """Whether this stored address is one of placeholder(), to which no mail can be delivered."""
     return email.endswith(f"@{PLACEHOLDER_DOMAIN}")
 
 
@@ -154,7 +154,7 @@ def mask_email(email: str) -> str:
 
 
 def is_allowed(email: str, allowed: tuple[str, ...]) -> bool:
-    """Does an allow-list of addresses and exact domains allow `email`? An empty list allows all."""
+    """Whether a list of addresses and exact domains allows `email`. An empty list allows all."""
     if not allowed:
         return True
     domain = email.rpartition("@")[2]
@@ -171,5 +171,5 @@ def _allowed(entry: str) -> str:
 
 
 def is_reserved(email: str) -> bool:
-    """Is it an address of Gatehouse's own accounts, to which no mail can be delivered?"""
+    """Whether it is an address of Gatehouse's own accounts, to which no mail can be delivered."""
     return email.endswith(f"@{RESERVED_DOMAIN}")

@@ -107,7 +107,7 @@ def network_key(address: str) -> str:
 
 
 def is_undeclared_proxy(request: HttpRequest) -> bool:
-    """Does the request come through a proxy on an own network that no setting names?
+    """Whether the request comes through a proxy on an own network that no setting names.
 
     Then all clients share its address, and no limit or ban may count it. Clients from outside
     cannot fake this: only a private or loopback peer counts as such a proxy.
@@ -121,7 +121,7 @@ def is_undeclared_proxy(request: HttpRequest) -> bool:
 
 
 def is_localhost(request: HttpRequest) -> bool:
-    """Does the request come from a user on this machine, without a proxy in between?
+    """Whether the request comes from a user on this machine, without a proxy in between.
 
     A proxy on the same host also connects from loopback, so every trace of one means no: its
     headers, HTTP/1.0 or `Connection: close` (nginx sends both by default, browsers do not), a Host
@@ -144,7 +144,7 @@ def is_localhost(request: HttpRequest) -> bool:
 
 
 def _says_proxy(request: HttpRequest) -> bool:
-    """Does anything in the request come from a proxy and not from a client?"""
+    """Whether anything in the request comes from a proxy and not from a client."""
     meta = request.META
     # Browsers do not connect to a Unix socket. config.server.raw_request sets this key.
     if "gatehouse.by_unix_socket" in meta:
@@ -157,7 +157,7 @@ def _says_proxy(request: HttpRequest) -> bool:
 
 
 def _is_own_port(names: Sequence[SplitResult]) -> bool:
-    """Do all of them have the same port?"""
+    """Whether all of them have the same port."""
     try:
         return len({name.port or (443 if name.scheme == "https" else 80) for name in names}) == 1
     except ValueError:
@@ -165,7 +165,7 @@ def _is_own_port(names: Sequence[SplitResult]) -> bool:
 
 
 def is_from_foreign_page(request: HttpRequest) -> bool:
-    """Does a browser report that a page of another site caused this request?
+    """Whether a browser reports that a page of another site caused this request.
 
     False proves nothing: programs need not send these headers, and may send any value.
     """
@@ -177,5 +177,5 @@ def is_from_foreign_page(request: HttpRequest) -> bool:
 
 
 def is_in(address: Address, networks: Sequence[Network]) -> bool:
-    """Is the address in one of the networks?"""
+    """Whether the address is in one of the networks."""
     return any(address.version == net.version and address in net for net in networks)

@@ -34,7 +34,7 @@ class Connection:
 
 
 def is_own_client(peer: Address, peer_port: str, server_port: str) -> bool:
-    """Is the peer a process of the user who runs this server, and does it serve nobody else?
+    """Whether the peer is a process of the user who runs this server and serves no one else.
 
     A process that listens beyond loopback, or that holds a connection which another process has
     made to it, may be a proxy or tunnel. Connections that this server has made do not count: a
@@ -66,7 +66,7 @@ def is_own_client(peer: Address, peer_port: str, server_port: str) -> bool:
 
 
 def _serves_others(connections: list[Connection], theirs: set[str], known: set[str]) -> bool:
-    """Does who holds `theirs` listen beyond loopback, or was called by another than `known`?"""
+    """Whether the holder of `theirs` listens beyond loopback, or has callers not in `known`."""
     listening = [each for each in connections if each.state == LISTENING]
     if any(each.inode in theirs and not _is_loopback(each.local) for each in listening):
         return True
@@ -85,7 +85,7 @@ def _plain(end: str) -> str:
 
 
 def _is_ours(process: int) -> bool:
-    """Is it a process of this server: this one, or a worker beside it of the same main process?"""
+    """Whether it is this process, or another worker of the same main process."""
     if process == os.getpid():
         return True
     with suppress(OSError, ValueError):

@@ -13,12 +13,12 @@ MACHINE_PREFIXES = (API_PREFIX, "/.well-known/")
 
 
 def is_for_machines(request: HttpRequest) -> bool:
-    """Do only programs request this path?"""
+    """Whether only programs request this path."""
     return request.path_info.startswith(MACHINE_PREFIXES)
 
 
 def prefers_json(request: HttpRequest) -> bool:
-    """Does the client ask for JSON and not for a page? Browsers and `*/*` get pages."""
+    """Whether the client asks for JSON and not for a page. Browsers and `*/*` get pages."""
     if is_for_machines(request):
         return True
     return request.get_preferred_type([HTML, PROBLEM_JSON, JSON]) in (PROBLEM_JSON, JSON)

@@ -43,7 +43,7 @@ def safe_destination(url: str) -> str:
 
 
 def is_safe_destination(url: str) -> bool:
-    """May a sign-in redirect there?"""
+    """Whether a sign-in may redirect there."""
     return bool(safe_destination(url))
 
 

@@ -49,5 +49,5 @@ def note_revocation(user_id: uuid.UUID) -> None:
 
 
 def has_revoked(user_id: uuid.UUID) -> bool:
-    """Has the running request itself revoked the access of this user?"""
+    """Whether the running request itself has revoked the access of this user."""
     return user_id in _revoked.get(set())

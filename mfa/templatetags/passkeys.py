@@ -38,7 +38,7 @@ def passkey_button(context: Context, purpose: str) -> dict[str, Any]:
 
 @register.simple_tag
 def passkeys_are_available() -> bool:
-    """Are passkeys available at PUBLIC_URL?"""
+    """Whether passkeys are available at PUBLIC_URL."""
     return webauthn.are_available()
 
 
