@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from django.core.exceptions import ImproperlyConfigured
 from rest_framework.permissions import AllowAny, BasePermission
 from rest_framework.request import Request
 
@@ -197,13 +198,10 @@ class DeclaredPermissions(BasePermission):
         return bool(declared) and all(each.has_permission(request, view) for each in declared)
 
 
-Permissions = Mapping[str, Sequence[BasePermission]]
-
-
-def declared_permissions(view: "APIView", method: str) -> Sequence[BasePermission]:
+def declared_permissions(view: "APIView", method: str) -> list[BasePermission]:
     """Return what `required_permissions` of the view declares for this method; HEAD is GET."""
-    declared: Permissions = getattr(view, "required_permissions", {})
-    return declared.get("GET" if method == "HEAD" else method, ())
+    declared: Mapping[str, Sequence[Any]] = getattr(view, "required_permissions", {})
+    return [each() for each in declared.get("GET" if method == "HEAD" else method, ())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,10 +232,16 @@ def served_methods(view: "APIView") -> list[str]:
     """Return the methods of a view in alphabetical order, HEAD not named beside GET.
 
     A view with `required_permissions` serves only those. OPTIONS is for views that describe
-    themselves (`metadata_class`); preflight requests never reach a view.
+    themselves (`metadata_class`); preflight requests never reach a view. Raises
+    ImproperlyConfigured for a view whose `permission_classes` would ignore `required_permissions`.
     """
     served = {name.upper() for name in view.http_method_names if hasattr(view, name)} - {"HEAD"}
     if view.metadata_class is None:
         served.discard("OPTIONS")
     declared = getattr(view, "required_permissions", None)
-    return sorted(served if declared is None else served & declared.keys())
+    if declared is None:
+        return sorted(served)
+    if DeclaredPermissions not in view.permission_classes:
+        name = type(view).__name__
+        raise ImproperlyConfigured(f"{name}: permission_classes replaces required_permissions")
+    return sorted(served & declared.keys())

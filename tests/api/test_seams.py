@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 import pytest
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.test import Client
 from django.urls import path
 from django.utils import timezone
@@ -45,7 +45,7 @@ class Declared(APIView):
 
     required_permissions = {
         "GET": [HasScope("read")],
-        "POST": [HasScope("write"), HasRole("editor")],
+        "POST": [HasScope("write"), HasRole("editor"), RecentlyAuthenticated],
     }
 
     def get(self, request: Request) -> Response:
@@ -55,6 +55,16 @@ class Declared(APIView):
         return Response(request.data)
 
     def put(self, request: Request) -> Response:
+        return Response({"seen": True})
+
+
+class Contradictory(APIView):
+    """Its second attribute would replace the first."""
+
+    required_permissions = {"GET": [HasRole("owner")]}
+    permission_classes = [HasScope("read")]
+
+    def get(self, request: Request) -> Response:
         return Response({"seen": True})
 
 
@@ -129,6 +139,7 @@ class TeaPot(exceptions.APIException):
 urlpatterns = [
     path("api/v1/silent", Silent.as_view()),
     path("api/v1/declared", Declared.as_view()),
+    path("api/v1/contradictory", Contradictory.as_view()),
     path("api/v1/by-classes", ByClasses.as_view()),
     path("api/v1/open", Open.as_view()),
     path("api/v1/keys-only", KeysOnly.as_view()),
@@ -170,6 +181,11 @@ def test_a_view_that_declares_nothing_is_closed_to_all(owner: User, browser_of: 
     for headers in (bearer(owner), key(owner, "users", "read")):
         assert problem(get("silent", headers)) == (403, "forbidden")
     assert problem(get("silent", client=browser_of(owner))) == (403, "forbidden")
+
+
+def test_a_view_whose_permissions_replace_each_other_is_closed(owner: User) -> None:
+    with pytest.raises(ImproperlyConfigured, match="Contradictory: permission_classes replaces"):
+        get("contradictory", bearer(owner))
 
 
 def test_every_credential_is_one(viewer: User, browser_of: Any) -> None:
