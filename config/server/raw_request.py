@@ -31,7 +31,7 @@ FAMILIES_SAID_ONCE = (
 )  # fmt: skip
 WITHOUT_PREFIX = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"}
 # A limit, because clients can invent names.
-MOST_NAMES = 512
+MAX_NAMES = 512
 LEFT_OUT = ""
 SERVER: Environ = {
     "SCRIPT_NAME": "",
@@ -105,7 +105,7 @@ def _key(name: bytes) -> str:
     key = WITHOUT_PREFIX.get(name) or f"HTTP_{text.upper().replace('-', '_')}"
     if "_" in text:
         key = LEFT_OUT
-    if len(_keys) < MOST_NAMES:
+    if len(_keys) < MAX_NAMES:
         _keys[name] = key
     return key
 

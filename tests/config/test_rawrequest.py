@@ -87,10 +87,10 @@ def test_a_peer_by_a_unix_socket_is_this_machine_and_said_to_be_one() -> None:
 
 
 def test_names_that_strangers_make_up_fill_no_memory() -> None:
-    for number in range(2 * rawrequest.MOST_NAMES):
+    for number in range(2 * rawrequest.MAX_NAMES):
         environ_of(scope((f"x-{number}", "1")))
 
-    assert len(rawrequest._keys) == rawrequest.MOST_NAMES
+    assert len(rawrequest._keys) == rawrequest.MAX_NAMES
     assert environ_of(scope(("x_1", "1"), ("x-late", "2")))["HTTP_X_LATE"] == "2"
     assert "HTTP_X_LATE_TOO" not in environ_of(scope(("x_late_too", "1")))
 

@@ -29,7 +29,7 @@ TAKEN = frozenset(
         "verify_email",
     }
 )
-MOST, MOST_AT_ONCE, MAX_DURATION = 1_000_000, 100, timedelta(days=31)
+MAX_COUNT, MAX_CONCURRENT, MAX_WINDOW = 1_000_000, 100, timedelta(days=31)
 _ENTRY = re.compile(r"([a-z][a-z0-9_-]{0,39}):(user|ip|concurrent)=(\d{1,7})(?:/(.+))?", re.ASCII)
 
 
@@ -63,9 +63,9 @@ def _action_limit(entry: str) -> ActionLimit:
         )
     if (by == "concurrent") != (window is None):
         raise Unreadable(f"{echo(entry)} is not a limit of an action", FIX)
-    most = MOST_AT_ONCE if window is None else MOST
-    if not 1 <= int(number) <= most:
-        raise Unreadable(f"{echo(entry)} is out of range", f"write a number from 1 to {most}")
+    maximum = MAX_CONCURRENT if window is None else MAX_COUNT
+    if not 1 <= int(number) <= maximum:
+        raise Unreadable(f"{echo(entry)} is out of range", f"write a number from 1 to {maximum}")
     return ActionLimit(action, by, int(number), _window(window))
 
 
@@ -73,7 +73,7 @@ def _window(text: str | None) -> timedelta | None:
     if text is None:
         return None
     window = read_duration(text, "minutes")
-    if not timedelta(seconds=1) <= window <= MAX_DURATION:
+    if not timedelta(seconds=1) <= window <= MAX_WINDOW:
         raise Unreadable(f"{echo(text)} is not a valid time window", "write a time from 1s to 31d")
     return window
 
