@@ -30,11 +30,11 @@ WHOLE_SECOND = ".000000"
 # SQL that makes PostgreSQL return the common format.
 SHOWN = {
     "uuid": "replace({}::text, '-', '')",
-    "moment": "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')",
-    "flag": "{}::int",
+    "datetime": "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')",
+    "boolean": "{}::int",
     "json": "{}::text",
-    "day": "to_char({}, 'YYYY-MM-DD')",
-    "span": "(extract(epoch from {}) * 1000000)::bigint",
+    "date": "to_char({}, 'YYYY-MM-DD')",
+    "duration": "(extract(epoch from {}) * 1000000)::bigint",
 }
 # SQL that compares a key with the last key in the progress table.
 COMPARED = {"uuid": "{}::uuid", "integer": "{}::bigint", "text": '{} COLLATE "C"'}
@@ -208,7 +208,7 @@ def normal_json(text: str) -> str:
     return json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
 
 
-def normal_moment(text: str) -> str:
+def normal_datetime(text: str) -> str:
     """A datetime of SQLite with microseconds, which Django omits for whole seconds."""
     if len(text) == DATETIME_LENGTH:
         return text
@@ -218,7 +218,7 @@ def normal_moment(text: str) -> str:
     return moment.isoformat(" ", "microseconds")
 
 
-def stored_moment(text: str) -> str:
+def stored_datetime(text: str) -> str:
     """A datetime as Django writes it to SQLite, which compares datetimes as strings."""
     return text.removesuffix(WHOLE_SECOND)
 
@@ -252,12 +252,12 @@ def _comparable(text: str, table: Table, *, is_column: bool = False) -> str:
     return text if is_column and kind != "text" else COMPARED[kind].format(text)
 
 
-def _interval(microseconds: int) -> str:
+def _duration(microseconds: int) -> str:
     return f"{microseconds} microseconds"
 
 
 # The conversions between each database and the common format, by the kind of the column.
-SQLITE_READERS: Conversions = {"moment": normal_moment, "json": normal_json, "uuid": str.lower}
-SQLITE_WRITERS: Conversions = {"moment": stored_moment}
+SQLITE_READERS: Conversions = {"datetime": normal_datetime, "json": normal_json, "uuid": str.lower}
+SQLITE_WRITERS: Conversions = {"datetime": stored_datetime}
 POSTGRES_READERS: Conversions = {"json": normal_json}
-POSTGRES_WRITERS: Conversions = {"span": _interval}
+POSTGRES_WRITERS: Conversions = {"duration": _duration}

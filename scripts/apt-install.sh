@@ -1,6 +1,6 @@
 #!/bin/sh
-# Install Debian packages without a question, and without starting what they bring: a server that
-# arrives with a package is neither started nor left to start with the machine. Needs root.
+# Installs Debian packages without questions. Servers in these packages are neither started nor
+# enabled at boot. Needs root.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 POLICY=/usr/sbin/policy-rc.d
@@ -15,7 +15,7 @@ for unit in $UNITS; do
     if is_enabled "$unit"; then enabled_before="$enabled_before $unit "; fi
 done
 
-# Debian's own switch for "start no service while installing". One that is there already is left alone.
+# Debian's switch for "start no service while installing". An existing one is not changed.
 if [ ! -e "$POLICY" ]; then
     trap 'rm -f "$POLICY"' EXIT
     trap 'exit 1' INT TERM
@@ -32,7 +32,7 @@ quietly() {
 }
 
 echo "Installing $*"
-# The lists of a fresh container are empty, and old lists name packages that are gone.
+# A new container has no package lists, and old lists name packages that no longer exist.
 if ! quietly apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@" 2>/dev/null; then
     quietly apt-get -o DPkg::Lock::Timeout=300 update
     quietly apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@"

@@ -1,7 +1,7 @@
 #!/bin/sh
-# The virtual environment in .venv with the named locks of requirements/: environment.sh base dev ldap?
-# A lock is installed only when it differs from the one installed last. `ldap?` is tried only where
-# the LDAP headers are, and its failure stops nothing.
+# Creates .venv and installs lock files of requirements/: environment.sh base dev ldap?
+# A lock file is installed only if it has changed since. `ldap?` is installed only if the LDAP headers
+# exist, and may fail.
 set -eu
 cd "$(dirname "$0")/.."
 VENV=.venv
@@ -23,7 +23,7 @@ find_python() {
     return 1
 }
 
-# A bare Debian or Ubuntu has no Python at all. Only root can install it.
+# A minimal Debian or Ubuntu has no Python. Only root can install it.
 ensure_python() {
     [ -z "${PYTHON:-}" ] || return 0
     for candidate in python3 python3.13 python3.12 python3.11 python3.14 /usr/bin/python3; do
@@ -34,7 +34,7 @@ ensure_python() {
     fi
 }
 
-# Debian and Ubuntu ship the venv module apart from Python.
+# Debian and Ubuntu have a separate package for the venv module.
 ensure_venv_module() {
     "$1" -c 'import ensurepip, venv' >/dev/null 2>&1 && return
     package="$("$1" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The Node packages that the tests use, as tests/node/package-lock.json names them. Installed only
-# when that file is newer than what was installed last.
+# Installs the Node packages of tests/node/package-lock.json, which the tests use, if that file has
+# changed since.
 set -eu
 cd "$(dirname "$0")/../tests/node"
 mark=node_modules/.package-lock.json

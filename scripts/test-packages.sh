@@ -1,6 +1,6 @@
 #!/bin/sh
-# The programs that the tests start for themselves, on ports and folders of their own. What is there
-# already is not touched, and with everything there apt is not called at all.
+# Installs the programs that the tests start, on free ports and in temporary folders. Installed
+# programs are not changed, and if nothing is missing, apt is not called.
 set -eu
 cd "$(dirname "$0")/.."
 PATH="$PATH:/usr/sbin:/usr/local/sbin"

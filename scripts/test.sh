@@ -1,7 +1,7 @@
 #!/bin/sh
-# `make test`: what the tests need, lint, then the whole suite. With a path below tests/ only its
-# tests, without lint and, unless -m says otherwise, without those that take minutes: races between
-# processes and real browsers.
+# `make test`: installs what the tests need, lints, and runs all tests. With a path below tests/ it
+# runs only those tests, without lint, and without the slow ones (races between processes, browsers)
+# unless -m is given.
 set -eu
 cd "$(dirname "$0")/.."
 sh scripts/test-packages.sh

@@ -1,4 +1,4 @@
-"""A process that stops lets no connection begin, and loses none that is there."""
+"""A stopping process accepts no new connection, and loses no existing one."""
 
 import errno
 import socket

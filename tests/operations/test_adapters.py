@@ -2,7 +2,7 @@
 
 import pytest
 
-from operations.adapters import normal_json, normal_moment, stored_moment
+from operations.adapters import normal_datetime, normal_json, stored_datetime
 from operations.tables import all_tables
 
 
@@ -15,13 +15,13 @@ from operations.tables import all_tables
         ("2026-01-31 08:00:00.5", "2026-01-31 08:00:00.500000"),
     ],
 )
-def test_a_moment_has_one_form(text: str, normal: str) -> None:
-    assert normal_moment(text) == normal
+def test_a_datetime_has_one_form(text: str, normal: str) -> None:
+    assert normal_datetime(text) == normal
 
 
 def test_a_whole_second_is_stored_as_django_stores_it() -> None:
-    assert stored_moment("2026-01-31 08:00:00.000000") == "2026-01-31 08:00:00"
-    assert stored_moment("2026-01-31 08:00:00.100000") == "2026-01-31 08:00:00.100000"
+    assert stored_datetime("2026-01-31 08:00:00.000000") == "2026-01-31 08:00:00"
+    assert stored_datetime("2026-01-31 08:00:00.100000") == "2026-01-31 08:00:00.100000"
 
 
 def test_json_has_one_form() -> None:
