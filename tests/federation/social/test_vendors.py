@@ -1,9 +1,12 @@
 """Providers of allauth that have no entry here, against a double that speaks as they do."""
 
 import copy
+import json
 from collections.abc import Iterator
+from email.message import Message
 from itertools import product
 from typing import Any
+from unittest.mock import Mock
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -13,6 +16,7 @@ from django.test import RequestFactory
 from accounts.models import User
 from audit.models import AuditEvent
 from config.environment.registry.allauth_providers import usable_ids
+from core import http
 from federation.checks import check_social_providers
 from federation.flow import SOCIAL
 from federation.models import ExternalIdentity
@@ -251,6 +255,49 @@ def test_every_provider_of_allauth_starts_by_two_variables(kind, settings, rf, d
     assert url.startswith("https://")
     assert f"state={pending.state}" in url
     assert "secret-" not in url
+
+
+class Anything(dict):
+    """An answer that has every name; each value is `value`."""
+
+    def __init__(self, value: Any) -> None:
+        names = "id uid sub user_id userId account_id open_id openid name login data user email"
+        super().__init__(dict.fromkeys(names.split(), value) | {"access_token": "t", "ok": True})
+
+
+@pytest.mark.parametrize("kind", sorted(set(usable_ids()) - NEED_SETTINGS))
+def test_no_provider_of_allauth_makes_an_id_of_nothing_or_an_error_of_ours(
+    kind, settings, rf: RequestFactory, double, monkeypatch
+) -> None:
+    provider = provider_of(kind, double)
+    settings.SIGN_IN_PROVIDERS = (provider,)
+    pending = AuthorizationRequest("s" * 43, kind, "login", "", "", 2**40)
+    values = (
+        None,
+        True,
+        1.5,
+        [],
+        {},
+        "",
+        [None],
+        [{}],
+        {"id": None},
+        {"user": {"id": None}},
+        7,
+        "u-1",
+    )
+    headers = Message()
+    headers["Content-Type"] = "application/json"
+    for document in (*map(Anything, values), {"access_token": "t"}, [], None, "t"):
+        answer = http.Response(200, headers, json.dumps(document).encode())
+        send = Mock(return_value=answer)
+        monkeypatch.setattr("federation.social.session.http.send", send)
+        request = rf.get("/", {"code": "c", "state": "s"})
+        try:
+            found = SOCIAL.finish(request, provider, pending).subject
+        except SignInFailed:
+            continue
+        assert found in set(_ids_in(document)) - {""}, document
 
 
 @pytest.mark.parametrize("kind", sorted(NEED_SETTINGS))
