@@ -80,9 +80,9 @@ def successor(answer: Answer) -> str:
 
 
 def test_32_refreshes_of_one_token_have_one_successor_and_sign_nobody_out(
-    any_data: InstanceData, racing_house: Callable[..., Gatehouse], racers: Racers
+    any_data: InstanceData, racing_instance: Callable[..., Gatehouse], racers: Racers
 ) -> None:
-    gatehouse = racing_house(any_data)
+    gatehouse = racing_instance(any_data)
     tokens = any_data.shell(SIGN_IN, PUBLIC_URL=gatehouse.url)
 
     for number, token in enumerate(tokens):
@@ -104,9 +104,9 @@ def test_32_refreshes_of_one_token_have_one_successor_and_sign_nobody_out(
 
 
 def test_a_spent_token_shown_32_times_ends_its_family_once(
-    any_data: InstanceData, racing_house: Callable[..., Gatehouse], racers: Racers
+    any_data: InstanceData, racing_instance: Callable[..., Gatehouse], racers: Racers
 ) -> None:
-    gatehouse = racing_house(any_data)
+    gatehouse = racing_instance(any_data)
     tokens = any_data.shell(SIGN_IN, PUBLIC_URL=gatehouse.url)[:5]
     any_data.shell(AGE)
 
@@ -121,10 +121,10 @@ def test_a_spent_token_shown_32_times_ends_its_family_once(
 
 
 def test_lost_answers_and_their_successor_at_once_never_fork(
-    any_data: InstanceData, racing_house: Callable[..., Gatehouse], racers: Racers
+    any_data: InstanceData, racing_instance: Callable[..., Gatehouse], racers: Racers
 ) -> None:
     """Half of the clients ask for a lost answer again while the others use it."""
-    gatehouse = racing_house(any_data)
+    gatehouse = racing_instance(any_data)
     tokens = any_data.shell(SIGN_IN, PUBLIC_URL=gatehouse.url)
 
     for number, first in enumerate(tokens):
@@ -146,9 +146,9 @@ def test_lost_answers_and_their_successor_at_once_never_fork(
 
 
 def test_32_who_need_the_first_key_get_the_same_one(
-    any_data: InstanceData, racing_house: Callable[..., Gatehouse], racers: Racers
+    any_data: InstanceData, racing_instance: Callable[..., Gatehouse], racers: Racers
 ) -> None:
-    gatehouse = racing_house(any_data)
+    gatehouse = racing_instance(any_data)
     answers = racers.run(
         [
             RaceRequest(gatehouse.urls[place % len(gatehouse.urls)], "GET", KEYS)

@@ -177,6 +177,7 @@ MODULES = {
     "familyrows", "keymeter", "keyring", "strangers", "nearest", "aftermath", "telling", "moving",
     "proxytexts", "curves", "wire", "kinds", "sso", "entrance",
 }  # fmt: skip
+TOOLS = ("devtools", "benchmarks", "scripts")
 
 
 def _names(text: str) -> set[str]:
@@ -186,7 +187,7 @@ def _names(text: str) -> set[str]:
 
 @pytest.mark.parametrize("word", sorted(IDENTIFIERS))
 def test_no_old_identifier_comes_back(word: str) -> None:
-    found = [module for module, file in modules() if word in _words()[module]]
+    found = [module for module, names in _words().items() if word in names]
 
     assert found == [], f"write {IDENTIFIERS[word]}"
 
@@ -195,10 +196,11 @@ _CACHE: dict[str, set[str]] = {}
 
 
 def _words() -> dict[str, set[str]]:
-    """Module -> every name in it; read once."""
+    """File -> every name in it; read once."""
     if not _CACHE:
-        for module, file in modules():
-            _CACHE[module] = _names(file.read_text())
+        tools = (file for folder in TOOLS for file in (ROOT / folder).rglob("*.py"))
+        for file in (*(file for _module, file in modules()), *tools):
+            _CACHE[str(file.relative_to(ROOT))] = _names(file.read_text())
     return _CACHE
 
 

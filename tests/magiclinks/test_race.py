@@ -80,9 +80,9 @@ def requests_for(gatehouse: Gatehouse, number: int, path: str) -> list[RaceReque
 
 
 def test_a001_of_32_clients_at_several_processes_exactly_one_gets_in(
-    any_data: InstanceData, racing_house: Callable[..., Gatehouse], racers: Racers
+    any_data: InstanceData, racing_instance: Callable[..., Gatehouse], racers: Racers
 ) -> None:
-    gatehouse = racing_house(any_data)
+    gatehouse = racing_instance(any_data)
     paths = any_data.shell(MINT)
 
     for number, path in enumerate(paths):

@@ -49,9 +49,9 @@ result = [
 
 
 def test_of_32_guesses_at_once_at_several_processes_exactly_seven_are_looked_at(
-    any_data: InstanceData, racing_house: StartGatehouse, racers: Racers
+    any_data: InstanceData, racing_instance: StartGatehouse, racers: Racers
 ) -> None:
-    gatehouse = racing_house(any_data)
+    gatehouse = racing_instance(any_data)
     token = "c" * 32
     fields = {"login": "a@example.com", "password": "wrong", "csrfmiddlewaretoken": token}
     requests = [
@@ -68,9 +68,9 @@ def test_of_32_guesses_at_once_at_several_processes_exactly_seven_are_looked_at(
 
 
 def test_behind_a_proxy_a_burst_bans_the_client_at_the_twentieth_violation(
-    any_data: InstanceData, racing_house: StartGatehouse, racers: Racers
+    any_data: InstanceData, racing_instance: StartGatehouse, racers: Racers
 ) -> None:
-    gatehouse = racing_house(
+    gatehouse = racing_instance(
         any_data, TRUSTED_PROXIES="127.0.0.0/8", MODERATION_SCORE_HALF_LIFE="0"
     )
     token = "c" * 32

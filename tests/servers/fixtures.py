@@ -123,10 +123,10 @@ def gatehouse_server(tmp_path: Path) -> Iterator[StartGatehouse]:
 
 
 @pytest.fixture
-def racing_house(
+def racing_instance(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[StartGatehouse]:
-    """racing_house(any_data, LOGIN_MAX="1000") -> a running Gatehouse for tests of races.
+    """racing_instance(any_data, LOGIN_MAX="1000") -> a running Gatehouse for tests of races.
 
     On SQLite two processes; on PostgreSQL three nodes, each with a DATA_DIR of its own.
     """
