@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.services.credentials import has_other_sign_in_method
+from federation.flow import knows_server
 from federation.models import ExternalIdentity
 from federation.providers import Provider, configured
 from federation.services.identities import is_directory_managed, is_usable
@@ -52,8 +53,8 @@ def button_of(provider: Provider) -> Button:
 
 
 def buttons() -> list[Button]:
-    """One for each configured provider, in the order of the settings."""
-    return [button_of(provider) for provider in configured()]
+    """One for each configured provider that can be used, in the order of the settings."""
+    return [button_of(provider) for provider in configured() if knows_server(provider)]
 
 
 def methods_of(user: User) -> list[Method]:

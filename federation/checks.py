@@ -5,9 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Warning, register  # noqa: A004 - Django's name
 
-from federation.flow import SOCIAL
-from federation.oidc.errors import SignInFailed
-from federation.providers import OIDC, Provider
+from federation.flow import knows_server
 
 
 @register()
@@ -18,19 +16,11 @@ def check_social_providers(app_configs: Any, **_kwargs: Any) -> list[CheckMessag
     """
     return [
         Warning(
-            f"The provider {provider.id} does not know its server, so nobody can sign in with it.",
+            f"The provider {provider.id} does not know its server, so no page offers it.",
             hint=f"Set {provider.id.upper()}_SETTINGS to JSON with the settings that allauth's "
             f"documentation names for {provider.label}, or remove its client id.",
             id="federation.W001",
         )
         for provider in settings.SIGN_IN_PROVIDERS
-        if provider.kind != OIDC and not _has_server(provider)
+        if not knows_server(provider)
     ]
-
-
-def _has_server(provider: Provider) -> bool:
-    try:
-        SOCIAL.token_url(provider)
-    except SignInFailed:
-        return False
-    return True

@@ -51,6 +51,26 @@ def flow_of(provider: Provider) -> Flow:
     return OPENID_CONNECT if provider.kind == OIDC else SOCIAL
 
 
+# Per id, the provider that was examined: tests and commands may change the settings.
+_examined: dict[str, tuple[Provider, bool]] = {}
+
+
+def knows_server(provider: Provider) -> bool:
+    """Whether the settings name the provider's server, where it has one of its own."""
+    if provider.kind == OIDC:
+        return True
+    examined = _examined.get(provider.id)
+    if examined is None or examined[0] is not provider:
+        try:
+            SOCIAL.token_url(provider)
+        except SignInFailed:
+            examined = provider, False
+        else:
+            examined = provider, True
+        _examined[provider.id] = examined
+    return examined[1]
+
+
 def begin(request: HttpRequest, provider: Provider, *, process: str, next_url: str) -> HttpResponse:
     """A page that leads to the provider; stores the pending request in this browser.
 

@@ -7,15 +7,14 @@ from django.template import Context
 
 from accounts.models import User
 from federation import buttons
-from federation.providers import configured
 
 register = template.Library()
 
 
 @register.simple_tag
 def has_providers() -> bool:
-    """Is a provider configured?"""
-    return bool(configured())
+    """Does a page offer a provider?"""
+    return bool(buttons.buttons())
 
 
 @register.inclusion_tag("elements/provider_buttons.html", takes_context=True)

@@ -309,6 +309,7 @@ def test_a_provider_that_does_not_know_its_server_is_reported_and_leads_nowhere(
     assert warning.id == "federation.W001"
     assert f"Set {kind.upper()}_SETTINGS to JSON" in warning.hint
     assert stranger.post(f"/oauth/{kind}/login").status_code == 502
+    assert f"/oauth/{kind}/login" not in stranger.get("/sign-in").content.decode()
 
 
 def test_the_log_says_where_an_answer_failed_and_nothing_of_it(
