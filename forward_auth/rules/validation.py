@@ -91,7 +91,7 @@ def path_of(text: str) -> str:
     if "?" in path or "#" in path:
         raise ValueError(_("Enter the path only: rules ignore what follows ? or #."))
     if "%" in path:
-        # xgettext:no-python-format
+        # xgettext:no-python-format  # noqa: ERA001 - read by makemessages
         raise ValueError(_("Enter the characters themselves, not %-escapes."))
     if len(path) > MAX_PATH_LENGTH or not is_plain(path):
         raise ValueError(_("No request can match such a path. Remove //, /../, ; and backslashes."))
