@@ -6,6 +6,8 @@ import pytest
 
 from devtools.servers.databases import InstanceData
 
+pytestmark = pytest.mark.race
+
 MOST = 1600
 FLOOD = f"""
 import time

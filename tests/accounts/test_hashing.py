@@ -12,6 +12,8 @@ from devtools.servers.processes import wait_for
 from devtools.servers.quick import QuickServer, loaded
 from operations.doctor import examine
 
+pytestmark = pytest.mark.race
+
 CROWD = """
 import threading, time
 from pathlib import Path

@@ -2,10 +2,14 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from devtools.servers.databases import InstanceData, PostgresServer
 from devtools.servers.processes import wait_for
 from tests.conftest import PASSWORD
 from tests.forward_auth.driver import Driver
+
+pytestmark = pytest.mark.race
 
 HERE = {"PUBLIC_URL": "http://testserver"}
 ERIN = f"""
