@@ -118,7 +118,7 @@ def count_accepted() -> tuple[int, int, int, bool]:
     return User.objects.count(), used, accepted, audit_log.verify().broken_at is None
 
 
-PROVIDERS = tuple(SimpleNamespace(id=name, authority="") for name in ("first", "second"))
+PROVIDERS = tuple(SimpleNamespace(id=name, issuer="") for name in ("first", "second"))
 
 
 def two_identities() -> None:

@@ -82,7 +82,8 @@ def _of_code() -> Iterator[str]:
         names = set(_marking_names(tree))
         for call in ast.walk(tree):
             if isinstance(call, ast.Call) and getattr(call.func, "id", "") in names:
-                texts = [part.value for part in call.args if isinstance(part, ast.Constant)]
+                # A third argument names the variable that holds the number (ngettext_lazy).
+                texts = [part.value for part in call.args[:2] if isinstance(part, ast.Constant)]
                 yield from (text for text in texts if isinstance(text, str))
 
 
