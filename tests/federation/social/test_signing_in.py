@@ -9,6 +9,7 @@ from allauth.socialaccount.providers.github import views as github
 from accounts.models import User
 from audit.models import AuditEvent
 from federation.models import ExternalIdentity
+from federation.social.providers import GitHubProvider
 from tests.federation.social.conftest import LABELS, begin, is_signed_in, sign_in
 from tests.pages.pages import read
 
@@ -113,7 +114,8 @@ def enterprise(settings, monkeypatch) -> Iterator[str]:
     server = "https://github.example.com"
     settings.SOCIALACCOUNT_PROVIDERS["github"]["GITHUB_URL"] = server
     adapter = importlib.reload(github).GitHubOAuth2Adapter
-    monkeypatch.setattr("federation.social.providers.GitHubProvider.oauth2_adapter_class", adapter)
+    # The provider was imported before, or it would keep this adapter.
+    monkeypatch.setattr(GitHubProvider, "oauth2_adapter_class", adapter)
     yield server
     del settings.SOCIALACCOUNT_PROVIDERS["github"]["GITHUB_URL"]
     importlib.reload(github)
