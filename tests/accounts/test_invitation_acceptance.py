@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.db import transaction
 from django.test import Client
 from pytest_django.fixtures import Settings
 
 from accounts.actors import SYSTEM
 from accounts.models import AccountToken, Invitation, User
 from accounts.services import invitations, users
+from accounts.services.accept_invitation import live_invitation
 from accounts.services.email_tokens import issue_token
 from accounts.services.invitations import IssuedInvitation, accept_invitation, invite
 from accounts.services.passwords import reset_password, start_reset
@@ -431,3 +433,21 @@ def test_of_many_acceptances_at_once_one_makes_the_account(
     found = run_race(any_database, str(tmp_path), race, 20)
 
     assert found == [(1, 1, 1, True)] * 20
+
+
+def test_an_account_that_has_taken_the_address_is_not_locked_after_ones_own(
+    monkeypatch: pytest.MonkeyPatch, make_user: MakeUser
+) -> None:
+    """Users are locked in one order; the address may move to another account at any moment."""
+    invite(actor=SYSTEM, email="moved@example.com", role="editor")
+    other = make_user(email="moved@example.com")
+    locked: list[object] = []
+    monkeypatch.setattr(
+        "accounts.services.accept_invitation.lock_users", lambda *keys: locked.extend(keys)
+    )
+
+    with transaction.atomic():
+        assert live_invitation(other.email, is_account_locked=True) is not None
+        assert locked == []
+        assert live_invitation(other.email) is not None
+    assert locked == [other.pk]
