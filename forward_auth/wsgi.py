@@ -22,9 +22,9 @@ from django.conf import settings
 
 from accounts.middleware import REQUEST_ID
 from core import metrics
-from core.web.response_headers import bare_headers
+from core.web.response_headers import bare_headers, encoded
 from forward_auth.authentication import FastPathUnsupported
-from forward_auth.cache import FOREVER, CheckResult, EncodedDenial, Message, TTLCache
+from forward_auth.cache import CheckResult, EncodedDenial, Message, TTLCache
 from forward_auth.checker import Checker, HeaderTooLong
 from forward_auth.decisions import from_wsgi, is_browser
 from forward_auth.invalidation.data_version import drop, drop_broken
@@ -74,11 +74,15 @@ _EMPTY_COOKIE = re.compile(r'[^=]+="";')
 
 
 class CachedResponse(NamedTuple):
-    """headers: without request id and reference. pieces: the body, split at the reference."""
+    """headers: without request id and reference. pieces: the body, split at the reference.
+
+    until: when Django has to answer again, in seconds since 1970.
+    """
 
     status: str
     headers: Headers
     pieces: list[bytes]
+    until: float
 
 
 class FastPath:
@@ -119,7 +123,7 @@ class FastPath:
             return self._cached_denial(scope, result), result
         count_passed()
         if result.message is None:
-            result.message = _message(204, (NO_STORE, *result.headers))
+            result.message = _no_content(result)
         return (result.message, NO_BODY), result
 
     def _cached_denial(self, scope: Scope, result: CheckResult) -> tuple[Message, Message] | None:
@@ -194,7 +198,7 @@ class FastPath:
             return self._ask_django_for(key, expected, environ, start)
         metrics.add("checks", str(result.decision.status), FAST)
         reference = note_denial(result)
-        result.denial = _encoded(cached, environ)
+        result.denial = _encoded_denial(cached, environ)
         start(cached.status, [*cached.headers, _request_id_of(environ), (REFERENCE, reference)])
         return [reference.encode().join(cached.pieces)]
 
@@ -228,7 +232,7 @@ class FastPath:
         status, headers = started[:2]
         cacheable = _cacheable(status, headers, body, expected) if key else None
         if cacheable is not None:
-            self.responses.put(key, cacheable, FOREVER)
+            self.responses.put(key, cacheable, cacheable.until)
         start(status, headers)
         return [body]
 
@@ -246,17 +250,16 @@ class FastPath:
         return self.django(environ, start_response)
 
 
-def _message(status: int, headers: Iterable[tuple[str, str]]) -> Message:
-    """The start of an answer as an ASGI message."""
-    encoded = [(name.encode(), value.encode()) for name, value in headers]
-    return {"type": "http.response.start", "status": status, "headers": encoded}
+def _no_content(result: CheckResult) -> Message:
+    """The start of the answer of _pass() as an ASGI message."""
+    headers = encoded((NO_STORE, *result.headers))
+    return {"type": "http.response.start", "status": 204, "headers": headers}
 
 
-def _encoded(response: CachedResponse, environ: Environ) -> EncodedDenial:
+def _encoded_denial(response: CachedResponse, environ: Environ) -> EncodedDenial:
     values = [environ.get(key) for key in CLIENT_KEYS]
     client = tuple(None if value is None else value.encode("latin-1") for value in values)
-    headers = [(name.encode(), value.encode()) for name, value in response.headers]
-    return EncodedDenial(time.time() + RESPONSE_SECONDS, client, headers, response.pieces)
+    return EncodedDenial(response.until, client, encoded(response.headers), response.pieces)
 
 
 def _response_key(variant: str, environ: Environ) -> tuple[str, ...] | None:
@@ -295,11 +298,13 @@ def _cacheable(status: str, headers: Headers, body: bytes, expected: str) -> Cac
     kept = [(name, value) for name, value in headers if name not in (REQUEST_ID_HEADER, REFERENCE)]
     reference = dict(headers).get(REFERENCE, "").encode()
     number = status.partition(" ")[0]
+    until = time.time() + RESPONSE_SECONDS
     if not reference:
-        return CachedResponse(status, kept, [body]) if number == expected == "200" else None
+        is_expected = number == expected == "200"
+        return CachedResponse(status, kept, [body], until) if is_expected else None
     if f"{number} {_code_of(body)}" != expected:
         return None
-    return CachedResponse(status, kept, body.split(reference))
+    return CachedResponse(status, kept, body.split(reference), until)
 
 
 def _code_of(body: bytes) -> str:

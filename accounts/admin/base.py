@@ -136,6 +136,25 @@ class GatehouseModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not ge
     def log_deletions(self, *_args: Any) -> None: ...  # type: ignore[override]
 
 
+class RowPage(GatehouseModelAdmin):
+    """A table whose pages of a row show more than the form."""
+
+    def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """What the page of `row` shows besides its form."""
+        raise NotImplementedError
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        context = {} if row is None else self.page_context(request, row)
+        return super().change_view(request, object_id, form_url, context | (extra_context or {}))
+
+
 class ReadOnlyAdmin(GatehouseModelAdmin):
     """A read-only table: you can filter and search it, but not add, edit or delete rows.
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from config.server.content_type import readable
 from config.server.raw_request import Environ, Unreadable, environ_of, has_body
-from core.web.response_headers import bare_headers
+from core.web.response_headers import bare_headers, encoded
 from forward_auth.wsgi import CACHED_RESULT
 
 logger = logging.getLogger(__name__)
@@ -203,15 +203,19 @@ class Serving:
 _HELD = "gatehouse.held"
 
 
+def _send_start(send: Start, status: str, headers: list[tuple[str, str]]) -> None:
+    send({
+        "type": "http.response.start", "status": int(status[:3]), "headers": encoded(headers)
+    })  # fmt: skip
+
+
 def _send(send: Start, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
-    encoded = [(name.encode(), value.encode()) for name, value in headers]
-    send({"type": "http.response.start", "status": int(status[:3]), "headers": encoded})
+    _send_start(send, status, headers)
     send({"type": "http.response.body", "body": body})
 
 
 def _send_stream(send: Start, said: list[Any], chunks: Iterable[bytes]) -> None:
-    encoded = [(name.encode(), value.encode()) for name, value in said[1]]
-    send({"type": "http.response.start", "status": int(said[0][:3]), "headers": encoded})
+    _send_start(send, said[0], said[1])
     for chunk in chunks:
         send({"type": "http.response.body", "body": chunk, "more_body": True})
     send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,5 +1,6 @@
 """Security headers: of every response, and of those sent before Django, without its middleware."""
 
+from collections.abc import Iterable
 from functools import cache
 
 from django.conf import settings
@@ -18,6 +19,11 @@ BARE = (
     ("Cross-Origin-Opener-Policy", "same-origin"),
     *COMMON,
 )
+
+
+def encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    """Headers as an ASGI message has them; text is sent as UTF-8."""
+    return [(name.encode(), value.encode()) for name, value in headers]
 
 
 @cache

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, QueryDict
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts import access_policy
-from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, as_uuid
+from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, RowPage, as_uuid
 from accounts.admin.columns import NOTHING, badge, exact_moment, moment, user_link
 from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, ColumnFilter, Option, SinceFilter
@@ -77,7 +77,7 @@ class RefusedFilter(SinceFilter):
 
 
 @admin.register(Denial, site=site)
-class DenialAdmin(ReadOnlyAdmin):
+class DenialAdmin(RowPage, ReadOnlyAdmin):
     """The denials of a week, newest first. Equal denials within a minute are one row."""
 
     title = gettext_lazy("Refusals")
@@ -145,16 +145,8 @@ class DenialAdmin(ReadOnlyAdmin):
     def credential_name(self, row: Denial) -> str:
         return str(CREDENTIALS.get(row.credential, _("no valid credential")))
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        row = self.get_object(request, object_id)
-        beside = _page_context(row) if isinstance(row, Denial) else {}
-        return super().change_view(request, object_id, form_url, beside | (extra_context or {}))
+    def page_context(self, request: HttpRequest, row: Denial) -> dict[str, Any]:
+        return _page_context(row)
 
 
 def _condition(search_term: str) -> Q:

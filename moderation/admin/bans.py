@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.admin.base import acting_admin
+from accounts.admin.base import RowPage, acting_admin
 from accounts.admin.bulk_actions import RowActionsAdmin, run_on_rows
 from accounts.admin.columns import NOTHING, exact_moment, moment, user_link
 from accounts.admin.site import site
@@ -67,7 +67,7 @@ class BanSinceFilter(SinceFilter):
 
 
 @admin.register(Ban, site=site)
-class BanAdmin(SubjectAdmin, RowActionsAdmin):
+class BanAdmin(RowPage, SubjectAdmin, RowActionsAdmin):
     """Who is or was banned, why and until when. The page of one ban shows what led to it."""
 
     title = gettext_lazy("Bans")
@@ -194,16 +194,8 @@ class BanAdmin(SubjectAdmin, RowActionsAdmin):
             ngettext_lazy("%(count)d ban is lifted.", "%(count)d bans are lifted.", "count"),
         )
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        row = self.get_object(request, object_id)
-        beside = _page_context(acting_admin(request), row) if isinstance(row, Ban) else {}
-        return super().change_view(request, object_id, form_url, beside | (extra_context or {}))
+    def page_context(self, request: HttpRequest, row: Ban) -> dict[str, Any]:
+        return _page_context(acting_admin(request), row)
 
     def replay_view(self, request: HttpRequest) -> HttpResponse:
         """Simulate other limits."""

@@ -16,6 +16,7 @@ from accounts.admin.actions import Action, exempt_user_actions, user_actions
 from accounts.admin.base import (
     COUNT_CAP,
     SEARCH_MAX_LENGTH,
+    RowPage,
     acting_admin,
     as_uuid,
 )
@@ -48,7 +49,7 @@ READ_ONLY = ("state", "verified_at", "last_sign_in", "created", "id")
 
 
 @admin.register(User, site=site)
-class UserAdmin(TickedRowsAdmin):
+class UserAdmin(RowPage, TickedRowsAdmin):
     """All users. Only those whose role is below the administrator's can be changed or deleted."""
 
     form = UserForm
@@ -173,16 +174,8 @@ class UserAdmin(TickedRowsAdmin):
         form.service_error = getattr(request, "gatehouse_service_error", None)
         return form
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        user = self.get_object(request, object_id)
-        context = user_pages.page_context(acting_admin(request), user) if user else {}
-        return super().change_view(request, object_id, form_url, context | (extra_context or {}))
+    def page_context(self, request: HttpRequest, row: User) -> dict[str, Any]:
+        return user_pages.page_context(acting_admin(request), row)
 
     def changeform_view(
         self,
