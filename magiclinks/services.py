@@ -126,9 +126,7 @@ def redeem_link(link: LoginLink) -> None:
     lock_users(link.user_id)
     now = timezone.now()
     if not link.user.is_verified:
-        live_invitation(
-            link.email, is_account_locked=True
-        )  # first, because it takes the roles lock
+        live_invitation(link.email)  # first, because it takes the roles lock
     if not LoginLink.objects.usable(now).filter(pk=link.pk).update(used_at=now):
         now_there = LoginLink.objects.filter(pk=link.pk).select_related("user").first()
         raise (now_there and _error_of(now_there)) or TokenInvalid

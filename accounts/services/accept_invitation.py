@@ -15,22 +15,18 @@ from audit import audit_log
 from core.locks import ROLES, acquire_lock, lock_users
 
 
-def live_invitation(
-    email: str, *, lock: bool = True, is_account_locked: bool = False
-) -> Invitation | None:
+def live_invitation(email: str, *, lock: bool = True) -> Invitation | None:
     """The invitation that `email` may accept now, or None.
 
-    lock: if there is one, lock the account of that address and the roles in the caller's
-    transaction, so that the inviter stays allowed to invite. Call before writing anything.
-    is_account_locked: the caller has locked the account that it acts on. If another one has taken
-    the address meanwhile, that one must not be locked, because users are locked in one order.
+    lock: if there is one, lock the roles in the caller's transaction, so that the inviter stays
+    allowed to invite. Call before writing anything, and after locking the account that is to accept
+    it. No account is locked here: another one may have taken the address meanwhile, and users are
+    locked in one order.
     """
     live = Invitation.objects.filter(email=email).usable(timezone.now())
     if not live.exists():
         return None
     if lock:
-        if not is_account_locked:
-            lock_account_of(email)
         acquire_lock(ROLES)
     invitation: Invitation | None = live.select_related("invited_by").first()
     return invitation if invitation is not None and is_vouched_for(invitation) else None
@@ -65,6 +61,9 @@ def accepted_by_address(user: User, *, is_new: bool = False) -> Invitation | Non
 
     Call in the transaction that verifies the address, before it writes to the audit log.
     """
+    if live_invitation(user.email, lock=False) is None:
+        return None
+    lock_users(user.pk)
     invitation = live_invitation(user.email)
     if invitation is None or not take_up(invitation, user, is_new=is_new):
         return None

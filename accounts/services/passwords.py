@@ -147,7 +147,7 @@ def reset_password(token: str, new: str) -> User:
         row = usable_token(Purpose.RESET_PASSWORD, token)
         lock_users(row.user_id)
         # Before anything is written, because it takes the lock of roles.
-        live_invitation(row.email, is_account_locked=True)
+        live_invitation(row.email)
         row = usable_token(Purpose.RESET_PASSWORD, token, consume=True)
         user: User = row.user
         if access_policy.get_denial(user, credential_at=row.created_at) or user.email != row.email:

@@ -146,7 +146,7 @@ def confirm_address(token: str, *, is_asking_browser: bool, password: str = "") 
     with transaction.atomic():
         lock_users(user.pk)
         # Before anything is written, because it takes the lock of roles.
-        live_invitation(row.email, is_account_locked=True)
+        live_invitation(row.email)
         # The current row, locked: what an administrator changes meanwhile ends the link.
         current = User.objects.filter(pk=user.pk).first()
         rows = AccountToken.objects.filter(purpose=purpose)

@@ -177,7 +177,7 @@ def _invitation_for(identity: ExternalIdentity, email: str) -> Invitation | None
     """The invitation of the verified address; through the directory never for an administrator."""
     if User.objects.filter(email=email).exclude(pk=identity.user_id).exists():
         return None  # the address is taken
-    invitation = live_invitation(email, is_account_locked=True)
+    invitation = live_invitation(email)
     if invitation is None:
         return None
     is_too_high = identity.provider == DIRECTORY and invitation.role in ADMIN_ROLES
