@@ -18,7 +18,7 @@ from accounts.services.users import gone_meanwhile
 from core.app_labels import OWN_APPS
 from core.errors import AccessDenied, GatehouseError, RateLimited, RepeatedParameter
 from core.web.client_ip import client_ip
-from core.web.problem_details import prefers_json, problem_of, refusal_templates
+from core.web.problem_details import error_templates, prefers_json, problem_of
 from core.web.request_context import RequestContext, use_context
 from core.web.single_values import require_single, require_single_of
 
@@ -152,7 +152,7 @@ def error_response(request: HttpRequest, error: GatehouseError) -> HttpResponse:
     """The response to a refused request: a page, or a problem document for programs."""
     if prefers_json(request):
         return problem_of(error)
-    names = refusal_templates(error.code)
+    names = error_templates(error.code)
     response = render(request, names, {"error": error}, status=error.status)
     if isinstance(error, RateLimited):
         response["Retry-After"] = str(error.retry_after_seconds)

@@ -126,10 +126,10 @@ AIMS = {
 
 def _tokens(port: int) -> dict[str, str]:
     """A sign-in by tokens."""
-    wish = {"email": "script@example.com", "password": PASSWORD}
+    request_fields = {"email": "script@example.com", "password": PASSWORD}
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     headers = {"Content-Type": "application/json"}
-    connection.request("POST", "/api/v1/auth/token", json.dumps(wish), headers)
+    connection.request("POST", "/api/v1/auth/token", json.dumps(request_fields), headers)
     found: dict[str, str] = json.loads(connection.getresponse().read())
     connection.close()
     return found

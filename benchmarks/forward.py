@@ -10,12 +10,12 @@ from benchmarks.forward_data import BOARD, FILL, OFFERS, REVOKE
 from benchmarks.plans import SignIn
 from benchmarks.rows import CONNECTIONS, PROCESSES, USUAL, Options, Row, folder, loader
 from benchmarks.servers import bare, gatehouse, make_checked
-from benchmarks.wrk import MISSING, Asked, Heard, best, is_there, load, settled
+from benchmarks.wrk import MISSING, BenchRequest, Heard, best, is_there, load, settled
 from devtools.servers.client import HTTPClient
 from devtools.servers.databases import InstanceData
 from devtools.servers.driver import Driver
 
-PEOPLE = 1000
+USERS = 1000
 MANY, MANY_P99 = 32, 5.0
 STORED = (64, 100_000, 1_000_000)
 PIECE = 100_000
@@ -32,29 +32,29 @@ class Bench:
     def __init__(self, options: Options, port: int, bare_port: int) -> None:
         self.options, self.port, self.bare_port = options, port, bare_port
 
-    def both(self, asked: Asked, connections: int = USUAL) -> tuple[Heard, Heard]:
+    def both(self, request: BenchRequest, connections: int = USUAL) -> tuple[Heard, Heard]:
         """Ours and the bare one in turn, the best of each; both get the same headers."""
         seconds = self.options.seconds / TURNS
-        hello = dataclasses.replace(asked, path="/", is_refused=False)
-        load(asked, self.port, seconds=1, connections=connections)
+        hello = dataclasses.replace(request, path="/", is_refused=False)
+        load(request, self.port, seconds=1, connections=connections)
         ours, theirs = [], []
         for _turn in range(TURNS):
-            ours.append(load(asked, self.port, seconds=seconds, connections=connections))
+            ours.append(load(request, self.port, seconds=seconds, connections=connections))
             theirs.append(load(hello, self.bare_port, seconds=seconds, connections=connections))
         return best(ours), best(theirs)
 
-    def rates(self, what: str, asked: Asked, aim: float = 0.0) -> Iterator[Row]:
+    def rates(self, what: str, request: BenchRequest, aim: float = 0.0) -> Iterator[Row]:
         """Rate and times at every number of connections; the aim is of the usual one."""
         for connections in CONNECTIONS:
-            ours, theirs = self.both(asked, connections)
+            ours, theirs = self.both(request, connections)
             name = f"{what}, {connections} conn."
             own_aim = aim if connections == USUAL else 0.0
             yield Row(name, "/s", ours.rate, theirs.rate, own_aim, is_ratio=True)
             yield Row(f"{name} p50", "ms", ours.p50, theirs.p50, more_is_better=False)
             yield Row(f"{name} p99", "ms", ours.p99, theirs.p99, more_is_better=False)
 
-    def rate(self, what: str, asked: Asked, aim: float = 0.0) -> Row:
-        ours, theirs = self.both(asked)
+    def rate(self, what: str, request: BenchRequest, aim: float = 0.0) -> Row:
+        ours, theirs = self.both(request)
         return Row(what, "/s", ours.rate, theirs.rate, aim, is_ratio=True)
 
 
@@ -64,7 +64,7 @@ def measure_forward(options: Options) -> Iterator[Row]:
         print(MISSING)
         return
     with folder() as place:
-        data = make_checked(place, PEOPLE, options.database_url)
+        data = make_checked(place, USERS, options.database_url)
         with (
             bare(place, PROCESSES) as (_bare, bare_port),
             gatehouse(data, PROCESSES) as (_server, port),
@@ -80,19 +80,19 @@ def _hot(bench: Bench, data: InstanceData) -> Iterator[Row]:
     """The same credential again and again."""
     offers: dict[str, str] = data.shell(OFFERS)
     for kind, header in offers.items():
-        asked = Asked("/auth/check", (*BOARD, header))
-        yield from bench.rates(f"check by {kind}", asked, HOT)
-        yield from _of_many(bench, asked, f"check by {kind}, {MANY} conn.")
-    yield bench.rate("denied check", Asked("/auth/check", BOARD, is_refused=True))
-    token = Asked("/auth/check?token=1", (*BOARD, offers["key"]))
+        request = BenchRequest("/auth/check", (*BOARD, header))
+        yield from bench.rates(f"check by {kind}", request, HOT)
+        yield from _of_many(bench, request, f"check by {kind}, {MANY} conn.")
+    yield bench.rate("denied check", BenchRequest("/auth/check", BOARD, is_refused=True))
+    token = BenchRequest("/auth/check?token=1", (*BOARD, offers["key"]))
     yield bench.rate("check with Remote-Token", token)
-    yield bench.rate("key set (JWKS)", Asked("/.well-known/jwks.json"))
-    yield bench.rate("/health/live", Asked("/health/live"))
+    yield bench.rate("key set (JWKS)", BenchRequest("/.well-known/jwks.json"))
+    yield bench.rate("/health/live", BenchRequest("/health/live"))
 
 
-def _of_many(bench: Bench, asked: Asked, what: str) -> Iterator[Row]:
+def _of_many(bench: Bench, request: BenchRequest, what: str) -> Iterator[Row]:
     """Over as many connections as a proxy keeps open."""
-    ours, theirs = bench.both(asked, MANY)
+    ours, theirs = bench.both(request, MANY)
     yield Row(what, "/s", ours.rate, theirs.rate, is_ratio=True)
     yield Row(f"{what} p99", "ms", ours.p99, theirs.p99, MANY_P99, more_is_better=False)
 
@@ -106,42 +106,42 @@ def _different(bench: Bench, data: InstanceData, place: Path) -> Iterator[Row]:
             data.shell(FILL.format(count=piece, folder=str(place)))
             stored += piece
         for kind in ("key", "session"):
-            asked = Asked("/auth/check", BOARD, each=place / f"{kind}.headers")
+            request = BenchRequest("/auth/check", BOARD, each=place / f"{kind}.headers")
             # Of 64 each comes again within the five seconds that it is remembered.
             aim = DIFFERENT if wanted > STORED[0] else 0.0
-            yield bench.rate(f"{kind}, each of {wanted} in turn", asked, aim)
+            yield bench.rate(f"{kind}, each of {wanted} in turn", request, aim)
 
 
 def _storm(bench: Bench, data: InstanceData, place: Path) -> Iterator[Row]:
     """Checks while browsers sign in: by the same processes, and by a group of their own."""
     offers: dict[str, str] = data.shell(OFFERS)
-    asked = Asked("/auth/check", (*BOARD, offers["session"]))
-    yield from _beside_sign_ins(bench, asked, bench.port, "check during a storm of sign-ins")
+    request = BenchRequest("/auth/check", (*BOARD, offers["session"]))
+    yield from _beside_sign_ins(bench, request, bench.port, "check during a storm of sign-ins")
     with (
         gatehouse(data, PROCESSES, niceness=NICE) as (_pages, pages),
         gatehouse(data, PROCESSES, "--checks-only") as (_checks, port),
     ):
         alone = Bench(bench.options, port, bench.bare_port)
-        yield from _beside_sign_ins(alone, asked, pages, "the same, --checks-only", STORM)
+        yield from _beside_sign_ins(alone, request, pages, "the same, --checks-only", STORM)
         for kind, header in offers.items():
-            hot = Asked("/auth/check", (*BOARD, header))
+            hot = BenchRequest("/auth/check", (*BOARD, header))
             yield from _of_many(alone, hot, f"--checks-only: by {kind}, {MANY} conn.")
         for kind in ("key", "session"):
-            different = Asked("/auth/check", BOARD, each=place / f"{kind}.headers")
+            different = BenchRequest("/auth/check", BOARD, each=place / f"{kind}.headers")
             yield alone.rate(f"--checks-only: {kind}, each of {STORED[-1]} in turn", different)
 
 
 def _beside_sign_ins(
-    bench: Bench, asked: Asked, pages: int, what: str, aim: float = 0.0
+    bench: Bench, request: BenchRequest, pages: int, what: str, aim: float = 0.0
 ) -> Iterator[Row]:
     """Beside the same without sign-ins. pages: the port at which browsers sign in."""
     seconds = bench.options.seconds
-    quiet = settled(asked, bench.port, seconds=seconds, connections=USUAL)
+    quiet = settled(request, bench.port, seconds=seconds, connections=USUAL)
     signing_in = dataclasses.replace(bench.options, seconds=seconds + 6, clients=8)
-    storm = threading.Thread(target=lambda: loader(signing_in, pages)(SignIn(PEOPLE)))
+    storm = threading.Thread(target=lambda: loader(signing_in, pages)(SignIn(USERS)))
     storm.start()
     threading.Event().wait(3)
-    stormy = settled(asked, bench.port, seconds=seconds, connections=USUAL)
+    stormy = settled(request, bench.port, seconds=seconds, connections=USUAL)
     storm.join()
     yield Row(what, "/s", stormy.rate, quiet.rate, aim, is_ratio=True)
     p99 = STORM_P99 if aim else 0.0

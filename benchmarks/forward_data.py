@@ -15,17 +15,17 @@ person, _is_new = User.objects.get_or_create(
 )
 browser = Client()
 browser.force_login(person)
-# Nobody has to write down its activity while it is measured.
+# No activity has to be written while it is measured.
 BrowserSession.objects.filter(user_id=person.pk).update(
     last_seen_at=timezone.now() + timedelta(hours=6)
 )
 person.api_keys.all().delete()
 pair = refresh_tokens.start_by_password(person, timezone.now())
-wish = apikeys.KeyRequest(name="benchmark")
+wanted = apikeys.KeyRequest(name="benchmark")
 result = {
     "session": f"Cookie: gatehouse_session={browser.session.session_key}",
     "token": f"Authorization: Bearer {pair.access}",
-    "key": f"X-API-Key: {apikeys.create_key(actor=person, user=person, key_request=wish).text}",
+    "key": f"X-API-Key: {apikeys.create_key(actor=person, user=person, key_request=wanted).text}",
 }
 """
 # `count` more keys and sessions of all people; their header lines in two files, in any order.

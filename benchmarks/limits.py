@@ -1,10 +1,10 @@
-"""What limits cost, and what stored violations cost whoever signs in."""
+"""What limits cost, and what stored violations cost each sign-in."""
 
 import sys
 from collections.abc import Iterator
 
 from benchmarks.rows import Options, Row, folder
-from benchmarks.servers import LIMITS, PASSWORD, make_data, make_people
+from benchmarks.servers import LIMITS, PASSWORD, make_data, make_users
 from devtools.servers.databases import InstanceData
 
 # All in one process, one after the other, without a network: medians in milliseconds.
@@ -73,7 +73,7 @@ ENVIRONMENT = {
     "LIMIT_MESSAGE_USER": "true",
     "MESSAGE_USER_MAX": "100000",
 }
-PEOPLE = 1000
+USERS = 1000
 FEW, MANY = 1_000, 1_000_000
 PIECE = 100_000  # of what is stored by one process
 # Of a sign-in; and what a million rows may cost over a thousand.
@@ -84,7 +84,7 @@ def measure_limits(options: Options) -> Iterator[Row]:
     """One check of a limit beside a sign-in, and sign-ins beside ever more violations."""
     with folder() as place:
         data = make_data(place, options.database_url)
-        make_people(data, PEOPLE)
+        make_users(data, USERS)
         few, many = (_times(data, stored) for stored in (FEW, MANY))
     for what, name in (("sign-in limit", "try"), ("action limit", "action")):
         yield Row(f"{what}, one check", "ms", few[name], few["sign-in"], 1.0, False)

@@ -14,20 +14,20 @@ from mail.models import OutboxMail  # noqa: E402
 
 TOKEN = re.compile(r"/magic-link/([\w-]{20,})")
 _ids: dict[str, int] = {}
-_people: dict[int, str] = {}
+_users: dict[int, str] = {}
 
 
-def load_people() -> None:
+def load_users() -> None:
     """Learn who has which number, once."""
     rows = User.objects.filter(username__startswith="person").values_list("username", "pk")
     for username, key in rows:
         number = int(username.removeprefix("person"))
-        _ids[str(key)], _people[number] = number, str(key)
+        _ids[str(key)], _users[number] = number, str(key)
 
 
 def tokens_of(numbers: Collection[int]) -> dict[int, str]:
     """The tokens that have arrived for these people."""
-    wanted = OutboxMail.objects.filter(user_id__in=[_people[number] for number in numbers])
+    wanted = OutboxMail.objects.filter(user_id__in=[_users[number] for number in numbers])
     return _opened(wanted)
 
 
@@ -46,4 +46,4 @@ def _opened(mails: Iterable[OutboxMail]) -> dict[int, str]:
     return tokens
 
 
-load_people()
+load_users()

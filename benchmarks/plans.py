@@ -63,12 +63,12 @@ class Hello(PlanBase):
 
 @dataclass(frozen=True, slots=True)
 class AskForLinks(PlanBase):
-    """Every person asks for one link."""
+    """Every user asks for one link."""
 
-    people: int
+    users: int
 
     def journey(self, number: int) -> Journey | None:
-        return _ask_for_link(number) if number < self.people else None
+        return _ask_for_link(number) if number < self.users else None
 
 
 def _ask_for_link(number: int) -> Journey:
@@ -77,7 +77,7 @@ def _ask_for_link(number: int) -> Journey:
 
 @dataclass(frozen=True, slots=True)
 class Redeem(PlanBase):
-    """Every person opens his link, in the browser that asked for it. tokens: (person, token)."""
+    """Every user opens their link, in the browser that asked for it. tokens: (user, token)."""
 
     tokens: list[tuple[int, str]] = field(repr=False)
 
@@ -98,7 +98,7 @@ class AskAndRedeem:
     """
 
     environment: dict[str, str] = field(repr=False)
-    people: int
+    users: int
     _outbox: Any = None
 
     def prepare(self) -> None:
@@ -110,9 +110,9 @@ class AskAndRedeem:
         return found
 
     def journey(self, number: int) -> Journey | None:
-        return self._whole_way(number) if number < self.people else None
+        return self._ask_and_redeem(number) if number < self.users else None
 
-    def _whole_way(self, number: int) -> Journey:
+    def _ask_and_redeem(self, number: int) -> Journey:
         yield from _ask_for_link(number)
         token = yield AwaitLink(number)
         yield from _redeem(number, str(token))
@@ -120,10 +120,10 @@ class AskAndRedeem:
 
 @dataclass(frozen=True, slots=True)
 class SignIn(PlanBase):
-    """Every person signs in with a password, in a browser of its own."""
+    """Every user signs in with a password, in a browser of their own."""
 
-    people: int
+    users: int
 
     def journey(self, number: int) -> Journey:
-        fields = {"login": email_of(number % self.people), "password": PASSWORD}
+        fields = {"login": email_of(number % self.users), "password": PASSWORD}
         yield post("sign-in", "/sign-in", 302, browser_cookies(number), fields)

@@ -53,7 +53,7 @@ class Options:
     seconds: float = 10.0
     clients: int = 32
     repeats: int = 5
-    people: int = 20_000
+    users: int = 20_000
     stored: int = 1_000_000
     database_url: str = ""
 

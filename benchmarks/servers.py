@@ -27,7 +27,7 @@ LIMITS = {
 }
 PASSWORD = "seven green bottles on a wall"
 # Accounts are made directly: making them is not what is measured.
-MAKE_PEOPLE = """
+MAKE_USERS = """
 from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 from accounts.models import User
@@ -57,17 +57,17 @@ def make_data(folder: Path, database_url: str = "") -> InstanceData:
     return data
 
 
-def make_people(data: InstanceData, count: int) -> None:
+def make_users(data: InstanceData, count: int) -> None:
     """`count` viewers with a proved address and PASSWORD."""
-    data.shell(MAKE_PEOPLE.format(password=PASSWORD, count=count))
+    data.shell(MAKE_USERS.format(password=PASSWORD, count=count))
 
 
-def make_checked(folder: Path, people: int, database_url: str = "") -> InstanceData:
+def make_checked(folder: Path, users: int, database_url: str = "") -> InstanceData:
     """make_data() with people, whose sessions outlive every measurement of checks."""
     folder.mkdir(exist_ok=True)
     data = make_data(folder, database_url)
     data = dataclasses.replace(data, extra={"PUBLIC_URL": PUBLIC_URL, "SESSION_EXPIRY": "1d"})
-    make_people(data, people)
+    make_users(data, users)
     return data
 
 

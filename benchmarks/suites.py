@@ -12,7 +12,6 @@ from benchmarks.django_baseline.measure import measure_stock
 from benchmarks.forward import measure_forward
 from benchmarks.limits import measure_limits
 from benchmarks.load import Measured, Plan
-from benchmarks.people import measure_people
 from benchmarks.plans import AskAndRedeem, AskForLinks, Redeem, SignIn
 from benchmarks.rows import (
     CONNECTIONS,
@@ -30,11 +29,12 @@ from benchmarks.servers import (
     bare,
     gatehouse,
     make_data,
-    make_people,
+    make_users,
     memory_of,
     seconds_to_answer,
 )
 from benchmarks.slow_clients import measure_slow
+from benchmarks.user_list import measure_user_list
 from devtools.servers.databases import InstanceData
 from devtools.servers.processes import ServerProcess, free_port, wait_for
 
@@ -101,7 +101,7 @@ def measure_links(options: Options) -> Iterator[Row]:
     """Magic links: asked for, made by the worker, redeemed; apart and as a whole."""
     with folder() as place:
         data = make_data(place, options.database_url)
-        make_people(data, options.people)
+        make_users(data, options.users)
         hello = bare_rate(options, place)
         with gatehouse(data, PROCESSES) as (_server, port):
             load = loader(options, port)
@@ -114,10 +114,10 @@ def measure_links(options: Options) -> Iterator[Row]:
             yield from at_each_count("redemption", port, options, lambda: next(plans))
     with folder() as place:
         data = make_data(place, options.database_url)
-        make_people(data, options.people)
+        make_users(data, options.users)
         with gatehouse(data, PROCESSES) as (server, port):
             load = loader(options, port)
-            plan = AskAndRedeem(data.environment(), options.people)
+            plan = AskAndRedeem(data.environment(), options.users)
             whole, cost = with_cost(server, lambda: load(plan))
     yield Row("request + redemption pairs", "/s", whole.rate("journey"), hello.rate, 400.0)
     yield Row("processor time of a pair", "ms", cost, hello.cost)
@@ -128,7 +128,7 @@ def _ask(
 ) -> tuple[Measured, float]:
     """The requests, and how many links a second came of them until the last one was made."""
     start = time.perf_counter()
-    asked = load(AskForLinks(options.people))
+    asked = load(AskForLinks(options.users))
     end = time.perf_counter()
     total = asked.counts["request"]
     if not wait_for(lambda: data.shell(COUNT_LINKS) == total, 600):
@@ -140,9 +140,9 @@ def _ask(
 
 def _redemptions(tokens: dict[int, str]) -> Iterator[Redeem]:
     """As many plans as there are loads; a link can be used once, so each has its own part."""
-    people, parts = sorted(tokens.items()), 1 + len(CONNECTIONS)
+    users, parts = sorted(tokens.items()), 1 + len(CONNECTIONS)
     for part in range(parts):
-        yield Redeem(people[part::parts])
+        yield Redeem(users[part::parts])
 
 
 def _tokens(data: InstanceData) -> dict[int, str]:
@@ -153,7 +153,7 @@ def measure_sign_in(options: Options) -> Iterator[Row]:
     """Sign-ins with a password beside bare Argon2id with the same parameters and concurrency."""
     with folder() as place:
         data = make_data(place, options.database_url)
-        make_people(data, 1000)
+        make_users(data, 1000)
         hello = bare_rate(options, place)
         hashes = _hash_rate(data, options)
         with gatehouse(data, PROCESSES) as (_server, port):
@@ -200,7 +200,7 @@ MEASURES: dict[str, Callable[[Options], Iterator[Row]]] = {
     "api": measure_api,
     "keys": measure_keys,
     "limits": measure_limits,
-    "people": measure_people,
+    "users": measure_user_list,
     "forward": measure_forward,
     "slow": measure_slow,
     "stock": measure_stock,

@@ -27,8 +27,8 @@ end
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What is asked again and again. each: a file with one header line for each request."""
+class BenchRequest:
+    """The request that is repeated. each: a file with one header line for each request."""
 
     path: str
     headers: tuple[str, ...] = field(default=(), repr=False)
@@ -58,25 +58,25 @@ def is_there() -> bool:
     return shutil.which("wrk") is not None
 
 
-def load(asked: Asked, port: int, *, seconds: float, connections: int) -> Heard:
+def load(request: BenchRequest, port: int, *, seconds: float, connections: int) -> Heard:
     """Ask over so many connections for so long. Raises RuntimeError for unexpected answers."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency"]
-    for header in asked.headers:
+    for header in request.headers:
         command += ["-H", header]
-    if asked.each is not None:
-        script = asked.each.with_suffix(".lua")
-        script.write_text(EACH % asked.each)
+    if request.each is not None:
+        script = request.each.with_suffix(".lua")
+        script.write_text(EACH % request.each)
         command += ["-s", str(script)]
-    command.append(f"http://127.0.0.1:{port}{asked.path}")
+    command.append(f"http://127.0.0.1:{port}{request.path}")
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     rate, refused = RATE.search(said), REFUSED.search(said)
-    if rate is None or bool(refused) != asked.is_refused:
-        raise RuntimeError(f"{asked.path}: unexpected answers\n{said}")
+    if rate is None or bool(refused) != request.is_refused:
+        raise RuntimeError(f"{request.path}: unexpected answers\n{said}")
     times = {name: float(value) * MILLISECONDS[unit] for name, value, unit in LATENCY.findall(said)}
     return Heard(float(rate[1]), times["50"], times["99"])
 
 
-def settled(asked: Asked, port: int, *, seconds: float, connections: int) -> Heard:
+def settled(request: BenchRequest, port: int, *, seconds: float, connections: int) -> Heard:
     """load() after a second that does not count."""
-    load(asked, port, seconds=1, connections=connections)
-    return load(asked, port, seconds=seconds, connections=connections)
+    load(request, port, seconds=1, connections=connections)
+    return load(request, port, seconds=seconds, connections=connections)

@@ -81,8 +81,8 @@ class Denial(models.Model):
     count = models.PositiveIntegerField(_("times"), default=1)
 
     class Meta:
-        verbose_name = _("refusal")
-        verbose_name_plural = _("refusals")
+        verbose_name = _("denied request")
+        verbose_name_plural = _("denied access")
 
     def __str__(self) -> str:
         return self.reference

@@ -114,7 +114,7 @@ def denied_page(request: HttpRequest, result: CheckResult, reference: str) -> Ht
         "reference": reference,
         "home": settings.PUBLIC_URL,
     }
-    page = render(request, "forward_auth/refused.html", context, status=status)
+    page = render(request, "forward_auth/denied.html", context, status=status)
     page["Cache-Control"] = "no-store"
     page["Content-Security-Policy"] = content_security_policy(settings.PUBLIC_URL)
     return page

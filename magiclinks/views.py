@@ -35,7 +35,7 @@ from accounts.views.common import (
 from core.errors import FeatureClosed, TokenEnded, TokenInvalid
 from core.text.email_addresses import mask_email
 from core.web.client_ip import client_ip
-from core.web.problem_details import refusal_templates
+from core.web.problem_details import error_templates
 from core.web.redirects import is_safe_destination, see_other
 from magiclinks import services
 from magiclinks.models import LoginLink
@@ -121,7 +121,7 @@ def _refused(request: HttpRequest, error: services.LinkRefused) -> HttpResponse:
     """Show a ban: the holder of a live link has access to the mailbox."""
     found = access_policy.get_denial(error.user)
     if found is not None and found.since is not None:
-        names = refusal_templates(found.code)
+        names = error_templates(found.code)
         return render(request, names, {"error": found}, status=403)
     return unusable_link(request, TokenEnded(email=error.user.email))
 

@@ -47,7 +47,7 @@ class SecondFactorStage(LoginStage):
         return None, True
 
     @property
-    def person(self) -> User:
+    def user(self) -> User:
         """The user of the pending sign-in."""
         if not isinstance(self.login.user, User):
             raise TypeError("pending_stage() returns no stage without a user")
@@ -56,12 +56,12 @@ class SecondFactorStage(LoginStage):
     @property
     def page(self) -> str:
         """URL name of the page that asks for the factor, or sets up the first one."""
-        has_factor = second_factors.has_factor(self.person)
+        has_factor = second_factors.has_factor(self.user)
         return "mfa:second-factor" if has_factor else "mfa:second-factor-set-up"
 
     def complete(self, method: str) -> HttpResponse:
         """The factor was verified by `method`: start the session; returns the redirect."""
-        record_authentication(self.request, self.person, method=str(SignInMethod(method)))
+        record_authentication(self.request, self.user, method=str(SignInMethod(method)))
         response: HttpResponse = self.exit()
         return response
 
@@ -82,7 +82,7 @@ class SecondFactorStage(LoginStage):
         node whose clock is ahead may have set (decision 10)."""
         now = timezone.now()
         self.state["since"] = now.isoformat()
-        self.state["issued_at"] = self.person.issue_time(now).isoformat()
+        self.state["issued_at"] = self.user.issue_time(now).isoformat()
         return redirect(self.page), True
 
 

@@ -178,9 +178,9 @@ def creation_options(
 
     handle: the stable user handle. have: existing passkeys, whose devices refuse to create another.
     """
-    person = PublicKeyCredentialUserEntity(id=handle, name=login, display_name=name or login)
+    entity = PublicKeyCredentialUserEntity(id=handle, name=login, display_name=name or login)
     options, state = _server().register_begin(
-        person,
+        entity,
         credentials=_descriptors(have),
         resident_key_requirement=ResidentKeyRequirement.REQUIRED,
         user_verification=REQUIRED,

@@ -37,5 +37,5 @@ def get_client_denial(ip: str) -> DenialReason | None:
 
 def _public_reason(found: Ban) -> str:
     """Others in a network may not read what an administrator wrote about one user."""
-    is_about_a_person = found.user_id is not None and found.kind == Ban.Kind.MANUAL
-    return BY_ADMIN if is_about_a_person else found.reason
+    is_ban_of_user = found.user_id is not None and found.kind == Ban.Kind.MANUAL
+    return BY_ADMIN if is_ban_of_user else found.reason

@@ -54,7 +54,7 @@ class GatehouseAdminSite(AdminSite):
                 return redirect_to_login(request.get_full_path())
             found = _refusal(request)
             if found is not None:
-                return render(request, "errors/refused.html", {"error": found}, status=403)
+                return render(request, "errors/error.html", {"error": found}, status=403)
             is_action = is_sensitive(request, self._registry.values())
             if is_action and not reauthentication.recently_authenticated(request):
                 return reauthentication.ask(request)

@@ -17,7 +17,7 @@ from accounts.sessions.reauthentication import mark_authenticated
 from accounts.sign_in.methods import SignInMethod
 from accounts.sign_in.stages import last_method
 from core.web.client_ip import client_ip
-from core.web.problem_details import refusal_templates
+from core.web.problem_details import error_templates
 from core.web.redirects import is_safe_destination
 
 
@@ -35,7 +35,7 @@ class AccountAdapter(DefaultAccountAdapter):
         if denial is None:
             return None
         clear_login(request)
-        return render(request, refusal_templates(denial.code), {"error": denial}, status=403)
+        return render(request, error_templates(denial.code), {"error": denial}, status=403)
 
     def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
         """Start the session, and record it in the audit log in the same transaction."""

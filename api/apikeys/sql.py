@@ -8,7 +8,7 @@ from api.apikeys.quota import NOTE_EVERY
 from api.models import ApiKey
 from core import sql
 
-_KEYS, _PEOPLE = ApiKey._meta.db_table, User._meta.db_table
+_KEYS, _USERS = ApiKey._meta.db_table, User._meta.db_table
 # Contains names of our own tables and columns only, never input.
 NOTE_USE = f"""UPDATE "{_KEYS}" SET "last_used_at" = %s, "last_used_ip" = %s
     WHERE "id" = %s AND ("last_used_at" IS NULL OR "last_used_at" < %s)"""  # noqa: S608
@@ -41,7 +41,7 @@ def note_use(key: ApiKey, ip: str, now: datetime) -> None:
 def _query() -> sql.PreparedRowQuery:
     return sql.PreparedRowQuery(
         (*sql.columns_of(ApiKey), *sql.columns_of(User)),
-        f"""FROM "{_KEYS}" JOIN "{_PEOPLE}" ON "{_PEOPLE}"."id" = "{_KEYS}"."user_id"
+        f"""FROM "{_KEYS}" JOIN "{_USERS}" ON "{_USERS}"."id" = "{_KEYS}"."user_id"
             WHERE "{_KEYS}"."id" = %s""",
         by=ApiKey._meta.pk,
     )

@@ -8,12 +8,12 @@ from accounts.models import BrowserSession, User
 from api.models import TokenFamily
 from core import sql
 
-_FAMILIES, _PEOPLE = TokenFamily._meta.db_table, User._meta.db_table
+_FAMILIES, _USERS = TokenFamily._meta.db_table, User._meta.db_table
 _SESSIONS = BrowserSession._meta.db_table
 # Contain names of our own tables and columns only, never input.
 ADVANCE = f"""UPDATE "{_FAMILIES}" SET "generation" = "generation" + 1, "rotated_at" = %s
     WHERE "id" = %s AND "generation" = %s AND "ended_at" IS NULL AND "expires_at" > %s"""  # noqa: S608
-NOTE_SIGN_IN = f"""UPDATE "{_PEOPLE}" SET "last_login" = %s
+NOTE_SIGN_IN = f"""UPDATE "{_USERS}" SET "last_login" = %s
     WHERE "id" = %s AND "credentials_valid_from" = %s"""  # noqa: S608
 
 
@@ -61,7 +61,7 @@ def _query() -> sql.PreparedRowQuery:
     fields = (*sql.columns_of(TokenFamily), *sql.columns_of(User))
     return sql.PreparedRowQuery(
         (*fields, BrowserSession._meta.get_field("expire_date")),
-        f"""FROM "{_FAMILIES}" JOIN "{_PEOPLE}" ON "{_PEOPLE}"."id" = "{_FAMILIES}"."user_id"
+        f"""FROM "{_FAMILIES}" JOIN "{_USERS}" ON "{_USERS}"."id" = "{_FAMILIES}"."user_id"
             LEFT JOIN "{_SESSIONS}" ON "{_SESSIONS}"."public_id" = "{_FAMILIES}"."session_id"
                 AND "{_SESSIONS}"."user_id" = "{_FAMILIES}"."user_id"
             WHERE "{_FAMILIES}"."id" = %s""",

@@ -84,7 +84,7 @@ result = [str(RefreshToken.for_user(person)) for person in User.objects.all()[:{
 """
 
 
-def make_stock(place: Path, people: int, *, rotates: bool = False) -> InstanceData:
+def make_stock(place: Path, users: int, *, rotates: bool = False) -> InstanceData:
     """A fresh database of the stock stack in `place`, with so many people."""
     place.mkdir()
     settings = {
@@ -94,7 +94,7 @@ def make_stock(place: Path, people: int, *, rotates: bool = False) -> InstanceDa
         "STOCK_ROTATES": "yes" if rotates else "no",
     }
     data = InstanceData("stock", "", place, settings)
-    addresses = [email_of(number) for number in range(people)]
+    addresses = [email_of(number) for number in range(users)]
     data.shell(MAKE.format(password=PASSWORD, addresses=addresses))
     return data
 

@@ -17,10 +17,10 @@ from benchmarks.load import Ask, Journey
 from benchmarks.plans import PlanBase, SignIn
 from benchmarks.rows import CONNECTIONS, PROCESSES, USUAL, Options, Row, folder, loader
 from benchmarks.servers import bare, gatehouse, make_checked, wsgi_server
-from benchmarks.wrk import MISSING, Asked, is_there, load, settled
+from benchmarks.wrk import MISSING, BenchRequest, is_there, load, settled
 from devtools.servers.databases import InstanceData
 
-PEOPLE = 1000
+USERS = 1000
 STORED = 100_000
 KINDS = ("session", "token", "key")
 MISSING_STOCK = (
@@ -52,12 +52,14 @@ class Trio:
     ours: int
     bare: int
 
-    def rows(self, kind: str, asked: tuple[Asked, Asked], connections: int) -> Iterator[Row]:
-        """asked: of the stock stack and of Gatehouse. One after the other, the bare one last."""
+    def rows(
+        self, kind: str, request: tuple[BenchRequest, BenchRequest], connections: int
+    ) -> Iterator[Row]:
+        """request: to the stock stack and to Gatehouse. One after the other, the bare one last."""
         stock, ours, bare_one = (
             settled(each, port, seconds=self.options.seconds, connections=connections)
             for each, port in zip(
-                (*asked, Asked("/")), (self.stock, self.ours, self.bare), strict=True
+                (*request, BenchRequest("/")), (self.stock, self.ours, self.bare), strict=True
             )
         )
         yield Row(f"stock: {kind}", "/s", stock.rate, bare_one.rate)
@@ -75,8 +77,8 @@ def measure_stock(options: Options) -> Iterator[Row]:
         print(MISSING_STOCK, file=sys.stderr)
         return
     with folder() as place:
-        ours = make_checked(place / "ours", PEOPLE)
-        stock = make_stock(place / "stock", PEOPLE)
+        ours = make_checked(place / "ours", USERS)
+        stock = make_stock(place / "stock", USERS)
         with (
             _stock_server(stock) as stock_port,
             gatehouse(ours, PROCESSES) as (_ours_server, port),
@@ -87,7 +89,7 @@ def measure_stock(options: Options) -> Iterator[Row]:
             yield from _different(trio, ours, stock)
             yield from _sign_ins(trio)
             yield from _refreshes(trio, ours, stock, "refresh")
-        rotating = make_stock(place / "rotating", PEOPLE, rotates=True)
+        rotating = make_stock(place / "rotating", USERS, rotates=True)
         with (
             _stock_server(rotating) as stock_port,
             gatehouse(ours, PROCESSES) as (_ours_server, port),
@@ -108,12 +110,12 @@ def _checks(trio: Trio, ours: InstanceData, stock: InstanceData) -> Iterator[Row
     """The same credential again and again."""
     theirs, own = stock.shell(stock_data.OFFERS), ours.shell(forward_data.OFFERS)
     for kind in KINDS:
-        asked = (
-            Asked(f"/check/{kind}", (theirs[kind],)),
-            Asked("/auth/check", (*BOARD, own[kind])),
+        request = (
+            BenchRequest(f"/check/{kind}", (theirs[kind],)),
+            BenchRequest("/auth/check", (*BOARD, own[kind])),
         )
         for connections in CONNECTIONS:
-            yield from trio.rows(f"check by {kind}, {connections} conn.", asked, connections)
+            yield from trio.rows(f"check by {kind}, {connections} conn.", request, connections)
 
 
 def _different(trio: Trio, ours: InstanceData, stock: InstanceData) -> Iterator[Row]:
@@ -122,19 +124,19 @@ def _different(trio: Trio, ours: InstanceData, stock: InstanceData) -> Iterator[
     ours.shell(forward_data.FILL.format(count=STORED, folder=ours.data_dir))
     for kind in ("session", "key"):
         name = f"{kind}.headers"
-        asked = (
-            Asked(f"/check/{kind}", each=stock.data_dir / name),
-            Asked("/auth/check", BOARD, each=ours.data_dir / name),
+        request = (
+            BenchRequest(f"/check/{kind}", each=stock.data_dir / name),
+            BenchRequest("/auth/check", BOARD, each=ours.data_dir / name),
         )
-        yield from trio.rows(f"{kind}, all different of {STORED // 1000} k", asked, USUAL)
+        yield from trio.rows(f"{kind}, all different of {STORED // 1000} k", request, USUAL)
 
 
 def _sign_ins(trio: Trio) -> Iterator[Row]:
-    plan = SignIn(PEOPLE)
+    plan = SignIn(USERS)
     theirs, own = (
         loader(trio.options, port)(plan).rate("sign-in") for port in (trio.stock, trio.ours)
     )
-    hello = load(Asked("/"), trio.bare, seconds=trio.options.seconds, connections=USUAL).rate
+    hello = load(BenchRequest("/"), trio.bare, seconds=trio.options.seconds, connections=USUAL).rate
     yield Row("stock: sign-in", "/s", theirs, hello)
     yield Row("beside stock: sign-in", "/s", own, theirs)
 
@@ -144,6 +146,6 @@ def _refreshes(trio: Trio, ours: InstanceData, stock: InstanceData, what: str) -
     theirs = loader(trio.options, trio.stock)(StockRefresh(tokens)).rate("refresh")
     plan = Refresh(refresh_tokens(ours, trio.options.clients))
     own = loader(trio.options, trio.ours)(plan).rate("refresh")
-    hello = load(Asked("/"), trio.bare, seconds=trio.options.seconds, connections=USUAL).rate
+    hello = load(BenchRequest("/"), trio.bare, seconds=trio.options.seconds, connections=USUAL).rate
     yield Row(f"stock: {what}", "/s", theirs, hello)
     yield Row(f"beside stock: {what}", "/s", own, theirs)

@@ -1,7 +1,7 @@
 """Django as startproject makes it, with allauth, simplejwt and djangorestframework-api-key.
 
 What differs from stock settings is what would decide the comparison by itself: the same database
-options, the same password hasher, and limits that stop nobody, as on the server that is measured.
+options, the same password hasher, and limits that stop no one, as on the server that is measured.
 """
 
 import os

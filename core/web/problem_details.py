@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 documents, for the API, error pages and refusals."""
+"""Errors as RFC 9457 documents for programs, and the templates of error pages."""
 
 from typing import Any
 
@@ -45,9 +45,9 @@ def problem_document(
     return JsonResponse(content, status=status, content_type=PROBLEM_JSON, headers=headers)
 
 
-def refusal_templates(code: str) -> list[str]:
-    """The templates for a refusal: the one for this code if it exists, else the common one."""
-    return [f"errors/refused-{code}.html", "errors/refused.html"]
+def error_templates(code: str) -> list[str]:
+    """The template for this error code if it exists, else the common one."""
+    return [f"errors/error-{code}.html", "errors/error.html"]
 
 
 def problem_of(error: GatehouseError) -> JsonResponse:

@@ -82,11 +82,11 @@ def sign_in(config: LDAPConfig, directory_user: DirectoryUser) -> User:
     return _become_first_owner(config, directory_user, resolve_user(config.source, info))
 
 
-def managed_user_ids(people: Iterable[User]) -> set[Any]:
-    """Keys of those of `people` whom the directory manages; empty without a directory."""
+def managed_user_ids(users: Iterable[User]) -> set[Any]:
+    """Keys of those of `users` that the directory manages; empty without a directory."""
     if settings.LDAP is None:
         return set()
-    rows = ExternalIdentity.objects.filter(provider=PROVIDER, user__in=list(people))
+    rows = ExternalIdentity.objects.filter(provider=PROVIDER, user__in=list(users))
     return set(rows.values_list("user_id", flat=True))
 
 

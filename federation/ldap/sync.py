@@ -120,16 +120,16 @@ class SyncResult:
     profiles: int = 0
 
 
-def plan(config: LDAPConfig, *, people: Q | None = None, progress: Progress | None = None) -> Plan:
+def plan(config: LDAPConfig, *, users: Q | None = None, progress: Progress | None = None) -> Plan:
     """Compare active accounts with the directory, in pages (RFC 2696). Raises DirectoryError.
 
-    people: limits the identities. progress(n): n more entries were read.
+    users: limits the identities. progress(n): n more entries were read.
     """
     rows = ExternalIdentity.objects.select_related("user").filter(
         provider=PROVIDER, user__is_active=True
     )
     # By key, because a join with sessions returns a user once for each of them.
-    found_rows = {row.pk: row for row in (rows.filter(people) if people else rows)}.values()
+    found_rows = {row.pk: row for row in (rows.filter(users) if users else rows)}.values()
     waiting = {
         row.subject: row for row in found_rows if row.issuer == issuer_of(config, row.subject)
     }
@@ -345,7 +345,7 @@ def sync_live() -> int:
     config: LDAPConfig | None = settings.LDAP
     if config is None or not _is_our_turn():
         return 0
-    planned = plan(config, people=_live())
+    planned = plan(config, users=_live())
     ended = sum(_end(change) for change in planned.disables)
     outcome = apply(replace(planned, disables=()))
     return ended + outcome.roles + outcome.profiles

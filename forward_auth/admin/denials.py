@@ -58,16 +58,16 @@ class UserFilter(ChoiceFilter):
     parameter_name = "person"
 
     def options(self, request: HttpRequest) -> Iterable[Option]:
-        refused = Denial.objects.exclude(user=None).order_by().values("user_id")
-        people = User.objects.filter(pk__in=refused).order_by("email")[:MAX_CHOICES]
-        found = {str(person.pk): person.email for person in people}
+        denied = Denial.objects.exclude(user=None).order_by().values("user_id")
+        users = User.objects.filter(pk__in=denied).order_by("email")[:MAX_CHOICES]
+        found = {str(user.pk): user.email for user in users}
         chosen = as_uuid(request.GET.get(self.parameter_name, ""))
         if chosen is not None and str(chosen) not in found:
             found[str(chosen)] = str(chosen)
         return [(key, label, Q(user_id=key)) for key, label in found.items()]
 
 
-class RefusedFilter(SinceFilter):
+class DeniedFilter(SinceFilter):
     title = gettext_lazy("when")
     parameter_name = "since"
     field = "at"
@@ -80,11 +80,11 @@ class RefusedFilter(SinceFilter):
 class DenialAdmin(RowPage, ReadOnlyAdmin):
     """The denials of a week, newest first. Equal denials within a minute are one row."""
 
-    title = gettext_lazy("Refusals")
+    title = gettext_lazy("Denied access")
     ordering: ClassVar[tuple[str, ...]] = ("-at", "pk")
     list_display = ("when", "reference", "why_badge", "asked", "who", "times")
     list_display_links = ("reference",)
-    list_filter = (CodeFilter, RefusedFilter, HostFilter, UserFilter)
+    list_filter = (CodeFilter, DeniedFilter, HostFilter, UserFilter)
     # Django shows the search box for it; get_search_results() does the search.
     search_fields = ("reference",)
     search_help_text = gettext_lazy(
@@ -130,8 +130,8 @@ class DenialAdmin(RowPage, ReadOnlyAdmin):
     def who(self, row: Denial) -> str:
         if row.user is None:
             return row.ip or NOTHING
-        person = user_link(row.user.pk, row.user.email)
-        return format_html('{} <span class="quiet">{}</span>', person, row.ip)
+        user = user_link(row.user.pk, row.user.email)
+        return format_html('{} <span class="quiet">{}</span>', user, row.ip)
 
     @admin.display(description=gettext_lazy("times"))
     def times(self, row: Denial) -> str:

@@ -98,8 +98,18 @@ class AccessRuleAdmin(GatehouseModelAdmin):
         act = guard(require_POST(self.act_view))
         return [
             path("try/", ask, name="forward_auth_try"),
-            path("<uuid:key>/move/<slug:way>/", act, {"ways": ("up", "down")}, "sso_move"),
-            path("<uuid:key>/switch/<slug:way>/", act, {"ways": ("on", "off")}, "sso_switch"),
+            path(
+                "<uuid:key>/move/<slug:way>/",
+                act,
+                {"ways": ("up", "down")},
+                "forward_auth_accessrule_move",
+            ),
+            path(
+                "<uuid:key>/switch/<slug:way>/",
+                act,
+                {"ways": ("on", "off")},
+                "forward_auth_accessrule_switch",
+            ),
             *super().get_urls(),
         ]
 
@@ -194,7 +204,7 @@ def _is_owner(request: HttpRequest) -> bool:
 
 
 def _button(act: str, row: AccessRule, way: str, text: str, label: str = "") -> SafeString:
-    url = reverse(f"admin:sso_{act}", args=[row.pk, way])
+    url = reverse(f"admin:forward_auth_accessrule_{act}", args=[row.pk, way])
     description = f"{label or text}: {row.name}"
     return format_html(
         '<button type="submit" class="mini" formaction="{}" aria-label="{}" title="{}">{}</button>',

@@ -33,7 +33,7 @@ LENGTH = 8
 SAME_FOR = timedelta(minutes=1)
 MAX_WAITING = 5_000
 KEEP = timedelta(days=7)
-OVERFLOW = "one of more refusals in a minute than are written one by one; this row counts the rest"
+OVERFLOW = "more denials in a minute than are recorded one by one; this row counts the rest"
 
 
 @dataclass(frozen=True, slots=True)

@@ -298,7 +298,7 @@ def _stored_credentials(rows: Iterable[Authenticator]) -> list[StoredCredential]
 
 def _save_challenge(session: SessionBase, challenge: str, purpose: str, user: User | None) -> None:
     """Store the challenge; drops the oldest if there are too many."""
-    stored = Challenge(challenge, purpose, _person(user), timezone.now().isoformat())
+    stored = Challenge(challenge, purpose, _user_key(user), timezone.now().isoformat())
     session[CHALLENGES] = [*session.get(CHALLENGES, []), asdict(stored)][-MAX_CHALLENGES:]
 
 
@@ -312,7 +312,7 @@ def _consume_challenge(
         raise PasskeyExpired
     session[CHALLENGES] = [asdict(each) for each in asked if each is not found]
     is_late = timezone.now() - datetime.fromisoformat(found.asked_at) > LIFETIME
-    if is_late or (found.purpose, found.person) != (purpose, _person(user)):
+    if is_late or (found.purpose, found.person) != (purpose, _user_key(user)):
         raise PasskeyExpired
     # Concurrent responses read the same session: the first to set the mark wins.
     mark = f"passkey:{digest('passkey', challenge)}"
@@ -321,5 +321,5 @@ def _consume_challenge(
         raise PasskeyExpired
 
 
-def _person(user: User | None) -> str:
+def _user_key(user: User | None) -> str:
     return "" if user is None else str(user.pk)

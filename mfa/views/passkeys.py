@@ -88,7 +88,7 @@ def adding_options(request: HttpRequest) -> HttpResponse:
     """Options for creating a passkey; see add() for who may."""
     check_rate_limit(request, "passkey-options")
     stage = None if request.user.is_authenticated else _set_up_stage(request)
-    user = stage.person if stage is not None else _recently_authenticated_user(request)
+    user = stage.user if stage is not None else _recently_authenticated_user(request)
     return JsonResponse(service.begin_registration(request.session, user))
 
 
@@ -111,7 +111,7 @@ def add(request: HttpRequest) -> HttpResponse:
 
 
 def _set_up_and_enter(request: HttpRequest, stage: SecondFactorStage) -> HttpResponse:
-    _add(request, stage.person, is_first=True)
+    _add(request, stage.user, is_first=True)
     answer = _for_script(set_up_done(stage, "passkey"))
     answer.status_code = 201
     return answer
@@ -135,7 +135,7 @@ def _add(request: HttpRequest, user: User, *, is_first: bool = False) -> service
 def _set_up_stage(request: HttpRequest) -> SecondFactorStage:
     """The pending sign-in that must set up a first factor. Raises NotSignedIn."""
     stage = pending_stage(request)
-    if stage is None or not lacks_required_factor(stage.person):
+    if stage is None or not lacks_required_factor(stage.user):
         raise NotSignedIn
     return stage
 
@@ -191,7 +191,7 @@ def _waiting_user(request: HttpRequest) -> User:
     stage = pending_stage(request)
     if stage is None:
         raise PasskeyExpired
-    return stage.person
+    return stage.user
 
 
 @login_required

@@ -35,13 +35,13 @@ def verify(request: HttpRequest) -> HttpResponse:
     stage = pending_stage(request)
     if stage is None:
         return _nothing_pending(request)
-    if not second_factors.has_factor(stage.person):
+    if not second_factors.has_factor(stage.user):
         return redirect("mfa:second-factor-set-up")
     form = SecondFactorForm(bound_data(request))
-    method = verify_by_form(request, stage.person, form, purpose=passkeys.SECOND_FACTOR)
+    method = verify_by_form(request, stage.user, form, purpose=passkeys.SECOND_FACTOR)
     if method:
         return _enter(request, stage, method, remember=form.cleaned_data["remember"])
-    return form_page(request, "accounts/second_factor.html", form, **kinds_of(stage.person))
+    return form_page(request, "accounts/second_factor.html", form, **kinds_of(stage.user))
 
 
 @never_cache
@@ -51,9 +51,9 @@ def set_up(request: HttpRequest) -> HttpResponse:
     stage = pending_stage(request)
     if stage is None:
         return _nothing_pending(request)
-    if second_factors.has_factor(stage.person):
+    if second_factors.has_factor(stage.user):
         return redirect("mfa:second-factor")
-    user = stage.person
+    user = stage.user
     form, offered = TOTPSetupForm(bound_data(request)), totp_setup.offer(request, user)
     if totp_setup.confirm_by_form(request, user, form, offered):
         return set_up_done(stage, "totp")
@@ -82,7 +82,7 @@ def _enter(
 ) -> HttpResponse:
     response = stage.complete(method)
     if remember:
-        trusted_browsers.remember(request, response, stage.person)
+        trusted_browsers.remember(request, response, stage.user)
     return response
 
 

@@ -49,10 +49,10 @@ def target_cell(user: User | None, network: str) -> str | SafeString:
     """The user with a link, the network, or both."""
     if user is None:
         return network or NOTHING
-    person = user_link(user.pk, user.email)
+    link = user_link(user.pk, user.email)
     if not network:
-        return person
-    return format_html('{} <span class="quiet">{}</span>', person, network)
+        return link
+    return format_html('{} <span class="quiet">{}</span>', link, network)
 
 
 def target_name(ban: Ban) -> str:

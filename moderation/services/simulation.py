@@ -18,7 +18,7 @@ from moderation.services.violations import NETWORK, USER, subject_of
 MAX_EVENTS = 200_000
 MAX_DAYS = 90
 BATCH = 2_000
-PEOPLE_BATCH = 500
+USERS_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +148,9 @@ def _events(
 
 
 def _results(tracks: Mapping[str, _Track], since: datetime) -> Iterator[SubjectResult]:
-    people = _people(tracks)
+    users = _users_by_id(tracks)
     for subject, track in tracks.items():
-        user = people.get(subject)
+        user = users.get(subject)
         would = () if _is_safe(subject, user) else tuple(track.would)
         yield SubjectResult(
             subject,
@@ -175,12 +175,12 @@ def _good_sign_in(user: User | None, since: datetime) -> datetime | None:
     return last if last and last >= since else None
 
 
-def _people(subjects: Iterable[str]) -> dict[str, User]:
+def _users_by_id(subjects: Iterable[str]) -> dict[str, User]:
     """Subject -> user, for the subjects that are users."""
     keys = [subject.removeprefix(USER) for subject in subjects if subject.startswith(USER)]
     found: dict[str, User] = {}
-    for start in range(0, len(keys), PEOPLE_BATCH):
-        for user in User.objects.filter(pk__in=keys[start : start + PEOPLE_BATCH]):
+    for start in range(0, len(keys), USERS_BATCH):
+        for user in User.objects.filter(pk__in=keys[start : start + USERS_BATCH]):
             found[subject_of(user, "")] = user
     return found
 

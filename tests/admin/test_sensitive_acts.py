@@ -55,8 +55,8 @@ SENSITIVE_PAGES = {
     "forward_auth_accessrule_add",
     "forward_auth_accessrule_change",
     "forward_auth_accessrule_delete",
-    "sso_move",
-    "sso_switch",
+    "forward_auth_accessrule_move",
+    "forward_auth_accessrule_switch",
 }
 SENSITIVE_ACTIONS = {
     "accounts.user": {

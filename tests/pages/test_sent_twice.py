@@ -414,10 +414,10 @@ CASES: dict[str, Case] = {
         [1],
         (302, "/admin/mail/outboxmail/"),
     ),
-    "admin:sso_move": Case(
+    "admin:forward_auth_accessrule_move": Case(
         _moved, count(AccessRule), [3], (302, "/admin/forward_auth/accessrule/")
     ),
-    "admin:sso_switch": Case(
+    "admin:forward_auth_accessrule_switch": Case(
         rule("switch/off"), count(), [], (302, "/admin/forward_auth/accessrule/")
     ),
     "admin:forward_auth_accessrule_change": Case(
@@ -464,8 +464,8 @@ AUDIT = {
     "admin:forward_auth_accessrule_add": ["sso:rule:create"],
     "admin:forward_auth_accessrule_change": ["sso:rule:change"],
     "admin:forward_auth_accessrule_delete": ["sso:rule:delete"],
-    "admin:sso_move": ["sso:rule:move"],
-    "admin:sso_switch": ["sso:rule:change"],
+    "admin:forward_auth_accessrule_move": ["sso:rule:move"],
+    "admin:forward_auth_accessrule_switch": ["sso:rule:change"],
     "apikeys:end-program": ["api:token:end"],
     "apikeys:list": ["api:key:create"],
     "apikeys:revoke": ["api:key:revoke"],

@@ -1,14 +1,14 @@
-"""What many people cost: the admin panel's list of them, and a sign-in beside them."""
+"""What many users cost: the admin panel's list of them, and a sign-in beside them."""
 
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.people_data import fill, owner_cookies
 from benchmarks.plans import browser_cookies
 from benchmarks.rows import Options, Row, folder
 from benchmarks.servers import PASSWORD, bare, email_of, gatehouse, make_data
+from benchmarks.user_list_data import fill, owner_cookies
 from devtools.servers.client import HTTPClient
 from devtools.servers.databases import InstanceData
 
@@ -17,18 +17,18 @@ STORED = (100_000, 1_000_000)
 LIST_MS, SIGN_IN_RATIO = 500.0, 1.2
 LIST = "/admin/accounts/user/"
 LOOKS, SIGN_INS = 9, 100
-# What an operator does in the list; person 77777 is there in each of the measured sizes.
+# What an administrator does in the list; user 77777 exists in each of the measured sizes.
 PAGES = {
     "user list": LIST,
     "user list, an address": f"{LIST}?q=person77777@example.com",
     "user list, part of an address": f"{LIST}?q=son77777@ex",
-    "user list, found nobody": f"{LIST}?q=nobody-at-all",
+    "user list, no match": f"{LIST}?q=nobody-at-all",
     "user list, one role": f"{LIST}?role=editor",
     "user list, one role and state": f"{LIST}?role=none&state=disabled",
 }
 
 
-def measure_people(options: Options) -> Iterator[Row]:
+def measure_user_list(options: Options) -> Iterator[Row]:
     """The user list beside ever more people, and a sign-in beside few and beside all of them."""
     with folder() as place, bare(place) as (_bare, bare_port):
         (place / "many").mkdir()
@@ -82,7 +82,7 @@ def _sign_in_row(place: Path, many: InstanceData, stored: int) -> Row:
                 times[port].append(_time(lambda port=port: sign_in(port, number)))  # type: ignore[misc]  # noqa: B023
     beside_few, beside_many = (statistics.median(times[port]) * 1000 for port in times)
     return Row(
-        f"sign-in, {size_of(stored)} people",
+        f"sign-in, {size_of(stored)} users",
         "ms",
         beside_many,
         beside_few,
@@ -93,7 +93,7 @@ def _sign_in_row(place: Path, many: InstanceData, stored: int) -> Row:
 
 
 def sign_in(port: int, number: int) -> None:
-    """One person signs in with the password, in a browser of its own."""
+    """One user signs in with the password, in a new browser."""
     cookies = dict(pair.split("=") for pair in browser_cookies(number).split("; "))
     client = HTTPClient(f"http://127.0.0.1:{port}", cookies)
     fields = {"login": email_of(number), "password": PASSWORD}

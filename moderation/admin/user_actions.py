@@ -33,31 +33,31 @@ def ban_people(
     modeladmin: "ModelAdmin[User]", request: HttpRequest, queryset: "QuerySet[User]"
 ) -> HttpResponse | None:
     """Ban users, after a page that asks how long and why and lists who is affected."""
-    people = chosen_users(request, queryset, MAX_ROWS)
-    if people is None:
+    users = chosen_users(request, queryset, MAX_ROWS)
+    if users is None:
         return None
     actor = acting_admin(request)
     form = BanForm(request.POST if CONFIRMED in request.POST else None)
     if not form.is_valid():
-        return _ask(modeladmin, request, people, form)
+        return _ask(modeladmin, request, users, form)
     duration, reason = form.cleaned_data["duration"], form.cleaned_data["reason"]
 
     def ban_user(actor: Actor, user: User) -> Ban:
         return ban(actor=actor, user=user, duration=duration, reason=reason)
 
-    report(request, run_on_users(actor, people, ban_user))
+    report(request, run_on_users(actor, users, ban_user))
     return None
 
 
 def _ask(
-    modeladmin: "ModelAdmin[User]", request: HttpRequest, people: list[User], form: BanForm
+    modeladmin: "ModelAdmin[User]", request: HttpRequest, users: list[User], form: BanForm
 ) -> HttpResponse | None:
     """The confirmation page; None, and a warning, if none of the users can be banned."""
-    refusals = [(person, refusal_reason(acting_admin(request), person)) for person in people]
-    affected = [person for person, refusal in refusals if not refusal]
-    left_out = [(person, refusal) for person, refusal in refusals if refusal]
+    reasons_by_user = [(user, refusal_reason(acting_admin(request), user)) for user in users]
+    affected = [user for user, reason in reasons_by_user if not reason]
+    left_out = [(user, reason) for user, reason in reasons_by_user if reason]
     if not affected:
-        reasons = " ".join(sorted({refusal for _person, refusal in left_out}))
+        reasons = " ".join(sorted({reason for _user, reason in left_out}))
         text = _("No one was banned. %(reasons)s") % {"reasons": reasons}
         messages.warning(request, text)
         return None
@@ -70,13 +70,13 @@ def _ask(
     return confirmation_page(modeladmin, request, "admin/moderation/ban_people.html", context)
 
 
-def refusal_reason(actor: User, person: User) -> str:
-    """Why `person` cannot be banned; "" if they can. The service decides again."""
-    if actor.pk == person.pk:
+def refusal_reason(actor: User, user: User) -> str:
+    """Why `user` cannot be banned; "" if they can. The service decides again."""
+    if actor.pk == user.pk:
         return _("You cannot ban yourself.")
-    if not actor.can_manage(person):
+    if not actor.can_manage(user):
         return _("You may only ban people whose role is below your own.")
-    if is_last_owner(person):
+    if is_last_owner(user):
         return _("The last active owner cannot be banned.")
     return ""
 
@@ -86,9 +86,9 @@ def lift_bans_of_people(
     _modeladmin: "ModelAdmin[User]", request: HttpRequest, queryset: "QuerySet[User]"
 ) -> None:
     """Lift all bans of the chosen users that are in force."""
-    people = chosen_users(request, queryset, MAX_ROWS)
-    if people is not None:
-        report(request, run_on_users(acting_admin(request), people, _lift))
+    users = chosen_users(request, queryset, MAX_ROWS)
+    if users is not None:
+        report(request, run_on_users(acting_admin(request), users, _lift))
 
 
 def _lift(actor: Actor, user: User) -> int:
