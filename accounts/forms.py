@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
@@ -12,6 +13,7 @@ from accounts.passwords import MAX_PASSWORD_LENGTH, password_problems
 from core.errors import GatehouseError, RecordInvalid
 from core.text import email_addresses
 from core.text.plain_text import trim
+from core.text.time_zones import zone_names
 
 
 class EmailAddressField(forms.CharField):
@@ -143,6 +145,16 @@ def _setup_code_field(max_length: int, *, required: bool) -> forms.CharField:
     )
 
 
+def _zone_choices() -> list[tuple[str, Any]]:
+    """The zones of core.text.time_zones, by continent; first that of the server."""
+    server = _("As this server: %(zone)s") % {"zone": timezone.get_default_timezone_name()}
+    areas: dict[str, list[tuple[str, str]]] = {}
+    for name in zone_names():
+        area, _slash, place = name.partition("/")
+        areas.setdefault(area, []).append((name, place.replace("_", " ") or area))
+    return [("", server), *areas.items()]
+
+
 def _next_field() -> forms.CharField:
     return forms.CharField(required=False, widget=forms.HiddenInput)
 
@@ -228,7 +240,7 @@ class ConfirmAddressForm(GatehouseForm):
 
 
 class ProfileForm(GatehouseForm):
-    """Your own name and user name."""
+    """Your own name, user name and time zone."""
 
     name = _name_field()
     username = forms.CharField(
@@ -237,6 +249,13 @@ class ProfileForm(GatehouseForm):
         required=False,
         help_text=_("You can sign in with it instead of your address."),
         widget=forms.TextInput(attrs={"autocomplete": "username", "autocapitalize": "none"}),
+    )
+    time_zone = forms.ChoiceField(
+        label=_("Time zone"),
+        required=False,
+        choices=_zone_choices,
+        help_text=_("Pages and mails show times in it."),
+        widget=forms.Select(attrs={"data-offers-zone": ""}),
     )
 
 

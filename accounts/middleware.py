@@ -1,4 +1,4 @@
-"""Middleware: request context, session timeouts, anonymous mode, and error pages."""
+"""Middleware: request context, session timeouts, time zones, anonymous mode, and error pages."""
 
 import re
 import secrets
@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.auth import logout
+from django.contrib.auth import SESSION_KEY, logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -17,6 +17,7 @@ from accounts.services.anonymous import visitor
 from accounts.services.users import gone_meanwhile
 from core.app_labels import OWN_APPS
 from core.errors import AccessDenied, GatehouseError, RateLimited, RepeatedParameter
+from core.text.time_zones import zone_of
 from core.web.client_ip import client_ip
 from core.web.problem_details import error_templates, prefers_json, problem_of
 from core.web.request_context import RequestContext, use_context
@@ -68,6 +69,19 @@ class SessionTimeoutMiddleware(Middleware):
         elif request.session.is_stale(now):  # type: ignore[attr-defined]
             request.session.modified = True
         return self.get_response(request)
+
+
+class TimeZoneMiddleware(Middleware):
+    """Shows times in the zone of the signed-in user; visitors see them in TIME_ZONE."""
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        with timezone.override(None):
+            return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *_args: Any) -> None:
+        """Activate the zone. Visitors without a session cost no query."""
+        if SESSION_KEY in request.session and request.user.is_authenticated:
+            timezone.activate(zone_of(getattr(request.user, "time_zone", "")))
 
 
 class AnonymousModeMiddleware(Middleware):

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from accounts.admin.actions import MAX_SECRETS, render_with_secrets, user_action
 from accounts.admin.base import ReadOnlyAdmin, acting_admin
-from accounts.admin.columns import NOTHING
+from accounts.admin.columns import NOTHING, moment_column
 from accounts.admin.site import site
 from accounts.admin.users.filters import SinceFilter
 from accounts.models import User
@@ -73,7 +73,7 @@ class LinkCreatedFilter(SinceFilter):
 class LoginLinkAdmin(ReadOnlyAdmin):
     """Links, their users and their states; never the secret itself."""
 
-    list_display = ("created_at", "email", "state", "expires_at", "used_at", "source", "issuer")
+    list_display = ("made", "email", "state", "ends", "used", "source", "issuer")
     list_filter = ("source", LinkCreatedFilter)
     search_fields = ("=email", "=ip")
     detail_fields: ClassVar[tuple[str, ...]] = (
@@ -92,6 +92,10 @@ class LoginLinkAdmin(ReadOnlyAdmin):
         issuer = User.objects.filter(pk=OuterRef("issued_by")).values("email")[:1]
         found: QuerySet[LoginLink] = super().get_queryset(request)
         return found.annotate(issuer_email=Subquery(issuer))
+
+    made = moment_column("created_at", gettext_lazy("created"))
+    ends = moment_column("expires_at", gettext_lazy("expires"))
+    used = moment_column("used_at", gettext_lazy("used"))
 
     @admin.display(description=gettext_lazy("state"))
     def state(self, link: LoginLink) -> str:

@@ -35,6 +35,7 @@ from core.crypto.encryption import DecryptionError, decrypt, encrypt
 from core.locks import delete_free, lock_users
 from core.text.email_addresses import is_reserved
 from core.text.time_spans import doubled
+from core.text.time_zones import zone_of
 from core.uuid7 import uuid7
 from mail.models import OutboxMail
 from mail.signals import mail_queued
@@ -162,7 +163,10 @@ def draft_mail(
     """A mail that is not saved yet; see enqueue_mail()."""
     url = str(context.get("url", ""))
     rest = {name: value for name, value in context.items() if name != "url"}
-    text = _render(kind, tuple(sorted(rest.items())), bool(url), language or settings.LANGUAGE_CODE)
+    # Of another model than ours, the zone is that of the server.
+    zone = getattr(user, "time_zone", "")
+    values = tuple(sorted(rest.items()))
+    text = _render(kind, values, bool(url), language or settings.LANGUAGE_CODE, zone)
     mail = OutboxMail(
         user=user,  # type: ignore[misc]  # whatever AUTH_USER_MODEL is
         recipient=recipient,
@@ -180,7 +184,7 @@ def draft_mail(
 
 def render_message(kind: str, recipient: str, *, language: str = "") -> Message:
     """A mail of `kind` without a link, to send at once instead of queueing it."""
-    text = _render(kind, (), False, language or settings.LANGUAGE_CODE)
+    text = _render(kind, (), False, language or settings.LANGUAGE_CODE, "")
     return Message(str(uuid7()), recipient, text.subject, text.plain, text.html)
 
 
@@ -346,13 +350,15 @@ def _retry_delay(attempts: int) -> timedelta:
 
 
 @lru_cache(maxsize=64)
-def _render(kind: str, context: tuple[tuple[str, Any], ...], has_url: bool, language: str) -> _Text:
+def _render(
+    kind: str, context: tuple[tuple[str, Any], ...], has_url: bool, language: str, zone: str
+) -> _Text:
     """Render the template of `kind` as text and HTML; its first line is the subject.
 
     Cached, with URL_PLACEHOLDER for the link, because similar mails differ only in the link.
     """
     url = {"url": URL_PLACEHOLDER} if has_url else {}
-    with translation.override(language):
+    with translation.override(language), timezone.override(zone_of(zone)):
         values = {**dict(context), **url, "public_url": settings.PUBLIC_URL}
         rendered = render_to_string(f"mail/{kind}.txt", values)
         # A line break in a subject would start a new header.

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import AdminForm
 from django.core.paginator import Paginator
-from django.db.models import Model, QuerySet
+from django.db.models import DateTimeField, Model, QuerySet
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
+from accounts.admin.columns import exact_field
 from accounts.models import User
 from core.text.email_addresses import search_forms
 
@@ -181,7 +182,14 @@ class ReadOnlyAdmin(GatehouseModelAdmin):
         return bool(self.has_view_permission(request))
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        return self.detail_fields or super().get_fields(request, obj)
+        names = self.detail_fields or super().get_fields(request, obj)
+        return [self._shown(name) for name in names]
+
+    def _shown(self, name: Any) -> Any:
+        """A column of the database that holds a time is shown as every other time is."""
+        fields = {field.name: field for field in self.opts.fields}
+        is_time = not hasattr(self, name) and isinstance(fields.get(name), DateTimeField)
+        return exact_field(name, fields[name].verbose_name) if is_time else name
 
 
 def acting_admin(request: HttpRequest) -> User:

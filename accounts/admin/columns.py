@@ -1,7 +1,7 @@
 """How tables of the admin show a value: times, users, results, and a dash for nothing."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -9,15 +9,14 @@ from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from audit.models import AuditEvent
+from core.text.time_display import moment_html
 
 NOTHING = "-"
 SHORT_ID_LENGTH = 8
@@ -26,29 +25,15 @@ Column = Callable[[Any, Any], str]
 
 
 def moment(value: datetime | None, empty: str = NOTHING) -> str | SafeString:
-    """`3 hours ago`, with the exact local time as its title; `empty` for None."""
+    """`3 hours ago`, with the exact time and UTC as its title; `empty` for None."""
     if value is None:
         return empty
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
-        value.isoformat(),
-        exact_moment(value),
-        _spoken(value),
-    )
+    return moment_html(value, timezone.now())
 
 
-def exact_moment(value: datetime) -> str:
-    """The local date and time."""
-    return date_format(timezone.localtime(value), "DATETIME_FORMAT")
-
-
-def _spoken(value: datetime) -> str:
-    now = timezone.now()
-    if abs(now - value) < timedelta(minutes=1):
-        return _("just now")
-    if value > now:
-        return _("in %(time)s") % {"time": timesince(now, value, depth=1)}
-    return _("%(time)s ago") % {"time": timesince(value, now, depth=1)}
+def exact_moment(value: datetime | None, empty: str = NOTHING) -> str | SafeString:
+    """The date, time and zone of the reader, with UTC as its title; `empty` for None."""
+    return empty if value is None else moment_html(value, timezone.now(), "exact")
 
 
 def moment_column(field: str, description: Any, empty: Any = NOTHING) -> Column:
@@ -59,6 +44,27 @@ def moment_column(field: str, description: Any, empty: Any = NOTHING) -> Column:
         return moment(getattr(row, field), empty=str(empty))
 
     return column
+
+
+def exact_column(field: str, description: Any, empty: Any = NOTHING) -> Column:
+    """A field of a page that shows the time in `field`; see exact_moment()."""
+
+    @admin.display(description=description)
+    def column(_table: Any, row: Any) -> str:
+        return exact_moment(getattr(row, field), empty=str(empty))
+
+    return column
+
+
+def exact_field(field: str, label: Any) -> Callable[[Any], str]:
+    """See exact_column(); for a list of fields, which calls it with the row only."""
+
+    @admin.display(description=label)
+    def shown(row: Any) -> str:
+        return exact_moment(getattr(row, field))
+
+    shown.__name__ = field
+    return shown
 
 
 def text_column(field: str, description: Any) -> Column:

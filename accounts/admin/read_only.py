@@ -11,7 +11,6 @@ from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -24,6 +23,7 @@ from accounts.admin.columns import (
     NOTHING,
     actor_cell,
     badge,
+    exact_column,
     moment,
     moment_column,
     result_badge,
@@ -95,9 +95,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
     number = text_column("seq", gettext_lazy("number"))
     network = text_column("ip", gettext_lazy("network address"))
 
-    @admin.display(description=gettext_lazy("when"))
-    def exactly(self, event: AuditEvent) -> str:
-        return date_format(timezone.localtime(event.at), "DATETIME_FORMAT")
+    exactly = exact_column("at", gettext_lazy("when"))
 
     @admin.display(description=gettext_lazy("action"))
     def what(self, event: AuditEvent) -> SafeString:

@@ -42,6 +42,7 @@ class Migration(migrations.Migration):
                 ('role', models.CharField(choices=[('owner', 'Owner'), ('admin', 'Admin'), ('editor', 'Editor'), ('viewer', 'Viewer'), ('none', 'No access')], default='viewer', max_length=8, verbose_name='role')),
                 ('role_locked', models.BooleanField(default=False, help_text='No sign-in through a provider or directory changes it.', verbose_name='keep this role')),
                 ('is_active', models.BooleanField(default=True, verbose_name='active')),
+                ('time_zone', models.CharField(blank=True, default='', max_length=64, verbose_name='time zone')),
                 ('setup_completed', models.BooleanField(default=True, editable=False)),
                 ('email_verified_at', models.DateTimeField(blank=True, null=True, verbose_name='address verified')),
                 ('credentials_valid_from', models.DateTimeField(default=django.utils.timezone.now, editable=False)),

@@ -104,6 +104,8 @@ class User(AbstractBaseUser):
         help_text=_("No sign-in through a provider or directory changes it."),
     )
     is_active = models.BooleanField(_("active"), default=True)
+    # Pages and mails show times in it; see core.text.time_zones.
+    time_zone = models.CharField(_("time zone"), max_length=64, blank=True, default="")
     # False only for the default owner, until its set-up link has been used.
     setup_completed = models.BooleanField(default=True, editable=False)
     email_verified_at = models.DateTimeField(_("address verified"), null=True, blank=True)

@@ -25,16 +25,21 @@ from core.errors import Forbidden, LastOwner, RecordInvalid, UserDeleted
 from core.locks import ROLES, acquire_lock, lock_users
 from core.text import email_addresses
 from core.text.plain_text import clean_name
+from core.text.time_zones import zone_names
 from mail.outbox import enqueue_mail
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The editable names of a user; None leaves a field as it is."""
+    """The editable fields of a user; None leaves a field as it is.
+
+    time_zone: a name of core.text.time_zones; "" for that of the server.
+    """
 
     email: str | None = None
     username: str | None = None
     name: str | None = None
+    time_zone: str | None = None
 
 
 def create_user(
@@ -80,12 +85,14 @@ def check_profile(user: User, profile: Profile) -> list[str]:
 
     Raises RecordInvalid with all errors.
     """
-    changes = {key: value for key in ("email", "username", "name")
+    changes = {key: value for key in ("email", "username", "name", "time_zone")
                if (value := getattr(profile, key)) is not None}  # fmt: skip
     previous = (user.email, user.username)
     for field, value in changes.items():
         setattr(user, field, value)
     errors = _name_errors(user, previous)
+    if profile.time_zone and profile.time_zone not in zone_names():
+        errors["time_zone"] = [_("Choose a time zone of the list.")]
     if errors:
         raise RecordInvalid(errors)
     return sorted(changes)
@@ -122,7 +129,7 @@ def edit_profile(*, actor: Actor, user: User, profile: Profile) -> User:
                 lock_users(user.pk)
             else:
                 require_rank_now(actor, user)
-            user.save(update_fields=["email", "username", "name", "email_verified_at"])
+            user.save(update_fields=["email", "username", "name", "time_zone", "email_verified_at"])
             if user.email != old_email:
                 revoke_credentials(user, "address changed")
                 tell_email_changed(user, old_email)

@@ -46,10 +46,10 @@ def profile(request: HttpRequest) -> HttpResponse:
     user = current_user(request)
     if user.is_built_in:
         return _anonymous_page(request)
-    initial = {"name": user.name, "username": user.username}
+    initial = {"name": user.name, "username": user.username, "time_zone": user.time_zone}
     form = ProfileForm(bound_data(request), initial=prefilled(request, **initial))
     if is_valid_with(form, lambda typed: _check_profile(user, typed)):
-        details = Profile(name=form.cleaned_data["name"], username=form.cleaned_data["username"])
+        details = Profile(**form.cleaned_data)
         with show_service_errors(form):
             edit_profile(actor=user, user=user, profile=details)
             return redirect_with_notice("accounts:profile", "saved")
@@ -65,7 +65,7 @@ def profile(request: HttpRequest) -> HttpResponse:
 
 def _check_profile(user: User, typed: dict[str, Any]) -> None:
     """Raise RecordInvalid for what the service would refuse; `user` is not changed."""
-    check_profile(copy(user), Profile(name=typed.get("name"), username=typed.get("username")))
+    check_profile(copy(user), Profile(**typed))
 
 
 def _anonymous_page(request: HttpRequest) -> HttpResponse:

@@ -1,26 +1,69 @@
-"""Times in words: "in 10 minutes (14:05 UTC)"."""
+"""How times are shown everywhere: "in 10 minutes (14:05 UTC)", or a `<time>` element.
 
-from datetime import datetime, timedelta
+The language and the zone are the active ones: pages activate those of their reader, and mails those
+of their recipient. The default zone is TIME_ZONE.
+"""
+
+from datetime import UTC, datetime, timedelta
 
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
 from core.text.time_spans import format_span
 
 
 def spoken_end(end: datetime, now: datetime) -> str:
-    """The span until `end`, and its time of day in the active time zone.
-
-    The zone is TIME_ZONE, unless the caller has activated that of the user.
-    """
+    """The span until `end` and its time, for sentences; the date too if it is not today."""
     left = max(end - now, timedelta())
-    local, today = timezone.localtime(end), timezone.localtime(now).date()
-    moment = date_format(local, "H:i")
-    if local.date() != today:
-        moment = f"{date_format(local, 'DATE_FORMAT')}, {moment}"
-    return _("%(span)s (%(moment)s %(zone)s)") % {
+    local = timezone.localtime(end)
+    is_today = local.date() == timezone.localtime(now).date()
+    return _("%(span)s (%(moment)s)") % {
         "span": format_span(left),
-        "moment": moment,
-        "zone": local.strftime("%Z"),
+        "moment": _clock(local) if is_today else exact_moment(end),
     }
+
+
+def spoken_moment(value: datetime, now: datetime) -> str:
+    """`3 hours ago`, `in 2 days` or `just now`."""
+    if abs(now - value) < timedelta(minutes=1):
+        return _("just now")
+    if value > now:
+        return _("in %(time)s") % {"time": timesince(now, value, depth=1)}
+    return _("%(time)s ago") % {"time": timesince(value, now, depth=1)}
+
+
+def exact_moment(value: datetime) -> str:
+    """The date, time and zone: `Nov. 28, 2026, 14:55 CET`."""
+    local = timezone.localtime(value)
+    return f"{date_format(local, 'DATE_FORMAT')}, {_clock(local)}"
+
+
+def moment_html(value: datetime, now: datetime, shape: str = "ago") -> SafeString:
+    """A `<time>` element: machines read UTC in it, and its tooltip tells the rest.
+
+    shape: "ago" shows `3 hours ago`; "exact" shows date, time and zone; "day" shows the date.
+    """
+    texts = {"ago": spoken_moment(value, now), "exact": exact_moment(value), "day": _day(value)}
+    beside = "exact" if shape == "ago" else "ago"
+    in_utc = value.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        in_utc.isoformat(),
+        f"{texts[beside]} · {in_utc:%Y-%m-%d %H:%M} UTC",
+        texts[shape],
+    )
+
+
+def _day(value: datetime) -> str:
+    return date_format(timezone.localtime(value), "DATE_FORMAT")
+
+
+def _clock(local: datetime) -> str:
+    """`14:55 CET`. Zones without an abbreviation show their offset."""
+    name = local.tzname() or ""
+    zone = f"UTC{name}" if name[:1] in "+-" else name
+    return f"{date_format(local, 'H:i')} {zone}"

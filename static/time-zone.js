@@ -1,0 +1,15 @@
+// Offers the time zone of the browser on the account page. Without this script the list is enough.
+const list = document.querySelector("select[data-offers-zone]");
+const button = document.querySelector("button[data-takes-zone]");
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const isKnown = list && Array.from(list.options).some((option) => option.value === zone);
+
+if (button && isKnown && list.value !== zone) {
+  button.querySelector("span").textContent = zone;
+  button.parentElement.hidden = false;
+  button.addEventListener("click", () => {
+    list.value = zone;
+    button.parentElement.hidden = true;
+    list.focus();
+  });
+}
