@@ -27,6 +27,7 @@ from accounts.admin.columns import (
     moment,
     moment_column,
     result_badge,
+    sentence_of,
     target_cell,
     text_column,
     user_column,
@@ -68,6 +69,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
     )
     detail_fields: ClassVar[tuple[str, ...]] = (
         "number",
+        "told",
         "exactly",
         "action",
         "outcome",
@@ -97,10 +99,14 @@ class AuditEventAdmin(ReadOnlyAdmin):
 
     exactly = exact_column("at", gettext_lazy("when"))
 
-    @admin.display(description=gettext_lazy("action"))
+    @admin.display(description=gettext_lazy("what happened"))
     def what(self, event: AuditEvent) -> SafeString:
-        beside = self.details(event) if event.detail else ""
-        return format_html('<code>{}</code> <span class="quiet">{}</span>', event.action, beside)
+        shown = '{} <span class="quiet"><code>{}</code></span>'
+        return format_html(shown, sentence_of(event), event.action)
+
+    @admin.display(description=gettext_lazy("what happened"))
+    def told(self, event: AuditEvent) -> str:
+        return sentence_of(event)
 
     @admin.display(description=gettext_lazy("by"))
     def actor(self, event: AuditEvent) -> str:

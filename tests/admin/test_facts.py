@@ -219,7 +219,8 @@ def test_the_audit_log_names_people_by_the_addresses_of_today(
 
     assert f'<a href="/admin/accounts/user/{viewer.pk}/change/">moved@example.com</a>' in page
     assert f'<code title="{gone}">{str(gone)[-8:]}…</code>' in page
-    assert "fields: name" in page
+    assert "Ada Admin changed the profile of Vera Viewer: name." in page
+    assert f"Ada Admin deleted the account of a deleted account (…{str(gone)[-8:]})" in page
 
 
 def test_the_audit_log_is_newest_first(as_role: Enter, viewer: User) -> None:

@@ -29,6 +29,8 @@ TOP = {"views", "admin", "management", "urls"}
 # No database, no settings, no clock of Django: rules that a table can test.
 PURE = {
     "accounts.actors",
+    "audit.sentences",
+    "audit.wordings",
     "core.text.email_addresses",
     "federation.ldap.filters",
     "federation.ldap.dn",

@@ -1,0 +1,175 @@
+"""Events of the audit log as sentences in the reader's language. Pure.
+
+For example "Olga Reiter changed the role of Jon Doe from viewer to editor." The caller supplies the
+names, since the log holds ids only. Used by the admin and the API.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from string import Formatter
+from typing import Any, Protocol
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from audit.wordings import LIMITS, MAILS, REASONS, ROLES, RULE_FIELDS, TERMS, WORDINGS
+
+SHORT_ID_LENGTH = 8
+UNKNOWN = "…"
+_RULE_FIELD = re.compile(rf"(?:^|(?<=; ))({'|'.join(RULE_FIELDS)}): ")
+# A reason of `syncldap` begins with the id of its run.
+_RUN = re.compile(r"^syncldap [0-9a-f-]{36}: ")
+
+
+class Event(Protocol):
+    """What a sentence needs of an audit event."""
+
+    action: str
+    result: str
+    detail: Any
+    actor_id: Any
+    target_id: Any
+    channel: str
+
+
+def sentence(event: Event, *, actor: str = "", target: str = "") -> str:
+    """The event as plain text. actor, target: names of the users; "" if the account is deleted.
+
+    An unknown action, or one that lacks details, gets a sentence too.
+    """
+    text, values = _parts(event, actor, target)
+    return text.format(**values) + _reason(event)
+
+
+def sentence_html(event: Event, *, actor: str = "", target: str = "") -> SafeString:
+    """The event as HTML. Names may be safe links; they and all details are escaped otherwise."""
+    text, values = _parts(event, actor, target)
+    return format_html("{}{}", format_html(text, **values), _reason(event))
+
+
+def _parts(event: Event, actor: str, target: str) -> tuple[str, dict[str, Any]]:
+    """The wording, and a value for each of its fields."""
+    text = _wording(event)
+    detail: Mapping[str, Any] = event.detail if isinstance(event.detail, dict) else {}
+    names = {
+        "actor": actor or _begin(text, "{actor}", actor_name(event)),
+        "target": target or _begin(text, "{target}", target_name(event)),
+    }
+    fields = {name for _text, name, _spec, _conversion in Formatter().parse(text) if name}
+    return text, {name: names.get(name) or _shown(event.action, name, detail) for name in fields}
+
+
+def _begin(text: str, field: str, name: str) -> str:
+    """`name`, with a capital letter if the sentence begins with it."""
+    return name[:1].upper() + name[1:] if text.startswith(field) else name
+
+
+def _wording(event: Event) -> str:
+    known = WORDINGS.get(event.action)
+    if known is None:
+        return _("{actor} did “{action}” ({target}).").replace("{action}", _plain(event.action))
+    if event.result != "success":
+        refused = known.refused or _("An action on {target} was refused ({action}).")
+        return str(refused).replace("{action}", _plain(event.action))
+    return str(known.own if known.own and _is_own(event) else known.done)
+
+
+def _is_own(event: Event) -> bool:
+    return event.actor_id is not None and event.actor_id == event.target_id
+
+
+def actor_name(event: Event) -> str:
+    """The actor without a name: a deleted account, the command line, or Gatehouse itself."""
+    if event.actor_id is not None:
+        return _deleted(event.actor_id)
+    return _("The command line") if event.channel == "command" else "Gatehouse"
+
+
+def target_name(event: Event) -> str:
+    """The target without a name."""
+    return _("nobody known") if event.target_id is None else _deleted(event.target_id)
+
+
+def _deleted(key: Any) -> str:
+    return _("a deleted account (…{id})").format(id=str(key)[-SHORT_ID_LENGTH:])
+
+
+def _reason(event: Event) -> str:
+    """` Reason: …` for the reason in the details; "" without one."""
+    detail = event.detail if isinstance(event.detail, dict) else {}
+    reason = _RUN.sub("", str(detail.get("reason") or "")).strip()
+    shown = str(REASONS.get(reason, reason)).rstrip(".")
+    return " " + _("Reason: {reason}.").format(reason=shown) if shown else ""
+
+
+def _shown(action: str, name: str, detail: Mapping[str, Any]) -> str:
+    """The detail `name` in the reader's language."""
+    if name not in detail and name == "methods" and "provider" in detail:
+        name = "provider"
+    value = detail.get(name)
+    if value is None or value == "":
+        return UNKNOWN
+    return _FORMATS.get((action, name), _FORMATS.get(("", name), _term))(value)
+
+
+def _plain(text: str) -> str:
+    """Without braces, which a wording would take for fields."""
+    return text.replace("{", "").replace("}", "")
+
+
+def _role(value: Any) -> str:
+    return str(ROLES.get(str(value), value))
+
+
+def _term(value: Any) -> str:
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if isinstance(value, list | tuple):
+        return ", ".join(_term(each) for each in value) or UNKNOWN
+    return str(TERMS.get(str(value), value))
+
+
+def _number(value: Any) -> str:
+    """How many there are of a list; any other value as it is."""
+    return str(len(value)) if isinstance(value, list) else str(value)
+
+
+def _rule(value: Any) -> str:
+    """The values of an access rule, with the names of its fields."""
+    return _RULE_FIELD.sub(lambda found: f"{RULE_FIELDS[found[1]]}: ", str(value))
+
+
+def _text(value: Any) -> str:
+    return str(value)
+
+
+def _limit(value: Any) -> str:
+    return str(LIMITS.get(str(value), value))
+
+
+def _mail(value: Any) -> str:
+    return str(MAILS.get(str(value), value))
+
+
+# By action and detail, or by detail alone ("").
+_FORMATS: dict[tuple[str, str], Callable[[Any], str]] = {
+    ("", "role"): _role,
+    ("account:role:change", "before"): _role,
+    ("account:role:change", "after"): _role,
+    ("account:directory:sync", "disabled"): _number,
+    ("account:directory:sync", "roles"): _number,
+    ("account:directory:undo", "enabled"): _number,
+    ("account:directory:undo", "roles"): _number,
+    ("moderation:violation:score", "type"): _limit,
+    ("mail:outbox:dead", "kind"): _mail,
+    ("mail:outbox:retry", "kind"): _mail,
+    ("sso:rule:create", "after"): _rule,
+    ("sso:rule:change", "before"): _rule,
+    ("sso:rule:change", "after"): _rule,
+    ("sso:rule:delete", "before"): _rule,
+    ("sso:rule:create", "name"): _text,
+    ("sso:rule:change", "name"): _text,
+    ("sso:rule:delete", "name"): _text,
+    ("sso:rule:move", "name"): _text,
+}

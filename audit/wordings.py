@@ -1,0 +1,356 @@
+"""What audit.sentences says about each action: one entry for every action name. Pure.
+
+A new action of the audit log needs an entry here; tests/architecture/test_audit_names.py finds the
+names in the source. {actor} and {target} are names of users; the other fields are details of the
+event.
+"""
+
+from typing import Any, NamedTuple
+
+from django.utils.translation import gettext_lazy as _
+
+
+class Wording(NamedTuple):
+    """The sentences of one action.
+
+    done: what the actor did. own: if the actor is the target. refused: if the result is not
+    `success`; without it, a general sentence says that the action was refused.
+    """
+
+    done: Any
+    own: Any = None
+    refused: Any = None
+
+
+ROLES = {
+    "owner": _("owner"),
+    "admin": _("admin"),
+    "editor": _("editor"),
+    "viewer": _("viewer"),
+    "none": _("no access"),
+}
+# Names of methods, kinds of second factors, sources of accounts, and fields of a profile.
+TERMS = {
+    "password": _("password"),
+    "ldap": _("directory"),
+    "passkey": _("passkey"),
+    "magic_link": _("sign-in link"),
+    "magic-link": _("sign-in link"),
+    "invitation": _("invitation"),
+    "set_up": _("set-up link"),
+    "totp": _("authenticator app"),
+    "recovery_code": _("recovery code"),
+    "second_factor": _("second factor"),
+    "remembered_browser": _("trusted browser"),
+    "code": _("code"),
+    "first-run": _("first start"),
+    "first-sign-up": _("first sign-up"),
+    "sign-up": _("sign-up"),
+    "command": _("command line"),
+    "panel": _("admin panel"),
+    "api": _("API"),
+    "jwt": _("access token of another issuer"),
+    "request": _("sign-in page"),
+    "email": _("email address"),
+    "username": _("user name"),
+    "name": _("name"),
+    "role": _("role"),
+    "automatic": _("automatic"),
+    "manual": _("by an administrator"),
+}
+REASONS = {
+    "admin panel": "",
+    "last owner": _("they are the last active owner"),
+    "rate_limited": _("too many attempts"),
+    "no account": _("there is no such account"),
+    "address changed": _("the address has changed"),
+    "banned": _("the person is banned"),
+    "account_disabled": _("the account is disabled"),
+    "setup_pending": _("the account has not been set up"),
+    "email_unverified": _("the address is not verified"),
+    "forbidden": _("the role does not allow it"),
+    "passkey_invalid": _("the answer of the passkey is not valid"),
+    "passkey_unknown": _("the passkey is unknown"),
+    "passkey_expired": _("the question had expired"),
+    "passkey_copied": _("the passkey may have been copied"),
+}
+# Types of violations.
+LIMITS = {
+    "login": _("Sign-in"),
+    "registration": _("Sign-up"),
+    "magic_link": _("Sign-in links"),
+    "reset_password": _("Password reset"),
+    "verify_email": _("Address verification"),
+    "second_factor": _("Second factor"),
+    "message": _("Messages"),
+    "concurrent": _("Messages at once"),
+    "non_browser": _("Not from a browser"),
+    "api": _("API"),
+}
+# The names of the files in templates/mail.
+MAILS = {
+    "magic-link": _("Sign-in link"),
+    "invitation": _("Invitation"),
+    "reset-password": _("Password reset"),
+    "verify-email": _("Address verification"),
+    "change-email": _("Address change"),
+    "email-changed": _("Address changed"),
+    "identity-connected": _("Provider connected"),
+    "identity-disconnected": _("Provider disconnected"),
+    "passkey-added": _("Passkey added"),
+    "passkey-removed": _("Passkey removed"),
+    "password-changed": _("Password changed"),
+    "factor-added": _("Second factor added"),
+    "factor-removed": _("Second factor removed"),
+    "factors-reset": _("Second factors reset"),
+    "recovery-codes-made": _("Recovery codes made"),
+    "recovery-code-used": _("Recovery code used"),
+    "key-created": _("API key made"),
+    "account-exists": _("Account exists already"),
+    "account-removed": _("Account removed"),
+}
+RULE_FIELDS = {
+    "name": _("name"),
+    "is_enabled": _("in use"),
+    "effect": _("allows"),
+    "role": _("role"),
+    "host": _("host"),
+    "path": _("path"),
+    "methods": _("methods"),
+    "networks": _("networks"),
+}
+
+_CHANGE_EMAIL = Wording(
+    _("{actor} changed the email address of {target}."),
+    _("{actor} changed their email address."),
+    _("A change of the email address of {target} was refused."),
+)
+_CONFIRM_REFUSED = _("{target} could not confirm that it was them.")
+
+WORDINGS: dict[str, Wording] = {
+    # Accounts
+    "account:user:create": Wording(
+        _("{actor} created the account of {target} with the role {role} ({source})."),
+        _("{actor} created their account with the role {role} ({source})."),
+    ),
+    "account:user:edit": Wording(
+        _("{actor} changed the profile of {target}: {fields}."),
+        _("{actor} changed their profile: {fields}."),
+    ),
+    "account:user:delete": Wording(
+        _("{actor} deleted the account of {target} (role: {role})."),
+        _("{actor} deleted their account (role: {role})."),
+    ),
+    "account:user:disable": Wording(
+        _("{actor} disabled the account of {target}."), _("{actor} disabled their account.")
+    ),
+    "account:user:enable": Wording(
+        _("{actor} enabled the account of {target}."), _("{actor} enabled their account.")
+    ),
+    "account:user:sign-up": Wording(
+        _("{target} signed up."),
+        refused=_("A sign-up with the address of {target} was refused: the account exists."),
+    ),
+    "account:user:first-sign-up": Wording(
+        _("{target} signed up as the first person."),
+        refused=_("A sign-up as the first person was refused: the set-up code was wrong."),
+    ),
+    "account:role:change": Wording(
+        _("{actor} changed the role of {target} from {before} to {after}."),
+        _("{actor} changed their role from {before} to {after}."),
+        _("A change of the role of {target} was refused."),
+    ),
+    "account:role:keep": Wording(
+        _("{actor} protected the role of {target} from changes by providers: {kept}."),
+        _("{actor} protected their role from changes by providers: {kept}."),
+    ),
+    "account:invitation:issue": Wording(
+        _("{actor} sent an invitation with the role {role}."),
+    ),
+    "account:invitation:accept": Wording(
+        _("{target} accepted an invitation with the role {role}."),
+    ),
+    "account:invitation:withdraw": Wording(
+        _("{actor} withdrew an invitation with the role {role}."),
+    ),
+    "account:data:export": Wording(
+        _("{actor} exported the data of {target}."), _("{actor} exported their data.")
+    ),
+    "account:set-up:issue": Wording(
+        _("{actor} issued the link to set up the account of the first owner.")
+    ),
+    "account:set-up:complete": Wording(
+        _("{target} set up their account and became the first owner.")
+    ),
+    "account:anonymous-mode:on": Wording(_("{actor} switched sign-in off: everyone is {role}.")),
+    "account:anonymous-mode:off": Wording(_("{actor} switched sign-in on again.")),
+    "account:anonymous-mode:take-over": Wording(
+        _("{target} took over what was created while sign-in was off.")
+    ),
+    "account:directory:sync": Wording(
+        _("{actor} updated accounts from the directory: {disabled} disabled, {roles} new roles."),
+    ),
+    "account:directory:undo": Wording(
+        _("{actor} undid an update from the directory: {enabled} enabled, {roles} former roles."),
+    ),
+    # Sessions and passwords
+    "account:session:start": Wording(
+        _("{target} signed in ({methods})."),
+        refused=_("A sign-in as {target} was refused ({methods})."),
+    ),
+    "account:session:end": Wording(
+        _("{actor} signed {target} out of one device."), _("{actor} signed out of one device.")
+    ),
+    "account:session:end-all": Wording(
+        _("{actor} signed {target} out everywhere (devices: {count})."),
+        _("{actor} signed out everywhere (devices: {count})."),
+    ),
+    "account:password:change": Wording(
+        _("{actor} changed the password of {target}."),
+        _("{actor} changed their password."),
+        _("A change of the password of {target} was refused: the current password was wrong."),
+    ),
+    "account:password:set": Wording(_("{actor} set the password of {target}.")),
+    "account:password:reset-request": Wording(
+        _("{target} asked for a link to reset their password."),
+        refused=_("A link to reset the password of {target} was asked for and refused."),
+    ),
+    "account:password:reset-start": Wording(
+        _("{actor} removed the password of {target} and made a link to choose a new one.")
+    ),
+    "account:password:reset": Wording(_("{target} chose a new password by a link.")),
+    # Addresses
+    "account:email:verify": Wording(_("{target} verified their email address.")),
+    "account:email:prove": Wording(_("{target} verified their email address by another link.")),
+    "account:email:vouch": Wording(
+        _("{actor} marked the email address of {target} as verified."),
+        _("{actor} marked their email address as verified."),
+    ),
+    "account:email:change-request": Wording(
+        _("{target} asked to change their email address."),
+        refused=_("A request of {target} to change their email address was refused."),
+    ),
+    "account:email:change": _CHANGE_EMAIL,
+    "account:email:release": Wording(
+        _("{target} lost the email address {before}, which is somebody else's at {source}.")
+    ),
+    # Second factors, passkeys, providers
+    "account:confirm:done": Wording(_("{target} confirmed that it was them ({method}).")),
+    "account:confirm:code": Wording(
+        _("{target} confirmed that it was them by a code."), refused=_CONFIRM_REFUSED
+    ),
+    "account:confirm:passkey": Wording(
+        _("{target} confirmed that it was them by a passkey."), refused=_CONFIRM_REFUSED
+    ),
+    "account:confirm:password": Wording(
+        _("{target} confirmed that it was them by the password."), refused=_CONFIRM_REFUSED
+    ),
+    "account:factor:add": Wording(
+        _("{target} set up a second factor ({kind})."),
+        refused=_("{target} could not set up a second factor: the code was wrong."),
+    ),
+    "account:factor:rename": Wording(_("{target} renamed a second factor ({kind}).")),
+    "account:factor:remove": Wording(_("{target} removed a second factor ({kind}).")),
+    "account:factor:reset": Wording(
+        _("{actor} removed all second factors of {target} ({kinds})."),
+    ),
+    "account:factor:remember-browser": Wording(
+        _("{target} chose to trust a browser, which is asked for no second factor.")
+    ),
+    "account:factor:forget-browser": Wording(
+        _("{actor} made {target}'s trusted browsers ask for the second factor again."),
+        _("{actor} made their trusted browsers ask for the second factor again."),
+    ),
+    "account:recovery-codes:make": Wording(
+        _("{actor} made {count} recovery codes for {target}."),
+        _("{actor} made {count} recovery codes."),
+    ),
+    "account:recovery-codes:use": Wording(_("{target} used a recovery code; codes left: {left}.")),
+    "account:passkey:add": Wording(
+        _("{target} added a passkey."), refused=_("{target} could not add a passkey.")
+    ),
+    "account:passkey:rename": Wording(_("{target} renamed a passkey.")),
+    "account:passkey:remove": Wording(_("{target} removed a passkey.")),
+    "account:identity:connect": Wording(
+        _("{target} connected their account with {provider}."),
+        refused=_("{target} could not connect an account with {provider}."),
+    ),
+    "account:identity:disconnect": Wording(
+        _("{actor} disconnected {target} from {provider}."),
+        _("{actor} disconnected their account from {provider}."),
+    ),
+    "account:identity:move": Wording(
+        _("{actor} moved {count} connections from {before} to {after}."),
+    ),
+    # Sign-in links
+    "link:login:request": Wording(
+        _("{target} asked for a sign-in link."),
+        refused=_("A sign-in link for {target} was asked for and refused."),
+    ),
+    "link:login:issue": Wording(
+        _("{actor} made a sign-in link for {target} ({source})."),
+        _("{actor} made a sign-in link for themselves ({source})."),
+    ),
+    "link:login:redeem": Wording(
+        _("{target} used a sign-in link."), refused=_("A sign-in link of {target} was refused.")
+    ),
+    # Moderation
+    "moderation:violation:score": Wording(
+        _("{target} exceeded a limit ({type}): score {score}, {total} in total."),
+    ),
+    "moderation:ban:start": Wording(
+        _("{actor} banned {target} ({kind})."), refused=_("A ban of {target} was refused.")
+    ),
+    "moderation:ban:lift": Wording(_("{actor} lifted a ban of {target}.")),
+    # API keys, tokens, signing keys
+    "api:key:create": Wording(
+        _("{actor} made the API key {key} for {target} (may: {scopes})."),
+        _("{actor} made the API key {key} (may: {scopes})."),
+    ),
+    "api:key:rotate": Wording(
+        _("{actor} replaced the API key {before} of {target} by {key}."),
+        _("{actor} replaced their API key {before} by {key}."),
+    ),
+    "api:key:revoke": Wording(
+        _("{actor} revoked the API key {key} of {target}."),
+        _("{actor} revoked their API key {key}."),
+    ),
+    "api:token:end": Wording(
+        _("{actor} signed {target} out of one program."), _("{actor} signed out of one program.")
+    ),
+    "api:token:reuse": Wording(
+        _("A refresh token of {target} was used twice."),
+        refused=_("A refresh token of {target} was used twice, so that program was signed out."),
+    ),
+    "api:signing-key:create": Wording(_("{actor} made the first signing key {kid}.")),
+    "api:signing-key:rotate": Wording(
+        _("{actor} made a new signing key {kid}; it replaces {replaced}.")
+    ),
+    "api:signing-key:replace-all": Wording(
+        _("{actor} replaced all signing keys by {kid}: {replaced}.")
+    ),
+    # Access rules
+    "sso:rule:create": Wording(_("{actor} made the access rule “{name}”: {after}.")),
+    "sso:rule:change": Wording(
+        _("{actor} changed the access rule “{name}” from {before} to {after}.")
+    ),
+    "sso:rule:delete": Wording(_("{actor} deleted the access rule “{name}”: {before}.")),
+    "sso:rule:move": Wording(
+        _("{actor} moved the access rule “{name}” from place {before} to place {after}.")
+    ),
+    # Mail, instance
+    "mail:outbox:dead": Wording(
+        _("A mail to {target} could not be sent ({kind})."),
+        refused=_("A mail to {target} could not be sent ({kind})."),
+    ),
+    "mail:outbox:retry": Wording(
+        _("{actor} queued a mail to {target} again ({kind})."),
+        _("{actor} queued a mail to themselves again ({kind})."),
+    ),
+    "mail:test:send": Wording(
+        _("{actor} sent a test mail."), refused=_("A test mail of {actor} could not be sent.")
+    ),
+    "instance:restore": Wording(
+        _("{actor} restored a backup; everything older was revoked (people: {people}).")
+    ),
+}
