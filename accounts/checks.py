@@ -8,6 +8,7 @@ from django.core.checks import Warning as CheckWarning
 from django.utils.module_loading import import_string
 
 from accounts.backends import AccountBackend
+from accounts.offboarding.credential_kinds import CredentialKind
 
 # Settings that list dotted paths of functions.
 FUNCTION_SETTINGS = ("ACCESS_CHECKS", "CLIENT_CHECKS")
@@ -38,6 +39,22 @@ def check_access_checks(**_options: Any) -> list[CheckMessage]:
             except ImportError:
                 text = f"{setting} names {path}, which does not exist."
                 messages.append(Error(text, id="accounts.E002"))
+    return messages
+
+
+@register(Tags.security)
+def check_credential_kinds(**_options: Any) -> list[CheckMessage]:
+    """Refuse kinds that an offboarding could not ask, and names that a report could not tell."""
+    messages: list[CheckMessage] = []
+    names: set[str] = set()
+    for path in settings.CREDENTIAL_KINDS:
+        kind = import_string(path)
+        if not issubclass(kind, CredentialKind) or kind.name in names:
+            text = f"CREDENTIAL_KINDS names {path}, which is no kind with a name of its own."
+            base = f"{CredentialKind.__module__}.{CredentialKind.__qualname__}"
+            hint = f"Subclass {base}, and give it a name of its own."
+            messages.append(Error(text, hint=hint, id="accounts.E003"))
+        names.add(getattr(kind, "name", path))
     return messages
 
 

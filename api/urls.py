@@ -14,6 +14,7 @@ from api.views import (
     mail,
     me,
     moderation,
+    offboarding,
     reference,
     tokens,
     users,
@@ -40,6 +41,11 @@ urlpatterns = [
     path("users/<uuid:user_id>/ban", moderation.UserBanView.as_view(), name="user-ban"),
     path("users/<uuid:user_id>/unban", moderation.UserUnbanView.as_view(), name="user-unban"),
     path("users/<uuid:user_id>/sessions", users.UserSessionsView.as_view(), name="user-sessions"),
+    path(
+        "users/<uuid:user_id>/offboard",
+        offboarding.UserOffboardView.as_view(),
+        name="user-offboard",
+    ),
     path("invitations", invitations.InvitationsView.as_view(), name="invitations"),
     path(
         "invitations/<uuid:invitation_id>",

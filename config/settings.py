@@ -184,6 +184,22 @@ SIGN_IN_STAGES = [
 ]
 # Where accounts come from besides our own tables (accounts.account_sources).
 ACCOUNT_SOURCES = ["federation.sources.ExternalAccounts"]
+# What an account may be entered with, for its offboarding (accounts.offboarding.credential_kinds).
+CREDENTIAL_KINDS = [
+    "accounts.offboarding.own_kinds.Password",
+    "mfa.offboarding.Passkeys",
+    "federation.offboarding.ProviderSignIns",
+    "accounts.offboarding.own_kinds.Sessions",
+    "mfa.offboarding.TrustedBrowsers",
+    "api.offboarding.TokenFamilies",
+    "api.offboarding.ApiKeys",
+    "api.offboarding.ExternalTokens",
+    "magiclinks.offboarding.LoginLinks",
+    "accounts.offboarding.own_kinds.AccountLinks",
+    "accounts.offboarding.own_kinds.InvitationsForUser",
+    "accounts.offboarding.own_kinds.InvitationsByUser",
+    "forward_auth.offboarding.ProxyChecks",
+]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "accounts:profile"
 LOGOUT_REDIRECT_URL = "account_login"

@@ -31,6 +31,7 @@ from forward_auth.request import COOKIE_PURPOSE as FORWARD_AUTH_COOKIE
 from forward_auth.request import ROLES, Environ, cookie_value
 from forward_auth.sql import (
     NEVER,
+    KeyRow,
     UserRow,
     find_credential,
     has_second_factor,
@@ -151,7 +152,16 @@ def _authenticate_key(text: str, now: float) -> AuthResult:
     is_right = hmac.compare_digest(stored, digest(KEY, parts.digest_input))
     if found is None or not is_right:
         return NO_KEY
-    key, user = found
+    return _result_for_key(parts.id, *found, now)
+
+
+def authenticate_known_key(key_id: str, now: float) -> AuthResult:
+    """What authenticate() returns for the key with that id, to a caller who does not know it."""
+    found = find_credential("key", key_id)
+    return NO_KEY if found is None else _result_for_key(key_id, *found, now)
+
+
+def _result_for_key(key_id: str, key: KeyRow, user: UserRow, now: float) -> AuthResult:
     until = NEVER if key.expires_at is None else key.expires_at
     if until <= now:
         return NO_KEY
@@ -162,7 +172,7 @@ def _authenticate_key(text: str, now: float) -> AuthResult:
             return NO_KEY
         return replace(_blocked("key", block, user), networks=networks)
     may_read, may_write = effective_scopes(texts(key.scopes), user.role)
-    return _principal("key", user, until, parts.id, networks, may_read, may_write, key.last_used_at)
+    return _principal("key", user, until, key_id, networks, may_read, may_write, key.last_used_at)
 
 
 def _authenticate_token(text: str, now: float) -> AuthResult:

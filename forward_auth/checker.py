@@ -112,6 +112,14 @@ class Checker:
         cached = generation.results.get(key)
         return self._check(environ, parts, key, generation) if cached is None else cached
 
+    def authenticate_stored(self, kind: str, key: str, text: str = "") -> AuthResult:
+        """The result of check() for a credential, from the cache or the database.
+
+        key: see credential_key(). text: may be "" for what is stored by its digest. Raises
+        FastPathUnsupported.
+        """
+        return _authenticate(self._current(), kind, text, key)[0].auth_result
+
     def decide(self, environ: Environ, auth_result: AuthResult) -> CheckResult:
         """Decide about a credential that Django has authenticated."""
         config = options()
@@ -137,7 +145,8 @@ class Checker:
             raise FastPathUnsupported
         credential, is_new = cached_credential(NOT_AUTHENTICATED, time.time()), False
         for kind, text in extract_credentials(environ, config, generation.has_token):
-            credential, is_new = _authenticate(generation, kind, text)
+            key_of_text = credential_key(kind, text)
+            credential, is_new = _authenticate(generation, kind, text, key_of_text)
             if isinstance(credential.auth_result, Principal):
                 break
         evaluated = _evaluate(environ, parts, generation, config)
@@ -156,10 +165,9 @@ class Checker:
 
 
 def _authenticate(
-    generation: CacheGeneration, kind: str, text: str
+    generation: CacheGeneration, kind: str, text: str, key: str
 ) -> tuple[CachedCredential, bool]:
-    """(the credential, whether it had to be looked up)."""
-    key = credential_key(kind, text)
+    """(the credential, whether it had to be looked up). key: credential_key() of it."""
     cached = generation.good.get(key) or generation.bad.get(key)
     if cached is not None:
         return cached, False

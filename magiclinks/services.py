@@ -314,6 +314,15 @@ def _error_of(link: LoginLink) -> TokenInvalid | None:
     return None
 
 
+def why_refused(link_id: uuid.UUID) -> str:
+    """The code of the reason why redeem_link() would refuse this link now; "" if it would not."""
+    link = LoginLink.objects.select_related("user").filter(pk=link_id).first()
+    if link is None:
+        return TokenInvalid.code
+    error = _error_of(link)
+    return _refusal_reason(link) if error is None else error.code
+
+
 def _refusal_reason(link: LoginLink) -> str:
     """Return why a live link must not sign in; "" when it may."""
     found = access_policy.get_denial(link.user, credential_at=link.created_at)

@@ -125,13 +125,20 @@ def usable_token(purpose: Purpose, token: str, *, consume: bool = False) -> Acco
     stale = rows.filter(digest=name).first()
     if stale is None:
         raise TokenInvalid
-    email = stale.user.email
-    match stale.state(now):
+    raise error_of(stale, now) or TokenExpired(email=stale.user.email)
+
+
+def error_of(row: AccountToken, now: datetime) -> TokenInvalid | None:
+    """Why the token of `row` is refused now; None while it is usable. See usable_token()."""
+    email = row.user.email
+    match row.state(now):
         case "used":
-            raise TokenUsed(email=email, notice=USED_NOTICES[purpose])
+            return TokenUsed(email=email, notice=USED_NOTICES[Purpose(row.purpose)])
         case "replaced":
-            raise TokenReplaced(email=email)
-    raise TokenExpired(email=email)
+            return TokenReplaced(email=email)
+        case "expired":
+            return TokenExpired(email=email)
+    return TokenEnded(email=email) if is_outlived(row, row.user) else None
 
 
 def is_outlived(row: AccountToken, user: User) -> bool:

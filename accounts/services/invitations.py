@@ -140,19 +140,24 @@ def find_invitation(token: str) -> Invitation:
     invitation: Invitation | None = rows.filter(digest=digest(PURPOSE, token)).first()
     if invitation is None:
         raise InvitationBroken
+    require_live(invitation)
+    return invitation
+
+
+def require_live(invitation: Invitation) -> None:
+    """Raise TokenInvalid or TokenExpired unless the invitation may be accepted now."""
     match invitation.state(timezone.now()):
         case "used":
             raise InvitationUsed(email=invitation.email)
         case "replaced":
             # Withdrawing leaves no newer one.
-            newer = rows.filter(email=invitation.email, pk__gt=invitation.pk)
+            newer = Invitation.objects.filter(email=invitation.email, pk__gt=invitation.pk)
             kind = InvitationReplaced if newer.exists() else InvitationInvalid
             raise kind(email=invitation.email)
         case "expired":
             raise InvitationExpired(email=invitation.email)
     if not is_vouched_for(invitation):
         raise InvitationInvalid
-    return invitation
 
 
 def accept_invitation(

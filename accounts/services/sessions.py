@@ -5,7 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from allauth.account.internal.flows.login import get_authentication_records
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, logout
+from django.contrib.auth import (
+    BACKEND_SESSION_KEY,
+    HASH_SESSION_KEY,
+    SESSION_KEY,
+    get_user,
+    logout,
+)
 from django.contrib.auth import login as django_login
 from django.db import transaction
 from django.http import HttpRequest
@@ -14,7 +20,7 @@ from django.utils import timezone
 from accounts.actors import Actor
 from accounts.models import BrowserSession, User
 from accounts.services.ranks import require_rank_or_self
-from accounts.sessions.store import DEVICE, SIGNED_IN_AT
+from accounts.sessions.store import DEVICE, SIGNED_IN_AT, SessionStore
 from accounts.sign_in.methods import audit_name
 from accounts.signals import access_changed, access_ending
 from audit import audit_log
@@ -106,6 +112,17 @@ def require_own_password(
     if not user.check_password(password):
         note_wrong_password(user, action, actor=user)
         raise OwnPasswordWrong(beside)
+
+
+def user_of_session(store: SessionStore) -> User | None:
+    """The user of a session's content, as for a request with its cookie; None if they may not act.
+
+    Checks the session hash and asks the access policy.
+    """
+    request = HttpRequest()
+    request.session = store
+    user = get_user(request)
+    return user if isinstance(user, User) else None
 
 
 def own_sessions(user: User) -> list[BrowserSession]:

@@ -44,12 +44,18 @@ class SessionStore(DatabaseStore):
         return BrowserSession
 
     def _get_session_from_db(self) -> BrowserSession | None:
-        row = sql.find(BrowserSession, "session_key", digest(PURPOSE, self.session_key or ""))
-        if row is None or row.expire_date <= timezone.now():
+        row = self.find_row(digest(PURPOSE, self.session_key or ""))
+        if row is None:
             self._session_key = None
             return None
         self.last_seen_at = row.last_seen_at
         return row
+
+    @staticmethod
+    def find_row(session_digest: str) -> BrowserSession | None:
+        """The row of a session that has not ended, by the digest of its cookie."""
+        row = sql.find(BrowserSession, "session_key", session_digest)
+        return None if row is None or row.expire_date <= timezone.now() else row
 
     @classmethod
     def read_only(cls, row: BrowserSession) -> "SessionStore":

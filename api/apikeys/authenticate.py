@@ -52,13 +52,22 @@ def authenticate_key(text: str, ip: str) -> ApiKey:
     if key is None or not is_match:
         raise ApiKeyInvalid
     now = timezone.now()
-    _require_live(key, now)
-    _require_network(key, ip)
-    require_account_access(key.user, key.created_at, by_key=True)
+    require_usable(key, now, ip=ip)
     quota.consume(key.pk, now)
     if quota.is_due(key.pk, key.last_used_at, now):
         sql.note_use(key, ip, now)
     return key
+
+
+def require_usable(key: ApiKey, now: datetime, *, ip: str | None) -> None:
+    """Raise ApiKeyInvalid or AccessDenied unless the key works now, from the address `ip`.
+
+    ip: None for an address that the key allows.
+    """
+    _require_live(key, now)
+    if ip is not None:
+        _require_network(key, ip)
+    require_account_access(key.user, key.created_at, by_key=True)
 
 
 def context_for_key(key: ApiKey) -> AuthContext:

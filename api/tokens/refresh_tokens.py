@@ -15,7 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts.actors import Actor
@@ -68,7 +68,7 @@ def start_by_password(
     if not is_unchanged:
         raise BadCredentials
     user.last_login = family.created_at
-    return _pair(family, user, at)
+    return make_pair(family, user, at)
 
 
 def start_by_session(user: User, session_id: uuid.UUID, signed_in_at: datetime) -> TokenPair:
@@ -78,7 +78,7 @@ def start_by_session(user: User, session_id: uuid.UUID, signed_in_at: datetime) 
     end_of_family = min(now + settings.REFRESH_TOKEN_EXPIRY, end_of_session)
     family = _new_family(user, now, end_of_family, session_id)
     sql.insert([family])
-    return _pair(family, user, now)
+    return make_pair(family, user, now)
 
 
 def refresh(text: str) -> TokenPair:
@@ -96,7 +96,7 @@ def refresh(text: str) -> TokenPair:
         raise AccessTokenInvalid
     if token.generation == family.generation and advance(family, now):
         family.generation, family.rotated_at = family.generation + 1, now
-        return _pair(family, family.user, now)
+        return make_pair(family, family.user, now)
     return _handle_reuse(token, now)
 
 
@@ -139,15 +139,19 @@ def family_of(text: str) -> TokenFamily | None:
 
 def own_families(user: User) -> list[TokenFamily]:
     """Return the live token families of `user`, last refreshed first, at most 200."""
+    return list(live_families(user).order_by("-rotated_at", "-id")[:200])
+
+
+def live_families(user: User) -> QuerySet[TokenFamily]:
+    """The token families of `user` that have not ended."""
     now = timezone.now()
     session = BrowserSession.objects.filter(public_id=OuterRef("session_id"), expire_date__gt=now)
-    live = user.token_families.filter(
+    return user.token_families.filter(
         Q(session_id=None) | Exists(session),
         ended_at=None,
         expires_at__gt=now,
         created_at__gte=user.credentials_valid_from,
     )
-    return list(live.order_by("-rotated_at", "-id")[:200])
 
 
 def end_family(*, actor: Actor, user: User, family_id: uuid.UUID) -> None:
@@ -223,7 +227,7 @@ def _handle_reuse(token: RefreshToken, now: datetime) -> TokenPair:
     """
     family = _live_family(token.identifier("sid"), token.identifier("sub"), now)
     if token.generation == family.generation - 1:
-        return _pair(family, family.user, now)
+        return make_pair(family, family.user, now)
     if token.generation < family.generation:
         _end_reused(family)
     raise AccessTokenInvalid
@@ -259,7 +263,7 @@ def _new_family(
     )
 
 
-def _pair(family: TokenFamily, user: User, now: datetime) -> TokenPair:
+def make_pair(family: TokenFamily, user: User, now: datetime) -> TokenPair:
     """Return the tokens of the current generation; its refresh token is always the same."""
     issued_at = int(now.timestamp())
     family_end = int(family.expires_at.timestamp())

@@ -3,12 +3,11 @@
 from contextlib import suppress
 from datetime import datetime
 
-from django.contrib.auth import get_user
 from django.db import DatabaseError, IntegrityError, transaction
-from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.models import BrowserSession, User
+from accounts.services.sessions import user_of_session
 from accounts.sessions.store import PURPOSE as SESSION
 from accounts.sessions.store import SessionStore
 from core import sql
@@ -57,7 +56,7 @@ def user_by_forward_auth_cookie(token: str, now: datetime) -> User | None:
         return None
     store = SessionStore.read_only(session)
     store.last_seen_at = session.last_seen_at
-    user = _user_of(store)
+    user = user_of_session(store)
     if user is None or store.is_past_absolute_end(now):
         return None
     if store.is_stale(now):
@@ -65,11 +64,3 @@ def user_by_forward_auth_cookie(token: str, now: datetime) -> User | None:
         with suppress(DatabaseError):  # a read-only database signs no one out
             live.update(last_seen_at=now, expire_date=store.get_expiry_date())
     return user
-
-
-def _user_of(store: SessionStore) -> User | None:
-    """The same session hash and the same access policy as for the session's own cookie."""
-    request = HttpRequest()
-    request.session = store
-    user = get_user(request)
-    return user if isinstance(user, User) else None

@@ -15,7 +15,7 @@ from accounts.actors import ANONYMOUS_ID, SYSTEM
 from accounts.admin.users import actions as user_actions
 from accounts.models import Invitation, User
 from accounts.roles import Role
-from accounts.services import anonymous, first_run, sessions, signup, users
+from accounts.services import anonymous, first_run, offboard, sessions, signup, users
 from accounts.services import mail as mail_services
 from api.apikeys import services
 from api.models import ApiKey
@@ -365,6 +365,21 @@ def ban_somebody_and_a_network_at_once() -> None:
     violations.record_violation(
         type="x", user=person("owner"), score=100, reported_by=person("admin")
     )
+
+
+def _try_once() -> None:
+    """Another act may enable the account meanwhile; do not wait for a refusal then."""
+    offboard.PATIENCE_SECONDS = 0.0
+
+
+PREPARATIONS.append(_try_once)
+
+
+@act
+def offboard_people() -> None:
+    for name in ("bert", "anna"):
+        offboard.offboard(actor=person("owner"), user=person(name))
+        users.enable_user(actor=person("owner"), user=person(name))
 
 
 @act

@@ -49,6 +49,7 @@ SENSITIVE_PAGES = {
     "accounts_user_verify",
     "accounts_user_reset",
     "accounts_user_reset-factors",
+    "accounts_user_offboard",
     "accounts_invitation_add",
     "moderation_ban_add",
     "moderation_ban_lift",
@@ -73,7 +74,13 @@ SENSITIVE_ACTIONS = {
     "moderation.ban": {"lift_chosen"},
 }
 # They only show, whatever is posted: the table has no such permission, or no POST.
-LOOKING = {"moderation_replay", "moderation_proxies"}
+LOOKING = {
+    "moderation_replay",
+    "moderation_proxies",
+    "accounts_user_offboarding",
+    "accounts_user_offboarding-print",
+    "accounts_user_offboarding-json",
+}
 STANDARD = {"changelist", "add", "change", "delete", "history"}
 
 

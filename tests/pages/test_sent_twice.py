@@ -355,6 +355,9 @@ CASES: dict[str, Case] = {
     "admin:accounts_user_reset-factors": Case(
         person("reset-factors", confirmed="yes"), count(), [], (302, USERS)
     ),
+    "admin:accounts_user_offboard": Case(
+        person("offboard", confirmed="yes", reason="Left"), count(), [], (302, USERS)
+    ),
     "change_role_of_people": Case(
         ticked("change_role_of_people", confirmed="yes", role="editor"), count(), [], (302, USERS)
     ),
@@ -458,6 +461,11 @@ AUDIT = {
     "admin:accounts_user_delete": ["account:user:delete"],
     "admin:accounts_user_disable": ["account:user:disable"],
     "admin:accounts_user_end-sessions": ["account:session:end-all"],
+    "admin:accounts_user_offboard": [
+        "account:user:disable",
+        "account:user:offboard",
+        "account:offboarding:verify",
+    ],
     "admin:accounts_user_reset": ["account:password:reset-start"],
     "admin:moderation_ban_add": ["moderation:ban:start"],
     "admin:moderation_ban_lift": ["moderation:ban:lift"],

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST
 from accounts.admin.actions import CONFIRMED, confirmation_page
 from accounts.admin.base import acting_admin
 from accounts.admin.columns import with_emails
+from accounts.admin.users import offboarding
 from accounts.admin.users.actions import (
     USER_ACTIONS,
     UserAction,
@@ -24,6 +25,7 @@ from accounts.admin.users.actions import (
     start_reset,
 )
 from accounts.models import User
+from accounts.offboarding.report import latest_report
 from accounts.sent_forms import show_once
 from accounts.services import second_factors
 from accounts.services.sessions import own_sessions
@@ -40,7 +42,8 @@ def urls(modeladmin: "ModelAdmin[User]") -> list[URLPattern]:
     views = {name: _action_view(modeladmin, action) for name, action in USER_ACTIONS.items()}
     views["reset"] = _reset_view(modeladmin)
     views["reset-factors"] = _reset_factors_view(modeladmin)
-    return [
+    views["offboard"] = offboarding.offboard_view(modeladmin, user_for_change)
+    buttons = [
         path(
             f"<uuid:key>/{name}/",
             modeladmin.admin_site.admin_view(require_POST(view)),
@@ -48,9 +51,10 @@ def urls(modeladmin: "ModelAdmin[User]") -> list[URLPattern]:
         )
         for name, view in views.items()
     ]
+    return [*buttons, *offboarding.report_urls(modeladmin)]
 
 
-def _user_for_change(modeladmin: "ModelAdmin[User]", request: HttpRequest, key: UUID) -> User:
+def user_for_change(modeladmin: "ModelAdmin[User]", request: HttpRequest, key: UUID) -> User:
     """The user of the button. Raises Http404, or PermissionDenied if their role is too high."""
     user: User | None = User.objects.filter(pk=key).first()
     if user is None:
@@ -66,7 +70,7 @@ def _user_page(user: User) -> HttpResponse:
 
 def _action_view(modeladmin: "ModelAdmin[User]", action: UserAction) -> Callable[..., HttpResponse]:
     def view(request: HttpRequest, key: UUID) -> HttpResponse:
-        user = _user_for_change(modeladmin, request, key)
+        user = user_for_change(modeladmin, request, key)
         try:
             action.run(actor=acting_admin(request), user=user)
         except GatehouseError as error:
@@ -82,7 +86,7 @@ def _action_view(modeladmin: "ModelAdmin[User]", action: UserAction) -> Callable
 def _reset_view(modeladmin: "ModelAdmin[User]") -> Callable[..., HttpResponse]:
     def view(request: HttpRequest, key: UUID) -> HttpResponse:
         """Start a password reset; the link is shown in this response only."""
-        user = _user_for_change(modeladmin, request, key)
+        user = user_for_change(modeladmin, request, key)
         try:
             link = start_reset(actor=acting_admin(request), user=user)
         except GatehouseError as error:
@@ -103,7 +107,7 @@ def _reset_view(modeladmin: "ModelAdmin[User]") -> Callable[..., HttpResponse]:
 def _reset_factors_view(modeladmin: "ModelAdmin[User]") -> Callable[..., HttpResponse]:
     def view(request: HttpRequest, key: UUID) -> HttpResponse:
         """Reset the second factors, after a confirmation page that tells how many there are."""
-        user = _user_for_change(modeladmin, request, key)
+        user = user_for_change(modeladmin, request, key)
         if CONFIRMED not in request.POST:
             context = {
                 "title": _("Reset second factors"),
@@ -130,6 +134,8 @@ def page_context(actor: User, user: User) -> dict[str, Any]:
     return {
         "buttons": _buttons(user) if actor.can_manage(user) else [],
         "may_reset": actor.can_manage(user) and actor.pk != user.pk,
+        "may_offboard": actor.can_manage(user),
+        "offboarding": latest_report(user.pk),
         "factors": list(user.authenticators.order_by("id")),
         "identities": list(user.identities.order_by("id")),
         "codes_left": second_factors.remaining_codes(user).left,
