@@ -147,6 +147,13 @@ WORDINGS: dict[str, Wording] = {
     "account:user:enable": Wording(
         _("{actor} enabled the account of {target}."), _("{actor} enabled their account.")
     ),
+    "account:user:offboard": Wording(
+        _("{actor} took all access away from {target}."), _("{actor} gave up all their access.")
+    ),
+    "account:offboarding:verify": Wording(
+        _("All that {target} could enter with was tried, and refused."),
+        refused=_("Something that {target} could enter with was tried, and is still accepted."),
+    ),
     "account:user:sign-up": Wording(
         _("{target} signed up."),
         refused=_("A sign-up with the address of {target} was refused: the account exists."),
