@@ -4,7 +4,7 @@ import pytest
 
 from accounts.models import User
 from accounts.services.invitations import IssuedInvitation, invite
-from tests.accounts.inviting import EMAIL
+from tests.accounts.invitation_helpers import EMAIL
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def _child(
 
         assert renew_settings()
         django.setup()
-        from tests.accounts.lock_everything import install
+        from tests.accounts.lock_all_actions import install
 
         install()
     except BaseException:
@@ -121,7 +121,7 @@ def _child(
 
 
 def _run(place: int, crowds: Sequence[Crowd], barrier: Any, found: Found) -> None:
-    from tests.accounts.lock_everything import prepare
+    from tests.accounts.lock_all_actions import prepare
 
     try:
         for crowd in crowds:
@@ -142,7 +142,7 @@ def _do(crowd: Crowd, place: int, found: Found) -> None:
     from django.db import DatabaseError, OperationalError
 
     from core.errors import GatehouseError
-    from tests.accounts.lock_everything import ACTS
+    from tests.accounts.lock_all_actions import ACTS
     from tests.accounts.lock_order import watched
 
     wrong = []

@@ -25,7 +25,7 @@ class Race:
     prepare: str
     act: str
     count: str
-    acts: str = "tests.accounts.race_acts"
+    acts: str = "tests.accounts.race_actions"
     threads: int = THREADS
 
 
@@ -80,10 +80,10 @@ def _child(
 
 
 def _runner(place: int, race: Race, rounds: int, barrier: Any, results: Any) -> None:
-    race_acts = importlib.import_module(race.acts)
-    prepare: Callable[[], None] = getattr(race_acts, race.prepare)
-    act: Callable[[int], None] = getattr(race_acts, race.act)
-    count: Callable[[], Any] = getattr(race_acts, race.count)
+    race_actions = importlib.import_module(race.acts)
+    prepare: Callable[[], None] = getattr(race_actions, race.prepare)
+    act: Callable[[int], None] = getattr(race_actions, race.act)
+    count: Callable[[], Any] = getattr(race_actions, race.count)
     try:
         for _round in range(rounds):
             if place == 0:

@@ -32,7 +32,7 @@ from federation.services.identities import (
 from magiclinks.services import issue_link
 from mail.models import OutboxMail
 from moderation.services import bans
-from tests.accounts.everybody import switch_off, switch_on
+from tests.accounts.anonymous_mode import switch_off, switch_on
 from tests.api.calls import API, call, problem
 
 pytestmark = pytest.mark.django_db

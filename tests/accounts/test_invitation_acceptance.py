@@ -28,7 +28,7 @@ from core.errors import RecordInvalid, TokenExpired
 from federation.services.identities import resolve_user
 from magiclinks.services import handle_link_requests
 from mail.models import OutboxMail
-from tests.accounts.inviting import EMAIL, PHRASE, events, states, token_of
+from tests.accounts.invitation_helpers import EMAIL, PHRASE, events, states, token_of
 from tests.accounts.race_processes import Race, run_race
 from tests.conftest import PASSWORD, path_in
 from tests.federation.test_identities import MAPPED, SOURCE

@@ -17,7 +17,7 @@ from accounts.roles import Role
 from accounts.services import invitations
 from accounts.services.invitations import IssuedInvitation, accept_invitation, invite
 from audit.models import AuditEvent
-from tests.accounts.inviting import EMAIL, PHRASE, events, path_of, states, token_of
+from tests.accounts.invitation_helpers import EMAIL, PHRASE, events, path_of, states, token_of
 from tests.conftest import PASSWORD
 from tests.pages.pages import read
 
@@ -295,7 +295,7 @@ def test_inviteuser_prints_the_link_alone_on_standard_output(
 
 
 def test_inviteuser_says_when_it_is_mailed(settings: Settings) -> None:
-    settings.MAIL_TRANSPORT = "tests.accounts.inviting.some_transport"
+    settings.MAIL_TRANSPORT = "tests.accounts.invitation_helpers.some_transport"
 
     assert run(EMAIL)[1].endswith("; mailed, too.\n")
 

@@ -20,7 +20,15 @@ from config import worker
 from core.errors import Forbidden, RecordInvalid, TokenInvalid
 from mail.models import OutboxMail
 from mail.outbox import deliver_due
-from tests.accounts.inviting import EMAIL, GIVES, PHRASE, events, path_of, states, token_of
+from tests.accounts.invitation_helpers import (
+    EMAIL,
+    GIVES,
+    PHRASE,
+    events,
+    path_of,
+    states,
+    token_of,
+)
 from tests.conftest import path_in, text_of
 
 pytestmark = pytest.mark.django_db
@@ -134,10 +142,10 @@ def test_nobody_replaces_an_invitation_to_a_role_above_his_reach(owner: User, ad
 
 
 def test_it_says_whether_a_mail_service_takes_it(owner: User, settings: Settings) -> None:
-    settings.MAIL_TRANSPORT = "tests.accounts.inviting.some_transport"
+    settings.MAIL_TRANSPORT = "tests.accounts.invitation_helpers.some_transport"
     assert invite(actor=owner, email=EMAIL).mailed is True
 
-    settings.MAIL_TRANSPORT = "tests.accounts.inviting.no_transport"
+    settings.MAIL_TRANSPORT = "tests.accounts.invitation_helpers.no_transport"
 
     assert invite(actor=owner, email=EMAIL).mailed is False
     deliver_due()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from devtools.servers.databases import InstanceData
-from tests.accounts.lock_everything import ACTS
+from tests.accounts.lock_all_actions import ACTS
 from tests.accounts.lock_race import crowds_of, met_in, run_crowds
 from tests.accounts.lock_services import EXCEPTIONS, all_that_lock, services_that_lock
 

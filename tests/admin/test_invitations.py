@@ -128,7 +128,7 @@ def test_the_answer_says_whether_it_was_mailed(as_role: AsRole, settings: Any) -
     browser, _owner = as_role("owner")
 
     assert b"This server has no mail service" in browser.post(ADD, typed()).content
-    settings.MAIL_TRANSPORT = "tests.accounts.inviting.some_transport"
+    settings.MAIL_TRANSPORT = "tests.accounts.invitation_helpers.some_transport"
     assert b"It is on its way by mail." in browser.post(ADD, typed()).content
 
     assert [mail.recipient for mail in OutboxMail.objects.all()] == [EMAIL, EMAIL]

@@ -15,7 +15,7 @@ from audit.models import AuditEvent
 from tests.api.calls import API, call, problem
 from tests.api.keys import made
 from tests.conftest import PASSWORD, MakeUser
-from tests.mfa.doors import by_magic_link
+from tests.mfa.sign_in_methods import by_magic_link
 
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]

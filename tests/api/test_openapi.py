@@ -25,7 +25,7 @@ from api.schema import document, permission_text
 from core.errors import GatehouseError
 from devtools.servers.databases import InstanceData
 from devtools.servers.gatehouse import Gatehouse
-from tests.pages.flaws import flaws
+from tests.pages.axe import flaws
 
 PAGE = "/api/v1/docs"
 # These need no credential of the request, or read their own.

@@ -24,7 +24,7 @@ from tests.api.calls import API, call, problem
 from tests.api.keys import call_with, made
 from tests.api.tokens import post, sign_in
 from tests.conftest import PASSWORD
-from tests.mfa.apps import set_up_app
+from tests.mfa.authenticator import set_up_app
 
 pytestmark = pytest.mark.django_db
 AtTime = Callable[[timedelta], datetime]

@@ -25,7 +25,7 @@ from api.permissions import HasRole, HasScope, RecentlyAuthenticated
 from api.tokens import refresh_tokens
 from config.urls import urlpatterns as own_urls
 from moderation.models import Violation
-from tests.accounts.everybody import switch_on
+from tests.accounts.anonymous_mode import switch_on
 from tests.api.calls import problem
 from tests.api.keys import made
 

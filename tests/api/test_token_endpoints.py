@@ -20,7 +20,7 @@ from tests.api.calls import call
 from tests.api.keys import made
 from tests.api.tokens import API, bearer, me, outcome, post, refreshed, sign_in
 from tests.conftest import PASSWORD, MakeUser
-from tests.mfa.apps import set_up_app
+from tests.mfa.authenticator import set_up_app
 
 pytestmark = pytest.mark.django_db
 AtTime = Callable[[timedelta], datetime]

@@ -20,7 +20,7 @@ ALL_PAIRS = [(proxy, database) for proxy in FRONTS for database in ("sqlite", "p
 is_full = os.environ.get("ATTACKS") == "all"
 CHOSEN = ALL_PAIRS if is_full else PAIRS
 # What each proxy does by itself.
-ABOUT_PROXIES = {"test_gate", "test_headers", "test_transport"}
+ABOUT_PROXIES = {"test_forward_auth", "test_headers", "test_transport"}
 StartSite = Callable[..., Site]
 
 

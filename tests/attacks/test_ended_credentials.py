@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.attacks.doors import BY_KEY_OR_TOKEN, SHUT, bearer, code_of, knock
+from tests.attacks.endpoints import BY_KEY_OR_TOKEN, SHUT, bearer, code_of, knock
 from tests.attacks.programs import TOKEN, Program
 from tests.attacks.site import PASSWORD, Site, Visitor
 

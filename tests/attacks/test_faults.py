@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.attacks.conftest import StartSite
-from tests.attacks.doors import BY_KEY_OR_TOKEN, SHUT, bearer, code_of, knock
+from tests.attacks.endpoints import BY_KEY_OR_TOKEN, SHUT, bearer, code_of, knock
 from tests.attacks.programs import TOKEN, Program
 from tests.attacks.site import PASSWORD, Site
 

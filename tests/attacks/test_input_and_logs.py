@@ -5,8 +5,8 @@ import secrets
 
 import pytest
 
+from tests.attacks.raw_http import exchange, head
 from tests.attacks.site import PASSWORD, Site
-from tests.attacks.wire import exchange, head
 
 LONG = "x" * 20_000
 # What badly written expressions for addresses need hours for.

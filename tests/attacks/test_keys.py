@@ -8,7 +8,7 @@ from typing import Any
 import jwt
 import pytest
 
-from tests.attacks.doors import BY_KEY_OR_TOKEN, SHUT, bearer, code_of, knock
+from tests.attacks.endpoints import BY_KEY_OR_TOKEN, SHUT, bearer, code_of, knock
 from tests.attacks.programs import Program
 from tests.attacks.site import APP, SITE, URL, Site
 

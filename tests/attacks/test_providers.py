@@ -13,12 +13,12 @@ import pytest
 from tests.api.external_jwt.providers import AUDIENCE, Provider
 from tests.api.tokens import decoded, encoded
 from tests.attacks.conftest import StartSite
-from tests.attacks.doors import BY_KEY_OR_TOKEN, SHUT, bearer, code_of, knock
+from tests.attacks.endpoints import BY_KEY_OR_TOKEN, SHUT, bearer, code_of, knock
 from tests.attacks.site import PASSWORD, URL, Answer, Site, Visitor
 from tests.federation.oidc.conftest import dressed_env
 from tests.federation.oidc.double import CLIENT, CODE, Double, SigningKey
 from tests.federation.social.double import SocialDouble
-from tests.servers.dressed import DressedProviders
+from tests.servers.branded_providers import DressedProviders
 from tests.servers.ldap import (
     PEOPLE,
     SERVICE_DN,

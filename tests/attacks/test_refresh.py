@@ -9,7 +9,7 @@ import pytest
 
 from devtools.servers.fronts import FRONTS, Proxy
 from devtools.servers.gatehouse import Gatehouse
-from tests.attacks.doors import BY_KEY_OR_TOKEN, SHUT, bearer, code_of, knock
+from tests.attacks.endpoints import BY_KEY_OR_TOKEN, SHUT, bearer, code_of, knock
 from tests.attacks.programs import TOKEN, Program
 from tests.attacks.site import URL, Site, Visitor, new_address
 

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.api.tokens import decoded, encoded
-from tests.attacks.doors import BY_KEY_OR_TOKEN, SHUT, bearer, code_of, knock
+from tests.attacks.endpoints import BY_KEY_OR_TOKEN, SHUT, bearer, code_of, knock
 from tests.attacks.programs import TOKEN, Program
 from tests.attacks.site import APP, SITE, Site
 

@@ -8,9 +8,9 @@ import socket
 import pytest
 
 from devtools.servers.fronts import PROXY
+from tests.attacks.raw_http import exchange, exchange_http2, fields, head, http2_of, statuses
 from tests.attacks.site import PASSWORD, SITE, Site, Visitor
-from tests.attacks.test_gate import BROKEN_HEADERS, SMUGGLED
-from tests.attacks.wire import exchange, exchange_http2, fields, head, http2_of, statuses
+from tests.attacks.test_forward_auth import BROKEN_HEADERS, SMUGGLED
 
 BODY = b'{"email": "nobody@example.com", "password": "wrong horse battery staple"}'
 JSON = ["Content-Type: application/json", f"Content-Length: {len(BODY)}"]

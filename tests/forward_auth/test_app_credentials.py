@@ -23,7 +23,7 @@ from forward_auth.services.denials import write_denials
 from forward_auth.wsgi import FastPath
 from tests.api.keys import made
 from tests.forward_auth.credentials import OF_APPS, basic, key_at, unsigned
-from tests.forward_auth.test_fast import BOARD, _ask, _environ
+from tests.forward_auth.test_wsgi import BOARD, _ask, _environ
 
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]

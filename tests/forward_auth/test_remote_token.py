@@ -20,7 +20,7 @@ from forward_auth.invalidation.data_version import current_data_version
 from forward_auth.services.tokens import origin_of, wants_token
 from forward_auth.wsgi import FastPath
 from tests.api.keys import made
-from tests.forward_auth.test_fast import Answer, _ask, _environ, _nobody_answers
+from tests.forward_auth.test_wsgi import Answer, _ask, _environ, _nobody_answers
 
 pytestmark = pytest.mark.django_db
 APP = "https://app.example.com"

@@ -33,7 +33,7 @@ from forward_auth.rules.matching import (
     rules_admitting,
 )
 from forward_auth.rules.validation import METHODS, clean_fields
-from tests.forward_auth.test_readings import TRICKS, UNREADABLE
+from tests.forward_auth.test_path_readings import TRICKS, UNREADABLE
 
 HOST, IP = "app.example.com", "203.0.113.7"
 

@@ -4,13 +4,13 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from accounts.models import User
-from tests.mfa.apps import App, set_up_app
+from tests.mfa.authenticator import App, set_up_app
 
 
 @pytest.fixture(autouse=True)
 def _doors_from_elsewhere(settings: Settings) -> None:
     """Adds the addresses of doors.py to those of the house."""
-    settings.ROOT_URLCONF = "tests.mfa.doors"
+    settings.ROOT_URLCONF = "tests.mfa.sign_in_methods"
 
 
 @pytest.fixture

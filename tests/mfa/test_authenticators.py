@@ -16,7 +16,7 @@ from mfa import totp
 from mfa.models import Authenticator, RecoveryCode
 from mfa.services import authenticators, recovery_codes
 from tests.conftest import text_of
-from tests.mfa.apps import set_up_app
+from tests.mfa.authenticator import set_up_app
 
 pytestmark = pytest.mark.django_db
 Mails = Callable[[], list[OutboxMail]]

@@ -10,7 +10,7 @@ from devtools.servers.databases import InstanceData
 from devtools.servers.gatehouse import Gatehouse
 from mfa import totp
 from tests.conftest import PASSWORD
-from tests.mfa.apps import App
+from tests.mfa.authenticator import App
 from tests.pages.test_in_browser import DESKTOP, examine, press
 
 pytestmark = pytest.mark.browser

@@ -14,8 +14,8 @@ from audit.models import AuditEvent
 from mail.models import OutboxMail
 from mfa import totp
 from mfa.models import Authenticator
-from tests.mfa.apps import App, set_up_app
-from tests.mfa.doors import by_password
+from tests.mfa.authenticator import App, set_up_app
+from tests.mfa.sign_in_methods import by_password
 
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]

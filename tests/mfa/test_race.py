@@ -8,7 +8,7 @@ from tests.accounts.race_processes import Race, run_race
 
 pytestmark = pytest.mark.race
 ROUNDS = 5
-ACTS = "tests.mfa.race_acts"
+ACTS = "tests.mfa.race_actions"
 
 
 @pytest.mark.parametrize("act", ["verify_totp", "spend_recovery_code"])

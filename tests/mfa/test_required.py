@@ -14,8 +14,8 @@ from config.environment.registry.mfa import check_roles
 from mfa import totp
 from mfa.models import Authenticator
 from operations import doctor
-from tests.mfa.apps import App, set_up_app
-from tests.mfa.doors import DOORS, by_password
+from tests.mfa.authenticator import App, set_up_app
+from tests.mfa.sign_in_methods import DOORS, by_password
 
 pytestmark = pytest.mark.django_db
 SET_UP = "/second-factor/set-up"

@@ -8,13 +8,13 @@ import pytest
 from devtools.servers.client import Answer
 from devtools.servers.databases import InstanceData
 from tests.accounts.race_processes import PROCESSES, THREADS, Race, run_race
-from tests.moderation.race_acts import EACH
+from tests.moderation.race_actions import EACH
 from tests.servers.fixtures import StartGatehouse
 from tests.servers.race import RaceRequest, Racers
 
 pytestmark = pytest.mark.race
 ROUNDS = 10
-ACTS = "tests.moderation.race_acts"
+ACTS = "tests.moderation.race_actions"
 CROWD = PROCESSES * THREADS
 
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page
 from devtools.servers.databases import InstanceData
 from devtools.servers.gatehouse import Gatehouse
 from tests.conftest import PASSWORD
-from tests.pages.flaws import flaws
+from tests.pages.axe import flaws
 
 pytestmark = pytest.mark.browser
 PEOPLE = f"""

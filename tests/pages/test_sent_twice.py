@@ -39,7 +39,7 @@ from moderation.models import Ban
 from moderation.services.bans import ban
 from tests.api.keys import made
 from tests.conftest import PASSWORD, path_in
-from tests.mfa.apps import App, set_up_app
+from tests.mfa.authenticator import App, set_up_app
 
 pytestmark = pytest.mark.django_db
 BrowserOf = Callable[[User], Client]

@@ -9,8 +9,8 @@ import pytest
 from django.conf import settings
 from django.template.loader import get_template
 
+from tests.pages.all_pages import open_all
 from tests.pages.pages import read
-from tests.pages.walk import open_all
 
 ROOT = Path(settings.BASE_DIR) / "templates"
 TEMPLATES = sorted(

@@ -22,8 +22,8 @@ from core.text import email_addresses
 from magiclinks.services import handle_link_requests
 from mail.models import OutboxMail
 from tests.conftest import text_of
+from tests.pages.all_pages import open_all
 from tests.pages.pages import read
-from tests.pages.walk import open_all
 
 pytestmark = pytest.mark.django_db
 ROOT = Path(settings.BASE_DIR)

@@ -11,7 +11,7 @@ from devtools.servers.databases import InstanceData
 from tests.federation.authentik.conftest import Run
 from tests.federation.authentik.double import AuthentikDouble
 from tests.pages.pages import read
-from tests.servers.dressed import SECRET, DressedProviders
+from tests.servers.branded_providers import SECRET, DressedProviders
 from tests.servers.fixtures import StartGatehouse
 
 

@@ -17,7 +17,7 @@ from federation.models import ExternalIdentity
 from federation.oidc.discovery import DISCOVERED
 from tests.federation.oidc.double import CLIENT, CODE, Double
 from tests.pages.pages import read
-from tests.servers.dressed import SECRET, DressedProviders
+from tests.servers.branded_providers import SECRET, DressedProviders
 
 UseProviders = Callable[..., None]
 

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from devtools.servers.databases import InstanceData
 from tests.federation.oidc.conftest import dressed_env
-from tests.servers.dressed import DressedProviders
+from tests.servers.branded_providers import DressedProviders
 from tests.servers.fixtures import StartGatehouse
 
 pytestmark = pytest.mark.browser

@@ -15,7 +15,7 @@ from tests.federation.oidc.conftest import (
     query_of,
     start,
 )
-from tests.servers.dressed import DressedProviders
+from tests.servers.branded_providers import DressedProviders
 
 pytestmark = pytest.mark.django_db
 ENTRA = "microsoft-entra-id"

@@ -10,7 +10,7 @@ from audit.models import AuditEvent
 from moderation.models import Ban, Score, Violation
 from tests.federation.oidc.conftest import UseProviders, come_back, leads_to, start
 from tests.federation.oidc.double import CODE, Double
-from tests.mfa.apps import set_up_app
+from tests.mfa.authenticator import set_up_app
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("as_openid")]
 CALLBACK = "/oauth/openid/callback"

@@ -11,7 +11,7 @@ from devtools.servers.databases import InstanceData
 from devtools.servers.gatehouse import Gatehouse
 from tests.conftest import PASSWORD
 from tests.federation.social.double import SocialDouble, usual_path
-from tests.pages.flaws import violations
+from tests.pages.axe import violations
 
 pytestmark = pytest.mark.browser
 PEOPLE = f"""

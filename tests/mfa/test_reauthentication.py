@@ -17,8 +17,8 @@ from federation.models import ExternalIdentity
 from magiclinks.models import LoginLink
 from mfa.models import Authenticator, TrustedBrowser
 from tests.conftest import PASSWORD
-from tests.mfa.apps import App, set_up_app
-from tests.mfa.doors import by_magic_link, by_provider
+from tests.mfa.authenticator import App, set_up_app
+from tests.mfa.sign_in_methods import by_magic_link, by_provider
 
 pytestmark = pytest.mark.django_db
 AtTime = Callable[[timedelta], datetime]

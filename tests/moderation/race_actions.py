@@ -7,7 +7,7 @@ from audit import audit_log
 from moderation.models import Ban, Score, Violation
 from moderation.scoring import NEVER
 from moderation.services.violations import record_violation
-from tests.accounts.race_acts import empty_house
+from tests.accounts.race_actions import empty_house
 
 EACH = 3
 AWAY = "203.0.113.7"

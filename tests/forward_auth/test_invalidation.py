@@ -34,7 +34,7 @@ from forward_auth.invalidation import data_version, postgresql
 from forward_auth.invalidation.data_version import current_data_version, opened
 from tests.api.keys import made
 from tests.forward_auth.driver import Driver
-from tests.forward_auth.test_fast import BOARD, _environ
+from tests.forward_auth.test_wsgi import BOARD, _environ
 from tests.servers.fixtures import StartGatehouse
 
 ROUNDS = 50

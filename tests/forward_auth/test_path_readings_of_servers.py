@@ -17,7 +17,7 @@ import pytest
 from devtools.servers.processes import ServerProcess
 from forward_auth.rules.path_readings import readings_of
 from tests.forward_auth.apps import HERE, files_server, start_node, start_proxy, start_wsgi
-from tests.forward_auth.test_readings import PIECES, TRICKS
+from tests.forward_auth.test_path_readings import PIECES, TRICKS
 
 APPS = ("wsgi", "node", "send", "files")
 PROXIES = ("nginx", "caddy", "haproxy")

@@ -35,7 +35,7 @@ from forward_auth.services import cookies
 from magiclinks import services as links
 from mfa import trusted_browsers
 from mfa.services import authenticators, passkeys, recovery_codes
-from tests.accounts.lock_acts import keep_an_app
+from tests.accounts.lock_actions import keep_an_app
 from tests.accounts.lock_table import LOCAL, PHRASE, act, person, source, with_local_settings
 from tests.mfa.passkeys.device import Device
 

@@ -86,7 +86,7 @@ def test_a_further_gate_closes_each_door(
     editor: User, stranger: Client, door: str, settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enter = DOORS[door](editor)
-    settings.ACCESS_CHECKS = ["tests.accounts.test_doors.closed"]
+    settings.ACCESS_CHECKS = ["tests.accounts.test_access_policy.closed"]
 
     enter(stranger)
 
@@ -125,7 +125,7 @@ def test_a_further_gate_ends_a_live_session(
 ) -> None:
     browser = browser_of(editor)
 
-    settings.ACCESS_CHECKS = ["tests.accounts.test_doors.closed"]
+    settings.ACCESS_CHECKS = ["tests.accounts.test_access_policy.closed"]
 
     assert not is_in(browser)
 

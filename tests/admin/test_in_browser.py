@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page
 
 from devtools.servers.databases import InstanceData
 from devtools.servers.gatehouse import Gatehouse
-from tests.pages.flaws import COLOURS, SIZES, violations
+from tests.pages.axe import COLOURS, SIZES, violations
 from tests.servers.fixtures import StartGatehouse
 
 pytestmark = pytest.mark.browser

@@ -11,7 +11,7 @@ from accounts.models import User
 from audit.models import AuditEvent
 from magiclinks.models import LoginLink
 from moderation.models import Ban
-from tests.accounts.test_doors import DOORS, by_magic_link, is_in
+from tests.accounts.test_access_policy import DOORS, by_magic_link, is_in
 from tests.conftest import PASSWORD
 from tests.moderation.conftest import AWAY, ELSEWHERE
 

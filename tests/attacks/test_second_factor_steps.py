@@ -13,7 +13,7 @@ from tests.attacks.site import PASSWORD, Site, Visitor
 
 STEP = "/second-factor"
 WITH_APP = """
-from tests.mfa.apps import set_up_app
+from tests.mfa.authenticator import set_up_app
 app = set_up_app(User.objects.get(email={email!r}))
 result = [app.secret.hex(), list(app.recovery_codes)]
 """

@@ -13,7 +13,7 @@ from core.text.time_display import spoken_end
 from mfa.models import TrustedBrowser
 from moderation.services.bans import ban
 from tests.api.keys import made
-from tests.mfa.apps import set_up_app
+from tests.mfa.authenticator import set_up_app
 
 NOW = datetime(2026, 11, 28, 13, 55, tzinfo=UTC)
 

@@ -1,9 +1,9 @@
 """All acts, those of each module having named themselves in the table. Needs no pytest."""
 
-from tests.accounts import lock_acts, lock_acts_of_operators, lock_acts_of_ways_in
+from tests.accounts import lock_actions, lock_actions_of_administrators, lock_actions_of_sign_in
 from tests.accounts.lock_table import ACTS, PREPARATIONS, prepare
 
-MODULES = (lock_acts, lock_acts_of_operators, lock_acts_of_ways_in)
+MODULES = (lock_actions, lock_actions_of_administrators, lock_actions_of_sign_in)
 
 __all__ = ["ACTS", "install", "prepare"]
 

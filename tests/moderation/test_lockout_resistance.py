@@ -12,7 +12,7 @@ from hypothesis import strategies as some
 from accounts.models import User
 from accounts.services.sessions import end_sessions
 from moderation.models import Ban, Violation
-from tests.accounts.test_doors import by_magic_link, is_in
+from tests.accounts.test_access_policy import by_magic_link, is_in
 from tests.conftest import PASSWORD
 from tests.moderation.conftest import AWAY, ELSEWHERE
 

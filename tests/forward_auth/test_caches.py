@@ -24,7 +24,7 @@ from forward_auth.invalidation.data_version import current_data_version
 from forward_auth.models import AccessRule
 from forward_auth.request import MAX_HEADER_LENGTH, cache_key_parts
 from tests.api.keys import made
-from tests.forward_auth.test_fast import BOARD, _environ
+from tests.forward_auth.test_wsgi import BOARD, _environ
 
 pytestmark = pytest.mark.django_db
 Environ = dict[str, Any]

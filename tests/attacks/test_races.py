@@ -36,7 +36,7 @@ result = [user.sessions.count(), done.filter(action="account:session:start").cou
 """
 WITH_APP = """
 from mfa.models import Authenticator
-from tests.mfa.apps import set_up_app
+from tests.mfa.authenticator import set_up_app
 user = User.objects.get(email={email!r})
 app = set_up_app(user)
 result = [app.secret.hex(), list(app.recovery_codes)]

@@ -18,8 +18,8 @@ from mfa.models import Authenticator, TrustedBrowser
 from mfa.services import authenticators
 from moderation.models import Violation
 from tests.conftest import PASSWORD
-from tests.mfa.apps import App, set_up_app
-from tests.mfa.doors import DOORS, by_password, by_password_reset
+from tests.mfa.authenticator import App, set_up_app
+from tests.mfa.sign_in_methods import DOORS, by_password, by_password_reset
 
 pytestmark = pytest.mark.django_db
 AtTime = Callable[[timedelta], datetime]

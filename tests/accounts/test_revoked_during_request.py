@@ -24,7 +24,7 @@ from magiclinks.services import issue_link
 from mail.models import OutboxMail
 from moderation.models import Ban
 from moderation.services.bans import ban
-from tests.mfa.apps import set_up_app
+from tests.mfa.authenticator import set_up_app
 
 pytestmark = pytest.mark.django_db
 Act = Callable[[User, User], object]

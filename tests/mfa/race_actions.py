@@ -7,8 +7,8 @@ from audit import audit_log
 from audit.models import AuditEvent
 from mfa import totp
 from mfa.services import authenticators
-from tests.accounts.race_acts import empty_house
-from tests.mfa.apps import set_up_app
+from tests.accounts.race_actions import empty_house
+from tests.mfa.authenticator import set_up_app
 
 NAME = "racer@example.com"
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.attacks.site import APP, Reply, Site
-from tests.attacks.wire import (
+from tests.attacks.raw_http import (
     Fields,
     exchange,
     exchange_http2,
@@ -17,6 +16,7 @@ from tests.attacks.wire import (
     reply,
     statuses,
 )  # fmt: skip
+from tests.attacks.site import APP, Reply, Site
 
 RULES = """
 for position, name, effect, networks in [(10, "open", "public", []), (11, "shut", "deny", []),
