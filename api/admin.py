@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext_lazy
 from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, acting_admin
 from accounts.admin.bulk_actions import MAX_ROWS, run_on_rows
 from accounts.admin.columns import NOTHING, badge, moment, user_link
+from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, Option
 from accounts.models import User
@@ -56,6 +57,9 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     """The API keys of all users."""
 
     title = gettext_lazy("API keys")
+    menu_group = MenuGroup.ACCESS
+    menu_position = 40
+    help_page = "api-keys"
     # Ids are random; `created_at` has an index.
     ordering: ClassVar[tuple[str, ...]] = ("-created_at",)
     list_display = ("named", "person", "state_badge", "may", "end", "used")

@@ -442,6 +442,8 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = ENV["TIME_ZONE"]
 USE_TZ = True
 
+DOCS_URL = ENV["DOCS_URL"]
+
 # Static files
 STATIC_URL = f"{PUBLIC_PATH}/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from accounts.admin.actions import MAX_SECRETS, render_with_secrets, user_action
 from accounts.admin.base import ReadOnlyAdmin, acting_admin
 from accounts.admin.columns import NOTHING, moment_column
+from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.admin.users.filters import SinceFilter
 from accounts.models import User
@@ -72,6 +73,11 @@ class LinkCreatedFilter(SinceFilter):
 @admin.register(LoginLink, site=site)
 class LoginLinkAdmin(ReadOnlyAdmin):
     """Links, their users and their states; never the secret itself."""
+
+    title = gettext_lazy("Sign-in links")
+    menu_group = MenuGroup.USERS
+    menu_position = 40
+    help_page = "magic-links"
 
     list_display = ("made", "email", "state", "ends", "used", "source", "issuer")
     list_filter = ("source", LinkCreatedFilter)

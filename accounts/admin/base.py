@@ -16,6 +16,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
 from accounts.admin.columns import exact_field
+from accounts.admin.navigation import MenuGroup
 from accounts.models import User
 from core.text.email_addresses import search_forms
 
@@ -71,6 +72,12 @@ class GatehouseModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not ge
     repeatable: ClassVar[frozenset[str]] = frozenset()
     change_list_template = "admin/change_list.html"
     title: Any = ""
+    # Where the menu lists this table, and further pages as (URL name, label); see navigation.
+    menu_group: ClassVar[MenuGroup] = MenuGroup.OTHER
+    menu_position: ClassVar[int] = 100
+    menu_pages: ClassVar[tuple[tuple[str, Any], ...]] = ()
+    # The page of docs/, without `.md`, to which the link "Help" of these pages leads.
+    help_page: ClassVar[str] = ""
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

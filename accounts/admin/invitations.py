@@ -20,6 +20,7 @@ from accounts.actors import Actor
 from accounts.admin.base import acting_admin
 from accounts.admin.bulk_actions import RowActionsAdmin, run_on_rows
 from accounts.admin.columns import NOTHING, badge, moment_column, user_column, user_link
+from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, Option, RoleFilter, SinceFilter
 from accounts.admin.users.forms import role_choices
@@ -94,6 +95,9 @@ class InvitationAdmin(RowActionsAdmin):
     """Who was invited by whom with which role, and the state of it; never the link itself."""
 
     title = gettext_lazy("Invitations")
+    menu_group = MenuGroup.USERS
+    menu_position = 20
+    help_page = "invitations"
     list_display = ("email", "state", "role_name", "inviter", "ends", "made")
     list_display_links = ("email",)
     list_filter = (InvitationStateFilter, RoleFilter, InvitedFilter)

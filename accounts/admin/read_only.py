@@ -33,6 +33,7 @@ from accounts.admin.columns import (
     user_column,
     with_emails,
 )
+from accounts.admin.navigation import MenuGroup
 from accounts.admin.read_only_filters import (
     MAIL_KINDS,
     ActionFilter,
@@ -60,6 +61,9 @@ class AuditEventAdmin(ReadOnlyAdmin):
     """The audit log. It holds ids of users; the addresses shown are the current ones."""
 
     title = gettext_lazy("Audit log")
+    menu_group = MenuGroup.AUDIT
+    menu_position = 10
+    help_page = "audit"
     list_display = ("when", "what", "actor", "target", "outcome", "where")
     list_filter = (ActionFilter, ResultFilter, AtFilter)
     # Only makes Django show the search box: get_search_results() does the search.
@@ -177,6 +181,10 @@ class OutboxMailAdmin(RowActionsAdmin):
     """The delivery of each mail. Its text is encrypted and never shown."""
 
     title = gettext_lazy("Mail")
+    menu_group = MenuGroup.MESSAGES
+    menu_position = 10
+    help_page = "mail"
+    menu_pages = (("admin:mail_outboxmail_test", gettext_lazy("Send a test mail")),)
     list_display = ("status_badge", "recipient", "about", "tries", "next_try", "made")
     list_display_links = ("recipient",)
     list_filter = (StatusFilter, KindFilter, MailCreatedFilter)
@@ -274,6 +282,9 @@ class BrowserSessionAdmin(RowActionsAdmin):
     """Who is signed in where. Ended sessions are deleted."""
 
     title = gettext_lazy("Sessions")
+    menu_group = MenuGroup.USERS
+    menu_position = 30
+    help_page = "accounts"
     # It moves with each use like last_seen_at, and unlike that it has an index.
     ordering: ClassVar[tuple[str, ...]] = ("-expire_date",)
     list_display = ("device", "person", "network", "begun", "seen")

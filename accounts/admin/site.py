@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import access_policy
 from accounts.admin import dashboard
 from accounts.admin.base import redirect_after_duplicate
+from accounts.admin.navigation import menu
 from accounts.admin.sensitive_actions import is_sensitive
 from accounts.models import User
 from accounts.roles import Role
@@ -70,6 +71,13 @@ class GatehouseAdminSite(AdminSite):
             )
 
         return checked
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """What every page of the admin shows: with the menu, for those who may use it."""
+        context = super().each_context(request)
+        if self.has_permission(request):
+            context |= menu(self._registry.values(), request)
+        return context
 
     def index(  # type: ignore[override]  # the stubs promise a template
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

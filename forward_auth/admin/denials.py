@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy
 from accounts import access_policy
 from accounts.admin.base import SEARCH_MAX_LENGTH, ReadOnlyAdmin, RowPage, as_uuid
 from accounts.admin.columns import NOTHING, badge, exact_moment, moment, user_link
+from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, ColumnFilter, Option, SinceFilter
 from accounts.models import User
@@ -81,6 +82,9 @@ class DenialAdmin(RowPage, ReadOnlyAdmin):
     """The denials of a week, newest first. Equal denials within a minute are one row."""
 
     title = gettext_lazy("Denied access")
+    menu_group = MenuGroup.ACCESS
+    menu_position = 20
+    help_page = "forward-auth-rules"
     ordering: ClassVar[tuple[str, ...]] = ("-at", "pk")
     list_display = ("when", "reference", "why_badge", "asked", "who", "times")
     list_display_links = ("reference",)

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.admin.base import GatehouseModelAdmin, acting_admin
 from accounts.admin.columns import badge
+from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.models import User
 from accounts.roles import Role
@@ -57,6 +58,10 @@ class AccessRuleAdmin(GatehouseModelAdmin):
     """The rules in order."""
 
     title = gettext_lazy("Access rules")
+    menu_group = MenuGroup.ACCESS
+    menu_position = 10
+    help_page = "forward-auth-rules"
+    menu_pages = (("admin:forward_auth_try", gettext_lazy("Try a request")),)
     form = RuleForm
     ordering: ClassVar[tuple[str, ...]] = ("position", "pk")
     sortable_by: ClassVar[tuple[str, ...]] = ()

@@ -20,6 +20,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.admin.base import RowPage, acting_admin
 from accounts.admin.bulk_actions import RowActionsAdmin, run_on_rows
 from accounts.admin.columns import NOTHING, exact_moment, moment, user_link
+from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, ColumnFilter, Option, SinceFilter
 from accounts.forms import is_valid_with
@@ -71,6 +72,13 @@ class BanAdmin(RowPage, SubjectAdmin, RowActionsAdmin):
     """Who is or was banned, why and until when. The page of one ban shows what led to it."""
 
     title = gettext_lazy("Bans")
+    menu_group = MenuGroup.MODERATION
+    menu_position = 10
+    help_page = "moderation"
+    menu_pages = (
+        ("admin:moderation_replay", gettext_lazy("What if: other limits")),
+        ("admin:moderation_proxies", gettext_lazy("Proxy check")),
+    )
     list_display = ("since", "who", "state_cell", "kind_name", "reason_text", "end")
     list_filter = (BanStateFilter, BanKindFilter, BanSinceFilter)
     actions = ("lift_chosen",)

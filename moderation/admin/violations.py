@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
 from accounts.admin.columns import NOTHING, exact_moment, moment, user_link
+from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.admin.users.filters import ChoiceFilter, Option, SinceFilter
 from moderation.admin.labels import ban_link, points, type_label
@@ -46,6 +47,9 @@ class ViolationAdmin(SubjectAdmin):
     """Newest first. The total is that of the user, or else of the network."""
 
     title = gettext_lazy("Violations")
+    menu_group = MenuGroup.MODERATION
+    menu_position = 20
+    help_page = "moderation"
     list_display = ("when", "kind", "who", "worth", "total", "ban_cell")
     list_filter = (TypeFilter, CausedBanFilter, ViolatedFilter)
     detail_fields: ClassVar[tuple[str, ...]] = (

@@ -209,6 +209,7 @@ def test_charts_open_as_tables_by_keyboard(panel: Panel) -> None:
 
 
 def test_the_panel_is_left_by_its_sign_out_button(panel: Panel) -> None:
+    panel.page.locator("#user-tools > summary").click()
     panel.page.get_by_role("button", name="Sign out").click()
     panel.page.wait_for_url("**/sign-in**")
 

@@ -428,3 +428,12 @@ def test_each_name_of_the_environment_is_explained(load_env: Load) -> None:
     }
 
     assert [effect.name for effect in load_env(**given).names] == sorted(given)
+
+
+@pytest.mark.parametrize("address", ["docs.example.com/{page}", "https://docs.example.com/"])
+def test_an_address_of_the_documentation_needs_a_place_for_the_page(
+    faults: Lines, address: str
+) -> None:
+    fix = "Fix: write an address such as https://docs.example.com/{page}/"
+
+    assert [line for line in faults(DOCS_URL=address) if fix in line and "DOCS_URL" in line]

@@ -22,6 +22,7 @@ from accounts.admin.base import (
 )
 from accounts.admin.bulk_actions import TickedRowsAdmin
 from accounts.admin.columns import moment_column
+from accounts.admin.navigation import MenuGroup
 from accounts.admin.site import site
 from accounts.admin.users import pages as user_pages
 from accounts.admin.users.actions import sign_out_if_ended
@@ -68,6 +69,9 @@ class UserAdmin(RowPage, TickedRowsAdmin):
     ordering = ("-id",)
     sortable_by = ()
     title = gettext_lazy("People")
+    menu_group = MenuGroup.USERS
+    menu_position = 10
+    help_page = "admin-panel"
     tick_warning = gettext_lazy("Nothing was changed: please tick people of the list.")
 
     # What needs no recent authentication; see accounts.admin.sensitive_actions

@@ -109,6 +109,15 @@ def check_time_zone(name: str) -> str:
     return name
 
 
+def check_docs_url(address: str) -> str:
+    """An http or https address with {page}, or nothing."""
+    parts = urlsplit(address)
+    if address and (parts.scheme not in ("http", "https") or "{page}" not in parts.path):
+        fix = "write an address such as https://docs.example.com/{page}/"
+        raise Unreadable(f"{echo(address)} is not an address of pages", fix)
+    return address
+
+
 def environment_of(values: Mapping[str, Any]) -> str:
     """A site with https is a production site, unless ENVIRONMENT is set."""
     return "production" if values["PUBLIC_URL"].startswith("https://") else "development"
@@ -203,6 +212,15 @@ SITE = Section(
     ),
     text("TIME_ZONE", default="UTC", example="Europe/Berlin", check=check_time_zone).with_help(
         "The IANA time zone in which pages show times. Stored and logged times are in UTC."
+    ),
+    text(
+        "DOCS_URL",
+        default="",
+        example="https://docs.example.com/gatehouse/{page}/",
+        check=check_docs_url,
+    ).with_help(
+        "Where your team reads the documentation: an address with {page} in place of the name of a "
+        "page. The link “Help” of each page of the admin panel leads there; not set: no such links."
     ),
     switch("DEBUG", default=False).with_help(
         "Shows tracebacks with local values in the browser. Use it only for development; "

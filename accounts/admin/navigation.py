@@ -1,0 +1,90 @@
+"""The menu of the admin: five groups, in which each table says where its pages belong.
+
+A table declares `menu_group`, `menu_position`, `menu_pages` and `help_page`; see
+accounts.admin.base.GatehouseModelAdmin. Tables that declare no group, such as those of an app that
+you add, are listed last. The order is the same in every language.
+"""
+
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.contrib.admin import ModelAdmin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+
+class MenuGroup(StrEnum):
+    """The groups, in the order of the menu."""
+
+    USERS = "users"
+    ACCESS = "access"
+    MODERATION = "moderation"
+    MESSAGES = "messages"
+    AUDIT = "audit"
+    OTHER = "other"
+
+
+LABELS: dict[MenuGroup, Any] = {
+    MenuGroup.USERS: _("Users"),
+    MenuGroup.ACCESS: _("Access"),
+    MenuGroup.MODERATION: _("Moderation"),
+    MenuGroup.MESSAGES: _("Messages"),
+    MenuGroup.AUDIT: _("Audit"),
+    MenuGroup.OTHER: _("More"),
+}
+
+
+# Further pages stand below the tables of their group.
+PAGES_POSITION = 1000
+
+
+class MenuLink(NamedTuple):
+    """One page of the menu. help_page: a page of docs/ without `.md`, or ""."""
+
+    url: str
+    label: Any
+    help_page: str
+
+
+def menu(tables: Iterable["ModelAdmin[Any]"], request: HttpRequest) -> dict[str, Any]:
+    """Template context: the groups with their links, the current link, and the help for it."""
+    groups: dict[MenuGroup, list[tuple[int, MenuLink]]] = {group: [] for group in MenuGroup}
+    for table in tables:
+        if table.has_view_or_change_permission(request):
+            group = getattr(table, "menu_group", MenuGroup.OTHER)
+            groups[group] += _links_of(table)
+    found = {
+        LABELS[group]: [link for _position, link in sorted(links, key=lambda pair: pair[0])]
+        for group, links in groups.items()
+        if links
+    }
+    current = _current([link for links in found.values() for link in links], request.path)
+    return {
+        "menu": found.items(),
+        "menu_current": current.url if current else "",
+        "help_url": help_url(current.help_page if current else "admin-panel"),
+    }
+
+
+def help_url(page: str) -> str:
+    """The address of a page of the documentation; "" if DOCS_URL is not set."""
+    return str(settings.DOCS_URL).replace("{page}", page) if page and settings.DOCS_URL else ""
+
+
+def _links_of(table: "ModelAdmin[Any]") -> Iterator[tuple[int, MenuLink]]:
+    position = getattr(table, "menu_position", 100)
+    help_page = getattr(table, "help_page", "")
+    label = getattr(table, "title", "") or str(table.opts.verbose_name_plural).capitalize()
+    names = f"admin:{table.opts.app_label}_{table.opts.model_name}_changelist"
+    yield position, MenuLink(reverse(names), label, help_page)
+    for name, text in getattr(table, "menu_pages", ()):
+        yield PAGES_POSITION + position, MenuLink(reverse(name), text, help_page)
+
+
+def _current(links: Iterable[MenuLink], path: str) -> MenuLink | None:
+    """The link of the page itself, or of the list to which it belongs: the longest that fits."""
+    fitting = [link for link in links if path.startswith(link.url)]
+    return max(fitting, key=lambda link: len(link.url), default=None)

@@ -1,0 +1,152 @@
+"""The menu of the admin panel: five groups, the same order in every language, the current page."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.test import Client, RequestFactory
+from django.utils import translation
+from pytest_django.fixtures import Settings
+
+from accounts.admin.navigation import MenuGroup, menu
+from accounts.admin.site import site
+from accounts.models import AccountToken, User
+
+pytestmark = pytest.mark.django_db
+BrowserOf = Callable[[User], Client]
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+GROUPS = [
+    (
+        "Users",
+        [
+            "/admin/accounts/user/",
+            "/admin/accounts/invitation/",
+            "/admin/accounts/browsersession/",
+            "/admin/magiclinks/loginlink/",
+        ],
+    ),
+    (
+        "Access",
+        [
+            "/admin/forward_auth/accessrule/",
+            "/admin/forward_auth/denial/",
+            "/admin/api/apikey/",
+            "/admin/forward_auth/accessrule/try/",
+        ],
+    ),
+    (
+        "Moderation",
+        [
+            "/admin/moderation/ban/",
+            "/admin/moderation/violation/",
+            "/admin/moderation/ban/replay/",
+            "/admin/moderation/ban/proxies/",
+        ],
+    ),
+    ("Messages", ["/admin/mail/outboxmail/", "/admin/mail/outboxmail/test/"]),
+    ("Audit", ["/admin/audit/auditevent/"]),
+]
+
+
+def shown(browser: Client, path: str) -> Any:
+    """The groups of the menu on a page, with the addresses of their links."""
+    groups = browser.get(path).context["menu"]
+    return [(str(label), [link.url for link in links]) for label, links in groups]
+
+
+def test_the_menu_has_five_groups_in_one_order(owner: User, browser_of: BrowserOf) -> None:
+    browser = browser_of(owner)
+
+    for (label, links), (expected, first) in zip(shown(browser, "/admin/"), GROUPS, strict=True):
+        assert label == expected
+        assert [link for link in links if link in first] == first
+
+
+def test_the_order_is_the_same_in_german(owner: User, browser_of: BrowserOf) -> None:
+    browser = browser_of(owner)
+    english = [links for _label, links in shown(browser, "/admin/")]
+
+    browser.defaults["HTTP_ACCEPT_LANGUAGE"] = "de"
+    german = [links for _label, links in shown(browser, "/admin/")]
+
+    assert german == english
+
+
+@pytest.mark.parametrize(
+    ("path", "current", "mark"),
+    [
+        ("/admin/", "/admin/", "page"),
+        ("/admin/accounts/user/", "/admin/accounts/user/", "page"),
+        ("/admin/accounts/user/?q=anna", "/admin/accounts/user/", "page"),
+        ("/admin/accounts/user/add/", "/admin/accounts/user/", "true"),
+        ("/admin/moderation/ban/replay/", "/admin/moderation/ban/replay/", "page"),
+        ("/admin/forward_auth/accessrule/try/", "/admin/forward_auth/accessrule/try/", "page"),
+    ],
+)
+def test_one_link_is_marked_as_current(
+    owner: User, browser_of: BrowserOf, path: str, current: str, mark: str
+) -> None:
+    page = browser_of(owner).get(path).content.decode()
+    marked = re.findall(r'<a href="([^"]+)" aria-current="(\w+)"', page)
+
+    # Once in the side bar, once in the menu of narrow windows.
+    assert marked == [(current, mark), (current, mark)]
+
+
+def test_who_may_not_use_the_panel_sees_no_menu(editor: User, browser_of: BrowserOf) -> None:
+    page = browser_of(editor).get("/admin/")
+
+    assert page.status_code == 403
+    assert 'id="panel-nav"' not in page.content.decode()
+
+
+class TeamAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+    """As a team writes it: without any of our attributes."""
+
+
+def test_a_table_of_a_team_is_listed_without_declaring_anything(
+    owner: User, rf: RequestFactory
+) -> None:
+    request = rf.get("/admin/")
+    request.user = owner
+    tables = [*site._registry.values(), TeamAdmin(AccountToken, admin.AdminSite())]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("accounts.admin.navigation.reverse", lambda name: f"/{name}")
+        groups = dict(menu(tables, request)["menu"])
+
+    assert [str(label) for label in groups][-1] == "More"
+    assert [link.label for link in list(groups.values())[-1]] == ["Account links"]
+
+
+@pytest.mark.parametrize("table", site._registry.values(), ids=str)
+def test_each_table_of_ours_has_a_group_and_a_page_of_help(table: Any) -> None:
+    assert table.menu_group != MenuGroup.OTHER
+    assert (DOCS / f"{table.help_page}.md").is_file()
+
+
+def test_help_leads_to_the_documentation_that_is_set(
+    owner: User, browser_of: BrowserOf, settings: Settings
+) -> None:
+    browser = browser_of(owner)
+    assert "help-link" not in browser.get("/admin/mail/outboxmail/").content.decode()
+
+    settings.DOCS_URL = "https://docs.example.com/{page}/"
+
+    page = browser.get("/admin/mail/outboxmail/test/").content.decode()
+    assert '<a class="help-link" href="https://docs.example.com/mail/"' in page
+
+
+def test_the_account_menu_holds_account_language_and_sign_out(
+    owner: User, browser_of: BrowserOf
+) -> None:
+    with translation.override("en"):
+        page = browser_of(owner).get("/admin/").content.decode()
+    account = page.split('id="user-tools"')[1].split("</details>")[0]
+
+    assert 'href="/account/"' in account
+    assert 'name="language" value="de"' in account
+    assert 'action="/sign-out"' in account
