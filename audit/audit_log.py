@@ -112,7 +112,9 @@ def append(events: Sequence[AuditEvent]) -> None:
             event.hash = previous = event_hash(event)
         sql.insert(events)
         cursor.execute(SET_HEAD, [previous, AUDIT])
-        transaction.on_commit(lambda: _count(events))
+        # Only what is counted is kept until the commit: an import appends many thousand events.
+        counted = [(event.action, event.result, *_methods_of(event)) for event in events]
+        transaction.on_commit(lambda: _count(counted))
 
 
 @cache
@@ -133,12 +135,18 @@ def _acting_on_others(events: Sequence[AuditEvent]) -> Collection[Any]:
     }.values()
 
 
-def _count(events: Sequence[AuditEvent]) -> None:
+def _methods_of(event: AuditEvent) -> Iterator[str]:
+    """The sign-in method, for events that metrics count by it."""
+    if event.action == SIGN_IN:
+        yield "+".join(event.detail.get("methods", ()))
+
+
+def _count(counted: Sequence[tuple[str, ...]]) -> None:
     """Count actions, and sign-ins by method and result, for monitoring."""
-    for event in events:
-        metrics.add("acts", event.action, event.result)
-        if event.action == SIGN_IN:
-            metrics.add("sign_ins", "+".join(event.detail.get("methods", ())), event.result)
+    for action, result, *methods in counted:
+        metrics.add("acts", action, result)
+        for method in methods:
+            metrics.add("sign_ins", method, result)
 
 
 def event_hash(event: AuditEvent) -> str:

@@ -37,6 +37,7 @@ TERMS = {
     "magic_link": _("sign-in link"),
     "magic-link": _("sign-in link"),
     "invitation": _("invitation"),
+    "import": _("import of a file"),
     "set_up": _("set-up link"),
     "totp": _("authenticator app"),
     "recovery_code": _("recovery code"),
@@ -147,6 +148,10 @@ WORDINGS: dict[str, Wording] = {
     "account:user:enable": Wording(
         _("{actor} enabled the account of {target}."), _("{actor} enabled their account.")
     ),
+    "account:user:import": Wording(
+        _("{actor} imported a file: {created} accounts created, {updated} changed.")
+    ),
+    "account:user:export": Wording(_("{actor} exported the data of {count} accounts.")),
     "account:user:offboard": Wording(
         _("{actor} took all access away from {target}."), _("{actor} gave up all their access.")
     ),

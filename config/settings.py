@@ -159,7 +159,8 @@ AUTHENTICATION_BACKENDS = ["accounts.backends.PasswordBackend"]  # and the direc
 PASSWORD_HASHERS = [
     "accounts.passwords.hashers.BoundedArgon2Hasher",
     "django.contrib.auth.hashers.Argon2PasswordHasher",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    # Of imported accounts, until their next sign-in.
+    "accounts.passwords.hashers.BoundedPBKDF2Hasher",
     "django.contrib.auth.hashers.ScryptPasswordHasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [

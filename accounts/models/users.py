@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import ClassVar, Self
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.hashers import check_password, get_hasher
 from django.db import models
 from django.db.models.functions import Concat, Lower
 from django.utils import timezone
@@ -209,14 +210,26 @@ class User(AbstractBaseUser):
         super().set_password(None if raw_password is None else normalise(raw_password))
 
     def check_password(self, raw_password: str | None) -> bool:
-        """Whether the password is right. False, with a logged error, for an unreadable hash."""
+        """Whether the password is right. False, with a logged error, for an unreadable hash.
+
+        Changes nothing: a new hash would end the sessions of the user. A sign-in replaces a hash of
+        another scheme; see services.passwords.find_by_password().
+        """
         if raw_password is None:
             return False
         try:
-            return super().check_password(normalise(raw_password))
+            return any(check_password(form, self.password) for form in self._forms_of(raw_password))
         except (ValueError, TypeError, LookupError, AssertionError):
             logger.exception("the stored password of %s cannot be read", self.pk)
             return False
+
+    def _forms_of(self, raw: str) -> list[str]:
+        """The forms of a password that may have been hashed: other systems do not normalise."""
+        normalised = normalise(raw)
+        is_own = self.password.startswith(f"{get_hasher().algorithm}$")
+        if is_own or raw == normalised or not self.has_usable_password():
+            return [normalised]
+        return [raw, normalised]
 
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
         """Bind a session to the password and `credentials_valid_from`.

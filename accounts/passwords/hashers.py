@@ -1,4 +1,7 @@
-"""Argon2id with a limit on how many hashes run at once, so that sign-ins leave a core free."""
+"""Password hashes: Argon2id, and PBKDF2 of imported accounts until their next sign-in.
+
+A limit on how many hashes run at once leaves a core free for users who are signed in.
+"""
 
 import os
 import threading
@@ -11,8 +14,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from django.conf import settings
-from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.contrib.auth.hashers import Argon2PasswordHasher, PBKDF2PasswordHasher
 
+from accounts.passwords.imported_hashes import MAX_PBKDF2_ITERATIONS
 from core import metrics
 
 FOLDER = "hashing"
@@ -98,5 +102,15 @@ class BoundedArgon2Hasher(Argon2PasswordHasher):
             return str(super().encode(*args, **kwargs))
 
     def verify(self, password: str, encoded: str) -> bool:
+        with _hash_slot():
+            return bool(super().verify(password, encoded))
+
+
+class BoundedPBKDF2Hasher(PBKDF2PasswordHasher):
+    """Verifies PBKDF2 of Django, up to the cost that an import accepts."""
+
+    def verify(self, password: str, encoded: str) -> bool:
+        if int(self.decode(encoded)["iterations"]) > MAX_PBKDF2_ITERATIONS:
+            return False
         with _hash_slot():
             return bool(super().verify(password, encoded))

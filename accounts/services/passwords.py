@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.hashers import get_hasher, identify_hasher
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -53,7 +54,25 @@ def find_by_password(login: str, password: str) -> User | None:
     if user is None or not has_password or not can_use_local_password(user):
         User().set_password(password)  # takes as long as checking one
         return None
-    return user if user.check_password(password) else None
+    if not user.check_password(password):
+        return None
+    _renew_hash(user, password)
+    return user
+
+
+def _renew_hash(user: User, password: str) -> None:
+    """Replace the hash by one of today's scheme and cost, if it has another: it was imported.
+
+    Only if it is still stored: a password that was changed meanwhile stays, and the session that
+    this sign-in begins is then invalid.
+    """
+    old, preferred = user.password, get_hasher()
+    is_own = identify_hasher(old).algorithm == preferred.algorithm
+    if is_own and not preferred.must_update(old):
+        return
+    user.set_password(password)
+    if not User.objects.filter(pk=user.pk, password=old).update(password=user.password):
+        user.password = old
 
 
 def can_use_local_password(user: User) -> bool:

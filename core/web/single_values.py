@@ -47,6 +47,14 @@ def read_json(text: str | bytes) -> Any:
     return json.loads(text, object_pairs_hook=_unique_names, parse_constant=_refuse_constant)
 
 
+def read_json_object(text: str, position: int) -> tuple[Any, int]:
+    """Parse the JSON value that begins there, strictly as read_json(); returns it and its end.
+
+    Raises ValueError, of which json.JSONDecodeError may mean that the text ends too soon.
+    """
+    return _DECODER.raw_decode(text, position)
+
+
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
@@ -56,3 +64,6 @@ def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(text: str) -> Any:
     raise ValueError(f"{text} is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique_names, parse_constant=_refuse_constant)

@@ -1,5 +1,6 @@
 """Acts on the instance: rules, moderation, first run, the directory, mails, signing keys."""
 
+import io
 import threading
 import uuid
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from accounts.models import Invitation, User
 from accounts.roles import Role
 from accounts.services import anonymous, first_run, offboard, sessions, signup, users
 from accounts.services import mail as mail_services
+from accounts.services.bulk import exports, imports
 from api.apikeys import services
 from api.models import ApiKey
 from api.tokens import signing_keys
@@ -172,6 +174,20 @@ def ask_the_directory_before_links() -> None:
             sign_in.why_no_links(["dora@example.com", "anna@example.com"])
     finally:
         TOLD.here.changes = {}
+
+
+@act
+def import_and_export_people() -> None:
+    for skips in (False, True):
+        text = f"""email,name,role,state
+{uuid.uuid4().hex}@example.com,New,viewer,active
+bert@example.com,{uuid.uuid4().hex},editor,disabled
+anna@example.com,{uuid.uuid4().hex},viewer,active
+"""
+        wanted = imports.ImportOptions(update=True, skip_errors=skips)
+        stream = io.BytesIO(text.encode())
+        imports.import_users(stream, actor=person("owner"), options=wanted)
+    list(exports.export_users(actor=person("owner"), chosen=exports.ExportFilter(role="owner")))
 
 
 @act

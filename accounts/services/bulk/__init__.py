@@ -1,0 +1,1 @@
+"""Services that act on many users at once."""

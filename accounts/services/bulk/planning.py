@@ -1,0 +1,301 @@
+"""What an import would do with each row of a file. Reads the database and changes nothing."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import islice
+from typing import Any, BinaryIO
+
+from django.conf import settings
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.account_sources import username_problems
+from accounts.actors import Actor
+from accounts.models import User
+from accounts.roles import Role, can_give, can_manage
+from accounts.user_files.fields import MappingInvalid, check_mapping, guess_mapping, map_fields
+from accounts.user_files.rows import RowError, UserRow, parse_row
+from accounts.user_files.sources import NOT_SUCH_A_FILE, SOURCES
+from accounts.user_files.tables import FileInvalid, Record, UserTable
+from core.errors import RecordInvalid
+from core.text.email_addresses import gettext_noop
+from core.text.plain_text import echo
+
+BATCH = 1000
+MAX_ROWS = 200_000
+# How many errors and rows a result keeps; it counts all of them.
+MAX_ERRORS_KEPT, MAX_ROWS_KEPT = 1000, 50
+UPDATABLE = ("name", "role", "is_active")
+
+TOO_MANY_ROWS = gettext_noop("A file may have at most 200,000 rows. Split it.")
+DUPLICATE = gettext_noop("Line %(value)s has this address, too.")
+ROLE_TOO_HIGH = gettext_noop("You may only give roles below your own.")
+RANK_TOO_LOW = gettext_noop("You may only manage people whose role is below your own.")
+OWNER_NOT_ALLOWED = gettext_noop(
+    "An import makes no owners. Import the row with another role, or allow owners on the command "
+    "line."
+)
+USERNAME_TAKEN = gettext_noop("Another account has this user name.")
+USERNAME_TWICE = gettext_noop("Line %(value)s has this user name, too.")
+
+
+class Outcome(StrEnum):
+    """What happens to a row. SAME: the account exists, and nothing of it is changed."""
+
+    NEW = "new"
+    UPDATE = "update"
+    SAME = "same"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """How a file is read.
+
+    source: a key of SOURCES, "" for a file with a mapping. mapping: {field: column}; None guesses.
+    update: change name, role and state of existing accounts. skip_errors: import the other rows
+    when some are wrong. default_role: of rows without a role. verified: of rows that do not say.
+    role_map: {role of the file: ours}. passwords: whether password hashes are read.
+    """
+
+    source: str = ""
+    mapping: Mapping[str, str] | None = None
+    update: bool = False
+    skip_errors: bool = False
+    allow_owners: bool = False
+    default_role: str = Role.VIEWER
+    verified: bool = False
+    passwords: bool = True
+    role_map: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Decision:
+    """One row and what happens to it. user: the existing account. changes: of its fields.
+
+    left_out: a user name of another system that cannot be used here.
+    """
+
+    row: UserRow
+    outcome: Outcome
+    user: User | None = None
+    changes: dict[str, Any] = field(default_factory=dict)
+    errors: list[RowError] = field(default_factory=list)
+    left_out: str = ""
+
+
+@dataclass(slots=True)
+class ImportResult:
+    """Counts of all rows, the first errors and the first rows.
+
+    is_done: whether anything was written. mapping: {field: column} that was used.
+    """
+
+    counts: Counter[Outcome] = field(default_factory=Counter)
+    errors: list[RowError] = field(default_factory=list)
+    rows: list[Decision] = field(default_factory=list)
+    mapping: dict[str, str] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    names_left_out: int = 0
+    is_done: bool = False
+
+    @property
+    def total(self) -> int:
+        return self.counts.total()
+
+    @property
+    def changes(self) -> int:
+        """How many accounts are made or changed."""
+        return self.counts[Outcome.NEW] + self.counts[Outcome.UPDATE]
+
+    def add(self, decisions: Iterable[Decision]) -> None:
+        for decision in decisions:
+            self.counts[decision.outcome] += 1
+            self.names_left_out += bool(decision.left_out)
+            if len(self.errors) < MAX_ERRORS_KEPT:
+                self.errors.extend(decision.errors)
+            if len(self.rows) < MAX_ROWS_KEPT:
+                self.rows.append(decision)
+
+
+class Planner:
+    """Decides about the rows of one file, batch by batch, in their order.
+
+    Raises RecordInvalid for a file that cannot be read, or options that do not fit it.
+    """
+
+    def __init__(self, stream: BinaryIO, actor: Actor, options: ImportOptions) -> None:
+        self.actor, self.options = actor, options
+        self._check_options()
+        try:
+            self.table = UserTable(stream)
+            self.mapping = self._mapping()
+        except FileInvalid as error:
+            raise file_error(error) from None
+        except MappingInvalid as error:
+            raise RecordInvalid({"mapping": [_(error.message) % error.values]}) from None
+        source = SOURCES.get(options.source)
+        own = {name.casefold(): role for name, role in options.role_map.items()}
+        self._role_map = {**(source.role_map if source else {}), **own}
+        self._now = timezone.now()
+        self._lines: dict[str, int] = {}
+        self._names: dict[str, int] = {}
+
+    def batches(self) -> Iterator[list[Decision]]:
+        """All rows, at most BATCH at a time. Raises RecordInvalid."""
+        records = self._records()
+        try:
+            while batch := list(islice(records, BATCH)):
+                yield self.decide(batch)
+        except FileInvalid as error:
+            raise file_error(error) from None
+
+    def decide(self, records: list[Record]) -> list[Decision]:
+        """What happens to these rows, by three queries for all of them."""
+        decisions = [self._parse(record) for record in records]
+        rows = [decision.row for decision in decisions]
+        users = _by(
+            User.objects.filter(email__in=[row.email for row in rows if row.email]), "email"
+        )
+        names = [row.username for row in rows if row.username]
+        taken = _by(User.objects.filter(username__in=names), "username")
+        for decision in decisions:
+            self._decide(decision, users.get(decision.row.email), taken)
+        return decisions
+
+    def _check_options(self) -> None:
+        errors: dict[str, list[str]] = {}
+        options = self.options
+        if options.source and options.source not in SOURCES:
+            errors["source"] = [_("Choose one of: %(names)s.") % {"names": ", ".join(SOURCES)}]
+        if options.default_role not in list(Role):
+            errors["default_role"] = [_("This is not a role.")]
+        wrong = [role for role in options.role_map.values() if role and role not in list(Role)]
+        if wrong:
+            text = _("%(value)s is not a role: owner, admin, editor, viewer or none.")
+            errors["role_map"] = [text % {"value": echo(wrong[0])}]
+        if errors:
+            raise RecordInvalid(errors)
+
+    def _mapping(self) -> dict[str, str]:
+        """{field: column}; {} for a source, which knows its own columns. Raises MappingInvalid."""
+        columns = self.table.columns
+        source = SOURCES.get(self.options.source)
+        if source is not None:
+            first = next(self.table.records(), None)
+            if first is not None and source.needs not in first.values:
+                names = {"column": source.needs, "source": source.label}
+                raise MappingInvalid(NOT_SUCH_A_FILE, **names)
+            return {}
+        if not columns:
+            first = next(self.table.records(), None)
+            columns = tuple(first.values) if first else ()
+        given = self.options.mapping
+        return check_mapping(guess_mapping(columns) if given is None else given, columns)
+
+    def _records(self) -> Iterator[Record]:
+        for number, record in enumerate(self.table.records()):
+            if number == MAX_ROWS:
+                raise FileInvalid(TOO_MANY_ROWS, record.line)
+            yield record
+
+    def _parse(self, record: Record) -> Decision:
+        source = SOURCES.get(self.options.source)
+        fields = source.read(record.values) if source else map_fields(record.values, self.mapping)
+        if not self.options.passwords:
+            fields.pop("password_hash", None)
+        row, errors = parse_row(record.line, fields, role_map=self._role_map, now=self._now)
+        left_out = ""
+        if source is not None and any(error.field == "username" for error in errors):
+            # Other systems allow names with spaces or an @; the address is enough to sign in.
+            left_out = echo(fields["username"])
+            errors = [error for error in errors if error.field != "username"]
+        if record.problem:
+            errors = [RowError(record.line, "row", record.problem)]
+        return Decision(row, Outcome.ERROR, errors=errors, left_out=left_out)
+
+    def _decide(self, decision: Decision, user: User | None, taken: Mapping[str, User]) -> None:
+        row = decision.row
+        first_line = self._lines.setdefault(row.email, row.line) if row.email else row.line
+        if first_line != row.line:
+            decision.errors.append(self._error(row, "email", DUPLICATE, str(first_line)))
+        if decision.errors:
+            return
+        if user is None:
+            self._decide_new(decision, taken)
+        elif self.options.update:
+            self._decide_update(decision, user)
+        else:
+            decision.user = user
+        if not decision.errors:
+            decision.outcome = _outcome(decision)
+
+    def _decide_new(self, decision: Decision, taken: Mapping[str, User]) -> None:
+        row = decision.row
+        row.role = row.role or self.options.default_role
+        row.is_verified = self.options.verified if row.is_verified is None else row.is_verified
+        decision.errors += self._role_errors(row, Role(row.role))
+        problem, value = self._username_problem(row, taken)
+        if problem and self.options.source:
+            decision.left_out, row.username = echo(row.username or ""), None
+        elif problem:
+            decision.errors.append(self._error(row, "username", problem, value))
+        elif row.username:
+            self._names[row.username] = row.line
+
+    def _username_problem(self, row: UserRow, taken: Mapping[str, User]) -> tuple[str, str]:
+        if not row.username:
+            return "", ""
+        if row.username in taken:
+            return USERNAME_TAKEN, ""
+        if row.username in self._names:
+            return USERNAME_TWICE, str(self._names[row.username])
+        if settings.LDAP is None:
+            return "", ""
+        problems = username_problems(User(email=row.email, username=row.username))
+        return (problems[0], "") if problems else ("", "")
+
+    def _decide_update(self, decision: Decision, user: User) -> None:
+        row, decision.user = decision.row, user
+        decision.changes = {
+            name: getattr(row, name)
+            for name in UPDATABLE
+            if getattr(row, name) is not None and getattr(row, name) != getattr(user, name)
+        }
+        if decision.changes and not can_manage(Role(self.actor.role), Role(user.role)):
+            decision.errors.append(self._error(row, "email", RANK_TOO_LOW))
+        elif "role" in decision.changes:
+            decision.errors += self._role_errors(row, Role(decision.changes["role"]))
+
+    def _role_errors(self, row: UserRow, role: Role) -> list[RowError]:
+        if role == Role.OWNER and not self.options.allow_owners:
+            return [self._error(row, "role", OWNER_NOT_ALLOWED)]
+        if not can_give(Role(self.actor.role), role):
+            return [self._error(row, "role", ROLE_TOO_HIGH)]
+        return []
+
+    def _error(self, row: UserRow, name: str, message: str, value: str = "") -> RowError:
+        return RowError(row.line, name, message, value, row.email)
+
+
+def file_error(error: FileInvalid) -> RecordInvalid:
+    """A fault of the whole file, as the error of a service."""
+    text = _("Line %(line)d: %(message)s") % {"line": error.line, "message": _(error.message)}
+    return RecordInvalid({"file": [text]})
+
+
+def sentence(error: RowError) -> str:
+    """The message of a row's error, in the reader's language."""
+    return _(error.message) % {"value": error.value}
+
+
+def _by(users: Any, name: str) -> dict[str, User]:
+    return {getattr(user, name): user for user in users}
+
+
+def _outcome(decision: Decision) -> Outcome:
+    if decision.user is None:
+        return Outcome.NEW
+    return Outcome.UPDATE if decision.changes else Outcome.SAME

@@ -1,0 +1,184 @@
+"""One user as a file describes them, parsed and checked. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from accounts.passwords.imported_hashes import HashRefused, parse_hash
+from accounts.roles import Role
+from core.text import email_addresses
+from core.text.email_addresses import AddressError, gettext_noop
+from core.text.plain_text import MAX_NAME_LENGTH, clean_name, echo
+
+YES = frozenset({"true", "t", "yes", "y", "1", "on", "active", "enabled", "verified",
+                 "ja", "aktiv"})  # fmt: skip
+NO = frozenset({"false", "f", "no", "n", "0", "off", "disabled", "inactive", "suspended", "banned",
+                "unverified", "nein", "deaktiviert", "gesperrt"})  # fmt: skip
+MAX_CELL = 4096
+OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
+
+NO_ADDRESS = gettext_noop("This row has no email address.")
+NOT_A_ROLE = gettext_noop("%(value)s is not a role: owner, admin, editor, viewer or none.")
+NOT_A_STATE = gettext_noop("%(value)s is not a state: active or disabled.")
+NOT_YES_NO = gettext_noop("%(value)s is neither yes nor no.")
+NOT_A_TIME = gettext_noop("%(value)s is not a time like 2026-05-31T12:00:00Z.")
+TIME_OUT_OF_RANGE = gettext_noop("%(value)s is before 1990 or in the future.")
+TOO_LONG = gettext_noop("This cell is too long.")
+NAME_TOO_LONG = gettext_noop("A name has at most 150 characters.")
+
+
+@dataclass(frozen=True, slots=True)
+class RowError:
+    """What is wrong with a row. message: English, with the placeholder %(value)s for `value`."""
+
+    line: int
+    field: str
+    message: str
+    value: str = ""
+    email: str = ""
+
+
+@dataclass(slots=True)
+class UserRow:
+    """A parsed row. None: the file says nothing about it. password: the stored form of its hash."""
+
+    line: int
+    email: str = ""
+    name: str | None = None
+    username: str | None = None
+    role: str | None = None
+    is_active: bool | None = None
+    is_verified: bool | None = None
+    created_at: datetime | None = None
+    password: str = field(default="", repr=False)
+
+
+class _CellInvalid(ValueError):
+    """A cell cannot be read. value: what is shown of it; never a hash."""
+
+    def __init__(self, message: str, value: str = "") -> None:
+        super().__init__(message)
+        self.message, self.value = message, value
+
+
+def parse_row(
+    line: int, fields: Mapping[str, str], *, role_map: Mapping[str, str], now: datetime
+) -> tuple[UserRow, list[RowError]]:
+    """The row, and all that is wrong with it.
+
+    fields: texts by names of fields.READ_FIELDS. role_map: {role of the file in lower case: ours};
+    "" counts as no role. An invalid field stays None.
+    """
+    row, errors = UserRow(line), []
+    readers = {
+        "email": _email,
+        "name": _name,
+        "username": _username,
+        "role": lambda text: _role(text, role_map),
+        "state": lambda text: _yes_or_no(text, NOT_A_STATE),
+        "verified": _is_verified,
+        "created_at": lambda text: _time(text, now),
+        "password_hash": _password,
+    }
+    for name, read in readers.items():
+        text = _joined_name(fields) if name == "name" else fields.get(name, "")
+        try:
+            value = read(_limited(text))
+        except _CellInvalid as error:
+            shown = fields.get("email", "")[:MAX_NAME_LENGTH]
+            errors.append(RowError(line, name, error.message, error.value, shown))
+        else:
+            setattr(row, _ATTRIBUTES.get(name, name), value)
+    return row, errors
+
+
+_ATTRIBUTES = {"state": "is_active", "verified": "is_verified", "password_hash": "password"}
+
+
+def _joined_name(fields: Mapping[str, str]) -> str:
+    """The name, or else its parts."""
+    parts = (fields.get("first_name", "").strip(), fields.get("last_name", "").strip())
+    return fields.get("name", "").strip() or " ".join(part for part in parts if part)
+
+
+def _limited(text: str) -> str:
+    if len(text) > MAX_CELL:
+        raise _CellInvalid(TOO_LONG)
+    return text.strip()
+
+
+def _email(text: str) -> str:
+    if not text:
+        raise _CellInvalid(NO_ADDRESS)
+    try:
+        return email_addresses.parse_email(text)
+    except AddressError as error:
+        raise _CellInvalid(str(error)) from None
+
+
+def _name(text: str) -> str | None:
+    if len(text) > MAX_NAME_LENGTH:
+        raise _CellInvalid(NAME_TOO_LONG)
+    return clean_name(text) or None
+
+
+def _username(text: str) -> str | None:
+    try:
+        return email_addresses.parse_username(text) if text else None
+    except AddressError as error:
+        raise _CellInvalid(str(error)) from None
+
+
+def _role(text: str, role_map: Mapping[str, str]) -> str | None:
+    word = role_map.get(text.casefold(), text.casefold())
+    if not word:
+        return None
+    if word not in list(Role):
+        raise _CellInvalid(NOT_A_ROLE, echo(text))
+    return word
+
+
+def _yes_or_no(text: str, message: str = NOT_YES_NO) -> bool | None:
+    word = text.casefold()
+    if not word:
+        return None
+    if word not in YES | NO:
+        raise _CellInvalid(message, echo(text))
+    return word in YES
+
+
+def _is_verified(text: str) -> bool | None:
+    """Yes or no, or the time at which the address was verified."""
+    try:
+        return _yes_or_no(text)
+    except _CellInvalid:
+        if _parsed_time(text) is None:
+            raise
+    return True
+
+
+def _time(text: str, now: datetime) -> datetime | None:
+    if not text:
+        return None
+    found = _parsed_time(text)
+    if found is None:
+        raise _CellInvalid(NOT_A_TIME, echo(text))
+    if not OLDEST <= found <= now + timedelta(days=1):
+        raise _CellInvalid(TIME_OUT_OF_RANGE, echo(text))
+    return min(found, now)
+
+
+def _parsed_time(text: str) -> datetime | None:
+    """The time in UTC, which it is in unless it says otherwise; None if it is none."""
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _password(text: str) -> str:
+    try:
+        return parse_hash(text)
+    except HashRefused as error:
+        raise _CellInvalid(str(error)) from None

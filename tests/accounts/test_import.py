@@ -1,0 +1,664 @@
+"""Importing and exporting users: what is written, what is refused, and by whom."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.core.management import CommandError, call_command
+from django.test import Client
+from pytest_django.fixtures import Settings
+
+from accounts.actors import SYSTEM, Actor
+from accounts.models import BrowserSession, User
+from accounts.passwords.hashers import BoundedPBKDF2Hasher
+from accounts.services import users
+from accounts.services.bulk import imports, planning
+from accounts.services.bulk.exports import ExportFilter, export_users
+from accounts.services.bulk.imports import import_users, plan_import
+from accounts.services.bulk.planning import ImportOptions, ImportResult, Outcome, sentence
+from audit import audit_log
+from audit.models import AuditEvent
+from core.errors import AccessDenied, Forbidden, RecordInvalid
+from mail.models import OutboxMail
+from tests.conftest import PASSWORD
+
+pytestmark = pytest.mark.django_db
+MakeUser = Callable[..., User]
+REAL_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "accounts.passwords.hashers.BoundedPBKDF2Hasher",
+]
+PBKDF2 = PBKDF2PasswordHasher().encode(PASSWORD, "abcdefghijklmnop", 1000)
+FILE = """email,name,username,role,state,verified
+anna@example.com,Anna,anna,editor,active,yes
+bert@example.com,Bert,,viewer,disabled,no
+"""
+
+
+def run(text: str, actor: Actor = SYSTEM, **options: Any) -> ImportResult:
+    stream = io.BytesIO(text.encode())
+    return import_users(stream, actor=actor, options=ImportOptions(**options))
+
+
+def counts(result: ImportResult) -> list[int]:
+    """New, updated, same, wrong."""
+    return [result.counts[outcome] for outcome in Outcome]
+
+
+def errors(result: ImportResult) -> list[tuple[int, str, str]]:
+    return [(each.line, each.field, sentence(each)) for each in result.errors]
+
+
+def events() -> list[tuple[str, dict[str, Any]]]:
+    found = AuditEvent.objects.filter(action__startswith="account:").order_by("seq")
+    return [(event.action, event.detail) for event in found]
+
+
+# New accounts
+
+
+def test_accounts_are_made_as_the_file_says() -> None:
+    result = run(FILE)
+
+    assert (counts(result), result.is_done) == ([2, 0, 0, 0], True)
+    anna, bert = User.objects.order_by("email")
+    assert [anna.email, anna.name, anna.username, anna.role] == [
+        "anna@example.com", "Anna", "anna", "editor",
+    ]  # fmt: skip
+    assert (anna.is_active, anna.is_verified, anna.has_usable_password()) == (True, True, False)
+    assert (bert.is_active, bert.is_verified, bert.username) == (False, False, None)
+    assert not OutboxMail.objects.exists()
+
+
+def test_each_account_and_each_batch_has_an_audit_row(owner: User) -> None:
+    run(FILE, owner)
+
+    anna = User.objects.get(email="anna@example.com")
+    created = AuditEvent.objects.get(action="account:user:create", target_id=anna.pk)
+    batch = created.detail["batch"]
+    assert created.actor_id == owner.pk
+    assert events() == [
+        ("account:user:create", {"role": "editor", "source": "import", "batch": batch}),
+        ("account:user:create", {"role": "viewer", "source": "import", "batch": batch}),
+        ("account:user:import", {"created": 2, "updated": 0, "batch": batch}),
+    ]
+    assert audit_log.verify().broken_at is None
+
+
+def test_batches_are_counted_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imports, "BATCH", 2)
+    monkeypatch.setattr(planning, "BATCH", 2)
+
+    run("email\n" + "".join(f"u{number}@example.com\n" for number in range(5)))
+
+    found = [detail["created"] for action, detail in events() if action == "account:user:import"]
+    assert (found, User.objects.count()) == ([2, 2, 1], 5)
+
+
+def test_the_same_file_again_changes_nothing() -> None:
+    run(FILE)
+    before = events()
+
+    result = run(FILE)
+
+    assert (counts(result), result.is_done, events()) == ([0, 0, 2, 0], False, before)
+
+
+def test_a_plan_changes_nothing_and_counts_the_same() -> None:
+    plan = plan_import(io.BytesIO(FILE.encode()), actor=SYSTEM, options=ImportOptions())
+
+    assert (counts(plan), User.objects.count(), events()) == ([2, 0, 0, 0], 0, [])
+    assert plan.mapping == {name: name for name in FILE.splitlines()[0].split(",")}
+
+
+def test_rows_that_do_not_say_take_the_defaults() -> None:
+    run("email\nanna@example.com\n", default_role="editor", verified=True)
+
+    anna = User.objects.get()
+    assert (anna.role, anna.is_verified, anna.is_active) == ("editor", True, True)
+
+
+def test_columns_can_be_chosen() -> None:
+    run("Kontakt;Wer\nanna@example.com;Anna\n", mapping={"email": "Kontakt", "name": "Wer"})
+
+    assert User.objects.get().name == "Anna"
+
+
+# All or nothing
+
+
+def test_one_wrong_row_cancels_the_file_and_all_faults_are_told(viewer: User) -> None:
+    result = run(
+        "email,username,role\nanna@example.com,anna,editor\nnope,,\nbert@example.com,vera,king\n"
+        "ANNA@example.com,,\nchris@example.com,anna,\ndora@example.com,,owner\n"
+    )
+
+    assert (counts(result), result.is_done, User.objects.count()) == ([1, 0, 0, 5], False, 1)
+    assert errors(result) == [
+        (3, "email", "Enter one email address, like name@example.com."),
+        (4, "role", "'king' is not a role: owner, admin, editor, viewer or none."),
+        (5, "email", "Line 2 has this address, too."),
+        (6, "username", "Line 2 has this user name, too."),
+        (7, "role", planning.OWNER_NOT_ALLOWED),
+    ]  # fmt: skip
+    assert events() == []
+
+
+def test_a_taken_user_name_is_an_error(viewer: User) -> None:
+    assert errors(run("email,username\nbert@example.com,vera\n")) == [
+        (2, "username", "Another account has this user name.")
+    ]
+
+
+def test_other_rows_are_imported_if_errors_are_skipped() -> None:
+    result = run(FILE + "nope,,,,,\n", skip_errors=True)
+
+    assert (counts(result), result.is_done, User.objects.count()) == ([2, 0, 0, 1], True, 2)
+
+
+def test_a_name_that_is_taken_during_the_import_cancels_it(
+    monkeypatch: pytest.MonkeyPatch, make_user: MakeUser
+) -> None:
+    insert = imports.sql.insert
+
+    def insert_too_late(rows: Any) -> None:
+        if isinstance(rows[0], User):
+            make_user("viewer", "bert@example.com")
+        insert(rows)
+
+    monkeypatch.setattr(imports.sql, "insert", insert_too_late)
+
+    with pytest.raises(RecordInvalid, match="Nothing was imported"):
+        run(FILE)
+
+    assert not User.objects.filter(email="anna@example.com").exists()
+    assert events() == []
+
+
+def test_a_name_that_is_taken_meanwhile_is_one_wrong_row_if_errors_are_skipped(
+    monkeypatch: pytest.MonkeyPatch, make_user: MakeUser
+) -> None:
+    # Another request makes bert after the rows of the batch were checked.
+    monkeypatch.setattr(imports, "_keys", lambda _batch: taken() or set())
+
+    def taken() -> None:
+        if not User.objects.exists():
+            make_user("viewer", "bert@example.com")
+
+    result = run(FILE, skip_errors=True)
+
+    assert (counts(result), User.objects.count()) == ([1, 0, 0, 1], 2)
+    assert errors(result) == [(3, "email", imports.TAKEN_MEANWHILE)]
+
+
+# Ranks
+
+
+@pytest.mark.parametrize("role", ["admin", "owner"])
+def test_an_admin_imports_only_lower_roles(admin: User, role: str) -> None:
+    result = run(f"email,role\nanna@example.com,{role}\n", admin)
+
+    assert (counts(result), User.objects.count()) == ([0, 0, 0, 1], 1)
+
+
+def test_an_admin_imports_editors(admin: User) -> None:
+    assert counts(run("email,role\nanna@example.com,editor\n", admin)) == [1, 0, 0, 0]
+
+
+def test_an_owner_imports_admins_but_no_owners(owner: User) -> None:
+    assert counts(run("email,role\na@example.com,admin\n", owner)) == [1, 0, 0, 0]
+    assert counts(run("email,role\nb@example.com,owner\n", owner)) == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize("role", ["editor", "viewer", "none"])
+def test_lower_roles_may_not_import(make_user: MakeUser, role: str) -> None:
+    with pytest.raises(Forbidden):
+        run("email\nanna@example.com\n", make_user(role))
+
+    assert User.objects.count() == 1
+
+
+def test_who_has_lost_their_role_imports_nothing(admin: User, owner: User) -> None:
+    users.change_role(actor=owner, user=User.objects.get(pk=admin.pk), role="viewer")
+
+    with pytest.raises(AccessDenied):
+        run("email\nanna@example.com\n", admin)
+
+    assert not User.objects.filter(email="anna@example.com").exists()
+
+
+def test_owners_are_made_if_the_machine_allows_it() -> None:
+    assert counts(run("email,role\na@example.com,owner\n", allow_owners=True)) == [1, 0, 0, 0]
+
+
+# Updates
+
+
+def test_existing_accounts_stay_unless_updates_are_asked_for(viewer: User) -> None:
+    run("email,name,role,state\nviewer@example.com,New,editor,disabled\n")
+
+    viewer.refresh_from_db()
+    assert (viewer.name, viewer.role, viewer.is_active) == ("Vera Viewer", "viewer", True)
+
+
+def test_an_update_changes_name_role_and_state(viewer: User, browser_of: Any) -> None:
+    browser_of(viewer)
+
+    result = run(
+        "email,name,username,role,state,verified,password_hash\n"
+        f"viewer@example.com,New,other,editor,disabled,no,{PBKDF2}\n",
+        update=True,
+    )
+
+    password = viewer.password
+    viewer.refresh_from_db()
+    assert counts(result) == [0, 1, 0, 0]
+    assert (viewer.name, viewer.role, viewer.is_active) == ("New", "editor", False)
+    assert (viewer.username, viewer.is_verified, viewer.password) == ("vera", True, password)
+    assert not BrowserSession.objects.filter(user=viewer).exists()
+    assert [action for action, _detail in events()][1:] == [
+        "account:user:edit", "account:role:change", "account:user:disable", "account:user:import",
+    ]  # fmt: skip
+    assert events()[-1][1]["updated"] == 1
+
+
+def test_an_update_is_safe_to_repeat(viewer: User) -> None:
+    text = "email,role,state\nviewer@example.com,editor,active\n"
+    run(text, update=True)
+    before = events()
+
+    assert (counts(run(text, update=True)), events()) == ([0, 0, 1, 0], before)
+
+
+def test_empty_cells_update_nothing(viewer: User) -> None:
+    assert counts(run("email,name,role\nviewer@example.com,,\n", update=True)) == [0, 0, 1, 0]
+
+
+@pytest.mark.parametrize("target", ["owner", "admin"])
+def test_an_admin_updates_nobody_of_their_rank(
+    admin: User, make_user: MakeUser, target: str
+) -> None:
+    other = make_user(target, "other@example.com")
+
+    result = run("email,role\nother@example.com,viewer\n", admin, update=True)
+
+    assert errors(result) == [
+        (2, "email", "You may only manage people whose role is below your own.")
+    ]
+    other.refresh_from_db()
+    assert other.role == target
+
+
+def test_an_update_raises_nobody_too_high(admin: User, viewer: User) -> None:
+    result = run("email,role\nviewer@example.com,admin\n", admin, update=True)
+
+    assert errors(result) == [(2, "role", "You may only give roles below your own.")]
+
+
+def test_an_update_makes_no_owner(owner: User, viewer: User) -> None:
+    assert counts(run("email,role\nviewer@example.com,owner\n", owner, update=True)) == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize("skip_errors", [False, True])
+@pytest.mark.parametrize("change", ["role\nowner@example.com,viewer",
+                                    "state\nowner@example.com,disabled"])  # fmt: skip
+def test_the_last_owner_stays(owner: User, change: str, skip_errors: bool) -> None:
+    result = run(f"email,{change}\nanna@example.com,\n", update=True, skip_errors=skip_errors)
+
+    owner.refresh_from_db()
+    assert (owner.role, owner.is_active) == ("owner", True)
+    assert result.counts[Outcome.ERROR] == 1
+    assert errors(result)[0][2].startswith("This is the last active owner.")
+    assert User.objects.filter(email="anna@example.com").exists() == skip_errors
+
+
+# Hostile files
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "Line 1: The file is empty."),
+        ("name\nAnna\n", "No column is known to hold the email addresses"),
+        ('email\n"a@example.com\n', "Line 2: A quotation mark is opened"),
+        ('{"email": "a@b.c"}x', "Line 1: This is not a JSON object"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused(text: str, message: str) -> None:
+    with pytest.raises(RecordInvalid, match=message):
+        run(text)
+
+
+def test_a_file_that_breaks_off_imports_nothing() -> None:
+    with pytest.raises(RecordInvalid, match="Line 3"):
+        run('email\nanna@example.com\n"bert@example.com\n')
+
+    assert not User.objects.exists()
+
+
+def test_too_many_rows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "MAX_ROWS", 2)
+
+    with pytest.raises(RecordInvalid, match="Line 4: A file may have at most"):
+        run("email\na@example.com\nb@example.com\nc@example.com\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"source": "x"}, "source"),
+        ({"default_role": "king"}, "default_role"),
+        ({"role_map": {"user": "king"}}, "role_map"),
+    ],
+)
+def test_wrong_options_are_refused(options: dict[str, Any], field: str) -> None:
+    with pytest.raises(RecordInvalid) as caught:
+        run(FILE, **options)
+
+    assert [*caught.value.errors] == [field]
+
+
+def test_a_password_in_clear_is_refused_and_never_repeated() -> None:
+    result = run(f"email,password_hash\nanna@example.com,{PASSWORD}\n")
+
+    assert counts(result) == [0, 0, 0, 1]
+    assert PASSWORD not in repr(result)
+
+
+# Passwords of other systems
+
+
+@pytest.fixture
+def real_hashers(settings: Settings) -> None:
+    settings.PASSWORD_HASHERS = REAL_HASHERS
+
+
+@pytest.fixture
+def imported(real_hashers: None) -> User:
+    run(f"email,verified,password_hash\nanna@example.com,yes,{PBKDF2}\n")
+    return User.objects.get()
+
+
+def test_an_imported_password_signs_in_and_gets_a_hash_of_ours(
+    imported: User, browser_of: Any
+) -> None:
+    assert imported.password == PBKDF2
+
+    browser = browser_of(imported)
+
+    imported.refresh_from_db()
+    assert imported.password.startswith("argon2$argon2id$")
+    assert imported.check_password(PASSWORD)
+    assert browser.get("/account/").status_code == 200
+    browser_of(imported)
+    assert User.objects.get().password == imported.password
+
+
+def test_a_wrong_password_leaves_the_imported_hash(imported: User, stranger: Client) -> None:
+    stranger.post("/sign-in", {"login": imported.email, "password": "something else"})
+
+    assert User.objects.get().password == PBKDF2
+
+
+def test_confirming_with_an_imported_password_ends_no_session(imported: User) -> None:
+    assert imported.check_password(PASSWORD)
+
+    assert User.objects.get().password == PBKDF2
+
+
+def test_a_password_that_was_changed_meanwhile_stays(
+    imported: User, monkeypatch: pytest.MonkeyPatch, stranger: Client
+) -> None:
+    check = User.check_password
+
+    def change_then_check(user: User, raw: str) -> bool:
+        User.objects.filter(pk=user.pk).update(password="!changed")
+        return check(user, raw)
+
+    monkeypatch.setattr(User, "check_password", change_then_check)
+    stranger.post("/sign-in", {"login": imported.email, "password": PASSWORD})
+
+    assert User.objects.get().password == "!changed"
+    assert stranger.get("/account/").status_code == 302
+
+
+def test_other_systems_hash_passwords_as_they_were_typed(real_hashers: None) -> None:
+    typed = "seven quiet ﬁelds x²"
+    user = User(password=PBKDF2PasswordHasher().encode(typed, "abcdefghijklmnop", 1000))
+
+    assert user.check_password(typed)
+    assert not user.check_password("seven quiet fields x2")
+    user.set_password(typed)
+    assert user.check_password("seven quiet fields x2")
+
+
+def test_the_cost_of_a_stored_hash_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed = []
+    monkeypatch.setattr(PBKDF2PasswordHasher, "encode", lambda *asked: hashed.append(asked))
+
+    assert not BoundedPBKDF2Hasher().verify(PASSWORD, PBKDF2.replace("1000", "99999999"))
+    assert hashed == []
+
+
+# The command
+
+
+def command(*args: str, **options: Any) -> tuple[str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    call_command(*args, stdout=out, stderr=err, **options)
+    return out.getvalue(), err.getvalue()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "users.csv"
+    path.write_text(FILE)
+    return path
+
+
+def test_the_command_imports_and_repeats(file: Path) -> None:
+    assert command("importusers", str(file))[0] == ("2 created, 0 updated, 0 unchanged, 0 wrong.\n")
+    assert command("importusers", str(file))[0] == ("0 created, 0 updated, 2 unchanged, 0 wrong.\n")
+    assert AuditEvent.objects.filter(channel="command").count() == 3
+
+
+def test_a_dry_run_changes_nothing(file: Path) -> None:
+    assert command("importusers", str(file), "--dry-run")[0] == (
+        "2 would be created, 0 would be updated, 0 unchanged, 0 wrong.\n"
+    )
+    assert not User.objects.exists()
+
+
+def test_the_command_reads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(FILE.encode())))
+
+    command("importusers", "-")
+
+    assert User.objects.count() == 2
+
+
+def test_the_command_lists_wrong_rows_with_their_lines(file: Path) -> None:
+    file.write_text(FILE + "nope,,,,,\n")
+    out, err = io.StringIO(), io.StringIO()
+
+    with pytest.raises(CommandError, match=r"1 row is wrong\. Nothing was imported"):
+        call_command("importusers", str(file), stdout=out, stderr=err)
+
+    assert "line 4 (nope): email: Enter one email address" in err.getvalue()
+    assert out.getvalue() == "2 would be created, 0 would be updated, 0 unchanged, 1 wrong.\n"
+    assert not User.objects.exists()
+
+
+def test_the_command_imports_the_rest_if_asked(file: Path) -> None:
+    file.write_text(FILE + "nope,,,,,\n")
+
+    with pytest.raises(CommandError, match=r"1 row is wrong\. The others were imported"):
+        command("importusers", str(file), "--skip-errors")
+
+    assert User.objects.count() == 2
+
+
+def test_the_command_reports_as_json(file: Path) -> None:
+    file.write_text(FILE + "nope,,,,,\n")
+    out = io.StringIO()
+
+    with pytest.raises(CommandError):
+        call_command("importusers", str(file), "--json", stdout=out, stderr=io.StringIO())
+
+    assert json.loads(out.getvalue()) == {
+        "done": False, "new": 2, "update": 0, "same": 0, "error": 1,
+        "errors": [{"line": 4, "field": "email", "email": "nope",
+                    "message": "Enter one email address, like name@example.com."}],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["/nowhere.csv"], "There is no file /nowhere.csv"),
+        (["{file}", "--from", "khoj", "--map", "email=x"], "Use either --from or --map"),
+        (["{file}", "--map", "email=x"], "The file has no column “x”. It has: email, name"),
+        (["{file}", "--from", "mage"], "The file has no “password_hash”, which every user of Mage"),
+        (["{file}", "--map", "email"], "has no = between two names"),
+    ],
+)
+def test_the_command_says_what_is_wrong(file: Path, args: list[str], message: str) -> None:
+    with pytest.raises(CommandError, match=message):
+        command("importusers", *(arg.replace("{file}", str(file)) for arg in args))
+
+    assert not User.objects.exists()
+
+
+def test_a_file_without_rows_is_no_success(file: Path) -> None:
+    file.write_text("email\n")
+
+    with pytest.raises(CommandError, match="The file has no rows"):
+        command("importusers", str(file))
+
+
+def test_users_of_librechat_are_imported(tmp_path: Path, real_hashers: None) -> None:
+    people = [
+        {"email": "Anna@example.com", "username": "Anna Älv", "role": "ADMIN", "provider": "local",
+         "emailVerified": True, "password": PBKDF2},
+        {"email": "bert@example.com", "username": "", "role": "USER", "provider": "google"},
+    ]  # fmt: skip
+    path = tmp_path / "users.json"
+    path.write_text("\n".join(map(json.dumps, people)))
+
+    _out, err = command(
+        "importusers", str(path), "--from", "librechat", "--map-role", "USER=editor"
+    )
+
+    anna, bert = User.objects.order_by("email")
+    assert [anna.role, anna.username, anna.is_verified] == ["admin", None, True]
+    assert anna.check_password(PASSWORD)
+    assert [bert.role, bert.has_usable_password(), bert.is_verified] == ["editor", False, False]
+    assert "1 user names cannot be used here and were left out." in err
+
+
+def test_passwords_can_be_left_out(file: Path) -> None:
+    file.write_text("email,password_hash\nanna@example.com,unknown\n")
+
+    command("importusers", str(file), "--without-passwords")
+
+    assert not User.objects.get().has_usable_password()
+
+
+# Export
+
+
+def exported(actor: Actor = SYSTEM, **options: Any) -> list[str]:
+    chosen = ExportFilter(**options.pop("chosen", {}))
+    return [line.rstrip("\r\n") for line in export_users(actor=actor, chosen=chosen, **options)]
+
+
+def test_an_export_has_everyone_and_no_hash(viewer: User, admin: User) -> None:
+    lines = exported(admin)
+
+    assert lines[0] == "email,name,username,role,state,verified,created_at"
+    assert lines[1].startswith("viewer@example.com,Vera Viewer,vera,viewer,active,yes,20")
+    assert len(lines) == 3
+    assert events()[-1] == ("account:user:export", {"count": 2, "password_hashes": False})
+
+
+def test_an_export_is_filtered(viewer: User, editor: User) -> None:
+    users.disable_user(actor=SYSTEM, user=editor)
+
+    assert len(exported(chosen={"role": "viewer"})) == 2
+    assert len(exported(chosen={"is_active": False})) == 2
+    assert len(exported(chosen={"search": "nobody"})) == 1
+
+
+def test_an_export_is_read_in_parts(
+    monkeypatch: pytest.MonkeyPatch, viewer: User, editor: User, owner: User
+) -> None:
+    monkeypatch.setattr("accounts.services.bulk.exports.CHUNK", 2)
+
+    assert [line.split(",")[0] for line in exported()[1:]] == [
+        "viewer@example.com", "editor@example.com", "owner@example.com",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ["editor", "viewer", "none"])
+def test_lower_roles_may_not_export(make_user: MakeUser, role: str) -> None:
+    with pytest.raises(Forbidden):
+        exported(make_user(role))
+
+    assert events() == []
+
+
+def test_hashes_are_for_the_machine_alone(owner: User) -> None:
+    with pytest.raises(Forbidden):
+        exported(owner, with_hashes=True)
+
+    assert owner.password in exported(with_hashes=True)[1]
+
+
+def test_formulas_are_harmless_in_an_export_and_come_back(make_user: MakeUser) -> None:
+    make_user("viewer", "anna@example.com", name="=HYPERLINK(1)")
+    text = "\n".join(exported())
+    User.objects.all().delete()
+
+    run(text)
+
+    assert "anna@example.com,'=HYPERLINK(1)," in text
+    assert User.objects.get().name == "=HYPERLINK(1)"
+
+
+def test_accounts_move_to_another_instance_with_their_passwords(
+    settings: Settings, tmp_path: Path, make_user: MakeUser
+) -> None:
+    settings.PASSWORD_HASHERS = REAL_HASHERS
+    make_user("admin", "anna@example.com", username="anna", name="Anna")
+    before = User.objects.values().get()
+    path = tmp_path / "users.csv"
+
+    _out, err = command("exportusers", str(path), "--with-password-hashes", "--bom")
+    User.objects.all().delete()
+    command("importusers", str(path))
+
+    assert (err, path.stat().st_mode & 0o777) == (f"1 accounts written to {path}.\n", 0o600)
+    after = User.objects.values().get()
+    kept = ("email", "username", "name", "role", "is_active", "password")
+    assert [after[name] for name in kept] == [before[name] for name in kept]
+    assert after["created_at"] == before["created_at"].replace(microsecond=0)
+
+
+def test_the_export_command_overwrites_no_file(file: Path, viewer: User) -> None:
+    with pytest.raises(CommandError, match=r"exists\. Choose another name"):
+        command("exportusers", str(file))
+
+    assert file.read_text() == FILE
+
+
+def test_the_export_command_fails_if_nobody_matches(viewer: User) -> None:
+    with pytest.raises(CommandError, match="No account matches"):
+        command("exportusers", "--role", "admin")
+
+
+def test_the_export_command_prints_csv(viewer: User) -> None:
+    assert command("exportusers")[0].startswith("email,name,username,role,state,verified,created_")
