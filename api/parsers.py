@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework.parsers import JSONParser
 
 from api.errors import Unreadable
-from core.web.single_values import read_json
+from core.text.strict_json import read_json
 
 
 class StrictJSONParser(JSONParser):

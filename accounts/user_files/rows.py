@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from accounts.passwords.imported_hashes import HashRefused, parse_hash
 from accounts.roles import Role
-from core.text import email_addresses
-from core.text.email_addresses import AddressError, gettext_noop
+from core.text.email_addresses import AddressError, gettext_noop, parse_email, parse_username
 from core.text.plain_text import MAX_NAME_LENGTH, clean_name, echo
 
 YES = frozenset({"true", "t", "yes", "y", "1", "on", "active", "enabled", "verified",
@@ -111,7 +110,7 @@ def _email(text: str) -> str:
     if not text:
         raise _CellInvalid(NO_ADDRESS)
     try:
-        return email_addresses.parse_email(text)
+        return parse_email(text)
     except AddressError as error:
         raise _CellInvalid(str(error)) from None
 
@@ -124,7 +123,7 @@ def _name(text: str) -> str | None:
 
 def _username(text: str) -> str | None:
     try:
-        return email_addresses.parse_username(text) if text else None
+        return parse_username(text) if text else None
     except AddressError as error:
         raise _CellInvalid(str(error)) from None
 

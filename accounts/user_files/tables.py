@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from accounts.user_files.spreadsheets import unguard
 from core.text.email_addresses import gettext_noop
-from core.web.single_values import read_json_object
+from core.text.strict_json import read_json_object
 
 MAX_LINE = 64 * 1024
 # Shorter than the limit of the csv module, which would otherwise report the wrong fault.

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from jwt.algorithms import get_default_algorithms
 
 from api.errors import AccessTokenInvalid
-from core.web.single_values import read_json
+from core.text.strict_json import read_json
 
 SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 ALGORITHMS = get_default_algorithms()

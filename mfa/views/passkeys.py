@@ -45,8 +45,8 @@ from core.errors import (
     ConfirmationNeeded,
     GatehouseError,
 )
+from core.text.strict_json import read_json
 from core.web.problem_details import problem_of
-from core.web.single_values import read_json
 from mfa import flash_secrets, webauthn
 from mfa.forms import PasskeyNameForm, PasskeyRemovalForm
 from mfa.services import passkeys as service

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from accounts.rate_limits import check_mfa_rate_limit, refund_attempt
 from core.errors import BadCredentials, RateLimited
-from core.web.single_values import read_json
+from core.text.strict_json import read_json
 from mfa.forms import SecondFactorForm
 from mfa.services import authenticators, passkeys
 from mfa.webauthn import PasskeyInvalid

@@ -10,7 +10,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.models import User
 from api.models import ApiKey
-from core.web.single_values import read_json
+from core.text.strict_json import read_json
 from forward_auth.models import AccessRule
 from tests.api.calls import API, call, problem
 from tests.conftest import PASSWORD

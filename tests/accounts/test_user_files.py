@@ -16,6 +16,7 @@ from accounts.passwords.imported_hashes import (
 )
 from accounts.user_files import fields, rows, sources, spreadsheets, tables
 from accounts.user_files.tables import FileInvalid, UserTable
+from core.text import email_addresses
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 PBKDF2 = "pbkdf2_sha256$600000$abcdefghijklmnop$" + "A" * 43 + "="
@@ -255,8 +256,8 @@ def test_roles_are_mapped(texts: dict[str, str], expected: str | None) -> None:
     ("texts", "expected"),
     [
         ({"email": ""}, ("email", rows.NO_ADDRESS, "")),
-        ({"email": "nope"}, ("email", rows.email_addresses.NOT_AN_ADDRESS, "")),
-        ({"username": "a b"}, ("username", rows.email_addresses.NOT_A_USERNAME, "")),
+        ({"email": "nope"}, ("email", email_addresses.NOT_AN_ADDRESS, "")),
+        ({"username": "a b"}, ("username", email_addresses.NOT_A_USERNAME, "")),
         ({"role": "king"}, ("role", rows.NOT_A_ROLE, "'king'")),
         ({"state": "odd"}, ("state", rows.NOT_A_STATE, "'odd'")),
         ({"verified": "odd"}, ("verified", rows.NOT_YES_NO, "'odd'")),

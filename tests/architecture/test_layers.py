@@ -41,6 +41,7 @@ PURE = {
     "core.text.plain_text",
     "accounts.roles",
     "core.text.durations",
+    "core.text.strict_json",
     "core.text.time_spans",
     "core.crypto.tokens",
     "core.uuid7",
