@@ -1,4 +1,4 @@
-"""Middleware: request context, session timeouts, time zones, anonymous mode, and error pages."""
+"""Middleware: request context, sessions, time zones, anonymous mode, and error pages."""
 
 import re
 import secrets
@@ -13,8 +13,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from accounts.models import User
 from accounts.services.anonymous import visitor
 from accounts.services.users import gone_meanwhile
+from accounts.sessions import known_devices
+from accounts.sessions.resumption import is_resumed, masked_token_of, resume
 from core.app_labels import OWN_APPS
 from core.errors import AccessDenied, GatehouseError, RateLimited, RepeatedParameter
 from core.text.time_zones import zone_of
@@ -69,6 +72,24 @@ class SessionTimeoutMiddleware(Middleware):
         elif request.session.is_stale(now):  # type: ignore[attr-defined]
             request.session.modified = True
         return self.get_response(request)
+
+
+class ResumptionMiddleware(Middleware):
+    """A form that is sent again without a session continues in the one that it renewed.
+
+    Only where Django has checked the CSRF token; see accounts.sessions.resumption.
+    """
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if is_resumed(request) and isinstance(request.user, User):
+            known_devices.remember(request, response, request.user)
+        return response
+
+    def process_view(self, request: HttpRequest, view: Any, *_args: Any) -> None:
+        is_checked = not getattr(view, "csrf_exempt", False)
+        if is_checked and masked_token_of(request) and not request.user.is_authenticated:
+            resume(request)
 
 
 class TimeZoneMiddleware(Middleware):

@@ -18,6 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import SentForm
+from accounts.sessions.resumption import masked_token_of, purge_resumptions, resume
 from core.crypto.encryption import DecryptionError, decrypt, encrypt
 from core.crypto.tokens import digest
 from core.locks import delete_free
@@ -25,9 +26,6 @@ from core.web.redirects import see_other
 from core.web.sensitive_headers import keep_secret
 
 View = Callable[Concatenate[HttpRequest, ...], HttpResponse]
-TOKEN_FIELD = "csrfmiddlewaretoken"  # noqa: S105  # the name of a field
-# The length of Django's masked token. The unmasked one, which scripts may reuse, has half of that.
-TOKEN_LENGTH = 64
 # A page with a secret is shown again for a double click: the browser shows the last response.
 SHOWN_AGAIN = timedelta(minutes=1)
 # No session, and so no CSRF token, lasts longer.
@@ -91,6 +89,8 @@ def do_once(
     while not _claim(key, lifetime):
         row = _wait_for(key, until)
         if row is not None:
+            # The browser drops the response that carried the cookie of a renewed session.
+            resume(request)
             return _repeat(row, lead_back)
         # The first request changed nothing, so this one does the work and reports why.
     try:
@@ -121,13 +121,13 @@ def purge_sent_forms(now: datetime) -> int:
     SentForm.objects.filter(created_at__lt=now - SHOWN_AGAIN).exclude(sealed_page="").update(
         sealed_page=""
     )
-    return delete_free(SentForm.objects.filter(created_at__lt=now - KEEP))
+    old = delete_free(SentForm.objects.filter(created_at__lt=now - KEEP))
+    return old + purge_resumptions(now)
 
 
 def _key_of(request: HttpRequest) -> str | None:
     """The digest that identifies one submission of one form by one user; None if not a form."""
-    token = request.POST.get(TOKEN_FIELD, "") if request.method == "POST" else ""
-    if len(token) != TOKEN_LENGTH or request.FILES or not request.user.is_authenticated:
+    if not masked_token_of(request) or not request.user.is_authenticated:
         return None
     fields = sorted((name, values) for name, values in request.POST.lists())
     return digest(PURPOSE, json.dumps([str(request.user.pk), request.get_full_path(), fields]))

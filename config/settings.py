@@ -100,6 +100,7 @@ MIDDLEWARE = [
     "core.web.csrf.CsrfMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.middleware.SessionTimeoutMiddleware",
+    "accounts.middleware.ResumptionMiddleware",
     "accounts.middleware.TimeZoneMiddleware",
     "forward_auth.middleware.ForwardAuthCookieMiddleware",
     "accounts.middleware.AnonymousModeMiddleware",

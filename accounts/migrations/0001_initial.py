@@ -24,6 +24,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
                 ('sealed_url', models.TextField(blank=True)),
                 ('sealed_page', models.TextField(blank=True)),
+                ('sealed_session', models.TextField(blank=True)),
             ],
             options={
                 'verbose_name': 'sent form',

@@ -8,7 +8,8 @@ from django.utils.translation import gettext_lazy as _
 class SentForm(models.Model):
     """One submission of one form; its primary key decides which request does the work.
 
-    Contains neither the fields nor the user; see accounts.sent_forms.
+    Contains neither the fields nor the user; see accounts.sent_forms and
+    accounts.sessions.resumption.
     """
 
     digest = models.CharField(max_length=64, primary_key=True)
@@ -18,6 +19,8 @@ class SentForm(models.Model):
     sealed_url = models.TextField(blank=True)
     # The page with a secret that the first request was shown, encrypted; "" after a minute.
     sealed_page = models.TextField(blank=True)
+    # The key of the session that the request started, encrypted; only in rows of resumption.
+    sealed_session = models.TextField(blank=True)
 
     class Meta:
         verbose_name = _("sent form")

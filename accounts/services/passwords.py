@@ -27,7 +27,7 @@ from accounts.services.email_tokens import (
 )
 from accounts.services.mail import tell
 from accounts.services.ranks import require_rank, require_rank_now
-from accounts.services.sessions import require_own_password, revoke_credentials
+from accounts.services.sessions import Renew, require_own_password, revoke_credentials
 from accounts.services.verification import mark_email_verified
 from accounts.sign_in.methods import DIRECTORY
 from audit import audit_log
@@ -92,8 +92,8 @@ def is_directory_managed_account(user: User) -> bool:
     return user.identities.filter(provider=DIRECTORY).exists()
 
 
-def change_own_password(*, user: User, current: str, new: str) -> None:
-    """Change the user's own password. Every session ends, so the caller renews the current one.
+def change_own_password(*, user: User, current: str, new: str, renew: Renew | None = None) -> None:
+    """Change the user's own password. Every session ends; `renew` renews the current one.
 
     Raises OwnPasswordWrong when `current` is wrong (an account without a password needs none),
     with the errors of `new` as well; RecordInvalid when `new` breaks a rule. The caller has counted
@@ -110,6 +110,8 @@ def change_own_password(*, user: User, current: str, new: str) -> None:
         _store(user, new, "password changed")
         tell(user, "password-changed")
         audit_log.record("account:password:change", actor=user, target=user)
+        if renew:
+            renew()
 
 
 def set_password(*, actor: Actor, user: User, new: str) -> None:

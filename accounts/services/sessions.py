@@ -1,6 +1,7 @@
 """Starting and ending sessions, each with an audit row."""
 
 import uuid
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +21,7 @@ from django.utils import timezone
 from accounts.actors import Actor
 from accounts.models import BrowserSession, User
 from accounts.services.ranks import require_rank_or_self
+from accounts.sessions.resumption import keep_for_resumption
 from accounts.sessions.store import DEVICE, SIGNED_IN_AT, SessionStore
 from accounts.sign_in.methods import audit_name
 from accounts.signals import access_changed, access_ending
@@ -30,6 +32,10 @@ from core.locks import lock_users
 from core.web.request_context import get_request_context, note_revocation
 
 BACKEND = "accounts.backends.PasswordBackend"
+# Renews the session of the user's own browser; see renew(). A service that ends every session calls
+# it in its transaction, so that the second request of a double click never finds the user signed
+# out.
+Renew = Callable[[], None]
 # Session keys that a renewed session gets anew; all others are copied.
 OWN_KEYS = frozenset({SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY, DEVICE})
 
@@ -41,7 +47,9 @@ def renew(request: HttpRequest, user: User) -> None:
     authentication stays the same.
     """
     content = {name: value for name, value in request.session.items() if name not in OWN_KEYS}
-    sign_in(request, user, content=content)
+    with transaction.atomic():
+        sign_in(request, user, content=content)
+        keep_for_resumption(request)
 
 
 def sign_in(request: HttpRequest, user: User, *, content: dict[str, Any] | None = None) -> None:
@@ -148,7 +156,7 @@ def end_session(*, actor: Actor, session: BrowserSession) -> None:
     _end_one(actor=actor, user=user, public_id=session.public_id)
 
 
-def end_sessions(*, actor: Actor, user: User) -> int:
+def end_sessions(*, actor: Actor, user: User, renew: Renew | None = None) -> int:
     """Sign `user` out everywhere and revoke all tokens; returns how many sessions ended.
 
     `user` may be the actor. Raises Forbidden when the actor's role is too low.
@@ -157,6 +165,8 @@ def end_sessions(*, actor: Actor, user: User) -> int:
     with transaction.atomic():
         count = revoke_sessions(user, "sessions ended")
         audit_log.record("account:session:end-all", actor=actor, target=user, count=count)
+        if renew:
+            renew()
     return count
 
 

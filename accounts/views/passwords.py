@@ -1,5 +1,7 @@
 """The pages that change a password, and that reset a forgotten one."""
 
+from functools import partial
+
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -13,7 +15,7 @@ from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services.email_requests import enqueue_request
 from accounts.services.email_tokens import usable_token
 from accounts.services.passwords import change_own_password, reset_password
-from accounts.services.sessions import require_own_password
+from accounts.services.sessions import renew, require_own_password
 from accounts.sessions.link_binding import bind_browser
 from accounts.sessions.reauthentication import require_recent_authentication_or_password
 from accounts.views.common import (
@@ -27,7 +29,7 @@ from accounts.views.common import (
     show_service_errors,
     signed_in,
 )
-from accounts.views.sessions import renew_session
+from accounts.views.sessions import session_renewed
 from core.errors import FeatureClosed
 
 
@@ -55,8 +57,9 @@ def change_password(request: HttpRequest) -> HttpResponse:
                     user=user,
                     current=form.cleaned_data.get("current_password", ""),
                     new=form.cleaned_data["password"],
+                    renew=partial(renew, request, user),
                 )
-                return renew_session(request, user, "password-changed")
+                return session_renewed(request, user, "password-changed")
             check_own_password(request, form, "current_password", "account:password:change")
     return form_page(request, "accounts/password_change.html", form)
 

@@ -1,6 +1,7 @@
 """The buttons that end sessions of your own."""
 
 import uuid
+from functools import partial
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -28,13 +29,12 @@ def end_session(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 def end_other_sessions(request: HttpRequest) -> HttpResponse:
     """Sign out every device but this one."""
     user = current_user(request)
-    sessions.end_sessions(actor=user, user=user)
-    return renew_session(request, user, "sessions-ended")
+    sessions.end_sessions(actor=user, user=user, renew=partial(sessions.renew, request, user))
+    return session_renewed(request, user, "sessions-ended")
 
 
-def renew_session(request: HttpRequest, user: User, notice: str) -> HttpResponse:
-    """Sign this device in again after a change that has ended all sessions of `user`."""
-    sessions.renew(request, user)
+def session_renewed(request: HttpRequest, user: User, notice: str) -> HttpResponse:
+    """The response after a change that has ended all sessions of `user` and renewed this one."""
     response = redirect_with_notice("accounts:profile", notice)
     known_devices.remember(request, response, user)
     return response

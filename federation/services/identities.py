@@ -20,7 +20,7 @@ from accounts.models import Invitation, User
 from accounts.roles import ADMIN_ROLES, Role
 from accounts.services.accept_invitation import live_invitation, take_up
 from accounts.services.credentials import LastSignInMethod, gets_mail, has_other_sign_in_method
-from accounts.services.sessions import revoke_sessions
+from accounts.services.sessions import Renew, revoke_sessions
 from accounts.services.signup import RegistrationClosed
 from accounts.services.users import change_role, save_new
 from accounts.services.verification import mark_email_verified
@@ -193,8 +193,8 @@ def connect(*, user: User, source: SignInSource, info: ExternalUserInfo) -> Exte
     return found
 
 
-def disconnect(*, user: User, identity_id: Any) -> None:
-    """Disconnect one of the user's identities, and end their sessions.
+def disconnect(*, user: User, identity_id: Any, renew: Renew | None = None) -> None:
+    """Disconnect one of the user's identities. Their sessions end; `renew` renews the current one.
 
     Raises NotFound, LastSignInMethod. Sends a mail.
     """
@@ -212,6 +212,8 @@ def disconnect(*, user: User, identity_id: Any) -> None:
             "account:identity:disconnect", actor=user, target=user, provider=identity.provider
         )
         _notify(user, "identity-disconnected", identity.provider)
+        if renew:
+            renew()
 
 
 def is_directory_managed(identity: ExternalIdentity) -> bool:

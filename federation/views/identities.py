@@ -1,6 +1,7 @@
 """Pages that connect a provider to the own account, and disconnect it."""
 
 import uuid
+from functools import partial
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -10,9 +11,10 @@ from django.views.decorators.http import require_POST
 
 from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services.credentials import LastSignInMethod
+from accounts.services.sessions import renew
 from accounts.sessions.reauthentication import require_recent_authentication
 from accounts.views.common import current_user, get_or_post, replayable
-from accounts.views.sessions import renew_session
+from accounts.views.sessions import session_renewed
 from core.errors import NotFound
 from federation.buttons import method_of
 from federation.flow import begin
@@ -50,9 +52,9 @@ def disconnect_page(request: HttpRequest, identity_id: uuid.UUID) -> HttpRespons
     status = 200
     if request.method == "POST":
         try:
-            disconnect(user=user, identity_id=identity_id)
+            disconnect(user=user, identity_id=identity_id, renew=partial(renew, request, user))
         except LastSignInMethod as error:
             status = error.status
         else:
-            return renew_session(request, user, "disconnected")
+            return session_renewed(request, user, "disconnected")
     return render(request, "accounts/identity_disconnect.html", {"method": method}, status=status)

@@ -21,7 +21,7 @@ from accounts.models import User
 from accounts.services import second_factors
 from accounts.services.credentials import LastSignInMethod, has_other_sign_in_method
 from accounts.services.mail import tell
-from accounts.services.sessions import revoke_sessions
+from accounts.services.sessions import Renew, revoke_sessions
 from audit import audit_log
 from core.crypto.tokens import digest
 from core.errors import Forbidden, NotFound, RecordInvalid
@@ -216,12 +216,14 @@ def rename(*, user: User, passkey_id: uuid.UUID, name: str) -> None:
         )  # fmt: skip
 
 
-def remove(*, user: User, passkey_id: uuid.UUID, ends_sessions: bool) -> int:
+def remove(
+    *, user: User, passkey_id: uuid.UUID, ends_sessions: bool, renew: Renew | None = None
+) -> int:
     """Remove one of the user's passkeys; returns the number of ended sessions.
 
-    ends_sessions: also end every session, including the current one, which the caller renews
-    (ASVS 7.4.3). Recovery codes are deleted with the last factor. Sends a mail. Raises NotFound,
-    LastSignInMethod, FactorNeeded.
+    ends_sessions: also end every session (ASVS 7.4.3); `renew` renews the current one. Recovery
+    codes are deleted with the last factor. Sends a mail. Raises NotFound, LastSignInMethod,
+    FactorNeeded.
     """
     with transaction.atomic():
         lock_users(user.pk)
@@ -234,6 +236,8 @@ def remove(*, user: User, passkey_id: uuid.UUID, ends_sessions: bool) -> int:
         count = revoke_sessions(user, "passkey removed") if ends_sessions else 0
         audit_log.record("account:passkey:remove", actor=user, target=user, passkey=str(passkey_id))
         tell(user, "passkey-removed", name=row.name)
+        if ends_sessions and renew:
+            renew()
     return count
 
 

@@ -5,7 +5,7 @@ The four endpoints of the script accept and return JSON; failures are RFC 9457 d
 
 import uuid
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -24,6 +24,7 @@ from accounts.rate_limits import check_rate_limit
 from accounts.sent_forms import DOUBLE_CLICK, once
 from accounts.services.credentials import LastSignInMethod
 from accounts.services.second_factors import FactorNeeded, lacks_required_factor
+from accounts.services.sessions import renew
 from accounts.sessions.link_binding import device_name
 from accounts.sessions.reauthentication import recently_authenticated, require_recent_authentication
 from accounts.sign_in.methods import SignInMethod
@@ -38,7 +39,7 @@ from accounts.views.common import (
     safe_next,
     show_service_errors,
 )
-from accounts.views.sessions import renew_session
+from accounts.views.sessions import session_renewed
 from core.errors import (
     AccessDenied,
     BadCredentials,
@@ -234,9 +235,14 @@ def remove(request: HttpRequest, passkey_id: uuid.UUID) -> HttpResponse:
     if form.is_valid():
         ends = form.cleaned_data["ends_sessions"]
         with show_service_errors(form, shown=(LastSignInMethod, FactorNeeded)):
-            service.remove(user=user, passkey_id=passkey_id, ends_sessions=ends)
+            service.remove(
+                user=user,
+                passkey_id=passkey_id,
+                ends_sessions=ends,
+                renew=partial(renew, request, user),
+            )
             if ends:
-                return renew_session(request, user, "passkey-removed")
+                return session_renewed(request, user, "passkey-removed")
             return redirect_with_notice("accounts:profile", "passkey-removed")
     return form_page(request, "accounts/passkey_remove.html", form, passkey=row)
 

@@ -5,11 +5,12 @@ The table of all forms, each sent twice in turn, is tests/pages/test_sent_twice.
 
 import re
 from collections.abc import Callable, Iterator
+from http.cookies import SimpleCookie
 
 import pytest
 from playwright.sync_api import Browser, Page
 
-from devtools.servers.client import HTTPClient
+from devtools.servers.client import Answer, HTTPClient
 from devtools.servers.databases import InstanceData
 from devtools.servers.gatehouse import Gatehouse
 from tests.conftest import PASSWORD
@@ -111,12 +112,22 @@ def test_both_halves_of_a_double_click_at_once_make_one_thing(
         assert [answer.status for answer in answers] == [status, status], name
         assert answers[0].headers.get("location") == answers[1].headers.get("location"), name
         assert answers[0].body == answers[1].body, name
+        # A browser keeps the cookies of either response.
+        for answer in answers:
+            assert _cookies_open_account(house, client, answer), name
         for model, number in makes.items():
             expected[model] = expected.get(model, 0) + number
 
     after = any_data.shell(COUNTS)
     made = {model: after[model] - before[model] for model in after if after[model] != before[model]}
     assert made == expected
+
+
+def _cookies_open_account(house: Gatehouse, client: HTTPClient, answer: Answer) -> bool:
+    browser = HTTPClient(house.url, client.cookies)
+    for line in answer.set_cookies:
+        browser.cookies.update({name: item.value for name, item in SimpleCookie(line).items()})
+    return browser.get("/account/").status == 200
 
 
 @pytest.fixture
@@ -220,7 +231,6 @@ def test_a_double_click_on_a_new_password_keeps_the_person_signed_in(opened: Ope
 
     double_click(page, "main button[type=submit]")
 
-    page.wait_for_timeout(500)
     assert "Your password is changed." in page.inner_text("main")
 
 

@@ -3,6 +3,7 @@
 A new address that takes a POST belongs into CASES, or with its reason into WITHOUT_CASE.
 """
 
+import copy
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from accounts.services.passwords import handle_reset_requests, start_reset
 from accounts.services.signup import handle_sign_up_requests
 from accounts.services.users import create_user
 from accounts.services.verification import mail_verification
+from accounts.sessions.resumption import RESUME_WINDOW
 from api.models import ApiKey, TokenFamily
 from api.tokens.refresh_tokens import start_by_password
 from audit.models import AuditEvent
@@ -602,6 +604,113 @@ def test_what_a_stranger_sends_twice_is_done_once(world: World, name: str) -> No
     status, text = case.second
     assert second.status_code == status
     assert text in (second.get("Location") or second.content.decode())
+
+
+# The first response is lost: a browser drops it, and its cookies, after a double click
+SIGNED_OUT_AFTER = {"account_logout", "accounts:delete"}
+
+
+def _send_and_lose(client: Client, path: str, sent: dict[str, Any]) -> Any:
+    """Send a form, and forget the cookies of the response."""
+    before = copy.deepcopy(client.cookies)
+    response = client.post(path, sent)
+    client.cookies = before
+    return response
+
+
+@pytest.mark.parametrize("name", sorted(CASES.keys() - SIGNED_OUT_AFTER))
+def test_a_form_whose_first_response_is_lost_keeps_the_user_signed_in(
+    world: World, name: str
+) -> None:
+    case = CASES[name]
+    path, fields = case.make(world)
+    sent = fields | {"csrfmiddlewaretoken": token_for(world.client)}
+    _send_and_lose(world.client, path, sent)
+
+    second = world.client.post(path, sent)
+
+    status, text = case.second
+    assert second.status_code == status
+    assert text in (second.get("Location") or second.content.decode())
+    assert case.rows() == case.expected
+    assert world.client.get("/account/").status_code == 200
+
+
+def _changed_password(world: World) -> tuple[str, dict[str, Any]]:
+    """The form that has changed the password of the owner, whose response was lost."""
+    path = "/account/password"
+    fields = {"current_password": PASSWORD, "password": NEW}
+    sent = fields | {"csrfmiddlewaretoken": token_for(world.client)}
+    assert _send_and_lose(world.client, path, sent).status_code == 303
+    return path, sent
+
+
+def _assert_not_resumed(client: Client, path: str, sent: dict[str, Any]) -> None:
+    answer = client.post(path, sent)
+
+    assert (answer.status_code, answer["Location"]) == (302, f"/sign-in?next={path}")
+    assert client.get("/account/").status_code == 302
+
+
+def test_a_lost_session_is_resumed_only_with_the_form_of_the_same_page(world: World) -> None:
+    path, sent = _changed_password(world)
+
+    _assert_not_resumed(world.client, path, sent | {"csrfmiddlewaretoken": "c" * 64})
+    other_page = {"csrfmiddlewaretoken": token_for(world.client, "/sign-in")}
+    _assert_not_resumed(world.client, path, sent | other_page)
+    _assert_not_resumed(world.client, path, sent | {"current_password": "wrong"})
+
+
+def test_a_lost_session_is_not_resumed_without_the_cookie_of_the_page(world: World) -> None:
+    path, sent = _changed_password(world)
+    thief = strict()
+    thief.get("/sign-in")
+
+    _assert_not_resumed(thief, path, sent)
+
+
+def test_a_lost_session_is_not_resumed_after_a_minute(world: World, at_time: AtTime) -> None:
+    path, sent = _changed_password(world)
+    at_time(RESUME_WINDOW + timedelta(seconds=1))
+
+    _assert_not_resumed(world.client, path, sent)
+
+
+def test_a_lost_session_is_not_resumed_once_it_has_ended(world: World) -> None:
+    path, sent = _changed_password(world)
+    BrowserSession.objects.all().delete()
+
+    _assert_not_resumed(world.client, path, sent)
+
+
+def test_a_lost_session_is_not_resumed_by_a_banned_user(world: World) -> None:
+    other = create_user(actor=SYSTEM, email="other@example.com", role="owner", verified=True)
+    path, sent = _changed_password(world)
+    ban(actor=other, user=world.owner, duration=None, reason="Spam")
+
+    _assert_not_resumed(world.client, path, sent)
+
+
+def test_a_sign_in_by_link_is_never_resumed(world: World) -> None:
+    path, fields = _magic(world)
+    browser = strict()
+    sent = fields | {"csrfmiddlewaretoken": token_for(browser, "/sign-in")}
+    assert _send_and_lose(browser, path, sent).status_code == 302
+
+    second = browser.post(path, sent)
+
+    assert (second.status_code, second["Location"]) == (303, "/sign-in?notice=link-used")
+    assert browser.get("/account/").status_code == 302
+    assert not SentForm.objects.exclude(sealed_session="").exists()
+
+
+def test_the_key_of_a_renewed_session_is_stored_encrypted_and_for_a_minute(world: World) -> None:
+    _changed_password(world)
+    row = SentForm.objects.exclude(sealed_session="").get()
+
+    assert BrowserSession.objects.get().session_key not in row.sealed_session
+    assert purge_sent_forms(timezone.now() + RESUME_WINDOW - timedelta(seconds=5)) == 0
+    assert purge_sent_forms(timezone.now() + RESUME_WINDOW + timedelta(seconds=5)) == 1
 
 
 # No address is forgotten
