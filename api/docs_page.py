@@ -11,7 +11,9 @@ Document = dict[str, Any]
 METHODS = ("get", "post", "put", "patch", "delete")
 JSON = "application/json"
 MAX_DEPTH = 4
+PLACEHOLDER_KEY = "gth_YOUR_KEY"
 MARKED = re.compile(r"(`[^`]+`|\*\*[^*]+\*\*)")
+PLACE = re.compile(r"{(\w+)}")
 # Example values by field name; other fields get an example of their type.
 EXAMPLES: dict[str, Any] = {
     "email": "anna@example.com",
@@ -38,6 +40,7 @@ EXAMPLES: dict[str, Any] = {
     "otp": "123456",
     "reason": "spam",
 }
+PATH_EXAMPLES = {"action": "message", "key_id": "Xk3vQ9mT2p", "reference": "7KQ2M9XR"}
 BY_TYPE: dict[str, Any] = {
     "string": "…",
     "integer": 1,
@@ -78,16 +81,12 @@ class Field(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """One possible status; `example` is JSON, "" without a body."""
+    """A response of success; `example` is JSON, "" without a body."""
 
     status: str
     text: list[Part]
     fields: list[Field]
     example: str
-
-    @property
-    def is_success(self) -> bool:
-        return self.status.startswith("2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +101,7 @@ class Operation:
     scope: str
     role: str
     is_open: bool
+    is_sensitive: bool
     parameters: list[Field]
     body: list[Field]
     answers: list[Answer]
@@ -112,6 +112,7 @@ class Group(NamedTuple):
     """The operations of one tag."""
 
     name: str
+    title: str
     text: list[Part]
     operations: list[Operation]
 
@@ -138,8 +139,17 @@ def groups(document: Document, base_url: str) -> list[Group]:
             if method in item:
                 operation = _operation(document, path, method, item[method], base_url)
                 found.setdefault(item[method]["tags"][0], []).append(operation)
-    texts = {tag["name"]: tag["description"] for tag in document.get("tags", ())}
-    return [Group(name, parts(texts.get(name, "")), all_) for name, all_ in found.items() if all_]
+    tags = {tag["name"]: tag for tag in document.get("tags", ())}
+    return [
+        _group(name, tags.get(name, {}), operations)
+        for name, operations in found.items()
+        if operations
+    ]
+
+
+def _group(name: str, tag: Document, operations: list[Operation]) -> Group:
+    title = tag.get("x-displayName", name.replace("-", " ").capitalize())
+    return Group(name, title, parts(tag.get("description", "")), operations)
 
 
 def introduction(document: Document) -> list[list[Part]]:
@@ -161,9 +171,15 @@ def _operation(
         scope=raw.get("x-scope", ""),
         role=raw.get("x-role", ""),
         is_open=not raw.get("security"),
+        is_sensitive=raw.get("x-recent-authentication", False),
         parameters=[_parameter(document, each) for each in raw.get("parameters", ())],
         body=list(_fields(document, body)) if body else [],
-        answers=[_answer(document, *each) for each in raw["responses"].items()],
+        # Those of failure are the same everywhere, and explained once.
+        answers=[
+            _answer(document, status, each)
+            for status, each in raw["responses"].items()
+            if status.startswith("2")
+        ],
         curl=_curl(document, path, method, raw, body, base_url),
     )
 
@@ -285,17 +301,29 @@ def _fits(value: Any, node: Document, kind: str) -> bool:
 def _curl(
     document: Document, path: str, method: str, raw: Document, body: Any, base_url: str
 ) -> str:
-    """Return the call as a curl command."""
-    address = re.sub(r"\{(\w+)\}", lambda found: f"${found[1].upper()}", path)
-    lines = [f'curl -s "{base_url}{address}"']
-    if method != "get":
-        lines[0] = f'curl -s -X {method.upper()} "{base_url}{address}"'
+    """Return the call as a curl command. It is complete but for the API key."""
+    parameters = {each["name"]: each for each in raw.get("parameters", ())}
+
+    def value(found: re.Match[str]) -> str:
+        schema = parameters[found[1]]["schema"]
+        return PATH_EXAMPLES.get(found[1]) or str(_example(document, schema, found[1]))
+
+    url = f'"{base_url}{PLACE.sub(value, path)}"'
+    lines = [f"curl -s {url}" if method == "get" else f"curl -s -X {method.upper()} {url}"]
     if raw.get("security"):
-        lines.append('-H "Authorization: Bearer $TOKEN"')
+        lines.append(f'-H "X-API-Key: {PLACEHOLDER_KEY}"')
     if body:
-        example = _example(document, body)
-        needed = _resolved(document, body).get("required", ())
-        shown = {key: value for key, value in example.items() if key in needed} or example
         lines.append("-H 'Content-Type: application/json'")
-        lines.append(f"-d {shlex.quote(json.dumps(shown, ensure_ascii=False))}")
+        lines.append(
+            f"-d {shlex.quote(json.dumps(_body_example(document, raw, body), ensure_ascii=False))}"
+        )
     return " \\\n  ".join(lines)
+
+
+def _body_example(document: Document, raw: Document, body: Document) -> Any:
+    """Return the example that the operation has, else the required fields, else all fields."""
+    for given in raw["requestBody"]["content"][JSON].get("examples", {}).values():
+        return given["value"]
+    example = _example(document, body)
+    needed = _resolved(document, body).get("required", ())
+    return {key: value for key, value in example.items() if key in needed} or example

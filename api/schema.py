@@ -118,13 +118,13 @@ class AutoSchema(SpectacularSchema):
     def _failures(self, operation: Document) -> list[int]:
         """Return the statuses of possible errors."""
         in_query = any(each["in"] == "query" for each in operation.get("parameters", ()))
-        has_body = "requestBody" in operation
+        may_have_body = self.method not in SAFE  # fields are refused where there are none
         may_refuse = self.permission is not None or self.method not in SAFE
         found = {406, 429, 500}
         found |= {401, 403} if may_refuse else set()
         found |= {404} if "{" in self.path else set()
-        found |= {400, 413, 415} if has_body else set()
-        found |= {RECORD_INVALID} if in_query or has_body else set()
+        found |= {400, 413, 415} if may_have_body else set()
+        found |= {RECORD_INVALID} if in_query or may_have_body else set()
         return sorted(found)
 
 

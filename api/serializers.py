@@ -1,13 +1,21 @@
-"""Serializers that describe responses."""
+"""Serializers that describe responses, and the base of those that read requests."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from functools import cache
+from itertools import islice
 from typing import Any
 
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import OpenApiExample
 from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
 
 from accounts.models import ROLE_LABELS
 
 Shape = serializers.Serializer[Any]
+# A body may contain thousands of unknown fields; the response names the first.
+MAX_NAMED_FIELDS, MAX_FIELD_NAME_LENGTH = 20, 100
 SESSION_KINDS = [("browser", "Browser"), ("tokens", "Tokens")]
 
 
@@ -26,6 +34,63 @@ def record(kind: type[Shape], row: object, /, **values: Any) -> dict[str, Any]:
 def _sources(kind: type[Shape]) -> tuple[tuple[str, str], ...]:
     """Return each field with the attribute that it shows."""
     return tuple((name, field.source or name) for name, field in kind().fields.items())
+
+
+class StrictFields:
+    """Mixin for serializers: refuses fields that the serializer does not have or does not write.
+
+    Otherwise a misspelt field has no effect, and the caller believes that it had. The errors are
+    reported together with those of the other fields. A nested serializer needs the mixin as well.
+    """
+
+    fields: Any
+
+    def to_internal_value(self, data: Any) -> Any:
+        errors = self._unknown_fields(data) if isinstance(data, dict) else {}
+        try:
+            found = super().to_internal_value(data)  # type: ignore[misc]  # that of the serializer
+        except ValidationError as error:
+            if errors and isinstance(error.detail, dict):
+                raise ValidationError({**errors, **error.detail}) from None
+            raise
+        if errors:
+            raise ValidationError(errors)
+        return found
+
+    def _unknown_fields(self, data: dict[str, Any]) -> dict[str, list[str]]:
+        writable = [name for name, field in self.fields.items() if not field.read_only]
+        unknown = (name for name in data if name not in writable)
+        return {
+            # JSON may contain lone surrogates, which no response can.
+            name[:MAX_FIELD_NAME_LENGTH].encode(errors="replace").decode(): [
+                _("This field is read-only.") if name in self.fields else _unknown(name, writable)
+            ]
+            for name in islice(unknown, MAX_NAMED_FIELDS)
+        }
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name[:MAX_FIELD_NAME_LENGTH], known, n=1)
+    if near:
+        return _("There is no such field. Did you mean “%(name)s”?") % {"name": near[0]}
+    return _("There is no such field.")
+
+
+class StrictSerializer(StrictFields, serializers.Serializer[Any]):
+    """The base of serializers that read requests."""
+
+
+class StrictModelSerializer(StrictFields, serializers.ModelSerializer[Any]):
+    """The same for the fields of a model."""
+
+
+def example(value: dict[str, Any]) -> list[OpenApiExample]:
+    """Return the example of a body whose required fields alone are not sufficient."""
+    return [OpenApiExample("Example", value, request_only=True)]
+
+
+class NoFields(StrictSerializer):
+    """A request without fields."""
 
 
 class Problem(Shape):

@@ -1,5 +1,6 @@
 """Validate input with serializers; their errors become RecordInvalid."""
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 from django.http import QueryDict
 from rest_framework.exceptions import ValidationError
 from rest_framework.fields import SkipField
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.serializers import Serializer
 
+from api.serializers import NoFields, StrictSerializer
 from core.errors import RecordInvalid
 
 
@@ -35,19 +38,49 @@ def flatten_errors(detail: Any, name: str = "") -> dict[str, list[str]]:
 
 
 def validate(
-    kind: type[Serializer[Any]],
+    kind: type[StrictSerializer],
     data: Any,
     *,
     partial: bool = False,
+    current: dict[str, Any] | None = None,
     extra_check: Callable[[dict[str, Any]], object] | None = None,
 ) -> dict[str, Any]:
-    """Validate `data` with the serializer `kind`; returns the validated data.
+    """Validate a body with the serializer `kind`; returns the validated data.
+
+    current: the record as it is shown now. Its read-only fields may be sent back unchanged, so that
+    a client can send the whole record with its changes.
 
     extra_check: a check of the service, which raises RecordInvalid. It gets the valid fields when
     others are not valid, so that the error names all wrong fields at once. Raises RecordInvalid.
     """
-    # DRF treats fields missing from a QueryDict as false or empty; here they are missing.
-    serializer = kind(data=data.dict() if isinstance(data, QueryDict) else data, partial=partial)
+    serializer = kind(data=_plain(data), partial=partial)
+    if current is not None and isinstance(serializer.initial_data, dict):
+        serializer.initial_data = _without_unchanged(serializer, current)
+    return _validated(serializer, extra_check)
+
+
+def _without_unchanged(serializer: Serializer[Any], current: dict[str, Any]) -> dict[str, Any]:
+    shown = json.loads(JSONRenderer().render(current))
+    return {
+        name: value
+        for name, value in serializer.initial_data.items()
+        if name in serializer.fields or name not in shown or shown[name] != value
+    }
+
+
+def validate_query(kind: type[Serializer[Any]], request: Request) -> dict[str, Any]:
+    """Validate the query string; see validate(). Parameters without a field are ignored."""
+    return _validated(kind(data=_plain(request.query_params)), None)
+
+
+def _plain(data: Any) -> Any:
+    """DRF treats fields missing from a QueryDict as false or empty; here they are missing."""
+    return data.dict() if isinstance(data, QueryDict) else data
+
+
+def _validated(
+    serializer: Serializer[Any], extra_check: Callable[[dict[str, Any]], object] | None
+) -> dict[str, Any]:
     if serializer.is_valid():
         return dict(serializer.validated_data)
     errors = flatten_errors(serializer.errors)
@@ -60,6 +93,11 @@ def validate(
     raise RecordInvalid(errors)
 
 
+def refuse_fields(request: Request) -> None:
+    """Raise RecordInvalid if the body of a request that takes no fields has some."""
+    validate(NoFields, request.data)
+
+
 def _readable(serializer: Serializer[Any]) -> dict[str, Any]:
     """Return the fields that are valid, defaults included."""
     found: dict[str, Any] = {}
@@ -67,8 +105,3 @@ def _readable(serializer: Serializer[Any]) -> dict[str, Any]:
         with suppress(ValidationError, SkipField):
             found[name] = field.run_validation(field.get_value(serializer.initial_data))
     return found
-
-
-def validate_query(kind: type[Serializer[Any]], request: Request) -> dict[str, Any]:
-    """Validate the query string; see validate()."""
-    return validate(kind, request.query_params)

@@ -2,29 +2,88 @@
 
 INTRODUCTION = """\
 Everything that users and administrators can do in Gatehouse, for programs. Send and expect JSON.
+Paths have no trailing slash. A field that an operation does not have is refused.
 
-**Credentials.** An access token (`Authorization: Bearer …`), an API key (`X-API-Key: gth_…`,
-`Authorization: Bearer gth_…`, or the password of `Authorization: Basic …` with any user name), or
-the session of a signed-in browser with the header `X-CSRF-Token` or `X-CSRFToken`. Token and key
-together must belong to one person and allow what both allow. A wrong credential is refused, never
+**Credentials.** An API key (`X-API-Key: gth_…`, `Authorization: Bearer gth_…`, or the password of
+`Authorization: Basic …` with any user name), an access token (`Authorization: Bearer …`), or the
+session of a signed-in browser with the header `X-CSRF-Token` or `X-CSRFToken`. Token and key
+together must belong to one user and allow what both allow. A wrong credential is refused, never
 ignored.
 
-**Lists** answer `next`, `previous` and `results`, newest first. Call `next` as it is until it is
-null.
+**Lists** contain `next`, `previous` and `results`, newest first. Call `next` as it is until it is
+null. `limit` is the number of rows, 1 to 200.
 
-**Failures** are problem documents (RFC 9457) with the real status. Programs look at `code`, which
-never changes.
+**Recent sign-in.** An operation with this mark asks a browser session, and a token created from
+one, for a sign-in or a confirmation at `/confirm` in the last 15 minutes, else 403
+`confirmation_needed`. API keys and tokens of a password are exempt.
 """
 TAGS = [
-    {"name": "auth", "description": "Sign in and out, tokens, sign-in links."},
-    {"name": "me", "description": "Your own account, sign-ins and data."},
-    {"name": "api-keys", "description": "Your own keys for scripts."},
-    {"name": "users", "description": "Users, for administrators."},
-    {"name": "invitations", "description": "Links with which users create their own accounts."},
-    {"name": "moderation", "description": "Limits, violations and bans."},
-    {"name": "audit-events", "description": "Who did what, when, from where."},
-    {"name": "schema", "description": "This description for programs."},
-    {"name": "docs", "description": "This description for people."},
+    {
+        "name": "auth",
+        "x-displayName": "Sign-in and tokens",
+        "description": "Sign in and out, refresh tokens, request sign-in links.",
+    },
+    {
+        "name": "me",
+        "x-displayName": "Your account",
+        "description": "Your own account, sign-ins and data.",
+    },
+    {
+        "name": "api-keys",
+        "x-displayName": "Your API keys",
+        "description": "API keys let scripts act on your behalf, within the scopes you choose.",
+    },
+    {
+        "name": "users",
+        "x-displayName": "Users",
+        "description": (
+            "User management: administrators may manage users of a lower rank than their own, "
+            "owners may manage all."
+        ),
+    },
+    {
+        "name": "invitations",
+        "x-displayName": "Invitations",
+        "description": "Links with which users create their own accounts.",
+    },
+    {
+        "name": "access-rules",
+        "x-displayName": "Access rules",
+        "description": (
+            "Who may enter the apps behind a proxy. The first enabled rule that matches a request "
+            "decides. Administrators read rules, owners change them."
+        ),
+    },
+    {
+        "name": "refusals",
+        "x-displayName": "Refusals",
+        "description": "Requests to apps that were refused in the last 7 days, and why.",
+    },
+    {
+        "name": "moderation",
+        "x-displayName": "Moderation",
+        "description": "Limits, violations and bans.",
+    },
+    {
+        "name": "mail",
+        "x-displayName": "Mail",
+        "description": "Check whether mail can be sent.",
+    },
+    {
+        "name": "audit-events",
+        "x-displayName": "Audit log",
+        "description": "Who did what, when, from where.",
+    },
+    {
+        "name": "schema",
+        "x-displayName": "OpenAPI",
+        "description": "This description for programs.",
+    },
+    {
+        "name": "docs",
+        "x-displayName": "Reference",
+        "description": "This description for people.",
+    },
 ]
 SECURITY_SCHEMES = {
     "bearer": {

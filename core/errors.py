@@ -94,6 +94,7 @@ class RepeatedParameter(GatehouseError):
     code = "repeated_parameter"
     status = 400
     title = _("Sent twice")
+    default_message = _("A name was sent more than once. Send it once.")
 
     def __init__(self, name: str) -> None:
         text = _("“%(name)s” was sent more than once. Send it once.")
@@ -224,6 +225,7 @@ class SourceUnavailable(GatehouseError):
 
     code = "directory_unavailable"
     status = 503
+    default_message = _("The directory does not answer at the moment. Try again in a few minutes.")
 
 
 class RateLimited(GatehouseError):

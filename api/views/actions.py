@@ -1,7 +1,5 @@
 """/api/v1/moderation/actions/…: apps count actions of their users before they perform them."""
 
-from typing import Any
-
 from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -11,12 +9,14 @@ from rest_framework.views import APIView
 
 from accounts import access_policy
 from api.permissions import auth_of
-from api.serializers import LimitStatusRecord, StartedActionRecord
+from api.serializers import LimitStatusRecord, StartedActionRecord, StrictSerializer, example
 from api.validation import validate
 from api.views.moderation import APP, SubjectFields, find_subject
 from core.errors import NotFound
 from moderation.services import actions
 from moderation.services.actions import ActionSubject
+
+EXAMPLE = example({"ip": "203.0.113.7"})
 
 
 class ActionSerializer(SubjectFields):
@@ -31,7 +31,7 @@ class ActionSerializer(SubjectFields):
     )
 
 
-class Slot(serializers.Serializer[Any]):
+class Slot(StrictSerializer):
     """A slot to release."""
 
     slot = serializers.CharField(max_length=300, help_text="The value that `start` returned.")
@@ -43,7 +43,10 @@ class ActionView(APIView):
     required_permissions = {"POST": APP}
 
     @extend_schema(
-        summary="Count an action", request=ActionSerializer, responses={200: LimitStatusRecord}
+        summary="Count an action",
+        request=ActionSerializer,
+        examples=EXAMPLE,
+        responses={200: LimitStatusRecord},
     )
     def post(self, request: Request, action: str) -> Response:
         """Count an action before the app performs it.
@@ -75,7 +78,10 @@ class ActionStartView(ActionView):
     """The start of a long-running action."""
 
     @extend_schema(
-        summary="Start an action", request=ActionSerializer, responses={200: StartedActionRecord}
+        summary="Start an action",
+        request=ActionSerializer,
+        examples=EXAMPLE,
+        responses={200: StartedActionRecord},
     )
     def post(self, request: Request, action: str) -> Response:
         """Count an action, and take one of the user's slots for concurrent actions.

@@ -15,8 +15,8 @@ from api.apikeys import services
 from api.models import ApiKey
 from api.pagination import single_page
 from api.permissions import HasScope, RecentlyAuthenticated, Scope, auth_of
-from api.serializers import page_of, record
-from api.validation import validate
+from api.serializers import StrictSerializer, page_of, record
+from api.validation import refuse_fields, validate
 
 STATES = ("live", "revoked", "expired", "ended")
 
@@ -59,7 +59,7 @@ class IssuedKeyRecord(KeyRecord):
     key = serializers.CharField(help_text="The only copy. Keep it like a password.")
 
 
-class NewKey(serializers.Serializer[Any]):
+class NewKey(StrictSerializer):
     """The properties of a new key."""
 
     name = serializers.CharField(max_length=200)
@@ -82,7 +82,7 @@ class NewKey(serializers.Serializer[Any]):
     )
 
 
-class Rotation(serializers.Serializer[Any]):
+class Rotation(StrictSerializer):
     """How long the old key keeps working."""
 
     overlap = serializers.IntegerField(
@@ -162,7 +162,9 @@ class KeyView(APIView):
     def delete(self, request: Request, key_id: str) -> Response:
         """Revoke a key. One that is revoked already is not found."""
         user = auth_of(request).user
-        services.revoke_key(actor=user, key=services.own_key(user, key_id))
+        key = services.own_key(user, key_id)
+        refuse_fields(request)
+        services.revoke_key(actor=user, key=key)
         return Response(status=204)
 
 

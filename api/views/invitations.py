@@ -15,15 +15,21 @@ from accounts.roles import Role
 from accounts.services import invitations
 from api.pagination import paginate
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
-from api.serializers import InvitationRecord, IssuedInvitationRecord, page_of, record
-from api.validation import validate
+from api.serializers import (
+    InvitationRecord,
+    IssuedInvitationRecord,
+    StrictSerializer,
+    page_of,
+    record,
+)
+from api.validation import refuse_fields, validate
 from core.errors import NotFound
 
 ADMIN = (HasScope(Scope.USERS), HasRole(Role.ADMIN))
 SENSITIVE = (*ADMIN, RecentlyAuthenticated())
 
 
-class NewInvitation(serializers.Serializer[Any]):
+class NewInvitation(StrictSerializer):
     """The invited address and its role."""
 
     email = serializers.CharField(max_length=254)
@@ -111,5 +117,6 @@ class InvitationView(APIView):
         )
         if found is None:
             raise NotFound
+        refuse_fields(request)
         invitations.withdraw(actor=actor, invitation=found)
         return Response(status=204)

@@ -1,7 +1,5 @@
 """/api/v1/auth/magic-link: request a sign-in link."""
 
-from typing import Any
-
 from django.conf import settings
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
@@ -14,14 +12,14 @@ from rest_framework.views import APIView
 from accounts.models import EmailRequest
 from accounts.rate_limits import check_rate_limit
 from accounts.services.email_requests import enqueue_request
-from api.serializers import Message
+from api.serializers import Message, StrictSerializer
 from api.validation import validate
 from core.errors import Forbidden
 from core.text.email_addresses import AddressError, parse_email
 from core.web.redirects import MAX_LENGTH, safe_destination
 
 
-class MagicLinkSerializer(serializers.Serializer[Any]):
+class MagicLinkSerializer(StrictSerializer):
     """The address of the account, and where the link leads."""
 
     email = serializers.CharField(max_length=254)

@@ -1,7 +1,5 @@
 """/api/v1/mail/test: send a test mail, for administrators."""
 
-from typing import Any
-
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -11,11 +9,11 @@ from rest_framework.views import APIView
 from accounts.roles import Role
 from accounts.services.mail import send_test_mail
 from api.permissions import HasRole, HasScope, Scope, auth_of
-from api.serializers import TestMailRecord
+from api.serializers import StrictSerializer, TestMailRecord
 from api.validation import validate
 
 
-class TestMailSerializer(serializers.Serializer[Any]):
+class TestMailSerializer(StrictSerializer):
     """The recipient of the test mail."""
 
     email = serializers.CharField(max_length=254)

@@ -22,14 +22,14 @@ from accounts.sessions.reauthentication import password_is_enough
 from api.models import TokenFamily
 from api.pagination import single_page
 from api.permissions import HasScope, RecentlyAuthenticated, Scope, auth_of
-from api.serializers import Export, SessionRecord, UserRecord, page_of, record
+from api.serializers import Export, SessionRecord, StrictSerializer, UserRecord, page_of, record
 from api.tokens import refresh_tokens
-from api.validation import validate
+from api.validation import refuse_fields, validate
 from core.errors import Forbidden, NotFound, RecordInvalid
 
 
-class OwnProfileChange(serializers.Serializer[Any]):
-    """The fields that users may change themselves; other fields are ignored."""
+class OwnProfileChange(StrictSerializer):
+    """The fields that users may change themselves."""
 
     name = serializers.CharField(required=False, allow_blank=True, max_length=150)
     username = serializers.CharField(
@@ -41,7 +41,7 @@ class OwnProfileChange(serializers.Serializer[Any]):
     )
 
 
-class OwnDeletion(serializers.Serializer[Any]):
+class OwnDeletion(StrictSerializer):
     """Confirms the deletion."""
 
     password = serializers.CharField(
@@ -83,15 +83,13 @@ class MeView(APIView):
         responses=UserRecord,
     )
     def patch(self, request: Request) -> Response:
-        """Change your name and user name. Address and password are changed on their own pages.
-
-        Other fields, such as `role`, are ignored.
-        """
+        """Change your name and user name. Address and password are changed on their own pages."""
         user = auth_of(request).user
         given = validate(
             OwnProfileChange,
             request.data,
             partial=True,
+            current=record(UserRecord, user),
             extra_check=lambda names: check_profile(
                 user, Profile(**{name: value or "" for name, value in names.items()})
             ),
@@ -156,6 +154,7 @@ class OwnSessionView(APIView):
     )
     def delete(self, request: Request, session_id: uuid.UUID) -> Response:
         """Sign out one of your browsers or programs."""
+        refuse_fields(request)
         user = auth_of(request).user
         try:
             sessions.end_own_session(user, session_id)

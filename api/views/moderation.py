@@ -21,8 +21,16 @@ from accounts.roles import Role
 from accounts.services.ranks import require_rank
 from api.pagination import PageQuery, filters_of, paginate
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
-from api.serializers import BanRecord, ReportedRecord, ViolationRecord, page_of, record
-from api.validation import validate
+from api.serializers import (
+    BanRecord,
+    ReportedRecord,
+    StrictSerializer,
+    ViolationRecord,
+    example,
+    page_of,
+    record,
+)
+from api.validation import refuse_fields, validate
 from api.views.users import find_user
 from core.errors import NotFound, RecordInvalid
 from core.web.client_ip import network_key, parse_address
@@ -77,7 +85,7 @@ class BanQuery(PageQuery):
     )
 
 
-class SubjectFields(serializers.Serializer[Any]):
+class SubjectFields(StrictSerializer):
     """A user, an address, or both."""
 
     user = serializers.CharField(
@@ -125,7 +133,7 @@ class ViolationReport(SubjectFields):
         return value
 
 
-class BanTerms(serializers.Serializer[Any]):
+class BanTerms(StrictSerializer):
     """Duration and reason of a ban."""
 
     duration = serializers.IntegerField(
@@ -161,7 +169,10 @@ class ViolationsView(APIView):
         return paginate(request, found, ViolationRecord)
 
     @extend_schema(
-        summary="Report a violation", request=ViolationReport, responses={201: ReportedRecord}
+        summary="Report a violation",
+        request=ViolationReport,
+        examples=example({"ip": "203.0.113.7", "type": "spam"}),
+        responses={201: ReportedRecord},
     )
     def post(self, request: Request) -> Response:
         """Score a violation that the app has detected. It may cause a ban, like an exceeded limit.
@@ -196,7 +207,12 @@ class BansView(APIView):
         """All bans, newest first, including expired ones."""
         return paginate(request, _found_bans(filters_of(BanQuery, request)), _ban_record)
 
-    @extend_schema(summary="Ban a user or an address", request=NewBan, responses={201: BanRecord})
+    @extend_schema(
+        summary="Ban a user or an address",
+        request=NewBan,
+        examples=example({"network": "203.0.113.7", "reason": "spam"}),
+        responses={201: BanRecord},
+    )
     def post(self, request: Request) -> Response:
         """Ban a user whom you may manage, an address, or both together."""
         actor = auth_of(request).user
@@ -227,7 +243,9 @@ class BanView(APIView):
     @extend_schema(summary="Lift a ban", request=None, responses={204: None})
     def delete(self, request: Request, ban_id: uuid.UUID) -> Response:
         """Lift a ban of a user and its address. Other bans of that address stay."""
-        bans.lift(actor=auth_of(request).user, ban=_find_ban(ban_id))
+        ban = _find_ban(ban_id)
+        refuse_fields(request)
+        bans.lift(actor=auth_of(request).user, ban=ban)
         return Response(status=204)
 
 
@@ -258,7 +276,9 @@ class UserUnbanView(APIView):
     @extend_schema(summary="Lift all bans of a user", request=None, responses={204: None})
     def post(self, request: Request, user_id: uuid.UUID) -> Response:
         """Lift all bans of the user and of their addresses. Without bans it has no effect."""
-        bans.lift_all(actor=auth_of(request).user, user=find_user(user_id))
+        user = find_user(user_id)
+        refuse_fields(request)
+        bans.lift_all(actor=auth_of(request).user, user=user)
         return Response(status=204)
 
 

@@ -1,7 +1,6 @@
 """/api/v1/users/{id}/offboard: take all access away from an account, with proof."""
 
 import uuid
-from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -12,12 +11,12 @@ from rest_framework.views import APIView
 from accounts.services.offboard import offboard
 from accounts.services.ranks import require_rank
 from api.permissions import auth_of
-from api.serializers import Shape
+from api.serializers import Shape, StrictSerializer
 from api.validation import validate
 from api.views.users import SENSITIVE, find_user
 
 
-class OffboardRequest(serializers.Serializer[Any]):
+class OffboardRequest(StrictSerializer):
     """Why the access ends."""
 
     reason = serializers.CharField(

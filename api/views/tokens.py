@@ -21,7 +21,7 @@ from api.authentication import authenticate, check_csrf, require_same_origin, se
 from api.authorization_header import parse_authorization
 from api.errors import NotAuthenticated, NotJson
 from api.permissions import Scope
-from api.serializers import UserRecord, record
+from api.serializers import StrictSerializer, UserRecord, example, record
 from api.tokens import refresh_tokens
 from api.tokens.jwt import MAX_BYTES, looks_like_token
 from api.tokens.password_grant import sign_in_by_password
@@ -40,7 +40,7 @@ class TokenText(serializers.CharField):
         return str(super().to_internal_value(data))
 
 
-class PasswordGrant(serializers.Serializer[Any]):
+class PasswordGrant(StrictSerializer):
     """The credentials. `username` and `login` are aliases of `email`."""
 
     email = serializers.CharField(
@@ -66,7 +66,7 @@ class PasswordGrant(serializers.Serializer[Any]):
         return attrs
 
 
-class SessionGrant(serializers.Serializer[Any]):
+class SessionGrant(StrictSerializer):
     """How the tokens are returned."""
 
     refresh_cookie = serializers.BooleanField(
@@ -75,7 +75,7 @@ class SessionGrant(serializers.Serializer[Any]):
     )
 
 
-class RefreshGrant(serializers.Serializer[Any]):
+class RefreshGrant(StrictSerializer):
     """The newest refresh token."""
 
     refresh = TokenText(
@@ -116,6 +116,7 @@ class TokenView(APIView):
         operation_id="create_token",
         summary="Sign in",
         request=PasswordGrant,
+        examples=example({"email": "anna@example.com", "password": "correct horse battery staple"}),
         responses=TokenPairSerializer,
     )
     def post(self, request: Request) -> Response:
@@ -166,6 +167,7 @@ class RevocationView(APIView):
         operation_id="revoke_token",
         summary="Sign out",
         request=Revocation,
+        examples=example({"refresh": "…"}),
         responses={204: None},
     )
     def post(self, request: Request) -> Response:
@@ -225,7 +227,7 @@ def _refresh_token(data: Any) -> str | None:
 
     A text in the format of a token skips the serializer, which takes as long as the refresh.
     """
-    text = data.get("refresh") if isinstance(data, dict) else None
+    text = data["refresh"] if isinstance(data, dict) and data.keys() == {"refresh"} else None
     if isinstance(text, str) and looks_like_token(text):
         return text
     found: str | None = validate(RefreshGrant, data).get("refresh")

@@ -25,8 +25,15 @@ from accounts.services.users import Profile
 from accounts.services.verification import mark_verified
 from api.pagination import PageQuery, filters_of, paginate
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated, Scope, auth_of
-from api.serializers import IssuedLinkRecord, ResetLinkRecord, UserRecord, page_of, record
-from api.validation import validate
+from api.serializers import (
+    IssuedLinkRecord,
+    ResetLinkRecord,
+    StrictSerializer,
+    UserRecord,
+    page_of,
+    record,
+)
+from api.validation import refuse_fields, validate
 from core.errors import Forbidden, NotFound, RecordInvalid
 from core.locks import ROLES, acquire_lock, lock_users
 from magiclinks.models import LoginLink
@@ -66,7 +73,7 @@ class UserQuery(PageQuery):
     )
 
 
-class NewUser(serializers.Serializer[Any]):
+class NewUser(StrictSerializer):
     """An account to create. No mail is sent."""
 
     email = serializers.CharField(max_length=254)
@@ -89,7 +96,7 @@ class NewUser(serializers.Serializer[Any]):
     )
 
 
-class UserChange(serializers.Serializer[Any]):
+class UserChange(StrictSerializer):
     """The fields to change; missing ones stay. All changes happen, or none."""
 
     email = serializers.CharField(
@@ -114,7 +121,7 @@ class UserChange(serializers.Serializer[Any]):
     )
 
 
-class NewLink(serializers.Serializer[Any]):
+class NewLink(StrictSerializer):
     """The lifetime of the link."""
 
     lifetime = serializers.IntegerField(
@@ -125,7 +132,7 @@ class NewLink(serializers.Serializer[Any]):
     )
 
 
-class NewPassword(serializers.Serializer[Any]):
+class NewPassword(StrictSerializer):
     """The password to set; without it a reset starts."""
 
     password = serializers.CharField(
@@ -190,7 +197,8 @@ class UserView(APIView):
     def patch(self, request: Request, user_id: uuid.UUID) -> Response:
         """Change an account whom you may manage, or your own name and user name.
 
-        If one field is refused, none is changed. Everything except `"is_active": false` alone
+        If one field is refused, none is changed. The record may be sent back with its other fields
+        as they are. Everything except `"is_active": false` alone
         requires recent authentication.
         """
         user = find_user(user_id)
@@ -198,7 +206,11 @@ class UserView(APIView):
         if actor.pk != user.pk:
             require_rank(actor, user)
         changes = validate(
-            UserChange, request.data, partial=True, extra_check=partial(_check_changes, user)
+            UserChange,
+            request.data,
+            partial=True,
+            current=record(UserRecord, user),
+            extra_check=partial(_check_changes, user),
         )
         change_user(actor, user_id, changes)
         return Response(record(UserRecord, find_user(user_id)))
@@ -212,6 +224,7 @@ class UserView(APIView):
         Delete your own account with `DELETE me`, which requires a confirmation.
         """
         user = find_user(user_id)
+        refuse_fields(request)
         if user.pk == auth_of(request).user.pk:
             raise Forbidden(_("Delete your own account with DELETE /api/v1/me."))
         users.delete_user(actor=auth_of(request).user, user=user)
@@ -285,7 +298,9 @@ class UserSessionsView(APIView):
     )
     def delete(self, request: Request, user_id: uuid.UUID) -> Response:
         """End all browser sessions and tokens of the user."""
-        sessions.end_sessions(actor=auth_of(request).user, user=find_user(user_id))
+        user = find_user(user_id)
+        refuse_fields(request)
+        sessions.end_sessions(actor=auth_of(request).user, user=user)
         return Response(status=204)
 
 

@@ -131,6 +131,8 @@ call("a delete by an editor", "DELETE", f"{NOTES}/1", headers=token(editor))
 write("malformed", good, b'{"text": ')
 write("not JSON", good, b"text=x", kind="application/x-www-form-urlencoded")
 write("invalid", good, {"text": "x" * 501})
+unknown = {"text": "x", "txet": "y", "author": str(owner.pk)}
+write("unknown fields", key(admin, "read", "write"), unknown)
 call("no such note", path=f"{NOTES}/{10**30}", headers=good)
 call("a page instead of JSON", headers=good | {"accept": "text/html"})
 call("a cursor of no list", path=f"{NOTES}?cursor=x", headers=good)

@@ -16,7 +16,7 @@ from api.apikeys.services import revoke_key
 from api.models import ApiKey
 from audit.models import AuditEvent
 from moderation.models import Violation
-from tests.api.calls import call
+from tests.api.calls import call, problem
 from tests.api.keys import call_with, made, refusal
 
 pytestmark = pytest.mark.django_db
@@ -229,7 +229,7 @@ def test_a_wish_is_followed(admin: User, browser_of: BrowserOf) -> None:
     assert key["state"] == "live"
 
 
-def test_fields_of_others_are_ignored(viewer: User, admin: User, browser_of: BrowserOf) -> None:
+def test_fields_of_others_are_refused(viewer: User, admin: User, browser_of: BrowserOf) -> None:
     forged = {
         "user": str(admin.pk),
         "user_id": str(admin.pk),
@@ -246,14 +246,9 @@ def test_fields_of_others_are_ignored(viewer: User, admin: User, browser_of: Bro
 
     answer = call(browser_of(viewer), "POST", KEYS, {"name": "x", **forged})
 
-    assert answer.status_code == 201
-    row = ApiKey.objects.get()
-    assert row.user == viewer
-    assert row.pk != "AAAAAAAAAA"
-    assert row.digest != "0" * 64
-    assert row.created_at < timezone.now()
-    assert row.last_used_at is None
-    assert answer.json()["key"] != forged["key"]
+    assert problem(answer) == (402, "record_invalid")
+    assert answer.json()["errors"].keys() == forged.keys()
+    assert not ApiKey.objects.exists()
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,10 @@ def test_each_refusal_is_a_problem_document(
 
 def test_an_invalid_note_names_its_fields(seen: dict[str, Any]) -> None:
     assert list(seen["invalid"]["body"]["errors"]) == ["text"]
+    assert seen["unknown fields"]["body"]["errors"] == {
+        "txet": ["There is no such field. Did you mean “text”?"],
+        "author": ["This field is read-only."],
+    }
 
 
 def test_pages_follow_each_other(seen: dict[str, Any]) -> None:

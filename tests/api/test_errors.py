@@ -265,6 +265,38 @@ def test_with_values_that_no_field_takes(
     assert {name.partition(".")[0] for name in found["errors"]} <= set(operation.fields)
 
 
+@each_of([each for each in ALL if each.method != "GET"])
+def test_with_fields_that_are_not_there(
+    owner: User, browser_of: BrowserOf, ids: dict[str, str], operation: Operation
+) -> None:
+    path, browser = path_of(operation, ids), browser_of(owner)
+    before = AuditEvent.objects.count()
+    known = {name: {"not": ["a", "value"]} for name in operation.fields or ()}
+
+    for unknown in ({"no_such_field": 1}, {"no_such_field": None, "\ud800": {}, "a.b": []}):
+        body = json.dumps(known | unknown).encode()
+        answer = browser.generic(operation.method, path, body, content_type=JSON)
+
+        errors = refused(answer, 402, "record_invalid")["errors"]
+        assert {name.replace("?", "\ud800") for name in errors} >= unknown.keys()
+        assert errors["no_such_field"] == ["There is no such field."]
+    assert AuditEvent.objects.count() == before
+
+
+@each_of([each for each in ALL if each.method != "GET"])
+def test_with_thousands_of_fields_that_are_not_there(
+    owner: User, browser_of: BrowserOf, ids: dict[str, str], operation: Operation
+) -> None:
+    body = json.dumps({f"{number:05}" + "x" * 200: 1 for number in range(1000)}).encode()
+
+    answer = browser_of(owner).generic(
+        operation.method, path_of(operation, ids), body, content_type=JSON
+    )
+
+    assert len(refused(answer, 402, "record_invalid")["errors"]) < 30
+    assert len(answer.content) < 20_000
+
+
 @each_of(WITH_ID)
 def test_with_an_id_that_is_not_there(
     owner: User, browser_of: BrowserOf, operation: Operation

@@ -57,7 +57,7 @@ def test_null_takes_the_user_name_away(viewer: User, browser_of: BrowserOf) -> N
         ("$set", {"role": "owner"}),
     ],
 )
-def test_whatever_else_is_sent_changes_nothing(
+def test_whatever_else_is_sent_is_refused(
     viewer: User, browser_of: BrowserOf, field: str, value: object
 ) -> None:
     browser = browser_of(viewer)
@@ -65,8 +65,20 @@ def test_whatever_else_is_sent_changes_nothing(
 
     answer = call(browser, "PATCH", "me", {field: value})
 
-    assert answer.status_code == 200
+    assert problem(answer) == (402, "record_invalid")
+    assert list(answer.json()["errors"]) == [field]
     assert User.objects.filter(pk=viewer.pk).values().get() == before
+
+
+def test_the_own_record_sent_back_changes_what_may_be_changed(
+    viewer: User, browser_of: BrowserOf
+) -> None:
+    browser = browser_of(viewer)
+    record = call(browser, "GET", "me").json()
+
+    answer = call(browser, "PATCH", "me", record | {"name": "Vera New"})
+
+    assert answer.json() == record | {"name": "Vera New"}
 
 
 def test_a_list_of_json_patch_is_refused(viewer: User, browser_of: BrowserOf) -> None:

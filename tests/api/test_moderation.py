@@ -380,12 +380,12 @@ def test_nobody_bans_or_unbans_his_own_rank_or_above(
     browser, body = browser_of(admin), {"reason": "x"}
     for user in (owner, make_user("admin")):
         ban = Ban.objects.create(kind="manual", user=user)
-        for method, path in (
-            ("POST", f"users/{user.pk}/ban"),
-            ("POST", f"users/{user.pk}/unban"),
-            ("DELETE", f"moderation/bans/{ban.pk}"),
+        for method, path, sent in (
+            ("POST", f"users/{user.pk}/ban", body),
+            ("POST", f"users/{user.pk}/unban", None),
+            ("DELETE", f"moderation/bans/{ban.pk}", None),
         ):
-            assert problem(call(browser, method, path, body)) == (403, "forbidden")
+            assert problem(call(browser, method, path, sent)) == (403, "forbidden")
         assert Ban.objects.get(user=user).state(timezone.now()) == "active"
 
 

@@ -1,5 +1,6 @@
 """DRF's own seams: what a view of another app gets and refuses by the defaults alone."""
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -22,6 +23,7 @@ from accounts.models import User
 from accounts.roles import Role
 from api.authentication import APIKeyAuthentication
 from api.permissions import HasRole, HasScope, RecentlyAuthenticated
+from api.serializers import StrictModelSerializer, StrictSerializer
 from api.tokens import refresh_tokens
 from config.urls import urlpatterns as own_urls
 from moderation.models import Violation
@@ -128,6 +130,38 @@ class Failing(APIView):
         raise error
 
 
+class NamedSerializer(StrictSerializer):
+    name = serializers.CharField()
+
+
+class LineSerializer(StrictSerializer):
+    text = serializers.CharField()
+
+
+class BookSerializer(StrictSerializer):
+    id = serializers.IntegerField(read_only=True)
+    title = serializers.CharField(max_length=5)
+    owner = NamedSerializer()
+    lines = LineSerializer(many=True)
+
+
+class UserSerializer(StrictModelSerializer):
+    class Meta:
+        model, fields, read_only_fields = User, ["email", "name"], ["email"]
+
+
+class Strict(APIView):
+    """Reads with DRF's own calls."""
+
+    permission_classes = [HasRole("editor"), HasScope("write")]
+    serializer_class: ClassVar[type[serializers.Serializer[Any]]] = BookSerializer
+
+    def post(self, request: Request) -> Response:
+        serializer = self.serializer_class(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        return Response(serializer.validated_data)
+
+
 class TeaPot(exceptions.APIException):
     """An error of an app."""
 
@@ -144,6 +178,8 @@ urlpatterns = [
     path("api/v1/open", Open.as_view()),
     path("api/v1/keys-only", KeysOnly.as_view()),
     path("api/v1/limited", Limited.as_view()),
+    path("api/v1/strict", Strict.as_view()),
+    path("api/v1/strict-model", Strict.as_view(serializer_class=UserSerializer)),
     path("api/v1/failing/<str:kind>", Failing.as_view()),
     *own_urls,
 ]
@@ -377,3 +413,32 @@ def test_a_page_of_another_site_does_not_act_as_the_anonymous_user(settings: Set
     for headers in forms:
         assert problem(post("declared", headers)) == (403, "csrf_failed")
         assert get("declared", headers).status_code == 200
+
+
+def test_a_serializer_refuses_fields_that_it_does_not_have(editor: User) -> None:
+    body = {
+        "title": "x" * 9,
+        "titel": "x",
+        "id": 7,
+        "owner": {"name": "x", "role": "owner"},
+        "lines": [{"text": "x"}, {"text": "y", "txet": "z"}],
+    }
+    headers = bearer(editor)
+
+    answer = post("strict", headers, json.dumps(body).encode())
+
+    assert problem(answer) == (402, "record_invalid")
+    assert answer.json()["errors"] == {
+        "title": ["Ensure this field has no more than 5 characters."],
+        "titel": ["There is no such field. Did you mean “title”?"],
+        "id": ["This field is read-only."],
+        "owner.role": ["There is no such field."],
+        "lines.1.txet": ["There is no such field. Did you mean “text”?"],
+    }
+    body = {"title": "x", "owner": {"name": "x"}, "lines": [{"text": "x"}]}
+    assert post("strict", headers, json.dumps(body).encode()).json() == body
+    model = b'{"name": "x", "is_superuser": true, "email": "x@example.com"}'
+    assert post("strict-model", headers, model).json()["errors"] == {
+        "is_superuser": ["There is no such field."],
+        "email": ["This field is read-only."],
+    }
