@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
+from django.utils import timezone
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
@@ -63,6 +64,10 @@ def get_denial(
         )
     if user.is_built_in:
         return _anonymous_denial(user, floor)
+    if user.is_expired(timezone.now()):
+        return DenialReason(
+            "account_expired", _("The access of this account has ended. Ask an administrator.")
+        )
     if not user.setup_completed:
         return DenialReason("setup_pending", _("This account has not been set up yet."))
     valid_from = user.keys_valid_from if is_key else user.credentials_valid_from

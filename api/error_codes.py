@@ -29,6 +29,7 @@ EXTRA_CODES = (
     Code("record_invalid", 402, _("Fields need attention; `errors` names them with messages.")),
     Code("server_error", 500, _("An internal error; look `request_id` up in the server's log.")),
     Code("account_disabled", 403, _("An administrator has disabled the account.")),
+    Code("account_expired", 403, _("The access of the account has ended by itself.")),
     Code("setup_pending", 403, _("The owner account has not been set up yet.")),
     Code("host_not_allowed", 400, _("The server does not accept this host name.")),
 )

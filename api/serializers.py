@@ -122,7 +122,16 @@ class UserRecord(Shape):
     username = serializers.CharField(allow_null=True, help_text="May be used to sign in.")
     name = serializers.CharField(allow_blank=True)
     role = serializers.ChoiceField(ROLE_LABELS)
+    role_until = serializers.DateTimeField(
+        allow_null=True, help_text="When the role ends, and `role_after` follows. Null: never."
+    )
+    role_after = serializers.CharField(
+        allow_blank=True, help_text="The role that follows; empty for a role without an end."
+    )
     is_active = serializers.BooleanField(help_text="False: the account is disabled.")
+    expires_at = serializers.DateTimeField(
+        allow_null=True, help_text="When the access of the account ends by itself. Null: never."
+    )
     is_verified = serializers.BooleanField(help_text="Whether the email address is verified.")
     created_at = serializers.DateTimeField()
     last_sign_in_at = serializers.DateTimeField(source="last_login", allow_null=True)
@@ -183,6 +192,10 @@ class InvitationRecord(Shape):
     email = serializers.CharField()
     name = serializers.CharField(allow_blank=True)
     role = serializers.ChoiceField(ROLE_LABELS)
+    role_until = serializers.DateTimeField(
+        allow_null=True, help_text="When the role will end, and `role_after` follows. Null: never."
+    )
+    role_after = serializers.CharField(allow_blank=True)
     invited_by = serializers.UUIDField(
         source="invited_by_id", allow_null=True, help_text="Null: the command line."
     )

@@ -61,6 +61,8 @@ TERMS = {
 }
 REASONS = {
     "admin panel": "",
+    "time is up": _("the time is up"),
+    "account_expired": _("the access of the account has ended"),
     "last owner": _("they are the last active owner"),
     "rate_limited": _("too many attempts"),
     "no account": _("there is no such account"),
@@ -107,6 +109,8 @@ MAILS = {
     "recovery-codes-made": _("Recovery codes made"),
     "recovery-code-used": _("Recovery code used"),
     "key-created": _("API key made"),
+    "access-ends": _("Access ends"),
+    "access-of-people-ends": _("Access of people ends"),
     "account-exists": _("Account exists already"),
     "account-removed": _("Account removed"),
 }
@@ -171,6 +175,18 @@ WORDINGS: dict[str, Wording] = {
         _("{actor} changed the role of {target} from {before} to {after}."),
         _("{actor} changed their role from {before} to {after}."),
         _("A change of the role of {target} was refused."),
+    ),
+    "account:role:limit": Wording(
+        _("{actor} gave {target} the role {after} until {until}, then {then} (before: {before})."),
+        _("{actor} limited their role {after} until {until}, then {then} (before: {before})."),
+    ),
+    "account:expiry:set": Wording(
+        _("{actor} set the end of the access of {target} to {until}."),
+        _("{actor} set the end of their access to {until}."),
+    ),
+    "account:expiry:clear": Wording(
+        _("{actor} removed the end of the access of {target}."),
+        _("{actor} removed the end of their access."),
     ),
     "account:role:keep": Wording(
         _("{actor} protected the role of {target} from changes by providers: {kept}."),

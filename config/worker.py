@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from accounts.models import AccountToken, EmailRequest
 from accounts.sent_forms import purge_sent_forms
-from accounts.services import invitations, passwords, signup
+from accounts.services import ended_access, invitations, passwords, signup
 from accounts.sessions.store import SessionStore
 from accounts.signals import address_requested
 from api.apikeys import services
@@ -38,6 +38,7 @@ logger = logging.getLogger("gatehouse.worker")
 POLL_SECONDS = 2.0
 PURGE_EVERY = timedelta(minutes=10)
 COUNTERS_EVERY = timedelta(minutes=1)
+REMIND_EVERY = timedelta(minutes=10)
 # How often to check whether the directory is due. Of all processes, one asks it every few minutes.
 DIRECTORY_EVERY = timedelta(seconds=30)
 # How long used and expired links and sent mails stay visible in the admin.
@@ -51,7 +52,12 @@ REQUEST_JOBS: dict[EmailRequest.Kind, Job] = {
     EmailRequest.Kind.RESET_PASSWORD: passwords.handle_reset_requests,
 }
 NOTE_JOBS: tuple[Job, ...] = (denials.write_denials, key_usage.write_notes)
-JOBS: tuple[Job, ...] = (*REQUEST_JOBS.values(), outbox.deliver_due, *NOTE_JOBS)
+JOBS: tuple[Job, ...] = (
+    *REQUEST_JOBS.values(),
+    ended_access.write_down_ended,
+    outbox.deliver_due,
+    *NOTE_JOBS,
+)
 
 
 def run_jobs_once(jobs: Collection[Job] = JOBS) -> int:
@@ -101,6 +107,7 @@ class Worker:
         self._wanted: SimpleQueue[Job] = SimpleQueue()
         self._poll_at = 0.0
         self._purge_at = self._directory_at = self._counters_at = timezone.now()
+        self._remind_at = timezone.now()
 
     def start(self) -> None:
         """Run until the process ends. It is a daemon thread: all its work may be interrupted."""
@@ -129,6 +136,7 @@ class Worker:
         run_jobs_once(jobs)
         self._purge_when_due()
         self._clear_counters_when_due()
+        self._remind_when_due()
         self._ask_directory_when_due()
 
     def _next_jobs(self) -> Collection[Job]:
@@ -154,6 +162,11 @@ class Worker:
         if timezone.now() >= self._counters_at:
             self._counters_at = timezone.now() + COUNTERS_EVERY
             run_jobs_once([cache.purge_expired])
+
+    def _remind_when_due(self) -> None:
+        if timezone.now() >= self._remind_at:
+            self._remind_at = timezone.now() + REMIND_EVERY
+            run_jobs_once([ended_access.send_reminders])
 
     def _ask_directory_when_due(self) -> None:
         if timezone.now() >= self._directory_at:

@@ -26,11 +26,10 @@ from api.permissions import Scope, scopes_of
 from api.tokens.jwt import AccessToken, claims_our_issuer, looks_like_token
 from core.crypto.tokens import digest
 from forward_auth.conf import Options, options
-from forward_auth.decisions import AuthFailure, AuthResult, Principal
+from forward_auth.decisions import NEVER, AuthFailure, AuthResult, Principal
 from forward_auth.request import COOKIE_PURPOSE as FORWARD_AUTH_COOKIE
 from forward_auth.request import ROLES, Environ, cookie_value
 from forward_auth.sql import (
-    NEVER,
     KeyRow,
     UserRow,
     find_credential,
@@ -115,12 +114,12 @@ def _authenticate_browser(kind: str, key: str, now: float) -> AuthResult:
     if not hmac.compare_digest(session.state, expected):
         raise FastPathUnsupported
     if account_block(user, now, is_key=False) is not None:
-        return failure
+        return replace(failure, until=user.changes_at(now))
     touch_at = session.last_seen_at + TOUCH_SECONDS
     if now > touch_at:
         raise FastPathUnsupported
     until = min(session.expires_at, touch_at, absolute_end)
-    return _principal(kind, user, until, str(session.public_id))
+    return _principal(kind, user, now, until, str(session.public_id))
 
 
 def session_hash(password: str, valid_from: datetime | str) -> str:
@@ -170,9 +169,10 @@ def _result_for_key(key_id: str, key: KeyRow, user: UserRow, now: float) -> Auth
     if block is not None:
         if block == "token_invalid":
             return NO_KEY
-        return replace(_blocked("key", block, user), networks=networks)
-    may_read, may_write = effective_scopes(texts(key.scopes), user.role)
-    return _principal("key", user, until, key_id, networks, may_read, may_write, key.last_used_at)
+        return replace(_blocked("key", block, user, now), networks=networks)
+    may_read, may_write = effective_scopes(texts(key.scopes), user.role_at(now))
+    of_key = (networks, may_read, may_write, key.last_used_at)
+    return _principal("key", user, now, until, key_id, *of_key)
 
 
 def _authenticate_token(text: str, now: float) -> AuthResult:
@@ -193,12 +193,12 @@ def _authenticate_token(text: str, now: float) -> AuthResult:
         return NO_TOKEN
     block = account_block(user, now, is_key=False)
     if block is not None:
-        return NO_TOKEN if block == "token_invalid" else _blocked("token", block, user)
+        return NO_TOKEN if block == "token_invalid" else _blocked("token", block, user, now)
     if family.session_id is not None:
         if family.session_end is None or family.session_end <= now:
             return NO_TOKEN
         until = min(until, family.session_end)
-    return _principal("token", user, until, str(family_id))
+    return _principal("token", user, now, until, str(family_id))
 
 
 def account_block(user: UserRow, now: float, *, is_key: bool) -> str | None:
@@ -210,34 +210,43 @@ def account_block(user: UserRow, now: float, *, is_key: bool) -> str | None:
     if user.id in ANONYMOUS:
         is_on = block != "account_disabled" and user.role == options().anonymous_role
         return None if is_on else "account_disabled"
+    if block != "account_disabled" and user.expires_at is not None and user.expires_at <= now:
+        return "account_expired"
     if block is not None:
         return block
     if user.banned_until is not None and user.banned_until > now:
         return "banned"
-    if is_key or user.role not in options().mfa_required_roles or has_second_factor(user.id):
+    return None if is_key else _missing_factor(user, now)
+
+
+def _missing_factor(user: UserRow, now: float) -> str | None:
+    if user.role_at(now) not in options().mfa_required_roles or has_second_factor(user.id):
         return None
     return SecondFactorSetUpRequired.code
 
 
 def _principal(
-    kind: str, user: UserRow, until: float, credential_id: str, *of_key: Any
+    kind: str, user: UserRow, now: float, until: float, credential_id: str, *of_key: Any
 ) -> Principal:
     """of_key: the further fields of a Principal, which only keys have."""
+    changes_at = user.changes_at(now)
     return Principal(
         kind,
         _dashed(user.id),
         user.email,
         user.name,
-        ROLES[user.role],
+        ROLES[user.role_at(now)],
         bool(user.is_verified) or user.id in ANONYMOUS,
-        until,
+        min(until, changes_at),
+        changes_at,
         credential_id,
         *of_key,
     )
 
 
-def _blocked(kind: str, code: str, user: UserRow) -> AuthFailure:
-    return AuthFailure(kind, code, credential_valid=True, user_id=_dashed(user.id))
+def _blocked(kind: str, code: str, user: UserRow, now: float) -> AuthFailure:
+    until = user.changes_at(now)
+    return AuthFailure(kind, code, credential_valid=True, user_id=_dashed(user.id), until=until)
 
 
 @lru_cache(maxsize=256)

@@ -91,10 +91,10 @@ class CachedCredential:
 def cached_credential(auth_result: AuthResult, now: float) -> CachedCredential:
     """The result with its headers. It holds for TTL_SECONDS, or until the credential ends."""
     soon = now + TTL_SECONDS
+    until = auth_result.until if auth_result.until < soon else soon
     if isinstance(auth_result, Principal):
-        until = auth_result.until if auth_result.until < soon else soon
         return CachedCredential(auth_result, identity_headers(auth_result), until)
-    return CachedCredential(auth_result, (), soon)
+    return CachedCredential(auth_result, (), until)
 
 
 def credential_key(kind: str, text: str) -> str:

@@ -144,9 +144,11 @@ class Checker:
         if config.has_custom_access_checks:
             raise FastPathUnsupported
         credential, is_new = cached_credential(NOT_AUTHENTICATED, time.time()), False
+        until = credential.until
         for kind, text in extract_credentials(environ, config, generation.has_token):
             key_of_text = credential_key(kind, text)
             credential, is_new = _authenticate(generation, kind, text, key_of_text)
+            until = min(until, credential.until)
             if isinstance(credential.auth_result, Principal):
                 break
         evaluated = _evaluate(environ, parts, generation, config)
@@ -154,7 +156,7 @@ class Checker:
         # A request that comes once is not cached twice. Parts with line breaks of their own could
         # collide with others.
         if not is_new and SEPARATOR not in "".join(parts):
-            generation.results.put(key, result, credential.until, _weight(parts))
+            generation.results.put(key, result, until, _weight(parts))
         auth_result = credential.auth_result
         if isinstance(auth_result, Principal) and auth_result.kind == "key":
             note_use(auth_result.credential_id, result.ip, auth_result.used_at)

@@ -15,6 +15,7 @@ from forward_auth.request import Target
 from forward_auth.rules.matching import Requirement
 
 Headers = Sequence[tuple[str, str]]
+NEVER = float("inf")
 BASIC, BEARER = 'Basic realm="Gatehouse", charset="UTF-8"', "Bearer"
 IDENTITY = ("Remote-User", "Remote-Email", "Remote-Name", "Remote-Groups", "Remote-Id")
 NO_IDENTITY: Headers = tuple((name, "") for name in IDENTITY)
@@ -28,6 +29,7 @@ class Principal:
     """A user who may act.
 
     user_id: with dashes, as sent to apps. until: seconds since 1970; afterwards look again.
+    changes_at: when the access or the role of the user ends by itself, in seconds since 1970.
     networks: where the credential may be used, () for everywhere. may_read, may_write: by its
     scopes. credential_id: of the session, token family or key, no secret; that of a session has
     dashes or not, as it was stored. used_at: when the use of a key was last written.
@@ -40,6 +42,7 @@ class Principal:
     role: Role
     is_verified: bool
     until: float
+    changes_at: float = NEVER
     credential_id: str = ""
     networks: tuple[str, ...] = ()
     may_read: bool = True
@@ -51,7 +54,7 @@ class Principal:
 class AuthFailure:
     """Why a request is not authenticated.
 
-    credential_valid: the credential is right, but its user may not act now.
+    credential_valid: the credential is right, but its user may not act now. until: as in Principal.
     """
 
     kind: str
@@ -59,6 +62,7 @@ class AuthFailure:
     credential_valid: bool = False
     user_id: str | None = None
     networks: tuple[str, ...] = ()
+    until: float = NEVER
 
 
 AuthResult = Principal | AuthFailure

@@ -24,7 +24,7 @@ from api.permissions import AuthContext, Scope, combine
 from api.tokens.jwt import claims_our_issuer
 from core.errors import AccessDenied, Forbidden, RateLimited
 from forward_auth.conf import options
-from forward_auth.decisions import AuthFailure, AuthResult, Principal
+from forward_auth.decisions import NEVER, AuthFailure, AuthResult, Principal
 from forward_auth.request import cookie_value
 from forward_auth.services.cookies import user_by_forward_auth_cookie
 
@@ -114,6 +114,7 @@ def _by_cookie(cookie: str) -> AuthResult:
 def principal_of(access: AuthContext, kind: str = "") -> Principal:
     """The user of an authenticated request. kind: instead of that of the context."""
     user = access.user
+    end = user.next_end(timezone.now())
     return Principal(
         kind=kind or _kind(access),
         user_id=str(user.pk),
@@ -122,6 +123,7 @@ def principal_of(access: AuthContext, kind: str = "") -> Principal:
         role=Role(user.role),
         is_verified=user.is_verified or user.is_built_in,
         until=NOT_CACHED,
+        changes_at=NEVER if end is None else end.timestamp(),
         may_read=Scope.READ in access.scopes,
         may_write=Scope.WRITE in access.scopes,
         credential_id=access.key.pk if access.key else str(access.session_id or ""),

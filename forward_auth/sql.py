@@ -16,6 +16,7 @@ from django.db.models import Model
 
 from accounts.models import BrowserSession, User
 from api.models import ApiKey, SigningKey, TokenFamily
+from forward_auth.decisions import NEVER
 from forward_auth.invalidation.data_version import opened
 from forward_auth.metrics import count_lookup
 from forward_auth.models import AccessRule, ForwardAuthCookie
@@ -28,7 +29,7 @@ class UserRow:
     """The columns that every row begins with: the user.
 
     block: the code of access_policy.get_denial() without regard to bans, or None. banned_until: the
-    end of the longest ban that was not lifted; it may be in the past.
+    end of the longest ban that was not lifted; it may be in the past. Times in seconds since 1970.
     """
 
     block: str | None
@@ -37,7 +38,19 @@ class UserRow:
     email: str
     name: str
     role: str
+    role_after: str
     is_verified: bool  # 0 or 1 in SQLite
+    expires_at: float | None
+    role_until: float | None
+
+    def role_at(self, now: float) -> str:
+        """The role that holds; see User.from_db()."""
+        return self.role if self.role_until is None or self.role_until > now else self.role_after
+
+    def changes_at(self, now: float) -> float:
+        """When the access or the role ends by itself, whichever is first."""
+        ends = (self.expires_at, self.role_until)
+        return min((end for end in ends if end is not None and end > now), default=NEVER)
 
 
 @dataclass(slots=True)
@@ -131,7 +144,6 @@ CREDENTIALS = {
             ON s.public_id = c.session_id AND s.user_id = c.user_id""",
     ),
 }
-NEVER = float("inf")
 # A ban without an end, in seconds since 1970.
 ENDLESS = "1e300"
 SECONDS = {
@@ -217,8 +229,10 @@ def _query(kind: str, vendor: str) -> tuple[str, Callable[..., Any]]:
         _block(credential.valid_from),
         f"""(SELECT MAX(COALESCE({seconds.format("b.until")}, {ENDLESS})) FROM {_table(Ban)} b
             WHERE b.user_id = u.id AND b.lifted_at IS NULL)""",  # noqa: S608
-        *(f"{sign}u.{name}" for name in ("id", "email", "name", "role")),
+        *(f"{sign}u.{name}" for name in ("id", "email", "name", "role", "role_after")),
         "u.email_verified_at IS NOT NULL",
+        seconds.format("u.expires_at"),
+        seconds.format("u.role_until"),
         *(
             seconds.format(column) if isinstance(column, Time) else f"{sign}{column}"
             for column in credential.columns

@@ -43,6 +43,9 @@ class Migration(migrations.Migration):
                 ('role', models.CharField(choices=[('owner', 'Owner'), ('admin', 'Admin'), ('editor', 'Editor'), ('viewer', 'Viewer'), ('none', 'No access')], default='viewer', max_length=8, verbose_name='role')),
                 ('role_locked', models.BooleanField(default=False, help_text='No sign-in through a provider or directory changes it.', verbose_name='keep this role')),
                 ('is_active', models.BooleanField(default=True, verbose_name='active')),
+                ('expires_at', models.DateTimeField(blank=True, null=True, verbose_name='access ends')),
+                ('role_until', models.DateTimeField(blank=True, null=True, verbose_name='role ends')),
+                ('role_after', models.CharField(blank=True, choices=[('owner', 'Owner'), ('admin', 'Admin'), ('editor', 'Editor'), ('viewer', 'Viewer'), ('none', 'No access')], default='', max_length=8, verbose_name='role afterwards')),
                 ('time_zone', models.CharField(blank=True, default='', max_length=64, verbose_name='time zone')),
                 ('setup_completed', models.BooleanField(default=True, editable=False)),
                 ('email_verified_at', models.DateTimeField(blank=True, null=True, verbose_name='address verified')),
@@ -54,8 +57,8 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'user',
                 'verbose_name_plural': 'users',
-                'indexes': [models.Index(fields=['role', 'id'], name='user_role'), models.Index(fields=['last_login'], name='user_last_login'), models.Index(fields=['created_at'], name='user_created_at'), models.Index(fields=['id', 'search_text'], name='user_search_text')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('email', django.db.models.functions.text.Lower('email'))), name='user_email_is_lower_case'), models.CheckConstraint(condition=models.Q(('role__in', ['owner', 'admin', 'editor', 'viewer', 'none'])), name='user_role_is_known')],
+                'indexes': [models.Index(fields=['role', 'id'], name='user_role'), models.Index(fields=['last_login'], name='user_last_login'), models.Index(fields=['created_at'], name='user_created_at'), models.Index(condition=models.Q(('expires_at__isnull', False)), fields=['expires_at'], name='user_expires_at'), models.Index(condition=models.Q(('role_until__isnull', False)), fields=['role_until'], name='user_role_until'), models.Index(fields=['id', 'search_text'], name='user_search_text')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('email', django.db.models.functions.text.Lower('email'))), name='user_email_is_lower_case'), models.CheckConstraint(condition=models.Q(('role__in', ['owner', 'admin', 'editor', 'viewer', 'none'])), name='user_role_is_known'), models.CheckConstraint(condition=models.Q(models.Q(('role_after', ''), ('role_until', None)), models.Q(('role_after__in', ['owner', 'admin', 'editor', 'viewer', 'none']), ('role_until__isnull', False)), _connector='OR'), name='user_role_after_its_end')],
             },
         ),
         migrations.CreateModel(
@@ -89,6 +92,8 @@ class Migration(migrations.Migration):
                 ('email', models.EmailField(db_index=True, max_length=254, verbose_name='email address')),
                 ('name', models.CharField(blank=True, max_length=150, verbose_name='name')),
                 ('role', models.CharField(choices=[('owner', 'Owner'), ('admin', 'Admin'), ('editor', 'Editor'), ('viewer', 'Viewer'), ('none', 'No access')], max_length=8, verbose_name='role')),
+                ('role_until', models.DateTimeField(blank=True, null=True, verbose_name='role ends')),
+                ('role_after', models.CharField(blank=True, choices=[('owner', 'Owner'), ('admin', 'Admin'), ('editor', 'Editor'), ('viewer', 'Viewer'), ('none', 'No access')], default='', max_length=8, verbose_name='role afterwards')),
                 ('by_system', models.BooleanField(default=False, editable=False)),
                 ('invited_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='invitations', to=settings.AUTH_USER_MODEL)),
                 ('user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
@@ -137,6 +142,22 @@ class Migration(migrations.Migration):
                 'verbose_name': 'session',
                 'verbose_name_plural': 'sessions',
                 'indexes': [models.Index(fields=['user', '-last_seen_at'], name='session_of_user')],
+            },
+        ),
+        migrations.CreateModel(
+            name='EndReminder',
+            fields=[
+                ('id', models.UUIDField(default=core.uuid7.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('subject', models.CharField(choices=[('account', 'account'), ('role', 'role')], max_length=8)),
+                ('ends_at', models.DateTimeField()),
+                ('days', models.PositiveSmallIntegerField()),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='end_reminders', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'verbose_name': 'reminder of an end',
+                'verbose_name_plural': 'reminders of ends',
+                'constraints': [models.UniqueConstraint(fields=('user', 'subject', 'ends_at', 'days'), name='end_reminder_once')],
             },
         ),
     ]

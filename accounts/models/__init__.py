@@ -2,6 +2,7 @@
 
 from accounts.models.account_tokens import AccountToken
 from accounts.models.email_requests import EmailRequest
+from accounts.models.end_reminders import EndReminder
 from accounts.models.invitations import Invitation
 from accounts.models.sent_forms import SentForm
 from accounts.models.sessions import BrowserSession
@@ -12,6 +13,7 @@ __all__ = [
     "AccountToken",
     "BrowserSession",
     "EmailRequest",
+    "EndReminder",
     "Invitation",
     "SentForm",
     "User",

@@ -16,6 +16,11 @@ class Invitation(SingleUseToken):
     email = models.EmailField(_("email address"), max_length=254, db_index=True)
     name = models.CharField(_("name"), max_length=150, blank=True)
     role = models.CharField(_("role"), max_length=8, choices=ROLE_LABELS)
+    # The end of the role, and the role that follows; see User.role_until.
+    role_until = models.DateTimeField(_("role ends"), null=True, blank=True)
+    role_after = models.CharField(
+        _("role afterwards"), max_length=8, choices=ROLE_LABELS, blank=True, default=""
+    )
     # Null with by_system False: the inviter's account was deleted, so the invitation is invalid.
     invited_by = models.ForeignKey(
         User, null=True, on_delete=models.SET_NULL, related_name="invitations"

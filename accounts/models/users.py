@@ -1,8 +1,9 @@
 """Users: the account, its names and its role."""
 
 import logging
+from collections.abc import Collection
 from datetime import datetime
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.hashers import check_password, get_hasher
@@ -66,8 +67,18 @@ class UserQuerySet(models.QuerySet["User"]):
         return self.filter(setup_completed=True)
 
     def active_owners(self) -> Self:
-        """Owners who can sign in now."""
-        return self.people().filter(role=Role.OWNER, is_active=True)
+        """Owners who can sign in now, and whose access has no end."""
+        endless = self.filter(expires_at=None, role_until=None)
+        return endless.people().filter(role=Role.OWNER, is_active=True)
+
+    def ended(self, now: datetime) -> Self:
+        """Accounts whose end, or the end of their role, has passed and is not written down yet."""
+        is_expired = models.Q(is_active=True, expires_at__lte=now)
+        return self.filter(is_expired | models.Q(role_until__lte=now))
+
+    def ends_before(self, end: datetime) -> Self:
+        """Accounts whose access or role ends before `end`, or has ended and is not written down."""
+        return self.filter(models.Q(expires_at__lt=end) | models.Q(role_until__lt=end))
 
     def manageable_by(self, actor_role: str) -> Self:
         """Accounts that an actor with that role may manage; see roles.can_manage()."""
@@ -105,6 +116,14 @@ class User(AbstractBaseUser):
         help_text=_("No sign-in through a provider or directory changes it."),
     )
     is_active = models.BooleanField(_("active"), default=True)
+    # The account may act until then, and the role lasts until then. Each check computes what holds
+    # from the row and the clock; the worker writes it down later. See from_db().
+    expires_at = models.DateTimeField(_("access ends"), null=True, blank=True)
+    role_until = models.DateTimeField(_("role ends"), null=True, blank=True)
+    # The role that follows; "" exactly if the role has no end.
+    role_after = models.CharField(
+        _("role afterwards"), max_length=8, choices=ROLE_LABELS, blank=True, default=""
+    )
     # Pages and mails show times in it; see core.text.time_zones.
     time_zone = models.CharField(_("time zone"), max_length=64, blank=True, default="")
     # False only for the default owner, until its set-up link has been used.
@@ -122,6 +141,9 @@ class User(AbstractBaseUser):
         db_persist=True,
         editable=False,
     )
+
+    # The stored role if it has ended; "" otherwise.
+    ended_role: str = ""
 
     objects = UserManager()
     all_objects: ClassVar[models.Manager["User"]] = models.Manager()
@@ -141,17 +163,58 @@ class User(AbstractBaseUser):
                 condition=models.Q(role__in=[role.value for role in Role]),
                 name="user_role_is_known",
             ),
+            models.CheckConstraint(
+                condition=models.Q(role_until=None, role_after="")
+                | models.Q(role_until__isnull=False, role_after__in=[role.value for role in Role]),
+                name="user_role_after_its_end",
+            ),
         ]
         indexes = [
             models.Index(fields=["role", "id"], name="user_role"),
             models.Index(fields=["last_login"], name="user_last_login"),
             models.Index(fields=["created_at"], name="user_created_at"),
+            # The worker looks for what has ended every few seconds.
+            models.Index(
+                fields=["expires_at"],
+                condition=models.Q(expires_at__isnull=False),
+                name="user_expires_at",
+            ),
+            models.Index(
+                fields=["role_until"],
+                condition=models.Q(role_until__isnull=False),
+                name="user_role_until",
+            ),
             # Covers search(): a fifth of the size of the whole rows.
             models.Index(fields=["id", "search_text"], name="user_search_text"),
         ]
 
     def __str__(self) -> str:
         return self.email
+
+    @classmethod
+    def from_db(
+        cls, db: str | None, field_names: Collection[str], values: Collection[Any], **options: Any
+    ) -> "User":
+        """The row as of now: once `role_until` has passed, `role` is the one that follows.
+
+        Whoever loads a user so reads the role that holds, and nothing waits for the worker. Read
+        no role with values(), and let no query decide by it: it would see the stored one.
+        """
+        user: User = super().from_db(db, field_names, values, **options)
+        if "role" not in user.__dict__ or user.role_until is None:
+            return user
+        if user.role_until <= timezone.now():
+            user.ended_role, user.role = user.role, user.role_after
+        return user
+
+    def is_expired(self, now: datetime) -> bool:
+        """Whether the access of the account has ended by itself."""
+        return self.expires_at is not None and self.expires_at <= now
+
+    def next_end(self, now: datetime) -> datetime | None:
+        """When the access or the role ends by itself, whichever is first; None if neither does."""
+        ends = [end for end in (self.expires_at, self.role_until) if end is not None and end > now]
+        return min(ends, default=None)
 
     @property
     def rank(self) -> int:

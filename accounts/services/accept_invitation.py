@@ -3,6 +3,8 @@
 Called wherever an address is verified; the link itself is in accounts.services.invitations.
 """
 
+from typing import Any
+
 from django.conf import settings
 from django.utils import timezone
 
@@ -47,13 +49,38 @@ def take_up(invitation: Invitation, user: User, *, is_new: bool) -> bool:
     if Invitation.objects.consume(invitation.digest, timezone.now()) is None:
         return False
     Invitation.objects.filter(pk=invitation.pk).update(user=user)
-    offered, current = Role(invitation.role), Role(user.role)
+    offer = role_offered(invitation)
+    offered, current = Role(offer["role"]), Role(user.role)
     may_lower = is_new and user.role == settings.DEFAULT_ROLE
-    if offered.rank > current.rank or (may_lower and offered != current):
-        changed = change_role(actor=invitation.invited_by or SYSTEM, user=user, role=offered)
+    # A new account that has the offered role already still gets its end.
+    is_other = offered != current or offer["role_until"] is not None
+    if offered.rank > current.rank or (may_lower and is_other):
+        changed = change_role(
+            actor=invitation.invited_by or SYSTEM,
+            user=user,
+            role=offered,
+            until=offer["role_until"],
+            then=offer["role_after"],
+        )
         user.role, user.credentials_valid_from = changed.role, changed.credentials_valid_from
+        user.role_until, user.role_after = changed.role_until, changed.role_after
     record_act("accept", invitation, user, target=user)
     return True
+
+
+def role_offered(invitation: Invitation) -> dict[str, Any]:
+    """`role`, `role_until` and `role_after` that an invitation gives now.
+
+    If the role that it offers has ended meanwhile, that is the role that follows.
+    """
+    until = invitation.role_until
+    if until is not None and until <= timezone.now():
+        return {"role": invitation.role_after, "role_until": None, "role_after": ""}
+    return {
+        "role": invitation.role,
+        "role_until": until,
+        "role_after": invitation.role_after,
+    }
 
 
 def accepted_by_address(user: User, *, is_new: bool = False) -> Invitation | None:

@@ -19,8 +19,15 @@ from accounts.actors import SYSTEM, Actor
 from accounts.models import Invitation, User
 from accounts.passwords import check_password_rules
 from accounts.roles import Role, can_give, can_manage, grantable
-from accounts.services.accept_invitation import is_vouched_for, lock_account_of, record_act, take_up
+from accounts.services.accept_invitation import (
+    is_vouched_for,
+    lock_account_of,
+    record_act,
+    role_offered,
+    take_up,
+)
 from accounts.services.email_tokens import absolute_url
+from accounts.services.end_dates import check_role_end
 from accounts.services.users import Profile, create_user, edit_profile
 from accounts.services.verification import mark_email_verified
 from core.crypto.tokens import digest, make_token
@@ -83,10 +90,13 @@ def invite(
     role: str = Role.VIEWER,
     lifetime: timedelta | None = None,
     name: str = "",
+    role_until: datetime | None = None,
+    role_after: str = "",
 ) -> IssuedInvitation:
     """Invite the owner of `email`: enqueues the mail, and replaces older invitations of it.
 
-    lifetime: 1 minute to 30 days, 7 days by default. name: the initial value of the form. Raises
+    lifetime: 1 minute to 30 days, 7 days by default. name: the initial value of the form.
+    role_until, role_after: see change_role(). Raises
     Forbidden for a role not below the actor's own (owners give any), and RecordInvalid for an
     invalid or taken address. Nothing has changed then.
     """
@@ -95,10 +105,13 @@ def invite(
         raise Forbidden(_("You may only give roles below your own."))
     email, given = _parse(email, role, lifetime)
     token, now = make_token(), timezone.now()
+    check_role_end(actor, role, role_until, role_after, now)
     invitation = Invitation(
         email=email,
         name=clean_name(name),
         role=given.value,
+        role_until=role_until,
+        role_after=role_after,
         digest=digest(PURPOSE, token),
         invited_by_id=actor.pk,
         by_system=actor.pk is None,
@@ -186,7 +199,7 @@ def accept_invitation(
         user = create_user(
             actor=invitation.invited_by or SYSTEM,
             email=invitation.email,
-            role=invitation.role,
+            **role_offered(invitation),
             name=name,
             username=username or None,
             password=password or None,

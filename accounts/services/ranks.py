@@ -30,8 +30,9 @@ def require_rank_now(actor: Actor, user: User) -> None:
     request began.
     """
     lock_users(user.pk)
-    role = User.all_objects.filter(pk=user.pk).values_list("role", flat=True).first()
-    if role is None:
+    fields = ("role", "role_until", "role_after")
+    current = User.all_objects.filter(pk=user.pk).only(*fields).first()
+    if current is None:
         raise RecordInvalid({"user": [_("This account does not exist any more.")]})
-    user.role = role
+    user.role = current.role
     require_rank(actor, user)

@@ -4,8 +4,10 @@ Each checks the actor's role with roles.can_manage(), protects the last owner, w
 in the same transaction, and revokes credentials where the change takes rights away.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import DatabaseError, IntegrityError, transaction
@@ -14,10 +16,18 @@ from django.utils.translation import gettext as _
 
 from accounts import access_policy
 from accounts.account_sources import username_problems
-from accounts.actors import Actor
+from accounts.actors import SYSTEM, Actor
 from accounts.models import User
 from accounts.passwords import password_problems
 from accounts.roles import Role, can_give
+from accounts.services.end_dates import (
+    Subject,
+    audit_time,
+    check_end,
+    check_role_end,
+    end_details,
+    skip_passed_reminders,
+)
 from accounts.services.ranks import require_rank, require_rank_now, require_rank_or_self
 from accounts.services.sessions import revoke_credentials, revoke_sessions
 from audit import audit_log
@@ -52,32 +62,61 @@ def create_user(
     password: str | None = None,
     verified: bool = False,
     source: str = "operator",
+    expires_at: datetime | None = None,
+    role_until: datetime | None = None,
+    role_after: str = "",
 ) -> User:
     """Create an account. Raises RecordInvalid, or Forbidden for a role that is too high.
 
-    verified: the address counts as verified, because an administrator confirms it. Sends no mail.
+    verified: the address counts as verified, because an administrator confirms it. expires_at: the
+    end of the account; role_until, role_after: see change_role(). Sends no mail.
     """
     if not can_give(Role(actor.role), Role(role)):
         raise Forbidden(_("You may only give roles below your own."))
-    user = User(email=email, username=username, name=name, role=role)
-    check_new(user, password)
+    user = User(
+        email=email,
+        username=username,
+        name=name,
+        role=role,
+        expires_at=expires_at,
+        role_until=role_until,
+        role_after=role_after,
+    )
+    check_new(user, password, actor=actor)
     if verified:
         user.email_verified_at = timezone.now()
     user.set_password(password)
     return save_new(user, actor=actor, source=source)
 
 
-def check_new(user: User, password: str | None) -> None:
+def check_new(user: User, password: str | None, *, actor: Actor = SYSTEM) -> None:
     """Validate a new account, and set its names to their stored form.
 
-    Raises RecordInvalid with all errors, including those of taken names and of the password.
+    Raises RecordInvalid with all errors, including those of taken names, of the password and of
+    the ends. actor: who gives the role that follows.
     """
     errors = _name_errors(user)
     problems = [] if password is None else password_problems(password, user)
     if problems:
         errors["password"] = problems
+    errors |= _end_errors(user, actor)
     if errors:
         raise RecordInvalid(errors)
+
+
+def _end_errors(user: User, actor: Actor) -> dict[str, list[str]]:
+    errors: dict[str, list[str]] = {}
+    now = timezone.now()
+    checks: tuple[Callable[[], None], ...] = (
+        lambda: check_end("expires_at", user.expires_at, now),
+        lambda: check_role_end(actor, user.role, user.role_until, user.role_after, now),
+    )
+    for check in checks:
+        try:
+            check()
+        except RecordInvalid as error:
+            errors |= error.errors
+    return errors
 
 
 def check_profile(user: User, profile: Profile) -> list[str]:
@@ -103,8 +142,19 @@ def save_new(user: User, *, actor: Actor | None, source: str) -> User:
     try:
         with transaction.atomic():
             user.save(force_insert=True)
+            now = timezone.now()
+            skip_passed_reminders(user, Subject.ACCOUNT, user.expires_at, now)
+            skip_passed_reminders(user, Subject.ROLE, user.role_until, now)
+            ends = end_details(user.role_until, user.role_after)
+            if user.expires_at is not None:
+                ends["expires_at"] = audit_time(user.expires_at)
             audit_log.record(
-                "account:user:create", actor=actor, target=user, role=user.role, source=source
+                "account:user:create",
+                actor=actor,
+                target=user,
+                role=user.role,
+                source=source,
+                **ends,
             )
     except IntegrityError:
         raise RecordInvalid(_constraint_errors(user)) from None
@@ -139,23 +189,72 @@ def edit_profile(*, actor: Actor, user: User, profile: Profile) -> User:
     return user
 
 
-def change_role(*, actor: Actor, user: User, role: str) -> User:
-    """Give `user` another role and revoke their sessions. Raises Forbidden, LastOwner."""
+def change_role(
+    *,
+    actor: Actor,
+    user: User,
+    role: str,
+    until: datetime | None = None,
+    then: str = "",
+    reason: str = "",
+) -> User:
+    """Give `user` a role, for good or until a time, and revoke their sessions if it is another.
+
+    until: afterwards the role is `then`, a lower one. Without it the role has no end. reason: for
+    the audit log. Raises Forbidden, LastOwner, RecordInvalid.
+    """
     with transaction.atomic():
         current = lock_account(user)
         require_rank(actor, current)
         if not can_give(Role(actor.role), Role(role)):
             raise Forbidden(_("You may only give roles below your own."))
-        if current.role == role:
+        now = timezone.now()
+        check_role_end(actor, role, until, then, now)
+        if (current.role, current.role_until, current.role_after) == (role, until, then):
             return current
-        if role != Role.OWNER:
+        if role != Role.OWNER or until is not None:
             _keep_last_owner(current)
-        before, current.role = current.role, role
-        current.save(update_fields=["role"])
-        revoke_sessions(current, "role changed")
+        before = current.ended_role or current.role
+        current.role, current.role_until, current.role_after = role, until, then
+        current.ended_role = ""
+        current.save(update_fields=["role", "role_until", "role_after"])
+        skip_passed_reminders(current, Subject.ROLE, until, now)
+        if before != role:
+            revoke_sessions(current, "role changed")
         audit_log.record(
-            "account:role:change", actor=actor, target=current, before=before, after=role
+            "account:role:change" if until is None else "account:role:limit",
+            actor=actor,
+            target=current,
+            before=before,
+            after=role,
+            **end_details(until, then),
+            **({"reason": reason} if reason else {}),
         )
+    return current
+
+
+def set_expiry(*, actor: Actor, user: User, expires_at: datetime | None) -> User:
+    """Set when the access of `user` ends by itself; None for never.
+
+    A disabled account stays disabled. Raises Forbidden, LastOwner, RecordInvalid.
+    """
+    with transaction.atomic():
+        current = lock_account(user)
+        require_rank(actor, current)
+        if current.expires_at == expires_at:
+            return current
+        now = timezone.now()
+        check_end("expires_at", expires_at, now)
+        if expires_at is not None:
+            _keep_last_owner(current)
+        current.expires_at = expires_at
+        current.save(update_fields=["expires_at"])
+        skip_passed_reminders(current, Subject.ACCOUNT, expires_at, now)
+        if expires_at is None:
+            audit_log.record("account:expiry:clear", actor=actor, target=current)
+        else:
+            until = audit_time(expires_at)
+            audit_log.record("account:expiry:set", actor=actor, target=current, until=until)
     return current
 
 
@@ -187,14 +286,19 @@ def disable_user(*, actor: Actor, user: User, reason: str = "") -> User:
 
 
 def enable_user(*, actor: Actor, user: User) -> User:
-    """Enable a disabled account. Its old sessions and tokens stay invalid."""
+    """Enable a disabled account. Its old sessions and tokens stay invalid.
+
+    An end that has passed is removed, because it would refuse the account at once.
+    """
     with transaction.atomic():
         current = lock_account(user)
         require_rank(actor, current)
         if current.is_active:
             return current
         current.is_active = True
-        current.save(update_fields=["is_active"])
+        if current.is_expired(timezone.now()):
+            current.expires_at = None
+        current.save(update_fields=["is_active", "expires_at"])
         audit_log.record("account:user:enable", actor=actor, target=current)
     return current
 
@@ -240,7 +344,11 @@ def lock_account(user: User) -> User:
 
 
 def is_last_owner(user: User) -> bool:
-    """Whether `user` is the only owner who may act. Reliable only under the lock of roles."""
+    """Whether `user` is the only owner who may act, now and without an end.
+
+    An owner whose role or access ends by itself does not count: nobody would be left then.
+    Reliable only under the lock of roles.
+    """
     owners = User.objects.active_owners()
     if not owners.filter(pk=user.pk).exists():
         return False

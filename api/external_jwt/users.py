@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.roles import Role
-from accounts.services.accept_invitation import live_invitation, take_up
+from accounts.services.accept_invitation import live_invitation, role_offered, take_up
 from accounts.services.users import save_new
 from api.external_jwt.verify import ExternalClaims
 from api.models import ForeignIdentity
@@ -93,7 +93,8 @@ def _create(claims: ExternalClaims, email: str) -> ForeignIdentity:
         invitation = live_invitation(email) if is_verified else None
         if invitation is not None:
             # Before saving, because a later change of role would revoke this token.
-            user.role = invitation.role
+            for name, value in role_offered(invitation).items():
+                setattr(user, name, value)
         save_new(user, actor=None, source="jwt")
         if invitation is not None:
             take_up(invitation, user, is_new=False)

@@ -268,6 +268,10 @@ def make_pair(family: TokenFamily, user: User, now: datetime) -> TokenPair:
     issued_at = int(now.timestamp())
     family_end = int(family.expires_at.timestamp())
     access_end = min(issued_at + int(settings.SESSION_EXPIRY.total_seconds()), family_end)
+    # Backends verify the token by themselves, so it must not outlive the role that it names.
+    own_end = user.next_end(now)
+    if own_end is not None:
+        access_end = min(access_end, int(own_end.timestamp()))
     who = {"iss": settings.PUBLIC_URL, "sub": str(user.pk), "sid": str(family.pk)}
     access_claims = {
         **who,

@@ -44,6 +44,12 @@ class NewInvitation(StrictSerializer):
         max_length=150,
         help_text="Initial value of the name in the form.",
     )
+    role_until = serializers.DateTimeField(
+        default=None, allow_null=True, help_text="The role ends then, and `role_after` follows."
+    )
+    role_after = serializers.ChoiceField(
+        ROLE_LABELS, default="", allow_blank=True, help_text="A lower role; with `role_until`."
+    )
     lifetime = serializers.IntegerField(
         required=False,
         min_value=int(invitations.MIN_LIFETIME.total_seconds()),
@@ -86,6 +92,8 @@ class InvitationsView(APIView):
             email=given["email"],
             role=given["role"],
             name=given["name"],
+            role_until=given["role_until"],
+            role_after=given["role_after"],
             lifetime=None if seconds is None else timedelta(seconds=seconds),
         )
         created = record(

@@ -2,7 +2,7 @@
 
 import uuid
 from copy import copy
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NoReturn
 
@@ -71,6 +71,9 @@ class UserQuery(PageQuery):
     created_before = serializers.DateTimeField(
         source="created_at__lt", required=False, help_text="Before this time."
     )
+    ends_before = serializers.DateTimeField(
+        required=False, help_text="The access or the role ends before this time."
+    )
 
 
 class NewUser(StrictSerializer):
@@ -93,6 +96,15 @@ class NewUser(StrictSerializer):
     )
     is_verified = serializers.BooleanField(
         default=False, help_text="True: you confirm that the address belongs to the user."
+    )
+    role_until = serializers.DateTimeField(
+        default=None, allow_null=True, help_text="The role ends then, and `role_after` follows."
+    )
+    role_after = serializers.ChoiceField(
+        ROLE_LABELS, default="", allow_blank=True, help_text="A lower role; with `role_until`."
+    )
+    expires_at = serializers.DateTimeField(
+        default=None, allow_null=True, help_text="The access of the account ends then."
     )
 
 
@@ -118,6 +130,17 @@ class UserChange(StrictSerializer):
     )
     is_verified = serializers.BooleanField(
         required=False, help_text="True: you confirm the address. It cannot be undone."
+    )
+    role_until = serializers.DateTimeField(
+        required=False,
+        allow_null=True,
+        help_text="The role ends then, and `role_after` follows. `role` without it has no end.",
+    )
+    role_after = serializers.ChoiceField(
+        ROLE_LABELS, required=False, allow_blank=True, help_text="A lower role; with `role_until`."
+    )
+    expires_at = serializers.DateTimeField(
+        required=False, allow_null=True, help_text="The access ends then. Null: never."
     )
 
 
@@ -173,6 +196,9 @@ class UsersView(APIView):
             password=given["password"],
             verified=given["is_verified"],
             source="api",
+            expires_at=given["expires_at"],
+            role_until=given["role_until"],
+            role_after=given["role_after"],
         )
         location = f"{settings.PUBLIC_URL}/api/v1/users/{user.pk}"
         return Response(record(UserRecord, user), status=201, headers={"Location": location})
@@ -325,8 +351,11 @@ def change_user(actor: Actor, user_id: uuid.UUID, changes: dict[str, Any]) -> No
         if profile:
             users.edit_profile(actor=actor, user=user, profile=Profile(**profile))
         _set_verified(actor, user, changes.get("is_verified"))
-        if changes.get("role", user.role) != user.role:
-            users.change_role(actor=actor, user=user, role=changes["role"])
+        role, until, then = _changed_role(user, changes)
+        if (role, until, then) != (user.role, user.role_until, user.role_after):
+            users.change_role(actor=actor, user=user, role=role, until=until, then=then)
+        if changes.get("expires_at", user.expires_at) != user.expires_at:
+            users.set_expiry(actor=actor, user=user, expires_at=changes["expires_at"])
         if changes.get("is_active", user.is_active) != user.is_active:
             change = users.enable_user if changes["is_active"] else users.disable_user
             change(actor=actor, user=user)
@@ -354,6 +383,15 @@ def _changed_profile(user: User, changes: dict[str, Any]) -> dict[str, str]:
     return {name: value for name, value in given.items() if value != (getattr(user, name) or "")}
 
 
+def _changed_role(user: User, changes: dict[str, Any]) -> tuple[str, datetime | None, str]:
+    """Role, end, and role afterwards. A new role has the end that stands beside it, or none."""
+    is_new = changes.get("role", user.role) != user.role
+    before = (None, "") if is_new else (user.role_until, user.role_after)
+    until = changes.get("role_until", before[0])
+    then = changes.get("role_after", before[1] if until is not None else "")
+    return changes.get("role", user.role), until, then
+
+
 def _set_verified(actor: Actor, user: User, is_verified: bool | None) -> None:
     if is_verified is None or is_verified == user.is_verified:
         return
@@ -378,7 +416,10 @@ def _found(filters: dict[str, Any]) -> UserQuerySet:
     texts = [filters.pop(name, "") for name in ("q", "search")]
     if "is_verified" in filters:
         filters["email_verified_at__isnull"] = not filters.pop("is_verified")
+    ends_before = filters.pop("ends_before", None)
     found: UserQuerySet = User.objects.filter(**filters)
+    if ends_before is not None:
+        found = found.ends_before(ends_before)
     for text in filter(None, texts):
         found = _searched(found, text)
     return found

@@ -16,6 +16,12 @@ def spoken_end(end: datetime | None) -> str:
     return time_display.spoken_end(end, timezone.now()) if end else ""
 
 
+@register.filter
+def exact_time(value: datetime) -> str:
+    """See time_display.exact_moment()."""
+    return time_display.exact_moment(value)
+
+
 @register.simple_tag
 def moment(value: datetime | None, shape: str = "ago", empty: str = "") -> str:
     """See time_display.moment_html(); `empty` without a value.

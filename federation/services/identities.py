@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.actors import SYSTEM
 from accounts.models import Invitation, User
 from accounts.roles import ADMIN_ROLES, Role
-from accounts.services.accept_invitation import live_invitation, take_up
+from accounts.services.accept_invitation import live_invitation, role_offered, take_up
 from accounts.services.credentials import LastSignInMethod, gets_mail, has_other_sign_in_method
 from accounts.services.sessions import Renew, revoke_sessions
 from accounts.services.signup import RegistrationClosed
@@ -327,12 +327,14 @@ def _register(
     its role, or a higher one of the mapping.
     """
     with transaction.atomic():
-        invitation = _invitation_for(source, info, email)
+        invitation, offered = _invitation_for(source, info, email), dict[str, Any]()
         if invitation is None:
             _check_registration(source, info, email)
         else:
-            role = _invited_role(source, invitation, role)
-        user = _new_user(source, info, email, role)
+            offer = role_offered(invitation)
+            is_mapped = source.mapping.rules and role.rank > Role(offer["role"]).rank
+            offered = {} if is_mapped else offer
+        user = _new_user(source, info, email, **({"role": role} | offered))
         if invitation is not None:
             take_up(invitation, user, is_new=False)
             _keep_invited_role(source, info, user)
@@ -352,14 +354,13 @@ def _invitation_for(source: SignInSource, info: ExternalUserInfo, email: str) ->
     return invitation
 
 
-def _invited_role(source: SignInSource, invitation: Invitation, mapped: Role) -> Role:
-    """The role of the invitation, or a higher one of the mapping's rules."""
-    invited = Role(invitation.role)
-    return mapped if source.mapping.rules and mapped.rank > invited.rank else invited
-
-
 def _keep_invited_role(source: SignInSource, info: ExternalUserInfo, user: User) -> None:
-    """Lock the role if the mapping would lower it: an administrator chose it by the invitation."""
+    """Lock the role if the mapping would lower it: an administrator chose it by the invitation.
+
+    A role until a time needs no lock; see _mapping_applies().
+    """
+    if user.role_until is not None:
+        return
     mapped = mapped_role(source, user, source.mapping.decide(info.claims))
     if mapped.rank < Role(user.role).rank:
         user.role_locked = True
@@ -375,8 +376,10 @@ def _check_registration(source: SignInSource, info: ExternalUserInfo, email: str
         raise RegistrationClosed(str(_("Addresses of this domain cannot register here.")))
 
 
-def _new_user(source: SignInSource, info: ExternalUserInfo, email: str, role: Role) -> User:
-    user = User(email=email, name=clean_name(info.name), role=role)
+def _new_user(
+    source: SignInSource, info: ExternalUserInfo, email: str, **role_and_end: Any
+) -> User:
+    user = User(email=email, name=clean_name(info.name), **role_and_end)
     user.username = _free_username(source, info.username)
     user.email_verified_at = timezone.now() if info.email_verified else None
     user.set_password(None)
@@ -426,8 +429,12 @@ def mapped_role(source: SignInSource, user: User, decision: Decision) -> Role:
 
 
 def _mapping_applies(source: SignInSource, user: User) -> bool:
-    """May the mapping change the role of the existing account `user`?"""
-    if not source.mapping.updates or not source.mapping.rules or user.role_locked:
+    """May the mapping change the role of the existing account `user`?
+
+    It leaves a role until a time alone: an administrator gave it beside the mapping.
+    """
+    is_kept = user.role_locked or user.role_until is not None
+    if not source.mapping.updates or not source.mapping.rules or is_kept:
         return False
     return user.role != Role.OWNER or source.mapping.gives_owner
 

@@ -42,6 +42,10 @@ REASONS: dict[str, Reason] = {
         gettext_lazy("Disabled"),
         gettext_lazy("The account was disabled."),
     ),
+    "account_expired": Reason(
+        gettext_lazy("Access ended"),
+        gettext_lazy("The access of the account had ended by itself."),
+    ),
     "setup_pending": Reason(
         gettext_lazy("Not set up"),
         gettext_lazy("The account was not set up yet."),

@@ -45,7 +45,7 @@ def token_headers(
     if token is None:
         token = _backend.encode(_claims(principal, audience))
         if cache is not None:
-            cache.put(key, token, float("inf"), len(audience))
+            cache.put(key, token, principal.changes_at, len(audience))
     return [(HEADER, token)]
 
 
@@ -69,7 +69,8 @@ def _claims(principal: Principal, audience: str) -> dict[str, object]:
         "sub": principal.user_id,
         "sid": _sid(principal),
         "iat": now,
-        "exp": now + TTL_SECONDS,
+        # A role, too, is told no longer than it holds.
+        "exp": int(min(now + TTL_SECONDS, principal.changes_at)),
         "jti": secrets.token_urlsafe(12),
         "email": principal.email,
         "name": principal.name,

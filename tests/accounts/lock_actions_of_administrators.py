@@ -16,7 +16,7 @@ from accounts.actors import ANONYMOUS_ID, SYSTEM
 from accounts.admin.users import actions as user_actions
 from accounts.models import Invitation, User
 from accounts.roles import Role
-from accounts.services import anonymous, first_run, offboard, sessions, signup, users
+from accounts.services import anonymous, ended_access, first_run, offboard, sessions, signup, users
 from accounts.services import mail as mail_services
 from accounts.services.bulk import exports, imports
 from api.apikeys import services
@@ -389,6 +389,25 @@ def _try_once() -> None:
 
 
 PREPARATIONS.append(_try_once)
+
+
+@act
+def limit_access() -> None:
+    end = timezone.now() + timedelta(hours=1)
+    for name in ("bert", "anna"):
+        users.set_expiry(actor=person("owner"), user=person(name), expires_at=end)
+        users.change_role(
+            actor=person("owner"), user=person(name), role="admin", until=end, then="viewer"
+        )
+    ended_access.send_reminders()
+
+
+@act
+def write_down_what_has_ended() -> None:
+    past = timezone.now() - timedelta(seconds=1)
+    User.objects.filter(email="anna@example.com").update(expires_at=past)
+    User.objects.filter(email="bert@example.com").update(role_until=past, role_after="none")
+    ended_access.write_down_ended()
 
 
 @act

@@ -50,7 +50,7 @@ def prepare() -> None:
         user.set_password(PHRASE)
         User.objects.filter(pk=user.pk).update(
             is_active=True, role=role, email_verified_at=timezone.now(), password=user.password,
-            role_locked=False,
+            role_locked=False, expires_at=None, role_until=None, role_after="",
         )  # fmt: skip
     ExternalIdentity.objects.create(
         user=person("dora"), provider="ldap", subject="dora", email="dora@example.com"

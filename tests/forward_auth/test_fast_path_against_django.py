@@ -20,9 +20,15 @@ from accounts.sessions.store import SIGNED_IN_AT, SessionStore
 from api.models import ApiKey, TokenFamily
 from api.tokens import refresh_tokens
 from core.web.request_context import RequestContext, use_context
-from forward_auth.authentication import FastPathUnsupported
-from forward_auth.cache import CheckResult
+from forward_auth.authentication import (
+    FastPathUnsupported,
+    authenticate,
+    extract_credentials,
+)
+from forward_auth.cache import CheckResult, credential_key
 from forward_auth.checker import Checker
+from forward_auth.conf import options
+from forward_auth.decisions import AuthFailure, Principal
 from forward_auth.django_authentication import authenticate_with_django
 from forward_auth.invalidation.data_version import current_data_version
 from forward_auth.models import AccessRule
@@ -47,6 +53,9 @@ PEOPLE = st.fixed_dictionaries({
     "verified": st.booleans(),
     "credentials_valid_from": DAYS,
     "keys_valid_from": DAYS,
+    "expires_at": st.one_of(st.none(), DAYS),
+    "role_until": st.one_of(st.none(), DAYS),
+    "role_after": st.sampled_from(list(Role)),
     "ban": st.sampled_from(["", "", "", "now", "over", "lifted", "endless"]),
     "new_password": st.sampled_from([False, False, True]),
     "has_factor": st.booleans(),
@@ -269,6 +278,9 @@ def _session(user: User, credential: Any) -> str:
 def _change(user: User, person: Any) -> None:
     changed = {name: person[name] for name in ("role", "is_active", "setup_completed")}
     changed["email_verified_at"] = NOW() if person["verified"] else None
+    for name in ("expires_at", "role_until"):
+        changed[name] = None if person[name] is None else NOW() + person[name]
+    changed["role_after"] = "" if person["role_until"] is None else person["role_after"]
     for name in ("credentials_valid_from", "keys_valid_from"):
         if person[name] is not None:
             changed[name] = NOW() + person[name]
@@ -285,6 +297,48 @@ def _change(user: User, person: Any) -> None:
             until=until.get(person["ban"], NOW() + timedelta(hours=1)),
             lifted_at=NOW() if person["ban"] == "lifted" else None,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["key", "token", "session", "gate"])
+@pytest.mark.parametrize("subject", ["account", "role"])
+@pytest.mark.parametrize("role", [Role.EDITOR, Role.ADMIN])
+def test_no_answer_is_remembered_past_an_end(
+    rules: None, make_user: Callable[..., User], kind: str, subject: str, role: Role
+) -> None:
+    """A role that lets in, and one (admin) that is refused for a missing second factor."""
+    user = make_user("viewer", "p@example.com")
+    plain = {"kind": kind, "place": "x-api-key", "expires": timedelta(days=1), "is_ended": False,
+             "is_spoilt": False, "scopes": ["read"], "networks": [], "of_session": "no",
+             "signed_in": timedelta(0)}  # fmt: skip
+    asked = {"method": "GET", "url": "/", "style": "nginx", "query": ""}
+    environ = _environ(asked) | _offer(user, plain)
+    # Whole seconds, because SQLite tells times to some microseconds.
+    end = NOW().replace(microsecond=0) + timedelta(seconds=4)
+    ends = (
+        {"expires_at": end} if subject == "account" else {"role_until": end, "role_after": "none"}
+    )
+    User.objects.filter(pk=user.pk).update(role=role, **ends)
+    checker = Checker(current_data_version)
+
+    answers = [checker.check(environ) for _time in range(3)]
+
+    is_let_in = role == Role.EDITOR or kind == "key"
+    refused = 401 if kind in ("session", "gate") else 403
+    assert [answer.decision.status for answer in answers] == [204 if is_let_in else refused] * 3
+    generation = checker._generation
+    caches = (generation.good, generation.bad, generation.results)
+    remembered = [until for cache in caches for until, _value in cache._values.values()]
+    assert len(remembered) == 2
+    assert max(remembered) <= end.timestamp() + 0.001
+    _said_of, text = next(iter(extract_credentials(environ, options(), lambda _text: True)))
+    later = authenticate(_said_of, text, credential_key(_said_of, text), end.timestamp() + 0.001)
+    if subject == "account":
+        expected = {"key": "account_expired", "token": "account_expired"}
+        assert isinstance(later, AuthFailure)
+        assert later.code == expected.get(kind, "not_authenticated")
+    else:
+        assert isinstance(later, Principal)
+        assert later.role == Role.NONE
 
 
 @pytest.mark.parametrize("is_on", [False, True])

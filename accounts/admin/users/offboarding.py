@@ -31,6 +31,7 @@ FindUser = Callable[["ModelAdmin[User]", HttpRequest, UUID], User]
 REASONS: dict[str, Any] = {
     "ended": gettext_lazy("no longer stored"),
     "account_disabled": gettext_lazy("the account is disabled"),
+    "account_expired": gettext_lazy("the access of the account has ended"),
     "token_invalid": gettext_lazy("ended"),
     "token_expired": gettext_lazy("expired"),
     "api_key_invalid": gettext_lazy("revoked"),

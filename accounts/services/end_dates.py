@@ -1,0 +1,69 @@
+"""The end of an account, and of a role: what may be chosen, and which reminders are due."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from accounts.actors import Actor
+from accounts.models import EndReminder, User
+from accounts.roles import Role, can_give
+from core.errors import RecordInvalid
+
+Subject = EndReminder.Subject
+# How many days before an end a reminder is mailed.
+REMINDER_DAYS = (7, 1)
+
+
+def check_end(field: str, end: datetime | None, now: datetime) -> None:
+    """Raise RecordInvalid for an end that has passed."""
+    if end is not None and end <= now:
+        raise RecordInvalid({field: [_("Choose a time in the future.")]})
+
+
+def check_role_end(
+    actor: Actor, role: str, until: datetime | None, then: str, now: datetime
+) -> None:
+    """Check the end of a role and the role that follows. Raises RecordInvalid with all errors.
+
+    The following role is lower, and one that `actor` may give; its right to give `role` is checked
+    elsewhere.
+    """
+    errors: dict[str, list[str]] = {}
+    if until is not None and until <= now:
+        errors["role_until"] = [_("Choose a time in the future.")]
+    if until is None and then:
+        errors["role_until"] = [_("Say when the role ends, or leave the role afterwards empty.")]
+    if until is not None:
+        errors |= _errors_of_following(actor, role, then)
+    if errors:
+        raise RecordInvalid(errors)
+
+
+def _errors_of_following(actor: Actor, role: str, then: str) -> dict[str, list[str]]:
+    if then not in list(Role):
+        return {"role_after": [_("Choose the role that follows.")]}
+    if Role(then).rank >= Role(role).rank or not can_give(Role(actor.role), Role(then)):
+        return {"role_after": [_("Choose a role below the one that ends.")]}
+    return {}
+
+
+def skip_passed_reminders(
+    user: User, subject: Subject, ends_at: datetime | None, now: datetime
+) -> None:
+    """Note the reminders of a new end whose time has passed: who sets an end knows it."""
+    if ends_at is None:
+        return
+    passed = [days for days in REMINDER_DAYS if ends_at - timedelta(days=days) <= now]
+    rows = [EndReminder(user=user, subject=subject, ends_at=ends_at, days=days) for days in passed]
+    EndReminder.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def end_details(until: datetime | None, then: str = "") -> dict[str, Any]:
+    """The end for the audit log: nothing for a role without an end."""
+    return {"until": audit_time(until), "then": then} if until is not None else {}
+
+
+def audit_time(end: datetime) -> str:
+    """As in `2026-12-04 17:00 UTC`."""
+    return f"{end.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
